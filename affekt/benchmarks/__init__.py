@@ -2,13 +2,18 @@
 
 Folders of predictions and labels come in; an outcome with every set, checkpoint, interval and baseline goes out, beside
 the figures that the papers print. Read `unibench.py` first, then `selection.py` and `ovmer.py`. `merbench.py` trains
-fusion models on your features, fairly and as published, and `finetuning.py` trains an encoder itself; both say what is
-trained and by which protocol, and stand on `affekt.experiments`.
+fusion models on your features, fairly and as published, `finetuning.py` trains an encoder itself, and `dfer.py` tunes
+encoders of faces and voices fold by fold; all say what is trained and by which protocol, and stand on
+`affekt.experiments`.
 """
 
 from typing import TYPE_CHECKING
 
+from affekt.benchmarks.candidates import Candidate, ClipSource, clip_sources, scratch
 from affekt.benchmarks.comparisons import Ranking, rank_systems
+from affekt.benchmarks.dfer import Dfer, run_dfer
+from affekt.benchmarks.dfer_settings import DferSettings
+from affekt.benchmarks.dfer_tables import dfer_facts, dfer_sheet, save_dfer
 from affekt.benchmarks.finetuning import Finetuning, run_finetuning
 from affekt.benchmarks.finetuning_settings import FinetuningSettings, rates_of
 from affekt.benchmarks.finetuning_tables import finetuning_facts, finetuning_sheet, save_finetuning
@@ -30,9 +35,10 @@ if not TYPE_CHECKING:
     __getattr__ = moved(__name__)
 
 __all__ = [
-    'NAMES', 'PAPER_MODE', 'UNIBENCH', 'Finetuning', 'FinetuningSettings', 'Merbench', 'MerbenchSettings', 'Ovmer',
-    'Ranking', 'UniBench', 'UniBenchSet', 'finetuning_facts', 'finetuning_sheet', 'merbench_facts',
-    'merbench_sheet', 'ovmer_facts', 'published', 'published_dfer', 'rank_systems', 'rates_of', 'rivals',
-    'run_finetuning', 'run_merbench', 'run_ovmer', 'run_unibench', 'save_finetuning', 'save_merbench', 'save_outcome',
-    'set_named', 'short_name', 'unibench_facts',
+    'NAMES', 'PAPER_MODE', 'UNIBENCH', 'Candidate', 'ClipSource', 'Dfer', 'DferSettings', 'Finetuning',
+    'FinetuningSettings', 'Merbench', 'MerbenchSettings', 'Ovmer', 'Ranking', 'UniBench', 'UniBenchSet', 'clip_sources',
+    'dfer_facts', 'dfer_sheet', 'finetuning_facts', 'finetuning_sheet', 'merbench_facts', 'merbench_sheet',
+    'ovmer_facts', 'published', 'published_dfer', 'rank_systems', 'rates_of', 'rivals', 'run_dfer', 'run_finetuning',
+    'run_merbench', 'run_ovmer', 'run_unibench', 'save_dfer', 'save_finetuning', 'save_merbench', 'save_outcome',
+    'scratch', 'set_named', 'short_name', 'unibench_facts',
 ]  # fmt: skip

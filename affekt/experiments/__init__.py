@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from affekt.experiments.cross_corpus import Part, how_made
 from affekt.experiments.finished_runs import FinishedRuns
 from affekt.experiments.fitting import fair_run, outputs_of, reference_run, task_samples
-from affekt.experiments.folds import Fold, divided
-from affekt.experiments.notes import group_notes
+from affekt.experiments.folds import Divisions, Fold, divided
+from affekt.experiments.notes import group_notes, task_notes
 from affekt.experiments.page import plain_sheet_page, sheet_page
 from affekt.experiments.saving import outcome_facts, save_outcome
 from affekt.experiments.scored import (
@@ -37,18 +37,18 @@ from affekt.experiments.tables import (
     sheet_markdown,
     signed_percent,
 )
-from affekt.experiments.task import Task, feat_type_of, open_part, open_stores, open_task
-from affekt.experiments.trial import Answers, Outputs, Trial
+from affekt.experiments.task import Task, feat_type_of, open_part, open_stores, open_task, require_variety
+from affekt.experiments.trial import Answers, Outputs, Trial, constant_outputs
 from affekt.moved_names import moved
 
 if not TYPE_CHECKING:
     __getattr__ = moved(__name__)
 
 __all__ = [
-    'ORACLE', 'SIMPLE', 'Answers', 'ExperimentSettings', 'FinishedRuns', 'Floats', 'Fold', 'Gain', 'Index',
+    'ORACLE', 'SIMPLE', 'Answers', 'Divisions', 'ExperimentSettings', 'FinishedRuns', 'Floats', 'Fold', 'Gain', 'Index',
     'Outcome', 'Outputs', 'Part', 'Progress', 'Row', 'Section', 'Sheet', 'System', 'Task', 'Trial', 'broken_runs',
-    'divided', 'drawn', 'fair_run', 'feat_type_of', 'gain_cells', 'group_notes', 'how_made', 'initials',
-    'mean_over_seeds', 'named', 'open_part', 'open_stores', 'open_task', 'outcome_facts', 'outputs_of',
-    'over_seeds', 'plain_sheet_page', 'reference_run', 'run_facts', 'save_outcome', 'score_cells', 'scored_rows',
-    'sheet_markdown', 'sheet_page', 'signed_percent', 'slot_of', 'task_samples',
+    'constant_outputs', 'divided', 'drawn', 'fair_run', 'feat_type_of', 'gain_cells', 'group_notes', 'how_made',
+    'initials', 'mean_over_seeds', 'named', 'open_part', 'open_stores', 'open_task', 'outcome_facts', 'outputs_of',
+    'over_seeds', 'plain_sheet_page', 'reference_run', 'require_variety', 'run_facts', 'save_outcome', 'score_cells',
+    'scored_rows', 'sheet_markdown', 'sheet_page', 'signed_percent', 'slot_of', 'task_notes', 'task_samples',
 ]  # fmt: skip

@@ -155,7 +155,7 @@ def _built(trial: Trial, form: Any) -> FusionModel:
         for slot in MODALITIES:
             sizes.setdefault(slot, sizes[slot_of(modalities[0])] if form == 'reference' else 1)
     shape = FusionShape(
-        sizes, task.classes, values=0 if task.values is None else 1, form=form, level=level,
+        sizes, task.classes, values=task.width, form=form, level=level,
         **{name: draw[name] for name in SHAPE if name in draw},
     )  # fmt: skip
     options = {name: value for name, value in draw.items() if name not in (*SHAPE, *TRAINING)}
@@ -266,8 +266,8 @@ def task_samples(
     return Samples(
         features,
         None if task.labels is None else torch.from_numpy(task.labels[index]),
-        # (n,) to (n, 1)
-        None if task.values is None else torch.from_numpy(task.values[index]).float().unsqueeze(1),
+        # (n,) to (n, 1); several dimensions are (n, V)
+        None if task.values is None else torch.from_numpy(task.values[index].reshape(len(index), -1)).float(),
         present or {},
         tuple(names[i] for i in index),
     )

@@ -94,6 +94,8 @@ def _repeated(folds: Sequence[Fold], features: Mapping[str, Floats32], present: 
         given = rows[present[name]]
         if len(given) > 1 and (given == given[0]).all():
             yield f'features of {name} are the same for all samples: they tell nothing'
+    if not features:
+        return
     whole = np.concatenate(list(features.values()), axis=1)
     same = [row.tobytes() for row in whole]
     twice = set()

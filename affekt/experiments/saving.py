@@ -138,7 +138,8 @@ def predictions_of(task: Task, rows: Sequence[Row]) -> list[dict[str, Any]]:
                         'protocol': row.system.protocol, 'given': row.system.given, 'test': row.test, 'seed': seed,
                         'sample': names[at],
                         'category': task.manifest.facts.categories[int(logits[at].argmax())] if task.classes else None,
-                        'outputs': logits[at].tolist(), 'value': float(values[at, 0]) if values.shape[1] else None,
+                        'outputs': logits[at].tolist(), 'value': float(values[at, 0]) if values.shape[1] == 1 else None,
+                        **({'values': values[at].tolist()} if values.shape[1] > 1 else {}),
                     }
                 )  # fmt: skip
     return predictions

@@ -1,6 +1,6 @@
 """Systems on the test parts of a task: every score with its interval, tested against what stands beside it.
 
-N samples, S seeds, C classes, V values (0 or 1).
+N samples, S seeds, C classes, V values (0, 1 or several dimensions).
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def joined(task: Task, folds: Sequence[Fold], outputs: Sequence[Outputs | None],
         outputs: of each fold; None where nothing was answered.
         mean: of `affekt.metrics.mean_of_folds`, of answers to one test.
     """
-    size, width = len(task.manifest), 0 if task.values is None else 1
+    size, width = len(task.manifest), task.width
     logits = np.full((size, task.classes), np.nan, dtype=np.float32)
     values = np.full((size, width), np.nan, dtype=np.float32)
     if len(folds) > 1 and np.array_equal(folds[0].test, folds[1].test):

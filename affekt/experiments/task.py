@@ -45,7 +45,7 @@ class Task:
     labels: Ints | None
     """(N,) int64 categories; None for a task of values alone."""
     values: npt.NDArray[np.float64] | None
-    """(N,) sentiment or valence, nan where there is none; None for categories alone."""
+    """(N,) sentiment or valence, or (N, V) several dimensions, nan where there is none; None for categories alone."""
     target: str
     fair: tuple[Fold, ...]
     reference: tuple[Fold, ...]
@@ -63,6 +63,13 @@ class Task:
     def classes(self) -> int:
         """Number of categories, 0 for none."""
         return len(self.manifest.facts.categories) if self.labels is not None else 0
+
+    @property
+    def width(self) -> int:
+        """V, how many values are predicted; 0 for none."""
+        if self.values is None:
+            return 0
+        return 1 if self.values.ndim == 1 else self.values.shape[1]
 
     @property
     def score(self) -> str:
@@ -167,7 +174,7 @@ def open_task(
         manifest, features, frames, present, labels, values, target, divisions.fair, divisions.reference,
         divisions.tests, (),
     )  # fmt: skip
-    _require_variety(task)
+    require_variety(task)
     _require_presence(task)
     of_stores = store_notes(parts, there)
     of_task = task_notes(manifest, task.fair, labels, features, present)
@@ -325,8 +332,12 @@ def _sequence(store: Store, name: str) -> Floats32:
     return store.values(name) if name in store else np.zeros((1, store.dimension), dtype=np.float32)
 
 
-def _require_variety(task: Task) -> None:
-    """No part is empty; what is learnt from has two classes, or two values, at least."""
+def require_variety(task: Task) -> None:
+    """No part is empty; what is learnt from has two classes, values of two signs, or two values.
+
+    Raises:
+        TableError: a part is empty or of one class; names it.
+    """
     where = task.manifest.facts.corpus
     for folds in (task.fair, task.reference):
         for number, fold in enumerate(folds, 1):
@@ -343,7 +354,9 @@ def _require_variety(task: Task) -> None:
                     classes = len(np.unique(task.labels[index]))
                 else:
                     assert task.values is not None
-                    classes = len(np.unique(np.sign(task.values[index][task.values[index] != 0])))
+                    values = task.values[index]
+                    is_signed = task.target == 'sentiment'
+                    classes = len(np.unique(np.sign(values[values != 0]) if is_signed else values, axis=0))
                 if classes < 2 and name != 'test':
                     raise TableError(
                         expected=f'two classes in the {name} part', came=f'{classes} in the {part}',

@@ -3,7 +3,7 @@
 `fitting.py` runs it, `finished_runs.py` keeps its answers, `scored.py` makes a system of the trials of all folds and
 seeds.
 
-T tested samples, C classes, V values (0 or 1).
+T tested samples, C classes, V values (0, 1 or several dimensions).
 """
 
 from __future__ import annotations
@@ -90,11 +90,12 @@ def given_names(modalities: Sequence[str]) -> tuple[str, ...]:
 
 
 def constant_outputs(task: Task, fold: Fold) -> Outputs:
-    """The most frequent category and the mean value of train, for every tested sample."""
+    """The most frequent category and the mean values of train, for every tested sample."""
     size = len(fold.test)
     logits = np.zeros((size, task.classes), dtype=np.float32)
     if task.labels is not None:
         logits[:, np.bincount(task.labels[fold.train]).argmax()] = 1.0
     if task.values is None:
         return Outputs(logits, np.zeros((size, 0), dtype=np.float32))
-    return Outputs(logits, np.full((size, 1), task.values[fold.train].mean(), dtype=np.float32))
+    means = np.atleast_1d(task.values[fold.train].mean(axis=0)).astype(np.float32)
+    return Outputs(logits, np.tile(means, (size, 1)))

@@ -17,6 +17,7 @@ from affekt.faces.conditions import CONDITIONS, Conditions, conditions, eyes_are
 from affekt.faces.headpose import euler_angles_deg
 from affekt.faces.landmarker import FaceLandmarker
 from affekt.faces.mesh import Face, Region
+from affekt.faces.prototypes import ACTION_UNITS, PROTOTYPES
 from affekt.faces.readings import READINGS, Reading, readable_share, readings
 from affekt.faces.tracking import FaceTracker
 
@@ -38,9 +39,11 @@ _LATER = {
 }
 
 __all__ = [
+    'ACTION_UNITS',
     'BLENDSHAPES',
     'CONDITIONS',
     'FER_TEMPLATE',
+    'PROTOTYPES',
     'READINGS',
     'Conditions',
     'ExpressionModel',

@@ -12,7 +12,7 @@ from affekt.features.builtin_recipes import RECIPES, hashed_texts
 from affekt.features.catalogue import ListedRecipe, listed_recipes, modality_of, recipe_named
 from affekt.features.checks import StoreCheck, check_store, require_any_features, require_features
 from affekt.features.extraction import Extraction, extract
-from affekt.features.face_pictures import face_pictures, stored_pictures
+from affekt.features.face_pictures import face_pictures
 from affekt.features.importing import Imported, import_features, import_official
 from affekt.features.model_recipes import ListedEncoder, encoder_names, encoder_recipe, listed_encoders
 from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
@@ -53,7 +53,6 @@ __all__ = [
     'require_any_features',
     'require_features',
     'resampled',
-    'stored_pictures',
     'with_encoder',
     'write_features',
 ]

@@ -10,21 +10,19 @@ T pictures, H high, W wide; RGB.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from affekt.containers import PICTURES
+from affekt.clips import stored_pictures
 from affekt.corpora import Manifest, Sample
 from affekt.encoders import Pictures
-from affekt.errors import AffektError, TableError, listed
+from affekt.errors import AffektError
 from affekt.features.recipes import Unable
 from affekt.media import Recording
-from affekt.npz import read_array
-from affekt.runs import require_regular_file
 
 SIDE = 112
 """Width and height of a face that is cut out here, pixels."""
@@ -50,74 +48,6 @@ def face_pictures(manifest: Manifest, row: Sample, landmarker: Any = None) -> Pi
         return Unable(row.sample, error.came)
 
 
-class _Stacked(Sequence[npt.NDArray[np.uint8]]):
-    """Pictures of one array on disk, blue before red, as RGB."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            require_regular_file(path)
-            self._array = read_array(path, mapped=True)
-        except (OSError, ValueError) as error:
-            raise TableError(
-                expected='an array of pictures', came=f'{path.name}: {error}', todo='copy it again'
-            ) from error
-        shape = self._array.shape
-        if self._array.size and (self._array.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3):
-            raise TableError(
-                expected='(T, H, W, 3) of bytes', came=f'{shape} of {self._array.dtype} in {path.name}',
-                todo='store faces as OpenFace cut them',
-            )  # fmt: skip
-
-    def __len__(self) -> int:
-        return len(self._array) if self._array.size else 0
-
-    def __getitem__(self, at: Any) -> Any:
-        return np.ascontiguousarray(self._array[at][..., ::-1])
-
-
-class _Files(Sequence[npt.NDArray[np.uint8]]):
-    """Pictures of one folder, in order of their names."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = paths
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, at: Any) -> Any:
-        return next(Recording.open(self.paths[at]).frames()).image
-
-
-def stored_pictures(path: Path) -> Sequence[npt.NDArray[np.uint8]]:
-    """Face pictures of a file, or of a folder that holds one file or many pictures, each read as it is asked for.
-
-    Args:
-        path: a `.npy` of (T, H, W, 3) bytes, blue before red; a folder with one; or a folder of pictures, taken in
-            lexical order of their names.
-
-    Returns:
-        T pictures (H, W, 3) RGB; those of a folder have the attribute `paths`.
-
-    Raises:
-        TableError: nothing is there, or a stored array is none of pictures. A picture that does not decode raises
-            MediaError when it is asked for.
-    """
-    if path.is_file():
-        return _Stacked(path)
-    if not path.is_dir():
-        raise TableError(expected='a file or folder of faces', came='frames that are not there', todo='check the paths')
-    if stacks := sorted(stack for stack in path.glob('*.npy') if stack.name[0] != '.'):
-        named = next((stack for stack in stacks if stack.stem == path.name), None)
-        if named is None and len(stacks) > 1:
-            raise TableError(
-                expected=f'one array of pictures in {path.name}, or {path.name}.npy among several',
-                came=f'{len(stacks)} ({listed([stack.name for stack in stacks], 2)})', todo='leave one there',
-            )  # fmt: skip
-        return _Stacked(named or stacks[0])
-    pictures = (entry for entry in path.iterdir() if entry.name[0] != '.' and entry.suffix.lower() in PICTURES)
-    return _Files(sorted(pictures))
-
-
 def _cut_out(sample: str, video: Path, window: tuple[float, float] | None, landmarker: Any) -> Pictures | Unable:
     from affekt.faces import FaceLandmarker, FaceTracker, align_face, five_points
 
@@ -138,7 +68,6 @@ def _cut_out(sample: str, video: Path, window: tuple[float, float] | None, landm
 def _frames(video: Path, window: tuple[float, float] | None) -> Iterator[Any]:
     """Frames of a video that may show a face, within a stretch of seconds."""
     from affekt.faces.landmarker import SMALLEST_SIDE
-    from affekt.media import Recording
 
     for frame in Recording.open(video).frames():
         if window is not None and frame.time_s >= window[1]:

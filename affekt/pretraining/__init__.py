@@ -18,23 +18,35 @@ if TYPE_CHECKING:
         tuning_augmentation,
     )
     from affekt.pretraining.batches import ClipBatch, collate
-    from affekt.pretraining.cache_size import CacheEstimate
-    from affekt.pretraining.clips import Clip, ClipSettings, decoded
+    from affekt.pretraining.clips import (
+        CacheEstimate,
+        Clip,
+        ClipSettings,
+        PackedClips,
+        decoded,
+        folder_clip,
+        read_split,
+        sample_clip,
+        split_manifest,
+    )
     from affekt.pretraining.forms import FORMS, HicmaeForm, SvfapForm, form_named
-    from affekt.pretraining.frame_folders import folder_clip
     from affekt.pretraining.hicmae import HicmaeClassifier, HicmaePretraining
+    from affekt.pretraining.masked_settings import PretrainingSettings
+    from affekt.pretraining.masked_training import Pretrained, pretrain, pretrained_model
     from affekt.pretraining.masking import cell_mask, tube_mask
     from affekt.pretraining.mixing import Mixing, mixed, soft_targets
-    from affekt.pretraining.packed import PackedClips
-    from affekt.pretraining.sources import sample_clip
+    from affekt.pretraining.objectives import LabelledClip
+    from affekt.pretraining.predicting import predict_proba
     from affekt.pretraining.spectrograms import filterbank, filterbanks
-    from affekt.pretraining.split_lists import read_split, split_manifest
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
+    from affekt.pretraining.transfer import Transfer, classifier_from, pretraining_from, stored_form, transferred
+    from affekt.pretraining.tuning import Tuned, tune
+    from affekt.pretraining.tuning_settings import TuningSettings
     from affekt.pretraining.windows import Sampling, Window, cut, evaluation_windows, pretraining_window, tuning_window
 
 _LATER = {
     'Augmentation': 'augmentation',
-    'CacheEstimate': 'cache_size',
+    'CacheEstimate': 'clips',
     'Clip': 'clips',
     'ClipBatch': 'batches',
     'ClipSettings': 'clips',
@@ -42,14 +54,21 @@ _LATER = {
     'HicmaeClassifier': 'hicmae',
     'HicmaeForm': 'forms',
     'HicmaePretraining': 'hicmae',
+    'LabelledClip': 'objectives',
     'Mixing': 'mixing',
-    'PackedClips': 'packed',
+    'PackedClips': 'clips',
+    'Pretrained': 'masked_training',
+    'PretrainingSettings': 'masked_settings',
     'Sampling': 'windows',
     'SvfapClassifier': 'svfap',
     'SvfapForm': 'forms',
     'SvfapPretraining': 'svfap',
+    'Transfer': 'transfer',
+    'Tuned': 'tuning',
+    'TuningSettings': 'tuning_settings',
     'Window': 'windows',
     'cell_mask': 'masking',
+    'classifier_from': 'transfer',
     'collate': 'batches',
     'cut': 'windows',
     'decoded': 'clips',
@@ -57,16 +76,23 @@ _LATER = {
     'evaluation_windows': 'windows',
     'filterbank': 'spectrograms',
     'filterbanks': 'spectrograms',
-    'folder_clip': 'frame_folders',
+    'folder_clip': 'clips',
     'form_named': 'forms',
     'mixed': 'mixing',
+    'predict_proba': 'predicting',
+    'pretrain': 'masked_training',
+    'pretrained_model': 'masked_training',
     'pretraining_augmentation': 'augmentation',
+    'pretraining_from': 'transfer',
     'pretraining_window': 'windows',
-    'read_split': 'split_lists',
-    'sample_clip': 'sources',
+    'read_split': 'clips',
+    'sample_clip': 'clips',
     'soft_targets': 'mixing',
-    'split_manifest': 'split_lists',
+    'split_manifest': 'clips',
+    'stored_form': 'transfer',
+    'transferred': 'transfer',
     'tube_mask': 'masking',
+    'tune': 'tuning',
     'tuning_augmentation': 'augmentation',
     'tuning_window': 'windows',
 }
@@ -82,14 +108,21 @@ __all__ = [
     'HicmaeClassifier',
     'HicmaeForm',
     'HicmaePretraining',
+    'LabelledClip',
     'Mixing',
     'PackedClips',
+    'Pretrained',
+    'PretrainingSettings',
     'Sampling',
     'SvfapClassifier',
     'SvfapForm',
     'SvfapPretraining',
+    'Transfer',
+    'Tuned',
+    'TuningSettings',
     'Window',
     'cell_mask',
+    'classifier_from',
     'collate',
     'cut',
     'decoded',
@@ -100,13 +133,20 @@ __all__ = [
     'folder_clip',
     'form_named',
     'mixed',
+    'predict_proba',
+    'pretrain',
+    'pretrained_model',
     'pretraining_augmentation',
+    'pretraining_from',
     'pretraining_window',
     'read_split',
     'sample_clip',
     'soft_targets',
     'split_manifest',
+    'stored_form',
+    'transferred',
     'tube_mask',
+    'tune',
     'tuning_augmentation',
     'tuning_window',
 ]

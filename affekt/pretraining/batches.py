@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from affekt.clips import Clip
 from affekt.errors import ShapeError, ValueRangeError
-from affekt.pretraining.clips import Clip
 from affekt.pretraining.rebuilding import IMAGENET_DEVIATION, IMAGENET_MEAN
 from affekt.pretraining.spectrograms import BANDS, ROWS, WINDOW, filterbanks
 

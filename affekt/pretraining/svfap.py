@@ -48,6 +48,7 @@ class Summary(nn.Module):
         self.mlp = _Scores(form)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """The bottleneck tokens, slice after slice."""
         weights = self.mlp(self.norm(tokens)).softmax(dim=2)  # (B, T, S, G)
         return torch.einsum('btsg,btsc->btgc', weights, tokens).flatten(1, 2)  # (B, T, G, C), then (B, T * G, C)
 
@@ -176,6 +177,7 @@ class _Decoder(nn.Module):
         self.head = nn.Linear(form.decoder_width, 3 * TUBE[0] * TUBE[1] * TUBE[2])
 
     def forward(self, tokens: Tensor, masked: int) -> Tensor:
+        """The (B, M, 1536) patches of the last `masked` of (B, N, D) tokens."""
         for block in self.blocks:
             tokens = block(tokens)
         patches: Tensor = self.head(self.norm(tokens[:, -masked:]))

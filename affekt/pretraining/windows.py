@@ -24,8 +24,8 @@ import numpy as np
 import torch
 
 from affekt.arrays import Ints
+from affekt.clips import SOUND_RATE_HZ, Clip
 from affekt.errors import ValueRangeError
-from affekt.pretraining.clips import SOUND_RATE_HZ, Clip
 from affekt.pretraining.draws import whole
 
 SHORTEST_SOUND = 1024

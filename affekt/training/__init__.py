@@ -9,10 +9,12 @@ first, or `engine.py` for what is below it. Needs torch.
 
 from affekt.training.absent import MissingScores, missing_modality_answers, missing_modality_scores, with_gaps
 from affekt.training.averages import WeightAverage
+from affekt.training.checkpoints import last_weights, whole
 from affekt.training.engine import Engine, Step
 from affekt.training.order import IndexBatches, LoadedBatches
 from affekt.training.parallel import Ranks, on_processes
-from affekt.training.samples import UNKNOWN, Batch, Samples, Sequences
+from affekt.training.precision import has_precision
+from affekt.training.samples import UNKNOWN, Batch, Samples, Sequences, epoch_seed
 from affekt.training.schedules import Schedule, layered_groups
 from affekt.training.scoring import SCORES, Predicted, is_constant, task_losses
 from affekt.training.semi import Round, SemiTrained, pseudo_labelled, train_semi
@@ -43,7 +45,10 @@ __all__ = [
     'Trained',
     'TrainingSettings',
     'WeightAverage',
+    'epoch_seed',
+    'has_precision',
     'is_constant',
+    'last_weights',
     'layered_groups',
     'missing_modality_answers',
     'missing_modality_scores',
@@ -54,5 +59,6 @@ __all__ = [
     'train',
     'train_semi',
     'train_together',
+    'whole',
     'with_gaps',
 ]

@@ -72,6 +72,16 @@ def last_step(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     return None
 
 
+def last_weights(folder: Path) -> tuple[dict[str, Tensor], int] | None:
+    """What was trained of a model at the last checkpoint of a run's folder, and its step; None where there is none.
+
+    Raises:
+        TrainingError: see `last_step`.
+    """
+    start = last_step(folder)
+    return None if start is None else (below(start[0], 'model.'), int(start[1]['step']))
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors, header = read_tensors(path)
     notes = json.loads(header['notes'])

@@ -147,6 +147,30 @@ class Ranks:
         with self._together():
             return self._accelerator.reduce(numbers, 'sum')  # type: ignore[no-any-return]
 
+    def all_rows(self, rows: Tensor) -> Tensor:
+        """The rows of all ranks in their order, with gradients for this rank's own.
+
+        A loss over all rows is the same in every rank, and gradients of parameters are averaged over ranks: what comes
+        back to this rank's rows is therefore multiplied by the number of ranks, so that the sum over ranks is that of
+        one process with all rows.
+
+        Args:
+            rows: (R, D) of any R, also none.
+
+        Raises:
+            TrainingError: another rank is gone, or does not answer.
+        """
+        if self.count == 1:
+            return rows
+        counts = rows.new_zeros(self.count, dtype=torch.int64)
+        counts[self.rank] = len(rows)
+        counts = self.total(counts)
+        begin = int(counts[: self.rank].sum())
+        placed = rows.new_zeros(int(counts.sum()), *rows.shape[1:])
+        placed[begin : begin + len(rows)] = rows.detach()
+        gathered: Tensor = _AllRows.apply(rows, self.total(placed), begin, self.count)  # type: ignore[no-untyped-call]
+        return gathered
+
     def agreed(self, number: float) -> float:
         """What the first rank says, so that all stop at the same epoch."""
         return self.gathered(number)[0]
@@ -187,6 +211,22 @@ class Ranks:
                 came=f'rank {os.environ.get("RANK", "")} alone: {str(error).splitlines()[0]}',
                 todo='see what the others said last, and go on with resume',
             ) from error
+
+
+class _AllRows(torch.autograd.Function):
+    """All ranks' rows as one result of this rank's."""
+
+    @staticmethod
+    def forward(context: Any, rows: Tensor, every: Tensor, begin: int, ranks: int) -> Tensor:
+        """(ΣR, D)"""
+        context.begin, context.length, context.ranks = begin, len(rows), ranks
+        return every
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        """(R, D) of the rows alone."""
+        own = gradients[0][context.begin : context.begin + context.length]
+        return own * context.ranks, None, None, None
 
 
 def on_processes(count: int, job: Callable[..., None], *given: Any, patience_s: float = PATIENCE_S) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from affekt.errors import UnknownNameError, listed
-from affekt.metrics import combined_score, weighted_f1
+from affekt.metrics import balanced_accuracy, combined_score, concordance, weighted_f1
 from affekt.training.samples import UNKNOWN, Batch, Samples
 
 
@@ -94,6 +94,22 @@ def _weighted_f1(predicted: Predicted, truth: Samples) -> float:
     return weighted_f1(labels[known].numpy(), predicted.logits[known].argmax(dim=1).numpy())
 
 
+def _balanced_accuracy(predicted: Predicted, truth: Samples) -> float:
+    labels = _needed(truth.labels, 'labels')
+    known = labels != UNKNOWN
+    return balanced_accuracy(labels[known].numpy(), predicted.logits[known].argmax(dim=1).numpy())
+
+
+def _concordance(predicted: Predicted, truth: Samples) -> float:
+    """The mean over values; 0 where truth and predictions are one same constant."""
+    values = _needed(truth.values, 'values')
+    scores = []
+    for known, true, answered in zip((~values.isnan()).T, values.T, predicted.values.T, strict=True):
+        score = concordance(true[known].numpy(), answered[known].numpy())
+        scores.append(0.0 if score != score else score)
+    return sum(scores) / len(scores)
+
+
 def _squared_error(predicted: Predicted, truth: Samples) -> float:
     values = _needed(truth.values, 'values')
     known = ~values.isnan()
@@ -121,6 +137,8 @@ def _needed(truth: Tensor | None, name: str) -> Tensor:
 SCORES: dict[str, Callable[[Predicted, Samples], float]] = {
     'loss': _loss,
     'weighted_f1': _weighted_f1,
+    'balanced_accuracy': _balanced_accuracy,
+    'concordance': _concordance,
     'squared_error': _squared_error,
     'sign_weighted_f1': _sign_weighted_f1,
     'weighted_f1_less_quarter_squared_error': _combined,

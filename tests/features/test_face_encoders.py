@@ -15,11 +15,12 @@ import torch
 import transformers
 from PIL import Image
 
+from affekt.clips import stored_pictures
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.encoders.framing import evenly, uniform
 from affekt.errors import TableError
 from affekt.features import Store, Unable, extract, recipe_named
-from affekt.features.face_pictures import face_pictures, stored_pictures
+from affekt.features.face_pictures import face_pictures
 
 COUNTS = {'many': 40, 'few': 5, 'one': 1}
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from affekt.clips import Clip
 from affekt.errors import ValueRangeError
-from affekt.pretraining import Clip
 from affekt.pretraining.augmentation import (
     Augmentation,
     ScaledCrop,

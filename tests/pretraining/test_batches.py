@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from affekt.clips import Clip
 from affekt.errors import ShapeError, ValueRangeError
-from affekt.pretraining import Clip
 from affekt.pretraining.batches import ClipBatch, collate, normalised_frames, resized
 from affekt.pretraining.spectrograms import filterbank
 

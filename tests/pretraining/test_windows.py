@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from affekt.clips import Clip
 from affekt.errors import ValueRangeError
-from affekt.pretraining import Clip
 from affekt.pretraining.windows import (
     Sampling,
     cut,

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Floats32
+from affekt.clips.clip import Clip
 from affekt.errors import RunError, ShapeError
 from affekt.files import file_atomically, only_regular, storage_error
-from affekt.pretraining.clips import Clip
 
 SoundType = Literal['int16', 'float32']
 FRAMES, TIMES, SOUND, INDEX = 'frames.bin', 'times.bin', 'sound.bin', 'index.parquet'

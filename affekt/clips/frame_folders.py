@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from affekt.clips.clip import LONGEST_S, SIZE, Clip, Heard, Pixels, Seen, clip_of, opened, resized, sound_of
+from affekt.clips.stored_pictures import stored_pictures
 from affekt.errors import AffektError, MediaError
-from affekt.features import stored_pictures
 from affekt.files import only_regular
-from affekt.pretraining.clips import LONGEST_S, SIZE, Clip, Heard, Pixels, Seen, clip_of, opened, resized, sound_of
 
 ALIGNED = '_aligned'
 """What OpenFace adds to the name of a clip for the folder of its pictures."""

@@ -7,12 +7,12 @@ from math import ceil
 
 import numpy as np
 
+from affekt.clips.cache_files import SoundType
+from affekt.clips.clip import SOUND_RATE_HZ, ClipSettings, opened
+from affekt.clips.frame_folders import picture_count
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError
 from affekt.media import Recording
-from affekt.pretraining.cache_files import SoundType
-from affekt.pretraining.clips import SOUND_RATE_HZ, ClipSettings, opened
-from affekt.pretraining.frame_folders import picture_count
 from affekt.wording import counted
 
 LOOKED_AT = 256

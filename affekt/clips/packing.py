@@ -15,10 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from affekt.corpora import Manifest, Sample
-from affekt.errors import AffektError, RunError, StorageError, TableError, UnknownNameError, ValueRangeError
-from affekt.files import folder_atomically
-from affekt.pretraining.cache_files import (
+from affekt.clips.cache_files import (
     INDEX,
     CacheHeader,
     CacheWriter,
@@ -27,9 +24,12 @@ from affekt.pretraining.cache_files import (
     stretches_of,
     write_index,
 )
-from affekt.pretraining.cache_size import estimate, in_words
-from affekt.pretraining.clips import Clip, ClipSettings
-from affekt.pretraining.sources import content, sample_clip, stated
+from affekt.clips.cache_size import estimate, in_words
+from affekt.clips.clip import Clip, ClipSettings
+from affekt.clips.sources import content, sample_clip, stated
+from affekt.corpora import Manifest, Sample
+from affekt.errors import AffektError, RunError, StorageError, TableError, UnknownNameError, ValueRangeError
+from affekt.files import folder_atomically
 from affekt.progress import Progress
 from affekt.runs import Run
 from affekt.workers import as_finished, workers

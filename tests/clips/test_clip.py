@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from affekt.clips import Clip, ClipSettings, decoded
+from affekt.clips.clip import _published, is_silent
 from affekt.errors import LimitError, MediaError, ShapeError, UnknownNameError
 from affekt.faces import FER_TEMPLATE, FaceLandmarker, five_points
 from affekt.media import write_audio, write_video
 from affekt.media.synthetic import clicks, find_clicks, numbered_images, read_number, tone
 from affekt.media.writing import write_image
-from affekt.pretraining import Clip, ClipSettings, decoded
-from affekt.pretraining.clips import _published, is_silent
 
 
 @pytest.fixture(scope='module')

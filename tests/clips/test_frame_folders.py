@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from affekt.clips import folder_clip, read_split, sample_clip, split_manifest
 from affekt.errors import CorpusError, MediaError, TableError, UnknownNameError
 from affekt.media import write_audio
 from affekt.media.synthetic import numbered_image, read_number, tone
 from affekt.media.writing import write_image
-from affekt.pretraining import folder_clip, read_split, sample_clip, split_manifest
 
 
 def _folder(path, numbers, name='{:05d}.png'):

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from affekt.clips.clip import Clip, ClipSettings, Heard, Seen, clip_of, frames_of, opened, sound_of
+from affekt.clips.frame_folders import folder_frames, placed
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError
 from affekt.files import files_below
-from affekt.pretraining.clips import Clip, ClipSettings, Heard, Seen, clip_of, frames_of, opened, sound_of
-from affekt.pretraining.frame_folders import folder_frames, placed
 from affekt.runs import file_sha256
 
 if TYPE_CHECKING:

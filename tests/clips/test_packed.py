@@ -13,12 +13,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from affekt.clips import Clip, ClipSettings, PackedClips, sample_clip
+from affekt.clips.cache_files import DATA, FRAMES, INDEX, SOUND
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import RunError, ShapeError, StorageError, TableError, UnknownNameError
 from affekt.media import write_audio, write_video
 from affekt.media.synthetic import numbered_images, read_number, tone
-from affekt.pretraining import Clip, ClipSettings, PackedClips, sample_clip
-from affekt.pretraining.cache_files import DATA, FRAMES, INDEX, SOUND
 
 SETTINGS = ClipSettings(size=48, crop='none')
 
@@ -95,7 +95,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from affekt.corpora import Manifest
-from affekt.pretraining import ClipSettings, PackedClips, packing
+from affekt.clips import ClipSettings, PackedClips, packing
 packing.NOTED_S, after = 0.0 if sys.argv[4] == 'noted' else 1e9, int(sys.argv[3])
 def progress(stage, done, total):
     if done == after:

@@ -25,13 +25,13 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Ints
+from affekt.clips.cache_files import FRAMES, SOUND, TIMES, SoundType, as_sound, read_index
+from affekt.clips.cache_size import estimate
+from affekt.clips.clip import MODALITIES, Clip, ClipSettings
+from affekt.clips.packing import pack, pack_clips, statements_of
+from affekt.clips.sources import content
 from affekt.corpora import Manifest
 from affekt.errors import RunError, UnknownNameError, listed
-from affekt.pretraining.cache_files import FRAMES, SOUND, TIMES, SoundType, as_sound, read_index
-from affekt.pretraining.cache_size import estimate
-from affekt.pretraining.clips import MODALITIES, Clip, ClipSettings
-from affekt.pretraining.packing import pack, pack_clips, statements_of
-from affekt.pretraining.sources import content
 from affekt.progress import Progress
 
 NUMBER = re.compile(r'\d+(?:[.,]\d+)*')

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from affekt.clips.frame_folders import ALIGNED, placed
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import CorpusError, TableError, UnknownNameError
 from affekt.files import read_regular_file
 from affekt.media import AUDIO, VIDEO
-from affekt.pretraining.frame_folders import ALIGNED, placed
 from affekt.runs import file_sha256
 from affekt.text_encoding import decode_text
 from affekt.wording import counted

@@ -1,0 +1,377 @@
+"""Faces and voices in clips: pre-trained encoders fine-tuned fold by fold, beside trivial and linear answers.
+
+A manifest, its clips and models to tune come in. Out go the most frequent category, categories drawn as often as train
+has them, a linear layer on features, and every model, as rows with intervals and paired tests, on all folds together.
+The fair protocol chooses the epoch on people of the training part; the published one chooses on the tested fold itself
+and is called so. Read `run_dfer` first; `dfer_task.py` divides and scores, `dfer_tables.py` shows.
+
+N clips, S seeds, C categories, V dimensions. torch is imported where it is used.
+
+Sources: Sun et al. 2024, arXiv:2401.05698 (HiCMAE) and arXiv:2401.00416 (SVFAP).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from affekt.arrays import Floats32, Ints
+from affekt.benchmarks.candidates import Candidate, ClipSource
+from affekt.benchmarks.dfer_settings import DferSettings
+from affekt.benchmarks.dfer_task import DferTask, open_dfer
+from affekt.benchmarks.published import PublishedTable, published_dfer
+from affekt.corpora import Manifest
+from affekt.errors import TableError, require_torch
+from affekt.experiments import (
+    ORACLE,
+    Answers,
+    FinishedRuns,
+    Fold,
+    Outputs,
+    Row,
+    System,
+    Trial,
+    constant_outputs,
+    drawn,
+    fair_run,
+    over_seeds,
+    run_facts,
+    scored_rows,
+)
+from affekt.features import Store
+from affekt.progress import Progress
+from affekt.wording import counted
+
+if TYPE_CHECKING:
+    from affekt.pretraining import Clip, LabelledClip, Tuned, TuningSettings
+
+LINEAR, PRIOR = 'linear', 'prior'
+RUNNING = 'running'
+"""Folder of checkpoints of the run at work."""
+
+
+@dataclass(frozen=True)
+class Dfer:
+    """The outcome."""
+
+    task: DferTask = field(repr=False)
+    settings: DferSettings
+    tuning: Mapping[str, Any]
+    """How the models were tuned."""
+    models: Mapping[str, Mapping[str, Any]]
+    """Candidate to what it is."""
+    recipes: Mapping[str, str]
+    """Modality to the recipe of the features of the linear baseline."""
+    rows: tuple[Row, ...]
+    """Their gains are of kind `linear`, and `scratch` or another candidate's name."""
+    published: PublishedTable | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What all runs share."""
+
+    task: DferTask
+    clips: Mapping[str, ClipSource]
+    settings: DferSettings
+    tuning: TuningSettings
+
+    def able(self, candidate: Candidate, index: Ints) -> Ints:
+        """Those of the clips that have something which the model reads."""
+        names = self.task.manifest.names
+        there = [bool(self.clips[names[at]].has & set(candidate.reads)) for at in index.tolist()]
+        return index[np.array(there, dtype=np.bool_)]
+
+    def labelled(self, index: Ints) -> list[LabelledClip]:
+        """These clips with their targets: a category, or (V,) values."""
+        from affekt.pretraining import LabelledClip
+
+        task, names = self.task, self.task.manifest.names
+        if task.labels is not None:
+            return [LabelledClip(self.clips[names[at]].load, int(task.labels[at])) for at in index.tolist()]
+        assert task.values is not None
+        return [LabelledClip(self.clips[names[at]].load, task.values[at].astype(np.float32)) for at in index.tolist()]
+
+
+def run_dfer(
+    manifest: Manifest,
+    clips: Mapping[str, ClipSource],
+    candidates: Sequence[Candidate],
+    settings: DferSettings,
+    tuning: TuningSettings,
+    *,
+    stores: Mapping[str, Store] | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Dfer:
+    """Tune and score every model on every fold, with baselines beside them.
+
+    Args:
+        manifest: of the corpus, with folds or splits.
+        clips: sample to where its clip comes from; a sample without one counts as a clip of which nothing is there.
+        candidates: models to tune; none gives the baselines alone.
+        settings: protocol and budgets.
+        tuning: how models are tuned.
+        stores: modality to features of a linear baseline; each alone, and all together.
+        folder: keeps every finished run, and a checkpoint of the one at work; None keeps nothing.
+        resume: go on in a folder that a killed run left.
+        progress: called with the stage, what is done and the total.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        CorpusError, TableError, UnknownNameError: the manifest cannot be trained on.
+        RunError: the folder holds another run.
+    """
+    require_torch()
+    # 1. The corpus, its folds, and what is there of each clip.
+    stores = stores or {}
+    task = open_dfer(manifest, settings.simple, share=settings.validation_share, stores=stores, target=settings.target)
+    gone = ClipSource(_nothing, frozenset())
+    inputs = _Inputs(task, {name: clips.get(name, gone) for name in task.manifest.names}, settings, tuning)
+    notes = [*task.notes, *_absences(inputs, candidates)]
+    # 2. Linear layers, then each model by each protocol; every finished run on disk at once.
+    recipes = {name: f'{store.provenance.recipe} {store.provenance.hash[:12]}' for name, store in stores.items()}
+    models = {candidate.name: {'reads': list(candidate.reads), **candidate.facts} for candidate in candidates}
+    depends_on = {
+        'settings': dataclasses.asdict(settings), 'tuning': dataclasses.asdict(tuning), 'models': models,
+        'features': recipes, 'clips': _digest(inputs),
+    }  # fmt: skip
+    systems = [_prior(inputs)]
+    bar = _Bar(progress)
+    with FinishedRuns(folder, depends_on, resume=resume) as runs:
+        sets = [(name,) for name in stores] + ([tuple(stores)] if len(stores) > 1 else [])
+        draws = drawn(LINEAR, settings.trials, settings.seed)
+        of_linear = len(sets) * len(task.fair) * (len(draws) + settings.seeds - 1)
+        runs.expect(of_linear + sum(1 for _ in _plan(inputs, candidates)), bar)
+        systems += [_linear(inputs, modalities, draws, runs) for modalities in sets]
+        for candidate in candidates:
+            for protocol in settings.protocols:
+                systems += _tuned(inputs, candidate, protocol, runs, folder, bar)
+    # 3. Scores, intervals, tests.
+    rows = scored_rows(task, systems, settings.simple, progress, partial(_beside, candidates))
+    published = published_dfer(task.manifest.facts.corpus, task.classes)
+    return Dfer(task, settings, dataclasses.asdict(tuning), models, recipes, rows, published, tuple(notes))
+
+
+class _Bar:
+    """One line of progress for all runs, in which an epoch is a part of a run."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress, self._done, self._total = progress, 0.0, 1.0
+
+    def __call__(self, stage: str, done: float, total: float) -> None:
+        self._done, self._total = done, total
+        if self._progress:
+            self._progress(stage, done, total)
+
+    def part(self, share: float) -> None:
+        """So much of the run at work is done."""
+        if self._progress:
+            self._progress('train', self._done + min(share, 1.0), self._total)
+
+
+def _nothing() -> Clip:
+    raise TableError(expected='a clip', came='none', todo='check what the manifest names')
+
+
+def _absences(inputs: _Inputs, candidates: Sequence[Candidate]) -> list[str]:
+    """How many clips lack a modality, and how many all that a model reads."""
+    notes = []
+    sources = inputs.clips.values()
+    for modality in dict.fromkeys(name for candidate in candidates for name in candidate.reads):
+        lacking = sum(modality not in source.has for source in sources)
+        if 0 < lacking < len(sources):
+            notes.append(f'{counted(lacking, "clip")} without {modality}: masked')
+    for candidate in candidates:
+        every = np.arange(len(inputs.task.manifest))
+        lost = len(every) - len(inputs.able(candidate, every))
+        if lost:
+            notes.append(
+                f'{candidate.name}: {counted(lost, "clip")} without {" and ".join(candidate.reads)}, not learnt from '
+                'and answered as the most frequent one'
+            )
+    return notes
+
+
+def _plan(inputs: _Inputs, candidates: Sequence[Candidate]) -> list[tuple[str, str, int, int]]:
+    """Every run of a candidate: its name, protocol, fold and seed."""
+    task, settings = inputs.task, inputs.settings
+    return [
+        (candidate.name, protocol, t, seed)
+        for candidate in candidates
+        for protocol in settings.protocols
+        for t in range(len(task.fair if protocol == 'fair' else task.reference))
+        for seed in _seeds(settings)
+    ]
+
+
+def _seeds(settings: DferSettings) -> range:
+    return range(settings.seed + 1, settings.seed + 1 + settings.seeds)
+
+
+def _digest(inputs: _Inputs) -> str:
+    """Of labels and divisions, and of what is there of each clip."""
+    digest = hashlib.sha256()
+    cells = ('sample', 'split', 'fold', 'category', 'arousal', 'valence', 'dominance', 'audio', 'video', 'frames')
+    for row in inputs.task.manifest.samples.cells(cells):
+        digest.update(repr((row, sorted(inputs.clips[row[0]].has))).encode())
+    return digest.hexdigest()
+
+
+def _prior(inputs: _Inputs) -> System:
+    """Every tested clip gets the truth of a clip of train that is drawn at random."""
+    task, settings = inputs.task, inputs.settings
+    outputs = []
+    for seed in _seeds(settings):
+        rng = np.random.default_rng([seed, *b'prior'])
+        by_fold = []
+        for fold in task.fair:
+            drawn_from = rng.choice(fold.train, len(fold.test))
+            logits = np.zeros((len(fold.test), task.classes), dtype=np.float32)
+            if task.labels is not None:
+                logits[np.arange(len(fold.test)), task.labels[drawn_from]] = 1.0
+            values = np.zeros((len(fold.test), 0)) if task.values is None else task.values[drawn_from]
+            by_fold.append(Outputs(logits, values.astype(np.float32)))
+        outputs.append(by_fold)
+    return System((), PRIOR, '', *over_seeds(task, task.fair, outputs, 'probabilities'))
+
+
+def _linear(
+    inputs: _Inputs, modalities: tuple[str, ...], draws: Sequence[dict[str, Any]], runs: FinishedRuns
+) -> System:
+    """A linear layer on features, its settings and epoch chosen on validation; the first seed's runs are the search."""
+    task, settings, begun = inputs.task, inputs.settings, time.monotonic()
+    seeds = list(_seeds(settings))
+
+    def answers(t: int, d: int, seed: int) -> Answers:
+        trial = Trial(task, task.fair[t], modalities, LINEAR, draws[d], settings.simple, seed)
+        return runs.answers(f'{LINEAR}/{"+".join(modalities)}/turn{t}/draw{d}/seed{seed}', trial, fair_run)
+
+    first = [[answers(t, d, seeds[0]) for d in range(len(draws))] for t in range(len(task.fair))]
+    best = [int(np.argmax([each.score for each in by_draw])) for by_draw in first]
+    by_seed = [[first[t][d] for t, d in enumerate(best)]]
+    by_seed += [[answers(t, d, seed) for t, d in enumerate(best)] for seed in seeds[1:]]
+    outputs = [[each.test for each in by_fold] for by_fold in by_seed]
+    return System(
+        modalities, LINEAR, 'fair', *over_seeds(task, task.fair, outputs, 'probabilities'), **run_facts(by_seed, begun),
+        chosen=tuple(draws[d] for d in best),
+    )  # fmt: skip
+
+
+def _tuned(
+    inputs: _Inputs, candidate: Candidate, protocol: str, runs: FinishedRuns, folder: Path | None, bar: _Bar
+) -> list[System]:
+    """A model by one protocol; the published one gives also the epoch that is best on its test."""
+    task, settings, begun = inputs.task, inputs.settings, time.monotonic()
+    folds = task.fair if protocol == 'fair' else task.reference
+
+    def answers(t: int, seed: int) -> Answers:
+        key = f'{candidate.name}/{protocol}/turn{t}/seed{seed}'
+        trial = Trial(task, folds[t], candidate.reads, candidate.name, {}, settings.simple, seed)
+        return runs.answers(key, trial, lambda trial: _run(inputs, candidate, protocol, folder, bar, trial, key))
+
+    by_seed = [[answers(t, seed) for t in range(len(folds))] for seed in _seeds(settings)]
+
+    def outputs(part: Callable[[Answers], Outputs | None]) -> tuple[Floats32, Floats32]:
+        return over_seeds(task, folds, [[part(each) for each in by_fold] for by_fold in by_seed], 'probabilities')
+
+    chosen = tuple({'epochs': [by_fold[t].epoch for by_fold in by_seed]} for t in range(len(folds)))
+    of_runs = {**run_facts(by_seed, begun), 'chosen': chosen}
+    systems = [System(candidate.reads, candidate.name, protocol, *outputs(lambda each: each.test), **of_runs)]
+    if protocol == 'reference':
+        systems.append(System(candidate.reads, candidate.name, ORACLE, *outputs(lambda each: each.oracle), **of_runs))
+    return systems
+
+
+def _run(
+    inputs: _Inputs, candidate: Candidate, protocol: str, folder: Path | None, bar: _Bar, trial: Trial, key: str
+) -> Answers:
+    """One model tuned on one fold, and its answers to what the fold tests; each epoch is on disk before the next."""
+    from affekt.pretraining import tune
+
+    task, fold = inputs.task, trial.fold
+    train, validation = (inputs.labelled(inputs.able(candidate, index)) for index in (fold.train, fold.validation))
+    where = None if folder is None else folder / RUNNING / key.replace('/', '.')
+
+    def tuned(chooses: str, place: str) -> tuple[Tuned, Outputs]:
+        # 1. the model as it came, tuned from the last epoch where it was killed
+        settings = dataclasses.replace(
+            inputs.tuning, seed=trial.seed, chooses=chooses, reference=protocol == 'reference',
+            patience=inputs.tuning.patience if protocol == 'fair' else None,
+        )  # fmt: skip
+        at = None if where is None else where / place
+
+        def report(row: Mapping[str, float]) -> None:
+            bar.part(row.get('epoch', 0.0) / (settings.epochs + 1))
+
+        outcome = tune(
+            candidate.open(task.outputs, trial.seed), train, validation, settings, folder=at,
+            resume=at is not None and at.exists(), report=report,
+        )  # fmt: skip
+        # 2. the test
+        return outcome, _outputs(inputs, candidate, protocol, fold, outcome.model)
+
+    best, answered = tuned('best', 'best')
+    if protocol == 'fair':
+        answers = Answers(best.best_score, best.epoch, _status(answered), _size(best.model), answered)
+    else:
+        last, of_last = tuned('last', 'last')
+        answers = Answers(last.best_score, last.epoch, _status(of_last), _size(last.model), of_last, answered)
+    if where is not None:
+        shutil.rmtree(where, ignore_errors=True)
+    return answers
+
+
+def _size(model: Any) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _outputs(inputs: _Inputs, candidate: Candidate, protocol: str, fold: Fold, model: Any) -> Outputs:
+    """(T, C) probabilities, or (T, V) values; a clip of which nothing is there gets the constant answer."""
+    from affekt.pretraining import predict_proba
+
+    outputs = constant_outputs(inputs.task, fold)
+    able = inputs.able(candidate, fold.test)
+    if len(able):
+        names = inputs.task.manifest.names
+        answered = predict_proba(
+            model, [inputs.clips[names[at]].load for at in able.tolist()],
+            views='published' if protocol == 'reference' else 'distinct', batch_size=inputs.tuning.batch_size,
+            segments=inputs.tuning.segments, stride=inputs.tuning.stride, numbers=bool(inputs.task.dimensions),
+        )  # fmt: skip
+        part = outputs.values if inputs.task.dimensions else outputs.logits
+        part[np.isin(fold.test, able)] = answered
+    return outputs
+
+
+def _status(outputs: Outputs) -> str:
+    """`healthy`, `constant` or `not_finite`."""
+    answered = outputs.logits if outputs.logits.shape[1] else outputs.values
+    if not np.isfinite(answered).all():
+        return 'not_finite'
+    different = (
+        len(np.unique(outputs.logits.argmax(axis=1))) if outputs.logits.shape[1] else np.ptp(answered, axis=0).max()
+    )
+    return 'constant' if len(answered) > 1 and different <= (1 if outputs.logits.shape[1] else 1e-6) else 'healthy'
+
+
+def _beside(candidates: Sequence[Candidate], systems: Sequence[System], system: System) -> list[tuple[str, System]]:
+    """What a system is tested against: the linear layer that did best on validation, and the candidates named."""
+    if system.protocol not in ('fair', 'reference') or system.name == LINEAR:
+        return []
+    linear = [other for other in systems if other.name == LINEAR]
+    rivals = [('linear', max(linear, key=lambda other: other.validation))] if linear else []
+    named = next((candidate.beside for candidate in candidates if candidate.name == system.name), ())
+    rivals += [(other.name, other) for other in systems if other.name in named and other.protocol == system.protocol]
+    return rivals

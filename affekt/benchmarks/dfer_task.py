@@ -1,0 +1,261 @@
+"""What is predicted of clips of faces and voices, how they are divided, and how answers are scored.
+
+Each published fold is tested once and all folds are scored together. The published division lets the tested fold
+choose; the fair one takes people of the training part, whole, to choose on. Scores are those of HiCMAE and SVFAP.
+
+N clips, C categories, V dimensions, T tested clips.
+
+Sources: Sun et al. 2024, arXiv:2401.05698 and arXiv:2401.00416.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats, Ints
+from affekt.corpora import Manifest, seeded_folds
+from affekt.errors import CorpusError, UnknownNameError, listed
+from affekt.experiments import Divisions, ExperimentSettings, Fold, Task, divided, require_variety, task_notes
+from affekt.features import Store
+from affekt.metrics import Measure, categorical_measure, dimensional_measure
+from affekt.wording import counted
+
+DIMENSIONS = ('arousal', 'valence', 'dominance')
+BELONGS_TOGETHER = ('speaker', 'session', 'dialogue', 'recording')
+"""Columns that tell who is who; the first that every clip has keeps people on one side."""
+CATEGORY_SCORES = {'uar': 'balanced_accuracy', 'war': 'accuracy', 'weighted_f1': 'weighted_f1', 'macro_f1': 'macro_f1'}
+"""Our name of a score to that of `categorical_measure`; micro F1 of one label a clip is WAR."""
+
+
+@dataclass(frozen=True)
+class DferTask(Task):
+    """A corpus of clips, ready to be trained on."""
+
+    dimensions: tuple[str, ...] = ()
+    """The columns of `values`."""
+
+    @property
+    def score(self) -> str:
+        """What chooses on validation."""
+        return 'concordance' if self.dimensions else 'balanced_accuracy'
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a model answers with: C or V."""
+        return self.classes or self.width
+
+    def headline(self, test: str) -> str:
+        """UAR, or the mean concordance correlation."""
+        return 'ccc' if self.dimensions else 'uar'
+
+    def measure(self, test: str, logits: npt.NDArray[np.generic], values: npt.NDArray[np.generic]) -> Measure:
+        """The measure of answers to one test part.
+
+        Args:
+            test: its name.
+            logits: (T, C), or probabilities.
+            values: (T, V).
+        """
+        return self.measure_of(self.tests[test], logits, values)
+
+    def measure_of(self, index: Ints, logits: npt.NDArray[np.generic], values: npt.NDArray[np.generic]) -> Measure:
+        """The measure of answers to some clips, such as those of one fold.
+
+        Args:
+            index: (T,) which.
+            logits: (T, C), or probabilities.
+            values: (T, V).
+        """
+        if self.dimensions:
+            assert self.values is not None
+            return dimensions_measure(self.values[index], values, self.dimensions)
+        assert self.labels is not None
+        return category_measure(self.labels[index], np.asarray(logits).argmax(axis=1), self.classes)
+
+
+def category_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: int) -> Measure:
+    """UAR, WAR, weighted, micro and macro F1.
+
+    Args:
+        truth: (N,) labels.
+        prediction: (N,) labels.
+        classes: C.
+    """
+    measure = categorical_measure(truth, prediction, classes)
+
+    def statistic(sums: Floats) -> dict[str, Floats]:
+        scores = measure.statistic(sums)
+        return {name: scores[theirs] for name, theirs in CATEGORY_SCORES.items()} | {'micro_f1': scores['accuracy']}
+
+    bounds = {name: measure.bounds[theirs] for name, theirs in CATEGORY_SCORES.items()}
+    return Measure(measure.columns, statistic, bounds | {'micro_f1': measure.bounds['accuracy']})
+
+
+def dimensions_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, names: Sequence[str]) -> Measure:
+    """PCC, CCC, mean absolute, squared and root squared error, and 1 - MAE: of each dimension, and their mean.
+
+    Variances and covariance of CCC are unbiased (N - 1), as the published code has them.
+
+    Args:
+        truth: (N, V) ratings.
+        prediction: (N, V) in the same units.
+        names: (V,) of the dimensions: `pcc_arousal` …; `pcc` is the mean over them, nan where one of them is.
+    """
+    true, predicted = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
+    measures = [dimensional_measure(true[:, v], predicted[:, v], ddof=1) for v in range(len(names))]
+    width = measures[0].columns.shape[1]
+
+    def statistic(sums: Floats) -> dict[str, Floats]:
+        scores: dict[str, list[Floats]] = {}
+        for v, measure in enumerate(measures):
+            part = measure.statistic(sums[:, v * width : (v + 1) * width])
+            each = {'pcc': part['pearson'], 'ccc': part['concordance'], 'mae': part['mae'], 'mse': part['mse']}
+            each |= {'rmse': np.sqrt(part['mse']), 'acc': 1 - part['mae']}
+            for name, values in each.items():
+                scores.setdefault(name, []).append(values)
+        means = {name: np.mean(values, axis=0) for name, values in scores.items()}
+        single = {f'{name}_{names[v]}': each for name, values in scores.items() for v, each in enumerate(values)}
+        return means | single
+
+    columns = np.concatenate([measure.columns for measure in measures], axis=1)
+    theirs = measures[0].bounds
+    bounds = {'pcc': theirs['pearson'], 'ccc': theirs['concordance'], 'mae': theirs['mae'], 'mse': theirs['mse']}
+    bounds |= {'rmse': theirs['mae'], 'acc': (-np.inf, 1.0)}
+    bounds |= {f'{name}_{each}': ends for name, ends in tuple(bounds.items()) for each in names}
+    return Measure(columns, statistic, bounds)
+
+
+def open_dfer(
+    manifest: Manifest,
+    settings: ExperimentSettings,
+    *,
+    share: float = 0.2,
+    stores: Mapping[str, Store] | None = None,
+    target: str = '',
+) -> DferTask:
+    """A corpus with its folds, checked wholly before anything is trained.
+
+    Args:
+        manifest: with folds, or with splits train and test, perhaps val.
+        settings: the seed is read.
+        share: of the people of the training part that choose, in the fair division.
+        stores: modality to features for the linear baseline; a clip may lack them.
+        target: `category` or `dimensions`; '' for what the manifest has.
+
+    Raises:
+        CorpusError: a clip has no label, or the manifest has none of the kind; there is nothing to learn from, or no
+            test.
+        TableError: a part is empty or of one class.
+        UnknownNameError: no such target.
+    """
+    # 1. What is predicted, of whom.
+    dimensions = _dimensions(manifest, target)
+    divisions, notes = _divided(manifest, settings, share)
+    manifest = divisions.manifest
+    labels = None if dimensions else manifest.labels()
+    values = np.stack([manifest.column(name) for name in dimensions], axis=1) if dimensions else None
+    _require_truth(manifest, labels, values, dimensions)
+    # 2. Features of the linear baseline, where there are any.
+    features, present = {}, {}
+    for name, store in (stores or {}).items():
+        there = np.array([each in store for each in manifest.names], dtype=np.bool_)
+        rows = np.zeros((len(manifest), store.dimension), dtype=np.float32)
+        if there.any():
+            rows[there] = store.matrix([each for each in manifest.names if each in store])
+        features[name], present[name] = np.nan_to_num(rows), there & np.isfinite(rows).all(axis=1)
+    # 3. Every part has what it takes.
+    target = 'dimensions' if dimensions else 'category'
+    task = DferTask(
+        manifest, features, None, present, labels, values, target, divisions.fair, divisions.reference, divisions.tests,
+        (), dimensions,
+    )  # fmt: skip
+    require_variety(task)
+    for name, there in present.items():
+        if not there.all():
+            notes.append(f'{counted(int((~there).sum()), "clip")} without features of {name}')
+    of_task = task_notes(manifest, task.fair, labels, features, present)
+    return dataclasses.replace(task, notes=(*divisions.notes, *notes, *of_task))
+
+
+def _dimensions(manifest: Manifest, target: str) -> tuple[str, ...]:
+    """The columns that are predicted; () for categories."""
+    if target not in ('', 'category', 'dimensions'):
+        raise UnknownNameError(
+            expected='a target among category, dimensions', came=repr(target), todo='choose one of these'
+        )
+    rated = tuple(name for name in DIMENSIONS if manifest.samples.known(name).any())
+    if manifest.facts.categories and target != 'dimensions':
+        return ()
+    if not rated or target == 'category':
+        what = 'categories' if target == 'category' else 'arousal, valence or dominance'
+        raise CorpusError(
+            expected=f'a manifest with {what}', came=f'{manifest.facts.corpus} without',
+            todo='choose the other target, or check the labels',
+        )  # fmt: skip
+    return rated
+
+
+def _require_truth(manifest: Manifest, labels: Ints | None, values: Floats | None, dimensions: tuple[str, ...]) -> None:
+    lacking = np.zeros(len(manifest), dtype=np.bool_)
+    if labels is not None:
+        lacking |= labels < 0
+    if values is not None:
+        lacking |= np.isnan(values).any(axis=1)
+    if lacking.any():
+        names = [manifest.names[at] for at in np.flatnonzero(lacking).tolist()]
+        raise CorpusError(
+            expected=f'{", ".join(dimensions) or "category"} of every clip of {manifest.facts.corpus}',
+            came=f'none for {len(names)} ({listed(names, 2)})', todo='leave these clips out of the manifest',
+        )  # fmt: skip
+
+
+def _divided(manifest: Manifest, settings: ExperimentSettings, share: float) -> tuple[Divisions, list[str]]:
+    """The published division, and beside it the fair one, in which whole people of train choose."""
+    divisions = divided(manifest, settings)
+    manifest = divisions.manifest
+    by_fold = list(divisions.tests) == ['folds']
+    if by_fold:
+        reference = divisions.reference
+    else:
+        splits = manifest.coded('split')
+        train = np.flatnonzero(
+            splits.where(['train']) if 'train' in splits.values else ~splits.where([*divisions.tests])
+        )
+        every = np.concatenate(list(divisions.tests.values()))
+        reference = (Fold(train, every, every),)
+    if not by_fold and 'val' in manifest.coded('split').values:
+        return dataclasses.replace(divisions, reference=reference), []
+    fair: list[Fold] = []
+    notes: dict[str, None] = {}
+    for fold in reference:
+        choosing, note = held_out(manifest.take(fold.train), share, settings.seed)
+        fair.append(Fold(fold.train[~choosing], fold.train[choosing], fold.test))
+        notes[note] = None
+    return dataclasses.replace(divisions, fair=tuple(fair), reference=reference), list(notes)
+
+
+def held_out(manifest: Manifest, share: float, seed: int) -> tuple[npt.NDArray[np.bool_], str]:
+    """Which clips of a training part choose: whole people, about a share of them, balanced over categories.
+
+    Args:
+        manifest: of the training part, N clips.
+        share: between 0 and 1.
+        seed: of the draw.
+
+    Returns:
+        (N,) True where a clip chooses, and a sentence on what was kept together.
+    """
+    for column in BELONGS_TOGETHER:
+        groups = len(set(manifest.coded(column).values)) if manifest.samples.known(column).all() else 0
+        if groups >= 3:
+            parts = max(2, min(round(1 / share), groups))
+            folds = seeded_folds(manifest, parts, seed=seed, independent_of=(column,))
+            return folds == 1, f'fair: {column}s of train choose, whole, about one of {parts}'
+    parts = max(2, round(1 / share))
+    folds = seeded_folds(manifest, min(parts, len(manifest)), seed=seed, independent_of=())
+    return folds == 1, f'fair: one clip of {parts} chooses; who is seen in it is not known, and may be learnt from too'

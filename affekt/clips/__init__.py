@@ -1,0 +1,32 @@
+"""Clips: the frames and the sound that a model reads as one sample, made once and kept.
+
+A video, sound, an official folder of frames, or a row of a manifest comes in; a `Clip` comes out, with the face cut out
+and aligned, sound at 16 kHz, and the reason for whatever is missing. `PackedClips` keeps those of a whole corpus in a
+few files that are read by memory map; `split_manifest` reads the lists that published code is trained with. Read
+`clip.py` first, then `packed.py`.
+"""
+
+from affekt.clips.cache_size import CacheEstimate
+from affekt.clips.clip import CROPS, MODALITIES, SIZE, SOUND_RATE_HZ, Clip, ClipSettings, decoded
+from affekt.clips.frame_folders import folder_clip
+from affekt.clips.packed import PackedClips
+from affekt.clips.sources import sample_clip
+from affekt.clips.split_lists import read_split, split_manifest
+from affekt.clips.stored_pictures import stored_pictures
+
+__all__ = [
+    'CROPS',
+    'MODALITIES',
+    'SIZE',
+    'SOUND_RATE_HZ',
+    'CacheEstimate',
+    'Clip',
+    'ClipSettings',
+    'PackedClips',
+    'decoded',
+    'folder_clip',
+    'read_split',
+    'sample_clip',
+    'split_manifest',
+    'stored_pictures',
+]

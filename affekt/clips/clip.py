@@ -1,0 +1,344 @@
+"""A clip: the frames and the sound that a model reads as one sample, and how it comes out of media.
+
+    clip = decoded('interview.mp4')                    # the face, cut out and aligned; sound at 16 kHz
+    clip = decoded('voxceleb.mp4', crop='published')   # the part of the picture that the published code reads
+
+The recording is decoded once. Frames keep the recording's own times, so a frame in which no face was seen leaves a gap
+there and shifts nothing. What a clip lacks is None, with the reason in `missing`: a model masks it.
+
+T frames, H rows, W columns, S samples of sound.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from affekt.arrays import Floats, Floats32
+from affekt.errors import LimitError, MediaError, ShapeError, UnknownNameError, ValueRangeError
+from affekt.media import AUDIBLE_RMS, Frame, Recording
+
+if TYPE_CHECKING:
+    from affekt.faces import FaceLandmarker
+
+Pixels = npt.NDArray[np.uint8]
+Crop = Literal['faces', 'published', 'none']
+
+SOUND_RATE_HZ = 16_000
+"""Of a clip's sound, as both published models read it."""
+SIZE = 160
+"""Width and height of the frames that both published models read, pixels."""
+CROPS: tuple[Crop, ...] = ('faces', 'published', 'none')
+"""The face, turned and scaled; the upper centre of VoxCeleb2's 224 x 224, as published; the whole picture, scaled."""
+MODALITIES = ('video', 'audio')
+LONGEST_S = 300.0
+"""A clip is held in memory: what is longer is cut into clips."""
+SHORTEST_SAMPLES = 400
+"""One frame of the spectrogram, 25 ms; less sound than this cannot be read."""
+PUBLISHED_SIDE = 224
+"""Of the pictures that VoxCeleb2 is handed round as."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """One sample; a modality that is None is missing, and a model masks it.
+
+    Raises:
+        ShapeError: an array is empty or not of the shape and type that its field says, or frames and times differ in
+            number.
+    """
+
+    name: str
+    frames: Pixels | None
+    """(T, H, W, 3) RGB."""
+    times_s: Floats | None
+    """(T,) when each frame is shown, in seconds from the clip's start; None where nobody knows, as in frame folders."""
+    sound: Floats32 | None
+    """(S,) mono in [-1, 1], `SOUND_RATE_HZ` samples a second, from the same start."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Modality to the reason why it is None, where it was looked for."""
+    notes: tuple[str, ...] = ()
+    """What was lost of the modalities that are there, such as frames without a face."""
+
+    def __post_init__(self) -> None:
+        if self.frames is not None:
+            is_video = self.frames.ndim == 4 and self.frames.shape[3] == 3 and self.frames.dtype == np.uint8
+            _require(is_video and self.frames.size > 0, 'frames (T, H, W, 3) of uint8', self.frames)
+        if self.times_s is not None:
+            frames = 0 if self.frames is None else len(self.frames)
+            _require(self.times_s.shape == (frames,), f'times of {frames} frames', self.times_s)
+        if self.sound is not None:
+            is_sound = self.sound.ndim == 1 and self.sound.dtype == np.float32
+            _require(is_sound and self.sound.size > 0, 'sound (S,) of float32', self.sound)
+
+    def __repr__(self) -> str:
+        frames = 'no frames' if self.frames is None else 'x'.join(map(str, self.frames.shape)) + ' frames'
+        sound = 'no sound' if self.sound is None else f'{len(self.sound) / SOUND_RATE_HZ:.2f} s of sound'
+        return f'Clip({self.name!r}, {frames}, {sound})'
+
+
+def _require(is_so: bool, expected: str, came: npt.NDArray[Any]) -> None:
+    if not is_so:
+        raise ShapeError(
+            expected=expected, came=f'{came.shape} of {came.dtype}', todo='make clips with `affekt.clips.decoded`'
+        )
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """How clips are made of media.
+
+    Raises:
+        UnknownNameError: no such crop or modality.
+        ValueRangeError: a size below 16, or no time at all.
+    """
+
+    size: int = SIZE
+    """Width and height of the frames, pixels."""
+    crop: Crop = 'faces'
+    """One of `CROPS`."""
+    modalities: tuple[str, ...] = MODALITIES
+    """What is looked for; the rest is not decoded."""
+    longest_s: float = LONGEST_S
+    """Clips that last longer are refused."""
+
+    def __post_init__(self) -> None:
+        if self.crop not in CROPS:
+            raise UnknownNameError(expected=f'one of {", ".join(CROPS)}', came=repr(self.crop), todo='name one of them')
+        if not self.modalities or not set(self.modalities) <= set(MODALITIES):
+            came = ', '.join(map(repr, self.modalities)) or 'none'
+            raise UnknownNameError(expected='video, audio or both', came=came, todo='name what is to be read')
+        if self.size < 16 or not self.longest_s > 0:
+            came = f'{self.size} pixels and {self.longest_s:g} s'
+            raise ValueRangeError(expected='frames of at least 16 pixels, and some time', came=came, todo='give more')
+
+
+class Seen(NamedTuple):
+    """The frames of a clip, or why there are none."""
+
+    frames: Pixels | None
+    times_s: Floats | None
+    reason: str = ''
+    notes: tuple[str, ...] = ()
+
+
+class Heard(NamedTuple):
+    """The sound of a clip, or why there is none."""
+
+    sound: Floats32 | None
+    reason: str = ''
+    notes: tuple[str, ...] = ()
+
+
+def decoded(
+    path: str | os.PathLike[str],
+    size: int = SIZE,
+    crop: Crop = 'faces',
+    *,
+    audio: str | os.PathLike[str] | None = None,
+    window_s: tuple[float, float] | None = None,
+    modalities: Sequence[str] = MODALITIES,
+    longest_s: float = LONGEST_S,
+    landmarker: FaceLandmarker | None = None,
+) -> Clip:
+    """A clip from a video with or without sound, or from sound alone; named as the file.
+
+    Args:
+        path: video or sound.
+        size: width and height of the frames, pixels.
+        crop: one of `CROPS`.
+        audio: the file that has the sound; None for the same.
+        window_s: start and end in the recording, seconds; None for all of it.
+        modalities: what to look for, of `MODALITIES`.
+        longest_s: what lasts longer is refused.
+        landmarker: finds the faces; None opens the published one where faces are wanted.
+
+    Returns:
+        The clip; where a modality is None, `missing` has the reason.
+
+    Raises:
+        MediaError: a file cannot be read, is a photograph, or holds neither frames to be used nor sound.
+        LimitError: the clip is longer than `longest_s`.
+        UnknownNameError, ValueRangeError: see `ClipSettings`.
+    """
+    settings = ClipSettings(size, crop, tuple(modalities), longest_s)
+    recording = opened(path)
+    seen, heard = Seen(None, None), Heard(None)
+    if 'video' in settings.modalities:
+        seen = frames_of(recording, settings, window_s, landmarker)
+    if 'audio' in settings.modalities:
+        heard = sound_of(recording if audio is None else opened(audio), window_s, longest_s)
+    return clip_of(Path(path).stem, seen, heard)
+
+
+def clip_of(name: str, seen: Seen, heard: Heard) -> Clip:
+    """What was seen and heard as one clip.
+
+    Raises:
+        MediaError: nothing was.
+    """
+    missing = {modality: part.reason for modality, part in (('video', seen), ('audio', heard)) if part.reason}
+    if seen.frames is None and heard.sound is None:
+        both = '; '.join(f'{modality}: {reason}' for modality, reason in missing.items()) or 'neither'
+        raise MediaError(
+            expected=f'frames or sound that can be used in {name}',
+            came=missing['video'] if len({*missing.values()}) == 1 < len(missing) else both,
+            todo='choose another file, or another crop where faces are not needed',
+        )
+    return Clip(name, seen.frames, seen.times_s, heard.sound, missing, (*seen.notes, *heard.notes))
+
+
+def opened(path: str | os.PathLike[str]) -> Recording:
+    """A recording that lasts some time.
+
+    Raises:
+        MediaError: it cannot be read, or is a photograph.
+    """
+    recording = Recording.open(path)
+    if recording.is_still:
+        todo = 'give a video or sound; pictures of one clip go into a folder of their own'
+        raise MediaError(
+            expected='a recording that lasts some time', came=f'the photograph {recording.name}', todo=todo
+        )
+    return recording
+
+
+def frames_of(
+    recording: Recording,
+    settings: ClipSettings,
+    window_s: tuple[float, float] | None = None,
+    landmarker: FaceLandmarker | None = None,
+) -> Seen:
+    """The frames of a recording, cut as the settings say, at its own times.
+
+    Raises:
+        MediaError: no picture decodes and there is no sound either, or the crop does not fit the pictures.
+        LimitError: the clip is longer than allowed.
+    """
+    if recording.video is None:
+        return Seen(None, None, 'the file has no pictures')
+    frames = _within(recording, window_s, settings.longest_s)
+    if settings.crop == 'faces':
+        seen = _faces(frames, settings.size, landmarker)
+    else:
+        cut = _published if settings.crop == 'published' else resized
+        images, times = [], []
+        for frame in frames:
+            images.append(cut(frame.image, settings.size))
+            times.append(frame.time_s)
+        seen = Seen(np.stack(images), np.array(times)) if images else Seen(None, None, 'no picture decodes')
+    lost = recording.decoded.video
+    damage = (*recording.decoded.file_damage, *(f'picture: {note}' for note in (lost.notes if lost else ())))
+    return seen._replace(notes=(*seen.notes, *damage))
+
+
+def _within(recording: Recording, window_s: tuple[float, float] | None, longest_s: float) -> Iterator[Frame]:
+    """The frames of a stretch, with times from its start."""
+    start_s, end_s = window_s or (0.0, float('inf'))
+    for frame in recording.frames():
+        if frame.time_s >= end_s:
+            return
+        if frame.time_s >= start_s:
+            time_s = frame.time_s - start_s
+            _require_short(time_s, longest_s, recording.name)
+            yield Frame(time_s, frame.image, frame.is_damaged)
+
+
+def _require_short(time_s: float, longest_s: float, name: str) -> None:
+    if time_s > longest_s:
+        raise LimitError(
+            expected=f'a clip of at most {longest_s:g} s', came=f'more in {name}',
+            todo='cut it into clips, by files or by start and end in a manifest',
+        )  # fmt: skip
+
+
+def _faces(frames: Iterator[Frame], size: int, landmarker: FaceLandmarker | None) -> Seen:
+    """The face of the person who fills most of the frames, aligned; frames in which it is not seen are left out."""
+    from affekt.faces import FaceLandmarker, FaceTracker, align_face, five_points
+
+    tracker = FaceTracker(landmarker or FaceLandmarker(), SEARCHED_PEOPLE, 0.0)
+    people: dict[int, list[tuple[float, float, Pixels]]] = {}
+    """Person to time, area and picture."""
+    looked_at = 0
+    for frame in frames:
+        looked_at += 1
+        if min(frame.image.shape[:2]) < SMALLEST_SIDE:
+            continue
+        for face in tracker.update(frame.time_s, frame.image):
+            image = align_face(frame.image, five_points(face.landmarks), size, in_colour=True)
+            people.setdefault(face.person, []).append((frame.time_s, float(face.box[2] * face.box[3]), image))
+    if not looked_at:
+        return Seen(None, None, 'no picture decodes')
+    if not people:
+        return Seen(None, None, f'no face in {looked_at:,} frames')
+    largest = max(people.values(), key=lambda rows: sum(area for _, area, _ in rows))
+    without = looked_at - len(largest)
+    notes = (f'{without:,} of {looked_at:,} frames do not show the face and are left out',) if without else ()
+    return Seen(np.stack([image for *_, image in largest]), np.array([row[0] for row in largest]), '', notes)
+
+
+SEARCHED_PEOPLE = 5
+SMALLEST_SIDE = 16
+"""Of pictures in which faces can be looked for, pixels."""
+
+
+def _published(image: Pixels, size: int) -> Pixels:
+    """The upper centre: rows 0:160 and columns 32:192 of 224 x 224 (0:192 and 16:208 where 192 are wanted)."""
+    if image.shape[:2] != (PUBLISHED_SIDE, PUBLISHED_SIDE):
+        raise MediaError(
+            expected=f'pictures of {PUBLISHED_SIDE} x {PUBLISHED_SIDE} pixels, as VoxCeleb2 is handed round',
+            came=f'{image.shape[1]} x {image.shape[0]}', todo="choose the crop 'faces' for other recordings",
+        )  # fmt: skip
+    side = size if size in (160, 192) else SIZE
+    left = (PUBLISHED_SIDE - side) // 2
+    return resized(image[:side, left : left + side], size)
+
+
+def resized(image: Pixels, size: int) -> Pixels:
+    """(size, size, 3), bilinear, averaged where it shrinks; other shapes are squeezed, as published code does."""
+    if image.shape[:2] == (size, size):
+        return image
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+
+
+def sound_of(recording: Recording, window_s: tuple[float, float] | None = None, longest_s: float = LONGEST_S) -> Heard:
+    """The sound of a recording at `SOUND_RATE_HZ`, whatever its own rate.
+
+    Raises:
+        MediaError: no sound decodes and there are no pictures either.
+        LimitError: the clip is longer than allowed.
+    """
+    if not recording.audio:
+        return Heard(None, 'the file has no sound')
+    start_s, end_s = window_s or (0.0, float('inf'))
+    blocks = []
+    for block in recording.samples(SOUND_RATE_HZ):
+        if block.start_s >= end_s:
+            break
+        first = max(0, round((start_s - block.start_s) * SOUND_RATE_HZ))
+        last = min(len(block.samples), round(min(end_s - block.start_s, 1e6) * SOUND_RATE_HZ))
+        if first < last:
+            _require_short(block.start_s + last / SOUND_RATE_HZ - start_s, longest_s, recording.name)
+            blocks.append(block.samples[first:last])
+    sound = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    lost = recording.decoded.audio
+    damage = recording.decoded.file_damage if recording.video is None else ()
+    notes = (*damage, *(f'sound: {note}' for note in (lost.notes if lost else ())))
+    if len(sound) < SHORTEST_SAMPLES:
+        reason = f'only {1000 * len(sound) / SOUND_RATE_HZ:.0f} ms of sound' if len(sound) else 'no sound decodes'
+        return Heard(None, reason, notes)
+    return Heard(None, 'silent', notes) if is_silent(sound) else Heard(sound, '', notes)
+
+
+def is_silent(sound: Floats32) -> bool:
+    """Whether no tenth of a second is louder than -60 dB."""
+    step = SOUND_RATE_HZ // 10
+    padded = np.pad(sound, (0, -len(sound) % step)).reshape(-1, step)  # (S / step, step)
+    return bool((np.square(padded).mean(axis=1) <= AUDIBLE_RMS**2).all())

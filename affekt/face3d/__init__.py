@@ -1,0 +1,46 @@
+"""Faces in three dimensions, and pictures of them: made-up people with known expressions, and exact rasters of meshes.
+
+A `FaceModel` takes amounts of named shapes and expressions and gives points: `face_model()` is the mesh of the 468
+landmarks, `head_model()` a whole head with eyes and teeth. `rasterize` says what each pixel shows, `depth_map`,
+`normal_map` and `shaded_map` draw that, and `made_up_faces` films a made-up person whose curves are known. Read
+`models.py` first, then `rasteriser.py`, then `clips.py`.
+"""
+
+from affekt.face3d.camera import Camera, pose_matrix
+from affekt.face3d.clips import FaceClip, MadeUpFaces, made_up_faces
+from affekt.face3d.curves import EMOTIONS, Curves, made_up_curves
+from affekt.face3d.maps import depth_map, normal_map, normals_at_pixels, shaded_map
+from affekt.face3d.models import FaceModel, face_model, head_model, posed
+from affekt.face3d.normals import point_normals
+from affekt.face3d.persons import Person, made_up_person
+from affekt.face3d.pictures import Light, Studio, made_up_background, made_up_light
+from affekt.face3d.rasteriser import Raster, interpolate, rasterize
+
+__all__ = [
+    'EMOTIONS',
+    'Camera',
+    'Curves',
+    'FaceClip',
+    'FaceModel',
+    'Light',
+    'MadeUpFaces',
+    'Person',
+    'Raster',
+    'Studio',
+    'depth_map',
+    'face_model',
+    'head_model',
+    'interpolate',
+    'made_up_background',
+    'made_up_curves',
+    'made_up_faces',
+    'made_up_light',
+    'made_up_person',
+    'normal_map',
+    'normals_at_pixels',
+    'point_normals',
+    'pose_matrix',
+    'posed',
+    'rasterize',
+    'shaded_map',
+]

@@ -1,0 +1,79 @@
+"""Where points of a face fall on a picture, and how a head is placed before the lens.
+
+The camera is that of `affekt.faces`: at the origin, looking along -z, x to the right, y up, centimetres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats
+from affekt.errors import ValueRangeError
+
+NEAREST_CM = 1.0
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A lens without distortion before a picture of `height` by `width` pixels."""
+
+    height: int
+    width: int
+    field_of_view_deg: float = 63.0
+    """Of the height; what `affekt.faces` takes every camera to have."""
+
+    @property
+    def focal_pixels(self) -> float:
+        """Pixels that one unit at a distance of one unit takes."""
+        return self.height / (2 * float(np.tan(np.radians(self.field_of_view_deg) / 2)))
+
+    def project(self, points: npt.ArrayLike) -> Floats:
+        """Where points fall.
+
+        Args:
+            points: (..., 3) in the camera's frame, centimetres.
+
+        Returns:
+            (..., 3) x and y in pixels, y down, and the distance along the camera's axis, centimetres.
+
+        Raises:
+            ValueRangeError: a point is nearer than one centimetre, or behind the lens.
+        """
+        located = np.asarray(points, dtype=np.float64)
+        distance = -located[..., 2]
+        if not (distance >= NEAREST_CM).all():
+            raise ValueRangeError(
+                expected=f'points at least {NEAREST_CM:g} cm before the camera', came=f'{distance.min():.1f} cm',
+                todo='move the head away, as by `pose_matrix`',
+            )  # fmt: skip
+        scale = self.focal_pixels / distance
+        return np.stack(
+            [self.width / 2 + located[..., 0] * scale, self.height / 2 - located[..., 1] * scale, distance], axis=-1
+        )
+
+
+def pose_matrix(
+    yaw_deg: float = 0.0,
+    pitch_deg: float = 0.0,
+    roll_deg: float = 0.0,
+    shift_cm: tuple[float, float, float] = (0, 0, -50),
+) -> Floats:
+    """The (4, 4) pose whose angles `affekt.faces.euler_angles_deg` reads back, R = Ry(yaw) Rx(-pitch) Rz(roll).
+
+    Args:
+        yaw_deg: > 0 turns the face to the right of the picture.
+        pitch_deg: > 0 lifts the chin.
+        roll_deg: > 0 tilts the head anticlockwise in the picture.
+        shift_cm: where the middle of the canonical face lies.
+    """
+    yaw, pitch, roll = np.radians([yaw_deg, -pitch_deg, roll_deg])
+    about_y = [[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]]
+    about_x = [[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]]
+    about_z = [[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]]
+    pose = np.eye(4)
+    pose[:3, :3] = np.array(about_y) @ np.array(about_x) @ np.array(about_z)
+    pose[:3, 3] = shift_cm
+    return pose

@@ -1,0 +1,173 @@
+"""Clips of made-up people with known curves: identities x expressions x pose x light, seeded, of any length.
+
+`made_up_faces(seed)` gives one clip whole, `FaceClip.planned(seed)` one whose frames are drawn as they are asked for.
+The same seed gives the same person, curves and pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats
+from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.face3d.curves import EMOTIONS, Curves, made_up_curves
+from affekt.face3d.models import face_model
+from affekt.face3d.persons import Person, made_up_person
+from affekt.face3d.pictures import FIELD_OF_VIEW_DEG, Image, Studio, made_up_background, made_up_light
+
+SMALLEST, LARGEST = 32, 1024
+FRAME_CM = (25.0, 34.0)
+"""Height of what the picture shows at the distance of the face; a head is about 25 cm high."""
+MOST_RATE_HZ = 240.0
+PEOPLE = 0x70656F70
+"""Keeps the seeds of people apart from those of clips."""
+
+
+@dataclass(frozen=True, eq=False)
+class FaceClip:
+    """One made-up person on one clip; iterating draws its frames.
+
+    Attributes:
+        seed: of everything.
+        rate_hz: frames a second.
+        size: height and width, pixels.
+        times_s: (T,) of the frames.
+        names: of the 51 expressions.
+        emotion: what is shown, one of EMOTIONS.
+        curves: what was commanded.
+    """
+
+    seed: int
+    rate_hz: float
+    size: int
+    times_s: Floats
+    names: tuple[str, ...]
+    emotion: str
+    curves: Curves
+    _person: np.random.SeedSequence
+    _looks: np.random.SeedSequence
+
+    @cached_property
+    def person(self) -> Person:
+        """Who is seen."""
+        return made_up_person(np.random.default_rng(self._person))
+
+    @classmethod
+    def planned(
+        cls, seed: int, seconds: float = 2.56, rate_hz: float = 25.0, size: int = 160, *,
+        emotion: str | None = None, person: int | None = None,
+    ) -> FaceClip:  # fmt: skip
+        """Everything of a clip but its pictures; arguments as of `made_up_faces`."""
+        _require(seconds, rate_hz, size, emotion)
+        # separate streams, so that the person stays the same whatever else is drawn
+        of_person, of_curves, of_looks = np.random.SeedSequence(seed).spawn(3)
+        rng = np.random.default_rng(of_curves)
+        drawn = str(rng.choice(EMOTIONS))
+        times_s = np.arange(max(1, round(seconds * rate_hz))) / rate_hz
+        distance = rng.uniform(*FRAME_CM) / (2 * np.tan(np.radians(FIELD_OF_VIEW_DEG) / 2))
+        chosen = drawn if emotion is None else emotion
+        return cls(
+            seed=seed,
+            rate_hz=rate_hz,
+            size=size,
+            times_s=times_s,
+            names=face_model().directions,
+            emotion=chosen,
+            curves=made_up_curves(rng, times_s, chosen, distance_cm=float(distance)),
+            _person=of_person if person is None else np.random.SeedSequence((PEOPLE, person)),
+            _looks=of_looks,
+        )
+
+    def __len__(self) -> int:
+        return len(self.times_s)
+
+    def __repr__(self) -> str:
+        return f'FaceClip(seed {self.seed}, {self.emotion}, {len(self)} frames of {self.size} x {self.size})'
+
+    def __iter__(self) -> Iterator[Image]:
+        """(size, size, 3) uint8 sRGB, frame after frame."""
+        rng = np.random.default_rng(self._looks)
+        light, background = made_up_light(rng), made_up_background(rng, self.size)
+        studio = Studio(self.person, light, background, noise=float(rng.uniform(0, 4)))
+        for expression, pose in zip(self.curves.expression, self.curves.pose, strict=True):
+            yield studio.picture(expression, pose, rng)
+
+
+@dataclass(frozen=True, eq=False)
+class MadeUpFaces:
+    """A clip with its frames.
+
+    Attributes:
+        frames: (T, size, size, 3) uint8 sRGB.
+        times_s: (T,).
+        names: of the 51 expressions, as `affekt.faces.BLENDSHAPES` without '_neutral'.
+        curves: (T, 51) commanded amounts in [0, 1].
+        pose: (T, 4, 4) canonical face to camera.
+        emotion: what is shown.
+        intensity: (T,) how far, in [0, 1].
+        valence: (T,) in [-1, 1]; arousal likewise.
+    """
+
+    frames: npt.NDArray[np.uint8]
+    times_s: Floats
+    names: tuple[str, ...]
+    curves: Floats
+    pose: Floats
+    emotion: str
+    intensity: Floats
+    valence: Floats
+    arousal: Floats
+
+    def __repr__(self) -> str:
+        return f'MadeUpFaces({self.emotion}, {"x".join(map(str, self.frames.shape))})'
+
+
+def made_up_faces(
+    seed: int, seconds: float = 2.56, rate_hz: float = 25.0, size: int = 160, *,
+    emotion: str | None = None, person: int | None = None,
+) -> MadeUpFaces:  # fmt: skip
+    """A clip of a made-up person's face, and what was commanded.
+
+    Args:
+        seed: of the person, what they do, and how it is lit and filmed.
+        seconds: length, > 0; rounded to whole frames, at least one.
+        rate_hz: frames a second, in (0, 240].
+        size: height and width of the pictures, 32 to 1024.
+        emotion: what to show, one of EMOTIONS; None draws one.
+        person: seed of the person alone, for several clips of one; None draws one.
+
+    Raises:
+        ValueRangeError: a length, rate or size out of range.
+        UnknownNameError: an emotion that is not among EMOTIONS.
+    """
+    clip = FaceClip.planned(seed, seconds, rate_hz, size, emotion=emotion, person=person)
+    frames = np.empty((len(clip), size, size, 3), dtype=np.uint8)
+    for place, frame in enumerate(clip):
+        frames[place] = frame
+    curves = clip.curves
+    return MadeUpFaces(
+        frames, clip.times_s, clip.names, curves.expression, curves.pose, clip.emotion, curves.intensity,
+        curves.valence, curves.arousal,
+    )  # fmt: skip
+
+
+def _require(seconds: float, rate_hz: float, size: int, emotion: str | None) -> None:
+    if not (0 < seconds < float('inf')):
+        raise ValueRangeError(expected='seconds > 0', came=f'{seconds}', todo='give the length of the clip')
+    if not 0 < rate_hz <= MOST_RATE_HZ:
+        raise ValueRangeError(
+            expected=f'rate_hz in (0, {MOST_RATE_HZ:g}]', came=f'{rate_hz}', todo='give frames a second'
+        )
+    if not SMALLEST <= size <= LARGEST:
+        raise ValueRangeError(
+            expected=f'a size from {SMALLEST} to {LARGEST} pixels', came=f'{size}', todo='choose one of these'
+        )
+    if emotion is not None and emotion not in EMOTIONS:
+        raise UnknownNameError(
+            expected=f'one of {", ".join(EMOTIONS)}', came=repr(emotion), todo='name one of these, or none'
+        )

@@ -1,0 +1,208 @@
+"""What a made-up person's face and head do over time: curves that are known because they were commanded.
+
+An emotion comes and goes as its published prototype of action units; blinks, gaze, speech and small movements go on
+meanwhile. T frames, 51 expressions in the order of `face_model().directions`.
+
+Sources: prototypes as in `affekt.faces.prototypes` (EMFACS); onset and offset times in the range of Schmidt et al.
+2006, doi:10.1007/s10919-005-0003-x; a blink of about a quarter of a second, closing faster than it opens, Caffier et
+al. 2003, doi:10.1007/s00421-003-0807-5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from affekt.arrays import Floats
+from affekt.face3d.camera import pose_matrix
+from affekt.face3d.models import face_model
+from affekt.faces import ACTION_UNITS, PROTOTYPES
+from affekt.labels import CIRCUMPLEX
+
+EMOTIONS = ('neutral', *PROTOTYPES)
+BLINKS_PER_S = 0.3
+CLOSING_S, OPENING_S = 0.08, 0.16
+ACCOMPANY = {
+    'happiness': {'mouthUpperUpLeft': 0.3, 'mouthUpperUpRight': 0.3, 'mouthDimpleLeft': 0.2, 'mouthDimpleRight': 0.2},
+    'anger': {'mouthShrugLower': 0.3, 'jawForward': 0.25},
+    'disgust': {'mouthUpperUpLeft': 0.6, 'mouthUpperUpRight': 0.6, 'browDownLeft': 0.4, 'browDownRight': 0.4},
+    'sadness': {'mouthShrugLower': 0.4, 'eyeLookDownLeft': 0.25, 'eyeLookDownRight': 0.25},
+}  # fmt: skip
+"""What often comes with a prototype, and how strongly: action units 10, 14, 17 and 29 of the FACS Investigator's
+Guide."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Commanded curves of one clip.
+
+    Attributes:
+        expression: (T, 51) in [0, 1].
+        pose: (T, 4, 4) canonical face to camera.
+        intensity: (T,) how far the emotion is shown, in [0, 1].
+        valence: (T,) the emotion's place on the plane times its intensity, in [-1, 1].
+        arousal: (T,) likewise.
+    """
+
+    expression: Floats
+    pose: Floats
+    intensity: Floats
+    valence: Floats
+    arousal: Floats
+
+
+def made_up_curves(rng: np.random.Generator, times_s: Floats, emotion: str, *, distance_cm: float) -> Curves:
+    """What a face that shows an emotion does at some times.
+
+    Args:
+        rng: all that is drawn is drawn from it.
+        times_s: (T,) increasing.
+        emotion: one of EMOTIONS.
+        distance_cm: from the camera.
+    """
+    names = face_model().directions
+    column = {name: place for place, name in enumerate(names)}
+    end_s = float(times_s[-1]) if len(times_s) else 0.0
+    expression = np.zeros((len(times_s), len(names)))
+    intensity = _episodes(rng, times_s, end_s) if emotion != 'neutral' else np.zeros(len(times_s))
+    _show(expression, column, rng, times_s, emotion, intensity)
+    speaking = _speak(expression, column, rng, times_s, end_s) if rng.random() < 0.5 else np.zeros(len(times_s))
+    _stir(expression, column, rng, times_s)
+    _look(expression, column, rng, times_s, end_s)
+    _blink(expression, column, rng, times_s, end_s)
+    pose = _move_head(rng, times_s, speaking, distance_cm)
+    valence, arousal = CIRCUMPLEX[emotion]
+    return Curves(np.clip(expression, 0, 1), pose, intensity, valence * intensity, arousal * intensity)
+
+
+def wander(rng: np.random.Generator, times_s: Floats, per_s: float, waves: int = 4) -> Floats:
+    """(T,) a smooth random curve of standard deviation 1 that turns about `per_s` times a second."""
+    rate = 2 * np.pi * per_s * rng.uniform(0.4, 1.6, waves)
+    phase = rng.uniform(0, 2 * np.pi, waves)
+    return np.asarray(np.sin(np.outer(times_s, rate) + phase).sum(axis=1) * np.sqrt(2 / waves))
+
+
+def _smooth(share: Floats) -> Floats:
+    clipped = np.clip(share, 0, 1)
+    return np.asarray(clipped**2 * (3 - 2 * clipped))
+
+
+def _episodes(rng: np.random.Generator, times_s: Floats, end_s: float) -> Floats:
+    """(T,) the emotion comes, stays and goes, again and again; a clip may begin anywhere in this."""
+    shown = np.zeros(len(times_s))
+    at = -float(rng.uniform(0, 2.5))
+    while at < end_s:
+        onset, apex, offset = rng.uniform(0.25, 0.9), rng.uniform(0.6, 3.0), rng.uniform(0.4, 1.4)
+        rise, fall = _smooth((times_s - at) / onset), _smooth((times_s - at - onset - apex) / offset)
+        shown = np.maximum(shown, rng.uniform(0.45, 1.0) * rise * (1 - fall))
+        at += float(onset + apex + offset + rng.exponential(0.6))
+    return shown
+
+
+def _show(
+    expression: Floats,
+    column: dict[str, int],
+    rng: np.random.Generator,
+    times_s: Floats,
+    emotion: str,
+    intensity: Floats,
+) -> None:
+    """Add an emotion, each of its parts a little earlier or later, stronger or weaker, and not quite even."""
+    units: dict[str, float] = {}
+    for unit in PROTOTYPES.get(emotion, ()):
+        strength = float(rng.uniform(0.55, 1.0)) * (rng.random() < 0.92)
+        for name in ACTION_UNITS[unit]:
+            units[name] = max(units.get(name, 0.0), strength)
+    for name, strength in ACCOMPANY.get(emotion, {}).items():
+        units[name] = max(units.get(name, 0.0), strength * float(rng.uniform(0, 1.2)))
+    uneven = float(rng.normal(0, 0.08))
+    for name, strength in units.items():
+        side = 1 + uneven * (name.endswith('Left') - name.endswith('Right'))
+        late = np.interp(times_s - rng.uniform(0, 0.12), times_s, intensity) if len(times_s) else intensity
+        expression[:, column[name]] += side * strength * late
+
+
+def _speak(
+    expression: Floats, column: dict[str, int], rng: np.random.Generator, times_s: Floats, end_s: float
+) -> Floats:
+    """Add speech in phrases, four to five syllables a second; (T,) where it is."""
+    speaking = np.zeros(len(times_s))
+    at = -float(rng.uniform(0, 1.5))
+    while at < end_s:
+        length = rng.uniform(0.8, 3.0)
+        speaking = np.maximum(speaking, _smooth((times_s - at) / 0.15) * _smooth((at + length - times_s) / 0.15))
+        at += float(length + rng.exponential(0.7))
+    syllables = np.abs(np.sin(np.pi * rng.uniform(4, 5.2) * times_s + wander(rng, times_s, 0.7)))
+    loud = np.clip(0.28 + 0.14 * wander(rng, times_s, 1.2), 0.04, 0.6)
+    expression[:, column['jawOpen']] += speaking * syllables * loud
+    shapes = {'mouthFunnel': 0.25, 'mouthPucker': 0.3, 'mouthStretchLeft': 0.15, 'mouthStretchRight': 0.15,
+              'mouthLowerDownLeft': 0.25, 'mouthLowerDownRight': 0.25, 'mouthUpperUpLeft': 0.12,
+              'mouthUpperUpRight': 0.12}  # fmt: skip
+    drawn = {name.removesuffix('Left').removesuffix('Right'): np.empty(0) for name in shapes}
+    for stem in drawn:
+        drawn[stem] = np.maximum(wander(rng, times_s, 2.5), 0)
+    for name, most in shapes.items():
+        expression[:, column[name]] += speaking * most * drawn[name.removesuffix('Left').removesuffix('Right')]
+    return speaking
+
+
+def _stir(expression: Floats, column: dict[str, int], rng: np.random.Generator, times_s: Floats) -> None:
+    """Add small movements that mean nothing."""
+    names: Sequence[str] = (
+        'browInnerUp', 'browDownLeft', 'browDownRight', 'browOuterUpLeft', 'browOuterUpRight', 'eyeSquintLeft',
+        'eyeSquintRight', 'mouthSmileLeft', 'mouthSmileRight', 'mouthPressLeft', 'mouthPressRight', 'mouthShrugLower',
+        'mouthRollLower', 'jawOpen', 'jawLeft', 'jawRight', 'mouthLeft', 'mouthRight', 'cheekPuff',
+    )  # fmt: skip
+    for name in names:
+        rest = rng.uniform(-0.05, 0.06)
+        expression[:, column[name]] += np.maximum(rest + 0.035 * wander(rng, times_s, 0.4), 0)
+
+
+def _look(expression: Floats, column: dict[str, int], rng: np.random.Generator, times_s: Floats, end_s: float) -> None:
+    """Add gaze: both eyes jump together to a new place, mostly near the camera, and rest there."""
+    starts, places = [-1.0], [rng.normal(0, 0.15, 2)]
+    while starts[-1] < end_s:
+        starts.append(starts[-1] + float(rng.uniform(0.4, 2.5)))
+        places.append(rng.normal(0, 0.15 if rng.random() < 0.7 else 0.45, 2))
+    jump_s = 0.04
+    knots = np.array([time for start in starts for time in (start, start + jump_s)])
+    before = [places[0], *places[:-1]]
+    ways = np.array([place for both in zip(before, places, strict=True) for place in both])
+    across, up = (np.clip(np.interp(times_s, knots, ways[:, axis]), -0.8, 0.8) for axis in range(2))
+    for name, amount in (
+        ('eyeLookOutLeft', across), ('eyeLookInRight', across),
+        ('eyeLookInLeft', -across), ('eyeLookOutRight', -across),
+        ('eyeLookUpLeft', up), ('eyeLookUpRight', up), ('eyeLookDownLeft', -up), ('eyeLookDownRight', -up),
+    ):  # fmt: skip
+        expression[:, column[name]] += np.maximum(amount, 0)
+
+
+def _blink(expression: Floats, column: dict[str, int], rng: np.random.Generator, times_s: Floats, end_s: float) -> None:
+    """Add blinks; lids that squint need less to close."""
+    at = float(rng.exponential(1 / BLINKS_PER_S)) - 0.3
+    lid = np.zeros(len(times_s))
+    while at < end_s:
+        closing = _smooth((times_s - at) / CLOSING_S)
+        opening = _smooth((times_s - at - CLOSING_S - 0.03) / OPENING_S)
+        lid = np.maximum(lid, float(rng.uniform(0.9, 1.0)) * closing * (1 - opening))
+        at += 0.3 + float(rng.exponential(1 / BLINKS_PER_S))
+    for side in ('Left', 'Right'):
+        expression[:, column[f'eyeBlink{side}']] += lid
+        expression[:, column[f'eyeWide{side}']] *= 1 - lid
+        expression[:, column[f'eyeSquint{side}']] *= 1 - 0.5 * lid
+
+
+def _move_head(rng: np.random.Generator, times_s: Floats, speaking: Floats, distance_cm: float) -> Floats:
+    """(T, 4, 4) a pose that wanders around one of its own, more while speaking."""
+    base = np.clip(rng.normal(0, [13, 6, 4]), [-32, -14, -12], [32, 14, 12])
+    range_deg = rng.uniform(1, 6) * np.array([1.2, 0.8, 0.5])
+    slow = np.stack([wander(rng, times_s, 0.25) for _ in range(3)], axis=1) * range_deg
+    nods = np.stack([wander(rng, times_s, 1.3) for _ in range(3)], axis=1) * [0.8, 1.4, 0.5] * speaking[:, None]
+    place = rng.normal(0, [0.9, 0.9, 0]) + np.array([0, -0.8, -distance_cm])
+    shift = place + np.stack([wander(rng, times_s, 0.3) for _ in range(3)], axis=1) * [0.35, 0.25, 0.6]
+    angles = base + slow + nods
+    return np.array(
+        [pose_matrix(yaw, pitch, roll, tuple(at)) for (yaw, pitch, roll), at in zip(angles, shift, strict=True)]
+    ).reshape(-1, 4, 4)

@@ -1,0 +1,204 @@
+"""The two geometries that come with affekt: a mesh of 468 landmarks, and a whole head.
+
+Both lie in the frame of the canonical face: centimetres, x to the right of the picture (the person's left), y up, z to
+the viewer, so that one pose serves both. Both move the same way: mean points + shapes of identity + expressions, each a
+sum of named directions.
+
+    points = mean + sum_i identity_i shape_i + sum_j expression_j direction_j
+
+V points, F triangles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+
+from affekt.arrays import Floats, Floats32, Ints
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
+from affekt.npz import read_npz
+
+MODELS = Path(__file__).parents[1] / 'models'
+
+Amounts = Mapping[str, float] | npt.ArrayLike
+"""How much of each direction: by name (the others 0), or all in order."""
+
+
+@dataclass(frozen=True, eq=False)
+class FaceModel:
+    """A surface with named shapes of identity and named expressions; `face_model()` and `head_model()` give one.
+
+    Attributes:
+        mean: (V, 3) points at rest.
+        triangles: (F, 3) point numbers; corners turn anticlockwise seen from outside.
+        directions: names of the expressions, those of ARKit.
+        shapes: names of the shapes of identity.
+        parts: (F,) what each triangle belongs to, an index of `part_names`.
+        part_names: such as 'skin', 'left eye', 'teeth'.
+        regions: name to (V,) how far a point is of a region of the skin, from 0 to 1; empty for the mesh of landmarks.
+    """
+
+    mean: Floats
+    triangles: Ints
+    directions: tuple[str, ...]
+    shapes: tuple[str, ...]
+    parts: Ints
+    part_names: tuple[str, ...]
+    regions: Mapping[str, Floats]
+    landmark_triangles: Ints
+    landmark_weights: Floats
+    _directions: scipy.sparse.csr_matrix
+    _shapes: scipy.sparse.csr_matrix
+
+    def __repr__(self) -> str:
+        return (
+            f'FaceModel({len(self.mean):,} points, {len(self.triangles):,} triangles, {len(self.directions)} '
+            f'expressions, {len(self.shapes)} shapes)'
+        )
+
+    def vertices(
+        self, identity: Amounts | None = None, expression: Amounts | None = None, pose: npt.ArrayLike | None = None
+    ) -> Floats:
+        """The points of a person with an expression.
+
+        Args:
+            identity: amounts of `shapes`; None for the mean person.
+            expression: amounts of `directions`, usually in [0, 1]; None for rest.
+            pose: (4, 4) canonical face to camera, as `affekt.faces` reads it; None leaves the points where they are.
+
+        Returns:
+            (V, 3) centimetres.
+
+        Raises:
+            UnknownNameError: a name that is not among them.
+            ShapeError: another number of amounts, or a pose that is not (4, 4).
+            ValueRangeError: an amount or the pose is not finite.
+        """
+        points = self.mean
+        if identity is not None:
+            points = points + self.moved_by_identity(identity)
+        if expression is not None:
+            points = points + self.moved_by_expression(expression)
+        return points.copy() if pose is None else posed(points, pose)
+
+    def moved_by_identity(self, identity: Amounts) -> Floats:
+        """(V, 3) how a person's points differ from the mean's."""
+        return self._sum(self._shapes, self.shapes, identity, 'shapes of identity')
+
+    def moved_by_expression(self, expression: Amounts) -> Floats:
+        """(V, 3) how an expression moves the points."""
+        return self._sum(self._directions, self.directions, expression, 'expressions')
+
+    def direction(self, name: str) -> Floats:
+        """(V, 3) movement of one expression at 1."""
+        return self.moved_by_expression({name: 1.0})
+
+    def landmarks(self, points: npt.ArrayLike) -> Floats:
+        """(468, 3) the landmarks of points that `vertices` gave."""
+        corners = np.asarray(points, dtype=np.float64)[self.landmark_triangles]  # (468, 3, 3)
+        return np.asarray(np.einsum('lk,lkd->ld', self.landmark_weights, corners))
+
+    def _sum(self, table: scipy.sparse.csr_matrix, names: Sequence[str], amounts: Amounts, what: str) -> Floats:
+        return np.asarray(table @ amounts_of(amounts, names, what)).reshape(-1, 3)
+
+
+def amounts_of(amounts: Amounts, names: Sequence[str], what: str) -> Floats:
+    """(N,) amounts in the order of the names.
+
+    Raises:
+        UnknownNameError: a name that is not among them.
+        ShapeError: another number of them.
+        ValueRangeError: one is not finite.
+    """
+    if isinstance(amounts, Mapping):
+        if unknown := sorted(set(amounts) - set(names)):
+            raise UnknownNameError(
+                expected=f'{what} among {", ".join(names)}', came=', '.join(map(repr, unknown)), todo='name others'
+            )
+        amounts = [float(amounts.get(name, 0.0)) for name in names]
+    values = np.asarray(amounts, dtype=np.float64)
+    if values.shape != (len(names),):
+        raise ShapeError(expected=f'({len(names)},) {what}', came=f'{values.shape}', todo='give one amount for each')
+    if not np.isfinite(values).all():
+        raise ValueRangeError(expected=f'finite amounts of {what}', came='nan or inf', todo='leave missing ones 0')
+    return values
+
+
+def posed(points: npt.ArrayLike, pose: npt.ArrayLike) -> Floats:
+    """(V, 3) points under a pose (4, 4), whose last column is the shift.
+
+    Raises:
+        ShapeError: the pose is not (4, 4).
+        ValueRangeError: it is not finite, as where no face was read.
+    """
+    matrix = np.asarray(pose, dtype=np.float64)
+    if matrix.shape != (4, 4):
+        raise ShapeError(expected='a pose (4, 4)', came=f'{matrix.shape}', todo='give one pose at a time')
+    if not np.isfinite(matrix).all():
+        raise ValueRangeError(expected='a finite pose', came='nan or inf', todo='leave out frames without a face')
+    return np.asarray(np.asarray(points, dtype=np.float64) @ matrix[:3, :3].T + matrix[:3, 3])
+
+
+@cache
+def face_model() -> FaceModel:
+    """The mesh of 468 landmarks with 51 expressions, one surface from chin to forehead; eyes and mouth are filled."""
+    arrays = read_npz(MODELS / 'face_units_468.npz')
+    triangles = arrays['triangles'].astype(np.int64)
+    count = len(arrays['vertices'])
+    return FaceModel(
+        mean=arrays['vertices'].astype(np.float64),
+        triangles=triangles,
+        directions=tuple(arrays['names'].tolist()),
+        shapes=tuple(arrays['shape_names'].tolist()),
+        parts=np.zeros(len(triangles), dtype=np.int64),
+        part_names=('skin',),
+        regions={},
+        landmark_triangles=np.repeat(np.arange(count)[:, None], 3, axis=1),
+        landmark_weights=np.tile([1.0, 0.0, 0.0], (count, 1)),
+        _directions=_dense(arrays['directions']),
+        _shapes=_dense(arrays['shapes']),
+    )
+
+
+@cache
+def head_model() -> FaceModel:
+    """A head with neck, eyes, teeth, tongue and lashes, with 52 expressions ('tongueOut' is one) and regions."""
+    arrays = read_npz(MODELS / 'makehuman_head.npz')
+    count, quantum = len(arrays['points']), float(arrays['quantum_cm'])
+    regions = arrays['regions'].astype(np.float64) / 255
+    return FaceModel(
+        mean=arrays['points'].astype(np.float64),
+        triangles=arrays['triangles'].astype(np.int64),
+        directions=tuple(arrays['unit_names'].tolist()),
+        shapes=tuple(arrays['shape_names'].tolist()),
+        parts=arrays['parts'].astype(np.int64),
+        part_names=tuple(arrays['part_names'].tolist()),
+        regions=dict(zip(arrays['region_names'].tolist(), regions, strict=True)),
+        landmark_triangles=arrays['mark_triangles'].astype(np.int64),
+        landmark_weights=arrays['mark_weights'].astype(np.float64),
+        _directions=_sparse(arrays, 'unit', count, quantum),
+        _shapes=_sparse(arrays, 'shape', count, quantum),
+    )
+
+
+def _dense(movements: Floats32) -> scipy.sparse.csr_matrix:
+    """(3 V, N) of (N, V, 3)."""
+    return scipy.sparse.csr_matrix(movements.astype(np.float64).reshape(len(movements), -1).T)
+
+
+def _sparse(
+    arrays: Mapping[str, npt.NDArray[np.generic]], title: str, count: int, quantum: float
+) -> scipy.sparse.csr_matrix:
+    """(3 V, N) of movements that are kept where they are not zero."""
+    ends = arrays[f'{title}_ends'].astype(np.int64)
+    column = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
+    row = 3 * arrays[f'{title}_points'].astype(np.int64)
+    moves = arrays[f'{title}_moves'].astype(np.float64) * quantum  # (3, M)
+    rows = np.concatenate([row + axis for axis in range(3)])
+    return scipy.sparse.csr_matrix((moves.ravel(), (rows, np.tile(column, 3))), shape=(3 * count, len(ends)))

@@ -1,0 +1,254 @@
+"""Made-up people: a shape of the head and the colours of skin, hair, eyes and clothes, all drawn from one generator.
+
+The shape mixes MakeHuman's starting points (peoples, sexes, young and old) and moves its sliders a little. Colours are
+albedos in linear light, so that shading adds up; V points of `head_model()`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats, Ints
+from affekt.face3d.models import FaceModel, head_model
+from affekt.face3d.normals import point_normals
+
+SLIDERS = 0.22
+"""Standard deviation of a slider; at 1 it is at its end."""
+MOST = 0.6
+SKIN = np.array([[246, 216, 196], [233, 190, 160], [205, 152, 116], [160, 106, 74], [112, 72, 51], [70, 44, 34]])
+"""From the lightest to the darkest, sRGB."""
+OPPOSITES = (
+    ('decr', 'incr'), ('down', 'up'), ('in', 'out'), ('backward', 'forward'), ('concave', 'convex'),
+    ('compress', 'uncompress'),
+)  # fmt: skip
+"""Ends of the names of two shapes that are one slider."""
+OUTLINES = tuple(
+    f'head-{form}' for form in ('diamond', 'invertedtriangular', 'oval', 'rectangular', 'round', 'square', 'triangular')
+)
+TONES = {'african': 0.82, 'asian': 0.28, 'caucasian': 0.12}
+"""Where the mixture's skin lies between them, on average."""
+HAIR = np.array([[22, 18, 17], [45, 31, 24], [86, 56, 36], [140, 98, 58], [188, 150, 96], [128, 60, 34]])
+GREY = np.array([186, 184, 182])
+EYES = np.array([[54, 33, 22], [84, 52, 28], [112, 92, 52], [88, 108, 84], [86, 118, 146], [110, 134, 150]])
+STYLES = ('bald', 'short', 'full', 'long')
+LEAST_HAIR = 0.12
+"""How far a point must be of the scalp for hair to lie over it."""
+COLLAR_CM = -14.0
+"""Height of the collar at the throat, in the frame of the canonical face."""
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """A person before the camera.
+
+    Attributes:
+        identity: amounts of the head model's shapes.
+        points: (P, 3) at rest, centimetres: those of the head, then those of the hair that lies over it.
+        of_head: (P,) the point of the head model that each moves with.
+        surface: (F, 3) triangles, corners anticlockwise seen from outside.
+        inside: (G, 3) the same triangles of hair seen from within.
+        albedo: (P, 3) share of red, green and blue light that each point gives back.
+        shine: (P,) strength of its highlight.
+        iris: (3,) albedo of the iris.
+        iris_radius: of the eyeball's radius; pupil_radius likewise.
+    """
+
+    identity: Floats
+    points: Floats
+    of_head: Ints
+    surface: Ints
+    inside: Ints
+    albedo: Floats
+    shine: Floats
+    iris: Floats
+    iris_radius: float
+    pupil_radius: float
+
+
+def linear(color: npt.ArrayLike) -> Floats:
+    """sRGB values 0 to 255 as shares of light, with a plain gamma of 2.2."""
+    return np.asarray((np.asarray(color, dtype=np.float64) / 255) ** 2.2)
+
+
+def made_up_person(rng: np.random.Generator) -> Person:
+    """A person, always the same for the same state of the generator."""
+    model = head_model()
+    people = rng.dirichlet([0.6, 0.6, 0.6])
+    male, old = rng.beta(0.5, 0.5), rng.beta(0.7, 1.3)
+    identity = _identity(model, people, male, old, rng)
+    bare = model.vertices(identity)
+    style = str(rng.choice(STYLES, p=_styles(male)))
+    of_hair, strands, layer = _hair(model, bare, style, rng)
+    hair_color = _hair_color(people, old, rng)
+    albedo = _albedo(model, bare, people, male, old, style, hair_color, rng)
+    of_head = np.concatenate([np.arange(len(bare)), of_hair])
+    surface = np.concatenate([_drawn(model), layer + len(bare)])
+    return Person(
+        identity=identity,
+        points=np.concatenate([bare, strands]),
+        of_head=of_head,
+        surface=surface,
+        inside=(layer + len(bare))[:, ::-1],
+        albedo=np.concatenate([albedo, _streaked(hair_color, strands, rng)]),
+        shine=_shine(model, style, rng)[of_head],
+        iris=linear(_between(EYES, np.clip(rng.beta(1, 2) * 5 * (0.15 + 0.85 * people[2] ** 0.5), 0, 5))),
+        iris_radius=float(rng.uniform(0.44, 0.5)),
+        pupil_radius=float(rng.uniform(0.15, 0.24)),
+    )
+
+
+def _identity(model: FaceModel, people: Floats, male: float, old: float, rng: np.random.Generator) -> Floats:
+    """Amounts of all shapes: one mixture of starting points, every slider moved a little, one outline of the head."""
+    place = {name: at for at, name in enumerate(model.shapes)}
+    amounts = np.zeros(len(place))
+    for name, share in zip(TONES, people, strict=True):
+        for sex, of_sex in (('female', 1 - male), ('male', male)):
+            for age, of_age in (('young', 1 - old), ('old', old)):
+                amounts[place[f'{name}-{sex}-{age}']] = share * of_sex * of_age
+    low, high = _sliders(model.shapes)
+    moved = np.clip(rng.normal(0, SLIDERS, len(low)), -MOST, MOST)
+    amounts[np.where(moved < 0, low, high)] = np.abs(moved)
+    amounts[place[str(rng.choice(OUTLINES))]] = rng.uniform(0, 0.7)
+    return amounts
+
+
+@cache
+def _sliders(shapes: tuple[str, ...]) -> tuple[Ints, Ints]:
+    """Where the two ends of every slider are among the shapes."""
+    place = {name: at for at, name in enumerate(shapes)}
+    ends = [
+        (place[name], place[name.removesuffix(low) + high])
+        for name in shapes
+        for low, high in OPPOSITES
+        if name.endswith(f'-{low}') and name.removesuffix(low) + high in place
+    ]
+    return np.array([low for low, _ in ends]), np.array([high for _, high in ends])
+
+
+def _between(colors: npt.ArrayLike, at: float) -> Floats:
+    """The colour at a place between those of a list."""
+    steps = np.asarray(colors, dtype=np.float64)
+    return np.array([np.interp(at, np.arange(len(steps)), steps[:, channel]) for channel in range(3)])
+
+
+def _hair_color(people: Floats, old: float, rng: np.random.Generator) -> Floats:
+    dark = rng.beta(1, 3) * (0.2 + 0.8 * people[2])
+    color = _between(HAIR, 5 * dark)
+    grey = np.clip(rng.normal(1.6 * old - 0.9, 0.35), 0, 1)
+    return linear((1 - grey) * color + grey * GREY)
+
+
+def _drawn(model: FaceModel) -> Ints:
+    """Triangles of the head that are drawn: lashes are plates that only a picture of hairs would make lashes."""
+    is_lash = model.parts == model.part_names.index('lashes')
+    return np.asarray(model.triangles[~is_lash])
+
+
+def _hair(model: FaceModel, bare: Floats, style: str, rng: np.random.Generator) -> tuple[Ints, Floats, Ints]:
+    """(H,) points of the head that hair lies over, (H, 3) where it lies, and its triangles over those."""
+    scalp = model.regions['scalp']
+    if style == 'bald':
+        return np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3), np.int64)
+    triangles = model.triangles[(scalp[model.triangles] > LEAST_HAIR).all(axis=1)]
+    points = np.unique(triangles)
+    layer = np.searchsorted(points, triangles)
+    thick = {'short': rng.uniform(0.3, 0.8), 'full': rng.uniform(0.9, 2.4), 'long': rng.uniform(0.8, 1.8)}[style]
+    normals, share = point_normals(bare, model.triangles)[points], scalp[points]
+    waves = 1 + 0.2 * _bumps(bare[points], 0.9, rng)
+    strands = bare[points] + normals * (0.1 + thick * share**0.7 * waves)[:, None]
+    if style != 'short' and rng.random() < 0.4:
+        strands = _fringe(strands, normals, share, rng)
+    if style == 'long':
+        strands = _falling(strands, rng)
+    return points, strands, layer
+
+
+def _fringe(strands: Floats, normals: Floats, share: Floats, rng: np.random.Generator) -> Floats:
+    """The front edge of the hair comes down over the forehead."""
+    front = np.clip((strands[:, 2] - 1.0) / 3.0, 0, 1) * np.clip(1.6 - share, 0, 1)
+    down = float(rng.uniform(1.0, 3.0)) * front * (1 + 0.2 * _bumps(strands, 1.5, rng))
+    return np.asarray(strands - down[:, None] * [0, 1, 0] + (0.35 * down)[:, None] * normals)
+
+
+def _falling(strands: Floats, rng: np.random.Generator) -> Floats:
+    """Hair of the back and the sides hangs down beside the neck."""
+    fallen = strands.copy()
+    below = np.clip((6.0 - strands[:, 1]) / 9.0, 0, 1) * np.clip((2.0 - strands[:, 2]) / 2.5, 0, 1)
+    fallen[:, 1] -= float(rng.uniform(4, 14)) * below**1.2
+    fallen[:, 0] += np.sign(strands[:, 0]) * (1.0 + 0.8 * rng.random()) * below
+    fallen[:, 2] += 0.8 * below
+    return fallen
+
+
+def _styles(male: float) -> Floats:
+    """How probable each style of STYLES is."""
+    shares = (1 - male) * np.array([0.02, 0.15, 0.33, 0.5]) + male * np.array([0.18, 0.55, 0.25, 0.02])
+    return np.asarray(shares / shares.sum())
+
+
+def _bumps(points: Floats, per_cm: float, rng: np.random.Generator, waves: int = 6) -> Floats:
+    """(V,) a smooth random field with standard deviation 1."""
+    direction = rng.normal(size=(waves, 3)) * per_cm
+    phase = rng.uniform(0, 2 * np.pi, waves)
+    return np.asarray(np.sin(points @ direction.T + phase).sum(axis=1) * np.sqrt(2 / waves))
+
+
+def _albedo(
+    model: FaceModel, points: Floats, people: Floats, male: float, old: float, style: str, hair_color: Floats,
+    rng: np.random.Generator,
+) -> Floats:  # fmt: skip
+    tone = float(np.clip(people @ list(TONES.values()) + rng.normal(0, 0.08), 0, 1))
+    skin = linear(_between(SKIN, 5 * tone) * rng.normal(1, 0.02, 3))
+    region = model.regions
+    albedo = np.tile(skin, (len(points), 1))
+    albedo *= 1 + 0.03 * _bumps(points, 0.5, rng)[:, None] + rng.normal(0, 0.015 + 0.02 * old, (len(points), 1))
+    redder = np.array([1.06, 0.8, 0.78])
+    _mix(albedo, albedo * redder, region['cheeks'] * rng.uniform(0.1, 0.7))
+    lip = skin * np.array([0.85, 0.5, 0.5]) if rng.random() < 0.65 else linear([170, 45, 60]) * rng.uniform(0.4, 1.2)
+    _mix(albedo, np.broadcast_to(lip, albedo.shape), region['lips'] * rng.uniform(0.5, 0.9))
+    _mix(albedo, np.broadcast_to(hair_color * 0.6, albedo.shape), region['lids'] * rng.uniform(0.3, 0.8))
+    _mix(albedo, np.broadcast_to(hair_color * 0.8, albedo.shape), region['brows'] * rng.uniform(0.55, 0.95))
+    beard = male * rng.choice([0.0, 0.15, 0.3, 0.9], p=[0.45, 0.25, 0.15, 0.15])
+    _mix(albedo, np.broadcast_to(hair_color * 0.9, albedo.shape), region['beard'] * beard)
+    hair = region['scalp'] * (float(rng.uniform(0.0, 0.2)) if style == 'bald' else 1.0)
+    _mix(albedo, _streaked(hair_color, points, rng), hair)
+    _mix(albedo, np.broadcast_to(linear([120, 40, 42]), albedo.shape), region['mouth'])
+    collar = COLLAR_CM + 0.35 * np.maximum(1.0 - points[:, 2], 0) + rng.uniform(-1.5, 0.5)
+    clothes = linear(rng.uniform(15, 235, 3))
+    _mix(albedo, np.broadcast_to(clothes, albedo.shape), np.clip((collar - points[:, 1]) * 2 + 0.5, 0, 1) * (1 - hair))
+    for name, color in (('teeth', rng.uniform([214, 204, 180], [240, 234, 220])), ('tongue', [176, 96, 98])):
+        albedo[points_of(model, name)] = linear(color)
+    for name in ('left eye', 'right eye'):
+        albedo[points_of(model, name)] = linear(rng.uniform([222, 214, 208], [240, 236, 234]))
+    return np.clip(albedo, 0.0, 1.0)
+
+
+def _streaked(color: Floats, points: Floats, rng: np.random.Generator) -> Floats:
+    """(P, 3) the colour of hair, lighter and darker from strand to strand."""
+    streaks = np.clip(1 + 0.3 * _bumps(points * [3, 0.6, 3], 1.2, rng) if len(points) else np.zeros(0), 0.3, 2)
+    return np.clip(color * streaks[:, None], 0, 1)
+
+
+def _mix(albedo: Floats, other: Floats, share: Floats) -> None:
+    """Move colours towards others, in place."""
+    albedo += (other - albedo) * np.clip(share, 0, 1)[:, None]
+
+
+def _shine(model: FaceModel, style: str, rng: np.random.Generator) -> Floats:
+    hair = model.regions['scalp'] * (style != 'bald')
+    shine = np.full(len(hair), float(rng.uniform(0.02, 0.12)))
+    shine += 0.15 * model.regions['lips']
+    shine = shine * (1 - hair) + 0.05 * hair
+    shine[model.mean[:, 1] < COLLAR_CM] = 0.0
+    shine[points_of(model, 'teeth')] = 0.2
+    return shine
+
+
+def points_of(model: FaceModel, *parts: str) -> npt.NDArray[np.int64]:
+    """The points of some parts of a model."""
+    numbers = [model.part_names.index(part) for part in parts]
+    return np.unique(model.triangles[np.isin(model.parts, numbers)])

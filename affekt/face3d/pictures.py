@@ -1,0 +1,200 @@
+"""A made-up person under an expression, a pose and a light, as a picture.
+
+Points are shaded one by one in linear light (a key light, light from above and below dimmed where the head covers
+itself, a highlight) and colours laid over the pixels between; eyes are coloured pixel by pixel. Pictures are drawn at
+twice their size and averaged. V points of the head; H = W = size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFilter
+
+from affekt.arrays import Floats, Floats32
+from affekt.face3d.camera import Camera
+from affekt.face3d.models import FaceModel, head_model, posed
+from affekt.face3d.normals import point_normals
+from affekt.face3d.persons import Person, points_of
+from affekt.face3d.rasteriser import Raster, interpolate, rasterize
+
+Image = npt.NDArray[np.uint8]
+OVERSAMPLING = 2
+FIELD_OF_VIEW_DEG = 25.0
+WRAP = np.array([0.35, 0.2, 0.15])
+"""How far light reaches round an edge of skin, by colour: red goes deepest."""
+SHARPNESS = 24.0
+INSIDE = {'teeth': 0.8, 'tongue': 0.4}
+"""How open to light the front of what lies in the mouth is taken to be, when the mouth is open."""
+DARK_BEHIND_CM = 2.5
+"""Depth in the mouth at which hardly any light arrives."""
+
+
+@dataclass(frozen=True, eq=False)
+class Light:
+    """What a face is lit by: colours in linear light, a direction to the key light."""
+
+    direction: Floats
+    key: Floats
+    above: Floats
+    below: Floats
+
+    @property
+    def halfway(self) -> Floats:
+        """(3,) the direction in which a mirror shows the key light to a viewer in front."""
+        half = self.direction + np.array([0.0, 0.0, 1.0])
+        return np.asarray(half / np.linalg.norm(half))
+
+
+def made_up_light(rng: np.random.Generator) -> Light:
+    """A light from the front half, warm or cold, soft or hard."""
+    warmth = rng.uniform(-0.12, 0.12)
+    tint = np.array([1 + warmth, 1.0, 1 - warmth])
+    side, height = rng.uniform(-1.1, 1.1), rng.uniform(-0.15, 0.9)
+    direction = np.array([np.sin(side), height, np.cos(side)])
+    share = rng.uniform(0.35, 0.8)
+    total = rng.uniform(0.75, 1.15)
+    return Light(
+        direction=direction / np.linalg.norm(direction),
+        key=total * share * 1.35 * tint,
+        above=total * (1 - share) * 1.25 * (2 - tint),
+        below=total * (1 - share) * 0.75 * tint * rng.uniform(0.6, 1.1),
+    )
+
+
+def made_up_background(rng: np.random.Generator, size: int) -> Image:
+    """(size, size, 3) blurred colours, in front of which nothing is sharp."""
+    cells = int(rng.integers(2, 9))
+    grey, spread = rng.uniform(35, 215), rng.uniform(4, 40)
+    tint = rng.normal(0, 14, 3)
+    small = grey + tint + rng.normal(0, spread, (cells, cells, 1)) + rng.normal(0, 0.25 * spread, (cells, cells, 3))
+    picture = PillowImage.fromarray(np.clip(small, 0, 255).astype(np.uint8))
+    picture = picture.resize((size, size), PillowImage.Resampling.BICUBIC)
+    for _ in range(rng.integers(0, 5)):  # edges of walls, doors, shelves
+        left, top = rng.uniform(-0.2, 1, 2) * size
+        width, height = rng.uniform(0.1, 1, 2) * size
+        color = tuple(int(value) for value in np.clip(grey + tint + rng.normal(0, 45) + rng.normal(0, 12, 3), 0, 255))
+        ImageDraw.Draw(picture).rectangle((left, top, left + width, top + height), fill=color)
+    picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 0.03)) * size))
+    return np.asarray(picture)
+
+
+class Studio:
+    """A person before one camera, in one light, before one background."""
+
+    def __init__(self, person: Person, light: Light, background: Image, *, noise: float = 0.0) -> None:
+        """Prepare what all frames share.
+
+        Args:
+            person: who is seen.
+            light: by what.
+            background: (size, size, 3) as large as the pictures will be.
+            noise: standard deviation of the sensor's noise, in steps of 255.
+        """
+        self.person, self.light, self.noise = person, light, noise
+        self.size = len(background)
+        side = OVERSAMPLING * self.size
+        self._model = head_model()
+        self._camera = Camera(side, side, FIELD_OF_VIEW_DEG)
+        large = PillowImage.fromarray(background).resize((side, side), PillowImage.Resampling.BILINEAR)
+        self._background = np.asarray(large)
+        self._triangles = np.concatenate([person.surface, person.inside])
+        eyes = points_of(self._model, 'left eye', 'right eye')
+        self._is_eye = np.isin(self._triangles[:, 0], eyes)
+        self._open = _openness(self._model)[person.of_head]
+        self._eye_places = _eye_places(self._model)
+
+    def picture(self, expression: npt.ArrayLike, pose: npt.ArrayLike, rng: np.random.Generator | None = None) -> Image:
+        """One frame.
+
+        Args:
+            expression: (51,) amounts in the order of `face_model().directions`, or (52,) with 'tongueOut'.
+            pose: (4, 4) canonical face to camera.
+            rng: of the sensor's noise; None for none.
+
+        Returns:
+            (size, size, 3) sRGB.
+        """
+        # 1. Where every point is, and where it falls.
+        amounts = np.asarray(expression, dtype=np.float64)
+        amounts = np.append(amounts, np.zeros(len(self._model.directions) - len(amounts)))
+        moved = self._model.moved_by_expression(amounts)[self.person.of_head]
+        points = posed(self.person.points + moved, pose)
+        side = self._camera.height
+        raster = rasterize(self._camera.project(points), self._triangles, (side, side), front_only=True)
+
+        # 2. Colours of the points, of the pixels between, and of the eyes.
+        normals = point_normals(points, self.person.surface)
+        colors = self._shaded(normals).astype(np.float32)
+        drawn = interpolate(raster, self._triangles, colors)
+        self._draw_eyes(drawn, raster, normals)
+        picture = np.where(raster.covered[..., None], np.clip(drawn, 0, 255).astype(np.uint8), self._background)
+
+        # 3. Down to size, and what a sensor adds.
+        small = np.asarray(PillowImage.fromarray(picture).reduce(OVERSAMPLING))
+        if rng is None or not self.noise:
+            return small
+        noisy = small + rng.standard_normal(small.shape, dtype=np.float32) * np.float32(self.noise)
+        return np.asarray(np.clip(np.rint(noisy), 0, 255).astype(np.uint8))
+
+    def _shaded(self, normals: Floats) -> Floats:
+        """(V, 3) sRGB of every point."""
+        light, person = self.light, self.person
+        facing = normals @ light.direction
+        key = np.maximum((facing[:, None] + WRAP) / (1 + WRAP), 0) ** 1.2 * (0.35 + 0.65 * self._open[:, None])
+        upward = (0.5 + 0.5 * normals[:, 1:2]) * self._open[:, None]
+        around = upward * light.above + (self._open[:, None] - upward) * light.below
+        highlight = np.maximum(normals @ light.halfway, 0) ** SHARPNESS * person.shine * self._open
+        reflected = person.albedo * (light.key * key + around) + highlight[:, None] * light.key
+        return np.asarray(255 * np.minimum(reflected, 1.0) ** (1 / 2.2))
+
+    def _draw_eyes(self, picture: Floats32, raster: Raster, normals: Floats) -> None:
+        """Iris, pupil and the light's reflection, in place."""
+        rows, columns = np.nonzero(self._is_eye[raster.face] & raster.covered)
+        if not len(rows):
+            return
+        corners = self._triangles[raster.face[rows, columns]]
+        weights = raster.barycentric[rows, columns].astype(np.float64)
+        place = np.einsum('pk,pkd->pd', weights, self._eye_places[corners])
+        normal = np.einsum('pk,pkd->pd', weights, normals[corners])
+        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+        radius = np.where(place[:, 2] > 0, np.hypot(place[:, 0], place[:, 1]), 2.0)
+        person = self.person
+        inside = np.clip((person.iris_radius - radius) / 0.07, 0, 1)
+        rim = np.clip((radius - person.iris_radius + 0.14) / 0.14, 0, 1)
+        pupil = np.clip((person.pupil_radius - radius) / 0.05 + 0.5, 0, 1)
+        iris = person.iris * (1.15 - 0.75 * rim[:, None])
+        white = person.albedo[corners[:, 0]]
+        seen = (1 - inside[:, None]) * white + inside[:, None] * ((1 - pupil[:, None]) * iris + pupil[:, None] * 0.004)
+        # in linear light albedos multiply, so their roots multiply the picture's values
+        picture[rows, columns] *= (seen / np.maximum(white, 1e-6)) ** (1 / 2.2)
+        spark = np.clip((normal @ self.light.halfway - 0.985) / 0.012, 0, 1)[:, None]
+        picture[rows, columns] += spark * (235 - picture[rows, columns]) * 0.7
+
+
+def _openness(model: FaceModel) -> Floats:
+    """(V,) how much light from around reaches each point."""
+    opened = 0.08 + 0.92 * model.regions['open']
+    inside = model.regions['mouth'] > 0.5
+    opened[inside] = 0.16
+    for part, share in INSIDE.items():
+        points = points_of(model, part)
+        behind = model.mean[points, 2].max() - model.mean[points, 2]
+        opened[points] = share * np.clip(1 - behind / DARK_BEHIND_CM, 0.1, 1)
+    eyes = points_of(model, 'left eye', 'right eye')
+    opened[eyes] = 0.45 + 0.5 * opened[eyes]
+    return opened
+
+
+def _eye_places(model: FaceModel) -> Floats:
+    """(V, 3) of an eye's points: where on the ball each lies, in radii from its middle; 0 elsewhere."""
+    places = np.zeros_like(model.mean)
+    for name in ('left eye', 'right eye'):
+        eye = points_of(model, name)
+        ball = model.mean[eye]
+        middle = (ball.min(axis=0) + ball.max(axis=0)) / 2
+        places[eye] = (ball - middle) / (np.ptp(ball[:, 0]) / 2)
+    return places

@@ -1,0 +1,260 @@
+"""Clips to masked batches: windows, augmentation and masks that depend on seed, epoch and clip alone.
+
+Whatever process, thread or moment makes up a sample, it comes out the same, so that a resumed run, and one on several
+processes, sees what a single run sees. Clips that have both modalities, sound alone or pictures alone come apart into
+parts of a batch, for a model reads nothing where a modality is missing.
+
+    clips  both  sound  both  neither      parts  (2 with both), (1 with sound); 1 clip is left out and counted
+
+Axes: B clips, N tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from affekt.errors import CorpusError
+from affekt.pretraining.augmentation import pretraining_augmentation
+from affekt.pretraining.batches import collate
+from affekt.pretraining.clips import Clip
+from affekt.pretraining.forms import MODALITIES, Form, HicmaeForm
+from affekt.pretraining.masked_settings import PretrainingSettings
+from affekt.pretraining.masking import cell_mask, tube_mask
+from affekt.pretraining.spectrograms import WINDOW
+from affekt.pretraining.windows import SHORTEST_SOUND, Sampling, cut, pretraining_window
+from affekt.training import IndexBatches, epoch_seed
+
+AHEAD = 2
+"""Batches that are made up while one is learnt from."""
+Place = tuple[int, int]
+"""Epoch and clip."""
+
+
+class Clips(Protocol):
+    """Clips by number: `PackedClips`, or a list in memory."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, index: int, /) -> Clip:
+        """One."""
+
+
+class Part(NamedTuple):
+    """Clips of a batch that have the same modalities, with what is hidden of each."""
+
+    video: Tensor | None
+    """(B, 3, T, H, W)"""
+    audio: Tensor | None
+    """(B, 1, rows, 128)"""
+    video_mask: Tensor | None
+    """(B, N) bool, True where hidden."""
+    audio_mask: Tensor | None
+
+    @property
+    def size(self) -> int:
+        """B."""
+        return len(self.video if self.video is not None else self.audio)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class MaskedBatch:
+    """The clips of one step of one process, and how many of those that were drawn lacked something."""
+
+    parts: tuple[Part, ...]
+    clips: int
+    without_video: int
+    without_audio: int
+    unread: int
+    """Clips in whose window there was nothing to read, which are in no part."""
+
+    def to(self, device: torch.device | str) -> MaskedBatch:
+        """The same on a device."""
+        is_pinned = torch.device(device).type == 'cuda'
+        parts = (
+            Part(
+                *(t if t is None else (t.pin_memory() if is_pinned else t).to(device, non_blocking=True) for t in part)
+            )
+            for part in self.parts
+        )
+        return replace(self, parts=tuple(parts))
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the clips of a run have of the modalities that the form reads."""
+
+    clips: int
+    with_video: int
+    with_audio: int
+    with_both: int
+    unread: tuple[str, ...]
+    """Names of clips that have neither; they are left out."""
+    readable: Tensor
+    """(C,) numbers of the others."""
+    sha256: str
+    """Of the names and lengths of all clips."""
+
+    def __str__(self) -> str:
+        left_out = f'; {len(self.unread):,} with neither are left out' if self.unread else ''
+        return (
+            f'{self.clips:,} clips: {self.with_video:,} with pictures, {self.with_audio:,} with sound, '
+            f'{self.with_both:,} with both{left_out}'
+        )
+
+    def counts(self) -> dict[str, int | str]:
+        """For what is saved beside a run."""
+        names = ('clips', 'with_video', 'with_audio', 'with_both')
+        return {name: getattr(self, name) for name in names} | {'unread': len(self.unread), 'sha256': self.sha256}
+
+
+def surveyed(clips: Clips, form: Form) -> Survey:
+    """Look through all clips once.
+
+    Raises:
+        CorpusError: there are none, or none has what the form reads.
+    """
+    counts, unread, readable, digest = {'video': 0, 'audio': 0, 'both': 0}, [], [], hashlib.sha256()
+    reasons: dict[str, str] = {}
+    for index in range(len(clips)):
+        clip = clips[index]
+        frames, samples = (0 if part is None else len(part) for part in (clip.frames, clip.sound))
+        digest.update(f'{clip.name}\0{frames}\0{samples}\n'.encode(errors='surrogateescape'))
+        has_video = 'video' in form.modalities and frames > 0
+        has_audio = 'audio' in form.modalities and samples > SHORTEST_SOUND
+        counts['video'] += has_video
+        counts['audio'] += has_audio
+        counts['both'] += has_video and has_audio
+        if has_video or has_audio:
+            readable.append(index)
+        else:
+            unread.append(clip.name)
+            reasons |= {f'{clip.name}, {name}': why for name, why in clip.missing.items() if name in form.modalities}
+    if not readable:
+        why = '; '.join(f'{name}: {reason}' for name, reason in islice(reasons.items(), 3))
+        raise CorpusError(
+            expected=f'clips with {" or ".join(_words(form))}',
+            came=(f'{len(clips):,} clips without' if len(clips) else 'no clip') + (f' ({why})' if why else ''),
+            todo='see what the manifest names, and whether faces can be seen in the videos',
+        )
+    return Survey(
+        len(clips), counts['video'], counts['audio'], counts['both'], tuple(unread), torch.tensor(readable),
+        digest.hexdigest(),
+    )  # fmt: skip
+
+
+def _words(form: Form) -> list[str]:
+    names = dict(zip(MODALITIES, ('pictures', 'sound'), strict=True))
+    return [names[modality] for modality in form.modalities]
+
+
+@dataclass(frozen=True)
+class EpochBatches(IndexBatches):
+    """Batches of (B, 2): epoch and clip number of each sample, so that what is drawn for it can depend on both."""
+
+    def starting_at(self, batches: int) -> Iterator[Tensor]:
+        """The batches after so many, without going through those."""
+        for at, index in enumerate(super().starting_at(batches), batches):
+            yield torch.stack([torch.full_like(index, at // self.per_epoch), index], dim=1)  # (B, 2)
+
+
+class MaskedClips:
+    """Makes up the batches of a run.
+
+    Args:
+        form: of the model; says which modalities are read and at what size.
+        clips: all of them.
+        readable: (C,) numbers of those that are drawn from.
+        settings: of the run.
+    """
+
+    def __init__(self, form: Form, clips: Clips, readable: Tensor, settings: PretrainingSettings) -> None:
+        self.form, self.clips, self.readable, self.settings = form, clips, readable, settings
+        reference = not settings.shifts_sound
+        self._augmentation = pretraining_augmentation(reference=reference) if settings.augments else None
+        self._sampling = Sampling(form.frames, settings.stride)
+        self._rows = form.steps if isinstance(form, HicmaeForm) else 0
+
+    def sample(self, place: Place) -> Part | None:
+        """One clip of an epoch as a part of its own; None where its window has nothing to read."""
+        epoch, number = place
+        index = int(self.readable[number])
+        rng = torch.Generator().manual_seed(epoch_seed(epoch_seed(self.settings.seed, epoch, 0), index, 1) % 2**63)
+        # 1. masks first: they depend on no clip
+        form, settings = self.form, self.settings
+        video_mask = tube_mask(1, form.video_grid, settings.video_mask, rng=rng)  # (1, N)
+        audio_mask = None
+        if isinstance(form, HicmaeForm) and 'audio' in form.modalities:
+            audio_mask = cell_mask(1, form.audio_grid, settings.audio_mask, rng=rng)  # (1, N)
+        # 2. a window of what the form reads
+        clip = _without(self.clips[index], form)
+        clip = cut(clip, pretraining_window(clip, rng, self._sampling))
+        if clip.frames is None and not _is_heard(clip):
+            return None
+        # 3. tensors
+        batch = collate([clip], self._augmentation, rng, size=form.size, rows=self._rows or 1)
+        return Part(
+            batch.video, batch.audio,
+            None if batch.video is None else video_mask, None if batch.audio is None else audio_mask,
+        )  # fmt: skip
+
+    def batch(self, samples: Sequence[Part | None]) -> MaskedBatch:
+        """Samples side by side, those of the same modalities together."""
+        read = [sample for sample in samples if sample is not None]
+        groups: dict[tuple[bool, bool], list[Part]] = {}
+        for sample in read:
+            groups.setdefault((sample.video is not None, sample.audio is not None), []).append(sample)
+        parts = [
+            Part(*(None if column[0] is None else torch.cat(column) for column in zip(*group, strict=True)))
+            for _, group in sorted(groups.items(), reverse=True)
+        ]
+        lacking = {
+            name: sum(getattr(sample, name) is None for sample in read) if name in self.form.modalities else 0
+            for name in MODALITIES
+        }
+        return MaskedBatch(tuple(parts), len(samples), lacking['video'], lacking['audio'], len(samples) - len(read))
+
+    def made(self, places: Iterable[list[Place]]) -> Iterator[MaskedBatch]:
+        """A batch for each list of places, in their order, made up ahead by threads."""
+        if not self.settings.workers:
+            for each in places:
+                yield self.batch([self.sample(place) for place in each])
+            return
+        waiting: deque[list[Future[Part | None]]] = deque()
+        pool = ThreadPoolExecutor(self.settings.workers, thread_name_prefix='clips')
+        try:
+            for each in places:
+                waiting.append([pool.submit(self.sample, place) for place in each])
+                if len(waiting) > AHEAD:
+                    yield self.batch([future.result() for future in waiting.popleft()])
+            while waiting:
+                yield self.batch([future.result() for future in waiting.popleft()])
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _without(clip: Clip, form: Form) -> Clip:
+    """The clip with what the form reads alone, so that sound that is read alone comes from anywhere in it."""
+    has_video, has_audio = ('video' in form.modalities), ('audio' in form.modalities)
+    if has_video and has_audio:
+        return clip
+    return replace(
+        clip,
+        frames=clip.frames if has_video else None,
+        times_s=clip.times_s if has_video else None,
+        sound=clip.sound if has_audio else None,
+    )
+
+
+def _is_heard(clip: Clip) -> bool:
+    """There is sound that `collate` takes."""
+    return clip.sound is not None and len(clip.sound) >= WINDOW and bool((clip.sound != clip.sound[0]).any())

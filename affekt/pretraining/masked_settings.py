@@ -1,0 +1,172 @@
+"""What the numbers of a pre-training run depend on besides form and clips: as published where not changed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.pretraining.hicmae import CONTRAST_WEIGHT
+from affekt.training import Schedule
+
+Precision = Literal['auto', 'float32', 'bfloat16', 'float16']
+RATE_BATCH = 256
+"""Clips a step for which the learning rate is stated."""
+WARM_UP_EPOCHS, WARM_UP_SHARE = 5, 0.1
+BETAS = (0.9, 0.95)
+PLACES = ('workers', 'device', 'snapshot_every', 'log_every', 'save_every', 'keep', 'precision', 'compiled')
+"""Settings that a run's order of clips, masks and rates do not depend on."""
+
+
+@dataclass(frozen=True)
+class PretrainingSettings:
+    """How a model is pre-trained; saved beside the run.
+
+    Args:
+        seed: of the first weights, the order of clips, windows, augmentation and masks.
+        epochs: passes over all clips.
+        steps: updates, in place of epochs; None goes by epochs.
+        batch_size: clips an update, of all processes and accumulated batches together; published runs had 160 (HiCMAE)
+            and 256 (SVFAP).
+        accumulation: batches an update, for devices that cannot hold its clips at once.
+        learning_rate: of AdamW for 256 clips an update; the rate used is in proportion to `batch_size`.
+        least_share: of the learning rate, at the last update.
+        warm_up_epochs: over which the rate rises from 0; None for 5, and for a tenth of shorter runs than 50 epochs.
+        weight_decay: of all weights but vectors and mask tokens.
+        decays_audio_mask_token: decay the audio mask token too, as the published program does by an oversight.
+        contrast_weight: of the contrast of both modalities among the losses.
+        gathers_contrast: contrast each clip with those of all processes; False with those of its own, as published.
+        is_difference: rebuild the second frame of each pair as its difference from the first (HiCMAE).
+        video_mask: share of video tokens hidden.
+        audio_mask: share of audio tokens hidden.
+        augments: frames are cut to a box drawn at random, sound is shifted and made louder or softer.
+        shifts_sound: False leaves out the shift of sound, which the published program has but for a slip never does.
+        stride: frames from one that is read to the next.
+        clip_norm: longest gradient; None for no limit, as published.
+        precision: of matrix products; `auto` takes bfloat16 where the device computes it itself, else float32.
+        compiled: have torch compile the blocks of the model.
+        log_every: updates a row of the log.
+        save_every: updates between checkpoints, a multiple of `log_every`.
+        keep: how many of the last checkpoints stay.
+        snapshot_every: epochs between copies of the weights that stay, for a curve of what pre-training brings; None
+            for the last alone.
+        workers: threads that make up batches ahead; 0 makes each when it is its turn. The numbers are the same.
+        device: where to train.
+
+    Raises:
+        ValueRangeError: a number is out of range.
+        UnknownNameError: no such precision.
+    """
+
+    seed: int = 0
+    epochs: int = 100
+    steps: int | None = None
+    batch_size: int = 160
+    accumulation: int = 1
+    learning_rate: float = 3e-4
+    least_share: float = 1 / 30
+    warm_up_epochs: float | None = None
+    weight_decay: float = 0.05
+    decays_audio_mask_token: bool = False
+    contrast_weight: float = CONTRAST_WEIGHT
+    gathers_contrast: bool = False
+    is_difference: bool = True
+    video_mask: float = 0.9
+    audio_mask: float = 0.8
+    augments: bool = True
+    shifts_sound: bool = True
+    stride: int = 4
+    clip_norm: float | None = None
+    precision: Precision = 'float32'
+    compiled: bool = False
+    log_every: int = 10
+    save_every: int = 100
+    keep: int = 2
+    snapshot_every: int | None = None
+    workers: int = 2
+    device: str = 'cpu'
+
+    def __post_init__(self) -> None:
+        least: dict[str, float] = {
+            'epochs': 1, 'batch_size': 1, 'accumulation': 1, 'stride': 1, 'log_every': 1, 'save_every': 1, 'keep': 1,
+            'workers': 0, 'weight_decay': 0, 'contrast_weight': 0,
+        }  # fmt: skip
+        numbers: dict[str, float] = {name: getattr(self, name) for name in least}
+        for name in ('steps', 'snapshot_every'):
+            if getattr(self, name) is not None:
+                numbers[name], least[name] = getattr(self, name), 1
+        wrong = {name: number for name, number in numbers.items() if not least[name] <= number < math.inf}
+        shares = {name: getattr(self, name) for name in ('least_share', 'video_mask', 'audio_mask')}
+        wrong |= {name: share for name, share in shares.items() if not 0 <= share <= 1}
+        if not 0 < self.learning_rate < math.inf:
+            wrong['learning_rate'] = self.learning_rate
+        if self.warm_up_epochs is not None and not 0 <= self.warm_up_epochs < math.inf:
+            wrong['warm_up_epochs'] = self.warm_up_epochs
+        if not wrong and self.save_every % self.log_every:
+            wrong['save_every'] = self.save_every
+        if wrong:
+            raise ValueRangeError(
+                expected='counts of 1 or more, workers and weights of 0 or more, a positive learning rate, shares in '
+                '[0, 1] and save_every a multiple of log_every',
+                came=str(wrong), todo='correct them',
+            )  # fmt: skip
+        if self.precision not in ('auto', 'float32', 'bfloat16', 'float16'):
+            raise UnknownNameError(
+                expected='precision auto, float32, bfloat16 or float16', came=repr(self.precision), todo='choose one'
+            )
+
+    @property
+    def scaled_rate(self) -> float:
+        """The learning rate of this batch size."""
+        return self.learning_rate * self.batch_size / RATE_BATCH
+
+    def per_process(self, processes: int) -> int:
+        """Clips of one batch of one process.
+
+        Raises:
+            ValueRangeError: an update's clips cannot be shared out evenly.
+        """
+        parts = processes * self.accumulation
+        if self.batch_size % parts:
+            raise ValueRangeError(
+                expected=f'a batch_size that {processes} processes x {self.accumulation} batches share evenly',
+                came=f'{self.batch_size}', todo=f'take a multiple of {parts}',
+            )  # fmt: skip
+        return self.batch_size // parts
+
+    def schedule(self, updates: int, updates_per_epoch: float) -> Schedule:
+        """A rise from 0, then half a cosine down to `least_share`."""
+        if self.warm_up_epochs is None:
+            warm_up = min(WARM_UP_EPOCHS * updates_per_epoch, WARM_UP_SHARE * updates)
+        else:
+            warm_up = self.warm_up_epochs * updates_per_epoch
+        if not warm_up < updates:
+            raise ValueRangeError(
+                expected=f'a warm-up shorter than the run of {updates:,} updates',
+                came=f'{self.warm_up_epochs:g} epochs of {updates_per_epoch:g} updates', todo='lower warm_up_epochs',
+            )  # fmt: skip
+        return Schedule('cosine', round(warm_up), updates, self.least_share)
+
+    def numbers(self) -> dict[str, Any]:
+        """What a resumed run must share; the engine sees to the rest."""
+        return {name: value for name, value in asdict(self).items() if name not in PLACES}
+
+
+def decay_groups(model: nn.Module, settings: PretrainingSettings) -> list[dict[str, Any]]:
+    """Two groups for an optimiser: what is decayed, and what is not: vectors and mask tokens."""
+    decayed: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        is_token = name.startswith('mask_token') and not (
+            settings.decays_audio_mask_token and name == 'mask_token_audio'
+        )
+        (spared if parameter.ndim <= 1 or is_token else decayed).append(parameter)
+    rate = settings.scaled_rate
+    groups = [
+        {'params': decayed, 'lr': rate, 'weight_decay': settings.weight_decay},
+        {'params': spared, 'lr': rate, 'weight_decay': 0.0},
+    ]
+    return [group for group in groups if group['params']]

@@ -1,0 +1,299 @@
+"""Pre-training: clips without labels come in, an encoder's weights come out, with checkpoints and a log on the way.
+
+    clips = PackedClips.open(Path('clips'))
+    pretrain(hicmae_tiny(), clips, PretrainingSettings(epochs=20, batch_size=32), folder=Path('run'))
+
+Everything is published but what a machine forces: AdamW, a rate that rises and falls by half a cosine, masks of fixed
+counts, mean squared errors of hidden patches, and the contrast of both modalities. The same call with `resume=True`
+goes on where a kill left the run, to the same numbers; under torchrun all processes train one model. A form of one
+modality reads that alone; where a clip lacks one of two, the other is learnt from by itself, and counted.
+
+Source: Sun et al. 2024, arXiv:2401.05698, section 4.1; Sun et al. 2024, arXiv:2401.00416, section 4.1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from affekt.errors import ShapeError, WeightsError
+from affekt.nn import Block, CrossSelfBlock, read_tensors, save_tensors
+from affekt.pretraining.forms import MODALITIES, Form, HicmaeForm, SvfapForm
+from affekt.pretraining.hicmae import HicmaePretraining
+from affekt.pretraining.masked_batches import Clips, EpochBatches, MaskedBatch, MaskedClips, Survey, surveyed
+from affekt.pretraining.masked_settings import BETAS, PretrainingSettings, decay_groups
+from affekt.pretraining.rebuilding import contrast
+from affekt.pretraining.spectrograms import BANDS
+from affekt.pretraining.svfap import SvfapPretraining
+from affekt.progress import Progress
+from affekt.training import (
+    Engine,
+    EngineSettings,
+    LoadedBatches,
+    Ranks,
+    epoch_seed,
+    has_precision,
+    last_weights,
+    whole,
+)
+
+Row = dict[str, float]
+Network = HicmaePretraining | SvfapPretraining
+WEIGHTS = 'weights.safetensors'
+SNAPSHOT = 'weights-epoch-{:04d}.safetensors'
+COUNTS = ('without_video', 'without_audio', 'unread')
+"""Columns of the log: clips drawn since the row before that lacked something, in all processes."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A finished run."""
+
+    model: Network
+    history: tuple[Row, ...]
+    survey: Survey
+    weights: Path
+    """Of the last step; `pretrained_model` opens it."""
+
+
+def pretrain(
+    form: Form,
+    clips: Clips,
+    settings: PretrainingSettings | None = None,
+    *,
+    folder: Path,
+    resume: bool = False,
+    report: Callable[[Row], None] | None = None,
+    progress: Progress | None = None,
+) -> Pretrained:
+    """Pre-train a network on clips.
+
+    Args:
+        form: of the network.
+        clips: any sequence of clips.
+        settings: None for the published ones.
+        folder: for settings, log, curves, checkpoints, snapshots and the weights.
+        resume: go on in a folder that a killed run left, or begin where there is none.
+        report: called with each row of the log.
+        progress: called with `train`, updates done and updates in all.
+
+    Returns:
+        The network with its last weights, which `WEIGHTS` in the folder holds too; and a row of the log for each
+        `log_every` updates: `step`, the losses, `loss`, `learning_rate` and `COUNTS`.
+
+    Raises:
+        CorpusError: no clip has what the form reads.
+        ValueRangeError: there are too few clips for a batch, or settings do not fit together.
+        RunError, StorageError, TrainingError: see `Engine.run`.
+    """
+    settings = settings or PretrainingSettings()
+    _require_bands(form)
+    # 1. what there is to learn from
+    survey = surveyed(clips, form)
+    ranks = Ranks(settings.device)
+    order = EpochBatches(
+        len(survey.readable), settings.per_process(ranks.count), settings.seed, rank=ranks.rank, ranks=ranks.count
+    )
+    per_epoch = order.per_epoch / settings.accumulation
+    updates = settings.steps or max(int(settings.epochs * per_epoch), 1)
+    # 2. the network and its optimiser
+    every = ranks.all_rows if settings.gathers_contrast and ranks.count > 1 else None
+    model = new_network(form, settings, every)
+    seen = _Counts(ranks)
+    optimiser = torch.optim.AdamW(decay_groups(model, settings), betas=BETAS, fused=True)
+    engine = Engine(model, optimiser, seen.losses, _engine_settings(settings, ranks, updates, per_epoch), ranks=ranks)
+    if settings.compiled:
+        _compile(model)
+    # 3. steps
+    saved = _Snapshots(model, folder, ranks, settings, per_epoch, notes_of(form, settings, survey))
+    if resume:
+        saved.make_up()
+    made = MaskedClips(form, clips, survey.readable, settings)
+
+    def advanced(stage: str, done: float, total: float) -> None:
+        saved.after(int(done))
+        if progress:
+            progress(stage, done, total)
+
+    history = engine.run(
+        LoadedBatches(order, made.made),
+        steps=updates,
+        folder=folder,
+        resume=resume,
+        depends_on={'form': form_notes(form), 'pretraining': settings.numbers(), 'clips': survey.counts()},
+        report=report,
+        progress=advanced,
+        evaluate=seen.row,
+    )
+    # 4. weights
+    saved.write(WEIGHTS, engine.number)
+    return Pretrained(model, tuple(history), survey, folder / WEIGHTS)
+
+
+def new_network(form: Form, settings: PretrainingSettings, every: Callable[[Tensor], Tensor] | None = None) -> Network:
+    """A network with the first weights of a seed; torch's own generator stands where it stood."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(epoch_seed(settings.seed, 0, 0))
+        if isinstance(form, SvfapForm):
+            return SvfapPretraining(form)
+        return HicmaePretraining(
+            form, is_difference=settings.is_difference, contrast_weight=settings.contrast_weight, every=every
+        )
+
+
+def masked_losses(model: Network, batch: MaskedBatch) -> dict[str, Tensor]:
+    """The losses of a batch, each a mean over the clips that have what it is about; 0 where none has."""
+    sums: dict[str, list[Tensor]] = {name: [] for name in _loss_names(model)}
+    clips = dict.fromkeys(sums, 0)
+    for part in batch.parts:
+        for name, loss in model.losses(*part).items():
+            sums[name].append(loss * part.size)
+            clips[name] += part.size
+    is_gathered = isinstance(model, HicmaePretraining) and model.every is not None
+    if is_gathered and 'contrast' in sums and not clips['contrast']:  # other processes wait for this one's none
+        sums['contrast'].append(_contrast_of_none(model))
+        clips['contrast'] = 1
+    nothing = next(model.parameters()).sum() * 0.0
+    return {name: torch.stack(losses).sum() / clips[name] if losses else nothing for name, losses in sums.items()}
+
+
+def _loss_names(model: Network) -> list[str]:
+    names = [name for name in MODALITIES if name in model.form.modalities]
+    is_contrasted = len(names) == 2 and isinstance(model, HicmaePretraining) and model.contrast_weight
+    return [*names, 'contrast'] if is_contrasted else names
+
+
+def _contrast_of_none(model: Network) -> Tensor:
+    """The contrast of other processes' clips alone, as those compute it; 0 where they have none either."""
+    assert isinstance(model, HicmaePretraining)
+    assert model.every is not None
+    none = next(model.parameters()).new_zeros(0, model.form.width, requires_grad=True)
+    pairs = [(model.every(none), model.every(none)) for _ in model.form.kept_layers]
+    terms = [contrast(seen, heard) if len(seen) else seen.sum() for seen, heard in pairs]
+    return model.contrast_weight * torch.stack(terms).sum()
+
+
+class _Counts:
+    """Counts what clips lack while losses are taken, and gives the counts to the log."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        self._ranks = ranks
+        self._since = torch.zeros(len(COUNTS), dtype=torch.float64)
+
+    def losses(self, model: nn.Module, batch: MaskedBatch) -> dict[str, Tensor]:
+        """See `masked_losses`."""
+        self._since += torch.tensor([getattr(batch, name) for name in COUNTS], dtype=torch.float64)
+        assert isinstance(model, HicmaePretraining | SvfapPretraining)
+        return masked_losses(model, batch)
+
+    def row(self, model: nn.Module) -> Row:
+        """Of all processes, since this was last called."""
+        total = self._ranks.total(self._since.to(self._ranks.device)).tolist()
+        self._since.zero_()
+        return dict(zip(COUNTS, total, strict=True))
+
+
+class _Snapshots:
+    """Copies of the weights that stay, by epoch."""
+
+    def __init__(
+        self, model: Network, folder: Path, ranks: Ranks, settings: PretrainingSettings, per_epoch: float,
+        notes: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        self._model, self._folder, self._ranks, self._notes, self._per_epoch = model, folder, ranks, notes, per_epoch
+        self._every = settings.snapshot_every
+
+    def after(self, step: int) -> None:
+        """Write a copy where an epoch that has one ends with this step."""
+        if epoch := self._epoch_of(step):
+            self.write(SNAPSHOT.format(epoch), step)
+
+    def make_up(self) -> None:
+        """Write the copy that a kill between a checkpoint and its copy has cost."""
+        last = last_weights(self._folder) if self._ranks.first and self._every else None
+        epoch = self._epoch_of(last[1]) if last else 0
+        if last and epoch and not (path := self._folder / SNAPSHOT.format(epoch)).exists():
+            save_tensors(path, last[0], self._header(last[1]))
+
+    def write(self, name: str, step: int) -> None:
+        """Write the weights as they are; all processes must ask."""
+        tensors = {name: whole(value) for name, value in self._model.state_dict().items()}
+        if self._ranks.first:
+            save_tensors(self._folder / name, tensors, self._header(step))
+
+    def _epoch_of(self, step: int) -> int:
+        """The epoch that ends with a step, where it is one with a copy; else 0."""
+        if self._every is None:
+            return 0
+        epoch = round(step / self._per_epoch)
+        is_end = epoch > 0 and step == int(epoch * self._per_epoch)
+        return epoch if is_end and epoch % self._every == 0 else 0
+
+    def _header(self, step: int) -> dict[str, str]:
+        return {'notes': json.dumps({**self._notes, 'step': step, 'epoch': round(step / self._per_epoch, 4)})}
+
+
+def notes_of(form: Form, settings: PretrainingSettings, survey: Survey) -> dict[str, Any]:
+    """What a file of weights says of itself: family, form, settings and clips."""
+    return {**form_notes(form), 'stage': 'pretraining', 'settings': asdict(settings), 'clips': survey.counts()}
+
+
+def form_notes(form: Form) -> dict[str, Any]:
+    """A form as JSON has it."""
+    return {'family': 'svfap' if isinstance(form, SvfapForm) else 'hicmae', 'form': asdict(form)}
+
+
+def pretrained_model(path: Path) -> tuple[Network, dict[str, Any]]:
+    """A network with the weights of a run's folder or of one of its files, and the notes of the file.
+
+    Raises:
+        WeightsError: the file is absent or damaged, or was not written by `pretrain`.
+    """
+    path = path / WEIGHTS if path.is_dir() else path
+    tensors, header = read_tensors(path)
+    try:
+        notes = json.loads(header['notes'])
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in notes['form'].items()
+        }
+        form: Form = SvfapForm(**fields) if notes['family'] == 'svfap' else HicmaeForm(**fields)
+        with torch.device('meta'):
+            model = SvfapPretraining(form) if isinstance(form, SvfapForm) else HicmaePretraining(form)
+        model.load_state_dict(tensors, assign=True)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise WeightsError(
+            expected=f'weights of a pre-training run in {path.name}',
+            came=' '.join(str(error).split())[:200], todo='give the folder of a run, or a file of weights in it',
+        ) from error  # fmt: skip
+    return model.requires_grad_(), notes
+
+
+def _engine_settings(settings: PretrainingSettings, ranks: Ranks, updates: int, per_epoch: float) -> EngineSettings:
+    precision = settings.precision
+    if precision == 'auto':
+        precision = 'bfloat16' if has_precision(ranks.device, 'bfloat16') else 'float32'
+    return EngineSettings(
+        seed=settings.seed, accumulation=settings.accumulation, precision=precision, clip_norm=settings.clip_norm,
+        schedule=settings.schedule(updates, per_epoch), log_every=settings.log_every, save_every=settings.save_every,
+        keep=settings.keep, device=settings.device,
+    )  # fmt: skip
+
+
+def _compile(model: nn.Module) -> None:
+    """Have torch compile each block by itself; names of weights stay."""
+    for module in model.modules():
+        if isinstance(module, Block | CrossSelfBlock):
+            module.compile()
+
+
+def _require_bands(form: Form) -> None:
+    if isinstance(form, HicmaeForm) and form.bands != BANDS:
+        raise ShapeError(
+            expected=f'a form of {BANDS} mel bands, as spectrograms have', came=f'{form.bands}', todo='take that many'
+        )

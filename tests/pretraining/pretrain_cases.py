@@ -1,0 +1,63 @@
+"""Made-up clips, a tiny form, and jobs that other processes run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from affekt.pretraining.clips import Clip
+from affekt.pretraining.forms import HicmaeForm, SvfapForm
+from affekt.pretraining.masked_settings import PretrainingSettings
+from affekt.pretraining.masked_training import pretrain
+
+FORM = HicmaeForm(16, 2, 16, 2, depth=4, decoder_depth=3, fusion_depth=1, frames=4, size=32, steps=64)
+FACES = SvfapForm(16, 2, 16, 2, depths=(2, 2), decoder_depth=1, summary_width=8, summaries=2, frames=8, size=48)
+SETTINGS = PretrainingSettings(
+    epochs=4, batch_size=4, log_every=1, save_every=2, video_mask=0.5, snapshot_every=1, workers=2
+)
+
+
+def clips(count: int = 12, video: bool = True, audio: bool = True, size: int = 32) -> list[Clip]:
+    """Noise of unequal lengths."""
+    made = []
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        length = 12 + 5 * number
+        frames = rng.integers(0, 256, (length, size, size, 3), dtype=np.uint8) if video else None
+        sound = (0.1 * rng.standard_normal(length * 640)).astype(np.float32) if audio else None
+        made.append(Clip(f'clip {number}', frames, np.arange(length) / 25 if video else None, sound))
+    return made
+
+
+def mixed_clips(count: int = 12) -> list[Clip]:
+    """Both, pictures alone and sound alone in turn."""
+    lacking = [{}, {'sound': None}, {'frames': None, 'times_s': None}]
+    return [replace(clip, **lacking[number % 3]) for number, clip in enumerate(clips(count))]
+
+
+def killed_after(folder: str, step: int) -> None:
+    """Run in a folder and kill this process, as the system does, after a step."""
+    torch.set_num_threads(1)
+
+    def die(_, done, total):
+        if done == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    pretrain(FORM, mixed_clips(), SETTINGS, folder=Path(folder), progress=die)
+
+
+def on_ranks(folder: str) -> None:
+    """Pre-train with this process's share of each batch, the contrast within it and gathered."""
+    for name, gathers in (('own', False), ('gathered', True)):
+        settings = replace(SETTINGS, gathers_contrast=gathers, contrast_weight=0.5)
+        done = pretrain(FORM, clips(), settings, folder=Path(folder) / name)
+        (Path(folder) / f'{name}-{os.environ["RANK"]}.json').write_text(json.dumps(done.history))
+    settings = replace(SETTINGS, gathers_contrast=True, contrast_weight=0.5)
+    done = pretrain(FORM, mixed_clips(), settings, folder=Path(folder) / 'mixed')
+    assert all(np.isfinite(row['loss']) for row in done.history)

@@ -1,0 +1,193 @@
+"""Pre-training: published rates and masks, the same numbers after a kill and on several processes, counted gaps."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pretrain_cases as cases
+import pytest
+import torch
+
+from affekt.errors import CorpusError, RunError, ShapeError, ValueRangeError, WeightsError
+from affekt.nn import read_tensors
+from affekt.pretraining.clips import Clip
+from affekt.pretraining.forms import hicmae_base
+from affekt.pretraining.masked_batches import EpochBatches, MaskedClips, surveyed
+from affekt.pretraining.masked_settings import PretrainingSettings, decay_groups
+from affekt.pretraining.masked_training import masked_losses, new_network, pretrain, pretrained_model
+from affekt.training import on_processes
+
+
+def made(form=cases.FORM, clips=None, **changes) -> MaskedClips:
+    clips = cases.clips() if clips is None else clips
+    return MaskedClips(form, clips, surveyed(clips, form).readable, replace(cases.SETTINGS, **changes))
+
+
+def test_rates_are_those_of_the_published_runs():
+    # HiCMAE: 3e-4 x 160/256 = 1.875e-4, floor 1e-5 x 160/256, 5 of 100 epochs of warm-up; 6,822 updates an epoch
+    settings = PretrainingSettings()
+    schedule = settings.schedule(682_200, 6_822)
+    assert settings.scaled_rate == pytest.approx(1.875e-4, rel=1e-12)
+    assert schedule.warm_up == 34_110
+    assert settings.scaled_rate * schedule.share(682_200) == pytest.approx(1e-5 * 160 / 256, rel=1e-12)
+    assert settings.schedule(40, 2).warm_up == 4  # a tenth of 20 epochs
+    with pytest.raises(ValueRangeError, match='a warm-up shorter'):
+        PretrainingSettings(warm_up_epochs=5).schedule(10, 2)
+
+
+def test_vectors_and_mask_tokens_are_not_decayed_but_by_the_published_oversight():
+    with torch.device('meta'):
+        model = new_network(hicmae_base(), PretrainingSettings())
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    for is_published in (False, True):
+        decayed, spared = decay_groups(model, PretrainingSettings(decays_audio_mask_token=is_published))
+        assert all(p.ndim > 1 for p in decayed['params'])
+        tokens = {names[id(p)] for p in spared['params'] if p.ndim > 1}
+        assert tokens == ({'mask_token'} if is_published else {'mask_token', 'mask_token_audio'})
+        assert spared['weight_decay'] == 0.0
+        assert decayed['weight_decay'] == 0.05
+
+
+def test_a_sample_depends_on_seed_epoch_and_clip_alone():
+    first, again, other = made(), made(workers=0), made(seed=1)
+    places = [[(0, 3), (0, 5)], [(1, 3), (2, 11)]]
+    for ours, theirs in zip(first.made(places), again.made(places), strict=True):
+        for one, two in zip(ours.parts[0], theirs.parts[0], strict=True):
+            assert torch.equal(one, two)
+    alone = first.batch([first.sample((0, 5))]).parts[0]
+    beside = next(iter(first.made(places))).parts[0]
+    assert torch.equal(alone.video[0], beside.video[1])
+    assert not torch.equal(first.sample((0, 5)).video_mask, first.sample((1, 5)).video_mask)
+    assert not torch.equal(first.sample((0, 5)).audio_mask, other.sample((0, 5)).audio_mask)
+
+
+def test_counts_of_hidden_tokens_are_the_published_ones():
+    clips = cases.clips(2, size=16)
+    part = made(hicmae_base(), clips, video_mask=0.9).sample((0, 1))
+    assert part.video_mask.sum() == 8 * 90
+    assert part.audio_mask.sum() == 102
+    assert part.video.shape == (1, 3, 16, 160, 160)
+    assert part.audio.shape == (1, 1, 256, 128)
+
+
+def test_places_name_their_epoch():
+    order = EpochBatches(5, 2, seed=3)
+    epochs = [batch[:, 0].tolist() for batch, _ in zip(order.starting_at(1), range(4), strict=False)]
+    assert epochs == [[0, 0], [1, 1], [1, 1], [2, 2]]
+
+
+def test_clips_that_lack_something_are_parted_and_counted():
+    silent = replace(cases.clips(1)[0], frames=None, times_s=None, sound=np.zeros(20_000, np.float32))
+    masked = made(clips=[*cases.mixed_clips(6), silent])
+    (batch,) = masked.made([[(0, number) for number in range(7)]])
+    parts = [(part.size, part.video is not None, part.audio is not None) for part in batch.parts]
+    assert parts == [(2, True, True), (2, True, False), (2, False, True)]
+    assert (batch.clips, batch.without_video, batch.without_audio, batch.unread) == (7, 2, 2, 1)
+
+
+@pytest.mark.parametrize('form', [cases.FORM, cases.FACES, replace(cases.FORM, modalities=('audio',))])
+def test_losses_fall_on_clips_that_are_seen_again_and_again(form, tmp_path):
+    clips = cases.clips(2, size=form.size if 'video' in form.modalities else 32)
+    clips = [replace(clip, frames=np.repeat(clip.frames[:1], 4, axis=0), times_s=np.arange(4.0)) for clip in clips]
+    settings = replace(
+        cases.SETTINGS,
+        steps=60,
+        batch_size=2,
+        learning_rate=1.0,
+        save_every=60,
+        augments=False,
+        snapshot_every=None,
+        log_every=10,
+    )
+    done = pretrain(form, clips, settings, folder=tmp_path)
+    losses = [row['loss'] for row in done.history]
+    assert losses[-1] < 0.97 * losses[0]
+    assert (tmp_path / 'curves.html').is_file()
+
+
+def test_weights_say_what_they_are_and_open_again(tmp_path):
+    done = pretrain(cases.FORM, cases.mixed_clips(), replace(cases.SETTINGS, snapshot_every=2), folder=tmp_path)
+    model, notes = pretrained_model(tmp_path)
+    for name, value in done.model.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value)
+    assert model.form == cases.FORM
+    assert (notes['family'], notes['step'], notes['epoch']) == ('hicmae', 12, 4.0)
+    assert notes['clips'] | {'sha256': ''} == {
+        'clips': 12, 'with_video': 8, 'with_audio': 8, 'with_both': 4, 'unread': 0, 'sha256': ''
+    }  # fmt: skip
+    snapshots = sorted(path.name for path in tmp_path.glob('weights-epoch-*'))
+    assert snapshots == ['weights-epoch-0002.safetensors', 'weights-epoch-0004.safetensors']
+    assert sum(row['without_video'] for row in done.history) == 16  # four of twelve clips in each of four epochs
+    with pytest.raises(WeightsError, match='weights of a pre-training run'):
+        pretrained_model(next(tmp_path.glob('step-*')))
+
+
+def test_a_killed_run_goes_on_to_the_same_losses_weights_and_snapshots(tmp_path):
+    whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+    pretrain(cases.FORM, cases.mixed_clips(), cases.SETTINGS, folder=whole)
+    context = torch.multiprocessing.get_context('spawn')
+    process = context.Process(target=cases.killed_after, args=(str(killed), 7))
+    process.start()
+    process.join()
+    assert process.exitcode == -9
+    (killed / 'weights-epoch-0002.safetensors').unlink()  # as if the kill had come before it was written
+    assert not (killed / 'weights.safetensors').exists()
+    pretrain(cases.FORM, cases.mixed_clips(), cases.SETTINGS, folder=killed, resume=True)
+    assert (killed / 'log.jsonl').read_bytes() == (whole / 'log.jsonl').read_bytes()
+    for path in whole.glob('weights*'):
+        ours, theirs = read_tensors(killed / path.name), read_tensors(path)
+        assert ours[1] == theirs[1]
+        assert all(torch.equal(ours[0][name], value) for name, value in theirs[0].items())
+    with pytest.raises(RunError):
+        pretrain(cases.FORM, cases.clips(), cases.SETTINGS, folder=killed, resume=True)
+
+
+def test_two_processes_pretrain_as_one(tmp_path):
+    on_processes(2, cases.on_ranks, str(tmp_path))
+    settings = replace(cases.SETTINGS, contrast_weight=0.5)
+    alone = pretrain(cases.FORM, cases.clips(), settings, folder=tmp_path / 'alone')
+    own, gathered = (json.loads((tmp_path / f'{name}-1.json').read_text()) for name in ('own', 'gathered'))
+    for ours, theirs in zip(gathered, alone.history, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)  # sums in another order
+    for name in ('video', 'audio'):
+        assert own[0][name] == pytest.approx(alone.history[0][name], abs=1e-6)
+    model = new_network(cases.FORM, settings)
+    halves = [EpochBatches(12, 2, settings.seed, rank=rank, ranks=2) for rank in (0, 1)]
+    batches = [next(made().made([next(iter(half)).tolist()])) for half in halves]
+    expected = sum(float(masked_losses(model, batch)['contrast'].detach()) for batch in batches) / 2
+    assert own[0]['contrast'] == pytest.approx(expected, abs=1e-6)
+    assert abs(alone.history[0]['contrast'] - expected) > 0.1
+    weights = {name: read_tensors(tmp_path / name / 'weights.safetensors')[0] for name in ('alone', 'gathered', 'own')}
+    differences = {
+        name: max(float((weights[name][key] - value).abs().max()) for key, value in weights['alone'].items())
+        for name in ('gathered', 'own')
+    }
+    assert differences['gathered'] < 1e-5 < differences['own']
+
+
+def test_accumulated_batches_are_one_batch(tmp_path):
+    settings = replace(cases.SETTINGS, contrast_weight=0.0)
+    histories = [
+        pretrain(cases.FORM, cases.clips(), replace(settings, accumulation=n), folder=tmp_path / str(n)).history
+        for n in (1, 2)
+    ]
+    for ours, theirs in zip(*histories, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+def test_what_cannot_be_learnt_from_is_named(tmp_path):
+    with pytest.raises(CorpusError, match='clips with pictures or sound; got no clip'):
+        pretrain(cases.FORM, [], folder=tmp_path)
+    faceless = Clip('street', None, None, None, {'video': 'no face in 75 frames', 'audio': 'silent'})
+    with pytest.raises(CorpusError, match=r'pictures; got 1 clips without \(street, video: no face in 75 frames\)'):
+        pretrain(cases.FACES, [faceless], folder=tmp_path)
+    with pytest.raises(ValueRangeError, match='lower batch_size'):
+        pretrain(cases.FORM, cases.clips(3), cases.SETTINGS, folder=tmp_path)
+    with pytest.raises(ValueRangeError, match='share evenly'):
+        pretrain(cases.FORM, cases.clips(), replace(cases.SETTINGS, accumulation=3), folder=tmp_path)
+    with pytest.raises(ShapeError, match='128 mel bands'):
+        pretrain(replace(cases.FORM, bands=32), cases.clips(), cases.SETTINGS, folder=tmp_path)
+    with pytest.raises(ValueRangeError, match='save_every'):
+        PretrainingSettings(log_every=3, save_every=4)

@@ -47,7 +47,8 @@ def _pace(result: dict[str, Any]) -> str:
             f'\nAt the default 12.5 frames/s, in turn with commit {both["ref"]} on {both["cores"]} cores in the same '
             f'run: {both["fps_now"]} frames/s against {both["fps_before"]}, {both["wall_ratio"]} of its wall time and '
             f'{both["cpu_ratio"]} of its processor time (medians of {len(both["wall_ratio_of_each_round"])} rounds). '
-            f'Seconds by cores: {", ".join(f"{n}: {s}" for n, s in both["analyze_s_by_cores"].items())}.\n'
+            f'Seconds by cores: {", ".join(f"{n}: {s}" for n, s in both["analyze_s_by_cores"].items())}.'
+            f'{_company(both)}\n'
         )
     if 'mediapipe' in result:
         peer = result['mediapipe']
@@ -56,6 +57,18 @@ def _pace(result: dict[str, Any]) -> str:
             f'{peer["frames_per_cpu_second"]} frames per processor second.\n'
         )
     return text
+
+
+def _company(both: dict[str, Any]) -> str:
+    """That others used the machine meanwhile, where they did: seconds and paces are then no machine's own."""
+    loads = both.get('load_average_before_each_round', [])
+    if not loads or max(loads) <= both['cores']:
+        return ''
+    return (
+        f' Other work ran on the same cores meanwhile (load average {min(loads)} to {max(loads)}), so that seconds and '
+        'frames/s are lower than those of a free machine, and the ratio of wall times of each round differs '
+        f'({min(both["wall_ratio_of_each_round"])} to {max(both["wall_ratio_of_each_round"])}).'
+    )
 
 
 def end_to_end(result: dict[str, Any]) -> str:

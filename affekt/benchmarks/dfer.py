@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -304,7 +304,7 @@ def _run(
     train, validation = (inputs.labelled(inputs.able(candidate, index)) for index in (fold.train, fold.validation))
     where = None if folder is None else folder / RUNNING / key.replace('/', '.')
 
-    def tuned(chooses: Literal[best, last], place: str) -> tuple[Tuned, Outputs]:
+    def tuned(chooses: Literal['best', 'last'], place: str) -> tuple[Tuned, Outputs]:
         # 1. the model as it came, tuned from the last epoch where it was killed
         settings = dataclasses.replace(
             inputs.tuning, seed=trial.seed, chooses=chooses, reference=protocol == 'reference',

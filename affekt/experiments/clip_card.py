@@ -52,9 +52,7 @@ class FinetunedClips:
 
 def tuned_card(outcome: FinetunedClips, saved: Mapping[str, Any], settings: TuningSettings) -> str:
     """What the model is, of what it was made, and how well it does, as Markdown."""
-    from affekt.pretraining.predicting import form_of
-
-    parts, form = outcome.parts, form_of(outcome.model.model)
+    parts, form = outcome.parts, outcome.model.form
     answers = ', '.join(parts.names)
     weights = sum(parameter.numel() for parameter in outcome.model.model.parameters())
     about = [

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from affekt.arrays import Floats32, Ints
-from affekt.clips import MODALITIES, ClipSettings, PackedClips
+from affekt.clips import MODALITIES, ClipSettings, PackedClips, is_first_process, packed_clips
 from affekt.corpora import Manifest
 from affekt.errors import CorpusError, ShapeError, listed, require_torch
 from affekt.experiments.clip_card import TITLES, FinetunedClips, ScoreRow, tuned_card
@@ -34,13 +34,12 @@ from affekt.wording import counted
 
 if TYPE_CHECKING:
     from affekt.checkpoints import Checkpoint
-    from affekt.pretraining import LabelledClip, Transfer, Tuned, TunedModel, TuningSettings
-    from affekt.pretraining.forms import Form
+    from affekt.pretraining import HicmaeForm, LabelledClip, SvfapForm, Transfer, Tuned, TunedModel, TuningSettings
+
+    Form = HicmaeForm | SvfapForm
 
 CARD, SCORES, PREDICTIONS, TRAINING = 'card.md', 'scores.json', 'predictions.csv', 'training'
 WEIGHTS = 'weights.safetensors'
-DONE = 'tuned'
-"""The key of a finished run in its journal."""
 SHORTEST_SAMPLES = 1_025
 """Of sound that a model reads."""
 RESAMPLES = 2000
@@ -93,6 +92,7 @@ def finetune_clips(
     """
     require_torch()
     from affekt.checkpoints import opened
+    from affekt.pretraining import TunedModel
 
     # 1. what is learnt, and which part of which network
     parts = divided_clips(manifest, label, validation=validation, test=test, seed=settings.seed)
@@ -104,29 +104,29 @@ def finetune_clips(
         'classes': list(parts.classes), 'stated': dict(parts.stated), 'modalities': list(form.modalities), 'crop': crop,
         'drop_path': drop_path, 'tuning': asdict(settings), 'corpus': manifest.facts.corpus, 'clips': _digest(parts),
     }  # fmt: skip
-    with Run(folder, saved, resume=resume) as run:
+    is_first = is_first_process()
+    with Run(folder, saved, resume=resume) if is_first else contextlib.nullcontext():
         # 2. clips, decoded once
         packed = _packed(parts, form, crop, cache or folder / 'clips', processes, progress, say)
         clips, notes = _labelled(parts, packed, form)
         # 3. the network, from pre-training to the labels
-        if (entry := run.finished(DONE)) is None:
+        if not (folder / WEIGHTS).exists():
             tuned, transfer = _tuned(
                 checkpoint, form, clips, parts, settings, drop_path, folder / TRAINING, report, progress
             )
+            model = _model(tuned, parts, settings, crop, saved)
+            if is_first:
+                model.save(folder)
             if say:
                 say(str(transfer))
-            model = _saved(tuned, parts, settings, crop, saved, folder)
-            run.note(DONE, WEIGHTS, epoch=tuned.epoch, history=[dict(row) for row in tuned.history])
-            epoch, history = tuned.epoch, tuned.history
         else:
-            from affekt.pretraining import TunedModel
-
             model = TunedModel.open(folder)
-            epoch, history = int(entry.facts['epoch']), tuple(entry.facts['history'])
         # 4. scores on clips that nothing was learnt from, and the card
-        rows = _scored(model, parts, clips, settings, folder, progress)
+        rows = _scored(model, parts, clips, settings, folder, progress) if is_first else []
+        history, epoch = tuple(model.notes['history']), int(model.notes['epoch'])
         outcome = FinetunedClips(model, folder, parts, tuple(rows), history, epoch, (*parts.notes, *notes))
-        _write(outcome, saved, settings)
+        if is_first:
+            _write(outcome, saved, settings)
     return outcome
 
 
@@ -173,7 +173,7 @@ def _packed(
     settings = ClipSettings(form.size, crop, form.modalities)  # type: ignore[arg-type]
     if say and not folder.exists():
         say(f'clips in {folder}: {PackedClips.estimate(used, settings)}')
-    return PackedClips.write(folder, used, settings, processes=processes, resume=True, progress=progress)
+    return packed_clips(used, folder, settings, processes=processes, progress=progress)
 
 
 def _labelled(parts: ClipParts, packed: PackedClips, form: Form) -> tuple[dict[str, list[LabelledClip]], list[str]]:
@@ -247,17 +247,16 @@ def _changes(checkpoint: Checkpoint, form: Form) -> dict[str, Any]:
     return {} if stored_form(checkpoint) == form else {'modalities': form.modalities}
 
 
-def _saved(
-    tuned: Tuned, parts: ClipParts, settings: TuningSettings, crop: str, saved: Mapping[str, Any], folder: Path
-) -> TunedModel:
+def _model(tuned: Tuned, parts: ClipParts, settings: TuningSettings, crop: str, saved: Mapping[str, Any]) -> TunedModel:
+    """The model with all that its folder must know."""
     from affekt.pretraining import TunedModel
 
-    notes = {'corpus': parts.manifest.facts.corpus, 'from': saved['from'], 'tuning': saved['tuning']}
-    model = TunedModel(
-        tuned.model, parts.names, bool(parts.classes), settings.stride, crop, notes  # type: ignore[arg-type]
-    )  # fmt: skip
-    model.save(folder)
-    return model
+    notes = {
+        'corpus': parts.manifest.facts.corpus, 'from': saved['from'], 'tuning': saved['tuning'],
+        'epoch': tuned.epoch, 'history': [dict(row) for row in tuned.history],
+    }  # fmt: skip
+    named = (parts.names, bool(parts.classes), settings.stride, crop, notes)
+    return TunedModel(tuned.model, *named)  # type: ignore[arg-type]
 
 
 def _scored(

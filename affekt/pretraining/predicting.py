@@ -76,13 +76,18 @@ class TunedModel:
     crop: Crop = 'faces'
     notes: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    @property
+    def form(self) -> Form:
+        """Its size."""
+        return form_of(self.model)
+
     def save(self, folder: Path) -> None:
         """Write `weights.safetensors`, which says all of this, and `labels.json`.
 
         Raises:
             StorageError: there is no room.
         """
-        form = form_of(self.model)
+        form = self.form
         said = {
             **self.notes, 'family': 'hicmae' if isinstance(form, HicmaeForm) else 'svfap', 'form': asdict(form),
             'stage': 'finetuning', 'names': list(self.names), 'is_classes': self.is_classes, 'stride': self.stride,
@@ -155,7 +160,7 @@ def predict(
 
 def _clip(clip: AnyClip | str | os.PathLike[str], tuned: TunedModel) -> Clip:
     """The clip; what it lacks of what the model reads is said in a warning."""
-    form = form_of(tuned.model)
+    form = tuned.form
     if isinstance(clip, str | os.PathLike):
         opened = decoded(clip, form.size, tuned.crop, modalities=form.modalities)
     else:

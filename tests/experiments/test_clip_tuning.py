@@ -196,7 +196,7 @@ def test_what_cannot_be_tuned_from_is_refused(corpus, pretrained, tmp_path):
     with pytest.raises(AffektError, match='modalities that the checkpoint reads'):
         finetune_clips(pretrained, corpus, settings(), folder=tmp_path / 'out', modalities=('video',))
     silent = manifest_of([replace(row, audio='absent.wav') for row in corpus.samples], corpus.facts.root)
-    with pytest.raises(CorpusError, match='that can be read'):
+    with pytest.raises(CorpusError, match='that can be used'):
         finetune_clips(pretrained, silent, settings(), folder=tmp_path / 'other')
     nothing = manifest_of([replace(row, audio=None) for row in corpus.samples], corpus.facts.root)
     with pytest.raises(CorpusError, match='clips with audio'):

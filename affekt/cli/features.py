@@ -77,6 +77,7 @@ _KINDS = {
     'own': 'recipes that bring all they need',
     'opensmile': 'measures of openSMILE',
     'transformers': 'published encoders, NAME-utt and NAME-frm corrected, merbench-NAME-utt and -frm as published',
+    'clips': 'encoders of pictures and sound together: clip, frames, layers; give a checkpoint with --model',
     'exported': 'published encoders whose network you export, NAME-utt and NAME-frm',
     'plugin': 'recipes of other packages that are installed',
 }
@@ -166,6 +167,7 @@ def extract_command(
             'out': str(made.path),
             'samples': made.samples,
             'missing': dict(made.missing),
+            'partial': dict(made.partial),
             'resumed': made.resumed,
         }
         say_json(content)
@@ -173,6 +175,8 @@ def extract_command(
     say(f'{made.path}: {made.samples:,} samples')
     for reason, count in reasons.most_common(5):
         say(f'{count:,} without features: {reason}', style='yellow')
+    for reason, count in Counter(reason for _, reason in made.partial).most_common(5):
+        say(f'{count:,} with a part of them: {reason}', style='yellow')
 
 
 @features.command('import')

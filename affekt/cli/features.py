@@ -104,7 +104,11 @@ _RUNS = (
     default='text',
     help='Column that a text recipe reads (default text).',
 )
-@click.option('--model', metavar='FOLDER|FILE|OWNER/NAME', help='Weights of the encoder (default: the published ones).')
+@click.option(
+    '--model',
+    metavar='FOLDER|FILE|OWNER/NAME',
+    help='Weights of the encoder, such as a folder or a checkpoint (default: the published ones).',
+)
 @click.option('--device', default='cpu', help='Device that the encoder runs on: cpu (default), cuda, cuda:1, …')
 @click.option(
     '--precision', type=Named(('float32', 'float16', 'bfloat16')),
@@ -147,6 +151,7 @@ def extract_command(
     affekt features extract meld.parquet --recipe minilm-utt --out features
     affekt features extract m.parquet --recipe wavlm-base-utt --out features
     affekt features extract m.parquet --recipe manet --model manet.onnx --out out
+    affekt features extract m.parquet --recipe hicmae-utt --model run --out out
 
     After an interruption, run the same command again: finished batches are kept. Samples without features are listed,
     with the reason.

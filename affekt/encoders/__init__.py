@@ -1,16 +1,16 @@
 """Pretrained networks with what prepares their input: a folder or a file of weights to an `Encoder`.
 
-A folder as `save_pretrained` writes it, an ONNX file, or a checkpoint of an encoder of clips, comes in; out goes what turns a text, a sound or pictures into
-rows (`prepare`), rows into states (`forward`) and whole samples into features (`encode`): used frozen by `features`,
-trained by `fusion`. Read `encoder.py` first, then `families.py`, the one table of architectures, and `opening.py`.
-`published.py` and `exported.py` name the encoders of MERBench and the challenges. torch is imported when a folder is
-opened.
+A folder as `save_pretrained` writes it, an ONNX file, or a checkpoint of an encoder of clips, comes in; out goes what
+turns a text, a sound, pictures or a clip into rows (`prepare`), rows into states (`forward`) and whole samples into
+features (`encode`): used frozen by `features`, trained by `fusion`. Read `encoder.py` first, then `families.py`, the
+one table of architectures, and `opening.py`. `published.py` and `exported.py` name the encoders of MERBench and the
+challenges. torch is imported when a folder is opened.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from affekt.encoders.encoder import LAYERS, Encoded, Encoder, EncoderSettings, Pictures, clips_of, encoded_each
+from affekt.encoders.encoder import LAYERS, Encoded, Encoder, EncoderSettings, Modality, Pictures, clips_of
 from affekt.encoders.exported import EXPORTED, ExportedModel, exported_facts
 from affekt.encoders.families import CLIPS, FAMILIES, Family, family_of, register_family
 from affekt.encoders.folders import PRECISIONS, ModelFolder, has_extra, model_folder, size_of
@@ -38,6 +38,7 @@ __all__ = [
     'EncoderSettings',
     'ExportedModel',
     'Family',
+    'Modality',
     'ModelFolder',
     'OnnxModel',
     'Pictures',
@@ -46,7 +47,6 @@ __all__ = [
     'checkpoint_at',
     'clips_of',
     'deciding_files',
-    'encoded_each',
     'exported_facts',
     'family_of',
     'has_extra',

@@ -121,7 +121,7 @@ FAMILIES: dict[str, Family] = {
             least_layers=3,
         ),
         Family(
-            CLIPS, 'video', 'affekt.pretraining.encoding:ClipBackbone', ('hicmae', 'svfap'),
+            CLIPS, 'video', 'affekt.representations.encoder:ClipBackbone', ('hicmae', 'svfap'),
             corrected='layers as the checkpoint weighs them, mean over tokens',
         ),
         Family('exported pictures', 'video', 'affekt.encoders.onnx_pictures:OnnxPictures', loader='', trains=False),

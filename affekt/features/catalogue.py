@@ -1,7 +1,7 @@
 """Every recipe by name, with its weights; and the list of all: what each reads and needs, and whether that is here now.
 
-Kinds, in this order: recipes that bring all they need; measures of openSMILE; encoders of transformers; encoders of clips;
-encoders whose network the user exports; recipes of other packages.
+Kinds, in this order: recipes that bring all they need; measures of openSMILE; encoders of transformers; encoders of
+clips; encoders whose network the user exports; recipes of other packages.
 """
 
 from __future__ import annotations
@@ -125,7 +125,9 @@ def recipe_named(
             )  # fmt: skip
         recipe = smile_recipe(measured, model)
     else:
-        near = difflib.get_close_matches(name, (*RECIPES, *encoders, *CLIP_RECIPES, *exported_names(), *smile_names()), n=3)
+        near = difflib.get_close_matches(
+            name, (*RECIPES, *encoders, *CLIP_RECIPES, *exported_names(), *smile_names()), n=3
+        )
         raise UnknownNameError(
             expected=f'one of {", ".join(near or RECIPES)}', came=repr(name), todo='see `affekt features list`'
         )
@@ -194,9 +196,7 @@ def _clips() -> list[ListedRecipe]:
     needs = 'a checkpoint: a published file, or the folder of a run' + (
         '' if is_here else " (pip install 'affekt[torch]')"
     )
-    return [
-        ListedRecipe('clips', (name,), 'video', None, needs, 'give' if is_here else 'no') for name in CLIP_RECIPES
-    ]
+    return [ListedRecipe('clips', (name,), 'video', None, needs, 'give' if is_here else 'no') for name in CLIP_RECIPES]
 
 
 def _exported() -> list[ListedRecipe]:

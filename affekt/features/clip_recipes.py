@@ -2,15 +2,15 @@
 
     affekt features extract m.parquet --recipe hicmae-utt --model run --out features
 
-| ending | one row is | columns of HiCMAE | of SVFAP |
-|---|---|---|---|
-| -utt | the clip: the mean over two windows, as in the published evaluation | 4C: both encoders, then both streams of the fusion | C |
-| -frm | a time slice of consecutive windows, with its middle in seconds | the same | the same |
-| -layers-utt | the clip, each layer by itself | C of each layer of both encoders, then of the fusion | C of each stage |
+| ending | one row is | columns |
+|---|---|---|
+| -utt | the clip: two windows averaged, as in the published evaluation | HiCMAE 4C: encoders, then fusion; SVFAP C |
+| -frm | a time slice of consecutive windows, with its middle in seconds | the same |
+| -layers-utt | the clip | C of each layer of the encoders, then of the fusion; of SVFAP C of each stage |
 
-A checkpoint of one branch gives C, or C of each of its layers. A name alone says nothing about numbers: the sha256 of
-the checkpoint is among the recipe's facts. Where a clip has no pictures or no sound, their columns are 0, and the store
-says why.
+C is the width. A checkpoint of one branch gives C, or C of each of its layers. A name alone says nothing about
+numbers: the sha256 of the checkpoint is among the recipe's facts. Where a clip has no pictures or no sound, their
+columns are 0, and the store says why.
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ def clip_recipe(name: str, model: str | None, *, device: str = 'cpu', precision:
     require_torch()
     level = ending.rsplit('-', 1)[-1]
     settings = EncoderSettings(
-        is_for_one_row=level == 'utt', each_layer=ending == 'layers-utt', device=device, precision=precision or 'float32'
+        is_for_one_row=level == 'utt',
+        each_layer=ending == 'layers-utt',
+        device=device,
+        precision=precision or 'float32',
     )
     about = FAMILIES[CLIPS].runner().about(path, settings)
     if about.network != network:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         pretraining_augmentation,
         tuning_augmentation,
     )
-    from affekt.pretraining.batches import ClipBatch, collate
+    from affekt.pretraining.batches import ClipBatch, collate, normalised_frames, resized
     from affekt.pretraining.clips import (
         CacheEstimate,
         Clip,
@@ -38,15 +38,23 @@ if TYPE_CHECKING:
     from affekt.pretraining.spectrograms import filterbank, filterbanks
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
     from affekt.pretraining.transfer import Transfer, classifier_from, pretraining_from, stored_form, transferred
-    from affekt.pretraining.windows import Sampling, Window, cut, evaluation_windows, pretraining_window, tuning_window
+    from affekt.pretraining.windows import (
+        Sampling,
+        Window,
+        consecutive_windows,
+        cut,
+        evaluation_windows,
+        pretraining_window,
+        tuning_window,
+    )
 
 _LATER = {
-    'FORMS': 'forms',
     'Augmentation': 'augmentation',
     'CacheEstimate': 'clips',
     'Clip': 'clips',
     'ClipBatch': 'batches',
     'ClipSettings': 'clips',
+    'FORMS': 'forms',
     'HicmaeClassifier': 'hicmae',
     'HicmaeForm': 'forms',
     'HicmaePretraining': 'hicmae',
@@ -63,6 +71,7 @@ _LATER = {
     'cell_mask': 'masking',
     'classifier_from': 'transfer',
     'collate': 'batches',
+    'consecutive_windows': 'windows',
     'cut': 'windows',
     'decoded': 'clips',
     'evaluation_augmentation': 'augmentation',
@@ -72,12 +81,14 @@ _LATER = {
     'folder_clip': 'clips',
     'form_named': 'forms',
     'mixed': 'mixing',
+    'normalised_frames': 'batches',
     'pretrain': 'masked_training',
     'pretrained_model': 'masked_training',
     'pretraining_augmentation': 'augmentation',
     'pretraining_from': 'transfer',
     'pretraining_window': 'windows',
     'read_split': 'clips',
+    'resized': 'batches',
     'sample_clip': 'clips',
     'soft_targets': 'mixing',
     'split_manifest': 'clips',
@@ -112,6 +123,7 @@ __all__ = [
     'cell_mask',
     'classifier_from',
     'collate',
+    'consecutive_windows',
     'cut',
     'decoded',
     'evaluation_augmentation',
@@ -121,12 +133,14 @@ __all__ = [
     'folder_clip',
     'form_named',
     'mixed',
+    'normalised_frames',
     'pretrain',
     'pretrained_model',
     'pretraining_augmentation',
     'pretraining_from',
     'pretraining_window',
     'read_split',
+    'resized',
     'sample_clip',
     'soft_targets',
     'split_manifest',

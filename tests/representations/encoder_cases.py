@@ -61,7 +61,7 @@ def blind(clip: Clip) -> Clip:
 
 
 def corpus_of_clips(folder: Path) -> Manifest:
-    """A quarter of the made-up corpus with its sounds, and pictures as bright as the category for all but the first sample."""
+    """A quarter of the made-up corpus: its sounds, and pictures as bright as the category but for the first sample."""
     corpus = made_up_corpus(media=folder)
     for category, level in BRIGHTNESS.items():
         (folder / category).mkdir()

@@ -29,6 +29,7 @@ from affekt.benchmarks.candidates import Candidate, ClipSource
 from affekt.benchmarks.dfer_settings import DferSettings
 from affekt.benchmarks.dfer_task import DferTask, open_dfer
 from affekt.benchmarks.published import PublishedTable, published_dfer
+from affekt.clips import Clip
 from affekt.corpora import Manifest
 from affekt.errors import TableError, require_torch
 from affekt.experiments import (
@@ -52,7 +53,7 @@ from affekt.progress import Progress
 from affekt.wording import counted
 
 if TYPE_CHECKING:
-    from affekt.pretraining import Clip, LabelledClip, Tuned, TuningSettings
+    from affekt.pretraining import LabelledClip, Tuned, TuningSettings
 
 LINEAR, PRIOR = 'linear', 'prior'
 RUNNING = 'running'

@@ -104,10 +104,12 @@ def _notes(inspection: Inspection, licence: str, dtype: str) -> dict[str, str]:
     if known:
         notes |= {
             'family': known.family,
-            'form': known.form,
+            'stage': known.form,
             'size': known.size,
             'sizes': json.dumps(dict(known.sizes)),
         }
+    if isinstance(checkpoint.notes.get('form'), dict):  # what affekt's own runs write, for `stored_form`
+        notes['form'] = json.dumps(checkpoint.notes['form'])
     if inspection.arguments:
         notes['args'] = json.dumps(inspection.arguments)
     if dtype:

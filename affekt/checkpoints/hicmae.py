@@ -8,6 +8,8 @@ from affekt.checkpoints.families import Family, Recognised, State, depth
 from affekt.checkpoints.listings import TILE, TUBE, Shapes, below, blocks, decoder, linear, norm
 
 WIDTHS = {256: 'tiny', 384: 'small', 512: 'base'}
+PUBLISHED_DEPTHS = ((10, 10, 2), (10, 0, 0), (0, 10, 0))
+"""Blocks of video, audio and fusion, and of one modality alone."""
 HEAD = 64
 """Width of an attention head, at every size."""
 MEANING = {
@@ -74,8 +76,8 @@ def listing(
 def recognise(state: State) -> Recognised | None:
     """A state of HiCMAE, of either form or of its encoders alone."""
     patch = state.get('encoder.patch_embed.proj.weight', ()) or state.get('encoder_audio.patch_embed.proj.weight', ())
-    is_ours = any(name.startswith(('encoder_audio.', 'encoder_fusion.')) for name in state) or (
-        'video_layer_weights' in state
+    is_ours = 'video_layer_weights' in state or any(
+        name.startswith(('encoder_audio.', 'encoder_fusion.', 'decoder.blocks.1.cross_attn.')) for name in state
     )
     if not is_ours or not patch:
         return None
@@ -85,14 +87,9 @@ def recognise(state: State) -> Recognised | None:
         depth(state, 'encoder_audio.blocks'),
         depth(state, 'encoder_fusion.blocks'),
     )
-    sizes = {
-        'width': width,
-        'heads': width // HEAD,
-        'video blocks': depths[0],
-        'audio blocks': depths[1],
-        'fusion blocks': depths[2],
-    }
-    published = WIDTHS.get(width, 'custom') if depths == (10, 10, 2) else 'custom'
+    blocks_of = {name: count for name, count in zip(('video', 'audio', 'fusion'), depths, strict=True) if count}
+    sizes = {'width': width, 'heads': width // HEAD, **{f'{name} blocks': n for name, n in blocks_of.items()}}
+    published = WIDTHS.get(width, 'custom') if depths in PUBLISHED_DEPTHS else 'custom'
     decoders = (depth(state, 'decoder.blocks'), depth(state, 'decoder_audio.blocks'))
     if any(decoders) or 'mask_token' in state or 'mask_token_audio' in state:
         mask = state.get('mask_token', ()) or state.get('mask_token_audio', ()) or (width,)

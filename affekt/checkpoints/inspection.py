@@ -90,7 +90,10 @@ class Inspection:
     def arguments(self) -> dict[str, Any]:
         """The settings that the file was trained with, as it notes them: `args` or `config`."""
         notes = self.checkpoint.notes
-        return next((notes[name] for name in ('args', 'config', 'arguments') if isinstance(notes.get(name), dict)), {})
+        return next(
+            (notes[name] for name in ('args', 'config', 'arguments', 'settings') if isinstance(notes.get(name), dict)),
+            {},
+        )
 
     def groups(self) -> list[CoverageGroup]:
         """The rows by what they belong to, in the file's order."""

@@ -232,6 +232,8 @@ def _opened_safetensors(path: Path, size: int) -> Checkpoint:
         came = f'a safetensors file with a damaged index ({" ".join(str(error).split())[:120]})'
         raise refusal(path, came) from error
     notes = {name: _noted(text) for name, text in metadata.items() if isinstance(text, str)}
+    inner = notes.pop('notes') if isinstance(notes.get('notes'), dict) else {}  # what affekt's own runs write
+    notes = {**inner, **notes}
     return _checkpoint(path, size, 'safetensors', rows, notes, {})
 
 

@@ -76,6 +76,8 @@ def recognise(state: State) -> Recognised | None:
         'stages': stages,
         'plain blocks': count - cross,
         'cross-self blocks': cross,
+        'bottleneck tokens': scores[0],
+        'scoring width': scores[-1],
     }
     kept = {f'{prefix}{name}': name for name in encoder}
     new = ('fc_norm.weight', 'fc_norm.bias', 'head.weight', 'head.bias')

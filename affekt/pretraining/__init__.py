@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from affekt.pretraining.mixing import Mixing, mixed, soft_targets
     from affekt.pretraining.spectrograms import filterbank, filterbanks
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
+    from affekt.pretraining.transfer import Transfer, classifier_from, pretraining_from, stored_form, transferred
     from affekt.pretraining.windows import Sampling, Window, cut, evaluation_windows, pretraining_window, tuning_window
 
 _LATER = {
@@ -57,8 +58,10 @@ _LATER = {
     'SvfapClassifier': 'svfap',
     'SvfapForm': 'forms',
     'SvfapPretraining': 'svfap',
+    'Transfer': 'transfer',
     'Window': 'windows',
     'cell_mask': 'masking',
+    'classifier_from': 'transfer',
     'collate': 'batches',
     'cut': 'windows',
     'decoded': 'clips',
@@ -72,11 +75,14 @@ _LATER = {
     'pretrain': 'masked_training',
     'pretrained_model': 'masked_training',
     'pretraining_augmentation': 'augmentation',
+    'pretraining_from': 'transfer',
     'pretraining_window': 'windows',
     'read_split': 'clips',
     'sample_clip': 'clips',
     'soft_targets': 'mixing',
     'split_manifest': 'clips',
+    'stored_form': 'transfer',
+    'transferred': 'transfer',
     'tube_mask': 'masking',
     'tuning_augmentation': 'augmentation',
     'tuning_window': 'windows',
@@ -101,8 +107,10 @@ __all__ = [
     'SvfapClassifier',
     'SvfapForm',
     'SvfapPretraining',
+    'Transfer',
     'Window',
     'cell_mask',
+    'classifier_from',
     'collate',
     'cut',
     'decoded',
@@ -116,11 +124,14 @@ __all__ = [
     'pretrain',
     'pretrained_model',
     'pretraining_augmentation',
+    'pretraining_from',
     'pretraining_window',
     'read_split',
     'sample_clip',
     'soft_targets',
     'split_manifest',
+    'stored_form',
+    'transferred',
     'tube_mask',
     'tuning_augmentation',
     'tuning_window',

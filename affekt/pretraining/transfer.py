@@ -1,0 +1,381 @@
+"""Networks filled from checkpoints: whole ones strictly, fine-tuning ones from what pre-training learned.
+
+    classifier, transfer = classifier_from('checkpoint-99.pth', outputs=6)     # a published file, or a run's folder
+    print(transfer)                                                            # what was taken, left out, and is new
+
+Encoders, their norms and the fusion encoder go over name by name. New are the weights of layers, the norm before the
+head and the head; decoders, mask tokens and projections are left out, and so is SVFAP's norm after pre-training, which
+is another one than the norm before the head. Anything else that is missing or of another shape is an error.
+
+Axes: C width, N tokens, T time slices, Y rows, X columns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from affekt.checkpoints import Checkpoint, Recognised, inspected, opened, recognised, require_whole
+from affekt.errors import AffektError, ShapeError, WeightsError, listed
+from affekt.nn import Coverage, CoverageRow, load_published, position_table
+from affekt.pretraining.forms import MODALITIES, Form, HicmaeForm, SvfapForm
+from affekt.pretraining.hicmae import HicmaeClassifier, HicmaePretraining
+from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
+
+Classifier = HicmaeClassifier | SvfapClassifier
+Pretraining = HicmaePretraining | SvfapPretraining
+HEAD_WIDTH = 64
+"""Of an attention head, at every published size."""
+WEIGHTS = 'weights.safetensors'
+"""Of a run, in its folder."""
+NEW = re.compile(r'(video_layer_weights|audio_layer_weights|fc_norm\.\w+|head\.\w+)$')
+"""What fine-tuning learns from nothing."""
+POSITIONS = re.compile(r'(^|\.)pos_embed$')
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What a fine-tuning network took from a checkpoint.
+
+    Args:
+        source: the file's name.
+        recognition: what the file is.
+        coverage: where each of its tensors went; None where it was left out.
+        new: names that the file could not fill, as they were drawn.
+        remarks: what was done beside taking a tensor as it is, a sentence each.
+    """
+
+    source: str
+    recognition: Recognised
+    coverage: Coverage
+    new: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        taken = sum(row.ours is not None for row in self.coverage.rows)
+        lines = [
+            f'{self.source} ({self.recognition}): {taken} of {len(self.coverage.rows)} tensors taken',
+            f'new: {listed(self.new, 8) or "none"}',
+        ]
+        return '\n'.join([*lines, *self.remarks])
+
+
+def stored_form(source: Checkpoint, **changes: Any) -> Form:
+    """The form of the network in a checkpoint: as the file notes it, or as its shapes tell.
+
+    Published files say nothing of the size of clips, which then is the published one.
+
+    Args:
+        source: of HiCMAE or SVFAP, of any stage.
+        changes: fields to set, such as `size=96`.
+
+    Raises:
+        WeightsError: it is of neither, or its width is no multiple of a published head's.
+    """
+    known = _known(source)
+    noted = source.notes.get('form')
+    if isinstance(noted, dict):
+        form_class = SvfapForm if known.family == 'svfap' else HicmaeForm
+        names = {field.name for field in fields(form_class)}
+        values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in noted.items() if n in names}
+        with _as_weights(source):
+            return replace(form_class(**values), **changes)
+    sizes = known.sizes
+    if sizes['width'] % HEAD_WIDTH or sizes.get('decoder width', HEAD_WIDTH) % HEAD_WIDTH:
+        raise WeightsError(
+            expected=f'a width of whole attention heads of {HEAD_WIDTH}',
+            came=f'{source.path.name} of width {sizes["width"]}',
+            todo='give the file that the run wrote, which notes its form',
+        )
+    decoder = sizes.get('decoder width', sizes['width'] // 2 // HEAD_WIDTH * HEAD_WIDTH or HEAD_WIDTH)
+    common: dict[str, Any] = {
+        'width': sizes['width'], 'heads': sizes['width'] // HEAD_WIDTH, 'decoder_width': decoder,
+        'decoder_heads': decoder // HEAD_WIDTH,
+    }  # fmt: skip
+    if 'decoder blocks' in sizes:
+        common['decoder_depth'] = sizes['decoder blocks']
+    with _as_weights(source):
+        return (
+            _hicmae_form(sizes, common, changes) if known.family == 'hicmae' else _svfap_form(source, common, changes)
+        )
+
+
+def _hicmae_form(sizes: Mapping[str, Any], common: dict[str, Any], changes: Mapping[str, Any]) -> HicmaeForm:
+    depths = {name: sizes.get(f'{name} blocks', 0) for name in MODALITIES}
+    if len(set(filter(None, depths.values()))) != 1:
+        raise ShapeError(
+            expected='encoders of one depth',
+            came=', '.join(f'{name} {count}' for name, count in depths.items()),
+            todo='get the file again',
+        )
+    modalities = tuple(name for name in MODALITIES if depths[name])
+    fusion = sizes.get('fusion blocks', 0) or HicmaeForm.fusion_depth
+    depth = max(depths.values())
+    deepest = {'decoder_depth': min(HicmaeForm.decoder_depth, (depth + 5) // 3)} | common  # what the encoder allows
+    return replace(HicmaeForm(**deepest, depth=depth, fusion_depth=fusion, modalities=modalities), **changes)
+
+
+def _svfap_form(source: Checkpoint, common: dict[str, Any], changes: Mapping[str, Any]) -> SvfapForm:
+    sizes = _known(source).sizes
+    plain, cross, later = sizes['plain blocks'], sizes['cross-self blocks'], sizes['stages'] - 1
+    # the published sizes give the second stage twice as many blocks as the third; names alone do not part them
+    depths = (plain, *((cross,) if later == 1 else (cross * 2 // 3, cross - cross * 2 // 3) if later == 2 else ()))
+    form = SvfapForm(
+        **common, depths=depths, summaries=sizes['bottleneck tokens'], summary_width=sizes['scoring width']
+    )
+    return replace(form, **changes)
+
+
+def pretraining_from(source: str | os.PathLike[str] | Checkpoint, **changes: Any) -> tuple[Pretraining, Coverage]:
+    """A pre-training network with every weight of a checkpoint.
+
+    Args:
+        source: a file, a run's folder, or what `opened` gave.
+        changes: fields of the form to set, such as `size=96`.
+
+    Returns:
+        The network, and where each tensor went.
+
+    Raises:
+        WeightsError: the file is no whole pre-training state of HiCMAE or SVFAP.
+    """
+    checkpoint = _opened(source)
+    known = _known(checkpoint)
+    if known.form != 'pretrain':
+        raise WeightsError(
+            expected='a pre-training checkpoint, with decoders',
+            came=f'{checkpoint.path.name}: {known}',
+            todo='fine-tune from it instead, or give the file of the pre-training',
+        )
+    require_whole(inspected(checkpoint))
+    form = stored_form(checkpoint, **changes)
+    with torch.device('meta'):
+        model = SvfapPretraining(form) if isinstance(form, SvfapForm) else HicmaePretraining(form)
+    return model, _filled_whole(model, checkpoint, known)
+
+
+def classifier_from(
+    source: str | os.PathLike[str] | Checkpoint,
+    outputs: int | None = None,
+    *,
+    drop_path: float = 0.1,
+    allow_missing: bool = False,
+    **changes: Any,
+) -> tuple[Classifier, Transfer]:
+    """A fine-tuning network with what a checkpoint of any stage has for it.
+
+    Args:
+        source: a file, a run's folder, or what `opened` gave.
+        outputs: of the head; None for those of a fine-tuned file. A head of another number is dropped and drawn anew.
+        drop_path: of the network.
+        allow_missing: also take a file that lacks tensors of the encoders, which then stay as they were drawn.
+        changes: fields of the form to set, such as `size=96` or `modalities=('audio',)`.
+
+    Returns:
+        The network, and what it took.
+
+    Raises:
+        WeightsError: the file is of another system, or lacks tensors of the encoders.
+    """
+    checkpoint = _opened(source)
+    known = _known(checkpoint)
+    outputs = outputs or known.sizes.get('outputs')
+    if not outputs:
+        raise WeightsError(
+            expected='a number of outputs', came=f'{checkpoint.path.name} without a head', todo='say how many there are'
+        )
+    form = stored_form(checkpoint, **changes)
+    model: Classifier
+    if isinstance(form, SvfapForm):
+        model = SvfapClassifier(form, outputs, drop_path)
+    else:
+        model = HicmaeClassifier(form, outputs, drop_path)
+    return model, transferred(model, checkpoint, allow_missing=allow_missing)
+
+
+def transferred(
+    model: nn.Module, source: str | os.PathLike[str] | Checkpoint, *, allow_missing: bool = False
+) -> Transfer:
+    """Fill a fine-tuning network from a checkpoint of any stage, all or nothing.
+
+    Args:
+        model: `HicmaeClassifier` or `SvfapClassifier`, or one with more parameters, such as learned positions.
+        source: a file, a run's folder, or what `opened` gave.
+        allow_missing: also where tensors of the encoders are missing or of another shape; they stay as they are.
+
+    Returns:
+        What was taken, left out, and is new.
+
+    Raises:
+        WeightsError: tensors of the encoders are missing or of another shape; it names them.
+    """
+    checkpoint = _opened(source)
+    checkpoint.check_values()
+    known = _known(checkpoint)
+    wanted = model.state_dict()
+    taken, rows, remarks, wrong = _matched(checkpoint, known, model, wanted)
+    absent = [name for name in wanted if name not in taken]
+    new = tuple(name for name in absent if NEW.search(name))
+    lacking = [name for name in absent if name not in new]
+    if (lacking or wrong) and not allow_missing:
+        raise WeightsError(
+            expected=f'every tensor of the encoders of {type(model).__name__}',
+            came=f'{checkpoint.path.name} ({known}) with {_faults(lacking, wrong)}',
+            todo='build the network in the form of the file (`stored_form`), or allow missing tensors',
+        )
+    if lacking:
+        remarks.append(f'allowed to be missing, and as drawn: {listed(lacking, 8)}')
+    model.load_state_dict({**wanted, **taken}, strict=True)
+    return Transfer(checkpoint.path.name, known, Coverage(tuple(rows)), (*new, *lacking), tuple(remarks))
+
+
+def _matched(
+    checkpoint: Checkpoint, known: Recognised, model: nn.Module, wanted: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], list[CoverageRow], list[str], list[str]]:
+    """Tensors by the network's names, a row for each of the file, remarks, and which do not fit."""
+    taken: dict[str, Tensor] = {}
+    rows, remarks, wrong = [], [], []
+    dropped = _dropped(checkpoint, known, wanted)
+    if dropped:
+        remarks.append(
+            f'dropped, as the network has other outputs or reads other features: {listed(sorted(dropped), 8)}'
+        )
+    for name, stored in checkpoint.tensors.items():
+        place = known.kept.get(name) if known.kept else known.ours(name)
+        if POSITIONS.search(name):
+            place = name.removeprefix('encoder.') if known.family == 'svfap' else name
+        if place in wanted and place not in dropped:
+            assert place is not None
+            value, shape = checkpoint.tensor(name), tuple(wanted[place].shape)
+            if POSITIONS.search(name) and stored.shape != shape:
+                value = resized_positions(value, grid_of(model, place), shape[1])
+                remarks.append(f'{name} resized from {stored.shape[1]} to {shape[1]} tokens')
+            if tuple(value.shape) == shape:
+                taken[place] = value.to(wanted[place].dtype)
+            else:
+                wrong.append(f'{name} of {list(stored.shape)} where {list(shape)} belongs')
+        elif POSITIONS.search(name):
+            if _is_fixed(checkpoint.tensor(name)):
+                remarks.append(f'{name} is the fixed table, which the network has by itself')
+            else:
+                wrong.append(f'{name}, learned positions, where the network has a fixed table')
+        rows.append(CoverageRow(name, place if place in taken else None, stored.shape))
+    return taken, rows, remarks, wrong
+
+
+def _dropped(checkpoint: Checkpoint, known: Recognised, wanted: Mapping[str, Tensor]) -> set[str]:
+    """Parts of a fine-tuned file that do not fit: a head of other outputs, and all that reads other features."""
+    if known.kept:
+        return set()
+    shapes = {known.ours(name): stored.shape for name, stored in checkpoint.tensors.items()}
+    differs = {name for name in wanted if name in shapes and shapes[name] != tuple(wanted[name].shape)}
+    parts = {name.split('.')[0] for name in differs} & {'fc_norm', 'head'}
+    parts |= {'head'} if 'fc_norm' in parts else set()
+    return {name for name in wanted if name.split('.')[0] in parts}
+
+
+def _is_fixed(table: Tensor) -> bool:
+    """Whether a table of positions is the published one, which is never learned."""
+    if table.ndim != 3 or table.shape[0] != 1:
+        return False
+    fixed = position_table(table.shape[1], table.shape[2], table.float())
+    return torch.allclose(table[0].float(), fixed.float(), atol=1e-5)
+
+
+def _faults(lacking: list[str], wrong: list[str]) -> str:
+    parts = [f'{len(lacking)} missing ({listed(lacking)})'] * bool(lacking)
+    parts += [f'{len(wrong)} that do not fit ({"; ".join(wrong[:3])}{" …" * (len(wrong) > 3)})'] * bool(wrong)
+    return ' and '.join(parts)
+
+
+def grid_of(model: nn.Module, name: str) -> tuple[int, ...]:
+    """Tokens on each axis of the input that a table of positions belongs to."""
+    form: Form = model.form  # type: ignore[assignment]
+    if isinstance(form, HicmaeForm) and name.startswith('encoder_audio.'):
+        return form.audio_grid
+    return form.video_grid
+
+
+def resized_positions(table: Tensor, grid: tuple[int, ...], tokens: int) -> Tensor:
+    """A learned table of positions for another number of tokens.
+
+    Of a video, rows and columns are resized by bicubic interpolation, time slice by time slice, where time is as long
+    as before; of a spectrogram, time is cut at its end.
+
+    Args:
+        table: (1, N, C) of the file.
+        grid: (T, Y, X) of the network's video, or (T, mel bands) of its audio.
+        tokens: of the network.
+
+    Returns:
+        (1, tokens, C).
+
+    Raises:
+        ShapeError: the table is of no square video of T slices, or of a shorter spectrogram.
+    """
+    count, width = (table.shape[1], table.shape[2]) if table.ndim == 3 else (0, 0)
+    if len(grid) == 2:
+        if count % grid[1] or count < tokens:
+            raise ShapeError(
+                expected=f'positions of {tokens} tokens or more, {grid[1]} a time step', came=str(tuple(table.shape)),
+                todo='shorten the audio of the form: what lies past the end was never learned',
+            )  # fmt: skip
+        return table[:, :tokens]
+    time, rows, columns = grid
+    side = round((count / time) ** 0.5)
+    if not side or time * side * side != count:
+        raise ShapeError(
+            expected=f'positions of {time} time slices of a square', came=str(tuple(table.shape)),
+            todo='give the form as many frames as the file was trained with',
+        )  # fmt: skip
+    slices = table.reshape(time, side, side, width).permute(0, 3, 1, 2).float()  # (1, N, C), then (T, C, Y, X)
+    resized = functional.interpolate(slices, size=(rows, columns), mode='bicubic', align_corners=False)
+    return resized.permute(0, 2, 3, 1).reshape(1, tokens, width).to(table.dtype)  # (T, Y, X, C), then (1, N, C)
+
+
+def _filled_whole(model: nn.Module, checkpoint: Checkpoint, known: Recognised) -> Coverage:
+    names: dict[str, str | None] = {name: known.ours(name) for name in known.expected}
+    unread: dict[str, str | None] = {name: None for name in checkpoint.tensors if name not in known.expected}
+    return load_published(model, checkpoint.state(), names | unread)
+
+
+def _opened(source: str | os.PathLike[str] | Checkpoint) -> Checkpoint:
+    if isinstance(source, Checkpoint):
+        return source
+    path = Path(source)
+    return opened(path / WEIGHTS if path.is_dir() else path)
+
+
+def _known(checkpoint: Checkpoint) -> Recognised:
+    known = recognised(checkpoint.shapes)
+    if known is None or known.family not in ('hicmae', 'svfap'):
+        raise WeightsError(
+            expected='a checkpoint of HiCMAE or SVFAP',
+            came=f'{checkpoint.path.name}: {known or "of no known family"}',
+            todo='see what is in it with affekt checkpoint inspect',
+        )
+    return known
+
+
+@contextlib.contextmanager
+def _as_weights(checkpoint: Checkpoint) -> Iterator[None]:
+    """Numbers of a file that no form can have are an error of the file."""
+    try:
+        yield
+    except (AffektError, TypeError, ValueError, ArithmeticError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(
+            expected=f'a form of HiCMAE or SVFAP in {checkpoint.path.name}',
+            came=' '.join(str(error).split())[:200],
+            todo='get the file again',
+        ) from error

@@ -1,0 +1,45 @@
+"""A small audio branch of HiCMAE, pre-trained on unlabelled speech of two corpora.
+
+    python recipes/hicmae/voices.py --ravdess DIR --nemo DIR --out DIR
+
+Goes on where it was stopped. `read.py` then says what it brings.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from speech import unlabelled
+
+from affekt.pretraining import HicmaeForm
+from affekt.pretraining.masked_settings import PretrainingSettings
+from affekt.pretraining.masked_training import pretrain
+
+FORM = HicmaeForm(width=128, heads=2, decoder_width=64, decoder_heads=1, depth=7, modalities=('audio',))
+"""A quarter of the width of the published base: what an hour of one core can train."""
+SETTINGS = PretrainingSettings(
+    epochs=60, batch_size=64, learning_rate=1.5e-3, log_every=25, save_every=100, snapshot_every=5, workers=1
+)
+
+
+def main() -> None:
+    """Decodes, pre-trains, and keeps weights each five epochs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--ravdess', type=Path, required=True, help="folder of RAVDESS's speech with metadata.csv")
+    parser.add_argument('--nemo', type=Path, required=True, help='folder of nEMO with metadata.tsv')
+    parser.add_argument('--out', type=Path, required=True, help='folder of what is kept')
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    clips = unlabelled(given.ravdess, given.nemo, given.out / 'recordings')
+    print(f'{len(clips):,} recordings', flush=True)
+    pretrain(FORM, clips, SETTINGS, folder=given.out / 'pretrained', resume=True, report=_say)
+
+
+def _say(row: dict[str, float]) -> None:
+    print(' '.join(f'{name} {value:.5g}' for name, value in row.items()), flush=True)
+
+
+if __name__ == '__main__':
+    main()

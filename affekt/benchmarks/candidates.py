@@ -83,11 +83,11 @@ def pretrained(
         CorpusError: it reads none of the modalities.
     """
     from affekt.checkpoints import opened
-    from affekt.pretraining import form_of
+    from affekt.pretraining import stored_form
 
     path = source / WEIGHTS if source.is_dir() else source
     checkpoint = opened(path)
-    form = _narrowed(form_of(checkpoint), modalities, source.name)
+    form = _narrowed(stored_form(checkpoint), modalities, source.name)
     facts = {'form': dataclasses.asdict(form), 'sha256': file_sha256(path), 'file': path.name}
     return Candidate(
         name or source.resolve().name, partial(_filled, checkpoint, form), tuple(form.modalities), facts, tuple(beside),

@@ -74,11 +74,18 @@ def join_heads(tokens: Tensor) -> Tensor:
     return tokens.transpose(1, 2).flatten(2)  # (B, T, H, E), then (B, T, D)
 
 
-class _Undrawn(nn.Linear):
-    """A linear layer whose owner draws its weights."""
+class _Projection(nn.Linear):
+    """A linear layer whose owner draws its weights and may lend it a bias.
+
+    It is called and never read, so that what is put around it, such as a low-rank adapter, counts.
+    """
 
     def reset_parameters(self) -> None:
         """Nothing: the owner does it."""
+
+    def forward(self, tokens: Tensor, bias: Tensor | None = None) -> Tensor:
+        """(B, T, D) to (B, T, outputs), with its own bias where none is lent."""
+        return functional.linear(tokens, self.weight, self.bias if bias is None else bias)
 
 
 class Attention(nn.Module):
@@ -98,7 +105,7 @@ class Attention(nn.Module):
         super().__init__()
         _check(width, heads, bias)
         self.heads, self.fused = heads, fused
-        self.qkv = _Undrawn(width, 3 * width, bias=bias == 'qkv')
+        self.qkv = _Projection(width, 3 * width, bias=bias == 'qkv')
         self.proj = nn.Linear(width, width)
         self.q_bias, self.v_bias = _vectors(width, bias)
         nn.init.xavier_uniform_(self.qkv.weight)
@@ -107,20 +114,27 @@ class Attention(nn.Module):
 
     def forward(self, tokens: Tensor, context: Tensor | None = None, keep_mask: Tensor | None = None) -> Tensor:
         """The (B, T, D) readings; `keep_mask` (see `attend`) is of what is read."""
-        width = tokens.shape[2]
-        query, rest = self.qkv.weight.split([width, 2 * width])  # (D, D), (2D, D)
-        query_bias, rest_bias = self._biases(width)
-        source = tokens if context is None else context
-        queries = functional.linear(tokens, query, query_bias)  # (B, T, D)
-        keys, values = functional.linear(source, rest, rest_bias).chunk(2, dim=2)  # (B, S, D) each
+        bias = self._bias()
+        if context is None:
+            queries, keys, values = self.qkv(tokens, bias).chunk(3, dim=2)  # (B, T, D) each
+        elif isinstance(self.qkv, _Projection):
+            width = tokens.shape[2]
+            sizes = [width, 2 * width]
+            query, rest = self.qkv.weight.split(sizes)  # (D, D), (2D, D)
+            query_bias, rest_bias = (None, None) if bias is None else bias.split(sizes)
+            queries = functional.linear(tokens, query, query_bias)  # (B, T, D)
+            keys, values = functional.linear(context, rest, rest_bias).chunk(2, dim=2)  # (B, S, D) each
+        else:  # something stands around the projection, which can only be called
+            queries = self.qkv(tokens, bias).chunk(3, dim=2)[0]
+            _, keys, values = self.qkv(context, bias).chunk(3, dim=2)
         return _read(queries, keys, values, keep_mask, self)
 
-    def _biases(self, width: int) -> tuple[Tensor | None, Tensor | None]:
-        """Those of the queries, (D,), and of keys and values, (2D,)."""
-        if self.qkv.bias is not None:
-            query_bias, rest_bias = self.qkv.bias.split([width, 2 * width])
-            return query_bias, rest_bias
-        return self.q_bias, _with_no_key_bias(self.v_bias)
+    def _bias(self) -> Tensor | None:
+        """(3D,): of queries, keys and values."""
+        if self.q_bias is None or self.v_bias is None:
+            bias: Tensor | None = self.qkv.bias
+            return bias
+        return torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
 
 
 class CrossAttention(nn.Module):
@@ -149,8 +163,8 @@ class CrossAttention(nn.Module):
         super().__init__()
         _check(width, heads, bias)
         self.heads, self.fused = heads, fused
-        self.q = _Undrawn(width, width, bias=False)
-        self.kv = _Undrawn(width if context_width is None else context_width, 2 * width, bias=False)
+        self.q = _Projection(width, width, bias=False)
+        self.kv = _Projection(width if context_width is None else context_width, 2 * width, bias=False)
         self.proj = nn.Linear(width, width)
         self.q_bias, self.v_bias = _vectors(width, bias)
         nn.init.xavier_uniform_(self.q.weight)
@@ -158,9 +172,8 @@ class CrossAttention(nn.Module):
 
     def forward(self, tokens: Tensor, context: Tensor, keep_mask: Tensor | None = None) -> Tensor:
         """The (B, T, D) readings; `keep_mask` (see `attend`) is of the context."""
-        queries = functional.linear(tokens, self.q.weight, self.q_bias)  # (B, T, D)
-        rest = functional.linear(context, self.kv.weight, _with_no_key_bias(self.v_bias))  # (B, S, 2D)
-        keys, values = rest.chunk(2, dim=2)  # (B, S, D) each
+        queries = self.q(tokens, self.q_bias)  # (B, T, D)
+        keys, values = self.kv(context, _with_no_key_bias(self.v_bias)).chunk(2, dim=2)  # (B, S, D) each
         return _read(queries, keys, values, keep_mask, self)
 
 

@@ -35,21 +35,26 @@ if TYPE_CHECKING:
     from affekt.pretraining.masked_training import Pretrained, pretrain, pretrained_model
     from affekt.pretraining.masking import cell_mask, tube_mask
     from affekt.pretraining.mixing import Mixing, mixed, soft_targets
+    from affekt.pretraining.objectives import LabelledClip
+    from affekt.pretraining.predicting import predict_proba
     from affekt.pretraining.spectrograms import filterbank, filterbanks
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
     from affekt.pretraining.transfer import Transfer, classifier_from, pretraining_from, stored_form, transferred
+    from affekt.pretraining.tuning import Tuned, tune
+    from affekt.pretraining.tuning_settings import TuningSettings
     from affekt.pretraining.windows import Sampling, Window, cut, evaluation_windows, pretraining_window, tuning_window
 
 _LATER = {
-    'FORMS': 'forms',
     'Augmentation': 'augmentation',
     'CacheEstimate': 'clips',
     'Clip': 'clips',
     'ClipBatch': 'batches',
     'ClipSettings': 'clips',
+    'FORMS': 'forms',
     'HicmaeClassifier': 'hicmae',
     'HicmaeForm': 'forms',
     'HicmaePretraining': 'hicmae',
+    'LabelledClip': 'objectives',
     'Mixing': 'mixing',
     'PackedClips': 'clips',
     'Pretrained': 'masked_training',
@@ -59,6 +64,8 @@ _LATER = {
     'SvfapForm': 'forms',
     'SvfapPretraining': 'svfap',
     'Transfer': 'transfer',
+    'Tuned': 'tuning',
+    'TuningSettings': 'tuning_settings',
     'Window': 'windows',
     'cell_mask': 'masking',
     'classifier_from': 'transfer',
@@ -72,6 +79,7 @@ _LATER = {
     'folder_clip': 'clips',
     'form_named': 'forms',
     'mixed': 'mixing',
+    'predict_proba': 'predicting',
     'pretrain': 'masked_training',
     'pretrained_model': 'masked_training',
     'pretraining_augmentation': 'augmentation',
@@ -84,6 +92,7 @@ _LATER = {
     'stored_form': 'transfer',
     'transferred': 'transfer',
     'tube_mask': 'masking',
+    'tune': 'tuning',
     'tuning_augmentation': 'augmentation',
     'tuning_window': 'windows',
 }
@@ -99,6 +108,7 @@ __all__ = [
     'HicmaeClassifier',
     'HicmaeForm',
     'HicmaePretraining',
+    'LabelledClip',
     'Mixing',
     'PackedClips',
     'Pretrained',
@@ -108,6 +118,8 @@ __all__ = [
     'SvfapForm',
     'SvfapPretraining',
     'Transfer',
+    'Tuned',
+    'TuningSettings',
     'Window',
     'cell_mask',
     'classifier_from',
@@ -121,6 +133,7 @@ __all__ = [
     'folder_clip',
     'form_named',
     'mixed',
+    'predict_proba',
     'pretrain',
     'pretrained_model',
     'pretraining_augmentation',
@@ -133,6 +146,7 @@ __all__ = [
     'stored_form',
     'transferred',
     'tube_mask',
+    'tune',
     'tuning_augmentation',
     'tuning_window',
 ]

@@ -153,8 +153,9 @@ class Engine:
         report: Callable[[Row], None] | None = None,
         progress: Progress | None = None,
         evaluate: Callable[[nn.Module], Mapping[str, float]] | None = None,
+        is_over: Callable[[Sequence[Row]], bool] | None = None,
     ) -> list[Row]:
-        """Take steps until there are `steps` of them or no batch is left.
+        """Take steps until there are `steps` of them, no batch is left, or `is_over` says so.
 
         Args:
             batches: with or without an end. A resumed run asks them to begin where it stopped, by `starting_at(number)`
@@ -170,6 +171,8 @@ class Engine:
             progress: called in every process with `train`, steps done and steps in all; `affekt.terminal.StageBars`
                 says the time left.
             evaluate: gives what is added to a row, from the model with its averaged weights where there are any.
+            is_over: asked after each row, and where a run is gone on with, by the rows so far; what it says must follow
+                from them.
 
         Returns:
             The rows of the log: `step`, the mean losses since the row before, `loss` (their sum), `learning_rate` of
@@ -195,13 +198,13 @@ class Engine:
             # 2. steps, and a row of each few
             latest: list[Step] = []
             self.model.train()
-            is_even = _is_even(batches)
-            while self.number < steps and (group := self._group(iterator, is_even)).batches:
+            is_even, ended = _is_even(batches), self._agreed(is_over, log)
+            while not ended and self.number < steps and (group := self._group(iterator, is_even)).batches:
                 latest.append(self._step(group))
                 taken += len(group.batches)
                 if self.number % self.settings.log_every == 0 or self.number == steps:
                     self._row(latest, log, report, evaluate, steps)
-                    latest = []
+                    latest, ended = [], self._agreed(is_over, log)
                 # 3. on disk before the next
                 if place and self.settings.save_every and self.number % self.settings.save_every == 0:
                     self._save(place, batches, taken, log)
@@ -212,6 +215,10 @@ class Engine:
             if place:
                 self._save(place, batches, taken, log)
         return log.rows
+
+    def _agreed(self, is_over: Callable[[Sequence[Row]], bool] | None, log: ScalarLog) -> bool:
+        """The run ends here, as the first process, which has the log, finds."""
+        return is_over is not None and bool(self.ranks.agreed(float(self.ranks.first and is_over(log.rows))))
 
     def mean_losses(self, steps: Sequence[Step]) -> Row:
         """The mean of each loss over steps and processes, and `loss`, their sum."""

@@ -1,0 +1,271 @@
+"""What a fine-tuned model learns to say of a clip: its targets as tensors, the losses, and the scores on validation.
+
+A target is a class (a whole number) or D numbers. Numbers are learnt on the scale of the training clips, where each has
+mean 0 and deviation 1, so that a rating from 1 to 9 takes no longer than one from -1 to 1; `reference` leaves them as
+they are.
+
+Axes: N clips, B batch, K classes, D numbers.
+
+Source of the losses of numbers: github.com/sunlicai/HiCMAE; their moments divide by N.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from affekt.arrays import Floats, Floats32
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, listed
+from affekt.metrics import accuracy, balanced_accuracy, concordance, mean_squared_error, pearson, weighted_f1
+from affekt.pretraining.clips import Clip
+from affekt.pretraining.mixing import soft_targets
+from affekt.pretraining.tuning_settings import SCORES, TuningSettings
+from affekt.wording import counted
+
+
+@dataclass(frozen=True)
+class LabelledClip:
+    """A clip, or what opens it when it is needed, with its truth."""
+
+    clip: Clip | Callable[[], Clip]
+    target: int | float | Floats
+    """A class from 0, or (D,) numbers."""
+
+    def opened(self) -> Clip:
+        """The clip."""
+        return self.clip() if callable(self.clip) else self.clip
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is learnt from training clips: classes or numbers, on which scale, how much each class weighs."""
+
+    outputs: int
+    """K or D."""
+    is_classes: bool
+    objective: str
+    score: str
+    smoothing: float = 0.0
+    weights: Tensor | None = field(default=None, repr=False)
+    """(K,) of the classes in the loss; None for all alike."""
+    mean: Tensor | None = field(default=None, repr=False)
+    """(D,) of the training clips; None where numbers stay as they are."""
+    deviation: Tensor | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, clips: Sequence[LabelledClip], outputs: int, settings: TuningSettings) -> Goal:
+        """From the training clips.
+
+        Args:
+            clips: N of them.
+            outputs: of the model.
+            settings: objective, score, smoothing and balance are read.
+
+        Raises:
+            ShapeError: targets are of several sorts, or not as many numbers as the model has outputs.
+            ValueRangeError: no clip; a target is missing or not finite; fewer than two classes; a class that the model
+                has and no clip; numbers that are all the same.
+            UnknownNameError: an objective or a score of the other sort of targets.
+        """
+        truth, is_classes = targets_of(clips, outputs, 'training')
+        objective = settings.objective or ('cross_entropy' if is_classes else 'mse')
+        score = settings.score or SCORES['classes' if is_classes else 'numbers'][0]
+        _require_fitting(objective, score, is_classes)
+        if is_classes:
+            counts = torch.bincount(torch.from_numpy(truth), minlength=outputs)
+            _require_classes(counts)
+            weights = len(truth) / (outputs * counts.float()) if settings.balanced and not settings.reference else None
+            return cls(outputs, True, objective, score, settings.smoothing, weights)
+        numbers = torch.from_numpy(truth)  # (N, D)
+        deviation, mean = torch.std_mean(numbers, dim=0, correction=0)
+        _require_variety(truth)
+        if settings.reference:
+            return cls(outputs, False, objective, score)
+        return cls(outputs, False, objective, score, mean=mean.float(), deviation=deviation.float())
+
+    def targets(self, truth: Tensor) -> Tensor:
+        """(B, K) soft targets of (B,) classes, or (B, D) numbers on the scale that is learnt."""
+        if self.is_classes:
+            return soft_targets(truth, self.outputs, self.smoothing)
+        values = truth.float()
+        return values if self.mean is None or self.deviation is None else (values - self.mean) / self.deviation
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss of a batch.
+
+        Args:
+            outputs: (B, K or D) of the model.
+            targets: the same shape, of `targets`, mixed or not.
+        """
+        outputs = outputs.float()
+        if self.objective == 'cross_entropy':
+            return soft_cross_entropy(outputs, targets, self.weights)
+        if self.objective == 'mse':
+            return functional.mse_loss(outputs, targets)
+        return (concordance_loss if self.objective == 'ccc' else correlation_loss)(outputs, targets)
+
+    def answers(self, means: Floats32) -> Floats32:
+        """(N, D) numbers in the unit of the truth; probabilities as they are."""
+        if self.mean is None or self.deviation is None:
+            return means
+        answers: Floats32 = means * self.deviation.numpy() + self.mean.numpy()
+        return answers
+
+    def scores(self, truth: Any, answers: Floats32) -> dict[str, float]:
+        """Every score by name, and `score`, the one that chooses; nan where undefined.
+
+        Args:
+            truth: (N,) classes or (N, D) numbers.
+            answers: (N, K) probabilities or (N, D) numbers.
+        """
+        if self.is_classes:
+            classes, chosen = self.outputs, answers.argmax(axis=1)
+            true_ones = np.clip(answers[np.arange(len(truth)), truth].astype(np.float64), 1e-12, None)
+            scores = {
+                'uar': balanced_accuracy(truth, chosen, classes), 'war': accuracy(truth, chosen),
+                'weighted_f1': weighted_f1(truth, chosen, classes),
+                'validation_loss': float(-np.log(true_ones).mean()),
+            }  # fmt: skip
+        else:
+            pairs = list(zip(truth.T, answers.T.astype(np.float64), strict=True))
+            squares = [mean_squared_error(true, said) for true, said in pairs]
+            scores = {
+                'ccc': _mean([concordance(true, said, ddof=1) for true, said in pairs]),
+                'pcc': _mean([pearson(true, said) for true, said in pairs]),
+                'negative_mse': -_mean(squares), 'validation_loss': _mean(squares),
+            }  # fmt: skip
+        return {**scores, 'score': scores[self.score]}
+
+    def restored(self, head: nn.Linear) -> None:
+        """Let the head of a model that learnt numbers on their scale give them in the unit of the truth."""
+        if self.mean is None or self.deviation is None:
+            return
+        with torch.no_grad():
+            mean, deviation = self.mean.to(head.weight.device), self.deviation.to(head.weight.device)
+            head.weight.mul_(deviation.unsqueeze(1))
+            head.bias.mul_(deviation).add_(mean)
+
+
+def targets_of(clips: Sequence[LabelledClip], outputs: int, part: str) -> tuple[Any, bool]:
+    """(N,) int64 classes or (N, D) float64 numbers, and whether they are classes.
+
+    Args:
+        clips: N of them.
+        outputs: of the model: K classes or D numbers.
+        part: what the clips are of, for messages.
+
+    Raises:
+        ShapeError, ValueRangeError: see `Goal.of`.
+    """
+    if not clips:
+        raise ValueRangeError(expected=f'{part} clips', came='none', todo='give some')
+    whole = [isinstance(each.target, int | np.integer) and not isinstance(each.target, bool) for each in clips]
+    if all(whole):
+        classes = np.array([each.target for each in clips], dtype=np.int64)
+        wrong = np.flatnonzero((classes < 0) | (classes >= outputs))
+        if len(wrong):
+            raise ValueRangeError(
+                expected=f'classes from 0 to {outputs - 1}, as the model has',
+                came=f'{classes[wrong[0]]} for {part} clip {wrong[0]}, and {len(wrong) - 1} more such',
+                todo='leave out clips without a label, or build the model with more outputs',
+            )
+        return classes, True
+    if any(whole):
+        raise ShapeError(
+            expected='either classes or numbers',
+            came=f'{sum(whole)} classes and {len(whole) - sum(whole)} others among {part} clips', todo='give one sort',
+        )  # fmt: skip
+    try:
+        numbers = np.stack([np.atleast_1d(np.asarray(each.target, dtype=np.float64)) for each in clips])
+    except (TypeError, ValueError) as error:
+        raise ShapeError(
+            expected=f'{outputs} numbers for each of the {part} clips', came=str(error),
+            todo='leave out clips without a rating',
+        ) from error  # fmt: skip
+    if numbers.shape[1:] != (outputs,):
+        raise ShapeError(
+            expected=f'{outputs} numbers a clip, as the model has outputs', came=f'{numbers.shape[1:]}',
+            todo='build the model with as many outputs as there are numbers',
+        )  # fmt: skip
+    lacking = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
+    if len(lacking):
+        raise ValueRangeError(
+            expected=f'finite targets of all {part} clips',
+            came=f'nan or infinity for {len(lacking)} of {len(clips)} ({listed([str(at) for at in lacking], 3)})',
+            todo='leave out clips without a rating',
+        )
+    return numbers, False
+
+
+def soft_cross_entropy(outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The mean over a batch of - sum_k w_k y_k log softmax(x)_k.
+
+    Args:
+        outputs: (B, K).
+        targets: (B, K) rows that sum to 1.
+        weights: (K,); None for 1.
+    """
+    weighed = targets if weights is None else targets * weights.to(targets.device)
+    return -(weighed * functional.log_softmax(outputs, dim=1)).sum(dim=1).mean()
+
+
+def concordance_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    """1 - Lin's concordance, the mean over D numbers of (B, D); moments divide by B."""
+    means = outputs.mean(dim=0) - targets.mean(dim=0)
+    spread = outputs.var(dim=0, correction=0) + targets.var(dim=0, correction=0) + means.square()
+    return 1 - (2 * _covariance(outputs, targets) / spread.clamp(min=1e-8)).mean()
+
+
+def correlation_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    """1 - Pearson's correlation, the mean over D numbers of (B, D); 1e-6 is added to the product of deviations."""
+    product = outputs.var(dim=0, correction=0) * targets.var(dim=0, correction=0)
+    return 1 - (_covariance(outputs, targets) / (product.clamp(min=1e-16).sqrt() + 1e-6)).mean()
+
+
+def _covariance(outputs: Tensor, targets: Tensor) -> Tensor:
+    """(D,)"""
+    return ((outputs - outputs.mean(dim=0)) * (targets - targets.mean(dim=0))).mean(dim=0)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """nan where one is."""
+    return math.fsum(values) / len(values)
+
+
+def _require_fitting(objective: str, score: str, is_classes: bool) -> None:
+    is_fitting = (objective == 'cross_entropy') == is_classes
+    if not is_fitting or score not in SCORES['classes' if is_classes else 'numbers']:
+        sort = 'classes' if is_classes else 'numbers'
+        raise UnknownNameError(
+            expected=f'an objective and a score of {sort}: {"cross_entropy" if is_classes else "mse, ccc or pcc"}, and '
+            f'{listed(SCORES[sort])}',
+            came=f'{objective} and {score}', todo='choose others, or give targets of the other sort',
+        )  # fmt: skip
+
+
+def _require_classes(counts: Tensor) -> None:
+    absent = [str(at) for at in torch.nonzero(counts == 0).flatten().tolist()]
+    if (counts > 0).sum() < 2 or absent:
+        raise ValueRangeError(
+            expected=f'training clips of two classes at least, and of each of the {len(counts)} that the model has',
+            came=f'none of {counted(len(absent), "class", "classes")}: {", ".join(absent[:5])}'
+            if absent
+            else 'one class',
+            todo='add clips of these classes, or build the model without them',
+        )
+
+
+def _require_variety(truth: Floats) -> None:
+    same = [str(at) for at in np.flatnonzero(np.ptp(truth, axis=0) == 0)]
+    if same:
+        raise ValueRangeError(
+            expected='numbers that differ among the training clips',
+            came=f'one same value of every clip for number {", ".join(same[:5])}', todo='leave it out, or add clips',
+        )  # fmt: skip

@@ -1,0 +1,213 @@
+"""What a fine-tuned model says of clips: probabilities of classes, or numbers, averaged over views of each clip.
+
+    predict('tuned', 'interview.mp4')      # a folder that `affekt finetune` wrote, and a recording
+    predict_proba(model, clips)            # (N, outputs) from a model in memory
+
+A view is a window of frames with its sound. Two views lie evenly over a clip, one suffices for a short one. Published
+code reads two crops of each view that are the same crop, and views that are the same view; the average is the same.
+
+Axes: N clips, V views, B views at once, K outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from affekt.arrays import Floats32
+from affekt.errors import MediaError, UnknownNameError
+from affekt.pretraining.batches import ClipBatch, collate
+from affekt.pretraining.clips import Clip
+from affekt.pretraining.forms import Form, HicmaeForm
+from affekt.pretraining.windows import Sampling, cut, evaluation_windows
+from affekt.progress import Progress
+
+Views = Literal['distinct', 'published']
+VIEWS: tuple[Views, ...] = ('distinct', 'published')
+AnyClip = Clip | Callable[[], Clip]
+
+
+class Inputs(NamedTuple):
+    """A batch as a model's arguments; `has_…` is None where every clip has the modality."""
+
+    video: Tensor | None
+    audio: Tensor | None
+    has_video: Tensor | None
+    has_audio: Tensor | None
+
+
+def predict_proba(
+    model: nn.Module,
+    clips: Iterable[AnyClip],
+    *,
+    views: Views = 'distinct',
+    batch_size: int = 8,
+    segments: int = 2,
+    stride: int = 4,
+    numbers: bool = False,
+    progress: Progress | None = None,
+) -> Floats32:
+    """A model's answers to clips, the mean over the views of each.
+
+    Args:
+        model: `HicmaeClassifier` or `SvfapClassifier`, on any device, in whatever mode; it is left in that.
+        clips: N clips, or what opens them, which is then done one after another.
+        views: `distinct`, or `published` to read each view as often as published code does, and to cut sound as it
+            does.
+        batch_size: views at once.
+        segments: views of a clip, at most.
+        stride: frames from one that is read to the next.
+        numbers: the outputs are numbers, whose plain mean is taken; else probabilities after a softmax.
+        progress: told 'predict', clips done, clips in all.
+
+    Returns:
+        (N, K) float32 probabilities or numbers.
+
+    Raises:
+        MediaError: a clip has nothing that the model reads.
+    """
+    total = len(clips) if isinstance(clips, Sequence) else 0
+    device = next(model.parameters()).device
+    form = form_of(model)
+
+    def answers(batch: ClipBatch) -> Tensor:
+        outputs: Tensor = model(*inputs_of(batch.to(device))).float()
+        return (outputs if numbers else outputs.softmax(dim=1)).cpu()
+
+    owners: list[int] = []
+    rows: list[Tensor] = []
+    for at, row in viewed(model, clips, form, answers, views, segments, stride, batch_size):
+        if progress and total and (not owners or at != owners[-1]):
+            progress('predict', at, total)
+        owners.append(at)
+        rows.append(row)
+    if progress and total:
+        progress('predict', total, total)
+    if not rows:
+        return np.zeros((0, head_of(model).out_features), dtype=np.float32)
+    index, stacked = torch.tensor(owners), torch.stack(rows).double()  # (V,), (V, K)
+    sums = torch.zeros(int(index[-1]) + 1, stacked.shape[1], dtype=torch.float64).index_add_(0, index, stacked)
+    means: Floats32 = (sums / torch.bincount(index).unsqueeze(1)).float().numpy()
+    return means
+
+
+def viewed(
+    model: nn.Module,
+    clips: Iterable[AnyClip],
+    form: Form,
+    answers: Callable[[ClipBatch], Tensor],
+    views: Views = 'distinct',
+    segments: int = 2,
+    stride: int = 4,
+    batch_size: int = 8,
+) -> Iterator[tuple[int, Tensor]]:
+    """The number of a clip, and what `answers` gives of one of its views, for all views of all clips in order.
+
+    The model is in evaluation mode meanwhile, without gradients.
+
+    Raises:
+        MediaError: a clip has nothing that the form reads.
+        UnknownNameError: no such views.
+    """
+    if views not in VIEWS:
+        raise UnknownNameError(expected=f'views {" or ".join(VIEWS)}', came=repr(views), todo='choose one')
+    stream = (
+        (at, view)
+        for at, clip in enumerate(clips)
+        for view in views_of(clip() if callable(clip) else clip, form, views, segments, stride)
+    )
+    was_training = model.training
+    model.eval()
+    try:
+        while group := list(islice(stream, batch_size)):
+            with torch.no_grad():
+                rows = answers(batch_of([view for _, view in group], form))
+            yield from zip([at for at, _ in group], rows, strict=True)
+    finally:
+        model.train(was_training)
+
+
+def views_of(clip: Clip, form: Form, views: Views = 'distinct', segments: int = 2, stride: int = 4) -> list[Clip]:
+    """The views of a clip that hold something that the form reads.
+
+    Raises:
+        MediaError: there is none.
+    """
+    reference = views == 'published'
+    wanted = read_by(clip, form)
+    windows = evaluation_windows(wanted, sampling_of(form, stride), segments=segments, reference=reference)
+    cuts = [cut(wanted, window) for window in windows]
+    shown = [view for view in cuts if is_readable(view)]
+    if not shown:
+        raise nothing_to_read(clip, form)
+    return shown
+
+
+def read_by(clip: Clip, form: Form) -> Clip:
+    """The clip without what the form does not read.
+
+    Raises:
+        MediaError: nothing is left.
+    """
+    wanted = clip
+    if 'video' not in form.modalities and clip.frames is not None:
+        wanted = replace(wanted, frames=None, times_s=None)
+    if 'audio' not in form.modalities and clip.sound is not None:
+        wanted = replace(wanted, sound=None)
+    if wanted.frames is None and wanted.sound is None:
+        raise nothing_to_read(clip, form)
+    return wanted
+
+
+def is_readable(view: Clip) -> bool:
+    """A model can read it: pictures, or sound of some length that is not one value alone."""
+    from affekt.pretraining.spectrograms import WINDOW
+
+    if view.frames is not None and len(view.frames):
+        return True
+    return view.sound is not None and len(view.sound) >= WINDOW and bool(np.ptp(view.sound))
+
+
+def nothing_to_read(clip: Clip, form: Form) -> MediaError:
+    """To be raised where a clip has nothing that the form reads."""
+    reasons = [f'{name}: {reason}' for name, reason in clip.missing.items() if name in form.modalities]
+    return MediaError(
+        expected=f'{" or ".join(form.modalities)} in {clip.name}',
+        came='; '.join(reasons) or 'neither that can be read' if len(form.modalities) > 1 else 'none that can be read',
+        todo='leave the clip out, or take a model that reads what it has',
+    )
+
+
+def batch_of(views: Sequence[Clip], form: Form, **augmentation: Any) -> ClipBatch:
+    """One batch of windows in the size of the form."""
+    rows = form.steps if isinstance(form, HicmaeForm) else 256
+    return collate(views, size=form.size, rows=rows, **augmentation)
+
+
+def inputs_of(batch: ClipBatch) -> Inputs:
+    """The arguments of a model."""
+    has_video, has_audio = (None if bool(has.all()) else has for has in (batch.has_video, batch.has_audio))
+    return Inputs(batch.video, batch.audio, has_video, has_audio)
+
+
+def sampling_of(form: Form, stride: int) -> Sampling:
+    """Windows of as many frames as the form reads."""
+    return Sampling(form.frames, stride)
+
+
+def form_of(model: nn.Module) -> Form:
+    """The size of a model."""
+    form: Form = model.form  # type: ignore[assignment]
+    return form
+
+
+def head_of(model: nn.Module) -> nn.Linear:
+    """The last layer of a model."""
+    head: nn.Linear = model.head  # type: ignore[assignment]
+    return head

@@ -1,0 +1,378 @@
+"""Fine-tuning: an encoder and a few hundred clips with truth in, a model that says the truth of others out.
+
+    tuned = tune(HicmaeClassifier(form, 6), train, validation, TuningSettings())
+    predict_proba(tuned.model, clips)
+
+Validation alone decides which epoch is taken and when to stop; no clip of a test is ever seen. A run in a folder goes
+on after a kill to the same numbers. Read `tune` first; `objectives.py` says what is learnt, `adapters.py` and
+`probing.py` how little of a model suffices.
+
+Axes: N clips, B batch, K outputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from affekt.errors import TrainingError
+from affekt.nn import read_tensors, save_tensors
+from affekt.pretraining.adapters import adapt, merged
+from affekt.pretraining.augmentation import Augmentation, tuning_augmentation
+from affekt.pretraining.batches import ClipBatch
+from affekt.pretraining.clips import Clip
+from affekt.pretraining.mixing import Mixing, mixed
+from affekt.pretraining.objectives import Goal, LabelledClip, targets_of
+from affekt.pretraining.predicting import (
+    batch_of,
+    form_of,
+    head_of,
+    inputs_of,
+    is_readable,
+    predict_proba,
+    read_by,
+    sampling_of,
+    views_of,
+)
+from affekt.pretraining.probing import probe
+from affekt.pretraining.tuning_settings import TuningSettings
+from affekt.pretraining.windows import cut, tuning_window
+from affekt.progress import Progress
+from affekt.training import Engine, IndexBatches, Ranks, layered_groups
+
+BEST = 'best.safetensors'
+TRIES = 4
+"""Windows that are drawn of a clip until one holds something that can be read."""
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A finished run.
+
+    Args:
+        model: on the CPU, in evaluation mode, at the epoch that was chosen.
+        best_score: on validation at that epoch; nan without validation.
+        history: a row for each epoch, or for each strength of a linear probe.
+        epoch: that was chosen, from 1; of a linear probe the row.
+    """
+
+    model: nn.Module
+    best_score: float
+    history: tuple[Row, ...] = field(repr=False)
+    epoch: int = 0
+
+
+def tune(
+    model: nn.Module,
+    train: Sequence[LabelledClip],
+    validation: Sequence[LabelledClip] | None,
+    settings: TuningSettings,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    report: Callable[[Row], None] | None = None,
+    progress: Progress | None = None,
+    depends_on: Mapping[str, Any] | None = None,
+) -> Tuned:
+    """A model that has learnt what the clips' targets are.
+
+    Args:
+        model: `HicmaeClassifier` or `SvfapClassifier` with as many outputs as there are classes or numbers, usually
+            filled from pre-training; changed in place.
+        train: what it learns from.
+        validation: chooses the epoch; None or empty for the last one.
+        settings: all else that the numbers depend on.
+        folder: for checkpoints, the log and its page; None keeps nothing.
+        resume: go on in a folder that a killed run left, or begin where there is none; the numbers are those of a run
+            that was not killed.
+        report: called with each row of the history.
+        progress: told 'train', steps done, steps in all; and of validation 'predict'.
+        depends_on: what else the numbers depend on, such as where clips come from; saved with the settings.
+
+    Raises:
+        ShapeError, ValueRangeError, UnknownNameError: targets that cannot be learnt, see `Goal.of`.
+        MediaError: a clip has nothing that the model reads.
+        RunError: the folder holds another run.
+        TrainingError: a loss or a weight is not finite, or every epoch's score is undefined.
+        MissingExtraError: adapters are asked for, and peft is not installed.
+    """
+    # 1. what is learnt, checked before anything is computed
+    goal = Goal.of(train, head_of(model).out_features, settings)
+    held_out = validation or ()
+    if held_out:
+        _require_same_sort(targets_of(held_out, goal.outputs, 'validation')[1], goal)
+    depends = {**(depends_on or {}), 'data': _digest(train, held_out), 'start': _state_digest(model)}
+    if settings.method == 'linear':
+        outcome = probe(model, train, held_out, goal, settings, folder=folder, resume=resume, depends_on=depends,
+                        progress=progress)  # fmt: skip
+        for row in outcome.history:
+            if report:
+                report(row)
+        return Tuned(model, outcome.score, outcome.history, outcome.number)
+    if settings.method == 'lora':
+        adapt(model, settings.rank, settings.seed)
+    # 2. batches, and the rate of each layer
+    ranks = _ranks(settings.device)
+    batches = TuningBatches(train, goal, model, settings, ranks)
+    engine = _engine(model, goal, batches, settings, ranks)
+    # 3. an epoch after another, each judged by validation
+    judge = _Judge(engine, goal, held_out, settings, batches.per_epoch, folder, resume, progress)
+    rows = engine.run(
+        batches, steps=settings.epochs * batches.per_epoch, folder=folder, resume=resume,
+        depends_on={'tuning': asdict(settings), **depends}, report=_epochs_only(report), progress=progress,
+        evaluate=judge, is_over=judge.is_over,
+    )  # fmt: skip
+    history = tuple(row for row in rows if 'epoch' in row)
+    # 4. the chosen weights, as a plain model
+    epoch, score = judge.chosen(history)
+    if settings.method == 'lora':
+        merged(model)
+    goal.restored(head_of(model))
+    model.to('cpu').eval()
+    return Tuned(model, score, history, epoch)
+
+
+class TuningBatch(NamedTuple):
+    """What a step reads."""
+
+    clips: ClipBatch
+    targets: Tensor
+    """(B, K)"""
+
+
+class TuningBatches:
+    """Batches without end, each drawn from its number alone, so that a run can go on at any of them.
+
+    Args:
+        clips: N of them.
+        goal: of their targets.
+        model: whose form says what is read.
+        settings: of tuning.
+        ranks: the processes; each reads its own share.
+    """
+
+    def __init__(
+        self, clips: Sequence[LabelledClip], goal: Goal, model: nn.Module, settings: TuningSettings, ranks: Ranks
+    ) -> None:
+        self._clips, self._goal, self._settings, self._form = clips, goal, settings, form_of(model)
+        truth, _ = targets_of(clips, goal.outputs, 'training')
+        self._targets = goal.targets(torch.from_numpy(truth))  # (N, K)
+        self._mixing: Mixing | None = settings.used_mixing if goal.is_classes else None
+        self._augmentation = _augmentation(settings)
+        self._order = IndexBatches(
+            len(clips), min(settings.batch_size, max(1, len(clips) // ranks.count)), settings.seed,
+            rank=ranks.rank, ranks=ranks.count,
+        )  # fmt: skip
+        self.accumulation = min(settings.accumulation, self._order.per_epoch)
+        self.per_epoch = self._order.per_epoch // self.accumulation
+        """Steps of an epoch."""
+        self.clips_a_step = self._order.batch_size * ranks.count * self.accumulation
+
+    def __iter__(self) -> Iterator[TuningBatch]:
+        return self.starting_at(0)
+
+    def starting_at(self, batches: int) -> Iterator[TuningBatch]:
+        """The batches after so many, which are not read."""
+        numbered = enumerate(self._order.starting_at(batches), batches)
+        if not self._settings.readers:
+            return (self._batch(number, index.tolist()) for number, index in numbered)
+        return self._ahead(numbered)
+
+    def _ahead(self, numbered: Iterator[tuple[int, Tensor]]) -> Iterator[TuningBatch]:
+        """The same, prepared by threads while others are learnt from."""
+        with ThreadPoolExecutor(self._settings.readers, 'affekt-clips') as threads:
+            waiting: deque[Future[TuningBatch]] = deque()
+            try:
+                for number, index in islice(numbered, 2 * self._settings.readers):
+                    waiting.append(threads.submit(self._batch, number, index.tolist()))
+                while waiting:
+                    ready = waiting.popleft()
+                    yield ready.result()
+                    for number, index in islice(numbered, 1):
+                        waiting.append(threads.submit(self._batch, number, index.tolist()))
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _batch(self, number: int, index: list[int]) -> TuningBatch:
+        words = np.random.SeedSequence([self._settings.seed, number, self._order.rank]).generate_state(2, np.uint32)
+        rng = torch.Generator().manual_seed(int(words[0]) << 32 | int(words[1]))
+        views = [self._window(self._clips[at].opened(), rng) for at in index]
+        batch = batch_of(views, self._form, augmentation=self._augmentation, rng=rng)
+        targets = self._targets[index]
+        if self._mixing is not None:
+            batch, targets = mixed(batch, targets, self._mixing, rng)
+        return TuningBatch(batch, targets)
+
+    def _window(self, clip: Clip, rng: torch.Generator) -> Clip:
+        """A stretch of the clip; one of its views where what is drawn is mute and has no pictures."""
+        wanted, sampling = read_by(clip, self._form), sampling_of(self._form, self._settings.stride)
+        for _ in range(TRIES):
+            view = cut(wanted, tuning_window(wanted, rng, sampling, reference=self._settings.reference))
+            if is_readable(view):
+                return view
+        return views_of(clip, self._form, stride=self._settings.stride)[0]
+
+
+class _Judge:
+    """What validation says after each epoch, and the weights of the best so far."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        goal: Goal,
+        validation: Sequence[LabelledClip],
+        settings: TuningSettings,
+        per_epoch: int,
+        folder: Path | None,
+        resume: bool,
+        progress: Progress | None,
+    ) -> None:
+        self._engine, self._goal, self._settings, self._per_epoch = engine, goal, settings, per_epoch
+        self._validation, self._progress = validation, progress
+        self._truth = targets_of(validation, goal.outputs, 'validation')[0] if validation else None
+        self._chooses = bool(validation) and not settings.takes_last
+        self._path = folder / BEST if folder and self._chooses else None
+        self._best: dict[str, Tensor] = {}
+        self._score = -math.inf
+        if self._path and resume and self._path.exists():
+            self._best, notes = read_tensors(self._path)
+            self._score = float(notes.get('score', -math.inf))
+
+    def __call__(self, model: nn.Module) -> Row:
+        """What is added to an epoch's row."""
+        row = {'epoch': float(self._engine.number // self._per_epoch)}
+        if self._truth is None:
+            return row
+        row |= self._goal.scores(self._truth, self._answers(model))
+        if self._chooses and row['score'] > self._score:
+            self._score, self._best = row['score'], _trained(model)
+            if self._path and self._engine.ranks.first:
+                save_tensors(self._path, self._best, {'score': repr(self._score)})
+        return row
+
+    def is_over(self, rows: Sequence[Mapping[str, float]]) -> bool:
+        """Validation has waited long enough for a better epoch."""
+        scores = [row.get('score', math.nan) for row in rows if 'epoch' in row]
+        patience = self._settings.patience
+        if not self._chooses or patience is None or not scores:
+            return False
+        return len(scores) - 1 - _best_of(scores) >= patience
+
+    def chosen(self, history: Sequence[Row]) -> tuple[int, float]:
+        """The epoch that is taken and its score, its weights put into the model."""
+        scores = [row.get('score', math.nan) for row in history]
+        if not self._chooses:
+            return len(scores), scores[-1] if scores else math.nan
+        if not self._best:
+            raise TrainingError(
+                expected='a score on validation that is defined after some epoch',
+                came=f'{self._goal.score} undefined after all {len(scores)}: every clip gets the same answer',
+                todo='train longer, raise the learning rate, or choose another score',
+            )
+        model = self._engine.model
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name in self._best:
+                    parameter.copy_(self._best[name])
+        best = _best_of(scores)
+        return best + 1, scores[best]
+
+    def _answers(self, model: nn.Module) -> Any:
+        """(N, K) of validation; each process answers its share."""
+        ranks = self._engine.ranks
+        shares = [list(range(rank, len(self._validation), ranks.count)) or [0] for rank in range(ranks.count)]
+        own = predict_proba(
+            model, [self._validation[at].clip for at in shares[ranks.rank]], stride=self._settings.stride,
+            numbers=not self._goal.is_classes, progress=self._progress if ranks.first else None,
+        )  # fmt: skip
+        answers = np.zeros((len(self._validation), self._goal.outputs), dtype=np.float32)
+        for share, part in zip(shares, ranks.gathered(own), strict=True):
+            answers[share] = part
+        return self._goal.answers(answers)
+
+
+def _best_of(scores: Sequence[float]) -> int:
+    """The place of the first of the largest scores that are defined; -1 where none is."""
+    defined = [(score, -at) for at, score in enumerate(scores) if not math.isnan(score)]
+    return -max(defined)[1] if defined else -1
+
+
+def _ranks(device: str) -> Ranks:
+    ranks = Ranks(device)
+    if ranks.spreads:
+        raise TrainingError(
+            expected='one whole model in each process', came='a launch with FSDP',
+            todo='launch without it: each process has room for such a model',
+        )  # fmt: skip
+    return ranks
+
+
+def _engine(model: nn.Module, goal: Goal, batches: TuningBatches, settings: TuningSettings, ranks: Ranks) -> Engine:
+    """The published optimiser: AdamW, each layer slower than the next, vectors without weight decay."""
+    groups = layered_groups(
+        model, model.layers_by_depth(), learning_rate=settings.step_rate(batches.clips_a_step),  # type: ignore[operator]
+        weight_decay=settings.weight_decay, layer_decay=settings.decay,
+    )  # fmt: skip
+
+    def losses(network: nn.Module, batch: TuningBatch) -> dict[str, Tensor]:
+        return {'training': goal.loss(network(*inputs_of(batch.clips)), batch.targets)}
+
+    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.999))
+    return Engine(model, optimiser, losses, settings.engine(batches.per_epoch, batches.accumulation), ranks=ranks)
+
+
+def _augmentation(settings: TuningSettings) -> Augmentation | None:
+    return tuning_augmentation(reference=settings.reference) if settings.augments else None
+
+
+def _epochs_only(report: Callable[[Row], None] | None) -> Callable[[Row], None] | None:
+    if report is None:
+        return None
+    return lambda row: report(row) if 'epoch' in row else None
+
+
+def _trained(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of what training changes."""
+    return {name: value.detach().cpu().clone() for name, value in model.named_parameters() if value.requires_grad}
+
+
+def _require_same_sort(is_classes: bool, goal: Goal) -> None:
+    if is_classes != goal.is_classes:
+        sorts = ('numbers', 'classes')
+        raise TrainingError(
+            expected=f'{sorts[goal.is_classes]} on validation, as in training', came=sorts[is_classes],
+            todo='give the same targets',
+        )  # fmt: skip
+
+
+def _digest(*parts: Sequence[LabelledClip]) -> str:
+    """Of names, where they are known, and targets."""
+    digest = hashlib.sha256()
+    for part in parts:
+        for each in part:
+            name = each.clip.name if isinstance(each.clip, Clip) else ''
+            digest.update(f'{name} {np.asarray(each.target).tolist()}\n'.encode())
+        digest.update(b'\0')
+    return digest.hexdigest()
+
+
+def _state_digest(model: nn.Module) -> str:
+    """Of the weights that training begins with."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()

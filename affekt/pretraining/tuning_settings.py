@@ -1,0 +1,170 @@
+"""Everything that the numbers of fine-tuning depend on besides model and clips.
+
+What is None is taken from the method: full tuning has the published numbers; adapters learn ten times as fast, and all
+layers alike; a linear probe has no rate at all. `reference=True` repeats what the published program does besides:
+sound is not mixed with the pictures, is cut as if frames lay evenly over it, classes all weigh the same, and the last
+epoch counts, for its validation lists are its test lists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.pretraining.mixing import Mixing
+from affekt.training import EngineSettings, Schedule
+
+Method = Literal['full', 'lora', 'linear']
+METHODS: tuple[Method, ...] = ('full', 'lora', 'linear')
+"""All weights; low-rank additions to those of the blocks; or the head alone, on features that are computed once."""
+Objective = Literal['cross_entropy', 'mse', 'ccc', 'pcc']
+OBJECTIVES: tuple[Objective, ...] = ('cross_entropy', 'mse', 'ccc', 'pcc')
+"""Of classes; of numbers: mean squared error, one less Lin's concordance, one less Pearson's correlation."""
+SCORES: dict[str, tuple[str, ...]] = {
+    'classes': ('uar', 'war', 'weighted_f1'),
+    'numbers': ('ccc', 'pcc', 'negative_mse'),
+}
+"""What chooses on validation; the first of each is the default."""
+WHOLE_BATCH = 256
+"""Samples a step that learning rates are stated for."""
+ROWS_PER_EPOCH = 50
+"""Rows of the log in one epoch, at most."""
+
+
+@dataclass(frozen=True)
+class TuningSettings:
+    """How a model is fine-tuned; saved beside it.
+
+    Raises:
+        UnknownNameError: no such method, objective or score.
+        ValueRangeError: a number is out of range.
+    """
+
+    method: Method = 'full'
+    """One of `METHODS`."""
+    objective: Objective | Literal[''] = ''
+    """One of `OBJECTIVES`; '' for cross-entropy of classes and the squared error of numbers."""
+    score: str = ''
+    """What is best on validation, one of `SCORES`; '' for the unweighted recall of classes, the concordance of numbers.
+    """
+    chooses: Literal['best', 'last'] | None = None
+    """The epoch that is best on validation, or the last one; None for the best one, for reference the last."""
+    patience: int | None = 15
+    """Epochs without a better one on validation before stopping, where the best is chosen; None for no stop."""
+    epochs: int = 50
+    warm_up: float = 5.0
+    """Epochs over which the rate rises from 0, a fifth of all at most; then it falls as a cosine."""
+    batch_size: int = 16
+    """Clips a batch of one process; fewer where there are fewer."""
+    accumulation: int = 1
+    """Batches a step."""
+    learning_rate: float | None = None
+    """For 256 clips a step; it shrinks with fewer. None for 1e-3, and 1e-2 of adapters."""
+    least_rate: float = 1e-6
+    """The same of the last step."""
+    weight_decay: float = 0.05
+    """Of tensors with two axes or more."""
+    layer_decay: float | None = None
+    """Each layer's rate over that of the next; None for 0.75, and 1 of adapters."""
+    clip_norm: float | None = None
+    """Longest gradient; None for any, as published."""
+    smoothing: float = 0.1
+    """Of targets: spread over all classes."""
+    mixing: Mixing | None = field(default_factory=Mixing)
+    """How clips of classes are mixed; None for not at all. Numbers are never mixed, as published."""
+    augments: bool = True
+    """Change pictures and loudness at random."""
+    balanced: bool = False
+    """Classes weigh alike, however many clips each has."""
+    rank: int = 8
+    """Of adapters."""
+    segments: int = 2
+    """Views of a clip, evenly over its time, that predictions are averaged over."""
+    stride: int = 4
+    """Frames from one that is read to the next: 4 everywhere but for Werewolf-XL (3) and FERV39k (1)."""
+    reference: bool = False
+    """As the published program does it, see above."""
+    precision: Literal['float32', 'bfloat16', 'float16'] = 'float32'
+    device: str = 'cpu'
+    readers: int = 0
+    """Threads that prepare batches ahead; 0 prepares each when it is needed."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        scores = tuple(name for names in SCORES.values() for name in names)
+        choices: tuple[tuple[str, str | None, tuple[str | None, ...]], ...] = (
+            ('method', self.method, METHODS), ('objective', self.objective, ('', *OBJECTIVES)),
+            ('score', self.score, ('', *scores)), ('chooses', self.chooses, (None, 'best', 'last')),
+        )  # fmt: skip
+        for name, value, known in choices:
+            if value not in known:
+                raise UnknownNameError(
+                    expected=f'{name} among {", ".join(each for each in known if each)}', came=repr(value),
+                    todo='choose one',
+                )  # fmt: skip
+        counts = ('epochs', 'batch_size', 'accumulation', 'rank', 'segments', 'stride')
+        wrong = {name: getattr(self, name) for name in counts if getattr(self, name) < 1}
+        wrong |= {} if self.patience is None or self.patience >= 1 else {'patience': self.patience}
+        positive = {'learning_rate': self.learning_rate, 'clip_norm': self.clip_norm, 'layer_decay': self.layer_decay}
+        wrong |= {name: value for name, value in positive.items() if value is not None and not value > 0}
+        least = {name: getattr(self, name) for name in ('warm_up', 'least_rate', 'weight_decay', 'readers')}
+        wrong |= {name: value for name, value in least.items() if not value >= 0}
+        if not 0 <= self.smoothing < 1:
+            wrong['smoothing'] = self.smoothing
+        if not (self.layer_decay or 1.0) <= 1:
+            wrong['layer_decay'] = self.layer_decay
+        if not self.least_rate <= self.rate:
+            wrong['least_rate'] = self.least_rate
+        if wrong:
+            raise ValueRangeError(
+                expected='counts of 1 or more, a positive rate above the least one, layer_decay in (0, 1], smoothing '
+                'in [0, 1)',
+                came=', '.join(f'{name} {value}' for name, value in wrong.items()),
+                todo='correct them',
+            )
+
+    @property
+    def rate(self) -> float:
+        """The learning rate for 256 clips a step."""
+        return self.learning_rate or (1e-2 if self.method == 'lora' else 1e-3)
+
+    @property
+    def decay(self) -> float:
+        """Each layer's rate over that of the next."""
+        return self.layer_decay or (1.0 if self.method == 'lora' else 0.75)
+
+    @property
+    def takes_last(self) -> bool:
+        """The last epoch is taken, whatever validation says."""
+        return (self.chooses or ('last' if self.reference else 'best')) == 'last'
+
+    @property
+    def used_mixing(self) -> Mixing | None:
+        """How clips are mixed, sound with the pictures unless for reference."""
+        if self.mixing is None or not self.reference:
+            return self.mixing
+        return Mixing(
+            self.mixing.mixup, self.mixing.cutmix, self.mixing.cutmix_share, self.mixing.probability, mixes_audio=False
+        )
+
+    def step_rate(self, clips: int) -> float:
+        """The learning rate of a step of so many clips."""
+        return self.rate * clips / WHOLE_BATCH
+
+    def engine(self, per_epoch: int, accumulation: int) -> EngineSettings:
+        """How the engine takes steps: a checkpoint and an evaluation at the end of each epoch.
+
+        Args:
+            per_epoch: steps of an epoch.
+            accumulation: batches a step, as many as there are at most.
+        """
+        rows = max(rows for rows in range(1, min(per_epoch, ROWS_PER_EPOCH) + 1) if per_epoch % rows == 0)
+        steps = self.epochs * per_epoch
+        warm_up = min(round(self.warm_up * per_epoch), steps // 5)
+        schedule = Schedule('cosine', warm_up, steps, self.least_rate / self.rate)
+        return EngineSettings(
+            seed=self.seed, accumulation=accumulation, precision=self.precision, clip_norm=self.clip_norm,
+            schedule=schedule, log_every=per_epoch // rows, evaluate_every=per_epoch, save_every=per_epoch,
+            device=self.device,
+        )  # fmt: skip

@@ -328,7 +328,7 @@ def finetune(
 )  # fmt: skip
 @click.option(
     '--method', type=Named(('full', 'lora', 'linear')), default='full',
-    help='What is tuned: all weights (default), low-rank additions, or the head alone.',
+    help='Weights that are tuned: all (default), low-rank additions (lora), or the head alone (linear).',
 )  # fmt: skip
 @click.option(
     '--modalities', type=Named(('audio', 'video'), several=True), help='What is read (default what is there).'

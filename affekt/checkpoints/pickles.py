@@ -326,7 +326,7 @@ def _fill(index: Index, content: Any, places: Mapping[str, tuple[int, int]]) -> 
         index.tensors.append((path, placed.dtype, placed.shape, placed.stride, begin + offset, length - offset))
     if isinstance(content, dict):
         parts = [(key, part) for key, part in content.items() if not isinstance(part, _Placed)][: NOTE_DEPTH**2]
-        index.notes = {_name(key)[:NOTE_TEXT]: _plain(part, [NOTE_VALUES]) for key, part in parts}
+        index.notes = {_name(key)[:NOTE_TEXT]: plain_note(part) for key, part in parts}
 
 
 def _tensors_below(content: Any) -> Iterator[tuple[list[str], _Placed]]:
@@ -358,8 +358,12 @@ def _name(key: Any) -> str:
     return key if isinstance(key, str) else str(key)[:80] if isinstance(key, int | float | bool) else '?'
 
 
-def _plain(value: Any, left: list[int], depth: int = 0) -> Any:
-    """A value as JSON has it, cut where it is long or deep; a tensor becomes '(tensor)'."""
+def plain_note(value: Any) -> Any:
+    """A value as JSON has it, cut where it is long or deep."""
+    return _plain(value, [NOTE_VALUES], 0)
+
+
+def _plain(value: Any, left: list[int], depth: int) -> Any:
     left[0] -= 1
     if left[0] < 0 or depth > NOTE_DEPTH:
         return '…'

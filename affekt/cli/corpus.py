@@ -1,4 +1,4 @@
-"""Verbs of corpora: corpus list, import, check, folds, show."""
+"""Verbs of corpora: corpus list, import, make, check, folds, show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from affekt.cli.group import AS_JSON, main
 from affekt.cli.installation import say_unusable
 from affekt.cli.table_notes import table_notes
 from affekt.errors import listed
-from affekt.terminal import columns_table, say, say_json, visible
+from affekt.terminal import StageBars, columns_table, say, say_json, visible
+from affekt.wording import counted
 
 if TYPE_CHECKING:
     from affekt.corpora import CorpusCheck, Manifest
@@ -101,6 +102,43 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
     say(f'{out}: {manifest.facts.corpus}, {len(manifest):,} samples ({manifest.facts.version})')
     _print_presence(check)
     _print_notes(manifest.facts.notes)
+
+
+@corpus.command('make')
+@click.argument('name', type=Named(('faces',)), metavar='faces')
+@click.option('--out', required=True, type=PATH, help='New folder for videos, manifest.parquet and curves.parquet.')
+@click.option('--clips', type=click.IntRange(1), default=100, help='Number of clips (default 100).')
+@click.option('--people', type=click.IntRange(1), help='Number of people (default: one for five clips).')
+@click.option('--seconds', type=float, default=2.56, help='Length of a clip (default 2.56).')
+@click.option('--fps', 'rate_hz', type=float, default=25.0, help='Frames per second (default 25).')
+@click.option('--size', type=int, default=160, help='Height and width in pixels (default 160).')
+@click.option('--seed', type=int, default=0, help='Random seed (default 0).')
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Drawing processes (default 1).')
+@click.option('--resume', is_flag=True, help='Continue an interrupted run.')
+@AS_JSON
+def make(
+    name: str, out: Path, clips: int, people: int | None, processes: int, resume: bool, as_json: bool, **asked: Any
+) -> None:
+    """Film made-up faces whose expressions, pose and emotion are known.
+
+    \b
+    affekt corpus make faces --out faces --clips 1000
+    affekt corpus make faces --out long --clips 2 --seconds 60 --size 256
+
+    The people are computer graphics. They show an emotion, speak, blink and look about; manifest.parquet has a row a
+    clip, curves.parquet a row a frame. A person is in one split only, and the same seed gives the same files.
+    """
+    from affekt.corpora import FaceCorpus, made_up_face_corpus
+
+    asked_for = FaceCorpus(clips, people or max(1, clips // 5), **asked)
+    with StageBars(name_width=9) as bars:
+        manifest = made_up_face_corpus(out, asked_for, processes=processes, resume=resume, progress=bars)
+    splits = manifest.facts.published
+    if as_json:
+        say_json({'out': str(out), 'samples': len(manifest), 'people': asked_for.people, 'splits': splits})
+        return
+    size = f'{counted(len(manifest), "clip")} of {counted(asked_for.people, "person", "people")}'
+    say(f'{out}: {size} ({name}), frame by frame in curves.parquet')
 
 
 @corpus.command()

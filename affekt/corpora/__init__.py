@@ -2,7 +2,8 @@
 
 The folder of an official release goes in (`import_corpus`), a `Manifest` comes out: one row a sample with media, text,
 labels, speaker, dialogue, split and fold, and what was missing. `folds.py` divides it anew, `leaks.py` says who stands
-on both sides. Read `manifest.py` first, then `importers.py`; `made_up.py` is a small corpus with known answers.
+on both sides. Read `manifest.py` first, then `importers.py`; `made_up.py` is a small corpus with known answers,
+`made_up_faces.py` one of filmed faces with known curves.
 """
 
 from affekt.corpora.checks import CorpusCheck, check_corpus
@@ -10,6 +11,7 @@ from affekt.corpora.folds import published_folds, seeded_folds, shuffled_folds, 
 from affekt.corpora.importers import CORPORA, corpus_named, import_corpus
 from affekt.corpora.leaks import Leak, find_leaks, require_no_leaks, sides_of
 from affekt.corpora.made_up import made_up_corpus
+from affekt.corpora.made_up_faces import FaceCorpus, made_up_face_corpus
 from affekt.corpora.manifest import Facts, Manifest, Sample
 from affekt.corpora.own import own_manifest
 from affekt.corpora.registry import Corpus, Layout
@@ -19,6 +21,7 @@ __all__ = [
     'CORPORA',
     'Corpus',
     'CorpusCheck',
+    'FaceCorpus',
     'Facts',
     'Layout',
     'Leak',
@@ -30,6 +33,7 @@ __all__ = [
     'find_leaks',
     'import_corpus',
     'made_up_corpus',
+    'made_up_face_corpus',
     'own_manifest',
     'published_folds',
     'require_no_leaks',

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,8 @@ SMALLEST, LARGEST = 32, 1024
 FRAME_CM = (25.0, 34.0)
 """Height of what the picture shows at the distance of the face; a head is about 25 cm high."""
 MOST_RATE_HZ = 240.0
+PEOPLE = 0x70656F70
+"""Keeps the seeds of people apart from those of clips."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +40,6 @@ class FaceClip:
         names: of the 51 expressions.
         emotion: what is shown, one of EMOTIONS.
         curves: what was commanded.
-        person: who is seen.
     """
 
     seed: int
@@ -47,8 +49,13 @@ class FaceClip:
     names: tuple[str, ...]
     emotion: str
     curves: Curves
-    person: Person
-    _looks: int
+    _person: np.random.SeedSequence
+    _looks: np.random.SeedSequence
+
+    @cached_property
+    def person(self) -> Person:
+        """Who is seen."""
+        return made_up_person(np.random.default_rng(self._person))
 
     @classmethod
     def planned(
@@ -59,7 +66,6 @@ class FaceClip:
         _require(seconds, rate_hz, size, emotion)
         # separate streams, so that the person stays the same whatever else is drawn
         of_person, of_curves, of_looks = np.random.SeedSequence(seed).spawn(3)
-        identity = np.random.default_rng(of_person if person is None else np.random.SeedSequence((0x9E3779B9, person)))
         rng = np.random.default_rng(of_curves)
         drawn = str(rng.choice(EMOTIONS))
         times_s = np.arange(max(1, round(seconds * rate_hz))) / rate_hz
@@ -73,8 +79,8 @@ class FaceClip:
             names=face_model().directions,
             emotion=chosen,
             curves=made_up_curves(rng, times_s, chosen, distance_cm=float(distance)),
-            person=made_up_person(identity),
-            _looks=int(of_looks.generate_state(1)[0]),
+            _person=of_person if person is None else np.random.SeedSequence((PEOPLE, person)),
+            _looks=of_looks,
         )
 
     def __len__(self) -> int:

@@ -7,6 +7,7 @@ albedos in linear light, so that shading adds up; V points of `head_model()`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,14 @@ SLIDERS = 0.22
 MOST = 0.6
 SKIN = np.array([[246, 216, 196], [233, 190, 160], [205, 152, 116], [160, 106, 74], [112, 72, 51], [70, 44, 34]])
 """From the lightest to the darkest, sRGB."""
+OPPOSITES = (
+    ('decr', 'incr'), ('down', 'up'), ('in', 'out'), ('backward', 'forward'), ('concave', 'convex'),
+    ('compress', 'uncompress'),
+)  # fmt: skip
+"""Ends of the names of two shapes that are one slider."""
+OUTLINES = tuple(
+    f'head-{form}' for form in ('diamond', 'invertedtriangular', 'oval', 'rectangular', 'round', 'square', 'triangular')
+)
 TONES = {'african': 0.82, 'asian': 0.28, 'caucasian': 0.12}
 """Where the mixture's skin lies between them, on average."""
 HAIR = np.array([[22, 18, 17], [45, 31, 24], [86, 56, 36], [140, 98, 58], [188, 150, 96], [128, 60, 34]])
@@ -93,23 +102,31 @@ def made_up_person(rng: np.random.Generator) -> Person:
 
 
 def _identity(model: FaceModel, people: Floats, male: float, old: float, rng: np.random.Generator) -> Floats:
-    amounts = dict.fromkeys(model.shapes, 0.0)
+    """Amounts of all shapes: one mixture of starting points, every slider moved a little, one outline of the head."""
+    place = {name: at for at, name in enumerate(model.shapes)}
+    amounts = np.zeros(len(place))
     for name, share in zip(TONES, people, strict=True):
         for sex, of_sex in (('female', 1 - male), ('male', male)):
             for age, of_age in (('young', 1 - old), ('old', old)):
-                amounts[f'{name}-{sex}-{age}'] = float(share * of_sex * of_age)
-    starting = set(amounts) & {name for name, amount in amounts.items() if amount}
-    slid: set[str] = set()
-    for name in model.shapes:
-        stem = name.rsplit('-', 1)[0]
-        if name in starting or stem in slid:
-            continue
-        slid.add(stem)
-        ends = [other for other in model.shapes if other.rsplit('-', 1)[0] == stem and other not in starting]
-        amount = float(np.clip(rng.normal(0, SLIDERS), -MOST, MOST))
-        end = ends[0] if amount < 0 else ends[-1]
-        amounts[end] = abs(amount)
-    return np.array(list(amounts.values()))
+                amounts[place[f'{name}-{sex}-{age}']] = share * of_sex * of_age
+    low, high = _sliders(model.shapes)
+    moved = np.clip(rng.normal(0, SLIDERS, len(low)), -MOST, MOST)
+    amounts[np.where(moved < 0, low, high)] = np.abs(moved)
+    amounts[place[str(rng.choice(OUTLINES))]] = rng.uniform(0, 0.7)
+    return amounts
+
+
+@cache
+def _sliders(shapes: tuple[str, ...]) -> tuple[Ints, Ints]:
+    """Where the two ends of every slider are among the shapes."""
+    place = {name: at for at, name in enumerate(shapes)}
+    ends = [
+        (place[name], place[name.removesuffix(low) + high])
+        for name in shapes
+        for low, high in OPPOSITES
+        if name.endswith(f'-{low}') and name.removesuffix(low) + high in place
+    ]
+    return np.array([low for low, _ in ends]), np.array([high for _, high in ends])
 
 
 def _between(colors: npt.ArrayLike, at: float) -> Floats:

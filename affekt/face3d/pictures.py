@@ -27,8 +27,10 @@ FIELD_OF_VIEW_DEG = 25.0
 WRAP = np.array([0.35, 0.2, 0.15])
 """How far light reaches round an edge of skin, by colour: red goes deepest."""
 SHARPNESS = 24.0
-INSIDE = {'teeth': 0.75, 'tongue': 0.45}
-"""How open to light what lies in the mouth is taken to be, when the mouth is open."""
+INSIDE = {'teeth': 0.8, 'tongue': 0.4}
+"""How open to light the front of what lies in the mouth is taken to be, when the mouth is open."""
+DARK_BEHIND_CM = 2.5
+"""Depth in the mouth at which hardly any light arrives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +181,9 @@ def _openness(model: FaceModel) -> Floats:
     inside = model.regions['mouth'] > 0.5
     opened[inside] = 0.16
     for part, share in INSIDE.items():
-        opened[points_of(model, part)] = share
+        points = points_of(model, part)
+        behind = model.mean[points, 2].max() - model.mean[points, 2]
+        opened[points] = share * np.clip(1 - behind / DARK_BEHIND_CM, 0.1, 1)
     eyes = points_of(model, 'left eye', 'right eye')
     opened[eyes] = 0.45 + 0.5 * opened[eyes]
     return opened

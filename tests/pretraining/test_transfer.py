@@ -22,7 +22,7 @@ from affekt.pretraining import (
     SvfapPretraining,
     form_named,
 )
-from affekt.pretraining.transfer import classifier_from, stored_form, pretraining_from, resized_positions, transferred
+from affekt.pretraining.transfer import classifier_from, pretraining_from, resized_positions, stored_form, transferred
 
 TINY = HicmaeForm(
     width=64, heads=1, decoder_width=64, decoder_heads=1, depth=4, fusion_depth=1, decoder_depth=2, size=32

@@ -1,0 +1,206 @@
+"""A corpus of made-up faces on video, whose curves are known because they were commanded.
+
+Clips are those of `affekt.face3d`: made-up people who show an emotion, speak, blink and look about, in all poses and
+lights. Beside the videos lie `manifest.parquet` (a row a clip: emotion, mean valence and arousal, person, split) and
+`curves.parquet` (a row a frame: 51 expressions, head pose, intensity, valence, arousal). Nothing crosses the splits: a
+person is in one of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from affekt.corpora.manifest import Facts, Manifest, Sample
+from affekt.errors import ValueRangeError
+from affekt.face3d import EMOTIONS, FaceClip
+from affekt.faces import euler_angles_deg
+from affekt.files import file_atomically
+from affekt.media import write_video
+from affekt.progress import Progress
+from affekt.runs import Run
+from affekt.workers import as_finished, workers
+
+if TYPE_CHECKING:
+    import pyarrow
+
+MANIFEST, CURVES = 'manifest.parquet', 'curves.parquet'
+MOST_CLIPS = 1_000_000
+HELD_OUT = 0.15
+"""Share of the people in the validation split, and in the test split."""
+SALT = 0x66616365
+"""Keeps the seeds of these clips apart from those of `made_up_faces(seed)`."""
+
+
+@dataclass(frozen=True)
+class FaceCorpus:
+    """What a corpus of made-up faces is made from."""
+
+    clips: int = 100
+    people: int = 20
+    seconds: float = 2.56
+    rate_hz: float = 25.0
+    size: int = 160
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.clips <= MOST_CLIPS:
+            raise ValueRangeError(
+                expected=f'1 to {MOST_CLIPS:,} clips', came=f'{self.clips}', todo='give another number'
+            )
+        if not 1 <= self.people <= self.clips:
+            raise ValueRangeError(
+                expected=f'1 to {self.clips} people for {self.clips} clips', came=f'{self.people}',
+                todo='give fewer people, or more clips',
+            )  # fmt: skip
+
+    def name(self, number: int) -> str:
+        """Of a clip, from 0 on."""
+        return f'face_{number:06d}'
+
+    def person(self, number: int) -> int:
+        """Who is on a clip: all in turn."""
+        return number % self.people
+
+    @cached_property
+    def splits(self) -> tuple[str, ...]:
+        """Of each person; where there are fewer than three, all are for training."""
+        splits = ['train'] * self.people
+        if self.people >= 3:
+            size = max(1, round(HELD_OUT * self.people))
+            order = np.random.default_rng((SALT, self.seed)).permutation(self.people).tolist()
+            for person in order[:size]:
+                splits[person] = 'test'
+            for person in order[size : 2 * size]:
+                splits[person] = 'val'
+        return tuple(splits)
+
+    def clip(self, number: int) -> FaceClip:
+        """The plan of a clip; its frames are drawn when it is iterated. Emotions take turns."""
+        person = self.person(number)
+        emotion = EMOTIONS[(number // self.people + person) % len(EMOTIONS)]
+        seed, who = (_seed(self.seed, stream, place) for stream, place in ((0, number), (1, person)))
+        return FaceClip.planned(seed, self.seconds, self.rate_hz, self.size, emotion=emotion, person=who)
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence((SALT, *numbers)).generate_state(1)[0])
+
+
+def made_up_face_corpus(
+    out: Path, corpus: FaceCorpus, *, processes: int = 1, resume: bool = False, progress: Progress | None = None
+) -> Manifest:
+    """Videos, manifest and curves in a new folder.
+
+    Args:
+        out: the folder.
+        corpus: what to make.
+        processes: that draw clips; 1 is this one. The files are the same for any number.
+        resume: go on in a folder that a killed run left.
+        progress: told 'faces', clips done, clips in all.
+
+    Returns:
+        The manifest, saved as manifest.parquet.
+
+    Raises:
+        ValueRangeError: a length, rate or size out of range, or fewer than one process.
+        RunError: the folder holds something else, or a run with other settings.
+        StorageError: it cannot be written.
+    """
+    if processes < 1:
+        raise ValueRangeError(expected='at least one process', came=f'{processes}', todo='give another number')
+    corpus.clip(0)  # refuses what cannot be drawn before anything is written
+    with Run(out, asdict(corpus), resume=resume) as run:
+        left = [number for number in range(corpus.clips) if run.finished(corpus.name(number)) is None]
+        for done, number in enumerate(_each(corpus, out, left, processes), corpus.clips - len(left) + 1):
+            run.note(corpus.name(number), f'{corpus.name(number)}.mp4')
+            if progress is not None:
+                progress('faces', done, corpus.clips)
+        _save_curves(corpus, out / CURVES)
+        manifest = Manifest(_facts(corpus, out), _samples(corpus))
+        manifest.save(out / MANIFEST)
+    return manifest
+
+
+def _each(corpus: FaceCorpus, out: Path, numbers: list[int], processes: int) -> Iterator[int]:
+    """Clips as they are written, here or by a pool of processes."""
+    if processes == 1 or len(numbers) < 2:
+        for number in numbers:
+            _write(corpus, out, number)
+            yield number
+        return
+    todo = 'go on with --resume: finished clips are kept; fewer --processes need less memory'
+    with workers(min(processes, len(numbers)), _open_in_worker, (corpus, out), todo=todo) as pool:
+        yield from (number for number, _ in as_finished(pool, _write_in_worker, numbers, processes))
+
+
+_worker: tuple[FaceCorpus, Path] | None = None
+
+
+def _open_in_worker(corpus: FaceCorpus, out: Path) -> None:
+    global _worker
+    _worker = corpus, out
+
+
+def _write_in_worker(number: int) -> None:
+    if _worker is None:
+        raise RuntimeError('the worker was not opened')
+    _write(*_worker, number)
+
+
+def _write(corpus: FaceCorpus, out: Path, number: int) -> None:
+    write_video(out / f'{corpus.name(number)}.mp4', corpus.clip(number), corpus.rate_hz)
+
+
+def _facts(corpus: FaceCorpus, out: Path) -> Facts:
+    published = Counter(corpus.splits[corpus.person(number)] for number in range(corpus.clips))
+    return Facts(
+        corpus='made-up faces', version='1', language='', categories=EMOTIONS,
+        ranges={'valence': (-1.0, 1.0), 'arousal': (-1.0, 1.0)}, published=dict(published), root=str(out.resolve()),
+        sources={}, notes=('computer graphics, not people: curves are commanded, see curves.parquet',),
+    )  # fmt: skip
+
+
+def _samples(corpus: FaceCorpus) -> Iterator[Sample]:
+    for number in range(corpus.clips):
+        clip, person = corpus.clip(number), corpus.person(number)
+        yield Sample(
+            corpus.name(number), video=f'{corpus.name(number)}.mp4', category=clip.emotion,
+            valence=round(float(clip.curves.valence.mean()), 4), arousal=round(float(clip.curves.arousal.mean()), 4),
+            speaker=f'person{person:05d}', split=corpus.splits[person],
+        )  # fmt: skip
+
+
+def _save_curves(corpus: FaceCorpus, path: Path) -> None:
+    """A row a frame, a group of rows a clip."""
+    from pyarrow import parquet
+
+    with file_atomically(path) as file:
+        writer: Any = None
+        for number in range(corpus.clips):
+            table = _curves(corpus.name(number), corpus.clip(number))
+            writer = parquet.ParquetWriter(file, table.schema) if writer is None else writer
+            writer.write_table(table)
+        writer.close()
+
+
+def _curves(name: str, clip: FaceClip) -> pyarrow.Table:
+    import pyarrow
+
+    angles = euler_angles_deg(clip.curves.pose)
+    columns: dict[str, Any] = {
+        'sample': pyarrow.array([name] * len(clip)).dictionary_encode(),
+        'time_s': clip.times_s,
+        'intensity': clip.curves.intensity.astype(np.float32),
+        'valence': clip.curves.valence.astype(np.float32),
+        'arousal': clip.curves.arousal.astype(np.float32),
+        **{f'{axis}_deg': angles[:, at].astype(np.float32) for at, axis in enumerate(('yaw', 'pitch', 'roll'))},
+        **{name: clip.curves.expression[:, at].astype(np.float32) for at, name in enumerate(clip.names)},
+    }
+    return pyarrow.table(columns)

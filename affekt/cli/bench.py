@@ -331,7 +331,7 @@ def finetune(
     help='Weights that are tuned: all (default), low-rank additions (lora), or the head alone (linear).',
 )  # fmt: skip
 @click.option(
-    '--modalities', type=Named(('audio', 'video'), several=True), help='What is read (default what is there).'
+    '--modalities', type=Named(('audio', 'video'), several=True), help='Modalities to read (default all there are).'
 )
 @click.option(
     '--features', metavar='RECIPE|STORE[,…]',

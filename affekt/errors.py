@@ -68,7 +68,7 @@ class FileError(AffektError, OSError):
 
 
 class WeightsError(AffektError, OSError):
-    """A model file is missing, or is not the file that its sha256 names."""
+    """A model file is missing, damaged, or not the one that was asked for."""
 
 
 class ArchiveError(AffektError, ValueError):

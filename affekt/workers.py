@@ -143,6 +143,64 @@ def workers(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def surviving(
+    count: int,
+    opening: Callable[..., None],
+    given: Sequence[Any],
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    todo: str,
+) -> Iterator[tuple[Item, Result | None]]:
+    """Each item with its result, as they are done; an item that ends the process that works on it costs itself alone.
+
+    Where a process dies, the items that were begun are done again one by one, each in a process of its own, and the
+    others go on in a new pool.
+
+    Args:
+        count: of processes.
+        opening: see `workers`.
+        given: what it is called with.
+        work: never returns None.
+        items: each of which can be told from the others by identity.
+        todo: the advice where it is not the items that processes die of.
+
+    Returns:
+        Items with None are those whose process died.
+
+    Raises:
+        RunError: of several items that were begun, every one ended its process.
+    """
+    left = list(items)
+    while left:
+        done: set[int] = set()
+        try:
+            with workers(min(count, len(left)), opening, given, todo=todo) as pool:
+                for item, result in as_finished(pool, work, left, count):
+                    done.add(id(item))
+                    yield item, result
+            return
+        except RunError as error:
+            if not isinstance(error.__cause__, BrokenProcessPool):
+                raise
+            begun = [item for item in left[: len(done) + 2 * count] if id(item) not in done]
+            fatal: list[Item] = []
+            for item in begun:
+                try:
+                    with workers(1, opening, given, todo=todo) as pool:
+                        ((_, result),) = as_finished(pool, work, [item], 1)
+                    yield item, result
+                except RunError as again:
+                    if not isinstance(again.__cause__, BrokenProcessPool):
+                        raise
+                    fatal.append(item)
+            if len(fatal) == len(begun) > 1:
+                raise
+            yield from ((item, None) for item in fatal)
+            over = done | {id(item) for item in begun}
+            left = [item for item in left if id(item) not in over]
+
+
 def _open(opening: Callable[..., None], given: Sequence[Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all its processes; the first one decides
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -97,7 +97,9 @@ def against(ref: str, clip: Path, rounds: int) -> dict[str, Any]:
         tables = {name: Path(folder) / f'{name}.parquet' for name in ('before', 'now')}
         packages = {'before': earlier, 'now': HERE.parent}
         runs: dict[str, list[dict[str, float]]] = {'before': [], 'now': []}
+        loads = []
         for _ in range(rounds):
+            loads.append(round(os.getloadavg()[0], 1))
             for name, package in packages.items():
                 run = in_own_process(clip, DEFAULT_FPS, package=package, cores=CORES_COMPARED, table=tables[name])
                 runs[name].append(run)
@@ -113,6 +115,7 @@ def against(ref: str, clip: Path, rounds: int) -> dict[str, Any]:
     return {
         'ref': ref,
         'cores': CORES_COMPARED,
+        'load_average_before_each_round': loads,
         **{f'analyze_s_{name}': [round(run['analyze_s'], 2) for run in of] for name, of in runs.items()},
         **{f'cpu_s_{name}': [round(run['analyze_cpu_s'], 2) for run in of] for name, of in runs.items()},
         'wall_ratio_of_each_round': [round(ratio, 3) for ratio in ratios],

@@ -47,7 +47,8 @@ def _pace(result: dict[str, Any]) -> str:
             f'\nAt the default 12.5 frames/s, in turn with commit {both["ref"]} on {both["cores"]} cores in the same '
             f'run: {both["fps_now"]} frames/s against {both["fps_before"]}, {both["wall_ratio"]} of its wall time and '
             f'{both["cpu_ratio"]} of its processor time (medians of {len(both["wall_ratio_of_each_round"])} rounds). '
-            f'Seconds by cores: {", ".join(f"{n}: {s}" for n, s in both["analyze_s_by_cores"].items())}.\n'
+            f'Seconds by cores: {", ".join(f"{n}: {s}" for n, s in both["analyze_s_by_cores"].items())}.'
+            f'{_company(both)}\n'
         )
     if 'mediapipe' in result:
         peer = result['mediapipe']
@@ -56,6 +57,18 @@ def _pace(result: dict[str, Any]) -> str:
             f'{peer["frames_per_cpu_second"]} frames per processor second.\n'
         )
     return text
+
+
+def _company(both: dict[str, Any]) -> str:
+    """That others used the machine meanwhile, where they did: seconds and paces are then no machine's own."""
+    loads = both.get('load_average_before_each_round', [])
+    if not loads or max(loads) <= both['cores']:
+        return ''
+    return (
+        f' Other work ran on the same cores meanwhile (load average {min(loads)} to {max(loads)}), so that seconds and '
+        'frames/s are lower than those of a free machine, and the ratio of wall times of each round differs '
+        f'({min(both["wall_ratio_of_each_round"])} to {max(both["wall_ratio_of_each_round"])}).'
+    )
 
 
 def end_to_end(result: dict[str, Any]) -> str:
@@ -350,6 +363,41 @@ def feature_store(result: dict[str, Any]) -> str:
         f'{memory["opened_mb_above"]:.0f} MB to the resident memory of a process that opens it. Every value read, '
         f'{memory["read_all_private_mb_above"]:.0f} MB are its own; the rest is the file, which the system shares and '
         'takes back.\n'
+    )
+
+
+def clip_cache(result: dict[str, Any]) -> str:
+    made, faces = result['made_up'], result.get('faces')
+    rows = [
+        ['decoded, published crop', 'decoded'],
+        ['16 pictures of a folder of JPG files, and a wav', 'folder'],
+        ['packed cache', 'cache'],
+    ]
+    tensors = 'cache_to_tensors_ms' in made
+    return (
+        f'## Clips from the packed cache\n\n`measurements/clip_cache.py`: a window of 16 frames with its sound, of '
+        f'{made["clips"]:.0f} made-up videos of 224 x 224 and {made["seconds"]:.0f} s; CPU-milliseconds a clip.\n\n'
+        + table(
+            ['read', 'window', '/ cache', 'to tensors', '/ cache'],
+            [
+                [
+                    what,
+                    round(made[f'{way}_ms'], 1),
+                    round(made[f'{way}_ms'] / made['cache_ms']),
+                    round(made[f'{way}_to_tensors_ms'], 1) if tensors else '–',
+                    round(made[f'{way}_to_tensors_ms'] / made['cache_to_tensors_ms'], 1) if tensors else '–',
+                ]
+                for what, way in rows
+            ],
+        )
+        + f'\nPacking takes {made["packing_ms"]:.0f} ms a clip, once; {made["estimated_mb"]:.1f} MB were announced '
+        f'before and {made["cache_mb"]:.1f} MB written.\n'
+        + (
+            f'\nReal clips, faces found and aligned: {faces["first_epoch_ms"]:.0f} ms a clip in the first epoch, '
+            f'{faces["later_epoch_ms"]:.1f} ms in every other.\n'
+            if faces
+            else ''
+        )
     )
 
 
@@ -811,6 +859,7 @@ SECTIONS = {
     'arousal': arousal,
     'open_vocabulary_speed': open_vocabulary_speed,
     'feature_store': feature_store,
+    'clip_cache': clip_cache,
     'manifest_scale': manifest_scale,
     'media_speed': media_speed,
     'media_fuzz': media_fuzz,

@@ -29,6 +29,7 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         'media_fuzz': ['media_fuzz.py', '--files', '10000', '--out', str(HERE / 'results' / 'media_fuzz.json')],
         'end_to_end': ['end_to_end.py'],
         'feature_store': ['feature_store.py'],
+        'clip_cache': ['clip_cache.py'],
         'manifest_scale': ['manifest_scale.py'],
         'ranking_speed': ['ranking_speed.py'],
         'ranking_coverage': ['ranking_coverage.py'],

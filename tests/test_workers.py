@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from itertools import count
 
 import pytest
 
-from affekt.workers import made_ahead
+from affekt.errors import RunError
+from affekt.workers import made_ahead, surviving
 
 
 def names_of_threads() -> set[str]:
@@ -71,3 +74,23 @@ def test_where_the_use_ends_early_thread_and_iterable_end_too():
 def test_an_iterator_that_nobody_reads_starts_no_thread():
     made_ahead(count(), 1).close()
     assert 'affekt-ahead' not in names_of_threads()
+
+
+def _nothing():
+    """Opens a process."""
+
+
+def _square_unless_fatal(number):
+    if number in (3, 5):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+def test_an_item_that_ends_its_process_costs_itself_alone():
+    results = dict(surviving(2, _nothing, (), _square_unless_fatal, [1, 2, 3, 4], todo='fix it'))
+    assert results == {1: 1, 2: 4, 3: None, 4: 16}
+
+
+def test_where_every_item_ends_its_process_it_is_not_the_items():
+    with pytest.raises(RunError, match='fix it'):
+        list(surviving(2, _nothing, (), _square_unless_fatal, [3, 5], todo='fix it'))

@@ -7,6 +7,7 @@ of them, the file's shapes show what it was there. Built again with those sizes,
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -108,6 +109,8 @@ def _probes(state: State, form: str, heads: list[str]) -> Iterator[_Plan]:
         'hidden': PROBE['hidden'],
         **{name: PROBE[name] if name in heads else 0 for name in ('classes', 'values')},
     }
+    digits = {int(digit) for name in state for digit in re.findall(r'\d', name)}
+    counts = [count for count in range(1, MOST_LAYERS + 1) if {count, count - 1} & digits]
     for model, model_class in FUSION_MODELS.items():
         if model == 'attention_topn':
             count = sum(
@@ -121,7 +124,7 @@ def _probes(state: State, form: str, heads: list[str]) -> Iterator[_Plan]:
         if model in PROBED_OPTIONS:
             choices = [dict([PROBED_OPTIONS[model]])]
         elif model in COUNTED_OPTIONS:
-            choices = [{COUNTED_OPTIONS[model]: count} for count in range(1, MOST_LAYERS + 1)]
+            choices = [{COUNTED_OPTIONS[model]: count} for count in counts]
         for level in model_class.levels if sizes else ():
             for options in choices:
                 yield _Plan(model, level, form, _pairs(sizes), _pairs(numbers), _pairs(options))

@@ -22,8 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 import affekt
+from affekt.checkpoints.pickles import plain_note
 from affekt.checkpoints.sizes import SIZES, TIME_S
-from affekt.errors import AffektError, WeightsError, listed, require_torch
+from affekt.errors import AffektError, UnknownNameError, WeightsError, did_you_mean, listed, require_torch
 from affekt.files import only_regular
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ _FOREIGN = (
     (0, b'Rar!', 'a RAR archive'),
     (0, b'version https://git-lfs', 'a pointer of Git LFS, not the file it stands for'),
     (0, b'<', 'a page, not the file it was to be'),
+    (0, b'{', 'JSON, such as the index of a model in several files: open one of them'),
     (257, b'ustar', 'a tar archive, as torch wrote before 2017'),
 )
 """Offset, bytes and name of files that are often taken for a checkpoint."""
@@ -118,11 +120,16 @@ class Checkpoint:
         """One tensor of the model, read from the file.
 
         Raises:
+            UnknownNameError: it has no such tensor.
             WeightsError: the file has become shorter.
         """
         require_torch()
         import torch
 
+        if name not in self.tensors:
+            raise UnknownNameError(
+                expected=f'a tensor of {self.path.name}', came=repr(name), todo=did_you_mean(name, self.tensors)
+            )
         stored = self.tensors[name]
         dtype: torch.dtype = getattr(torch, stored.dtype)
         if not stored.numbers:
@@ -169,16 +176,20 @@ class Checkpoint:
                 raise refusal(self.path, 'bytes that changed since they were written (their checksum differs)')
 
     def _is_finite(self, stored: StoredTensor) -> bool:
-        if stored.dtype not in _EXPONENTS or not stored.numbers:
+        if stored.dtype not in _NOT_FINITE or not stored.numbers:
             return True
-        step = SIZES[stored.dtype]
-        words = np.frombuffer(self._read(stored), f'<u{step}')
-        mask = words.dtype.type(_EXPONENTS[stored.dtype])
+        width, bits = _NOT_FINITE[stored.dtype]
+        words = np.frombuffer(self._read(stored), f'<u{width}')
+        mask = words.dtype.type(bits)
         return not any(((part & mask) == mask).any() for part in np.array_split(words, 1 + len(words) // (1 << 22)))
 
 
-_EXPONENTS = {'float64': 0x7FF0 << 48, 'float32': 0x7F80 << 16, 'float16': 0x7C00, 'bfloat16': 0x7F80}
-"""The bits that are all set in nan and infinity, and in no number."""
+_NOT_FINITE = {
+    'float64': (8, 0x7FF0 << 48), 'float32': (4, 0x7F80 << 16), 'float16': (2, 0x7C00), 'bfloat16': (2, 0x7F80),
+    'float8_e5m2': (1, 0x7C), 'float8_e4m3fn': (1, 0x7F), 'complex64': (4, 0x7F80 << 16),
+    'complex128': (8, 0x7FF0 << 48),
+}  # fmt: skip
+"""Bytes of a word by dtype, and the bits that are all set in nan and infinity, and in no number."""
 
 
 def opened(path: str | os.PathLike[str]) -> Checkpoint:
@@ -202,11 +213,11 @@ def opened(path: str | os.PathLike[str]) -> Checkpoint:
         raise _unreadable(path, error) from error
     if not size:
         raise refusal(path, 'an empty file')
+    if head[8:10] in (b'{"', b'{}', b'{ '):
+        return _opened_safetensors(path, size)
     for at, magic, name in _FOREIGN:
         if head[at : at + len(magic)] == magic:
             raise refusal(path, name)
-    if head[8:10] in (b'{"', b'{}', b'{ '):
-        return _opened_safetensors(path, size)
     return _opened_pickles(path, size)
 
 
@@ -240,9 +251,9 @@ def _opened_safetensors(path: Path, size: int) -> Checkpoint:
 def _noted(text: str) -> Any:
     """A note of a safetensors file, which can only be text: what JSON it holds, or the text itself."""
     try:
-        return json.loads(text)
+        return plain_note(json.loads(text))
     except (ValueError, RecursionError):
-        return text
+        return plain_note(text)
 
 
 def _opened_pickles(path: Path, size: int) -> Checkpoint:
@@ -290,6 +301,8 @@ def _checkpoint(
     firsts = {names[0] for names, _ in stored if len(names) > 1}
     key = next((name for name in MODEL_KEYS if name in firsts), '')
     model = {'.'.join(names[1:] if key else names): each for names, each in stored if not key or names[0] == key}
+    if len(model) < sum(not key or names[0] == key for names, _ in stored):
+        raise refusal(path, 'two tensors of one name')
     others: dict[str, tuple[int, int]] = {}
     for names, each in stored:
         if key and names[0] != key:

@@ -1,24 +1,209 @@
-"""Verbs of pre-trained encoders: checkpoint inspect, checkpoint convert."""
+"""Verbs of pre-trained encoders: pretrain, checkpoint inspect, checkpoint convert."""
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
 
 from affekt.cli.choices import Named
 from affekt.cli.group import AS_JSON, main
-from affekt.terminal import plain_table, say, say_json
+from affekt.errors import ValueRangeError
+from affekt.terminal import LINE_S, StageBars, plain_table, say, say_json
 from affekt.wording import counted
 
 if TYPE_CHECKING:
     from affekt.checkpoints import Inspection
+    from affekt.pretraining import HicmaeForm, Pretrained, SvfapForm
+    from affekt.training import Pace
+
+    Form = HicmaeForm | SvfapForm
 
 PATH = click.Path(path_type=Path)
 MOST_ARGUMENTS = 12
 """Settings that are shown without --all."""
+
+
+SMALLEST = {'hicmae': 'tiny', 'svfap': 'small'}
+"""Size of a family where none is named."""
+
+
+@main.command('pretrain')
+@click.argument('family', type=Named(tuple(SMALLEST)), metavar='{hicmae|svfap}')
+@click.option(
+    '--manifest', 'path', required=True, type=PATH, help='Manifest of the clips (.parquet); unlabelled ones do.'
+)
+@click.option('--root', type=PATH, help='Folder that the media are in now, if they moved.')
+@click.option('--out', required=True, type=PATH, help='Folder of the run: checkpoints, log, curves, weights.')
+@click.option('--size', type=Named(('tiny', 'small', 'base')), help='Size of the network (default: the smallest).')
+@click.option('--frames-size', type=click.IntRange(16), help='Width and height of frames, in pixels (default 160).')
+@click.option('--audio-only', is_flag=True, help='Learn from sound alone (HiCMAE).')
+@click.option('--video-only', is_flag=True, help='Learn from pictures alone.')
+@click.option(
+    '--crop', type=Named(('faces', 'published', 'none')), default='faces',
+    help='Part of the picture: the aligned face (default), the upper centre as published for VoxCeleb2, or all of it.',
+)  # fmt: skip
+@click.option('--cache', type=PATH, help='Folder of decoded clips, which several runs can share (default OUT-clips).')
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes that decode clips (default 1).')
+@click.option('--epochs', type=click.IntRange(1), default=100, help='Passes over all clips (default 100).')
+@click.option('--steps', type=click.IntRange(1), help='Updates, in place of --epochs.')
+@click.option('--batch-size', type=click.IntRange(1), default=32, help='Clips an update, of all devices (default 32).')
+@click.option(
+    '--accumulation', type=click.IntRange(1), default=1, help='Batches an update, to save memory (default 1).'
+)
+@click.option('--learning-rate', type=float, default=3e-4, help='Learning rate at 256 clips an update (default 3e-4).')
+@click.option(
+    '--warm-up-epochs', type=click.FloatRange(0), help='Epochs of warm-up (default 5, a tenth of short runs).'
+)
+@click.option('--gather-contrast', is_flag=True, help='Contrast clips over all devices, not within each.')
+@click.option(
+    '--precision', type=Named(('auto', 'float32', 'bfloat16', 'float16')), default='auto',
+    help='Precision of products; auto (default) is bfloat16 where the device computes it itself.',
+)  # fmt: skip
+@click.option('--device', default='cpu', help='Device to train on: cpu (default), cuda, cuda:1, …')
+@click.option('--compile', 'compiled', is_flag=True, help='Compile the blocks of the network.')
+@click.option('--workers', type=click.IntRange(0), default=2, help='Threads that prepare batches ahead (default 2).')
+@click.option('--save-every', type=click.IntRange(1), default=100, help='Updates between checkpoints (default 100).')
+@click.option('--snapshot-every', type=click.IntRange(1), help='Epochs between copies of the weights that stay.')
+@click.option('--seed', type=int, default=0, help='Random seed (default 0).')
+@click.option('--resume', is_flag=True, help='Go on with the run in OUT.')
+@AS_JSON
+def pretrain_command(
+    family: str,
+    path: Path,
+    root: Path | None,
+    out: Path,
+    size: str | None,
+    frames_size: int | None,
+    audio_only: bool,
+    video_only: bool,
+    crop: str,
+    cache: Path | None,
+    processes: int,
+    resume: bool,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """Pre-train an encoder of faces and voices on clips without labels.
+
+    \b
+    affekt corpus import folder my_clips --out clips.parquet
+    affekt pretrain hicmae --size tiny --manifest clips.parquet --out run
+
+    Clips are decoded once. After an interruption, add --resume. On several devices, start it by torchrun:
+
+    \b
+    torchrun --nproc-per-node 4 --no-python affekt pretrain hicmae
+        --manifest clips.parquet --out run --device cuda
+    """
+    from affekt.clips import ClipSettings, PackedClips, is_first_process, packed_clips, require_media
+    from affekt.corpora import Manifest
+    from affekt.pretraining import PretrainingSettings, form_named, pretrain
+    from affekt.training import Pace
+
+    # 1. what is learnt
+    form = form_named(family, size or SMALLEST[family])
+    form = _changed(form, frames_size, audio_only=audio_only, video_only=video_only)
+    log_every = _log_every(chosen['save_every'])
+    settings = PretrainingSettings(**_renamed(chosen), log_every=log_every)
+    is_first = is_first_process()
+    bars = StageBars(name_width=6) if is_first else contextlib.nullcontext()
+    # 2. from which clips
+    manifest = Manifest.load(path, root)
+    clip_settings = ClipSettings(form.size, crop, form.modalities)  # type: ignore[arg-type]
+    folder = cache or out.with_name(f'{out.name}-clips')
+    require_media(manifest, clip_settings)
+    if is_first and not folder.exists():
+        say(f'clips in {folder}: {PackedClips.estimate(manifest, clip_settings)}', err=True)
+    with bars as progress:
+        clips = packed_clips(manifest, folder, clip_settings, processes=processes, progress=progress)
+    for sentence in clips.sentences if is_first else ():
+        say(sentence, err=True)
+    # 3. steps
+    pace = Pace(settings.batch_size)
+    bars = StageBars(name_width=6) if is_first else contextlib.nullcontext()
+    with bars as progress:
+        done = pretrain(
+            form, clips, settings, folder=out, resume=resume, report=_saying(pace), progress=progress
+        )  # fmt: skip
+    if is_first:
+        _say_pretrained(done, pace, out, settings.device, as_json)
+
+
+def _changed(form: Form, frames_size: int | None, *, audio_only: bool, video_only: bool) -> Form:
+    """The form for frames of another size, or for one modality.
+
+    Raises:
+        ValueRangeError: it has no such modality.
+    """
+    from affekt.pretraining import SvfapForm
+
+    form = replace(form, size=frames_size) if frames_size else form
+    if audio_only and video_only:
+        raise ValueRangeError(expected='one of --audio-only and --video-only', came='both', todo='give one, or neither')
+    if isinstance(form, SvfapForm):
+        if audio_only:
+            raise ValueRangeError(expected='hicmae for --audio-only', came='svfap, which only sees', todo='take hicmae')
+        return form
+    if audio_only or video_only:
+        return replace(form, modalities=('audio',) if audio_only else ('video',))
+    return form
+
+
+def _renamed(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by the names that settings have."""
+    return {{'gather_contrast': 'gathers_contrast'}.get(name, name): value for name, value in chosen.items()}
+
+
+def _log_every(save_every: int) -> int:
+    """Updates a row of the log: ten, or the most below that of which `save_every` is a multiple."""
+    return next(count for count in range(10, 0, -1) if save_every % count == 0)
+
+
+def _saying(pace: Pace) -> Callable[[Mapping[str, float]], None]:
+    """Says now and then how a run does."""
+    from affekt.training import losses_in_words
+
+    last = -LINE_S
+
+    def report(row: Mapping[str, float]) -> None:
+        nonlocal last
+        pace.row(row)
+        if time.monotonic() - last >= LINE_S and pace.latest == pace.latest:
+            last = time.monotonic()
+            say(f'update {row["step"]:,.0f}: {losses_in_words(row)}; {pace.latest:.3g} clips per second', err=True)
+
+    return report
+
+
+def _say_pretrained(done: Pretrained, pace: Pace, out: Path, device: str, as_json: bool) -> None:
+    from affekt.training import losses_in_words, peak_memory_bytes
+
+    lacking = done.drawn
+    memory = peak_memory_bytes(device)
+    last = done.history[-1]
+    if as_json:
+        say_json({
+            'run': str(out), 'weights': str(done.weights), **done.survey.counts(), 'last': dict(last),
+            'drawn': lacking, 'clips_per_second': pace.mean, 'peak_memory_bytes': memory,
+        })  # fmt: skip
+        return
+    say(str(done.survey))
+    drawn = ', '.join(f'{count:,} {name.replace("_", " ")}' for name, count in lacking.items() if count)
+    if drawn:
+        say(f'of the clips as they were drawn: {drawn}; what is missing was masked')
+    say(f'{counted(int(last["step"]), "update")}: {losses_in_words(done.history[0])} at first, then '
+        f'{losses_in_words(last)}')  # fmt: skip
+    pace_words = f'{pace.mean:.3g} clips per second, ' if pace.mean == pace.mean else ''
+    say(f'{pace_words}at most {memory / 1e9:.2f} GB of memory')
+    say(f'weights {done.weights}')
+    say(f'curves {out / "curves.html"}')
 
 
 @main.group()

@@ -10,6 +10,7 @@ from affekt.clips.cache_size import CacheEstimate
 from affekt.clips.clip import CROPS, MODALITIES, SIZE, SOUND_RATE_HZ, Clip, ClipSettings, decoded
 from affekt.clips.frame_folders import folder_clip
 from affekt.clips.packed import PackedClips
+from affekt.clips.packed_once import is_first_process, packed_clips, require_media
 from affekt.clips.sources import sample_clip
 from affekt.clips.split_lists import read_split, split_manifest
 from affekt.clips.stored_pictures import stored_pictures
@@ -25,7 +26,10 @@ __all__ = [
     'PackedClips',
     'decoded',
     'folder_clip',
+    'is_first_process',
+    'packed_clips',
     'read_split',
+    'require_media',
     'sample_clip',
     'split_manifest',
     'stored_pictures',

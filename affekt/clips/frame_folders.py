@@ -151,7 +151,7 @@ def _order_notes(names: Sequence[str]) -> list[str]:
     numbers = [re.findall(r'\d+', name) for name in names]
     if not all(numbers):
         return []
-    last = [int(found[-1]) for found in numbers]
+    last = [int(each[-1]) for each in numbers]
     if last == sorted(last):
         return []
     return ['names are not in the order of their numbers: lexical order is taken, as published']

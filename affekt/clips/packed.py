@@ -186,12 +186,16 @@ class PackedClips(Sequence[Clip]):
     def sentences(self) -> tuple[str, ...]:
         """What there is and what is missing, counted by reason: nothing is left out in silence."""
         seen, heard = int((self.frame_counts > 0).sum()), int((self.sample_counts > 0).sum())
-        told = [f'{len(self):,} of {len(self._table):,} clips, {seen:,} with frames and {heard:,} with sound']
-        told += _by_reason('no clip', self.failed)
+        sentences = [f'{len(self):,} of {len(self._table):,} clips, {seen:,} with frames and {heard:,} with sound']
+        sentences += _by_reason('no clip', self.failed)
         for modality in MODALITIES:
-            told += _by_reason(f'no {modality}', self.missing(modality))
+            sentences += _by_reason(f'no {modality}', self.missing(modality))
         noted = [len(notes) > 0 for notes in self._table.column('notes').take(self._rows).to_pylist()]
-        return (*told, f'{sum(noted):,} clips lost a part, as `notes` of each says') if any(noted) else tuple(told)
+        return (
+            (*sentences, f'{sum(noted):,} clips lost a part, as `notes` of each says')
+            if any(noted)
+            else tuple(sentences)
+        )
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -325,8 +329,8 @@ def _by_reason(what: str, reasons: dict[str, str]) -> list[str]:
     """A sentence a reason, the most frequent first; reasons that differ in numbers alone are one."""
     plain = {name: NUMBER.sub('…', reason) for name, reason in reasons.items()}
     alike, examples = Counter(plain.values()), {reason: name for name, reason in reversed(plain.items())}
-    told = [
+    sentences = [
         f'{what} for {count:,}: {reason} ({examples[reason]!r})' for reason, count in alike.most_common(MOST_REASONS)
     ]
     rest = sum(alike.values()) - sum(count for _, count in alike.most_common(MOST_REASONS))
-    return [*told, f'{what} for {rest:,}: other reasons'] if rest else told
+    return [*sentences, f'{what} for {rest:,}: other reasons'] if rest else sentences

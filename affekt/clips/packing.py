@@ -32,7 +32,7 @@ from affekt.errors import AffektError, RunError, StorageError, TableError, Unkno
 from affekt.files import folder_atomically
 from affekt.progress import Progress
 from affekt.runs import Run
-from affekt.workers import as_finished, workers
+from affekt.workers import surviving
 
 NOTED_BYTES, NOTED_S = 64 << 20, 5.0
 """How much, and how long, is written before it is noted."""
@@ -171,14 +171,13 @@ def _made(
 ) -> Iterator[Made]:
     """Clips as they are decoded, here or in processes that each open the model once."""
     bare = Manifest(manifest.facts, ())  # processes need the root, not every sample
-    if min(processes, len(rows)) <= 1:
+    if processes == 1:
         landmarker = _landmarker() if finds_faces else None
         yield from (_clip_or_reason(bare, row, settings, landmarker) for row in rows)
         return
-    advice = 'go on with --resume: what was noted is kept; fewer --processes need less memory'
-    with workers(min(processes, len(rows)), _open_in_worker, (bare, settings, finds_faces), todo=advice) as pool:
-        for _, made in as_finished(pool, _make_in_worker, rows, processes):
-            yield made
+    given, advice = (bare, settings, finds_faces), 'give more memory or fewer --processes, and go on with --resume'
+    for row, made in surviving(processes, _open_in_worker, given, _make_in_worker, rows, todo=advice):
+        yield made or (Stretch(row.sample, failed='the process that decoded it died'), None)
 
 
 def _landmarker() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -112,7 +113,14 @@ def content(manifest: Manifest, row: Sample, settings: ClipSettings) -> str:
             if place is None:
                 return ''
             for file in [place] if place.is_file() else [place / name for name in files_below(place)]:
-                digest.update(bytes.fromhex(file_sha256(file)))
+                status = file.stat()
+                digest.update(_digest(file, status.st_size, status.st_mtime_ns))
     except OSError:
         return ''
     return digest.hexdigest()[:32]
+
+
+@lru_cache(maxsize=64)
+def _digest(file: Path, size: int, changed_ns: int) -> bytes:
+    """The sha256 of a file as it was at that moment: many rows may be stretches of one recording."""
+    return bytes.fromhex(file_sha256(file))

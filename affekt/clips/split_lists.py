@@ -181,14 +181,14 @@ def split_manifest(
             todo='give the folder that holds the frames, at any depth above them',
         )
     notes += [f'{count:,} of {len(rows):,} {what} are not below {root}' for what, count in lost.items() if count]
-    facts = Facts(
+    corpus_facts = Facts(
         corpus or files[0][0].resolve().parent.name,
         categories=_categories(rows, categories),
         root=str(root or ''),
         sources={f'{file.parent.name}/{file.name}': file_sha256(file) for file, *_ in files},
         notes=tuple(notes),
     )
-    return Manifest(facts, rows)
+    return Manifest(corpus_facts, rows)
 
 
 def _files(source: Path | Sequence[Path]) -> list[tuple[Path, str | None, int | None]]:

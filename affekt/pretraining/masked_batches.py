@@ -19,13 +19,15 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from affekt.arrays import Ints
+from affekt.clips import Clip, PackedClips
 from affekt.errors import CorpusError
 from affekt.pretraining.augmentation import pretraining_augmentation
 from affekt.pretraining.batches import collate
-from affekt.pretraining.clips import Clip
 from affekt.pretraining.forms import MODALITIES, Form, HicmaeForm
 from affekt.pretraining.masked_settings import PretrainingSettings
 from affekt.pretraining.masking import cell_mask, tube_mask
@@ -33,6 +35,8 @@ from affekt.pretraining.spectrograms import WINDOW
 from affekt.pretraining.windows import SHORTEST_SOUND, Sampling, cut, pretraining_window
 from affekt.training import IndexBatches, epoch_seed
 
+MOST_REASONS = 3
+"""That an error names."""
 AHEAD = 2
 """Batches that are made up while one is learnt from."""
 Place = tuple[int, int]
@@ -118,38 +122,46 @@ class Survey:
 
 
 def surveyed(clips: Clips, form: Form) -> Survey:
-    """Look through all clips once.
+    """Look through all clips once; of `PackedClips` their table alone is read.
 
     Raises:
         CorpusError: there are none, or none has what the form reads.
     """
-    counts, unread, readable, digest = {'video': 0, 'audio': 0, 'both': 0}, [], [], hashlib.sha256()
-    reasons: dict[str, str] = {}
-    for index in range(len(clips)):
-        clip = clips[index]
-        frames, samples = (0 if part is None else len(part) for part in (clip.frames, clip.sound))
-        digest.update(f'{clip.name}\0{frames}\0{samples}\n'.encode(errors='surrogateescape'))
-        has_video = 'video' in form.modalities and frames > 0
-        has_audio = 'audio' in form.modalities and samples > SHORTEST_SOUND
-        counts['video'] += has_video
-        counts['audio'] += has_audio
-        counts['both'] += has_video and has_audio
-        if has_video or has_audio:
-            readable.append(index)
-        else:
-            unread.append(clip.name)
-            reasons |= {f'{clip.name}, {name}': why for name, why in clip.missing.items() if name in form.modalities}
-    if not readable:
-        why = '; '.join(f'{name}: {reason}' for name, reason in islice(reasons.items(), 3))
+    frames, samples, names = _lengths(clips)
+    digest = hashlib.sha256()
+    for name, count, heard in zip(names, frames.tolist(), samples.tolist(), strict=True):
+        digest.update(f'{name}\0{count}\0{heard}\n'.encode(errors='surrogateescape'))
+    has_video = (frames > 0) & ('video' in form.modalities)
+    has_audio = (samples > SHORTEST_SOUND) & ('audio' in form.modalities)
+    is_readable = has_video | has_audio
+    if not is_readable.any():
+        why = '; '.join(islice(_reasons(clips, form), MOST_REASONS))
         raise CorpusError(
             expected=f'clips with {" or ".join(_words(form))}',
             came=(f'{len(clips):,} clips without' if len(clips) else 'no clip') + (f' ({why})' if why else ''),
             todo='see what the manifest names, and whether faces can be seen in the videos',
         )
-    return Survey(
-        len(clips), counts['video'], counts['audio'], counts['both'], tuple(unread), torch.tensor(readable),
-        digest.hexdigest(),
-    )  # fmt: skip
+    unread = tuple(names[at] for at in (~is_readable).nonzero()[0].tolist())
+    with_video, with_audio, with_both = (int(each.sum()) for each in (has_video, has_audio, has_video & has_audio))
+    readable = torch.from_numpy(is_readable.nonzero()[0])
+    return Survey(len(clips), with_video, with_audio, with_both, unread, readable, digest.hexdigest())
+
+
+def _lengths(clips: Clips) -> tuple[Ints, Ints, Sequence[str]]:
+    """(C,) frames and samples of all clips, and their names."""
+    if isinstance(clips, PackedClips):
+        return clips.frame_counts, clips.sample_counts, clips.names
+    each = [clips[index] for index in range(len(clips))]
+    lengths = [[0 if part is None else len(part) for part in (clip.frames, clip.sound)] for clip in each]
+    columns = np.array(lengths, np.int64).reshape(-1, 2)
+    return columns[:, 0], columns[:, 1], [clip.name for clip in each]
+
+
+def _reasons(clips: Clips, form: Form) -> Iterator[str]:
+    """Why clips lack what is read."""
+    for index in range(len(clips)):
+        clip = clips[index]
+        yield from (f'{clip.name}, {name}: {why}' for name, why in clip.missing.items() if name in form.modalities)
 
 
 def _words(form: Form) -> list[str]:

@@ -61,6 +61,11 @@ class Pretrained:
     weights: Path
     """Of the last step; `pretrained_model` opens it."""
 
+    @property
+    def drawn(self) -> dict[str, int]:
+        """How many clips lacked something as they were drawn, by the names of `COUNTS`."""
+        return {name: int(sum(row[name] for row in self.history)) for name in COUNTS}
+
 
 def pretrain(
     form: Form,

@@ -12,6 +12,7 @@ from affekt.training.averages import WeightAverage
 from affekt.training.checkpoints import last_weights, whole
 from affekt.training.engine import Engine, Step
 from affekt.training.order import IndexBatches, LoadedBatches
+from affekt.training.pace import Pace, losses_in_words, peak_memory_bytes
 from affekt.training.parallel import Ranks, on_processes
 from affekt.training.precision import has_precision
 from affekt.training.samples import UNKNOWN, Batch, Samples, Sequences, epoch_seed
@@ -32,6 +33,7 @@ __all__ = [
     'IndexBatches',
     'LoadedBatches',
     'MissingScores',
+    'Pace',
     'Predicted',
     'Ranks',
     'Round',
@@ -50,9 +52,11 @@ __all__ = [
     'is_constant',
     'last_weights',
     'layered_groups',
+    'losses_in_words',
     'missing_modality_answers',
     'missing_modality_scores',
     'on_processes',
+    'peak_memory_bytes',
     'predict',
     'pseudo_labelled',
     'task_losses',

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from affekt.checkpoints import opened
-from affekt.errors import FileError, WeightsError
+from affekt.errors import FileError, UnknownNameError, WeightsError
 
 STATE = {
     'turned.weight': torch.arange(12.0).reshape(3, 4).t(),
@@ -112,3 +112,23 @@ def test_modules_beside_the_file_are_not_imported(tmp_path, monkeypatch):
     torch.save({'a': torch.ones(1)}, tmp_path / 'checkpoint.pth')
     monkeypatch.chdir(tmp_path)
     assert list(opened('checkpoint.pth').tensors) == ['a']
+
+
+def test_an_unknown_name_is_answered_with_the_one_that_was_meant(tmp_path):
+    torch.save({'head.weight': torch.ones(1)}, tmp_path / 'checkpoint.pth')
+    with pytest.raises(UnknownNameError, match=r"did you mean 'head\.weight'"):
+        opened(tmp_path / 'checkpoint.pth').tensor('head.wieght')
+
+
+def test_notes_of_a_run_of_affekt_stand_beside_those_of_the_header(tmp_path):
+    state = {'a': torch.ones(1)}
+    save_file(state, tmp_path / 'run.safetensors', metadata={'notes': '{"epoch": 4, "family": "hicmae"}', 'by': 'me'})
+    assert opened(tmp_path / 'run.safetensors').notes == {'epoch': 4, 'family': 'hicmae', 'by': 'me'}
+
+
+def test_notes_without_end_are_cut(tmp_path):
+    deep = '[' * 300 + ']' * 300
+    save_file({'a': torch.ones(1)}, tmp_path / 'deep.safetensors', metadata={'deep': deep, 'long': 'x' * 9000})
+    notes = opened(tmp_path / 'deep.safetensors').notes
+    assert str(notes['deep']).count('[') < 12
+    assert len(notes['long']) == 501

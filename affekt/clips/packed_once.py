@@ -1,0 +1,90 @@
+"""The clips of a manifest for processes that train together: packed once, by the first alone, and read by all."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from affekt.clips.clip import ClipSettings
+from affekt.clips.packed import PackedClips
+from affekt.corpora import Manifest
+from affekt.errors import CorpusError, RunError, listed
+from affekt.progress import Progress
+from affekt.workers import awaited
+
+COLUMNS = {'video': ('video', 'frames'), 'audio': ('audio', 'video')}
+"""Modality to the columns of a manifest that it is read from."""
+
+
+def is_first_process() -> bool:
+    """No other process was started beside this one, or it is the first of them."""
+    return os.environ.get('RANK', '0') == '0'
+
+
+def packed_clips(
+    manifest: Manifest,
+    folder: Path,
+    settings: ClipSettings,
+    *,
+    processes: int = 1,
+    progress: Progress | None = None,
+) -> PackedClips:
+    """The clips of a manifest, decoded where that was not done before; a cache that was begun is gone on with.
+
+    Of processes that were started together the first one decodes and the others wait until it is done.
+
+    Args:
+        manifest: rows with media of what the settings look for.
+        folder: of the cache.
+        settings: how clips are made.
+        processes: that decode.
+        progress: told `clips`, clips done and clips in all.
+
+    Raises:
+        CorpusError: the manifest is empty, names no such media, or none of its clips can be used.
+        RunError, StorageError, WeightsError: see `PackedClips.write`.
+    """
+    require_media(manifest, settings)
+    if is_first_process():
+        clips = PackedClips.write(folder, manifest, settings, processes=processes, resume=True, progress=progress)
+    else:
+        awaited(lambda seconds: _is_finished(folder, manifest, seconds))
+        clips = PackedClips.open(folder)
+    if not len(clips):
+        raise CorpusError(
+            expected='clips that can be used', came='; '.join(clips.sentences),
+            todo='see that the files are where the manifest names them; without faces in the videos, take another crop',
+        )  # fmt: skip
+    return clips
+
+
+def require_media(manifest: Manifest, settings: ClipSettings) -> None:
+    """There are samples, and some have media of what is looked for.
+
+    Raises:
+        CorpusError: they are none, or have none.
+    """
+    if not len(manifest):
+        raise CorpusError(
+            expected='a manifest with samples', came=f'an empty one of {manifest.facts.corpus}',
+            todo='import the folder again, with media in it',
+        )  # fmt: skip
+    present = manifest.present()
+    columns = list(dict.fromkeys(column for name in settings.modalities for column in COLUMNS[name]))
+    if not any(present[column] for column in columns):
+        raise CorpusError(
+            expected=f'samples with {" or ".join(columns)}',
+            came=f'{len(manifest):,} with {listed(name for name, count in present.items() if count) or "no media"}',
+            todo='import the folder that holds the media, or choose the other modality',
+        )  # fmt: skip
+
+
+def _is_finished(folder: Path, manifest: Manifest, seconds: float) -> bool:
+    """The cache can be read; waits so long where it cannot."""
+    try:
+        PackedClips.open(folder, manifest)
+    except RunError:
+        time.sleep(seconds)
+        return False
+    return True

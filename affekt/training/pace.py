@@ -1,0 +1,71 @@
+"""How fast a run goes and how much memory it takes, from the rows of its log as they come."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+
+Row = Mapping[str, float]
+OTHERS = ('step', 'loss', 'learning_rate', 'gradient_norm', 'without_video', 'without_audio', 'unread')
+"""Columns of a log that are no losses of their own."""
+
+
+class Pace:
+    """Clips a second since the start and since the last row.
+
+    The first row pays for what is done once, such as compiling, and does not count where there are others.
+
+    Args:
+        batch_size: clips an update.
+        clock: seconds, from any moment on.
+    """
+
+    def __init__(self, batch_size: int, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._batch_size, self._clock = batch_size, clock
+        self._begun, self._first = clock(), (0.0, 0.0)
+        self._last: tuple[float, float] | None = None
+        """Update and moment of the last row."""
+        self.latest = float('nan')
+        """Clips a second between the last two rows; nan before there are two."""
+
+    def row(self, row: Row) -> None:
+        """Take in a row of the log."""
+        here = (row['step'], self._clock())
+        if self._last is None:
+            self._first = here
+        else:
+            self.latest = self._between(self._last, here)
+        self._last = here
+
+    @property
+    def mean(self) -> float:
+        """Clips a second from the first row to the last; nan before there are two."""
+        return self._between(self._first, self._last) if self._last else float('nan')
+
+    def _between(self, start: tuple[float, float], end: tuple[float, float]) -> float:
+        seconds = end[1] - start[1]
+        return self._batch_size * (end[0] - start[0]) / seconds if seconds > 0 else float('nan')
+
+
+def peak_memory_bytes(device: str) -> int:
+    """The most that this process has held, on a CUDA device what its tensors have; 0 where the system does not say."""
+    if torch.device(device).type == 'cuda':
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == 'win32':
+        return 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
+
+
+def losses_in_words(row: Row) -> str:
+    """The sum of the losses of a row and each of them.
+
+    >>> losses_in_words({'step': 9.0, 'video': 0.91, 'audio': 0.8, 'loss': 1.71, 'learning_rate': 1e-4})
+    'loss 1.710 (video 0.910, audio 0.800)'
+    """
+    each = ', '.join(f'{name} {value:.3f}' for name, value in row.items() if name not in OTHERS)
+    return f'loss {row["loss"]:.3f} ({each})'

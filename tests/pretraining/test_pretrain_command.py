@@ -1,0 +1,139 @@
+"""The verb `pretrain`, the examples of its page, and the recipe of the published scale."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from affekt.cli import main
+from affekt.corpora import Facts, Manifest, Sample
+from affekt.media import write_audio, write_video
+from affekt.media.synthetic import numbered_images, tone
+from affekt.nn import read_tensors
+from affekt.pretraining import forms, pretrained_model
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / 'docs' / 'pretraining.md').read_text()
+TINY = forms.HicmaeForm(16, 2, 16, 2, depth=4, decoder_depth=3, fusion_depth=1, frames=4, size=32, steps=64)
+
+
+@pytest.fixture(scope='module')
+def corpus(tmp_path_factory) -> Path:
+    """A manifest of four videos, one of them silent, a voice, and a file that is no video."""
+    root = tmp_path_factory.mktemp('corpus')
+    for number in range(4):
+        sound = tone(0.9, 200 + 100 * number) if number else None
+        write_video(root / f'v{number}.mkv', numbered_images(12), 12.5, sound)
+    write_audio(root / 'voice.wav', tone(0.9), 16_000)
+    (root / 'broken.mp4').write_bytes(b'no video')
+    rows = [Sample(f'v{number}', video=f'v{number}.mkv') for number in range(4)]
+    rows += [Sample('voice', audio='voice.wav'), Sample('broken', video='broken.mp4')]
+    Manifest(Facts('made up', root=str(root)), rows).save(root / 'clips.parquet')
+    return root / 'clips.parquet'
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    """A network of 30,000 numbers under the name of the smallest."""
+    monkeypatch.setitem(forms.FORMS, 'hicmae-tiny', lambda: TINY)
+
+
+def called(*words: object):
+    return CliRunner().invoke(main, ['pretrain', *map(str, words)])
+
+
+def test_a_run_says_what_it_learnt_from_and_goes_on(corpus, tmp_path):
+    out = tmp_path / 'run'
+    words = ('hicmae', '--manifest', corpus, '--out', out, '--crop', 'none', '--batch-size', 5, '--epochs', 4)
+    done = called(*words, '--save-every', 2, '--snapshot-every', 2)
+    assert done.exit_code == 0, done.output
+    sizes, answer = done.stderr, done.stdout
+    assert re.search(r'clips in .*run-clips: 6 clips, .* 1 of these cannot be read', sizes)
+    assert sizes.index('run-clips') < sizes.index('5 of 6 clips, 4 with frames and 4 with sound')
+    assert '5 clips: 4 with pictures, 4 with sound, 3 with both' in answer
+    assert 'of the clips as they were drawn: 4 without video, 4 without audio; what is missing was masked' in answer
+    assert re.search(r'4 updates: loss .*GB of memory', answer, flags=re.DOTALL)
+    assert (out / 'curves.html').is_file()
+    assert pretrained_model(out / 'weights-epoch-0002.safetensors')[1]['epoch'] == 2.0
+    again = called(*words, '--save-every', 2, '--snapshot-every', 2, '--resume', '--json')
+    assert again.exit_code == 0, again.output
+    told = json.loads(again.stdout)
+    assert (told['clips'], told['unread'], told['drawn']) == (
+        5,
+        0,
+        {'without_video': 4, 'without_audio': 4, 'unread': 0},
+    )
+    refused = called(*words)
+    assert refused.exit_code == 2
+    assert '--resume' in refused.stderr
+
+
+def test_one_modality_is_learnt_from_alone(corpus, tmp_path):
+    common = ('--manifest', corpus, '--crop', 'none', '--batch-size', 4, '--steps', 1, '--frames-size', 48)
+    for word, expected in (('--audio-only', 'encoder_audio'), ('--video-only', 'encoder')):
+        out = tmp_path / word.strip('-')
+        done = called('hicmae', *common, '--out', out, word)
+        assert done.exit_code == 0, done.output
+        branches = {name.split('.')[0] for name in read_tensors(out / 'weights.safetensors')[0] if 'blocks' in name}
+        assert branches == {expected, expected.replace('encoder', 'decoder')}
+
+
+def test_what_cannot_be_learnt_from_is_refused_in_a_sentence(corpus, tmp_path):
+    root = corpus.parent
+    empty, wordy = tmp_path / 'empty.parquet', tmp_path / 'words.parquet'
+    Manifest(Facts('made up', root=str(root)), []).save(empty)
+    Manifest(Facts('made up', root=str(root)), [Sample('a', text='words')]).save(wordy)
+    faceless = tmp_path / 'gone.parquet'
+    Manifest(Facts('made up', root=str(root)), [Sample('gone', video='gone.mp4')]).save(faceless)
+    cases = {
+        (empty,): 'expected a manifest with samples; got an empty one',
+        (wordy,): 'expected samples with video or frames or audio; got 1 with .text',
+        (faceless, '--crop', 'none'): 'expected clips that can be used; got 0 of 1 clips',
+        (corpus, '--audio-only', '--video-only'): 'got both',
+        (corpus, '--crop', 'none', '--batch-size', 99): 'too few|lower batch_size',
+        (corpus, '--crop', 'none', '--batch-size', 3, '--learning-rate', 0): 'learning_rate',
+        (tmp_path / 'nowhere.parquet',): 'which is not there',
+    }
+    for number, ((manifest, *words), sentence) in enumerate(cases.items()):
+        done = called('hicmae', '--manifest', manifest, '--out', tmp_path / f'out{number}', *words)
+        assert done.exit_code == 2, done.output
+        assert re.search(sentence, done.stderr), done.stderr
+        assert 'Traceback' not in done.output
+    done = called('svfap', '--manifest', corpus, '--out', tmp_path / 'x', '--audio-only')
+    assert 'svfap, which only sees' in done.stderr
+    assert 'hicmae-tiny' in called('svfap', '--size', 'tiny', '--manifest', corpus, '--out', tmp_path / 'x').stderr
+
+
+def test_the_example_of_the_page_runs(tmp_path, monkeypatch):
+    (example,) = re.findall(r'```python\n(.*?)```', PAGE, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(example, names)
+    assert names['notes']['epoch'] == 2.0
+    assert torch.equal(names['model'].mask_token, names['done'].model.mask_token)
+
+
+def test_the_torchrun_example_of_the_page_runs(corpus, tmp_path):
+    (line,) = re.findall(r'^torchrun .*$', PAGE, flags=re.MULTILINE)
+    words = shlex.split(line)
+    at = words.index('--no-python')
+    assert words[at + 1] == 'affekt'
+    launched = [sys.executable, '-m', 'torch.distributed.run', '--standalone', *words[1 : at + 1]]
+    command = [*launched, sys.executable, str(Path(__file__).with_name('tiny_pretrain.py')), *words[at + 2 :]]
+    (tmp_path / 'clips.parquet').write_bytes(corpus.read_bytes())
+    done = subprocess.run(
+        [*command, '--crop', 'none', '--batch-size', '4', '--steps', '2', '--gather-contrast'], cwd=tmp_path,
+        capture_output=True, text=True, env=os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count('weights run/weights.safetensors') == 1  # the first process alone speaks
+    assert pretrained_model(tmp_path / 'run')[1]['step'] == 2

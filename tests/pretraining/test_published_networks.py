@@ -13,6 +13,7 @@ import fusion_reference as reference
 import numpy as np
 import pytest
 import torch
+from published_files import save_published
 from torch import Tensor, nn
 
 from affekt.nn import built
@@ -22,6 +23,7 @@ from affekt.pretraining import (
     HicmaePretraining,
     SvfapClassifier,
     SvfapPretraining,
+    classifier_from,
     form_named,
 )
 from affekt.pretraining.rebuilding import audio_targets, split_tokens, taken, tiles, tubes, video_targets
@@ -91,10 +93,15 @@ def test_the_registered_width_of_svfap_base_is_another_form(shared_data):
 
 
 @pytest.mark.parametrize('size', ['tiny', 'small', 'base'])
-def test_hicmae_answers_as_published(shared_data, video, audio, size):
+def test_hicmae_answers_as_published(shared_data, tmp_path, video, audio, size):
     vectors = shared_data / 'vectors'
     published = np.load(vectors / f'hicmae_{size}_finetune.npz')
     model = filled(vectors, f'hicmae_{size}_finetune', form_named('hicmae', size), 6)
+    if size == 'tiny':  # once by way of a file, as the published program writes it
+        path = save_published(tmp_path / 'checkpoint-best.pth', model.state_dict(), wrapper='module.', epoch='best')
+        model, transfer = classifier_from(path)
+        assert transfer.new == transfer.remarks == ()
+        model.eval()
     with torch.inference_mode():
         features, keep_mask = model.features(video, audio)
         normal = model.normalised(features)

@@ -17,7 +17,7 @@ import affekt
 
 PACKAGE = Path(affekt.__file__).parent
 OF_EXTRAS = {
-    'accelerate', 'fastapi', 'gguf', 'huggingface_hub', 'onnx', 'onnxscript', 'opensmile', 'pydantic', 'ray',
+    'accelerate', 'fastapi', 'gguf', 'huggingface_hub', 'onnx', 'onnxscript', 'opensmile', 'peft', 'pydantic', 'ray',
     'safetensors', 'sentencepiece', 'sklearn', 'torch', 'transformers', 'uvicorn',
 }  # fmt: skip
 """Packages that no core install has."""

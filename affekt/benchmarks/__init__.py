@@ -9,7 +9,18 @@ encoders of faces and voices fold by fold; all say what is trained and by which 
 
 from typing import TYPE_CHECKING
 
-from affekt.benchmarks.candidates import Candidate, ClipSource, clip_sources, scratch
+from affekt.benchmarks.candidates import (
+    Candidate,
+    ClipSource,
+    baseline_stores,
+    clip_sources,
+    dfer_candidates,
+    modalities_of,
+    narrowed_form,
+    packed_clips,
+    pretrained,
+    scratch,
+)
 from affekt.benchmarks.comparisons import Ranking, rank_systems
 from affekt.benchmarks.dfer import Dfer, run_dfer
 from affekt.benchmarks.dfer_settings import DferSettings
@@ -36,9 +47,10 @@ if not TYPE_CHECKING:
 
 __all__ = [
     'NAMES', 'PAPER_MODE', 'UNIBENCH', 'Candidate', 'ClipSource', 'Dfer', 'DferSettings', 'Finetuning',
-    'FinetuningSettings', 'Merbench', 'MerbenchSettings', 'Ovmer', 'Ranking', 'UniBench', 'UniBenchSet', 'clip_sources',
-    'dfer_facts', 'dfer_sheet', 'finetuning_facts', 'finetuning_sheet', 'merbench_facts', 'merbench_sheet',
-    'ovmer_facts', 'published', 'published_dfer', 'rank_systems', 'rates_of', 'rivals', 'run_dfer', 'run_finetuning',
-    'run_merbench', 'run_ovmer', 'run_unibench', 'save_dfer', 'save_finetuning', 'save_merbench', 'save_outcome',
-    'scratch', 'set_named', 'short_name', 'unibench_facts',
+    'FinetuningSettings', 'Merbench', 'MerbenchSettings', 'Ovmer', 'Ranking', 'UniBench', 'UniBenchSet',
+    'baseline_stores', 'clip_sources', 'dfer_candidates', 'dfer_facts', 'dfer_sheet', 'finetuning_facts',
+    'finetuning_sheet', 'merbench_facts', 'merbench_sheet', 'modalities_of', 'narrowed_form', 'ovmer_facts',
+    'packed_clips', 'pretrained', 'published', 'published_dfer', 'rank_systems', 'rates_of', 'rivals', 'run_dfer',
+    'run_finetuning', 'run_merbench', 'run_ovmer', 'run_unibench', 'save_dfer', 'save_finetuning', 'save_merbench',
+    'save_outcome', 'scratch', 'set_named', 'short_name', 'unibench_facts',
 ]  # fmt: skip

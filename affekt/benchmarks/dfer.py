@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from affekt.benchmarks.candidates import Candidate, ClipSource
 from affekt.benchmarks.dfer_settings import DferSettings
 from affekt.benchmarks.dfer_task import DferTask, open_dfer
 from affekt.benchmarks.published import PublishedTable, published_dfer
+from affekt.clips import Clip
 from affekt.corpora import Manifest
 from affekt.errors import TableError, require_torch
 from affekt.experiments import (
@@ -52,7 +53,7 @@ from affekt.progress import Progress
 from affekt.wording import counted
 
 if TYPE_CHECKING:
-    from affekt.pretraining import Clip, LabelledClip, Tuned, TuningSettings
+    from affekt.pretraining import LabelledClip, Tuned, TuningSettings
 
 LINEAR, PRIOR = 'linear', 'prior'
 RUNNING = 'running'
@@ -304,13 +305,13 @@ def _run(
     train, validation = (inputs.labelled(inputs.able(candidate, index)) for index in (fold.train, fold.validation))
     where = None if folder is None else folder / RUNNING / key.replace('/', '.')
 
-    def tuned(chooses: str, place: str) -> tuple[Tuned, Outputs]:
+    def tuned(chooses: Literal['best', 'last']) -> tuple[Tuned, Outputs]:
         # 1. the model as it came, tuned from the last epoch where it was killed
         settings = dataclasses.replace(
             inputs.tuning, seed=trial.seed, chooses=chooses, reference=protocol == 'reference',
             patience=inputs.tuning.patience if protocol == 'fair' else None,
         )  # fmt: skip
-        at = None if where is None else where / place
+        at = None if where is None else where / chooses
 
         def report(row: Mapping[str, float]) -> None:
             bar.part(row.get('epoch', 0.0) / (settings.epochs + 1))
@@ -322,11 +323,11 @@ def _run(
         # 2. the test
         return outcome, _outputs(inputs, candidate, protocol, fold, outcome.model)
 
-    best, answered = tuned('best', 'best')
+    best, answered = tuned('best')
     if protocol == 'fair':
         answers = Answers(best.best_score, best.epoch, _status(answered), _size(best.model), answered)
     else:
-        last, of_last = tuned('last', 'last')
+        last, of_last = tuned('last')
         answers = Answers(last.best_score, last.epoch, _status(of_last), _size(last.model), of_last, answered)
     if where is not None:
         shutil.rmtree(where, ignore_errors=True)

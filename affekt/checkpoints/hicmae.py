@@ -88,7 +88,7 @@ def recognise(state: State) -> Recognised | None:
         depth(state, 'encoder_fusion.blocks'),
     )
     blocks_of = {name: count for name, count in zip(('video', 'audio', 'fusion'), depths, strict=True) if count}
-    sizes = {'width': width, 'heads': width // HEAD, **{f'{name} blocks': n for name, n in blocks_of.items()}}
+    sizes = {'width': width, 'heads': max(width // HEAD, 1), **{f'{name} blocks': n for name, n in blocks_of.items()}}
     published = WIDTHS.get(width, 'custom') if depths in PUBLISHED_DEPTHS else 'custom'
     decoders = (depth(state, 'decoder.blocks'), depth(state, 'decoder_audio.blocks'))
     if any(decoders) or 'mask_token' in state or 'mask_token_audio' in state:

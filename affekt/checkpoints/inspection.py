@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from affekt.checkpoints.choices import recognised
@@ -136,6 +136,9 @@ def inspected(path: str | os.PathLike[str] | Checkpoint, *, values: bool = True)
     if values:
         checkpoint.check_values()
     known = recognised(checkpoint.shapes)
+    noted = checkpoint.notes.get('form')
+    if known and 'heads' in known.sizes and isinstance(noted, dict) and isinstance(noted.get('heads'), int):
+        known = replace(known, sizes={**known.sizes, 'heads': noted['heads']})  # which no shape tells
     rows = tuple(_row(name, stored.shape, stored.dtype, known) for name, stored in checkpoint.tensors.items())
     missing = tuple(name for name in known.expected if name not in checkpoint.tensors) if known else ()
     return Inspection(checkpoint, known, rows, missing)

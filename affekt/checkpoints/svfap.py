@@ -72,7 +72,7 @@ def recognise(state: State) -> Recognised | None:
     size = SIZES.get((width, count - cross, cross), 'custom')
     sizes = {
         'width': width,
-        'heads': width // HEAD,
+        'heads': max(width // HEAD, 1),
         'stages': stages,
         'plain blocks': count - cross,
         'cross-self blocks': cross,

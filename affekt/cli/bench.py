@@ -1,4 +1,4 @@
-"""Verbs that run benchmarks: unibench and ovmer on predictions; merbench and finetune train; analyze on own clips."""
+"""Verbs that run benchmarks: unibench, ovmer on predictions; merbench, finetune, dfer train; analyze on own clips."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ TARGET = click.option(
     help='Target: category, sentiment or category+valence (default what the manifest has).',
 )  # fmt: skip
 PATH = click.Path(path_type=Path)
+FORM_NAMES = ('hicmae-tiny', 'hicmae-small', 'hicmae-base', 'svfap-small', 'svfap-base')
+"""Those of `affekt.pretraining.FORMS`, which needs torch."""
 
 
 @main.group()
@@ -307,6 +309,145 @@ def finetune(
         say_json(answer)
     else:
         say(sheet_tables(finetuning_sheet(outcome)), columns=1000, least=80)
+
+
+@bench.command()
+@click.option('--corpus', required=True, metavar='MANIFEST|NAME', help='Manifest, or a corpus by name with --release.')
+@click.option('--release', type=PATH, help='Folder of the release, where the corpus is given by name.')
+@click.option(
+    '--from', 'checkpoints', multiple=True, type=PATH, metavar='RUN|FILE',
+    help='Pre-trained encoder to tune: the folder of a run, or a checkpoint. Repeatable.',
+)  # fmt: skip
+@click.option(
+    '--scratch', is_flag=False, flag_value='same', type=Named(('same', *FORM_NAMES)), metavar='NAME',
+    help='Form that is tuned from random weights beside: that of --from (default of the option), or hicmae-tiny …',
+)  # fmt: skip
+@click.option(
+    '--protocol', type=Named(('fair', 'reference', 'both')), default='fair',
+    help='Protocol: fair chooses on people of the training part (default); reference as published; both.',
+)  # fmt: skip
+@click.option(
+    '--method', type=Named(('full', 'lora', 'linear')), default='full',
+    help='Weights that are tuned: all (default), low-rank additions (lora), or the head alone (linear).',
+)  # fmt: skip
+@click.option(
+    '--modalities', type=Named(('audio', 'video'), several=True), help='Modalities to read (default all there are).'
+)
+@click.option(
+    '--features', metavar='RECIPE|STORE[,…]',
+    help='Features of the linear baseline: recipes or stores, or none (default acoustics-utt where sound is read).',
+)  # fmt: skip
+@click.option('--target', type=Named(('category', 'dimensions')), help='Target (default what the manifest has).')
+@click.option('--epochs', type=click.IntRange(1, 10_000), default=50, help='Maximum number of epochs (default 50).')
+@click.option(
+    '--patience', type=click.IntRange(1, 10_000), default=15,
+    help='Epochs without improvement before tuning stops, fair protocol (default 15).',
+)  # fmt: skip
+@click.option('--batch', 'batch_size', type=click.IntRange(1, 10_000), default=16, help='Clips per step (default 16).')
+@click.option('--rate', 'learning_rate', type=float, help='Learning rate for 256 clips a step (default published).')
+@click.option(
+    '--stride', type=click.IntRange(1, 100), default=4,
+    help='Frames from one that is read to the next (default 4; Werewolf-XL 3, FERV39k 1).',
+)  # fmt: skip
+@click.option('--seeds', type=click.IntRange(1, 100), default=1, help='Runs of each model on each fold (default 1).')
+@click.option(
+    '--validation-share', type=float, default=0.2, help='Share of the people of train that choose, fair (default 0.2).'
+)
+@click.option(
+    '--crop', type=Named(('faces', 'published', 'none')), default='faces',
+    help='Part of the pictures of videos: the face (default), as published for VoxCeleb2, or all.',
+)  # fmt: skip
+@click.option('--inputs', type=PATH, help='Folder of decoded clips and features, made once (default beside --out).')
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes that decode (default 1).')
+@click.option('--readers', type=click.IntRange(0, 64), default=0, help='Threads that prepare batches (default 0).')
+@click.option(
+    '--precision', type=Named(('float32', 'bfloat16', 'float16')), default='float32',
+    help='Precision of matrix products (default float32).',
+)  # fmt: skip
+@click.option('--device', default='cpu', metavar='NAME', help='Device to train on: cpu (default), cuda, cuda:1, …')
+@click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
+@_draw_options
+def dfer(
+    corpus: str,
+    release: Path | None,
+    checkpoints: Sequence[Path],
+    scratch: str | None,
+    modalities: str | None,
+    features: str | None,
+    crop: Any,
+    inputs: Path | None,
+    processes: int,
+    protocol: str,
+    seeds: int,
+    validation_share: float,
+    target: str | None,
+    resamples: int,
+    seed: int,
+    resume: bool,
+    out: Path | None,
+    as_json: bool,
+    **tuning: Any,
+) -> None:
+    """Faces and voices in clips: pre-trained encoders tuned on every published fold.
+
+    \b
+    affekt bench dfer --corpus ravdess --release RAVDESS --from run --scratch \\
+        --protocol both --out folds
+
+    Beside a constant answer, a linear layer on features, and the published rows of the corpus. Without --from and
+    --scratch the baselines alone. Needs torch.
+    """
+    from tempfile import TemporaryDirectory
+
+    from affekt.benchmarks import (
+        DferSettings,
+        baseline_stores,
+        clip_sources,
+        dfer_candidates,
+        dfer_facts,
+        dfer_sheet,
+        modalities_of,
+        packed_clips,
+        run_dfer,
+        save_dfer,
+    )
+    from affekt.cli.bench_tables import sheet_tables
+    from affekt.clips import ClipSettings, PackedClips
+    from affekt.corpora import Manifest, import_corpus
+    from affekt.errors import require_torch
+
+    require_torch()
+    from affekt.pretraining import TuningSettings
+
+    settings = DferSettings(protocol, seeds, validation_share, target or '', seed=seed, resamples=resamples)
+    how = TuningSettings(seed=seed, **tuning)
+    with table_notes() as notes, TemporaryDirectory() as scrap:
+        manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
+        there = modalities_of(manifest, modalities.split(',') if modalities else ())
+        candidates = dfer_candidates(checkpoints, scratch or '', there)
+        folder = inputs or (Path(scrap) if out is None else out.with_name(f'{out.name}-inputs'))
+        reads = tuple(name for name in ('video', 'audio') if any(name in each.reads for each in candidates))
+        sources: dict[str, Any] = {}
+        if reads:
+            made = ClipSettings(crop=crop, modalities=reads)
+            say(f'clips: {PackedClips.estimate(manifest, made)}', err=True)
+        with StageBars(name_width=10) as bars:
+            if reads:
+                clips = packed_clips(manifest, made, folder, processes=processes, progress=bars)
+                sources = clip_sources(clips)
+                notes += clips.sentences
+            wanted = features or ('acoustics-utt' if 'audio' in there else 'none')
+            stores = baseline_stores(wanted, manifest, folder, processes=processes, progress=bars)
+            outcome = run_dfer(
+                manifest, sources, candidates, settings, how, stores=stores, folder=out, resume=resume, progress=bars
+            )
+    answer = _with_notes(dfer_facts(outcome), notes)
+    if out is not None:
+        save_dfer(out, outcome, answer)
+    if as_json:
+        say_json(answer)
+    else:
+        say(sheet_tables(dfer_sheet(outcome)), columns=1000, least=80)
 
 
 @bench.command()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from published_files import published_shapes, save_published, stood_for
 
-from affekt.checkpoints import opened
+from affekt.checkpoints import inspected, opened
 from affekt.errors import ShapeError, WeightsError
 from affekt.nn import position_table, save_tensors
 from affekt.pretraining import (
@@ -140,6 +140,7 @@ def test_a_run_of_affekt_notes_its_form_and_may_be_named_by_its_folder(tmp_path)
     classifier, transfer = classifier_from(tmp_path, outputs=2)
     assert classifier.form == form
     assert str(transfer.recognition) == 'HiCMAE custom, pretrain'
+    assert inspected(tmp_path / 'weights.safetensors').recognition.sizes['heads'] == 2
 
 
 def test_notes_that_no_form_can_have_are_an_error_of_the_file(tmp_path):

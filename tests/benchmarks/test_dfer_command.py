@@ -1,0 +1,146 @@
+"""`affekt bench dfer` with real clips, a real checkpoint and real tuning, all of them tiny. Needs torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip('torch', reason='torch is absent (pip install affekt[torch])')
+
+import torch
+
+from affekt.benchmarks import dfer_candidates, modalities_of, narrowed_form, pretrained, scratch
+from affekt.cli import main
+from affekt.cli.bench import FORM_NAMES
+from affekt.corpora import made_up_corpus
+from affekt.errors import CorpusError, UnknownNameError, WeightsError
+from affekt.nn import save_tensors
+from affekt.pretraining import FORMS, HicmaeForm, HicmaePretraining
+
+SMALL = HicmaeForm(32, 2, 16, 2, depth=2, fusion_depth=1, decoder_depth=2, frames=4, size=32, steps=64, bands=128)
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    """A run of pre-training, as far as its weights go: of both modalities, fresh."""
+    torch.manual_seed(3)
+    folder = tmp_path_factory.mktemp('pretrained')
+    notes = {'family': 'hicmae', 'form': dataclasses.asdict(SMALL)}
+    tensors = HicmaePretraining(SMALL).state_dict()
+    save_tensors(folder / 'weights.safetensors', tensors, {'notes': json.dumps(notes)})
+    return folder
+
+
+@pytest.fixture(scope='module')
+def corpus(tmp_path_factory):
+    """Forty-eight clips of one second of sound, whose pitch tells the category; four folds of pairs of speakers."""
+    folder = tmp_path_factory.mktemp('corpus')
+    few = made_up_corpus(media=folder / 'wav').keep(lambda row: row.dialogue.endswith('d1'))
+    few = few.replaced(split=[None] * len(few), fold=[1 if row.fold < 3 else 2 for row in few.samples])
+    few.save(folder / 'few.parquet')
+    return folder / 'few.parquet'
+
+
+def run(*words):
+    return CliRunner().invoke(main, ['bench', 'dfer', *map(str, words)])
+
+
+def test_the_command_tunes_every_fold_keeps_the_run_and_goes_on(checkpoint, corpus, tmp_path):
+    words = [
+        '--corpus', corpus, '--from', checkpoint, '--scratch', '--epochs', '1', '--batch', '12', '--features', 'none',
+        '--resamples', '20', '--out', tmp_path / 'run',
+    ]  # fmt: skip
+    done = run(*words, '--json')
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert 'clips: 48 clips, 0 frames' in done.stderr  # the size is told before anything is decoded
+    name = checkpoint.name
+    assert [row['model'] for row in facts['rows']] == ['constant', 'prior', name, 'scratch']
+    row = facts['rows'][2]
+    assert (row['headline'], row['modalities']) == ('uar', ['audio'])  # the branch of what the corpus has
+    assert row['gain_over_scratch']['over']['model'] == 'scratch'
+    assert np.isfinite([each['mean'] for each in facts['rows']]).all()
+    assert facts['models'][name]['form']['modalities'] == ['audio']
+    assert len(facts['models'][name]['sha256']) == 64
+    assert {path.name for path in (tmp_path / 'run').iterdir()} >= {'dfer.json', 'dfer.md', 'dfer.html'}
+    assert not list((tmp_path / 'run' / 'running').glob('*'))
+    again = run(*words, '--resume')
+    assert again.exit_code == 0, again.output
+    assert 'UAR and WAR, all folds together' in again.stdout
+    assert max(map(len, again.stdout.splitlines())) <= 80
+    other = run(*words[:-6], '--epochs', '2', *words[-6:], '--resume')
+    assert other.exit_code == 2
+    assert 'tuning' in other.output
+
+
+def test_without_a_model_the_baselines_stand_alone(corpus, tmp_path):
+    done = run('--corpus', corpus, '--features', 'none', '--resamples', '20', '--json')
+    assert done.exit_code == 0, done.output
+    assert [row['model'] for row in json.loads(done.stdout)['rows']] == ['constant', 'prior']
+
+
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        (['--scratch'], 'no --from'),
+        (['--modalities', 'video'], 'a manifest that names none'),
+        (['--scratch', 'svfap-small'], 'clips with video'),
+        (['--from', 'nowhere'], 'nowhere'),
+        (['--protocol', 'fare'], "'fare' for --protocol"),
+        (['--features', 'acoustic-utt'], 'acoustic-utt'),
+    ],
+)
+def test_what_cannot_be_run_is_one_sentence_and_exit_code_2(corpus, words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run('--corpus', corpus, *words)
+    assert done.exit_code == 2
+    assert said in ' '.join(done.output.split())
+    assert 'Traceback' not in done.output
+
+
+def test_forms_of_the_command_are_those_that_there_are():
+    assert tuple(FORMS) == FORM_NAMES
+
+
+def test_a_checkpoint_is_taken_with_the_branches_that_the_corpus_has(checkpoint):
+    both, heard = pretrained(checkpoint), pretrained(checkpoint, ('audio',), name='heard')
+    assert (both.reads, heard.reads, heard.name) == (('video', 'audio'), ('audio',), 'heard')
+    first, second = heard.open(3, 1), heard.open(3, 2)
+    assert first.head.out_features == 3
+    assert not hasattr(first, 'encoder_fusion')
+    # the encoder is the checkpoint's whatever the seed, the head is the seed's
+    left, right = (dict(model.named_parameters()) for model in (first, second))
+    same = {name for name in left if torch.equal(left[name], right[name])}
+    assert any(name.startswith('encoder_audio.') and name.endswith('weight') for name in same)
+    assert 'head.weight' not in same
+
+
+def test_two_checkpoints_of_one_name_and_a_form_from_random_weights_are_told_apart(checkpoint):
+    models = dfer_candidates([checkpoint, checkpoint], 'same', ('audio',))
+    name = checkpoint.name
+    assert [(model.name, model.beside) for model in models] == [
+        (f'{name} 1', ('scratch',)), (f'{name} 2', ('scratch',)), ('scratch', ())
+    ]  # fmt: skip
+    assert models[2].form == models[0].form
+    with pytest.raises(UnknownNameError):
+        dfer_candidates([], 'same', ('audio',))
+
+
+def test_random_weights_follow_the_seed():
+    candidate = scratch(dataclasses.replace(SMALL, modalities=('audio',)))
+    one, same, other = (candidate.open(2, seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not torch.equal(one['head.weight'], other['head.weight'])
+
+
+def test_forms_and_corpora_that_do_not_meet_are_refused(corpus, tmp_path):
+    with pytest.raises(CorpusError, match='svfap-small reads'):
+        narrowed_form('svfap-small', ('audio',))
+    with pytest.raises(CorpusError, match='names none'):
+        modalities_of(made_up_corpus())
+    with pytest.raises(WeightsError):
+        pretrained(tmp_path / 'absent.pth')

@@ -804,6 +804,42 @@ def arousal(result: dict[str, Any]) -> str:
     )
 
 
+def rasteriser(result: dict[str, Any]) -> str:
+    side = result['side']
+    text = (
+        '## Faces in three dimensions\n\n'
+        f'`measurements/rasteriser.py`: depth, normals and shade at {side} x {side} from one raster, beside a plain '
+        'rendering (a box of pixels a triangle) in the same run; CPU milliseconds of one thread.\n\n'
+    )
+    text += table(
+        ['mesh', 'triangles', 'raster ms', 'three maps ms', 'maps per CPU second', 'plain raster ms', 'ratio', 'same'],
+        [
+            [
+                name, mesh['triangles'], mesh['raster_ms'], mesh['three_maps_ms'], mesh['maps_per_cpu_s'],
+                mesh['plain_raster_ms'], mesh['times_faster'], f'{100 * mesh["same_faces_as_plain"]:.2f} %',
+            ]
+            for name, mesh in result['meshes'].items()
+        ],
+    )  # fmt: skip
+    text += '\nPixels that differ lie on edges: the plain rendering decides them by rounded numbers.\n'
+    text += '\nClips of made-up people, 16 frames each, everybody made anew:\n\n'
+    text += table(
+        ['size', 'clips per CPU second', 'frames per CPU second'],
+        [[clip['size'], clip['clips_per_cpu_s'], clip['frames_per_cpu_s']] for clip in result['clips']],
+    )
+    if read := result.get('read_back'):
+        off = ', '.join(f'{axis} {angle}' for axis, angle in read['pose_off_deg'].items())
+        text += (
+            f'\nThe landmarker finds {read["found"]:,} of {read["frames"]:,} faces of {read["people"]} people, the '
+            f'head turned as commanded to {off} degrees on average. Its scores beside the commanded curves:\n\n'
+        )
+        text += table(
+            ['expression', 'correlation', 'slope'],
+            [[name, value, read['slope'][name]] for name, value in read['correlation'].items()],
+        )
+    return text
+
+
 SECTIONS = {
     'carried_over': carried_over,
     'fusion_weights': fusion_weights,
@@ -831,6 +867,7 @@ SECTIONS = {
     'ranking_coverage': ranking_coverage,
     'ranking_recovery': ranking_recovery,
     'annotate_kills': annotate_kills,
+    'rasteriser': rasteriser,
     'run_kills': run_kills,
     'fusion_speed': fusion_speed,
     'fusion_collapse': fusion_collapse,

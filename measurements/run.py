@@ -35,6 +35,7 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         'ranking_coverage': ['ranking_coverage.py'],
         'ranking_recovery': ['ranking_recovery.py'],
         'annotate_kills': ['annotate_kills.py'],
+        'rasteriser': ['rasteriser.py', *([] if data is None else ['--data', str(data)])],
     }
     if importlib.util.find_spec('torch'):
         scripts['fusion_speed'] = ['fusion_speed.py', *([] if data is None else ['--data', str(data)])]

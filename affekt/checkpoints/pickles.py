@@ -1,9 +1,9 @@
 """Files that torch wrote (zip since 2020, one stream of pickles before) to an index, without running what they ask for.
 
 The unpickler knows what torch's own `weights_only` reader knows of plain checkpoints, and `argparse.Namespace`: each
-name that a pickle asks for gets a stand-in of this file, and any other is refused by name. No tensor is built here: the
+name that a pickle asks for gets a stand-in (`stand_ins.py`), and any other is refused by name. No tensor is built: the
 index says where in the file its bytes lie. All of this runs in a process of its own under limits of memory and time
-(`main`), and what leaves that process is JSON, whose every number `opening` checks again.
+(`main`), and what leaves that process is JSON, whose every number `opening.py` checks again.
 
 Source: the formats as `torch.serialization` documents them, version 3 of the zip form and protocol 1001 of the stream.
 """
@@ -20,7 +20,6 @@ import signal
 import struct
 import sys
 import zipfile
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from affekt.checkpoints.sizes import SIZES, TIME_S
+from affekt.checkpoints.stand_ins import Dtype, Namespace, Placed, Refused, Unpickler
 from affekt.errors import AffektError
 from affekt.files import only_regular
 
@@ -43,163 +43,6 @@ DEEPEST = 32
 NOTE_VALUES, NOTE_DEPTH, NOTE_TEXT = 2_000, 8, 500
 """Of what a file notes besides tensors (epoch, arguments): plain values, levels, characters a text."""
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-_STORAGES = {
-    'DoubleStorage': 'float64', 'FloatStorage': 'float32', 'HalfStorage': 'float16', 'BFloat16Storage': 'bfloat16',
-    'LongStorage': 'int64', 'IntStorage': 'int32', 'ShortStorage': 'int16', 'CharStorage': 'int8',
-    'ByteStorage': 'uint8', 'BoolStorage': 'bool', 'ComplexFloatStorage': 'complex64',
-    'ComplexDoubleStorage': 'complex128', 'UntypedStorage': 'uint8',
-}  # fmt: skip
-
-
-class Refused(Exception):
-    """What a file asks for is not given."""
-
-
-@dataclass(frozen=True)
-class _Storage:
-    key: str
-    dtype: str
-    offset: int = 0
-    """Numbers before it in the storage of its key: the old form has views."""
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """Stands for a tensor: where its numbers lie."""
-
-    storage: _Storage
-    dtype: str
-    offset: int
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-
-
-class _Namespace:
-    """Stands for `argparse.Namespace`."""
-
-
-@dataclass(frozen=True)
-class _Dtype:
-    name: str
-
-
-class _NumpyDtype:
-    def __init__(self, name: Any = '', *rest: Any) -> None:
-        self.name = str(name)
-
-    def __setstate__(self, state: Any) -> None:
-        """Byte order and the like, which a scalar of this machine's order does not need."""
-
-
-def _numpy_scalar(dtype: Any, content: Any = b'') -> Any:
-    """A NumPy number as Python's own."""
-    raw = content.encode('latin-1') if isinstance(content, str) else content
-    form = {'f8': '<d', 'f4': '<f', 'f2': '<e', 'i8': '<q', 'i4': '<i', 'b1': '<?'}.get(getattr(dtype, 'name', ''))
-    if form is None or not isinstance(raw, bytes) or len(raw) != struct.calcsize(form):
-        raise Refused('a NumPy value that is no plain number')
-    return struct.unpack(form, raw)[0]
-
-
-def _encoded(text: Any, encoding: str = 'latin1') -> bytes:
-    if not isinstance(text, str) or encoding not in ('latin1', 'latin-1'):
-        raise Refused('text in another encoding')
-    return text.encode('latin-1')
-
-
-def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *rest: Any) -> _Placed:
-    if not isinstance(storage, _Storage):
-        raise Refused('a tensor without a storage')
-    return _Placed(storage, storage.dtype, _count(offset) + storage.offset, _counts(shape), _counts(stride))
-
-
-def _tensor_of_dtype(
-    storage: Any, offset: Any, shape: Any, stride: Any, needs_gradient: Any, hooks: Any, dtype: Any, *rest: Any
-) -> _Placed:
-    if not isinstance(storage, _Storage) or not isinstance(dtype, _Dtype):
-        raise Refused('a tensor without a storage')
-    return _Placed(storage, dtype.name, _count(offset) + storage.offset, _counts(shape), _counts(stride))
-
-
-def _with_attributes(function: Any, tensor_class: Any, arguments: Any, state: Any) -> _Placed:
-    if function not in (_tensor, _tensor_of_dtype):
-        raise Refused('a tensor of a class of its own')
-    placed = function(*arguments)
-    assert isinstance(placed, _Placed)
-    return placed
-
-
-def _parameter(data: Any, *rest: Any) -> Any:
-    return data
-
-
-def _size(values: Any = ()) -> tuple[Any, ...]:
-    return tuple(values)
-
-
-def _device(*parts: Any) -> str:
-    return ':'.join(map(str, parts))
-
-
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 62:
-        raise Refused(
-            f'a size of {str(value)[:40]!r}' if not isinstance(value, int) else 'a size below 0 or without end'
-        )
-    return value
-
-
-def _counts(values: Any) -> tuple[int, ...]:
-    if not isinstance(values, tuple | list) or len(values) > 64:
-        raise Refused('a tensor without a shape')
-    return tuple(_count(value) for value in values)
-
-
-_KNOWN: Mapping[tuple[str, str], Any] = {
-    ('collections', 'OrderedDict'): OrderedDict,
-    ('argparse', 'Namespace'): _Namespace,
-    ('torch', 'Size'): _size,
-    ('torch', 'device'): _device,
-    ('torch', 'Tensor'): _Dtype('Tensor'),
-    ('torch._utils', '_rebuild_tensor'): _tensor,
-    ('torch._utils', '_rebuild_tensor_v2'): _tensor,
-    ('torch._utils', '_rebuild_tensor_v3'): _tensor_of_dtype,
-    ('torch._utils', '_rebuild_parameter'): _parameter,
-    ('torch._utils', '_rebuild_parameter_with_state'): _parameter,
-    ('torch._tensor', '_rebuild_from_type_v2'): _with_attributes,
-    ('torch.nn.parameter', 'Parameter'): _Dtype('Parameter'),
-    ('torch.storage', 'UntypedStorage'): 'uint8',
-    **{(module, name): dtype for module in ('torch', 'torch.cuda') for name, dtype in _STORAGES.items()},
-    **{('torch', name): _Dtype(name) for name in SIZES},
-    ('numpy', 'dtype'): _NumpyDtype,
-    ('numpy.core.multiarray', 'scalar'): _numpy_scalar,
-    ('numpy._core.multiarray', 'scalar'): _numpy_scalar,
-    ('_codecs', 'encode'): _encoded,
-    ('builtins', 'set'): set,
-    ('builtins', 'frozenset'): frozenset,
-}
-"""All that a pickle may name, and what stands for it here."""
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: IO[bytes]) -> None:
-        super().__init__(file, encoding='utf-8', errors='replace')
-        self.storages: dict[str, tuple[str, int]] = {}
-        """Key to dtype and how many numbers the pickle says that it has."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _KNOWN:
-            raise Refused(f'one that asks for {module[:80]}.{name[:80]}, which was not run')
-        return _KNOWN[module, name]
-
-    def persistent_load(self, reference: Any) -> _Storage:
-        if not isinstance(reference, tuple) or len(reference) < 5 or reference[0] != 'storage':
-            raise Refused('a reference to something that is no storage')
-        _, dtype, key, _, numbers, *view = reference
-        if not isinstance(dtype, str) or dtype not in SIZES:
-            raise Refused('a storage of unknown numbers')
-        self.storages[str(key)] = dtype, _count(numbers)
-        view_offset = view[0][1] if view and isinstance(view[0], tuple) and len(view[0]) == 3 else 0
-        return _Storage(str(key), dtype, _count(view_offset))
 
 
 @dataclass
@@ -252,7 +95,7 @@ def _index_of_zip(file: IO[bytes], size: int) -> Index:
             raise Refused('numbers of a machine with another byte order')
         if members[f'{top}data.pkl'].file_size > min(LARGEST_PICKLE, size):
             raise Refused(f'{members[f"{top}data.pkl"].file_size:,} bytes of names and plain values')
-        unpickler = _Unpickler(io.BytesIO(archive.read(f'{top}data.pkl')))
+        unpickler = Unpickler(io.BytesIO(archive.read(f'{top}data.pkl')))
     content = unpickler.load()
     places: dict[str, tuple[int, int]] = {}
     checksums: dict[int, tuple[int, int]] = {}
@@ -285,16 +128,16 @@ def _begin_of(file: IO[bytes], info: zipfile.ZipInfo, size: int) -> int:
 
 
 def _index_of_stream(file: IO[bytes], size: int) -> Index:
-    if _Unpickler(file).load() != _MAGIC:
+    if Unpickler(file).load() != _MAGIC:
         raise Refused('a pickle that torch did not write')
-    if _Unpickler(file).load() != _PROTOCOL:
+    if Unpickler(file).load() != _PROTOCOL:
         raise Refused('a version of the file that nobody knows')
-    machine = _Unpickler(file).load()
+    machine = Unpickler(file).load()
     if not isinstance(machine, dict) or not machine.get('little_endian', True):
         raise Refused('numbers of a machine with another byte order')
-    unpickler = _Unpickler(file)
+    unpickler = Unpickler(file)
     content = unpickler.load()
-    keys = _Unpickler(file).load()
+    keys = Unpickler(file).load()
     if not isinstance(keys, list) or file.tell() > LARGEST_PICKLE:
         raise Refused('no list of storages')
     places: dict[str, tuple[int, int]] = {}
@@ -325,11 +168,11 @@ def _fill(index: Index, content: Any, places: Mapping[str, tuple[int, int]]) -> 
             raise Refused(f'{".".join(path)[:120]!r} past the end of its storage')
         index.tensors.append((path, placed.dtype, placed.shape, placed.stride, begin + offset, length - offset))
     if isinstance(content, dict):
-        parts = [(key, part) for key, part in content.items() if not isinstance(part, _Placed)][: NOTE_DEPTH**2]
+        parts = [(key, part) for key, part in content.items() if not isinstance(part, Placed)][: NOTE_DEPTH**2]
         index.notes = {_name(key)[:NOTE_TEXT]: plain_note(part) for key, part in parts}
 
 
-def _tensors_below(content: Any) -> Iterator[tuple[list[str], _Placed]]:
+def _tensors_below(content: Any) -> Iterator[tuple[list[str], Placed]]:
     visits = tensors = 0
     waiting: list[tuple[tuple[str, ...], Any]] = [((), content)]
     while waiting:
@@ -337,7 +180,7 @@ def _tensors_below(content: Any) -> Iterator[tuple[list[str], _Placed]]:
         visits += 1
         if visits > MOST_VALUES or len(path) > DEEPEST:
             raise Refused('values nested or repeated without end')
-        if isinstance(value, _Placed):
+        if isinstance(value, Placed):
             tensors += 1
             if tensors > MOST_TENSORS:
                 raise Refused(f'more than {MOST_TENSORS:,} tensors')
@@ -377,13 +220,13 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
         text = value if isinstance(value, str) else value[:NOTE_TEXT].decode('latin-1')
         text = text.encode('utf-8', 'backslashreplace').decode()
         return text if len(text) <= NOTE_TEXT else text[:NOTE_TEXT] + '…'
-    if isinstance(value, _Placed):
+    if isinstance(value, Placed):
         return '(tensor)'
-    if isinstance(value, _Dtype):
+    if isinstance(value, Dtype):
         return value.name
-    parts = vars(value) if isinstance(value, _Namespace) else value
+    parts = vars(value) if isinstance(value, Namespace) else value
     if isinstance(parts, dict):
-        few = [pair for pair in islice(parts.items(), NOTE_VALUES) if not isinstance(pair[1], _Placed)]
+        few = [pair for pair in islice(parts.items(), NOTE_VALUES) if not isinstance(pair[1], Placed)]
         return {_name(key)[:NOTE_TEXT]: _plain(part, left, depth + 1) for key, part in few if left[0] > 0}
     if isinstance(parts, list | tuple | set | frozenset):
         return [_plain(part, left, depth + 1) for part in islice(parts, NOTE_VALUES) if left[0] > 0]

@@ -6,6 +6,7 @@ landmarks, `head_model()` a whole head with eyes and teeth. `rasterize` says wha
 `models.py` first, then `rasteriser.py`, then `clips.py`.
 """
 
+from affekt.face3d.batches import RasterBatch, interpolate_batch, rasterize_batch
 from affekt.face3d.camera import Camera, pose_matrix
 from affekt.face3d.clips import FaceClip, MadeUpFaces, made_up_faces
 from affekt.face3d.curves import EMOTIONS, Curves, made_up_curves
@@ -26,11 +27,13 @@ __all__ = [
     'MadeUpFaces',
     'Person',
     'Raster',
+    'RasterBatch',
     'Studio',
     'depth_map',
     'face_model',
     'head_model',
     'interpolate',
+    'interpolate_batch',
     'made_up_background',
     'made_up_curves',
     'made_up_faces',
@@ -42,5 +45,6 @@ __all__ = [
     'pose_matrix',
     'posed',
     'rasterize',
+    'rasterize_batch',
     'shaded_map',
 ]

@@ -60,6 +60,7 @@ ROOMS = (
     'fusion',
     'checkpoints',
     'pretraining',
+    'representations',
     'experiments',
     'benchmarks',
     'challenges',
@@ -75,7 +76,7 @@ ROOMS = (
     'terminal',
     'cli',
 )
-TORCH_ROOMS = ('nn', 'training', 'fusion', 'pretraining')
+TORCH_ROOMS = ('nn', 'training', 'fusion', 'pretraining', 'representations')
 """Those that need torch; other rooms import them inside functions only."""
 
 _HOMES = {

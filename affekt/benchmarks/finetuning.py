@@ -313,7 +313,7 @@ def _encoder_facts(encoder: Path, backbone: Backbone) -> dict[str, Any]:
     for name, of_file in sorted(deciding_files(encoder).items()):
         digest.update(f'{name} {of_file}\n'.encode())
     return {
-        'name': encoder.resolve().name, 'kind': backbone.network.config.model_type, 'modality': backbone.modality,
+        'name': encoder.resolve().name, 'kind': backbone.architecture, 'modality': backbone.modality,
         'parameters': sum(parameter.numel() for parameter in backbone.parameters()), 'sha256': digest.hexdigest(),
     }  # fmt: skip
 

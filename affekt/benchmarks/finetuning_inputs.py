@@ -1,4 +1,4 @@
-"""A manifest's samples as an encoder reads them: word pieces, samples of sound, or pictures of the face.
+"""A manifest's samples as an encoder reads them: word pieces, samples of sound, faces, or clips.
 
 Every sample must have them; a message names those that have not. torch is imported where it is used.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from affekt.clips import sample_clip
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, CorpusError, listed
 from affekt.features import Features, Unable, audio_encoder, face_pictures
@@ -64,6 +65,8 @@ def prepared(manifest: Manifest, backbone: Backbone, column: str, progress: Prog
 
 def _rows(manifest: Manifest, row: Sample, backbone: Backbone, column: str) -> Rows | Unable:
     """One sample's, or why there are none."""
+    if backbone.clips is not None:
+        return backbone.prepare(sample_clip(manifest, row, backbone.clips))
     if backbone.modality == 'text':
         text = getattr(row, column)
         return Unable(row.sample, f'no {column}') if text is None else backbone.prepare(text)

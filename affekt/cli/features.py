@@ -77,6 +77,7 @@ _KINDS = {
     'own': 'recipes that bring all they need',
     'opensmile': 'measures of openSMILE',
     'transformers': 'published encoders, NAME-utt and NAME-frm corrected, merbench-NAME-utt and -frm as published',
+    'clips': 'encoders of pictures and sound together: clip, frames, layers; give a checkpoint with --model',
     'exported': 'published encoders whose network you export, NAME-utt and NAME-frm',
     'plugin': 'recipes of other packages that are installed',
 }
@@ -103,7 +104,11 @@ _RUNS = (
     default='text',
     help='Column that a text recipe reads (default text).',
 )
-@click.option('--model', metavar='FOLDER|FILE|OWNER/NAME', help='Weights of the encoder (default: the published ones).')
+@click.option(
+    '--model',
+    metavar='FOLDER|FILE|OWNER/NAME',
+    help='Weights of the encoder, such as a folder or a checkpoint (default: the published ones).',
+)
 @click.option('--device', default='cpu', help='Device that the encoder runs on: cpu (default), cuda, cuda:1, …')
 @click.option(
     '--precision', type=Named(('float32', 'float16', 'bfloat16')),
@@ -146,6 +151,7 @@ def extract_command(
     affekt features extract meld.parquet --recipe minilm-utt --out features
     affekt features extract m.parquet --recipe wavlm-base-utt --out features
     affekt features extract m.parquet --recipe manet --model manet.onnx --out out
+    affekt features extract m.parquet --recipe hicmae-utt --model run --out out
 
     After an interruption, run the same command again: finished batches are kept. Samples without features are listed,
     with the reason.
@@ -166,6 +172,7 @@ def extract_command(
             'out': str(made.path),
             'samples': made.samples,
             'missing': dict(made.missing),
+            'partial': dict(made.partial),
             'resumed': made.resumed,
         }
         say_json(content)
@@ -173,6 +180,8 @@ def extract_command(
     say(f'{made.path}: {made.samples:,} samples')
     for reason, count in reasons.most_common(5):
         say(f'{count:,} without features: {reason}', style='yellow')
+    for reason, count in Counter(reason for _, reason in made.partial).most_common(5):
+        say(f'{count:,} with a part of them: {reason}', style='yellow')
 
 
 @features.command('import')

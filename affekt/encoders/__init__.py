@@ -1,20 +1,20 @@
 """Pretrained networks with what prepares their input: a folder or a file of weights to an `Encoder`.
 
-A folder as `save_pretrained` writes it, or an ONNX file, comes in; out goes what turns a text, a sound or pictures into
-rows (`prepare`), rows into states (`forward`) and whole samples into features (`encode`): used frozen by `features`,
-trained by `fusion`. Read `encoder.py` first, then `families.py`, the one table of architectures, and `opening.py`.
-`published.py` and `exported.py` name the encoders of MERBench and the challenges. torch is imported when a folder is
-opened.
+A folder as `save_pretrained` writes it, an ONNX file, or a checkpoint of an encoder of clips, comes in; out goes what
+turns a text, a sound, pictures or a clip into rows (`prepare`), rows into states (`forward`) and whole samples into
+features (`encode`): used frozen by `features`, trained by `fusion`. Read `encoder.py` first, then `families.py`, the
+one table of architectures, and `opening.py`. `published.py` and `exported.py` name the encoders of MERBench and the
+challenges. torch is imported when a folder is opened.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from affekt.encoders.encoder import LAYERS, Encoded, Encoder, EncoderSettings, Pictures
+from affekt.encoders.encoder import LAYERS, Encoded, Encoder, EncoderSettings, Modality, Pictures, clips_of
 from affekt.encoders.exported import EXPORTED, ExportedModel, exported_facts
-from affekt.encoders.families import FAMILIES, Family, family_of, register_family
+from affekt.encoders.families import CLIPS, FAMILIES, Family, family_of, register_family
 from affekt.encoders.folders import PRECISIONS, ModelFolder, has_extra, model_folder, size_of
-from affekt.encoders.model_files import deciding_files
+from affekt.encoders.model_files import checkpoint_at, deciding_files
 from affekt.encoders.onnx_models import OnnxModel
 from affekt.encoders.onnx_side_files import weights_beside
 from affekt.encoders.opening import open_backbone, open_encoder
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from affekt.encoders.backbones import Backbone
 
 __all__ = [
+    'CLIPS',
     'EXPORTED',
     'FAMILIES',
     'LAYERS',
@@ -37,11 +38,14 @@ __all__ = [
     'EncoderSettings',
     'ExportedModel',
     'Family',
+    'Modality',
     'ModelFolder',
     'OnnxModel',
     'Pictures',
     'PublishedModel',
     'batch',
+    'checkpoint_at',
+    'clips_of',
     'deciding_files',
     'exported_facts',
     'family_of',

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from affekt.encoders.encoder import Encoded, EncoderSettings, Layers, Modality
 from affekt.encoders.families import Family
 from affekt.encoders.pooling import sum_of_layers
 
+if TYPE_CHECKING:
+    from affekt.clips import ClipSettings
+
 
 class Backbone(nn.Module):
     """An `Encoder` of torch: rows of one modality to states, differentiable.
@@ -30,20 +33,28 @@ class Backbone(nn.Module):
     Args:
         network: of transformers.
         layers: `last` for the last hidden layer, `last_four` for the sum of the last four, as MERBench reads them.
+        size: D; None for what the network's configuration says.
     """
 
-    modality: ClassVar[Modality]
+    modality: Modality
     rate_hz: float | None = None
     """States per second; None where a state has no duration."""
+    clips: ClipSettings | None = None
+    """How its samples are made where they are clips."""
 
-    def __init__(self, network: Any, layers: Layers = 'last') -> None:
+    def __init__(self, network: Any, layers: Layers = 'last', size: int | None = None) -> None:
         super().__init__()
         if getattr(network, 'pooler', None) is not None:
             network.pooler = None  # read by nobody, so it would never learn
         self.network = network
         self.layers = layers
-        self.size = int(getattr(network.config, 'hidden_size', 0) or network.config.projection_dim)
+        self.size = size or int(getattr(network.config, 'hidden_size', 0) or network.config.projection_dim)
         """D"""
+
+    @property
+    def architecture(self) -> str:
+        """The network's, as `families.py` lists it."""
+        return str(self.network.config.model_type)
 
     @classmethod
     @abstractmethod

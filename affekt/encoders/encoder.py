@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Floats, Floats32
 from affekt.errors import UnknownNameError, listed
+
+if TYPE_CHECKING:
+    from affekt.clips import ClipSettings
 
 Layers = Literal['last', 'last_four']
 LAYERS = ('last', 'last_four')
@@ -45,16 +48,21 @@ class Encoded:
     """(S, D)"""
     times: Floats | None = None
     """(S,) seconds, the middle of each row; None where nobody knows."""
+    lacking: str = ''
+    """What of the sample was not there, so that its numbers are 0, and why; '' where all was."""
 
 
 class Encoder(Protocol):
     """A pretrained network with what prepares its input.
 
     A sample is a text, the (samples,) sound of one channel at 16 kHz, or pictures: a sequence of (H, W, 3) RGB bytes
-    for `prepare`, `Pictures` for `encode`. Networks of torch take and give tensors, those in ONNX files arrays.
+    for `prepare`, `Pictures` for `encode`. One with an attribute `clips`, which are `ClipSettings` and not None, reads
+    an `affekt.clips.Clip`, pictures and sound together. Networks of torch take and give tensors, those in ONNX files
+    arrays.
     """
 
     modality: Modality
+    """What a sample must have; of an encoder of clips that reads both, video."""
     size: int
     """D"""
     rate_hz: float | None
@@ -83,6 +91,12 @@ class Encoder(Protocol):
         """
 
 
+def clips_of(encoder: Encoder) -> ClipSettings | None:
+    """How clips are made for an encoder that reads clips; None for one that reads texts, sounds or pictures."""
+    settings: ClipSettings | None = getattr(encoder, 'clips', None)
+    return settings
+
+
 def encoded_each(samples: Sequence[Any], encode: Callable[[Any], Encoded]) -> list[Encoded | str]:
     """What a network makes of each sound or sequence of pictures; one that holds nothing has no features."""
     return [encode(sample) if len(sample) else 'nothing to read' for sample in samples]
@@ -102,7 +116,10 @@ class EncoderSettings:
     tokenizer: str = 'AutoTokenizer'
     """The class of transformers that reads words."""
     is_for_one_row: bool = False
-    """Whether the mean of all rows is wanted: exported VideoMAE and VGGish then look at fewer stretches."""
+    """Whether the mean of all rows is wanted: exported VideoMAE and VGGish then look at fewer stretches, encoders of
+    clips at two windows."""
+    each_layer: bool = False
+    """Whether an encoder of clips gives all its layers side by side."""
     device: str = 'cpu'
     precision: str = 'float32'
 

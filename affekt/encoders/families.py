@@ -70,6 +70,8 @@ def register_family(family: Family) -> None:
     FAMILIES[family.name] = family
 
 
+CLIPS = 'clips'
+"""The family of checkpoints that read pictures and sound together: HiCMAE, SVFAP."""
 _SUM = 'last four layers summed'
 _SIXTEEN = '16 frames, {} where there are fewer; mean over patches; 8 rows'
 
@@ -117,6 +119,10 @@ FAMILIES: dict[str, Family] = {
             corrected=f'{_SUM}; tokens that are not special; long texts in windows',
             published=f'{_SUM}; tokens between the ends that one Chinese sentence shows',
             least_layers=3,
+        ),
+        Family(
+            CLIPS, 'video', 'affekt.representations.encoder:ClipBackbone', ('hicmae', 'svfap'),
+            corrected='layers as the checkpoint weighs them, mean over tokens',
         ),
         Family('exported pictures', 'video', 'affekt.encoders.onnx_pictures:OnnxPictures', loader='', trains=False),
         Family('exported video', 'video', 'affekt.encoders.onnx_pictures:OnnxVideo', loader='', trains=False),

@@ -26,15 +26,32 @@ WEIGHTS = ('*.safetensors', 'pytorch_model*.bin')
 """Patterns of files with weights; those of the first that fits are read."""
 INDEXES = {'*.safetensors': 'model.safetensors.index.json', 'pytorch_model*.bin': 'pytorch_model.bin.index.json'}
 ADAPTER = 'adapter_config.json'
+CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.safetensors')
+"""Endings of files that hold a whole encoder."""
+RUN_WEIGHTS = 'weights.safetensors'
+"""The encoder in the folder of a run of affekt, which has no config.json."""
+
+
+def checkpoint_at(path: Path) -> Path | None:
+    """The file of a checkpoint that a path names: itself, or that of a run's folder; None for anything else."""
+    if path.is_dir():
+        is_run = (path / RUN_WEIGHTS).is_file() and not (path / 'config.json').exists()
+        return path / RUN_WEIGHTS if is_run else None
+    return path if path.suffix in CHECKPOINTS and path.is_file() else None
 
 
 def deciding_files(folder: Path) -> dict[str, str]:
     """Every file of a model that its numbers depend on, by its name in the folder, to its sha256.
 
+    Args:
+        folder: of the model; or a checkpoint, see `checkpoint_at`.
+
     Raises:
         WeightsError: as `model_files`.
     """
-    return {file.name: file_sha256(file) for file in model_files(folder)}
+    checkpoint = checkpoint_at(folder)
+    files = model_files(folder) if checkpoint is None else [checkpoint]
+    return {file.name: file_sha256(file) for file in files}
 
 
 def model_files(folder: Path) -> list[Path]:

@@ -10,20 +10,32 @@ from typing import TYPE_CHECKING
 
 from affekt.encoders.encoder import Encoder, EncoderSettings, Layers
 from affekt.encoders.exported import EXPORTED
-from affekt.encoders.families import FAMILIES, family_of
+from affekt.encoders.families import CLIPS, FAMILIES, Family, family_of
 from affekt.encoders.folders import open_config, read_config, require_extra
-from affekt.encoders.model_files import model_files
+from affekt.encoders.model_files import checkpoint_at, model_files
 from affekt.errors import UnknownNameError, WeightsError, listed
 
 if TYPE_CHECKING:
     from affekt.encoders.backbones import Backbone
 
 
+def family_at(path: Path) -> Family:
+    """The family of what lies at a path: a checkpoint of an encoder of clips, or a folder of transformers.
+
+    Raises:
+        WeightsError: it is neither.
+    """
+    if checkpoint_at(path) is not None:
+        return FAMILIES[CLIPS]
+    return family_of(str(read_config(path)['model_type']))
+
+
 def open_encoder(source: str | Path, settings: EncoderSettings | None = None, *, name: str = '') -> Encoder:
     """The encoder of a folder or a file, frozen: on its device, in evaluation mode.
 
     Args:
-        source: a folder as `save_pretrained` writes it, or an ONNX file.
+        source: a folder as `save_pretrained` writes it, an ONNX file, or a checkpoint of HiCMAE or SVFAP: a file or
+            the folder of a run.
         settings: what of a sample is read, and how it is run; None for `EncoderSettings()`.
         name: of an exported network, which its file does not tell: a key of `EXPORTED`.
 
@@ -35,7 +47,7 @@ def open_encoder(source: str | Path, settings: EncoderSettings | None = None, *,
     """
     path, settings = Path(source), settings or EncoderSettings()
     encoder: Encoder
-    if name or path.is_file():
+    if name or (path.is_file() and checkpoint_at(path) is None):
         if name not in EXPORTED:
             raise UnknownNameError(
                 expected=f'the name of an exported network: {listed(EXPORTED, most=len(EXPORTED))}', came=repr(name),
@@ -44,7 +56,7 @@ def open_encoder(source: str | Path, settings: EncoderSettings | None = None, *,
         family = FAMILIES[EXPORTED[name].family]
         encoder = family.runner().open(path, settings, EXPORTED[name])
     else:
-        family = family_of(str(read_config(path)['model_type']))
+        family = family_at(path)
         encoder = family.runner().open(path, settings, family)
     return encoder
 
@@ -60,7 +72,7 @@ def open_backbone(
     """The encoder in a folder as a network that can be trained, on the CPU and in evaluation mode.
 
     Args:
-        folder: as `save_pretrained` writes it.
+        folder: as `save_pretrained` writes it; or a checkpoint of HiCMAE or SVFAP, a file or the folder of a run.
         layers: what of it is read: a name in `LAYERS`.
         longest: word pieces of a text.
         longest_s: seconds of a sound.
@@ -73,8 +85,11 @@ def open_backbone(
     """
     settings = EncoderSettings(layers, longest, longest_s, pictures)
     require_extra()
+    family = family_at(folder)
+    if family.name == CLIPS:
+        clips: Backbone = family.runner().open(folder, settings, family)
+        return clips
     architecture = str(read_config(folder)['model_type'])
-    family = family_of(architecture)
     model_files(folder)
     has_decoder = not family.trains or (bool(family.loader) and open_config(folder).is_encoder_decoder)
     if has_decoder:

@@ -47,7 +47,7 @@ class Provenance:
     shard: tuple[int, int] = (1, 1)
     """Which of how many."""
     missing: tuple[tuple[str, str], ...] = ()
-    """Samples without features, and why."""
+    """Samples without features, or with a part of them, and why."""
     versions: Mapping[str, str] | None = None
     samples: str = ''
     """Digest of what the manifest says of the samples: texts, files, windows. '' where nobody knows."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from affekt.arrays import Floats32
 from affekt.encoders import Encoded
+from affekt.features.clip_recipes import CLIP_RECIPES
 from affekt.features.face_readings import FACES, FACES_FRAMES
 from affekt.features.model_recipes import encoder_names
 from affekt.features.onnx_recipes import exported_names
@@ -130,7 +131,7 @@ _MINILM_FACTS = {
 
 def _other_names() -> list[str]:
     """Names that recipes of encoders answer to."""
-    names = (*encoder_names(), *exported_names(), *smile_names())
+    names = (*encoder_names(), *CLIP_RECIPES, *exported_names(), *smile_names())
     return [*names, *(name.removesuffix('-utt') for name in names)]
 
 

@@ -1,19 +1,21 @@
 """Every recipe by name, with its weights; and the list of all: what each reads and needs, and whether that is here now.
 
-Kinds, in this order: recipes that bring all they need; measures of openSMILE; encoders of transformers; encoders whose
-network the user exports; recipes of other packages.
+Kinds, in this order: recipes that bring all they need; measures of openSMILE; encoders of transformers; encoders of
+clips; encoders whose network the user exports; recipes of other packages.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from affekt.encoders import EXPORTED, has_extra
 from affekt.errors import UnknownNameError
 from affekt.features.builtin_recipes import RECIPES
+from affekt.features.clip_recipes import CLIP_RECIPES, clip_recipe
 from affekt.features.model_recipes import encoder_names, encoder_recipe, listed_encoders
 from affekt.features.onnx_recipes import exported_names, exported_recipe
 from affekt.features.recipes import LEVELS, Recipe
@@ -39,7 +41,7 @@ class ListedRecipe:
     """What can be said of a recipe before it is opened."""
 
     kind: str
-    """One of 'own', 'opensmile', 'transformers', 'exported', 'plugin'."""
+    """One of 'own', 'opensmile', 'transformers', 'clips', 'exported', 'plugin'."""
     names: tuple[str, ...]
     """Recipes that differ in level or form alone."""
     modality: str
@@ -58,7 +60,7 @@ def listed_recipes(*, added: bool = True) -> tuple[ListedRecipe, ...]:
     Args:
         added: those of other packages too, which loads them.
     """
-    return (*_own(), *_smile(), *_encoders(), *_exported(), *(_added() if added else ()))
+    return (*_own(), *_smile(), *_encoders(), *_clips(), *_exported(), *(_added() if added else ()))
 
 
 def modality_of(recipe: str) -> str | None:
@@ -87,8 +89,8 @@ def recipe_named(
         name: of the recipe; that of an encoder may lack its ending, which is then -utt.
         column: of the manifest that a recipe of text reads: text, chinese or english. Another one than text makes
             another recipe, `NAME-COLUMN`.
-        model: where the weights of an encoder are: a folder, an exported ONNX file, or `owner/name` on the hub; None
-            for where they were published.
+        model: where the weights of an encoder are: a folder, a checkpoint, an exported ONNX file, or `owner/name` on
+            the hub; None for where they were published.
         device: of torch, on which an encoder runs.
         precision: of an encoder's numbers; see `encoder_recipe`.
 
@@ -107,6 +109,8 @@ def recipe_named(
         recipe = RECIPES[name]
     elif (full := name if name in encoders else f'{name}-utt') in encoders:
         recipe = encoder_recipe(full, model, device=device, precision=precision)
+    elif (of_clips := name if name in CLIP_RECIPES else f'{name}-utt') in CLIP_RECIPES:
+        recipe = clip_recipe(of_clips, model, device=device, precision=precision)
     elif (exported := name if name in exported_names() else f'{name}-utt') in exported_names():
         if precision is not None:
             raise UnknownNameError(
@@ -121,7 +125,9 @@ def recipe_named(
             )  # fmt: skip
         recipe = smile_recipe(measured, model)
     else:
-        near = difflib.get_close_matches(name, (*RECIPES, *encoders, *exported_names(), *smile_names()), n=3)
+        near = difflib.get_close_matches(
+            name, (*RECIPES, *encoders, *CLIP_RECIPES, *exported_names(), *smile_names()), n=3
+        )
         raise UnknownNameError(
             expected=f'one of {", ".join(near or RECIPES)}', came=repr(name), todo='see `affekt features list`'
         )
@@ -183,6 +189,14 @@ def _encoders() -> list[ListedRecipe]:
         )
         for row in listed_encoders()
     ]  # fmt: skip
+
+
+def _clips() -> list[ListedRecipe]:
+    is_here = importlib.util.find_spec('torch') is not None
+    needs = 'a checkpoint: a published file, or the folder of a run' + (
+        '' if is_here else " (pip install 'affekt[torch]')"
+    )
+    return [ListedRecipe('clips', (name,), 'video', None, needs, 'give' if is_here else 'no') for name in CLIP_RECIPES]
 
 
 def _exported() -> list[ListedRecipe]:

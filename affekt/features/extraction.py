@@ -16,7 +16,7 @@ from affekt.corpora import Manifest, Sample, SampleTable
 from affekt.errors import AffektError, CorpusError, FileError, RunError, UnknownNameError, ValueRangeError
 from affekt.features.catalogue import recipe_named
 from affekt.features.parts import Lost, Part, Parts, batch_key, is_damaged, provenance_of
-from affekt.features.recipes import READS, Features, Recipe, SampleEncoder, outcomes
+from affekt.features.recipes import Features, Recipe, SampleEncoder, outcomes
 from affekt.features.store import SUFFIX, Store, write_features
 from affekt.progress import Progress
 from affekt.runs import Run, file_sha256
@@ -45,6 +45,8 @@ class Extraction:
     """Samples without features, and why."""
     resumed: int
     """Batches that an earlier run had finished."""
+    partial: tuple[tuple[str, str], ...] = ()
+    """Samples that lack a part of what the recipe reads, whose columns are then 0, and why."""
 
 
 def extract(
@@ -102,7 +104,7 @@ def extract(
     _require_input(manifest, recipe, rows)
     folder = out / recipe.name
     path = folder / f'shard-{number}-of-{count}{SUFFIX}'
-    names, content = _digest(rows), _media_digest(_media_paths(manifest, recipe, rows), _content)
+    names, content = _digest(rows, recipe), _media_digest(_media_paths(manifest, recipe, rows), _content)
     work = folder / f'.work-{number}-of-{count}'
     batches = Batches(rows, size)
     parts = Parts(work, recipe, manifest.facts.corpus, len(batches))
@@ -129,9 +131,9 @@ def extract(
         files = (work / entry.folder for entry in entries)
         made = provenance_of(manifest.facts.corpus, recipe, shard, missing)
         made = replace(made, samples=names, facts={**made.facts, MEDIA: content})
-        samples = write_features(path, _joined(files), made)
+        write_features(path, _joined(files), made)
     parts.remove()
-    return Extraction(path, samples, tuple(missing), resumed)
+    return _extraction(path, Store(path, partial=True), resumed)
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,7 @@ def _joined(paths: Iterator[Path]) -> Iterator[Features]:
 
 
 def _require_input(manifest: Manifest, recipe: Recipe, rows: SampleTable) -> None:
-    columns = (str(recipe.facts.get('column', 'text')),) if recipe.modality == 'text' else READS[recipe.modality]
+    columns = recipe.media or (str(recipe.facts.get('column', 'text')),)
     if not any(rows.known(column).any() for column in columns):
         raise CorpusError(
             expected=f'{" or ".join(columns)} in the manifest, which {recipe.name} reads',
@@ -247,13 +249,16 @@ def _finished(
             f'({store.provenance.recipe} {store.provenance.hash[:8]}, {len(known)} samples)',
             todo='choose another --out, or remove the file',
         )
-    return Extraction(path, len(store), store.provenance.missing, resumed=-(-len(rows) // size))
+    return _extraction(path, store, resumed=-(-len(rows) // size))
+
+
+def _extraction(path: Path, store: Store, resumed: int) -> Extraction:
+    return Extraction(path, len(store), tuple(store.missing.items()), resumed, tuple(store.partial.items()))
 
 
 def _media_paths(manifest: Manifest, recipe: Recipe, rows: SampleTable) -> list[Path]:
     """The files and folders that a recipe reads, in the order of the samples."""
-    columns = () if recipe.modality == 'text' else READS[recipe.modality]
-    return [Path(manifest.facts.root, path) for cells in rows.cells(columns) for path in cells if path]
+    return [Path(manifest.facts.root, path) for cells in rows.cells(recipe.media) for path in cells if path]
 
 
 def _media_digest(paths: Sequence[Path], read: Callable[[Path], object]) -> str:
@@ -276,9 +281,11 @@ def _size(path: Path) -> object:
     return path.stat().st_size if path.is_file() else -1
 
 
-def _digest(rows: SampleTable) -> str:
+def _digest(rows: SampleTable, recipe: Recipe) -> str:
+    """Of what the manifest says of samples; of a recipe that reads two modalities also which is withheld."""
+    columns = (*DIGESTED, 'missing') if recipe.reads else DIGESTED
     digest = hashlib.sha256(b'[')  # of all rows written as one list, which need not be there as a whole
-    for number, cells in enumerate(rows.cells(DIGESTED)):
+    for number, cells in enumerate(rows.cells(columns)):
         digest.update(f'{", " if number else ""}{cells!r}'.encode())
     digest.update(b']')
     return digest.hexdigest()

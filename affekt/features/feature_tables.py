@@ -20,8 +20,7 @@ import numpy.typing as npt
 
 from affekt.corpora.manifest import COLUMNS as OF_MANIFESTS
 from affekt.errors import ArchiveError, ShapeError, TableError, ValueRangeError, listed
-from affekt.features.numbers import OTHERS
-from affekt.features.sources import Arrays, Times, stacked_rows
+from affekt.features.sources import OTHERS, Arrays, Times, stacked_rows
 from affekt.npz import read_npz
 from affekt.tables import number, read_columns
 

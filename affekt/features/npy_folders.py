@@ -24,9 +24,8 @@ import numpy.typing as npt
 from affekt.arrays import Floats32
 from affekt.errors import AffektError, CorpusError, ShapeError, TableError, listed
 from affekt.features.foreign_files import require_known
-from affekt.features.numbers import OTHERS, as_float32, is_rounded, require_numbers
 from affekt.features.sample_names import plain
-from affekt.features.sources import ROUNDED, Times, two_axes
+from affekt.features.sources import OTHERS, ROUNDED, Times, as_float32, is_rounded, require_numbers, two_axes
 from affekt.npz import read_array
 from affekt.runs import file_sha256, require_regular_file
 

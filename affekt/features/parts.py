@@ -14,7 +14,7 @@ from affekt.runs import Run, remove_run
 
 Part = list[Features | Unable]
 Lost = list[tuple[str, str]]
-"""Samples without features, and why."""
+"""Samples without features, or with a part of them, and why."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,11 @@ class Parts:
     def write(self, index: int, part: Part) -> Lost:
         """Write what became of a batch, whole or not at all, and tell what has no features."""
         able = [outcome for outcome in part if isinstance(outcome, Features)]
-        lost = [(outcome.sample, outcome.reason) for outcome in part if isinstance(outcome, Unable)]
+        lost = [
+            (outcome.sample, outcome.reason if isinstance(outcome, Unable) else outcome.lacking)
+            for outcome in part
+            if isinstance(outcome, Unable) or outcome.lacking
+        ]
         write_features(self.path(index), able, provenance_of(self.corpus, self.recipe, (index + 1, self.count), lost))
         return lost
 

@@ -39,6 +39,8 @@ class Features:
     """(T,) seconds of each row, its middle; None where a row stands for the whole sample, or nobody knows."""
     recipe: str = ''
     """The recipe's hash."""
+    lacking: str = ''
+    """What of the sample was not there, so that its columns are 0, and why; '' where all was."""
 
     def __post_init__(self) -> None:
         shape = self.values.shape
@@ -125,6 +127,8 @@ class Recipe:
     columns: tuple[str, ...] = ()
     batch: int = 64
     """Samples at once."""
+    reads: tuple[str, ...] = ()
+    """Columns of a manifest that are read, of which one will do; () for those of the modality."""
 
     def __post_init__(self) -> None:
         if self.modality not in READS:
@@ -133,12 +137,19 @@ class Recipe:
             )
 
     @property
+    def media(self) -> tuple[str, ...]:
+        """Columns of a manifest that name the files it reads."""
+        return () if self.modality == 'text' else self.reads or READS[self.modality]
+
+    @property
     def hash(self) -> str:
         """The sha256 of name, dimension, columns and facts."""
         parts = {'name': self.name, 'dimension': self.dimension, 'columns': self.columns, 'facts': dict(self.facts)}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    def features(self, sample: str, values: npt.ArrayLike, times: npt.NDArray[np.float64] | None = None) -> Features:
+    def features(
+        self, sample: str, values: npt.ArrayLike, times: npt.NDArray[np.float64] | None = None, lacking: str = ''
+    ) -> Features:
         """Values of a sample as features of this recipe; (D,) stands for one row."""
         rows = np.atleast_2d(np.asarray(values, dtype=np.float32))
-        return Features(sample, rows, self.columns, times, self.hash)
+        return Features(sample, rows, self.columns, times, self.hash, lacking)

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from affekt.arrays import Floats32
+from affekt.clips import Clip, ClipSettings, sample_clip
 from affekt.corpora import Manifest, Sample
-from affekt.encoders import Encoded, Encoder, Pictures
+from affekt.encoders import Encoded, Encoder, Pictures, clips_of
 from affekt.errors import AffektError
 from affekt.features.face_pictures import face_pictures
 from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
@@ -30,6 +31,8 @@ SHORTEST_S = 0.1
 def with_encoder(recipe: Recipe, encoder: Encoder) -> SampleEncoder:
     """A frozen network over the samples that its modality asks for; a mean of rows where the level is UTT."""
     is_published = recipe.facts.get('form') == 'published'
+    if (settings := clips_of(encoder)) is not None:
+        return clip_encoder(recipe, settings, lambda clip: encoder.encode([clip], is_published=is_published)[0])
     if encoder.modality == 'text':
         return text_encoder(recipe, lambda texts: encoder.encode(texts, is_published=is_published))
 
@@ -47,9 +50,8 @@ def outcome(recipe: Recipe, sample: str, answer: Encoded | str) -> Features | Un
     if isinstance(answer, str):
         return Unable(sample, answer)
     is_row = recipe.facts.get('level') == 'UTT'
-    return recipe.features(
-        sample, answer.rows.mean(axis=0) if is_row else answer.rows, None if is_row else answer.times
-    )
+    rows, times = (answer.rows.mean(axis=0), None) if is_row else (answer.rows, answer.times)
+    return recipe.features(sample, rows, times, answer.lacking)
 
 
 def text_encoder(
@@ -127,6 +129,27 @@ def face_encoder(encode: Callable[[str, Pictures], Features | Unable]) -> Sample
             try:
                 outcomes.append(encode(row.sample, pictures))
             except AffektError as error:  # a picture that cannot be read
+                outcomes.append(Unable(row.sample, error.came))
+        return outcomes
+
+    return encoder
+
+
+def clip_encoder(recipe: Recipe, settings: ClipSettings, encode: Callable[[Clip], Encoded | str]) -> SampleEncoder:
+    """An encoder of a sample's pictures and sound together; a sample may lack one of them, which its features say."""
+    landmarkers: list[Any] = []
+
+    def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
+        outcomes: list[Features | Unable] = []
+        for row in samples:
+            if 'video' in settings.modalities and row.frames is None and row.video and not landmarkers:
+                from affekt.faces import FaceLandmarker
+
+                landmarkers.append(FaceLandmarker())
+            try:
+                clip = sample_clip(manifest, row, settings, *landmarkers)
+                outcomes.append(outcome(recipe, row.sample, encode(clip)))
+            except AffektError as error:
                 outcomes.append(Unable(row.sample, error.came))
         return outcomes
 

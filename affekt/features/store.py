@@ -96,6 +96,11 @@ class Store:
         lost = [entry for part in self.parts for entry in part.missing]
         return {name: reason for name, reason in lost if name not in self._row}
 
+    @property
+    def partial(self) -> dict[str, str]:
+        """The samples that lack a part of what their features are made of, whose columns are then 0, and why."""
+        return {name: reason for part in self.parts for name, reason in part.missing if name in self._row}
+
     def __len__(self) -> int:
         return self._starts[-1]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         pretraining_augmentation,
         tuning_augmentation,
     )
-    from affekt.pretraining.batches import ClipBatch, collate
+    from affekt.pretraining.batches import ClipBatch, collate, normalised_frames, resized
     from affekt.pretraining.clips import (
         CacheEstimate,
         Clip,
@@ -36,13 +36,21 @@ if TYPE_CHECKING:
     from affekt.pretraining.masking import cell_mask, tube_mask
     from affekt.pretraining.mixing import Mixing, mixed, soft_targets
     from affekt.pretraining.objectives import LabelledClip
-    from affekt.pretraining.predicting import predict_proba
+    from affekt.pretraining.predicting import TunedModel, predict, predict_proba
     from affekt.pretraining.spectrograms import filterbank, filterbanks
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
     from affekt.pretraining.transfer import Transfer, classifier_from, pretraining_from, stored_form, transferred
     from affekt.pretraining.tuning import Tuned, tune
     from affekt.pretraining.tuning_settings import TuningSettings
-    from affekt.pretraining.windows import Sampling, Window, cut, evaluation_windows, pretraining_window, tuning_window
+    from affekt.pretraining.windows import (
+        Sampling,
+        Window,
+        consecutive_windows,
+        cut,
+        evaluation_windows,
+        pretraining_window,
+        tuning_window,
+    )
 
 _LATER = {
     'Augmentation': 'augmentation',
@@ -65,11 +73,13 @@ _LATER = {
     'SvfapPretraining': 'svfap',
     'Transfer': 'transfer',
     'Tuned': 'tuning',
+    'TunedModel': 'predicting',
     'TuningSettings': 'tuning_settings',
     'Window': 'windows',
     'cell_mask': 'masking',
     'classifier_from': 'transfer',
     'collate': 'batches',
+    'consecutive_windows': 'windows',
     'cut': 'windows',
     'decoded': 'clips',
     'evaluation_augmentation': 'augmentation',
@@ -79,6 +89,8 @@ _LATER = {
     'folder_clip': 'clips',
     'form_named': 'forms',
     'mixed': 'mixing',
+    'normalised_frames': 'batches',
+    'predict': 'predicting',
     'predict_proba': 'predicting',
     'pretrain': 'masked_training',
     'pretrained_model': 'masked_training',
@@ -86,6 +98,7 @@ _LATER = {
     'pretraining_from': 'transfer',
     'pretraining_window': 'windows',
     'read_split': 'clips',
+    'resized': 'batches',
     'sample_clip': 'clips',
     'soft_targets': 'mixing',
     'split_manifest': 'clips',
@@ -119,11 +132,13 @@ __all__ = [
     'SvfapPretraining',
     'Transfer',
     'Tuned',
+    'TunedModel',
     'TuningSettings',
     'Window',
     'cell_mask',
     'classifier_from',
     'collate',
+    'consecutive_windows',
     'cut',
     'decoded',
     'evaluation_augmentation',
@@ -133,6 +148,8 @@ __all__ = [
     'folder_clip',
     'form_named',
     'mixed',
+    'normalised_frames',
+    'predict',
     'predict_proba',
     'pretrain',
     'pretrained_model',
@@ -140,6 +157,7 @@ __all__ = [
     'pretraining_from',
     'pretraining_window',
     'read_split',
+    'resized',
     'sample_clip',
     'soft_targets',
     'split_manifest',

@@ -110,7 +110,9 @@ def collate(
 
 def normalised_frames(frames: Tensor) -> Tensor:
     """(T, 3, H, W) frames of 0 to 255 as (3, T, H, W) float32 by ImageNet's mean and deviation."""
-    mean, deviation = (torch.tensor(numbers).view(3, 1, 1, 1) for numbers in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    mean, deviation = (
+        torch.tensor(numbers, device=frames.device).view(3, 1, 1, 1) for numbers in (IMAGENET_MEAN, IMAGENET_DEVIATION)
+    )
     planes = frames.transpose(0, 1).to(torch.float32, memory_format=torch.contiguous_format)  # (3, T, H, W)
     return planes.mul(1 / (255 * deviation)).sub_(mean / deviation)
 

@@ -32,6 +32,8 @@ SHORTEST_SOUND = 1024
 """Samples; what is not longer counts as cut wrongly."""
 SOUND_SAMPLES = 40_960
 """2.56 s: 256 rows of a spectrogram."""
+SLICE_SAMPLES = 2560
+"""0.16 s: one of the 16 time steps of an audio encoder's tokens."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,46 @@ def evaluation_windows(
     return windows
 
 
+def consecutive_windows(
+    clip: Clip, sampling: Sampling | None = None, *, slice_frames: int = 2
+) -> list[tuple[Window, range]]:
+    """Windows one after another over a whole clip, each with the slices of it that no window before has shown.
+
+    The last window ends with the clip and overlaps the one before; a clip shorter than a window repeats its last frame,
+    in slices that do not count. Of 40 frames, every fourth read, 4 to a window and 2 to a slice:
+
+        frames  0 4 8 12 | 16 20 24 28 | 24 28 32 36        slices  0, 1 | 0, 1 | 1
+
+    A clip without pictures is cut to stretches of 2.56 s; slices are then tenths and more of seconds, 16 to a stretch,
+    and those count that begin within the sound.
+
+    Args:
+        clip: any.
+        sampling: 16 frames, every fourth, where None.
+        slice_frames: frames of a slice, a divisor of a window's.
+
+    Returns:
+        Window and slices, counted from 0 in the window.
+    """
+    sampling = sampling or Sampling()
+    if clip.frames is None:
+        begins = range(0, max(_samples(clip) - SHORTEST_SOUND, 1), SOUND_SAMPLES)
+        cuts = [slice(begin, min(begin + SOUND_SAMPLES, _samples(clip))) for begin in begins]
+        return [(Window(None, part), range(-(-(part.stop - part.start) // SLICE_SAMPLES))) for part in cuts]
+    every = np.arange(0, len(clip.frames), sampling.stride)
+    filled = max(-(-len(every) // slice_frames) * slice_frames, sampling.frames)
+    every_filled = np.append(every, np.full(filled - len(every), every[-1]))
+    windows = []
+    for shown in range(0, len(every), sampling.frames):
+        start = min(shown, filled - sampling.frames)
+        frames = every_filled[start : start + sampling.frames]
+        last = min(int(frames[-1]) + sampling.stride, len(clip.frames) - 1)
+        end = min(start + sampling.frames, len(every))
+        slices = range((shown - start) // slice_frames, -(-(end - start) // slice_frames))
+        windows.append((Window(frames, _stretch(clip, int(frames[0]), last)), slices))
+    return windows
+
+
 def cut(clip: Clip, window: Window) -> Clip:
     """The clip of a window's frames and sound, which `collate` takes; of a memory-mapped clip only these are read."""
     return Clip(
@@ -189,8 +231,10 @@ def _stretch(clip: Clip, first: int, last: int, *, through: bool = False, is_eve
         is_even: frames lie evenly over the sound, the last at its end.
     """
     samples = _samples(clip)
+    if _last(clip) == 0:  # one picture, which lasts as long as the sound
+        return _longer(clip, slice(0, samples))
     if clip.times_s is None or is_even:
-        final = max(_last(clip), 1)
+        final = _last(clip)
         return _longer(clip, slice(int(first / final * samples), int(last / final * samples)))
     start_s, stop_s = float(clip.times_s[first]), float(clip.times_s[last])
     if through or last == _last(clip):

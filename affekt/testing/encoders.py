@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.encoders import Encoded, Encoder, Pictures
+from affekt.clips import Clip, ClipSettings
+from affekt.encoders import Encoded, Encoder, Pictures, clips_of
 from affekt.testing.contract import promised, require
 
 RATE_HZ = 16_000
@@ -30,8 +31,8 @@ def check_encoder(encoder: Encoder, samples: Sequence[Any] | None = None, *, tol
 
     Args:
         encoder: such as `open_encoder` gives.
-        samples: two or more of its modality; texts and sounds, or for encoders of pictures `Pictures`. None for made-up
-            ones.
+        samples: two or more of its modality; texts and sounds, or for encoders of pictures `Pictures`, of clips
+            `Clip`. None for made-up ones.
         tolerance: the largest share of the states' range by which neighbours and order may change them.
 
     Raises:
@@ -43,13 +44,15 @@ def check_encoder(encoder: Encoder, samples: Sequence[Any] | None = None, *, tol
     require(encoder.size > 0, f'a size of {name} above 0', f'{encoder.size}')
     rate = encoder.rate_hz
     require(rate is None or rate > 0, f'a rate of {name} above 0, or None', f'{rate}')
-    given = list(samples) if samples is not None else _made_up(encoder.modality)
+    given = list(samples) if samples is not None else _made_up(encoder)
     _check_rows(encoder, name, given, tolerance)
     _check_encoded(encoder, name, given, tolerance)
 
 
-def _made_up(modality: str) -> list[Any]:
-    rng = np.random.default_rng(20240417)
+def _made_up(encoder: Encoder) -> list[Any]:
+    modality, rng = encoder.modality, np.random.default_rng(20240417)
+    if (settings := clips_of(encoder)) is not None:
+        return [_clip(frames, settings, rng) for frames in (64, 20, 90)]
     if modality == 'text':
         return ['say it again', 'it is so good to see you here today', 'no']
     if modality == 'audio':
@@ -57,6 +60,17 @@ def _made_up(modality: str) -> list[Any]:
     counts = (3, 5, 2)
     images = [[rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8) for _ in range(count)] for count in counts]
     return [Pictures(each, np.arange(len(each)) / 5.0) for each in images]
+
+
+def _clip(frames: int, settings: ClipSettings, rng: np.random.Generator) -> Clip:
+    """Noise, 25 frames a second, with sound where it is asked for."""
+    images = rng.integers(0, 256, (frames, settings.size, settings.size, 3), dtype=np.uint8)
+    sound = (0.1 * rng.standard_normal(frames * RATE_HZ // 25)).astype(np.float32)
+    has_video = 'video' in settings.modalities
+    return Clip(
+        f'{frames} frames', images if has_video else None, np.arange(frames) / 25.0 if has_video else None,
+        sound if 'audio' in settings.modalities else None,
+    )  # fmt: skip
 
 
 def _check_rows(encoder: Encoder, name: str, samples: Sequence[Any], tolerance: float) -> None:

@@ -66,7 +66,9 @@ def test_two_people_are_both_for_training():
     assert FaceCorpus(clips=2, people=2).splits == ('train', 'train')
 
 
-@pytest.mark.parametrize('settings', [{'clips': 0}, {'clips': 2, 'people': 3}, {'people': 0}])
+@pytest.mark.parametrize(
+    'settings', [{'clips': 0}, {'clips': 2, 'people': 3}, {'people': 0}, {'seed': -1}, {'size': 33}]
+)
 def test_numbers_that_make_no_corpus_are_refused(settings):
     with pytest.raises(ValueRangeError):
         FaceCorpus(**settings)

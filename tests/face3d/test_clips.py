@@ -74,11 +74,16 @@ def test_people_are_all_kinds_of_people():
         ({'rate_hz': 0}, ValueRangeError),
         ({'size': 8}, ValueRangeError),
         ({'emotion': 'boredom'}, UnknownNameError),
+        ({'seed': -1}, ValueRangeError),
+        ({'person': -1}, ValueRangeError),
+        ({'seconds': 1e9}, ValueRangeError),
+        ({'seconds': np.nan}, ValueRangeError),
+        ({'seconds': 3600, 'size': 1024}, ValueRangeError),
     ],
 )
 def test_clips_that_cannot_be_are_refused(arguments, error):
     with pytest.raises(error):
-        made_up_faces(0, **arguments)
+        made_up_faces(**{'seed': 0, **arguments})
 
 
 def test_the_landmarker_finds_the_faces_and_reads_back_what_was_commanded(shared_data):

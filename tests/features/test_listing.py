@@ -12,6 +12,7 @@ from affekt.cli import main
 from affekt.errors import AffektError
 from affekt.features import RECIPES, encoder_names, listed_recipes, recipe_named
 from affekt.features.catalogue import STATES
+from affekt.features.clip_recipes import CLIP_RECIPES
 from affekt.features.onnx_recipes import exported_names
 from affekt.features.smile_recipes import smile_names
 
@@ -19,7 +20,7 @@ from affekt.features.smile_recipes import smile_names
 def test_every_recipe_is_listed_once():
     names = [name for row in listed_recipes() for name in row.names]
     assert [name for name, times in Counter(names).items() if times > 1] == []
-    assert set(names) == {*RECIPES, *encoder_names(), *exported_names(), *smile_names()}
+    assert set(names) == {*RECIPES, *encoder_names(), *CLIP_RECIPES, *exported_names(), *smile_names()}
     assert {row.runs for row in listed_recipes()} <= set(STATES)
 
 

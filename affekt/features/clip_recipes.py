@@ -1,0 +1,86 @@
+"""Recipes of encoders that see and hear a clip at once (HiCMAE, SVFAP), from a checkpoint that is given.
+
+    affekt features extract m.parquet --recipe hicmae-utt --model run --out features
+
+| ending | one row is | columns |
+|---|---|---|
+| -utt | the clip: two windows averaged, as in the published evaluation | HiCMAE 4C: encoders, then fusion; SVFAP C |
+| -frm | a time slice of consecutive windows, with its middle in seconds | the same |
+| -layers-utt | the clip | C of each layer of the encoders, then of the fusion; of SVFAP C of each stage |
+
+C is the width. A checkpoint of one branch gives C, or C of each of its layers. A name alone says nothing about
+numbers: the sha256 of the checkpoint is among the recipe's facts. Where a clip has no pictures or no sound, their
+columns are 0, and the store says why.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from affekt.encoders import CLIPS, FAMILIES, EncoderSettings, checkpoint_at, deciding_files, open_encoder
+from affekt.errors import UnknownNameError, WeightsError, require_torch
+from affekt.features.recipes import LEVELS, Recipe, SampleEncoder
+from affekt.features.sample_encoders import with_encoder
+
+NETWORKS = ('hicmae', 'svfap')
+CLIP_RECIPES = tuple(f'{name}-{ending}' for name in NETWORKS for ending in ('utt', 'frm', 'layers-utt'))
+READS = {
+    ('video',): ('video', 'frames'),
+    ('audio',): ('audio', 'video'),
+    ('video', 'audio'): ('video', 'frames', 'audio'),
+}
+"""What a checkpoint reads to the columns of a manifest that name it."""
+
+
+def clip_recipe(name: str, model: str | None, *, device: str = 'cpu', precision: str | None = None) -> Recipe:
+    """A recipe with its checkpoint.
+
+    Args:
+        name: one of `CLIP_RECIPES`.
+        model: a published file, one that affekt wrote, or the folder of a run.
+        device: of torch.
+        precision: float32, float16 or bfloat16, or 'auto' for bfloat16 where the device computes it by itself; None for
+            float32. What the device has not becomes float32, which the recipe's facts say.
+
+    Raises:
+        UnknownNameError: no such recipe.
+        MissingExtraError: torch is not installed.
+        WeightsError: no checkpoint is given, or it is of another network.
+    """
+    if name not in CLIP_RECIPES:
+        raise UnknownNameError(expected='a known encoder', came=repr(name), todo='see `affekt features list`')
+    network, ending = name.split('-', 1)
+    path = None if model is None else checkpoint_at(Path(model).expanduser())
+    if path is None:
+        raise WeightsError(
+            expected=f'--model with a checkpoint for {name}: a published file (.pth, .safetensors) or the folder of a '
+            'run',
+            came='none' if model is None else f'{model}, which is neither',
+            todo='name one; `affekt pretrain` makes one',
+        )
+    require_torch()
+    level = ending.rsplit('-', 1)[-1]
+    settings = EncoderSettings(
+        is_for_one_row=level == 'utt',
+        each_layer=ending == 'layers-utt',
+        device=device,
+        precision=precision or 'float32',
+    )
+    about = FAMILIES[CLIPS].runner().about(path, settings)
+    if about.network != network:
+        raise WeightsError(
+            expected=f'a checkpoint of {network} for {name}', came=f'one of {about.network}, {path}',
+            todo=f'use the recipe {about.network}-{ending}',
+        )  # fmt: skip
+    facts = {**about.facts, 'level': LEVELS[level], 'files': {'checkpoint': next(iter(deciding_files(path).values()))}}
+    reads = READS[about.modalities]
+    modality = 'audio' if about.modalities == ('audio',) else 'video'
+    return Recipe(
+        name, modality, about.dimension, facts, functools.partial(_open, path, settings), batch=4,
+        reads=reads if len(about.modalities) > 1 else (),
+    )  # fmt: skip
+
+
+def _open(path: Path, settings: EncoderSettings, recipe: Recipe) -> SampleEncoder:
+    return with_encoder(recipe, open_encoder(path, settings))

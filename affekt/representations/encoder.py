@@ -1,0 +1,284 @@
+"""Checkpoints of HiCMAE and SVFAP as encoders: clips to features of the clip, of its time slices, of each layer.
+
+    encoder = open_encoder('run', EncoderSettings(is_for_one_row=True))     # of affekt.encoders, which finds this file
+    (encoded,) = encoder.encode([decoded('interview.mp4')])                  # rows (1, 4C)
+
+Frozen, a clip is read in two windows whose features are averaged, as in the published evaluation, or in consecutive
+ones, a row for each time slice. Trained, each window is a row of bytes: its pixels, then its spectrogram, then what of
+both is there. What a clip lacks is masked in the network, 0 among the features, and named.
+
+Axes: B batch, V windows, R bytes of a window, D size of a feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from affekt.checkpoints import opened
+from affekt.clips import CROPS, Clip, ClipSettings
+from affekt.encoders import PRECISIONS, Backbone, Encoded, EncoderSettings, Family, Modality, checkpoint_at
+from affekt.errors import MediaError, UnknownNameError, ValueRangeError
+from affekt.pretraining import (
+    ClipBatch,
+    HicmaeForm,
+    SvfapForm,
+    classifier_from,
+    collate,
+    filterbanks,
+    normalised_frames,
+    resized,
+    stored_form,
+)
+from affekt.representations.readings import Form, Inputs, Network, groups, of_layers, of_slices, of_windows, widths
+from affekt.representations.views import SEGMENTS, STRIDE, View, is_heard, lacking, rows_of, views_of
+from affekt.training import has_precision
+
+AT_ONCE = 4
+"""Windows in one run of a frozen network."""
+ROWS, BANDS = 256, 128
+
+
+class AboutClips(NamedTuple):
+    """What can be said of a checkpoint from its header."""
+
+    network: str
+    """hicmae or svfap."""
+    modalities: tuple[str, ...]
+    dimension: int
+    """Of the features that the settings ask for."""
+    facts: dict[str, Any]
+    """All that features depend on beside the file."""
+
+
+class ClipBackbone(Backbone):
+    """A fine-tuning network without its head.
+
+    Args:
+        network: `HicmaeClassifier` or `SvfapClassifier`.
+        settings: `is_for_one_row` asks for the feature of the clip, else of its time slices; `each_layer` for each
+            layer by itself. `layers` is not looked at: the checkpoint weighs them.
+    """
+
+    modality: Modality = 'video'
+
+    def __init__(self, network: Network, settings: EncoderSettings) -> None:
+        form: Form = network.form
+        super().__init__(network, settings.layers, sum(widths(form, each_layer=settings.each_layer)))
+        for unread in ('fc_norm', 'head'):  # they would never learn
+            setattr(network, unread, torch.nn.Identity())
+        self.form = form
+        self.clips = ClipSettings(form.size, CROPS[0], form.modalities)
+        self.modality = 'audio' if form.modalities == ('audio',) else 'video'
+        self._settings = settings
+
+    @property
+    def architecture(self) -> str:
+        """hicmae or svfap."""
+        return _name(self.form)
+
+    @classmethod
+    def about(cls, path: Path, settings: EncoderSettings) -> AboutClips:
+        """What a checkpoint gives, without its weights.
+
+        Raises:
+            WeightsError: it is none of HiCMAE or SVFAP.
+            UnknownNameError: no such precision.
+        """
+        form = stored_form(opened(checkpoint_at(path) or path))
+        reading = 'each layer' if settings.each_layer else 'clip' if settings.is_for_one_row else 'time slices'
+        facts = {
+            'model': _name(form), 'reads': list(form.modalities), 'reading': reading, 'stride': STRIDE,
+            'windows': f'{SEGMENTS} averaged' if settings.is_for_one_row else 'consecutive',
+            'frames': form.frames, 'size': form.size, 'faces': 'of the manifest, else cut out by affekt.clips',
+            'pooling': 'mean over tokens, before the last norm; layers '
+            + ('side by side' if settings.each_layer else 'as the checkpoint weighs them'),
+            'precision': used_precision(settings.device, settings.precision), 'version': 1,
+        }  # fmt: skip
+        return AboutClips(_name(form), form.modalities, sum(widths(form, each_layer=settings.each_layer)), facts)
+
+    @classmethod
+    def open(cls, path: Path, settings: EncoderSettings, family: Family) -> ClipBackbone:
+        """The network of a checkpoint of any stage, in evaluation mode.
+
+        Raises:
+            WeightsError: it is none of HiCMAE or SVFAP, or not whole.
+            ValueRangeError: there is no such device.
+        """
+        network, _ = classifier_from(checkpoint_at(path) or path, 1, drop_path=0.0)
+        precision = used_precision(settings.device, settings.precision)
+        try:
+            network = network.to(torch.device(settings.device), getattr(torch, precision))
+        except (RuntimeError, AssertionError) as error:
+            raise ValueRangeError(
+                expected='a device of torch', came=f'{settings.device}: {str(error).splitlines()[0][:200]}',
+                todo='choose another device',
+            ) from error  # fmt: skip
+        return cls(network, settings).eval()
+
+    def prepare(self, sample: Clip) -> npt.NDArray[np.uint8]:
+        """(V, R) bytes of a clip's windows, as many as the published evaluation reads.
+
+        Raises:
+            MediaError: the clip has nothing that the network reads.
+        """
+        rows = [packed(view.clip, self.form) for view in views_of(sample, self.form, is_whole=True)]
+        if not rows:
+            raise MediaError(
+                expected=f'{" or ".join(self.form.modalities)} in {sample.name}',
+                came=lacking(sample, self.form.modalities), todo='leave the clip out',
+            )  # fmt: skip
+        return np.stack(rows)
+
+    def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The (B, V, D) features of windows, zeros for those that are not kept; and the mask as it came."""
+        batch = unpacked(rows[keep_mask], self.form)  # (windows, R)
+        parts = self._parts(batch)
+        like = next(part for part in parts if part is not None)
+        each = torch.cat(
+            [
+                like.new_zeros(len(like), width) if part is None else part * has.to(like).unsqueeze(1)
+                for part, width, has in zip(parts, self._widths, self._has(batch), strict=True)
+            ],
+            dim=1,
+        )  # (windows, D)
+        states = each.new_zeros((*keep_mask.shape, each.shape[1]))
+        states[keep_mask] = each
+        return states, keep_mask
+
+    def encode(self, samples: Sequence[Clip], *, is_published: bool = False) -> list[Encoded | str]:
+        """(1, D) of each clip, or a row for each of its time slices."""
+        read = self._whole if self._settings.is_for_one_row else self._in_time
+        with torch.inference_mode():
+            return [read(clip) for clip in samples]
+
+    def _whole(self, clip: Clip) -> Encoded | str:
+        """The mean over windows, of each group of columns over those that have what it is about."""
+        views = views_of(clip, self.form, is_whole=True)
+        if not views:
+            return lacking(clip, self.form.modalities)
+        batch = self._batch(views)
+        means = []
+        for part, width, has in zip(self._parts(batch), self._widths, self._has(batch), strict=True):
+            counted = has.to(torch.float32)
+            if part is None or not has.any():
+                means.append(torch.zeros(width))
+            else:
+                means.append(counted @ part.float().cpu() / counted.sum())  # (V,) x (V, width)
+        return Encoded(torch.cat(means).unsqueeze(0).numpy(), lacking=self._absent(clip, batch))
+
+    def _in_time(self, clip: Clip) -> Encoded | str:
+        """A row for each time slice."""
+        views = views_of(clip, self.form, is_whole=False)
+        if not views:
+            return lacking(clip, self.form.modalities)
+        rows, batches = [], []
+        for begin in range(0, len(views), AT_ONCE):
+            some = views[begin : begin + AT_ONCE]
+            batch = self._batch(some)
+            batches.append(batch)
+            parts = of_slices(self.network, Inputs.of(batch, self.network))
+            has = self._has(batch)
+            for at, view in enumerate(some):
+                own = [
+                    part[at].float().cpu() if part is not None and there[at] else None
+                    for part, there in zip(parts, has, strict=True)
+                ]
+                rows.append(rows_of(view, own, self.form))
+        times = [row.times for row in rows if row.times is not None]
+        has_video, has_audio = (torch.cat(column) for column in zip(*(batch[2:] for batch in batches), strict=True))
+        return Encoded(
+            torch.cat([row.values for row in rows]).numpy(),
+            np.concatenate(times) if len(times) == len(rows) else None,
+            self._absent(clip, ClipBatch(None, None, has_video, has_audio)),
+        )
+
+    @property
+    def _widths(self) -> tuple[int, ...]:
+        return widths(self.form, each_layer=self._settings.each_layer)
+
+    def _parts(self, batch: ClipBatch) -> list[Tensor | None]:
+        read = of_layers if self._settings.each_layer else of_windows
+        return read(self.network, Inputs.of(batch, self.network))
+
+    def _has(self, batch: ClipBatch) -> list[Tensor]:
+        """(V,) bool of each group of columns."""
+        return [batch.has_video if name == 'video' else batch.has_audio for name in groups(self.form)]
+
+    def _batch(self, views: Sequence[View]) -> ClipBatch:
+        return collate([view.clip for view in views], size=self.form.size, rows=_steps(self.form))
+
+    def _absent(self, clip: Clip, batch: ClipBatch) -> str:
+        """What no window of a clip has, and why."""
+        has = {'video': batch.has_video, 'audio': batch.has_audio}
+        absent = [name for name in self.form.modalities if not has[name].any()]
+        return lacking(clip, absent) if absent else ''
+
+
+def used_precision(device: str, wanted: str) -> str:
+    """The precision in which a network is run: the wanted one where the device computes it by itself, else float32.
+
+    Args:
+        device: of torch.
+        wanted: float32, float16, bfloat16, or 'auto' for bfloat16.
+
+    Raises:
+        UnknownNameError: no such precision.
+    """
+    if wanted not in (*PRECISIONS, 'auto'):
+        raise UnknownNameError(
+            expected=f'one of {", ".join(PRECISIONS)}, auto', came=repr(wanted), todo='name one of them'
+        )
+    used = cast(Literal['float32', 'bfloat16', 'float16'], 'bfloat16' if wanted == 'auto' else wanted)
+    try:
+        return used if has_precision(device, used) else 'float32'
+    except (RuntimeError, AssertionError):  # no such device, which is told when it is used
+        return 'float32'
+
+
+def packed(clip: Clip, form: Form) -> npt.NDArray[np.uint8]:
+    """(R,) bytes of a window: (T, 3, H, W) pixels, (steps, bands) of float32, and two that say what is there."""
+    parts = []
+    if 'video' in form.modalities:
+        pixels = torch.zeros(form.frames, 3, form.size, form.size, dtype=torch.uint8)
+        if clip.frames is not None:
+            pixels = resized(torch.from_numpy(np.ascontiguousarray(clip.frames.transpose(0, 3, 1, 2))), form.size)
+        parts.append(pixels.flatten())
+    if 'audio' in form.modalities:
+        spectrogram = torch.zeros(_steps(form), BANDS)
+        if clip.sound is not None and is_heard(clip):
+            spectrogram = filterbanks([np.ascontiguousarray(clip.sound)], _steps(form))[0]
+        parts.append(spectrogram.flatten().view(torch.uint8))
+    there = torch.tensor([clip.frames is not None, is_heard(clip)], dtype=torch.uint8)
+    return np.asarray(torch.cat([*parts, there]).numpy())
+
+
+def unpacked(rows: Tensor, form: Form) -> ClipBatch:
+    """The batch of (V, R) bytes."""
+    video = audio = None
+    begin = 0
+    there = rows[:, -2:].bool()
+    if 'video' in form.modalities:
+        shape = (form.frames, 3, form.size, form.size)
+        pixels = rows[:, : (begin := prod(shape))].unflatten(1, shape)  # (V, T, 3, H, W)
+        video = torch.stack([normalised_frames(window) for window in pixels]) if bool(there[:, 0].any()) else None
+    if 'audio' in form.modalities and bool(there[:, 1].any()):
+        steps = _steps(form)
+        numbers = rows[:, begin : begin + steps * BANDS * 4].flatten().view(torch.float32)
+        audio = numbers.unflatten(0, (-1, 1, steps, BANDS))  # (V, 1, steps, bands)
+    return ClipBatch(video, audio, there[:, 0], there[:, 1])
+
+
+def _steps(form: Form) -> int:
+    return form.steps if isinstance(form, HicmaeForm) else ROWS
+
+
+def _name(form: Form) -> str:
+    return 'svfap' if isinstance(form, SvfapForm) else 'hicmae'

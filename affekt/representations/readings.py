@@ -1,0 +1,122 @@
+"""What a network says of windows, in groups of columns: of the whole window, of each time slice, of each layer.
+
+HiCMAE has four groups: the video encoder, the audio encoder, and the two streams of the fusion, which hold video and
+audio as each reads the other. A checkpoint of one branch has one group, and so has SVFAP.
+
+Axes: V windows, N tokens, T time slices, L layers, C width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from affekt.pretraining import ClipBatch, HicmaeClassifier, HicmaeForm, SvfapClassifier, SvfapForm
+
+Network = HicmaeClassifier | SvfapClassifier
+Form = HicmaeForm | SvfapForm
+
+
+class Inputs(NamedTuple):
+    """A batch as a network takes it, on its device and in its precision; `has_…` is None where all windows have it."""
+
+    video: Tensor | None
+    audio: Tensor | None
+    has_video: Tensor | None
+    has_audio: Tensor | None
+
+    @classmethod
+    def of(cls, batch: ClipBatch, network: torch.nn.Module) -> Inputs:
+        """Of a batch, for a network."""
+        like = next(network.parameters())
+        pixels = [None if part is None else part.to(like.device, like.dtype) for part in (batch.video, batch.audio)]
+        there = [None if bool(has.all()) else has.to(like.device) for has in (batch.has_video, batch.has_audio)]
+        return cls(pixels[0], pixels[1], there[0], there[1])
+
+
+def groups(form: Form) -> tuple[str, ...]:
+    """The modality that each group of columns is about."""
+    return form.modalities * 2 if len(form.modalities) == 2 else form.modalities
+
+
+def widths(form: Form, *, each_layer: bool = False) -> tuple[int, ...]:
+    """Columns of each group."""
+    if not each_layer:
+        return (form.width,) * len(groups(form))
+    if isinstance(form, SvfapForm):
+        return (len(form.depths) * form.width,)
+    encoders = [form.depth * form.width] * len(form.modalities)
+    return (*encoders, *([form.width] * 2 if len(encoders) == 2 else ()))
+
+
+def of_windows(network: Network, inputs: Inputs) -> list[Tensor | None]:
+    """The (V, C) groups of the published feature, before the last norm; None where no window has what it is about."""
+    features, _ = network.features(*inputs)
+    parts = features.split(widths(network.form), dim=1)
+    return [part if _is_there(name, inputs) else None for name, part in zip(groups(network.form), parts, strict=True)]
+
+
+def of_layers(network: Network, inputs: Inputs) -> list[Tensor | None]:
+    """The (V, L * C) groups of all layers side by side, each the mean over its tokens; of SVFAP all stages."""
+    return [
+        None if part is None else part.mean(dim=2).transpose(0, 1).flatten(1)  # (L, V, C), (V, L, C), (V, L * C)
+        for part in _parts(network, inputs, is_whole=True)
+    ]
+
+
+def of_slices(network: Network, inputs: Inputs) -> list[Tensor | None]:
+    """The (V, T, C) groups of time slices, layers weighed as in the published feature, which is their mean over time.
+
+    T is that of the group's modality: 8 of video and 16 of audio in HiCMAE, 2 in SVFAP.
+    """
+    parts = _parts(network, inputs, is_whole=False)
+    if isinstance(network, SvfapClassifier):
+        return [None if part is None else part[-1] for part in parts]
+    weights = [getattr(network, f'{name}_layer_weights').softmax(dim=0) for name in network.form.modalities]
+    weighed = [
+        None if part is None else torch.einsum('l,lvtc->vtc', weight, part)
+        for part, weight in zip(parts, weights, strict=False)
+    ]
+    return [*weighed, *(None if part is None else part[-1] for part in parts[len(weights) :])]
+
+
+def _parts(network: Network, inputs: Inputs, *, is_whole: bool) -> list[Tensor | None]:
+    """The groups with their layers and slices, (L, V, T, C); T is 1 where windows are taken whole."""
+    if isinstance(network, SvfapClassifier):
+        stages = network.clip_stages(cast(Tensor, inputs.video))  # (V, T, S, C), T halved from stage to stage
+        if is_whole:
+            return [torch.stack([stage.mean(dim=(1, 2)) for stage in stages]).unsqueeze(2)]
+        return [stages[-1].mean(dim=2).unsqueeze(0)]
+    form = network.form
+    grids = {'video': form.video_grid[0], 'audio': form.audio_grid[0]}
+    slices = {name: 1 if is_whole else grids[name] for name in form.modalities}
+    pixels = {'video': inputs.video, 'audio': inputs.audio}
+    parts: list[Tensor | None] = []
+    last: list[Tensor | None] = []
+    for name in form.modalities:
+        branch = network.encoder if name == 'video' else network.encoder_audio
+        shown = pixels[name]
+        part, tokens = (None, None) if shown is None else _sliced(branch.layers(shown), slices[name])
+        parts.append(part)
+        last.append(tokens)
+    if len(form.modalities) == 2:
+        fused = network.encoder_fusion(*last, inputs.has_video, inputs.has_audio)
+        for tokens, name in zip(fused, form.modalities, strict=True):
+            parts.append(None if tokens is None else _sliced([tokens], slices[name])[0])
+    return parts
+
+
+def _sliced(layers: Iterable[Tensor] | Iterator[Tensor], slices: int) -> tuple[Tensor, Tensor]:
+    """(L, V, T, C) means over the tokens of each time slice, and the last layer's (V, N, C) tokens."""
+    means, tokens = [], None
+    for tokens in layers:
+        means.append(tokens.unflatten(1, (slices, -1)).mean(dim=2))  # (V, T, N / T, C), then (V, T, C)
+    assert tokens is not None
+    return torch.stack(means), tokens
+
+
+def _is_there(name: str, inputs: Inputs) -> bool:
+    return (inputs.video if name == 'video' else inputs.audio) is not None

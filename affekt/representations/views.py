@@ -1,0 +1,161 @@
+"""A clip as the windows that a network reads, and the rows in time that its answers to them become.
+
+Axes: T slices of video, A of audio, D columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from affekt.arrays import Floats
+from affekt.clips import SOUND_RATE_HZ, Clip
+from affekt.pretraining import Sampling, SvfapForm, Window, consecutive_windows, cut, evaluation_windows
+from affekt.representations.readings import Form, groups
+
+STRIDE = 4
+"""Frames from one that is read to the next, as published for all corpora but two."""
+SEGMENTS = 2
+"""Windows whose features are averaged."""
+AUDIO_STEP_S = 0.16
+"""A time slice of audio: 16 rows of 10 ms."""
+SHORTEST_SAMPLES = 400
+"""One frame of a spectrogram; less sound than this cannot be read."""
+
+
+class View(NamedTuple):
+    """A window of a clip."""
+
+    clip: Clip
+    """Its frames and its sound."""
+    sound_s: float
+    """When its sound begins in the clip."""
+    slices: range
+    """Time slices that no window before has shown."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Features in time."""
+
+    values: Tensor
+    """(T, D)"""
+    times: Floats | None
+    """(T,) seconds, the middle of each; None where nobody knows."""
+
+
+def slice_frames(form: Form) -> int:
+    """Frames of a time slice of what a network gives out: 2 in HiCMAE; SVFAP halves time twice, so 8."""
+    halvings = len(form.depths) - 1 if isinstance(form, SvfapForm) else 0
+    return form.frames // (form.video_grid[0] >> halvings)
+
+
+def views_of(clip: Clip, form: Form, *, is_whole: bool) -> list[View]:
+    """The windows of a clip that hold something that a form reads; none where the clip has nothing of it.
+
+    Args:
+        clip: any.
+        form: of the network.
+        is_whole: the windows of the published evaluation; else consecutive ones.
+    """
+    wanted = clip
+    if 'video' not in form.modalities:
+        wanted = replace(wanted, frames=None, times_s=None)
+    if 'audio' not in form.modalities:
+        wanted = replace(wanted, sound=None)
+    if wanted.frames is None and wanted.sound is None:
+        return []
+    sampling = Sampling(form.frames, STRIDE)
+    windows: list[tuple[Window, range]]
+    if is_whole:
+        windows = [(window, range(0)) for window in evaluation_windows(wanted, sampling, segments=SEGMENTS)]
+    else:
+        windows = consecutive_windows(wanted, sampling, slice_frames=slice_frames(form))
+    views = [
+        View(cut(wanted, window), (window.sound.start if window.sound else 0) / SOUND_RATE_HZ, slices)
+        for window, slices in windows
+    ]
+    return [view for view in views if view.clip.frames is not None or is_heard(view.clip)]
+
+
+def is_heard(clip: Clip) -> bool:
+    """Whether a window's sound can be read."""
+    return clip.sound is not None and len(clip.sound) >= SHORTEST_SAMPLES and bool(np.ptp(clip.sound))
+
+
+def lacking(clip: Clip, modalities: Sequence[str]) -> str:
+    """What a clip lacks of some modalities, and why, in words.
+
+    >>> lacking(Clip('a', None, None, np.ones(9, np.float32), {'video': 'no face in 12 frames'}), ['video'])
+    'no video (no face in 12 frames)'
+    """
+    reasons = {name: clip.missing.get(name, '') for name in modalities}
+    return '; '.join(f'no {name}' + (f' ({reason})' if reason else '') for name, reason in reasons.items())
+
+
+def rows_of(view: View, parts: Sequence[Tensor | None], form: Form) -> Rows:
+    """The answers to a window as rows in time, those of slices that no window before has shown.
+
+    Rows are the slices of video, each with the mean of the audio that sounds meanwhile; of a window without pictures
+    the slices of audio.
+
+    Args:
+        view: the window.
+        parts: the groups of columns, (T, C) or (A, C); None for zeros.
+        form: of the network.
+    """
+    by_name = list(zip(groups(form), parts, strict=True))
+    at = torch.arange(view.slices.start, view.slices.stop)
+    if view.clip.frames is None:
+        times: Floats | None = view.sound_s + AUDIO_STEP_S * (at.numpy() + 0.5)
+        columns = [part if name == 'audio' else None for name, part in by_name]
+    else:
+        times = _times(view, slice_frames(form))
+        heard = next((part for name, part in by_name if name == 'audio' and part is not None), None)
+        weights = None if heard is None else _sounding(view, slice_frames(form), len(heard)).to(heard.dtype)
+        columns = [
+            part if name == 'video' or part is None or weights is None else weights @ part  # (T, A) x (A, C)
+            for name, part in by_name
+        ]
+    rows = [torch.zeros(len(at), form.width) if part is None else part[at] for part in columns]
+    return Rows(torch.cat(rows, dim=1), times)
+
+
+def _times(view: View, frames: int) -> Floats | None:
+    """(T,) the middle of each slice that counts."""
+    if view.clip.times_s is None:
+        return None
+    means: Floats = view.clip.times_s.reshape(-1, frames).mean(axis=1)  # (frames,) to (T, frames / T) to (T,)
+    return means[view.slices.start : view.slices.stop]
+
+
+def _sounding(view: View, frames: int, steps: int) -> Tensor:
+    """(T, A) shares of the audio slices that sound while each slice of video is seen; rows add up to 1.
+
+    A slice of video beside which nothing sounds takes the nearest of audio.
+    """
+    assert view.clip.sound is not None
+    assert view.clip.frames is not None
+    length_s = len(view.clip.sound) / SOUND_RATE_HZ
+    heard = min(max(-(-len(view.clip.sound) // round(AUDIO_STEP_S * SOUND_RATE_HZ)), 1), steps)
+    begins = view.sound_s + AUDIO_STEP_S * np.arange(heard)
+    count = len(view.clip.frames) // frames
+    if view.clip.times_s is None:
+        edges = view.sound_s + np.linspace(0.0, length_s, count + 1)
+    else:
+        firsts = view.clip.times_s[::frames]
+        edges = np.append(firsts, view.clip.times_s[-1] + np.median(np.diff(view.clip.times_s)))
+    lows = np.maximum(edges[:-1, None], begins)  # (T, A)
+    shares = np.maximum(np.minimum(edges[1:, None], begins + AUDIO_STEP_S) - lows, 0.0)
+    middles = (edges[:-1] + edges[1:]) / 2
+    nearest = np.abs(middles[:, None] - (begins + AUDIO_STEP_S / 2)).argmin(axis=1)
+    silent = shares.sum(axis=1) <= 1e-9
+    shares[silent, nearest[silent]] = 1.0
+    weights = np.zeros((count, steps))
+    weights[:, :heard] = shares / shares.sum(axis=1, keepdims=True)
+    return torch.from_numpy(weights)

@@ -20,10 +20,10 @@ def test_a_seed_gives_the_same_clip_and_another_seed_another():
 
 
 def test_a_person_stays_the_same_whatever_they_do():
-    one, two = (FaceClip.planned(seed, 0.1, person=3).person for seed in (1, 2))
-    assert np.array_equal(one.points, two.points)
-    assert np.array_equal(one.albedo, two.albedo)
-    assert not np.array_equal(one.identity, FaceClip.planned(1, 0.1, person=4).person.identity)
+    person, again = (FaceClip.planned(seed, 0.1, person=3).person for seed in (1, 2))
+    assert np.array_equal(person.points, again.points)
+    assert np.array_equal(person.albedo, again.albedo)
+    assert not np.array_equal(person.identity, FaceClip.planned(1, 0.1, person=4).person.identity)
 
 
 def test_frames_drawn_one_by_one_are_those_of_the_whole_clip():

@@ -31,7 +31,7 @@ from affekt.experiments import (
 )
 from affekt.pages.figures import spread
 from affekt.typed_json import plain
-from affekt.wording import percent_in_five
+from affekt.wording import counted, percent_in_five
 
 HOW = {
     'fair': 'people of the training part choose the epoch, the tested fold is read once a seed',
@@ -300,7 +300,7 @@ def _lines(outcome: Dfer) -> list[str]:
     ]
     if outcome.published is not None:
         left = len(outcome.published.rows) - MOST_PUBLISHED
-        more = f'; {left} lower ones are in the JSON' if left > 0 else ''
+        more = f'; {counted(left, "lower row")} in the JSON' if left > 0 else ''
         known.append(f'published: {outcome.published.protocol}; quoted: second hand, the original was not read{more}')
         known.append(f'from {outcome.published.source}')
     return [*known, *broken_runs(outcome.rows), *outcome.notes]

@@ -51,6 +51,7 @@ SMALLEST = {'hicmae': 'tiny', 'svfap': 'small'}
     help='Part of the picture: the aligned face (default), the upper centre as published for VoxCeleb2, or all of it.',
 )  # fmt: skip
 @click.option('--cache', type=PATH, help='Folder of decoded clips, which several runs can share (default OUT-clips).')
+@click.option('--no-cache', is_flag=True, help='Decode clips anew each epoch, where a cache is too large; not faces.')
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes that decode clips (default 1).')
 @click.option('--epochs', type=click.IntRange(1), default=100, help='Passes over all clips (default 100).')
 @click.option('--steps', type=click.IntRange(1), help='Updates, in place of --epochs.')
@@ -86,6 +87,7 @@ def pretrain_command(
     video_only: bool,
     crop: str,
     cache: Path | None,
+    no_cache: bool,
     processes: int,
     resume: bool,
     as_json: bool,
@@ -103,7 +105,7 @@ def pretrain_command(
     torchrun --nproc-per-node 4 --no-python affekt pretrain hicmae
         --manifest clips.parquet --out run --device cuda
     """
-    from affekt.clips import ClipSettings, PackedClips, is_first_process, packed_clips, require_media
+    from affekt.clips import ClipSettings, DecodedClips, PackedClips, is_first_process, packed_clips, require_media
     from affekt.corpora import Manifest
     from affekt.pretraining import PretrainingSettings, form_named, pretrain
     from affekt.training import Pace
@@ -120,12 +122,16 @@ def pretrain_command(
     clip_settings = ClipSettings(form.size, crop, form.modalities)  # type: ignore[arg-type]
     folder = cache or out.with_name(f'{out.name}-clips')
     require_media(manifest, clip_settings)
-    if is_first and not folder.exists():
-        say(f'clips in {folder}: {PackedClips.estimate(manifest, clip_settings)}', err=True)
-    with bars as progress:
-        clips = packed_clips(manifest, folder, clip_settings, processes=processes, progress=progress)
-    for sentence in clips.sentences if is_first else ():
-        say(sentence, err=True)
+    clips: DecodedClips | PackedClips
+    if no_cache:
+        clips = DecodedClips(manifest, clip_settings)
+    else:
+        if is_first and not folder.exists():
+            say(f'clips in {folder}: {PackedClips.estimate(manifest, clip_settings)}', err=True)
+        with bars as progress:
+            clips = packed_clips(manifest, folder, clip_settings, processes=processes, progress=progress)
+        for sentence in clips.sentences if is_first else ():
+            say(sentence, err=True)
     # 3. steps
     pace = Pace(settings.batch_size)
     bars = StageBars(name_width=6) if is_first else contextlib.nullcontext()

@@ -73,6 +73,9 @@ class Nearest:
     def parameters(self):
         return [SimpleNamespace(numel=lambda: 7)]
 
+    def named_parameters(self):
+        return [('level', self.parameters()[0])]
+
     def answer(self, clip):
         target = self.targets[int(np.abs(self.levels - clip.sound[0]).argmin())]
         return np.eye(self.outputs)[target] if np.ndim(target) == 0 else target

@@ -389,6 +389,7 @@ def pretraining_speed(result: dict[str, Any]) -> str:
         rows = [
             [way.replace('_', ' '), round(use[way]['clips_per_second'], 1), f'{use[way]["model_flops_use"]:.0%}']
             for way in ('not_compiled', 'compiled')
+            if way in use
         ]
         text += f'\n{use["device"]}, {use["batch"]} clips a step; {use["flops_per_clip"] / 1e9:.0f} GFLOP a clip:\n\n'
         text += table(['blocks', 'clips per second', 'of the pace of one matrix product'], rows)

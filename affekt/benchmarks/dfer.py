@@ -191,14 +191,13 @@ def _nothing() -> Clip:
 def _absences(inputs: _Inputs, candidates: Sequence[Candidate]) -> list[str]:
     """How many clips lack a modality, and how many all that a model reads."""
     notes = []
-    sources = inputs.clips.values()
-    for modality in dict.fromkeys(name for candidate in candidates for name in candidate.reads):
-        lacking = sum(modality not in source.has for source in sources)
-        if 0 < lacking < len(sources):
-            notes.append(f'{counted(lacking, "clip")} without {modality}: masked')
     for candidate in candidates:
-        every = np.arange(len(inputs.task.manifest))
-        lost = len(every) - len(inputs.able(candidate, every))
+        has = [source.has & set(candidate.reads) for source in inputs.clips.values()]
+        for modality in candidate.reads:
+            masked = sum(bool(there) and modality not in there for there in has)
+            if masked:
+                notes.append(f'{candidate.name}: {counted(masked, "clip")} without {modality}, masked')
+        lost = sum(not there for there in has)
         if lost:
             notes.append(
                 f'{candidate.name}: {counted(lost, "clip")} without {" and ".join(candidate.reads)}, not learnt from '

@@ -441,8 +441,6 @@ def dfer(
                 clips = packed_clips(manifest, made, folder, processes=processes, progress=bars)
                 sources = clip_sources(clips)
                 notes += clips.sentences
-                for sentence in clips.sentences[1:]:
-                    say(sentence, err=True)
             wanted = features or ('acoustics-utt' if 'audio' in there else 'none')
             stores = baseline_stores(wanted, manifest, folder, processes=processes, progress=bars)
             outcome = run_dfer(

@@ -190,7 +190,13 @@ def _apart(model: _Answers, form: Form, path: Path) -> float:
         pixels = [_noise(form, name, count, times, 1) for name in model.modalities]
         with torch.no_grad():
             truths = model(*pixels)
-        answers = session.run(None, {n: part.numpy() for n, part in zip(model.modalities, pixels, strict=True)})
+        try:
+            answers = session.run(None, {n: part.numpy() for n, part in zip(model.modalities, pixels, strict=True)})
+        except Exception as error:  # onnxruntime's errors have no common class
+            raise WeightsError(
+                expected='a file that takes any number of windows of any length',
+                came=' '.join(str(error).split())[:200], todo='report it with the versions of torch, onnx and onnxruntime',
+            ) from error  # fmt: skip
         for truth, answer in zip(truths, answers, strict=True):
             expected = truth.numpy()
             largest = float(np.abs(expected).max()) or 1.0

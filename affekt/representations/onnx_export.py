@@ -195,7 +195,8 @@ def _apart(model: _Answers, form: Form, path: Path) -> float:
         except Exception as error:  # onnxruntime's errors have no common class
             raise WeightsError(
                 expected='a file that takes any number of windows of any length',
-                came=' '.join(str(error).split())[:200], todo='report it with the versions of torch, onnx and onnxruntime',
+                came=' '.join(str(error).split())[:200],
+                todo='report it with the versions of torch, onnx and onnxruntime',
             ) from error  # fmt: skip
         for truth, answer in zip(truths, answers, strict=True):
             expected = truth.numpy()

@@ -63,11 +63,11 @@ def plain(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
         if area == 0 or (high < low).any():
             continue
         x, y = np.meshgrid(np.arange(low[0], high[0] + 1) + 0.5, np.arange(low[1], high[1] + 1) + 0.5)
-        one = ((x - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (y - a[1])) / area
-        two = ((b[0] - a[0]) * (y - a[1]) - (x - a[0]) * (b[1] - a[1])) / area
-        depth = a[2] + one * (b[2] - a[2]) + two * (c[2] - a[2])
+        second = ((x - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (y - a[1])) / area
+        third = ((b[0] - a[0]) * (y - a[1]) - (x - a[0]) * (b[1] - a[1])) / area
+        depth = a[2] + second * (b[2] - a[2]) + third * (c[2] - a[2])
         box = np.s_[low[1] : high[1] + 1, low[0] : high[0] + 1]
-        wins = (one >= 0) & (two >= 0) & (one + two <= 1) & (depth < nearest[box])
+        wins = (second >= 0) & (third >= 0) & (second + third <= 1) & (depth < nearest[box])
         nearest[box][wins], faces[box][wins] = depth[wins], face
     return faces
 

@@ -27,6 +27,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     'track write': ('affekt track write mer2024-semi predictions.csv --out submission.csv',),
     'track check': ('affekt track check mer2024-semi submission.csv --candidates names.csv',),
     'track score': ('affekt track score mer2024-semi submission.csv --truth truth.csv',),
+    'finetune': (
+        'affekt finetune --from run --manifest m.parquet --label emotion --out tuned',
+        'affekt finetune --from checkpoint.pth --manifest m.parquet --kind linear --validation 0.2 --out quick',
+    ),
     'checkpoint inspect': ('affekt checkpoint inspect checkpoint-99.pth', 'affekt checkpoint inspect model.pt --all'),
     'checkpoint convert': (
         'affekt checkpoint convert checkpoint-99.pth --out hicmae.safetensors --licence MIT',

@@ -33,7 +33,7 @@ SECTIONS = {
     'Recordings': ('analyze', 'people', 'report', 'export', 'demo'),
     'Emotion words': ('extract', 'score'),
     'Benchmarks and challenges': ('corpus', 'features', 'corrupt', 'bench', 'track'),
-    'Pre-trained encoders': ('pretrain', 'checkpoint'),
+    'Pre-trained encoders': ('pretrain', 'finetune', 'checkpoint'),
     'Comparing describers': ('rank', 'judge', 'annotate', 'prefer'),
     'This installation': ('doctor', 'plugins', 'weights', 'notice', 'completion'),
 }

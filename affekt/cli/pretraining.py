@@ -1,4 +1,4 @@
-"""Verbs of pre-trained encoders: pretrain, checkpoint inspect, checkpoint convert."""
+"""Verbs of pre-trained encoders: pretrain, finetune, checkpoint inspect, checkpoint convert."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from affekt.wording import counted
 
 if TYPE_CHECKING:
     from affekt.checkpoints import Inspection
+    from affekt.experiments import FinetunedClips
     from affekt.pretraining import HicmaeForm, Pretrained, SvfapForm
     from affekt.training import Pace
 
@@ -50,6 +51,7 @@ SMALLEST = {'hicmae': 'tiny', 'svfap': 'small'}
     help='Part of the picture: the aligned face (default), the upper centre as published for VoxCeleb2, or all of it.',
 )  # fmt: skip
 @click.option('--cache', type=PATH, help='Folder of decoded clips, which several runs can share (default OUT-clips).')
+@click.option('--no-cache', is_flag=True, help='Decode clips anew each epoch, where a cache is too large; not faces.')
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes that decode clips (default 1).')
 @click.option('--epochs', type=click.IntRange(1), default=100, help='Passes over all clips (default 100).')
 @click.option('--steps', type=click.IntRange(1), help='Updates, in place of --epochs.')
@@ -85,6 +87,7 @@ def pretrain_command(
     video_only: bool,
     crop: str,
     cache: Path | None,
+    no_cache: bool,
     processes: int,
     resume: bool,
     as_json: bool,
@@ -102,7 +105,7 @@ def pretrain_command(
     torchrun --nproc-per-node 4 --no-python affekt pretrain hicmae
         --manifest clips.parquet --out run --device cuda
     """
-    from affekt.clips import ClipSettings, PackedClips, is_first_process, packed_clips, require_media
+    from affekt.clips import ClipSettings, DecodedClips, PackedClips, is_first_process, packed_clips, require_media
     from affekt.corpora import Manifest
     from affekt.pretraining import PretrainingSettings, form_named, pretrain
     from affekt.training import Pace
@@ -119,12 +122,16 @@ def pretrain_command(
     clip_settings = ClipSettings(form.size, crop, form.modalities)  # type: ignore[arg-type]
     folder = cache or out.with_name(f'{out.name}-clips')
     require_media(manifest, clip_settings)
-    if is_first and not folder.exists():
-        say(f'clips in {folder}: {PackedClips.estimate(manifest, clip_settings)}', err=True)
-    with bars as progress:
-        clips = packed_clips(manifest, folder, clip_settings, processes=processes, progress=progress)
-    for sentence in clips.sentences if is_first else ():
-        say(sentence, err=True)
+    clips: DecodedClips | PackedClips
+    if no_cache:
+        clips = DecodedClips(manifest, clip_settings)
+    else:
+        if is_first and not folder.exists():
+            say(f'clips in {folder}: {PackedClips.estimate(manifest, clip_settings)}', err=True)
+        with bars as progress:
+            clips = packed_clips(manifest, folder, clip_settings, processes=processes, progress=progress)
+        for sentence in clips.sentences if is_first else ():
+            say(sentence, err=True)
     # 3. steps
     pace = Pace(settings.batch_size)
     bars = StageBars(name_width=6) if is_first else contextlib.nullcontext()
@@ -378,3 +385,124 @@ def _say_faults(inspection: Inspection) -> None:
         lines.append(f'fine-tuning keeps {kept:,} of {len(inspection.rows):,}; new there: {", ".join(known.new)}')
     for line in lines:
         say(Text(line, style='yellow' if line.startswith('not') else ''), columns=80)
+
+
+@main.command('finetune')
+@click.option('--from', 'source', required=True, type=PATH, help='Checkpoint, or the folder of a run.')
+@click.option('--manifest', 'path', required=True, type=PATH, help='Manifest of labelled clips (.parquet).')
+@click.option('--root', type=PATH, help='Folder that the media are in now, if they moved.')
+@click.option('--out', required=True, type=PATH, help='Folder for the model, its scores and its card.')
+@click.option(
+    '--label', default='emotion', metavar='NAME',
+    help='Label to learn: emotion (default), or numbers: valence, arousal, dominance, sentiment, with commas between.',
+)  # fmt: skip
+@click.option('--kind', 'method', type=Named(('full', 'lora', 'linear')), default='full',
+              help='Weights to learn: all of them (full, default), low-rank adapters, or the head alone.')  # fmt: skip
+@click.option('--modalities', default='', metavar='NAMES', help='video, audio or video,audio (default: what there is).')
+@click.option(
+    '--validation', default='', metavar='PART',
+    help='Clips that choose the epoch: COLUMN=VALUE, or a share of speakers (default: split=val, else 0.15).',
+)  # fmt: skip
+@click.option(
+    '--test', default='', metavar='PART', help='Clips that are scored at the end alone, likewise (default: split=test).'
+)
+@click.option('--crop', type=Named(('faces', 'published', 'none')), default='faces',
+              help='Part of the picture: aligned face (default), upper centre of VoxCeleb2, or all.')  # fmt: skip
+@click.option('--cache', type=PATH, help='Folder of decoded clips, which several runs can share (default OUT/clips).')
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes that decode clips (default 1).')
+@click.option('--objective', type=Named(('cross_entropy', 'mse', 'ccc', 'pcc')), help='Loss (default by the label).')
+@click.option('--epochs', type=click.IntRange(1), default=50, help='Passes over the clips, at most (default 50).')
+@click.option('--patience', type=click.IntRange(1), default=15, help='Epochs to wait for a better one (default 15).')
+@click.option('--last', is_flag=True, help='Take the last epoch, not the best on validation.')
+@click.option('--batch-size', type=click.IntRange(1), default=16, help='Clips a batch of one device (default 16).')
+@click.option('--accumulation', type=click.IntRange(1), default=1, help='Batches a step (default 1).')
+@click.option('--learning-rate', type=click.FloatRange(0, min_open=True),
+              help='Learning rate at 256 clips a step (default 1e-3, adapters 1e-2).')  # fmt: skip
+@click.option('--layer-decay', type=click.FloatRange(0, 1, min_open=True),
+              help='Rate of each layer over that of the next (default 0.75, adapters 1).')  # fmt: skip
+@click.option('--drop-path', type=click.FloatRange(0, 1, max_open=True), default=0.1,
+              help='Share of dropped paths of the last block (default 0.1).')  # fmt: skip
+@click.option('--rank', type=click.IntRange(1), default=8, help='Rank of adapters (default 8).')
+@click.option('--balanced', is_flag=True, help='Let classes weigh alike, however many clips each has.')
+@click.option('--no-augmentation', is_flag=True, help='Leave pictures and sound as they are, unmixed.')
+@click.option(
+    '--stride', type=click.IntRange(1), default=4, help='Frames from one that is read to the next (default 4).'
+)
+@click.option('--reference', is_flag=True, help='Published behaviour: sound not mixed, last epoch, no balance.')
+@click.option('--precision', type=Named(('float32', 'bfloat16', 'float16')), default='float32',
+              help='Precision of products (default float32).')  # fmt: skip
+@click.option('--device', default='cpu', help='Device to train on: cpu (default), cuda, cuda:1, …')
+@click.option('--workers', type=click.IntRange(0), default=0, help='Threads that prepare batches ahead (default 0).')
+@click.option('--seed', type=int, default=0, help='Random seed (default 0).')
+@click.option('--resume', is_flag=True, help='Go on with the run in OUT.')
+@AS_JSON
+def finetune_command(
+    source: Path,
+    path: Path,
+    root: Path | None,
+    out: Path,
+    modalities: str,
+    last: bool,
+    no_augmentation: bool,
+    workers: int,
+    objective: str | None,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """Fine-tune an encoder of faces and voices on labelled clips.
+
+    \b
+    affekt finetune --from run --manifest m.parquet --label emotion --out tuned
+    affekt finetune --from run --manifest m.parquet --kind linear --out quick
+
+    The epoch is chosen on validation alone. OUT holds the model (weights.safetensors, labels.json), card.md with data,
+    scores and intervals by speaker, predictions.csv and history.html; affekt.pretraining.predict(OUT, FILE) answers for
+    one recording. After an interruption, add --resume.
+    """
+    from affekt.clips import is_first_process
+    from affekt.corpora import Manifest
+    from affekt.experiments import finetune_clips
+    from affekt.pretraining import Mixing, TuningSettings
+
+    run = {
+        name: chosen.pop(name)
+        for name in ('label', 'validation', 'test', 'crop', 'drop_path', 'cache', 'processes', 'resume')
+    }
+    settings = TuningSettings(
+        **chosen, objective=objective or '', chooses='last' if last else None, readers=workers,  # type: ignore[arg-type]
+        augments=not no_augmentation, mixing=None if no_augmentation else Mixing(),
+    )  # fmt: skip
+    wanted = tuple(name.strip() for name in modalities.split(',') if name.strip())
+    is_first = is_first_process()
+    with StageBars(name_width=8) if is_first else contextlib.nullcontext() as bars:
+        outcome = finetune_clips(
+            source, Manifest.load(path, root), settings, folder=out, modalities=wanted, progress=bars,
+            say=(lambda text: say(*text.splitlines(), err=True)) if is_first else None, **run,
+        )  # fmt: skip
+    if is_first:
+        _say_finetuned(outcome, as_json)
+
+
+def _say_finetuned(outcome: FinetunedClips, as_json: bool) -> None:
+    from affekt.experiments import score_notes
+
+    if as_json:
+        say_json({
+            'out': str(outcome.folder), 'names': list(outcome.model.names), 'epoch': outcome.epoch,
+            'parts': {name: len(index) for name, index in outcome.parts.parts.items()},
+            'scores': [
+                {'part': row.part, 'score': row.title, 'value': row.interval.value, 'low': row.interval.low,
+                 'high': row.interval.high, 'baseline': row.baseline}
+                for row in outcome.rows
+            ],
+            'notes': list(outcome.notes),
+        })  # fmt: skip
+        return
+    table = plain_table(width=80)
+    for heading in ('part', 'score', 'value [95 %]', 'constant answer'):
+        table.add_column(heading, justify='left' if heading in ('part', 'score') else 'right')
+    for row in outcome.rows:
+        table.add_row(row.part, row.title, str(row.interval), f'{row.baseline:.3f}')
+    say(table, columns=80)
+    say(*score_notes(outcome))
+    say(f'{outcome.folder}: weights.safetensors, labels.json, card.md, predictions.csv, history.html')

@@ -8,6 +8,7 @@ few files that are read by memory map; `split_manifest` reads the lists that pub
 
 from affekt.clips.cache_size import CacheEstimate
 from affekt.clips.clip import CROPS, MODALITIES, SIZE, SOUND_RATE_HZ, Clip, ClipSettings, decoded
+from affekt.clips.decoded_clips import DecodedClips
 from affekt.clips.frame_folders import folder_clip
 from affekt.clips.packed import PackedClips
 from affekt.clips.packed_once import is_first_process, packed_clips, require_media
@@ -23,6 +24,7 @@ __all__ = [
     'CacheEstimate',
     'Clip',
     'ClipSettings',
+    'DecodedClips',
     'PackedClips',
     'decoded',
     'folder_clip',

@@ -19,16 +19,15 @@ import numpy as np
 
 from affekt.corpora.manifest import Facts, Manifest, Sample
 from affekt.errors import ValueRangeError
-from affekt.face3d import EMOTIONS, FaceClip
-from affekt.faces import euler_angles_deg
 from affekt.files import file_atomically
-from affekt.media import write_video
 from affekt.progress import Progress
 from affekt.runs import Run
 from affekt.workers import as_finished, workers
 
 if TYPE_CHECKING:
     import pyarrow
+
+    from affekt.face3d import FaceClip
 
 MANIFEST, CURVES = 'manifest.parquet', 'curves.parquet'
 MOST_CLIPS = 1_000_000
@@ -60,6 +59,11 @@ class FaceCorpus:
                 todo='give fewer people, or more clips',
             )  # fmt: skip
 
+        if self.size % 2:
+            raise ValueRangeError(expected='an even size, as videos have', came=f'{self.size}', todo='add a pixel')
+        if self.seed < 0:
+            raise ValueRangeError(expected='a seed of 0 or more', came=f'{self.seed}', todo='give another number')
+
     def name(self, number: int) -> str:
         """Of a clip, from 0 on."""
         return f'face_{number:06d}'
@@ -83,6 +87,8 @@ class FaceCorpus:
 
     def clip(self, number: int) -> FaceClip:
         """The plan of a clip; its frames are drawn when it is iterated. Emotions take turns."""
+        from affekt.face3d import EMOTIONS, FaceClip  # takes as long to load as all corpora together
+
         person = self.person(number)
         emotion = EMOTIONS[(number // self.people + person) % len(EMOTIONS)]
         seed, who = (_seed(self.seed, stream, place) for stream, place in ((0, number), (1, person)))
@@ -155,10 +161,14 @@ def _write_in_worker(number: int) -> None:
 
 
 def _write(corpus: FaceCorpus, out: Path, number: int) -> None:
+    from affekt.media import write_video
+
     write_video(out / f'{corpus.name(number)}.mp4', corpus.clip(number), corpus.rate_hz)
 
 
 def _facts(corpus: FaceCorpus, out: Path) -> Facts:
+    from affekt.face3d import EMOTIONS
+
     published = Counter(corpus.splits[corpus.person(number)] for number in range(corpus.clips))
     return Facts(
         corpus='made-up faces', version='1', language='', categories=EMOTIONS,
@@ -192,6 +202,8 @@ def _save_curves(corpus: FaceCorpus, path: Path) -> None:
 
 def _curves(name: str, clip: FaceClip) -> pyarrow.Table:
     import pyarrow
+
+    from affekt.faces import euler_angles_deg
 
     angles = euler_angles_deg(clip.curves.pose)
     columns: dict[str, Any] = {

@@ -7,6 +7,9 @@ noted once they are whole; an `Outcome` of systems with intervals and paired tes
 
 from typing import TYPE_CHECKING
 
+from affekt.experiments.clip_card import FinetunedClips, score_notes
+from affekt.experiments.clip_parts import ClipParts, divided_clips
+from affekt.experiments.clip_tuning import finetune_clips
 from affekt.experiments.cross_corpus import Part, how_made
 from affekt.experiments.finished_runs import FinishedRuns
 from affekt.experiments.fitting import fair_run, outputs_of, reference_run, task_samples
@@ -45,10 +48,60 @@ if not TYPE_CHECKING:
     __getattr__ = moved(__name__)
 
 __all__ = [
-    'ORACLE', 'SIMPLE', 'Answers', 'Divisions', 'ExperimentSettings', 'FinishedRuns', 'Floats', 'Fold', 'Gain', 'Index',
-    'Outcome', 'Outputs', 'Part', 'Progress', 'Row', 'Section', 'Sheet', 'System', 'Task', 'Trial', 'broken_runs',
-    'constant_outputs', 'divided', 'drawn', 'fair_run', 'feat_type_of', 'gain_cells', 'group_notes', 'how_made',
-    'initials', 'mean_over_seeds', 'named', 'open_part', 'open_stores', 'open_task', 'outcome_facts', 'outputs_of',
-    'over_seeds', 'plain_sheet_page', 'reference_run', 'require_variety', 'run_facts', 'save_outcome', 'score_cells',
-    'scored_rows', 'sheet_markdown', 'sheet_page', 'signed_percent', 'slot_of', 'task_notes', 'task_samples',
+    'ORACLE',
+    'SIMPLE',
+    'Answers',
+    'ClipParts',
+    'Divisions',
+    'ExperimentSettings',
+    'FinetunedClips',
+    'FinishedRuns',
+    'Floats',
+    'Fold',
+    'Gain',
+    'Index',
+    'Outcome',
+    'Outputs',
+    'Part',
+    'Progress',
+    'Row',
+    'Section',
+    'Sheet',
+    'System',
+    'Task',
+    'Trial',
+    'broken_runs',
+    'constant_outputs',
+    'divided',
+    'divided_clips',
+    'drawn',
+    'fair_run',
+    'feat_type_of',
+    'finetune_clips',
+    'gain_cells',
+    'group_notes',
+    'how_made',
+    'initials',
+    'mean_over_seeds',
+    'named',
+    'open_part',
+    'open_stores',
+    'open_task',
+    'outcome_facts',
+    'outputs_of',
+    'over_seeds',
+    'plain_sheet_page',
+    'reference_run',
+    'require_variety',
+    'run_facts',
+    'save_outcome',
+    'score_cells',
+    'score_notes',
+    'scored_rows',
+    'sheet_markdown',
+    'sheet_page',
+    'signed_percent',
+    'slot_of',
+    'task_notes',
+    'task_samples',
 ]  # fmt: skip

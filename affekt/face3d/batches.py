@@ -62,11 +62,11 @@ def rasterize_batch(
     x, y = column.to(points.dtype) + 0.5, row.to(points.dtype) + 0.5
     area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
     area = torch.where(area == 0, torch.ones_like(area), area)
-    one = ((x - ax) * (cy - ay) - (cx - ax) * (y - ay)) / area
-    two = ((bx - ax) * (y - ay) - (x - ax) * (by - ay)) / area
-    weights = torch.stack([1 - one - two, one, two], dim=1)  # (P, 3)
+    second = ((x - ax) * (cy - ay) - (cx - ax) * (y - ay)) / area
+    third = ((bx - ax) * (y - ay) - (x - ax) * (by - ay)) / area
+    weights = torch.stack([1 - second - third, second, third], dim=1)  # (P, 3)
     barycentric = points.new_zeros(*face.shape, 3).index_put((mesh, row, column), weights)
-    at_depth = az + one * (bz - az) + two * (cz - az)
+    at_depth = az + second * (bz - az) + third * (cz - az)
     depth = points.new_full(tuple(face.shape), float('inf')).index_put((mesh, row, column), at_depth)
     return RasterBatch(face, barycentric, depth)
 
@@ -117,9 +117,9 @@ def _faces(points: Tensor, triangles: Tensor, size: tuple[int, int], front_only:
 
     # pixels of every span, and the least of (depth, face) at each
     doubled = torch.where(area == 0, torch.ones_like(area), area)
-    one, two = near[:, 1] - near[:, 0], near[:, 2] - near[:, 0]
-    along_x = (one * (y[:, 2] - y[:, 0]) - two * (y[:, 1] - y[:, 0])) / doubled * STEPS
-    along_y = (two * (x[:, 1] - x[:, 0]) - one * (x[:, 2] - x[:, 0])) / doubled * STEPS
+    to_second, to_third = near[:, 1] - near[:, 0], near[:, 2] - near[:, 0]
+    along_x = (to_second * (y[:, 2] - y[:, 0]) - to_third * (y[:, 1] - y[:, 0])) / doubled * STEPS
+    along_y = (to_third * (x[:, 1] - x[:, 0]) - to_second * (x[:, 2] - x[:, 0])) / doubled * STEPS
     begin = near[:, 0] - along_x * x[:, 0] / STEPS - along_y * y[:, 0] / STEPS
     at_first = begin[face] + along_x[face] * (first + 0.5) + along_y[face] * (row + 0.5)
     length = (last - first + 1).long()

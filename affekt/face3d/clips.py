@@ -24,6 +24,9 @@ SMALLEST, LARGEST = 32, 1024
 FRAME_CM = (25.0, 34.0)
 """Height of what the picture shows at the distance of the face; a head is about 25 cm high."""
 MOST_RATE_HZ = 240.0
+MOST_FRAMES = 1_000_000
+"""Eleven hours at 25 Hz; the curves of all are held."""
+MOST_BYTES = 1 << 31
 PEOPLE = 0x70656F70
 """Keeps the seeds of people apart from those of clips."""
 
@@ -64,6 +67,7 @@ class FaceClip:
     ) -> FaceClip:  # fmt: skip
         """Everything of a clip but its pictures; arguments as of `made_up_faces`."""
         _require(seconds, rate_hz, size, emotion)
+        _require_seeds(seed, person)
         # separate streams, so that the person stays the same whatever else is drawn
         of_person, of_curves, of_looks = np.random.SeedSequence(seed).spawn(3)
         rng = np.random.default_rng(of_curves)
@@ -142,10 +146,15 @@ def made_up_faces(
         person: seed of the person alone, for several clips of one; None draws one.
 
     Raises:
-        ValueRangeError: a length, rate or size out of range.
+        ValueRangeError: a length, rate, size or seed out of range, or more than 2 GiB of frames.
         UnknownNameError: an emotion that is not among EMOTIONS.
     """
     clip = FaceClip.planned(seed, seconds, rate_hz, size, emotion=emotion, person=person)
+    if len(clip) * size**2 * 3 > MOST_BYTES:
+        raise ValueRangeError(
+            expected='at most 2 GiB of frames', came=f'{len(clip):,} frames of {size} x {size}',
+            todo='iterate over FaceClip.planned(...), which draws one at a time',
+        )  # fmt: skip
     frames = np.empty((len(clip), size, size, 3), dtype=np.uint8)
     for place, frame in enumerate(clip):
         frames[place] = frame
@@ -163,6 +172,11 @@ def _require(seconds: float, rate_hz: float, size: int, emotion: str | None) -> 
         raise ValueRangeError(
             expected=f'rate_hz in (0, {MOST_RATE_HZ:g}]', came=f'{rate_hz}', todo='give frames a second'
         )
+    if not seconds * rate_hz <= MOST_FRAMES:
+        raise ValueRangeError(
+            expected=f'at most {MOST_FRAMES:,} frames', came=f'{seconds:g} s at {rate_hz:g} Hz',
+            todo='make several clips of one person',
+        )  # fmt: skip
     if not SMALLEST <= size <= LARGEST:
         raise ValueRangeError(
             expected=f'a size from {SMALLEST} to {LARGEST} pixels', came=f'{size}', todo='choose one of these'
@@ -171,3 +185,9 @@ def _require(seconds: float, rate_hz: float, size: int, emotion: str | None) -> 
         raise UnknownNameError(
             expected=f'one of {", ".join(EMOTIONS)}', came=repr(emotion), todo='name one of these, or none'
         )
+
+
+def _require_seeds(*seeds: int | None) -> None:
+    for seed in seeds:
+        if seed is not None and seed < 0:
+            raise ValueRangeError(expected='a seed of 0 or more', came=f'{seed}', todo='give another number')

@@ -185,9 +185,9 @@ def _spans(face: Ints, row: Floats, x: Floats, y: Floats, area: Floats, width: i
 def _depth_planes(near: Floats, x: Floats, y: Floats, area: Floats) -> tuple[Floats, Floats, Floats]:
     """(F,) depth at the picture's corner, and its growth along a column and a row."""
     doubled = np.where(area == 0, 1, area)
-    one, two = near[:, 1] - near[:, 0], near[:, 2] - near[:, 0]
-    along_x = (one * (y[:, 2] - y[:, 0]) - two * (y[:, 1] - y[:, 0])) / doubled * STEPS
-    along_y = (two * (x[:, 1] - x[:, 0]) - one * (x[:, 2] - x[:, 0])) / doubled * STEPS
+    to_second, to_third = near[:, 1] - near[:, 0], near[:, 2] - near[:, 0]
+    along_x = (to_second * (y[:, 2] - y[:, 0]) - to_third * (y[:, 1] - y[:, 0])) / doubled * STEPS
+    along_y = (to_third * (x[:, 1] - x[:, 0]) - to_second * (x[:, 2] - x[:, 0])) / doubled * STEPS
     return near[:, 0] - along_x * x[:, 0] / STEPS - along_y * y[:, 0] / STEPS, along_x, along_y
 
 
@@ -202,14 +202,14 @@ def _raster(
     # both weights are linear in the pixel: of x, of y, and at the first corner; which pixels follow is known already
     doubled = np.where(area == 0, 1, area)
     ax, ay = x[:, 0], y[:, 0]
-    one_x, one_y = (y[:, 2] - y[:, 0]) / doubled, (x[:, 0] - x[:, 2]) / doubled
-    two_x, two_y = (y[:, 0] - y[:, 1]) / doubled, (x[:, 1] - x[:, 0]) / doubled
+    second_x, second_y = (y[:, 2] - y[:, 0]) / doubled, (x[:, 0] - x[:, 2]) / doubled
+    third_x, third_y = (y[:, 0] - y[:, 1]) / doubled, (x[:, 1] - x[:, 0]) / doubled
     across, down = places % width + 0.5 - ax[hit], places // width + 0.5 - ay[hit]
-    one = one_x[hit] * across + one_y[hit] * down
-    two = two_x[hit] * across + two_y[hit] * down
+    second = second_x[hit] * across + second_y[hit] * down
+    third = third_x[hit] * across + third_y[hit] * down
     weights = np.zeros((height * width, 3), dtype=np.float32)
-    weights[places, 0], weights[places, 1], weights[places, 2] = 1 - one - two, one, two
+    weights[places, 0], weights[places, 1], weights[places, 2] = 1 - second - third, second, third
     at = depth[corners]
     depths = np.full(height * width, np.inf, dtype=np.float32)
-    depths[places] = at[hit, 0] + one * (at[:, 1] - at[:, 0])[hit] + two * (at[:, 2] - at[:, 0])[hit]
+    depths[places] = at[hit, 0] + second * (at[:, 1] - at[:, 0])[hit] + third * (at[:, 2] - at[:, 0])[hit]
     return Raster(face.reshape(size), weights.reshape(height, width, 3), depths.reshape(size))

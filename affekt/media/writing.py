@@ -210,6 +210,11 @@ class MediaWriter:
                 expected='a container for pictures and a rate_hz', came=self._suffix, todo='write mp4, mkv, webm or avi'
             )
         options = {**FAST.get(name, {}), **self._style.options}
+        if name == 'libx264' and self._style.pixel_format == 'yuv420p' and (width % 2 or height % 2):
+            raise ShapeError(
+                expected='an even width and height, as H.264 has', came=f'{width} x {height}',
+                todo='cut or add a line, or write webm or avi',
+            )  # fmt: skip
         rate = Fraction(self._rate_hz).limit_denominator(1001)
         stream = self._container.add_stream(name, rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, self._style.pixel_format

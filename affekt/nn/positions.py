@@ -40,6 +40,8 @@ def position_table(count: int, width: int, like: Tensor) -> Tensor:
     """The (N, D) table of `sinusoids` on the device and in the precision of a tensor, made once for each."""
     if width in _sliced:
         return _sliced[width][:count].to(like.dtype)
+    if type(like) is not Tensor:  # a stand-in, as `torch.export` uses: one made of it would stay after the export
+        return sinusoids(count, width).to(like.device, like.dtype)
     return _table(count, width, like.device, like.dtype)
 
 

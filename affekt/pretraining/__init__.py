@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from affekt.pretraining.masking import cell_mask, tube_mask
     from affekt.pretraining.mixing import Mixing, mixed, soft_targets
     from affekt.pretraining.objectives import LabelledClip
-    from affekt.pretraining.predicting import predict_proba
+    from affekt.pretraining.predicting import TunedModel, predict, predict_proba
     from affekt.pretraining.spectrograms import filterbank, filterbanks
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
     from affekt.pretraining.transfer import Transfer, classifier_from, pretraining_from, stored_form, transferred
@@ -73,6 +73,7 @@ _LATER = {
     'SvfapPretraining': 'svfap',
     'Transfer': 'transfer',
     'Tuned': 'tuning',
+    'TunedModel': 'predicting',
     'TuningSettings': 'tuning_settings',
     'Window': 'windows',
     'cell_mask': 'masking',
@@ -89,6 +90,7 @@ _LATER = {
     'form_named': 'forms',
     'mixed': 'mixing',
     'normalised_frames': 'batches',
+    'predict': 'predicting',
     'predict_proba': 'predicting',
     'pretrain': 'masked_training',
     'pretrained_model': 'masked_training',
@@ -130,6 +132,7 @@ __all__ = [
     'SvfapPretraining',
     'Transfer',
     'Tuned',
+    'TunedModel',
     'TuningSettings',
     'Window',
     'cell_mask',
@@ -146,6 +149,7 @@ __all__ = [
     'form_named',
     'mixed',
     'normalised_frames',
+    'predict',
     'predict_proba',
     'pretrain',
     'pretrained_model',

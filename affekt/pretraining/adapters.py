@@ -1,26 +1,254 @@
-"""Few weights to learn where clips are few: low-rank additions to a model's own weights.
+"""Few weights to learn where clips are few: a linear probe, or low-rank additions to a model's own weights.
 
-Every linear map of the blocks (queries, keys, values, projections, perceptrons) gets one, by peft:
+A linear probe learns the head alone, on features that are computed once, so that it takes seconds. The features are
+those before the head, for each view of each clip, brought to mean 0 and deviation 1 over the training views. The head
+is the one that minimises
+
+    mean loss + strength / 2 |W|²
+
+for the strength that is best on validation; scale and shift then go into its weights, so that the model is plain.
+
+With additions every linear map of the blocks (queries, keys, values, projections, perceptrons) gets one, by peft:
 
     W x  becomes  W x + (alpha / r) B A x        A is (r, inputs), drawn; B is (outputs, r), zero at first
 
 The map itself stays as it is. What is learnt besides: the weights of layers, the last norm and the head. Once learnt,
 `merged` adds (alpha / r) B A to W, and the model is one like any other.
 
-Source: Hu et al. 2021, arXiv:2106.09685.
+Axes: V views, F features, K outputs.
+
+Source of the additions: Hu et al. 2021, arXiv:2106.09685.
 """
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from affekt.errors import missing_extra
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from affekt.arrays import Floats32
+from affekt.errors import TrainingError, missing_extra
+from affekt.nn import read_tensors, save_tensors
+from affekt.pretraining.batches import ClipBatch
+from affekt.pretraining.objectives import Goal, LabelledClip, targets_of
+from affekt.pretraining.predicting import form_of, head_of, inputs_of, viewed
+from affekt.pretraining.tuning_settings import TuningSettings
+from affekt.progress import Progress
+from affekt.runs import Run
 
 ADAPTED = r'.*(attn|cross_attn)\.(qkv|q|kv|proj)|.*blocks.*\.mlp\.fc[12]'
 """Names of the linear maps that get an addition; those of patches and of the head do not."""
 WHOLE = ('fc_norm.', 'head.', 'video_layer_weights', 'audio_layer_weights')
 """What is learnt as it is."""
+
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+MIDDLE = 1e-1
+"""Taken where there is no validation."""
+CLIPS_AT_ONCE = 64
+"""Whose features are written together; a kill loses no more."""
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """The score on validation (nan without), a row for each strength, and which row was taken, from 1."""
+
+    score: float
+    history: tuple[Row, ...]
+    number: int
+
+
+class Views(NamedTuple):
+    """The features of some clips."""
+
+    features: Tensor
+    """(V, F) float64."""
+    owners: Tensor
+    """(V,) the number of each view's clip."""
+
+
+def probe(
+    model: nn.Module,
+    train: Sequence[LabelledClip],
+    validation: Sequence[LabelledClip],
+    goal: Goal,
+    settings: TuningSettings,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    depends_on: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Probed:
+    """Fit a model's head, in place; everything else of it stays as it is.
+
+    Args:
+        model: on the CPU afterwards, in evaluation mode.
+        train: what is learnt from.
+        validation: chooses the strength; empty for the middle one.
+        goal: of the targets.
+        settings: seed, stride, device and batch size are read.
+        folder: keeps features, so that a killed run goes on and another strength costs nothing.
+        resume: go on there.
+        depends_on: what else the features depend on.
+        progress: told 'features', clips done, clips in all.
+    """
+    model.to(settings.device)
+    saved = {'tuning': asdict(settings), **(depends_on or {})}
+    if folder is None:
+        parts = _features(model, (train, validation), settings, None, progress)
+    else:
+        with Run(folder, saved, resume=resume) as run:
+            parts = _features(model, (train, validation), settings, run, progress)
+    fitted, rows = _fitted(parts, train, validation, goal, settings)
+    weight, bias = fitted
+    with torch.no_grad():
+        head_of(model).weight.copy_(weight)
+        head_of(model).bias.copy_(bias)
+    goal.restored(head_of(model))
+    model.to('cpu').eval()
+    scores = [row.get('score', math.nan) for row in rows]
+    number = _chosen(rows, bool(validation))
+    return Probed(scores[number], tuple(rows), number + 1)
+
+
+def _fitted(
+    parts: Sequence[Views],
+    train: Sequence[LabelledClip],
+    validation: Sequence[LabelledClip],
+    goal: Goal,
+    settings: TuningSettings,
+) -> tuple[tuple[Tensor, Tensor], list[Row]]:
+    """Weight (K, F) and bias (K,) of the head at the best strength, and a row for each."""
+    learnt, held_out = parts
+    deviation, mean = torch.std_mean(learnt.features, dim=0, correction=0)
+    deviation = deviation.clamp(min=1e-6)
+    features = (learnt.features - mean) / deviation
+    truth, _ = targets_of(train, goal.outputs, 'training')
+    targets = Goal(goal.outputs, goal.is_classes, goal.objective, goal.score, 0.0, None, goal.mean, goal.deviation)
+    wanted = targets.targets(torch.from_numpy(truth)).double()[learnt.owners]  # (V, K)
+    shares = 1.0 / torch.bincount(learnt.owners)[learnt.owners].double()
+    rows, heads = [], []
+    for strength in STRENGTHS:
+        weight, bias = _minimum(features, wanted, shares, strength, goal)
+        plain = weight / deviation, bias - weight @ (mean / deviation)
+        row = {'strength': strength, 'training': float(_loss(features @ weight.T + bias, wanted, shares, goal))}
+        if validation:
+            answers = _means(held_out.features @ plain[0].T + plain[1], held_out.owners, goal)
+            row |= goal.scores(targets_of(validation, goal.outputs, 'validation')[0], goal.answers(answers))
+        rows.append(row)
+        heads.append(plain)
+    return heads[_chosen(rows, bool(validation))], rows
+
+
+def _chosen(rows: Sequence[Row], is_judged: bool) -> int:
+    """The strongest of those that are best on validation."""
+    if not is_judged:
+        return STRENGTHS.index(MIDDLE)
+    scores = [row['score'] for row in rows]
+    if all(math.isnan(score) for score in scores):
+        raise TrainingError(
+            expected='a score on validation that is defined', came='every clip gets the same answer',
+            todo='give validation clips of several classes or values',
+        )  # fmt: skip
+    return max(range(len(rows)), key=lambda at: (-math.inf if math.isnan(scores[at]) else scores[at], at))
+
+
+def _minimum(features: Tensor, targets: Tensor, shares: Tensor, strength: float, goal: Goal) -> tuple[Tensor, Tensor]:
+    """Weight and bias at the minimum."""
+    weight = torch.zeros(targets.shape[1], features.shape[1], dtype=torch.float64, requires_grad=True)
+    if goal.objective in ('ccc', 'pcc'):  # a constant answer correlates with nothing
+        with torch.no_grad():
+            weight.copy_(targets.T @ features / len(features))
+    bias = torch.zeros(targets.shape[1], dtype=torch.float64, requires_grad=True)
+    solver = torch.optim.LBFGS(
+        [weight, bias], max_iter=200, tolerance_grad=1e-7, tolerance_change=1e-10, line_search_fn='strong_wolfe'
+    )
+
+    def closure() -> Tensor:
+        solver.zero_grad()
+        loss = _loss(features @ weight.T + bias, targets, shares, goal) + strength / 2 * weight.square().sum()
+        loss.backward()
+        return loss
+
+    solver.step(closure)
+    return weight.detach(), bias.detach()
+
+
+def _loss(outputs: Tensor, targets: Tensor, shares: Tensor, goal: Goal) -> Tensor:
+    """The mean loss of clips whose views share their weight; of correlations, over all views."""
+    if goal.objective in ('ccc', 'pcc'):
+        return goal.loss(outputs, targets)
+    if goal.objective == 'mse':
+        each = (outputs - targets).square().mean(dim=1)
+    else:
+        weighed = targets if goal.weights is None else targets * goal.weights.double()
+        each = -(weighed * outputs.log_softmax(dim=1)).sum(dim=1)
+    return (each * shares).sum() / shares.sum()
+
+
+def _means(outputs: Tensor, owners: Tensor, goal: Goal) -> Floats32:
+    """(N, K) probabilities or numbers, the mean over each clip's views."""
+    answers = outputs.softmax(dim=1) if goal.is_classes else outputs
+    sums = torch.zeros(int(owners[-1]) + 1, answers.shape[1], dtype=torch.float64).index_add_(0, owners, answers)
+    means: Floats32 = (sums / torch.bincount(owners).unsqueeze(1)).numpy().astype(np.float32)
+    return means
+
+
+def _features(
+    model: nn.Module,
+    parts: Sequence[Sequence[LabelledClip]],
+    settings: TuningSettings,
+    run: Run | None,
+    progress: Progress | None,
+) -> list[Views]:
+    """Of each part; those that a killed run wrote are read."""
+    total, done = sum(map(len, parts)), 0
+    every = []
+    for number, clips in enumerate(parts):
+        features, owners = [], []
+        for first in range(0, len(clips), CLIPS_AT_ONCE):
+            group = clips[first : first + CLIPS_AT_ONCE]
+            key = f'features-{number}-{first:07d}.safetensors'
+            if run is None or run.finished(key) is None:
+                tensors = _of(model, group, settings)
+                if run is not None:
+                    save_tensors(run.folder / key, tensors)
+                    run.note(key, key)
+            else:
+                tensors, _ = read_tensors(run.folder / key)
+            features.append(tensors['features'].double())
+            owners.append(tensors['owners'] + first)
+            done += len(group)
+            if progress:
+                progress('features', done, total)
+        width = head_of(model).in_features
+        every.append(
+            Views(torch.cat(features), torch.cat(owners))
+            if features
+            else Views(torch.zeros(0, width, dtype=torch.float64), torch.zeros(0, dtype=torch.int64))
+        )
+    return every
+
+
+def _of(model: nn.Module, clips: Sequence[LabelledClip], settings: TuningSettings) -> dict[str, Tensor]:
+    """Features of the views of some clips, and whose each is."""
+
+    def answers(batch: ClipBatch) -> Tensor:
+        features: Tensor = model.normalised(*model.features(*inputs_of(batch.to(settings.device))))  # type: ignore[operator]
+        return features.float().cpu()
+
+    views = viewed(
+        model, [each.clip for each in clips], form_of(model), answers, stride=settings.stride,
+        views='published' if settings.reference else 'distinct',
+    )  # fmt: skip
+    pairs = list(views)
+    return {'features': torch.stack([row for _, row in pairs]), 'owners': torch.tensor([at for at, _ in pairs])}
 
 
 def adapt(model: nn.Module, rank: int, seed: int) -> None:
@@ -37,7 +265,7 @@ def adapt(model: nn.Module, rank: int, seed: int) -> None:
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
-        raise missing_extra('peft, which trains adapters', 'lora', instead='take the method full or linear') from error
+        raise missing_extra('peft, which trains adapters', 'torch', instead='take the method full or linear') from error
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=ADAPTED)

@@ -102,8 +102,9 @@ class ScaledCrop:
 
     def box(self, height: int, width: int, size: int, rng: torch.Generator) -> Box:
         """A box, each allowed pair of scales and each place as likely as any; nearly `size` pixels become `size`."""
-        sides = [int(min(height, width) * scale) for scale in self.scales]
-        sides = [size if abs(side - size) < 3 else side for side in sides]
+        short = min(height, width)
+        sides = [max(int(short * scale), 1) for scale in self.scales]
+        sides = [size if abs(side - size) < 3 and size <= short else side for side in sides]
         pairs = [(h, w) for i, h in enumerate(sides) for j, w in enumerate(sides) if abs(i - j) <= self.distortion]
         tall, wide = pairs[whole(len(pairs), rng)]
         down, across = (height - tall) // 4, (width - wide) // 4

@@ -6,7 +6,7 @@ from torch import nn
 
 
 def draw_normal(module: nn.Module) -> None:
-    """Weights of a linear map: normal of deviation 0.02, cut at two deviations; of fine-tuned encoders."""
+    """Weights of a linear map: normal of deviation 0.02; of fine-tuned encoders."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         _without_bias(module)

@@ -307,7 +307,7 @@ class HicmaeClassifier(nn.Module):
             has_audio: the same of audio.
 
         Raises:
-            ShapeError: the batch has nothing that the form reads.
+            ShapeError: the batch, or a clip of it, has nothing that the form reads.
         """
         outputs: Tensor = self.head(self.normalised(*self.features(video, audio, has_video, has_audio)))
         return outputs
@@ -327,8 +327,8 @@ class HicmaeClassifier(nn.Module):
             something that the clip has, or None where all do.
         """
         is_bimodal = len(self.form.modalities) == 2
-        video = video if 'video' in self.form.modalities else None
-        audio = audio if 'audio' in self.form.modalities else None
+        video = _blanked(video, has_video) if 'video' in self.form.modalities else None
+        audio = _blanked(audio, has_audio) if 'audio' in self.form.modalities else None
         if video is None and audio is None:
             raise ShapeError(
                 expected=f'clips with {" or ".join(self.form.modalities)}', came='neither', todo='check the batch'
@@ -339,8 +339,11 @@ class HicmaeClassifier(nn.Module):
         if audio is not None:
             heard, heard_tokens = self._weighed(self.encoder_audio.layers(audio), self.audio_layer_weights)
         if not is_bimodal:
-            feature = seen if heard is None else heard
+            feature, has = (seen, has_video) if heard is None else (heard, has_audio)
             assert feature is not None
+            if has is not None and not has.all():
+                modality = self.form.modalities[0]
+                raise ShapeError(expected=f'clips with {modality}', came='one without', todo='leave it out')
             return feature, None
         fused = self.encoder_fusion(seen_tokens, heard_tokens, has_video, has_audio)
         parts = [seen, heard, *(None if tokens is None else tokens.mean(dim=1) for tokens in fused)]
@@ -418,6 +421,13 @@ def _joined(parts: list[Tensor | None], present: list[Tensor | None]) -> tuple[T
     if not torch.compiler.is_exporting() and not keep_mask.any(dim=1).all():
         raise ShapeError(expected='clips with video or audio', came='one with neither', todo='leave it out')
     return torch.cat(features, dim=1), keep_mask
+
+
+def _blanked(pixels: Tensor | None, has: Tensor | None) -> Tensor | None:
+    """(B, …) with zeros where a clip has nothing: whatever stood there, even nan, would reach gradients as nan."""
+    if pixels is None or has is None:
+        return pixels
+    return pixels.masked_fill(~has.view(-1, *[1] * (pixels.ndim - 1)), 0.0)  # (B, 1, …)
 
 
 def _kept(tokens: Tensor | None, has: Tensor | None) -> Tensor | None:

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from affekt.arrays import Ints
-from affekt.clips import Clip, PackedClips
-from affekt.errors import CorpusError
+from affekt.clips import Clip, DecodedClips, PackedClips
+from affekt.errors import CorpusError, MediaError
 from affekt.pretraining.augmentation import pretraining_augmentation
 from affekt.pretraining.batches import collate
 from affekt.pretraining.forms import MODALITIES, Form, HicmaeForm
@@ -44,7 +44,7 @@ Place = tuple[int, int]
 
 
 class Clips(Protocol):
-    """Clips by number: `PackedClips`, or a list in memory."""
+    """Clips by number: `PackedClips`, `DecodedClips`, or a list in memory."""
 
     def __len__(self) -> int:
         """How many there are."""
@@ -122,7 +122,7 @@ class Survey:
 
 
 def surveyed(clips: Clips, form: Form) -> Survey:
-    """Look through all clips once; of `PackedClips` their table alone is read.
+    """Look through all clips once; of `PackedClips` and `DecodedClips` none is read.
 
     Raises:
         CorpusError: there are none, or none has what the form reads.
@@ -149,7 +149,7 @@ def surveyed(clips: Clips, form: Form) -> Survey:
 
 def _lengths(clips: Clips) -> tuple[Ints, Ints, Sequence[str]]:
     """(C,) frames and samples of all clips, and their names."""
-    if isinstance(clips, PackedClips):
+    if isinstance(clips, PackedClips | DecodedClips):
         return clips.frame_counts, clips.sample_counts, clips.names
     each = [clips[index] for index in range(len(clips))]
     lengths = [[0 if part is None else len(part) for part in (clip.frames, clip.sound)] for clip in each]
@@ -159,7 +159,7 @@ def _lengths(clips: Clips) -> tuple[Ints, Ints, Sequence[str]]:
 
 def _reasons(clips: Clips, form: Form) -> Iterator[str]:
     """Why clips lack what is read."""
-    for index in range(len(clips)):
+    for index in range(0 if isinstance(clips, DecodedClips) else len(clips)):
         clip = clips[index]
         yield from (f'{clip.name}, {name}: {why}' for name, why in clip.missing.items() if name in form.modalities)
 
@@ -208,7 +208,10 @@ class MaskedClips:
         if isinstance(form, HicmaeForm) and 'audio' in form.modalities:
             audio_mask = cell_mask(1, form.audio_grid, settings.audio_mask, rng=rng)  # (1, N)
         # 2. a window of what the form reads
-        clip = _without(self.clips[index], form)
+        try:
+            clip = _without(self.clips[index], form)
+        except MediaError:  # of clips that are decoded as they are read; counted as one without anything
+            return None
         clip = cut(clip, pretraining_window(clip, rng, self._sampling))
         if clip.frames is None and not _is_heard(clip):
             return None

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from affekt.errors import ShapeError, WeightsError
+from affekt.errors import CorpusError, ShapeError, WeightsError
 from affekt.nn import Block, CrossSelfBlock, read_tensors, save_tensors
 from affekt.pretraining.forms import MODALITIES, Form, HicmaeForm, SvfapForm
 from affekt.pretraining.hicmae import HicmaePretraining
@@ -114,7 +114,7 @@ def pretrain(
     optimiser = torch.optim.AdamW(decay_groups(model, settings), betas=BETAS, fused=True)
     engine = Engine(model, optimiser, seen.losses, _engine_settings(settings, ranks, updates, per_epoch), ranks=ranks)
     if settings.compiled:
-        _compile(model)
+        compile_blocks(model)
     # 3. steps
     saved = _Snapshots(model, folder, ranks, settings, per_epoch, notes_of(form, settings, survey))
     if resume:
@@ -189,19 +189,29 @@ class _Counts:
 
     def __init__(self, ranks: Ranks) -> None:
         self._ranks = ranks
-        self._since = torch.zeros(len(COUNTS), dtype=torch.float64)
+        self._since = torch.zeros(len(COUNTS) + 1, dtype=torch.float64)
 
     def losses(self, model: nn.Module, batch: MaskedBatch) -> dict[str, Tensor]:
         """See `masked_losses`."""
-        self._since += torch.tensor([getattr(batch, name) for name in COUNTS], dtype=torch.float64)
+        self._since += torch.tensor([getattr(batch, name) for name in (*COUNTS, 'clips')], dtype=torch.float64)
         assert isinstance(model, HicmaePretraining | SvfapPretraining)
         return masked_losses(model, batch)
 
     def row(self, model: nn.Module) -> Row:
-        """Of all processes, since this was last called."""
-        total = self._ranks.total(self._since.to(self._ranks.device)).tolist()
+        """Of all processes, since this was last called.
+
+        Raises:
+            CorpusError: nothing at all was read, as where the media are gone.
+        """
+        *total, clips = self._ranks.total(self._since.to(self._ranks.device)).tolist()
         self._since.zero_()
-        return dict(zip(COUNTS, total, strict=True))
+        counts = dict(zip(COUNTS, total, strict=True))
+        if counts['unread'] == clips:
+            raise CorpusError(
+                expected='clips that can be read', came=f'none of the last {clips:,.0f}',
+                todo='see that the files are still there, then go on with resume',
+            )  # fmt: skip
+        return counts
 
 
 class _Snapshots:
@@ -290,7 +300,7 @@ def _engine_settings(settings: PretrainingSettings, ranks: Ranks, updates: int, 
     )  # fmt: skip
 
 
-def _compile(model: nn.Module) -> None:
+def compile_blocks(model: nn.Module) -> None:
     """Have torch compile each block by itself; names of weights stay."""
     for module in model.modules():
         if isinstance(module, Block | CrossSelfBlock):

@@ -1,6 +1,6 @@
 """What a fine-tuned model says of clips: probabilities of classes, or numbers, averaged over views of each clip.
 
-    predict('tuned', 'interview.mp4')      # a folder that `affekt finetune` wrote, and a recording
+    predict('tuned', 'interview.mp4')      # {'happy': .71, 'neutral': .2, …}: a folder that `affekt finetune` wrote
     predict_proba(model, clips)            # (N, outputs) from a model in memory
 
 A view is a window of frames with its sound. Two views lie evenly over a clip, one suffices for a short one. Published
@@ -11,9 +11,13 @@ Axes: N clips, V views, B views at once, K outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -21,16 +25,26 @@ import torch
 from torch import Tensor, nn
 
 from affekt.arrays import Floats32
-from affekt.errors import MediaError, UnknownNameError
+from affekt.errors import MediaError, UnknownNameError, WeightsError
+from affekt.nn import read_tensors, save_tensors
 from affekt.pretraining.batches import ClipBatch, collate
-from affekt.pretraining.clips import Clip
-from affekt.pretraining.forms import Form, HicmaeForm
+from affekt.pretraining.clips import Clip, decoded
+from affekt.pretraining.forms import Form, HicmaeForm, SvfapForm
+from affekt.pretraining.hicmae import HicmaeClassifier
+from affekt.pretraining.spectrograms import WINDOW
+from affekt.pretraining.svfap import SvfapClassifier
 from affekt.pretraining.windows import Sampling, cut, evaluation_windows
 from affekt.progress import Progress
+from affekt.runs import write_atomically
+from affekt.typed_json import json_file, plain
 
 Views = Literal['distinct', 'published']
 VIEWS: tuple[Views, ...] = ('distinct', 'published')
 AnyClip = Clip | Callable[[], Clip]
+Crop = Literal['faces', 'published', 'none']
+WEIGHTS, LABELS = 'weights.safetensors', 'labels.json'
+"""Of a folder with a fine-tuned model."""
+LOG = logging.getLogger('affekt')
 
 
 class Inputs(NamedTuple):
@@ -40,6 +54,130 @@ class Inputs(NamedTuple):
     audio: Tensor | None
     has_video: Tensor | None
     has_audio: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class TunedModel:
+    """A fine-tuned model and what its outputs mean.
+
+    Args:
+        model: on the CPU, in evaluation mode.
+        names: (K,) of the classes, or of the numbers.
+        is_classes: False where the outputs are numbers.
+        stride: frames from one that is read to the next.
+        crop: how faces are cut out of recordings, see `ClipSettings`.
+        notes: what else its file says.
+    """
+
+    model: nn.Module
+    names: tuple[str, ...]
+    is_classes: bool = True
+    stride: int = 4
+    crop: Crop = 'faces'
+    notes: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def form(self) -> Form:
+        """Its size."""
+        return form_of(self.model)
+
+    def save(self, folder: Path) -> None:
+        """Write `weights.safetensors`, which says all of this, and `labels.json`.
+
+        Raises:
+            StorageError: there is no room.
+        """
+        form = self.form
+        said = {
+            **self.notes, 'family': 'hicmae' if isinstance(form, HicmaeForm) else 'svfap', 'form': asdict(form),
+            'stage': 'finetuning', 'names': list(self.names), 'is_classes': self.is_classes, 'stride': self.stride,
+            'crop': self.crop,
+        }  # fmt: skip
+        save_tensors(folder / WEIGHTS, self.model.state_dict(), {'notes': json.dumps(plain(said))})
+        write_atomically(folder / LABELS, json_file(list(self.names)))
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> TunedModel:
+        """Read a folder, or a file of weights, back.
+
+        Raises:
+            WeightsError: it is no fine-tuned model, or is damaged.
+        """
+        path = Path(folder)
+        path = path / WEIGHTS if path.is_dir() else path
+        tensors, header = read_tensors(path)
+        try:
+            notes = json.loads(header['notes'])
+            form = _form_noted(notes)
+            names, is_classes = tuple(map(str, notes['names'])), bool(notes['is_classes'])
+            classifier = HicmaeClassifier if isinstance(form, HicmaeForm) else SvfapClassifier
+            with torch.device('meta'):
+                model = classifier(form, len(names))  # type: ignore[arg-type]
+            model.load_state_dict(tensors, assign=True)
+            return cls(model.eval(), names, is_classes, int(notes['stride']), notes['crop'], notes)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise WeightsError(
+                expected=f'a fine-tuned model in {path}', came=' '.join(str(error).split())[:200],
+                todo='give a folder that `affekt finetune` wrote; other weights are fine-tuned first',
+            ) from error  # fmt: skip
+
+    def answers(self, clip: AnyClip | str | os.PathLike[str]) -> dict[str, float]:
+        """Class to probability, or the name of a number to its value; what the clip lacks is masked and warned of.
+
+        Raises:
+            MediaError: the recording cannot be read, or has nothing that the model reads.
+        """
+        opened = _clip(clip, self)
+        row = predict_proba(self.model, [opened], stride=self.stride, numbers=not self.is_classes)[0]
+        return dict(zip(self.names, row.tolist(), strict=True))
+
+
+def predict(
+    model: nn.Module | TunedModel | str | os.PathLike[str], clip: AnyClip | str | os.PathLike[str]
+) -> dict[str, float] | Floats32:
+    """What a fine-tuned model says of one clip.
+
+    Args:
+        model: a folder that `affekt finetune` wrote, what `TunedModel.open` made of it, or a model alone.
+        clip: a clip, or the path of a video with or without sound, or of sound alone. Faces are cut out of a video as
+            they were for training. Without a face, or without sound, the model answers from the other; a warning says
+            so.
+
+    Returns:
+        Class to probability, or the name of a number to its value; of a model alone, whose classes have no names, the
+        (K,) probabilities.
+
+    Raises:
+        WeightsError: the folder holds no fine-tuned model.
+        MediaError: the recording cannot be read, or has nothing that the model reads.
+    """
+    if isinstance(model, nn.Module):
+        bare = TunedModel(model, tuple(str(at) for at in range(head_of(model).out_features)))
+        return np.array(list(bare.answers(clip).values()), dtype=np.float32)
+    tuned = model if isinstance(model, TunedModel) else TunedModel.open(model)
+    return tuned.answers(clip)
+
+
+def _clip(clip: AnyClip | str | os.PathLike[str], tuned: TunedModel) -> Clip:
+    """The clip; what it lacks of what the model reads is said in a warning."""
+    form = tuned.form
+    if isinstance(clip, str | os.PathLike):
+        opened = decoded(clip, form.size, tuned.crop, modalities=form.modalities)
+    else:
+        opened = clip() if callable(clip) else clip
+    has = {'video': opened.frames is not None, 'audio': opened.sound is not None}
+    lacking = [name for name in form.modalities if not has[name]]
+    if lacking and len(lacking) < len(form.modalities):
+        reasons = '; '.join(f'{name}: {opened.missing.get(name, "none")}' for name in lacking)
+        LOG.warning('%s is answered without %s (%s)', opened.name, ' and '.join(lacking), reasons)
+    return opened
+
+
+def _form_noted(notes: Mapping[str, Any]) -> Form:
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in notes['form'].items()
+    }
+    return SvfapForm(**fields) if notes['family'] == 'svfap' else HicmaeForm(**fields)
 
 
 def predict_proba(
@@ -167,8 +305,6 @@ def read_by(clip: Clip, form: Form) -> Clip:
 
 def is_readable(view: Clip) -> bool:
     """A model can read it: pictures, or sound of some length that is not one value alone."""
-    from affekt.pretraining.spectrograms import WINDOW
-
     if view.frames is not None and len(view.frames):
         return True
     return view.sound is not None and len(view.sound) >= WINDOW and bool(np.ptp(view.sound))

@@ -4,8 +4,8 @@
     predict_proba(tuned.model, clips)
 
 Validation alone decides which epoch is taken and when to stop; no clip of a test is ever seen. A run in a folder goes
-on after a kill to the same numbers. Read `tune` first; `objectives.py` says what is learnt, `adapters.py` and
-`probing.py` how little of a model suffices.
+on after a kill to the same numbers. Read `tune` first; `objectives.py` says what is learnt, `adapters.py` how
+few weights suffice.
 
 Axes: N clips, B batch, K outputs.
 """
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from affekt.errors import TrainingError
 from affekt.nn import read_tensors, save_tensors
-from affekt.pretraining.adapters import adapt, merged
+from affekt.pretraining.adapters import adapt, merged, probe
 from affekt.pretraining.augmentation import Augmentation, tuning_augmentation
 from affekt.pretraining.batches import ClipBatch
 from affekt.pretraining.clips import Clip
@@ -45,7 +45,6 @@ from affekt.pretraining.predicting import (
     sampling_of,
     views_of,
 )
-from affekt.pretraining.probing import probe
 from affekt.pretraining.tuning_settings import TuningSettings
 from affekt.pretraining.windows import cut, tuning_window
 from affekt.progress import Progress

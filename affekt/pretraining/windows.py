@@ -231,8 +231,10 @@ def _stretch(clip: Clip, first: int, last: int, *, through: bool = False, is_eve
         is_even: frames lie evenly over the sound, the last at its end.
     """
     samples = _samples(clip)
+    if _last(clip) == 0:  # one picture, which lasts as long as the sound
+        return _longer(clip, slice(0, samples))
     if clip.times_s is None or is_even:
-        final = max(_last(clip), 1)
+        final = _last(clip)
         return _longer(clip, slice(int(first / final * samples), int(last / final * samples)))
     start_s, stop_s = float(clip.times_s[first]), float(clip.times_s[last])
     if through or last == _last(clip):

@@ -10,6 +10,7 @@ first, or `engine.py` for what is below it. Needs torch.
 from affekt.training.absent import MissingScores, missing_modality_answers, missing_modality_scores, with_gaps
 from affekt.training.averages import WeightAverage
 from affekt.training.checkpoints import last_weights, whole
+from affekt.training.curves import write_curves
 from affekt.training.engine import Engine, Step
 from affekt.training.order import IndexBatches, LoadedBatches
 from affekt.training.pace import Pace, losses_in_words, peak_memory_bytes
@@ -65,4 +66,5 @@ __all__ = [
     'train_together',
     'whole',
     'with_gaps',
+    'write_curves',
 ]

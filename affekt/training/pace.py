@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import torch
 
@@ -54,6 +55,10 @@ def peak_memory_bytes(device: str) -> int:
     """The most that this process has held, on a CUDA device what its tensors have; 0 where the system does not say."""
     if torch.device(device).type == 'cuda':
         return torch.cuda.max_memory_allocated(device)
+    status = Path('/proc/self/status')
+    if status.exists():  # `ru_maxrss` would count the process that started this one, too
+        line = next(line for line in status.read_text().splitlines() if line.startswith('VmHWM'))
+        return int(line.split()[1]) * 1024
     if sys.platform == 'win32':
         return 0
     import resource

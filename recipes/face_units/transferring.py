@@ -73,10 +73,13 @@ def closing(blink: np.ndarray, canonical: np.ndarray, side: str) -> float:
 
 def _frames(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(F, 3, 3) two edges and the unit normal of each triangle, as columns."""
-    one, two = points[triangles[:, 1]] - points[triangles[:, 0]], points[triangles[:, 2]] - points[triangles[:, 0]]
-    normal = np.cross(one, two)
+    first_edge, second_edge = (
+        points[triangles[:, 1]] - points[triangles[:, 0]],
+        points[triangles[:, 2]] - points[triangles[:, 0]],
+    )
+    normal = np.cross(first_edge, second_edge)
     normal /= np.sqrt(np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12))
-    return np.stack([one, two, normal], axis=2)
+    return np.stack([first_edge, second_edge, normal], axis=2)
 
 
 def _gradient_rows(inverse: np.ndarray, triangles: np.ndarray) -> scipy.sparse.csr_matrix:

@@ -46,9 +46,9 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(tmp_path):
         made_up_face_corpus(tmp_path / 'cut', SMALL, progress=stop)
     with pytest.raises(RunError, match='resume'):
         made_up_face_corpus(tmp_path / 'cut', SMALL)
-    told = []
-    made_up_face_corpus(tmp_path / 'cut', SMALL, resume=True, progress=lambda *each: told.append(each))
-    assert told == [('faces', 3, 4), ('faces', 4, 4)]
+    reports = []
+    made_up_face_corpus(tmp_path / 'cut', SMALL, resume=True, progress=lambda *each: reports.append(each))
+    assert reports == [('faces', 3, 4), ('faces', 4, 4)]
     for path in (tmp_path / 'whole').glob('*.mp4'):
         assert path.read_bytes() == (tmp_path / 'cut' / path.name).read_bytes()
 
@@ -66,7 +66,9 @@ def test_two_people_are_both_for_training():
     assert FaceCorpus(clips=2, people=2).splits == ('train', 'train')
 
 
-@pytest.mark.parametrize('settings', [{'clips': 0}, {'clips': 2, 'people': 3}, {'people': 0}])
+@pytest.mark.parametrize(
+    'settings', [{'clips': 0}, {'clips': 2, 'people': 3}, {'people': 0}, {'seed': -1}, {'size': 33}]
+)
 def test_numbers_that_make_no_corpus_are_refused(settings):
     with pytest.raises(ValueRangeError):
         FaceCorpus(**settings)

@@ -20,10 +20,10 @@ def test_a_seed_gives_the_same_clip_and_another_seed_another():
 
 
 def test_a_person_stays_the_same_whatever_they_do():
-    one, two = (FaceClip.planned(seed, 0.1, person=3).person for seed in (1, 2))
-    assert np.array_equal(one.points, two.points)
-    assert np.array_equal(one.albedo, two.albedo)
-    assert not np.array_equal(one.identity, FaceClip.planned(1, 0.1, person=4).person.identity)
+    person, again = (FaceClip.planned(seed, 0.1, person=3).person for seed in (1, 2))
+    assert np.array_equal(person.points, again.points)
+    assert np.array_equal(person.albedo, again.albedo)
+    assert not np.array_equal(person.identity, FaceClip.planned(1, 0.1, person=4).person.identity)
 
 
 def test_frames_drawn_one_by_one_are_those_of_the_whole_clip():
@@ -74,11 +74,16 @@ def test_people_are_all_kinds_of_people():
         ({'rate_hz': 0}, ValueRangeError),
         ({'size': 8}, ValueRangeError),
         ({'emotion': 'boredom'}, UnknownNameError),
+        ({'seed': -1}, ValueRangeError),
+        ({'person': -1}, ValueRangeError),
+        ({'seconds': 1e9}, ValueRangeError),
+        ({'seconds': np.nan}, ValueRangeError),
+        ({'seconds': 3600, 'size': 1024}, ValueRangeError),
     ],
 )
 def test_clips_that_cannot_be_are_refused(arguments, error):
     with pytest.raises(error):
-        made_up_faces(0, **arguments)
+        made_up_faces(**{'seed': 0, **arguments})
 
 
 def test_the_landmarker_finds_the_faces_and_reads_back_what_was_commanded(shared_data):

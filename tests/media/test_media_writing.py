@@ -69,6 +69,9 @@ def test_the_writer_refuses_what_does_not_fit(tmp_path):
         write_video(tmp_path / 'a.mp4', [], 0)
     with pytest.raises(ValueRangeError, match='Opus'):
         write_audio(tmp_path / 'a.ogg', tone(0.1, rate_hz=44_100), 44_100)
+    with pytest.raises(ShapeError, match='even'):
+        write_video(tmp_path / 'odd.mp4', [np.zeros((33, 32, 3), np.uint8)], 10)
+    assert list(tmp_path.iterdir()) == []
     with MediaWriter(tmp_path / 'b.mkv', 10, PictureStyle('mpeg4')) as writer:
         writer.add_picture(numbered_image(0, 64, 48))
         with pytest.raises(ShapeError):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from affekt.nn import sinusoids, sinusoids_in_halves
+from affekt.nn import position_table, sinusoids, sinusoids_in_halves
 
 
 def test_the_table_of_a_width_of_four_is_worked_out():
@@ -31,3 +32,11 @@ def test_halves_hold_the_columns_of_the_interleaved_table_in_another_order(width
     whole = sinusoids(9, width + width % 2).numpy()
     np.testing.assert_allclose(halves, np.concatenate([whole[:, 0::2], whole[:, 1::2]], axis=1)[:, :width], atol=2e-6)
     assert sinusoids_in_halves(torch.zeros(2, 9, width, dtype=torch.float64)).dtype == torch.float64
+
+
+def test_no_stand_in_of_an_export_stays_among_the_tables():
+    with FakeTensorMode():
+        assert type(position_table(3, 34, torch.zeros(1))) is not torch.Tensor
+    table = position_table(3, 34, torch.zeros(1))
+    assert torch.equal(table, sinusoids(3, 34))
+    assert position_table(3, 34, torch.zeros(1)) is table

@@ -52,6 +52,14 @@ def test_a_side_within_two_pixels_of_the_size_becomes_the_size():
     assert ScaledCrop(scales=(1.0,)).box(163, 170, 160, _rng())[2:] == (163, 163)
 
 
+@pytest.mark.parametrize('side', [159, 158, 1])
+def test_a_box_lies_within_frames_that_are_smaller_than_the_size(side):
+    generator = _rng()
+    for top, left, height, width in {ScaledCrop().box(side, side + 1, 160, generator) for _ in range(200)}:
+        assert 0 <= top <= side - height < side
+        assert 0 <= left <= side + 1 - width <= side
+
+
 def test_a_box_is_resized_as_pillow_does(rng):
     frames, crop = _frames(rng, size=64), ScaledCrop()
     for seed in range(6):

@@ -60,6 +60,19 @@ def test_what_a_clip_lacks_is_masked_whatever_stands_there():
         torch.testing.assert_close(network(video, None)[0], network(video, audio, None, has_audio)[0])
 
 
+def test_not_even_nan_in_place_of_what_a_clip_lacks_reaches_a_gradient():
+    network, (video, audio) = model(), clips()
+    has = torch.tensor([True, False, True])
+    video[1], audio[0] = torch.nan, torch.nan
+    network(video, audio, has, torch.tensor([False, True, True])).square().sum().backward()
+    together = [parameter.grad for parameter in network.parameters()]
+    alone = model()
+    for answer in (alone(video[:1], None), alone(None, audio[1:2]), alone(video[2:], audio[2:])):
+        answer.square().sum().backward()
+    for gradient, parameter in zip(together, alone.parameters(), strict=True):
+        torch.testing.assert_close(gradient, parameter.grad, rtol=1e-4, atol=1e-4)
+
+
 def test_a_clip_with_neither_modality_is_refused():
     network, (video, audio) = model(), clips()
     with pytest.raises(ShapeError, match='video or audio; got one with neither'):
@@ -68,6 +81,8 @@ def test_a_clip_with_neither_modality_is_refused():
         network()
     with pytest.raises(ShapeError, match='clips with video; got clips without'):
         SvfapClassifier(FACES, 2)(None, audio)
+    with pytest.raises(ShapeError, match='clips with video; got one without'):
+        HicmaeClassifier(replace(SMALL, modalities=('video',)), 2)(video, None, torch.tensor([True, False, True]))
 
 
 @pytest.mark.parametrize('modality', ['video', 'audio'])

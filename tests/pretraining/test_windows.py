@@ -148,6 +148,14 @@ def test_a_stretch_too_short_of_a_long_sound_is_a_masked_sample():
     assert tuning_window(_clip(100), _rng()).sound is None
 
 
+def test_all_of_a_sound_goes_with_a_single_picture():
+    clip = _clip(1, 50_000, fps=25)
+    for part in (clip, _clip(1, 50_000)):
+        windows = [pretraining_window(part, _rng()), tuning_window(part, _rng()), *evaluation_windows(part)]
+        assert [window.sound for window in windows] == [slice(0, 50_000)] * 3
+    assert tuning_window(clip, _rng(), reference=True).sound == slice(0, 50_000)
+
+
 def test_a_sound_that_ends_before_the_frames_do_is_masked_where_nothing_sounds():
     first, last = evaluation_windows(_clip(200, 48_000, fps=25))
     assert (first.sound, last.sound) == (slice(0, 40_960), None)

@@ -1,0 +1,65 @@
+"""Clips that are decoded each time they are read, for corpora that are too large to be packed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import overload
+
+import numpy as np
+
+from affekt.arrays import Ints
+from affekt.clips.clip import SOUND_RATE_HZ, Clip, ClipSettings
+from affekt.clips.sources import sample_clip
+from affekt.corpora import Manifest
+from affekt.errors import ValueRangeError
+
+
+class DecodedClips(Sequence[Clip]):
+    """The clips of a manifest, decoded as they are asked for; one that cannot be read raises then.
+
+    Args:
+        manifest: rows with video, sound or folders of frames.
+        settings: how clips are made; not with faces, which are found once, in a cache.
+
+    Raises:
+        ValueRangeError: the crop is that of faces.
+    """
+
+    def __init__(self, manifest: Manifest, settings: ClipSettings) -> None:
+        if settings.crop == 'faces' and 'video' in settings.modalities:
+            raise ValueRangeError(
+                expected="the crop 'published' or 'none' where nothing is packed", came="'faces'",
+                todo='pack the clips, so that faces are looked for once',
+            )  # fmt: skip
+        self.manifest, self.settings = manifest, settings
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """(K,) of the clips."""
+        return tuple(self.manifest.names)
+
+    @property
+    def frame_counts(self) -> Ints:
+        """(K,) 1 where the manifest names pictures: how many they are is known when they are decoded."""
+        filled = [self.manifest.samples.filled(column) for column in ('video', 'frames')]
+        return np.logical_or(*filled).astype(np.int64)
+
+    @property
+    def sample_counts(self) -> Ints:
+        """(K,) a second's worth where the manifest names a file that may have sound."""
+        filled = [self.manifest.samples.filled(column) for column in ('audio', 'video')]
+        return np.logical_or(*filled).astype(np.int64) * SOUND_RATE_HZ
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    @overload
+    def __getitem__(self, at: int) -> Clip: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Clip]: ...
+
+    def __getitem__(self, at: int | slice) -> Clip | list[Clip]:
+        if isinstance(at, slice):
+            return [self[each] for each in range(*at.indices(len(self)))]
+        return sample_clip(self.manifest, self.manifest.samples[at], self.settings)

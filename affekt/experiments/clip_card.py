@@ -1,0 +1,99 @@
+"""What is told of a fine-tuned model: from what, on which clips, how well, beside what a constant answer reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from affekt.experiments.clip_parts import ClipParts, described_parts
+from affekt.metrics import Interval
+
+if TYPE_CHECKING:
+    from affekt.pretraining import TunedModel, TuningSettings
+
+TITLES = {
+    'balanced_accuracy': 'UAR', 'accuracy': 'WAR', 'weighted_f1': 'weighted F1', 'concordance': 'CCC',
+    'pearson': 'PCC', 'mae': 'mean absolute error',
+}  # fmt: skip
+"""Scores that are shown, by the names in measures."""
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One score of a part, beside that of the constant answer."""
+
+    part: str
+    about: str
+    """The number that it is of; '' for classes."""
+    name: str
+    interval: Interval
+    baseline: float
+
+    @property
+    def title(self) -> str:
+        """What it is called in tables."""
+        return f'{self.about} {TITLES[self.name]}'.strip()
+
+
+@dataclass(frozen=True)
+class FinetunedClips:
+    """A finished run."""
+
+    model: TunedModel = field(repr=False)
+    folder: Path
+    parts: ClipParts = field(repr=False)
+    rows: tuple[ScoreRow, ...]
+    history: tuple[Mapping[str, float], ...] = field(repr=False)
+    epoch: int
+    notes: tuple[str, ...]
+
+
+def tuned_card(outcome: FinetunedClips, saved: Mapping[str, Any], settings: TuningSettings) -> str:
+    """What the model is, of what it was made, and how well it does, as Markdown."""
+    parts, form = outcome.parts, outcome.model.form
+    answers = ', '.join(parts.names)
+    weights = sum(parameter.numel() for parameter in outcome.model.model.parameters())
+    about = [
+        ('from', f'{saved["from"]["name"]}, sha256 {saved["from"]["sha256"][:16]}…'),
+        ('reads', f'{" and ".join(form.modalities)}; {form.frames} frames of {form.size} pixels'),
+        ('answers', f'{"one of " if parts.classes else ""}{answers}'),
+        ('parameters', f'{weights:,}'),
+        ('tuned', _how(settings, outcome.epoch)),
+        ('corpus', parts.manifest.facts.corpus),
+    ]
+    lines = [f'# {outcome.folder.name}', '', '| | |', '|---|---|']
+    lines += [f'| {name} | {_cell(text)} |' for name, text in about]
+    lines += ['', '## Data', '', '| part | clips | groups | chosen by |', '|---|---|---|---|']
+    lines += [
+        f'| {name} | {clips:,} | {groups:,} | {_cell(how)} |'
+        for name, clips, groups, how in described_parts(parts, parts.manifest.groups())
+    ]
+    lines += ['', '## Scores', '', '| part | score | [95 %] | constant answer |', '|---|---|---|---|']
+    lines += [f'| {row.part} | {row.title} | {row.interval} | {row.baseline:.3f} |' for row in outcome.rows]
+    lines += ['', *score_notes(outcome)]
+    return '\n'.join(lines) + '\n'
+
+
+def score_notes(outcome: FinetunedClips) -> list[str]:
+    """What must be known of the scores, a line each."""
+    lines = ['Intervals draw whole groups: speakers where they are known, else what stands in for them.']
+    lines.append('The constant answer is the most frequent class, or the mean, of the training clips.')
+    if 'validation' in outcome.parts.parts:
+        lines.append('Validation chose the epoch, so its scores are somewhat too high.')
+    if 'test' not in outcome.parts.parts:
+        lines.append('No clips were set aside for a test.')
+    return [f'- {line}' for line in (*lines, *outcome.notes)]
+
+
+def _how(settings: TuningSettings, epoch: int) -> str:
+    if settings.method == 'linear':
+        return 'the head alone (linear probe)'
+    what = f'adapters of rank {settings.rank}' if settings.method == 'lora' else 'all weights'
+    chosen = 'the last' if settings.takes_last else 'the best on validation'
+    return f'{what}, epoch {epoch} of {settings.epochs} at most, {chosen}; seed {settings.seed}'
+
+
+def _cell(text: str) -> str:
+    return ' '.join(str(text).split()).replace('|', '\\|').replace('<', '&lt;')

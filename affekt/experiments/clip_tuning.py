@@ -1,0 +1,361 @@
+"""Fine-tuning on a manifest: a checkpoint and labelled clips in, a folder with a model, its scores and its card out.
+
+    finetune_clips(Path('run'), Manifest.load(Path('m.parquet')), TuningSettings(), folder=Path('tuned'))
+    affekt.pretraining.predict('tuned', 'interview.mp4')
+
+The epoch is chosen on validation alone; test clips, where there are any, are answered once, at the end. torch is
+imported where it is used. Read `finetune_clips` first, then `clip_parts.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from affekt.arrays import Floats32, Ints
+from affekt.clips import MODALITIES, ClipSettings, PackedClips, is_first_process, packed_clips
+from affekt.corpora import Manifest
+from affekt.errors import CorpusError, ShapeError, listed, require_torch
+from affekt.experiments.clip_card import TITLES, FinetunedClips, ScoreRow, tuned_card
+from affekt.experiments.clip_parts import ClipParts, divided_clips
+from affekt.metrics import categorical_measure, dimensional_measure, measure_intervals
+from affekt.progress import Progress
+from affekt.runs import Run, file_sha256, versions, write_atomically
+from affekt.tables import csv_bytes
+from affekt.typed_json import json_file
+from affekt.wording import counted
+
+if TYPE_CHECKING:
+    from affekt.checkpoints import Checkpoint
+    from affekt.pretraining import HicmaeForm, LabelledClip, SvfapForm, Transfer, Tuned, TunedModel, TuningSettings
+
+    Form = HicmaeForm | SvfapForm
+
+CARD, SCORES, PREDICTIONS, TRAINING = 'card.md', 'scores.json', 'predictions.csv', 'training'
+WEIGHTS = 'weights.safetensors'
+SHORTEST_SAMPLES = 1_025
+"""Of sound that a model reads."""
+RESAMPLES = 2000
+
+
+def finetune_clips(
+    source: Path,
+    manifest: Manifest,
+    settings: TuningSettings,
+    *,
+    folder: Path,
+    label: str = 'emotion',
+    validation: str = '',
+    test: str = '',
+    modalities: Sequence[str] = (),
+    crop: str = 'faces',
+    drop_path: float = 0.1,
+    cache: Path | None = None,
+    processes: int = 1,
+    resume: bool = False,
+    report: Callable[[Mapping[str, float]], None] | None = None,
+    progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
+) -> FinetunedClips:
+    """A model that has learnt the labels of a manifest's clips, in a folder with scores and card.
+
+    Args:
+        source: a checkpoint of HiCMAE or SVFAP, of any stage, or the folder of a run.
+        manifest: of clips, some or all of which have the label.
+        settings: of tuning.
+        folder: new, or a run that is gone on with.
+        label: see `divided_clips`.
+        validation: see `divided_clips`.
+        test: see `divided_clips`.
+        modalities: video, audio or both; () for what both checkpoint and clips have.
+        crop: how faces are cut out of recordings, see `ClipSettings`.
+        drop_path: share of dropped paths of the last block.
+        cache: folder of decoded clips, which several runs can share; None for one in the folder.
+        processes: that decode.
+        resume: go on with the run in the folder; a finished one is read back.
+        report: called with each row of the history.
+        progress: told 'clips', 'train', 'features' and 'predict', what is done and what there is.
+        say: told how large the cache becomes, before a byte of it is written, and what a checkpoint gave.
+
+    Raises:
+        CorpusError: see `divided_clips`; or no clip of a part has what the model reads.
+        WeightsError: the checkpoint is none of HiCMAE or SVFAP, or not whole.
+        RunError: the folder holds another run.
+        MissingExtraError: torch, or peft for adapters, is not installed.
+    """
+    require_torch()
+    from affekt.checkpoints import opened
+    from affekt.pretraining import TunedModel
+
+    # 1. what is learnt, and which part of which network
+    parts = divided_clips(manifest, label, validation=validation, test=test, seed=settings.seed)
+    path = source / WEIGHTS if source.is_dir() else source
+    checkpoint = opened(path)
+    form = _form(checkpoint, parts, modalities)
+    saved = {
+        'from': {'name': path.name, 'sha256': file_sha256(path)}, 'label': list(parts.columns),
+        'classes': list(parts.classes), 'stated': dict(parts.stated), 'modalities': list(form.modalities), 'crop': crop,
+        'drop_path': drop_path, 'tuning': asdict(settings), 'corpus': manifest.facts.corpus, 'clips': _digest(parts),
+    }  # fmt: skip
+    is_first = is_first_process()
+    with Run(folder, saved, resume=resume) if is_first else contextlib.nullcontext():
+        # 2. clips, decoded once
+        packed = _packed(parts, form, crop, cache or folder / 'clips', processes, progress, say)
+        clips, notes = _labelled(parts, packed, form)
+        # 3. the network, from pre-training to the labels
+        if not (folder / WEIGHTS).exists():
+            tuned, transfer = _tuned(
+                checkpoint, form, clips, parts, settings, drop_path, folder / TRAINING, report, progress
+            )
+            model = _model(tuned, parts, settings, crop, saved)
+            if is_first:
+                model.save(folder)
+            if say:
+                say(str(transfer))
+        else:
+            model = TunedModel.open(folder)
+        # 4. scores on clips that nothing was learnt from, and the card
+        rows = _scored(model, parts, clips, settings, folder, progress) if is_first else []
+        history, epoch = tuple(model.notes['history']), int(model.notes['epoch'])
+        outcome = FinetunedClips(model, folder, parts, tuple(rows), history, epoch, (*parts.notes, *notes))
+        if is_first:
+            _write(outcome, saved, settings)
+    return outcome
+
+
+def _form(checkpoint: Checkpoint, parts: ClipParts, modalities: Sequence[str]) -> Form:
+    """The form of the checkpoint, for the modalities that are asked for, or that the clips' rows name.
+
+    Raises:
+        CorpusError: there is none of them.
+        ShapeError: the checkpoint does not read what is asked for.
+    """
+    from affekt.pretraining import stored_form
+
+    form = stored_form(checkpoint)
+    if strange := [name for name in modalities if name not in form.modalities]:
+        raise ShapeError(
+            expected=f'modalities that the checkpoint reads: {" and ".join(form.modalities)}', came=listed(strange),
+            todo='choose others, or another checkpoint',
+        )  # fmt: skip
+    train = parts.manifest.take(parts.parts['train'])
+    named = {
+        'video': train.samples.known('video') | train.samples.known('frames'),
+        'audio': train.samples.known('audio') | train.samples.known('video'),
+    }
+    wanted = tuple(name for name in MODALITIES if name in (modalities or form.modalities))
+    there = tuple(name for name in wanted if (named[name] & train.keep_mask(name)).any())
+    if not there:
+        raise CorpusError(
+            expected=f'clips with {" or ".join(wanted)}', came=f'{parts.manifest.facts.corpus} without',
+            todo='add the media, or take a checkpoint that reads what there is',
+        )  # fmt: skip
+    return form if there == form.modalities else stored_form(checkpoint, modalities=there)
+
+
+def _packed(
+    parts: ClipParts,
+    form: Form,
+    crop: str,
+    folder: Path,
+    processes: int,
+    progress: Progress | None,
+    say: Callable[[str], None] | None,
+) -> PackedClips:
+    used = parts.manifest
+    settings = ClipSettings(form.size, crop, form.modalities)  # type: ignore[arg-type]
+    if say and not folder.exists():
+        say(f'clips in {folder}: {PackedClips.estimate(used, settings)}')
+    return packed_clips(used, folder, settings, processes=processes, progress=progress)
+
+
+def _labelled(parts: ClipParts, packed: PackedClips, form: Form) -> tuple[dict[str, list[LabelledClip]], list[str]]:
+    """The clips of each part that can be read, and what was left out.
+
+    Raises:
+        CorpusError: none of a part can.
+    """
+    from affekt.pretraining import LabelledClip
+
+    readable = np.zeros(len(packed), dtype=np.bool_)
+    if 'video' in form.modalities:
+        readable |= packed.frame_counts > 0
+    if 'audio' in form.modalities:
+        readable |= packed.sample_counts >= SHORTEST_SAMPLES
+    place = {name: at for at, name in enumerate(packed.names) if readable[at]}
+    every: dict[str, list[LabelledClip]] = {}
+    lost = []
+    for part, index in parts.parts.items():
+        truth = parts.truth(index)
+        names = [parts.manifest.names[at] for at in index.tolist()]
+        every[part] = [
+            LabelledClip(partial(packed.__getitem__, place[name]), int(true) if parts.classes else true)
+            for name, true in zip(names, truth, strict=True)
+            if name in place
+        ]
+        lost += [name for name in names if name not in place]
+        if not every[part]:
+            raise CorpusError(
+                expected=f'{part} clips with {" or ".join(form.modalities)} that can be read',
+                came='; '.join(packed.sentences), todo='check the paths in the manifest, or name the folder of media',
+            )  # fmt: skip
+    notes = list(packed.sentences)
+    if lost:
+        reads = ' or '.join(form.modalities)
+        notes.append(f'{counted(len(lost), "clip")} without {reads} that can be read, left out: {listed(lost, 3)}')
+    return every, notes
+
+
+def _tuned(
+    checkpoint: Checkpoint,
+    form: Form,
+    clips: Mapping[str, Sequence[LabelledClip]],
+    parts: ClipParts,
+    settings: TuningSettings,
+    drop_path: float,
+    folder: Path,
+    report: Callable[[Mapping[str, float]], None] | None,
+    progress: Progress | None,
+) -> tuple[Tuned, Transfer]:
+    import torch
+
+    from affekt.pretraining import classifier_from, tune
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model, transfer = classifier_from(
+            checkpoint, len(parts.names), drop_path=drop_path, **_changes(checkpoint, form)
+        )
+    tuned = tune(
+        model, clips['train'], clips.get('validation'), settings, folder=folder, resume=folder.exists(), report=report,
+        progress=progress,
+    )  # fmt: skip
+    return tuned, transfer
+
+
+def _changes(checkpoint: Checkpoint, form: Form) -> dict[str, Any]:
+    """What the form has other than the checkpoint."""
+    from affekt.pretraining import stored_form
+
+    return {} if stored_form(checkpoint) == form else {'modalities': form.modalities}
+
+
+def _model(tuned: Tuned, parts: ClipParts, settings: TuningSettings, crop: str, saved: Mapping[str, Any]) -> TunedModel:
+    """The model with all that its folder must know."""
+    from affekt.pretraining import TunedModel
+
+    notes = {
+        'corpus': parts.manifest.facts.corpus, 'from': saved['from'], 'tuning': saved['tuning'],
+        'epoch': tuned.epoch, 'history': [dict(row) for row in tuned.history],
+    }  # fmt: skip
+    named = (parts.names, bool(parts.classes), settings.stride, crop, notes)
+    return TunedModel(tuned.model, *named)  # type: ignore[arg-type]
+
+
+def _scored(
+    model: TunedModel,
+    parts: ClipParts,
+    clips: Mapping[str, Sequence[LabelledClip]],
+    settings: TuningSettings,
+    folder: Path,
+    progress: Progress | None,
+) -> list[ScoreRow]:
+    """Scores of validation and test with intervals, and the file of predictions."""
+    from affekt.pretraining import predict_proba
+
+    groups = parts.manifest.groups()
+    row_of = {name: at for at, name in enumerate(parts.manifest.names)}
+    rows, cells = [], []
+    for part in ('validation', 'test'):
+        if part not in clips:
+            continue
+        opened = [each.opened() for each in clips[part]]
+        answers = predict_proba(
+            model.model, opened, stride=settings.stride, numbers=not model.is_classes, progress=progress
+        )  # fmt: skip
+        index = np.array([row_of[clip.name] for clip in opened], dtype=np.int64)
+        rows += _score_rows(part, parts, index, answers, settings.seed, groups[index])
+        cells += _cells(part, parts, index, answers)
+    header = ('sample', 'part', *(f'true {name}' for name in parts.columns), 'predicted', *parts.names)
+    header = header if parts.classes else tuple(name for name in header if name != 'predicted')
+    write_atomically(folder / PREDICTIONS, csv_bytes(header, cells))
+    return rows
+
+
+def _score_rows(part: str, parts: ClipParts, index: Ints, answers: Floats32, seed: int, groups: Any) -> list[ScoreRow]:
+    """Each score of a part, beside that of one same answer for every clip."""
+    truth, learnt = parts.truth(index), parts.truth(parts.parts['train'])
+    rows = []
+    if parts.classes:
+        constant = np.full(len(truth), np.bincount(learnt).argmax())
+        measures = {
+            '': [categorical_measure(truth, said, len(parts.classes)) for said in (answers.argmax(axis=1), constant)]
+        }
+    else:
+        measures = {
+            name: [
+                dimensional_measure(truth[:, at], said, ddof=1)
+                for said in (answers[:, at].astype(np.float64), np.full(len(truth), learnt[:, at].mean()))
+            ]
+            for at, name in enumerate(parts.columns)
+        }
+    for about, (measure, baseline) in measures.items():
+        intervals = measure_intervals(measure, rng=np.random.default_rng(seed), groups=groups, resamples=RESAMPLES)
+        constant_scores = baseline.scores()
+        rows += [
+            ScoreRow(part, about, name, intervals[name], constant_scores[name]) for name in TITLES if name in intervals
+        ]
+    return rows
+
+
+def _cells(part: str, parts: ClipParts, index: Ints, answers: Floats32) -> list[tuple[Any, ...]]:
+    truth = parts.truth(index)
+    names = [parts.manifest.names[at] for at in index.tolist()]
+    if parts.classes:
+        chosen = answers.argmax(axis=1)
+        return [
+            (name, part, parts.classes[true], parts.classes[best], *row)
+            for name, true, best, row in zip(names, truth.tolist(), chosen.tolist(), answers.tolist(), strict=True)
+        ]
+    pairs = zip(names, truth.tolist(), answers.tolist(), strict=True)
+    return [(name, part, *true, *row) for name, true, row in pairs]
+
+
+def _write(outcome: FinetunedClips, saved: Mapping[str, Any], settings: TuningSettings) -> None:
+    """Scores, card and page of the history."""
+    from affekt.training import write_curves
+
+    facts = {
+        'scores': [
+            {
+                'part': row.part, 'about': row.about or None, 'score': row.name, 'value': row.interval.value,
+                'low': row.interval.low, 'high': row.interval.high, 'baseline': row.baseline,
+            }
+            for row in outcome.rows
+        ],
+        'parts': {name: len(index) for name, index in outcome.parts.parts.items()}, 'stated': saved['stated'],
+        'epoch': outcome.epoch, 'notes': list(outcome.notes), 'versions': versions(),
+    }  # fmt: skip
+    write_atomically(outcome.folder / SCORES, json_file(facts))
+    write_atomically(outcome.folder / CARD, tuned_card(outcome, saved, settings).encode())
+    rows = [{'step': float(at), **row} for at, row in enumerate(outcome.history, 1)]
+    write_curves(rows, outcome.folder / 'history.html', title=outcome.folder.name)
+    for path in (outcome.folder / TRAINING).glob('step-*.safetensors'):
+        with contextlib.suppress(OSError):  # what training needed to go on; the model is written
+            path.unlink()
+
+
+def _digest(parts: ClipParts) -> str:
+    """Of names, truth and division."""
+    digest = hashlib.sha256()
+    for name, index in parts.parts.items():
+        truth = parts.truth(index).tolist()
+        digest.update(repr((name, [parts.manifest.names[at] for at in index.tolist()], truth)).encode())
+    return digest.hexdigest()

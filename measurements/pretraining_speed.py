@@ -1,0 +1,270 @@
+"""A pre-training step beside a plain rendering of the published one: time, memory, and use of the device's arithmetic.
+
+    python pretraining_speed.py [--size tiny] [--frames-size 160] [--batch 4] [--repeats 3] [--device cpu]
+
+The plain step is written here from its description, on the same weights: all patches are embedded and standardised,
+then picked by boolean masks; attention writes out its scores; AdamW takes a step a tensor. Its losses are compared with
+ours. Both take turns in one process with one thread; the fastest of each counts, in CPU seconds. Peak memory is that of
+a process of its own for each. With `--inference`, so is that of fine-tuned networks on four clips, beside the figures
+that were measured of the published program.
+
+On a CUDA device the base network is timed at a batch of 32 in bfloat16, compiled and not, as clips a second and as
+model-FLOPs use: the arithmetic of a step (forward and back, counted by torch) over what the device does in the same
+time in one large matrix product, measured in the same run. On a processor the same is done at the size asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from affekt.nn import Attention, CrossAttention, position_table, standardised_patches
+from affekt.pretraining import HicmaeClassifier, PretrainingSettings, form_named
+from affekt.pretraining.forms import HicmaeForm
+from affekt.pretraining.hicmae import Branch, Decoder, HicmaePretraining
+from affekt.pretraining.masked_batches import MaskedBatch, Part
+from affekt.pretraining.masked_settings import BETAS, decay_groups
+from affekt.pretraining.masked_training import compile_blocks, masked_losses, new_network
+from affekt.pretraining.masking import cell_mask, tube_mask
+from affekt.pretraining.rebuilding import IMAGENET_DEVIATION, IMAGENET_MEAN, contrast, tiles, tubes
+from affekt.runs import versions, write_atomically
+from affekt.training import peak_memory_bytes
+
+RESULT = Path(__file__).resolve().parent / 'results' / 'pretraining_speed.json'
+PUBLISHED_INFERENCE_MB = {'tiny': 514, 'small': 772, 'base': 912}
+"""Peak resident memory of the published program on four clips."""
+
+
+def batch_of(form: HicmaeForm, count: int) -> MaskedBatch:
+    """Noise, with masks of the published counts."""
+    rng = torch.Generator().manual_seed(0)
+    video = torch.randn(count, 3, form.frames, form.size, form.size, generator=rng)
+    audio = torch.randn(count, 1, form.steps, form.bands, generator=rng)
+    masks = tube_mask(count, form.video_grid, 0.9, rng=rng), cell_mask(count, form.audio_grid, 0.8, rng=rng)
+    return MaskedBatch((Part(video, audio, *masks),), count, 0, 0, 0)
+
+
+def plain_losses(model: HicmaePretraining, batch: MaskedBatch) -> dict[str, Tensor]:
+    """The losses of HiCMAE, everything made for all patches and picked by masks."""
+    ((video, audio, video_mask, audio_mask),) = batch.parts
+    assert video is not None and audio is not None and video_mask is not None and audio_mask is not None  # noqa: PT018
+    seen = plain_layers(model.encoder, video, video_mask, model.form)
+    heard = plain_layers(model.encoder_audio, audio, audio_mask, model.form)
+    frames, sounds = model.encoder_fusion(seen[-1], heard[-1], None, None)
+    rebuilt = plain_decoded(model.decoder, model.encoder_to_decoder, model.mask_token, frames, seen, video_mask)
+    narrow, token = model.encoder_to_decoder_audio, model.mask_token_audio
+    rebuilt_audio = plain_decoded(model.decoder_audio, narrow, token, sounds, heard, audio_mask)
+    with torch.no_grad():
+        pixels = tubes(video) * video.new_tensor(IMAGENET_DEVIATION) + video.new_tensor(IMAGENET_MEAN)
+        standard = standardised_patches(pixels)  # (B, N, P, 3)
+        first, second = standard.chunk(2, dim=2)
+        truth = torch.cat([first, second - first], dim=2).flatten(2)[video_mask]
+        truth_audio = standardised_patches(tiles(audio)).flatten(2)[audio_mask]
+    pairs = zip(seen, heard, strict=True)
+    terms = [contrast(one.mean(dim=1), other.mean(dim=1)) for one, other in pairs]
+    return {
+        'video': functional.mse_loss(rebuilt, truth.unflatten(0, (len(video), -1))),
+        'audio': functional.mse_loss(rebuilt_audio, truth_audio.unflatten(0, (len(audio), -1))),
+        'contrast': model.contrast_weight * torch.stack(terms).sum(),
+    }
+
+
+def plain_layers(branch: Branch, pixels: Tensor, mask: Tensor, form: HicmaeForm) -> list[Tensor]:
+    """The kept layers of an encoder, whose visible tokens are picked from all."""
+    tokens = branch.patch_embed(pixels)
+    tokens = tokens + position_table(tokens.shape[1], tokens.shape[2], tokens)
+    tokens = tokens[~mask].reshape(len(pixels), -1, tokens.shape[2])  # (B, V, C)
+    layers = []
+    for at, block in enumerate(branch.blocks):
+        tokens = block(tokens)
+        if at in form.kept_layers:
+            layers.append(branch.norm(tokens))
+    return layers
+
+
+def plain_decoded(
+    decoder: Decoder, narrow: torch.nn.Module, token: Tensor, encoded: Tensor, layers: list[Tensor], mask: Tensor
+) -> Tensor:
+    """The hidden patches as rebuilt, positions picked by mask."""
+    tokens = narrow(encoded)  # (B, V, D)
+    clips, visible, width = tokens.shape
+    table = position_table(mask.shape[1], width, tokens).expand(clips, -1, -1)  # (B, N, D)
+    at_visible, at_masked = table[~mask].reshape(clips, -1, width), table[mask].reshape(clips, -1, width)
+    sequence = torch.cat([tokens + at_visible, token + at_masked], dim=1)
+    skips = [narrow(layer) + at_visible for layer in layers]
+    patches: Tensor = decoder(sequence, skips, mask.shape[1] - visible)
+    return patches
+
+
+class Steps:
+    """One way of taking steps of one network."""
+
+    def __init__(self, form: HicmaeForm, device: str, *, plain: bool, compiled: bool = False) -> None:
+        settings = PretrainingSettings(batch_size=32)
+        self.model = new_network(form, settings).to(device)
+        assert isinstance(self.model, HicmaePretraining)
+        groups = decay_groups(self.model, settings)
+        self.optimiser = torch.optim.AdamW(groups, betas=BETAS, **({'foreach': False} if plain else {'fused': True}))
+        self._losses = plain_losses if plain else masked_losses
+        self._half = torch.autocast(device.split(':')[0], torch.bfloat16, enabled='cuda' in device)
+        for module in self.model.modules():
+            if plain and isinstance(module, Attention | CrossAttention):
+                module.fused = False
+        if compiled:
+            compile_blocks(self.model)
+
+    def losses(self, batch: MaskedBatch) -> dict[str, float]:
+        """Of a batch, without learning from it."""
+        with torch.no_grad():
+            return {name: float(loss) for name, loss in self._losses(self.model, batch).items()}
+
+    def step(self, batch: MaskedBatch) -> None:
+        """One update."""
+        self.optimiser.zero_grad()
+        with self._half:
+            loss = torch.stack(list(self._losses(self.model, batch).values())).sum()
+        loss.backward()
+        self.optimiser.step()
+
+
+def fastest(jobs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """CPU seconds of each job, the fastest of several rounds in which they take turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(repeats):
+        for name, job in jobs.items():
+            begun = time.process_time()
+            job()
+            seconds[name].append(time.process_time() - begun)
+    return {name: min(times) for name, times in seconds.items()}
+
+
+def step_speed(form: HicmaeForm, count: int, repeats: int) -> dict[str, Any]:
+    """CPU seconds of a step, plain and ours, and how far their losses lie apart."""
+    batch = batch_of(form, count)
+    ways = {'plain': Steps(form, 'cpu', plain=True), 'ours': Steps(form, 'cpu', plain=False)}
+    losses = {name: way.losses(batch) for name, way in ways.items()}
+    for way in ways.values():
+        way.step(batch)  # what is done once is not counted
+    seconds = fastest({name: lambda way=way: way.step(batch) for name, way in ways.items()}, repeats)
+    return {
+        'batch': count,
+        'plain_step_s': seconds['plain'],
+        'ours_step_s': seconds['ours'],
+        'times_faster': seconds['plain'] / seconds['ours'],
+        'clips_per_cpu_s': count / seconds['ours'],
+        'largest_loss_difference': max(abs(losses['plain'][name] - loss) for name, loss in losses['ours'].items()),
+    }
+
+
+def peak_mb(*words: str) -> float:
+    """The most resident memory of a process of its own that does one thing."""
+    done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, check=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def alone(name: str, form: HicmaeForm, count: int) -> None:
+    """Do one thing in this process, and print the most memory that it took, in MB."""
+    if name == 'inference':
+        model = HicmaeClassifier(form, 6).eval()
+        with torch.inference_mode():
+            ((video, audio, *_),) = batch_of(form, count).parts
+            model(video, audio)
+    else:
+        way, batch = Steps(form, 'cpu', plain=name == 'plain'), batch_of(form, count)
+        for _ in range(2):
+            way.step(batch)
+    print(peak_memory_bytes('cpu') / 1e6)
+
+
+def device_use(form: HicmaeForm, count: int, device: str, repeats: int, ways: tuple[bool, ...]) -> dict[str, Any]:
+    """Clips a second and use of the device's arithmetic, compiled and not."""
+    is_cuda = 'cuda' in device
+
+    def seconds(job: Callable[[], Any]) -> float:
+        times = []
+        for _ in range(max(repeats, 3)):
+            begun = time.perf_counter()
+            job()
+            if is_cuda:
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - begun)
+        return min(times)
+
+    size = 8192 if is_cuda else 1024
+    square = torch.randn(size, size, device=device, dtype=torch.bfloat16 if is_cuda else torch.float32)
+    square @ square
+    per_second = 2 * size**3 / seconds(lambda: square @ square)
+    batch = batch_of(form, count).to(device)
+    rows: dict[str, Any] = {'device': torch.cuda.get_device_name() if is_cuda else 'cpu', 'batch': count}
+    rows['product_flops_per_second'] = per_second
+    for compiled in ways:
+        way = Steps(form, device, plain=False, compiled=compiled)
+        if not compiled:
+            with FlopCounterMode(display=False) as counter:
+                way.step(batch)
+            rows['flops_per_clip'] = counter.get_total_flops() / count
+        for _ in range(3 if is_cuda else 1):
+            way.step(batch)
+        taken = seconds(lambda way=way: [way.step(batch) for _ in range(5 if is_cuda else 1)]) / (5 if is_cuda else 1)
+        rows['compiled' if compiled else 'not_compiled'] = {
+            'clips_per_second': count / taken,
+            'model_flops_use': rows['flops_per_clip'] * count / taken / per_second,
+            'peak_mb': torch.cuda.max_memory_allocated() / 1e6 if is_cuda else None,
+        }
+    return rows
+
+
+def main() -> None:
+    """Measure and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--size', default='tiny', choices=('tiny', 'small', 'base'))
+    parser.add_argument('--frames-size', type=int, default=160)
+    parser.add_argument('--batch', type=int, default=4)
+    parser.add_argument('--repeats', type=int, default=3)
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--inference', action='store_true', help='memory of fine-tuned networks, too')
+    parser.add_argument('--compile', action='store_true', help='compiled steps on a processor, too: minutes')
+    parser.add_argument('--no-device', action='store_true', help='leave out compiled steps and use of arithmetic')
+    parser.add_argument('--alone', default='', help=argparse.SUPPRESS)
+    parser.add_argument('--out', type=Path, default=RESULT)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    form = form_named('hicmae', options.size)
+    assert isinstance(form, HicmaeForm)
+    form = replace(form, size=options.frames_size)
+    if options.alone:
+        alone(options.alone, form, options.batch)
+        return
+    shared = ('--frames-size', str(options.frames_size), '--batch', str(options.batch))
+    result: dict[str, Any] = {'form': options.size, 'frames_size': options.frames_size}
+    result['step'] = step_speed(form, options.batch, options.repeats)
+    result['peak_mb'] = {way: peak_mb('--alone', way, '--size', options.size, *shared) for way in ('plain', 'ours')}
+    if options.inference:
+        result['inference_peak_mb'] = {
+            size: {'ours': peak_mb('--alone', 'inference', '--size', size, *shared), 'published': published}
+            for size, published in PUBLISHED_INFERENCE_MB.items()
+        }
+    if not options.no_device:
+        is_cuda = 'cuda' in options.device
+        wide = form_named('hicmae', 'base') if is_cuda else form
+        assert isinstance(wide, HicmaeForm)
+        ways = (False, True) if is_cuda or options.compile else (False,)
+        result['use'] = device_use(wide, 32 if is_cuda else options.batch, options.device, options.repeats, ways)
+    write_atomically(options.out, json.dumps(result | {'versions': versions()}, indent=2).encode())
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == '__main__':
+    main()

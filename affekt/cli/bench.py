@@ -228,7 +228,12 @@ def merbench(
 @bench.command()
 @click.option('--corpus', required=True, metavar='MANIFEST|NAME', help='Manifest, or a corpus by name with --release.')
 @click.option('--release', type=PATH, help='Folder of the release, where the corpus is given by name.')
-@click.option('--encoder', required=True, type=PATH, help='Folder of an encoder of transformers.')
+@click.option(
+    '--encoder',
+    required=True,
+    type=PATH,
+    help='Folder of an encoder of transformers, or a checkpoint of HiCMAE or SVFAP.',
+)
 @click.option(
     '--layers', type=Named(('last', 'last_four')), default='last', help='Layers that are read (default last).'
 )

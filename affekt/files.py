@@ -160,6 +160,10 @@ def folder_atomically(path: Path) -> Iterator[Path]:
         StorageError: it cannot be written there.
     """
     staging, aside = part_of(path), part_of(path, OLD)
+    if os.path.lexists(path) and not path.is_dir():
+        raise StorageError(
+            expected=f'room for a folder at {path}', came='a file of that name', todo='choose another name'
+        )
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if staging.is_dir() and not staging.is_symlink():

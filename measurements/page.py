@@ -389,6 +389,7 @@ def pretraining_speed(result: dict[str, Any]) -> str:
         rows = [
             [way.replace('_', ' '), round(use[way]['clips_per_second'], 1), f'{use[way]["model_flops_use"]:.0%}']
             for way in ('not_compiled', 'compiled')
+            if way in use
         ]
         text += f'\n{use["device"]}, {use["batch"]} clips a step; {use["flops_per_clip"] / 1e9:.0f} GFLOP a clip:\n\n'
         text += table(['blocks', 'clips per second', 'of the pace of one matrix product'], rows)
@@ -869,6 +870,57 @@ def rasteriser(result: dict[str, Any]) -> str:
     return text
 
 
+def encoder_speed(result: dict[str, Any]) -> str:
+    text = (
+        '## Encoders that see and hear\n\n'
+        '`measurements/encoder_speed.py`: CPU seconds a window on one thread, median of runs that take turns, beside a '
+        'plain rendering of the same network with the same weights (a softmax written out, dense; of SVFAP our own '
+        'network with the softmax written out). Peak memory is that of four windows, Python and torch included; the '
+        'published programs were measured so on another machine.\n\n'
+    )
+    text += table(
+        ['network', 'plain', 'ours', 'ratio', 'bfloat16', 'ratio', 'apart at most', 'peak MB', 'published MB'],
+        [
+            [
+                name, row['cpu_s']['plain'], row['cpu_s']['ours'], row['ratio'], row['cpu_s'].get('bfloat16', '–'),
+                row.get('ratio_bfloat16', '–'), f'{row["largest_difference"]:.0e}',
+                round(result['peak_mb'][name]['four_windows']), result['peak_mb'][name]['published'],
+            ]
+            for name, row in result['inference'].items()
+        ],
+    )  # fmt: skip
+    if views := result['four_views']:
+        seconds = views['cpu_s']
+        text += (
+            f'\nThe evaluation of {views["clip"]} ({views["frames"]} frames) from its file: {seconds["published"]} CPU '
+            f'seconds with four views, each decoded, {seconds["ours"]} decoded once with the views that differ, '
+            f'{views["times_faster"]} times as fast; answers differ by {views["largest_difference"]:.0e}.\n'
+        )
+    return text
+
+
+def encoder_precision(result: dict[str, Any]) -> str:
+    model = result['model']
+    text = (
+        '## What fewer bits change\n\n'
+        f'`measurements/encoder_precision.py`: the audio branch of HiCMAE (width {model["width"]}, {model["depth"]} '
+        f'layers, {model["file"]} {model["sha256"][:8]}) on {result["clips"]} clips of {result["actors"]} actors of '
+        'RAVDESS; a linear probe, each actor left out in turn, eight emotions. Differences are shares of a '
+        "column's deviation.\n\n"
+    )
+    text += table(
+        ['run as', 'CPU ms a clip', 'MB', 'mean difference', 'largest', 'recall %', 'same answer %'],
+        [
+            [
+                name, row['cpu_ms_per_clip'], row['megabytes'] or '–', row['difference_mean'],
+                row['difference_largest'], row['uar'], row['same_answer'],
+            ]
+            for name, row in result['rows'].items()
+        ],
+    )  # fmt: skip
+    return text
+
+
 SECTIONS = {
     'carried_over': carried_over,
     'fusion_weights': fusion_weights,
@@ -898,6 +950,8 @@ SECTIONS = {
     'ranking_recovery': ranking_recovery,
     'annotate_kills': annotate_kills,
     'rasteriser': rasteriser,
+    'encoder_speed': encoder_speed,
+    'encoder_precision': encoder_precision,
     'run_kills': run_kills,
     'fusion_speed': fusion_speed,
     'fusion_collapse': fusion_collapse,

@@ -188,7 +188,7 @@ def alone(name: str, form: HicmaeForm, count: int) -> None:
     print(peak_memory_bytes('cpu') / 1e6)
 
 
-def device_use(form: HicmaeForm, count: int, device: str, repeats: int) -> dict[str, Any]:
+def device_use(form: HicmaeForm, count: int, device: str, repeats: int, ways: tuple[bool, ...]) -> dict[str, Any]:
     """Clips a second and use of the device's arithmetic, compiled and not."""
     is_cuda = 'cuda' in device
 
@@ -209,7 +209,7 @@ def device_use(form: HicmaeForm, count: int, device: str, repeats: int) -> dict[
     batch = batch_of(form, count).to(device)
     rows: dict[str, Any] = {'device': torch.cuda.get_device_name() if is_cuda else 'cpu', 'batch': count}
     rows['product_flops_per_second'] = per_second
-    for compiled in (False, True):
+    for compiled in ways:
         way = Steps(form, device, plain=False, compiled=compiled)
         if not compiled:
             with FlopCounterMode(display=False) as counter:
@@ -235,6 +235,7 @@ def main() -> None:
     parser.add_argument('--repeats', type=int, default=3)
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--inference', action='store_true', help='memory of fine-tuned networks, too')
+    parser.add_argument('--compile', action='store_true', help='compiled steps on a processor, too: minutes')
     parser.add_argument('--no-device', action='store_true', help='leave out compiled steps and use of arithmetic')
     parser.add_argument('--alone', default='', help=argparse.SUPPRESS)
     parser.add_argument('--out', type=Path, default=RESULT)
@@ -259,7 +260,8 @@ def main() -> None:
         is_cuda = 'cuda' in options.device
         wide = form_named('hicmae', 'base') if is_cuda else form
         assert isinstance(wide, HicmaeForm)
-        result['use'] = device_use(wide, 32 if is_cuda else options.batch, options.device, options.repeats)
+        ways = (False, True) if is_cuda or options.compile else (False,)
+        result['use'] = device_use(wide, 32 if is_cuda else options.batch, options.device, options.repeats, ways)
     write_atomically(options.out, json.dumps(result | {'versions': versions()}, indent=2).encode())
     print(json.dumps(result, indent=2))
 

@@ -12,6 +12,7 @@ Sources: Sun et al. 2024, arXiv:2401.05698 (HiCMAE) and arXiv:2401.00416 (SVFAP)
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import shutil
@@ -20,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -189,14 +191,13 @@ def _nothing() -> Clip:
 def _absences(inputs: _Inputs, candidates: Sequence[Candidate]) -> list[str]:
     """How many clips lack a modality, and how many all that a model reads."""
     notes = []
-    sources = inputs.clips.values()
-    for modality in dict.fromkeys(name for candidate in candidates for name in candidate.reads):
-        lacking = sum(modality not in source.has for source in sources)
-        if 0 < lacking < len(sources):
-            notes.append(f'{counted(lacking, "clip")} without {modality}: masked')
     for candidate in candidates:
-        every = np.arange(len(inputs.task.manifest))
-        lost = len(every) - len(inputs.able(candidate, every))
+        has = [source.has & set(candidate.reads) for source in inputs.clips.values()]
+        for modality in candidate.reads:
+            masked = sum(bool(there) and modality not in there for there in has)
+            if masked:
+                notes.append(f'{candidate.name}: {counted(masked, "clip")} without {modality}, masked')
+        lost = sum(not there for there in has)
         if lost:
             notes.append(
                 f'{candidate.name}: {counted(lost, "clip")} without {" and ".join(candidate.reads)}, not learnt from '
@@ -305,33 +306,49 @@ def _run(
     train, validation = (inputs.labelled(inputs.able(candidate, index)) for index in (fold.train, fold.validation))
     where = None if folder is None else folder / RUNNING / key.replace('/', '.')
 
-    def tuned(chooses: Literal['best', 'last']) -> tuple[Tuned, Outputs]:
-        # 1. the model as it came, tuned from the last epoch where it was killed
+    def tuned(chooses: Literal['best', 'last'], at: Path | None) -> Tuned:
         settings = dataclasses.replace(
             inputs.tuning, seed=trial.seed, chooses=chooses, reference=protocol == 'reference',
             patience=inputs.tuning.patience if protocol == 'fair' else None,
         )  # fmt: skip
-        at = None if where is None else where / chooses
 
         def report(row: Mapping[str, float]) -> None:
             bar.part(row.get('epoch', 0.0) / (settings.epochs + 1))
 
-        outcome = tune(
+        return tune(
             candidate.open(task.outputs, trial.seed), train, validation, settings, folder=at,
             resume=at is not None and at.exists(), report=report,
         )  # fmt: skip
-        # 2. the test
-        return outcome, _outputs(inputs, candidate, protocol, fold, outcome.model)
 
-    best, answered = tuned('best')
-    if protocol == 'fair':
+    with TemporaryDirectory() as scrap:
+        # 1. the model as it came, tuned from the last epoch where it was killed
+        at = where or (Path(scrap) / 'run' if protocol == 'reference' else None)
+        best = tuned('best', at)
+        answered = _outputs(inputs, candidate, protocol, fold, best.model)
         answers = Answers(best.best_score, best.epoch, _status(answered), _size(best.model), answered)
-    else:
-        last, of_last = tuned('last')
-        answers = Answers(last.best_score, last.epoch, _status(of_last), _size(last.model), of_last, answered)
-    if where is not None:
-        shutil.rmtree(where, ignore_errors=True)
+        # 2. the published program reports the last epoch, whose weights the run has kept
+        if protocol == 'reference':
+            last = _last_model(best, at) or tuned('last', at and at.with_name(f'{at.name}.last')).model
+            of_last = _outputs(inputs, candidate, protocol, fold, last)
+            answers = dataclasses.replace(
+                answers, epoch=inputs.tuning.epochs, status=_status(of_last), test=of_last, oracle=answered
+            )
+    for done in () if where is None else (where, where.with_name(f'{where.name}.last')):
+        shutil.rmtree(done, ignore_errors=True)
     return answers
+
+
+def _last_model(best: Tuned, folder: Path | None) -> Any:
+    """The model at the last epoch of a run of all weights, by its last checkpoint; None of other runs."""
+    from affekt.training import last_weights
+
+    state, _ = (folder is not None and last_weights(folder)) or ({}, 0)
+    names = {name for name, _ in best.model.named_parameters()}
+    if not names or state.keys() != names:
+        return None
+    model = copy.deepcopy(best.model)
+    model.load_state_dict({**model.state_dict(), **state})
+    return model
 
 
 def _size(model: Any) -> int:

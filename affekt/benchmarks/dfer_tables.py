@@ -31,7 +31,7 @@ from affekt.experiments import (
 )
 from affekt.pages.figures import spread
 from affekt.typed_json import plain
-from affekt.wording import percent_in_five
+from affekt.wording import counted, percent_in_five
 
 HOW = {
     'fair': 'people of the training part choose the epoch, the tested fold is read once a seed',
@@ -224,7 +224,8 @@ def _published(outcome: Dfer) -> Iterator[Section]:
     ]
     rows = sorted(outcome.published.rows, key=lambda row: -_rank(row, names))
     theirs = [(row.model, row.inputs, row.scores, 'quoted' if row.is_second_hand else 'read') for row in rows]
-    kept = theirs[:MOST_PUBLISHED]
+    alike = {inputs for _, inputs, _, _ in ours}
+    kept = sorted(theirs, key=lambda line: line[1] not in alike)[:MOST_PUBLISHED]  # of the same modalities first
     lines = sorted([*kept, *ours], key=lambda line: -_worth(line[2], names))
     cells = tuple(
         (model, inputs, *(_percent(scores.get(name, math.nan)) for name in names), how)
@@ -300,7 +301,7 @@ def _lines(outcome: Dfer) -> list[str]:
     ]
     if outcome.published is not None:
         left = len(outcome.published.rows) - MOST_PUBLISHED
-        more = f'; {left} lower ones are in the JSON' if left > 0 else ''
+        more = f'; {counted(left, "more row")} in the JSON' if left > 0 else ''
         known.append(f'published: {outcome.published.protocol}; quoted: second hand, the original was not read{more}')
         known.append(f'from {outcome.published.source}')
     return [*known, *broken_runs(outcome.rows), *outcome.notes]

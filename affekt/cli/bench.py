@@ -228,7 +228,12 @@ def merbench(
 @bench.command()
 @click.option('--corpus', required=True, metavar='MANIFEST|NAME', help='Manifest, or a corpus by name with --release.')
 @click.option('--release', type=PATH, help='Folder of the release, where the corpus is given by name.')
-@click.option('--encoder', required=True, type=PATH, help='Folder of an encoder of transformers.')
+@click.option(
+    '--encoder',
+    required=True,
+    type=PATH,
+    help='Folder of an encoder of transformers, or a checkpoint of HiCMAE or SVFAP.',
+)
 @click.option(
     '--layers', type=Named(('last', 'last_four')), default='last', help='Layers that are read (default last).'
 )
@@ -327,8 +332,8 @@ def finetune(
     help='Protocol: fair chooses on people of the training part (default); reference as published; both.',
 )  # fmt: skip
 @click.option(
-    '--method', type=Named(('full', 'lora', 'linear')), default='full',
-    help='Weights that are tuned: all (default), low-rank additions (lora), or the head alone (linear).',
+    '--kind', 'method', type=Named(('full', 'lora', 'linear')), default='full',
+    help='Weights to tune: all of them (full, default), low-rank adapters, or the head alone.',
 )  # fmt: skip
 @click.option(
     '--modalities', type=Named(('audio', 'video'), several=True), help='Modalities to read (default all there are).'
@@ -343,8 +348,11 @@ def finetune(
     '--patience', type=click.IntRange(1, 10_000), default=15,
     help='Epochs without improvement before tuning stops, fair protocol (default 15).',
 )  # fmt: skip
-@click.option('--batch', 'batch_size', type=click.IntRange(1, 10_000), default=16, help='Clips per step (default 16).')
-@click.option('--rate', 'learning_rate', type=float, help='Learning rate for 256 clips a step (default published).')
+@click.option('--batch-size', type=click.IntRange(1, 10_000), default=16, help='Clips per step (default 16).')
+@click.option(
+    '--learning-rate', type=click.FloatRange(0, min_open=True),
+    help='Learning rate at 256 clips a step (default 1e-3, adapters 1e-2).',
+)  # fmt: skip
 @click.option(
     '--stride', type=click.IntRange(1, 100), default=4,
     help='Frames from one that is read to the next (default 4; Werewolf-XL 3, FERV39k 1).',
@@ -359,7 +367,9 @@ def finetune(
 )  # fmt: skip
 @click.option('--inputs', type=PATH, help='Folder of decoded clips and features, made once (default beside --out).')
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes that decode (default 1).')
-@click.option('--readers', type=click.IntRange(0, 64), default=0, help='Threads that prepare batches (default 0).')
+@click.option(
+    '--workers', 'readers', type=click.IntRange(0, 64), default=0, help='Threads that prepare batches (default 0).'
+)
 @click.option(
     '--precision', type=Named(('float32', 'bfloat16', 'float16')), default='float32',
     help='Precision of matrix products (default float32).',

@@ -19,10 +19,11 @@ import numpy.typing as npt
 
 from affekt.arrays import Floats32
 from affekt.clips.clip import Clip
-from affekt.errors import RunError, ShapeError
+from affekt.errors import AffektError, RunError, ShapeError, ValueRangeError
 from affekt.files import file_atomically, only_regular, storage_error
 
 SoundType = Literal['int16', 'float32']
+SOUND_TYPES: tuple[SoundType, ...] = ('int16', 'float32')
 FRAMES, TIMES, SOUND, INDEX = 'frames.bin', 'times.bin', 'sound.bin', 'index.parquet'
 DATA = (FRAMES, TIMES, SOUND)
 FORMAT = 1
@@ -55,7 +56,11 @@ class Stretch:
 
 @dataclass(frozen=True)
 class CacheHeader:
-    """What holds for all clips of a cache."""
+    """What holds for all clips of a cache.
+
+    Raises:
+        ValueRangeError: a number below 0, or a type of sound that is none.
+    """
 
     size: int
     """Width and height of the frames, pixels."""
@@ -65,6 +70,14 @@ class CacheHeader:
     frames: int = 0
     samples: int = 0
     format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        counts = (self.size, self.frames, self.samples)
+        if not all(isinstance(count, int) and count >= 0 for count in counts) or self.sound not in SOUND_TYPES:
+            raise ValueRangeError(
+                expected=f'numbers of 0 or more, and sound of {" or ".join(SOUND_TYPES)}',
+                came=f'size, frames and samples {counts}, sound {self.sound!r}', todo='pack the clips again',
+            )  # fmt: skip
 
     def bytes_of(self, frames: int, samples: int) -> dict[str, int]:
         """The size of each file after so many frames and samples."""
@@ -102,6 +115,7 @@ class CacheWriter:
 
         Raises:
             ShapeError: its frames are of another size than those of the cache.
+            ValueRangeError: its sound is not finite.
             StorageError: there is no room.
         """
         side = self.header.size
@@ -116,6 +130,9 @@ class CacheWriter:
             contents[TIMES] = times_s.astype('<f8').tobytes()
             stretch.frames = len(clip.frames)
         if clip.sound is not None:
+            if not np.isfinite(clip.sound).all():
+                todo = 'decode the sound anew'
+                raise ValueRangeError(expected='finite samples of sound', came=f'others in {clip.name}', todo=todo)
             contents[SOUND] = as_stored(clip.sound, self.header.sound).tobytes()
             stretch.samples = len(clip.sound)
         for name, piece in contents.items():
@@ -155,7 +172,7 @@ class CacheWriter:
 
 
 def as_stored(sound: Floats32, sound_type: SoundType) -> npt.NDArray[Any]:
-    """(S,) as it lies in the file."""
+    """(S,) as it lies in the file; in two bytes, what lies outside [-1, 1] is cut."""
     if sound_type == 'float32':
         return sound.astype('<f4')
     levels: Floats32 = np.rint(sound * np.float32(FULL_SCALE))
@@ -179,15 +196,19 @@ def write_index(folder: Path, stretches: Sequence[Stretch], header: CacheHeader)
     import pyarrow as pa
     from pyarrow import parquet
 
-    names = [part.name for part in fields(Stretch)]
-    types = {'notes': pa.list_(pa.string()), 'checksum': pa.uint32()}
-    types |= {name: pa.int64() for name in ('first_frame', 'frames', 'first_sample', 'samples')}
-    columns = {
-        name: pa.array([getattr(each, name) for each in stretches], types.get(name, pa.string())) for name in names
-    }
-    table = pa.table(columns).replace_schema_metadata({'affekt': json.dumps(asdict(header))})
+    columns = {part.name: [getattr(each, part.name) for each in stretches] for part in fields(Stretch)}
+    table = pa.table(columns, _schema()).replace_schema_metadata({'affekt': json.dumps(asdict(header))})
     with file_atomically(folder / INDEX) as file:
         parquet.write_table(table, file, compression='zstd')
+
+
+def _schema() -> Any:
+    """Columns of the index and their Arrow types."""
+    import pyarrow as pa
+
+    types = {'notes': pa.list_(pa.string()), 'checksum': pa.uint32()}
+    types |= {name: pa.int64() for name in ('first_frame', 'frames', 'first_sample', 'samples')}
+    return pa.schema([(part.name, types.get(part.name, pa.string())) for part in fields(Stretch)])
 
 
 def read_index(folder: Path) -> tuple[Any, CacheHeader]:
@@ -212,13 +233,24 @@ def read_index(folder: Path) -> tuple[Any, CacheHeader]:
         if stated['format'] > FORMAT:
             raise RunError(expected=f'a cache of format {FORMAT}', came=f'{folder}, newer', todo='update affekt')
         header = CacheHeader(**stated)
+        if not table.schema.equals(_schema()) or not _lies_within(table, header):
+            raise ValueError('columns that are not those of a cache')
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, RunError):
             raise
-        todo = 'pack the clips again'
-        raise RunError(expected=f'the index of packed clips in {folder}', came=f'{error}', todo=todo) from error
+        came, todo = error.came if isinstance(error, AffektError) else f'{error}', 'pack the clips again'
+        raise RunError(expected=f'the index of packed clips in {folder}', came=came, todo=todo) from error
     _require_whole(folder, header)
     return table, header
+
+
+def _lies_within(table: Any, header: CacheHeader) -> bool:
+    """Every stretch is a part of the files."""
+    for first, count, length in (('first_frame', 'frames', header.frames), ('first_sample', 'samples', header.samples)):
+        begins, counts = (table.column(name).to_numpy() for name in (first, count))
+        if not ((begins >= 0) & (counts >= 0) & (counts <= length) & (begins <= length - counts)).all():
+            return False
+    return True
 
 
 def _require_whole(folder: Path, header: CacheHeader) -> None:

@@ -40,6 +40,8 @@ CROPS: tuple[Crop, ...] = ('faces', 'published', 'none')
 MODALITIES = ('video', 'audio')
 LONGEST_S = 300.0
 """A clip is held in memory: what is longer is cut into clips."""
+MOST_FRAMES = 30_000
+"""100 a second for as long; 2.3 GB at the published size."""
 SHORTEST_SAMPLES = 400
 """One frame of the spectrogram, 25 ms; less sound than this cannot be read."""
 PUBLISHED_SIDE = 224
@@ -165,8 +167,8 @@ def decoded(
 
     Raises:
         MediaError: a file cannot be read, is a photograph, or holds neither frames to be used nor sound.
-        LimitError: the clip is longer than `longest_s`.
-        UnknownNameError, ValueRangeError: see `ClipSettings`.
+        LimitError: the clip is longer than `longest_s`, or has more than `MOST_FRAMES`.
+        ValueRangeError: the window is none, or see `ClipSettings`, as for UnknownNameError.
     """
     settings = ClipSettings(size, crop, tuple(modalities), longest_s)
     recording = opened(path)
@@ -220,11 +222,12 @@ def frames_of(
 
     Raises:
         MediaError: no picture decodes and there is no sound either, or the crop does not fit the pictures.
-        LimitError: the clip is longer than allowed.
+        LimitError: the clip is longer, or has more frames, than allowed.
+        ValueRangeError: the window does not begin in the recording and end after it begins.
     """
     if recording.video is None:
         return Seen(None, None, 'the file has no pictures')
-    frames = _within(recording, window_s, settings.longest_s)
+    frames = _within(recording, _checked(window_s), settings.longest_s)
     if settings.crop == 'faces':
         seen = _faces(frames, settings.size, landmarker)
     else:
@@ -233,22 +236,53 @@ def frames_of(
         for frame in frames:
             images.append(cut(frame.image, settings.size))
             times.append(frame.time_s)
-        seen = Seen(np.stack(images), np.array(times)) if images else Seen(None, None, 'no picture decodes')
+        seen = Seen(np.stack(images), np.array(times)) if images else Seen(None, None, NO_PICTURE)
+    if seen.reason == NO_PICTURE and window_s and recording.pictures_end_s:
+        seen = seen._replace(reason=f'no picture from {window_s[0]:g} s to {window_s[1]:g} s')
     lost = recording.decoded.video
     damage = (*recording.decoded.file_damage, *(f'picture: {note}' for note in (lost.notes if lost else ())))
     return seen._replace(notes=(*seen.notes, *damage))
 
 
-def _within(recording: Recording, window_s: tuple[float, float] | None, longest_s: float) -> Iterator[Frame]:
-    """The frames of a stretch, with times from its start."""
+NO_PICTURE = 'no picture decodes'
+
+
+def _checked(window_s: tuple[float, float] | None) -> tuple[float, float]:
+    """Start and end, the recording's own where there is no window."""
     start_s, end_s = window_s or (0.0, float('inf'))
+    if not 0 <= start_s < end_s:
+        raise ValueRangeError(
+            expected='a window that begins at 0 s or later and ends after it begins',
+            came=f'{start_s:g} s to {end_s:g} s', todo='correct start and end',
+        )  # fmt: skip
+    return start_s, end_s
+
+
+def _within(recording: Recording, window_s: tuple[float, float], longest_s: float) -> Iterator[Frame]:
+    """The frames of a stretch, with times from its start."""
+    start_s, end_s = window_s
+    count = 0
     for frame in recording.frames():
         if frame.time_s >= end_s:
             return
         if frame.time_s >= start_s:
             time_s = frame.time_s - start_s
+            count += 1
             _require_short(time_s, longest_s, recording.name)
+            require_few_frames(count, recording.name)
             yield Frame(time_s, frame.image, frame.is_damaged)
+
+
+def require_few_frames(count: int, name: str) -> None:
+    """A clip of so many frames can be held in memory.
+
+    Raises:
+        LimitError: it cannot.
+    """
+    if count > MOST_FRAMES:
+        raise LimitError(
+            expected=f'at most {MOST_FRAMES:,} frames a clip', came=f'more in {name}', todo='cut it into clips'
+        )
 
 
 def _require_short(time_s: float, longest_s: float, name: str) -> None:
@@ -275,7 +309,7 @@ def _faces(frames: Iterator[Frame], size: int, landmarker: FaceLandmarker | None
             image = align_face(frame.image, five_points(face.landmarks), size, in_colour=True)
             people.setdefault(face.person, []).append((frame.time_s, float(face.box[2] * face.box[3]), image))
     if not looked_at:
-        return Seen(None, None, 'no picture decodes')
+        return Seen(None, None, NO_PICTURE)
     if not people:
         return Seen(None, None, f'no face in {looked_at:,} frames')
     largest = max(people.values(), key=lambda rows: sum(area for _, area, _ in rows))
@@ -314,12 +348,14 @@ def sound_of(recording: Recording, window_s: tuple[float, float] | None = None, 
     Raises:
         MediaError: no sound decodes and there are no pictures either.
         LimitError: the clip is longer than allowed.
+        ValueRangeError: the window does not begin in the recording and end after it begins.
     """
     if not recording.audio:
         return Heard(None, 'the file has no sound')
-    start_s, end_s = window_s or (0.0, float('inf'))
-    blocks = []
+    start_s, end_s = _checked(window_s)
+    blocks, is_decoded = [], False
     for block in recording.samples(SOUND_RATE_HZ):
+        is_decoded = True
         if block.start_s >= end_s:
             break
         first = max(0, round((start_s - block.start_s) * SOUND_RATE_HZ))
@@ -333,6 +369,8 @@ def sound_of(recording: Recording, window_s: tuple[float, float] | None = None, 
     notes = (*damage, *(f'sound: {note}' for note in (lost.notes if lost else ())))
     if len(sound) < SHORTEST_SAMPLES:
         reason = f'only {1000 * len(sound) / SOUND_RATE_HZ:.0f} ms of sound' if len(sound) else 'no sound decodes'
+        if is_decoded and not len(sound):
+            reason = f'no sound from {start_s:g} s to {end_s:g} s'
         return Heard(None, reason, notes)
     return Heard(None, 'silent', notes) if is_silent(sound) else Heard(sound, '', notes)
 

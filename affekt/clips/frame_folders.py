@@ -9,6 +9,7 @@ T pictures.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
 from collections import Counter
@@ -17,7 +18,19 @@ from pathlib import Path
 
 import numpy as np
 
-from affekt.clips.clip import LONGEST_S, SIZE, Clip, Heard, Pixels, Seen, clip_of, opened, resized, sound_of
+from affekt.clips.clip import (
+    LONGEST_S,
+    SIZE,
+    Clip,
+    Heard,
+    Pixels,
+    Seen,
+    clip_of,
+    opened,
+    require_few_frames,
+    resized,
+    sound_of,
+)
 from affekt.clips.stored_pictures import stored_pictures
 from affekt.errors import AffektError, MediaError
 from affekt.files import only_regular
@@ -26,8 +39,6 @@ ALIGNED = '_aligned'
 """What OpenFace adds to the name of a clip for the folder of its pictures."""
 OPENFACE_NAME = re.compile(r'frame_det_(\d+)_(\d+)$')
 """A picture of OpenFace: number of the face, number of the frame from 1."""
-MOST_PICTURES = 30_000
-"""A clip is held in memory."""
 
 
 def folder_clip(
@@ -46,7 +57,7 @@ def folder_clip(
         MediaError: the folder is not there, no picture of it decodes and there is no sound, or the sound cannot be
             read.
         TableError: a stored array is none of pictures.
-        LimitError: there are more than `MOST_PICTURES`, or the sound is longer than allowed.
+        LimitError: there are more than `MOST_FRAMES`, or the sound is longer than allowed.
     """
     seen = folder_frames(folder, size)
     heard = Heard(None) if audio is None else sound_of(opened(audio), None, longest_s)
@@ -57,7 +68,8 @@ def folder_frames(folder: Path, size: int = SIZE) -> Seen:
     """The pictures of a folder in lexical order; those that do not decode are left out and counted.
 
     Raises:
-        MediaError: the folder is not there, or holds more than `MOST_PICTURES`.
+        MediaError: the folder is not there.
+        LimitError: it holds more than `MOST_FRAMES`.
         TableError: a stored array is none of pictures.
     """
     place = placed(folder)
@@ -65,9 +77,7 @@ def folder_frames(folder: Path, size: int = SIZE) -> Seen:
         todo = f'check the path; OpenFace writes {folder.name}{ALIGNED}'
         raise MediaError(expected='a folder of pictures', came=f'{folder}, which is not there', todo=todo)
     pictures = stored_pictures(place)
-    if len(pictures) > MOST_PICTURES:
-        came = f'{len(pictures):,} in {folder.name}'
-        raise MediaError(expected=f'at most {MOST_PICTURES:,} pictures a clip', came=came, todo='divide the clip')
+    require_few_frames(len(pictures), folder.name)
     if not len(pictures):
         return Seen(None, None, 'no pictures in the folder')
     names = [path.stem for path in getattr(pictures, 'paths', ())]
@@ -99,9 +109,10 @@ def picture_count(folder: Path) -> int:
 
 def placed(folder: Path) -> Path | None:
     """Where the pictures lie: as named, or as OpenFace names it; None where neither is there."""
-    for place in (folder, folder.with_name(folder.name + ALIGNED)):
-        if place.exists():
-            return place
+    for place in (folder, folder.parent / f'{folder.name}{ALIGNED}'):
+        with contextlib.suppress(OSError):  # a name longer than any file's
+            if place.exists():
+                return place
     return None
 
 

@@ -112,6 +112,7 @@ class PackedClips(Sequence[Clip]):
 
         Raises:
             ShapeError: frames differ in size.
+            ValueRangeError: sound is not finite.
             TableError: a name stands twice.
             StorageError: there is no room.
         """

@@ -17,6 +17,7 @@ from typing import Any
 
 from affekt.clips.cache_files import (
     INDEX,
+    SOUND_TYPES,
     CacheHeader,
     CacheWriter,
     SoundType,
@@ -36,7 +37,6 @@ from affekt.workers import surviving
 
 NOTED_BYTES, NOTED_S = 64 << 20, 5.0
 """How much, and how long, is written before it is noted."""
-SOUND_TYPES: tuple[SoundType, ...] = ('int16', 'float32')
 Made = tuple[Stretch, Clip | None]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from affekt.clips.clip import Clip, ClipSettings, Heard, Seen, clip_of, frames_of, opened, sound_of
 from affekt.clips.frame_folders import folder_frames, placed
 from affekt.corpora import Manifest, Sample
-from affekt.errors import AffektError
+from affekt.errors import AffektError, WeightsError
 from affekt.files import files_below
 from affekt.runs import file_sha256
 
@@ -37,6 +37,7 @@ def sample_clip(
 
     Raises:
         MediaError: neither frames nor sound can be used; says why of both.
+        WeightsError: faces are to be found, and the model that finds them is missing.
     """
     settings = settings or ClipSettings()
     withheld = (row.missing or '').split(',')
@@ -55,6 +56,8 @@ def sample_clip(
 def _tried(otherwise: Part, read: Callable[[], Part]) -> Part:
     try:
         return read()
+    except WeightsError:  # a fault of this machine, not of the sample
+        raise
     except AffektError as error:
         return otherwise._replace(reason=error.came)
 

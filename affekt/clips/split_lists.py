@@ -27,6 +27,8 @@ from affekt.wording import counted
 PARTS = ('train', 'val', 'test')
 RATINGS = ('arousal', 'valence', 'dominance')
 """The order that the published lists of three ratings presumably have; none of them says it."""
+DEEPEST = 64
+"""Folders of a path that is looked for."""
 MOST_CLASSES = 10_000
 """Where they have no names."""
 
@@ -120,8 +122,10 @@ class _Below:
         if self.root is None:
             return path
         parts = PurePosixPath(path.replace('\\', '/').lstrip('/')).parts
+        if '..' in parts or len(parts) > DEEPEST:
+            return None
         for skip in dict.fromkeys((*self._skipped, *range(len(parts)))):
-            if skip >= len(parts) or '..' in parts:
+            if skip >= len(parts):
                 continue
             place = placed(self.root.joinpath(*parts[skip:]))
             if place is not None:
@@ -129,6 +133,13 @@ class _Below:
                     self._skipped = list(dict.fromkeys((skip, *self._skipped)))
                 return str(place.relative_to(self.root))
         return None
+
+    def absent(self, path: str) -> str:
+        """The manifest's word for a path that was not found; one with `..` leads nowhere but below the folder."""
+        parts = path.replace('\\', '/').split('/')
+        if self.root is None or '..' not in parts:
+            return path
+        return '/'.join(part for part in parts if part not in ('', '.', '..'))
 
     def has(self, path: str) -> bool:
         return self.root is not None and self.find(path) is not None
@@ -272,8 +283,9 @@ def _row(
     )
     lost['clips'] += place is None
     lost['sound files'] += line.audio is not None and audio is None
-    path = place or line.path
-    row = Sample(name, video=path if is_video else None, frames=None if is_video else path, audio=audio or line.audio)
+    path = place or below.absent(line.path)
+    heard = audio or (below.absent(line.audio) if line.audio else None)
+    row = Sample(name, video=path if is_video else None, frames=None if is_video else path, audio=heard)
     if len(line.labels) == 3:
         rated = dict(zip(ratings, line.labels, strict=True))
         return replace(row, **{rating: rated[rating] for rating in RATINGS})  # type: ignore[arg-type]

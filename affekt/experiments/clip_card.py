@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,8 @@ def score_notes(outcome: FinetunedClips) -> list[str]:
     """What must be known of the scores, a line each."""
     lines = ['Intervals draw whole groups: speakers where they are known, else what stands in for them.']
     lines.append('The constant answer is the most frequent class, or the mean, of the training clips.')
+    if any(math.isnan(row.interval.low) for row in outcome.rows):
+        lines.append('Where a part has one group alone, nothing can be said of how its scores vary.')
     if 'validation' in outcome.parts.parts:
         lines.append('Validation chose the epoch, so its scores are somewhat too high.')
     if 'test' not in outcome.parts.parts:

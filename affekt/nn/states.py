@@ -102,7 +102,7 @@ def load_published(model: nn.Module, state: Mapping[str, Tensor], names: NameMap
                 came='other values',
                 todo='check the file: the published model saves one tensor under several names',
             )
-        filled[row.ours] = value
+        filled[row.ours] = value.to(wanted[row.ours].dtype)
     is_empty = any(value.is_meta for value in wanted.values())
     model.load_state_dict(filled, strict=True, assign=is_empty)
     return Coverage(rows)
@@ -114,7 +114,8 @@ def built(make: Callable[[], M], state: Mapping[str, Tensor], names: NameMap) ->
     Args:
         make: makes the model; nothing is drawn or allocated for it, so whatever is not in its state must be made anew
             when it is used.
-        state: see `load_published`; the model takes these tensors as they are, without a copy.
+        state: see `load_published`; the model takes these very tensors where they have its precision, so that each
+            model needs a state of its own.
         names: the map of this model.
 
     Returns:

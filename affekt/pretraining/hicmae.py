@@ -182,8 +182,11 @@ class HicmaePretraining(nn.Module):
             audio: (B, 1, steps, bands) normalised spectrograms.
             video_mask: (B, N) bool, True where hidden, as many in each clip.
             audio_mask: the same of audio tokens.
+
+        Raises:
+            ShapeError: the batch has nothing that the form reads, or a mask does not fit it.
         """
-        return self._rebuilt(*self._input(video, tubes, video_mask), *self._input(audio, tiles, audio_mask))
+        return self._rebuilt(*self._input('video', video, video_mask), *self._input('audio', audio, audio_mask))
 
     def losses(
         self,
@@ -200,8 +203,8 @@ class HicmaePretraining(nn.Module):
         Returns:
             `video` and `audio` (mean squared errors) and `contrast`, of what the batch has.
         """
-        frames, frames_split = self._input(video, tubes, video_mask)
-        sounds, sounds_split = self._input(audio, tiles, audio_mask)
+        frames, frames_split = self._input('video', video, video_mask)
+        sounds, sounds_split = self._input('audio', audio, audio_mask)
         rebuilt = self._rebuilt(frames, frames_split, sounds, sounds_split)
         losses: dict[str, Tensor] = {}
         if frames is not None and frames_split and rebuilt.video is not None:
@@ -219,12 +222,12 @@ class HicmaePretraining(nn.Module):
         return losses
 
     def _input(
-        self, pixels: Tensor | None, cut: Callable[[Tensor], Tensor], mask: Tensor | None
+        self, modality: str, pixels: Tensor | None, mask: Tensor | None
     ) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
-        """Patches of a modality, and which are visible and which hidden."""
-        if pixels is None:
+        """Patches of a modality, and which are visible and which hidden; None where the form does not read it."""
+        if pixels is None or modality not in self.form.modalities:
             return None, None
-        patches = cut(pixels)
+        patches = tubes(pixels) if modality == 'video' else tiles(pixels)
         if mask is None or mask.shape != patches.shape[:2]:
             raise ShapeError(
                 expected=f'a mask of {tuple(patches.shape[:2])} tokens',
@@ -240,6 +243,8 @@ class HicmaePretraining(nn.Module):
         sounds: Tensor | None,
         sounds_split: tuple[Tensor, Tensor] | None,
     ) -> Rebuilt:
+        if frames is None and sounds is None:
+            raise _nothing_to_read(self.form)
         # 1. each modality by itself, visible tokens alone
         seen = self._layers(self.encoder, frames, frames_split) if frames is not None else []
         heard = self._layers(self.encoder_audio, sounds, sounds_split) if sounds is not None else []
@@ -330,9 +335,7 @@ class HicmaeClassifier(nn.Module):
         video = _blanked(video, has_video) if 'video' in self.form.modalities else None
         audio = _blanked(audio, has_audio) if 'audio' in self.form.modalities else None
         if video is None and audio is None:
-            raise ShapeError(
-                expected=f'clips with {" or ".join(self.form.modalities)}', came='neither', todo='check the batch'
-            )
+            raise _nothing_to_read(self.form)
         seen = heard = seen_tokens = heard_tokens = None
         if video is not None:
             seen, seen_tokens = self._weighed(self.encoder.layers(video), self.video_layer_weights)
@@ -413,14 +416,20 @@ def _joined(parts: list[Tensor | None], present: list[Tensor | None]) -> tuple[T
     for part, has in zip(parts, present, strict=True):
         features.append(torch.zeros_like(like) if part is None else part)
         if part is None:
-            has = torch.zeros(len(like), dtype=torch.bool, device=like.device)
+            has = torch.zeros(like.shape[0], dtype=torch.bool, device=like.device)
         elif has is None:
-            has = torch.ones(len(like), dtype=torch.bool, device=like.device)
+            has = torch.ones(like.shape[0], dtype=torch.bool, device=like.device)
         kept.append(has.unsqueeze(1).expand_as(like))
     keep_mask = torch.cat(kept, dim=1)  # (B, 4C)
-    if not keep_mask.any(dim=1).all():
+    if not torch.compiler.is_exporting() and not keep_mask.any(dim=1).all():
         raise ShapeError(expected='clips with video or audio', came='one with neither', todo='leave it out')
     return torch.cat(features, dim=1), keep_mask
+
+
+def _nothing_to_read(form: HicmaeForm) -> ShapeError:
+    """To be raised of a batch without anything that the form reads."""
+    came = 'neither' if len(form.modalities) == 2 else 'none'
+    return ShapeError(expected=f'clips with {" or ".join(form.modalities)}', came=came, todo='check the batch')
 
 
 def _blanked(pixels: Tensor | None, has: Tensor | None) -> Tensor | None:

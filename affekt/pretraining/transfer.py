@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from affekt.checkpoints import Checkpoint, Recognised, inspected, opened, recognised, require_whole
 from affekt.errors import AffektError, ShapeError, WeightsError, listed
-from affekt.nn import Coverage, CoverageRow, load_published, position_table
+from affekt.nn import Coverage, CoverageRow, built, position_table
 from affekt.pretraining.forms import MODALITIES, Form, HicmaeForm, SvfapForm
 from affekt.pretraining.hicmae import HicmaeClassifier, HicmaePretraining
 from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
@@ -158,9 +158,13 @@ def pretraining_from(source: str | os.PathLike[str] | Checkpoint, **changes: Any
         )
     require_whole(inspected(checkpoint))
     form = stored_form(checkpoint, **changes)
-    with torch.device('meta'):
-        model = SvfapPretraining(form) if isinstance(form, SvfapForm) else HicmaePretraining(form)
-    return model, _filled_whole(model, checkpoint, known)
+    names: dict[str, str | None] = {name: known.ours(name) for name in known.expected}
+    unread: dict[str, str | None] = {name: None for name in checkpoint.tensors if name not in known.expected}
+
+    def made() -> Pretraining:
+        return SvfapPretraining(form) if isinstance(form, SvfapForm) else HicmaePretraining(form)
+
+    return built(made, checkpoint.state(), names | unread)
 
 
 def classifier_from(
@@ -340,12 +344,6 @@ def resized_positions(table: Tensor, grid: tuple[int, ...], tokens: int) -> Tens
     slices = table.reshape(time, side, side, width).permute(0, 3, 1, 2).float()  # (1, N, C), then (T, C, Y, X)
     resized = functional.interpolate(slices, size=(rows, columns), mode='bicubic', align_corners=False)
     return resized.permute(0, 2, 3, 1).reshape(1, tokens, width).to(table.dtype)  # (T, Y, X, C), then (1, N, C)
-
-
-def _filled_whole(model: nn.Module, checkpoint: Checkpoint, known: Recognised) -> Coverage:
-    names: dict[str, str | None] = {name: known.ours(name) for name in known.expected}
-    unread: dict[str, str | None] = {name: None for name in checkpoint.tensors if name not in known.expected}
-    return load_published(model, checkpoint.state(), names | unread)
 
 
 def _opened(source: str | os.PathLike[str] | Checkpoint) -> Checkpoint:

@@ -97,7 +97,7 @@ def tune(
         resume: go on in a folder that a killed run left, or begin where there is none; the numbers are those of a run
             that was not killed.
         report: called with each row of the history.
-        progress: told 'train', steps done, steps in all; and of validation 'predict'.
+        progress: told 'train', steps done, steps in all; of a linear probe 'features', clips done, clips in all.
         depends_on: what else the numbers depend on, such as where clips come from; saved with the settings.
 
     Raises:
@@ -127,7 +127,7 @@ def tune(
     batches = TuningBatches(train, goal, model, settings, ranks)
     engine = _engine(model, goal, batches, settings, ranks)
     # 3. an epoch after another, each judged by validation
-    judge = _Judge(engine, goal, held_out, settings, batches.per_epoch, folder, resume, progress)
+    judge = _Judge(engine, goal, held_out, settings, batches.per_epoch, folder, resume)
     rows = engine.run(
         batches, steps=settings.epochs * batches.per_epoch, folder=folder, resume=resume,
         depends_on={'tuning': asdict(settings), **depends}, report=_epochs_only(report), progress=progress,
@@ -206,9 +206,13 @@ class TuningBatches:
                     future.cancel()
 
     def _batch(self, number: int, index: list[int]) -> TuningBatch:
-        words = np.random.SeedSequence([self._settings.seed, number, self._order.rank]).generate_state(2, np.uint32)
-        rng = torch.Generator().manual_seed(int(words[0]) << 32 | int(words[1]))
-        views = [self._window(self._clips[at].opened(), rng) for at in index]
+        seed, first = self._settings.seed, self._order.rank * self._order.batch_size
+        # a window depends on its place in the step, so that several processes read what one would
+        views = [
+            self._window(self._clips[at].opened(), _generator(seed, number, 1 + place))
+            for place, at in enumerate(index, first)
+        ]
+        rng = _generator(seed, number, 0, self._order.rank)
         batch = batch_of(views, self._form, augmentation=self._augmentation, rng=rng)
         targets = self._targets[index]
         if self._mixing is not None:
@@ -237,10 +241,9 @@ class _Judge:
         per_epoch: int,
         folder: Path | None,
         resume: bool,
-        progress: Progress | None,
     ) -> None:
         self._engine, self._goal, self._settings, self._per_epoch = engine, goal, settings, per_epoch
-        self._validation, self._progress = validation, progress
+        self._validation = validation
         self._truth = targets_of(validation, goal.outputs, 'validation')[0] if validation else None
         self._chooses = bool(validation) and not settings.takes_last
         self._path = folder / BEST if folder and self._chooses else None
@@ -295,12 +298,18 @@ class _Judge:
         shares = [list(range(rank, len(self._validation), ranks.count)) or [0] for rank in range(ranks.count)]
         own = predict_proba(
             model, [self._validation[at].clip for at in shares[ranks.rank]], stride=self._settings.stride,
-            numbers=not self._goal.is_classes, progress=self._progress if ranks.first else None,
+            numbers=not self._goal.is_classes,
         )  # fmt: skip
         answers = np.zeros((len(self._validation), self._goal.outputs), dtype=np.float32)
         for share, part in zip(shares, ranks.gathered(own), strict=True):
             answers[share] = part
         return self._goal.answers(answers)
+
+
+def _generator(*numbers: int) -> torch.Generator:
+    """Of its own for each row of numbers."""
+    words = np.random.SeedSequence([abs(number) for number in numbers]).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed(int(words[0]) << 32 | int(words[1]))
 
 
 def _best_of(scores: Sequence[float]) -> int:

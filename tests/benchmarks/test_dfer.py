@@ -73,6 +73,9 @@ class Nearest:
     def parameters(self):
         return [SimpleNamespace(numel=lambda: 7)]
 
+    def named_parameters(self):
+        return [('level', self.parameters()[0])]
+
     def answer(self, clip):
         target = self.targets[int(np.abs(self.levels - clip.sound[0]).argmin())]
         return np.eye(self.outputs)[target] if np.ndim(target) == 0 else target
@@ -254,6 +257,17 @@ def test_clips_of_which_nothing_is_there_are_counted_and_answered_as_the_most_fr
     answered = by_name(outcome)['nearest', 'fair'].system.logits[0][np.isin(names, lost)].argmax(axis=1)
     assert len(set(answered)) == 1
     assert all(len(call.train) + len(call.validation) in (42, 48) for call in calls.tuned)
+
+
+def test_a_clip_that_lacks_one_of_two_modalities_is_masked_and_counted(calls, rng):
+    manifest = corpus()
+    clips = clips_of(manifest, rng)
+    first = manifest.names[0]
+    clips[first] = dataclasses.replace(clips[first], has=frozenset({'audio', 'video'}))
+    outcome = run_dfer(manifest, clips, [dataclasses.replace(NEAREST, reads=('video', 'audio'))], QUICK, Tuning())
+    assert 'nearest: 71 clips without video, masked' in outcome.notes
+    assert not any('not learnt from' in note for note in outcome.notes)
+    assert by_name(outcome)['nearest', 'fair'].scores['uar'].value > 0.95
 
 
 def test_published_rows_stand_beside_ours_and_say_where_they_were_read(calls, rng):

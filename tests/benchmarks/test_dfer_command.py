@@ -12,14 +12,16 @@ from click.testing import CliRunner
 pytest.importorskip('torch', reason='torch is absent (pip install affekt[torch])')
 
 import torch
+from small_clips import labelled
 
 from affekt.benchmarks import dfer_candidates, modalities_of, narrowed_form, pretrained, scratch
+from affekt.benchmarks.dfer import _last_model
 from affekt.cli import main
 from affekt.cli.bench import FORM_NAMES
 from affekt.corpora import made_up_corpus
 from affekt.errors import CorpusError, UnknownNameError, WeightsError
 from affekt.nn import save_tensors
-from affekt.pretraining import FORMS, HicmaeForm, HicmaePretraining
+from affekt.pretraining import FORMS, HicmaeForm, HicmaePretraining, TuningSettings, tune
 
 SMALL = HicmaeForm(32, 2, 16, 2, depth=2, fusion_depth=1, decoder_depth=2, frames=4, size=32, steps=64, bands=128)
 
@@ -51,8 +53,8 @@ def run(*words):
 
 def test_the_command_tunes_every_fold_keeps_the_run_and_goes_on(checkpoint, corpus, tmp_path):
     words = [
-        '--corpus', corpus, '--from', checkpoint, '--scratch', '--epochs', '1', '--batch', '12', '--features', 'none',
-        '--resamples', '20', '--out', tmp_path / 'run',
+        '--corpus', corpus, '--from', checkpoint, '--scratch', '--epochs', '1', '--batch-size', '12',
+        '--features', 'none', '--resamples', '20', '--out', tmp_path / 'run',
     ]  # fmt: skip
     done = run(*words, '--json')
     assert done.exit_code == 0, done.output
@@ -128,6 +130,21 @@ def test_two_checkpoints_of_one_name_and_a_form_from_random_weights_are_told_apa
     assert models[2].form == models[0].form
     with pytest.raises(UnknownNameError):
         dfer_candidates([], 'same', ('audio',))
+
+
+def test_the_last_epoch_is_that_of_a_run_that_takes_the_last(tmp_path):
+    small = dataclasses.replace(SMALL, modalities=('audio',))
+    clips = labelled(12, has='audio')
+    settings = TuningSettings(epochs=2, batch_size=6, warm_up=0.0, reference=True, patience=None)
+
+    def tuned(chooses, folder):
+        model = scratch(small).open(3, 1)
+        return tune(model, clips[:9], clips[9:], dataclasses.replace(settings, chooses=chooses), folder=folder)
+
+    best, last = tuned('best', tmp_path / 'best'), tuned('last', None)
+    kept = _last_model(best, tmp_path / 'best').state_dict()
+    assert all(torch.equal(kept[name], value) for name, value in last.model.state_dict().items())
+    assert _last_model(best, None) is None
 
 
 def test_random_weights_follow_the_seed():

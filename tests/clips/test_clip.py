@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from affekt.clips import Clip, ClipSettings, decoded
+from affekt.clips import Clip, ClipSettings, decoded, folder_clip, sample_clip
 from affekt.clips.clip import _published, is_silent
-from affekt.errors import LimitError, MediaError, ShapeError, UnknownNameError
+from affekt.corpora import Facts, Manifest, Sample
+from affekt.errors import LimitError, MediaError, ShapeError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.faces import FER_TEMPLATE, FaceLandmarker, five_points
 from affekt.media import write_audio, write_video
 from affekt.media.synthetic import clicks, find_clicks, numbered_images, read_number, tone
@@ -57,6 +58,14 @@ def test_a_window_is_a_clip_that_begins_at_its_start(video):
     assert find_clicks(clip.sound) == pytest.approx([0.7], abs=0.01)
 
 
+def test_a_window_behind_the_end_says_so_and_one_that_is_none_is_refused(video):
+    with pytest.raises(MediaError, match=r'no picture from 5 s to 6\.5 s; audio: no sound from 5 s to 6\.5 s'):
+        decoded(video, crop='none', window_s=(5.0, 6.5))
+    for window_s in ((-1.0, 0.5), (1.0, 1.0), (1.5, 0.5), (float('nan'), 1.0)):
+        with pytest.raises(ValueRangeError, match='begins at 0 s or later and ends after it begins'):
+            decoded(video, crop='none', window_s=window_s)
+
+
 def test_a_modality_that_is_not_asked_for_is_not_decoded(video):
     heard, seen = decoded(video, modalities=['audio']), decoded(video, crop='none', modalities=['video'])
     assert (heard.frames, heard.missing) == (None, {})
@@ -87,6 +96,16 @@ def test_a_video_without_a_face_is_heard_and_says_why_it_is_not_seen(video, land
     assert clip.times_s is None
     assert clip.missing == {'video': 'no face in 25 frames'}
     assert len(clip.sound) > 31_000
+
+
+def test_without_the_model_that_finds_faces_no_clip_passes_for_one_without_video(video, monkeypatch):
+    def absent(*given):
+        raise WeightsError(expected='face_landmarker.task', came='no such file', todo='fetch it')
+
+    monkeypatch.setattr('affekt.faces.FaceLandmarker', absent)
+    manifest = Manifest(Facts('made up', root=str(video.parent)), [Sample('a', video=video.name)])
+    with pytest.raises(WeightsError, match='face_landmarker'):
+        sample_clip(manifest, manifest.samples[0])
 
 
 def test_silence_is_no_sound(tmp_path):
@@ -126,6 +145,16 @@ def test_a_recording_that_is_longer_than_a_clip_may_be_is_refused(video):
         decoded(video, crop='none', longest_s=1.0)
     with pytest.raises(LimitError, match='at most 1 s'):
         decoded(video, modalities=['audio'], longest_s=1.0)
+
+
+def test_more_frames_than_memory_has_room_for_are_refused(video, tmp_path, monkeypatch):
+    monkeypatch.setattr('affekt.clips.clip.MOST_FRAMES', 24)
+    with pytest.raises(LimitError, match=r'at most 24 frames a clip; got more in numbers\.mp4'):
+        decoded(video, crop='none')
+    for number in range(25):
+        (tmp_path / f'{number}.png').write_bytes(b'')
+    with pytest.raises(LimitError, match='at most 24 frames a clip'):
+        folder_clip(tmp_path)
 
 
 def test_a_damaged_recording_gives_what_decodes_and_says_what_is_lost(video, tmp_path):

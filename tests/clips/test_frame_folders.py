@@ -176,6 +176,21 @@ def test_a_video_of_voxceleb_finds_the_sound_that_is_handed_round_apart(tmp_path
 
 
 @pytest.mark.parametrize(
+    'path', ['/d/' + 'a' * 300, '/d/' + 'a/' * 3000, '../secret', '/d/../../secret', 'd\\..\\..\\secret']
+)
+def test_a_path_that_no_file_can_have_or_that_leads_out_of_your_folder_is_not_there(tmp_path, path):
+    root = tmp_path / 'data'
+    _folder(root / 'clip', [0])
+    _folder(tmp_path / 'secret', [1])
+    (tmp_path / 'a.csv').write_text(f'{path} 0\n/d/clip 1\n')
+    manifest = split_manifest(tmp_path / 'a.csv', root)
+    assert manifest.facts.notes == (f'1 of 2 clips are not below {root}',)
+    assert _numbers(sample_clip(manifest, manifest.samples[1])) == [0]
+    with pytest.raises(MediaError, match='which is not there'):
+        sample_clip(manifest, manifest.samples[0])
+
+
+@pytest.mark.parametrize(
     ('text', 'match'),
     [
         ('', 'which is empty'),

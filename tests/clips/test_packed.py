@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 import signal
@@ -11,12 +12,14 @@ from collections import namedtuple
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from affekt.clips import Clip, ClipSettings, PackedClips, sample_clip
 from affekt.clips.cache_files import DATA, FRAMES, INDEX, SOUND
 from affekt.corpora import Facts, Manifest, Sample
-from affekt.errors import RunError, ShapeError, StorageError, TableError, UnknownNameError
+from affekt.errors import RunError, ShapeError, StorageError, TableError, UnknownNameError, ValueRangeError
 from affekt.media import write_audio, write_video
 from affekt.media.synthetic import numbered_images, read_number, tone
 
@@ -75,6 +78,8 @@ def test_sixteen_bits_come_back_exactly_and_floats_where_they_are_asked_for(tmp_
         PackedClips.of(tmp_path / 'b', [Clip('a', None, None, floats)], sound='float32')[0].sound, floats
     )
     assert exact.size == 0
+    with pytest.raises(ValueRangeError, match='finite samples of sound; got others in a'):
+        PackedClips.of(tmp_path / 'c', [Clip('a', None, None, np.array([0.0, np.nan], np.float32))])
 
 
 def test_what_is_missing_is_counted_by_reason(manifest, tmp_path):
@@ -177,6 +182,33 @@ def test_a_damaged_index_and_a_folder_of_something_else_are_refused(cache, tmp_p
         PackedClips.open(tmp_path / 'nowhere')
 
 
+@pytest.mark.parametrize(
+    ('column', 'values'),
+    [
+        ('first_frame', [0, -10, 21]),
+        ('frames', [10, 11, 10**12]),
+        ('samples', [2**62] * 3),
+        ('frames', ['a', 'b', 'c']),
+    ],
+)
+def test_an_index_that_points_outside_the_files_is_refused(cache, column, values):
+    path = cache[0] / INDEX
+    table = parquet.read_table(path)
+    parquet.write_table(table.set_column(table.column_names.index(column), column, pa.array(values)), path)
+    with pytest.raises(RunError, match='columns that are not those of a cache'):
+        PackedClips.open(cache[0])
+
+
+@pytest.mark.parametrize('changes', [{'size': -48}, {'size': '48'}, {'sound': 'object'}, {'frames': 34.0}])
+def test_a_header_with_numbers_that_cannot_be_is_refused(cache, changes):
+    path = cache[0] / INDEX
+    table = parquet.read_table(path)
+    header = json.loads(table.schema.metadata[b'affekt']) | changes
+    parquet.write_table(table.replace_schema_metadata({'affekt': json.dumps(header)}), path)
+    with pytest.raises(RunError, match='got size, frames and samples'):
+        PackedClips.open(cache[0])
+
+
 def test_bytes_that_changed_are_noticed_where_all_are_read(cache):
     folder, _ = cache
     with (folder / FRAMES).open('r+b') as file:
@@ -260,6 +292,10 @@ def test_clips_of_two_sizes_or_one_name_are_not_packed_together(tmp_path):
     with pytest.raises(TableError, match="'a' twice"):
         PackedClips.of(tmp_path / 'a', [Clip('a', small, None, None)] * 2)
     assert not (tmp_path / 'a').exists()
+    (tmp_path / 'file').write_text('of somebody')
+    with pytest.raises(StorageError, match='got a file of that name'):
+        PackedClips.of(tmp_path / 'file', [])
+    assert (tmp_path / 'file').read_text() == 'of somebody'
     clips = PackedClips.of(tmp_path / 'a', [Clip('a', small, None, None), Clip('b', small, np.array([0.0, 0.1]), None)])
     assert clips[0].times_s is None
     assert clips[-1].times_s.tolist() == [0.0, 0.1]

@@ -55,9 +55,9 @@ def killed_after(folder: str, step: int) -> None:
 def on_ranks(folder: str) -> None:
     """Pre-train with this process's share of each batch, the contrast within it and gathered."""
     for name, gathers in (('own', False), ('gathered', True)):
-        settings = replace(SETTINGS, gathers_contrast=gathers, contrast_weight=0.5)
+        settings = replace(SETTINGS, epochs=2, gathers_contrast=gathers, contrast_weight=0.5)
         done = pretrain(FORM, clips(), settings, folder=Path(folder) / name)
         (Path(folder) / f'{name}-{os.environ["RANK"]}.json').write_text(json.dumps(done.history))
-    settings = replace(SETTINGS, gathers_contrast=True, contrast_weight=0.5)
+    settings = replace(SETTINGS, epochs=1, gathers_contrast=True, contrast_weight=0.5)
     done = pretrain(FORM, mixed_clips(), settings, folder=Path(folder) / 'mixed')
     assert all(np.isfinite(row['loss']) for row in done.history)

@@ -117,6 +117,9 @@ def test_one_modality_is_pretrained_by_itself():
     video, audio = clips()
     branch = HicmaePretraining(replace(SMALL, modalities=('audio',)))
     assert set(branch.losses(None, audio, None, tube(3, 1, 8))) == {'audio'}
+    assert set(branch.losses(video, audio, tube(3, 2, 4), tube(3, 1, 8))) == {'audio'}
+    with pytest.raises(ShapeError, match='clips with audio; got none'):
+        branch.losses(video, None, tube(3, 2, 4))
     assert not any(name.startswith(('encoder.', 'encoder_fusion')) for name in branch.state_dict())
     whole = HicmaePretraining(SMALL)
     assert set(whole.losses(video, None, tube(3, 2, 4), None)) == {'video'}

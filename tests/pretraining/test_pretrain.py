@@ -72,6 +72,14 @@ def test_counts_of_hidden_tokens_are_the_published_ones():
     assert part.audio.shape == (1, 1, 256, 128)
 
 
+@pytest.mark.parametrize(('features', 'expected'), [({}, 'float32'), ({'avx512_bf16': True}, 'bfloat16')])
+def test_half_precision_is_taken_by_itself_only_where_the_processor_has_it(features, expected, monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: features, raising=False)
+    settings = replace(cases.SETTINGS, precision='auto', steps=1, workers=0, snapshot_every=None)
+    pretrain(replace(cases.FORM, modalities=('audio',)), cases.clips(4, video=False), settings, folder=tmp_path)
+    assert json.loads((tmp_path / 'settings.json').read_text())['settings']['precision'] == expected
+
+
 def test_places_name_their_epoch():
     order = EpochBatches(5, 2, seed=3)
     epochs = [batch[:, 0].tolist() for batch, _ in zip(order.starting_at(1), range(4), strict=False)]
@@ -146,7 +154,7 @@ def test_a_killed_run_goes_on_to_the_same_losses_weights_and_snapshots(tmp_path)
 
 def test_two_processes_pretrain_as_one(tmp_path):
     on_processes(2, cases.on_ranks, str(tmp_path))
-    settings = replace(cases.SETTINGS, contrast_weight=0.5)
+    settings = replace(cases.SETTINGS, epochs=2, contrast_weight=0.5)
     alone = pretrain(cases.FORM, cases.clips(), settings, folder=tmp_path / 'alone')
     own, gathered = (json.loads((tmp_path / f'{name}-1.json').read_text()) for name in ('own', 'gathered'))
     for ours, theirs in zip(gathered, alone.history, strict=True):
@@ -168,7 +176,7 @@ def test_two_processes_pretrain_as_one(tmp_path):
 
 
 def test_accumulated_batches_are_one_batch(tmp_path):
-    settings = replace(cases.SETTINGS, contrast_weight=0.0)
+    settings = replace(cases.SETTINGS, epochs=1, contrast_weight=0.0)
     histories = [
         pretrain(cases.FORM, cases.clips(), replace(settings, accumulation=n), folder=tmp_path / str(n)).history
         for n in (1, 2)

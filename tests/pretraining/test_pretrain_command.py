@@ -80,8 +80,10 @@ def test_a_run_says_what_it_learnt_from_and_goes_on(corpus, tmp_path):
 def test_one_modality_is_learnt_from_alone(corpus, tmp_path):
     common = ('--manifest', corpus, '--crop', 'none', '--batch-size', 4, '--steps', 1, '--frames-size', 48)
     for word, expected in (('--audio-only', 'encoder_audio'), ('--video-only', 'encoder')):
+        extra = ('--no-cache',) if word == '--audio-only' else ()
         out = tmp_path / word.strip('-')
-        done = called('hicmae', *common, '--out', out, word)
+        done = called('hicmae', *common, '--out', out, word, *extra)
+        assert (tmp_path / f'{out.name}-clips').exists() != bool(extra)
         assert done.exit_code == 0, done.output
         branches = {name.split('.')[0] for name in read_tensors(out / 'weights.safetensors')[0] if 'blocks' in name}
         assert branches == {expected, expected.replace('encoder', 'decoder')}
@@ -101,6 +103,7 @@ def test_what_cannot_be_learnt_from_is_refused_in_a_sentence(corpus, tmp_path):
         (corpus, '--audio-only', '--video-only'): 'got both',
         (corpus, '--crop', 'none', '--batch-size', 99): 'too few|lower batch_size',
         (corpus, '--crop', 'none', '--batch-size', 3, '--learning-rate', 0): 'learning_rate',
+        (corpus, '--no-cache'): "the crop 'published' or 'none'",
         (tmp_path / 'nowhere.parquet',): 'which is not there',
     }
     for number, ((manifest, *words), sentence) in enumerate(cases.items()):

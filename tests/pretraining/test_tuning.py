@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from small_clips import FACES, SMALL, clip, labelled, rated
 from affekt.errors import AffektError, MediaError, ShapeError, UnknownNameError, ValueRangeError
 from affekt.pretraining import HicmaeClassifier, LabelledClip, SvfapClassifier, TuningSettings, predict_proba, tune
 from affekt.pretraining.objectives import Goal, concordance_loss, correlation_loss, soft_cross_entropy
+from affekt.pretraining.tuning import TuningBatches
 
 QUICK = TuningSettings(
     epochs=4, batch_size=6, learning_rate=0.05, warm_up=1, stride=1, mixing=None, augments=False, patience=None
@@ -113,6 +115,22 @@ def test_threads_that_read_ahead_change_no_number():
     ahead = tune(network(), labelled(12), None, replace(settings, readers=3))
     assert plain.history == ahead.history
     assert math.isnan(plain.best_score)
+
+
+def test_two_processes_read_what_one_reads():
+    clips = [LabelledClip(clip(str(at), 0.5, 300, seed=at, frames=40), at % 3) for at in range(12)]
+    goal = Goal.of(clips, 3, QUICK)
+
+    def batches(rank, count):
+        settings = replace(QUICK, batch_size=6 // count)
+        return iter(TuningBatches(clips, goal, network(), settings, SimpleNamespace(rank=rank, count=count)))
+
+    together, first, second = batches(0, 1), batches(0, 2), batches(1, 2)
+    for _ in range(3):
+        whole, parts = next(together), (next(first), next(second))
+        assert torch.equal(whole.clips.video, torch.cat([part.clips.video for part in parts]))
+        assert torch.equal(whole.targets, torch.cat([part.targets for part in parts]))
+        torch.testing.assert_close(whole.clips.audio, torch.cat([part.clips.audio for part in parts]))
 
 
 def test_clips_are_opened_when_they_are_needed():

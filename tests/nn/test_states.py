@@ -1,0 +1,24 @@
+"""Networks made without weights of their own and filled from a state."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from affekt.errors import WeightsError
+from affekt.nn import built
+
+
+def test_a_network_takes_the_tensors_of_a_state_and_has_its_own_precision():
+    state = {'weight': torch.ones(2, 3), 'bias': torch.tensor([0.5, 0.25], dtype=torch.float16)}
+    layer, coverage = built(lambda: nn.Linear(3, 2), state, {})
+    assert [row.ours for row in coverage.rows] == ['weight', 'bias']
+    assert layer.weight.data_ptr() == state['weight'].data_ptr()
+    assert (layer.bias.dtype, layer.bias.tolist()) == (torch.float32, [0.5, 0.25])
+    assert all(parameter.requires_grad and not parameter.is_meta for parameter in layer.parameters())
+
+
+def test_a_state_that_lacks_a_tensor_makes_no_network():
+    with pytest.raises(WeightsError, match=r"1 absent \('bias'\)"):
+        built(lambda: nn.Linear(3, 2), {'weight': torch.ones(2, 3)}, {})

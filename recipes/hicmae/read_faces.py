@@ -4,8 +4,10 @@
 
 `made-up faces`: emotion, valence, arousal and curves of people whom neither pre-training nor the map has seen.
 `real faces`: how well hidden patches are rebuilt, and whether curves that were learnt from made-up people follow what
-the landmarker says. Beside each snapshot stand the same network as it was drawn and plain pixels. Choices of penalty
-are made on people of the training part. Writes `results.json`.
+the landmarker says. Beside each snapshot stand the same network as it was drawn and plain pixels. Penalties are chosen
+on people of the training part. What an arm reads is kept; `results.json` has the scores.
+
+Axes: n clips with labels, W windows, S time slices of a window, N tokens, P cells of a patch.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,45 +25,71 @@ import torch
 from faces import CLIPS, FORM, SETTINGS
 from people import FOLDS, READ, SIZE, RealClip, curves_of, labelled_plans, packed, real_clips, unlabelled_plan
 from probe import Labels, cross_read
-from reading import Frames, WindowFeatures, cross_regressed, network_features, pixel_features, ridge
+from reading import FEATURES, Frames, WindowFeatures, cross_regressed, network_features, pixel_features, ridge
 from torch.nn import functional
 
 from affekt.arrays import Floats
 from affekt.clips import Clip
-from affekt.face3d import EMOTIONS
+from affekt.face3d import EMOTIONS, FaceClip
 from affekt.metrics import bootstrap_interval, categorical_measure, compare, dimensional_measure, measure_intervals
 from affekt.pretraining import HicmaePretraining, collate, pretrained_model, tube_mask
 from affekt.pretraining.masked_training import new_network
 from affekt.pretraining.rebuilding import split_tokens, taken, tubes, video_targets
 
 RESAMPLES = 2000
+BATCH = 32
 STEP = 5
 """Frames from one window of a real clip to the next."""
 DRAWN, PIXELS = 'as drawn', 'pixels'
 MEAN, AVERAGE = 'mean of each patch', 'average made-up face'
 
 
-class Results:
-    """Scores with their intervals, all drawn from one seed."""
+@dataclass(frozen=True, eq=False)
+class LabelledPeople:
+    """Clips with labels; those of one person lie in one fold."""
 
-    @staticmethod
-    def of(measure: Any, groups: Any, names: dict[str, str]) -> dict[str, Any]:
-        """Name in the results to score of the measure."""
-        scores = measure_intervals(measure, groups=groups, rng=np.random.default_rng(0), resamples=RESAMPLES)
-        return {short: _rounded(scores[name]) for short, name in names.items()}
+    planned: list[tuple[int, FaceClip]]
 
-    @staticmethod
-    def between(last: Any, others: dict[str, Any], groups: Any, score: str) -> dict[str, Any]:
-        """One score of the last less those of others."""
-        rows = {}
-        for name, other in others.items():
-            test = compare(last, other, rng=np.random.default_rng(0), groups=groups)[score]
-            rows[name] = _rounded(test.difference) | {'p': round(test.p, 4)}
-        return rows
+    @property
+    def plans(self) -> list[FaceClip]:
+        """(n,)"""
+        return [plan for _, plan in self.planned]
+
+    @cached_property
+    def person(self) -> Labels:
+        """(n,)"""
+        return np.array([person for person, _ in self.planned])
+
+    @cached_property
+    def emotion(self) -> Labels:
+        """(n,) places in EMOTIONS."""
+        return np.array([EMOTIONS.index(plan.emotion) for plan in self.plans])
+
+    @cached_property
+    def affect(self) -> Floats:
+        """(n, 2) mean valence and arousal."""
+        return np.array([[plan.curves.valence.mean(), plan.curves.arousal.mean()] for plan in self.plans])
+
+    @cached_property
+    def curves(self) -> Floats:
+        """(n * S / 2, 3) of every second slice."""
+        amounts = [curves_of(plan.names, plan.curves.expression) for plan in self.plans]
+        return np.asarray(_some(np.stack([_by_slice(curves) for curves in amounts])))
 
 
-def _rounded(interval: Any) -> dict[str, float]:
-    return {name: round(float(getattr(interval, name)), 4) for name in ('value', 'low', 'high')}
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """What an arm reads: of people with labels by maps that have not seen them, of real faces by the map of all.
+
+    Attributes:
+        emotion, affect, curves: as those of `LabelledPeople`.
+        real_curves: (W * S, 3) of real windows.
+    """
+
+    emotion: Labels
+    affect: Floats
+    curves: Floats
+    real_curves: Floats
 
 
 def main() -> None:
@@ -70,30 +99,29 @@ def main() -> None:
     parser.add_argument('--out', type=Path, required=True, help='folder of `faces.py`')
     given = parser.parse_args()
     torch.set_num_threads(1)
+    # 1. windows of both sorts of faces, and what is known of them
     models = _models(given.out)
-    plans = labelled_plans()
-    made_up = [np.asarray(clip.frames) for clip in packed(given.out / 'labelled', [plan for _, plan in plans])]
+    people = LabelledPeople(labelled_plans())
+    made_up = [np.asarray(clip.frames) for clip in packed(given.out / 'labelled', people.plans)]
     real = real_clips(given.clips, given.out / 'real')
-    print(f'{len(real)} real clips', flush=True)
     windows, owner, curves = _real_windows(real)
-    features = {PIXELS: pixel_features(made_up)}
-    real_features = {PIXELS: pixel_features(windows)}
+    # 2. what each arm reads
+    arms = {PIXELS: _read_pixels(given.out / 'read', people, made_up, windows)}
     for name, model in models.items():
-        for reading, rows in network_features(model, made_up).items():
-            features[f'{name}, {reading}'] = rows
-        for reading, rows in network_features(model, windows).items():
-            real_features[f'{name}, {reading}'] = rows
+        arms |= _read_network(given.out / 'read', name, model, people, made_up, windows)
+    # 3. scores
     results = {
         'form': asdict(FORM),
         'settings': asdict(SETTINGS),
-        'clips': {'pre-training': CLIPS, 'with labels': len(plans), 'people with labels': plans[-1][0] + 1,
-                  'real': len(real), 'windows of real': len(windows)},
-        'made-up faces': _made_up_scores(plans, features),
-        'rebuilding': _rebuilding(models, given.out, made_up, [p for p, _ in plans], windows, owner),
-        'real faces': _real_scores(plans, features, real_features, curves, owner),
+        'clips': {
+            'pre-training': CLIPS, 'with labels': len(made_up), 'people with labels': len(set(people.person.tolist())),
+            'real': len(real), 'windows of real': len(windows),
+        },
+        'made-up faces': _made_up_scores(people, arms),
+        'real faces': _real_scores(arms, curves, owner),
+        'rebuilding': _rebuilding(models, given.out, (made_up, people.person), (windows, owner)),
     }  # fmt: skip
     (given.out / 'results.json').write_text(json.dumps(results, indent=1) + '\n')
-    print(json.dumps(results, indent=1))
 
 
 def _models(out: Path) -> dict[str, HicmaePretraining]:
@@ -127,82 +155,124 @@ def _by_slice(curves: Floats) -> Floats:
     return np.asarray(curves.reshape(-1, 2, curves.shape[1]).mean(axis=1))
 
 
-def _made_up_scores(plans: list[Any], features: dict[str, WindowFeatures]) -> dict[str, Any]:
-    """Emotion, valence and arousal of a clip, curves of slices: of people whom nothing has seen."""
-    person = np.array([who for who, _ in plans])
-    fold = person % FOLDS
-    emotion = np.array([EMOTIONS.index(plan.emotion) for _, plan in plans])
-    affect = np.array([[plan.curves.valence.mean(), plan.curves.arousal.mean()] for _, plan in plans])
-    truth = _some(_made_up_curves(plans))
-    slices = len(truth) // len(plans)
-    emotions: dict[str, Any] = {}
-    valences: dict[str, Any] = {}
-    rows: dict[str, Any] = {'chance': round(1 / len(EMOTIONS), 4), 'arms': {}}
-    for name, arm in features.items():
-        guess = cross_read(arm.clips, emotion, fold, len(EMOTIONS))
-        emotions[name] = categorical_measure(emotion, guess, range(len(EMOTIONS)))
-        scores: dict[str, Any] = {'emotion': Results.of(emotions[name], person, {'UAR': 'balanced_accuracy'})}
-        read = cross_regressed(arm.clips, affect, fold)
-        for k, label in enumerate(('valence', 'arousal')):
-            measure = dimensional_measure(affect[:, k], read[:, k])
-            scores[label] = Results.of(measure, person, {'CCC': 'concordance'})
-            if label == 'valence':
-                valences[name] = measure
-        read = cross_regressed(_some(arm.slices), truth, np.repeat(fold, slices))
-        for k, curve in enumerate(READ):
-            measure = dimensional_measure(truth[:, k], read[:, k])
-            scores[curve] = Results.of(measure, np.repeat(person, slices), {'correlation': 'pearson'})
-        rows['arms'][name] = scores
-        print(name, json.dumps(scores), flush=True)
-    for last in list(features)[-2:]:
-        others = [DRAWN + ',' + last.split(',')[1], PIXELS]
-        rows[f'{last}, less'] = {
-            'UAR': Results.between(emotions[last], {o: emotions[o] for o in others}, person, 'balanced_accuracy'),
-            'CCC of valence': Results.between(valences[last], {o: valences[o] for o in others}, person, 'concordance'),
-        }
-    return rows
-
-
 def _some(slices: Any) -> Any:
     """Every second slice of (W, S, K), one after another: neighbours say nearly the same."""
     return slices[:, ::2].reshape(-1, slices.shape[2])
 
 
-def _made_up_curves(plans: list[Any]) -> Floats:
-    """(W, S, 3)"""
-    return np.stack([_by_slice(curves_of(plan.names, plan.curves.expression)) for _, plan in plans])
+def _read_pixels(folder: Path, people: LabelledPeople, made_up: list[Frames], real: list[Frames]) -> Readings:
+    path = folder / f'{PIXELS}.npz'
+    return _stored(path) or _kept(path, _readings(people, pixel_features(made_up), pixel_features(real)))
 
 
-def _real_scores(
-    plans: list[Any],
-    features: dict[str, WindowFeatures],
-    real: dict[str, WindowFeatures],
-    curves: Floats,
-    owner: Labels,
-) -> dict[str, Any]:
+def _read_network(
+    folder: Path, name: str, model: HicmaePretraining, people: LabelledPeople, made_up: list[Frames], real: list[Frames]
+) -> dict[str, Readings]:
+    """By both readings of the encoder, from disk where they are there."""
+    paths = {reading: folder / f'{name}, {reading}.npz' for reading in FEATURES}
+    if not all(path.exists() for path in paths.values()):
+        ours, theirs = network_features(model, made_up), network_features(model, real)
+        for reading, path in paths.items():
+            _kept(path, _readings(people, ours[reading], theirs[reading]))
+    stored = {path.stem: _stored(path) for path in paths.values()}
+    return {arm: readings for arm, readings in stored.items() if readings is not None}
+
+
+def _readings(people: LabelledPeople, made_up: WindowFeatures, real: WindowFeatures) -> Readings:
+    fold = people.person % FOLDS
+    some = _some(made_up.slices)
+    fold_of_some = np.repeat(fold, len(some) // len(fold))
+    fitted = ridge(some, people.curves, fold_of_some == 0)
+    return Readings(
+        cross_read(made_up.clips, people.emotion, fold, len(EMOTIONS)),
+        cross_regressed(made_up.clips, people.affect, fold),
+        cross_regressed(some, people.curves, fold_of_some),
+        fitted(real.slices.reshape(-1, real.slices.shape[2])),
+    )
+
+
+def _stored(path: Path) -> Readings | None:
+    if not path.exists():
+        return None
+    with np.load(path) as arrays:
+        return Readings(**arrays)
+
+
+def _kept(path: Path, readings: Readings) -> Readings:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **asdict(readings))
+    print(path.stem, flush=True)
+    return readings
+
+
+def _made_up_scores(people: LabelledPeople, arms: dict[str, Readings]) -> dict[str, Any]:
+    """Emotion, valence and arousal of a clip, curves of slices: of people whom nothing has seen."""
+    person_of_slice = np.repeat(people.person, len(people.curves) // len(people.person))
+    emotions: dict[str, Any] = {}
+    valences: dict[str, Any] = {}
+    rows: dict[str, Any] = {'chance': round(1 / len(EMOTIONS), 4), 'arms': {}}
+    for name, arm in arms.items():
+        emotions[name] = categorical_measure(people.emotion, arm.emotion, range(len(EMOTIONS)))
+        scores: dict[str, Any] = {'emotion': _scores(emotions[name], people.person, {'UAR': 'balanced_accuracy'})}
+        affect = [dimensional_measure(people.affect[:, k], arm.affect[:, k]) for k in range(2)]
+        valences[name] = affect[0]
+        for measure, label in zip(affect, ('valence', 'arousal'), strict=True):
+            scores[label] = _scores(measure, people.person, {'CCC': 'concordance'})
+        for k, curve in enumerate(READ):
+            measure = dimensional_measure(people.curves[:, k], arm.curves[:, k])
+            scores[curve] = _scores(measure, person_of_slice, {'correlation': 'pearson'})
+        rows['arms'][name] = scores
+    for last, others in _pairs(arms):
+        rows[f'{last}, less'] = {
+            'UAR': _between(emotions[last], {o: emotions[o] for o in others}, people.person, 'balanced_accuracy'),
+            'CCC of valence': _between(valences[last], {o: valences[o] for o in others}, people.person, 'concordance'),
+        }
+    return rows
+
+
+def _real_scores(arms: dict[str, Readings], curves: Floats, owner: Labels) -> dict[str, Any]:
     """Correlation within clips of curves read by maps of made-up people with those of the landmarker."""
-    truth = _some(_made_up_curves(plans))
-    validation = np.repeat([who % FOLDS == 0 for who, _ in plans], len(truth) // len(plans))
     groups = np.repeat(owner, curves.shape[1])
     known = _centred(curves.reshape(-1, len(READ)), groups)
+    deviations = {curve: round(float(known[:, k].std()), 4) for k, curve in enumerate(READ)}
+    rows: dict[str, Any] = {'arms': {}, 'deviation within clips': deviations}
     measures: dict[str, Any] = {}
-    rows: dict[str, Any] = {'arms': {}, 'deviation within clips': {
-        curve: round(float(known[:, k].std()), 4) for k, curve in enumerate(READ)
-    }}  # fmt: skip
-    for name, arm in features.items():
-        fitted = ridge(_some(arm.slices), truth, validation)
-        read = _centred(fitted(real[name].slices.reshape(-1, arm.slices.shape[2])), groups)
+    for name, arm in arms.items():
+        read = _centred(arm.real_curves, groups)
         measures[name] = [dimensional_measure(known[:, k], read[:, k]) for k in range(len(READ))]
         rows['arms'][name] = {
-            curve: Results.of(measures[name][k], groups, {'correlation': 'pearson'}) for k, curve in enumerate(READ)
+            curve: _scores(measures[name][k], groups, {'correlation': 'pearson'}) for k, curve in enumerate(READ)
         }
-    for last in list(features)[-2:]:
-        others = [DRAWN + ',' + last.split(',')[1], PIXELS]
+    for last, others in _pairs(arms):
         rows[f'{last}, less'] = {
-            curve: Results.between(measures[last][k], {o: measures[o][k] for o in others}, groups, 'pearson')
+            curve: _between(measures[last][k], {o: measures[o][k] for o in others}, groups, 'pearson')
             for k, curve in enumerate(READ)
         }
     return rows
+
+
+def _pairs(arms: dict[str, Readings]) -> list[tuple[str, list[str]]]:
+    """Both readings of the last snapshot, each with what it is compared with."""
+    return [(last, [f'{DRAWN}, {last.partition(", ")[2]}', PIXELS]) for last in list(arms)[-2:]]
+
+
+def _scores(measure: Any, groups: Any, names: dict[str, str]) -> dict[str, Any]:
+    """Name in the results to score of the measure, with intervals."""
+    scores = measure_intervals(measure, groups=groups, rng=np.random.default_rng(0), resamples=RESAMPLES)
+    return {short: _rounded(scores[name]) for short, name in names.items()}
+
+
+def _between(last: Any, others: dict[str, Any], groups: Any, score: str) -> dict[str, Any]:
+    """One score of the last less those of others."""
+    rows = {}
+    for name, other in others.items():
+        test = compare(last, other, rng=np.random.default_rng(0), groups=groups)[score]
+        rows[name] = _rounded(test.difference) | {'p': round(test.p, 4)}
+    return rows
+
+
+def _rounded(interval: Any) -> dict[str, float]:
+    return {name: round(float(getattr(interval, name)), 4) for name in ('value', 'low', 'high')}
 
 
 def _centred(curves: Floats, groups: Labels) -> Floats:
@@ -216,22 +286,21 @@ def _centred(curves: Floats, groups: Labels) -> Floats:
 def _rebuilding(
     models: dict[str, HicmaePretraining],
     out: Path,
-    made_up: list[Frames],
-    person: list[int],
-    real: list[Frames],
-    owner: Labels,
+    made_up: tuple[list[Frames], Labels],
+    real: tuple[list[Frames], Labels],
 ) -> dict[str, Any]:
-    """Mean squared errors of hidden patches, by clip of real faces and by person of made-up ones."""
-    average = _average_targets(packed(out / 'unlabelled', [unlabelled_plan(number) for number in range(CLIPS)]))
+    """Mean squared errors of hidden patches, by person of made-up faces and by clip of real ones."""
+    average = _average_targets(out)
+    last = list(models)[-1]
     rows: dict[str, Any] = {}
-    for title, windows, groups in (('made-up faces', made_up, np.array(person)), ('real faces', real, owner)):
-        errors = _errors(models, windows, average)
-        errors = {name: _by_group(values, groups) for name, values in errors.items()}
-        scores = {name: _rounded(_mean_interval(values)) for name, values in errors.items()}
-        last = list(models)[-1]
-        less = {name: _rounded(_mean_interval(errors[last] - errors[name])) for name in (DRAWN, MEAN, AVERAGE)}
-        rows[title] = {'error': scores, f'{last} less': less}
-        print(title, json.dumps(rows[title]), flush=True)
+    for title, (windows, groups) in (('made-up faces', made_up), ('real faces', real)):
+        errors = {name: _by_group(values, groups) for name, values in _errors(models, windows, average).items()}
+        rows[title] = {
+            'error': {name: _rounded(_mean_interval(values)) for name, values in errors.items()},
+            f'{last}, less': {
+                name: _rounded(_mean_interval(errors[last] - errors[name])) for name in (DRAWN, MEAN, AVERAGE)
+            },
+        }
     return rows
 
 
@@ -244,25 +313,25 @@ def _mean_interval(values: Floats) -> Any:
     return bootstrap_interval(lambda row: float(np.mean(row)), values, rng=rng, resamples=RESAMPLES)
 
 
-def _average_targets(clips: Any) -> torch.Tensor:
-    """(N, P) what the patches of made-up faces are on average, at each place; of every fourth clip."""
-    total, count = torch.zeros(1), 0
-    for at in range(0, len(clips), 4):
-        patches = tubes(_video([np.asarray(clips[at].frames)]))
-        total = total + video_targets(patches, is_difference=SETTINGS.is_difference)[0]
-        count += 1
-    return total / count
+def _average_targets(out: Path) -> torch.Tensor:
+    """(N, P * 3) what the patches of the faces of pre-training are on average, at each place; of every fourth clip."""
+    clips = packed(out / 'unlabelled', [unlabelled_plan(number) for number in range(CLIPS)])
+    targets = [
+        video_targets(tubes(_video([np.asarray(clips[at].frames)])), is_difference=SETTINGS.is_difference)[0]
+        for at in range(0, len(clips), 4)
+    ]
+    return torch.stack(targets).mean(dim=0)
 
 
 def _errors(models: dict[str, HicmaePretraining], windows: list[Frames], average: torch.Tensor) -> dict[str, Floats]:
     """(W,) of each model, of each patch's own mean, and of the average face: all with the same masks."""
     rng = torch.Generator().manual_seed(0)
     errors: dict[str, list[torch.Tensor]] = {name: [] for name in (*models, MEAN, AVERAGE)}
-    for start in range(0, len(windows), 32):
-        video = _video(windows[start : start + 32])
+    for start in range(0, len(windows), BATCH):
+        video = _video(windows[start : start + BATCH])
         mask = tube_mask(len(video), FORM.video_grid, SETTINGS.video_mask, rng=rng)
         hidden = split_tokens(mask)[1]  # (B, M)
-        truth = video_targets(taken(tubes(video), hidden), is_difference=SETTINGS.is_difference)  # (B, M, P)
+        truth = video_targets(taken(tubes(video), hidden), is_difference=SETTINGS.is_difference)  # (B, M, P * 3)
         with torch.inference_mode():
             guesses = {name: model.eval()(video=video, video_mask=mask).video for name, model in models.items()}
         guesses |= {MEAN: torch.zeros_like(truth), AVERAGE: average[hidden]}
@@ -272,7 +341,7 @@ def _errors(models: dict[str, HicmaePretraining], windows: list[Frames], average
 
 
 def _video(windows: list[Frames]) -> torch.Tensor:
-    """(B, 3, T, S, S)"""
+    """(B, 3, T, H, W)"""
     video = collate([Clip('', window, None, None) for window in windows], size=SIZE).video
     assert video is not None
     return video

@@ -21,6 +21,7 @@ BATCH = 32
 PIXELS = 16
 """Side of the plain pictures."""
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+FEATURES = ('pooled', 'by place')
 Frames = npt.NDArray[np.uint8]
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from affekt.clips import Clip, ClipSettings, PackedClips
 from affekt.corpora import Manifest
+from affekt.encoders import RUN_WEIGHTS
 from affekt.errors import CorpusError, UnknownNameError
 from affekt.experiments import open_stores
 from affekt.features import RECIPES, Store, extract
@@ -28,8 +29,6 @@ SCRATCH = 'scratch'
 NO_FEATURES = 'none'
 SOUND_RECIPE = 'acoustics-utt'
 """What the linear baseline reads where sound is read and nothing else is asked for."""
-WEIGHTS = 'weights.safetensors'
-"""Of a run, in its folder."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def pretrained(
     from affekt.checkpoints import opened
     from affekt.pretraining import stored_form
 
-    path = source / WEIGHTS if source.is_dir() else source
+    path = source / RUN_WEIGHTS if source.is_dir() else source
     checkpoint = opened(path)
     form = _narrowed(stored_form(checkpoint), modalities, source.name)
     facts = {'form': dataclasses.asdict(form), 'sha256': file_sha256(path), 'file': path.name}

@@ -360,12 +360,14 @@ def _say_groups(inspection: Inspection) -> None:
 def _say_tensors(inspection: Inspection) -> None:
     """The coverage table, a row a tensor."""
     table = plain_table(width=80)
-    for heading in ('in the file', 'goes to'):
+    is_known = inspection.recognition is not None
+    for heading in ('in the file', 'goes to')[: 1 + is_known]:
         table.add_column(heading, overflow='fold', ratio=1)
     table.add_column('shape', overflow='fold', max_width=18)
     for row in inspection.rows:
-        place = row.ours if row.fate == 'loads' and row.ours else row.fate if inspection.recognition else ''
-        table.add_row(row.name, 'same' if place == row.name else place, '×'.join(map(str, row.shape)) or '1')
+        place = row.ours if row.fate == 'loads' and row.ours else row.fate
+        cells = ['same' if place == row.name else place] * is_known
+        table.add_row(row.name, *cells, '×'.join(map(str, row.shape)) or '1')
     say(table, columns=80)
 
 
@@ -378,8 +380,8 @@ def _say_faults(inspection: Inspection) -> None:
     if inspection.faults:
         lines = [f'not whole: {"; ".join(inspection.faults)}']
     else:
-        where = f', and fills {known.model}' if known.model else ''
-        lines = [f'a whole state: all {counted(len(inspection.rows), "tensor")} have their place{where}']
+        where = f', which fills {known.model}' if known.model else ''
+        lines = [f'a whole state{where}: {len(inspection.rows):,} of {len(inspection.rows):,} tensors have their place']
     if known.kept:
         kept = sum(row.tuned is not None for row in inspection.rows)
         lines.append(f'fine-tuning keeps {kept:,} of {len(inspection.rows):,}; new there: {", ".join(known.new)}')

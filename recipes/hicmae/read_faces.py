@@ -32,7 +32,7 @@ from affekt.arrays import Floats
 from affekt.clips import Clip
 from affekt.face3d import EMOTIONS, FaceClip
 from affekt.metrics import bootstrap_interval, categorical_measure, compare, dimensional_measure, measure_intervals
-from affekt.pretraining import HicmaePretraining, collate, pretrained_model, tube_mask
+from affekt.pretraining import HicmaePretraining, collate, pretraining_from, tube_mask
 from affekt.pretraining.masked_training import new_network
 from affekt.pretraining.rebuilding import split_tokens, taken, tubes, video_targets
 
@@ -130,7 +130,7 @@ def _models(out: Path) -> dict[str, HicmaePretraining]:
     assert isinstance(drawn, HicmaePretraining)
     models = {DRAWN: drawn}
     for path in sorted((out / 'pretrained').glob('weights-epoch-*.safetensors')):
-        model = pretrained_model(path)[0]
+        model = pretraining_from(path)[0]
         assert isinstance(model, HicmaePretraining)
         epoch = int(re.findall(r'\d+', path.stem)[-1])
         models[f'epoch {epoch}'] = model
@@ -294,7 +294,11 @@ def _rebuilding(
     last = list(models)[-1]
     rows: dict[str, Any] = {}
     for title, (windows, groups) in (('made-up faces', made_up), ('real faces', real)):
-        errors = {name: _by_group(values, groups) for name, values in _errors(models, windows, average).items()}
+        path = out / 'read' / f'errors of {title}.npz'
+        if not path.exists():
+            np.savez(path, **_errors(models, windows, average))
+        with np.load(path) as stored:
+            errors = {name: _by_group(values, groups) for name, values in stored.items()}
         rows[title] = {
             'error': {name: _rounded(_mean_interval(values)) for name, values in errors.items()},
             f'{last}, less': {

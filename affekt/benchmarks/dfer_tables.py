@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from affekt.benchmarks.dfer import LINEAR, PRIOR, Dfer
+from affekt.benchmarks.candidates import CONSTANT, LINEAR, PRIOR
+from affekt.benchmarks.dfer import Dfer
 from affekt.benchmarks.published import PublishedRow
 from affekt.experiments import (
     ORACLE,
@@ -39,7 +40,7 @@ HOW = {
     ORACLE: 'the epoch that is best on the tested fold, which the published program calls "val": no result',
 }
 MODELS = {
-    'constant': 'the most frequent category of train, or its mean ratings',
+    CONSTANT: 'the most frequent category of train, or its mean ratings',
     PRIOR: 'the label of a clip of train drawn at random',
     LINEAR: 'one layer on the features, settings and epoch chosen on validation',
 }
@@ -158,7 +159,7 @@ def _recalls(outcome: Dfer, rows: Sequence[Row], before: str) -> Section:
     """The recall of each category, mean over seeds."""
     task = outcome.task
     assert task.labels is not None
-    shown = [row for row in rows if row.system.name not in ('constant', PRIOR) and row.system.protocol != ORACLE][:4]
+    shown = [row for row in rows if row.system.name not in (CONSTANT, PRIOR) and row.system.protocol != ORACLE][:4]
     index = task.tests[rows[0].test]
     truth = task.labels[index]
     cells = []
@@ -180,9 +181,9 @@ def _folds(outcome: Dfer) -> Iterator[Section]:
     task = outcome.task
     if len(task.reference) < 2:
         return
-    shown = [
-        row for row in outcome.rows if row.system.name not in ('constant', PRIOR) and row.system.protocol != ORACLE
-    ][:3]
+    shown = [row for row in outcome.rows if row.system.name not in (CONSTANT, PRIOR) and row.system.protocol != ORACLE][
+        :3
+    ]
     ours = {_short(row): _by_fold(outcome, row) for row in shown}
     theirs = {} if outcome.published is None else outcome.published.folds
     theirs = {name: each for name, each in theirs.items() if len(each) == len(task.reference)}
@@ -192,7 +193,7 @@ def _folds(outcome: Dfer) -> Iterator[Section]:
         cells.append((str(t + 1), str(len(fold.test)), *line))
     if ours or theirs:
         names = 'CCC / PCC' if task.dimensions else 'UAR / WAR'
-        heads = ('fold', 'n', *ours, *(f'{name} published' for name in theirs))
+        heads = ('fold', 'n', *ours, *(f'{name} released' for name in theirs))
         yield Section(f'Each fold by itself: {names}', heads, tuple(cells), 1)
 
 

@@ -1,4 +1,4 @@
-"""Verbs for preferences between descriptions: prefer train, prefer evaluate, prefer predict, prefer check; and how their scores look on a terminal of eighty columns."""
+"""Verbs for preferences between descriptions, prefer train, evaluate, predict, check; and how scores look printed."""
 
 from __future__ import annotations
 

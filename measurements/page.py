@@ -870,6 +870,63 @@ def rasteriser(result: dict[str, Any]) -> str:
     return text
 
 
+def _peak(mb: float, base: float) -> str:
+    return f'{mb:.0f} ({mb - base:.0f})'
+
+
+def encoder_speed(result: dict[str, Any]) -> str:
+    text = (
+        '## Encoders that see and hear\n\n'
+        '`measurements/encoder_speed.py`: CPU seconds a window on one thread, median of runs that take turns, beside a '
+        'plain rendering of the same network with the same weights (a softmax written out, dense; of SVFAP our own '
+        'network with the softmax written out). Peak memory is that of a process that runs four windows, and what of '
+        'it is beyond a process that only imports; the published programs were measured so on another machine, where '
+        'Python and torch took 218 MB.\n\n'
+    )
+    text += table(
+        ['network', 'plain', 'ours', 'ratio', 'bfloat16', 'ratio', 'apart at most', 'peak MB (net)', 'published'],
+        [
+            [
+                name, row['cpu_s']['plain'], row['cpu_s']['ours'], row['ratio'], row['cpu_s'].get('bfloat16', '–'),
+                row.get('ratio_bfloat16', '–'), f'{row["largest_difference"]:.0e}',
+                _peak(result['peak_mb'][name]['four_windows'], result['peak_mb']['nothing']['four_windows']),
+                _peak(result['peak_mb'][name]['published'], 218),
+            ]
+            for name, row in result['inference'].items()
+        ],
+    )  # fmt: skip
+    if views := result['four_views']:
+        seconds = views['cpu_s']
+        text += (
+            f'\nThe evaluation of {views["clip"]} ({views["frames"]} frames) from its file: {seconds["published"]} CPU '
+            f'seconds with four views, each decoded, {seconds["ours"]} decoded once with the views that differ, '
+            f'{views["times_faster"]} times as fast; answers differ by {views["largest_difference"]:.0e}.\n'
+        )
+    return text
+
+
+def encoder_precision(result: dict[str, Any]) -> str:
+    model = result['model']
+    text = (
+        '## What fewer bits change\n\n'
+        f'`measurements/encoder_precision.py`: the audio branch of HiCMAE (width {model["width"]}, {model["depth"]} '
+        f'layers, {model["file"]} {model["sha256"][:8]}) on {result["clips"]} clips of {result["actors"]} actors of '
+        'RAVDESS; a linear probe, each actor left out in turn, eight emotions. Differences are shares of a '
+        "column's deviation.\n\n"
+    )
+    text += table(
+        ['run as', 'CPU ms a clip', 'MB', 'mean difference', 'largest', 'recall %', 'same answer %'],
+        [
+            [
+                name, row['cpu_ms_per_clip'], row['megabytes'] or '–', row['difference_mean'],
+                row['difference_largest'], row['uar'], row['same_answer'],
+            ]
+            for name, row in result['rows'].items()
+        ],
+    )  # fmt: skip
+    return text
+
+
 SECTIONS = {
     'carried_over': carried_over,
     'fusion_weights': fusion_weights,
@@ -899,6 +956,8 @@ SECTIONS = {
     'ranking_recovery': ranking_recovery,
     'annotate_kills': annotate_kills,
     'rasteriser': rasteriser,
+    'encoder_speed': encoder_speed,
+    'encoder_precision': encoder_precision,
     'run_kills': run_kills,
     'fusion_speed': fusion_speed,
     'fusion_collapse': fusion_collapse,

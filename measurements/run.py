@@ -38,6 +38,7 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         'rasteriser': ['rasteriser.py', *([] if data is None else ['--data', str(data)])],
     }
     if importlib.util.find_spec('torch'):
+        scripts['encoder_speed'] = ['encoder_speed.py']
         scripts['pretraining_speed'] = ['pretraining_speed.py', '--inference']
         scripts['fusion_speed'] = ['fusion_speed.py', *([] if data is None else ['--data', str(data)])]
         if data is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from affekt.checkpoints import opening, pickles
 from affekt.labels import WordTable, load_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,6 +32,12 @@ def table_2025(shared_data) -> WordTable:
 @pytest.fixture(scope='session')
 def table_2026(shared_data) -> WordTable:
     return load_table(shared_data / 'wheels' / '2026')
+
+
+@pytest.fixture
+def same_process(monkeypatch) -> None:
+    """Checkpoints are indexed in this process: most tests of them need no process of its own, nor wait for one."""
+    monkeypatch.setattr(opening, '_asked', lambda path: json.loads(pickles.answer(Path(path))))
 
 
 @pytest.fixture

@@ -3,13 +3,39 @@
 A .pth, .pt, .bin, .ckpt or .safetensors file comes in. `opened` gives its tensors by name and its notes; `inspected`
 says which family, size and form it is and where each tensor goes; `convert` writes safetensors with a card. Read
 `opening.py` first, then `pickles.py`, which a process of its own runs under limits; `choices.py` lists the families.
+Names are imported as they are asked for, so that this process starts with no more than it needs.
 """
 
-from affekt.checkpoints.choices import FAMILIES, recognised
-from affekt.checkpoints.conversion import DTYPES, Converted, convert
-from affekt.checkpoints.families import Family, Recognised
-from affekt.checkpoints.inspection import CoverageGroup, CoverageRow, Inspection, inspected, require_whole
-from affekt.checkpoints.opening import Checkpoint, StoredTensor, opened
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from affekt.checkpoints.choices import FAMILIES, recognised
+    from affekt.checkpoints.conversion import DTYPES, Converted, convert
+    from affekt.checkpoints.families import Family, Recognised
+    from affekt.checkpoints.inspection import CoverageGroup, CoverageRow, Inspection, inspected, require_whole
+    from affekt.checkpoints.opening import Checkpoint, StoredTensor, opened
+
+_LATER = {
+    'Checkpoint': 'opening',
+    'Converted': 'conversion',
+    'CoverageGroup': 'inspection',
+    'CoverageRow': 'inspection',
+    'DTYPES': 'conversion',
+    'FAMILIES': 'choices',
+    'Family': 'families',
+    'Inspection': 'inspection',
+    'Recognised': 'families',
+    'StoredTensor': 'opening',
+    'convert': 'conversion',
+    'inspected': 'inspection',
+    'opened': 'opening',
+    'recognised': 'choices',
+    'require_whole': 'inspection',
+}
+"""Public name to the file that has it."""
 
 __all__ = [
     'DTYPES',
@@ -28,3 +54,13 @@ __all__ = [
     'recognised',
     'require_whole',
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(f'affekt.checkpoints.{_LATER[name]}'), name)
+    raise AttributeError(f'module affekt.checkpoints has no attribute {name!r}')

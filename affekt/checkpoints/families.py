@@ -37,6 +37,7 @@ class Recognised:
         kept: of a pre-training state: published name to that in the fine-tuning form; what is absent is left out.
         new: names of the fine-tuning form that no pre-training state has.
         meaning: prefix of names to what these tensors are.
+        count: how many tensors a whole state has, where no more than that is known; else 0.
     """
 
     family: str
@@ -50,6 +51,7 @@ class Recognised:
     kept: Mapping[str, str] = field(default_factory=dict)
     new: tuple[str, ...] = ()
     meaning: Mapping[str, str] = field(default_factory=dict)
+    count: int = 0
 
     def __str__(self) -> str:
         return f'{self.title} {self.size}, {self.form}' if self.size else f'{self.title}, {self.form}'

@@ -6,14 +6,16 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, Literal
 
 from affekt.checkpoints.choices import recognised
 from affekt.checkpoints.families import POSITIONS, TOLERATED, Recognised
 from affekt.checkpoints.opening import Checkpoint, opened
 from affekt.errors import WeightsError, listed
+from affekt.wording import counted
 
-Fate = Literal['loads', 'other shape', 'unknown', 'ignored', 'positions']
+Fate = Literal['loads', 'known', 'other shape', 'unknown', 'ignored', 'positions']
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,9 @@ class CoverageRow:
         name: without the prefix of a wrapper.
         shape: of the file's.
         dtype: of its numbers.
-        fate: loads; other shape than a whole state of this size has; unknown to the family; ignored, a buffer that
-            nothing reads; positions, a learned table of positions, which the published models do not have.
+        fate: loads; known, where affekt has no model that it could fill; other shape than a whole state of this size
+            has; unknown to the family; ignored, a buffer that nothing reads; positions, a learned table of positions,
+            which the published models do not have.
         ours: its name in affekt's model; None where it has no place there.
         wanted: the shape that belongs there; None where unknown.
         tuned: its name in the fine-tuning form; None where fine-tuning leaves it out, or where it is no pre-training.
@@ -53,7 +56,7 @@ class CoverageGroup:
     @property
     def numbers(self) -> int:
         """How many its tensors have together."""
-        return sum(_count(row.shape) for row in self.rows)
+        return sum(prod(row.shape) for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,14 @@ class Inspection:
             return []
         faults = []
         if self.missing:
-            faults.append(f'{len(self.missing):,} tensors missing ({listed(self.missing, 3)})')
-        for fate, words in (('other shape', 'of another shape'), ('unknown', 'unknown'), ('positions', 'of positions')):
+            faults.append(f'{counted(len(self.missing), "tensor")} missing ({listed(self.missing, 3)})')
+        for fate, noun, plural in _WRONG:
             names = [row.name for row in self.rows if row.fate == fate]
             if names:
-                faults.append(f'{len(names):,} {words} ({listed(names, 3)})')
+                faults.append(f'{counted(len(names), noun, plural)} ({listed(names, 3)})')
+        if self.recognition.count and len(self.rows) != self.recognition.count:
+            number = counted(len(self.rows), 'tensor')
+            faults.append(f'{number} where the published file has {self.recognition.count:,}')
         return faults
 
     @property
@@ -120,6 +126,14 @@ class Inspection:
                 for row in self.rows
             ],
         }  # fmt: skip
+
+
+_WRONG: tuple[tuple[Fate, str, str], ...] = (
+    ('other shape', 'of another shape', 'of another shape'),
+    ('unknown', 'unknown', 'unknown'),
+    ('positions', 'table of positions', 'tables of positions'),
+)
+"""Fates that keep a file from being whole, and how one or several of them are counted."""
 
 
 def inspected(path: str | os.PathLike[str] | Checkpoint, *, values: bool = True) -> Inspection:
@@ -164,12 +178,10 @@ def _row(name: str, shape: tuple[int, ...], dtype: str, known: Recognised | None
     wanted = known.expected.get(name)
     if wanted is None:
         fate: Fate = 'ignored' if TOLERATED.search(name) else 'positions' if POSITIONS.search(name) else 'unknown'
-        fate = fate if known.expected else 'loads'
-        return CoverageRow(name, shape, dtype, fate)
-    return CoverageRow(
-        name, shape, dtype, 'loads' if wanted == shape else 'other shape', known.ours(name) if known.model else None,
-        wanted, known.kept.get(name),
-    )  # fmt: skip
+        return CoverageRow(name, shape, dtype, fate if known.expected else 'known')
+    fate = 'other shape' if wanted != shape else 'loads' if known.model else 'known'
+    ours = known.ours(name) if known.model else None
+    return CoverageRow(name, shape, dtype, fate, ours, wanted, known.kept.get(name))
 
 
 def _group_of(name: str) -> str:
@@ -226,10 +238,3 @@ def _spanned(names: Iterable[str]) -> str:
         span = f'{min(numbers)}-{max(numbers)}' if len(numbers) > 1 else str(*numbers)
         shown.append(group.removesuffix('*') + span if numbers else group)
     return ', '.join(shown[:2]) + (f' and {len(shown) - 2} more' if len(shown) > 2 else '')
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    product = 1
-    for side in shape:
-        product *= side
-    return product

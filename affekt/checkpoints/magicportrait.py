@@ -45,10 +45,8 @@ def recognise(state: State) -> Recognised | None:
     if part == 'guidance encoder' and not any(name.startswith('guidance_attention.') for name in plain):
         published = WITHOUT_ATTENTION
     width = next((shape[0] for name, shape in plain.items() if name == 'conv_in.weight' and shape), 0)
-    sizes: dict[str, object] = {'tensors': f'{len(plain):,} of {published:,} that the published part has'}
-    if width:
-        sizes['width'] = width
-    return Recognised('magicportrait', 'MagicPortrait', part, '', sizes=sizes, meaning={'': part})
+    sizes = {'width': width} if width else {}
+    return Recognised('magicportrait', 'MagicPortrait', part, '', sizes=sizes, meaning={'': part}, count=published)
 
 
 MAGICPORTRAIT = Family('MagicPortrait', 'github.com/fudan-generative-vision/champ', recognise)

@@ -38,10 +38,10 @@ LARGEST_PICKLE = 256 << 20
 MOST_TENSORS = 200_000
 MOST_VALUES = 1_000_000
 """Values that are walked, each as often as it is mentioned: a list that holds another twice doubles at each step."""
-DEEPEST = 32
-"""Keys from the file's top to a tensor."""
-NOTE_VALUES, NOTE_DEPTH, NOTE_TEXT = 2_000, 8, 500
-"""Of what a file notes besides tensors (epoch, arguments): plain values, levels, characters a text."""
+DEEPEST, LONGEST_NAME = 32, 1_000
+"""Keys from the file's top to a tensor, and characters of all of them: what is told of a file stays small."""
+NOTES, NOTE_VALUES, NOTE_DEPTH, NOTE_TEXT = 64, 2_000, 8, 500
+"""Of what a file notes besides tensors (epoch, arguments): entries, plain values, levels, characters a text."""
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
 
@@ -168,7 +168,7 @@ def _fill(index: Index, content: Any, places: Mapping[str, tuple[int, int]]) -> 
             raise Refused(f'{".".join(path)[:120]!r} past the end of its storage')
         index.tensors.append((path, placed.dtype, placed.shape, placed.stride, begin + offset, length - offset))
     if isinstance(content, dict):
-        parts = [(key, part) for key, part in content.items() if not isinstance(part, Placed)][: NOTE_DEPTH**2]
+        parts = [(key, part) for key, part in content.items() if not isinstance(part, Placed)][:NOTES]
         index.notes = {_name(key)[:NOTE_TEXT]: plain_note(part) for key, part in parts}
 
 
@@ -186,6 +186,8 @@ def _tensors_below(content: Any) -> Iterator[tuple[list[str], Placed]]:
                 raise Refused(f'more than {MOST_TENSORS:,} tensors')
             if len(value.shape) != len(value.stride):
                 raise Refused('a tensor whose shape and strides differ in length')
+            if sum(map(len, path)) > LONGEST_NAME:
+                raise Refused(f'a tensor with a name of more than {LONGEST_NAME:,} characters')
             yield list(path), value
         elif isinstance(value, dict):
             if len(value) > MOST_VALUES:
@@ -237,31 +239,38 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
 
 
 def main() -> None:
-    """Read the path that comes as the first argument; print its index, or why there is none, as one line of JSON."""
+    """Print what is told of the file whose path comes as the first argument."""
     _limit()
-    path = Path(sys.argv[1])
+    text = answer(Path(sys.argv[1]))
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def answer(path: Path) -> str:
+    """The index of a file, or why there is none, as one line of JSON."""
     try:
         index = indexed(path)
-        answer: dict[str, Any] = {
+        return json.dumps({
             'form': index.form, 'tensors': index.tensors, 'notes': index.notes,
             'checksums': [[begin, *rest] for begin, rest in index.checksums.items()],
-        }  # fmt: skip
+        })  # fmt: skip
     except Refused as error:
-        answer = {'refused': str(error)}
+        return _refused(str(error))
     except MemoryError:
-        answer = {'refused': f'one that asks for more than {MEMORY_BYTES >> 30} GiB of memory'}
+        return _refused(f'one that asks for more than {MEMORY_BYTES >> 30} GiB of memory')
     except OSError as error:
         if isinstance(error, AffektError):
-            answer = {'error': [error.expected, error.came, error.todo]}
+            parts = [error.expected, error.came, error.todo]
         else:
-            answer = {'error': ['a checkpoint', f'{path.name}: {error.strerror or error}', 'check the path']}
+            parts = ['a checkpoint', f'{path.name}: {error.strerror or error}', 'check the path']
+        return json.dumps({'error': parts})
     except _DAMAGE as error:
-        answer = {
-            'refused': f'a damaged or foreign file ({" ".join(str(error).split())[:160] or type(error).__name__})'
-        }
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.write(json.dumps(answer))
-        sys.stdout.flush()
+        return _refused(f'a damaged or foreign file ({" ".join(str(error).split())[:160] or type(error).__name__})')
+
+
+def _refused(came: str) -> str:
+    return json.dumps({'refused': came})
 
 
 _DAMAGE: tuple[type[Exception], ...] = (

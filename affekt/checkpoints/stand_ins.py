@@ -61,13 +61,22 @@ class _NumpyDtype:
         self.name = str(name)
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and the like, which a scalar of this machine's order does not need."""
+        """Byte order and the like; numbers are read as little-endian ones."""
+        if isinstance(state, tuple) and '>' in state[:2]:
+            raise Refused('a NumPy value of a machine with another byte order')
+
+
+_NUMPY_FORMS = {
+    'f8': '<d', 'f4': '<f', 'f2': '<e', 'i8': '<q', 'i4': '<i', 'i2': '<h', 'i1': '<b', 'u8': '<Q', 'u4': '<I',
+    'u2': '<H', 'u1': '<B', 'b1': '<?',
+}  # fmt: skip
+"""NumPy's letter and bytes of a number to what `struct` calls it."""
 
 
 def _numpy_scalar(dtype: Any, content: Any = b'') -> Any:
     """A NumPy number as Python's own."""
     raw = content.encode('latin-1') if isinstance(content, str) else content
-    form = {'f8': '<d', 'f4': '<f', 'f2': '<e', 'i8': '<q', 'i4': '<i', 'b1': '<?'}.get(getattr(dtype, 'name', ''))
+    form = _NUMPY_FORMS.get(getattr(dtype, 'name', ''))
     if form is None or not isinstance(raw, bytes) or len(raw) != struct.calcsize(form):
         raise Refused('a NumPy value that is no plain number')
     return struct.unpack(form, raw)[0]
@@ -129,6 +138,7 @@ def _counts(values: Any) -> tuple[int, ...]:
 
 _KNOWN: Mapping[tuple[str, str], Any] = {
     ('collections', 'OrderedDict'): OrderedDict,
+    ('collections', 'Counter'): dict,
     ('argparse', 'Namespace'): Namespace,
     ('torch', 'Size'): _size,
     ('torch', 'device'): _device,

@@ -124,7 +124,12 @@ def merbench(
 @bench.command()
 @_CORPUS
 @_RELEASE
-@click.option('--encoder', required=True, type=PATH, help='Folder of an encoder of transformers.')
+@click.option(
+    '--encoder',
+    required=True,
+    type=PATH,
+    help='Folder of an encoder of transformers, or a checkpoint of HiCMAE or SVFAP.',
+)
 @click.option(
     '--layers', type=Named(('last', 'last_four')), default='last', help='Layers that are read (default last).'
 )

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from affekt.cli.choices import Named
 from affekt.cli.group import AS_JSON, main
-from affekt.errors import ValueRangeError
+from affekt.errors import UnknownNameError, ValueRangeError
 from affekt.terminal import LINE_S, StageBars, plain_table, say, say_json
 from affekt.wording import counted
 
@@ -243,19 +243,49 @@ def inspect_command(file: Path, show_all: bool, as_json: bool) -> None:
 
 @checkpoint.command('convert')
 @click.argument('file', type=PATH)
-@click.option('--out', required=True, type=PATH, help='File to write (.safetensors); never replaced.')
+@click.option('--out', required=True, type=PATH, help='File to write (.safetensors or .onnx); never replaced.')
+@click.option(
+    '--to', 'kind', type=Named(('safetensors', 'onnx')), help='What to write (default as the ending of --out says).'
+)
 @click.option('--licence', default='', metavar='NAME', help='Licence of the weights, as their publisher states it.')
-@click.option('--dtype', type=Named(('float32', 'float16', 'bfloat16')), help='Numbers to write (default as in FILE).')
+@click.option(
+    '--dtype', type=Named(('float32', 'float16', 'bfloat16', 'int8')),
+    help='Numbers to write (default as in FILE; of ONNX float32 or int8).',
+)  # fmt: skip
+@click.option(
+    '--reads', type=Named(('video', 'audio')), help='Modality that an ONNX file reads (default all of the network).'
+)
 @click.option('--allow-missing', is_flag=True, help='Write a state that is not whole, too.')
 @AS_JSON
-def convert_command(file: Path, out: Path, licence: str, dtype: str | None, allow_missing: bool, as_json: bool) -> None:
-    """Write the model in FILE as safetensors, with a card.
+def convert_command(
+    file: Path,
+    out: Path,
+    kind: str | None,
+    licence: str,
+    dtype: str | None,
+    reads: str | None,
+    allow_missing: bool,
+    as_json: bool,
+) -> None:
+    """Write the model in FILE as safetensors with a card, or as ONNX.
+
+    \b
+    affekt checkpoint convert hicmae.pth --out hicmae.safetensors
+    affekt checkpoint convert hicmae.pth --out hicmae.onnx
 
     The card lies beside it as .md: source, its sha256, family, size, epoch, settings, licence. What was written is read
-    back and compared before it appears.
+    back and compared before it appears. An ONNX file (of HiCMAE or SVFAP) takes any number of windows of any length,
+    and is compared with torch at several.
     """
     from affekt.checkpoints import convert
 
+    if kind == 'onnx' or (kind is None and out.suffix == '.onnx'):
+        _convert_to_onnx(file, out, licence, dtype, reads, as_json)
+        return
+    if dtype == 'int8' or reads:
+        raise UnknownNameError(
+            expected='--to onnx, for int8 and --reads', came='safetensors', todo='leave them out, or add --to onnx'
+        )
     written = convert(file, out, licence=licence, dtype=dtype or '', allow_missing=allow_missing)
     if as_json:
         say_json({
@@ -267,6 +297,19 @@ def convert_command(file: Path, out: Path, licence: str, dtype: str | None, allo
     say(f'{written.card}: its card')
     if not licence:
         say('the licence is not stated; give it with --licence as the publisher states it', err=True, style='yellow')
+
+
+def _convert_to_onnx(file: Path, out: Path, licence: str, dtype: str | None, reads: str | None, as_json: bool) -> None:
+    from affekt.representations import export_onnx
+
+    made = export_onnx(file, out, modalities=(reads,) if reads else None, precision=dtype or 'float32', licence=licence)
+    if as_json:
+        shapes = {'inputs': dict(made.inputs), 'outputs': dict(made.outputs)}
+        say_json({'out': str(made.path), 'bytes': made.path.stat().st_size, 'apart': made.apart, **shapes})
+        return
+    for name, shape in (*made.inputs.items(), *made.outputs.items()):
+        say(f'{name}: {" x ".join(map(str, shape))}')
+    say(f'{made.path}: {made.path.stat().st_size:,} bytes, apart from torch by {made.apart:.1e} of the largest value')
 
 
 def _say_what(inspection: Inspection, show_all: bool) -> None:
@@ -317,12 +360,14 @@ def _say_groups(inspection: Inspection) -> None:
 def _say_tensors(inspection: Inspection) -> None:
     """The coverage table, a row a tensor."""
     table = plain_table(width=80)
-    for heading in ('in the file', 'goes to'):
+    is_known = inspection.recognition is not None
+    for heading in ('in the file', 'goes to')[: 1 + is_known]:
         table.add_column(heading, overflow='fold', ratio=1)
     table.add_column('shape', overflow='fold', max_width=18)
     for row in inspection.rows:
-        place = row.ours if row.fate == 'loads' and row.ours else row.fate if inspection.recognition else ''
-        table.add_row(row.name, 'same' if place == row.name else place, '×'.join(map(str, row.shape)) or '1')
+        place = row.ours if row.fate == 'loads' and row.ours else row.fate
+        cells = ['same' if place == row.name else place] * is_known
+        table.add_row(row.name, *cells, '×'.join(map(str, row.shape)) or '1')
     say(table, columns=80)
 
 
@@ -335,8 +380,8 @@ def _say_faults(inspection: Inspection) -> None:
     if inspection.faults:
         lines = [f'not whole: {"; ".join(inspection.faults)}']
     else:
-        where = f', and fills {known.model}' if known.model else ''
-        lines = [f'a whole state: all {counted(len(inspection.rows), "tensor")} have their place{where}']
+        where = f', which fills {known.model}' if known.model else ''
+        lines = [f'a whole state{where}: {len(inspection.rows):,} of {len(inspection.rows):,} tensors have their place']
     if known.kept:
         kept = sum(row.tuned is not None for row in inspection.rows)
         lines.append(f'fine-tuning keeps {kept:,} of {len(inspection.rows):,}; new there: {", ".join(known.new)}')

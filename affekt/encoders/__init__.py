@@ -14,7 +14,7 @@ from affekt.encoders.encoder import LAYERS, Encoded, Encoder, EncoderSettings, M
 from affekt.encoders.exported import EXPORTED, ExportedModel, exported_facts
 from affekt.encoders.families import CLIPS, FAMILIES, Family, family_of, register_family
 from affekt.encoders.folders import PRECISIONS, ModelFolder, has_extra, model_folder, size_of
-from affekt.encoders.model_files import checkpoint_at, deciding_files
+from affekt.encoders.model_files import RUN_WEIGHTS, checkpoint_at, deciding_files
 from affekt.encoders.onnx_models import OnnxModel
 from affekt.encoders.onnx_side_files import weights_beside
 from affekt.encoders.opening import open_backbone, open_encoder
@@ -32,6 +32,7 @@ __all__ = [
     'OWN',
     'PRECISIONS',
     'PUBLISHED',
+    'RUN_WEIGHTS',
     'Backbone',
     'Encoded',
     'Encoder',

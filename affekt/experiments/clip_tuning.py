@@ -22,6 +22,7 @@ import numpy as np
 from affekt.arrays import Floats32, Ints
 from affekt.clips import MODALITIES, ClipSettings, PackedClips, is_first_process, named_media, packed_clips
 from affekt.corpora import Manifest
+from affekt.encoders import RUN_WEIGHTS
 from affekt.errors import CorpusError, ShapeError, listed, require_torch
 from affekt.experiments.clip_card import TITLES, FinetunedClips, ScoreRow, tuned_card
 from affekt.experiments.clip_parts import ClipParts, divided_clips
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     Form = HicmaeForm | SvfapForm
 
 CARD, SCORES, PREDICTIONS, TRAINING = 'card.md', 'scores.json', 'predictions.csv', 'training'
-WEIGHTS = 'weights.safetensors'
+
 RESAMPLES = 2000
 
 
@@ -106,7 +107,7 @@ def finetune_clips(
         packed = _packed(parts, form, crop, cache or folder / 'clips', processes, progress, say)
         clips, notes = _labelled(parts, packed, form)
         # 3. the network, from pre-training to the labels
-        if not (folder / WEIGHTS).exists():
+        if not (folder / RUN_WEIGHTS).exists():
             tuned, transfer = _tuned(
                 checkpoint, form, clips, parts, settings, drop_path, folder / TRAINING, report, progress
             )

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from affekt.errors import ShapeError
-from affekt.face3d.rasteriser import DEPTH_STEPS, STEPS
+from affekt.errors import ShapeError, ValueRangeError
+from affekt.face3d.rasteriser import DEPTH_STEPS, FARTHEST, STEPS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +43,8 @@ def rasterize_batch(
 
     Raises:
         ShapeError: other shapes.
+        ValueRangeError: a point is not finite or farther than 32,768 pixels from the corner of the picture, or a
+            triangle names a point that does not exist.
         ModuleNotFoundError: torch is absent.
     """
     import torch
@@ -51,6 +53,16 @@ def rasterize_batch(
         raise ShapeError(
             expected='points (B, V, 3) and triangles (F, 3)',
             came=f'{tuple(points.shape)} and {tuple(triangles.shape)}', todo='put a batch axis in front',
+        )  # fmt: skip
+    if not bool((points[:, :, :2].abs() <= FARTHEST).all() & points[:, :, 2].isfinite().all()):
+        raise ValueRangeError(
+            expected=f'finite points within {FARTHEST:,} pixels', came='a point that is not',
+            todo='leave out what lies behind the camera or far outside the picture',
+        )  # fmt: skip
+    if triangles.numel() and not bool(((triangles >= 0) & (triangles < points.shape[1])).all()):
+        raise ValueRangeError(
+            expected=f'point numbers from 0 to {points.shape[1] - 1}', came='others',
+            todo='give the triangles of this mesh',
         )  # fmt: skip
     with torch.no_grad():
         face = _faces(points.detach().double(), triangles, size, front_only)

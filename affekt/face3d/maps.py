@@ -36,8 +36,8 @@ def depth_map(raster: Raster, near: float | None = None, far: float | None = Non
     if depths.size and not near <= far:
         raise ValueRangeError(expected='near <= far', came=f'{near} and {far}', todo='swap them')
     picture = np.zeros(raster.face.shape, dtype=np.uint8)
-    share = (far - depths) / max(far - near, 1e-9) if depths.size else depths
-    picture[raster.covered] = np.rint(1 + 254 * np.clip(share, 0, 1))
+    away = (depths - near) / max(far - near, 1e-9) if depths.size else depths  # 0 everywhere on a flat surface
+    picture[raster.covered] = np.rint(255 - 254 * np.clip(away, 0, 1))
     return picture
 
 

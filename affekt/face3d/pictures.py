@@ -117,10 +117,14 @@ class Studio:
 
         Returns:
             (size, size, 3) sRGB.
+
+        Raises:
+            ShapeError: another number of amounts, or a pose that is not (4, 4).
         """
         # 1. Where every point is, and where it falls.
         amounts = np.asarray(expression, dtype=np.float64)
-        amounts = np.append(amounts, np.zeros(len(self._model.directions) - len(amounts)))
+        if amounts.shape == (len(self._model.directions) - 1,):
+            amounts = np.append(amounts, 0.0)
         moved = self._model.moved_by_expression(amounts)[self.person.of_head]
         points = posed(self.person.points + moved, pose)
         side = self._camera.height

@@ -72,7 +72,7 @@ def rasterize(
         ValueRangeError: a point is not finite or farther than 32,768 pixels from the corner of the picture, or a
             triangle names a point that does not exist.
     """
-    # 1. Corners in whole numbers, (F, 3, 2), every triangle turned the same way.
+    # 1. Corners in whole numbers, (F, 3) of x and of y; the sign of the area says which way a triangle turns.
     located, corners = _checked(points, triangles)
     height, width = size
     fixed = np.rint(located[:, :2] * STEPS)

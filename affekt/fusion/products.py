@@ -71,7 +71,8 @@ class LowRankFusion(FusionModel):
         self.weights = nn.Parameter(torch.empty(1, rank))
         self.bias = nn.Parameter(torch.zeros(1, out))
         for parameter in (*self.factors.values(), self.weights):
-            nn.init.xavier_normal_(parameter)
+            if not parameter.is_meta:  # there is nothing to draw, and torch would load its compiler for it
+                nn.init.xavier_normal_(parameter)
 
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
         """The (B, H / 2) code; no auxiliary loss."""

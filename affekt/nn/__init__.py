@@ -11,7 +11,7 @@ from affekt.nn.dropout import Dropout
 from affekt.nn.linear import linear
 from affekt.nn.masks import kept_first, last_kept, mean_kept
 from affekt.nn.patches import PatchEmbedding, from_patches, standardised_patches, to_patches
-from affekt.nn.positions import position_table, sinusoids, sinusoids_in_halves
+from affekt.nn.positions import position_table, sinusoids, sinusoids_in_halves, sliced_positions
 from affekt.nn.states import Coverage, CoverageRow, NameMap, built, load_published, read_tensors, renamed, save_tensors
 from affekt.nn.transformer import Block, BlockForm, CrossSelfBlock, DropPath, rising
 
@@ -42,6 +42,7 @@ __all__ = [
     'save_tensors',
     'sinusoids',
     'sinusoids_in_halves',
+    'sliced_positions',
     'standardised_patches',
     'to_patches',
 ]

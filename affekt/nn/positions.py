@@ -8,6 +8,8 @@ Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -36,9 +38,26 @@ def sinusoids(count: int, width: int) -> Tensor:
 
 def position_table(count: int, width: int, like: Tensor) -> Tensor:
     """The (N, D) table of `sinusoids` on the device and in the precision of a tensor, made once for each."""
+    if width in _sliced:
+        return _sliced[width][:count].to(like.dtype)
     if type(like) is not Tensor:  # a stand-in, as `torch.export` uses: one made of it would stay after the export
         return sinusoids(count, width).to(like.device, like.dtype)
     return _table(count, width, like.device, like.dtype)
+
+
+@contextmanager
+def sliced_positions(longest: int, width: int) -> Iterator[None]:
+    """Within it, tables of a width are slices of one of (longest, D), so that their length may be one that nobody knows
+    yet: for networks that are exported.
+    """
+    _sliced[width] = sinusoids(longest, width)
+    try:
+        yield
+    finally:
+        del _sliced[width]
+
+
+_sliced: dict[int, Tensor] = {}
 
 
 @lru_cache(maxsize=16)

@@ -1,8 +1,8 @@
-"""Published face-and-voice encoders that learn without labels (HiCMAE, SVFAP), and the clips that they learn from.
+"""Published face-and-voice encoders that learn without labels (HiCMAE, SVFAP): trained, tuned and asked.
 
 Recordings, official frame folders or a packed cache come in as `Clip`s; pre-trained and fine-tuned models, clip
-features and predictions go out. Read `clips.py` first, which says what a clip is. Needs torch where a model or a tensor
-is made: names are imported as they are asked for, so that clips can be decoded and packed without it.
+features and predictions go out. Read `forms.py` first, then `hicmae.py`; `affekt.clips` says what a clip is. Names are
+imported as they are asked for: settings can be read without torch, which models and tensors need.
 """
 
 from __future__ import annotations
@@ -18,21 +18,10 @@ if TYPE_CHECKING:
         tuning_augmentation,
     )
     from affekt.pretraining.batches import ClipBatch, collate, normalised_frames, resized
-    from affekt.pretraining.clips import (
-        CacheEstimate,
-        Clip,
-        ClipSettings,
-        PackedClips,
-        decoded,
-        folder_clip,
-        read_split,
-        sample_clip,
-        split_manifest,
-    )
     from affekt.pretraining.forms import FORMS, HicmaeForm, SvfapForm, form_named
     from affekt.pretraining.hicmae import HicmaeClassifier, HicmaePretraining
     from affekt.pretraining.masked_settings import PretrainingSettings
-    from affekt.pretraining.masked_training import Pretrained, pretrain, pretrained_model
+    from affekt.pretraining.masked_training import Pretrained, pretrain
     from affekt.pretraining.masking import cell_mask, tube_mask
     from affekt.pretraining.mixing import Mixing, mixed, soft_targets
     from affekt.pretraining.objectives import LabelledClip
@@ -61,17 +50,13 @@ if TYPE_CHECKING:
 
 _LATER = {
     'Augmentation': 'augmentation',
-    'CacheEstimate': 'clips',
-    'Clip': 'clips',
     'ClipBatch': 'batches',
-    'ClipSettings': 'clips',
     'FORMS': 'forms',
     'HicmaeClassifier': 'hicmae',
     'HicmaeForm': 'forms',
     'HicmaePretraining': 'hicmae',
     'LabelledClip': 'objectives',
     'Mixing': 'mixing',
-    'PackedClips': 'clips',
     'Pretrained': 'masked_training',
     'PretrainingSettings': 'masked_settings',
     'Sampling': 'windows',
@@ -88,12 +73,10 @@ _LATER = {
     'collate': 'batches',
     'consecutive_windows': 'windows',
     'cut': 'windows',
-    'decoded': 'clips',
     'evaluation_augmentation': 'augmentation',
     'evaluation_windows': 'windows',
     'filterbank': 'spectrograms',
     'filterbanks': 'spectrograms',
-    'folder_clip': 'clips',
     'form_named': 'forms',
     'mixed': 'mixing',
     'normalised_frames': 'batches',
@@ -101,15 +84,11 @@ _LATER = {
     'predict': 'predicting',
     'predict_proba': 'predicting',
     'pretrain': 'masked_training',
-    'pretrained_model': 'masked_training',
     'pretraining_augmentation': 'augmentation',
     'pretraining_from': 'transfer',
     'pretraining_window': 'windows',
-    'read_split': 'clips',
     'resized': 'batches',
-    'sample_clip': 'clips',
     'soft_targets': 'mixing',
-    'split_manifest': 'clips',
     'stored_form': 'transfer',
     'transferred': 'transfer',
     'tube_mask': 'masking',
@@ -122,16 +101,12 @@ _LATER = {
 __all__ = [
     'FORMS',
     'Augmentation',
-    'CacheEstimate',
-    'Clip',
     'ClipBatch',
-    'ClipSettings',
     'HicmaeClassifier',
     'HicmaeForm',
     'HicmaePretraining',
     'LabelledClip',
     'Mixing',
-    'PackedClips',
     'Pretrained',
     'PretrainingSettings',
     'Sampling',
@@ -148,12 +123,10 @@ __all__ = [
     'collate',
     'consecutive_windows',
     'cut',
-    'decoded',
     'evaluation_augmentation',
     'evaluation_windows',
     'filterbank',
     'filterbanks',
-    'folder_clip',
     'form_named',
     'mixed',
     'normalised_frames',
@@ -161,15 +134,11 @@ __all__ = [
     'predict',
     'predict_proba',
     'pretrain',
-    'pretrained_model',
     'pretraining_augmentation',
     'pretraining_from',
     'pretraining_window',
-    'read_split',
     'resized',
-    'sample_clip',
     'soft_targets',
-    'split_manifest',
     'stored_form',
     'transferred',
     'tube_mask',

@@ -416,12 +416,12 @@ def _joined(parts: list[Tensor | None], present: list[Tensor | None]) -> tuple[T
     for part, has in zip(parts, present, strict=True):
         features.append(torch.zeros_like(like) if part is None else part)
         if part is None:
-            has = torch.zeros(len(like), dtype=torch.bool, device=like.device)
+            has = torch.zeros(like.shape[0], dtype=torch.bool, device=like.device)
         elif has is None:
-            has = torch.ones(len(like), dtype=torch.bool, device=like.device)
+            has = torch.ones(like.shape[0], dtype=torch.bool, device=like.device)
         kept.append(has.unsqueeze(1).expand_as(like))
     keep_mask = torch.cat(kept, dim=1)  # (B, 4C)
-    if not keep_mask.any(dim=1).all():
+    if not torch.compiler.is_exporting() and not keep_mask.any(dim=1).all():
         raise ShapeError(expected='clips with video or audio', came='one with neither', todo='leave it out')
     return torch.cat(features, dim=1), keep_mask
 

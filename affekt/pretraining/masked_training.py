@@ -22,8 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from affekt.errors import CorpusError, ShapeError, WeightsError
-from affekt.nn import Block, CrossSelfBlock, read_tensors, save_tensors
+from affekt.encoders import RUN_WEIGHTS
+from affekt.errors import CorpusError, ShapeError
+from affekt.nn import Block, CrossSelfBlock, save_tensors
 from affekt.pretraining.forms import MODALITIES, Form, HicmaeForm, SvfapForm
 from affekt.pretraining.hicmae import HicmaePretraining
 from affekt.pretraining.masked_batches import Clips, EpochBatches, MaskedBatch, MaskedClips, Survey, surveyed
@@ -45,7 +46,6 @@ from affekt.training import (
 
 Row = dict[str, float]
 Network = HicmaePretraining | SvfapPretraining
-WEIGHTS = 'weights.safetensors'
 SNAPSHOT = 'weights-epoch-{:04d}.safetensors'
 COUNTS = ('without_video', 'without_audio', 'unread')
 """Columns of the log: clips drawn since the row before that lacked something, in all processes."""
@@ -59,7 +59,7 @@ class Pretrained:
     history: tuple[Row, ...]
     survey: Survey
     weights: Path
-    """Of the last step; `pretrained_model` opens it."""
+    """Of the last step; `pretraining_from` opens it."""
 
     @property
     def drawn(self) -> dict[str, int]:
@@ -89,7 +89,7 @@ def pretrain(
         progress: called with `train`, updates done and updates in all.
 
     Returns:
-        The network with its last weights, which `WEIGHTS` in the folder holds too; and a row of the log for each
+        The network with its last weights, which `RUN_WEIGHTS` in the folder holds too; and a row of the log for each
         `log_every` updates: `step`, the losses, `loss`, `learning_rate` and `COUNTS`.
 
     Raises:
@@ -137,8 +137,8 @@ def pretrain(
         evaluate=seen.row,
     )
     # 4. weights
-    saved.write(WEIGHTS, engine.number)
-    return Pretrained(model, tuple(history), survey, folder / WEIGHTS)
+    saved.write(RUN_WEIGHTS, engine.number)
+    return Pretrained(model, tuple(history), survey, folder / RUN_WEIGHTS)
 
 
 def new_network(form: Form, settings: PretrainingSettings, every: Callable[[Tensor], Tensor] | None = None) -> Network:
@@ -262,31 +262,6 @@ def notes_of(form: Form, settings: PretrainingSettings, survey: Survey) -> dict[
 def form_notes(form: Form) -> dict[str, Any]:
     """A form as JSON has it."""
     return {'family': 'svfap' if isinstance(form, SvfapForm) else 'hicmae', 'form': asdict(form)}
-
-
-def pretrained_model(path: Path) -> tuple[Network, dict[str, Any]]:
-    """A network with the weights of a run's folder or of one of its files, and the notes of the file.
-
-    Raises:
-        WeightsError: the file is absent or damaged, or was not written by `pretrain`.
-    """
-    path = path / WEIGHTS if path.is_dir() else path
-    tensors, header = read_tensors(path)
-    try:
-        notes = json.loads(header['notes'])
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in notes['form'].items()
-        }
-        form: Form = SvfapForm(**fields) if notes['family'] == 'svfap' else HicmaeForm(**fields)
-        with torch.device('meta'):
-            model = SvfapPretraining(form) if isinstance(form, SvfapForm) else HicmaePretraining(form)
-        model.load_state_dict(tensors, assign=True)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise WeightsError(
-            expected=f'weights of a pre-training run in {path.name}',
-            came=' '.join(str(error).split())[:200], todo='give the folder of a run, or a file of weights in it',
-        ) from error  # fmt: skip
-    return model.requires_grad_(), notes
 
 
 def _engine_settings(settings: PretrainingSettings, ranks: Ranks, updates: int, per_epoch: float) -> EngineSettings:

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.arrays import Floats, Floats32
+from affekt.clips import Clip
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, listed
 from affekt.metrics import accuracy, balanced_accuracy, concordance, mean_squared_error, pearson, weighted_f1
-from affekt.pretraining.clips import Clip
 from affekt.pretraining.mixing import soft_targets
 from affekt.pretraining.tuning_settings import SCORES, TuningSettings
 from affekt.wording import counted

@@ -25,14 +25,16 @@ import torch
 from torch import Tensor, nn
 
 from affekt.arrays import Floats32
+from affekt.clips import Clip, decoded
+from affekt.encoders import RUN_WEIGHTS
 from affekt.errors import MediaError, UnknownNameError, WeightsError
 from affekt.nn import read_tensors, save_tensors
 from affekt.pretraining.batches import ClipBatch, collate
-from affekt.pretraining.clips import Clip, decoded
-from affekt.pretraining.forms import Form, HicmaeForm, SvfapForm
+from affekt.pretraining.forms import Form, HicmaeForm
 from affekt.pretraining.hicmae import HicmaeClassifier
 from affekt.pretraining.spectrograms import WINDOW
 from affekt.pretraining.svfap import SvfapClassifier
+from affekt.pretraining.transfer import noted_form
 from affekt.pretraining.windows import Sampling, cut, evaluation_windows
 from affekt.progress import Progress
 from affekt.runs import write_atomically
@@ -42,7 +44,7 @@ Views = Literal['distinct', 'published']
 VIEWS: tuple[Views, ...] = ('distinct', 'published')
 AnyClip = Clip | Callable[[], Clip]
 Crop = Literal['faces', 'published', 'none']
-WEIGHTS, LABELS = 'weights.safetensors', 'labels.json'
+LABELS = 'labels.json'
 """Of a folder with a fine-tuned model."""
 LOG = logging.getLogger('affekt')
 
@@ -93,7 +95,7 @@ class TunedModel:
             'stage': 'finetuning', 'names': list(self.names), 'is_classes': self.is_classes, 'stride': self.stride,
             'crop': self.crop,
         }  # fmt: skip
-        save_tensors(folder / WEIGHTS, self.model.state_dict(), {'notes': json.dumps(plain(said))})
+        save_tensors(folder / RUN_WEIGHTS, self.model.state_dict(), {'notes': json.dumps(plain(said))})
         write_atomically(folder / LABELS, json_file(list(self.names)))
 
     @classmethod
@@ -104,11 +106,11 @@ class TunedModel:
             WeightsError: it is no fine-tuned model, or is damaged.
         """
         path = Path(folder)
-        path = path / WEIGHTS if path.is_dir() else path
+        path = path / RUN_WEIGHTS if path.is_dir() else path
         tensors, header = read_tensors(path)
         try:
             notes = json.loads(header['notes'])
-            form = _form_noted(notes)
+            form = noted_form(notes['family'], notes['form'])
             names, is_classes = tuple(map(str, notes['names'])), bool(notes['is_classes'])
             classifier = HicmaeClassifier if isinstance(form, HicmaeForm) else SvfapClassifier
             with torch.device('meta'):
@@ -171,13 +173,6 @@ def _clip(clip: AnyClip | str | os.PathLike[str], tuned: TunedModel) -> Clip:
         reasons = '; '.join(f'{name}: {opened.missing.get(name, "none")}' for name in lacking)
         LOG.warning('%s is answered without %s (%s)', opened.name, ' and '.join(lacking), reasons)
     return opened
-
-
-def _form_noted(notes: Mapping[str, Any]) -> Form:
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in notes['form'].items()
-    }
-    return SvfapForm(**fields) if notes['family'] == 'svfap' else HicmaeForm(**fields)
 
 
 def predict_proba(

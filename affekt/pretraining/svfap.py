@@ -152,7 +152,7 @@ class SvfapClassifier(Pyramid):
         """The (B, T, S, C) output of each stage for (B, 3, T, Y, X) frames."""
         tokens = self.patch_embed(video)
         tokens = tokens + position_table(tokens.shape[1], tokens.shape[2], tokens)
-        slices = self.form.video_grid[0]
+        slices = video.shape[2] // TUBE[0]
         return self.stages(tokens.unflatten(1, (slices, -1)))  # (B, T, S, C)
 
     def layers_by_depth(self) -> list[nn.Module]:

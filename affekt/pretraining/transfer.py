@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.checkpoints import Checkpoint, Recognised, inspected, opened, recognised, require_whole
+from affekt.encoders import RUN_WEIGHTS
 from affekt.errors import AffektError, ShapeError, WeightsError, listed
 from affekt.nn import Coverage, CoverageRow, built, position_table
 from affekt.pretraining.forms import MODALITIES, Form, HicmaeForm, SvfapForm
@@ -35,8 +36,6 @@ Classifier = HicmaeClassifier | SvfapClassifier
 Pretraining = HicmaePretraining | SvfapPretraining
 HEAD_WIDTH = 64
 """Of an attention head, at every published size."""
-WEIGHTS = 'weights.safetensors'
-"""Of a run, in its folder."""
 NEW = re.compile(r'(video_layer_weights|audio_layer_weights|fc_norm\.\w+|head\.\w+)$')
 """What fine-tuning learns from nothing."""
 POSITIONS = re.compile(r'(^|\.)pos_embed$')
@@ -78,7 +77,7 @@ def opened_checkpoint(source: str | os.PathLike[str] | Checkpoint) -> Checkpoint
     if isinstance(source, Checkpoint):
         return source
     path = Path(source)
-    return opened(path / WEIGHTS if path.is_dir() else path)
+    return opened(path / RUN_WEIGHTS if path.is_dir() else path)
 
 
 def stored_form(source: Checkpoint, **changes: Any) -> Form:
@@ -95,12 +94,46 @@ def stored_form(source: Checkpoint, **changes: Any) -> Form:
     """
     known = _known(source)
     noted = source.notes.get('form')
-    if isinstance(noted, dict):
-        form_class = SvfapForm if known.family == 'svfap' else HicmaeForm
-        names = {field.name for field in fields(form_class)}
-        values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in noted.items() if n in names}
-        with _as_weights(source):
-            return replace(form_class(**values), **changes)
+    with _as_weights(source):
+        if isinstance(noted, dict):
+            form = noted_form(known.family, noted)
+            _require_agreement(form, known.sizes)
+        else:
+            form = _form_of_shapes(source, known)
+    return replace(form, **changes)
+
+
+def noted_form(family: str, noted: Mapping[str, Any]) -> Form:
+    """A form as `form_notes` writes it; fields that a later version may add are left out.
+
+    Raises:
+        AffektError, TypeError: no form has these values.
+    """
+    form_class = SvfapForm if family == 'svfap' else HicmaeForm
+    names = {field.name for field in fields(form_class)}
+    values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in noted.items() if n in names}
+    return form_class(**values)
+
+
+def _require_agreement(form: Form, sizes: Mapping[str, Any]) -> None:
+    """The sizes that a file notes are those of its tensors: no network larger than the file is ever built."""
+    wanted: dict[str, int] = {'width': form.width}
+    if isinstance(form, SvfapForm):
+        wanted |= {'plain blocks': form.depths[0], 'cross-self blocks': sum(form.depths[1:])}
+        wanted |= {'bottleneck tokens': form.summaries, 'scoring width': form.summary_width}
+    else:
+        wanted |= {f'{name} blocks': form.depth for name in form.modalities}
+        wanted |= {'fusion blocks': form.fusion_depth} if len(form.modalities) == 2 else {}
+    wanted |= {'decoder width': form.decoder_width} if 'decoder width' in sizes else {}
+    wanted |= {'decoder blocks': form.decoder_depth} if 'decoder blocks' in sizes else {}
+    for name, size in wanted.items():
+        if sizes.get(name, size) != size:
+            raise ShapeError(
+                expected=f'{name} {sizes[name]}, as its tensors have', came=f'a note of {size}', todo='get it again'
+            )
+
+
+def _form_of_shapes(source: Checkpoint, known: Recognised) -> Form:
     sizes = known.sizes
     if sizes['width'] % HEAD_WIDTH or sizes.get('decoder width', HEAD_WIDTH) % HEAD_WIDTH:
         raise WeightsError(
@@ -115,13 +148,10 @@ def stored_form(source: Checkpoint, **changes: Any) -> Form:
     }  # fmt: skip
     if 'decoder blocks' in sizes:
         common['decoder_depth'] = sizes['decoder blocks']
-    with _as_weights(source):
-        return (
-            _hicmae_form(sizes, common, changes) if known.family == 'hicmae' else _svfap_form(source, common, changes)
-        )
+    return _hicmae_form(sizes, common) if known.family == 'hicmae' else _svfap_form(sizes, common)
 
 
-def _hicmae_form(sizes: Mapping[str, Any], common: dict[str, Any], changes: Mapping[str, Any]) -> HicmaeForm:
+def _hicmae_form(sizes: Mapping[str, Any], common: dict[str, Any]) -> HicmaeForm:
     depths = {name: sizes.get(f'{name} blocks', 0) for name in MODALITIES}
     if len(set(filter(None, depths.values()))) != 1:
         raise ShapeError(
@@ -133,18 +163,16 @@ def _hicmae_form(sizes: Mapping[str, Any], common: dict[str, Any], changes: Mapp
     fusion = sizes.get('fusion blocks', 0) or HicmaeForm.fusion_depth
     depth = max(depths.values())
     deepest = {'decoder_depth': min(HicmaeForm.decoder_depth, (depth + 5) // 3)} | common  # what the encoder allows
-    return replace(HicmaeForm(**deepest, depth=depth, fusion_depth=fusion, modalities=modalities), **changes)
+    return HicmaeForm(**deepest, depth=depth, fusion_depth=fusion, modalities=modalities)
 
 
-def _svfap_form(source: Checkpoint, common: dict[str, Any], changes: Mapping[str, Any]) -> SvfapForm:
-    sizes = _known(source).sizes
+def _svfap_form(sizes: Mapping[str, Any], common: dict[str, Any]) -> SvfapForm:
     plain, cross, later = sizes['plain blocks'], sizes['cross-self blocks'], sizes['stages'] - 1
     # the published sizes give the second stage twice as many blocks as the third; names alone do not part them
     depths = (plain, *((cross,) if later == 1 else (cross * 2 // 3, cross - cross * 2 // 3) if later == 2 else ()))
-    form = SvfapForm(
+    return SvfapForm(
         **common, depths=depths, summaries=sizes['bottleneck tokens'], summary_width=sizes['scoring width']
     )
-    return replace(form, **changes)
 
 
 def pretraining_from(source: str | os.PathLike[str] | Checkpoint, **changes: Any) -> tuple[Pretraining, Coverage]:
@@ -155,7 +183,7 @@ def pretraining_from(source: str | os.PathLike[str] | Checkpoint, **changes: Any
         changes: fields of the form to set, such as `size=96`.
 
     Returns:
-        The network, and where each tensor went.
+        The network in float32, and where each tensor went.
 
     Raises:
         WeightsError: the file is no whole pre-training state of HiCMAE or SVFAP.
@@ -176,7 +204,9 @@ def pretraining_from(source: str | os.PathLike[str] | Checkpoint, **changes: Any
     def made() -> Pretraining:
         return SvfapPretraining(form) if isinstance(form, SvfapForm) else HicmaePretraining(form)
 
-    return built(made, checkpoint.state(), names | unread)
+    # the network takes these tensors as they are, and clips come in float32
+    state = {name: value.float() if value.is_floating_point() else value for name, value in checkpoint.state().items()}
+    return built(made, state, names | unread)
 
 
 def classifier_from(

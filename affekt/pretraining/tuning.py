@@ -26,12 +26,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from affekt.clips import Clip
 from affekt.errors import TrainingError
 from affekt.nn import read_tensors, save_tensors
 from affekt.pretraining.adapters import adapt, merged, probe
 from affekt.pretraining.augmentation import Augmentation, tuning_augmentation
 from affekt.pretraining.batches import ClipBatch
-from affekt.pretraining.clips import Clip
 from affekt.pretraining.mixing import Mixing, mixed
 from affekt.pretraining.objectives import Goal, LabelledClip, targets_of
 from affekt.pretraining.predicting import (

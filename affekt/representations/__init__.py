@@ -6,5 +6,6 @@ Read `encoder.py` first, then `readings.py`, which says what the columns are.
 """
 
 from affekt.representations.encoder import ClipBackbone, used_precision
+from affekt.representations.onnx_export import Exported, export_onnx, quantise
 
-__all__ = ['ClipBackbone', 'used_precision']
+__all__ = ['ClipBackbone', 'Exported', 'export_onnx', 'quantise', 'used_precision']

@@ -24,9 +24,10 @@ from torch import nn
 from voices import FORM, SETTINGS
 
 from affekt.arrays import Floats32
+from affekt.clips import Clip
 from affekt.metrics import categorical_measure, compare, measure_intervals
-from affekt.pretraining import Clip, HicmaePretraining, collate
-from affekt.pretraining.masked_training import new_network, pretrained_model
+from affekt.pretraining import HicmaePretraining, collate, pretraining_from
+from affekt.pretraining.masked_training import new_network
 from affekt.pretraining.windows import cut, evaluation_windows
 
 BATCH = 32
@@ -78,7 +79,7 @@ def arms(name: str, store: Store, out: Path) -> dict[str, Floats32]:
     }
     for path in sorted((out / 'pretrained').glob('weights-epoch-*.safetensors')):
         epoch = int(re.findall(r'\d+', path.stem)[-1])
-        model = pretrained_model(path)[0]
+        model = pretraining_from(path)[0]
         made[f'epoch {epoch}'] = kept(folder / f'epoch-{epoch:04d}.npy', lambda m=model: network_features(m, sounds))
     return {label: np.nan_to_num(rows) for label, rows in made.items()}
 

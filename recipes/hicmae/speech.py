@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'vocal_emotion')
 from features import Clips, Store, read_nemo, read_ravdess, read_sound
 
 from affekt.arrays import Floats32
-from affekt.pretraining import Clip
+from affekt.clips import Clip
 
 ALL = 1_000_000
 

@@ -14,11 +14,11 @@ pytest.importorskip('torch', reason='torch is absent (pip install affekt[encoder
 
 from affekt.benchmarks import Candidate, ClipSource, DferSettings, dfer_facts, dfer_sheet, run_dfer, save_dfer
 from affekt.benchmarks.dfer_task import category_measure, dimensions_measure, open_dfer
+from affekt.clips import Clip
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import CorpusError, RunError, TableError, UnknownNameError, ValueRangeError
 from affekt.experiments import ExperimentSettings, held_out
 from affekt.features import Features, Provenance, Store, write_features
-from affekt.pretraining import Clip
 
 CATEGORIES = ('calm', 'glad', 'cross')
 QUICK = DferSettings(resamples=50, trials=1)

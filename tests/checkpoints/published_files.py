@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from affekt.checkpoints import Checkpoint, StoredTensor
+
 
 def published_shapes(shared_data: Path, name: str) -> dict[str, tuple[int, ...]]:
     """Name to shape of a published state, such as `hicmae_tiny_pretrain`."""
@@ -24,6 +26,12 @@ def stood_for(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
         name: torch.zeros((), dtype=torch.int64 if name.endswith(whole) else torch.float32).expand(shape)
         for name, shape in shapes.items()
     }
+
+
+def unread(shapes: dict[str, tuple[int, ...]]) -> Checkpoint:
+    """An opened checkpoint of these shapes whose file is not there: no number of it can be read."""
+    tensors = {name: StoredTensor('float32', shape, (0,) * len(shape), 0) for name, shape in shapes.items()}
+    return Checkpoint(Path('unread.pth'), 'zip', tensors)
 
 
 def save_published(path: Path, state: dict[str, torch.Tensor], *, wrapper: str = '', **more: Any) -> Path:

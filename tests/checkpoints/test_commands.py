@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import torch
 from click.testing import CliRunner
 from published_files import published_shapes, save_published, stood_for
@@ -28,10 +29,11 @@ def test_inspect_says_family_size_epoch_settings_and_what_goes_where(tmp_path, s
     assert rows['setting lr'].split()[2] == '0.00015'
     assert '31,825,360 in 320 tensors, float32' in rows['parameters']
     assert rows['encoder.norm'].rstrip().endswith('left out')
-    assert 'a whole state: all 320 tensors have their place, and fills SvfapPretraining' in shown
+    assert 'a whole state, which fills SvfapPretraining: 320 of 320 tensors have their place' in shown
     assert 'fine-tuning keeps 260 of 320; new there: fc_norm.weight' in shown
 
 
+@pytest.mark.usefixtures('same_process')
 def test_inspect_as_json_lists_every_tensor(tmp_path, shared_data):
     shapes = published_shapes(shared_data, 'hicmae_tiny_finetune')
     answer = json.loads(_said('inspect', save_published(tmp_path / 'c.pth', stood_for(shapes)), '--json'))
@@ -42,6 +44,7 @@ def test_inspect_as_json_lists_every_tensor(tmp_path, shared_data):
     assert answer['missing'] == answer['faults'] == []
 
 
+@pytest.mark.usefixtures('same_process')
 def test_inspect_names_what_is_missing_foreign_and_of_another_shape(tmp_path, shared_data):
     shapes = published_shapes(shared_data, 'hicmae_tiny_pretrain')
     del shapes['encoder_fusion.norm.bias']
@@ -49,11 +52,12 @@ def test_inspect_names_what_is_missing_foreign_and_of_another_shape(tmp_path, sh
     shown = _said('inspect', save_published(tmp_path / 'c.pth', stood_for(shapes)))
     faults = ' '.join(shown.split('not whole: ')[1].split())
     assert faults.startswith(
-        "1 tensors missing ('encoder_fusion.norm.bias'); 1 of another shape ('encoder.norm.bias'); "
-        "1 unknown ('extra.weight'); 1 of positions ('encoder.pos_embed')"
+        "1 tensor missing ('encoder_fusion.norm.bias'); 1 of another shape ('encoder.norm.bias'); "
+        "1 unknown ('extra.weight'); 1 table of positions ('encoder.pos_embed')"
     )
 
 
+@pytest.mark.usefixtures('same_process')
 def test_inspect_lists_every_tensor_with_all(tmp_path):
     torch.save({'layer.weight': torch.ones(3, 4), 'layer.bias': torch.ones(3)}, tmp_path / 'mine.pt')
     shown = _said('inspect', tmp_path / 'mine.pt', '--all')
@@ -61,6 +65,7 @@ def test_inspect_lists_every_tensor_with_all(tmp_path):
     assert [line.split() for line in shown.splitlines()[-2:]] == [['layer.weight', '3×4'], ['layer.bias', '3']]
 
 
+@pytest.mark.usefixtures('same_process')
 def test_convert_writes_file_and_card_and_asks_for_the_licence(tmp_path):
     source = save_published(tmp_path / 'c.pth', {'layer.weight': torch.ones(3, 4)})
     out = tmp_path / 'c.safetensors'

@@ -14,6 +14,7 @@ from affekt.checkpoints import convert, inspected, opened
 from affekt.checkpoints.hicmae import listing
 from affekt.errors import StorageError, UnknownNameError, WeightsError
 
+pytestmark = pytest.mark.usefixtures('same_process')
 STATE = {
     'turned': torch.arange(12.0).reshape(3, 4).t(),
     'half': torch.tensor([1.5, -2.0]).half(),

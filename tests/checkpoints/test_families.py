@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from published_files import published_shapes
+from published_files import published_shapes, unread
 
-from affekt.checkpoints import recognised
+from affekt.checkpoints import inspected, recognised
 
 HICMAE = [(size, form) for size in ('tiny', 'small', 'base') for form in ('pretrain', 'finetune')]
 SVFAP = [
@@ -118,7 +118,14 @@ def test_parts_of_magicportrait_are_told_apart(shared_data, name, part):
     shapes = published_shapes(shared_data, f'magicportrait_{name}')
     known = recognised(shapes)
     assert (known.family, known.form) == ('magicportrait', part)
-    assert known.sizes['tensors'] == f'{len(shapes):,} of {len(shapes):,} that the published part has'
+    assert known.count == len(shapes)
+
+
+def test_a_part_of_magicportrait_that_lacks_tensors_is_not_whole(shared_data):
+    shapes = dict(list(published_shapes(shared_data, 'magicportrait_denoising_unet3d').items())[:1200])
+    inspection = inspected(unread(shapes), values=False)
+    assert inspection.faults == ['1,200 tensors where the published file has 1,274']
+    assert {row.fate for row in inspection.rows} == {'known'}
 
 
 def test_every_published_fusion_model_is_recognised_with_its_sizes(shared_data):

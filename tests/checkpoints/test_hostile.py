@@ -8,6 +8,7 @@ import pickle
 import struct
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,16 @@ def _doubling() -> bytes:
     return b'\x80\x04]\x94' + b''.join(b'h' + bytes([at]) + b'h' + bytes([at]) + b'\x86\x94' for at in range(60)) + b'.'
 
 
+def _nested(value: object, depth: int) -> object:
+    return value if not depth else {'n': _nested(value, depth - 1)}
+
+
+def _safe(index: bytes) -> bytes:
+    return struct.pack('<Q', len(index)) + index
+
+
+_U8 = b'{"dtype":"U8","shape":[1],"data_offsets":[0,1]}'
+
 HOSTILE = {
     'empty': (lambda at: b'', 'an empty file'),
     'page': (lambda at: b'<!DOCTYPE html><p>not found', 'a page'),
@@ -108,15 +119,16 @@ HOSTILE = {
     'sparse': (lambda at: _saved(at, {'a': torch.eye(2).to_sparse_coo()}), 'not run'),
     'without values': (lambda at: _saved(at, {'a': torch.ones(2, device='meta')}), 'not run'),
     'endless tensor': (lambda at: _saved(at, {'a': torch.ones(1).expand(1 << 20, 1 << 20)}), 'stand for'),
-    'bytes without end': (lambda at: _zipped(b'\x80\x04\x8e' + struct.pack('<Q', 1 << 40) + b'.'), 'memory'),
-    'memo without end': (lambda at: _zipped(b'\x80\x02}r' + struct.pack('<I', 0x0FFFFFFF) + b'.'), 'memory'),
     'values without end': (lambda at: _zipped(_doubling()), 'without end'),
     'value within itself': (lambda at: _zipped(b'\x80\x04]\x94h\x00a.'), 'without end'),
+    'long name': (lambda at: _saved(at, {'n' * 1001: torch.ones(1)}), 'a name of more than 1,000 characters'),
+    'deep name': (lambda at: _saved(at, _nested({'a': torch.ones(1)}, 40)), 'nested or repeated'),
     'nan': (lambda at: _saved(at, {'a': torch.tensor([1.0, float('nan')])}), 'nan or infinity in 1 of 1 tensors'),
     'infinity': (lambda at: _saved(at, {'a': torch.tensor([float('inf')]).bfloat16()}), 'nan or infinity'),
     'nan of eight bits': (lambda at: _saved(at, {'a': torch.tensor([float('nan')]).to(torch.float8_e4m3fn)}), 'nan or'),
     'safetensors cut': (lambda at: struct.pack('<Q', 1 << 40) + b'{"a":1}', 'truncated safetensors'),
     'safetensors index': (lambda at: struct.pack('<Q', 7) + b'{"a":1}', 'damaged index'),
+    'safetensors name twice': (lambda at: _safe(b'{"a":%s,"a":%s}' % (_U8, _U8)) + b'1', 'damaged index'),
     'safetensors deep': (lambda at: struct.pack('<Q', 99_999) + b'{"a":' + b'[' * 99_994, 'damaged index'),
     'safetensors before its begin': (
         lambda at: struct.pack('<Q', 55) + b'{"a":{"dtype":"F32","shape":[4],"data_offsets":[-16,0]}}'[:55] + bytes(16),
@@ -125,10 +137,25 @@ HOSTILE = {
 }
 
 
+NEEDS_LIMITS = {
+    'bytes without end': (lambda at: _zipped(b'\x80\x04\x8e' + struct.pack('<Q', 1 << 40) + b'.'), 'memory'),
+    'memo without end': (lambda at: _zipped(b'\x80\x02}r' + struct.pack('<I', 0x0FFFFFFF) + b'.'), 'memory'),
+}
+
+
 @pytest.mark.parametrize('name', HOSTILE)
 @pytest.mark.filterwarnings('ignore')
+@pytest.mark.usefixtures('same_process')
 def test_a_file_that_is_no_checkpoint_gets_one_sentence(tmp_path, name):
-    make, came = HOSTILE[name]
+    _require_refusal(tmp_path, *HOSTILE[name])
+
+
+@pytest.mark.parametrize('name', NEEDS_LIMITS)
+def test_a_file_that_asks_for_all_memory_gets_one_sentence(tmp_path, name):
+    _require_refusal(tmp_path, *NEEDS_LIMITS[name])
+
+
+def _require_refusal(tmp_path: Path, make: Callable[[Path], bytes], came: str) -> None:
     path = tmp_path / 'hostile.pth'
     path.write_bytes(make(tmp_path))
     with pytest.raises(WeightsError, match=came):
@@ -154,12 +181,14 @@ def test_a_bare_pickle_is_not_run_either(tmp_path):
 
 
 @pytest.mark.filterwarnings('ignore')
+@pytest.mark.usefixtures('same_process')
 def test_a_torchscript_archive_is_a_program(tmp_path):
     torch.jit.trace(torch.nn.ReLU(), torch.ones(1)).save(str(tmp_path / 'program.pt'))
     with pytest.raises(WeightsError, match='TorchScript archive, which is a program'):
         opened(tmp_path / 'program.pt')
 
 
+@pytest.mark.usefixtures('same_process')
 def test_infinity_in_a_mask_of_whole_numbers_is_no_fault(tmp_path):
     torch.save({'a': torch.ones(2), 'ids': torch.full((3,), 2**31 - 1, dtype=torch.int32)}, tmp_path / 'fine.pth')
     inspected(tmp_path / 'fine.pth')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from affekt.checkpoints import opened
 from affekt.errors import FileError, UnknownNameError, WeightsError
 
+SAME_PROCESS = pytest.mark.usefixtures('same_process')
 STATE = {
     'turned.weight': torch.arange(12.0).reshape(3, 4).t(),
     'shared': torch.arange(10.0)[3:7],
@@ -42,6 +44,7 @@ def test_tensors_are_those_that_torch_reads(tmp_path, is_zip):
     assert all(_equal(checkpoint.tensor(name), value) for name, value in theirs.items())
 
 
+@SAME_PROCESS
 def test_a_safetensors_file_gives_the_same_tensors(tmp_path):
     state = {name: value.detach().contiguous() for name, value in STATE.items()}
     save_file(state, tmp_path / 'model.safetensors', metadata={'epoch': '7', 'note': 'plain text'})
@@ -50,22 +53,24 @@ def test_a_safetensors_file_gives_the_same_tensors(tmp_path):
     assert checkpoint.notes == {'epoch': 7, 'note': 'plain text'}
 
 
+@SAME_PROCESS
 def test_notes_are_plain_data_and_the_optimiser_is_only_counted(tmp_path):
     settings = argparse.Namespace(lr=0.001, path='/somewhere', nested={'warmup': [1, 2]}, lowest=float('-inf'))
     optimiser = {'state': {0: {'exp_avg': torch.ones(3), 'step': torch.tensor(1.0)}}, 'param_groups': [{'lr': 0.1}]}
     saved = {
         'model': {'a': torch.ones(2)}, 'optimizer': optimiser, 'epoch': 'best', 'args': settings,
-        'best': np.float64(0.75),
+        'best': np.float64(0.75), 'counted': Counter(a=2), 'rank': np.uint16(3),
     }  # fmt: skip
     torch.save(saved, tmp_path / 'checkpoint.pth')
     checkpoint = opened(tmp_path / 'checkpoint.pth')
     assert checkpoint.notes == {
-        'epoch': 'best', 'best': 0.75,
+        'epoch': 'best', 'best': 0.75, 'counted': {'a': 2}, 'rank': 3,
         'args': {'lr': 0.001, 'path': '/somewhere', 'nested': {'warmup': [1, 2]}, 'lowest': '-inf'},
     }  # fmt: skip
     assert checkpoint.others == {'optimizer': (2, 16)}
 
 
+@SAME_PROCESS
 @pytest.mark.parametrize(
     ('saved', 'key', 'prefix'),
     [
@@ -84,11 +89,13 @@ def test_the_model_lies_under_the_first_known_key_without_wrappers(tmp_path, sav
     assert (list(checkpoint.tensors), checkpoint.key, checkpoint.prefix) == (['a.b'], key, prefix)
 
 
+@SAME_PROCESS
 def test_one_name_without_the_prefix_keeps_all_of_them(tmp_path):
     torch.save({'module.a': torch.ones(1), 'b': torch.ones(1)}, tmp_path / 'checkpoint.pth')
     assert list(opened(tmp_path / 'checkpoint.pth').tensors) == ['module.a', 'b']
 
 
+@SAME_PROCESS
 def test_a_file_that_becomes_shorter_after_it_was_opened_is_refused(tmp_path):
     path = tmp_path / 'checkpoint.pth'
     torch.save({'a': torch.ones(1000)}, path)
@@ -114,18 +121,21 @@ def test_modules_beside_the_file_are_not_imported(tmp_path, monkeypatch):
     assert list(opened('checkpoint.pth').tensors) == ['a']
 
 
+@SAME_PROCESS
 def test_an_unknown_name_is_answered_with_the_one_that_was_meant(tmp_path):
     torch.save({'head.weight': torch.ones(1)}, tmp_path / 'checkpoint.pth')
     with pytest.raises(UnknownNameError, match=r"did you mean 'head\.weight'"):
         opened(tmp_path / 'checkpoint.pth').tensor('head.wieght')
 
 
+@SAME_PROCESS
 def test_notes_of_a_run_of_affekt_stand_beside_those_of_the_header(tmp_path):
     state = {'a': torch.ones(1)}
     save_file(state, tmp_path / 'run.safetensors', metadata={'notes': '{"epoch": 4, "family": "hicmae"}', 'by': 'me'})
     assert opened(tmp_path / 'run.safetensors').notes == {'epoch': 4, 'family': 'hicmae', 'by': 'me'}
 
 
+@SAME_PROCESS
 def test_notes_without_end_are_cut(tmp_path):
     deep = '[' * 300 + ']' * 300
     save_file({'a': torch.ones(1)}, tmp_path / 'deep.safetensors', metadata={'deep': deep, 'long': 'x' * 9000})

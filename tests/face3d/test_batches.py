@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from affekt.errors import ShapeError
+from affekt.errors import ShapeError, ValueRangeError
 from affekt.face3d import interpolate, interpolate_batch, rasterize, rasterize_batch
 
 torch = pytest.importorskip('torch', reason='torch is absent')
@@ -54,3 +54,10 @@ def test_no_face_in_sight_is_an_empty_picture_and_other_shapes_are_refused():
     assert (rasterize_batch(away, torch.tensor([[0, 1, 2]]), (4, 4)).face == -1).all()
     with pytest.raises(ShapeError):
         rasterize_batch(away[0], torch.tensor([[0, 1, 2]]), (4, 4))
+
+
+@pytest.mark.parametrize(('x', 'corner'), [(float('nan'), 2), (1e6, 2), (4.0, 3)])
+def test_points_out_of_range_and_corners_that_do_not_exist_are_refused_as_by_numpy(x, corner):
+    points = torch.tensor([[[0, 0, 1.0], [x, 0, 1], [0, 4, 1]]])
+    with pytest.raises(ValueRangeError):
+        rasterize_batch(points, torch.tensor([[0, 1, corner]]), (4, 4))

@@ -5,8 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from affekt.errors import UnknownNameError, ValueRangeError
-from affekt.face3d import EMOTIONS, FaceClip, face_model, made_up_curves, made_up_faces, made_up_person
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
+from affekt.face3d import (
+    EMOTIONS,
+    FaceClip,
+    Studio,
+    face_model,
+    made_up_background,
+    made_up_curves,
+    made_up_faces,
+    made_up_light,
+    made_up_person,
+    pose_matrix,
+)
 from affekt.faces import BLENDSHAPES, FaceLandmarker, Region, euler_angles_deg
 
 
@@ -24,6 +35,14 @@ def test_a_person_stays_the_same_whatever_they_do():
     assert np.array_equal(person.points, again.points)
     assert np.array_equal(person.albedo, again.albedo)
     assert not np.array_equal(person.identity, FaceClip.planned(1, 0.1, person=4).person.identity)
+
+
+@pytest.mark.parametrize('count', [50, 53])
+def test_another_number_of_amounts_is_refused_and_not_filled_up(count):
+    rng = np.random.default_rng(0)
+    studio = Studio(made_up_person(rng), made_up_light(rng), made_up_background(rng, 32))
+    with pytest.raises(ShapeError):
+        studio.picture(np.zeros(count), pose_matrix())
 
 
 def test_frames_drawn_one_by_one_are_those_of_the_whole_clip():

@@ -54,6 +54,10 @@ def test_depth_is_white_at_the_nearest_and_steady_when_its_range_is_given():
         depth_map(raster, 0, -8)
 
 
+def test_a_flat_surface_is_white():
+    assert np.unique(depth_map(seen(SQUARE))).tolist() == [255]
+
+
 def test_shade_is_full_in_the_light_and_ambient_behind():
     raster = seen(SQUARE)
     assert np.unique(shaded_map(raster, HALVES, SQUARE, (0, 0, 1))).tolist() == [255]

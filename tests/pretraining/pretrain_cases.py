@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from affekt.pretraining.clips import Clip
+from affekt.clips import Clip
 from affekt.pretraining.forms import HicmaeForm, SvfapForm
 from affekt.pretraining.masked_settings import PretrainingSettings
 from affekt.pretraining.masked_training import pretrain

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from affekt.pretraining import Clip, HicmaeForm, LabelledClip, SvfapForm
+from affekt.clips import Clip
+from affekt.pretraining import HicmaeForm, LabelledClip, SvfapForm
 
 SMALL = HicmaeForm(32, 2, 16, 2, depth=2, fusion_depth=1, decoder_depth=2, frames=4, size=32, steps=64, bands=128)
 FACES = SvfapForm(32, 2, 16, 2, depths=(2, 2), decoder_depth=1, summary_width=8, frames=4, size=32)

@@ -10,13 +10,16 @@ import pretrain_cases as cases
 import pytest
 import torch
 
+from affekt.checkpoints import opened
+from affekt.clips import Clip
+from affekt.encoders import RUN_WEIGHTS
 from affekt.errors import CorpusError, RunError, ShapeError, ValueRangeError, WeightsError
 from affekt.nn import read_tensors
-from affekt.pretraining.clips import Clip
+from affekt.pretraining import pretraining_from
 from affekt.pretraining.forms import hicmae_base
 from affekt.pretraining.masked_batches import EpochBatches, MaskedClips, surveyed
 from affekt.pretraining.masked_settings import PretrainingSettings, decay_groups
-from affekt.pretraining.masked_training import masked_losses, new_network, pretrain, pretrained_model
+from affekt.pretraining.masked_training import masked_losses, new_network, pretrain
 from affekt.training import on_processes
 
 
@@ -117,7 +120,7 @@ def test_losses_fall_on_clips_that_are_seen_again_and_again(form, tmp_path):
 
 def test_weights_say_what_they_are_and_open_again(tmp_path):
     done = pretrain(cases.FORM, cases.mixed_clips(), replace(cases.SETTINGS, snapshot_every=2), folder=tmp_path)
-    model, notes = pretrained_model(tmp_path)
+    model, notes = pretraining_from(tmp_path)[0], opened(tmp_path / RUN_WEIGHTS).notes
     for name, value in done.model.state_dict().items():
         assert torch.equal(model.state_dict()[name], value)
     assert model.form == cases.FORM
@@ -128,8 +131,8 @@ def test_weights_say_what_they_are_and_open_again(tmp_path):
     snapshots = sorted(path.name for path in tmp_path.glob('weights-epoch-*'))
     assert snapshots == ['weights-epoch-0002.safetensors', 'weights-epoch-0004.safetensors']
     assert sum(row['without_video'] for row in done.history) == 16  # four of twelve clips in each of four epochs
-    with pytest.raises(WeightsError, match='weights of a pre-training run'):
-        pretrained_model(next(tmp_path.glob('step-*')))
+    with pytest.raises(WeightsError, match='a checkpoint of HiCMAE or SVFAP'):
+        pretraining_from(next(tmp_path.glob('step-*')))
 
 
 def test_a_killed_run_goes_on_to_the_same_losses_weights_and_snapshots(tmp_path):

@@ -14,12 +14,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from affekt.checkpoints import opened
 from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample
+from affekt.encoders import RUN_WEIGHTS
 from affekt.media import write_audio, write_video
 from affekt.media.synthetic import numbered_images, tone
 from affekt.nn import read_tensors
-from affekt.pretraining import forms, pretrained_model
+from affekt.pretraining import forms
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / 'docs' / 'pretraining.md').read_text()
@@ -63,7 +65,7 @@ def test_a_run_says_what_it_learnt_from_and_goes_on(corpus, tmp_path):
     assert 'of the clips as they were drawn: 4 without video, 4 without audio; what is missing was masked' in answer
     assert re.search(r'4 updates: loss .*GB of memory', answer, flags=re.DOTALL)
     assert (out / 'curves.html').is_file()
-    assert pretrained_model(out / 'weights-epoch-0002.safetensors')[1]['epoch'] == 2.0
+    assert opened(out / 'weights-epoch-0002.safetensors').notes['epoch'] == 2.0
     again = called(*words, '--save-every', 2, '--snapshot-every', 2, '--resume', '--json')
     assert again.exit_code == 0, again.output
     told = json.loads(again.stdout)
@@ -121,7 +123,7 @@ def test_the_example_of_the_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict = {}
     exec(example, names)
-    assert names['notes']['epoch'] == 2.0
+    assert len(names['coverage'].rows) == len(names['model'].state_dict())
     assert torch.equal(names['model'].mask_token, names['done'].model.mask_token)
 
 
@@ -139,4 +141,4 @@ def test_the_torchrun_example_of_the_page_runs(corpus, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count('weights run/weights.safetensors') == 1  # the first process alone speaks
-    assert pretrained_model(tmp_path / 'run')[1]['step'] == 2
+    assert opened(tmp_path / 'run' / RUN_WEIGHTS).notes['step'] == 2

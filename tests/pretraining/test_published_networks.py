@@ -16,6 +16,7 @@ import fusion_reference as reference
 import numpy as np
 import pytest
 import torch
+from published_files import save_published
 from torch import Tensor, nn
 
 from affekt.nn import built
@@ -25,6 +26,7 @@ from affekt.pretraining import (
     HicmaePretraining,
     SvfapClassifier,
     SvfapPretraining,
+    classifier_from,
     form_named,
 )
 from affekt.pretraining.rebuilding import audio_targets, split_tokens, taken, tiles, tubes, video_targets
@@ -100,10 +102,13 @@ def test_what_no_shape_shows_is_as_published():
     assert [form_named('svfap', size).depths for size in ('small', 'base')] == [(8, 4, 2), (12, 6, 3)]
 
 
-def test_hicmae_answers_as_published(shared_data, video, audio):
+def test_hicmae_answers_as_published_by_way_of_a_file(shared_data, tmp_path, video, audio):
     vectors = shared_data / 'vectors'
     published = np.load(vectors / 'hicmae_tiny_finetune.npz')
-    model = filled(vectors, 'hicmae_tiny_finetune', form_named('hicmae', 'tiny'), 6)
+    state = filled(vectors, 'hicmae_tiny_finetune', form_named('hicmae', 'tiny'), 6).state_dict()
+    model, transfer = classifier_from(save_published(tmp_path / 'checkpoint-best.pth', state, wrapper='module.'))
+    assert transfer.new == transfer.remarks == ()
+    model.eval()
     with torch.inference_mode():
         features, keep_mask = model.features(video, audio)
         normal = model.normalised(features)

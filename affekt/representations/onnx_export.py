@@ -1,0 +1,286 @@
+"""A checkpoint as an ONNX file for any number of clips and any length, compared with torch before it appears.
+
+    export_onnx('run', Path('hicmae.onnx'))                  # affekt checkpoint convert run --to onnx --out hicmae.onnx
+
+| name | shape | is |
+|---|---|---|
+| video | (batch, 3, frames, size, size) | frames by ImageNet's mean and deviation, as `collate` gives them |
+| audio | (batch, 1, steps, 128) | spectrograms |
+| features | (batch, D) | what describes each clip, before the last norm |
+| outputs | (batch, K) | of a fine-tuned file: what its head says, before a softmax |
+
+A file has the inputs of its modalities alone, one per window of a clip. Positions are a slice of one table, which
+reaches over four times the published length.
+
+Axes: D size of a feature, K outputs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from affekt import __version__
+from affekt.checkpoints import Checkpoint, opened, recognised
+from affekt.encoders import checkpoint_at
+from affekt.errors import StorageError, UnknownNameError, WeightsError, missing_extra
+from affekt.files import file_sha256, place_atomically
+from affekt.nn import sliced_positions
+from affekt.pretraining import HicmaeForm, SvfapForm, classifier_from, stored_form
+from affekt.representations.readings import Form, Network
+
+LONGEST = 4
+"""Times the length that a network was trained with."""
+TOLERANCE = 1e-4
+"""Share of the largest value by which a file may differ from torch."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A written file.
+
+    Args:
+        path: of it.
+        inputs: name to shape, names of free axes and numbers of fixed ones.
+        outputs: the same.
+        apart: largest difference to torch over all lengths that were tried, as a share of the largest value; of int8
+            it is what quantisation changes.
+    """
+
+    path: Path
+    inputs: Mapping[str, tuple[str | int, ...]]
+    outputs: Mapping[str, tuple[str | int, ...]]
+    apart: float
+
+
+class _Answers(nn.Module):
+    """A network with tensors alone as arguments."""
+
+    def __init__(self, network: Network, modalities: Sequence[str], has_head: bool) -> None:
+        super().__init__()
+        self.network, self.modalities, self.has_head = network, tuple(modalities), has_head
+
+    def forward(self, *pixels: Tensor) -> tuple[Tensor, ...]:
+        """(B, D) features, and (B, K) outputs of a network with a head."""
+        features, keep_mask = self.network.features(**dict(zip(self.modalities, pixels, strict=True)))
+        if not self.has_head:
+            return (features,)
+        return features, self.network.head(self.network.normalised(features, keep_mask))
+
+
+def export_onnx(
+    source: str | os.PathLike[str],
+    out: Path,
+    *,
+    modalities: Sequence[str] | None = None,
+    precision: str = 'float32',
+    licence: str = '',
+) -> Exported:
+    """Write a network as ONNX, and compare it with torch at several lengths.
+
+    Args:
+        source: a file of HiCMAE or SVFAP of any stage, or the folder of a run.
+        out: to write; never replaced.
+        modalities: what the file reads, of those that the network reads; None for all. What is left out is masked.
+        precision: float32, or int8 for weights of eight bits, which change the numbers: `apart` says how much.
+        licence: of the weights, as their publisher states it.
+
+    Raises:
+        WeightsError: the source is no whole checkpoint, or the file would differ from torch.
+        UnknownNameError: no such modality or precision.
+        MissingExtraError: onnx or onnxscript is not installed.
+        StorageError: out exists.
+    """
+    _require_onnx()
+    if os.path.lexists(out):
+        raise StorageError(
+            expected='a name that is free', came=f'{out}, which exists', todo='choose another name, or move it'
+        )
+    if precision not in ('float32', 'int8'):
+        raise UnknownNameError(expected='float32 or int8', came=repr(precision), todo='choose one')
+    # 1. the network
+    path = Path(source)
+    checkpoint = opened(checkpoint_at(path) or path)
+    form = stored_form(checkpoint)
+    chosen = tuple(modalities or form.modalities)
+    if not chosen or not set(chosen) <= set(form.modalities):
+        raise UnknownNameError(
+            expected=f'of {", ".join(form.modalities)}',
+            came=', '.join(chosen) or 'nothing',
+            todo='leave it out for all',
+        )
+    outputs = _outputs_of(checkpoint)
+    network, _ = classifier_from(checkpoint, outputs or 1, drop_path=0.0)
+    model = _Answers(network.eval().requires_grad_(False), chosen, bool(outputs))
+    # 2. the file, and what it says
+    with place_atomically(out) as part:
+        _write(model, form, part)
+        apart = _apart(model, form, part)
+        if apart > TOLERANCE:
+            raise WeightsError(
+                expected='a file that gives what torch gives', came=f'numbers apart by {apart:.2g} of the largest',
+                todo='report it with the versions of torch, onnx and onnxruntime',
+            )  # fmt: skip
+        if precision == 'int8':
+            quantise(part)
+            apart = _apart(model, form, part)
+        inputs, answers = _described(part, _notes(checkpoint, form, precision, licence, apart))
+    return Exported(out, inputs, answers, apart)
+
+
+def _write(model: _Answers, form: Form, path: Path) -> None:
+    batch = torch.export.Dim('batch', min=1, max=1 << 16)
+    examples, axes = [], []
+    for name in model.modalities:
+        examples.append(_noise(form, name, 2, 1.0, 0))
+        step = _least(form, name)
+        blocks = torch.export.Dim(f'{name}_blocks', min=1, max=LONGEST * _length(form, name) // step)
+        axes.append({0: batch, 2: blocks * step if step > 1 else blocks})
+    outputs = ['features', 'outputs'] if model.has_head else ['features']
+    longest = LONGEST * max(prod(form.video_grid), prod(form.audio_grid) if isinstance(form, HicmaeForm) else 0)
+    with _quiet(), sliced_positions(longest, form.width), torch.no_grad():
+        program = torch.onnx.export(
+            model, tuple(examples), input_names=list(model.modalities), output_names=outputs, dynamo=True,
+            dynamic_shapes=(tuple(axes),), verbose=False,
+        )  # fmt: skip
+        assert program is not None
+        program.save(str(path), external_data=False)
+
+
+def _least(form: Form, name: str) -> int:
+    """Frames or steps of which a length must be a multiple."""
+    if name == 'audio':
+        return 16
+    return 2 << (len(form.depths) - 1) if isinstance(form, SvfapForm) else 2
+
+
+def _length(form: Form, name: str) -> int:
+    """Frames or steps that a network was trained with."""
+    if name == 'video':
+        return form.frames
+    return form.steps if isinstance(form, HicmaeForm) else 0
+
+
+def _noise(form: Form, name: str, count: int, times: float, seed: int) -> Tensor:
+    """Made-up windows, so many times as long as the network was trained with, cut to what it can read."""
+    step = _least(form, name)
+    length = max(int(times * _length(form, name)) // step, 1) * step
+    size = (3, length, form.size, form.size) if name == 'video' else (1, length, form.bands)  # type: ignore[union-attr]
+    return torch.randn(count, *size, generator=torch.Generator().manual_seed(seed))
+
+
+def _apart(model: _Answers, form: Form, path: Path) -> float:
+    """Largest difference between a file and torch, over batches and lengths, as a share of the largest value."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+    worst = 0.0
+    for count, times in ((1, 1.0), (3, 0.5), (2, 1.5)):
+        pixels = [_noise(form, name, count, times, 1) for name in model.modalities]
+        with torch.no_grad():
+            truths = model(*pixels)
+        try:
+            answers = session.run(None, {n: part.numpy() for n, part in zip(model.modalities, pixels, strict=True)})
+        except Exception as error:  # onnxruntime's errors have no common class
+            raise WeightsError(
+                expected='a file that takes any number of windows of any length',
+                came=' '.join(str(error).split())[:200],
+                todo='report it with the versions of torch, onnx and onnxruntime',
+            ) from error  # fmt: skip
+        for truth, answer in zip(truths, answers, strict=True):
+            expected = truth.numpy()
+            largest = float(np.abs(expected).max()) or 1.0
+            worst = max(worst, float(np.abs(answer - expected).max()) / largest)
+    return worst
+
+
+def quantise(path: Path) -> None:
+    """Weights of linear layers as eight bits, a scale for each output; activations are scaled as they come."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quick = path.with_name(f'{path.name}.int8')
+    try:
+        with _quiet():
+            quantize_dynamic(
+                str(path),
+                str(quick),
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                op_types_to_quantize=['MatMul', 'Gemm'],
+            )
+        os.replace(quick, path)
+    finally:
+        quick.unlink(missing_ok=True)
+
+
+def _described(
+    path: Path, notes: Mapping[str, str]
+) -> tuple[dict[str, tuple[str | int, ...]], dict[str, tuple[str | int, ...]]]:
+    """Put the notes into a file; the shapes that it states."""
+    import onnx
+
+    graph = onnx.load(str(path))
+    onnx.helper.set_model_props(graph, dict(notes))
+    onnx.checker.check_model(graph)
+    path.write_bytes(graph.SerializeToString())
+
+    def shapes(values: Any) -> dict[str, tuple[str | int, ...]]:
+        return {
+            value.name: tuple(axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim)
+            for value in values
+        }
+
+    return shapes(graph.graph.input), shapes(graph.graph.output)
+
+
+def _notes(checkpoint: Checkpoint, form: Form, precision: str, licence: str, apart: float) -> dict[str, str]:
+    known = recognised(checkpoint.shapes)
+    assert known is not None
+    return {
+        'family': known.family, 'form': json.dumps(vars(form)), 'source': checkpoint.path.name,
+        'source_sha256': file_sha256(checkpoint.path), 'licence': licence or 'not stated', 'precision': precision,
+        'apart_from_torch': f'{apart:.2g}', 'converted_by': f'affekt {__version__}',
+    }  # fmt: skip
+
+
+def _outputs_of(checkpoint: Checkpoint) -> int:
+    """Outputs of the head; 0 where there is none."""
+    shape = checkpoint.shapes.get('head.weight', ())
+    return shape[0] if shape else 0
+
+
+def _require_onnx() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise missing_extra('onnx and onnxscript', 'torch', came=str(error)) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No remarks of the libraries about themselves on the way."""
+    import logging
+
+    names = ('torch.onnx', 'torch.onnx._internal.exporter._registration', 'root', 'onnxscript')
+    before = {name: logging.getLogger(name if name != 'root' else None).level for name in names}
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        for name in names:
+            logging.getLogger(name if name != 'root' else None).setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for name, level in before.items():
+                logging.getLogger(name if name != 'root' else None).setLevel(level)

@@ -1,0 +1,126 @@
+"""What fewer bits change: in the features of an audio encoder, and in the score of a linear probe that reads them.
+
+    python encoder_precision.py --model CHECKPOINT [--data DIR] [--actors 8] [--clips 24]
+
+The audio branch of HiCMAE reads speech of RAVDESS in two windows a clip, in single precision by torch, in bfloat16
+where the processor computes it by itself, and from an exported ONNX file in single precision and with weights of eight
+bits. A logistic regression on the features of all other actors says the emotion of each actor's clips; its strength is
+fixed. Differences are shares of the deviation of a column; scores are unweighted average recall over eight emotions,
+with the share of clips that both probes call the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import recall_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from affekt.clips import decoded
+from affekt.encoders import EncoderSettings, open_encoder
+from affekt.files import file_sha256
+from affekt.pretraining import collate, cut, evaluation_windows
+from affekt.representations import export_onnx, quantise
+from affekt.runs import versions, write_atomically
+from affekt.training import has_precision
+
+HERE = Path(__file__).resolve().parent
+RESULT = HERE / 'results' / 'encoder_precision.json'
+
+
+def speech(data: Path, actors: int, clips: int) -> tuple[list[Path], np.ndarray, np.ndarray]:
+    """Files, emotions (0 to 7) and actors; of each actor evenly spread ones."""
+    files = []
+    for folder in sorted((data / 'ravdess_speech').glob('Actor_*'))[:actors]:
+        every = sorted(folder.glob('03-01-*'))
+        files += [every[at] for at in np.linspace(0, len(every) - 1, clips).astype(int)]
+    codes = np.array([[int(part) for part in file.stem.split('-')] for file in files])
+    return files, codes[:, 2] - 1, codes[:, 6]
+
+
+def folds(features: np.ndarray, emotions: np.ndarray, actors: np.ndarray) -> np.ndarray:
+    """What a probe that never heard an actor says of that actor's clips."""
+    said = np.zeros_like(emotions)
+    for actor in np.unique(actors):
+        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
+        test = actors == actor
+        said[test] = probe.fit(features[~test], emotions[~test]).predict(features[test])
+    return said
+
+
+def by_torch(model: Path, precision: str) -> Callable[[Any], np.ndarray]:
+    encoder = open_encoder(model, EncoderSettings(is_for_one_row=True, precision=precision))
+    return lambda clip: encoder.encode([clip])[0].rows[0]
+
+
+def by_onnx(path: Path, steps: int) -> Callable[[Any], np.ndarray]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
+
+    def encode(clip: Any) -> np.ndarray:
+        batch = collate([cut(clip, window) for window in evaluation_windows(clip)], rows=steps)
+        return session.run(['features'], {'audio': batch.audio.numpy()})[0].mean(axis=0)
+
+    return encode
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--model', type=Path, required=True)
+    parser.add_argument('--data', type=Path, default=HERE.parents[1] / 'shared' / 'data')
+    parser.add_argument('--actors', type=int, default=8)
+    parser.add_argument('--clips', type=int, default=24)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    files, emotions, actors = speech(options.data, options.actors, options.clips)
+    clips = [decoded(file, modalities=('audio',)) for file in files]
+    with tempfile.TemporaryDirectory() as folder:
+        exported = export_onnx(options.model, Path(folder) / 'whole.onnx', modalities=('audio',)).path
+        small = Path(shutil.copy(exported, Path(folder) / 'small.onnx'))
+        quantise(small)  # as `export_onnx(precision='int8')` does
+        sizes = {'onnx float32': exported.stat().st_size, 'onnx int8': small.stat().st_size}
+        form = open_encoder(options.model, EncoderSettings()).form
+        encoders = {'float32': by_torch(options.model, 'float32')}
+        if has_precision('cpu', 'bfloat16'):
+            encoders['bfloat16'] = by_torch(options.model, 'bfloat16')
+        encoders |= {'onnx float32': by_onnx(exported, form.steps), 'onnx int8': by_onnx(small, form.steps)}
+        rows, features = {}, {}
+        for name, encode in encoders.items():
+            begun = time.process_time()
+            features[name] = np.stack([encode(clip) for clip in clips])
+            rows[name] = {'cpu_ms_per_clip': round(1000 * (time.process_time() - begun) / len(clips), 1)}
+    truth = folds(features['float32'], emotions, actors)
+    deviation = features['float32'].std(axis=0).clip(min=1e-6)
+    for name, values in features.items():
+        said = truth if name == 'float32' else folds(values, emotions, actors)
+        apart = np.abs(values - features['float32']) / deviation
+        rows[name] |= {
+            'uar': round(100 * float(recall_score(emotions, said, average='macro')), 1),
+            'same_answer': round(100 * float((said == truth).mean()), 1),
+            'difference_mean': float(f'{apart.mean():.2g}'), 'difference_largest': float(f'{apart.max():.2g}'),
+            'megabytes': round(sizes[name] / 1e6, 1) if name in sizes else None,
+        }  # fmt: skip
+    weights = options.model / 'weights.safetensors' if options.model.is_dir() else options.model
+    result = {
+        'model': {'file': weights.name, 'sha256': file_sha256(weights), 'width': form.width, 'depth': form.depth},
+        'clips': len(clips), 'actors': options.actors, 'rows': rows, 'versions': versions(),
+    }  # fmt: skip
+    write_atomically(RESULT, (json.dumps(result, indent=2) + '\n').encode())
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,267 @@
+"""Encoders of clips beside a plain rendering: CPU seconds a clip, of the published evaluation, and memory.
+
+    python encoder_speed.py [--repeats 5] [--clip FILE] [--sizes hicmae-tiny …]
+
+The plain rendering is written here from the method: attention by a softmax written out over all scores, positions
+filled by Python's loops, every layer kept. It takes the same weights, and both must give the same features. Runs take
+turns on one thread; the median of each counts. SVFAP is beside its own network with the softmax written out.
+
+The published evaluation decodes a clip for each of four views, of which two are the same; ours decodes it once and runs
+the two that differ. Both read whole pictures here, so that no face is looked for.
+
+Memory is the largest resident set of a process that makes the network and runs four windows, Python and torch
+included, as in the published figures' protocol (218 MB of those were Python and torch).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from affekt.clips import decoded
+from affekt.pretraining import (
+    FORMS,
+    HicmaeClassifier,
+    SvfapClassifier,
+    SvfapForm,
+    collate,
+    cut,
+    evaluation_windows,
+    predict_proba,
+)
+from affekt.runs import versions, write_atomically
+from affekt.training import has_precision
+
+RESULT = Path(__file__).resolve().parent / 'results' / 'encoder_speed.json'
+CLIP = Path(__file__).resolve().parents[2] / 'shared' / 'data' / 'clips' / 'driving_d10.mp4'
+SIZES = ('hicmae-tiny', 'hicmae-base', 'svfap-small')
+PEAK_MB = {'hicmae-tiny': 514, 'hicmae-small': 772, 'hicmae-base': 912, 'svfap-small': 634, 'svfap-base': 840}
+"""Of the published programs at four clips, as measured for the specification, Python and torch included."""
+
+
+def network(name: str, *, fused: bool = True) -> Any:
+    """A fine-tuning network of six classes with random weights."""
+    form = FORMS[name]()
+    with torch.device('meta'):
+        made = (SvfapClassifier if isinstance(form, SvfapForm) else HicmaeClassifier)(form, 6, 0.0)
+    made.to_empty(device='cpu')
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.normal_(std=0.05, generator=rng)
+    for module in made.modules():
+        if hasattr(module, 'fused'):
+            module.fused = fused
+    return made.eval().requires_grad_(False)
+
+
+class Plain:
+    """HiCMAE's classifier from its state, without the kit."""
+
+    def __init__(self, model: HicmaeClassifier) -> None:
+        self.state = model.state_dict()
+        self.form = model.form
+        self.tables = {
+            count: self._table(count, model.form.width)
+            for count in (math.prod(model.form.video_grid), math.prod(model.form.audio_grid))
+        }
+
+    @staticmethod
+    def _table(count: int, width: int) -> Tensor:
+        rows = [[p / 10_000 ** (2 * (j // 2) / width) for j in range(width)] for p in range(count)]
+        table = np.array(rows)
+        table[:, 0::2], table[:, 1::2] = np.sin(table[:, 0::2]), np.cos(table[:, 1::2])
+        return torch.from_numpy(table).float()
+
+    def _norm(self, x: Tensor, name: str) -> Tensor:
+        return functional.layer_norm(x, x.shape[-1:], self.state[f'{name}.weight'], self.state[f'{name}.bias'], 1e-6)
+
+    def _attention(self, queries: Tensor, keys: Tensor, values: Tensor, name: str) -> Tensor:
+        heads = self.form.heads
+        q, k, v = (part.unflatten(2, (heads, -1)).permute(0, 2, 1, 3) for part in (queries, keys, values))
+        weights = (q * q.shape[3] ** -0.5 @ k.transpose(2, 3)).softmax(dim=3)  # (B, H, T, S)
+        read = (weights @ v).transpose(1, 2).flatten(2)
+        return functional.linear(read, self.state[f'{name}.proj.weight'], self.state[f'{name}.proj.bias'])
+
+    def _self(self, x: Tensor, name: str) -> Tensor:
+        q_bias, v_bias = self.state[f'{name}.q_bias'], self.state[f'{name}.v_bias']
+        bias = torch.cat([q_bias, torch.zeros_like(v_bias), v_bias])
+        return self._attention(*functional.linear(x, self.state[f'{name}.qkv.weight'], bias).chunk(3, dim=2), name)
+
+    def _cross(self, x: Tensor, context: Tensor, name: str) -> Tensor:
+        queries = functional.linear(x, self.state[f'{name}.q.weight'], self.state[f'{name}.q_bias'])
+        bias = torch.cat([torch.zeros_like(self.state[f'{name}.v_bias']), self.state[f'{name}.v_bias']])
+        keys, values = functional.linear(context, self.state[f'{name}.kv.weight'], bias).chunk(2, dim=2)
+        return self._attention(queries, keys, values, name)
+
+    def _block(self, x: Tensor, name: str, context: Tensor | None = None) -> Tensor:
+        if context is not None:
+            normal = self._norm(x, f'{name}.cross_norm1')
+            x = x + self._cross(normal, self._norm(context, f'{name}.cross_norm2'), f'{name}.cross_attn')
+        x = x + self._self(self._norm(x, f'{name}.norm1'), f'{name}.attn')
+        hidden = functional.linear(
+            self._norm(x, f'{name}.norm2'), self.state[f'{name}.mlp.fc1.weight'], self.state[f'{name}.mlp.fc1.bias']
+        )
+        return x + functional.linear(
+            functional.gelu(hidden), self.state[f'{name}.mlp.fc2.weight'], self.state[f'{name}.mlp.fc2.bias']
+        )
+
+    def _branch(self, pixels: Tensor, name: str, layer_weights: str) -> tuple[Tensor, Tensor]:
+        weight, bias = (self.state[f'{name}.patch_embed.proj.{part}'] for part in ('weight', 'bias'))
+        convolve = functional.conv3d if pixels.ndim == 5 else functional.conv2d
+        x = convolve(pixels, weight, bias, stride=weight.shape[2:]).flatten(2).transpose(1, 2)
+        x = x + self.tables[x.shape[1]]
+        layers = []
+        for at in range(self.form.depth):
+            x = self._block(x, f'{name}.blocks.{at}')
+            layers.append(self._norm(x, f'{name}.norm'))
+        shares = self.state[layer_weights].softmax(dim=0)
+        means = torch.stack([layer.mean(dim=1) for layer in layers])
+        return layers[-1], (shares[:, None, None] * means).sum(dim=0)
+
+    def __call__(self, video: Tensor, audio: Tensor) -> Tensor:
+        """The (B, 4C) features."""
+        seen, seen_mean = self._branch(video, 'encoder', 'video_layer_weights')
+        heard, heard_mean = self._branch(audio, 'encoder_audio', 'audio_layer_weights')
+        for at in range(self.form.fusion_depth):
+            seen, heard = (
+                self._block(seen, f'encoder_fusion.blocks.{at}', heard),
+                self._block(heard, f'encoder_fusion.blocks_audio.{at}', seen),
+            )
+        fused = self._norm(seen, 'encoder_fusion.norm'), self._norm(heard, 'encoder_fusion.norm_audio')
+        return torch.cat([seen_mean, heard_mean, *(part.mean(dim=1) for part in fused)], dim=1)
+
+
+def medians(jobs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """CPU seconds of each job, which take turns; the median, after a first round that does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    for turn in range(repeats + 1):
+        for name, job in jobs.items():
+            begun = time.process_time()
+            job()
+            if turn:
+                seconds[name].append(time.process_time() - begun)
+    return {name: round(statistics.median(times), 4) for name, times in seconds.items()}
+
+
+def inputs(form: Any, count: int) -> tuple[Tensor, Tensor | None]:
+    """Random windows."""
+    rng = torch.Generator().manual_seed(1)
+    video = torch.randn(count, 3, form.frames, form.size, form.size, generator=rng)
+    return video, None if isinstance(form, SvfapForm) else torch.randn(count, 1, 256, 128, generator=rng)
+
+
+@torch.inference_mode()
+def inference(name: str, repeats: int) -> dict[str, Any]:
+    """One window at once, as when clips come one by one."""
+    begun = time.process_time()
+    model = network(name)
+    built = time.process_time() - begun
+    video, audio = inputs(model.form, 1)
+    if isinstance(model, HicmaeClassifier):
+        begun = time.process_time()
+        plain = Plain(model)
+        tables = time.process_time() - begun
+        jobs = {'plain': lambda: plain(video, audio), 'ours': lambda: model.features(video, audio)[0]}
+    else:
+        explicit = network(name, fused=False)
+        tables = 0.0
+        jobs = {'plain': lambda: explicit.features(video)[0], 'ours': lambda: model.features(video)[0]}
+    apart = float((jobs['plain']() - jobs['ours']()).abs().max())
+    if has_precision('cpu', 'bfloat16'):
+        half = network(name).to(torch.bfloat16)
+        video_half, audio_half = (None if part is None else part.bfloat16() for part in (video, audio))
+        jobs['bfloat16'] = lambda: half.features(video_half, audio_half)[0]
+    seconds = medians(jobs, repeats)
+    result = {
+        'cpu_s': seconds, 'ratio': round(seconds['ours'] / seconds['plain'], 3), 'largest_difference': apart,
+        'position_loops_cpu_s': round(tables, 2), 'built_cpu_s': round(built, 2),
+    }  # fmt: skip
+    if 'bfloat16' in seconds:
+        result['ratio_bfloat16'] = round(seconds['bfloat16'] / seconds['plain'], 3)
+    return result
+
+
+@torch.inference_mode()
+def four_views(path: Path, repeats: int) -> dict[str, Any]:
+    """The evaluation of one clip, from its file to probabilities."""
+    model: Any = network('hicmae-tiny')
+    length = len(decoded(path, crop='none').frames)
+
+    def published() -> Tensor:
+        answers = []
+        for view in range(4):  # two segments, each cut twice to the same square
+            clip = decoded(path, crop='none')
+            window = evaluation_windows(clip)[min(view // 2, len(evaluation_windows(clip)) - 1)]
+            batch = collate([cut(clip, window)])
+            has = None if batch.audio is not None else batch.has_audio
+            answers.append(model(batch.video, batch.audio, None, has).softmax(dim=1))
+        return torch.stack(answers).mean(dim=0)
+
+    def ours() -> Tensor:
+        return torch.from_numpy(predict_proba(model, [decoded(path, crop='none')]))
+
+    apart = float((published() - ours()).abs().max())
+    seconds = medians({'published': published, 'ours': ours}, repeats)
+    return {
+        'clip': path.name, 'frames': length, 'cpu_s': seconds,
+        'times_faster': round(seconds['published'] / seconds['ours'], 2), 'largest_difference': apart,
+    }  # fmt: skip
+
+
+def peak_mb(name: str) -> dict[str, float]:
+    """Largest resident set of a process that runs four windows of a network; `nothing` only imports torch."""
+    words = [sys.executable, __file__, '--peak-of', name]
+    peak = float(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    return {'four_windows': peak, **({'published': PEAK_MB[name]} if name in PEAK_MB else {})}
+
+
+@torch.inference_mode()
+def _peak_of(name: str) -> None:
+    if name != 'nothing':
+        model = network(name)
+        video, audio = inputs(model.form, 4)
+        model(video, audio)
+    # not `ru_maxrss`, which a child inherits from the process that started it
+    peak = re.search(r'VmHWM:\s+(\d+) kB', Path('/proc/self/status').read_text())
+    print(round(int(peak[1]) / 1024, 1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--repeats', type=int, default=5)
+    parser.add_argument('--clip', type=Path, default=CLIP)
+    parser.add_argument('--sizes', nargs='*', default=SIZES)
+    parser.add_argument('--peak-of')
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.peak_of:
+        _peak_of(options.peak_of)
+        return
+    result: dict[str, Any] = {
+        'inference': {name: inference(name, options.repeats) for name in options.sizes},
+        'four_views': four_views(options.clip, options.repeats) if options.clip.exists() else None,
+        'peak_mb': {name: peak_mb(name) for name in (*options.sizes, 'nothing')},
+        'has_bfloat16': has_precision('cpu', 'bfloat16'),
+        'versions': versions(),
+    }
+    write_atomically(RESULT, (json.dumps(result, indent=2) + '\n').encode())
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == '__main__':
+    main()

@@ -6,7 +6,7 @@ Read `dfer_sheet` first: what is shown, wherever it is shown.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import numpy as np
 
 from affekt.benchmarks.candidates import CONSTANT, LINEAR, PRIOR
 from affekt.benchmarks.dfer import Dfer
-from affekt.benchmarks.published import PublishedRow
 from affekt.experiments import (
     ORACLE,
     Row,
@@ -223,7 +222,7 @@ def _published(outcome: Dfer) -> Iterator[Section]:
         for row in outcome.rows
         if row.system.protocol in HOW and row.test == next(iter(outcome.task.tests))
     ]
-    rows = sorted(outcome.published.rows, key=lambda row: -_rank(row, names))
+    rows = sorted(outcome.published.rows, key=lambda row: -_worth(row.scores, names))
     theirs = [(row.model, row.inputs, row.scores, 'quoted' if row.is_second_hand else 'read') for row in rows]
     alike = {inputs for _, inputs, _, _ in ours}
     kept = sorted(theirs, key=lambda line: line[1] not in alike)[:MOST_PUBLISHED]  # of the same modalities first
@@ -243,13 +242,9 @@ def _published_columns(outcome: Dfer) -> list[str]:
     return [name for name in names if name in outcome.rows[0].scores]
 
 
-def _rank(row: PublishedRow, names: Sequence[str]) -> float:
-    return _worth(row.scores, names)
-
-
-def _worth(scores: Any, names: Sequence[str]) -> float:
-    """WAR, else UAR; the mean of what there is of dimensions."""
-    for name in ('war', 'uar'):
+def _worth(scores: Mapping[str, float], names: Sequence[str]) -> float:
+    """WAR, else weighted F1, else UAR; the mean of what there is of dimensions."""
+    for name in ('war', 'weighted_f1', 'uar'):
         if name in scores and not math.isnan(scores[name]):
             return float(scores[name])
     known = [scores[name] for name in names if name.startswith('pcc') and not math.isnan(scores.get(name, math.nan))]

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     Form = HicmaeForm | SvfapForm
 
 CARD, SCORES, PREDICTIONS, TRAINING = 'card.md', 'scores.json', 'predictions.csv', 'training'
-
 RESAMPLES = 2000
 
 

@@ -96,7 +96,9 @@ def test_media_further_down_are_found_once_and_for_all(tmp_path):
 
 def test_msp_improv_gives_consensus_means_and_sessions(tmp_path):
     layouts.msp_improv(tmp_path)
-    first, second = import_corpus('msp-improv', tmp_path).samples  # the turn without consensus is left out
+    manifest = import_corpus('msp-improv', tmp_path)
+    first, second = manifest.samples
+    assert any('1 turn without a consensus' in note for note in manifest.facts.notes)
     assert (first.sample, first.category, first.fold) == ('MSP-IMPROV-S01A-F01-P-FM01', 'neutral', 1)
     assert (first.arousal, first.valence, first.dominance) == (2.571429, 3.0, 2.857143)
     assert (first.session, first.speaker) == ('session1', None)

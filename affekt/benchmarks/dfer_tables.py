@@ -293,7 +293,7 @@ def _lines(outcome: Dfer) -> list[str]:
     known += [
         f'figures in per cent; {how}; all folds scored together; seeds: {settings.seeds}',
         'intervals and tests draw whole groups (speakers, dialogues, recordings or sessions, where known); '
-        f'{settings.resamples} resamples, p after Holm over {tests} tests',
+        f'{settings.resamples} resamples' + (f', p after Holm over {counted(tests, "test")}' if tests else ''),
     ]
     if outcome.published is not None:
         left = len(outcome.published.rows) - MOST_PUBLISHED

@@ -7,6 +7,7 @@ again and divides nothing.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from affekt.corpora.sample import Sample
 from affekt.errors import TableError, listed
 
 MOST_FOLDS = 20
+DEEPEST = 64
+"""Folders of a path that is looked for."""
 TODO = 'take the lists of the release as they are'
 
 Labels = Mapping[str, str]
@@ -157,13 +160,13 @@ class _Places:
     def of(self, path: str | None) -> str | None:
         """The path below the release; None where nothing is there."""
         parts = [part for part in re.split(r'[/\\]', path or '') if part not in ('', '.')]
-        if not parts or '..' in parts:
+        if not parts or '..' in parts or len(parts) > DEEPEST:
             return None
         ending = parts[-1].rpartition('.')[2] if '.' in parts[-1] else ''
         known = self._known.get(ending)
         for before, cut in [known] if known else [('', cut) for cut in range(len(parts))]:
             end = '/'.join([*filter(None, [before]), *parts[cut:]])
-            if (self._release.folder / end).exists():
+            if os.path.exists(self._release.folder / end):
                 self._known[ending] = (before, cut)
                 return end
         if known is None and (deeper := self._release.every('/'.join(parts[-2:]))):

@@ -162,8 +162,9 @@ def test_lists_of_several_corpora_ask_for_one(tmp_path):
         import_corpus('cremad', tmp_path)
 
 
-def test_a_path_that_leaves_the_release_names_no_media(tmp_path):
-    folds_listed(tmp_path / 'lists', [['/d/../../1001_DFA_ANG_XX 0']])
+@pytest.mark.parametrize('before', ['/d/../..', '/d/' + 'a' * 300, '/d' + '/a' * 3000])
+def test_a_path_that_leaves_the_release_or_that_no_file_can_have_names_no_media(tmp_path, before):
+    folds_listed(tmp_path / 'lists', [[f'{before}/1001_DFA_ANG_XX 0']])
     (tmp_path / '1001_DFA_ANG_XX').mkdir()
     (row,) = import_corpus('cremad', tmp_path / 'lists').samples
     assert row.frames is None

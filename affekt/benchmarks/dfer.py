@@ -163,6 +163,8 @@ def run_dfer(
         for candidate in candidates:
             for protocol in settings.protocols:
                 systems += _tuned(inputs, candidate, protocol, runs, folder, bar)
+    if folder is not None:
+        shutil.rmtree(folder / RUNNING, ignore_errors=True)
     # 3. Scores, intervals, tests.
     rows = scored_rows(task, systems, settings.simple, progress, partial(_beside, candidates))
     published = published_dfer(task.manifest.facts.corpus, task.classes)
@@ -351,8 +353,8 @@ def _run(
             answers = dataclasses.replace(
                 answers, epoch=inputs.tuning.epochs, status=_status(of_last), test=of_last, oracle=answered
             )
-    for done in () if where is None else (where, where.with_name(f'{where.name}.last')):
-        shutil.rmtree(done, ignore_errors=True)
+    for finished in () if where is None else (where, where.with_name(f'{where.name}.last')):
+        shutil.rmtree(finished, ignore_errors=True)
     return answers
 
 

@@ -319,7 +319,7 @@ def _rebuilding(
     for title, (windows, groups) in (('made-up faces', made_up), ('real faces', real)):
         path = out / 'read' / f'errors of {title}.npz'
         if not path.exists():
-            np.savez(path, **_errors(models, windows, average))
+            np.savez(path, **_errors(models, windows, average))  # type: ignore[arg-type]
         with np.load(path) as stored:
             errors = {name: _by_group(values, groups) for name, values in stored.items()}
         rows[title] = {

@@ -52,20 +52,22 @@ def speech(data: Path, actors: int, clips: int) -> tuple[list[Path], np.ndarray,
 
 def folds(features: np.ndarray, emotions: np.ndarray, actors: np.ndarray) -> np.ndarray:
     """What a probe that never heard an actor says of that actor's clips."""
-    said = np.zeros_like(emotions)
+    predicted = np.zeros_like(emotions)
     for actor in np.unique(actors):
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
         test = actors == actor
-        said[test] = probe.fit(features[~test], emotions[~test]).predict(features[test])
-    return said
+        predicted[test] = probe.fit(features[~test], emotions[~test]).predict(features[test])
+    return predicted
 
 
 def by_torch(model: Path, precision: str) -> Callable[[Any], np.ndarray]:
+    """Clips to features by torch."""
     encoder = open_encoder(model, EncoderSettings(is_for_one_row=True, precision=precision))
     return lambda clip: encoder.encode([clip])[0].rows[0]
 
 
 def by_onnx(path: Path, steps: int) -> Callable[[Any], np.ndarray]:
+    """Clips to features by an exported file."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
@@ -105,11 +107,11 @@ def main() -> None:
     truth = folds(features['float32'], emotions, actors)
     deviation = features['float32'].std(axis=0).clip(min=1e-6)
     for name, values in features.items():
-        said = truth if name == 'float32' else folds(values, emotions, actors)
+        predicted = truth if name == 'float32' else folds(values, emotions, actors)
         apart = np.abs(values - features['float32']) / deviation
         rows[name] |= {
-            'uar': round(100 * float(recall_score(emotions, said, average='macro')), 1),
-            'same_answer': round(100 * float((said == truth).mean()), 1),
+            'uar': round(100 * float(recall_score(emotions, predicted, average='macro')), 1),
+            'same_answer': round(100 * float((predicted == truth).mean()), 1),
             'difference_mean': float(f'{apart.mean():.2g}'), 'difference_largest': float(f'{apart.max():.2g}'),
             'megabytes': round(sizes[name] / 1e6, 1) if name in sizes else None,
         }  # fmt: skip

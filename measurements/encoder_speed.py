@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import resource
+import re
 import statistics
 import subprocess
 import sys
@@ -236,7 +236,9 @@ def _peak_of(name: str) -> None:
         model = network(name)
         video, audio = inputs(model.form, 4)
         model(video, audio)
-    print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1))
+    # not `ru_maxrss`, which a child inherits from the process that started it
+    peak = re.search(r'VmHWM:\s+(\d+) kB', Path('/proc/self/status').read_text())
+    print(round(int(peak[1]) / 1024, 1))
 
 
 def main() -> None:

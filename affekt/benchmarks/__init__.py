@@ -14,10 +14,10 @@ from affekt.benchmarks.candidates import (
     ClipSource,
     baseline_stores,
     clip_sources,
+    corpus_clips,
     dfer_candidates,
     modalities_of,
     narrowed_form,
-    packed_clips,
     pretrained,
     scratch,
 )
@@ -48,9 +48,9 @@ if not TYPE_CHECKING:
 __all__ = [
     'NAMES', 'PAPER_MODE', 'UNIBENCH', 'Candidate', 'ClipSource', 'Dfer', 'DferSettings', 'Finetuning',
     'FinetuningSettings', 'Merbench', 'MerbenchSettings', 'Ovmer', 'Ranking', 'UniBench', 'UniBenchSet',
-    'baseline_stores', 'clip_sources', 'dfer_candidates', 'dfer_facts', 'dfer_sheet', 'finetuning_facts',
-    'finetuning_sheet', 'merbench_facts', 'merbench_sheet', 'modalities_of', 'narrowed_form', 'ovmer_facts',
-    'packed_clips', 'pretrained', 'published', 'published_dfer', 'rank_systems', 'rates_of', 'rivals', 'run_dfer',
+    'baseline_stores', 'clip_sources', 'corpus_clips', 'dfer_candidates', 'dfer_facts', 'dfer_sheet',
+    'finetuning_facts', 'finetuning_sheet', 'merbench_facts', 'merbench_sheet', 'modalities_of', 'narrowed_form',
+    'ovmer_facts', 'pretrained', 'published', 'published_dfer', 'rank_systems', 'rates_of', 'rivals', 'run_dfer',
     'run_finetuning', 'run_merbench', 'run_ovmer', 'run_unibench', 'save_dfer', 'save_finetuning', 'save_merbench',
     'save_outcome', 'scratch', 'set_named', 'short_name', 'unibench_facts',
 ]  # fmt: skip

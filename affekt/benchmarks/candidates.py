@@ -7,15 +7,15 @@ clip. Clips are packed and features extracted once, into a folder of their own. 
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affekt.clips import Clip, ClipSettings, PackedClips
+from affekt.clips import MODALITIES, Clip, ClipSettings, PackedClips, named_media, packed_clips
 from affekt.corpora import Manifest
-from affekt.encoders import RUN_WEIGHTS
 from affekt.errors import CorpusError, UnknownNameError
 from affekt.experiments import open_stores
 from affekt.features import RECIPES, Store, extract
@@ -23,9 +23,14 @@ from affekt.files import file_sha256
 from affekt.progress import Progress
 
 if TYPE_CHECKING:
-    from affekt.pretraining import HicmaeForm, SvfapForm
+    from affekt.checkpoints import Checkpoint
+    from affekt.pretraining import HicmaeClassifier, HicmaeForm, SvfapClassifier, SvfapForm
 
-SCRATCH = 'scratch'
+    Form = HicmaeForm | SvfapForm
+    Classifier = HicmaeClassifier | SvfapClassifier
+
+CONSTANT, PRIOR, LINEAR, SCRATCH = 'constant', 'prior', 'linear', 'scratch'
+"""Names of rows that stand beside every model."""
 NO_FEATURES = 'none'
 SOUND_RECIPE = 'acoustics-utt'
 """What the linear baseline reads where sound is read and nothing else is asked for."""
@@ -49,7 +54,7 @@ class Candidate:
     reads: tuple[str, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
     beside: tuple[str, ...] = ()
-    form: HicmaeForm | SvfapForm | None = field(default=None, repr=False)
+    form: Form | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,11 @@ class ClipSource:
     load: Callable[[], Clip] = field(repr=False)
     has: frozenset[str]
     """`video`, `audio`, both or neither."""
+    made: str = ''
+    """How it was cut out of its media, where that is known: runs on clips made in another way are other runs."""
 
 
-def scratch(form: HicmaeForm | SvfapForm, name: str = SCRATCH) -> Candidate:
+def scratch(form: Form, name: str = SCRATCH) -> Candidate:
     """A form with random weights: what tuning reaches without pre-training."""
     return Candidate(name, partial(_drawn, form), tuple(form.modalities), {'form': dataclasses.asdict(form)}, form=form)
 
@@ -81,24 +88,25 @@ def pretrained(
         WeightsError: it holds no whole encoders of a known system.
         CorpusError: it reads none of the modalities.
     """
-    from affekt.checkpoints import opened
-    from affekt.pretraining import stored_form
+    from affekt.checkpoints import recognised
+    from affekt.pretraining import opened_checkpoint, stored_form
 
-    path = source / RUN_WEIGHTS if source.is_dir() else source
-    checkpoint = opened(path)
-    form = _narrowed(stored_form(checkpoint), modalities, source.name)
-    facts = {'form': dataclasses.asdict(form), 'sha256': file_sha256(path), 'file': path.name}
-    return Candidate(
-        name or source.resolve().name, partial(_filled, checkpoint, form), tuple(form.modalities), facts, tuple(beside),
-        form,
-    )  # fmt: skip
+    name = name or source.resolve().name
+    checkpoint = opened_checkpoint(source)
+    form = _narrowed(stored_form(checkpoint), modalities, name)
+    known = recognised(checkpoint.shapes)
+    facts = {
+        'form': dataclasses.asdict(form), 'sha256': file_sha256(checkpoint.path), 'file': checkpoint.path.name,
+        'stage': '' if known is None else known.form,
+    }  # fmt: skip
+    return Candidate(name, partial(_filled, checkpoint, form), tuple(form.modalities), facts, tuple(beside), form)
 
 
 def dfer_candidates(checkpoints: Sequence[Path], from_scratch: str, modalities: Sequence[str]) -> list[Candidate]:
     """The models of a run: checkpoints, and a form from random weights that each of them is tested against.
 
     Args:
-        checkpoints: as for `pretrained`; two of one name are told apart by their numbers.
+        checkpoints: as for `pretrained`; a name that another row has too gets a number.
         from_scratch: a form by its name, `same` for that of the first checkpoint, '' for none.
         modalities: that there are.
 
@@ -112,7 +120,8 @@ def dfer_candidates(checkpoints: Sequence[Path], from_scratch: str, modalities: 
             todo='name one, such as hicmae-tiny',
         )  # fmt: skip
     names = [path.resolve().name for path in checkpoints]
-    unique = [name if names.count(name) == 1 else f'{name} {at}' for at, name in enumerate(names, 1)]
+    times = Counter((*names, CONSTANT, PRIOR, LINEAR, SCRATCH))
+    unique = [name if times[name] == 1 else f'{name} {at}' for at, name in enumerate(names, 1)]
     beside = (SCRATCH,) if from_scratch else ()
     models = [
         pretrained(path, modalities, name=name, beside=beside) for path, name in zip(checkpoints, unique, strict=True)
@@ -124,7 +133,7 @@ def dfer_candidates(checkpoints: Sequence[Path], from_scratch: str, modalities: 
     return models
 
 
-def narrowed_form(name: str, modalities: Sequence[str] = ()) -> HicmaeForm | SvfapForm:
+def narrowed_form(name: str, modalities: Sequence[str] = ()) -> Form:
     """A form by its name, such as `hicmae-tiny`, of the branches that read some modalities.
 
     Raises:
@@ -136,7 +145,7 @@ def narrowed_form(name: str, modalities: Sequence[str] = ()) -> HicmaeForm | Svf
     return _narrowed(form_named(*name.rsplit('-', 1)), modalities, name)
 
 
-def _narrowed(form: HicmaeForm | SvfapForm, modalities: Sequence[str], name: str) -> HicmaeForm | SvfapForm:
+def _narrowed(form: Form, modalities: Sequence[str], name: str) -> Form:
     reads = tuple(modality for modality in form.modalities if not modalities or modality in modalities)
     if not reads:
         raise CorpusError(
@@ -145,11 +154,11 @@ def _narrowed(form: HicmaeForm | SvfapForm, modalities: Sequence[str], name: str
         )  # fmt: skip
     if reads == tuple(form.modalities):
         return form
-    narrowed: HicmaeForm | SvfapForm = dataclasses.replace(form, modalities=reads)  # type: ignore[arg-type]
+    narrowed: Form = dataclasses.replace(form, modalities=reads)  # type: ignore[arg-type]
     return narrowed
 
 
-def _drawn(form: HicmaeForm | SvfapForm, outputs: int, seed: int) -> Any:
+def _drawn(form: Form, outputs: int, seed: int) -> Classifier:
     import torch
 
     from affekt.pretraining import HicmaeClassifier, HicmaeForm, SvfapClassifier
@@ -159,49 +168,58 @@ def _drawn(form: HicmaeForm | SvfapForm, outputs: int, seed: int) -> Any:
         return HicmaeClassifier(form, outputs) if isinstance(form, HicmaeForm) else SvfapClassifier(form, outputs)
 
 
-def _filled(checkpoint: Any, form: HicmaeForm | SvfapForm, outputs: int, seed: int) -> Any:
+def _filled(checkpoint: Checkpoint, form: Form, outputs: int, seed: int) -> Classifier:
+    """The encoders of the checkpoint below a head of the seed's, whatever head a fine-tuned file brings."""
     from affekt.pretraining import transferred
 
     model = _drawn(form, outputs, seed)
+    head = {name: value.clone() for name, value in model.head.state_dict().items()}
     transferred(model, checkpoint)
+    model.head.load_state_dict(head)
     return model
 
 
 def modalities_of(manifest: Manifest, wanted: Sequence[str] = ()) -> tuple[str, ...]:
     """Which of `video` and `audio` clips of a manifest can have; sound may lie in videos.
 
+    Args:
+        manifest: of the corpus.
+        wanted: those that are asked for; () for all that there are.
+
     Raises:
-        CorpusError: none of those that are wanted.
+        CorpusError: there is none, or one that is wanted is not there.
     """
-    present = manifest.present()
-    there = {'video': present['video'] + present['frames'], 'audio': present['audio'] + present['video']}
-    able = tuple(name for name, count in there.items() if count and (not wanted or name in wanted))
-    if not able:
+    able = tuple(name for name in MODALITIES if named_media(manifest, name).any())
+    if not able or not set(wanted) <= set(able):
         raise CorpusError(
-            expected=f'clips of {manifest.facts.corpus} with {" or ".join(wanted) or "video or audio"}',
-            came='a manifest that names none', todo='import the corpus again, from the folder that holds its media',
+            expected=f'clips of {manifest.facts.corpus} with {" and ".join(wanted) or "video or audio"}',
+            came=f'a manifest that names {f"{able[0]} alone" if able else "none"}',
+            todo='import the corpus again, from the folder that holds its media, or choose another modality',
         )  # fmt: skip
-    return able
+    return tuple(name for name in able if not wanted or name in wanted)
 
 
 def clip_sources(clips: PackedClips) -> dict[str, ClipSource]:
     """Sample to where its clip is in a cache; samples without a clip are left out."""
-    sources = {}
+    sources, made = {}, repr(clips.settings)
     for at, name in enumerate(clips.names):
         counts = {'video': clips.frame_counts[at], 'audio': clips.sample_counts[at]}
         there = frozenset(modality for modality, count in counts.items() if count)
-        sources[name] = ClipSource(partial(clips.__getitem__, at), there)
+        sources[name] = ClipSource(partial(clips.__getitem__, at), there, made)
     return sources
 
 
-def packed_clips(
+def corpus_clips(
     manifest: Manifest, settings: ClipSettings, folder: Path, *, processes: int = 1, progress: Progress | None = None
 ) -> PackedClips:
-    """The clips of a manifest, decoded once into `folder`/clips-…, a cache for each way of making them."""
-    made = '-'.join((*settings.modalities, *([settings.crop] if 'video' in settings.modalities else [])))
-    return PackedClips.write(
-        folder / f'clips-{made}', manifest, settings, processes=processes, resume=True, progress=progress
-    )
+    """The clips of a manifest, decoded once into `folder`/clips-…, a cache for each way of making them.
+
+    Raises:
+        CorpusError, RunError, StorageError, WeightsError: as `affekt.clips.packed_clips`.
+    """
+    seen = [settings.crop, str(settings.size)] if 'video' in settings.modalities else []
+    name = '-'.join(('clips', *settings.modalities, *seen))
+    return packed_clips(manifest, folder / name, settings, processes=processes, progress=progress)
 
 
 def baseline_stores(

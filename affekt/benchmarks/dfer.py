@@ -17,6 +17,7 @@ import dataclasses
 import hashlib
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,13 +28,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from affekt.arrays import Floats32, Ints
-from affekt.benchmarks.candidates import Candidate, ClipSource
+from affekt.benchmarks.candidates import CONSTANT, LINEAR, PRIOR, Candidate, ClipSource
 from affekt.benchmarks.dfer_settings import DferSettings
 from affekt.benchmarks.dfer_task import DferTask, open_dfer
 from affekt.benchmarks.published import PublishedTable, published_dfer
 from affekt.clips import Clip
 from affekt.corpora import Manifest
-from affekt.errors import TableError, require_torch
+from affekt.errors import TableError, ValueRangeError, listed, require_torch
 from affekt.experiments import (
     ORACLE,
     Answers,
@@ -57,7 +58,6 @@ from affekt.wording import counted
 if TYPE_CHECKING:
     from affekt.pretraining import LabelledClip, Tuned, TuningSettings
 
-LINEAR, PRIOR = 'linear', 'prior'
 RUNNING = 'running'
 """Folder of checkpoints of the run at work."""
 
@@ -134,9 +134,11 @@ def run_dfer(
     Raises:
         MissingExtraError: torch is not installed.
         CorpusError, TableError, UnknownNameError: the manifest cannot be trained on.
+        ValueRangeError: two candidates of one name, or one of a baseline's.
         RunError: the folder holds another run.
     """
     require_torch()
+    _require_names(candidates)
     # 1. The corpus, its folds, and what is there of each clip.
     stores = stores or {}
     task = open_dfer(manifest, settings.simple, share=settings.validation_share, stores=stores, target=settings.target)
@@ -161,10 +163,22 @@ def run_dfer(
         for candidate in candidates:
             for protocol in settings.protocols:
                 systems += _tuned(inputs, candidate, protocol, runs, folder, bar)
+    if folder is not None:
+        shutil.rmtree(folder / RUNNING, ignore_errors=True)
     # 3. Scores, intervals, tests.
     rows = scored_rows(task, systems, settings.simple, progress, partial(_beside, candidates))
     published = published_dfer(task.manifest.facts.corpus, task.classes)
     return Dfer(task, settings, dataclasses.asdict(tuning), models, recipes, rows, published, tuple(notes))
+
+
+def _require_names(candidates: Sequence[Candidate]) -> None:
+    """A name stands for one row of a protocol, and for its finished runs."""
+    times = Counter([*(candidate.name for candidate in candidates), CONSTANT, PRIOR, LINEAR])
+    if twice := [name for name, count in times.items() if count > 1]:
+        raise ValueRangeError(
+            expected=f'models of different names, none of them {CONSTANT}, {PRIOR} or {LINEAR}', came=listed(twice),
+            todo='give each a name of its own',
+        )  # fmt: skip
 
 
 class _Bar:
@@ -189,9 +203,14 @@ def _nothing() -> Clip:
 
 
 def _absences(inputs: _Inputs, candidates: Sequence[Candidate]) -> list[str]:
-    """How many clips lack a modality, and how many all that a model reads."""
+    """How many clips lack a modality, and how many all that a model reads; and which models know labels already."""
     notes = []
     for candidate in candidates:
+        if candidate.facts.get('stage') == 'finetune':
+            notes.append(
+                f'{candidate.name} was fine-tuned before; its head is new here, but if it learnt the labels of these '
+                'clips, its scores are too high'
+            )
         has = [source.has & set(candidate.reads) for source in inputs.clips.values()]
         for modality in candidate.reads:
             masked = sum(bool(there) and modality not in there for there in has)
@@ -223,11 +242,12 @@ def _seeds(settings: DferSettings) -> range:
 
 
 def _digest(inputs: _Inputs) -> str:
-    """Of labels and divisions, and of what is there of each clip."""
+    """Of labels and divisions, and of what is there of each clip and how it was made."""
     digest = hashlib.sha256()
     cells = ('sample', 'split', 'fold', 'category', 'arousal', 'valence', 'dominance', 'audio', 'video', 'frames')
     for row in inputs.task.manifest.samples.cells(cells):
-        digest.update(repr((row, sorted(inputs.clips[row[0]].has))).encode())
+        source = inputs.clips[row[0]]
+        digest.update(repr((row, sorted(source.has), source.made)).encode())
     return digest.hexdigest()
 
 
@@ -333,8 +353,8 @@ def _run(
             answers = dataclasses.replace(
                 answers, epoch=inputs.tuning.epochs, status=_status(of_last), test=of_last, oracle=answered
             )
-    for done in () if where is None else (where, where.with_name(f'{where.name}.last')):
-        shutil.rmtree(done, ignore_errors=True)
+    for finished in () if where is None else (where, where.with_name(f'{where.name}.last')):
+        shutil.rmtree(finished, ignore_errors=True)
     return answers
 
 

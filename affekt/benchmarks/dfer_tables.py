@@ -6,14 +6,14 @@ Read `dfer_sheet` first: what is shown, wherever it is shown.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from affekt.benchmarks.dfer import LINEAR, PRIOR, Dfer
-from affekt.benchmarks.published import PublishedRow
+from affekt.benchmarks.candidates import CONSTANT, LINEAR, PRIOR
+from affekt.benchmarks.dfer import Dfer
 from affekt.experiments import (
     ORACLE,
     Row,
@@ -39,7 +39,7 @@ HOW = {
     ORACLE: 'the epoch that is best on the tested fold, which the published program calls "val": no result',
 }
 MODELS = {
-    'constant': 'the most frequent category of train, or its mean ratings',
+    CONSTANT: 'the most frequent category of train, or its mean ratings',
     PRIOR: 'the label of a clip of train drawn at random',
     LINEAR: 'one layer on the features, settings and epoch chosen on validation',
 }
@@ -158,7 +158,7 @@ def _recalls(outcome: Dfer, rows: Sequence[Row], before: str) -> Section:
     """The recall of each category, mean over seeds."""
     task = outcome.task
     assert task.labels is not None
-    shown = [row for row in rows if row.system.name not in ('constant', PRIOR) and row.system.protocol != ORACLE][:4]
+    shown = [row for row in rows if row.system.name not in (CONSTANT, PRIOR) and row.system.protocol != ORACLE][:4]
     index = task.tests[rows[0].test]
     truth = task.labels[index]
     cells = []
@@ -180,9 +180,9 @@ def _folds(outcome: Dfer) -> Iterator[Section]:
     task = outcome.task
     if len(task.reference) < 2:
         return
-    shown = [
-        row for row in outcome.rows if row.system.name not in ('constant', PRIOR) and row.system.protocol != ORACLE
-    ][:3]
+    shown = [row for row in outcome.rows if row.system.name not in (CONSTANT, PRIOR) and row.system.protocol != ORACLE][
+        :3
+    ]
     ours = {_short(row): _by_fold(outcome, row) for row in shown}
     theirs = {} if outcome.published is None else outcome.published.folds
     theirs = {name: each for name, each in theirs.items() if len(each) == len(task.reference)}
@@ -192,7 +192,7 @@ def _folds(outcome: Dfer) -> Iterator[Section]:
         cells.append((str(t + 1), str(len(fold.test)), *line))
     if ours or theirs:
         names = 'CCC / PCC' if task.dimensions else 'UAR / WAR'
-        heads = ('fold', 'n', *ours, *(f'{name} published' for name in theirs))
+        heads = ('fold', 'n', *ours, *(f'{name} released' for name in theirs))
         yield Section(f'Each fold by itself: {names}', heads, tuple(cells), 1)
 
 
@@ -222,7 +222,7 @@ def _published(outcome: Dfer) -> Iterator[Section]:
         for row in outcome.rows
         if row.system.protocol in HOW and row.test == next(iter(outcome.task.tests))
     ]
-    rows = sorted(outcome.published.rows, key=lambda row: -_rank(row, names))
+    rows = sorted(outcome.published.rows, key=lambda row: -_worth(row.scores, names))
     theirs = [(row.model, row.inputs, row.scores, 'quoted' if row.is_second_hand else 'read') for row in rows]
     alike = {inputs for _, inputs, _, _ in ours}
     kept = sorted(theirs, key=lambda line: line[1] not in alike)[:MOST_PUBLISHED]  # of the same modalities first
@@ -242,13 +242,9 @@ def _published_columns(outcome: Dfer) -> list[str]:
     return [name for name in names if name in outcome.rows[0].scores]
 
 
-def _rank(row: PublishedRow, names: Sequence[str]) -> float:
-    return _worth(row.scores, names)
-
-
-def _worth(scores: Any, names: Sequence[str]) -> float:
-    """WAR, else UAR; the mean of what there is of dimensions."""
-    for name in ('war', 'uar'):
+def _worth(scores: Mapping[str, float], names: Sequence[str]) -> float:
+    """WAR, else weighted F1, else UAR; the mean of what there is of dimensions."""
+    for name in ('war', 'weighted_f1', 'uar'):
         if name in scores and not math.isnan(scores[name]):
             return float(scores[name])
     known = [scores[name] for name in names if name.startswith('pcc') and not math.isnan(scores.get(name, math.nan))]
@@ -297,7 +293,7 @@ def _lines(outcome: Dfer) -> list[str]:
     known += [
         f'figures in per cent; {how}; all folds scored together; seeds: {settings.seeds}',
         'intervals and tests draw whole groups (speakers, dialogues, recordings or sessions, where known); '
-        f'{settings.resamples} resamples, p after Holm over {tests} tests',
+        f'{settings.resamples} resamples' + (f', p after Holm over {counted(tests, "test")}' if tests else ''),
     ]
     if outcome.published is not None:
         left = len(outcome.published.rows) - MOST_PUBLISHED

@@ -18,16 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Floats, Ints
-from affekt.corpora import Manifest, seeded_folds
+from affekt.corpora import Manifest
 from affekt.errors import CorpusError, UnknownNameError, listed
-from affekt.experiments import Divisions, ExperimentSettings, Fold, Task, divided, require_variety, task_notes
+from affekt.experiments import Divisions, ExperimentSettings, Fold, Task, divided, held_out, require_variety, task_notes
 from affekt.features import Store
 from affekt.metrics import Measure, categorical_measure, dimensional_measure
 from affekt.wording import counted
 
 DIMENSIONS = ('arousal', 'valence', 'dominance')
-BELONGS_TOGETHER = ('speaker', 'session', 'dialogue', 'recording')
-"""Columns that tell who is who; the first that every clip has keeps people on one side."""
+FEWEST_GROUPS = 3
+"""Of which one can choose while two are learnt from."""
 CATEGORY_SCORES = {'uar': 'balanced_accuracy', 'war': 'accuracy', 'weighted_f1': 'weighted_f1', 'macro_f1': 'macro_f1'}
 """Our name of a score to that of `categorical_measure`; micro F1 of one label a clip is WAR."""
 
@@ -233,29 +233,14 @@ def _divided(manifest: Manifest, settings: ExperimentSettings, share: float) -> 
     fair: list[Fold] = []
     notes: dict[str, None] = {}
     for fold in reference:
-        choosing, note = held_out(manifest.take(fold.train), share, settings.seed)
+        choosing, column, parts = held_out(manifest.take(fold.train), share, settings.seed, FEWEST_GROUPS)
         fair.append(Fold(fold.train[~choosing], fold.train[choosing], fold.test))
-        notes[note] = None
+        notes[_choice(column, parts)] = None
     return dataclasses.replace(divisions, fair=tuple(fair), reference=reference), list(notes)
 
 
-def held_out(manifest: Manifest, share: float, seed: int) -> tuple[npt.NDArray[np.bool_], str]:
-    """Which clips of a training part choose: whole people, about a share of them, balanced over categories.
-
-    Args:
-        manifest: of the training part, N clips.
-        share: between 0 and 1.
-        seed: of the draw.
-
-    Returns:
-        (N,) True where a clip chooses, and a sentence on what was kept together.
-    """
-    for column in BELONGS_TOGETHER:
-        groups = len(set(manifest.coded(column).values)) if manifest.samples.known(column).all() else 0
-        if groups >= 3:
-            parts = max(2, min(round(1 / share), groups))
-            folds = seeded_folds(manifest, parts, seed=seed, independent_of=(column,))
-            return folds == 1, f'fair: {column}s of train choose, whole, about one of {parts}'
-    parts = max(2, round(1 / share))
-    folds = seeded_folds(manifest, min(parts, len(manifest)), seed=seed, independent_of=())
-    return folds == 1, f'fair: one clip of {parts} chooses; who is seen in it is not known, and may be learnt from too'
+def _choice(column: str, parts: int) -> str:
+    """Who chooses in the fair protocol, as a sentence."""
+    if column:
+        return f'fair: whole {column}s of train choose, about one of {parts}'
+    return f'fair: one clip of {parts} chooses; who appears in it is not known, and may be learnt from too'

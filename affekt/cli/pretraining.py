@@ -283,6 +283,10 @@ def convert_command(
     from affekt.checkpoints import convert
 
     if kind == 'onnx' or (kind is None and out.suffix == '.onnx'):
+        if allow_missing:
+            raise UnknownNameError(
+                expected='a whole state, for ONNX', came='--allow-missing', todo='leave it out, or add --to safetensors'
+            )
         _convert_to_onnx(file, out, licence, dtype, reads, as_json)
         return
     if dtype == 'int8' or reads:

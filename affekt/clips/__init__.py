@@ -11,7 +11,7 @@ from affekt.clips.clip import CROPS, MODALITIES, SIZE, SOUND_RATE_HZ, Clip, Clip
 from affekt.clips.decoded_clips import DecodedClips
 from affekt.clips.frame_folders import folder_clip
 from affekt.clips.packed import PackedClips
-from affekt.clips.packed_once import is_first_process, packed_clips, require_media
+from affekt.clips.packed_once import is_first_process, named_media, packed_clips, require_media
 from affekt.clips.sources import sample_clip
 from affekt.clips.split_lists import read_split, split_manifest
 from affekt.clips.stored_pictures import stored_pictures
@@ -29,6 +29,7 @@ __all__ = [
     'decoded',
     'folder_clip',
     'is_first_process',
+    'named_media',
     'packed_clips',
     'read_split',
     'require_media',

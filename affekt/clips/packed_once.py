@@ -6,6 +6,9 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from affekt.clips.clip import ClipSettings
 from affekt.clips.packed import PackedClips
 from affekt.corpora import Manifest
@@ -78,6 +81,12 @@ def require_media(manifest: Manifest, settings: ClipSettings) -> None:
             came=f'{len(manifest):,} with {listed(name for name, count in present.items() if count) or "no media"}',
             todo='import the folder that holds the media, or choose the other modality',
         )  # fmt: skip
+
+
+def named_media(manifest: Manifest, modality: str) -> npt.NDArray[np.bool_]:
+    """(N,) True where a row names something that a modality can be read from, and does not withhold it."""
+    named = np.any([manifest.samples.known(column) for column in COLUMNS[modality]], axis=0)
+    return np.asarray(named & manifest.keep_mask(modality), dtype=np.bool_)
 
 
 def _is_finished(folder: Path, manifest: Manifest, seconds: float) -> bool:

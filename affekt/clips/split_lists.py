@@ -1,25 +1,23 @@
 """The lists that published code is trained and tested with, as a manifest.
 
-A list has no header and one space between its columns: `FRAMES WAV LABEL`, `FRAMES LABEL`, `VIDEO 0` (VoxCeleb2), or
-three ratings in the place of the label. Paths are those of the authors' machine: with `root` they are looked for below
-a folder of yours. Published folders hold the same clips as `val.csv` and `test.csv`: the manifest then has no
-validation part and says so, since whoever chooses on the one chooses on the other.
+Any list will do, of whatever corpus; `affekt.corpora` imports those that it knows with the names of their labels. Paths
+are those of the authors' machine: with `root` they are looked for below a folder of yours. Published folders hold the
+same clips as `val.csv` and `test.csv`: the manifest then has no validation part and says so, since whoever chooses on
+the one chooses on the other.
 """
 
 from __future__ import annotations
 
-import csv
-import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from affekt.clips.frame_folders import ALIGNED, placed
-from affekt.corpora import Facts, Manifest, Sample
+from affekt.corpora import Facts, ListedClip, Manifest, Sample, listed_clips
 from affekt.errors import CorpusError, TableError, UnknownNameError
 from affekt.files import read_regular_file
-from affekt.media import AUDIO, VIDEO
+from affekt.media import VIDEO
 from affekt.runs import file_sha256
 from affekt.text_encoding import decode_text
 from affekt.wording import counted
@@ -33,18 +31,7 @@ MOST_CLASSES = 10_000
 """Where they have no names."""
 
 
-@dataclass(frozen=True)
-class Listed:
-    """One line of a list."""
-
-    path: str
-    """A folder of frames, or a video."""
-    audio: str | None
-    labels: tuple[float, ...]
-    """One class from 0, or three ratings."""
-
-
-def read_split(path: Path, root: Path | None = None) -> list[Listed]:
+def read_split(path: Path, root: Path | None = None) -> list[ListedClip]:
     """The lines of one list, with paths as they stand there.
 
     Args:
@@ -52,61 +39,15 @@ def read_split(path: Path, root: Path | None = None) -> list[Listed]:
         root: helps to tell two paths with spaces apart, where files lie below it.
 
     Raises:
-        TableError: it cannot be read, a line has no label, or its paths have spaces and cannot be told apart.
+        TableError: it is empty or cannot be read, a line has no label, or paths with spaces that cannot be told apart.
         FileError: it is no regular file.
     """
     text = decode_text(read_regular_file(path), path.name).text
-    try:
-        lines = list(csv.reader(text.splitlines(), delimiter=' ', skipinitialspace=True, strict=True))
-    except csv.Error as error:
-        raise TableError(
-            expected='columns with a space between', came=f'{path.name}: {error}', todo='correct it'
-        ) from error
-    rows = [(number, [cell for cell in line if cell]) for number, line in enumerate(lines, 1)]
-    rows = [(number, cells) for number, cells in rows if cells]
-    counts = [min(_numbers_at_end(cells), len(cells) - 1) for _, cells in rows]
-    if not rows or 0 in counts:
-        where = f'line {rows[counts.index(0)][0]} of {path.name} without' if rows else f'{path.name}, which is empty'
-        raise TableError(expected='a label at the end of every line', came=where, todo='give an official split list')
-    labels = 3 if min(counts) >= 3 else 1
-    folders = _Below(root)
-    return [_listed(cells, labels, folders, f'line {number} of {path.name}') for number, cells in rows]
-
-
-def _numbers_at_end(cells: Sequence[str]) -> int:
-    count = 0
-    for cell in reversed(cells):
-        try:
-            if not math.isfinite(float(cell)):
-                return count
-        except ValueError:
-            return count
-        count += 1
-    return count
-
-
-def _listed(cells: Sequence[str], labels: int, folders: _Below, where: str) -> Listed:
-    paths, numbers = cells[:-labels], tuple(float(cell) for cell in cells[-labels:])
-    if PurePosixPath(paths[-1]).suffix.lower() not in AUDIO or len(paths) == 1:
-        return Listed(' '.join(paths), None, numbers)
-    ways = [(' '.join(paths[:at]), ' '.join(paths[at:])) for at in range(1, len(paths))]
-    if len(ways) > 1 and paths[0].startswith('/'):
-        ways = [way for way in ways if way[1].startswith('/')] or ways
-    if len(ways) > 1:
-        same = [way for way in ways if _stem(way[0]) == _stem(way[1])]
-        there = [way for way in ways if folders.has(way[0]) and folders.has(way[1])]
-        ways = there if len(there) == 1 else same or ways
-    if len(ways) > 1:
-        raise TableError(
-            expected='two paths and a label, with one space between', came=f'{where}, with more spaces',
-            todo='put paths with spaces in quotes: "my frames/clip 1" "my sound/clip 1.wav" 0',
-        )  # fmt: skip
-    return Listed(*ways[0], numbers)
-
-
-def _stem(path: str) -> str:
-    name = PurePosixPath(path).name
-    return name[: -len(PurePosixPath(name).suffix)] if PurePosixPath(name).suffix.lower() in (*AUDIO, *VIDEO) else name
+    clips = listed_clips(text, path.name, is_there=_Below(root).has)
+    if not clips:
+        came = f'{path.name}, which is empty'
+        raise TableError(expected='a clip in every line', came=came, todo='give an official split list')
+    return clips
 
 
 class _Below:
@@ -220,7 +161,7 @@ def _files(source: Path | Sequence[Path]) -> list[tuple[Path, str | None, int | 
     return [(path, None, fold) for fold, path in enumerate(folds, 1)]
 
 
-def _repeats(lists: dict[Path, list[Listed]]) -> list[str]:
+def _repeats(lists: dict[Path, list[ListedClip]]) -> list[str]:
     """Sentences on lists that name a clip more than once; it is taken once."""
     repeats = {file.name: len(lines) - len({line.path for line in lines}) for file, lines in lists.items()}
     return [
@@ -230,7 +171,7 @@ def _repeats(lists: dict[Path, list[Listed]]) -> list[str]:
     ]
 
 
-def _overlaps(files: Sequence[tuple[Path, str | None, int | None]], lists: dict[Path, list[Listed]]) -> list[str]:
+def _overlaps(files: Sequence[tuple[Path, str | None, int | None]], lists: dict[Path, list[ListedClip]]) -> list[str]:
     """Sentences on clips that stand in two lists; each is taken from the later one alone."""
     notes = []
     for at, (later, *_) in enumerate(files):
@@ -246,12 +187,12 @@ def _overlaps(files: Sequence[tuple[Path, str | None, int | None]], lists: dict[
     return notes
 
 
-def _require_one_label(lists: dict[Path, list[Listed]]) -> None:
+def _require_one_label(lists: dict[Path, list[ListedClip]]) -> None:
     labels: dict[str, tuple[float, ...]] = {}
     for file, lines in lists.items():
         for line in lines:
             if labels.setdefault(line.path, line.labels) != line.labels:
-                came = f'{_stem(line.path)!r} with {_words(labels[line.path])} and with {_words(line.labels)}'
+                came = f'{line.name!r} with {_words(labels[line.path])} and with {_words(line.labels)}'
                 raise TableError(expected='one label a clip', came=f'{came} in {file.name}', todo='correct the lists')
 
 
@@ -259,9 +200,9 @@ def _words(labels: Sequence[float]) -> str:
     return ' '.join(f'{label:g}' for label in labels)
 
 
-def _names(lines: Sequence[Listed]) -> dict[str, str]:
+def _names(lines: Sequence[ListedClip]) -> dict[str, str]:
     """Path to the shortest end of it that no other clip has."""
-    parts = {line.path: (*PurePosixPath(line.path).parent.parts, _stem(line.path)) for line in lines}
+    parts = {line.path: (*PurePosixPath(line.path).parent.parts, line.name) for line in lines}
     names: dict[str, str] = {}
     left, depth = [*parts], 1
     while left:
@@ -274,7 +215,7 @@ def _names(lines: Sequence[Listed]) -> dict[str, str]:
 
 
 def _row(
-    name: str, line: Listed, below: _Below, lost: Counter[str], categories: Sequence[str], ratings: Sequence[str]
+    name: str, line: ListedClip, below: _Below, lost: Counter[str], categories: Sequence[str], ratings: Sequence[str]
 ) -> Sample:
     is_video = PurePosixPath(line.path).suffix.lower() in VIDEO
     place = below.find(line.path)
@@ -305,7 +246,7 @@ def _voxceleb_sound(video: str, below: _Below) -> str | None:
         return None
     renamed = ['audio' if part == 'video' else 'aac' if part == 'mp4' else part for part in parts[:-1]]
     for ending in ('.wav', '.m4a'):
-        if place := below.find('/'.join([*renamed, _stem(video) + ending])):
+        if place := below.find('/'.join([*renamed, PurePosixPath(video).stem + ending])):
             return place
     return None
 

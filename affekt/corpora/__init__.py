@@ -10,6 +10,7 @@ from affekt.corpora.checks import CorpusCheck, check_corpus
 from affekt.corpora.folds import published_folds, seeded_folds, shuffled_folds, with_folds
 from affekt.corpora.importers import CORPORA, corpus_named, import_corpus
 from affekt.corpora.leaks import Leak, find_leaks, require_no_leaks, sides_of
+from affekt.corpora.listed_clips import ListedClip, listed_clips
 from affekt.corpora.made_up import made_up_corpus
 from affekt.corpora.made_up_faces import FaceCorpus, made_up_face_corpus
 from affekt.corpora.manifest import Facts, Manifest, Sample
@@ -25,6 +26,7 @@ __all__ = [
     'Facts',
     'Layout',
     'Leak',
+    'ListedClip',
     'Manifest',
     'Sample',
     'SampleTable',
@@ -32,6 +34,7 @@ __all__ = [
     'corpus_named',
     'find_leaks',
     'import_corpus',
+    'listed_clips',
     'made_up_corpus',
     'made_up_face_corpus',
     'own_manifest',

@@ -12,6 +12,7 @@ from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release
 from affekt.corpora.split_lists import ListForm, fold_lists
 from affekt.errors import TableError
+from affekt.wording import counted
 
 MSP4 = ('anger', 'happiness', 'neutral', 'sadness')
 _MSP_CODES = dict(zip('AHNS', MSP4, strict=True))
@@ -33,9 +34,11 @@ def _msp_improv(release: Release) -> Iterator[Sample]:
     audio: dict[str, str] = {}
     video: dict[str, str] = {}
     looked: set[str] = set()
+    undecided = 0
     for stem, code, arousal, valence, dominance in _MSP_RATED.findall(text):
         name = f'MSP-{stem}'
         if code not in _MSP_CODES:
+            undecided += 1
             continue
         columns = _msp_columns(name)
         sentence, _, _, kind = _msp_parts(name)
@@ -50,6 +53,8 @@ def _msp_improv(release: Release) -> Iterator[Sample]:
         }
         clip = video.get(name) or video.get(f'UTD-{stem}')
         yield Sample(name, video=clip, audio=audio.get(name), category=_MSP_CODES[code], **values, **columns)
+    if undecided:
+        release.notes.append(f'{counted(undecided, "turn")} without a consensus on one of the four left out')
 
 
 def _rating(text: str, name: str) -> float:

@@ -58,7 +58,6 @@ class FaceCorpus:
                 expected=f'1 to {self.clips} people for {self.clips} clips', came=f'{self.people}',
                 todo='give fewer people, or more clips',
             )  # fmt: skip
-
         if self.size % 2:
             raise ValueRangeError(expected='an even size, as videos have', came=f'{self.size}', todo='add a pixel')
         if self.seed < 0:
@@ -213,6 +212,6 @@ def _curves(name: str, clip: FaceClip) -> pyarrow.Table:
         'valence': clip.curves.valence.astype(np.float32),
         'arousal': clip.curves.arousal.astype(np.float32),
         **{f'{axis}_deg': angles[:, at].astype(np.float32) for at, axis in enumerate(('yaw', 'pitch', 'roll'))},
-        **{name: clip.curves.expression[:, at].astype(np.float32) for at, name in enumerate(clip.names)},
+        **{each: clip.curves.expression[:, at].astype(np.float32) for at, each in enumerate(clip.names)},
     }
     return pyarrow.table(columns)

@@ -82,7 +82,7 @@ class Release:
             return [exact]
         wanted = tuple(part.lower() for part in name.split('/'))
         deeper = [path for path in self._below.get(wanted[-1], ()) if _ends_in(path, wanted)]
-        places = [exact] if exact.exists() else []
+        places = [exact] if os.path.exists(exact) else []  # False too of a name that no file can have
         return places + [self.folder / path for path in deeper if self.folder / path not in places]
 
     @cached_property

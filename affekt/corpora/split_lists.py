@@ -1,40 +1,31 @@
-"""Folds by their lists: who is tested when, and the lists of HiCMAE and SVFAP, a clip a line.
+"""Folds by their lists: who is tested when, in releases and in the lists of HiCMAE and SVFAP.
 
-`split01/test.csv` … have no header and one space between columns: FRAMES WAV LABEL, or FRAMES LABEL where there is no
-sound; a label is the number of a category, from 0, or one number for each dimension. Their paths are those of the
-machine that wrote them: media are looked for below the release by the ends of these paths. A `val.csv` beside them is
-the test list again and divides nothing.
-
-Source: https://github.com/sunlicai/HiCMAE (cdd28d4) and https://github.com/sunlicai/SVFAP (8e386b9).
+`listed_clips.py` reads the lines of `split01/test.csv` …; a label is the number of a category, or one number for each
+dimension. Media are looked for below the release by the ends of the paths. A `val.csv` beside them is the test list
+again and divides nothing.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from affekt.corpora.listed_clips import ListedClip, listed_clips
 from affekt.corpora.registry import Layout
-from affekt.corpora.release import Release, number
+from affekt.corpora.release import Release
 from affekt.corpora.sample import Sample
 from affekt.errors import TableError, listed
 
 MOST_FOLDS = 20
+DEEPEST = 64
+"""Folders of a path that is looked for."""
 TODO = 'take the lists of the release as they are'
 
 Labels = Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class ListedClip:
-    """One line of a list."""
-
-    frames: str
-    """The folder of frames, as written."""
-    audio: str | None
-    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -62,35 +53,6 @@ def fold_lists(form: ListForm) -> Layout:
 def part_lists(form: ListForm, folder: str) -> Layout:
     """The layout of a corpus that is divided once: `train.csv` and `test.csv` in a folder."""
     return Layout((f'{folder}/test.csv',), partial(_by_part, form=form, folder=folder), 'split lists')
-
-
-def listed_clips(text: str, where: str, labels: int = 1) -> list[ListedClip]:
-    """The lines of a list.
-
-    Args:
-        text: of the file.
-        where: its name, for messages.
-        labels: how many numbers stand at the end of a line.
-
-    Raises:
-        TableError: a line has no path, more than two, or too few numbers. Absolute paths may hold spaces.
-
-    >>> listed_clips('/d/face/a /d/wav/a.wav 3', 'test.csv')
-    [ListedClip(frames='/d/face/a', audio='/d/wav/a.wav', labels=('3',))]
-    """
-    clips = []
-    for at, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        before, *numbers = line.strip().rsplit(' ', labels)
-        paths = re.split(r' (?=/)', before) if before.startswith('/') else before.split(' ')
-        if len(numbers) != labels or not 1 <= len(paths) <= 2 or not all(paths):
-            raise TableError(
-                expected=f'a folder of frames, perhaps a sound file, and {"a label" if labels == 1 else labels} in '
-                'every line', came=f'{where}, line {at}: {line[:80]!r}', todo=TODO,
-            )  # fmt: skip
-        clips.append(ListedClip(paths[0], paths[1] if len(paths) == 2 else None, tuple(numbers)))
-    return clips
 
 
 def folds_of(
@@ -135,7 +97,7 @@ def _by_fold(release: Release, form: ListForm) -> Iterator[Sample]:
         for side, labels in (('test', tests), ('train', trains)):
             of_list = _list(release, f'split{fold:02d}/{side}.csv', form, is_needed=fold in tests)
             if of_list:
-                labels[fold] = {name: ' '.join(clip.labels) for name, clip in of_list.items()}
+                labels[fold] = {name: repr(clip.labels) for name, clip in of_list.items()}
                 clips = of_list | clips if side == 'test' else clips
     places = _Places(release)
     for name, _, fold in folds_of(release, tests, trains, len(tests)):
@@ -165,7 +127,7 @@ def _list(release: Release, file: str, form: ListForm, *, is_needed: bool) -> di
         raise TableError(expected=f'lists of one corpus, one {file}', came=came, todo='name the folder of one of them')
     clips: dict[str, ListedClip] = {}
     for clip in listed_clips(release.text(paths[0]), file, max(1, len(form.dimensions))):
-        parts = [part for part in re.split(r'[/\\]', clip.frames) if part]
+        parts = [part for part in re.split(r'[/\\]', clip.path) if part]
         name = form.named(parts) if parts else ''
         if name in clips:
             raise TableError(expected='every clip once in a list', came=f'{name} twice in {file}', todo=TODO)
@@ -175,17 +137,16 @@ def _list(release: Release, file: str, form: ListForm, *, is_needed: bool) -> di
 
 def _sample(name: str, clip: ListedClip, form: ListForm, places: _Places, **cells: Any) -> Sample:
     if form.dimensions:
-        values = zip(form.dimensions, clip.labels, strict=True)
-        cells |= {column: number(value, name, 'the split lists') for column, value in values}
+        cells |= zip(form.dimensions, clip.labels, strict=True)
     else:
         (label,) = clip.labels
-        if not label.isdigit() or int(label) >= len(form.categories):
+        if not label.is_integer() or not 0 <= label < len(form.categories):
             raise TableError(
-                expected=f'a label from 0 to {len(form.categories) - 1}', came=f'{label!r} for {name} in a split list',
+                expected=f'a label from 0 to {len(form.categories) - 1}', came=f'{label:g} for {name} in a split list',
                 todo='take the lists of this corpus as they are',
             )  # fmt: skip
         cells['category'] = form.categories[int(label)]
-    return Sample(name, frames=places.of(clip.frames), audio=places.of(clip.audio), **form.beside(name), **cells)
+    return Sample(name, frames=places.of(clip.path), audio=places.of(clip.audio), **form.beside(name), **cells)
 
 
 class _Places:
@@ -199,13 +160,13 @@ class _Places:
     def of(self, path: str | None) -> str | None:
         """The path below the release; None where nothing is there."""
         parts = [part for part in re.split(r'[/\\]', path or '') if part not in ('', '.')]
-        if not parts or '..' in parts:
+        if not parts or '..' in parts or len(parts) > DEEPEST:
             return None
         ending = parts[-1].rpartition('.')[2] if '.' in parts[-1] else ''
         known = self._known.get(ending)
         for before, cut in [known] if known else [('', cut) for cut in range(len(parts))]:
             end = '/'.join([*filter(None, [before]), *parts[cut:]])
-            if (self._release.folder / end).exists():
+            if os.path.exists(self._release.folder / end):
                 self._known[ending] = (before, cut)
                 return end
         if known is None and (deeper := self._release.every('/'.join(parts[-2:]))):

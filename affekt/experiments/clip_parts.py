@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from affekt.arrays import Ints
-from affekt.corpora import Manifest, find_leaks, seeded_folds
+from affekt.corpora import Manifest, find_leaks
 from affekt.errors import CorpusError, UnknownNameError, ValueRangeError, listed
+from affekt.experiments.folds import BELONGS_TOGETHER, held_out
 from affekt.wording import counted
 
 LABELS: Mapping[str, str] = {'emotion': 'category', 'label': 'category', 'category': 'category'}
@@ -26,7 +27,6 @@ NUMBERS = ('valence', 'arousal', 'dominance', 'sentiment')
 VALIDATING = ('val', 'valid', 'validation', 'dev', 'devel')
 """Names of splits that choose."""
 DEFAULT_SHARE = 0.15
-GROUPS = ('speaker', 'dialogue', 'recording', 'session')
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _share(manifest: Manifest, left: Ints, text: str, seed: int, notes: list[str
             todo='write for example split=val, fold=1 or 0.15',
         )  # fmt: skip
     among = manifest.take(left)
-    column = next((name for name in GROUPS if among.samples.known(name).all()), '')
+    column = next((name for name in BELONGS_TOGETHER if among.samples.known(name).all()), '')
     groups = len(set(among.column(column).tolist())) if column else len(among)
     if groups < 2:
         raise CorpusError(
@@ -163,10 +163,8 @@ def _share(manifest: Manifest, left: Ints, text: str, seed: int, notes: list[str
         )  # fmt: skip
     if not column:
         notes.append('speakers are not known: the same may be learnt from and scored, which flatters scores')
-    folds = seeded_folds(
-        among, max(2, min(groups, round(1 / share))), seed=seed, independent_of=(column,) if column else ()
-    )
-    chosen: Ints = left[folds == 1]
+    choosing, _, _ = held_out(among, share, seed)
+    chosen: Ints = left[choosing]
     return chosen
 
 

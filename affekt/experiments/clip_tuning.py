@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from affekt.arrays import Floats32, Ints
-from affekt.clips import MODALITIES, ClipSettings, PackedClips, is_first_process, packed_clips
+from affekt.clips import MODALITIES, ClipSettings, PackedClips, is_first_process, named_media, packed_clips
 from affekt.corpora import Manifest
+from affekt.encoders import RUN_WEIGHTS
 from affekt.errors import CorpusError, ShapeError, listed, require_torch
 from affekt.experiments.clip_card import TITLES, FinetunedClips, ScoreRow, tuned_card
 from affekt.experiments.clip_parts import ClipParts, divided_clips
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
     Form = HicmaeForm | SvfapForm
 
 CARD, SCORES, PREDICTIONS, TRAINING = 'card.md', 'scores.json', 'predictions.csv', 'training'
-WEIGHTS = 'weights.safetensors'
-SHORTEST_SAMPLES = 1_025
-"""Of sound that a model reads."""
 RESAMPLES = 2000
 
 
@@ -101,19 +99,17 @@ def finetune_clips(
         MissingExtraError: torch, or peft for adapters, is not installed.
     """
     require_torch()
-    from affekt.checkpoints import opened
     from affekt.nn import require_device
-    from affekt.pretraining import TunedModel, chosen_objective, tune
+    from affekt.pretraining import TunedModel, chosen_objective, opened_checkpoint, tune
 
     # 1. what is learnt, and which part of which network
     parts = divided_clips(manifest, label, validation=validation, test=test, seed=settings.seed)
     chosen_objective(settings, bool(parts.classes))
     require_device(settings.device)
-    path = source / WEIGHTS if source.is_dir() else source
-    checkpoint = opened(path)
+    checkpoint = opened_checkpoint(source)
     form = _form(checkpoint, parts, modalities)
     saved = {
-        'from': {'name': path.name, 'sha256': file_sha256(path)}, 'label': list(parts.columns),
+        'from': {'name': checkpoint.path.name, 'sha256': file_sha256(checkpoint.path)}, 'label': list(parts.columns),
         'classes': list(parts.classes), 'stated': dict(parts.stated), 'modalities': list(form.modalities), 'crop': crop,
         'drop_path': drop_path, 'tuning': asdict(settings), 'corpus': manifest.facts.corpus, 'clips': _digest(parts),
     }  # fmt: skip
@@ -123,7 +119,7 @@ def finetune_clips(
         packed = _packed(parts, form, crop, cache or folder / 'clips', processes, progress, say)
         clips, notes = _labelled(parts, packed, form)
         # 3. the network, from pre-training to the labels
-        if not (folder / WEIGHTS).exists():
+        if not (folder / RUN_WEIGHTS).exists():
             network, transfer = _network(checkpoint, form, len(parts.names), drop_path, settings.seed)
             if say:
                 say(str(transfer))
@@ -161,12 +157,8 @@ def _form(checkpoint: Checkpoint, parts: ClipParts, modalities: Sequence[str]) -
             todo='choose others, or another checkpoint',
         )  # fmt: skip
     train = parts.manifest.take(parts.parts['train'])
-    named = {
-        'video': train.samples.known('video') | train.samples.known('frames'),
-        'audio': train.samples.known('audio') | train.samples.known('video'),
-    }
     wanted = tuple(name for name in MODALITIES if name in (modalities or form.modalities))
-    there = tuple(name for name in wanted if (named[name] & train.keep_mask(name)).any())
+    there = tuple(name for name in wanted if named_media(train, name).any())
     if not there:
         raise CorpusError(
             expected=f'training clips with {" or ".join(wanted)}', came='none in the manifest',
@@ -203,7 +195,7 @@ def _labelled(parts: ClipParts, packed: PackedClips, form: Form) -> tuple[dict[s
     if 'video' in form.modalities:
         readable |= packed.frame_counts > 0
     if 'audio' in form.modalities:
-        readable |= packed.sample_counts >= SHORTEST_SAMPLES
+        readable |= packed.sample_counts > 0
     place = {name: at for at, name in enumerate(packed.names) if readable[at]}
     every: dict[str, list[LabelledClip]] = {}
     lost = []

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from affekt.arrays import Ints
 from affekt.corpora import Manifest, published_folds, seeded_folds, shuffled_folds
@@ -23,6 +24,10 @@ from affekt.wording import counted
 
 NEARLY_VAL = ('dev', 'devel', 'development', 'valid', 'validation', 'eval')
 """Names of a part that chooses, elsewhere."""
+
+
+BELONGS_TOGETHER = ('speaker', 'session', 'dialogue', 'recording')
+"""Columns that say which samples are alike; the first that every sample has keeps them on one side."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,29 @@ def divided(manifest: Manifest, settings: ExperimentSettings) -> Divisions:
         for name, count in idle.items()
     )
     return dataclasses.replace(divisions, notes=notes)
+
+
+def held_out(manifest: Manifest, share: float, seed: int, fewest: int = 2) -> tuple[npt.NDArray[np.bool_], str, int]:
+    """Which samples of a training part choose: whole groups, about a share of them, balanced over categories.
+
+    Args:
+        manifest: of the training part, N samples.
+        share: between 0 and 1.
+        seed: of the draw.
+        fewest: groups that a column of `BELONGS_TOGETHER` must have.
+
+    Returns:
+        (N,) True where a sample chooses; the column whose groups are whole, '' where single samples are drawn; and of
+        how many parts one chooses.
+    """
+    parts = max(2, round(1 / share))
+    for column in BELONGS_TOGETHER:
+        groups = len(set(manifest.coded(column).values)) if manifest.samples.known(column).all() else 0
+        if groups >= fewest:
+            parts = min(parts, groups)
+            return seeded_folds(manifest, parts, seed=seed, independent_of=(column,)) == 1, column, parts
+    parts = max(2, min(parts, len(manifest)))
+    return seeded_folds(manifest, parts, seed=seed, independent_of=()) == 1, '', parts
 
 
 def _divided(manifest: Manifest, settings: ExperimentSettings) -> Divisions:

@@ -72,7 +72,7 @@ class FaceClip:
         of_person, of_curves, of_looks = np.random.SeedSequence(seed).spawn(3)
         rng = np.random.default_rng(of_curves)
         drawn = str(rng.choice(EMOTIONS))
-        times_s = np.arange(max(1, round(seconds * rate_hz))) / rate_hz
+        times_s = np.arange(_frames(seconds, rate_hz)) / rate_hz
         distance = rng.uniform(*FRAME_CM) / (2 * np.tan(np.radians(FIELD_OF_VIEW_DEG) / 2))
         chosen = drawn if emotion is None else emotion
         return cls(
@@ -149,12 +149,14 @@ def made_up_faces(
         ValueRangeError: a length, rate, size or seed out of range, or more than 2 GiB of frames.
         UnknownNameError: an emotion that is not among EMOTIONS.
     """
-    clip = FaceClip.planned(seed, seconds, rate_hz, size, emotion=emotion, person=person)
-    if len(clip) * size**2 * 3 > MOST_BYTES:
+    _require(seconds, rate_hz, size, emotion)
+    count = _frames(seconds, rate_hz)
+    if count * size**2 * 3 > MOST_BYTES:
         raise ValueRangeError(
-            expected='at most 2 GiB of frames', came=f'{len(clip):,} frames of {size} x {size}',
+            expected='at most 2 GiB of frames', came=f'{count:,} frames of {size} x {size}',
             todo='iterate over FaceClip.planned(...), which draws one at a time',
         )  # fmt: skip
+    clip = FaceClip.planned(seed, seconds, rate_hz, size, emotion=emotion, person=person)
     frames = np.empty((len(clip), size, size, 3), dtype=np.uint8)
     for place, frame in enumerate(clip):
         frames[place] = frame
@@ -163,6 +165,10 @@ def made_up_faces(
         frames, clip.times_s, clip.names, curves.expression, curves.pose, clip.emotion, curves.intensity,
         curves.valence, curves.arousal,
     )  # fmt: skip
+
+
+def _frames(seconds: float, rate_hz: float) -> int:
+    return max(1, round(seconds * rate_hz))
 
 
 def _require(seconds: float, rate_hz: float, size: int, emotion: str | None) -> None:

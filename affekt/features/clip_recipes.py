@@ -74,11 +74,10 @@ def clip_recipe(name: str, model: str | None, *, device: str = 'cpu', precision:
             todo=f'use the recipe {about.network}-{ending}',
         )  # fmt: skip
     facts = {**about.facts, 'level': LEVELS[level], 'files': {'checkpoint': next(iter(deciding_files(path).values()))}}
-    reads = READS[about.modalities]
     modality = 'audio' if about.modalities == ('audio',) else 'video'
     return Recipe(
         name, modality, about.dimension, facts, functools.partial(_open, path, settings), batch=4,
-        reads=reads if len(about.modalities) > 1 else (),
+        reads=READS[about.modalities],
     )  # fmt: skip
 
 

@@ -282,7 +282,7 @@ def _size(path: Path) -> object:
 
 
 def _digest(rows: SampleTable, recipe: Recipe) -> str:
-    """Of what the manifest says of samples; of a recipe that reads two modalities also which is withheld."""
+    """Of what the manifest says of samples; of a recipe of clips also what is withheld."""
     columns = (*DIGESTED, 'missing') if recipe.reads else DIGESTED
     digest = hashlib.sha256(b'[')  # of all rows written as one list, which need not be there as a whole
     for number, cells in enumerate(rows.cells(columns)):

@@ -28,7 +28,14 @@ if TYPE_CHECKING:
     from affekt.pretraining.predicting import TunedModel, predict, predict_proba
     from affekt.pretraining.spectrograms import filterbank, filterbanks
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
-    from affekt.pretraining.transfer import Transfer, classifier_from, pretraining_from, stored_form, transferred
+    from affekt.pretraining.transfer import (
+        Transfer,
+        classifier_from,
+        opened_checkpoint,
+        pretraining_from,
+        stored_form,
+        transferred,
+    )
     from affekt.pretraining.tuning import Tuned, tune
     from affekt.pretraining.tuning_settings import TuningSettings
     from affekt.pretraining.windows import (
@@ -74,6 +81,7 @@ _LATER = {
     'form_named': 'forms',
     'mixed': 'mixing',
     'normalised_frames': 'batches',
+    'opened_checkpoint': 'transfer',
     'predict': 'predicting',
     'predict_proba': 'predicting',
     'pretrain': 'masked_training',
@@ -124,6 +132,7 @@ __all__ = [
     'form_named',
     'mixed',
     'normalised_frames',
+    'opened_checkpoint',
     'predict',
     'predict_proba',
     'pretrain',

@@ -68,6 +68,18 @@ class Transfer:
         return '\n'.join([*lines, *self.remarks])
 
 
+def opened_checkpoint(source: str | os.PathLike[str] | Checkpoint) -> Checkpoint:
+    """The checkpoint of a file, or of the folder of a run.
+
+    Raises:
+        WeightsError: it cannot be read, or the folder holds no weights.
+    """
+    if isinstance(source, Checkpoint):
+        return source
+    path = Path(source)
+    return opened(path / RUN_WEIGHTS if path.is_dir() else path)
+
+
 def stored_form(source: Checkpoint, **changes: Any) -> Form:
     """The form of the network in a checkpoint: as the file notes it, or as its shapes tell.
 
@@ -176,7 +188,7 @@ def pretraining_from(source: str | os.PathLike[str] | Checkpoint, **changes: Any
     Raises:
         WeightsError: the file is no whole pre-training state of HiCMAE or SVFAP.
     """
-    checkpoint = _opened(source)
+    checkpoint = opened_checkpoint(source)
     known = _known(checkpoint)
     if known.form != 'pretrain':
         raise WeightsError(
@@ -220,7 +232,7 @@ def classifier_from(
     Raises:
         WeightsError: the file is of another system, or lacks tensors of the encoders.
     """
-    checkpoint = _opened(source)
+    checkpoint = opened_checkpoint(source)
     known = _known(checkpoint)
     outputs = outputs or known.sizes.get('outputs')
     if not outputs:
@@ -252,7 +264,7 @@ def transferred(
     Raises:
         WeightsError: tensors of the encoders are missing or of another shape; it names them.
     """
-    checkpoint = _opened(source)
+    checkpoint = opened_checkpoint(source)
     checkpoint.check_values()
     known = _known(checkpoint)
     wanted = model.state_dict()
@@ -374,13 +386,6 @@ def resized_positions(table: Tensor, grid: tuple[int, ...], tokens: int) -> Tens
     slices = table.reshape(time, side, side, width).permute(0, 3, 1, 2).float()  # (1, N, C), then (T, C, Y, X)
     resized = functional.interpolate(slices, size=(rows, columns), mode='bicubic', align_corners=False)
     return resized.permute(0, 2, 3, 1).reshape(1, tokens, width).to(table.dtype)  # (T, Y, X, C), then (1, N, C)
-
-
-def _opened(source: str | os.PathLike[str] | Checkpoint) -> Checkpoint:
-    if isinstance(source, Checkpoint):
-        return source
-    path = Path(source)
-    return opened(path / RUN_WEIGHTS if path.is_dir() else path)
 
 
 def _known(checkpoint: Checkpoint) -> Recognised:

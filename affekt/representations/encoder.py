@@ -65,11 +65,19 @@ class ClipBackbone(Backbone):
         network: `HicmaeClassifier` or `SvfapClassifier`.
         settings: `is_for_one_row` asks for the feature of the clip, else of its time slices; `each_layer` for each
             layer by itself. `layers` is not looked at: the checkpoint weighs them.
+
+    Raises:
+        ValueRangeError: each layer of time slices is asked for.
     """
 
     modality: Modality = 'video'
 
     def __init__(self, network: Network, settings: EncoderSettings) -> None:
+        if settings.each_layer and not settings.is_for_one_row:
+            raise ValueRangeError(
+                expected='one row a clip where each layer is wanted', came='time slices',
+                todo='set is_for_one_row=True, or leave each_layer out',
+            )  # fmt: skip
         form: Form = network.form
         super().__init__(network, settings.layers, sum(widths(form, each_layer=settings.each_layer)))
         for unread in ('fc_norm', 'head'):  # they would never learn

@@ -94,7 +94,11 @@ def lacking(clip: Clip, modalities: Sequence[str]) -> str:
     >>> lacking(Clip('a', None, None, np.ones(9, np.float32), {'video': 'no face in 12 frames'}), ['video'])
     'no video (no face in 12 frames)'
     """
-    reasons = {name: clip.missing.get(name, '') for name in modalities}
+    parts = {'video': clip.frames, 'audio': clip.sound}
+    reasons = {
+        name: clip.missing.get(name, '') or ('' if parts[name] is None else 'silent where it is read')
+        for name in modalities
+    }
     return '; '.join(f'no {name}' + (f' ({reason})' if reason else '') for name, reason in reasons.items())
 
 

@@ -13,11 +13,11 @@ import pytest
 pytest.importorskip('torch', reason='torch is absent (pip install affekt[encoders])')
 
 from affekt.benchmarks import Candidate, ClipSource, DferSettings, dfer_facts, dfer_sheet, run_dfer, save_dfer
-from affekt.benchmarks.dfer_task import category_measure, dimensions_measure, held_out, open_dfer
+from affekt.benchmarks.dfer_task import category_measure, dimensions_measure, open_dfer
 from affekt.clips import Clip
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import CorpusError, RunError, TableError, UnknownNameError, ValueRangeError
-from affekt.experiments import ExperimentSettings
+from affekt.experiments import ExperimentSettings, held_out
 from affekt.features import Features, Provenance, Store, write_features
 
 CATEGORIES = ('calm', 'glad', 'cross')
@@ -274,14 +274,6 @@ def test_published_rows_stand_beside_ours_and_say_where_they_were_read(calls, rn
     manifest = corpus()
     categories = ('neutral', 'calm', 'happy', 'sad', 'angry', 'fearful', 'disgust', 'surprised')
     facts = Facts('RAVDESS, speech', categories=categories)
-    renamed = (
-        manifest.replaced(
-            category=[{'glad': 'happy', 'cross': 'angry'}.get(row.category, row.category) for row in manifest.samples]
-        )
-        if False
-        else None
-    )
-    assert renamed is None
     names = dict(zip(CATEGORIES, ('calm', 'happy', 'angry'), strict=True))
     samples = [dataclasses.replace(row, category=names[row.category]) for row in manifest.samples]
     outcome = run_dfer(Manifest(facts, samples), clips_of(manifest, rng), [NEAREST], QUICK, Tuning())
@@ -344,17 +336,41 @@ def _reference_pair():
     return truth, 0.6 * truth + 0.4 * uniform('p', 300).reshape(100, 3) + 0.1
 
 
-def test_people_are_kept_whole_where_known_and_the_lack_is_said_where_not():
+def test_people_are_kept_whole_where_known_and_the_lack_is_stated_where_not():
     manifest = corpus()
-    choosing, note = held_out(manifest, 0.25, seed=0)
+    choosing, column, parts = held_out(manifest, 0.25, seed=0)
     speakers = np.array([row.speaker for row in manifest.samples])
     assert not set(speakers[choosing]) & set(speakers[~choosing])
-    assert len(set(speakers[choosing])) == 3  # a quarter of twelve
-    assert 'speakers of train choose' in note
+    assert (len(set(speakers[choosing])), column, parts) == (3, 'speaker', 4)  # a quarter of twelve
+    assert 'fair: whole speakers of train choose, about one of 4' in open_dfer(manifest, SIMPLE, share=0.25).notes
     unknown = manifest.replaced(speaker=[None] * len(manifest))
-    choosing, note = held_out(unknown, 0.25, seed=0)
-    assert choosing.sum() == 18
-    assert 'not known' in note
+    choosing, column, _ = held_out(unknown, 0.25, seed=0)
+    assert (choosing.sum(), column) == (18, '')
+    assert any('who appears in it is not known' in note for note in open_dfer(unknown, SIMPLE, share=0.25).notes)
+
+
+def test_models_of_one_name_or_of_a_baseline_are_refused(calls, rng):
+    manifest = corpus()
+    for names in (('nearest', 'nearest'), ('linear',)):
+        models = [dataclasses.replace(NEAREST, name=name) for name in names]
+        with pytest.raises(ValueRangeError, match=names[-1]):
+            run_dfer(manifest, clips_of(manifest, rng), models, QUICK, Tuning())
+
+
+def test_clips_that_were_made_in_another_way_are_another_run(calls, rng, tmp_path):
+    manifest = corpus()
+    clips = clips_of(manifest, rng)
+    run_dfer(manifest, clips, [NEAREST], QUICK, Tuning(), folder=tmp_path / 'run')
+    other = {name: dataclasses.replace(source, made='crop none') for name, source in clips.items()}
+    with pytest.raises(RunError, match='clips'):
+        run_dfer(manifest, other, [NEAREST], QUICK, Tuning(), folder=tmp_path / 'run', resume=True)
+
+
+def test_a_model_that_was_fine_tuned_before_is_noted(calls, rng):
+    manifest = corpus()
+    tuned = dataclasses.replace(NEAREST, facts={'stage': 'finetune'})
+    outcome = run_dfer(manifest, clips_of(manifest, rng), [tuned], QUICK, Tuning())
+    assert any(note.startswith('nearest was fine-tuned before') for note in outcome.notes)
 
 
 def test_a_corpus_with_one_test_part_is_tested_once(calls, rng):

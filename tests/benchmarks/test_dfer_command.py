@@ -17,11 +17,11 @@ from small_clips import labelled
 from affekt.benchmarks import dfer_candidates, modalities_of, narrowed_form, pretrained, scratch
 from affekt.benchmarks.dfer import _last_model
 from affekt.cli import main
-from affekt.cli.bench import FORM_NAMES
+from affekt.cli.bench_training import FORM_NAMES
 from affekt.corpora import made_up_corpus
 from affekt.errors import CorpusError, UnknownNameError, WeightsError
 from affekt.nn import save_tensors
-from affekt.pretraining import FORMS, HicmaeForm, HicmaePretraining, TuningSettings, tune
+from affekt.pretraining import FORMS, HicmaeClassifier, HicmaeForm, HicmaePretraining, TuningSettings, tune
 
 SMALL = HicmaeForm(32, 2, 16, 2, depth=2, fusion_depth=1, decoder_depth=2, frames=4, size=32, steps=64, bands=128)
 
@@ -89,7 +89,7 @@ def test_without_a_model_the_baselines_stand_alone(corpus, tmp_path):
     ('words', 'said'),
     [
         (['--scratch'], 'no --from'),
-        (['--modalities', 'video'], 'a manifest that names none'),
+        (['--modalities', 'video'], 'names audio alone'),
         (['--scratch', 'svfap-small'], 'clips with video'),
         (['--from', 'nowhere'], 'nowhere'),
         (['--protocol', 'fare'], "'fare' for --protocol"),
@@ -130,6 +130,27 @@ def test_two_checkpoints_of_one_name_and_a_form_from_random_weights_are_told_apa
     assert models[2].form == models[0].form
     with pytest.raises(UnknownNameError):
         dfer_candidates([], 'same', ('audio',))
+
+
+def test_a_fine_tuned_checkpoint_gives_its_encoders_and_not_its_head(tmp_path):
+    form = dataclasses.replace(SMALL, modalities=('audio',))
+    torch.manual_seed(5)
+    tuned = HicmaeClassifier(form, 3)
+    notes = {'family': 'hicmae', 'form': dataclasses.asdict(form)}
+    save_tensors(tmp_path / 'weights.safetensors', tuned.state_dict(), {'notes': json.dumps(notes)})
+    candidate = pretrained(tmp_path, name='tuned')
+    assert candidate.facts['stage'] == 'finetune'
+    model = candidate.open(3, 1)
+    assert torch.equal(model.encoder_audio.patch_embed.proj.weight, tuned.encoder_audio.patch_embed.proj.weight)
+    assert not torch.equal(model.head.weight, tuned.head.weight)
+
+
+def test_a_folder_with_the_name_of_a_baseline_is_numbered(checkpoint, tmp_path):
+    folder = tmp_path / 'linear'
+    folder.mkdir()
+    (folder / 'weights.safetensors').symlink_to(checkpoint / 'weights.safetensors')
+    models = dfer_candidates([folder], 'same', ('audio',))
+    assert [model.name for model in models] == ['linear 1', 'scratch']
 
 
 def test_the_last_epoch_is_that_of_a_run_that_takes_the_last(tmp_path):

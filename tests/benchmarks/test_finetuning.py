@@ -39,6 +39,11 @@ def corpus():
     return made_up_corpus()
 
 
+@pytest.fixture(scope='module')
+def quick(bert):
+    return run_finetuning(made_up_corpus(), bert, QUICK)
+
+
 def by_name(outcome):
     return {row.system.name: row for row in outcome.rows}
 
@@ -50,9 +55,8 @@ def without_times(outcome):
     return facts
 
 
-def test_an_encoder_learns_the_words_that_tell_the_category(corpus, bert):
-    outcome = run_finetuning(corpus, bert, QUICK)
-    rows = by_name(outcome)
+def test_an_encoder_learns_the_words_that_tell_the_category(quick):
+    rows = by_name(quick)
     assert list(rows) == ['constant', 'linear', 'frozen', 'fine-tuned']
     # always one of three equal categories: precision 1/3, recall 1, so F1 1/2 for a third of the samples
     assert rows['constant'].scores['weighted_f1'].value == pytest.approx(1 / 6)
@@ -81,8 +85,8 @@ def test_the_truth_of_the_test_changes_no_answer(corpus, bert):
         np.testing.assert_array_equal(left.system.logits, right.system.logits)
 
 
-def test_a_run_killed_within_an_epoch_goes_on_to_the_same_numbers(corpus, bert, tmp_path, monkeypatch):
-    whole = without_times(run_finetuning(corpus, bert, QUICK))
+def test_a_run_killed_within_an_epoch_goes_on_to_the_same_numbers(corpus, bert, quick, tmp_path, monkeypatch):
+    whole = without_times(quick)
 
     def dies(bar, share):
         if share > 0.5:

@@ -8,9 +8,8 @@ import layouts
 import pytest
 from layouts import folds_listed, write
 
-from affekt.corpora import import_corpus
+from affekt.corpora import ListedClip, import_corpus, listed_clips
 from affekt.corpora.acted import CREMAD6, cremad_fold, ravdess_fold
-from affekt.corpora.split_lists import ListedClip, listed_clips
 from affekt.errors import TableError
 from affekt.labels import RAVDESS8
 
@@ -35,7 +34,7 @@ def test_the_folds_of_ravdess_are_the_published_ones(lists, shared_data):
     published = {}
     for fold in range(1, 7):
         for clip in lists('ravdess', fold):
-            name = clip.frames.rsplit('/', 1)[1].removeprefix('02-')
+            name = clip.path.rsplit('/', 1)[1].removeprefix('02-')
             assert clip.audio.endswith(f'/03-{name}.wav')
             published[name] = (fold, RAVDESS8[int(clip.labels[0])])
     assert ours == published
@@ -47,7 +46,7 @@ def test_the_folds_of_crema_d_are_the_published_ones(lists, tmp_path):
     for fold, size in CREMAD_SIZES.items():
         clips = lists('cremad', fold)
         assert len(clips) == size
-        published |= {clip.frames.rsplit('/', 1)[1]: (fold, CREMAD6[int(clip.labels[0])]) for clip in clips}
+        published |= {clip.path.rsplit('/', 1)[1]: (fold, CREMAD6[int(clip.labels[0])]) for clip in clips}
     assert not published.keys() & set(DROPPED)
     (tmp_path / 'AudioWAV').mkdir()
     for name in (*published, *DROPPED):
@@ -97,7 +96,9 @@ def test_media_further_down_are_found_once_and_for_all(tmp_path):
 
 def test_msp_improv_gives_consensus_means_and_sessions(tmp_path):
     layouts.msp_improv(tmp_path)
-    first, second = import_corpus('msp-improv', tmp_path).samples  # the turn without consensus is left out
+    manifest = import_corpus('msp-improv', tmp_path)
+    first, second = manifest.samples
+    assert any('1 turn without a consensus' in note for note in manifest.facts.notes)
     assert (first.sample, first.category, first.fold) == ('MSP-IMPROV-S01A-F01-P-FM01', 'neutral', 1)
     assert (first.arousal, first.valence, first.dominance) == (2.571429, 3.0, 2.857143)
     assert (first.session, first.speaker) == ('session1', None)
@@ -119,17 +120,25 @@ def test_ferv39k_is_listed_by_part(tmp_path):
 
 def test_absolute_paths_may_hold_spaces_and_frames_may_stand_alone():
     assert listed_clips('/my disk/face/a /my disk/wav/a.wav 2\n\n/d/b 0', 'test.csv') == [
-        ListedClip('/my disk/face/a', '/my disk/wav/a.wav', ('2',)), ListedClip('/d/b', None, ('0',)),
+        ListedClip('/my disk/face/a', '/my disk/wav/a.wav', (2.0,)), ListedClip('/d/b', None, (0.0,)),
     ]  # fmt: skip
+
+
+def test_ratings_are_as_many_as_a_corpus_has():
+    (clip,) = listed_clips('/d/a_aligned /d/a.wav 0.5 -1\n', 'test.csv', labels=2)
+    assert (clip.path, clip.audio, clip.labels) == ('/d/a_aligned', '/d/a.wav', (0.5, -1.0))
+    with pytest.raises(TableError, match=r'3 ratings at the end of every line; got line 2 of test\.csv without'):
+        listed_clips('/d/a 0.5 -1 1\n/d/b 0.5 -1\n', 'test.csv', labels=3)
 
 
 @pytest.mark.parametrize(
     ('lines', 'said'),
     [
-        (['/d/1001_DFA_ANG_XX'], 'a label in every line'),
-        (['/d/1001_DFA_ANG_XX /d/a.wav /d/b.wav 0'], 'perhaps a sound file'),
+        (['/d/1001_DFA_ANG_XX'], 'a label at the end of every line'),
+        (['/d/1001_DFA_ANG_XX /d/a.wav /d/b.wav 0'], 'paths with spaces in quotes'),
         (['/d/1001_DFA_ANG_XX 6'], 'a label from 0 to 5'),
-        (['/d/1001_DFA_ANG_XX happy'], 'a label from 0 to 5'),
+        (['/d/1001_DFA_ANG_XX 0.5'], 'a label from 0 to 5'),
+        (['/d/1001_DFA_ANG_XX happy'], 'a label at the end of every line'),
         (['/d/somebody 0'], 'a clip of CREMA-D'),
         (['/d/1001_DFA_ANG_XX 0', '/e/1001_DFA_ANG_XX 1'], 'every clip once'),
     ],
@@ -153,8 +162,9 @@ def test_lists_of_several_corpora_ask_for_one(tmp_path):
         import_corpus('cremad', tmp_path)
 
 
-def test_a_path_that_leaves_the_release_names_no_media(tmp_path):
-    folds_listed(tmp_path / 'lists', [['/d/../../1001_DFA_ANG_XX 0']])
+@pytest.mark.parametrize('before', ['/d/../..', '/d/' + 'a' * 300, '/d' + '/a' * 3000])
+def test_a_path_that_leaves_the_release_or_that_no_file_can_have_names_no_media(tmp_path, before):
+    folds_listed(tmp_path / 'lists', [[f'{before}/1001_DFA_ANG_XX 0']])
     (tmp_path / '1001_DFA_ANG_XX').mkdir()
     (row,) = import_corpus('cremad', tmp_path / 'lists').samples
     assert row.frames is None

@@ -14,7 +14,7 @@ import encoder_cases as cases
 import torch
 
 from affekt.encoders import EncoderSettings, open_backbone, open_encoder
-from affekt.errors import WeightsError
+from affekt.errors import ValueRangeError, WeightsError
 from affekt.pretraining import collate, consecutive_windows, cut, evaluation_windows
 from affekt.pretraining.windows import Sampling
 from affekt.representations import ClipBackbone, used_precision
@@ -156,6 +156,18 @@ def test_another_file_than_a_checkpoint_of_these_networks_is_refused(tmp_path):
     cases.save_tensors(odd, {'weight': torch.zeros(3)}, {})
     with pytest.raises(WeightsError, match='HiCMAE or SVFAP'):
         open_encoder(odd, CLIP)
+
+
+def test_each_layer_of_time_slices_is_refused(tmp_path):
+    with pytest.raises(ValueRangeError, match='each layer'):
+        opened('audio', EncoderSettings(each_layer=True), tmp_path)
+
+
+def test_sound_that_is_silent_where_it_is_read_has_its_reason(tmp_path):
+    clip = cases.noise(64)
+    quiet = replace(clip, sound=np.zeros_like(clip.sound))
+    (encoded,) = opened('both', CLIP, tmp_path).encode([quiet])
+    assert encoded.lacking == 'no audio (silent where it is read)'
 
 
 def test_half_precision_is_taken_only_where_the_processor_computes_it(monkeypatch):

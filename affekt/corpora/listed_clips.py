@@ -1,0 +1,107 @@
+"""The lines of the lists that published code is trained and tested with, a clip a line.
+
+A list has no header and one space between its columns: `FRAMES WAV LABEL`, `FRAMES LABEL`, `VIDEO 0` (VoxCeleb2), or a
+rating for each dimension in the place of the label. Paths are those of the machine that wrote them; one with spaces
+stands in quotes, unless its beginning, its name or what is there tells where it ends.
+
+Source: https://github.com/sunlicai/HiCMAE (cdd28d4) and https://github.com/sunlicai/SVFAP (8e386b9).
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from affekt.containers import AUDIO, VIDEO
+from affekt.errors import TableError
+
+
+@dataclass(frozen=True)
+class ListedClip:
+    """One line of a list."""
+
+    path: str
+    """A folder of frames, or a video."""
+    audio: str | None
+    labels: tuple[float, ...]
+    """One class from 0, or ratings."""
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, without the ending of a file."""
+        return _stem(self.path)
+
+
+def listed_clips(
+    text: str, where: str, labels: int | None = None, is_there: Callable[[str], bool] = lambda path: False
+) -> list[ListedClip]:
+    """The lines of a list, with paths as they stand there.
+
+    Args:
+        text: of the file.
+        where: its name, for messages.
+        labels: how many numbers stand at the end of a line; None for three where every line has them, else one.
+        is_there: whether a path leads to something, which tells two paths with spaces apart.
+
+    Raises:
+        TableError: a line has too few numbers, or paths with spaces that cannot be told apart.
+
+    >>> listed_clips('/d/face/a /d/wav/a.wav 3', 'test.csv')
+    [ListedClip(path='/d/face/a', audio='/d/wav/a.wav', labels=(3.0,))]
+    """
+    try:
+        lines = list(csv.reader(text.splitlines(), delimiter=' ', skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        raise TableError(
+            expected='columns with a space between', came=f'{where}: {error}', todo='correct it'
+        ) from error
+    rows = [(number, [cell for cell in line if cell]) for number, line in enumerate(lines, 1)]
+    rows = [(number, cells) for number, cells in rows if cells]
+    counts = [min(_numbers_at_end(cells), len(cells) - 1) for _, cells in rows]
+    least, wanted = min(counts, default=0), labels or 1
+    if rows and least < wanted:
+        raise TableError(
+            expected=f'{"a label" if wanted == 1 else f"{wanted} ratings"} at the end of every line',
+            came=f'line {rows[counts.index(least)][0]} of {where} without', todo='give an official split list',
+        )  # fmt: skip
+    width = labels or (3 if least >= 3 else 1)
+    return [_listed(cells, width, is_there, f'line {number} of {where}') for number, cells in rows]
+
+
+def _numbers_at_end(cells: Sequence[str]) -> int:
+    count = 0
+    for cell in reversed(cells):
+        try:
+            if not math.isfinite(float(cell)):
+                return count
+        except ValueError:
+            return count
+        count += 1
+    return count
+
+
+def _listed(cells: Sequence[str], labels: int, is_there: Callable[[str], bool], where: str) -> ListedClip:
+    paths, numbers = cells[:-labels], tuple(float(cell) for cell in cells[-labels:])
+    if PurePosixPath(paths[-1]).suffix.lower() not in AUDIO or len(paths) == 1:
+        return ListedClip(' '.join(paths), None, numbers)
+    ways = [(' '.join(paths[:at]), ' '.join(paths[at:])) for at in range(1, len(paths))]
+    if len(ways) > 1 and paths[0].startswith('/'):
+        ways = [way for way in ways if way[1].startswith('/')] or ways
+    if len(ways) > 1:
+        same = [way for way in ways if _stem(way[0]) == _stem(way[1])]
+        there = [way for way in ways if is_there(way[0]) and is_there(way[1])]
+        ways = there if len(there) == 1 else same or ways
+    if len(ways) > 1:
+        raise TableError(
+            expected='two paths and a label, with one space between', came=f'{where}, with more spaces',
+            todo='put paths with spaces in quotes: "my frames/clip 1" "my sound/clip 1.wav" 0',
+        )  # fmt: skip
+    return ListedClip(*ways[0], numbers)
+
+
+def _stem(path: str) -> str:
+    name = PurePosixPath(path)
+    return name.stem if name.suffix.lower() in (*AUDIO, *VIDEO) else name.name

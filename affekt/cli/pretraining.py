@@ -121,10 +121,10 @@ def pretrain_command(
     # 2. from which clips
     manifest = Manifest.load(path, root)
     require_device(settings.device)
-    settings.require_clips(len(manifest))
     clip_settings = ClipSettings(form.size, crop, form.modalities)  # type: ignore[arg-type]
     folder = cache or out.with_name(f'{out.name}-clips')
     require_media(manifest, clip_settings)
+    settings.require_clips(len(manifest))
     clips: DecodedClips | PackedClips
     if no_cache:
         clips = DecodedClips(manifest, clip_settings)

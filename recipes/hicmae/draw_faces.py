@@ -24,7 +24,7 @@ def svg_of(results: dict[str, Any]) -> str:
     panels: list[tuple[str, dict[str, Any], Callable[[Any], Score]]] = [
         ('made-up faces: emotion, UAR', made_up, lambda arm: arm['emotion']['UAR']),
         ('made-up faces: valence, CCC', made_up, lambda arm: arm['valence']['CCC']),
-        ('real faces: jawOpen, correlation', real, lambda arm: arm['jawOpen']['correlation']),
+        ('real faces: jawOpen, mean correlation', real, lambda arm: arm['jawOpen']['mean correlation of a clip']),
         ('real faces: error of hidden patches', errors, lambda arm: arm),
     ]
     parts = [_panel(at, title, arms, score) for at, (title, arms, score) in enumerate(panels)]

@@ -31,7 +31,14 @@ from torch.nn import functional
 from affekt.arrays import Floats
 from affekt.clips import Clip
 from affekt.face3d import EMOTIONS, FaceClip
-from affekt.metrics import bootstrap_interval, categorical_measure, compare, dimensional_measure, measure_intervals
+from affekt.metrics import (
+    bootstrap_interval,
+    categorical_measure,
+    compare,
+    dimensional_measure,
+    measure_intervals,
+    pearson,
+)
 from affekt.pretraining import HicmaePretraining, collate, pretraining_from, tube_mask
 from affekt.pretraining.masked_training import new_network
 from affekt.pretraining.rebuilding import split_tokens, taken, tubes, video_targets
@@ -237,18 +244,34 @@ def _real_scores(arms: dict[str, Readings], curves: Floats, owner: Labels) -> di
     deviations = {curve: round(float(known[:, k].std()), 4) for k, curve in enumerate(READ)}
     rows: dict[str, Any] = {'arms': {}, 'deviation within clips': deviations}
     measures: dict[str, Any] = {}
+    by_clip: dict[str, Floats] = {}
     for name, arm in arms.items():
+        by_clip[name] = _by_clip(known, arm.real_curves, groups)  # (clips, 3)
         read = _centred(arm.real_curves, groups)
         measures[name] = [dimensional_measure(known[:, k], read[:, k]) for k in range(len(READ))]
         rows['arms'][name] = {
-            curve: _scores(measures[name][k], groups, {'correlation': 'pearson'}) for k, curve in enumerate(READ)
+            curve: _scores(measures[name][k], groups, {'correlation': 'pearson'})
+            | {'mean correlation of a clip': _rounded(_mean_interval(by_clip[name][:, k]))}
+            for k, curve in enumerate(READ)
         }
     for last, others in _pairs(arms):
         rows[f'{last}, less'] = {
             curve: _between(measures[last][k], {o: measures[o][k] for o in others}, groups, 'pearson')
             for k, curve in enumerate(READ)
         }
+        rows[f'{last}, less, mean of a clip'] = {
+            curve: {o: _rounded(_mean_interval(by_clip[last][:, k] - by_clip[o][:, k])) for o in others}
+            for k, curve in enumerate(READ)
+        }
     return rows
+
+
+def _by_clip(known: Floats, read: Floats, groups: Labels) -> Floats:
+    """(clips, 3) correlations: of all together, one clip that moves much decides."""
+    return np.array([
+        [pearson(known[groups == group, k], read[groups == group, k]) for k in range(len(READ))]
+        for group in np.unique(groups)
+    ])  # fmt: skip
 
 
 def _pairs(arms: dict[str, Readings]) -> list[tuple[str, list[str]]]:
@@ -296,7 +319,7 @@ def _rebuilding(
     for title, (windows, groups) in (('made-up faces', made_up), ('real faces', real)):
         path = out / 'read' / f'errors of {title}.npz'
         if not path.exists():
-            np.savez(path, **_errors(models, windows, average))
+            np.savez(path, **_errors(models, windows, average))  # type: ignore[arg-type]
         with np.load(path) as stored:
             errors = {name: _by_group(values, groups) for name, values in stored.items()}
         rows[title] = {

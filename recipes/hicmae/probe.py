@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.linalg import eigh
 from torch.nn import functional
 
 from affekt.arrays import Floats32
@@ -22,7 +23,9 @@ COMPONENTS = 300
 """Principal components of the training part that are kept of longer features."""
 
 
-def fitted(features: Floats32, truth: Labels, classes: int, penalty: float) -> tuple[torch.Tensor, torch.Tensor]:
+def fitted(
+    features: npt.NDArray[np.float64], truth: Labels, classes: int, penalty: float
+) -> tuple[torch.Tensor, torch.Tensor]:
     """(P, K) weights and (K,) biases of the smallest loss: mean cross-entropy + penalty / 2 * |weights|**2."""
     rows, labels = torch.tensor(features, dtype=torch.float64), torch.tensor(truth)
     counts = torch.bincount(labels, minlength=classes).clamp(min=1)
@@ -46,32 +49,38 @@ def cross_read(features: Floats32, truth: Labels, fold: Labels, classes: int) ->
     """(N,) labels of each clip as read by a map that was fitted without its fold."""
     predicted = np.full(truth.shape, -1)
     folds = np.unique(fold)
-    for at, test in enumerate(folds):
-        validation = folds[(at + 1) % len(folds)]
-        inner = (fold != test) & (fold != validation)
-        scores = {}
-        for penalty in PENALTIES:
-            guess = read(features, truth, inner, fold == validation, classes, penalty)
-            scores[penalty] = balanced_accuracy(truth[fold == validation], guess)
-        best = max(PENALTIES, key=lambda penalty: scores[penalty])
-        predicted[fold == test] = read(features, truth, fold != test, fold == test, classes, best)
+    for at, number in enumerate(folds):
+        test, validation = fold == number, fold == folds[(at + 1) % len(folds)]
+        rows = normal(features, ~test)
+        inner = ~test & ~validation
+        scores = [
+            balanced_accuracy(truth[validation], read(rows, truth, inner, validation, classes, penalty))
+            for penalty in PENALTIES
+        ]
+        best = PENALTIES[int(np.argmax(scores))]
+        predicted[test] = read(rows, truth, ~test, test, classes, best)
     return predicted
 
 
+def normal(features: Floats32, train: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """(N, P) features in units of the training part's deviations; of many, the training part's first components."""
+    mean, deviation = features[train].mean(axis=0), features[train].std(axis=0) + 1e-6
+    rows = ((features - mean) / deviation).astype(np.float64)
+    size = rows.shape[1]
+    if size <= COMPONENTS:
+        return rows
+    _, axes = eigh(rows[train].T @ rows[train], subset_by_index=[size - COMPONENTS, size - 1])
+    return np.asarray(rows @ axes)
+
+
 def read(
-    features: Floats32,
+    rows: npt.NDArray[np.float64],
     truth: Labels,
     train: npt.NDArray[np.bool_],
     test: npt.NDArray[np.bool_],
     classes: int,
     penalty: float,
 ) -> Labels:
-    """Labels of the tested clips from a map fitted on the others, features standardised by those."""
-    mean, deviation = features[train].mean(axis=0), features[train].std(axis=0) + 1e-6
-    normal = (features - mean) / deviation
-    if normal.shape[1] > COMPONENTS:
-        axes = np.linalg.svd(normal[train], full_matrices=False)[2][:COMPONENTS]  # (COMPONENTS, P)
-        normal = normal @ axes.T
-    weights, biases = fitted(normal[train], truth[train], classes, penalty)
-    scores = torch.tensor(normal[test], dtype=torch.float64) @ weights + biases
-    return np.asarray(scores.argmax(dim=1))
+    """Labels of the tested clips from a map fitted on the others."""
+    weights, biases = fitted(rows[train], truth[train], classes, penalty)
+    return np.asarray((torch.tensor(rows[test]) @ weights + biases).argmax(dim=1))

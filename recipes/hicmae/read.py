@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from features import Clips, Store
 from probe import cross_read
-from speech import is_left_out, labelled, turns
+from speech import Clips, Store, is_left_out, labelled, turns
 from torch import nn
 from voices import FORM, SETTINGS
 
@@ -27,11 +25,13 @@ from affekt.arrays import Floats32
 from affekt.clips import Clip
 from affekt.metrics import categorical_measure, compare, measure_intervals
 from affekt.pretraining import HicmaePretraining, collate, pretraining_from
-from affekt.pretraining.masked_training import new_network
+from affekt.pretraining.masked_training import SNAPSHOT, new_network
 from affekt.pretraining.windows import cut, evaluation_windows
 
 BATCH = 32
 RESAMPLES = 2000
+CURVE = (5, 10, 20, 40, 60)
+"""Epochs whose weights are read."""
 
 
 def network_features(model: nn.Module, sounds: list[Floats32]) -> Floats32:
@@ -77,8 +77,8 @@ def arms(name: str, store: Store, out: Path) -> dict[str, Floats32]:
         'Whisper tiny.en, layers': whisper.reshape(len(whisper), -1),
         'as drawn': kept(folder / 'epoch-0000.npy', lambda: network_features(new_network(FORM, SETTINGS), sounds)),
     }
-    for path in sorted((out / 'pretrained').glob('weights-epoch-*.safetensors')):
-        epoch = int(re.findall(r'\d+', path.stem)[-1])
+    for epoch in CURVE:
+        path = out / 'pretrained' / SNAPSHOT.format(epoch)
         model = pretraining_from(path)[0]
         made[f'epoch {epoch}'] = kept(folder / f'epoch-{epoch:04d}.npy', lambda m=model: network_features(m, sounds))
     return {label: np.nan_to_num(rows) for label, rows in made.items()}

@@ -20,6 +20,8 @@ from features import Clips, Store, read_nemo, read_ravdess, read_sound
 from affekt.arrays import Floats32
 from affekt.clips import Clip
 
+__all__ = ['Clips', 'Store', 'is_left_out', 'labelled', 'turns', 'unlabelled']
+
 ALL = 1_000_000
 
 

@@ -36,30 +36,44 @@ def write_store(path, manifest, values):
     return Store(path)
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def corpus():
     return made_up_corpus()
 
 
-@pytest.fixture
-def told(corpus, tmp_path, rng):
+@pytest.fixture(scope='module')
+def told(corpus, tmp_path_factory):
     """Text that tells the category, with noise."""
-    values = np.array([CODES[row.category] for row in corpus.samples]) + rng.normal(0, 0.3, (len(corpus), 2))
-    return write_store(tmp_path / 'told.features.arrow', corpus, values)
+    spread = np.random.default_rng(7).normal(0, 0.3, (len(corpus), 2))
+    values = np.array([CODES[row.category] for row in corpus.samples]) + spread
+    return write_store(tmp_path_factory.mktemp('told') / 'told.features.arrow', corpus, values)
 
 
-@pytest.fixture
-def noise(corpus, tmp_path, rng):
+@pytest.fixture(scope='module')
+def noise(corpus, tmp_path_factory):
     """Audio that tells nothing."""
-    return write_store(tmp_path / 'noise.features.arrow', corpus, rng.normal(0, 1, (len(corpus), 3)))
+    values = np.random.default_rng(8).normal(0, 1, (len(corpus), 3))
+    return write_store(tmp_path_factory.mktemp('noise') / 'noise.features.arrow', corpus, values)
+
+
+@pytest.fixture(scope='module')
+def by_both(corpus, told, noise):
+    """Both modalities by both protocols."""
+    return run_merbench(corpus, {'audio': noise, 'text': told}, dataclasses.replace(QUICK, protocol='both'))
+
+
+@pytest.fixture(scope='module')
+def from_text(corpus, told):
+    """Text alone, by the protocol that never reads the test."""
+    return run_merbench(corpus, {'text': told}, QUICK)
 
 
 def rows_of(outcome):
     return {('+'.join(row.system.modalities), row.system.name, row.system.protocol): row for row in outcome.rows}
 
 
-def test_text_that_tells_the_category_is_learnt_and_noise_is_not(corpus, told, noise):
-    rows = rows_of(run_merbench(corpus, {'audio': noise, 'text': told}, QUICK))
+def test_text_that_tells_the_category_is_learnt_and_noise_is_not(by_both):
+    rows = rows_of(by_both)
     value = {key: row.scores['weighted_f1'].value for key, row in rows.items()}
     # always one of three equal categories: precision 1/3, recall 1, so F1 1/2 for a third of the samples
     assert value[('', 'constant', '')] == pytest.approx(1 / 6)
@@ -70,33 +84,31 @@ def test_text_that_tells_the_category_is_learnt_and_noise_is_not(corpus, told, n
     assert {key[0] for key in value} == {'', 'audio', 'text', 'audio+text'}
 
 
-def test_the_same_settings_give_the_same_numbers(corpus, told):
-    one, two = (merbench_facts(run_merbench(corpus, {'text': told}, QUICK)) for _ in range(2))
-    for facts in (one, two):
+def test_the_same_settings_give_the_same_numbers(corpus, told, from_text):
+    first, second = (merbench_facts(outcome) for outcome in (from_text, run_merbench(corpus, {'text': told}, QUICK)))
+    for facts in (first, second):
         for row in facts['rows']:
             row.pop('seconds')
-    assert one == two
+    assert first == second
 
 
-def test_the_best_test_epoch_is_never_below_the_published_choice(corpus, noise):
-    settings = dataclasses.replace(QUICK, protocol='both')
-    rows = rows_of(run_merbench(corpus, {'audio': noise}, settings))
+def test_the_best_test_epoch_is_never_below_the_published_choice(by_both):
+    rows = rows_of(by_both)
     chosen, leaked = (rows[('audio', 'attention', protocol)].by_seed for protocol in ('reference', bench.ORACLE))
     assert all(high >= low for high, low in zip(leaked, chosen, strict=True))
     assert rows[('audio', 'attention', bench.ORACLE)].gains == ()
     assert rows[('audio', 'attention', 'reference')].gain('simple') is not None
 
 
-def test_fair_training_never_sees_the_truth_of_the_test(corpus, told, tmp_path):
+def test_fair_training_never_sees_the_truth_of_the_test(corpus, told, from_text):
     # other labels on the test part must change no answer
     turned = {'neutral': 'happy', 'happy': 'sad', 'sad': 'neutral'}
     samples = tuple(
         dataclasses.replace(row, category=turned[row.category]) if row.split == 'test' else row
         for row in corpus.samples
     )
-    one = run_merbench(corpus, {'text': told}, QUICK)
-    two = run_merbench(dataclasses.replace(corpus, samples=samples), {'text': told}, QUICK)
-    for left, right in zip(one.rows, two.rows, strict=True):
+    turned_outcome = run_merbench(dataclasses.replace(corpus, samples=samples), {'text': told}, QUICK)
+    for left, right in zip(from_text.rows, turned_outcome.rows, strict=True):
         np.testing.assert_array_equal(left.system.logits, right.system.logits)
 
 
@@ -128,21 +140,19 @@ def test_without_validation_folds_of_train_choose_and_their_answers_are_one(corp
 
 
 def test_sentiment_without_categories_is_scored_by_its_sign(corpus, told):
-    row = rows_of(
-        run_merbench(corpus, {'text': told}, dataclasses.replace(QUICK, target='sentiment', epochs=40, patience=20))
-    )
+    settings = dataclasses.replace(QUICK, target='sentiment', epochs=40, patience=20, seeds=1)
+    row = rows_of(run_merbench(corpus, {'text': told}, settings))
     assert row[('text', 'linear', 'fair')].headline == 'f1_negative_positive'
     assert row[('text', 'gated', 'fair')].scores['f1_negative_positive'].value > 0.95
 
 
 def test_category_and_valence_are_scored_as_the_challenge_does(corpus, told):
-    rows = rows_of(run_merbench(corpus, {'text': told}, dataclasses.replace(QUICK, target='category+valence')))
+    rows = rows_of(run_merbench(corpus, {'text': told}, dataclasses.replace(QUICK, target='category+valence', seeds=1)))
     scores = {name: held.value for name, held in rows[('text', 'gated', 'fair')].scores.items()}
     assert scores['combined'] == pytest.approx(scores['weighted_f1'] - 0.25 * scores['mse'])
 
 
-def test_a_killed_run_goes_on_to_the_same_numbers(corpus, told, tmp_path, monkeypatch):
-    whole = run_merbench(corpus, {'text': told}, QUICK)
+def test_a_killed_run_goes_on_to_the_same_numbers(corpus, told, from_text, tmp_path, monkeypatch):
     calls = []
 
     def dies(*given, **named):
@@ -162,7 +172,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(corpus, told, tmp_path, monkey
     monkeypatch.setattr(bench, 'fair_run', lambda *given, **named: counted.append(1) or real(*given, **named))
     again = run_merbench(corpus, {'text': told}, QUICK, folder=tmp_path / 'run', resume=True)
     assert len(counted) == 3 * (QUICK.trials + QUICK.seeds) - 4
-    for left, right in zip(whole.rows, again.rows, strict=True):
+    for left, right in zip(from_text.rows, again.rows, strict=True):
         np.testing.assert_array_equal(left.system.logits, right.system.logits)
         assert left.scores == right.scores
     with pytest.raises(RunError, match='settings'):
@@ -247,21 +257,21 @@ def test_the_command_prints_and_saves_what_the_function_gives(corpus, told, tmp_
     assert '--resume' in refused.output
 
 
-def test_the_page_says_what_leaks(corpus, told):
-    page = merbench_markdown(run_merbench(corpus, {'text': told}, dataclasses.replace(QUICK, protocol='both')))
+def test_the_page_says_what_leaks(by_both):
+    page = merbench_markdown(by_both)
     assert 'the test read every epoch' in page
     assert 'What the published protocol adds' in page
 
 
-@pytest.fixture
-def spoken(corpus, tmp_path, rng):
+@pytest.fixture(scope='module')
+def spoken(corpus, tmp_path_factory):
     """Text of 7 to 30 rows, the last of which tell the category."""
-    rows = []
+    rng, rows = np.random.default_rng(7), []
     for row in corpus.samples:
         values = rng.normal(0, 0.3, (int(rng.integers(7, 31)), 2))
         values[-6:] += CODES[row.category]
         rows.append(Features(row.sample, values.astype(np.float32)))
-    path = tmp_path / 'spoken.features.arrow'
+    path = tmp_path_factory.mktemp('spoken') / 'spoken.features.arrow'
     write_features(path, rows, Provenance('made', 'made spoken', 2, {}))
     return Store(path)
 
@@ -281,7 +291,7 @@ def test_every_model_of_sequences_runs_by_both_protocols(corpus, spoken, noise, 
 
 
 def test_sequences_are_learnt_from_where_they_are_asked_for(corpus, spoken):
-    settings = dataclasses.replace(QUICK, feat_type='frm_unalign', epochs=30, patience=15)
+    settings = dataclasses.replace(QUICK, feat_type='frm_unalign', epochs=30, patience=15, seeds=1)
     row = rows_of(run_merbench(corpus, {'text': spoken}, settings))[('text', 'attention', 'fair')]
     assert row.scores['weighted_f1'].value > 0.9
 
@@ -405,15 +415,14 @@ def test_another_corpus_must_have_the_same_features(corpus, told, noise):
         open_task(corpus, {'text': told}, QUICK, [Part(Manifest(calm, rows), {'text': told})])
 
 
-def test_the_table_fits_eighty_columns_and_the_page_loads_nothing(corpus, told, noise):
-    outcome = run_merbench(corpus, {'audio': noise, 'text': told}, dataclasses.replace(QUICK, protocol='both', seeds=2))
+def test_the_table_fits_eighty_columns_and_the_page_loads_nothing(by_both):
     console = Console(width=80, highlight=False, file=io.StringIO())
-    console.print(sheet_tables(merbench_sheet(outcome)))
+    console.print(sheet_tables(merbench_sheet(by_both)))
     shown = console.file.getvalue()
     assert '…' not in shown
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
-    page = merbench_page(outcome)
-    assert page.count('class="dot"') == len(outcome.rows)
+    page = merbench_page(by_both)
+    assert page.count('class="dot"') == len(by_both.rows)
     assert 'http' not in page.replace('http-equiv', '')
 
 

@@ -10,8 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from click.testing import CliRunner
 
+from affekt.cli import main
 from affekt.clips import Clip
+from affekt.corpora import Facts, Manifest, Sample
+from affekt.media import write_audio, write_video
+from affekt.media.synthetic import numbered_images, tone
+from affekt.pretraining import forms
 from affekt.pretraining.forms import HicmaeForm, SvfapForm
 from affekt.pretraining.masked_settings import PretrainingSettings
 from affekt.pretraining.masked_training import pretrain
@@ -41,6 +47,19 @@ def mixed_clips(count: int = 12) -> list[Clip]:
     return [replace(clip, **lacking[number % 3]) for number, clip in enumerate(clips(count))]
 
 
+def corpus_in(root: Path) -> Path:
+    """A manifest of four videos, one of them silent, a voice, and a file that is no video."""
+    for number in range(4):
+        sound = tone(0.9, 200 + 100 * number) if number else None
+        write_video(root / f'v{number}.mkv', numbered_images(12), 12.5, sound)
+    write_audio(root / 'voice.wav', tone(0.9), 16_000)
+    (root / 'broken.mp4').write_bytes(b'no video')
+    rows = [Sample(f'v{number}', video=f'v{number}.mkv') for number in range(4)]
+    rows += [Sample('voice', audio='voice.wav'), Sample('broken', video='broken.mp4')]
+    Manifest(Facts('made up', root=str(root)), rows).save(root / 'clips.parquet')
+    return root / 'clips.parquet'
+
+
 def killed_after(folder: str, step: int) -> None:
     """Run in a folder and kill this process, as the system does, after a step."""
     torch.set_num_threads(1)
@@ -52,12 +71,15 @@ def killed_after(folder: str, step: int) -> None:
     pretrain(FORM, mixed_clips(), SETTINGS, folder=Path(folder), progress=die)
 
 
-def on_ranks(folder: str) -> None:
-    """Pre-train with this process's share of each batch, the contrast within it and gathered."""
+def on_ranks(folder: str, words: list[str]) -> None:
+    """Pre-train with this process's share of each batch, the contrast within it and gathered; then run the command."""
+    rank = os.environ['RANK']
     for name, gathers in (('own', False), ('gathered', True)):
         settings = replace(SETTINGS, epochs=2, gathers_contrast=gathers, contrast_weight=0.5)
         done = pretrain(FORM, clips(), settings, folder=Path(folder) / name)
-        (Path(folder) / f'{name}-{os.environ["RANK"]}.json').write_text(json.dumps(done.history))
-    settings = replace(SETTINGS, epochs=1, gathers_contrast=True, contrast_weight=0.5)
-    done = pretrain(FORM, mixed_clips(), settings, folder=Path(folder) / 'mixed')
-    assert all(np.isfinite(row['loss']) for row in done.history)
+        (Path(folder) / f'{name}-{rank}.json').write_text(json.dumps(done.history))
+    os.chdir(folder)
+    forms.FORMS['hicmae-tiny'] = lambda: FORM
+    answer = CliRunner().invoke(main, words)
+    assert answer.exit_code == 0, answer.output
+    Path(f'stdout-{rank}.txt').write_text(answer.stdout)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pretrain_cases as cases
 import pytest
 import torch
+from torch.distributed.run import parse_args
 
 from affekt.checkpoints import opened
 from affekt.clips import Clip
@@ -21,6 +25,8 @@ from affekt.pretraining.masked_batches import EpochBatches, MaskedClips, surveye
 from affekt.pretraining.masked_settings import PretrainingSettings, decay_groups
 from affekt.pretraining.masked_training import masked_losses, new_network, pretrain
 from affekt.training import on_processes
+
+PAGE = (Path(__file__).parents[2] / 'docs' / 'pretraining.md').read_text()
 
 
 def made(form=cases.FORM, clips=None, **changes) -> MaskedClips:
@@ -155,11 +161,29 @@ def test_a_killed_run_goes_on_to_the_same_losses_weights_and_snapshots(tmp_path)
         pretrain(cases.FORM, cases.clips(), cases.SETTINGS, folder=killed, resume=True)
 
 
-def test_two_processes_pretrain_as_one(tmp_path):
-    on_processes(2, cases.on_ranks, str(tmp_path))
+@pytest.fixture(scope='module')
+def of_two_processes(tmp_path_factory) -> Path:
+    """What two processes wrote, by function and by the command of the page."""
+    folder = tmp_path_factory.mktemp('ranks')
+    cases.corpus_in(folder)
+    (line,) = re.findall(r'^torchrun (.*)$', PAGE, flags=re.MULTILINE)
+    torchrun = parse_args(shlex.split(line))
+    assert (torchrun.nproc_per_node, torchrun.no_python, torchrun.training_script) == ('2', True, 'affekt')
+    few = ['--crop', 'none', '--batch-size', '4', '--steps', '2', '--gather-contrast']
+    on_processes(2, cases.on_ranks, str(folder), [*torchrun.training_script_args, *few])
+    return folder
+
+
+def test_the_torchrun_example_of_the_page_runs(of_two_processes):
+    spoken = [(of_two_processes / f'stdout-{rank}.txt').read_text() for rank in (0, 1)]
+    assert [text.count('weights run/weights.safetensors') for text in spoken] == [1, 0]
+    assert opened(of_two_processes / 'run' / RUN_WEIGHTS).notes['step'] == 2
+
+
+def test_two_processes_pretrain_as_one(of_two_processes):
     settings = replace(cases.SETTINGS, epochs=2, contrast_weight=0.5)
-    alone = pretrain(cases.FORM, cases.clips(), settings, folder=tmp_path / 'alone')
-    own, gathered = (json.loads((tmp_path / f'{name}-1.json').read_text()) for name in ('own', 'gathered'))
+    alone = pretrain(cases.FORM, cases.clips(), settings, folder=of_two_processes / 'alone')
+    own, gathered = (json.loads((of_two_processes / f'{name}-1.json').read_text()) for name in ('own', 'gathered'))
     for ours, theirs in zip(gathered, alone.history, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-5)  # sums in another order
     for name in ('video', 'audio'):
@@ -170,7 +194,9 @@ def test_two_processes_pretrain_as_one(tmp_path):
     expected = sum(float(masked_losses(model, batch)['contrast'].detach()) for batch in batches) / 2
     assert own[0]['contrast'] == pytest.approx(expected, abs=1e-6)
     assert abs(alone.history[0]['contrast'] - expected) > 0.1
-    weights = {name: read_tensors(tmp_path / name / 'weights.safetensors')[0] for name in ('alone', 'gathered', 'own')}
+    weights = {
+        name: read_tensors(of_two_processes / name / 'weights.safetensors')[0] for name in ('alone', 'gathered', 'own')
+    }
     differences = {
         name: max(float((weights[name][key] - value).abs().max()) for key, value in weights['alone'].items())
         for name in ('gathered', 'own')

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
+import pretrain_cases as cases
 import pytest
 import torch
 from click.testing import CliRunner
@@ -17,36 +14,22 @@ from click.testing import CliRunner
 from affekt.checkpoints import opened
 from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample
-from affekt.encoders import RUN_WEIGHTS
-from affekt.media import write_audio, write_video
-from affekt.media.synthetic import numbered_images, tone
 from affekt.nn import read_tensors
 from affekt.pretraining import forms
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / 'docs' / 'pretraining.md').read_text()
-TINY = forms.HicmaeForm(16, 2, 16, 2, depth=4, decoder_depth=3, fusion_depth=1, frames=4, size=32, steps=64)
 
 
 @pytest.fixture(scope='module')
 def corpus(tmp_path_factory) -> Path:
-    """A manifest of four videos, one of them silent, a voice, and a file that is no video."""
-    root = tmp_path_factory.mktemp('corpus')
-    for number in range(4):
-        sound = tone(0.9, 200 + 100 * number) if number else None
-        write_video(root / f'v{number}.mkv', numbered_images(12), 12.5, sound)
-    write_audio(root / 'voice.wav', tone(0.9), 16_000)
-    (root / 'broken.mp4').write_bytes(b'no video')
-    rows = [Sample(f'v{number}', video=f'v{number}.mkv') for number in range(4)]
-    rows += [Sample('voice', audio='voice.wav'), Sample('broken', video='broken.mp4')]
-    Manifest(Facts('made up', root=str(root)), rows).save(root / 'clips.parquet')
-    return root / 'clips.parquet'
+    return cases.corpus_in(tmp_path_factory.mktemp('corpus'))
 
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     """A network of 30,000 numbers under the name of the smallest."""
-    monkeypatch.setitem(forms.FORMS, 'hicmae-tiny', lambda: TINY)
+    monkeypatch.setitem(forms.FORMS, 'hicmae-tiny', lambda: cases.FORM)
 
 
 def called(*words: object):
@@ -126,20 +109,3 @@ def test_the_example_of_the_page_runs(tmp_path, monkeypatch):
     exec(example, names)
     assert len(names['coverage'].rows) == len(names['model'].state_dict())
     assert torch.equal(names['model'].mask_token, names['done'].model.mask_token)
-
-
-def test_the_torchrun_example_of_the_page_runs(corpus, tmp_path):
-    (line,) = re.findall(r'^torchrun .*$', PAGE, flags=re.MULTILINE)
-    words = shlex.split(line)
-    at = words.index('--no-python')
-    assert words[at + 1] == 'affekt'
-    launched = [sys.executable, '-m', 'torch.distributed.run', '--standalone', *words[1 : at + 1]]
-    command = [*launched, sys.executable, str(Path(__file__).with_name('tiny_pretrain.py')), *words[at + 2 :]]
-    (tmp_path / 'clips.parquet').write_bytes(corpus.read_bytes())
-    done = subprocess.run(
-        [*command, '--crop', 'none', '--batch-size', '4', '--steps', '2', '--gather-contrast'], cwd=tmp_path,
-        capture_output=True, text=True, env=os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count('weights run/weights.safetensors') == 1  # the first process alone speaks
-    assert opened(tmp_path / 'run' / RUN_WEIGHTS).notes['step'] == 2

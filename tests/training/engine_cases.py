@@ -157,3 +157,9 @@ def on_ranks(folder: str) -> None:
                 progress = None if resume else stop
                 own.run(rows, steps=6, folder=Path(folder) / name, resume=resume, progress=progress)
             ranks.wait()
+
+
+def on_ranks_and_apart(folder: str) -> None:
+    """Both jobs of several processes."""
+    on_ranks(folder)
+    apart(folder)

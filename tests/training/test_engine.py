@@ -258,27 +258,33 @@ def test_the_callers_generators_stand_where_they_stood():
     assert torch.rand(1) == expected
 
 
-def test_several_processes_take_the_steps_of_one_and_go_on_whether_each_has_the_model_or_a_part(tmp_path):
-    on_processes(2, cases.on_ranks, str(tmp_path))
+@pytest.fixture(scope='module')
+def of_two_processes(tmp_path_factory) -> Path:
+    """What two processes wrote that trained together, and then came apart."""
+    folder = tmp_path_factory.mktemp('ranks')
+    on_processes(2, cases.on_ranks_and_apart, str(folder))
+    return folder
+
+
+def test_several_processes_take_the_steps_of_one_and_go_on_whether_each_has_the_model_or_a_part(of_two_processes):
     settings = EngineSettings(clip_norm=0.1, log_every=1, average_decay=0.9)
     alone = cases.engine(0, settings, cases.plain_loss, dropout=0.0)
     rows = alone.run((cases.ROWS[index] for index in cases.IndexBatches(64, 8, seed=5)), steps=6)
     theirs, _ = alone.state()
     for name in ('copied', 'spread'):
-        log = read_log(tmp_path / name / 'log.jsonl')
+        log = read_log(of_two_processes / name / 'log.jsonl')
         assert len(log) == 6
         for ours, expected in zip(log, rows, strict=True):
             assert ours == pytest.approx(expected, abs=1e-5)
-        ours, _ = last_step(tmp_path / name)
+        ours, _ = last_step(of_two_processes / name)
         assert theirs.keys() <= ours.keys()
         for key, value in theirs.items():
             torch.testing.assert_close(ours[key], value, rtol=1e-4, atol=1e-5)
 
 
-def test_processes_that_come_apart_all_say_so(tmp_path):
-    on_processes(2, cases.apart, str(tmp_path))
+def test_processes_that_come_apart_all_say_so(of_two_processes):
     for rank, own in ((0, 1), (1, 0)):
-        said = json.loads((tmp_path / f'{rank}.json').read_text())
+        said = json.loads((of_two_processes / f'{rank}.json').read_text())
         uneven = f'expected as many batches in every process; got {own} for step 4 in rank {rank}, 1 in all 2'
         assert [text.split(';')[1] for text in said[:3]] == [uneven.split(';')[1]] * 3
         assert ['those of steps [2, None]' in text for text in said[3:]] == [True]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +13,7 @@ import torch
 import training_cases as cases
 
 from affekt.errors import RunError, UnknownNameError, ValueRangeError
-from affekt.training import SemiSettings, TrainingSettings, on_processes, pseudo_labelled, train, train_semi
+from affekt.training import SemiSettings, TrainingSettings, pseudo_labelled, train, train_semi
 from affekt.training.samples import Samples
 from affekt.training.unlabelled import Unlabelled
 
@@ -177,25 +175,26 @@ def test_where_no_guess_is_sure_the_model_of_labelled_samples_is_what_there_is()
     assert [one.guessed for one in found.rounds] == [()]
 
 
-def test_two_processes_learn_from_unlabelled_samples_too(tmp_path):
-    on_processes(2, cases.semi_on_two_ranks, str(tmp_path))
-    one, two = (json.loads((tmp_path / f'{rank}.json').read_text()) for rank in (0, 1))
-    assert one == two
-    assert one['sure'] > 0
+@pytest.fixture(scope='module')
+def killed_runs(tmp_path_factory) -> Path:
+    """A folder for each kind of a run that was killed."""
+    folder = tmp_path_factory.mktemp('killed')
+    jobs = [(name, str(folder / name), 1, 3) for name in ('pseudo', 'consistency')]
+    code = f'import training_cases; training_cases.each_killed(*{jobs!r})'
+    done = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 @pytest.mark.parametrize('kind', ['pseudo', 'consistency'])
-def test_a_run_killed_in_any_round_goes_on_to_the_same_numbers(kind, tmp_path):
+def test_a_run_killed_in_any_round_goes_on_to_the_same_numbers(kind, killed_runs):
     whole = cases.semi_run(kind)
-    code = f'import training_cases; training_cases.semi_killed({kind!r}, {str(tmp_path / "run")!r}, 1, 3)'
-    killed = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent, capture_output=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    resumed = cases.semi_run(kind, folder=tmp_path / 'run', resume=True)
+    resumed = cases.semi_run(kind, folder=killed_runs / kind, resume=True)
     assert [held.trained.history for held in resumed.rounds] == [held.trained.history for held in whole.rounds]
     for name, value in whole.best.model.state_dict().items():
         assert torch.equal(resumed.best.model.state_dict()[name], value), name
     with pytest.raises(RunError, match='semi'):
-        cases.semi_run(kind, folder=tmp_path / 'run', resume=True, weight=0.5)
+        cases.semi_run(kind, folder=killed_runs / kind, resume=True, weight=0.5)
 
 
 @pytest.mark.parametrize(

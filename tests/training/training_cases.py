@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from affekt.errors import TrainingError
 from affekt.fusion import FusionShape, build_fusion
 from affekt.training import Samples, SemiSettings, Sequences, Split, TrainingSettings, train, train_semi, train_together
 
@@ -105,9 +106,13 @@ def breaks_on_the_second() -> None:
     train(model(), samples(), samples(40, 1), SETTINGS)
 
 
-def with_unequal_models() -> None:
-    """Every rank builds another model."""
-    train(model(hidden=8 + 4 * torch.distributed.get_rank()), samples(), samples(40, 1), SETTINGS)
+def with_unequal_models(folder: str) -> None:
+    """Every rank builds another model, and writes what it hears of it."""
+    rank = torch.distributed.get_rank()
+    try:
+        train(model(hidden=8 + 4 * rank), samples(), samples(40, 1), SETTINGS)
+    except TrainingError as error:
+        (Path(folder) / f'unequal{rank}.txt').write_text(str(error))
 
 
 def semi_run(kind: str, report=None, folder: Path | None = None, resume: bool = False, weight: float = 1.0):
@@ -136,6 +141,23 @@ def semi_on_two_ranks(folder: str) -> None:
     rank = torch.distributed.get_rank()
     found['sure'] = min(found['sure'], 1e-9)  # each has its own share of samples
     (Path(folder) / f'{rank}.json').write_text(json.dumps(found))
+
+
+def all_on_two_ranks(folder: str) -> None:
+    """Everything of two processes that leaves them together."""
+    on_some_ranks(folder, 16, 89)
+    semi_on_two_ranks(folder)
+    with_unequal_models(folder)
+
+
+def each_killed(*semi_runs: tuple[str, str, int, int]) -> None:
+    """Run `semi_killed` in a copy of this process each, which has not yet computed anything."""
+    for given in semi_runs:
+        copy = os.fork()
+        if not copy:
+            semi_killed(*given)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == -signal.SIGKILL
 
 
 if __name__ == '__main__':

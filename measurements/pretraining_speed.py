@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from affekt.nn import Attention, CrossAttention, position_table, standardised_patches
+from affekt.nn import Attention, CrossAttention, position_table
 from affekt.pretraining import HicmaeClassifier, PretrainingSettings, form_named
 from affekt.pretraining.forms import HicmaeForm
 from affekt.pretraining.hicmae import Branch, Decoder, HicmaePretraining
@@ -68,10 +68,10 @@ def plain_losses(model: HicmaePretraining, batch: MaskedBatch) -> dict[str, Tens
     rebuilt_audio = plain_decoded(model.decoder_audio, narrow, token, sounds, heard, audio_mask)
     with torch.no_grad():
         pixels = tubes(video) * video.new_tensor(IMAGENET_DEVIATION) + video.new_tensor(IMAGENET_MEAN)
-        standard = standardised_patches(pixels)  # (B, N, P, 3)
+        standard = plain_standard(pixels)  # (B, N, P, 3)
         first, second = standard.chunk(2, dim=2)
         truth = torch.cat([first, second - first], dim=2).flatten(2)[video_mask]
-        truth_audio = standardised_patches(tiles(audio)).flatten(2)[audio_mask]
+        truth_audio = plain_standard(tiles(audio)).flatten(2)[audio_mask]
     pairs = zip(seen, heard, strict=True)
     terms = [contrast(one.mean(dim=1), other.mean(dim=1)) for one, other in pairs]
     return {
@@ -79,6 +79,11 @@ def plain_losses(model: HicmaePretraining, batch: MaskedBatch) -> dict[str, Tens
         'audio': functional.mse_loss(rebuilt_audio, truth_audio.unflatten(0, (len(audio), -1))),
         'contrast': model.contrast_weight * torch.stack(terms).sum(),
     }
+
+
+def plain_standard(patches: Tensor) -> Tensor:
+    """(B, N, P, C) patches, each channel of each by its own mean and deviation."""
+    return (patches - patches.mean(dim=2, keepdim=True)) / (patches.var(dim=2, keepdim=True).sqrt() + 1e-6)
 
 
 def plain_layers(branch: Branch, pixels: Tensor, mask: Tensor, form: HicmaeForm) -> list[Tensor]:
@@ -104,7 +109,11 @@ def plain_decoded(
     at_visible, at_masked = table[~mask].reshape(clips, -1, width), table[mask].reshape(clips, -1, width)
     sequence = torch.cat([tokens + at_visible, token + at_masked], dim=1)
     skips = [narrow(layer) + at_visible for layer in layers]
-    patches: Tensor = decoder(sequence, skips, mask.shape[1] - visible)
+    first, *crossing = decoder.blocks
+    sequence = first(sequence)
+    for block, skip in zip(crossing, reversed(skips), strict=True):
+        sequence = block(sequence, skip)
+    patches: Tensor = decoder.head(decoder.norm(sequence[:, visible:]))
     return patches
 
 

@@ -107,6 +107,7 @@ def pretrain_command(
     """
     from affekt.clips import ClipSettings, DecodedClips, PackedClips, is_first_process, packed_clips, require_media
     from affekt.corpora import Manifest
+    from affekt.nn import require_device
     from affekt.pretraining import PretrainingSettings, form_named, pretrain
     from affekt.training import Pace
 
@@ -119,9 +120,11 @@ def pretrain_command(
     bars = StageBars(name_width=6) if is_first else contextlib.nullcontext()
     # 2. from which clips
     manifest = Manifest.load(path, root)
+    require_device(settings.device)
     clip_settings = ClipSettings(form.size, crop, form.modalities)  # type: ignore[arg-type]
     folder = cache or out.with_name(f'{out.name}-clips')
     require_media(manifest, clip_settings)
+    settings.require_clips(len(manifest))
     clips: DecodedClips | PackedClips
     if no_cache:
         clips = DecodedClips(manifest, clip_settings)
@@ -205,8 +208,8 @@ def _say_pretrained(done: Pretrained, pace: Pace, out: Path, device: str, as_jso
     drawn = ', '.join(f'{count:,} {name.replace("_", " ")}' for name, count in lacking.items() if count)
     if drawn:
         say(f'of the clips as they were drawn: {drawn}; what is missing was masked')
-    say(f'{counted(int(last["step"]), "update")}: {losses_in_words(done.history[0])} at first, then '
-        f'{losses_in_words(last)}')  # fmt: skip
+    first = f'{losses_in_words(done.history[0])} at first, then ' if len(done.history) > 1 else ''
+    say(f'{counted(int(last["step"]), "update")}: {first}{losses_in_words(last)}')
     pace_words = f'{pace.mean:.3g} clips per second, ' if pace.mean == pace.mean else ''
     say(f'{pace_words}at most {memory / 1e9:.2f} GB of memory')
     say(f'weights {done.weights}')
@@ -483,10 +486,25 @@ def finetune_command(
     with StageBars(name_width=8) if is_first else contextlib.nullcontext() as bars:
         outcome = finetune_clips(
             source, Manifest.load(path, root), settings, folder=out, modalities=wanted, progress=bars,
+            report=_saying_scores() if is_first else None,
             say=(lambda text: say(*text.splitlines(), err=True)) if is_first else None, **run,
         )  # fmt: skip
     if is_first:
         _say_finetuned(outcome, as_json)
+
+
+def _saying_scores() -> Callable[[Mapping[str, float]], None]:
+    """Says now and then how an epoch did."""
+    last = -LINE_S
+
+    def report(row: Mapping[str, float]) -> None:
+        nonlocal last
+        if 'epoch' in row and time.monotonic() - last >= LINE_S:
+            last = time.monotonic()
+            score = f', {row["score"]:.3f} on validation' if 'score' in row else ''
+            say(f'epoch {row["epoch"]:.0f}: loss {row["training"]:.3f}{score}', err=True)
+
+    return report
 
 
 def _say_finetuned(outcome: FinetunedClips, as_json: bool) -> None:

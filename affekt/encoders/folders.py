@@ -25,7 +25,7 @@ from typing import Any
 from affekt.encoders.families import family_of
 from affekt.encoders.missing import require_whole
 from affekt.encoders.model_files import SETTINGS, WEIGHTS, deciding_files
-from affekt.errors import UnknownNameError, ValueRangeError, WeightsError, missing_extra
+from affekt.errors import UnknownNameError, WeightsError, missing_extra
 from affekt.runs import read_regular_file
 
 NEEDED = ('torch', 'transformers')
@@ -186,7 +186,9 @@ def open_network(path: Path, loader: str, device: str, precision: str, config: A
         ValueRangeError: there is no such device.
     """
     torch, transformers = require_extra()
-    where = _device(torch, device)
+    from affekt.nn import require_device
+
+    where = require_device(device)
     if multiprocessing.parent_process() is not None:
         torch.set_num_threads(1)  # one of several workers
     with _as_one_error(path, 'a network'), _quiet(transformers):
@@ -196,20 +198,6 @@ def open_network(path: Path, loader: str, device: str, precision: str, config: A
         )  # fmt: skip
     require_whole(network, loading, path)
     return torch, network.to(where).eval()
-
-
-def _device(torch: Any, device: str) -> Any:
-    try:
-        place = torch.device(device)
-        torch.zeros(1, device=place).sum().item()  # a device without numbers, or one that is not here, fails
-    except (RuntimeError, AssertionError, NotImplementedError):
-        place = None
-    if place is None or (place.type == 'cuda' and not torch.cuda.is_available()):
-        raise ValueRangeError(
-            expected='a device that this torch has, such as cpu or cuda:0', came=repr(device),
-            todo='leave --device out to run on the CPU',
-        )  # fmt: skip
-    return place
 
 
 def open_reader(path: Path, loader: str, **how: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What is told of a fine-tuned model: from what, on which clips, how well, beside what a constant answer reaches."""
+"""The card of a fine-tuned model: from what, on which clips, how well, beside what a constant answer reaches."""
 
 from __future__ import annotations
 
@@ -49,19 +49,21 @@ class FinetunedClips:
     history: tuple[Mapping[str, float], ...] = field(repr=False)
     epoch: int
     notes: tuple[str, ...]
+    settings: TuningSettings = field(repr=False)
 
 
-def tuned_card(outcome: FinetunedClips, saved: Mapping[str, Any], settings: TuningSettings) -> str:
+def tuned_card(outcome: FinetunedClips, saved: Mapping[str, Any]) -> str:
     """What the model is, of what it was made, and how well it does, as Markdown."""
     parts, form = outcome.parts, outcome.model.form
     answers = ', '.join(parts.names)
+    pictures = f'; {form.frames} frames of {form.size} pixels' if 'video' in form.modalities else ''
     weights = sum(parameter.numel() for parameter in outcome.model.model.parameters())
     about = [
         ('from', f'{saved["from"]["name"]}, sha256 {saved["from"]["sha256"][:16]}…'),
-        ('reads', f'{" and ".join(form.modalities)}; {form.frames} frames of {form.size} pixels'),
+        ('reads', ' and '.join(form.modalities) + pictures),
         ('answers', f'{"one of " if parts.classes else ""}{answers}'),
         ('parameters', f'{weights:,}'),
-        ('tuned', _how(settings, outcome.epoch)),
+        ('tuned', _how(outcome.settings, outcome.epoch)),
         ('corpus', parts.manifest.facts.corpus),
     ]
     lines = [f'# {outcome.folder.name}', '', '| | |', '|---|---|']
@@ -83,8 +85,10 @@ def score_notes(outcome: FinetunedClips) -> list[str]:
     lines.append('The constant answer is the most frequent class, or the mean, of the training clips.')
     if any(math.isnan(row.interval.low) for row in outcome.rows):
         lines.append('Where a part has one group alone, nothing can be said of how its scores vary.')
-    if 'validation' in outcome.parts.parts:
-        lines.append('Validation chose the epoch, so its scores are somewhat too high.')
+    is_linear = outcome.settings.method == 'linear'
+    if 'validation' in outcome.parts.parts and (is_linear or not outcome.settings.takes_last):
+        chosen = 'how strongly the head is held back' if is_linear else 'the epoch'
+        lines.append(f'Validation chose {chosen}, so its scores are somewhat too high.')
     if 'test' not in outcome.parts.parts:
         lines.append('No clips were set aside for a test.')
     return [f'- {line}' for line in (*lines, *outcome.notes)]

@@ -81,7 +81,7 @@ def divided_clips(manifest: Manifest, label: str, *, validation: str = '', test:
     if not known.any():
         has = [name for name in ('category', *NUMBERS) if manifest.samples.known(name).any()]
         raise CorpusError(
-            expected=f'clips of {manifest.facts.corpus} with {wanted}', came=f'none of {len(manifest):,}',
+            expected=f'clips with {wanted}', came=f'none among the {len(manifest):,} of the manifest',
             todo=f'choose --label among those that it has: {", ".join(has)}' if has else 'import it with its labels',
         )  # fmt: skip
     notes = [] if known.all() else [f'{int((~known).sum()):,} of {len(manifest):,} clips have no {wanted}: left out']

@@ -35,7 +35,17 @@ from affekt.wording import counted
 
 if TYPE_CHECKING:
     from affekt.checkpoints import Checkpoint
-    from affekt.pretraining import HicmaeForm, LabelledClip, SvfapForm, Transfer, Tuned, TunedModel, TuningSettings
+    from affekt.pretraining import (
+        HicmaeClassifier,
+        HicmaeForm,
+        LabelledClip,
+        SvfapClassifier,
+        SvfapForm,
+        Transfer,
+        Tuned,
+        TunedModel,
+        TuningSettings,
+    )
 
     Form = HicmaeForm | SvfapForm
 
@@ -80,7 +90,7 @@ def finetune_clips(
         resume: go on with the run in the folder; a finished one is read back.
         report: called with each row of the history.
         progress: told 'clips', 'train', 'features' and 'predict', what is done and what there is.
-        say: told how large the cache becomes, before a byte of it is written, and what a checkpoint gave.
+        say: told how large the cache becomes, before a byte of it is written, and what the checkpoint gave.
 
     Raises:
         CorpusError: see `divided_clips`; or no clip of a part has what the model reads.
@@ -89,10 +99,13 @@ def finetune_clips(
         MissingExtraError: torch, or peft for adapters, is not installed.
     """
     require_torch()
-    from affekt.pretraining import TunedModel, opened_checkpoint
+    from affekt.nn import require_device
+    from affekt.pretraining import TunedModel, chosen_objective, opened_checkpoint, tune
 
     # 1. what is learnt, and which part of which network
     parts = divided_clips(manifest, label, validation=validation, test=test, seed=settings.seed)
+    chosen_objective(settings, bool(parts.classes))
+    require_device(settings.device)
     checkpoint = opened_checkpoint(source)
     form = _form(checkpoint, parts, modalities)
     saved = {
@@ -107,22 +120,24 @@ def finetune_clips(
         clips, notes = _labelled(parts, packed, form)
         # 3. the network, from pre-training to the labels
         if not (folder / RUN_WEIGHTS).exists():
-            tuned, transfer = _tuned(
-                checkpoint, form, clips, parts, settings, drop_path, folder / TRAINING, report, progress
-            )
+            network, transfer = _network(checkpoint, form, len(parts.names), drop_path, settings.seed)
+            if say:
+                say(str(transfer))
+            tuned = tune(
+                network, clips['train'], clips.get('validation'), settings, folder=folder / TRAINING,
+                resume=(folder / TRAINING).exists(), report=report, progress=progress,
+            )  # fmt: skip
             model = _model(tuned, parts, settings, crop, saved)
             if is_first:
                 model.save(folder)
-            if say:
-                say(str(transfer))
         else:
             model = TunedModel.open(folder)
         # 4. scores on clips that nothing was learnt from, and the card
         rows = _scored(model, parts, clips, settings, folder, progress) if is_first else []
         history, epoch = tuple(model.notes['history']), int(model.notes['epoch'])
-        outcome = FinetunedClips(model, folder, parts, tuple(rows), history, epoch, (*parts.notes, *notes))
+        outcome = FinetunedClips(model, folder, parts, tuple(rows), history, epoch, (*parts.notes, *notes), settings)
         if is_first:
-            _write(outcome, saved, settings)
+            _write(outcome, saved)
     return outcome
 
 
@@ -146,7 +161,7 @@ def _form(checkpoint: Checkpoint, parts: ClipParts, modalities: Sequence[str]) -
     there = tuple(name for name in wanted if named_media(train, name).any())
     if not there:
         raise CorpusError(
-            expected=f'clips with {" or ".join(wanted)}', came=f'{parts.manifest.facts.corpus} without',
+            expected=f'training clips with {" or ".join(wanted)}', came='none in the manifest',
             todo='add the media, or take a checkpoint that reads what there is',
         )  # fmt: skip
     return form if there == form.modalities else stored_form(checkpoint, modalities=there)
@@ -205,31 +220,17 @@ def _labelled(parts: ClipParts, packed: PackedClips, form: Form) -> tuple[dict[s
     return every, notes
 
 
-def _tuned(
-    checkpoint: Checkpoint,
-    form: Form,
-    clips: Mapping[str, Sequence[LabelledClip]],
-    parts: ClipParts,
-    settings: TuningSettings,
-    drop_path: float,
-    folder: Path,
-    report: Callable[[Mapping[str, float]], None] | None,
-    progress: Progress | None,
-) -> tuple[Tuned, Transfer]:
+def _network(
+    checkpoint: Checkpoint, form: Form, outputs: int, drop_path: float, seed: int
+) -> tuple[HicmaeClassifier | SvfapClassifier, Transfer]:
+    """The network, whose new weights depend on the seed alone, and what the checkpoint gave it."""
     import torch
 
-    from affekt.pretraining import classifier_from, tune
+    from affekt.pretraining import classifier_from
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        model, transfer = classifier_from(
-            checkpoint, len(parts.names), drop_path=drop_path, **_changes(checkpoint, form)
-        )
-    tuned = tune(
-        model, clips['train'], clips.get('validation'), settings, folder=folder, resume=folder.exists(), report=report,
-        progress=progress,
-    )  # fmt: skip
-    return tuned, transfer
+        torch.manual_seed(seed)
+        return classifier_from(checkpoint, outputs, drop_path=drop_path, **_changes(checkpoint, form))
 
 
 def _changes(checkpoint: Checkpoint, form: Form) -> dict[str, Any]:
@@ -270,7 +271,8 @@ def _scored(
             continue
         opened = [each.opened() for each in clips[part]]
         answers = predict_proba(
-            model.model, opened, stride=settings.stride, numbers=not model.is_classes, progress=progress
+            model.model, opened, segments=settings.segments, stride=settings.stride, numbers=not model.is_classes,
+            progress=progress,
         )  # fmt: skip
         index = np.array([row_of[clip.name] for clip in opened], dtype=np.int64)
         rows += _score_rows(part, parts, index, answers, settings.seed, groups[index])
@@ -320,7 +322,7 @@ def _cells(part: str, parts: ClipParts, index: Ints, answers: Floats32) -> list[
     return [(name, part, *true, *row) for name, true, row in pairs]
 
 
-def _write(outcome: FinetunedClips, saved: Mapping[str, Any], settings: TuningSettings) -> None:
+def _write(outcome: FinetunedClips, saved: Mapping[str, Any]) -> None:
     """Scores, card and page of the history."""
     from affekt.training import write_curves
 
@@ -336,7 +338,7 @@ def _write(outcome: FinetunedClips, saved: Mapping[str, Any], settings: TuningSe
         'epoch': outcome.epoch, 'notes': list(outcome.notes), 'versions': versions(),
     }  # fmt: skip
     write_atomically(outcome.folder / SCORES, json_file(facts))
-    write_atomically(outcome.folder / CARD, tuned_card(outcome, saved, settings).encode())
+    write_atomically(outcome.folder / CARD, tuned_card(outcome, saved).encode())
     rows = [{'step': float(at), **row} for at, row in enumerate(outcome.history, 1)]
     write_curves(rows, outcome.folder / 'history.html', title=outcome.folder.name)
     for path in (outcome.folder / TRAINING).glob('step-*.safetensors'):

@@ -7,15 +7,17 @@ Needs torch.
 """
 
 from affekt.nn.attention import Attention, CrossAttention, attend
+from affekt.nn.devices import require_device
 from affekt.nn.dropout import Dropout
 from affekt.nn.linear import linear
 from affekt.nn.masks import kept_first, last_kept, mean_kept
-from affekt.nn.patches import PatchEmbedding, from_patches, standardised_patches, to_patches
+from affekt.nn.patches import DEVIATION_FLOOR, PatchEmbedding, from_patches, standardised_patches, to_patches
 from affekt.nn.positions import position_table, sinusoids, sinusoids_in_halves, sliced_positions
 from affekt.nn.states import Coverage, CoverageRow, NameMap, built, load_published, read_tensors, renamed, save_tensors
 from affekt.nn.transformer import Block, BlockForm, CrossSelfBlock, DropPath, rising
 
 __all__ = [
+    'DEVIATION_FLOOR',
     'Attention',
     'Block',
     'BlockForm',
@@ -38,6 +40,7 @@ __all__ = [
     'position_table',
     'read_tensors',
     'renamed',
+    'require_device',
     'rising',
     'save_tensors',
     'sinusoids',

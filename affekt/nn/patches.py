@@ -115,15 +115,25 @@ def from_patches(patches: Tensor, size: Sequence[int], grid: Sequence[int]) -> T
     return cut.reshape(*cut.shape[:2], *lengths)  # (B, C, T, Y, X)
 
 
-def standardised_patches(patches: Tensor) -> Tensor:
+def standardised_patches(patches: Tensor, floor: float | Tensor = DEVIATION_FLOOR) -> Tensor:
     """(B, N, P, C) patches, each channel of each by its own mean and deviation: what masked pretraining rebuilds.
 
-        (x - mean) / (deviation + 1e-6), the variance divided by P - 1
+        (x - mean) / (deviation + floor), the variance divided by P - 1
+
+    Args:
+        patches: (B, N, P, C).
+        floor: in the unit of the patches; a number, or (C,).
 
     Source: He et al. 2022, arXiv:2111.06377, section 3; per channel as in VideoMAE, arXiv:2203.12602.
     """
-    deviation = patches.var(dim=2, keepdim=True).sqrt()  # (B, N, 1, C)
-    return (patches - patches.mean(dim=2, keepdim=True)) / (deviation + DEVIATION_FLOOR)
+    cells = patches.shape[2]
+
+    def of_each_cell(numbers: Tensor) -> Tensor:  # where few channels stand last, a processor repeats them faster
+        return numbers.repeat(1, 1, cells, 1)  # than it broadcasts: (B, N, 1, C) to (B, N, P, C)
+
+    centred = patches - of_each_cell(patches.mean(dim=2, keepdim=True))
+    deviation = (centred.square().sum(dim=2, keepdim=True) / (cells - 1)).sqrt()  # (B, N, 1, C)
+    return centred * of_each_cell(1 / (deviation + floor))
 
 
 def _grid(pixels: Tensor, size: Sequence[int]) -> tuple[int, ...]:

@@ -175,20 +175,34 @@ class CrossSelfBlock(Block):
         self.cross_norm1, self.cross_norm2 = form.norm(), form.norm(context_width)
         self.gamma_0 = _factor(form)
 
-    def forward(self, tokens: Tensor, context: Tensor | None = None, keep_mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        context: Tensor | None = None,
+        keep_mask: Tensor | None = None,
+        *,
+        last: int | None = None,
+    ) -> Tensor:
         """The next (B, T, D) tokens.
 
         Args:
             tokens: (B, T, D).
             context: (B, S, C); None where no sample has any.
             keep_mask: of the context, see `affekt.nn.attend`; the tokens read all of one another.
+            last: give so many tokens alone, those at the end, which is cheaper; they read all. None gives all.
         """
         if context is None:
-            return super().forward(tokens)
+            return self._read_by_last(tokens, last)
         crossed = self.cross_attn(self.cross_norm1(tokens), self.cross_norm2(context), keep_mask)
         if keep_mask is not None and keep_mask.ndim == 2:
             crossed = crossed.masked_fill(~keep_mask.any(dim=1)[:, None, None], 0.0)  # else the projection's bias
-        return super().forward(tokens + self._branch(crossed, self.gamma_0))
+        return self._read_by_last(tokens + self._branch(crossed, self.gamma_0), last)
+
+    def _read_by_last(self, tokens: Tensor, last: int | None) -> Tensor:
+        """What follows the context."""
+        if last is None:
+            return super().forward(tokens)
+        return super().forward(tokens[:, tokens.shape[1] - last :], tokens)
 
 
 def _factor(form: BlockForm) -> nn.Parameter | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from affekt.pretraining.masked_training import Pretrained, pretrain
     from affekt.pretraining.masking import cell_mask, tube_mask
     from affekt.pretraining.mixing import Mixing, mixed, soft_targets
-    from affekt.pretraining.objectives import LabelledClip
+    from affekt.pretraining.objectives import LabelledClip, chosen_objective
     from affekt.pretraining.predicting import TunedModel, predict, predict_proba
     from affekt.pretraining.spectrograms import filterbank, filterbanks
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
@@ -56,6 +56,7 @@ _LATER = {
     'HicmaeForm': 'forms',
     'HicmaePretraining': 'hicmae',
     'LabelledClip': 'objectives',
+    'chosen_objective': 'objectives',
     'Mixing': 'mixing',
     'Pretrained': 'masked_training',
     'PretrainingSettings': 'masked_settings',
@@ -119,6 +120,7 @@ __all__ = [
     'TuningSettings',
     'Window',
     'cell_mask',
+    'chosen_objective',
     'classifier_from',
     'collate',
     'consecutive_windows',

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,15 +95,14 @@ def probe(
         settings: seed, stride, device and batch size are read.
         folder: keeps features, so that a killed run goes on and another strength costs nothing.
         resume: go on there.
-        depends_on: what else the features depend on.
+        depends_on: what the features depend on, settings among them; saved there.
         progress: told 'features', clips done, clips in all.
     """
     model.to(settings.device)
-    saved = {'tuning': asdict(settings), **(depends_on or {})}
     if folder is None:
         parts = _features(model, (train, validation), settings, None, progress)
     else:
-        with Run(folder, saved, resume=resume) as run:
+        with Run(folder, depends_on or {}, resume=resume) as run:
             parts = _features(model, (train, validation), settings, run, progress)
     fitted, rows = _fitted(parts, train, validation, goal, settings)
     weight, bias = fitted
@@ -244,8 +243,8 @@ def _of(model: nn.Module, clips: Sequence[LabelledClip], settings: TuningSetting
         return features.float().cpu()
 
     views = viewed(
-        model, [each.clip for each in clips], form_of(model), answers, stride=settings.stride,
-        views='published' if settings.reference else 'distinct',
+        model, [each.clip for each in clips], form_of(model), answers, segments=settings.segments,
+        stride=settings.stride, views='published' if settings.reference else 'distinct',
     )  # fmt: skip
     pairs = list(views)
     return {'features': torch.stack([row for _, row in pairs]), 'owners': torch.tensor([at for at, _ in pairs])}

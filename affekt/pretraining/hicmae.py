@@ -113,7 +113,8 @@ class Decoder(nn.Module):
         first, *crossing = self.blocks
         tokens = first(tokens)
         for block, skip in zip(crossing, reversed(skips), strict=True):
-            tokens = block(tokens, skip)
+            # nothing reads what the last block would make of the visible tokens
+            tokens = block(tokens, skip, last=masked if block is crossing[-1] else None)
         patches: Tensor = self.head(self.norm(tokens[:, -masked:]))
         return patches
 

@@ -111,7 +111,7 @@ class PretrainingSettings:
             raise ValueRangeError(
                 expected='counts of 1 or more, workers and weights of 0 or more, a positive learning rate, shares in '
                 '[0, 1] and save_every a multiple of log_every',
-                came=str(wrong), todo='correct them',
+                came=', '.join(f'{name} {value}' for name, value in wrong.items()), todo='correct them',
             )  # fmt: skip
         if self.precision not in ('auto', 'float32', 'bfloat16', 'float16'):
             raise UnknownNameError(
@@ -136,6 +136,19 @@ class PretrainingSettings:
                 came=f'{self.batch_size}', todo=f'take a multiple of {parts}',
             )  # fmt: skip
         return self.batch_size // parts
+
+    def require_clips(self, clips: int) -> None:
+        """Raise where there are too few clips for a batch.
+
+        Raises:
+            ValueRangeError: there are.
+        """
+        wanted = self.batch_size // self.accumulation
+        if clips < wanted:
+            raise ValueRangeError(
+                expected=f'as many clips as a batch has, {wanted}', came=f'{clips}',
+                todo='add clips, or lower --batch-size',
+            )  # fmt: skip
 
     def schedule(self, updates: int, updates_per_epoch: float) -> Schedule:
         """A rise from 0, then half a cosine down to `least_share`."""

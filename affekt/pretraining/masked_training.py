@@ -101,6 +101,7 @@ def pretrain(
     _require_bands(form)
     # 1. what there is to learn from
     survey = surveyed(clips, form)
+    settings.require_clips(len(survey.readable))
     ranks = Ranks(settings.device)
     order = EpochBatches(
         len(survey.readable), settings.per_process(ranks.count), settings.seed, rank=ranks.rank, ranks=ranks.count

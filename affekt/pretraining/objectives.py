@@ -75,9 +75,7 @@ class Goal:
             UnknownNameError: an objective or a score of the other sort of targets.
         """
         truth, is_classes = targets_of(clips, outputs, 'training')
-        objective = settings.objective or ('cross_entropy' if is_classes else 'mse')
-        score = settings.score or SCORES['classes' if is_classes else 'numbers'][0]
-        _require_fitting(objective, score, is_classes)
+        objective, score = chosen_objective(settings, is_classes)
         if is_classes:
             counts = torch.bincount(torch.from_numpy(truth), minlength=outputs)
             _require_classes(counts)
@@ -204,6 +202,23 @@ def targets_of(clips: Sequence[LabelledClip], outputs: int, part: str) -> tuple[
     return numbers, False
 
 
+def chosen_objective(settings: TuningSettings, is_classes: bool) -> tuple[str, str]:
+    """The objective and the score of settings, defaults filled in.
+
+    Raises:
+        UnknownNameError: one of them is for the other sort of targets.
+    """
+    sort, names = ('classes', ('cross_entropy',)) if is_classes else ('numbers', ('mse', 'ccc', 'pcc'))
+    objective, score = settings.objective or names[0], settings.score or SCORES[sort][0]
+    for name, value, known in (('objective', objective, names), ('score', score, SCORES[sort])):
+        if value not in known:
+            raise UnknownNameError(
+                expected=f'{name} of {sort}: {" or ".join(known)}', came=value,
+                todo='choose another, or give targets of the other sort',
+            )  # fmt: skip
+    return objective, score
+
+
 def soft_cross_entropy(outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """The mean over a batch of - sum_k w_k y_k log softmax(x)_k.
 
@@ -237,17 +252,6 @@ def _covariance(outputs: Tensor, targets: Tensor) -> Tensor:
 def _mean(values: Sequence[float]) -> float:
     """nan where one is."""
     return math.fsum(values) / len(values)
-
-
-def _require_fitting(objective: str, score: str, is_classes: bool) -> None:
-    is_fitting = (objective == 'cross_entropy') == is_classes
-    if not is_fitting or score not in SCORES['classes' if is_classes else 'numbers']:
-        sort = 'classes' if is_classes else 'numbers'
-        raise UnknownNameError(
-            expected=f'an objective and a score of {sort}: {"cross_entropy" if is_classes else "mse, ccc or pcc"}, and '
-            f'{listed(SCORES[sort])}',
-            came=f'{objective} and {score}', todo='choose others, or give targets of the other sort',
-        )  # fmt: skip
 
 
 def _require_classes(counts: Tensor) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from affekt.errors import ShapeError, listed
-from affekt.nn import standardised_patches, to_patches
+from affekt.nn import DEVIATION_FLOOR, standardised_patches, to_patches
 from affekt.pretraining.forms import TILE, TUBE
 
 TEMPERATURE = 0.07
@@ -79,12 +79,12 @@ def video_targets(patches: Tensor, *, is_difference: bool) -> Tensor:
     Returns:
         (B, M, P * 3), the colours of a cell together.
     """
-    deviation = patches.new_tensor(IMAGENET_DEVIATION)
-    mean = patches.new_tensor(IMAGENET_MEAN)
-    standard = standardised_patches(patches * deviation + mean)  # (B, M, P, 3)
+    # in [0, 1] a patch has the same standard form, for a floor that is as much larger here as its colours are
+    floor = DEVIATION_FLOOR / patches.new_tensor(IMAGENET_DEVIATION)
+    standard = standardised_patches(patches, floor)  # (B, M, P, 3)
     if is_difference:
         first, second = standard.chunk(2, dim=2)  # the cells of a frame stand together
-        standard = torch.cat([first, second - first], dim=2)
+        second -= first
     return standard.flatten(2)  # (B, M, P * 3)
 
 

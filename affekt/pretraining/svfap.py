@@ -178,9 +178,11 @@ class _Decoder(nn.Module):
 
     def forward(self, tokens: Tensor, masked: int) -> Tensor:
         """The (B, M, 1536) patches of the last `masked` of (B, N, D) tokens."""
-        for block in self.blocks:
+        *blocks, last = self.blocks
+        for block in blocks:
             tokens = block(tokens)
-        patches: Tensor = self.head(self.norm(tokens[:, -masked:]))
+        # nothing reads what the last block would make of the visible tokens
+        patches: Tensor = self.head(self.norm(last(tokens[:, -masked:], tokens)))
         return patches
 
 

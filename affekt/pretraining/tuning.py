@@ -17,7 +17,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,9 +113,13 @@ def tune(
     if held_out:
         _require_same_sort(targets_of(held_out, goal.outputs, 'validation')[1], goal)
     depends = {**(depends_on or {}), 'data': _digest(train, held_out), 'start': _state_digest(model)}
-    if settings.method == 'linear':
-        outcome = probe(model, train, held_out, goal, settings, folder=folder, resume=resume, depends_on=depends,
-                        progress=progress)  # fmt: skip
+    ranks = _ranks(settings.device)
+    if settings.method == 'linear':  # which each process does by itself; the first alone writes
+        kept = folder if ranks.first else None
+        outcome = probe(
+            model, train, held_out, goal, replace(settings, device=ranks.device), folder=kept,
+            resume=resume, depends_on={'tuning': asdict(settings), **depends}, progress=progress,
+        )  # fmt: skip
         for row in outcome.history:
             if report:
                 report(row)
@@ -123,7 +127,6 @@ def tune(
     if settings.method == 'lora':
         adapt(model, settings.rank, settings.seed)
     # 2. batches, and the rate of each layer
-    ranks = _ranks(settings.device)
     batches = TuningBatches(train, goal, model, settings, ranks)
     engine = _engine(model, goal, batches, settings, ranks)
     # 3. an epoch after another, each judged by validation
@@ -297,8 +300,8 @@ class _Judge:
         ranks = self._engine.ranks
         shares = [list(range(rank, len(self._validation), ranks.count)) or [0] for rank in range(ranks.count)]
         own = predict_proba(
-            model, [self._validation[at].clip for at in shares[ranks.rank]], stride=self._settings.stride,
-            numbers=not self._goal.is_classes,
+            model, [self._validation[at].clip for at in shares[ranks.rank]], segments=self._settings.segments,
+            stride=self._settings.stride, numbers=not self._goal.is_classes,
         )  # fmt: skip
         answers = np.zeros((len(self._validation), self._goal.outputs), dtype=np.float32)
         for share, part in zip(shares, ranks.gathered(own), strict=True):

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
 from affekt.errors import TrainingError
+from affekt.nn import require_device
 from affekt.workers import awaited
 
 T = TypeVar('T')
@@ -65,10 +66,12 @@ class Ranks:
         device: of this process; `cuda` without a number becomes its own.
 
     Raises:
+        ValueRangeError: this torch has no such device.
         TrainingError: another process does not come.
     """
 
     def __init__(self, device: str = 'cpu') -> None:
+        require_device(device)
         self.rank, self.count, self.device = 0, 1, device
         self._accelerator: Any = None
         if is_launched():

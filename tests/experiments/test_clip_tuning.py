@@ -100,9 +100,9 @@ STRANGE = [sample(at, fold=1 + (at % 3 == 0)) for at in range(6)]
 @pytest.mark.parametrize(
     ('rows', 'options', 'error', 'words'),
     [
-        ([sample(0, category=None)], {}, CorpusError, 'with category; got none of 1; choose --label among .* valence'),
+        ([sample(0, category=None)], {}, CorpusError, 'got none among the 1 of .* choose --label among .* valence'),
         ([sample(at) for at in range(6)], {'label': 'joy'}, UnknownNameError, 'emotion, or some of valence'),
-        ([sample(at) for at in range(6)], {'label': 'arousal'}, CorpusError, 'with arousal; got none of 6'),
+        ([sample(at) for at in range(6)], {'label': 'arousal'}, CorpusError, 'with arousal; got none among the 6'),
         ([sample(at) for at in range(6)], {'validation': 'split=val'}, UnknownNameError, 'values of the column split'),
         ([sample(at) for at in range(6)], {'validation': 'colour=red'}, UnknownNameError, 'colour'),
         ([sample(at) for at in range(6)], {'validation': 'much'}, ValueRangeError, 'a share above 0'),

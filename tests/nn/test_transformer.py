@@ -64,6 +64,13 @@ def test_a_cross_self_block_is_its_three_steps_written_out():
     torch.testing.assert_close(block(tokens, context, keep), x, rtol=0, atol=1e-6)
 
 
+def test_the_last_tokens_of_a_block_can_be_had_alone():
+    block = _fill(CrossSelfBlock(BlockForm(8, 2)))
+    tokens, context = _drawn(2, 5, 8), _drawn(2, 3, 8, seed=2)
+    for read in (context, None):
+        torch.testing.assert_close(block(tokens, read, last=3), block(tokens, read)[:, 2:], rtol=0, atol=1e-6)
+
+
 def test_without_a_context_a_cross_self_block_is_a_block():
     block, plain = _fill(CrossSelfBlock(BlockForm(8, 2))), Block(BlockForm(8, 2))
     plain.load_state_dict({name: value for name, value in block.state_dict().items() if 'cross' not in name})

@@ -220,7 +220,7 @@ def test_what_cannot_be_learnt_from_is_named(tmp_path):
     faceless = Clip('street', None, None, None, {'video': 'no face in 75 frames', 'audio': 'silent'})
     with pytest.raises(CorpusError, match=r'pictures; got 1 clips without \(street, video: no face in 75 frames\)'):
         pretrain(cases.FACES, [faceless], folder=tmp_path)
-    with pytest.raises(ValueRangeError, match='lower batch_size'):
+    with pytest.raises(ValueRangeError, match='lower --batch-size'):
         pretrain(cases.FORM, cases.clips(3), cases.SETTINGS, folder=tmp_path)
     with pytest.raises(ValueRangeError, match='share evenly'):
         pretrain(cases.FORM, cases.clips(), replace(cases.SETTINGS, accumulation=3), folder=tmp_path)

@@ -248,7 +248,7 @@ def inspect_command(file: Path, show_all: bool, as_json: bool) -> None:
 @click.argument('file', type=PATH)
 @click.option('--out', required=True, type=PATH, help='File to write (.safetensors or .onnx); never replaced.')
 @click.option(
-    '--to', 'kind', type=Named(('safetensors', 'onnx')), help='What to write (default as the ending of --out says).'
+    '--to', 'kind', type=Named(('safetensors', 'onnx')), help='Format of the file (default by the ending of --out).'
 )
 @click.option('--licence', default='', metavar='NAME', help='Licence of the weights, as their publisher states it.')
 @click.option(

@@ -239,12 +239,11 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
 
 
 def main() -> None:
-    """Print what is told of the file whose path comes as the first argument."""
+    """Send out what is told of the file whose path comes as the first argument."""
     _limit()
     text = answer(Path(sys.argv[1]))
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.write(text)
-        sys.stdout.flush()
+    with contextlib.suppress(BrokenPipeError), open(1, 'w', encoding='utf-8', closefd=False) as answers:
+        answers.write(text)
 
 
 def answer(path: Path) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from probe import cross_read
-from speech import Clips, Store, is_left_out, labelled, turns
+from speech import is_left_out, labelled, turns
 from torch import nn
 from voices import FORM, SETTINGS
 
@@ -68,7 +68,7 @@ def kept(path: Path, make: Any) -> Floats32:
     return np.asarray(np.load(path))
 
 
-def arms(name: str, store: Store, out: Path) -> dict[str, Floats32]:
+def arms(name: str, store: Any, out: Path) -> dict[str, Floats32]:
     """Features by the name of what made them, the snapshots of pre-training last and in order."""
     folder, sounds = out / 'read' / name, turns(store)
     whisper = store.features('tiny.en', 'clean')[:, :, :2].astype(np.float32)  # (N, L + 1, 2, D): mean, deviation
@@ -98,7 +98,7 @@ def scored(truth: Any, predicted: Any, speakers: Any, classes: int) -> dict[str,
     }
 
 
-def figures(corpus: Clips, features: dict[str, Floats32]) -> dict[str, Any]:
+def figures(corpus: Any, features: dict[str, Floats32]) -> dict[str, Any]:
     """Scores of each arm on one corpus, and of the last epoch against the others."""
     _, truth = np.unique(corpus.truth, return_inverse=True)
     classes = int(truth.max()) + 1

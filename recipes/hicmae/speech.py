@@ -8,19 +8,19 @@ for the first time.
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'vocal_emotion'))
-
-from features import Clips, Store, read_nemo, read_ravdess, read_sound
-
 from affekt.arrays import Floats32
 from affekt.clips import Clip
 
-__all__ = ['Clips', 'Store', 'is_left_out', 'labelled', 'turns', 'unlabelled']
+VOCAL = Path(__file__).resolve().parents[2] / 'recipes' / 'vocal_emotion'
+sys.path.insert(0, str(VOCAL))
+vocal = import_module('features')
 
 ALL = 1_000_000
 
@@ -28,10 +28,10 @@ ALL = 1_000_000
 def unlabelled(ravdess: Path, nemo: Path, out: Path) -> list[Clip]:
     """Every recording of both corpora but those of the people left out, decoded once and kept in `out`."""
     clips: list[Clip] = []
-    for corpus in (read_ravdess(ravdess), read_nemo(nemo, ALL)):
+    for corpus in (vocal.read_ravdess(ravdess), vocal.read_nemo(nemo, ALL)):
         path = out / f'{corpus.name}.recordings.npz'
         if not path.exists():
-            sounds = [read_sound(corpus.folder / name) for name in corpus.files]
+            sounds = [vocal.read_sound(corpus.folder / name) for name in corpus.files]
             out.mkdir(parents=True, exist_ok=True)
             pcm = np.concatenate([np.clip(sound * 32767, -32768, 32767).astype(np.int16) for sound in sounds])
             np.savez(path, pcm=pcm, lengths=np.array([len(sound) for sound in sounds]))
@@ -43,17 +43,17 @@ def unlabelled(ravdess: Path, nemo: Path, out: Path) -> list[Clip]:
     return clips
 
 
-def is_left_out(corpus: Clips) -> npt.NDArray[np.bool_]:
+def is_left_out(corpus: Any) -> npt.NDArray[np.bool_]:
     """(S,) clips of the people that pre-training never hears: the last fold."""
     return np.asarray(corpus.fold == corpus.fold.max())
 
 
-def labelled(ravdess: Path, nemo: Path, out: Path) -> dict[str, tuple[Clips, Store]]:
+def labelled(ravdess: Path, nemo: Path, out: Path) -> dict[str, tuple[Any, Any]]:
     """Tables and turns of both corpora; arrays are made where `out` lacks them."""
-    corpora = (read_ravdess(ravdess), read_nemo(nemo))
-    return {corpus.name: (corpus, Store(corpus, out, {'tiny.en': 'tiny.en'})) for corpus in corpora}
+    corpora = (vocal.read_ravdess(ravdess), vocal.read_nemo(nemo))
+    return {corpus.name: (corpus, vocal.Store(corpus, out, {'tiny.en': 'tiny.en'})) for corpus in corpora}
 
 
-def turns(store: Store) -> list[Floats32]:
+def turns(store: Any) -> list[Floats32]:
     """What is said in each clip."""
     return store.sound('clean')

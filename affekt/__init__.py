@@ -44,6 +44,7 @@ ROOMS = (
     'text',
     'people',
     'face3d',
+    'frames',
     'corpora',
     'clips',
     'metrics',
@@ -61,12 +62,14 @@ ROOMS = (
     'checkpoints',
     'pretraining',
     'representations',
+    'sequence_models',
     'experiments',
     'benchmarks',
     'challenges',
     'analysis',
     'report',
     'batch',
+    'live',
     'own_data',
     'serve',
     'annotation',
@@ -76,7 +79,7 @@ ROOMS = (
     'terminal',
     'cli',
 )
-TORCH_ROOMS = ('nn', 'training', 'fusion', 'pretraining', 'representations')
+TORCH_ROOMS = ('nn', 'training', 'fusion', 'pretraining', 'representations', 'sequence_models')
 """Those that need torch; other rooms import them inside functions only."""
 
 _HOMES = {

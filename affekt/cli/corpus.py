@@ -12,9 +12,8 @@ import click
 from rich.text import Text
 
 from affekt.cli.choices import Named, columns, corpora, leaks
-from affekt.cli.group import AS_JSON, main
+from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.cli.installation import say_unusable
-from affekt.cli.table_notes import table_notes
 from affekt.errors import listed
 from affekt.terminal import StageBars, columns_table, say, say_json, visible
 from affekt.wording import counted

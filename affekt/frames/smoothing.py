@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from affekt.arrays import Floats
+from affekt.arrays import Bools, Floats
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 
 SmoothingMethod = Literal['none', 'mean', 'median', 'gaussian', 'one_euro']
@@ -189,7 +189,7 @@ def _kernel(method: str, width: int, back: int, ahead: int) -> Floats:
 
 def _weighted(values: Floats, kernel: Floats, ahead: int) -> Floats:
     """Weighted means over time; at the ends, and beside nan, of the frames that are there."""
-    known = ~np.isnan(values).any(axis=1)
+    known: Bools = np.asarray(~np.isnan(values).any(axis=1))
     later = len(kernel) // 2 if ahead else 0
     flipped = kernel[::-1]  # convolution turns it back
     count = len(values)
@@ -200,14 +200,14 @@ def _weighted(values: Floats, kernel: Floats, ahead: int) -> Floats:
     shares = slid(known.astype(np.float64))
     answer = np.full(values.shape, np.nan)
     for column in range(values.shape[1]):
-        sums = slid(np.where(known, values[:, column], 0.0))
+        sums = slid(np.asarray(np.where(known, values[:, column], 0.0)))
         answer[known, column] = sums[known] / shares[known]
     return answer
 
 
 def _median(values: Floats, back: int, ahead: int) -> Floats:
     """Medians over time of the frames that are there."""
-    known = ~np.isnan(values).any(axis=1)
+    known: Bools = np.asarray(~np.isnan(values).any(axis=1))
     answer = np.full(values.shape, np.nan)
     edge = [np.full((count, values.shape[1]), np.nan) for count in (back, ahead)]
     padded = np.concatenate([edge[0], np.where(known[:, None], values, np.nan), edge[1]])

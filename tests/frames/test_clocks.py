@@ -67,7 +67,7 @@ def test_a_gap_without_a_face_is_not_bridged_but_one_lost_row_is(method):
 
 def test_rows_without_times_are_frames_and_must_be_as_many():
     assert on_clock(column(*range(6)), None, FRAMES).values[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
-    with pytest.raises(ShapeError, match='voice of video1.*6 frames.*5 rows without times'):
+    with pytest.raises(ShapeError, match=r'voice of video1.*6 frames.*5 rows without times'):
         on_clock(column(*range(5)), None, FRAMES, source='voice of video1')
 
 
@@ -78,7 +78,8 @@ def test_spread_rows_are_interpolated_where_too_few_and_picked_where_too_many():
 
 def test_a_feature_without_a_row_keeps_no_frame():
     aligned = on_clock(np.zeros((0, 3)), np.zeros(0), FRAMES)
-    assert aligned.values.shape == (6, 3) and not aligned.keep_mask.any()
+    assert aligned.values.shape == (6, 3)
+    assert not aligned.keep_mask.any()
 
 
 def test_a_single_row_speaks_for_its_own_frame_alone():
@@ -99,7 +100,7 @@ def test_faults_name_the_feature_and_the_row():
     values[1, 0] = np.nan
     with pytest.raises(ValueRangeError, match=r'wavlm of video7.*row 1'):
         on_clock(values, np.arange(3.0), FRAMES, source='wavlm of video7')
-    with pytest.raises(ValueRangeError, match='video7 that rise.*0.100 s after 0.100 s'):
+    with pytest.raises(ValueRangeError, match=r'video7 that rise.*0.100 s after 0.100 s'):
         on_clock(np.zeros((3, 2)), np.array([0, 0.1, 0.1]), FRAMES, source='video7')
     with pytest.raises(ShapeError, match='a time for each row'):
         on_clock(np.zeros((3, 2)), np.zeros(2), FRAMES)
@@ -114,4 +115,8 @@ def test_neighbours_are_the_rows_around_a_frame_and_how_many_steps_they_lie_away
     # frame .1: rows 0 and 1 are not later; .08 is .02 before it, which is .2 of the frames' step of .1
     assert rows.tolist() == [[0, 0, 1, 2], [0, 1, 2, 0], [1, 2, 0, 0]]
     np.testing.assert_allclose(distances[1, :3], [-1, -0.2, 0.6], atol=1e-6)
-    assert np.isnan(distances).tolist() == [[True, False, False, False], [False, False, False, True], [False, False, True, True]]
+    assert np.isnan(distances).tolist() == [
+        [True, False, False, False],
+        [False, False, False, True],
+        [False, False, True, True],
+    ]

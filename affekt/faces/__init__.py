@@ -19,6 +19,8 @@ from affekt.faces.landmarker import FaceLandmarker
 from affekt.faces.mesh import Face, Region
 from affekt.faces.prototypes import ACTION_UNITS, PROTOTYPES
 from affekt.faces.readings import READINGS, Reading, readable_share, readings
+from affekt.faces.shape import SHAPE_COLUMNS, face_shapes
+from affekt.faces.sides import rows_of_person
 from affekt.faces.tracking import FaceTracker
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ __all__ = [
     'FER_TEMPLATE',
     'PROTOTYPES',
     'READINGS',
+    'SHAPE_COLUMNS',
     'Conditions',
     'ExpressionModel',
     'Face',
@@ -63,10 +66,12 @@ __all__ = [
     'euler_angles_deg',
     'expression_model',
     'eyes_are_closed',
+    'face_shapes',
     'five_points',
     'observe_faces',
     'readable_share',
     'readings',
+    'rows_of_person',
 ]
 
 

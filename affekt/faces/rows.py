@@ -86,6 +86,7 @@ class FaceClock:
         self._before: tuple[float, bool] | None = None
 
     def tick(self, time_s: float, has_face: bool, is_small: bool) -> None:
+        """Counts a frame."""
         if self._before is not None:
             self._step = time_s - self._before[0]
             self._seconds += self._step * self._before[1]
@@ -95,6 +96,7 @@ class FaceClock:
         self.too_small += is_small
 
     def seconds_with(self) -> float:
+        """Seconds with a face so far."""
         last = self._step if self._before is not None and self._before[1] else 0.0
         return self._seconds + last
 

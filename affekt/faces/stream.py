@@ -85,12 +85,15 @@ class SearchAside:
 
     @property
     def is_free(self) -> bool:
+        """Whether the last search was taken."""
         return self._running is None
 
     def give(self, image: npt.NDArray[np.uint8], scales: int) -> None:
+        """Starts the search of a frame."""
         self._running = scales, self._pool.submit(self._detector.detect, image, scales)
 
     def take(self) -> tuple[int, Sequence[Detection]]:
+        """Scales and detections of a search that is done, once; (0, ()) where none is."""
         if self._running is None or not self._running[1].done():
             return 0, ()
         scales, search = self._running
@@ -98,6 +101,7 @@ class SearchAside:
         return scales, search.result()
 
     def close(self) -> None:
+        """Waits for the search that is under way."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 

@@ -1,8 +1,8 @@
 """Faces: images in; landmarks, blendshapes, head pose, readings, expression and persons over time out.
 
 `observe_faces` takes a recording and returns one row per person and frame; it is built from `FaceLandmarker` (the faces
-of one image), `FaceTracker` (persons from frame to frame), `readings` (named columns) and an `ExpressionModel`. Read
-`observe.py` first, then `landmarker.py`.
+of one image), `FaceTracker` (persons from frame to frame), `readings` (named columns) and an `ExpressionModel`.
+`FaceStream` does the same for frames that come while it happens. Read `observe.py` first, then `landmarker.py`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,21 @@ from affekt.faces.tracking import FaceTracker
 if TYPE_CHECKING:
     from affekt.faces.expression import ExpressionModel, affect, expression_model
     from affekt.faces.identity import FaceIdentity
-    from affekt.faces.observe import FaceObservations, SeenPerson, observe_faces
+    from affekt.faces.observe import FaceObservations, observe_faces
+    from affekt.faces.rows import ExpressionLike, SeenPerson
+    from affekt.faces.same_person import IdentityLike
+    from affekt.faces.stream import FaceStream, SeenFace
     from affekt.faces.track import Track
 
 _LATER = {
     'ExpressionModel': 'expression',
+    'ExpressionLike': 'rows',
     'FaceIdentity': 'identity',
     'FaceObservations': 'observe',
-    'SeenPerson': 'observe',
+    'FaceStream': 'stream',
+    'IdentityLike': 'same_person',
+    'SeenFace': 'stream',
+    'SeenPerson': 'rows',
     'Track': 'track',
     'affect': 'expression',
     'expression_model': 'expression',
@@ -49,15 +56,19 @@ __all__ = [
     'READINGS',
     'SHAPE_COLUMNS',
     'Conditions',
+    'ExpressionLike',
     'ExpressionModel',
     'Face',
     'FaceIdentity',
     'FaceLandmarker',
     'FaceObservation',
     'FaceObservations',
+    'FaceStream',
     'FaceTracker',
+    'IdentityLike',
     'Reading',
     'Region',
+    'SeenFace',
     'SeenPerson',
     'Track',
     'affect',

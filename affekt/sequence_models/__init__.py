@@ -1,5 +1,41 @@
 """Models that answer for every frame: expression, valence and arousal, and action units over time.
 
-Features of several modalities on the clock of the video come in, in windows; an answer for each frame comes out. Needs
+Features of several modalities on the clock of the video come in, in windows; an answer for each frame comes out. Read
+`form.py` first, then `attention_sequence.py`; `losses.py` is what they minimise and `choices.py` their list. Needs
 torch.
 """
+
+from affekt.sequence_models.attention_sequence import AttentionSequence
+from affekt.sequence_models.choices import SEQUENCE_MODELS, build_sequence_model, load_published_sequence
+from affekt.sequence_models.convolution import TemporalConvolution
+from affekt.sequence_models.form import FrameAnswers, KeepMask, SequenceModel, SequenceShape
+from affekt.sequence_models.losses import (
+    PUBLISHED_EXPRESSION_LOSS,
+    ExpressionLoss,
+    balanced_units,
+    class_weights,
+    concordance_loss,
+    squared_loss,
+    unit_loss,
+)
+from affekt.sequence_models.projection import PerFrame
+
+__all__ = [
+    'PUBLISHED_EXPRESSION_LOSS',
+    'SEQUENCE_MODELS',
+    'AttentionSequence',
+    'ExpressionLoss',
+    'FrameAnswers',
+    'KeepMask',
+    'PerFrame',
+    'SequenceModel',
+    'SequenceShape',
+    'TemporalConvolution',
+    'balanced_units',
+    'build_sequence_model',
+    'class_weights',
+    'concordance_loss',
+    'load_published_sequence',
+    'squared_loss',
+    'unit_loss',
+]

@@ -20,7 +20,6 @@ from affekt.faces.mesh import Face, Region
 from affekt.faces.prototypes import ACTION_UNITS, PROTOTYPES
 from affekt.faces.readings import READINGS, Reading, readable_share, readings
 from affekt.faces.shape import SHAPE_COLUMNS, face_shapes
-from affekt.faces.sides import rows_of_person
 from affekt.faces.tracking import FaceTracker
 
 if TYPE_CHECKING:
@@ -82,7 +81,6 @@ __all__ = [
     'observe_faces',
     'readable_share',
     'readings',
-    'rows_of_person',
 ]
 
 

@@ -190,7 +190,8 @@ def _open_all(recipe: Recipe) -> SampleEncoder:
 def _every_frame(
     recipe: Recipe, manifest: Manifest, row: Sample, landmarker: Any, expression: Any
 ) -> Features | Unable:
-    from affekt.faces import observe_faces, rows_of_person
+    from affekt.faces import observe_faces
+    from affekt.frames import recording_and_side, rows_of_person
 
     rate_hz, widths = frame_rate_hz(manifest, row), [0.0]
     frames = _numbered_frames(manifest, row, rate_hz)
@@ -207,8 +208,8 @@ def _every_frame(
         people = observed.table.column('person').to_pylist()
         times = np.array(observed.table.column('time_s').to_pylist(), np.float64)
         boxes = _numbers(observed.table, ['box_x', 'box_y', 'box_width', 'box_height'])
-        side = row.sample.rpartition('_')[2] if row.sample.endswith(('_left', '_right')) else ''
-        kept = np.flatnonzero(rows_of_person(people, times, boxes, widths[0], side if row.frames is None else ''))
+        side = '' if row.frames is not None else recording_and_side(row.sample)[1]
+        kept = np.flatnonzero(rows_of_person(people, times, boxes, widths[0], side))
         if not len(kept):
             return Unable(row.sample, f'no face on the {side}')
         kept = kept[np.argsort(times[kept], kind='stable')]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from affekt.errors import ShapeError, UnknownNameError
-from affekt.faces import rows_of_person
+from affekt.frames import rows_of_person
 
 
 def _rows(*seen):

@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ShapeError, UnknownNameError
-
-SIDES = ('', 'left', 'right')
+from affekt.frames.labels import SIDES
 
 
 def rows_of_person(
@@ -42,8 +41,8 @@ def rows_of_person(
         ShapeError: shapes do not fit.
         UnknownNameError: no such side.
     """
-    if side not in SIDES:
-        raise UnknownNameError(expected=f'one of {", ".join(map(repr, SIDES))}', came=repr(side), todo='name a side')
+    if side and side not in SIDES:
+        raise UnknownNameError(expected=f'{" or ".join(SIDES)}, or nothing', came=repr(side), todo='name a side')
     names, times, places = np.asarray(people, dtype=object), np.asarray(times_s), np.asarray(boxes, dtype=np.float64)
     if times.shape != names.shape or places.shape != (*names.shape, 4):
         raise ShapeError(

@@ -19,6 +19,7 @@ from affekt.frames.labels import (
     FrameTable,
     recording_and_side,
 )
+from affekt.frames.sides import rows_of_person
 from affekt.frames.smoothing import (
     NO_SMOOTHING,
     SMOOTHING_METHODS,
@@ -72,6 +73,7 @@ __all__ = [
     'recording_and_side',
     'recording_of',
     'require_disjoint',
+    'rows_of_person',
     'smoothing_candidates',
     'tuned_smoothing',
     'windows_over',

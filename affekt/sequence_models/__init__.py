@@ -9,8 +9,17 @@ whole videos. Needs torch.
 from affekt.sequence_models.attention_sequence import AttentionSequence
 from affekt.sequence_models.choices import SEQUENCE_MODELS, build_sequence_model, load_published_sequence
 from affekt.sequence_models.convolution import TemporalConvolution
+from affekt.sequence_models.ensembles import FrameEnsemble, TrainedFolds, recording_folds, train_folds
 from affekt.sequence_models.form import FrameAnswers, KeepMask, SequenceModel, SequenceShape
-from affekt.sequence_models.inputs import Clock, FeatureSource, FrameVideos, WindowBatch, WindowBatches, frame_videos
+from affekt.sequence_models.inputs import (
+    Alignment,
+    Clock,
+    FeatureSource,
+    FrameVideos,
+    WindowBatch,
+    WindowBatches,
+    frame_videos,
+)
 from affekt.sequence_models.losses import (
     PUBLISHED_EXPRESSION_LOSS,
     ExpressionLoss,
@@ -30,6 +39,13 @@ from affekt.sequence_models.predicting import (
 )
 from affekt.sequence_models.predictor import FramePredictor
 from affekt.sequence_models.projection import PerFrame
+from affekt.sequence_models.pseudo_labels import (
+    PseudoLabelCard,
+    PseudoLabelSettings,
+    TrainedWithPseudoLabels,
+    pseudo_labelled,
+    train_with_pseudo_labels,
+)
 from affekt.sequence_models.settings import FRAME_TASKS, FrameTask, FrameTrainingSettings
 from affekt.sequence_models.training import TrainedFrames, train_frames, tuned_frame_smoothing
 
@@ -38,11 +54,13 @@ __all__ = [
     'OFFICIAL_SCORES',
     'PUBLISHED_EXPRESSION_LOSS',
     'SEQUENCE_MODELS',
+    'Alignment',
     'AttentionSequence',
     'Clock',
     'ExpressionLoss',
     'FeatureSource',
     'FrameAnswers',
+    'FrameEnsemble',
     'FrameLosses',
     'FramePrediction',
     'FramePredictor',
@@ -51,10 +69,14 @@ __all__ = [
     'FrameVideos',
     'KeepMask',
     'PerFrame',
+    'PseudoLabelCard',
+    'PseudoLabelSettings',
     'SequenceModel',
     'SequenceShape',
     'TemporalConvolution',
+    'TrainedFolds',
     'TrainedFrames',
+    'TrainedWithPseudoLabels',
     'WindowBatch',
     'WindowBatches',
     'balanced_units',
@@ -66,8 +88,12 @@ __all__ = [
     'mean_prediction',
     'official_scores',
     'predict_frames',
+    'pseudo_labelled',
+    'recording_folds',
     'squared_loss',
+    'train_folds',
     'train_frames',
+    'train_with_pseudo_labels',
     'tuned_frame_smoothing',
     'unit_loss',
 ]

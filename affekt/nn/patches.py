@@ -134,7 +134,7 @@ def standardised_patches(patches: Tensor, floor: float | Tensor = DEVIATION_FLOO
     standard = torch.empty_like(rows)
     for piece, out in zip(rows.split(size), standard.split(size), strict=True):
         _standardise(piece, floor, out)
-    return standard.unflatten(0, patches.shape[:2])
+    return standard.reshape(patches.shape)
 
 
 def _standardise(patches: Tensor, floor: float | Tensor, out: Tensor) -> None:

@@ -99,7 +99,7 @@ def squared_error(rebuilt: Tensor, truth: Tensor) -> Tensor:
 
     Patches are the largest tensors of a step: the errors take the room of the truth, and the gradient takes theirs.
     """
-    loss: Tensor = _SquaredError.apply(rebuilt, truth)
+    loss: Tensor = _SquaredError.apply(rebuilt, truth)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -110,7 +110,8 @@ class _SquaredError(torch.autograd.Function):
         ctx.save_for_backward(truth)
         ctx.dtype = rebuilt.dtype
         # a sum over each patch first: one over all of them loses the fourth digit in float32
-        return torch.linalg.vector_norm(errors, dim=-1).square().mean() / errors.shape[-1]
+        squares: Tensor = torch.linalg.vector_norm(errors, dim=-1).square()
+        return squares.mean() / errors.shape[-1]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from affekt.cli import main
 from affekt.cli.choices import Named
-from affekt.cli.examples import EXAMPLES
 from affekt.cli.group import SECTIONS
+from affekt.cli.help import EXAMPLES
 
 
 def _commands(command: click.Command = main, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:

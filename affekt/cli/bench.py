@@ -17,8 +17,7 @@ from affekt.cli.choices import (
     unibench_key,
     unibench_sets,
 )
-from affekt.cli.group import AS_JSON, Command, main
-from affekt.cli.table_notes import table_notes
+from affekt.cli.group import AS_JSON, Command, main, table_notes
 from affekt.errors import ValueRangeError
 from affekt.terminal import StageBars, say, say_json, show_error
 

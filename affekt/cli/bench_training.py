@@ -10,7 +10,7 @@ import click
 
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
 from affekt.cli.choices import Named, fusion_models
-from affekt.cli.table_notes import table_notes
+from affekt.cli.group import table_notes
 from affekt.terminal import StageBars, say, say_json
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.choices import WORD_TABLES, Named
-from affekt.cli.group import AS_JSON, main
-from affekt.cli.table_notes import table_notes
+from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.terminal import StageBars, facts_table, say, say_json
 
 if TYPE_CHECKING:

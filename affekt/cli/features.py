@@ -12,8 +12,7 @@ from typing import Any
 import click
 
 from affekt.cli.choices import Named, recipe_families, recipes
-from affekt.cli.group import AS_JSON, main
-from affekt.cli.table_notes import table_notes
+from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.terminal import StageBars, columns_table, say, say_json
 
 PATH = click.Path(path_type=Path)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -38,6 +39,19 @@ SECTIONS = {
     'This installation': ('doctor', 'plugins', 'weights', 'notice', 'completion'),
 }
 """The order of `affekt --help`."""
+
+
+@contextlib.contextmanager
+def table_notes() -> Iterator[list[str]]:
+    """The notes of the tables read within the block, said on standard error at its end, an error's too."""
+    from affekt.tables import reading_notes
+
+    with reading_notes() as notes:
+        try:
+            yield notes
+        finally:
+            for note in notes:
+                say(note, err=True, style='yellow')
 
 
 class Affekt(VerbGroup):

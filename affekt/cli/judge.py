@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.choices import Named, judge_strategies, reference_judges
-from affekt.cli.group import AS_JSON, main
+from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.cli.rank import judge_tables
-from affekt.cli.table_notes import table_notes
 from affekt.terminal import StageBars, say, say_json
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from affekt.cli.group import AS_JSON, main
-from affekt.cli.table_notes import table_notes
+from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.terminal import plain_table, say, say_json
 from affekt.wording import percent, signed, within
 

@@ -5,7 +5,21 @@ of any clock are brought to the times of these frames, cut into windows, and pre
 together again. Torch is not needed: the models that read such windows are in `affekt.sequence_models`.
 """
 
+from affekt.frames.annotations import Annotation, read_annotation, write_annotation
 from affekt.frames.clocks import CLOCK_METHODS, ClockMethod, OnClock, frame_clock, neighbours, on_clock
+from affekt.frames.faults import Faults
+from affekt.frames.labels import (
+    ACTION_UNITS,
+    AFFECT,
+    EXPRESSIONS,
+    PARTITIONS,
+    SIDES,
+    TASKS,
+    FrameLabels,
+    FrameTable,
+    recording_and_side,
+)
+from affekt.frames.sides import rows_of_person
 from affekt.frames.smoothing import (
     NO_SMOOTHING,
     SMOOTHING_METHODS,
@@ -28,11 +42,21 @@ from affekt.frames.windows import (
 )
 
 __all__ = [
+    'ACTION_UNITS',
+    'AFFECT',
     'CLOCK_METHODS',
+    'EXPRESSIONS',
     'NO_SMOOTHING',
     'OVERLAP_WEIGHTS',
+    'PARTITIONS',
+    'SIDES',
     'SMOOTHING_METHODS',
+    'TASKS',
+    'Annotation',
     'ClockMethod',
+    'Faults',
+    'FrameLabels',
+    'FrameTable',
     'OnClock',
     'OverlapAverage',
     'OverlapWeights',
@@ -45,9 +69,13 @@ __all__ = [
     'one_euro',
     'overlap_average',
     'overlap_weights',
+    'read_annotation',
+    'recording_and_side',
     'recording_of',
     'require_disjoint',
+    'rows_of_person',
     'smoothing_candidates',
     'tuned_smoothing',
     'windows_over',
+    'write_annotation',
 ]

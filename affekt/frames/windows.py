@@ -18,9 +18,8 @@ import numpy.typing as npt
 
 from affekt.arrays import Floats, Floats32
 from affekt.errors import LeakError, ShapeError, UnknownNameError, ValueRangeError, listed
+from affekt.frames.labels import recording_and_side
 
-PERSON_SUFFIXES = ('_left', '_right')
-"""What the names of videos end with where each of two people has annotations."""
 OverlapWeights = Literal['flat', 'tapered']
 OVERLAP_WEIGHTS: dict[str, str] = {
     'flat': 'all frames of a window count alike',
@@ -58,10 +57,7 @@ def recording_of(video: str) -> str:
     >>> recording_of('video59_left'), recording_of('10-60-1280x720_right'), recording_of('left_1')
     ('video59', '10-60-1280x720', 'left_1')
     """
-    for suffix in PERSON_SUFFIXES:
-        if video.endswith(suffix) and len(video) > len(suffix):
-            return video.removesuffix(suffix)
-    return video
+    return recording_and_side(video)[0]
 
 
 def windows_over(lengths: Mapping[str, int], length: int, stride: int) -> tuple[Window, ...]:

@@ -141,7 +141,7 @@ class _Attention(nn.Module):
         query = functional.linear(state, self.attn.weight[:, : state.shape[1]])
         given = (query, projected, codes, self.v.weight)
         with torch.autocast(codes.device.type, enabled=False):
-            context: Tensor = _AdditiveReading.apply(*(each.float() for each in given), keep)
+            context: Tensor = _AdditiveReading.apply(*(each.float() for each in given), keep)  # type: ignore[no-untyped-call]
         return context
 
 

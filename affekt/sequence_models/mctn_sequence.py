@@ -87,6 +87,7 @@ class TranslationSequence(SequenceModel):
         joint = padded[self.chain[0]]
         rebuilt = {}
         for number, (name, translator) in enumerate(zip(self.chain[1:], self.translators, strict=True)):
+            assert isinstance(translator, Translator | PublishedTranslator)
             if not self.training:
                 joint = translator.encode(joint, keep)[0]
                 continue

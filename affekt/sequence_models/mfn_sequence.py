@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.fusion import LETTERS, ORDER, Losses, ParallelRecurrences, two_layers
-from affekt.nn import NameMap, kept_first
+from affekt.nn import Dropout, NameMap, kept_first
 from affekt.sequence_models.form import Kept, SequenceModel, SequenceShape, published_reader
 from affekt.sequence_models.recurrence import TwoWayRecurrence, spread_over
 from affekt.sequence_models.steps import gated_memory, recurrent_states
@@ -53,6 +53,7 @@ class MemorySequence(SequenceModel):
         self.retain = self._layers(self.seen_width + memory, memory)
         self.update = self._layers(self.seen_width + memory, memory)
         self.output = self._layers(self.seen_width // 2 + memory, inner)
+        self.dropout = Dropout(shape.dropout)
         self.reader = TwoWayRecurrence(inner, inner)
 
     def _layers(self, size: int, out: int) -> nn.Sequential:
@@ -79,22 +80,23 @@ class MemorySequence(SequenceModel):
 
     def _memory(self, seen: Tensor, keep: Tensor | None) -> Tensor:
         """(B, T, W) memories of what is (B, T, 2M·H) seen."""
-        gates = [(gate[0].weight, gate[0].bias, gate[3].weight, gate[3].bias) for gate in (self.retain, self.update)]
-        of_seen, of_memory = zip(*(first.split([self.seen_width, first.shape[1] - self.seen_width], dim=1)
-                                   for first, *_ in gates), strict=True)  # fmt: skip
-        inputs = functional.linear(seen, torch.cat(of_seen), torch.cat([bias for _, bias, _, _ in gates]))  # (B, T, 2H)
+        firsts, seconds = zip(*(_linear_layers(gate) for gate in (self.retain, self.update)), strict=True)
+        of_seen, of_memory = zip(
+            *(first.weight.split([self.seen_width, first.in_features - self.seen_width], dim=1) for first in firsts),
+            strict=True,
+        )
+        inputs = functional.linear(seen, torch.cat(of_seen), torch.cat([first.bias for first in firsts]))  # (B, T, 2H)
         proposed = torch.tanh(self.propose(seen))  # (B, T, W)
         if keep is not None:
             inputs, proposed = kept_first(inputs, keep)[0], kept_first(proposed, keep)[0]
         by_gate = inputs.unflatten(2, (2, -1)).permute(1, 2, 0, 3).contiguous()  # (B, T, 2, H), then (T, 2, B, H)
-        dropout = self.retain[2]
         memories = gated_memory(
             by_gate,
             proposed.transpose(0, 1).contiguous(),  # (T, B, W)
             torch.stack([weight.t() for weight in of_memory]),  # (2, W, H)
-            torch.stack([second.t() for _, _, second, _ in gates]),  # (2, H, W)
-            torch.stack([bias.unsqueeze(0) for *_, bias in gates]),  # (2, 1, W)
-            dropout(torch.ones_like(by_gate)) if self.training and self.shape.dropout else None,
+            torch.stack([second.weight.t() for second in seconds]),  # (2, H, W)
+            torch.stack([second.bias.unsqueeze(0) for second in seconds]),  # (2, 1, W)
+            self.dropout(torch.ones_like(by_gate)) if self.training and self.shape.dropout else None,
         ).transpose(0, 1)  # (T, B, W), then (B, T, W)
         return memories if keep is None else spread_over(memories, keep)
 
@@ -105,6 +107,12 @@ class MemorySequence(SequenceModel):
         for theirs, ours in (('att1', 'attend'), ('att2', 'propose'), ('gamma1', 'retain'), ('gamma2', 'update')):
             names |= {f'{theirs}_fc1': f'{ours}.0', f'{theirs}_fc2': f'{ours}.3'}
         return names
+
+
+def _linear_layers(gate: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
+    """The first and the second of two."""
+    first, second = (layer for layer in gate if isinstance(layer, nn.Linear))
+    return first, second
 
 
 def _spread(states: Tensor, masks: list[Tensor]) -> Tensor:

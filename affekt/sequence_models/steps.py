@@ -29,7 +29,7 @@ def recurrent_states(inputs: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         (T, M, B, H) h and c.
     """
     with torch.autocast(inputs.device.type, enabled=False):
-        states: tuple[Tensor, Tensor] = _RecurrentStates.apply(inputs.float(), weights.float())
+        states: tuple[Tensor, Tensor] = _RecurrentStates.apply(inputs.float(), weights.float())  # type: ignore[no-untyped-call]
     return states
 
 
@@ -108,7 +108,7 @@ def gated_memory(
     """
     given = (inputs, proposed, entry, exits, biases)
     with torch.autocast(inputs.device.type, enabled=False):
-        memories: Tensor = _GatedMemory.apply(*(each.float() for each in given), passing)
+        memories: Tensor = _GatedMemory.apply(*(each.float() for each in given), passing)  # type: ignore[no-untyped-call]
     return memories
 
 

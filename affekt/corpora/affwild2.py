@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from affekt.corpora.manifest import Manifest, Sample
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release
@@ -103,7 +105,10 @@ def check_frames(manifest: Manifest, table: FrameTable) -> FrameCheck:
         manifest: of the videos.
         table: of their frames.
     """
-    longer, shorter, beyond, uncropped = [], [], [], 0
+    longer: list[str] = []
+    shorter: list[str] = []
+    beyond: list[str] = []
+    uncropped = 0
     rows = {row.sample: row for row in manifest.samples}
     for labels in table:
         row = rows.get(labels.video)
@@ -141,8 +146,8 @@ def _labelled_without(labels: FrameLabels, numbers: set[int]) -> int:
     """Labelled frames whose number is none of these; 0 where there are no pictures at all."""
     if not numbers:
         return 0
-    is_labelled = sum(labels.labelled(task) for task in labels.tasks)
-    return sum(place + 1 not in numbers for place in is_labelled.nonzero()[0])
+    is_labelled = np.any([labels.labelled(task) for task in labels.tasks], axis=0)
+    return sum(int(place) + 1 not in numbers for place in np.flatnonzero(is_labelled))
 
 
 def crop_numbers(folder: Path) -> set[int]:
@@ -173,29 +178,24 @@ def _pictures_of(path: Path, lines: int) -> int | None:
 
 
 _SOURCE = 'ibug.doc.ic.ac.uk/resources/aff-wild2 (agreement)'
-_FOLDERS = tuple(
-    f'{name}{sep}ABAW{sep}Annotations'
-    for name in ('6th', '5th', '4th', '3rd', 'Third', '2nd', '7th', '8th', '10th')
-    for sep in ' _'
-) + ('annotations', 'Annotations')
 _affwild2 = _rows(read_affwild2)
 
 CORPORA = (
     Corpus(
         'affwild2', 'Aff-Wild2', '',
         layouts=(
-            Layout(('EXPR_Classification_Challenge',), _affwild2, 'annotations of ABAW3 or 5'),
+            Layout(('EXPR_Classification_Challenge',), _affwild2, 'annotations of ABAW3 or 5', says_missing=True),
             Layout(
                 ('VA_Estimation_Challenge', 'EXPR_Recognition_Challenge', 'AU_Detection_Challenge'),
-                _affwild2, 'annotations of ABAW4, 6 or later',
+                _affwild2, 'annotations of ABAW4, 6 or later', says_missing=True,
             ),
-            Layout(('VA_Set', 'EXPR_Set', 'AU_Set'), _affwild2, 'annotations of ABAW1 or 2'),
+            Layout(('VA_Set', 'EXPR_Set', 'AU_Set'), _affwild2, 'annotations of ABAW1 or 2', says_missing=True),
         ),
-        folders=_FOLDERS, source=_SOURCE, cite='arXiv:1811.07770',
+        source=_SOURCE, cite='arXiv:1811.07770',
     ),
     Corpus(
         'affwild2-mtl', 'Aff-Wild2, all tasks in one file', '',
-        layouts=(Layout(('MTL_Challenge',), _rows(read_multitask), 'annotations of multi-task challenges'),),
+        layouts=(Layout(('MTL_Challenge',), _rows(read_multitask), 'multi-task annotations', says_missing=True),),
         source=_SOURCE, cite='arXiv:1811.07770',
     ),
 )  # fmt: skip

@@ -30,6 +30,7 @@ from affekt.frames.listed_frames import (
     read_rows,
     written_rows,
 )
+from affekt.frames.sides import rows_of_person
 from affekt.frames.smoothing import (
     NO_SMOOTHING,
     SMOOTHING_METHODS,
@@ -93,6 +94,7 @@ __all__ = [
     'recording_and_side',
     'recording_of',
     'require_disjoint',
+    'rows_of_person',
     'smoothing_candidates',
     'tuned_smoothing',
     'windows_over',

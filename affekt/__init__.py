@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from affekt.analysis import Analysis, Timeline, analyze
+    from affekt.live import LiveSession, stream
     from affekt.media import Recording
     from affekt.report import render_report
 
@@ -84,13 +85,25 @@ TORCH_ROOMS = ('nn', 'training', 'fusion', 'pretraining', 'representations', 'se
 
 _HOMES = {
     'Analysis': 'affekt.analysis',
+    'LiveSession': 'affekt.live',
     'Recording': 'affekt.media',
     'Timeline': 'affekt.analysis',
     'analyze': 'affekt.analysis',
     'render_report': 'affekt.report',
+    'stream': 'affekt.live',
 }
 
-__all__ = ['ROOMS', 'Analysis', 'Recording', 'Timeline', '__version__', 'analyze', 'render_report']
+__all__ = [
+    'ROOMS',
+    'Analysis',
+    'LiveSession',
+    'Recording',
+    'Timeline',
+    '__version__',
+    'analyze',
+    'render_report',
+    'stream',
+]
 
 
 def __dir__() -> list[str]:

@@ -21,8 +21,9 @@ OF_EXTRAS = {
     'safetensors', 'sentencepiece', 'sklearn', 'torch', 'transformers', 'uvicorn', 'wsproto',
 }  # fmt: skip
 """Packages that no core install has."""
-SHARES_ALL = {'media': 'containers', 'batch': 'analysis'}
-"""A room to the one whose insides it uses: it decodes the bytes that the other walks; it runs what the other does."""
+SHARES_ALL = {'media': 'containers', 'batch': 'analysis', 'live': 'analysis'}
+"""A room to the one whose insides it uses: it decodes the bytes that the other walks; it runs what the
+other does; it does the same while it happens."""
 INSIDES: dict[str, set[str]] = {
     'text': {'tables.recognition', 'voice.encoder', 'voice.mel'},
     'metrics': {'labels.wheels'},
@@ -40,6 +41,7 @@ INSIDES: dict[str, set[str]] = {
         'training.standing',
     },
     'challenges': {'features.sample_names', 'metrics.resampling', 'preference.pairs'},
+    'live': {'media.pictures', 'media.probe'},
     'doctor': {'judging.plain_judges'},
     'cli': {
         'benchmarks.ovmer',

@@ -62,7 +62,7 @@ class AnalysisSettings:
     """Length of the steps in which sources are fused, seconds, 0.1 to 60."""
 
     def __post_init__(self) -> None:
-        self._check_types()
+        require_types(self)
         if self.fps is not None and not 0.1 <= self.fps <= 1000:
             raise ValueRangeError(expected='fps in [0.1, 1000]', came=f'{self.fps}', todo='use None for every frame')
         if not 1 <= self.max_people <= 100:
@@ -95,39 +95,13 @@ class AnalysisSettings:
             )
         object.__setattr__(self, 'purpose', check_purpose(self.purpose))
 
-    def _check_types(self) -> None:
-        """Each value is of its field's type; a path counts as its text, a whole number as a number."""
-        for name, hint in get_type_hints(type(self)).items():
-            value = getattr(self, name)
-            if isinstance(value, (os.PathLike, np.generic)):
-                value = os.fspath(value) if isinstance(value, os.PathLike) else value.item()
-                object.__setattr__(self, name, value)
-            kinds = get_args(hint) or (hint,)
-            is_flag = isinstance(value, bool)
-            fits = any(
-                (kind is float and isinstance(value, Real) and not is_flag)
-                or (kind is int and isinstance(value, Integral) and not is_flag)
-                or (kind is bool and is_flag)
-                or (kind not in (float, int, bool) and isinstance(value, kind))
-                for kind in kinds
-            )
-            if not fits:
-                words = ' or '.join(_CALLED[kind] for kind in kinds)
-                raise ValueRangeError(expected=f'{words} for {name}', came=repr(value)[:80], todo='give one')
-
     def changed(self, named: Mapping[str, Any]) -> AnalysisSettings:
         """The same with other values for the fields that are named.
 
         Raises:
             UnknownNameError: no field of this name.
         """
-        for name in named:
-            if name not in self.__dataclass_fields__:
-                raise UnknownNameError(
-                    expected=f'a setting among {", ".join(self.__dataclass_fields__)}',
-                    came=repr(name),
-                    todo=did_you_mean(name, self.__dataclass_fields__),
-                )
+        require_known(self, named)
         plain: dict[str, Any] = {
             name: str(value) if isinstance(value, Path) else value for name, value in named.items()
         }
@@ -154,3 +128,45 @@ class AnalysisSettings:
         if self.asr in ASR_NAMES or not folder.is_dir():
             return self.to_dict()
         return self.to_dict() | {'asr_files': {p.name: file_sha256(p) for p in sorted(folder.iterdir()) if p.is_file()}}
+
+
+def require_types(settings: Any) -> None:
+    """Checks that each value of a frozen record of settings is of its field's type.
+
+    A path counts as its text, a whole number as a number.
+
+    Raises:
+        ValueRangeError: one is not.
+    """
+    for name, hint in get_type_hints(type(settings)).items():
+        value = getattr(settings, name)
+        if isinstance(value, (os.PathLike, np.generic)):
+            value = os.fspath(value) if isinstance(value, os.PathLike) else value.item()
+            object.__setattr__(settings, name, value)
+        kinds = get_args(hint) or (hint,)
+        is_flag = isinstance(value, bool)
+        fits = any(
+            (kind is float and isinstance(value, Real) and not is_flag)
+            or (kind is int and isinstance(value, Integral) and not is_flag)
+            or (kind is bool and is_flag)
+            or (kind not in (float, int, bool) and isinstance(value, kind))
+            for kind in kinds
+        )
+        if not fits:
+            words = ' or '.join(_CALLED[kind] for kind in kinds)
+            raise ValueRangeError(expected=f'{words} for {name}', came=repr(value)[:80], todo='give one')
+
+
+def require_known(settings: Any, named: Mapping[str, Any]) -> None:
+    """Checks that names are those of settings.
+
+    Raises:
+        UnknownNameError: one is not.
+    """
+    for name in named:
+        if name not in settings.__dataclass_fields__:
+            raise UnknownNameError(
+                expected=f'a setting among {", ".join(settings.__dataclass_fields__)}',
+                came=repr(name),
+                todo=did_you_mean(name, settings.__dataclass_fields__),
+            )

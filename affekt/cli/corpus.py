@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from rich.text import Text
 from affekt.cli.choices import Named, columns, corpora, leaks
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.cli.installation import say_unusable
-from affekt.errors import listed
+from affekt.errors import UnknownNameError, listed
 from affekt.terminal import StageBars, columns_table, say, say_json, visible
 from affekt.wording import counted
 
@@ -104,40 +104,82 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
 
 
 @corpus.command('make')
-@click.argument('name', type=Named(('faces',)), metavar='faces')
-@click.option('--out', required=True, type=PATH, help='New folder for videos, manifest.parquet and curves.parquet.')
-@click.option('--clips', type=click.IntRange(1), default=100, help='Number of clips (default 100).')
-@click.option('--people', type=click.IntRange(1), help='Number of people (default: one for five clips).')
-@click.option('--seconds', type=float, default=2.56, help='Length of a clip (default 2.56).')
+@click.argument('name', type=Named(('faces', 'affwild2')), metavar='faces|affwild2')
+@click.option('--out', required=True, type=PATH, help='New folder for videos and what is known of them.')
+@click.option('--clips', type=click.IntRange(1), help='Number of clips (default 100; affwild2: 40).')
+@click.option('--people', type=click.IntRange(1), help='Number of people in faces (default: one for five clips).')
+@click.option('--seconds', type=float, help='Length of a clip (default 2.56; affwild2: 20).')
 @click.option('--fps', 'rate_hz', type=float, default=25.0, help='Frames per second (default 25).')
 @click.option('--size', type=int, default=160, help='Height and width in pixels (default 160).')
+@click.option('--noise', type=float, help="Standard deviation of affwild2's valence and arousal (default 0.05).")
+@click.option('--delay', 'delay_s', type=float, help='Seconds that they are late in affwild2 (default 0).')
 @click.option('--seed', type=int, default=0, help='Random seed (default 0).')
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='Drawing processes (default 1).')
 @click.option('--resume', is_flag=True, help='Continue an interrupted run.')
 @AS_JSON
 def make(
-    name: str, out: Path, clips: int, people: int | None, processes: int, resume: bool, as_json: bool, **asked: Any
-) -> None:
+    name: str, out: Path, clips: int | None, people: int | None, noise: float | None, delay_s: float | None,
+    processes: int, resume: bool, as_json: bool, **asked: Any,
+) -> None:  # fmt: skip
     """Film made-up faces whose expressions, pose and emotion are known.
 
     \b
     affekt corpus make faces --out faces --clips 1000
     affekt corpus make faces --out long --clips 2 --seconds 60 --size 256
+    affekt corpus make affwild2 --out abaw
 
-    The people are computer graphics. They show an emotion, speak, blink and look about; manifest.parquet has a row a
-    clip, curves.parquet a row a frame. A person is in one split only, and the same seed gives the same files.
+    The people are computer graphics. They show emotions, speak, blink and look about. faces: one emotion a clip;
+    manifest.parquet has a row a clip, curves.parquet a row a frame. affwild2: longer videos with sound (tones, not
+    speech), one emotion after another, annotated frame by frame in the official layout of ABAW6; the answers of the
+    test videos and all true curves are in key/. A person is in one split only, and the same seed gives the same files.
     """
+    given = {key: value for key, value in asked.items() if value is not None}
+    if name == 'faces':
+        _refuse(name, {'--noise': noise, '--delay': delay_s}, 'affwild2')
+        answer, sentence = _make_faces(out, clips or 100, people, processes, resume, given)
+    else:
+        _refuse(name, {'--people': people}, 'faces')
+        given |= {key: value for key, value in (('noise', noise), ('delay_s', delay_s)) if value is not None}
+        answer, sentence = _make_affwild2(out, clips or 40, processes, resume, given)
+    if as_json:
+        say_json({'out': str(out), **answer})
+    else:
+        say(f'{out}: {sentence}')
+
+
+def _refuse(name: str, options: Mapping[str, Any], corpus_with: str) -> None:
+    if wrong := [option for option, value in options.items() if value is not None]:
+        raise UnknownNameError(
+            expected=f'options of {name}', came=listed(wrong), todo=f'leave it out; it is one of {corpus_with}'
+        )
+
+
+def _make_faces(
+    out: Path, clips: int, people: int | None, processes: int, resume: bool, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], str]:
     from affekt.corpora import FaceCorpus, made_up_face_corpus
 
-    asked_for = FaceCorpus(clips, people or max(1, clips // 5), **asked)
+    asked_for = FaceCorpus(clips, people or max(1, clips // 5), **given)
     with StageBars(name_width=9) as bars:
         manifest = made_up_face_corpus(out, asked_for, processes=processes, resume=resume, progress=bars)
-    splits = manifest.facts.published
-    if as_json:
-        say_json({'out': str(out), 'samples': len(manifest), 'people': asked_for.people, 'splits': splits})
-        return
     size = f'{counted(len(manifest), "clip")} of {counted(asked_for.people, "person", "people")}'
-    say(f'{out}: {size} ({name}), frame by frame in curves.parquet')
+    answer = {'samples': len(manifest), 'people': asked_for.people, 'splits': manifest.facts.published}
+    return answer, f'{size} (faces), frame by frame in curves.parquet'
+
+
+def _make_affwild2(
+    out: Path, videos: int, processes: int, resume: bool, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], str]:
+    from affekt.corpora import AffWild2Settings, made_up_affwild2
+
+    settings = AffWild2Settings(videos, **given)
+    with StageBars(name_width=9) as bars:
+        parts = made_up_affwild2(out, settings, processes=processes, resume=resume, progress=bars)
+    splits = dict(Counter(settings.split(part.number) for part in parts))
+    frames = sum(len(part.times_s) for part in parts)
+    answer = {'videos': videos, 'annotations': len(parts), 'frames': frames, 'splits': splits}
+    size = f'{counted(videos, "video")} of {counted(len(parts), "person", "people")}, {frames:,} annotated frames'
+    return answer, f'{size} (affwild2); answers of the test videos and all curves in key'
 
 
 @corpus.command()

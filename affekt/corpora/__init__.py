@@ -3,7 +3,7 @@
 The folder of an official release goes in (`import_corpus`), a `Manifest` comes out: one row a sample with media, text,
 labels, speaker, dialogue, split and fold, and what was missing. `folds.py` divides it anew, `leaks.py` says who stands
 on both sides. Read `manifest.py` first, then `importers.py`; `made_up.py` is a small corpus with known answers,
-`made_up_faces.py` one of filmed faces with known curves.
+`made_up_faces.py` one of filmed faces with known curves, `made_up_affwild2.py` one annotated frame by frame.
 """
 
 from affekt.corpora.checks import CorpusCheck, check_corpus
@@ -12,6 +12,7 @@ from affekt.corpora.importers import CORPORA, corpus_named, import_corpus
 from affekt.corpora.leaks import Leak, find_leaks, require_no_leaks, sides_of
 from affekt.corpora.listed_clips import ListedClip, listed_clips
 from affekt.corpora.made_up import made_up_corpus
+from affekt.corpora.made_up_affwild2 import AffWild2Settings, FrameTruth, frame_truth, made_up_affwild2
 from affekt.corpora.made_up_faces import FaceCorpus, made_up_face_corpus
 from affekt.corpora.manifest import Facts, Manifest, Sample
 from affekt.corpora.own import own_manifest
@@ -20,10 +21,12 @@ from affekt.corpora.sample_table import SampleTable
 
 __all__ = [
     'CORPORA',
+    'AffWild2Settings',
     'Corpus',
     'CorpusCheck',
     'FaceCorpus',
     'Facts',
+    'FrameTruth',
     'Layout',
     'Leak',
     'ListedClip',
@@ -33,8 +36,10 @@ __all__ = [
     'check_corpus',
     'corpus_named',
     'find_leaks',
+    'frame_truth',
     'import_corpus',
     'listed_clips',
+    'made_up_affwild2',
     'made_up_corpus',
     'made_up_face_corpus',
     'own_manifest',

@@ -9,7 +9,7 @@ landmarks, `head_model()` a whole head with eyes and teeth. `rasterize` says wha
 from affekt.face3d.batches import RasterBatch, interpolate_batch, rasterize_batch
 from affekt.face3d.camera import Camera, pose_matrix
 from affekt.face3d.clips import FaceClip, MadeUpFaces, made_up_faces
-from affekt.face3d.curves import EMOTIONS, Curves, made_up_curves
+from affekt.face3d.curves import EMOTIONS, OTHER, SHOWN, Curves, SceneCurves, made_up_curves, made_up_scene, wander
 from affekt.face3d.maps import depth_map, normal_map, normals_at_pixels, shaded_map
 from affekt.face3d.models import FaceModel, face_model, head_model, posed
 from affekt.face3d.normals import point_normals
@@ -19,6 +19,8 @@ from affekt.face3d.rasteriser import Raster, interpolate, rasterize
 
 __all__ = [
     'EMOTIONS',
+    'OTHER',
+    'SHOWN',
     'Camera',
     'Curves',
     'FaceClip',
@@ -28,6 +30,7 @@ __all__ = [
     'Person',
     'Raster',
     'RasterBatch',
+    'SceneCurves',
     'Studio',
     'depth_map',
     'face_model',
@@ -39,6 +42,7 @@ __all__ = [
     'made_up_faces',
     'made_up_light',
     'made_up_person',
+    'made_up_scene',
     'normal_map',
     'normals_at_pixels',
     'point_normals',
@@ -47,4 +51,5 @@ __all__ = [
     'rasterize',
     'rasterize_batch',
     'shaded_map',
+    'wander',
 ]

@@ -10,7 +10,7 @@ al. 2003, doi:10.1007/s00421-003-0807-5.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,19 @@ ACCOMPANY = {
 """What often comes with a prototype, and how strongly: action units 10, 14, 17 and 29 of the FACS Investigator's
 Guide."""
 
+OTHER = 'other'
+SHOWN = (*PROTOTYPES, OTHER)
+"""What a scene shows: the prototypes, and an expression that is none of them."""
+PLACES = {**{emotion: CIRCUMPLEX[emotion] for emotion in PROTOTYPES}, OTHER: (0.0, 0.3)}
+"""Valence and arousal of each at its strongest; that of OTHER is a convention."""
+GRIMACES = (
+    ('cheekPuff',), ('mouthPucker',), ('mouthLeft', 'jawLeft'), ('mouthRight', 'jawRight'),
+    ('mouthRollLower', 'mouthRollUpper'), ('mouthFunnel',),
+)  # fmt: skip
+"""Shapes of the face that no prototype has; OTHER is two of them."""
+VOICED = 0.25
+"""Arousal that the voice alone tells, at its most."""
+
 
 @dataclass(frozen=True, eq=False)
 class Curves:
@@ -53,6 +66,21 @@ class Curves:
     arousal: Floats
 
 
+@dataclass(frozen=True, eq=False)
+class SceneCurves(Curves):
+    """Commanded curves of a scene in which one emotion follows another.
+
+    Attributes:
+        by_emotion: each of SHOWN to (T,) how far it is shown, in [0, 1]; `intensity` is the largest of them.
+        speaking: (T,) how far the person speaks, in [0, 1].
+        energy: (T,) how lively the voice is, in [-1, 1]: its part of arousal, which the face does not show.
+    """
+
+    by_emotion: Mapping[str, Floats]
+    speaking: Floats
+    energy: Floats
+
+
 def made_up_curves(rng: np.random.Generator, times_s: Floats, emotion: str, *, distance_cm: float) -> Curves:
     """What a face that shows an emotion does at some times.
 
@@ -68,13 +96,88 @@ def made_up_curves(rng: np.random.Generator, times_s: Floats, emotion: str, *, d
     expression = np.zeros((len(times_s), len(names)))
     intensity = _episodes(rng, times_s, end_s) if emotion != 'neutral' else np.zeros(len(times_s))
     _show(expression, column, rng, times_s, emotion, intensity)
-    speaking = _speak(expression, column, rng, times_s, end_s) if rng.random() < 0.5 else np.zeros(len(times_s))
+    speaks = rng.random() < 0.5
+    pose, _ = _live(expression, column, rng, times_s, speaks=speaks, distance_cm=distance_cm)
+    valence, arousal = CIRCUMPLEX[emotion]
+    return Curves(np.clip(expression, 0, 1), pose, intensity, valence * intensity, arousal * intensity)
+
+
+def made_up_scene(
+    rng: np.random.Generator, times_s: Floats, *, distance_cm: float, emotions: Sequence[str] = SHOWN
+) -> SceneCurves:
+    """What a face does that shows one emotion after another, with rest between them.
+
+    An emotion of SHOWN comes, stays and goes within two to six seconds; the given ones take turns, in an order that is
+    drawn. Valence is the sum of each emotion's place on the plane times its intensity; arousal likewise, plus VOICED
+    times the energy of the voice. Both are cut to [-1, 1].
+
+    Args:
+        rng: all that is drawn is drawn from it.
+        times_s: (T,) increasing.
+        distance_cm: from the camera.
+        emotions: those that take turns.
+    """
+    names = face_model().directions
+    column = {name: place for place, name in enumerate(names)}
+    end_s = float(times_s[-1]) if len(times_s) else 0.0
+    expression = np.zeros((len(times_s), len(names)))
+    by_emotion = _turns(rng, times_s, end_s, emotions)
+    for emotion, intensity in by_emotion.items():
+        _show(expression, column, rng, times_s, emotion, intensity)
+        if emotion == OTHER:
+            _grimace(expression, column, rng, intensity)
+    speaks = rng.random() < 0.8
+    pose, speaking = _live(expression, column, rng, times_s, speaks=speaks, distance_cm=distance_cm)
+    energy = np.clip(0.6 * wander(rng, times_s, 0.08), -1, 1)
+    affect = np.array([np.zeros(len(times_s)), VOICED * energy])
+    for emotion, intensity in by_emotion.items():
+        affect += np.outer(PLACES[emotion], intensity)
+    valence, arousal = np.clip(affect, -1, 1)
+    strongest = np.max(list(by_emotion.values()), axis=0)
+    return SceneCurves(
+        np.clip(expression, 0, 1), pose, strongest, valence, arousal, by_emotion, speaking, energy
+    )  # fmt: skip
+
+
+def _live(
+    expression: Floats,
+    column: dict[str, int],
+    rng: np.random.Generator,
+    times_s: Floats,
+    *,
+    speaks: bool,
+    distance_cm: float,
+) -> tuple[Floats, Floats]:
+    """Add what goes on meanwhile; (T, 4, 4) the pose and (T,) how far the person speaks."""
+    end_s = float(times_s[-1]) if len(times_s) else 0.0
+    speaking = _speak(expression, column, rng, times_s, end_s) if speaks else np.zeros(len(times_s))
     _stir(expression, column, rng, times_s)
     _look(expression, column, rng, times_s, end_s)
     _blink(expression, column, rng, times_s, end_s)
-    pose = _move_head(rng, times_s, speaking, distance_cm)
-    valence, arousal = CIRCUMPLEX[emotion]
-    return Curves(np.clip(expression, 0, 1), pose, intensity, valence * intensity, arousal * intensity)
+    return _move_head(rng, times_s, speaking, distance_cm), speaking
+
+
+def _turns(rng: np.random.Generator, times_s: Floats, end_s: float, emotions: Sequence[str]) -> dict[str, Floats]:
+    """Each of SHOWN to (T,) its intensity: one after the other, in rounds of a drawn order."""
+    by_emotion = {emotion: np.zeros(len(times_s)) for emotion in SHOWN}
+    waiting: list[str] = []
+    at = float(rng.uniform(-0.5, 1.0))
+    while at < end_s:
+        waiting = waiting or [emotions[place] for place in rng.permutation(len(emotions))]
+        onset, apex, offset = rng.uniform(0.25, 0.9), rng.uniform(0.8, 3.2), rng.uniform(0.4, 1.4)
+        rise, fall = _smooth((times_s - at) / onset), _smooth((times_s - at - onset - apex) / offset)
+        curve = by_emotion[waiting.pop()]
+        np.maximum(curve, rng.uniform(0.45, 1.0) * rise * (1 - fall), out=curve)
+        at += float(onset + apex + offset + rng.exponential(0.8))
+    return by_emotion
+
+
+def _grimace(expression: Floats, column: dict[str, int], rng: np.random.Generator, intensity: Floats) -> None:
+    """Add an expression that is none of the prototypes."""
+    for shapes in rng.permutation(len(GRIMACES))[:2]:
+        strength = float(rng.uniform(0.6, 1.0))
+        for name in GRIMACES[shapes]:
+            expression[:, column[name]] += strength * intensity
 
 
 def wander(rng: np.random.Generator, times_s: Floats, per_s: float, waves: int = 4) -> Floats:

@@ -1,8 +1,8 @@
 """Faces: images in; landmarks, blendshapes, head pose, readings, expression and persons over time out.
 
 `observe_faces` takes a recording and returns one row per person and frame; it is built from `FaceLandmarker` (the faces
-of one image), `FaceTracker` (persons from frame to frame), `readings` (named columns) and an `ExpressionModel`. Read
-`observe.py` first, then `landmarker.py`.
+of one image), `FaceTracker` (persons from frame to frame), `readings` (named columns) and an `ExpressionModel`.
+`FaceStream` does the same for frames that come while it happens. Read `observe.py` first, then `landmarker.py`.
 """
 
 from __future__ import annotations
@@ -19,19 +19,27 @@ from affekt.faces.landmarker import FaceLandmarker
 from affekt.faces.mesh import Face, Region
 from affekt.faces.prototypes import ACTION_UNITS, PROTOTYPES
 from affekt.faces.readings import READINGS, Reading, readable_share, readings
+from affekt.faces.shape import SHAPE_COLUMNS, face_shapes
 from affekt.faces.tracking import FaceTracker
 
 if TYPE_CHECKING:
     from affekt.faces.expression import ExpressionModel, affect, expression_model
     from affekt.faces.identity import FaceIdentity
-    from affekt.faces.observe import FaceObservations, SeenPerson, observe_faces
+    from affekt.faces.observe import FaceObservations, observe_faces
+    from affekt.faces.rows import ExpressionLike, SeenPerson
+    from affekt.faces.same_person import IdentityLike
+    from affekt.faces.stream import FaceStream, SeenFace
     from affekt.faces.track import Track
 
 _LATER = {
     'ExpressionModel': 'expression',
+    'ExpressionLike': 'rows',
     'FaceIdentity': 'identity',
     'FaceObservations': 'observe',
-    'SeenPerson': 'observe',
+    'FaceStream': 'stream',
+    'IdentityLike': 'same_person',
+    'SeenFace': 'stream',
+    'SeenPerson': 'rows',
     'Track': 'track',
     'affect': 'expression',
     'expression_model': 'expression',
@@ -45,16 +53,21 @@ __all__ = [
     'FER_TEMPLATE',
     'PROTOTYPES',
     'READINGS',
+    'SHAPE_COLUMNS',
     'Conditions',
+    'ExpressionLike',
     'ExpressionModel',
     'Face',
     'FaceIdentity',
     'FaceLandmarker',
     'FaceObservation',
     'FaceObservations',
+    'FaceStream',
     'FaceTracker',
+    'IdentityLike',
     'Reading',
     'Region',
+    'SeenFace',
     'SeenPerson',
     'Track',
     'affect',
@@ -63,6 +76,7 @@ __all__ = [
     'euler_angles_deg',
     'expression_model',
     'eyes_are_closed',
+    'face_shapes',
     'five_points',
     'observe_faces',
     'readable_share',

@@ -83,7 +83,13 @@ class FaceTracker:
     """
 
     def __init__(
-        self, landmarker: FaceLandmarker, max_people: int = 5, still_levels: float = 0.0, scales: int = 4
+        self,
+        landmarker: FaceLandmarker,
+        max_people: int = 5,
+        still_levels: float = 0.0,
+        scales: int = 4,
+        *,
+        searches_itself: bool = True,
     ) -> None:
         if max_people < 1 or not still_levels >= 0:
             raise ValueRangeError(
@@ -92,6 +98,7 @@ class FaceTracker:
                 todo='choose others',
             )
         self._landmarker, self._max_people, self._scales = landmarker, max_people, scales
+        self._searches_itself = searches_itself
         self._completion = Completion(landmarker)
         self._stillness = Stillness(still_levels)
         self._cuts = SceneCuts()
@@ -132,7 +139,8 @@ class FaceTracker:
 
         Args:
             time_s, image: as for `update`.
-            glance: what a `Lookout` saw in this frame; saves time, and changes nothing.
+            glance: what a `Lookout` saw in this frame; saves time, and changes nothing. Of a tracker that does not
+                search itself: the detections of this frame or of one shortly before, where a search has come back.
         """
         checked_image(image)
         if not time_s > self._time_s:
@@ -142,10 +150,7 @@ class FaceTracker:
         # 1. A new scene: nobody is where they were.
         glance = glance or Glance(colour_histogram(image))
         if self._cuts.is_cut_to(glance.colours):
-            self._scene += 1
-            self._search_s = self._deep_s = float('-inf')
-            for person in self._persons:
-                person.is_followed = False
+            self.cut()
         # 2. Read known faces where they should be; settle who is who where they meet.
         self._sights.clear()
         followed, faces = self._follow(time_s, image)
@@ -153,8 +158,10 @@ class FaceTracker:
         for person in self._persons:
             person.is_followed = person.number in seen
         # 3. Search for faces that nobody has.
-        if self._is_search_due(time_s, seen):
+        if self._searches_itself and self._is_search_due(len(seen), time_s):
             seen |= self._search(time_s, image, seen, glance)
+        elif not self._searches_itself and glance.scales and len(seen) < self._max_people:
+            seen |= self._adopt(time_s, image, seen, glance.detections)
         # 4. Remember.
         for person in self._persons:
             person.is_followed = person.number in seen
@@ -166,6 +173,21 @@ class FaceTracker:
         self._searches = Searches(self._search_s, self._deep_s, waits)
         scene = self._cuts.suspected
         return [Followed(seen[number], time_s, number, number not in followed, scene) for number in sorted(seen)]
+
+    def cut(self) -> None:
+        """A new scene begins: nobody is where they were, and it is searched at once."""
+        self._scene += 1
+        self._search_s = self._deep_s = float('-inf')
+        for person in self._persons:
+            person.is_followed = False
+
+    def scales_due(self, time_s: float) -> int:
+        """How many scales a frame should be searched at now by somebody else; 0 where that is not due.
+
+        What is due counts as done at this time.
+        """
+        seen = sum(person.is_followed for person in self._persons)
+        return self._depth(time_s, seen > 0) if self._is_search_due(seen, time_s) else 0
 
     def _follow(self, time_s: float, image: npt.NDArray[np.uint8]) -> tuple[dict[int, Mesh], list[Mesh]]:
         """Faces that have not moved, by person, and the faces read at the expected places of the others."""
@@ -233,9 +255,9 @@ class FaceTracker:
         sight = self._sight(image, face)
         return min(difference(latest, sight), person.gallery.difference(sight)) > JUMP
 
-    def _is_search_due(self, time_s: float, seen: dict[int, Mesh]) -> bool:
+    def _is_search_due(self, seen: int, time_s: float) -> bool:
         """True where nobody is seen, somebody has just been lost, or the last search is a while ago."""
-        if len(seen) >= self._max_people:
+        if seen >= self._max_people:
             return False
         return not seen or self._misses_someone(time_s) or time_s - self._search_s >= SEARCH_EVERY_S
 
@@ -245,11 +267,17 @@ class FaceTracker:
     def _search(
         self, time_s: float, image: npt.NDArray[np.uint8], seen: dict[int, Mesh], glance: Glance
     ) -> dict[int, Mesh]:
-        """Faces that no followed person has, given to persons lost before or to new ones."""
-        # 1. Candidates: detections away from followed faces, confirmed by a second reading.
+        """Faces that no followed person has, found now where they were not foreseen."""
         scales = self._depth(time_s, bool(seen))
         is_foreseen = glance.scales == scales
         detections = glance.detections if is_foreseen else self._landmarker.detect(image, scales)
+        return self._adopt(time_s, image, seen, detections)
+
+    def _adopt(
+        self, time_s: float, image: npt.NDArray[np.uint8], seen: dict[int, Mesh], detections: Sequence[Detection]
+    ) -> dict[int, Mesh]:
+        """Detected faces that no followed person has, given to persons lost before or to new ones."""
+        # 1. Candidates: detections away from followed faces, confirmed by a second reading.
         candidates = self._candidates(image, list(seen.values()), detections)
         # 2. Persons who were here a moment ago, by place and look; others only by a sure look.
         absent = [person for person in self._persons if person.number not in seen]

@@ -1,6 +1,81 @@
-"""What is said of each frame of a video: annotations by frame, features brought to the frames' clock, curves made steady.
+"""What is said of each frame of a video: annotations, features brought to the clock of frames, curves made steady.
 
 Annotation files in the official layouts become `FrameLabels`, arrays with one row for every frame of a video. Features
 of any clock are brought to the times of these frames, cut into windows, and predictions of overlapping windows are put
 together again. Torch is not needed: the models that read such windows are in `affekt.sequence_models`.
 """
+
+from affekt.frames.annotations import Annotation, read_annotation, write_annotation
+from affekt.frames.clocks import CLOCK_METHODS, ClockMethod, OnClock, frame_clock, neighbours, on_clock
+from affekt.frames.faults import Faults
+from affekt.frames.labels import (
+    ACTION_UNITS,
+    AFFECT,
+    EXPRESSIONS,
+    PARTITIONS,
+    SIDES,
+    TASKS,
+    FrameLabels,
+    FrameTable,
+    recording_and_side,
+)
+from affekt.frames.sides import rows_of_person
+from affekt.frames.smoothing import (
+    NO_SMOOTHING,
+    SMOOTHING_METHODS,
+    Smoothing,
+    SmoothingChoice,
+    one_euro,
+    smoothing_candidates,
+    tuned_smoothing,
+)
+from affekt.frames.windows import (
+    OVERLAP_WEIGHTS,
+    OverlapAverage,
+    OverlapWeights,
+    Window,
+    overlap_average,
+    overlap_weights,
+    recording_of,
+    require_disjoint,
+    windows_over,
+)
+
+__all__ = [
+    'ACTION_UNITS',
+    'AFFECT',
+    'CLOCK_METHODS',
+    'EXPRESSIONS',
+    'NO_SMOOTHING',
+    'OVERLAP_WEIGHTS',
+    'PARTITIONS',
+    'SIDES',
+    'SMOOTHING_METHODS',
+    'TASKS',
+    'Annotation',
+    'ClockMethod',
+    'Faults',
+    'FrameLabels',
+    'FrameTable',
+    'OnClock',
+    'OverlapAverage',
+    'OverlapWeights',
+    'Smoothing',
+    'SmoothingChoice',
+    'Window',
+    'frame_clock',
+    'neighbours',
+    'on_clock',
+    'one_euro',
+    'overlap_average',
+    'overlap_weights',
+    'read_annotation',
+    'recording_and_side',
+    'recording_of',
+    'require_disjoint',
+    'rows_of_person',
+    'smoothing_candidates',
+    'tuned_smoothing',
+    'windows_over',
+    'write_annotation',
+]

@@ -12,7 +12,7 @@ from affekt.fusion.attention import AttentionFusion, TopAttentionFusion
 from affekt.fusion.choices import FUSION_MODELS, build_fusion, load_published_fusion
 from affekt.fusion.concatenation import EarlyFusion, LateFusion
 from affekt.fusion.end_to_end import BackboneHead, EndToEnd, vectors
-from affekt.fusion.model import MODALITIES, Fused, FusionModel, FusionShape
+from affekt.fusion.model import MODALITIES, Form, Fused, FusionModel, FusionShape, InputScale, Losses, PerceptronEncoder
 from affekt.fusion.products import LowRankFusion, TensorFusion
 from affekt.moved_names import moved
 
@@ -26,11 +26,15 @@ __all__ = [
     'BackboneHead',
     'EarlyFusion',
     'EndToEnd',
+    'Form',
     'Fused',
     'FusionModel',
     'FusionShape',
+    'InputScale',
     'LateFusion',
+    'Losses',
     'LowRankFusion',
+    'PerceptronEncoder',
     'TensorFusion',
     'TopAttentionFusion',
     'build_fusion',

@@ -1,5 +1,28 @@
 """The readings of `affekt.analyze`, while it happens: from a camera, a network stream, or a file played in real time.
 
 A source is read in a thread of its own, and the newest frame wins: what cannot be read in time is dropped and counted,
-so that the delay stays within its budget. What was read is kept, and makes the same run folder as an analysis.
+so that the delay stays within its budget. What was read is kept, and makes the same run folder as an analysis. Read
+`session.py` first, then `sources.py` (the reader) and `feeds.py` (what it reads).
 """
+
+from affekt.live.cameras import Camera, cameras
+from affekt.live.readings import LatencyReport, LiveFace, LiveReading, LiveVoice
+from affekt.live.session import LiveSession, stream
+from affekt.live.settings import PACES, SMOOTHINGS, StreamSettings
+from affekt.live.sources import LiveSource, name_of
+
+__all__ = [
+    'PACES',
+    'SMOOTHINGS',
+    'Camera',
+    'LatencyReport',
+    'LiveFace',
+    'LiveReading',
+    'LiveSession',
+    'LiveSource',
+    'LiveVoice',
+    'StreamSettings',
+    'cameras',
+    'name_of',
+    'stream',
+]

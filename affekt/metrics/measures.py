@@ -8,7 +8,7 @@ score. `measure_intervals` draws samples, or whole speakers; `compare` tests two
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -107,32 +107,55 @@ def dimensional_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, *, ddof
         ShapeError, ValueRangeError: as `concordance`.
     """
     true, predicted = paired(truth, prediction)
-    # Offsets from a middle value of each side keep the differences of large sums exact.
-    at_t, at_p = (float(np.sort(side)[len(side) // 2]) if len(side) else 0.0 for side in (true, predicted))
+    at_t, at_p = middle_of(true), middle_of(predicted)
     error = true - predicted
-    t, p = (
-        np.zeros(len(side)) if len(side) and is_constant(side, given) else side - at
-        for side, at, given in ((true, at_t, truth), (predicted, at_p, prediction))
-    )
+    t, p = offsets_from(at_t, true, truth), offsets_from(at_p, predicted, prediction)
     columns = np.stack([np.ones_like(t), np.abs(error), error**2, t, p, t * t, p * p, t * p], axis=1)
 
     def statistic(sums: Floats) -> dict[str, Floats]:
-        n, absolute, squared, t, p, tt, pp, tp = sums.T
-        mean_t, mean_p = _over(t, n), _over(p, n)
-        var_t, var_p = _variance(_over(tt, n), mean_t), _variance(_over(pp, n), mean_p)
-        cov = _over(tp, n) - mean_t * mean_p
-        apart = (mean_t + at_t) - (mean_p + at_p)
-        apart = np.where(np.abs(apart) > 1e-12 * (np.abs(mean_t + at_t) + np.abs(mean_p + at_p)), apart, 0.0)
+        n, absolute, squared, *moments = sums.T
         return {
             'mae': _over(absolute, n),
             'mse': _over(squared, n),
-            'pearson': np.clip(_over(cov, np.sqrt(var_t * var_p)), -1.0, 1.0),
-            # the moments above divide by N; (N - ddof) / N makes those of the means' distance agree with them
-            'concordance': _over(2 * cov, var_t + var_p + apart**2 * _over(n - ddof, n)),
+            **correlations(n, moments, (at_t, at_p), ddof=ddof),
         }
 
     bounds = {'mae': ERROR, 'mse': ERROR, 'pearson': CORRELATION, 'concordance': CORRELATION}
     return Measure(columns, statistic, bounds)
+
+
+def middle_of(values: Floats) -> float:
+    """A middle value of one side: sums of offsets from it keep the differences of large sums exact."""
+    return float(np.partition(values, len(values) // 2)[len(values) // 2]) if len(values) else 0.0
+
+
+def offsets_from(middle: float, values: Floats, given: npt.ArrayLike) -> Floats:
+    """Values less a middle one; exactly 0 where they are constant, but for the rounding of the type given."""
+    return np.zeros(len(values)) if len(values) and is_constant(values, given) else values - middle
+
+
+def correlations(
+    n: Floats, moments: Iterable[Floats], middles: tuple[float, float], *, ddof: int = 0
+) -> dict[str, Floats]:
+    """`pearson` and `concordance` of samples of which only sums are known.
+
+    Args:
+        n: (R,) number of samples.
+        moments: (R,) each, sums of t, p, tt, pp and tp: truth and prediction less their middles, and the products.
+        middles: a value near the mean truth and one near the mean prediction.
+        ddof: of the concordance correlation, as there.
+    """
+    (t, p, tt, pp, tp), (at_t, at_p) = moments, middles
+    mean_t, mean_p = _over(t, n), _over(p, n)
+    var_t, var_p = _variance(_over(tt, n), mean_t), _variance(_over(pp, n), mean_p)
+    cov = _over(tp, n) - mean_t * mean_p
+    apart = (mean_t + at_t) - (mean_p + at_p)
+    apart = np.where(np.abs(apart) > 1e-12 * (np.abs(mean_t + at_t) + np.abs(mean_p + at_p)), apart, 0.0)
+    return {
+        'pearson': np.clip(_over(cov, np.sqrt(var_t * var_p)), -1.0, 1.0),
+        # the moments above divide by N; (N - ddof) / N makes those of the means' distance agree with them
+        'concordance': _over(2 * cov, var_t + var_p + apart**2 * _over(n - ddof, n)),
+    }
 
 
 def sentiment_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Measure:

@@ -1,0 +1,403 @@
+"""A made-up Aff-Wild2: videos with sound, annotations in the official layout of ABAW6, and the true curves apart.
+
+People of `affekt.face3d` show one emotion after another while they speak, blink and look about. What is annotated
+follows from the commanded curves by one rule (`frame_truth`); a rater's noise and delay may lie on valence and arousal.
+Some videos show two people side by side, some are short, and a person is now and then away (annotated as invalid) or
+covered (annotated all the same, as raters of a real corpus go on). The sound is tones in phrases, not speech: pitch
+and level follow arousal while the person speaks. Nobody is in two partitions.
+
+    videos/                       <video>.mp4
+    6th ABAW Annotations/         three challenges, each with Train_Set and Validation_Set
+    test_names/                   the names of the test videos, a list a challenge
+    key/                          annotations of the test videos; curves.parquet, a row a frame of every video
+
+T frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats, Floats32
+from affekt.errors import ValueRangeError
+from affekt.files import file_atomically
+from affekt.progress import Progress
+from affekt.runs import Run, write_atomically
+from affekt.workers import as_finished, workers
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from affekt.face3d import Person, SceneCurves
+
+EXPRESSIONS = ('Neutral', 'Anger', 'Disgust', 'Fear', 'Happiness', 'Sadness', 'Surprise', 'Other')
+UNITS = (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)
+SHOWN_FROM = 0.3
+"""Intensity from which an emotion is the frame's expression; below, the frame is neutral."""
+ACTIVE_FROM = 0.25
+"""Commanded amount from which an action unit is active."""
+PARTED_FROM = 0.15
+RATE_HZ = 16_000
+MOST_VIDEOS = 100_000
+SHORT_S = 3.0
+SALT = 0x61626177
+"""Keeps the seeds of these videos apart from those of other made-up corpora."""
+PARTS = {'train': 'Train_Set', 'val': 'Validation_Set', 'test': 'Test_Set'}
+CHALLENGES = {
+    'va': 'VA_Estimation_Challenge', 'expr': 'EXPR_Recognition_Challenge', 'au': 'AU_Detection_Challenge',
+}  # fmt: skip
+VIDEOS, ANNOTATIONS, KEY, CURVES = 'videos', '6th ABAW Annotations', 'key', 'curves.parquet'
+SEEN, AWAY, COVERED = 0, 1, 2
+STATES = ('seen', 'away', 'covered')
+
+
+class FrameTruth(NamedTuple):
+    """What is true of every frame of one person."""
+
+    expression: npt.NDArray[np.int8]
+    """(T,) place in EXPRESSIONS."""
+    affect: Floats32
+    """(T, 2) valence and arousal in [-1, 1]."""
+    units: npt.NDArray[np.int8]
+    """(T, 12) 1 where an action unit of UNITS is active, else 0."""
+
+
+def frame_truth(curves: SceneCurves) -> FrameTruth:
+    """The annotation that follows from commanded curves.
+
+    1. Expression: the emotion with the largest intensity, if that is SHOWN_FROM or more; else neutral.
+    2. Valence and arousal: as commanded (`affekt.face3d.made_up_scene`).
+    3. Action units: active from a mean of ACTIVE_FROM over the shapes that stand for them. Squinting under a smile is
+       AU6; lips pressed twice as far are AU24 as well as AU23; AU25 is any parting of the lips from PARTED_FROM.
+    """
+    from affekt.face3d import SHOWN, face_model
+
+    column = {name: curves.expression[:, place] for place, name in enumerate(face_model().directions)}
+
+    def pair(stem: str) -> Floats:
+        return np.asarray((column[f'{stem}Left'] + column[f'{stem}Right']) / 2)
+
+    smile, squint, press = pair('mouthSmile'), pair('eyeSquint'), pair('mouthPress')
+    parted = np.max([column['jawOpen'], pair('mouthLowerDown'), pair('mouthUpperUp')], axis=0)
+    over = {
+        1: column['browInnerUp'] / ACTIVE_FROM, 2: pair('browOuterUp') / ACTIVE_FROM, 4: pair('browDown') / ACTIVE_FROM,
+        6: np.minimum(squint, smile) / ACTIVE_FROM, 7: squint / ACTIVE_FROM, 10: pair('mouthUpperUp') / ACTIVE_FROM,
+        12: smile / ACTIVE_FROM, 15: pair('mouthFrown') / ACTIVE_FROM, 23: press / ACTIVE_FROM,
+        24: press / (2 * ACTIVE_FROM), 25: parted / PARTED_FROM, 26: column['jawOpen'] / ACTIVE_FROM,
+    }  # fmt: skip
+    intensity = np.array([curves.by_emotion[emotion] for emotion in SHOWN])
+    places = np.array([EXPRESSIONS.index(emotion.capitalize()) for emotion in SHOWN])
+    expression = np.where(intensity.max(axis=0) >= SHOWN_FROM, places[intensity.argmax(axis=0)], 0)
+    return FrameTruth(
+        expression.astype(np.int8),
+        np.stack([curves.valence, curves.arousal], axis=1).astype(np.float32),
+        np.stack([over[unit] >= 1 for unit in UNITS], axis=1).astype(np.int8),
+    )
+
+
+@dataclass(frozen=True)
+class AffWild2Settings:
+    """What a made-up Aff-Wild2 is made from.
+
+    Args:
+        videos: number; three in five are for training, one each for validation and test.
+        seconds: length of a video; one in eight is SHORT_S long.
+        rate_hz: frames a second.
+        size: height and width of one person's picture in pixels, even.
+        noise: standard deviation of a rater's valence and arousal around the true ones.
+        delay_s: how late a rater follows them.
+        seed: of everything.
+    """
+
+    videos: int = 40
+    seconds: float = 20.0
+    rate_hz: float = 25.0
+    size: int = 160
+    noise: float = 0.05
+    delay_s: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        ranges = (
+            (5 <= self.videos <= MOST_VIDEOS, f'5 to {MOST_VIDEOS:,} videos', self.videos),
+            (0.2 <= self.seconds <= 3600, '0.2 to 3,600 seconds', self.seconds),
+            (1 <= self.rate_hz <= 120, '1 to 120 frames a second', self.rate_hz),
+            (32 <= self.size <= 1024 and not self.size % 2, 'an even size from 32 to 1024', self.size),
+            (0 <= self.noise <= 1, 'noise from 0 to 1', self.noise),
+            (0 <= self.delay_s <= 5, 'a delay of 0 to 5 seconds', self.delay_s),
+            (self.seed >= 0, 'a seed of 0 or more', self.seed),
+        )
+        for fits, expected, came in ranges:
+            if not fits:
+                raise ValueRangeError(expected=expected, came=f'{came}', todo='give another number')
+
+    def name(self, number: int) -> str:
+        """Of a video, from 0 on."""
+        return f'video{number:03d}'
+
+    def split(self, number: int) -> str:
+        """Train, val or test."""
+        return ('train', 'train', 'train', 'val', 'test')[number % 5]
+
+    def sides(self, number: int) -> tuple[str, ...]:
+        """Suffixes of the annotations of a video: two where it shows two people."""
+        return ('_left', '_right') if number % 7 == 2 else ('',)
+
+    def times_s(self, number: int) -> Floats:
+        """(T,) of the frames."""
+        seconds = min(SHORT_S, self.seconds) if number % 8 == 1 else self.seconds
+        return np.arange(max(1, round(seconds * self.rate_hz))) / self.rate_hz
+
+    def part(self, number: int, side: str) -> Part:
+        """One person's part of a video."""
+        return Part(self, number, side)
+
+    def parts(self) -> Iterator[Part]:
+        """Every person of every video."""
+        for number in range(self.videos):
+            yield from (self.part(number, side) for side in self.sides(number))
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One person in one video; `name` is that of the annotation."""
+
+    settings: AffWild2Settings
+    number: int
+    side: str
+
+    @property
+    def name(self) -> str:
+        """Of the annotation: the video's, and the side where there are two people."""
+        return self.settings.name(self.number) + self.side
+
+    def rng(self, stream: int) -> np.random.Generator:
+        """Separate streams, so that the person stays the same whatever else is drawn."""
+        side = ('', '_left', '_right').index(self.side)
+        return np.random.default_rng((SALT, self.settings.seed, self.number, side, stream))
+
+    @cached_property
+    def times_s(self) -> Floats:
+        """(T,)"""
+        return self.settings.times_s(self.number)
+
+    @cached_property
+    def curves(self) -> SceneCurves:
+        """What was commanded."""
+        from affekt.face3d import made_up_scene
+
+        rng = self.rng(0)
+        return made_up_scene(rng, self.times_s, distance_cm=float(rng.uniform(58, 74)))
+
+    @cached_property
+    def states(self) -> npt.NDArray[np.int8]:
+        """(T,) SEEN, AWAY or COVERED: a person is out of sight about once in twelve seconds, for one or two."""
+        rng, states = self.rng(1), np.zeros(len(self.times_s), dtype=np.int8)
+        at = float(rng.exponential(8.0)) + 2.0
+        while at < self.times_s[-1]:
+            length = float(rng.uniform(0.8, 2.0))
+            states[(self.times_s >= at) & (self.times_s < at + length)] = AWAY if rng.random() < 0.5 else COVERED
+            at += length + 4.0 + float(rng.exponential(8.0))
+        return states
+
+    def person(self) -> Person:
+        """Who is seen."""
+        from affekt.face3d import made_up_person
+
+        return made_up_person(self.rng(2))
+
+    def annotated(self) -> FrameTruth:
+        """The truth as a rater gives it: valence and arousal late and noisy, -5 and -1 while the person is away."""
+        from affekt.face3d import wander
+
+        settings, truth = self.settings, frame_truth(self.curves)
+        rng, away = self.rng(3), self.states == AWAY
+        late = self.times_s - settings.delay_s
+        affect = np.stack([
+            np.interp(late, self.times_s, truth.affect[:, axis]) + settings.noise * wander(rng, self.times_s, 0.5)
+            for axis in range(2)
+        ], axis=1)  # fmt: skip
+        affect = np.clip(affect, -1, 1)
+        affect[away] = -5
+        return FrameTruth(
+            np.where(away, -1, truth.expression).astype(np.int8), affect.astype(np.float32),
+            np.where(away[:, None], -1, truth.units).astype(np.int8),
+        )  # fmt: skip
+
+    def sound(self) -> Floats32:
+        """(N,) at RATE_HZ: a voice of twelve harmonics in syllables, of which pitch and level follow arousal."""
+        rng, curves = self.rng(4), self.curves
+        time = np.arange(round(len(self.times_s) / self.settings.rate_hz * RATE_HZ)) / RATE_HZ
+        arousal = np.interp(time, self.times_s, curves.arousal)
+        speaks = np.interp(time, self.times_s, curves.speaking * (self.states != AWAY))
+        pitch_hz = float(rng.uniform(95, 210)) * 2 ** (0.7 * arousal)
+        phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
+        weights = rng.uniform(0.5, 1.0, 12) / np.arange(1, 13)
+        voice = sum(weight * np.sin((k + 1) * phase) for k, weight in enumerate(weights)) / weights.sum()
+        syllables = 0.3 + 0.7 * np.abs(np.sin(np.pi * rng.uniform(4, 5.2) * time))
+        level = 10 ** ((-24 + 12 * arousal) / 20)
+        hiss = 0.001 * rng.standard_normal(len(time))
+        return np.asarray(np.clip(voice * syllables * level * speaks + hiss, -1, 1), dtype=np.float32)
+
+    def pictures(self) -> Iterator[npt.NDArray[np.uint8]]:
+        """(size, size, 3) uint8 sRGB, frame after frame."""
+        from affekt.face3d import Studio, made_up_background, made_up_light
+
+        room = np.random.default_rng((SALT, self.settings.seed, self.number))  # both people are in one
+        background, light, noise = made_up_background(room, self.settings.size), made_up_light(room), room.uniform(0, 4)
+        if self.side == '_right':
+            background = np.ascontiguousarray(background[:, ::-1])
+        rng = self.rng(5)
+        studio, board = Studio(self.person(), light, background, noise=float(noise)), rng.integers(30, 226, 3)
+        for state, expression, pose in zip(self.states, self.curves.expression, self.curves.pose, strict=True):
+            if state == AWAY:
+                grain = noise * rng.standard_normal(background.shape, dtype=np.float32)
+                picture = np.clip(background + grain, 0, 255).astype(np.uint8)
+            else:
+                picture = studio.picture(expression, pose, rng)
+            if state == COVERED:
+                edge = self.settings.size // 12
+                picture = picture.copy()
+                picture[edge:, edge:-edge] = board
+            yield picture
+
+
+def made_up_affwild2(
+    out: Path, settings: AffWild2Settings, *, processes: int = 1, resume: bool = False, progress: Progress | None = None
+) -> tuple[Part, ...]:
+    """Videos, annotations, names of the test videos, and the key, in a new folder.
+
+    Args:
+        out: the folder.
+        settings: what to make.
+        processes: that draw videos; 1 is this one. The files are the same for any number.
+        resume: go on in a folder that a killed run left.
+        progress: told 'videos', videos done, videos in all.
+
+    Returns:
+        Every person of every video.
+
+    Raises:
+        ValueRangeError: fewer than one process.
+        RunError: the folder holds something else, or a run with other settings.
+        StorageError: it cannot be written.
+    """
+    if processes < 1:
+        raise ValueRangeError(expected='at least one process', came=f'{processes}', todo='give another number')
+    parts = tuple(settings.parts())
+    with Run(out, asdict(settings), resume=resume) as run:
+        (out / VIDEOS).mkdir(exist_ok=True)
+        left = [number for number in range(settings.videos) if run.finished(settings.name(number)) is None]
+        for done, number in enumerate(_each(settings, out, left, processes), settings.videos - len(left) + 1):
+            run.note(settings.name(number), f'{VIDEOS}/{settings.name(number)}.mp4')
+            if progress is not None:
+                progress('videos', done, settings.videos)
+        _write_annotations(parts, out)
+        _write_curves(parts, out / KEY / CURVES)
+    return parts
+
+
+def _each(settings: AffWild2Settings, out: Path, numbers: list[int], processes: int) -> Iterator[int]:
+    """Videos as they are written, here or by a pool of processes."""
+    if processes == 1 or len(numbers) < 2:
+        for number in numbers:
+            _write_video(settings, out, number)
+            yield number
+        return
+    todo = 'go on with --resume: finished videos are kept; fewer --processes need less memory'
+    with workers(min(processes, len(numbers)), _open_in_worker, (settings, out), todo=todo) as pool:
+        yield from (number for number, _ in as_finished(pool, _write_in_worker, numbers, processes))
+
+
+_worker: tuple[AffWild2Settings, Path] | None = None
+
+
+def _open_in_worker(settings: AffWild2Settings, out: Path) -> None:
+    global _worker
+    _worker = settings, out
+
+
+def _write_in_worker(number: int) -> None:
+    if _worker is None:
+        raise RuntimeError('the worker was not opened')
+    _write_video(*_worker, number)
+
+
+def _write_video(settings: AffWild2Settings, out: Path, number: int) -> None:
+    from affekt.media import write_video
+
+    parts = [settings.part(number, side) for side in settings.sides(number)]
+    pictures = (np.concatenate(row, axis=1) for row in zip(*(part.pictures() for part in parts), strict=True))
+    sound = np.clip(np.sum([part.sound() for part in parts], axis=0), -1, 1).astype(np.float32)
+    write_video(out / VIDEOS / f'{settings.name(number)}.mp4', pictures, settings.rate_hz, sound, RATE_HZ)
+
+
+def _write_annotations(parts: tuple[Part, ...], out: Path) -> None:
+    for part in parts:
+        split = part.settings.split(part.number)
+        root = out / KEY if split == 'test' else out
+        for challenge, text in _annotations(part.annotated()).items():
+            write_atomically(
+                root / ANNOTATIONS / CHALLENGES[challenge] / PARTS[split] / f'{part.name}.txt', text.encode()
+            )
+    names = [part.name for part in parts if part.settings.split(part.number) == 'test']
+    for challenge in CHALLENGES.values():
+        write_atomically(out / 'test_names' / f'{challenge}_test_set_release.txt', ('\n'.join(names) + '\n').encode())
+
+
+def _annotations(truth: FrameTruth) -> dict[str, str]:
+    """The three annotation files of one person."""
+    affect = [','.join(f'{value:.3f}' if value != -5 else '-5' for value in row) for row in truth.affect.tolist()]
+    units = [','.join(map(str, row)) for row in truth.units.tolist()]
+    lines = {
+        'va': ['valence,arousal', *affect],
+        'expr': [','.join(EXPRESSIONS), *map(str, truth.expression.tolist())],
+        'au': [','.join(f'AU{unit}' for unit in UNITS), *units],
+    }
+    return {challenge: '\n'.join(rows) + '\n' for challenge, rows in lines.items()}
+
+
+def _write_curves(parts: tuple[Part, ...], path: Path) -> None:
+    """A row a frame, a group of rows a person."""
+    from pyarrow import parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with file_atomically(path) as file:
+        writer: Any = None
+        for part in parts:
+            table = _curves(part)
+            writer = parquet.ParquetWriter(file, table.schema) if writer is None else writer
+            writer.write_table(table)
+        writer.close()
+
+
+def _curves(part: Part) -> pyarrow.Table:
+    import pyarrow
+
+    from affekt.face3d import face_model
+
+    curves, truth = part.curves, frame_truth(part.curves)
+    numbers = {
+        'valence': truth.affect[:, 0], 'arousal': truth.affect[:, 1], 'intensity': curves.intensity,
+        'speaking': curves.speaking, 'energy': curves.energy,
+        **{f'shows_{emotion}': values for emotion, values in curves.by_emotion.items()},
+        **{name: curves.expression[:, place] for place, name in enumerate(face_model().directions)},
+    }  # fmt: skip
+    columns: dict[str, Any] = {
+        'video': pyarrow.array([part.name] * len(part.times_s)).dictionary_encode(),
+        'partition': pyarrow.array([part.settings.split(part.number)] * len(part.times_s)).dictionary_encode(),
+        'frame': np.arange(1, len(part.times_s) + 1, dtype=np.int32),
+        'time_s': part.times_s,
+        'state': pyarrow.array([STATES[state] for state in part.states]).dictionary_encode(),
+        'expression': truth.expression,
+        **{f'AU{unit}': truth.units[:, place] for place, unit in enumerate(UNITS)},
+        **{name: np.asarray(values, dtype=np.float32) for name, values in numbers.items()},
+    }
+    return pyarrow.table(columns)

@@ -1,0 +1,215 @@
+"""The faces of frames that come while it happens: each frame's at once, the search for new ones beside it.
+
+A followed face costs a fraction of a search for new faces. So the search of a frame goes to a thread of its own, and
+its detections are used in whichever frame comes when they are there: a new face appears some frames later, and no frame
+waits. Rows and persons are the same as those of `observe_faces`, which `is_patient=True` equals frame for frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from affekt.arrays import Floats32
+from affekt.faces.completion import Completion, FaceObservation
+from affekt.faces.detector import Detection
+from affekt.faces.landmarker import SMALLEST_SIDE, FaceLandmarker
+from affekt.faces.lookout import Glance
+from affekt.faces.rows import NUMBERS, ExpressionLike, FaceClock, FaceRecord, SeenPerson, person_name, with_names
+from affekt.faces.same_person import IdentityLike
+from affekt.faces.scenes import colour_histogram
+from affekt.faces.tracking import FaceTracker
+from affekt.labels import EKMAN
+from affekt.workers import yields_to_others
+
+_COLUMNS = {name: place for place, name in enumerate(NUMBERS)}
+_SHARES = slice(_COLUMNS[EKMAN[0]], _COLUMNS[EKMAN[-1]] + 1)
+
+
+@dataclass(frozen=True, repr=False)
+class SeenFace:
+    """One face in one frame, as it is known at once.
+
+    Attributes:
+        person: 'person 1', 'person 2', … as the tracker follows them; who left and came back may have another number
+            here than at the end, when the stretches are put together.
+        box: (4,) x, y, width, height in pixels of the frame.
+        shares: (7,) probabilities in EKMAN order; nan without an expression model.
+        valence, arousal: derived from them, in [-1, 1].
+        quality: how well the face was seen, in [0, 1].
+        numbers: all of NUMBERS.
+    """
+
+    person: str
+    box: Floats32
+    shares: Floats32
+    valence: float
+    arousal: float
+    quality: float
+    numbers: Floats32
+
+    def __repr__(self) -> str:
+        return f'SeenFace({self.person!r}, valence {self.valence:+.2f}, arousal {self.arousal:+.2f})'
+
+
+class Searching(Protocol):
+    """Whoever searches frames for faces while others are followed."""
+
+    @property
+    def is_free(self) -> bool:
+        """True where a frame can be given."""
+
+    def give(self, image: npt.NDArray[np.uint8], scales: int) -> None:
+        """Starts the search of a frame."""
+
+    def take(self) -> tuple[int, Sequence[Detection]]:
+        """Scales and detections of a search that is done, once; (0, ()) where none is."""
+
+    def close(self) -> None:
+        """Ends it."""
+
+
+class SearchAside:
+    """Searches one frame at a time in a thread of its own, which lets others go first."""
+
+    def __init__(self, landmarker: FaceLandmarker) -> None:
+        self._detector = landmarker.another_detector()
+        self._pool = ThreadPoolExecutor(1, 'affekt-search', yields_to_others)
+        self._running: tuple[int, Future[list[Detection]]] | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the last search was taken."""
+        return self._running is None
+
+    def give(self, image: npt.NDArray[np.uint8], scales: int) -> None:
+        """Starts the search of a frame."""
+        self._running = scales, self._pool.submit(self._detector.detect, image, scales)
+
+    def take(self) -> tuple[int, Sequence[Detection]]:
+        """Scales and detections of a search that is done, once; (0, ()) where none is."""
+        if self._running is None or not self._running[1].done():
+            return 0, ()
+        scales, search = self._running
+        self._running = None
+        return scales, search.result()
+
+    def close(self) -> None:
+        """Waits for the search that is under way."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class FaceStream:
+    """Follows the faces of one stream of frames.
+
+    Args:
+        max_people: faces followed at once, >= 1.
+        landmarker: by default one with the published model.
+        expression: an expression model; None leaves categories, valence and arousal nan.
+        identity: see `observe_faces`; it is asked at the end.
+        keep_thumbnails: False keeps no picture.
+        is_patient: search within the frame, as `observe_faces` does; slower by some tens of milliseconds where a search
+            is due.
+        search: searches the frames; by default in a thread of its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_people: int = 5,
+        landmarker: FaceLandmarker | None = None,
+        expression: ExpressionLike | None = None,
+        identity: IdentityLike | None = None,
+        keep_thumbnails: bool = True,
+        is_patient: bool = False,
+        search: Searching | None = None,
+    ) -> None:
+        networks = landmarker or FaceLandmarker()
+        self._tracker = FaceTracker(networks, max_people, searches_itself=is_patient)
+        self._completion = Completion(networks)
+        self._record = FaceRecord(expression, identity, keep_thumbnails=keep_thumbnails, batch=max_people + 1)
+        self._search = None if is_patient else search or SearchAside(networks)
+        self._clock = FaceClock()
+        self._size: tuple[int, ...] = ()
+
+    @property
+    def frames(self) -> int:
+        """How many frames were looked at."""
+        return self._clock.frames
+
+    @property
+    def frames_too_small(self) -> int:
+        """How many of them were too small to hold a face."""
+        return self._clock.too_small
+
+    def look(self, time_s: float, image: npt.NDArray[np.uint8]) -> tuple[SeenFace, ...]:
+        """The faces of the next frame.
+
+        Args:
+            time_s: of the frame, after that of the frame before.
+            image: (H, W, 3) RGB uint8 of any size; where the size changes, faces are found anew.
+
+        Raises:
+            ShapeError: the image is not uint8 RGB.
+            ValueRangeError: the time does not move on.
+        """
+        if self._size and image.shape != self._size:
+            self._tracker.cut()
+        self._size = image.shape
+        is_small = min(image.shape[:2]) < SMALLEST_SIDE
+        seen = [] if is_small else self._observed(time_s, image)
+        self._clock.tick(time_s, bool(seen), is_small)
+        stretches = self._record.add(seen, image)
+        numbers = self._record.latest(len(seen))
+        return tuple(_seen_face(stretch, row) for stretch, row in zip(stretches, numbers, strict=True))
+
+    def _observed(self, time_s: float, image: npt.NDArray[np.uint8]) -> list[FaceObservation]:
+        glance = Glance(colour_histogram(image))
+        if self._search is not None:
+            glance = Glance(glance.colours, *_detected(self._search.take()))
+        followed = self._tracker.follow(time_s, image, glance)
+        if self._search is not None and self._search.is_free and (scales := self._tracker.scales_due(time_s)):
+            self._search.give(image, scales)
+        return self._completion.observations(followed, image)
+
+    def cut(self) -> None:
+        """Frames that come now show another scene: after a pause of the stream."""
+        self._tracker.cut()
+
+    def taken(self) -> pa.Table:
+        """The rows since they were last taken, of ROW_SCHEMA; `person` is the number of a stretch, as text."""
+        return self._record.taken()
+
+    def concluded(self) -> tuple[tuple[SeenPerson, ...], dict[str, str]]:
+        """The persons, and the name of each stretch."""
+        return self._record.concluded()
+
+    def close(self) -> None:
+        """Ends the search."""
+        if self._search is not None:
+            self._search.close()
+
+    @staticmethod
+    def named(table: pa.Table, names: dict[str, str]) -> pa.Table:
+        """Rows that were taken, with people's names for stretches."""
+        return with_names(table, names)
+
+
+def _detected(search: tuple[int, Sequence[Detection]]) -> tuple[int, tuple[Detection, ...]]:
+    return search[0], tuple(search[1])
+
+
+def _seen_face(stretch: int, numbers: Floats32) -> SeenFace:
+    def number(name: str) -> float:
+        return float(numbers[_COLUMNS[name]])
+
+    return SeenFace(
+        person_name(stretch), numbers[:4], numbers[_SHARES], number('valence'), number('arousal'), number('quality'),
+        numbers,
+    )  # fmt: skip

@@ -1,0 +1,248 @@
+"""One annotation file of Aff-Wild2: a header, then a line for every frame of one video.
+
+| task | header | line | no label |
+|---|---|---|---|
+| affect | `valence,arousal` | two numbers in [-1, 1] | -5 |
+| expression | the names of the classes | the number of one class | -1 |
+| units | the names of the action units | 0 or 1 for each | -1 |
+
+A header may end in a comma or in blanks, as older releases have it; a byte-order mark and Windows line ends do no harm.
+Line n + 1 is frame n, so a blank line between others is a fault: leaving it out would move every label after it. Files
+are read as columns at once; only one that cannot be is walked line by line, to say what is wrong where.
+
+T frames, U action units.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.files import read_regular_file, write_atomically
+from affekt.frames.faults import Faults, quoted
+from affekt.frames.labels import AFFECT, EXPRESSIONS
+
+NO_LABEL = {'affect': -5, 'expression': -1, 'units': -1}
+"""What a line says where the frame has no label."""
+BYTE_ORDER_MARK = b'\xef\xbb\xbf'
+_HEADERS = {'affect': ','.join(AFFECT), 'expression': ','.join(EXPRESSIONS), 'units': 'AU1,AU2,…'}
+_UNIT = re.compile(r'au0*([1-9]\d*)', re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class Annotation:
+    """What one file says."""
+
+    task: str
+    values: npt.NDArray[Any]
+    """As the field of `FrameLabels` that the task is named for: nan or -1 where a frame has no label."""
+    names: tuple[str, ...]
+    """The dimensions, the classes by their numbers, or the action units of the columns."""
+
+
+def read_annotation(path: Path, faults: Faults, *, task: str = '', name: str = '') -> Annotation | None:
+    """The labels of one file; None, and a fault, where something is wrong with it.
+
+    Args:
+        path: the file.
+        faults: gets what is wrong, with the line.
+        task: that the header must be of; '' takes what it is.
+        name: of the file in messages; its path where that is ''.
+    """
+    file = name or str(path)
+    try:
+        content = read_regular_file(path)
+    except OSError as error:
+        faults.add(file, 0, f'cannot be read: {error.strerror or error}')
+        return None
+    first, body = divided(content)
+    if not first and not body:
+        faults.add(file, 0, 'is empty, without even a header')
+        return None
+    header = task_of(first)
+    if header is None or (task and header[0] != task):
+        belongs = _HEADERS[task] if task else ' or '.join(_HEADERS.values())
+        faults.add(file, 1, f'{quoted(first)} where the header {belongs} belongs')
+        return None
+    task, names = header
+    values = _values(task, names, body, file, faults)
+    return None if values is None else Annotation(task, *_ordered(task, values, names))
+
+
+def divided(content: bytes) -> tuple[str, bytes]:
+    """A file's first line, and what comes after it without blanks at the end."""
+    first, _, body = content.removeprefix(BYTE_ORDER_MARK).replace(b'\r\n', b'\n').partition(b'\n')
+    return first.decode('utf-8', 'backslashreplace').strip(), body.rstrip()
+
+
+def header_cells(line: str) -> list[str]:
+    """The names in a header, without what is empty at its end."""
+    cells = [cell.strip() for cell in line.split(',')]
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
+
+
+def task_of(header: str) -> tuple[str, tuple[str, ...]] | None:
+    """A header's task and the names in it; None where it is that of no task."""
+    cells = [cell.casefold() for cell in header_cells(header)]
+    if sorted(cells) == sorted(AFFECT):
+        return 'affect', tuple(cells)
+    for size in (len(EXPRESSIONS), len(EXPRESSIONS) - 1):
+        if cells == [name.casefold() for name in EXPRESSIONS[:size]]:
+            return 'expression', EXPRESSIONS[:size]
+    units = [_UNIT.fullmatch(cell) for cell in cells]
+    names = tuple(f'AU{unit[1]}' for unit in units if unit)
+    return ('units', names) if names and len(names) == len(cells) == len({*names}) else None
+
+
+def _ordered(task: str, values: npt.NDArray[Any], names: tuple[str, ...]) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
+    """Valence before arousal, whichever comes first in the file."""
+    if task == 'affect' and names != AFFECT:
+        return np.ascontiguousarray(values[:, ::-1]), AFFECT
+    return values, names
+
+
+def _values(task: str, names: Sequence[str], body: bytes, file: str, faults: Faults) -> npt.NDArray[Any] | None:
+    """The labels of a file's body; None, and faults, where one is not as it should be."""
+    labels = names if task != 'expression' else ('class',)
+    most = len(names) - 1 if task == 'expression' else 1
+    columns = parsed_columns(body, dict.fromkeys(labels, 'float' if task == 'affect' else 'int8'))
+    if columns is None or not all(_are_labels(task, column, most) for column in columns):
+        columns = _walked(task, labels, most, body, file, faults)
+        if columns is None:
+            return None
+    values = np.stack(columns, axis=1) if task != 'expression' else columns[0]
+    return with_nan(values) if task == 'affect' else values
+
+
+def with_nan(affect: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Valence and arousal with nan where a file says -5."""
+    return np.where(affect == NO_LABEL['affect'], np.float32(np.nan), affect.astype(np.float32))
+
+
+def parsed_columns(body: bytes, columns: dict[str, str]) -> list[npt.NDArray[Any]] | None:
+    """The columns of lines that hold numbers alone, or text in those of the type `string`; None where some do not.
+
+    Args:
+        body: lines of cells with commas between, without a header.
+        columns: name to type as Arrow calls it.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    types = {name: pa.type_for_alias(alias) for name, alias in columns.items()}
+    if not body:
+        return [pa.array([], alias).to_numpy(zero_copy_only=False) for alias in types.values()]
+    try:
+        table = csv.read_csv(
+            pa.py_buffer(body),
+            read_options=csv.ReadOptions(use_threads=False, column_names=list(columns), block_size=1 << 24),
+            parse_options=csv.ParseOptions(quote_char=False, escape_char=False, ignore_empty_lines=False),
+            convert_options=csv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
+        )
+    except (pa.ArrowException, ValueError):
+        return None
+    return [column.to_numpy() for column in table.columns]
+
+
+def _are_labels(task: str, column: npt.NDArray[Any], most: int) -> bool:
+    if task == 'affect':
+        return bool(((np.abs(column) <= 1.0) | (column == NO_LABEL[task])).all())
+    return not len(column) or bool(column.min() >= NO_LABEL[task] and column.max() <= most)
+
+
+def _walked(
+    task: str, labels: Sequence[str], most: int, body: bytes, file: str, faults: Faults
+) -> list[npt.NDArray[Any]] | None:
+    """The columns of a body as a plain second reader has them; None, and a fault for each line, where some are bad."""
+    before = faults.count
+    rows = []
+    for number, line in enumerate(lines_of(body), 2):
+        cells = [cell.strip() for cell in line.split(',')]
+        cells = cells[:-1] if len(cells) == len(labels) + 1 and not cells[-1] else cells
+        if fault := _fault_of(task, labels, cells, most):
+            faults.add(file, number, fault)
+        else:
+            rows.append([float(cell) for cell in cells])
+    if faults.count > before:
+        return None
+    dtype = np.float32 if task == 'affect' else np.int8
+    return list(np.array(rows, dtype=dtype).reshape(-1, len(labels)).T.copy())
+
+
+def lines_of(body: bytes) -> list[str]:
+    """A body's lines; what is not UTF-8 is shown by its codes."""
+    return [line.decode('utf-8', 'backslashreplace') for line in body.splitlines()]
+
+
+def _fault_of(task: str, labels: Sequence[str], cells: Sequence[str], most: int) -> str:
+    """What is wrong with a line; '' where nothing is."""
+    if not any(cells):
+        return 'is blank, and every line is a frame'
+    if len(cells) != len(labels):
+        return f'{len(cells)} values where {len(labels)} belong'
+    for label, cell in zip(labels, cells, strict=True):
+        if fault := fault_of_cell(task, label, cell, most):
+            return f'{fault}, nor {NO_LABEL[task]} (no label)'
+    return ''
+
+
+def fault_of_cell(task: str, label: str, cell: str, most: int) -> str:
+    """What is wrong with a value, -1 and -5 for no label aside; '' where nothing is.
+
+    Args:
+        task: that it is of.
+        label: the dimension or action unit; `class` for expressions.
+        cell: as it stands in the file.
+        most: the highest number of a class, 1 for action units.
+    """
+    try:
+        number = float(cell) if cell.isascii() and '_' not in cell else float('nan')
+    except ValueError:
+        number = float('nan')
+    if number == NO_LABEL[task]:
+        return ''
+    if task == 'affect':
+        return '' if abs(number) <= 1.0 else f'{label} {quoted(cell)} is not a number in [-1, 1]'
+    wanted = f'a whole number from 0 to {most}' if task == 'expression' else '0 or 1'
+    return '' if number in range(most + 1) else f'{label} {quoted(cell)} is not {wanted}'
+
+
+def write_annotation(path: Path, task: str, values: npt.NDArray[Any], names: Iterable[str] = ()) -> None:
+    """Write one annotation file as the challenge has it, whole or not at all.
+
+    Args:
+        path: such as `VA_Estimation_Challenge/Train_Set/VIDEO.txt`; its folder must be there.
+        task: of `TASKS`.
+        values: as the field of `FrameLabels` that the task is named for.
+        names: of the classes or the action units.
+    """
+    header = ','.join(AFFECT if task == 'affect' else names)
+    lines = joined_cells(written_columns(task, values))
+    write_atomically(path, '\n'.join([header, *lines, '']).encode())
+
+
+def written_columns(task: str, values: npt.NDArray[Any]) -> list[Any]:
+    """A task's values as columns of text, with -1 and -5 for no label: numbers in their shortest form."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = values[:, None] if values.ndim == 1 else values
+    if task == 'affect':
+        columns = np.where(np.isnan(columns), np.float32(NO_LABEL[task]), columns.astype(np.float32))
+    return [pc.cast(pa.array(np.ascontiguousarray(column)), pa.string()) for column in columns.T]
+
+
+def joined_cells(columns: Sequence[Any]) -> list[str]:
+    """Lines of columns of text, with commas between the cells."""
+    import pyarrow.compute as pc
+
+    lines: list[str] = pc.binary_join_element_wise(*columns, ',').to_pylist()
+    return lines

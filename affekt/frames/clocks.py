@@ -1,0 +1,237 @@
+"""Features of any clock brought to the frames of a video, and which frames they say something about.
+
+Faces may be read at 12.5 Hz, sound at 50 or 100 Hz, pictures at every stored frame. `on_clock` gives one row for each
+frame and a `keep_mask` that is False where a feature says nothing: before it begins, after it ends, and in gaps, as
+where nobody is seen. Nothing is extrapolated: those rows are 0.
+
+How far a row reaches: half a step to either side, where a step is the median distance of rows, or of frames where that
+is larger. Between two rows that are no further apart than `longest_gap_s` (two steps, so that one lost row is bridged)
+all frames are kept.
+
+N rows of a feature, T frames, D columns, K neighbours.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Bools, Floats, Floats32, Ints
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
+
+ClockMethod = Literal['linear', 'nearest', 'previous', 'mean', 'max', 'spread']
+CLOCK_METHODS: dict[str, str] = {
+    'linear': 'between the rows before and after a frame',
+    'nearest': 'the row nearest in time',
+    'previous': 'the last row that is not later, as a live stream has it',
+    'mean': 'the mean of the rows nearer to this frame than to any other; linear where there is none',
+    'max': 'the largest of those rows in each column; linear where there is none',
+    'spread': 'rows spread evenly over all frames whatever their times, as published code does',
+}
+"""Name to what a frame gets."""
+_CLOSE = 1 + 1e-6
+"""Times are sums of binary fractions: two that should be equal may differ in their last digits."""
+
+
+class OnClock(NamedTuple):
+    """A feature with one row for each frame."""
+
+    values: Floats32
+    """(T, D), 0 where not kept."""
+    keep_mask: Bools
+    """(T,) True where the feature says something about the frame."""
+
+
+def frame_clock(count: int, rate_hz: float, start_s: float = 0.0) -> Floats:
+    """(count,) the times in seconds of frames, or of rows, at a constant rate.
+
+    >>> frame_clock(3, 25.0).tolist()
+    [0.0, 0.04, 0.08]
+
+    Raises:
+        ValueRangeError: the rate is not positive and finite, or the count negative.
+    """
+    if not 0 < rate_hz < np.inf or count < 0 or not np.isfinite(start_s):
+        raise ValueRangeError(
+            expected='a rate above 0, a count of 0 or more and a finite start',
+            came=f'{count} frames at {rate_hz} Hz from {start_s} s', todo='correct them',
+        )  # fmt: skip
+    return start_s + np.arange(count) / rate_hz
+
+
+def on_clock(
+    values: npt.NDArray[Any],
+    times: Floats | None,
+    frame_times: Floats,
+    method: ClockMethod = 'linear',
+    *,
+    longest_gap_s: float | None = None,
+    source: str = 'a feature',
+) -> OnClock:
+    """One row of a feature for each frame.
+
+    Args:
+        values: (N, D) finite; N may be 0, which keeps no frame.
+        times: (N,) seconds, rising; None where each row is one frame, in order.
+        frame_times: (T,) seconds, rising.
+        method: one of `CLOCK_METHODS`.
+        longest_gap_s: distance of two rows beyond which the frames between are not kept; None for two steps.
+        source: the feature and the sample, for messages.
+
+    Returns:
+        Values and mask. A frame that is kept though it lies in no bridged gap has the row that reaches it.
+
+    Raises:
+        ShapeError: shapes do not fit, such as rows without times that are not as many as frames.
+        ValueRangeError: a value is not finite, or times do not rise.
+        UnknownNameError: no such method.
+    """
+    if method not in CLOCK_METHODS:
+        raise UnknownNameError(
+            expected=f'a method among {", ".join(CLOCK_METHODS)}', came=repr(method), todo='choose one'
+        )
+    values, frame_times = np.asarray(values), np.asarray(frame_times, dtype=np.float64)
+    _require_rows(values, times, source)
+    _require_rising(frame_times, f'times of the frames for {source}')
+    if method == 'spread':
+        return _spread(values, len(frame_times))
+    if times is None:
+        if len(values) != len(frame_times):
+            raise ShapeError(
+                expected=f'a row of {source} for each of {len(frame_times):,} frames, or the times of its rows',
+                came=f'{len(values):,} rows without times',
+                todo="extract it with times, or spread the rows evenly with method 'spread'",
+            )
+        return OnClock(values.astype(np.float32), np.ones(len(values), dtype=bool))
+    times = np.asarray(times, dtype=np.float64)
+    _require_rising(times, f'times of the rows of {source}')
+    if not len(values) or not len(frame_times):
+        return OnClock(np.zeros((len(frame_times), values.shape[1]), np.float32), np.zeros(len(frame_times), bool))
+    return _aligned(values, times, frame_times, method, longest_gap_s)
+
+
+def neighbours(times: Floats, frame_times: Floats, count: int) -> tuple[Ints, Floats32]:
+    """The rows around each frame, for a convolution that learns what to make of them.
+
+    Args:
+        times: (N,) seconds, rising, N above 0.
+        frame_times: (T,) seconds.
+        count: K, even: half of them are not later than the frame.
+
+    Returns:
+        (T, K) numbers of rows, and (T, K) how many steps each lies after the frame; where there is no such row the
+        number is 0 and the distance nan.
+    """
+    before = np.searchsorted(times, frame_times, side='right') - 1  # (T,) the last row that is not later; -1 for none
+    rows = before[:, None] + np.arange(1 - count // 2, count // 2 + 1)  # (T, K)
+    exists = (rows >= 0) & (rows < len(times))
+    rows = np.where(exists, rows, 0)
+    step = _step(times, frame_times)
+    distances = np.where(exists, (times[rows] - frame_times[:, None]) / step, np.nan)
+    return rows.astype(np.int64), distances.astype(np.float32)
+
+
+def _aligned(
+    values: npt.NDArray[Any], times: Floats, frame_times: Floats, method: str, longest_gap_s: float | None
+) -> OnClock:
+    last, step = len(times) - 1, _step(times, frame_times)
+    gap = (2 * step if longest_gap_s is None else longest_gap_s) * _CLOSE
+    before = np.searchsorted(times, frame_times, side='right') - 1  # (T,) -1 where every row is later
+    left, right = np.clip(before, 0, last), np.clip(before + 1, 0, last)
+    nearest = np.where(np.abs(frame_times - times[left]) <= np.abs(times[right] - frame_times), left, right)
+    reached = np.abs(frame_times - times[nearest]) <= step / 2 * _CLOSE
+    if method == 'previous':
+        keep = (before >= 0) & (frame_times - times[left] <= gap)
+        return OnClock(_kept(values[left], keep), keep)
+    between = (before >= 0) & (before < last) & (times[right] - times[left] <= gap)
+    keep = between | reached
+    if method == 'nearest':
+        return OnClock(_kept(values[nearest], keep), keep)
+    share = np.where(between, (frame_times - times[left]) / np.where(between, times[right] - times[left], 1.0), 0.0)
+    first = np.where(between, left, nearest)
+    share = share.astype(np.float32)[:, None]
+    result = values[first] * (1 - share) + values[right] * share  # (T, D)
+    if method in ('mean', 'max'):
+        pooled, some = _pooled(values, times, frame_times, method)
+        result[some], keep = pooled, keep | some
+    return OnClock(_kept(result, keep), keep)
+
+
+def _pooled(
+    values: npt.NDArray[Any], times: Floats, frame_times: Floats, method: str
+) -> tuple[npt.NDArray[Any], Bools]:
+    """The mean or the largest of the rows of each frame that has some, and (T,) which have."""
+    half = _median_step(frame_times) / 2 if len(frame_times) > 1 else np.inf
+    middles = (frame_times[1:] + frame_times[:-1]) / 2
+    borders = np.concatenate([[frame_times[0] - half], middles, [frame_times[-1] + half]])  # (T + 1,)
+    starts = np.searchsorted(times, borders, side='left')
+    counts = np.diff(starts)
+    some = counts > 0
+    within = values[starts[0] : starts[-1]]
+    begins = starts[:-1][some] - starts[0]
+    if not len(begins):
+        return within[:0], some
+    if method == 'max':
+        return np.maximum.reduceat(within, begins, axis=0), some
+    sums = np.add.reduceat(within, begins, axis=0, dtype=np.float64)
+    return (sums / counts[some][:, None]).astype(np.float32), some
+
+
+def _spread(values: npt.NDArray[Any], count: int) -> OnClock:
+    """Between rows where there are fewer than frames, the nearest where there are more."""
+    if not len(values) or not count:
+        return OnClock(np.zeros((count, values.shape[1]), np.float32), np.zeros(count, bool))
+    places = np.linspace(0, len(values) - 1, count)
+    if len(values) >= count:
+        return OnClock(values[np.rint(places).astype(np.int64)].astype(np.float32), np.ones(count, bool))
+    left = np.floor(places).astype(np.int64)
+    share = (places - left).astype(np.float32)[:, None]
+    right = np.minimum(left + 1, len(values) - 1)
+    return OnClock((values[left] * (1 - share) + values[right] * share).astype(np.float32), np.ones(count, bool))
+
+
+def _kept(values: npt.NDArray[Any], keep: Bools) -> Floats32:
+    values = values.astype(np.float32)
+    values[~keep] = 0
+    return values
+
+
+def _step(times: Floats, frame_times: Floats) -> float:
+    """Seconds from row to row, or from frame to frame where those are further apart; 1 where neither is known."""
+    steps = [_median_step(each) for each in (times, frame_times) if len(each) > 1]
+    return max(steps, default=1.0)
+
+
+def _median_step(times: Floats) -> float:
+    return float(np.median(np.diff(times)))
+
+
+def _require_rows(values: npt.NDArray[Any], times: Floats | None, source: str) -> None:
+    if values.ndim != 2 or (times is not None and np.shape(times) != (len(values),)):
+        raise ShapeError(
+            expected=f'values (N, D) of {source} and a time for each row',
+            came=f'values {values.shape}, times {None if times is None else np.shape(times)}',
+            todo='check how they were extracted',
+        )
+    wrong = ~np.isfinite(values).all(axis=1)
+    if wrong.any():
+        raise ValueRangeError(
+            expected=f'finite values of {source}',
+            came=f'{int(wrong.sum())} rows that are not, the first is row {int(np.argmax(wrong))}',
+            todo='extract it anew, or leave those rows out',
+        )
+
+
+def _require_rising(times: Floats, what: str) -> None:
+    if times.ndim != 1 or not np.isfinite(times).all():
+        raise ValueRangeError(expected=f'{what} in seconds, a number for each', came='others', todo='extract them anew')
+    falls = np.diff(times) <= 0
+    if falls.any():
+        at = int(np.argmax(falls))
+        raise ValueRangeError(
+            expected=f'{what} that rise',
+            came=f'{times[at + 1]:.3f} s after {times[at]:.3f} s, at number {at + 1}',
+            todo='sort them, and keep one person and one row for each time',
+        )

@@ -1,0 +1,49 @@
+"""What is wrong with a label file, gathered line by line until it can be said at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from affekt.errors import TableError, short
+from affekt.wording import counted
+
+SHOWN_FAULTS = 20
+"""Faults that a message lists; the rest is counted."""
+LONGEST_CELL = 40
+
+
+@dataclass
+class Faults:
+    """Faults of one or more files: the first ones in full, and the number of all."""
+
+    shown: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, file: str, line: int, fault: str) -> None:
+        """Note a fault.
+
+        Args:
+            file: as the reader knows it.
+            line: counted from 1, the header included; 0 where the fault is the file's.
+            fault: what is wrong.
+        """
+        self.count += 1
+        if len(self.shown) < SHOWN_FAULTS:
+            self.shown.append(f'{file}, line {line:,}: {fault}' if line else f'{file}: {fault}')
+
+    def refuse(self, expected: str, todo: str) -> None:
+        """Raise what was gathered; nothing where nothing was.
+
+        Raises:
+            TableError: every fault on a line of its own, up to `SHOWN_FAULTS`.
+        """
+        if not self.count:
+            return
+        more = [f'and {self.count - len(self.shown):,} more'] if self.count > len(self.shown) else []
+        came = f'{counted(self.count, "fault")}:\n  ' + '\n  '.join([*self.shown, *more])
+        raise TableError(expected=expected, came=came, todo=todo)
+
+
+def quoted(cell: str) -> str:
+    """A cell as a message shows it."""
+    return repr(short(cell, LONGEST_CELL))

@@ -1,0 +1,373 @@
+"""What is labelled in each frame of a video, and all videos of a corpus as one table.
+
+Row t of every array is frame t + 1 of the video: annotation files count frames from 1. A frame without a label stays in
+its row, with nan or -1, so that predictions, features and labels of one video have one length. A table is one Parquet
+file with a row a frame, in which a label that is absent is null.
+
+T frames, U action units.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Bools, Floats32
+from affekt.errors import ShapeError, TableError, UnknownNameError, ValueRangeError, listed
+from affekt.files import file_atomically
+
+Int8 = npt.NDArray[np.int8]
+
+PARTITIONS = ('train', 'val', 'test')
+"""In rising order of what a video must not be used for."""
+TASKS = ('expression', 'affect', 'units')
+"""What may be labelled: a field of `FrameLabels` each."""
+AFFECT = ('valence', 'arousal')
+EXPRESSIONS = ('Neutral', 'Anger', 'Disgust', 'Fear', 'Happiness', 'Sadness', 'Surprise', 'Other')
+"""The classes of ABAW3 and later, in the order of their numbers; ABAW1 and 2 have the first seven."""
+ACTION_UNITS = ('AU1', 'AU2', 'AU4', 'AU6', 'AU7', 'AU10', 'AU12', 'AU15', 'AU23', 'AU24', 'AU25', 'AU26')
+"""Of ABAW3 and later."""
+SIDES = ('left', 'right')
+FORMAT = 1
+"""Of the file; a newer one is refused."""
+ROWS_OF_A_GROUP = 1 << 18
+
+
+@dataclass(frozen=True, eq=False)
+class FrameLabels:
+    """The labels of one video, or predictions in their place; a task that the video has no part in is None.
+
+    Raises:
+        ShapeError: an array has another shape or number of frames than the others.
+        ValueRangeError: a value is outside its range.
+        UnknownNameError: no such partition.
+    """
+
+    video: str
+    """Its name in the corpus, with `_left` or `_right` where two people are annotated apart."""
+    partition: str
+    """`train`, `val` or `test`."""
+    expression: Int8 | None = None
+    """(T,) number of the class; -1 where there is none."""
+    affect: Floats32 | None = None
+    """(T, 2) valence and arousal in [-1, 1]; nan where there is none."""
+    units: Int8 | None = None
+    """(T, U) 1 where the action unit is shown, 0 where not, -1 where that is not known."""
+    by_task: Mapping[str, str] = field(default_factory=dict)
+    """Task to its partition, where that is another one: the tasks of a challenge are divided each by itself."""
+    frames: int = -1
+    """T; known without labels too, where a list or a video says it, else 0."""
+
+    def __post_init__(self) -> None:
+        if strange := {self.partition, *self.by_task.values()} - {*PARTITIONS}:
+            raise UnknownNameError(
+                expected=f'one of {", ".join(PARTITIONS)}', came=f'{listed(sorted(strange))} for {self.video!r}',
+                todo='name the partition so',
+            )  # fmt: skip
+        for task, dtype in zip(TASKS, (np.int8, np.float32, np.int8), strict=True):
+            if (values := getattr(self, task)) is not None:
+                object.__setattr__(self, task, self._checked(task, values, dtype))
+        sizes = {task: len(getattr(self, task)) for task in self.tasks}
+        frames = next(iter(sizes.values()), max(self.frames, 0)) if self.frames < 0 else self.frames
+        if any(size != frames for size in sizes.values()):
+            raise ShapeError(
+                expected=f'{frames} frames in every task of {self.video!r}',
+                came=', '.join(f'{size} of {task}' for task, size in sizes.items()),
+                todo='give every frame a row, with nan or -1 where it has no label',
+            )
+        object.__setattr__(self, 'frames', frames)
+
+    def _checked(self, task: str, values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        array = np.asarray(values)
+        form = {'expression': '(T,)', 'affect': '(T, 2)', 'units': '(T, U)'}[task]
+        if array.ndim != (1 if task == 'expression' else 2) or (task == 'affect' and array.shape[1] != 2):
+            raise ShapeError(
+                expected=f'{task} {form} for {self.video!r}', came=f'{array.shape}', todo='give one row a frame'
+            )
+        with np.errstate(invalid='ignore'):
+            bad = ~(np.isnan(array) | (np.abs(array) <= 1.0)) if task == 'affect' else array != np.rint(array)
+            if task != 'affect':
+                bad |= (array < -1) | (array > (1 if task == 'units' else np.iinfo(np.int8).max))
+        if bad.any():
+            row = int(np.argwhere(bad)[0, 0])
+            raise ValueRangeError(
+                expected={
+                    'expression': 'the number of a class, or -1',
+                    'affect': 'values in [-1, 1], or nan',
+                    'units': '0 or 1, or -1',
+                }[task],
+                came=f'{array[bad][0]!s} in frame {row + 1} of {self.video!r}',
+                todo='correct it',
+            )
+        return np.ascontiguousarray(array, dtype=dtype)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that the video has a part in."""
+        return tuple(task for task in TASKS if getattr(self, task) is not None)
+
+    @property
+    def recording(self) -> str:
+        """The name of the video file: that of the video without the side."""
+        return recording_and_side(self.video)[0]
+
+    @property
+    def side(self) -> str:
+        """`left` or `right` where the name says so, else ''."""
+        return recording_and_side(self.video)[1]
+
+    def partition_of(self, task: str) -> str:
+        """The partition that the video is in where only this task is trained and scored."""
+        return self.by_task.get(task, self.partition)
+
+    def labelled(self, task: str) -> Bools:
+        """(T,) True where the frame has a whole label: both dimensions, all action units."""
+        values = getattr(self, task)
+        if values is None:
+            return np.zeros(self.frames, dtype=np.bool_)
+        if task == 'expression':
+            return np.asarray(values >= 0)
+        return ~np.isnan(values).any(axis=1) if task == 'affect' else np.asarray((values >= 0).all(axis=1))
+
+    def only(self, task: str) -> FrameLabels:
+        """One task's labels, in that task's own partition.
+
+        Raises:
+            UnknownNameError: no such task.
+        """
+        _require_task(task)
+        labels = {task: getattr(self, task)}
+        return FrameLabels(self.video, self.partition_of(task), frames=self.frames, **labels)
+
+
+def recording_and_side(video: str) -> tuple[str, str]:
+    """A video's name as that of its file and the side of the person in it.
+
+    >>> recording_and_side('10-60-1280x720_left')
+    ('10-60-1280x720', 'left')
+    >>> recording_and_side('video59')
+    ('video59', '')
+    """
+    name, _, side = video.rpartition('_')
+    return (name, side) if name and side in SIDES else (video, '')
+
+
+def _require_task(task: str) -> None:
+    if task not in TASKS:
+        raise UnknownNameError(expected=f'one of {", ".join(TASKS)}', came=repr(task), todo='name one of these')
+
+
+@dataclass(frozen=True, eq=False)
+class FrameTable:
+    """All videos of a corpus with the labels of their frames.
+
+    Raises:
+        TableError: a video stands twice.
+        ShapeError: a video has another number of action units than the table names.
+        ValueRangeError: a class has no name.
+    """
+
+    labels: tuple[FrameLabels, ...] = field(repr=False)
+    expressions: tuple[str, ...] = EXPRESSIONS
+    """Names of the classes, in the order of their numbers."""
+    action_units: tuple[str, ...] = ACTION_UNITS
+    """Names of the columns of `units`."""
+    notes: tuple[str, ...] = ()
+    """What was odd where the labels were read."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'labels', tuple(self.labels))
+        if twice := [name for name, times in Counter(self.names).items() if times > 1]:
+            raise TableError(expected='every video once', came=f'{listed(twice)} twice', todo='leave one out')
+        for labels in self.labels:
+            if labels.units is not None and labels.units.shape[1] != len(self.action_units):
+                raise ShapeError(
+                    expected=f'{len(self.action_units)} action units', todo='name the action units of the table',
+                    came=f'{labels.units.shape[1]} in {labels.video!r}',
+                )  # fmt: skip
+            if labels.expression is not None and int(labels.expression.max(initial=-1)) >= len(self.expressions):
+                raise ValueRangeError(
+                    expected=f'classes from 0 to {len(self.expressions) - 1}', todo='name the classes of the table',
+                    came=f'{labels.expression.max()} in {labels.video!r}',
+                )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __iter__(self) -> Iterator[FrameLabels]:
+        return iter(self.labels)
+
+    def __contains__(self, video: object) -> bool:
+        return video in self._places
+
+    def __getitem__(self, video: str) -> FrameLabels:
+        """The labels of one video.
+
+        Raises:
+            UnknownNameError: no such video.
+        """
+        if video not in self._places:
+            raise UnknownNameError(
+                expected='a video of the table', came=f'{video!r}, not among {listed(self.names)}', todo='name one'
+            )
+        return self.labels[self._places[video]]
+
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
+        return {name: place for place, name in enumerate(self.names)}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The videos in order."""
+        return tuple(labels.video for labels in self.labels)
+
+    @property
+    def frames(self) -> int:
+        """Of all videos."""
+        return sum(labels.frames for labels in self.labels)
+
+    def part(self, *partitions: str) -> FrameTable:
+        """The videos of these partitions, in order.
+
+        Raises:
+            UnknownNameError: no such partition.
+        """
+        if strange := {*partitions} - {*PARTITIONS}:
+            raise UnknownNameError(
+                expected=f'one of {", ".join(PARTITIONS)}', came=listed(sorted(strange)), todo='name one of these'
+            )
+        return self._of(labels for labels in self.labels if labels.partition in partitions)
+
+    def only(self, task: str) -> FrameTable:
+        """The videos that have a part in a task, each in that task's own partition and with its labels alone.
+
+        Raises:
+            UnknownNameError: no such task.
+        """
+        _require_task(task)
+        return self._of(labels.only(task) for labels in self.labels if getattr(labels, task) is not None)
+
+    def take(self, videos: Iterable[str]) -> FrameTable:
+        """These videos, in the order in which they are named.
+
+        Raises:
+            UnknownNameError: no such video.
+            TableError: one is named twice.
+        """
+        return self._of(self[video] for video in videos)
+
+    def _of(self, labels: Iterable[FrameLabels]) -> FrameTable:
+        return dataclasses.replace(self, labels=tuple(labels))
+
+    def save(self, path: Path) -> None:
+        """Write the table as Parquet with a row a frame, whole or not at all."""
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        header = {
+            'format': FORMAT, 'expressions': self.expressions, 'action_units': self.action_units, 'notes': self.notes,
+            'videos': [
+                [each.video, each.partition, each.frames, each.tasks, dict(each.by_task)] for each in self.labels
+            ],
+        }  # fmt: skip
+        table = pa.table(dict(self._columns()))
+        with (
+            file_atomically(path) as raw,
+            parquet.ParquetWriter(raw, table.schema, compression='zstd', store_schema=False) as writer,
+        ):
+            writer.write_table(table, ROWS_OF_A_GROUP)
+            writer.add_key_value_metadata({'affekt': json.dumps(header, ensure_ascii=False)})
+
+    def _columns(self) -> Iterator[tuple[str, Any]]:
+        """Name and Arrow array of each column of the file."""
+        import pyarrow as pa
+
+        counts = np.array([each.frames for each in self.labels], dtype=np.int64)
+        codes = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        yield 'video', pa.DictionaryArray.from_arrays(codes, pa.array(self.names, pa.string()))
+        partitions = np.array([PARTITIONS.index(each.partition) for each in self.labels], dtype=np.int8)
+        yield 'partition', pa.DictionaryArray.from_arrays(np.repeat(partitions, counts), pa.array(PARTITIONS))
+        starts = np.cumsum(counts) - counts
+        yield 'frame', (np.arange(len(codes)) - np.repeat(starts, counts) + 1).astype(np.int32)
+        expression = self._joined('expression', ())
+        yield 'expression', pa.array(expression, mask=expression < 0)
+        affect = self._joined('affect', (2,))
+        for place, name in enumerate(AFFECT):
+            values = np.ascontiguousarray(affect[:, place])
+            yield name, pa.array(values, mask=np.isnan(values))
+        units = self._joined('units', (len(self.action_units),))
+        for place, name in enumerate(self.action_units):
+            values = np.ascontiguousarray(units[:, place])
+            yield name, pa.array(values, mask=values < 0)
+
+    def _joined(self, task: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        """(frames, ...) a task's labels of all videos, one after the other."""
+        dtype, absent = (np.float32, np.nan) if task == 'affect' else (np.int8, -1)
+        parts = [
+            np.full((each.frames, *shape), absent, dtype) if getattr(each, task) is None else getattr(each, task)
+            for each in self.labels
+        ]
+        return np.concatenate([np.zeros((0, *shape), dtype), *parts])
+
+    @classmethod
+    def load(cls, path: Path) -> FrameTable:
+        """Read a table back.
+
+        Raises:
+            TableError: the file is missing, damaged, no table of frames, or of a newer format.
+        """
+        import pyarrow as pa
+
+        from affekt.tables import require_bounded
+
+        try:
+            require_bounded(path)
+            return _loaded(path)
+        except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+            if isinstance(error, TableError) and 'format' in error.expected:
+                raise
+            came = f'{path}, which is not there' if not path.exists() else f'{path}: {getattr(error, "came", error)}'
+            todo = 'write one with `affekt corpus import affwild2`'
+            raise TableError(expected='a table of labels by frame (.parquet)', came=came, todo=todo) from error
+
+
+def _loaded(path: Path) -> FrameTable:
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        header = json.loads((file.schema_arrow.metadata or {})[b'affekt'])
+        if header['format'] > FORMAT or 'videos' not in header:
+            raise TableError(
+                expected=f'a table of frames of format {FORMAT}', came=f'{path}, of another', todo='update affekt'
+            )
+        units, expressions = tuple(header['action_units']), tuple(header['expressions'])
+        read = file.read(['expression', *AFFECT, *units], use_threads=False)
+    expression = read['expression'].fill_null(-1).to_numpy()
+    affect = _stacked([read[name].to_numpy() for name in AFFECT], np.float32, read.num_rows)
+    unit = _stacked([read[name].fill_null(-1).to_numpy() for name in units], np.int8, read.num_rows)
+    each, at = [], 0
+    for video, partition, frames, tasks, by_task in header['videos']:
+        rows = slice(at, at := at + frames)
+        of_task = {'expression': expression, 'affect': affect, 'units': unit}
+        each.append(
+            FrameLabels(
+                video, partition, by_task=by_task, frames=frames, **{task: of_task[task][rows] for task in tasks}
+            )
+        )
+    if at != read.num_rows:
+        raise TableError(expected=f'{at} frames', came=f'{read.num_rows} rows', todo='write the table anew')
+    return FrameTable(tuple(each), expressions, units, tuple(header['notes']))
+
+
+def _stacked(columns: Sequence[npt.NDArray[Any]], dtype: npt.DTypeLike, rows: int) -> npt.NDArray[Any]:
+    """(rows, columns) of a table's columns."""
+    return np.stack(columns, axis=1).astype(dtype, copy=False) if columns else np.zeros((rows, 0), dtype)

@@ -1,0 +1,223 @@
+"""Curves made steady, and how much of it helps: chosen on validation, reported before and after.
+
+A `Smoothing` is applied to one video at a time. Frames that are nan stay nan and count for no other frame. Forms that
+look ahead are for recordings; causal ones read what was before alone, as a live stream has to.
+
+T frames, D columns, W width in frames.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Bools, Floats
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
+
+SmoothingMethod = Literal['none', 'mean', 'median', 'gaussian', 'one_euro']
+SMOOTHING_METHODS: dict[str, str] = {
+    'none': 'as they are',
+    'mean': 'the mean of W frames around; causal: the last W',
+    'median': 'the median of them',
+    'gaussian': 'a bell curve with the spread of a box of W frames; causal: its past half',
+    'one_euro': 'a low-pass filter of width W that follows quick changes at once; always causal',
+}
+"""Name to what becomes of a frame."""
+_MEDIAN_CHUNK = 1 << 20
+"""Numbers sorted at once."""
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """One way to make curves steady.
+
+    Args:
+        method: one of `SMOOTHING_METHODS`.
+        width: W, frames; 1 changes nothing. One for a centred form should be odd: an even one counts as the next odd.
+        causal: read no later frame.
+        speed: of `one_euro`: how much wider its band becomes where a curve moves by 1 a frame; 0 for a plain low-pass.
+
+    Raises:
+        UnknownNameError: no such method.
+        ValueRangeError: a number is out of range.
+    """
+
+    method: SmoothingMethod = 'none'
+    width: int = 1
+    causal: bool = False
+    speed: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.method not in SMOOTHING_METHODS:
+            raise UnknownNameError(
+                expected=f'a method among {", ".join(SMOOTHING_METHODS)}', came=repr(self.method), todo='choose one'
+            )
+        if self.width < 1 or not 0 <= self.speed < math.inf:
+            raise ValueRangeError(
+                expected='a width of 1 frame or more and a speed of 0 or more',
+                came=f'width {self.width}, speed {self.speed}', todo='correct them',
+            )  # fmt: skip
+
+    def __call__(self, values: npt.NDArray[Any]) -> Floats:
+        """(T, D) float64, made steady over time.
+
+        Args:
+            values: (T, D) of one video; a row that holds nan stays nan and counts for no other.
+
+        Raises:
+            ShapeError: not two axes.
+        """
+        if values.ndim != 2:
+            raise ShapeError(expected='values (T, D)', came=f'{values.shape}', todo='give a column for each curve')
+        values = np.asarray(values, dtype=np.float64)
+        if self.method == 'none' or self.width == 1 or not len(values):
+            return values.copy()
+        if self.method == 'one_euro':
+            return one_euro(values, self.width, self.speed)
+        back, ahead = (self.width - 1, 0) if self.causal else (self.width // 2, self.width // 2)
+        if self.method == 'median':
+            return _median(values, back, ahead)
+        return _weighted(values, _kernel(self.method, self.width, back, ahead), ahead)
+
+
+NO_SMOOTHING = Smoothing()
+
+
+@dataclass(frozen=True)
+class SmoothingChoice:
+    """What smoothing did to the score of validation.
+
+    Args:
+        chosen: the best; of equals the first that was tried, which is no smoothing.
+        before: the score without any.
+        after: the score with the one that was chosen.
+        scores: each that was tried and its score, nan where undefined.
+    """
+
+    chosen: Smoothing
+    before: float
+    after: float
+    scores: tuple[tuple[Smoothing, float], ...]
+
+
+def smoothing_candidates(
+    widths: Sequence[int] = (3, 5, 9, 15, 25, 45, 75), *, causal: bool = False
+) -> tuple[Smoothing, ...]:
+    """No smoothing, and each method at each width, narrow ones first; `one_euro` only where they have to be causal."""
+    methods: tuple[SmoothingMethod, ...] = ('mean', 'median', 'gaussian')
+    tried = [Smoothing(method, width, causal) for width in widths for method in methods]
+    if causal:
+        tried += [Smoothing('one_euro', width, True, speed) for width in widths for speed in (0.0, 10.0)]
+    return NO_SMOOTHING, *tried
+
+
+def tuned_smoothing(
+    predictions: Mapping[str, npt.NDArray[Any]],
+    score: Callable[[Mapping[str, Floats]], float],
+    candidates: Sequence[Smoothing] = (),
+) -> SmoothingChoice:
+    """The smoothing with the highest score on validation videos, never on those of a test.
+
+    Args:
+        predictions: video to its (T, D) predictions, such as probabilities or valence and arousal.
+        score: from smoothed predictions to the official score, larger is better.
+        candidates: what to try besides no smoothing; () for `smoothing_candidates()`.
+
+    Returns:
+        The choice; no smoothing where nothing is better than it.
+    """
+    others = [each for each in candidates or smoothing_candidates() if each.method != 'none']
+    scores = [(each, _score_of(each, predictions, score)) for each in (NO_SMOOTHING, *others)]
+    defined = [(value, -at) for at, (_, value) in enumerate(scores) if not math.isnan(value)]
+    best, at = max(defined, default=(math.nan, 0))
+    return SmoothingChoice(scores[-at][0], scores[0][1], best, tuple(scores))
+
+
+def one_euro(values: Floats, width: float, speed: float, speed_width: float = 10.0) -> Floats:
+    """A low-pass filter whose band widens with the speed of the curve.
+
+        y(t) = y(t-1) + a (x(t) - y(t-1)),  a = 1 / (1 + (W - 1) / 2 / (1 + speed |dx|)),  dx: x's change a frame
+
+    At rest that is an exponential mean with a = 2 / (W + 1), which lags as far behind as the mean of the last W frames.
+    dx is smoothed in the same way, by `speed_width` frames.
+
+    Args:
+        values: (..., T, D); a row that holds nan is left out, and is nan in the answer.
+        width: W, frames.
+        speed: 0 or more, per unit of change a frame.
+        speed_width: W of the filter for dx.
+
+    Source: Casiez, Roussel and Vogel 2012, doi:10.1145/2207676.2208639, with times in frames.
+    """
+    answer = np.full(values.shape, np.nan)
+    shape = (*values.shape[:-2], values.shape[-1])
+    level, change = np.full(shape, np.nan), np.zeros(shape)
+    slow = 2 / (speed_width + 1)
+    for t in range(values.shape[-2]):
+        row = values[..., t, :]
+        is_known = ~np.isnan(row).any(axis=-1, keepdims=True)
+        is_first = np.isnan(level)
+        step = np.where(is_first, 0.0, row - level)
+        change = np.where(is_known, change + slow * (step - change), change)
+        gain = 1 / (1 + (width - 1) / 2 / (1 + speed * np.abs(change)))
+        moved = np.where(is_first, row, level + gain * step)
+        level = np.where(is_known, moved, level)
+        answer[..., t, :] = np.where(is_known, level, np.nan)
+    return answer
+
+
+def _score_of(
+    smoothing: Smoothing, predictions: Mapping[str, npt.NDArray[Any]], score: Callable[[Mapping[str, Floats]], float]
+) -> float:
+    return float(score({video: smoothing(values) for video, values in predictions.items()}))
+
+
+def _kernel(method: str, width: int, back: int, ahead: int) -> Floats:
+    """(back + 1 + ahead,) weights from the earliest to the latest frame; a bell reaches three deviations."""
+    if method == 'mean':
+        return np.ones(back + 1 + ahead)
+    deviation = math.sqrt((width**2 - 1) / 12)  # that of W equal numbers one apart
+    reach = math.ceil(3 * deviation)
+    places = np.arange(-reach, (reach if ahead else 0) + 1)
+    return np.asarray(np.exp(-0.5 * (places / deviation) ** 2))
+
+
+def _weighted(values: Floats, kernel: Floats, ahead: int) -> Floats:
+    """Weighted means over time; at the ends, and beside nan, of the frames that are there."""
+    known: Bools = np.asarray(~np.isnan(values).any(axis=1))
+    later = len(kernel) // 2 if ahead else 0
+    flipped = kernel[::-1]  # convolution turns it back
+    count = len(values)
+
+    def slid(column: Floats) -> Floats:
+        return np.convolve(column, flipped)[later : later + count]
+
+    shares = slid(known.astype(np.float64))
+    answer = np.full(values.shape, np.nan)
+    for column in range(values.shape[1]):
+        sums = slid(np.asarray(np.where(known, values[:, column], 0.0)))
+        answer[known, column] = sums[known] / shares[known]
+    return answer
+
+
+def _median(values: Floats, back: int, ahead: int) -> Floats:
+    """Medians over time of the frames that are there."""
+    known: Bools = np.asarray(~np.isnan(values).any(axis=1))
+    answer = np.full(values.shape, np.nan)
+    edge = [np.full((count, values.shape[1]), np.nan) for count in (back, ahead)]
+    padded = np.concatenate([edge[0], np.where(known[:, None], values, np.nan), edge[1]])
+    width = back + 1 + ahead
+    views = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0)  # (T, D, width)
+    at_once = max(1, _MEDIAN_CHUNK // (width * max(1, values.shape[1])))
+    for begin in range(0, len(values), at_once):
+        part = np.sort(views[begin : begin + at_once], axis=2)  # nan come last
+        counts = np.maximum((~np.isnan(part)).sum(axis=2, keepdims=True), 1)
+        middle = [np.take_along_axis(part, at, axis=2) for at in ((counts - 1) // 2, counts // 2)]
+        answer[begin : begin + at_once] = ((middle[0] + middle[1]) / 2)[..., 0]
+    answer[~known] = np.nan
+    return answer

@@ -1,0 +1,201 @@
+"""Windows that together cover every frame, their answers put together again, and no recording on two sides of a split.
+
+Windows of `length` frames begin every `stride` frames; the last one ends with the video, and a video that is shorter is
+one window. No frame is left out. Published code leaves out whole videos that are shorter than a window, and the tails
+of the others.
+
+T frames, L of a window, D columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats, Floats32
+from affekt.errors import LeakError, ShapeError, UnknownNameError, ValueRangeError, listed
+from affekt.frames.labels import recording_and_side
+
+OverlapWeights = Literal['flat', 'tapered']
+OVERLAP_WEIGHTS: dict[str, str] = {
+    'flat': 'all frames of a window count alike',
+    'tapered': 'frames count less towards the ends of a window, where a model sees one side only',
+}
+"""Name to what it says."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Frames `begin` to `end` of a video, counted from 0, without the last one.
+
+    Args:
+        video: its name, with the suffix of a person where there is one.
+        begin: its first frame, 0 or more.
+        end: the frame after its last one.
+    """
+
+    video: str
+    begin: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.begin
+
+    @property
+    def frames(self) -> slice:
+        """For rows of the video."""
+        return slice(self.begin, self.end)
+
+
+def recording_of(video: str) -> str:
+    """The recording that a video is one person of.
+
+    >>> recording_of('video59_left'), recording_of('10-60-1280x720_right'), recording_of('left_1')
+    ('video59', '10-60-1280x720', 'left_1')
+    """
+    return recording_and_side(video)[0]
+
+
+def windows_over(lengths: Mapping[str, int], length: int, stride: int) -> tuple[Window, ...]:
+    """Windows over all frames of all videos, in their order.
+
+        begins = 0, stride, 2 stride, ... and T - length, where T > length
+
+    Args:
+        lengths: video to T; one without frames has no window.
+        length: L, frames.
+        stride: frames from one window to the next, at most `length`, so that no frame lies between two.
+
+    Raises:
+        ValueRangeError: a length or the stride is out of range.
+
+    >>> [(window.begin, window.end) for window in windows_over({'a': 25, 'b': 3}, 10, 10)]
+    [(0, 10), (10, 20), (15, 25), (0, 3)]
+    """
+    if not 1 <= stride <= length or any(count < 0 for count in lengths.values()):
+        raise ValueRangeError(
+            expected='windows of 1 frame or more, and a stride from 1 to their length',
+            came=f'length {length}, stride {stride}', todo='correct them',
+        )  # fmt: skip
+    windows: list[Window] = []
+    for video, count in lengths.items():
+        begins = [*range(0, count - length, stride), count - length] if count > length else [0] * (count > 0)
+        windows += [Window(video, begin, min(begin + length, count)) for begin in begins]
+    return tuple(windows)
+
+
+def overlap_weights(length: int, weights: OverlapWeights = 'flat') -> Floats:
+    """(L,) what the frames of a window count for where windows overlap.
+
+    Flat is 1 everywhere. Tapered is a triangle, min(i + 1, L - i) / ceil(L / 2) at frame i: never 0, 1 in the middle.
+
+    >>> overlap_weights(4, 'tapered').tolist(), overlap_weights(3, 'tapered').tolist()
+    ([0.5, 1.0, 1.0, 0.5], [0.5, 1.0, 0.5])
+
+    Raises:
+        UnknownNameError: no such weights.
+    """
+    if weights not in OVERLAP_WEIGHTS:
+        raise UnknownNameError(
+            expected=f'weights among {", ".join(OVERLAP_WEIGHTS)}', came=repr(weights), todo='choose one'
+        )
+    if weights == 'flat':
+        return np.ones(length)
+    places = np.arange(length)
+    return np.minimum(places + 1, length - places) / max(1, (length + 1) // 2)
+
+
+class OverlapAverage:
+    """The weighted mean of what windows say of each frame of one video, added window by window.
+
+    Args:
+        length: T.
+        columns: D.
+        weights: of a window's frames, one of `OVERLAP_WEIGHTS`.
+    """
+
+    def __init__(self, length: int, columns: int, weights: OverlapWeights = 'flat') -> None:
+        self._sums = np.zeros((length, columns))
+        self._shares = np.zeros(length)
+        self._weights: OverlapWeights = weights
+
+    def add(self, begin: int, answers: npt.NDArray[Any]) -> None:
+        """Count the (L, D) answers of a window that begins at this frame.
+
+        Raises:
+            ShapeError: they reach beyond the video, or have other columns.
+        """
+        end = begin + len(answers)
+        if begin < 0 or end > len(self._sums) or answers.shape[1:] != self._sums.shape[1:]:
+            raise ShapeError(
+                expected=f'answers within {len(self._sums):,} frames, {self._sums.shape[1]} columns each',
+                came=f'{answers.shape} from frame {begin}', todo='give windows of this video',
+            )  # fmt: skip
+        weights = overlap_weights(len(answers), self._weights)
+        self._sums[begin:end] += answers * weights[:, None]
+        self._shares[begin:end] += weights
+
+    def result(self) -> Floats32:
+        """(T, D) float32; nan where no window lay."""
+        shares = np.where(self._shares > 0, self._shares, np.nan)
+        return (self._sums / shares[:, None]).astype(np.float32)
+
+
+def overlap_average(
+    length: int, answers: Iterable[tuple[int, npt.NDArray[Any]]], weights: OverlapWeights = 'flat'
+) -> Floats32:
+    """(T, D) the weighted mean, at each frame, of the windows that it lies in; nan where it lies in none.
+
+        sum over windows of w(frame) answer(frame) / sum over windows of w(frame)
+
+    With flat weights that is the plain mean.
+
+    Args:
+        length: T, frames of the video.
+        answers: the first frame of each window and its (L, D) answers, at least one.
+        weights: one of `OVERLAP_WEIGHTS`, see `overlap_weights`.
+
+    Raises:
+        ShapeError: answers reach beyond the video, differ in columns, or there are none.
+    """
+    average: OverlapAverage | None = None
+    for begin, part in answers:
+        average = average or OverlapAverage(length, part.shape[1], weights)
+        average.add(begin, part)
+    if average is None:
+        raise ShapeError(expected='the answers of a window or more', came='none', todo='give some')
+    return average.result()
+
+
+def require_disjoint(sides: Mapping[str, Iterable[str | Window]]) -> None:
+    """Nothing, where no recording is on two sides of a split.
+
+    Two people of one recording (`video59_left`, `video59`) are one: their frames share sound, light and what happens.
+
+    Args:
+        sides: name of a side to its videos or windows.
+
+    Raises:
+        LeakError: a recording is on two sides.
+
+    >>> require_disjoint({'train': ['video1', 'video2_left'], 'val': ['video3']})
+    """
+    seen: dict[str, tuple[str, str]] = {}
+    leaks: dict[str, None] = {}
+    for side, members in sides.items():
+        for member in members:
+            video = member.video if isinstance(member, Window) else member
+            first_side, first_video = seen.setdefault(recording_of(video), (side, video))
+            if first_side != side:
+                both = video if first_video == video else f'{first_video} / {video}'
+                leaks[f'{both} in {first_side} and {side}'] = None
+    if leaks:
+        raise LeakError(
+            expected='each recording, with all people in it, on one side of the split',
+            came=f'{len(leaks)} on two: {listed(leaks)}',
+            todo='divide by recording, before windows are cut',
+        )

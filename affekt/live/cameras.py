@@ -1,0 +1,108 @@
+"""Which cameras there are, and how each system opens one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from affekt.errors import MediaError, listed
+from affekt.live.settings import StreamSettings
+
+INPUTS: Mapping[str, str] = {'linux': 'v4l2', 'darwin': 'avfoundation', 'win32': 'dshow'}
+"""System to the name of its camera input in FFmpeg."""
+DEVICES = Path('/dev')
+NAMES = Path('/sys/class/video4linux')
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One camera: what FFmpeg calls it, and what its maker does."""
+
+    address: str
+    name: str
+
+    def __str__(self) -> str:
+        return f'{self.address} ({self.name})' if self.name and self.name != self.address else self.address
+
+
+def cameras(system: str = sys.platform) -> list[Camera]:
+    """The cameras of this machine, in the order of their numbers; empty where none can be listed."""
+    if system == 'linux':
+        devices = sorted(DEVICES.glob('video*'), key=lambda path: (len(path.name), path.name))
+        return [Camera(str(path), _name_of(path.name)) for path in devices]
+    import av
+
+    try:
+        devices = av.enumerate_input_devices(INPUTS.get(system, system))
+    except (ValueError, OSError, av.FFmpegError):
+        return []
+    media = {device.name: getattr(device, 'media_types', ()) for device in devices}
+    seen = [device for device in devices if not media[device.name] or 'video' in media[device.name]]
+    return [Camera(device.name, device.description) for device in seen]
+
+
+def camera_input(
+    number: int | str, settings: StreamSettings, system: str = sys.platform
+) -> tuple[str, str, dict[str, str]]:
+    """What PyAV needs to open a camera.
+
+    Args:
+        number: from 0, or the system's own name of one.
+        settings: size, rate and microphone.
+        system: as `sys.platform` has it.
+
+    Returns:
+        The file, the format, the options.
+
+    Raises:
+        MediaError: no such camera; the sentence lists those there are.
+    """
+    known = cameras(system)
+    options = {}
+    if settings.camera_size:
+        options['video_size'] = settings.camera_size
+    if settings.camera_rate_hz is not None:
+        options['framerate'] = f'{settings.camera_rate_hz:g}'
+    name = _address(number, known, system)
+    if system == 'darwin':
+        options.setdefault('framerate', '30')  # AVFoundation asks for a rate of its list, 29.97 is none
+        return f'{name}:{settings.microphone or "none"}', INPUTS[system], options
+    if system == 'win32':
+        sound = f':audio={settings.microphone}' if settings.microphone else ''
+        return f'video={name}{sound}', INPUTS[system], options
+    return name, INPUTS.get(system, 'v4l2'), options
+
+
+def microphone_input(settings: StreamSettings, system: str = sys.platform) -> tuple[str, str, dict[str, str]] | None:
+    """What PyAV needs to open the microphone where it is no part of the camera; None where it is, or none is asked."""
+    if not settings.microphone or system != 'linux':
+        return None
+    return settings.microphone, 'alsa', {}
+
+
+def _address(number: int | str, known: list[Camera], system: str) -> str:
+    """What the system calls the camera."""
+    addresses = [camera.address for camera in known]
+    if isinstance(number, str) and not number.isdecimal():
+        if number in addresses or (not known and system != 'linux'):
+            return number
+    elif system == 'linux':
+        if f'{DEVICES}/video{number}' in addresses:
+            return f'{DEVICES}/video{number}'
+    elif int(number) < len(known):
+        return str(number) if system == 'darwin' else addresses[int(number)]
+    there = f'there {"is" if len(known) == 1 else "are"} {listed(map(str, known), 9)}' if known else 'none is here'
+    raise MediaError(
+        expected=f'camera {number}',
+        came=there,
+        todo='choose one of these' if known else 'connect one, and check that this user may read it',
+    )
+
+
+def _name_of(device: str) -> str:
+    try:
+        return (NAMES / device / 'name').read_text().strip()
+    except OSError:
+        return ''

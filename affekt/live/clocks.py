@@ -1,0 +1,119 @@
+"""Three clocks: that of the machine, that of a stream's timestamps, and the pace at which a file is played."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+
+STEP_BACK_S = 0.5
+"""A timestamp further back than this begins a new count; one less far back is a frame that is left out."""
+LEAP_S = 10.0
+"""A timestamp further ahead than this, and than the machine's clock, begins a new count."""
+USUAL_STEP_S = 0.04
+BEHIND_S = 1.0
+"""Who reads a file and is this late no longer tries to catch up."""
+
+
+class MachineClock:
+    """Seconds that never fall; another one may stand in for it."""
+
+    def now(self) -> float:
+        """Seconds from some fixed time."""
+        return time.monotonic()
+
+    def wait(self, stop: threading.Event, seconds: float) -> None:
+        """Waits for so long, or until stopped."""
+        stop.wait(seconds)
+
+
+class SteadyClock:
+    """A stream's timestamps as seconds from its start that never fall and never leap.
+
+    Timestamps that wrap, restart at 0, or leap without the machine's clock doing so begin a new count, which goes on
+    where the one before was. Sound and pictures of one stream share their counts.
+
+    Args:
+        leap_s: see LEAP_S; more for files, in which a picture may stand for minutes.
+    """
+
+    def __init__(self, leap_s: float = LEAP_S) -> None:
+        self._leap_s = leap_s
+        self._origins: deque[float] = deque(maxlen=2)  # what is taken off a timestamp; the newest first
+        self._last: dict[str, tuple[float, float]] = {}  # of each stream: its time, and the machine's
+        self._steps: dict[str, float] = {}
+        self._begin_s = 0.0
+        self.breaks = 0
+
+    def begin(self, at_s: float) -> None:
+        """The timestamps of a new connection, the first of which counts as this time."""
+        self._origins.clear()
+        self._begin_s = at_s
+
+    @property
+    def latest_s(self) -> float:
+        """The latest time of any stream; 0 before the first."""
+        return max((time_s for time_s, _ in self._last.values()), default=0.0)
+
+    def at(self, stamp_s: float | None, stream: str, now_s: float) -> float | None:
+        """The time of a timestamp.
+
+        Args:
+            stamp_s: as the source has it; None where it has none.
+            stream: whose it is.
+            now_s: the machine's clock.
+
+        Returns:
+            Seconds, after the one before of the same stream; None for a frame that repeats or steps back a little.
+        """
+        if not self._origins and stamp_s is not None:
+            self._origins.appendleft(stamp_s - self._begin_s)
+        last = self._last.get(stream)
+        step_s = self._steps.get(stream, USUAL_STEP_S)
+        if stamp_s is None:
+            time_s = self._begin_s if last is None else last[0] + step_s
+        elif last is None:
+            time_s = max(0.0, stamp_s - self._origins[0])
+        else:
+            time_s = self._counted(stamp_s, last, step_s, now_s)
+            if time_s <= last[0]:
+                return None
+            if time_s - last[0] < 1.0:
+                self._steps[stream] = time_s - last[0]
+        self._last[stream] = time_s, now_s
+        return time_s
+
+    def _counted(self, stamp_s: float, last: tuple[float, float], step_s: float, now_s: float) -> float:
+        """The timestamp by the count that makes it follow the one before; by a new one where none does."""
+        most_s = max(self._leap_s, now_s - last[1] + 1.0)
+        for origin_s in self._origins:
+            time_s = stamp_s - origin_s
+            if -STEP_BACK_S <= time_s - last[0] <= most_s:
+                return time_s
+        self.breaks += 1
+        self._origins.appendleft(stamp_s - last[0] - step_s)
+        return last[0] + step_s
+
+
+class Pace:
+    """Lets a source that can be read faster than it was recorded go on no faster.
+
+    Args:
+        clock: the machine's.
+        slack_s: how far ahead of the clock it may be: 0 for files, more for what is live and comes in bursts.
+    """
+
+    def __init__(self, clock: MachineClock, slack_s: float = 0.0) -> None:
+        self._clock, self._slack_s = clock, slack_s
+        self._began_s: float | None = None
+
+    def keep(self, time_s: float, stop: threading.Event) -> None:
+        """Waits until this time of the stream has come."""
+        now_s = self._clock.now()
+        if self._began_s is None:
+            self._began_s = now_s - time_s
+        ahead_s = self._began_s + time_s - self._slack_s - now_s
+        if ahead_s > 0:
+            self._clock.wait(stop, ahead_s)
+        elif ahead_s < -BEHIND_S - self._slack_s:
+            self._began_s = now_s - time_s

@@ -1,0 +1,139 @@
+"""Bytes that somebody else writes while they are read: standard input and named pipes, in a way that can be stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import stat
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from affekt.errors import MediaError
+
+WAKES_EVERY_S = 0.1
+CHUNK = 1 << 16
+
+
+def is_pipe(path: Path) -> bool:
+    """Whether a path is a named pipe."""
+    try:
+        return stat.S_ISFIFO(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+class PipeBytes:
+    """What comes through a pipe, as a file that can be read forward only.
+
+    Reading waits for bytes, for as long as whoever writes takes; it ends where the writer closes, or `stop` is set.
+
+    Args:
+        descriptor: of the pipe, open for reading.
+        name: for errors.
+        stop: ends waiting.
+        owns: closes the descriptor with this.
+    """
+
+    def __init__(self, descriptor: int, name: str, stop: threading.Event, *, owns: bool) -> None:
+        self._descriptor, self._name, self._stop, self._owns = descriptor, name, stop, owns
+        self._ahead = b''
+        self.bytes_read = 0
+
+    @classmethod
+    def standard_input(cls, stop: threading.Event) -> PipeBytes:
+        """Of this process.
+
+        Raises:
+            MediaError: it is a terminal, or closed.
+        """
+        try:
+            descriptor = sys.stdin.fileno()
+            is_terminal = os.isatty(descriptor)
+        except (AttributeError, OSError, ValueError) as error:
+            raise MediaError(
+                expected='a stream on standard input', came='none', todo='pipe a video into the command'
+            ) from error
+        if is_terminal:
+            raise MediaError(
+                expected='a stream on standard input',
+                came='a terminal',
+                todo='pipe a video into the command, such as `cat clip.mp4 | affekt stream -`',
+            )
+        return cls(descriptor, 'standard input', stop, owns=False)
+
+    @classmethod
+    def named(cls, path: Path, stop: threading.Event) -> PipeBytes:
+        """A named pipe; its writer may come later."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError as error:
+            raise MediaError(
+                expected='a pipe that can be read', came=f'{path}: {error.strerror}', todo='check it'
+            ) from error
+        return cls(descriptor, str(path), stop, owns=True)
+
+    def wait_for_bytes(self, patience_s: float | None = None) -> None:
+        """Waits for the first bytes, which are kept for reading.
+
+        Raises:
+            MediaError: the pipe ends without any, or none come in time.
+        """
+        waited_s = 0.0
+        while not self._is_ready():
+            waited_s += WAKES_EVERY_S
+            if self._stop.is_set():
+                return
+            if patience_s is not None and waited_s > patience_s:
+                raise MediaError(
+                    expected=f'a stream on {self._name}', came=f'nothing for {patience_s:g} s', todo='start its writer'
+                )
+        self._ahead = self._taken(CHUNK)
+        if not self._ahead and not self._stop.is_set():
+            raise MediaError(
+                expected=f'a stream on {self._name}',
+                came='nothing: it is empty',
+                todo='check the program that should write it',
+            )
+
+    def read(self, size: int = CHUNK) -> bytes:
+        """Some bytes, at most `size`; none at the end."""
+        if self._ahead:
+            content, self._ahead = self._ahead[:size], self._ahead[size:]
+        else:
+            while not self._is_ready():
+                if self._stop.is_set():
+                    return b''
+            content = self._taken(size)
+        self.bytes_read += len(content)
+        return content
+
+    def _is_ready(self) -> bool:
+        if os.name == 'nt':  # pipes cannot be waited for there
+            return True
+        return bool(select.select([self._descriptor], [], [], WAKES_EVERY_S)[0])
+
+    def _taken(self, size: int) -> bytes:
+        while True:
+            try:
+                return os.read(self._descriptor, size)
+            except BlockingIOError:
+                if self._stop.wait(WAKES_EVERY_S):
+                    return b''
+            except OSError:
+                return b''
+
+    def close(self) -> None:
+        """Closes the pipe, where it was opened here."""
+        if self._owns:
+            with contextlib.suppress(OSError):
+                os.close(self._descriptor)
+            self._owns = False
+
+    def __enter__(self) -> PipeBytes:
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self.close()

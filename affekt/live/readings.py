@@ -1,0 +1,123 @@
+"""What is yielded for each frame that was read: faces, voice and words at one time, and how late they come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from affekt.typed_json import plain
+
+
+@dataclass(frozen=True, repr=False)
+class LiveFace:
+    """One person's face.
+
+    Attributes:
+        person: 'person 1', 'person 2', … in order of appearance. Who left and came back may get another number; in the
+            saved run they are put together where the face is surely the same.
+        box: x, y, width, height in pixels of the source.
+        expression: EKMAN category to its probability, sum 1, made steady over time; nan where it cannot be read.
+        valence, arousal: in [-1, 1], derived from the categories, made steady likewise.
+        confidence: the probability of the likeliest category as far as the face can be seen, in [0, 1].
+    """
+
+    person: str
+    box: tuple[float, float, float, float]
+    expression: Mapping[str, float]
+    valence: float
+    arousal: float
+    confidence: float
+
+    @property
+    def likeliest(self) -> str:
+        """The category of largest probability."""
+        return max(self.expression, key=self.expression.__getitem__)
+
+    def __repr__(self) -> str:
+        return f'LiveFace({self.person!r}, {self.likeliest}, valence {self.valence:+.2f}, arousal {self.arousal:+.2f})'
+
+
+@dataclass(frozen=True, repr=False)
+class LiveVoice:
+    """The voice, whoever speaks.
+
+    Attributes:
+        is_speech: whether somebody speaks now.
+        valence, arousal: of the turn that is under way, over its last seconds, in [-1, 1]; nan where nobody speaks, or
+            the head abstains.
+        emotion: EKMAN category to its probability over the same seconds; empty where nobody speaks or the head
+            abstains.
+        level_db: level of the last tenth of a second, dB of full scale, at least -120.
+    """
+
+    is_speech: bool
+    valence: float = float('nan')
+    arousal: float = float('nan')
+    emotion: Mapping[str, float] = field(default_factory=dict)
+    level_db: float = -120.0
+
+    def __repr__(self) -> str:
+        return f'LiveVoice({"speech" if self.is_speech else "no speech"}, {self.level_db:.0f} dB)'
+
+
+@dataclass(frozen=True, repr=False)
+class LiveReading:
+    """What is seen and heard at one time.
+
+    Attributes:
+        time_s: seconds from the start of the stream, by its own timestamps.
+        latency_s: from the moment that the frame was read from the source until this reading was ready.
+        dropped: frames dropped so far, because newer ones were there.
+        faces: by person; empty where no face is seen.
+        voice: None where no sound is heard.
+        words: what was recognised since the reading before; '' where nothing was.
+    """
+
+    time_s: float
+    latency_s: float
+    dropped: int
+    faces: tuple[LiveFace, ...] = ()
+    voice: LiveVoice | None = None
+    words: str = ''
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it: nan becomes None."""
+        content: dict[str, Any] = plain(self)
+        return content
+
+    def __repr__(self) -> str:
+        return f'LiveReading({self.time_s:.2f} s, latency {1000 * self.latency_s:.0f} ms, {self.faces}, {self.voice})'
+
+
+@dataclass(frozen=True)
+class LatencyReport:
+    """How late the readings came: seconds from reading a frame from the source to its reading.
+
+    Attributes:
+        p50_s, p95_s, p99_s: nearest to half a millisecond; nan before the first reading.
+        frames: how many frames were read.
+        dropped: how many were dropped because newer ones were there.
+        reconnects: how often the source was opened again.
+        sound_dropped_s: seconds of sound that were dropped.
+    """
+
+    p50_s: float
+    p95_s: float
+    p99_s: float
+    frames: int
+    dropped: int
+    reconnects: int = 0
+    sound_dropped_s: float = 0.0
+
+    @property
+    def sentence(self) -> str:
+        """In words, for a terminal and the notes of a run."""
+        if not self.frames:
+            return 'no frame was read'
+        late = ', '.join(
+            f'{name} {1000 * value:.0f}'
+            for name, value in (('p50', self.p50_s), ('p95', self.p95_s), ('p99', self.p99_s))
+        )
+        again = f', {self.reconnects} reconnections' if self.reconnects else ''
+        return f'latency {late} ms; {self.frames:,} frames read, {self.dropped:,} dropped{again}'

@@ -1,0 +1,119 @@
+"""What a live reading depends on: chosen once, checked once, saved beside the results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from affekt.analysis import AnalysisSettings
+from affekt.analysis.settings import require_known, require_types
+from affekt.errors import UnknownNameError, ValueRangeError, did_you_mean
+
+PACES = ('real time', 'as fast as read')
+SMOOTHINGS = ('one-euro', 'none')
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How to read a stream; every field has a default.
+
+    Raises:
+        ValueRangeError: a number is out of range.
+        UnknownNameError: `license`, `pace`, `smoothing` or `words` is unknown.
+        PurposeError: `purpose` names work or education without a medical or safety ground.
+    """
+
+    purpose: str = ''
+    """What the readings are for; recorded, and refused where it names work or education."""
+    faces: bool = True
+    """Whether faces are read."""
+    voice: bool = True
+    """Whether the sound is heard: speech, level, vocal emotion."""
+    words: str = 'none'
+    """Speech recognition of finished turns: 'none', 'tiny.en', 'base', or the path of a Whisper model directory."""
+    max_people: int = 5
+    """Faces followed at once, 1 to 100."""
+    max_side: int = 1280
+    """Longest side, in pixels, that pictures are read at; larger ones are scaled down, 64 to 10000."""
+    fps: float | None = None
+    """Most frames looked at per second, above 0; None takes all that the machine can read."""
+    license: str = 'research'
+    """'research', or 'commercial-ok' to leave out models whose training data forbid commercial use."""
+    keep_frames: bool = True
+    """Whether pictures may be kept: thumbnails and stills of the saved run. False keeps numbers and words only."""
+    smoothing: str = 'one-euro'
+    """How the readings that are shown are made steady, by what came before alone; what is saved is as measured."""
+    pace: str = 'real time'
+    """'real time', or 'as fast as read': no frame is dropped and nothing waits for a clock; for files."""
+    voice_window_s: float = 4.0
+    """Seconds of an unfinished turn that vocal emotion is read from, 1 to 28."""
+    voice_every_s: float = 0.5
+    """How often it is read while somebody speaks, 0.1 to 60."""
+    camera_size: str = ''
+    """Pictures asked of a camera, such as '640x360'; '' takes the camera's own choice."""
+    camera_rate_hz: float | None = None
+    """Frames a second asked of a camera; None takes its own choice."""
+    microphone: str = ''
+    """The sound device beside a camera, by the system's own name, such as 'default'; '' hears none."""
+    reconnects: int = 8
+    """How often in a row a camera or a network stream that is gone is opened again, 0 to 1000."""
+    patience_s: float = 10.0
+    """How long opening a source, or a network stream's next packet, may take, 0.5 to 3600."""
+
+    def __post_init__(self) -> None:
+        require_types(self)
+        require_choice('pace', self.pace, PACES)
+        require_choice('smoothing', self.smoothing, SMOOTHINGS)
+        _require_within('voice_window_s', self.voice_window_s, 1.0, 28.0)
+        _require_within('voice_every_s', self.voice_every_s, 0.1, 60.0)
+        _require_within('reconnects', self.reconnects, 0, 1000)
+        _require_within('patience_s', self.patience_s, 0.5, 3600.0)
+        if self.camera_rate_hz is not None:
+            _require_within('camera_rate_hz', self.camera_rate_hz, 0.1, 1000.0)
+        width, _, height = self.camera_size.partition('x')
+        if self.camera_size and not (width.isdecimal() and height.isdecimal()):
+            raise ValueRangeError(expected="a size such as '640x360'", came=repr(self.camera_size), todo='give one')
+        if not (self.faces or self.voice):
+            raise ValueRangeError(expected='faces or voice', came='neither', todo='turn one of them on')
+        object.__setattr__(self, 'purpose', self.analysis().purpose)  # and the checks of what both share
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether no frame may be dropped."""
+        return self.pace == 'as fast as read'
+
+    def analysis(self) -> AnalysisSettings:
+        """The settings of the analysis that is saved."""
+        return AnalysisSettings(
+            fps=self.fps, max_people=self.max_people, asr=self.words, purpose=self.purpose,
+            keep_frames=self.keep_frames, license=self.license, max_side=self.max_side,
+        )  # fmt: skip
+
+    def changed(self, named: Mapping[str, Any]) -> StreamSettings:
+        """The same with other values for the fields that are named.
+
+        Raises:
+            UnknownNameError: no field of this name.
+        """
+        require_known(self, named)
+        plain: dict[str, Any] = {
+            name: str(value) if isinstance(value, Path) else value for name, value in named.items()
+        }
+        return replace(self, **plain)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON-ready values."""
+        return asdict(self)
+
+
+def require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Raises UnknownNameError where a setting has none of the known values."""
+    if value not in known:
+        raise UnknownNameError(expected=f'{name} among {known}', came=repr(value), todo=did_you_mean(value, known))
+
+
+def _require_within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueRangeError(expected=f'{name} in [{low:g}, {high:g}]', came=f'{value}', todo='choose another')

@@ -1,0 +1,246 @@
+"""Where a stream comes from, and the thread that reads it.
+
+`LiveSource` opens a camera, an address, a file, a pipe or frames of the caller's own, and reads it in a thread:
+pictures go into a box with one slot, in which the newest wins, sound into a row of blocks. Reading never waits for
+whoever reads the faces. What is gone and can come back is opened again, a few times, with growing pauses.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+from affekt.errors import MediaError
+from affekt.live.cameras import camera_input
+from affekt.live.clocks import MachineClock, Pace, SteadyClock
+from affekt.live.feeds import HURRY, PROBING, Feed, FileFeed, GivenFeed, LiveFeed, Opening, Picture, ends_at
+from affekt.live.mailbox import Mailbox
+from affekt.live.pipes import PipeBytes, is_pipe
+from affekt.live.settings import StreamSettings
+from affekt.media import Block
+
+Unit = TypeVar('Unit')
+STDIN = '-'
+SOUND_DEPTH = 80
+"""Blocks of sound that wait at most: 8 s, in which a slow start catches up."""
+PIPE_SLACK_S = 1.0
+"""How far ahead of its timestamps a pipe or a finite address is read: live ones come in bursts, files all at once."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
+"""Pauses before a source is opened again: the first, and the longest; each is twice the one before."""
+JOIN_S = 2.0
+
+Named = int | str | os.PathLike[str] | Iterable[Any]
+
+
+@dataclass(frozen=True)
+class Arrived(Generic[Unit]):
+    """A picture or block, and when it was read by the machine's clock."""
+
+    unit: Unit
+    read_s: float
+
+
+class LiveSource:
+    """One source, read in a thread of its own once it is started.
+
+    Args:
+        source: the number of a camera, an address ('rtsp://…', 'https://…'), the path of a file, a named pipe or a
+            camera's device, '-' for standard input, or an iterable of frames and blocks.
+        settings: the defaults when None.
+        clock: the machine's; another one for tests.
+    """
+
+    def __init__(
+        self, source: Named, settings: StreamSettings | None = None, clock: MachineClock | None = None
+    ) -> None:
+        self._source = source
+        self._settings, self._clock = settings or StreamSettings(), clock or MachineClock()
+        is_patient = self._settings.is_patient
+        self.pictures: Mailbox[Arrived[Picture]] = Mailbox(1, is_patient=is_patient)
+        self.sound: Mailbox[Arrived[Block]] = Mailbox(SOUND_DEPTH, is_patient=is_patient)
+        self.reconnects = self.read = 0
+        self.sound_dropped_s = 0.0
+        self.notes: list[str] = []
+        self.error: BaseException | None = None
+        self._stop = threading.Event()
+        self._times = SteadyClock()
+        self._feed: Feed | None = None
+        self._pipe: PipeBytes | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it: of a file its name, of an address all but a password."""
+        return name_of(self._source)
+
+    @property
+    def path(self) -> Path | None:
+        """The file, where it is one."""
+        return Path(self._source) if isinstance(self._feed, FileFeed) else None  # type: ignore[arg-type]
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether pictures are to come."""
+        return self._feed is not None and self._feed.has_pictures
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether sound is to come."""
+        return self._feed is not None and self._feed.has_sound
+
+    @property
+    def rate_hz(self) -> float:
+        """Pictures a second that the source states; 0 where it does not."""
+        return 0.0 if self._feed is None else self._feed.rate_hz
+
+    def start(self) -> None:
+        """Opens the source, and starts to read it.
+
+        Raises:
+            MediaError, LimitError: it cannot be opened.
+        """
+        self._feed = self._opened()
+        self._thread = threading.Thread(target=self._run, name='affekt-reader', daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends reading; what waits in the boxes is forgotten."""
+        self._stop.set()
+        self.pictures.close(drops=True)
+        self.sound.close(drops=True)
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(JOIN_S)  # a device or network that does not answer holds the thread, which is a daemon
+        if self._pipe is not None:
+            self._pipe.close()
+
+    def _run(self) -> None:
+        try:
+            self._read_on()
+        except Exception as error:  # it belongs to whoever reads the boxes
+            self.error = error
+        finally:
+            self.pictures.close()
+            self.sound.close()
+
+    def _read_on(self) -> None:
+        """Reads one connection after the other until the source is over."""
+        attempts = 0
+        while self._feed is not None and not self._stop.is_set():
+            before = self.read
+            lost = self._read_feed(self._feed)
+            attempts = 0 if self.read > before else attempts
+            if self._stop.is_set() or (lost is None and self._feed.is_finite):
+                return
+            self._feed = self._opened_again(attempts, lost)
+            attempts += 1
+
+    def _read_feed(self, feed: Feed) -> MediaError | None:
+        """Reads a connection to its end; returns what ended it, where that was no end."""
+        pace = None
+        if feed.slack_s is not None and not self._settings.is_patient:
+            pace = Pace(self._clock, feed.slack_s)
+        try:
+            for unit in feed:
+                if self._stop.is_set():
+                    break
+                if pace is not None:
+                    pace.keep(ends_at(unit), self._stop)
+                self._deliver(unit)
+        except MediaError as error:
+            if feed.is_finite:
+                raise
+            return error
+        finally:
+            feed.close()
+        return None
+
+    def _deliver(self, unit: Picture | Block) -> None:
+        if self._stop.is_set():
+            return
+        self.read += 1
+        read_s = self._clock.now()
+        if hasattr(unit, 'samples'):
+            lost = self.sound.put(Arrived(unit, read_s))  # type: ignore[arg-type]
+            self.sound_dropped_s += len(lost.unit.samples) / 16000 if lost is not None else 0.0
+        else:
+            self.pictures.put(Arrived(unit, read_s))
+
+    def _opened_again(self, attempts: int, lost: MediaError | None) -> Feed | None:
+        """Another connection; None where the source stays away."""
+        reason = 'it ended' if lost is None else lost_reason(lost)
+        gone_s = self._clock.now()
+        while attempts < self._settings.reconnects and not self._stop.is_set():
+            self._clock.wait(self._stop, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempts))
+            if self._stop.is_set():
+                return None
+            attempts += 1
+            self._times.begin(self._times.latest_s + self._clock.now() - gone_s)
+            try:
+                feed = self._opened()
+            except MediaError as error:
+                reason = lost_reason(error)
+                continue
+            self.reconnects += 1
+            return feed
+        if not self._stop.is_set():
+            self.notes.append(f'the source was lost after {self._times.latest_s:.1f} s and did not come back: {reason}')
+        return None
+
+    def _opened(self) -> Feed:
+        """A new connection to the source."""
+        source, settings = self._source, self._settings
+        if not isinstance(source, (int, str, os.PathLike)):
+            return GivenFeed(cast(Iterable[Any], source), settings)
+        text = os.fspath(source) if not isinstance(source, int) else str(source)
+        if isinstance(source, int) or text.startswith('/dev/video'):
+            file, device, options = camera_input(source if isinstance(source, int) else text, settings)
+            opening = Opening(f'camera {source}', file, device, {**HURRY, **options}, is_finite=False)
+        elif text == STDIN or is_pipe(Path(text)):
+            return self._piped(text)
+        elif '://' in text:
+            opening = _address(text)
+        else:
+            return FileFeed(Path(text), settings)
+        return LiveFeed(opening, settings, self._times, self._clock.now)
+
+    def _piped(self, text: str) -> Feed:
+        is_stdin = text == STDIN
+        self._pipe = PipeBytes.standard_input(self._stop) if is_stdin else PipeBytes.named(Path(text), self._stop)
+        self._pipe.wait_for_bytes(None if is_stdin else self._settings.patience_s)
+        opening = Opening(
+            'standard input' if is_stdin else text, self._pipe, None, {**PROBING, **HURRY}, True, PIPE_SLACK_S
+        )
+        return LiveFeed(opening, self._settings, self._times, self._clock.now)
+
+
+def name_of(source: Named) -> str:
+    """What to call a source."""
+    if isinstance(source, int):
+        return f'camera {source}'
+    if not isinstance(source, (str, os.PathLike)):
+        return 'frames'
+    text = os.fspath(source)
+    if text == STDIN:
+        return 'standard input'
+    if '://' not in text:
+        return Path(text).name
+    scheme, _, rest = text.partition('://')
+    place, slash, path = rest.partition('/')
+    return f'{scheme}://{place.rpartition("@")[2]}{slash}{path.partition("?")[0]}'
+
+
+def lost_reason(error: MediaError) -> str:
+    """Why a connection ended, without the address, which may hold a password."""
+    return str(error.came).rpartition(': ')[2]
+
+
+def _address(text: str) -> Opening:
+    options = {**PROBING, **HURRY}
+    if text.startswith('rtsp'):
+        options['rtsp_transport'] = 'tcp'
+    is_web = text.startswith('http')
+    return Opening(name_of(text), text, None, options, None if is_web else False, PIPE_SLACK_S if is_web else None)

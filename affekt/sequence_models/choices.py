@@ -1,0 +1,65 @@
+"""The models of frames by name, and how to build one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from affekt.errors import UnknownNameError, listed
+from affekt.nn import Coverage, load_published
+from affekt.sequence_models.attention_sequence import AttentionSequence
+from affekt.sequence_models.convolution import TemporalConvolution
+from affekt.sequence_models.form import SequenceModel, SequenceShape
+from affekt.sequence_models.projection import PerFrame
+
+
+def build_sequence_model(name: str, shape: SequenceShape, **options: Any) -> SequenceModel:
+    """A model by name, with random weights.
+
+    Args:
+        name: a key of `SEQUENCE_MODELS`.
+        shape: the sizes that all models need.
+        options: what this model has besides: see its class.
+
+    Raises:
+        UnknownNameError: no such model, or it has no such option.
+        ValueRangeError: the model has no such form, needs more modalities, or an option is out of its range.
+    """
+    if name not in SEQUENCE_MODELS:
+        raise UnknownNameError(
+            expected=f'a model among {listed(SEQUENCE_MODELS, most=len(SEQUENCE_MODELS))}',
+            came=repr(name),
+            todo='choose one',
+        )
+    model_class = SEQUENCE_MODELS[name]
+    known = sorted(model_class.__init__.__kwdefaults__ or {})
+    if not set(options) <= set(known):
+        raise UnknownNameError(
+            expected=f'options of {name} among {listed(known) or "none"}',
+            came=listed(sorted(set(options) - set(known))),
+            todo='leave them out',
+        )
+    model: SequenceModel = model_class(shape, **options)
+    return model
+
+
+def load_published_sequence(model: SequenceModel, state: Mapping[str, Tensor]) -> Coverage:
+    """Fill a model of the reference form from a state that the published code saved.
+
+    Returns:
+        Where each tensor went.
+
+    Raises:
+        WeightsError: the state is not one of this model.
+    """
+    return load_published(model, state, model.published_names())
+
+
+SEQUENCE_MODELS: dict[str, Any] = {
+    'attention_sequence': AttentionSequence,
+    'convolution': TemporalConvolution,
+    'per_frame': PerFrame,
+}
+"""Name to class."""

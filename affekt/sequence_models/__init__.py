@@ -10,6 +10,7 @@ from affekt.sequence_models.attention_sequence import AttentionSequence
 from affekt.sequence_models.choices import SEQUENCE_MODELS, build_sequence_model, load_published_sequence
 from affekt.sequence_models.convolution import TemporalConvolution
 from affekt.sequence_models.ensembles import FrameEnsemble, TrainedFolds, recording_folds, train_folds
+from affekt.sequence_models.expression_head import ExpressionHead
 from affekt.sequence_models.form import FrameAnswers, KeepMask, SequenceModel, SequenceShape
 from affekt.sequence_models.inputs import (
     Alignment,
@@ -29,6 +30,8 @@ from affekt.sequence_models.losses import (
     squared_loss,
     unit_loss,
 )
+from affekt.sequence_models.mctn_sequence import TranslationSequence
+from affekt.sequence_models.mfn_sequence import MemorySequence
 from affekt.sequence_models.objectives import FrameLosses
 from affekt.sequence_models.predicting import (
     OFFICIAL_SCORES,
@@ -48,6 +51,7 @@ from affekt.sequence_models.pseudo_labels import (
 )
 from affekt.sequence_models.settings import FRAME_TASKS, FrameTask, FrameTrainingSettings
 from affekt.sequence_models.training import TrainedFrames, train_frames, tuned_frame_smoothing
+from affekt.sequence_models.transformer import FrameTransformer
 
 __all__ = [
     'FRAME_TASKS',
@@ -57,6 +61,7 @@ __all__ = [
     'Alignment',
     'AttentionSequence',
     'Clock',
+    'ExpressionHead',
     'ExpressionLoss',
     'FeatureSource',
     'FrameAnswers',
@@ -66,8 +71,10 @@ __all__ = [
     'FramePredictor',
     'FrameTask',
     'FrameTrainingSettings',
+    'FrameTransformer',
     'FrameVideos',
     'KeepMask',
+    'MemorySequence',
     'PerFrame',
     'PseudoLabelCard',
     'PseudoLabelSettings',
@@ -77,6 +84,7 @@ __all__ = [
     'TrainedFolds',
     'TrainedFrames',
     'TrainedWithPseudoLabels',
+    'TranslationSequence',
     'WindowBatch',
     'WindowBatches',
     'balanced_units',

@@ -60,7 +60,7 @@ class PseudoLabelSettings:
         shares = 0.5 < self.least_probability <= 1 and 0 < self.weight < 1
         if not shares or not self.most_spread > 0 or self.rounds < 1 or self.draws < 2:
             raise ValueRangeError(
-                expected='least_probability in (0.5, 1], most_spread above 0, weight in (0, 1), 2 draws, 1 round or more',
+                expected='least_probability in (0.5, 1], most_spread above 0, weight in (0, 1), 2 draws, 1 round',
                 came=str(asdict(self)), todo='correct them',
             )  # fmt: skip
 

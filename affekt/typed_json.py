@@ -64,7 +64,8 @@ def typed(hint: Any, value: Any) -> Any:
     """What `plain` made of a value of this type, made back; None becomes nan where a float belongs.
 
     Args:
-        hint: a dataclass, str, int, bool, float, or an optional, tuple or mapping of these.
+        hint: a dataclass, str, int, bool, float, a literal, or an optional, tuple or mapping of these;
+            a union of plain types keeps what is of one of them.
         value: of plain JSON types.
 
     Raises:
@@ -75,7 +76,13 @@ def typed(hint: Any, value: Any) -> Any:
         return _record(hint, value)
     if origin in (typing.Union, types.UnionType):
         options = [option for option in typing.get_args(hint) if option is not type(None)]
+        if type(value) in options and type(value) in (str, int, bool, float):
+            return value
         return None if value is None else typed(options[0], value)
+    if origin is typing.Literal:
+        if value not in typing.get_args(hint):
+            raise ValueError(f'{brief(value)} where one of {typing.get_args(hint)} belongs')
+        return value
     if origin is tuple:
         return _tuple(typing.get_args(hint), value)
     if origin is not None and issubclass(origin, Mapping):

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -73,6 +74,15 @@ def test_halves_of_surrogate_pairs_are_written_as_utf8_can_hold_them():
 def test_what_does_not_fit_the_type_is_refused_with_a_sentence(kind, value, sentence):
     with pytest.raises(TypeError, match=sentence):
         typed(kind, value)
+
+
+def test_literals_are_checked_and_unions_of_plain_types_keep_each_as_it_is():
+    assert typed(Literal['a', 'b'], 'b') == 'b'
+    with pytest.raises(ValueError, match="'c' where one of"):
+        typed(Literal['a', 'b'], 'c')
+    options = typed(Mapping[str, float | int | bool | str], {'layers': 6, 'share': 0.5, 'causal': True, 'name': 'x'})
+    assert [type(value) for value in options.values()] == [int, float, bool, str]
+    assert type(typed(float | None, 3)) is float
 
 
 def test_a_file_of_json_is_indented_ends_its_last_line_and_has_null_for_nan():

@@ -19,6 +19,7 @@ from affekt.faces.landmarker import FaceLandmarker
 from affekt.faces.mesh import Face, Region
 from affekt.faces.prototypes import ACTION_UNITS, PROTOTYPES
 from affekt.faces.readings import READINGS, Reading, readable_share, readings
+from affekt.faces.shape import SHAPE_COLUMNS, face_shapes
 from affekt.faces.tracking import FaceTracker
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ __all__ = [
     'FER_TEMPLATE',
     'PROTOTYPES',
     'READINGS',
+    'SHAPE_COLUMNS',
     'Conditions',
     'ExpressionLike',
     'ExpressionModel',
@@ -74,6 +76,7 @@ __all__ = [
     'euler_angles_deg',
     'expression_model',
     'eyes_are_closed',
+    'face_shapes',
     'five_points',
     'observe_faces',
     'readable_share',

@@ -12,13 +12,14 @@ import numpy as np
 from affekt.arrays import Floats32
 from affekt.encoders import Encoded
 from affekt.features.clip_recipes import CLIP_RECIPES
-from affekt.features.face_readings import FACES, FACES_FRAMES
+from affekt.features.face_readings import ALL_FACES_FRAMES, FACES, FACES_FRAMES
 from affekt.features.model_recipes import encoder_names
 from affekt.features.onnx_recipes import exported_names
 from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
 from affekt.features.sample_encoders import RATE_HZ, audio_encoder, text_encoder
 from affekt.features.smile_recipes import smile_names
 from affekt.features.spectra import SPECTRA
+from affekt.labels import RAVDESS8
 from affekt.plugins import Members, named_as
 from affekt.weights import lookup
 
@@ -28,6 +29,9 @@ _WORD = re.compile(r"[a-z0-9']+|[一-鿿]")
 _FRAME_COLUMNS = (
     'f0_hz', 'hnr_db', 'loudness_db', 'alpha_ratio_db', 'hammarberg_db', 'slope_low_db_khz', 'slope_mid_db_khz', 'flux',
 )  # fmt: skip
+
+VOICE_WINDOW_S, VOICE_STEP_S = 2.0, 0.5
+"""Stretch of sound that the head of vocal emotion reads at once, and how far apart two of them begin."""
 
 
 def hashed_texts(texts: Sequence[str], size: int = SIZE) -> Floats32:
@@ -114,6 +118,24 @@ def _open_acoustic_frames(recipe: Recipe) -> SampleEncoder:
     return audio_encoder(encode)
 
 
+def _open_voice_emotion(recipe: Recipe) -> SampleEncoder:
+    from affekt.voice import VocalEmotion, WhisperEncoder
+
+    whisper, head = WhisperEncoder('tiny.en'), VocalEmotion('tiny.en')
+
+    def encode(sample: str, sound: Floats32) -> Features | Unable:
+        length, step = round(VOICE_WINDOW_S * RATE_HZ), round(VOICE_STEP_S * RATE_HZ)
+        starts = range(0, max(len(sound) - length, 0) + 1, step)
+        rows = []
+        for start in starts:
+            read = head.features(whisper(sound[start : start + length]))
+            rows.append([*head.probabilities(read, VOICE_WINDOW_S), head.unfamiliarity(read)])
+        middles = (np.array(starts) + min(length, len(sound)) / 2) / RATE_HZ
+        return recipe.features(sample, np.array(rows), middles)
+
+    return audio_encoder(encode)
+
+
 def _acoustic_columns() -> tuple[str, ...]:
     from affekt.voice import COLUMNS
 
@@ -160,7 +182,26 @@ ACOUSTIC_FRAMES = Recipe(
     _open_acoustic_frames, columns=(*_FRAME_COLUMNS, 'voiced'), batch=8,
 )  # fmt: skip
 
-OWN = (HASH512, MINILM, MINILM_LAYERS, ACOUSTICS, ACOUSTIC_FRAMES, *SPECTRA, FACES, FACES_FRAMES)
+VOICE_EMOTION_FRAMES = Recipe(
+    'voice-emotion-frm', 'audio', len(RAVDESS8) + 1,
+    {
+        'tool': 'affekt.voice VocalEmotion', 'version': 1, 'encoder': 'whisper-tiny.en', 'rate_hz': RATE_HZ,
+        'window_s': VOICE_WINDOW_S, 'step_s': VOICE_STEP_S, 'pooling': 'none',
+    }, _open_voice_emotion, columns=(*(f'voice_{name}' for name in RAVDESS8), 'voice_unfamiliarity'), batch=4,
+)  # fmt: skip
+
+OWN = (
+    HASH512,
+    MINILM,
+    MINILM_LAYERS,
+    ACOUSTICS,
+    ACOUSTIC_FRAMES,
+    *SPECTRA,
+    FACES,
+    FACES_FRAMES,
+    ALL_FACES_FRAMES,
+    VOICE_EMOTION_FRAMES,
+)
 RECIPES: Members[Recipe] = Members(
     'recipes', {recipe.name: recipe for recipe in OWN}, named_as(Recipe), taken=_other_names
 )

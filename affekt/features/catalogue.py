@@ -27,6 +27,8 @@ FILES: Mapping[str, tuple[str, ...]] = {
     'minilm-layers-utt': ('minilm-l6-int8.onnx', 'minilm-tokenizer.json'),
     'faces-utt': ('face_landmarker.task',),
     'faces-frm': ('face_landmarker.task',),
+    'faces-all-frm': ('face_landmarker.task',),
+    'voice-emotion-frm': ('whisper-tiny.en',),
 }
 """Recipe to the model files that it opens."""
 TEXTS = ('text', 'chinese', 'english')

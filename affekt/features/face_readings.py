@@ -5,6 +5,11 @@ nothing), measures on landmarks and pixels, head pose, and the probabilities of 
 no row; a sample without one has no features, never zeros. What is read is the look of a face, not what the person
 feels.
 
+`faces-all-frm` reads every frame, for labels that count frames: a row's time is the number of its frame over the frame
+rate. Its person is the one on the side that the sample's name ends in (`_left`, `_right`), else the one who fills most,
+also after an absence. It adds the shape of the face (`affekt.faces.face_shapes`), and reads folders of cut-out faces
+whose names are numbers of frames, `00001.jpg` being the first: numbers that are missing are frames without a face.
+
 T frames with a face, D columns.
 """
 
@@ -13,6 +18,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,7 +27,8 @@ import numpy.typing as npt
 
 from affekt.arrays import Floats32
 from affekt.corpora import Manifest, Sample
-from affekt.errors import AffektError
+from affekt.errors import AffektError, listed
+from affekt.faces import SHAPE_COLUMNS
 from affekt.features.face_pictures import face_pictures
 from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
 from affekt.weights import lookup
@@ -37,6 +45,25 @@ _STORED_HZ = 25.0
 class _Frame:
     time_s: float
     image: npt.NDArray[np.uint8]
+
+
+NOMINAL_HZ = 30.0
+"""Frame rate of numbered pictures whose video is not at hand."""
+
+
+def frame_rate_hz(manifest: Manifest, row: Sample) -> float:
+    """What turns a number of a frame into seconds: the rate that the sample's video declares, else NOMINAL_HZ.
+
+    Raises:
+        MediaError: the video cannot be opened.
+    """
+    from affekt.media import Recording
+
+    path = manifest.media(row, 'video')
+    if path is None or not path.is_file():
+        return NOMINAL_HZ
+    stream = Recording.open(path).video
+    return NOMINAL_HZ if stream is None or not stream.rate_hz else float(stream.rate_hz)
 
 
 def _columns() -> tuple[str, ...]:
@@ -143,7 +170,120 @@ def _video_frames(path: Any, window: tuple[float, float] | None) -> Iterator[Any
             yield frame
 
 
+def _open_all(recipe: Recipe) -> SampleEncoder:
+    from affekt.faces import FaceLandmarker, expression_model
+
+    landmarker, expression = FaceLandmarker(), expression_model('research')
+
+    def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
+        outcomes: list[Features | Unable] = []
+        for row in samples:
+            try:
+                outcomes.append(_every_frame(recipe, manifest, row, landmarker, expression))
+            except AffektError as error:  # a video or picture that cannot be read
+                outcomes.append(Unable(row.sample, error.came))
+        return outcomes
+
+    return encoder
+
+
+def _every_frame(
+    recipe: Recipe, manifest: Manifest, row: Sample, landmarker: Any, expression: Any
+) -> Features | Unable:
+    from affekt.faces import observe_faces
+    from affekt.frames import recording_and_side, rows_of_person
+
+    rate_hz, widths = frame_rate_hz(manifest, row), [0.0]
+    frames = _numbered_frames(manifest, row, rate_hz)
+    if isinstance(frames, Unable):
+        return frames
+    with TemporaryDirectory() as folder:
+        landmarks = Path(folder, 'landmarks.parquet')
+        observed = observe_faces(
+            _noting_width(frames, widths), max_people=PEOPLE, landmarker=landmarker, expression=expression,
+            keep_thumbnails=False, spill=landmarks,
+        )  # fmt: skip
+        if not observed.table.num_rows:
+            return Unable(row.sample, 'no face' if observed.frames else 'no picture')
+        people = observed.table.column('person').to_pylist()
+        times = np.array(observed.table.column('time_s').to_pylist(), np.float64)
+        boxes = _numbers(observed.table, ['box_x', 'box_y', 'box_width', 'box_height'])
+        side = '' if row.frames is not None else recording_and_side(row.sample)[1]
+        kept = np.flatnonzero(rows_of_person(people, times, boxes, widths[0], side))
+        if not len(kept):
+            return Unable(row.sample, f'no face on the {side}')
+        kept = kept[np.argsort(times[kept], kind='stable')]
+        values = np.concatenate(
+            [_numbers(observed.table, _NAMES)[kept], _shapes(observed, people, times, kept)], axis=1
+        )
+    known = np.isfinite(values)
+    if not known.any(axis=0).all():
+        return Unable(row.sample, 'no face that could be measured')
+    return recipe.features(row.sample, _bridged(values, times[kept], known), times[kept])
+
+
+def _shapes(
+    observed: Any, people: Sequence[str], times: npt.NDArray[np.float64], kept: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """(T, 2 K) shapes of the kept rows."""
+    from affekt.faces import face_shapes
+
+    shapes = {}
+    for name in dict.fromkeys(people[at] for at in kept.tolist()):
+        track = observed.track(name)
+        shapes[name] = dict(zip(track.times_s.tolist(), face_shapes(track.landmarks, track.poses), strict=True))
+    return np.array([shapes[people[at]][float(times[at])] for at in kept.tolist()], np.float64)
+
+
+def _bridged(
+    values: npt.NDArray[np.float64], times: npt.NDArray[np.float64], known: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """Values with those that a frame does not show, as gaze in a blink, taken between the frames that do."""
+    for column in np.flatnonzero(~known.all(axis=0)).tolist():
+        is_known = known[:, column]
+        values[:, column] = np.interp(times, times[is_known], values[is_known, column])
+    return values
+
+
+def _noting_width(frames: Iterator[_Frame], widths: list[float]) -> Iterator[_Frame]:
+    for frame in frames:
+        widths[0] = float(frame.image.shape[1])
+        yield frame
+
+
+def _numbered_frames(manifest: Manifest, row: Sample, rate_hz: float) -> Iterator[_Frame] | Unable:
+    """Frames of a video, or pictures of a folder, at the time that follows from their number."""
+    from affekt.media import Recording
+
+    if row.frames is not None:
+        return _numbered_pictures(manifest, row, rate_hz)
+    video = manifest.media(row, 'video')
+    if video is None:
+        return Unable(row.sample, 'neither frames nor video')
+    begin_s, end_s = manifest.window_s(row, 'video') or (0.0, np.inf)
+    numbered = enumerate(Recording.open(video).frames())
+    return (
+        _Frame(number / rate_hz, frame.image) for number, frame in numbered if begin_s <= number / rate_hz < end_s
+    )  # fmt: skip
+
+
+def _numbered_pictures(manifest: Manifest, row: Sample, rate_hz: float) -> Iterator[_Frame] | Unable:
+    stored = face_pictures(manifest, row)
+    if isinstance(stored, Unable):
+        return stored
+    paths: Sequence[Path] = getattr(stored.images, 'paths', ())
+    if not paths:
+        return (_Frame(number / rate_hz, image) for number, image in enumerate(stored.images))
+    numbers = {int(path.stem): at for at, path in enumerate(paths) if path.stem.isdecimal() and int(path.stem) > 0}
+    if strange := [path.name for path in paths if not path.stem.isdecimal() or int(path.stem) < 1]:
+        return Unable(row.sample, f'pictures whose names are no numbers of frames: {listed(strange, 2)}')
+    if len(numbers) != len(paths):
+        return Unable(row.sample, 'two pictures of one frame')
+    return (_Frame((number - 1) / rate_hz, stored.images[at]) for number, at in sorted(numbers.items()))
+
+
 _NAMES = _columns()
+_ALL_NAMES = (*_NAMES, *SHAPE_COLUMNS)
 
 FACES_FRAMES = Recipe(
     'faces-frm', 'video', len(_NAMES), _facts('FRA', 'none'), _open, columns=_NAMES, batch=4,
@@ -152,4 +292,11 @@ FACES = Recipe(
     'faces-utt', 'video', 2 * len(_NAMES) + 1,
     _facts('UTT', 'mean and standard deviation over frames with the face, share of frames with it'), _open,
     columns=(*(f'{name}_mean' for name in _NAMES), *(f'{name}_std' for name in _NAMES), 'share_with_face'), batch=4,
+)  # fmt: skip
+ALL_FACES_FRAMES = Recipe(
+    'faces-all-frm', 'video', len(_ALL_NAMES),
+    {
+        **_facts('FRA', 'none'), 'version': 1, 'rate_hz': 'every frame', 'person': 'by the side that the name ends in',
+        'time': 'number of the frame over the frame rate', 'unseen': 'between the frames that show it',
+    }, _open_all, columns=_ALL_NAMES, batch=1,
 )  # fmt: skip

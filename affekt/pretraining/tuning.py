@@ -28,7 +28,6 @@ from torch import Tensor, nn
 
 from affekt.clips import Clip
 from affekt.errors import TrainingError
-from affekt.nn import read_tensors, save_tensors
 from affekt.pretraining.adapters import adapt, merged, probe
 from affekt.pretraining.augmentation import Augmentation, tuning_augmentation
 from affekt.pretraining.batches import ClipBatch
@@ -48,9 +47,8 @@ from affekt.pretraining.predicting import (
 from affekt.pretraining.tuning_settings import TuningSettings
 from affekt.pretraining.windows import cut, tuning_window
 from affekt.progress import Progress
-from affekt.training import Engine, IndexBatches, Ranks, layered_groups
+from affekt.training import BestEpoch, Engine, IndexBatches, Ranks, layered_groups
 
-BEST = 'best.safetensors'
 TRIES = 4
 """Windows that are drawn of a clip until one holds something that can be read."""
 Row = dict[str, float]
@@ -249,12 +247,9 @@ class _Judge:
         self._validation = validation
         self._truth = targets_of(validation, goal.outputs, 'validation')[0] if validation else None
         self._chooses = bool(validation) and not settings.takes_last
-        self._path = folder / BEST if folder and self._chooses else None
-        self._best: dict[str, Tensor] = {}
-        self._score = -math.inf
-        if self._path and resume and self._path.exists():
-            self._best, notes = read_tensors(self._path)
-            self._score = float(notes.get('score', -math.inf))
+        self._best = BestEpoch(
+            folder if self._chooses else None, resume=resume, patience=settings.patience, writes=engine.ranks.first
+        )
 
     def __call__(self, model: nn.Module) -> Row:
         """What is added to an epoch's row."""
@@ -262,38 +257,19 @@ class _Judge:
         if self._truth is None:
             return row
         row |= self._goal.scores(self._truth, self._answers(model))
-        if self._chooses and row['score'] > self._score:
-            self._score, self._best = row['score'], _trained(model)
-            if self._path and self._engine.ranks.first:
-                save_tensors(self._path, self._best, {'score': repr(self._score)})
+        if self._chooses:
+            self._best.offer(model, row['score'])
         return row
 
     def is_over(self, rows: Sequence[Mapping[str, float]]) -> bool:
         """Validation has waited long enough for a better epoch."""
-        scores = [row.get('score', math.nan) for row in rows if 'epoch' in row]
-        patience = self._settings.patience
-        if not self._chooses or patience is None or not scores:
-            return False
-        return len(scores) - 1 - _best_of(scores) >= patience
+        return self._chooses and self._best.is_over(rows)
 
     def chosen(self, history: Sequence[Row]) -> tuple[int, float]:
         """The epoch that is taken and its score, its weights put into the model."""
-        scores = [row.get('score', math.nan) for row in history]
-        if not self._chooses:
-            return len(scores), scores[-1] if scores else math.nan
-        if not self._best:
-            raise TrainingError(
-                expected='a score on validation that is defined after some epoch',
-                came=f'{self._goal.score} undefined after all {len(scores)}: every clip gets the same answer',
-                todo='train longer, raise the learning rate, or choose another score',
-            )
-        model = self._engine.model
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if name in self._best:
-                    parameter.copy_(self._best[name])
-        best = _best_of(scores)
-        return best + 1, scores[best]
+        if self._chooses:
+            return self._best.put_into(self._engine.model, history, self._goal.score)
+        return len(history), history[-1].get('score', math.nan) if history else math.nan
 
     def _answers(self, model: nn.Module) -> Any:
         """(N, K) of validation; each process answers its share."""
@@ -313,12 +289,6 @@ def _generator(*numbers: int) -> torch.Generator:
     """Of its own for each row of numbers."""
     words = np.random.SeedSequence([abs(number) for number in numbers]).generate_state(2, np.uint32)
     return torch.Generator().manual_seed(int(words[0]) << 32 | int(words[1]))
-
-
-def _best_of(scores: Sequence[float]) -> int:
-    """The place of the first of the largest scores that are defined; -1 where none is."""
-    defined = [(score, -at) for at, score in enumerate(scores) if not math.isnan(score)]
-    return -max(defined)[1] if defined else -1
 
 
 def _ranks(device: str) -> Ranks:
@@ -353,11 +323,6 @@ def _epochs_only(report: Callable[[Row], None] | None) -> Callable[[Row], None] 
     if report is None:
         return None
     return lambda row: report(row) if 'epoch' in row else None
-
-
-def _trained(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of what training changes."""
-    return {name: value.detach().cpu().clone() for name, value in model.named_parameters() if value.requires_grad}
 
 
 def _require_same_sort(is_classes: bool, goal: Goal) -> None:

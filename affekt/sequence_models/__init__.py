@@ -1,14 +1,17 @@
 """Models that answer for every frame: expression, valence and arousal, and action units over time.
 
 Features of several modalities on the clock of the video come in, in windows; an answer for each frame comes out. Read
-`form.py` first, then `attention_sequence.py`; `losses.py` is what they minimise and `choices.py` their list. Needs
-torch.
+`form.py` first, then `attention_sequence.py`; `losses.py` is what they minimise and `choices.py` their list.
+`frame_videos` brings labels and features of any clock together, `train_frames` trains, and `FramePredictor` answers for
+whole videos. Needs torch.
 """
 
 from affekt.sequence_models.attention_sequence import AttentionSequence
 from affekt.sequence_models.choices import SEQUENCE_MODELS, build_sequence_model, load_published_sequence
 from affekt.sequence_models.convolution import TemporalConvolution
+from affekt.sequence_models.expression_head import ExpressionHead
 from affekt.sequence_models.form import FrameAnswers, KeepMask, SequenceModel, SequenceShape
+from affekt.sequence_models.inputs import Clock, FeatureSource, FrameVideos, WindowBatch, WindowBatches, frame_videos
 from affekt.sequence_models.losses import (
     PUBLISHED_EXPRESSION_LOSS,
     ExpressionLoss,
@@ -18,24 +21,61 @@ from affekt.sequence_models.losses import (
     squared_loss,
     unit_loss,
 )
+from affekt.sequence_models.mctn_sequence import TranslationSequence
+from affekt.sequence_models.mfn_sequence import MemorySequence
+from affekt.sequence_models.objectives import FrameLosses
+from affekt.sequence_models.predicting import (
+    OFFICIAL_SCORES,
+    FramePrediction,
+    mean_prediction,
+    official_scores,
+    predict_frames,
+)
+from affekt.sequence_models.predictor import FramePredictor
 from affekt.sequence_models.projection import PerFrame
+from affekt.sequence_models.settings import FRAME_TASKS, FrameTask, FrameTrainingSettings
+from affekt.sequence_models.training import TrainedFrames, train_frames, tuned_frame_smoothing
+from affekt.sequence_models.transformer import FrameTransformer
 
 __all__ = [
+    'FRAME_TASKS',
+    'OFFICIAL_SCORES',
     'PUBLISHED_EXPRESSION_LOSS',
     'SEQUENCE_MODELS',
     'AttentionSequence',
+    'Clock',
+    'ExpressionHead',
     'ExpressionLoss',
+    'FeatureSource',
     'FrameAnswers',
+    'FrameLosses',
+    'FramePrediction',
+    'FramePredictor',
+    'FrameTask',
+    'FrameTrainingSettings',
+    'FrameTransformer',
+    'FrameVideos',
     'KeepMask',
+    'MemorySequence',
     'PerFrame',
     'SequenceModel',
     'SequenceShape',
     'TemporalConvolution',
+    'TrainedFrames',
+    'TranslationSequence',
+    'WindowBatch',
+    'WindowBatches',
     'balanced_units',
     'build_sequence_model',
     'class_weights',
     'concordance_loss',
+    'frame_videos',
     'load_published_sequence',
+    'mean_prediction',
+    'official_scores',
+    'predict_frames',
     'squared_loss',
+    'train_frames',
+    'tuned_frame_smoothing',
     'unit_loss',
 ]

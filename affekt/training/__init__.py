@@ -9,6 +9,7 @@ first, or `engine.py` for what is below it. Needs torch.
 
 from affekt.training.absent import MissingScores, missing_modality_answers, missing_modality_scores, with_gaps
 from affekt.training.averages import WeightAverage
+from affekt.training.best_epoch import BestEpoch
 from affekt.training.checkpoints import last_weights, whole
 from affekt.training.curves import write_curves
 from affekt.training.engine import Engine, Step
@@ -29,6 +30,7 @@ __all__ = [
     'SCORES',
     'UNKNOWN',
     'Batch',
+    'BestEpoch',
     'Engine',
     'EngineSettings',
     'IndexBatches',

@@ -1,0 +1,343 @@
+"""Videos with labels and features on one clock, as tensors, and windows of them as batches.
+
+`frame_videos` takes labels, features of any clock and the times of frames; `FrameVideos` holds all frames of all videos
+end to end, so that a window is a stretch of rows. Each modality has a mask of its own: frames before, after or between
+its rows, and whole videos that lack it, are not kept.
+
+N videos, F frames of all, B windows of a batch, T frames of the longest of them, D columns, U action units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from affekt.arrays import Floats
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, listed
+from affekt.features import Features
+from affekt.frames import ClockMethod, FrameLabels, Window, frame_clock, on_clock, recording_of
+from affekt.training import IndexBatches
+
+Clock = float | Mapping[str, float | Floats]
+"""Frames per second of all videos; or of each by name, or the times of its frames in seconds."""
+
+
+class FeatureSource(Protocol):
+    """Features by the name of a video, as `affekt.features.Store` has them, or a mapping to `Features`."""
+
+    def __contains__(self, name: object, /) -> bool: ...
+
+    def __getitem__(self, name: str, /) -> Features: ...
+
+
+class WindowBatch(NamedTuple):
+    """What a step reads; frames after the end of a short window are not kept and have no truth."""
+
+    features: dict[str, Tensor]
+    """(B, T, D) of each modality."""
+    keep_mask: dict[str, Tensor]
+    """(B, T) of each modality."""
+    expression: Tensor
+    """(B, T) number of the class, -1 where unknown."""
+    affect: Tensor
+    """(B, T, 2) nan where unknown."""
+    units: Tensor
+    """(B, T, U) -1 where unknown."""
+    weights: Tensor
+    """(B, T) what each frame's truth counts for: 1, less where it is a guess."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameVideos:
+    """N videos end to end.
+
+    Args:
+        labels: of each video, in the order of the rows.
+        features: modality to (F, D) float32, 0 where not kept.
+        keep_mask: modality to (F,) bool.
+        weights: (F,) what each frame's truth counts for.
+        guessed: videos whose labels are guesses of a model.
+
+    Raises:
+        ShapeError: features are not of as many frames as the labels.
+        UnknownNameError: a video stands twice.
+    """
+
+    labels: tuple[FrameLabels, ...]
+    features: Mapping[str, Tensor] = field(repr=False)
+    keep_mask: Mapping[str, Tensor] = field(repr=False)
+    weights: Tensor = field(repr=False)
+    guessed: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        frames = sum(each.frames for each in self.labels)
+        rows = {name: len(value) for name, value in self.features.items()} | {'weights': len(self.weights)}
+        if set(rows.values()) != {frames} or set(self.keep_mask) != set(self.features):
+            raise ShapeError(
+                expected=f'{frames:,} rows of every modality, a mask for each', came=str(rows),
+                todo='build them with `frame_videos`',
+            )  # fmt: skip
+        if len(set(self.names)) < len(self.labels):
+            raise UnknownNameError(
+                expected='each video once', came=listed(self.names), todo='leave out those that stand twice'
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the videos."""
+        return tuple(each.video for each in self.labels)
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Video to its number of frames."""
+        return {each.video: each.frames for each in self.labels}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Modality to D."""
+        return {name: value.shape[1] for name, value in self.features.items()}
+
+    @cached_property
+    def starts(self) -> dict[str, int]:
+        """Video to its first row."""
+        ends = np.cumsum([each.frames for each in self.labels]).tolist()
+        return dict(zip(self.names, [0, *ends[:-1]], strict=True)) if ends else {}
+
+    @cached_property
+    def expression(self) -> Tensor:
+        """(F,) int64, -1 where unknown."""
+        return torch.from_numpy(_joined(self.labels, 'expression', (), -1).astype(np.int64))
+
+    @cached_property
+    def affect(self) -> Tensor:
+        """(F, 2) float32, nan where unknown."""
+        return torch.from_numpy(_joined(self.labels, 'affect', (2,), np.nan).astype(np.float32))
+
+    @cached_property
+    def units(self) -> Tensor:
+        """(F, U) int8, -1 where unknown; U of the first video that has some."""
+        widths = {each.units.shape[1] for each in self.labels if each.units is not None}
+        if len(widths) > 1:
+            raise ShapeError(
+                expected='as many action units in every video', came=f'{sorted(widths)}', todo='choose one list of them'
+            )
+        return torch.from_numpy(_joined(self.labels, 'units', (widths.pop() if widths else 0,), -1).astype(np.int8))
+
+    def seen(self, window: Window) -> bool:
+        """Some modality says something about some frame of the window."""
+        begin = self.starts[window.video]
+        rows = slice(begin + window.begin, begin + window.end)
+        return any(bool(mask[rows].any()) for mask in self.keep_mask.values())
+
+    def batch(self, windows: Sequence[Window]) -> WindowBatch:
+        """Windows as one batch, the shorter ones padded at their ends."""
+        lengths = torch.tensor([len(window) for window in windows])
+        begins = torch.tensor([self.starts[window.video] + window.begin for window in windows])
+        steps = torch.arange(int(lengths.max()))
+        inside = steps < lengths.unsqueeze(1)  # (B, T)
+        rows = (begins.unsqueeze(1) + steps).clamp(max=len(self.weights) - 1)
+        outside = ~inside
+        return WindowBatch(
+            {name: value[rows].float().masked_fill_(outside.unsqueeze(2), 0) for name, value in self.features.items()},
+            {name: mask[rows] & inside for name, mask in self.keep_mask.items()},
+            self.expression[rows].masked_fill_(outside, -1),
+            self.affect[rows].masked_fill_(outside.unsqueeze(2), torch.nan),
+            self.units[rows].masked_fill_(outside.unsqueeze(2), -1),
+            self.weights[rows].masked_fill_(outside, 0),
+        )
+
+    def take(self, names: Iterable[str]) -> FrameVideos:
+        """These videos, in this order; rows are copied.
+
+        Raises:
+            UnknownNameError: no such video.
+        """
+        names = tuple(names)
+        by_name = {each.video: each for each in self.labels}
+        if strange := [name for name in names if name not in by_name]:
+            raise UnknownNameError(
+                expected=f'videos among {listed(self.names)}', came=listed(strange), todo='name those that are there'
+            )
+        spans = [torch.arange(self.starts[name], self.starts[name] + by_name[name].frames) for name in names]
+        rows = torch.cat(spans) if spans else torch.arange(0)
+        return FrameVideos(
+            tuple(by_name[name] for name in names),
+            {name: value[rows] for name, value in self.features.items()},
+            {name: mask[rows] for name, mask in self.keep_mask.items()},
+            self.weights[rows],
+            self.guessed & set(names),
+        )
+
+    def joined(self, other: FrameVideos) -> FrameVideos:
+        """These videos and others of the same modalities.
+
+        Raises:
+            ShapeError: the modalities or their sizes differ.
+        """
+        if other.sizes != self.sizes:
+            raise ShapeError(
+                expected=f'features {self.sizes}', came=f'{other.sizes}', todo='extract the same features of both'
+            )
+        return FrameVideos(
+            self.labels + other.labels,
+            {name: torch.cat([value, other.features[name]]) for name, value in self.features.items()},
+            {name: torch.cat([mask, other.keep_mask[name]]) for name, mask in self.keep_mask.items()},
+            torch.cat([self.weights, other.weights]),
+            self.guessed | other.guessed,
+        )
+
+    def relabelled(self, labels: Sequence[FrameLabels], weights: Tensor) -> FrameVideos:
+        """The same videos with guesses for labels.
+
+        Args:
+            labels: of the same videos in the same order.
+            weights: (F,) what each guess counts for.
+        """
+        return replace(self, labels=tuple(labels), weights=weights, guessed=frozenset(self.names))
+
+
+def frame_videos(
+    labels: Iterable[FrameLabels],
+    features: Mapping[str, FeatureSource],
+    clock: Clock,
+    *,
+    methods: ClockMethod | Mapping[str, ClockMethod] = 'linear',
+    longest_gap_s: float | None = None,
+    of_recording: Sequence[str] = (),
+) -> FrameVideos:
+    """Labels and features brought to the frames of each video.
+
+    Args:
+        labels: one for each video; a `FrameTable` will do. Labels may all be None where nothing is known.
+        features: modality to a source. A video that a source lacks is not kept there.
+        clock: the times of frames, see `Clock`; frame t is at (t - 1) / rate.
+        methods: how each modality is brought to the frames, see `affekt.frames.CLOCK_METHODS`.
+        longest_gap_s: see `affekt.frames.on_clock`.
+        of_recording: modalities, such as sound, that two people of one recording share: where `video59_left` has no
+            features, those of `video59` are taken.
+
+    Raises:
+        ValueRangeError: a feature is not finite (the message names it, the video and the row), or a modality has none
+            of the videos.
+        ShapeError: rows without times are not as many as frames, or a feature changes its size.
+        UnknownNameError: the clock lacks a video, or a method is named for no modality.
+    """
+    every = tuple(labels)
+    _require_known(features, methods, of_recording)
+    times = {each.video: _frame_times(each, clock) for each in every}
+    frames = sum(each.frames for each in every)
+    rows: dict[str, Tensor] = {}
+    masks: dict[str, Tensor] = {}
+    for name, source in features.items():
+        method = methods if isinstance(methods, str) else methods.get(name, 'linear')
+        masks[name], begin = torch.zeros(frames, dtype=torch.bool), 0
+        for each in every:
+            end = begin + each.frames
+            key = _key(each.video, source, name in of_recording)
+            if key is not None and each.frames:
+                feature = source[key]
+                aligned = on_clock(
+                    feature.values, feature.times, times[each.video], method, longest_gap_s=longest_gap_s,
+                    source=f'{name} of {key}',
+                )  # fmt: skip
+                place = rows.setdefault(name, torch.zeros(frames, aligned.values.shape[1]))
+                if aligned.values.shape[1] != place.shape[1]:
+                    raise ShapeError(
+                        expected=f'{place.shape[1]} columns of {name} in every video',
+                        came=f'{aligned.values.shape[1]} in {key}', todo='extract it by one recipe',
+                    )  # fmt: skip
+                place[begin:end] = torch.from_numpy(aligned.values)
+                masks[name][begin:end] = torch.from_numpy(aligned.keep_mask)
+            begin = end
+        if name not in rows:
+            raise ValueRangeError(
+                expected=f'{name} of at least one of the videos {listed(each.video for each in every)}', came='none',
+                todo='check that samples are named as the videos are, or leave that modality out',
+            )  # fmt: skip
+    return FrameVideos(every, rows, masks, torch.ones(frames))
+
+
+class WindowBatches:
+    """Batches of windows without end, in a new order each epoch that depends on the seed alone.
+
+    Args:
+        videos: whose windows.
+        windows: of them; those without a frame that is seen, or without truth, may be left out before.
+        batch_size: windows a batch of one process; fewer where there are fewer.
+        seed: of the order.
+        rank: this process, from 0.
+        ranks: processes.
+    """
+
+    def __init__(
+        self, videos: FrameVideos, windows: Sequence[Window], batch_size: int, seed: int, rank: int = 0, ranks: int = 1
+    ) -> None:
+        size = min(batch_size, max(1, len(windows) // ranks))
+        self._videos, self._windows = videos, tuple(windows)
+        self._order = IndexBatches(len(windows), size, seed, rank=rank, ranks=ranks)
+        self.per_epoch = self._order.per_epoch
+        """Batches of an epoch; the rest that fills none is left out, another one each epoch."""
+
+    def __iter__(self) -> Iterator[WindowBatch]:
+        return self.starting_at(0)
+
+    def starting_at(self, batches: int) -> Iterator[WindowBatch]:
+        """The batches after so many, which are not read."""
+        for index in self._order.starting_at(batches):
+            yield self._videos.batch([self._windows[at] for at in index.tolist()])
+
+
+def _joined(labels: Sequence[FrameLabels], task: str, shape: tuple[int, ...], absent: float) -> np.ndarray:
+    """(F, ...) of one task, `absent` where a video has no part in it."""
+    parts = [
+        np.full((each.frames, *shape), absent) if getattr(each, task) is None else getattr(each, task)
+        for each in labels
+    ]  # fmt: skip
+    return np.concatenate([np.zeros((0, *shape)), *parts])
+
+
+def _key(video: str, source: FeatureSource, is_shared: bool) -> str | None:
+    """The name that a source has for a video; None where it lacks it."""
+    if video in source:
+        return video
+    recording = recording_of(video)
+    return recording if is_shared and recording in source else None
+
+
+def _frame_times(labels: FrameLabels, clock: Clock) -> Floats:
+    if not isinstance(clock, Mapping):
+        return frame_clock(labels.frames, clock)
+    times = clock.get(labels.video, clock.get(recording_of(labels.video)))
+    if times is None:
+        raise UnknownNameError(
+            expected=f'the rate or the times of frames of {labels.video!r}', came=f'those of {listed(clock)}',
+            todo='add it to the clock',
+        )  # fmt: skip
+    if not isinstance(times, np.ndarray):
+        return frame_clock(labels.frames, float(times))
+    if len(times) < labels.frames:
+        raise ShapeError(
+            expected=f'times of {labels.frames:,} frames of {labels.video!r}, as it has labels', came=f'{len(times):,}',
+            todo='cut the labels to the video, or give the times of all',
+        )  # fmt: skip
+    return times[: labels.frames]
+
+
+def _require_known(
+    features: Mapping[str, FeatureSource], methods: ClockMethod | Mapping[str, ClockMethod], of_recording: Sequence[str]
+) -> None:
+    named = {*of_recording, *(methods if not isinstance(methods, str) else ())}
+    if not features or (strange := sorted(named - set(features))):
+        raise UnknownNameError(
+            expected=f'modalities among {listed(features) or "one or more"}',
+            came=listed(strange) if features else 'none', todo='name those that have features',
+        )  # fmt: skip

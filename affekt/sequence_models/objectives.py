@@ -1,0 +1,92 @@
+"""What a step of training minimises: a loss for each task, over frames that are seen and whose truth is known.
+
+Truths that are guesses count less. Their loss is taken apart from that of real ones, and the two are averaged by what
+their frames count for:
+
+    (n L(real) + w m L(guessed)) / (n + w m),  n and m: frames with a truth, w: what a guess counts for
+
+B windows, T frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from affekt.sequence_models.form import FrameAnswers
+from affekt.sequence_models.inputs import FrameVideos, WindowBatch
+from affekt.sequence_models.losses import (
+    ExpressionLoss,
+    balanced_units,
+    class_weights,
+    concordance_loss,
+    squared_loss,
+    unit_loss,
+)
+from affekt.sequence_models.settings import FrameTrainingSettings
+
+
+class FrameLosses:
+    """From a model and a batch to the losses of its tasks.
+
+    Args:
+        settings: which tasks, and which loss of each.
+        training: videos whose classes and units are counted, where the settings balance them; guesses do not count.
+        classes: number of expressions.
+    """
+
+    def __init__(self, settings: FrameTrainingSettings, training: FrameVideos, classes: int) -> None:
+        self._settings = settings
+        real = training.weights >= 1
+        weights: tuple[float, ...] = ()
+        if 'expression' in settings.tasks and settings.class_balance:
+            known = training.expression[real & (training.expression >= 0)]
+            weights = class_weights(torch.bincount(known, minlength=classes), settings.class_balance)
+        self._expression = ExpressionLoss(
+            settings.smoothing, gamma=settings.focal, divergence=settings.divergence, weights=weights
+        )
+        is_balanced = 'units' in settings.tasks and settings.unit_balance
+        self._unit_weights = balanced_units(training.units[real]) if is_balanced else None
+
+    def __call__(self, model: nn.Module, batch: WindowBatch) -> dict[str, Tensor]:
+        """The loss of each task by its name, weighted, and the model's own."""
+        answers = model(batch.features, batch.keep_mask)
+        seen = torch.stack(list(batch.keep_mask.values())).any(dim=0)  # (B, T)
+        losses: dict[str, Tensor] = {}
+        for task in self._settings.tasks:
+            loss, known = self._of(task, answers, batch)
+            losses[task] = getattr(self._settings, f'{task}_weight') * _weighted(loss, seen & known, batch.weights)
+        return losses | dict(answers.losses)
+
+    def _of(self, task: str, answers: FrameAnswers, batch: WindowBatch) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+        """The loss of a task over the frames of a mask, and (B, T) where its truth is known."""
+        if task == 'expression':
+            return lambda keep: self._expression(answers.logits, batch.expression, keep), batch.expression >= 0
+        if task == 'units':
+            return (
+                lambda keep: unit_loss(answers.units, batch.units, keep, positive_weights=self._unit_weights),
+                (batch.units >= 0).any(dim=2),
+            )
+        return lambda keep: self._affect(answers.values, batch.affect, keep), ~batch.affect.isnan().all(dim=2)
+
+    def _affect(self, values: Tensor, truth: Tensor, keep: Tensor) -> Tensor:
+        loss = values.new_zeros(())
+        if self._settings.affect_loss in ('ccc', 'both'):
+            loss = loss + concordance_loss(
+                values, truth, keep, moments=self._settings.affect_moments, across=self._settings.affect_across
+            )
+        if self._settings.affect_loss in ('mse', 'both'):
+            loss = loss + squared_loss(values, truth, keep)
+        return loss
+
+
+def _weighted(loss: Callable[[Tensor], Tensor], counted: Tensor, weights: Tensor) -> Tensor:
+    """The loss over what is counted, that of guesses (weights below 1) apart."""
+    is_guess = counted & (weights < 1)
+    if not is_guess.any():
+        return loss(counted)
+    real = counted & ~is_guess
+    count, share = real.sum(), weights[is_guess].sum()
+    return (count * loss(real) + share * loss(is_guess)) / (count + share).clamp(min=1e-12)

@@ -1,0 +1,189 @@
+"""Answers for every frame of whole videos: windows are answered, and averaged where they overlap.
+
+Probabilities are averaged, not logits; valence and arousal are cut to [-1, 1] at the end. A frame that no modality says
+anything about has an answer too, guessed from its neighbours, and a `keep_mask` that is False.
+
+N videos, B windows, T frames, C classes, U action units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from affekt.arrays import Bools, Floats32
+from affekt.frames import FrameLabels, OverlapAverage, OverlapWeights, Smoothing, windows_over
+from affekt.metrics import affect_ccc, expression_f1, unit_f1
+from affekt.sequence_models.inputs import FrameVideos
+
+OFFICIAL_SCORES = {'expression': 'expression_f1', 'affect': 'affect_ccc', 'units': 'unit_f1'}
+"""Field of `FrameLabels` to the name of its official score."""
+SCORES = {'expression': expression_f1, 'affect': affect_ccc, 'units': unit_f1}
+
+
+@dataclass(frozen=True, eq=False)
+class FramePrediction:
+    """What is answered for the frames of one video; the last axis is empty where a task is absent."""
+
+    video: str
+    expression: Floats32
+    """(T, C) probabilities."""
+    affect: Floats32
+    """(T, 2) valence and arousal in [-1, 1]."""
+    units: Floats32
+    """(T, U) probabilities."""
+    keep_mask: Bools
+    """(T,) False where no modality said anything, so that the answer is a guess from other frames."""
+    spread: Floats32
+    """(T,) deviation of valence and arousal among the answers that were averaged, the mean of both; nan where there was
+    one answer."""
+
+    def __len__(self) -> int:
+        return len(self.keep_mask)
+
+    def __repr__(self) -> str:
+        tasks = [task for task in OFFICIAL_SCORES if getattr(self, task).shape[1]]
+        return f'FramePrediction({self.video!r}, {len(self):,} frames, {", ".join(tasks)})'
+
+    def smoothed(self, smoothing: Mapping[str, Smoothing]) -> FramePrediction:
+        """Made steady over time, each task by its own smoothing."""
+        steady = {task: each(getattr(self, task)) for task, each in smoothing.items()}
+        return self.with_curves(steady)
+
+    def with_curves(self, curves: Mapping[str, npt.NDArray[Any]]) -> FramePrediction:
+        """Other curves for some tasks, of the same shape."""
+        single: dict[str, Any] = {task: curve.astype(np.float32) for task, curve in curves.items()}
+        return replace(self, **single)
+
+    def labels(self, partition: str = 'test', *, threshold: float = 0.5) -> FrameLabels:
+        """Decisions in place of labels: the most probable class, the values, and units as probable as the threshold."""
+        return FrameLabels(
+            self.video, partition, frames=len(self),
+            expression=self.expression.argmax(axis=1).astype(np.int8) if self.expression.shape[1] else None,
+            affect=self.affect if self.affect.shape[1] else None,
+            units=(self.units >= threshold).astype(np.int8) if self.units.shape[1] else None,
+        )  # fmt: skip
+
+
+Predictions = Mapping[str, FramePrediction]
+"""By video."""
+
+
+def predict_frames(
+    model: nn.Module,
+    videos: FrameVideos,
+    *,
+    window: int,
+    stride: int,
+    overlap: OverlapWeights = 'tapered',
+    batch_size: int = 16,
+) -> dict[str, FramePrediction]:
+    """A model's answers for every frame of every video.
+
+    Args:
+        model: of frames, in whatever mode; it is left in that, and on its device.
+        videos: labels they may have are not read.
+        window: frames, see `affekt.frames.windows_over`.
+        stride: frames from one window to the next.
+        overlap: what a frame counts for where windows overlap.
+        batch_size: windows at once.
+    """
+    windows = sorted(windows_over(videos.lengths, window, stride), key=len)  # alike in length: little is padded
+    device = next((parameter.device for parameter in model.parameters()), torch.device('cpu'))
+    sums: dict[str, _Answers] = {}
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        for begin in range(0, len(windows), batch_size):
+            chosen = windows[begin : begin + batch_size]
+            batch = videos.batch(chosen)
+            features = {name: value.to(device) for name, value in batch.features.items()}
+            answers = model(features, {name: mask.to(device) for name, mask in batch.keep_mask.items()})
+            parts = (answers.logits.softmax(dim=2), answers.values, answers.units.sigmoid())
+            arrays = [part.float().cpu().numpy() for part in parts]
+            for place, each in enumerate(chosen):
+                if each.video not in sums:
+                    sums[each.video] = _Answers(videos.lengths[each.video], [part.shape[2] for part in arrays], overlap)
+                sums[each.video].add(each.begin, [part[place, : len(each)] for part in arrays])
+    model.train(was_training)
+    return {name: sums[name].prediction(name, _seen(videos, name)) for name in videos.names if name in sums}
+
+
+class _Answers:
+    """The answers of the windows of one video, added up."""
+
+    def __init__(self, length: int, sizes: Sequence[int], overlap: OverlapWeights) -> None:
+        self._sizes = sizes
+        self._average = OverlapAverage(length, sum(sizes) + sizes[1], overlap)
+        self._counts = np.zeros(length, dtype=np.int64)
+
+    def add(self, begin: int, answers: Sequence[Floats32]) -> None:
+        """Of one window: three arrays of (T, size)."""
+        self._average.add(begin, np.concatenate([*answers, answers[1].astype(np.float64) ** 2], axis=1))
+        self._counts[begin : begin + len(answers[0])] += 1
+
+    def prediction(self, video: str, keep_mask: Bools) -> FramePrediction:
+        """What the windows say together."""
+        expression, affect, units, squares = np.split(self._average.result(), np.cumsum(self._sizes), axis=1)
+        variance = np.maximum(squares.astype(np.float64) - affect.astype(np.float64) ** 2, 0)
+        deviation = np.sqrt(variance).mean(axis=1) if affect.shape[1] else np.zeros(len(affect))
+        spread = np.where(self._counts > 1, deviation, np.nan).astype(np.float32)
+        affect = np.clip(affect, np.float32(-1), np.float32(1))
+        return FramePrediction(video, expression, affect, units, keep_mask, spread)
+
+
+def mean_prediction(members: Sequence[FramePrediction]) -> FramePrediction:
+    """The mean of what several models answer for one video; `spread` is that among them.
+
+    Args:
+        members: of one video, as long, with the same tasks; at least one.
+    """
+    first = members[0]
+    if len(members) == 1:
+        return first
+    means = {
+        task: np.asarray(np.mean([getattr(each, task) for each in members], axis=0, dtype=np.float64))
+        for task in OFFICIAL_SCORES
+    }
+    deviations = np.std([each.affect for each in members], axis=0, dtype=np.float64)  # (T, 2)
+    spread = deviations.mean(axis=1) if first.affect.shape[1] else np.zeros(len(first))
+    keep = np.any([each.keep_mask for each in members], axis=0)
+    return replace(first.with_curves(means), keep_mask=keep, spread=spread.astype(np.float32))
+
+
+def official_scores(
+    labels: Sequence[FrameLabels], predictions: Predictions, tasks: Sequence[str], classes: int = 8
+) -> dict[str, float]:
+    """The official score of each task on all labelled frames in one line, and `score`, their sum.
+
+    Args:
+        labels: of the videos that are scored.
+        predictions: of those at least.
+        tasks: fields of `FrameLabels`.
+        classes: of expressions.
+
+    Returns:
+        Scores by name; nan where no frame has a label, or where the score is undefined.
+    """
+    scores: dict[str, float] = {}
+    for task in tasks:
+        known = [each for each in labels if getattr(each, task) is not None]
+        answers = [getattr(predictions[each.video].labels(), task) for each in known]
+        truth = [getattr(each, task) for each in known]
+        more = {'classes': classes} if task == 'expression' else {}
+        scores[OFFICIAL_SCORES[task]] = float(SCORES[task](truth, answers, **more)) if known else float('nan')
+    return scores | {'score': sum(scores.values())}
+
+
+def _seen(videos: FrameVideos, name: str) -> Bools:
+    """(T,) frames of a video that some modality says something about."""
+    begin = videos.starts[name]
+    rows = slice(begin, begin + videos.lengths[name])
+    masks: Bools = torch.stack([mask[rows] for mask in videos.keep_mask.values()]).any(dim=0).numpy()
+    return masks

@@ -1,0 +1,134 @@
+"""A trained model of frames as a folder: `settings.json` says what it is, `weights.safetensors` holds the rest.
+
+The scales of the inputs, taken from training frames, are among the weights. Loading is strict.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from affekt.errors import ShapeError, WeightsError
+from affekt.frames import FrameLabels, Smoothing
+from affekt.nn import read_tensors, save_tensors
+from affekt.runs import read_regular_file, write_atomically
+from affekt.sequence_models.choices import build_sequence_model
+from affekt.sequence_models.form import SequenceModel, SequenceShape
+from affekt.sequence_models.inputs import Clock, FeatureSource, FrameVideos, frame_videos
+from affekt.sequence_models.predicting import FramePrediction, predict_frames
+from affekt.sequence_models.settings import FrameTrainingSettings
+from affekt.typed_json import json_file, typed
+
+SETTINGS = 'settings.json'
+WEIGHTS = 'weights.safetensors'
+FORMAT = 1
+"""Of the folder; a newer one is refused."""
+
+
+@dataclass(frozen=True, eq=False)
+class FramePredictor:
+    """A trained model and all that its answers depend on.
+
+    Args:
+        model: in evaluation mode.
+        settings: it was trained with.
+        expressions: names of the classes; () for a model without.
+        action_units: names of the units; () for a model without.
+        smoothing: task to what its curves are made steady by.
+        notes: where it comes from: epoch, scores on validation, videos that it learnt from.
+    """
+
+    model: SequenceModel = field(repr=False)
+    settings: FrameTrainingSettings
+    expressions: tuple[str, ...] = ()
+    action_units: tuple[str, ...] = ()
+    smoothing: Mapping[str, Smoothing] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def predict(self, videos: FrameVideos, *, smooth: bool = True) -> dict[str, FramePrediction]:
+        """Answers for every frame of every video, averaged over windows and made steady.
+
+        Args:
+            videos: of the modalities that it was trained on; their labels are not read.
+            smooth: False leaves the curves as they come.
+
+        Raises:
+            ShapeError: other modalities or sizes.
+        """
+        wanted = dict(self.model.shape.sizes)
+        if videos.sizes != wanted:
+            raise ShapeError(
+                expected=f'features {wanted}', came=f'{videos.sizes}', todo='extract those that it was trained on'
+            )
+        predictions = predict_frames(
+            self.model, videos, window=self.settings.window, stride=self.settings.stride, overlap=self.settings.overlap,
+            batch_size=self.settings.batch_size,
+        )  # fmt: skip
+        return {name: each.smoothed(self.smoothing) if smooth else each for name, each in predictions.items()}
+
+    def predict_features(
+        self, features: Mapping[str, FeatureSource], frames: Mapping[str, int], clock: Clock, **options: Any
+    ) -> dict[str, FramePrediction]:
+        """The same from features of any clock.
+
+        Args:
+            features: modality to a source of features by video, see `frame_videos`.
+            frames: video to its number of frames.
+            clock: their times.
+            options: of `frame_videos`: as in training.
+        """
+        labels = [FrameLabels(video, 'test', frames=count) for video, count in frames.items()]
+        return self.predict(frame_videos(labels, features, clock, **options))
+
+    def save(self, folder: Path) -> None:
+        """Write `settings.json` and `weights.safetensors`.
+
+        Raises:
+            StorageError: there is no room.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        save_tensors(folder / WEIGHTS, self.model.state_dict())
+        said = {
+            'format': FORMAT, 'settings': asdict(self.settings), 'sizes': dict(self.model.shape.sizes),
+            'expressions': self.expressions, 'action_units': self.action_units,
+            'smoothing': {task: asdict(each) for task, each in self.smoothing.items()}, 'notes': dict(self.notes),
+        }  # fmt: skip
+        write_atomically(folder / SETTINGS, json_file(said))
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> FramePredictor:
+        """Read a folder back.
+
+        Raises:
+            WeightsError: it is no trained model of frames, is damaged, or of a newer affekt.
+        """
+        path = Path(folder)
+        try:
+            said = json.loads(read_regular_file(path / SETTINGS))
+            if said['format'] > FORMAT:
+                raise ValueError(f'format {said["format"]}, which only a newer affekt reads')
+            settings = typed(FrameTrainingSettings, said['settings'])
+            expressions = tuple(map(str, said['expressions']))
+            units = tuple(map(str, said['action_units']))
+            shape = SequenceShape(
+                {str(name): int(size) for name, size in said['sizes'].items()}, hidden=settings.hidden,
+                dropout=settings.dropout, form=settings.form, classes=len(expressions), units=len(units),
+                values=2 if 'affect' in settings.tasks else 0,
+            )  # fmt: skip
+            with torch.random.fork_rng(devices=[]):
+                model = build_sequence_model(settings.model, shape, **settings.options)
+            tensors, _ = read_tensors(path / WEIGHTS)
+            model.load_state_dict(tensors)
+            smoothing = {str(task): typed(Smoothing, each) for task, each in said['smoothing'].items()}
+            return cls(model.eval(), settings, expressions, units, smoothing, dict(said['notes']))
+        except (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise WeightsError(
+                expected=f'a trained model of frames in {path}', came=' '.join(str(error).split())[:300],
+                todo='give the folder `model` of a run, or train it again',
+            ) from error  # fmt: skip

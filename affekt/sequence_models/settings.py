@@ -1,0 +1,142 @@
+"""Everything that the numbers of a model of frames depend on besides its videos; saved beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.frames import OVERLAP_WEIGHTS, OverlapWeights
+from affekt.training import EngineSettings, Schedule
+
+FrameTask = Literal['expr', 'va', 'au', 'mtl']
+FRAME_TASKS: dict[FrameTask, tuple[str, ...]] = {
+    'expr': ('expression',),
+    'va': ('affect',),
+    'au': ('units',),
+    'mtl': ('expression', 'affect', 'units'),
+}
+"""Task of a challenge to what is answered: fields of `affekt.frames.FrameLabels`."""
+AffectLoss = Literal['ccc', 'mse', 'both']
+
+
+@dataclass(frozen=True)
+class FrameTrainingSettings:
+    """How a model of frames is built and trained.
+
+    Raises:
+        UnknownNameError: no such task, loss or weights.
+        ValueRangeError: a number is out of range.
+    """
+
+    task: FrameTask = 'va'
+    """One of `FRAME_TASKS`."""
+    model: str = 'convolution'
+    """One of `SEQUENCE_MODELS`."""
+    options: Mapping[str, float | int | bool | str] = field(default_factory=dict)
+    """Of that model, besides its sizes."""
+    hidden: int = 64
+    dropout: float = 0.3
+    form: Literal['corrected', 'reference'] = 'corrected'
+    """Of the model: corrected, or as published."""
+    window: int = 300
+    """Frames; the published 1,000 are half a minute, of which a batch holds few different videos."""
+    stride: int = 150
+    """Frames from one window to the next, while training and predicting."""
+    overlap: OverlapWeights = 'tapered'
+    """What a frame counts for where windows overlap: one of `affekt.frames.OVERLAP_WEIGHTS`."""
+    epochs: int = 40
+    patience: int | None = 8
+    """Epochs without a better one on validation before stopping; None for no stop."""
+    batch_size: int = 16
+    """Windows a batch of one process; fewer where there are fewer."""
+    learning_rate: float = 1e-3
+    least_share: float = 0.05
+    """Of the rate, at the last step; it falls as a cosine after the warm-up."""
+    warm_up: float = 1.0
+    """Epochs over which the rate rises from 0, a fifth of all at most."""
+    weight_decay: float = 1e-3
+    clip_norm: float | None = 1.0
+    """Longest gradient; None for any."""
+    affect_loss: AffectLoss = 'ccc'
+    """Of valence and arousal: one less the concordance, the squared error, or their sum."""
+    affect_across: Literal['window', 'batch'] = 'batch'
+    """A concordance of each window, as published, or of all frames of a batch, as the official score has it."""
+    affect_moments: Literal['population', 'published'] = 'population'
+    """What the concordance divides by, see `concordance_loss`."""
+    smoothing: float = 0.0
+    """Of the truth of expressions, over all classes."""
+    focal: float = 0.0
+    """How much less a frame counts of whose expression the model is sure."""
+    divergence: float = 0.0
+    """Share of the Kullback-Leibler divergence in the loss of expressions."""
+    class_balance: float = 0.0
+    """Beta of `class_weights`, from 0 (none) to 1 (a class counts alike however rare it is)."""
+    unit_balance: bool = False
+    """Frames that show an action unit weigh as much as those that do not."""
+    expression_weight: float = 1.0
+    """Of the loss of expressions among those of `mtl`."""
+    affect_weight: float = 1.0
+    units_weight: float = 1.0
+    curve_widths: tuple[int, ...] = (3, 5, 9, 15, 25, 45)
+    """Frames over which predictions may be smoothed; the best on validation is taken. () never smooths."""
+    causal: bool = False
+    """Smooth with past frames alone."""
+    precision: Literal['float32', 'bfloat16', 'float16'] = 'float32'
+    device: str = 'cpu'
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        choices: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+            ('task', self.task, tuple(FRAME_TASKS)), ('overlap', self.overlap, tuple(OVERLAP_WEIGHTS)),
+            ('affect_loss', self.affect_loss, ('ccc', 'mse', 'both')),
+            ('affect_across', self.affect_across, ('window', 'batch')),
+            ('affect_moments', self.affect_moments, ('population', 'published')),
+        )  # fmt: skip
+        for name, value, known in choices:
+            if value not in known:
+                raise UnknownNameError(
+                    expected=f'{name} among {", ".join(known)}', came=repr(value), todo='choose one'
+                )  # fmt: skip
+        counts = ('window', 'stride', 'epochs', 'batch_size', 'hidden')
+        wrong = {name: getattr(self, name) for name in counts if getattr(self, name) < 1}
+        if self.stride > self.window:
+            wrong['stride'] = self.stride
+        positive = {'learning_rate': self.learning_rate, 'clip_norm': self.clip_norm, 'patience': self.patience}
+        wrong |= {name: value for name, value in positive.items() if value is not None and not 0 < value < math.inf}
+        weights = ('expression_weight', 'affect_weight', 'units_weight')
+        least = ('warm_up', 'weight_decay', 'focal', *weights)
+        wrong |= {name: getattr(self, name) for name in least if not 0 <= getattr(self, name) < math.inf}
+        shares = ('least_share', 'divergence', 'class_balance')
+        wrong |= {name: getattr(self, name) for name in shares if not 0 <= getattr(self, name) <= 1}
+        if not 0 <= self.smoothing < 1:
+            wrong['smoothing'] = self.smoothing
+        if any(width < 1 for width in self.curve_widths):
+            wrong['curve_widths'] = self.curve_widths
+        if wrong:
+            raise ValueRangeError(
+                expected='counts of 1 or more, a stride of no more than the window, a positive rate, and shares in '
+                '[0, 1]',
+                came=', '.join(f'{name} {value}' for name, value in wrong.items()),
+                todo='correct them',
+            )
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What is answered: fields of `FrameLabels`."""
+        return FRAME_TASKS[self.task]
+
+    def engine(self, per_epoch: int) -> EngineSettings:
+        """How the engine takes steps: a row, a checkpoint and an evaluation at the end of each epoch.
+
+        Args:
+            per_epoch: steps of an epoch.
+        """
+        steps = self.epochs * per_epoch
+        schedule = Schedule('cosine', min(round(self.warm_up * per_epoch), steps // 5), steps, self.least_share)
+        return EngineSettings(
+            seed=self.seed, precision=self.precision, clip_norm=self.clip_norm, schedule=schedule,
+            log_every=per_epoch, evaluate_every=per_epoch, save_every=per_epoch, device=self.device,
+        )  # fmt: skip

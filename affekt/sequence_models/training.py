@@ -1,0 +1,338 @@
+"""Training on windows, chosen by whole videos: what is best on validation by the official score is taken.
+
+    trained = train_frames(videos.take(train), videos.take(val), FrameTrainingSettings('va'), folder=Path('runs/va'))
+    trained.predictor.predict(test)
+
+No recording is on both sides, no official validation or test video is learnt from, and no test is ever seen. A run in a
+folder goes on after a kill to the same numbers. Read `train_frames` first.
+
+N videos, F frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from affekt.arrays import Floats
+from affekt.errors import LeakError, ShapeError, TrainingError, ValueRangeError, listed
+from affekt.frames import (
+    ACTION_UNITS,
+    EXPRESSIONS,
+    SmoothingChoice,
+    Window,
+    require_disjoint,
+    smoothing_candidates,
+    tuned_smoothing,
+    windows_over,
+)
+from affekt.progress import Progress
+from affekt.sequence_models.choices import build_sequence_model
+from affekt.sequence_models.form import SequenceModel, SequenceShape
+from affekt.sequence_models.inputs import FrameVideos, WindowBatches
+from affekt.sequence_models.objectives import FrameLosses
+from affekt.sequence_models.predicting import (
+    OFFICIAL_SCORES,
+    Predictions,
+    official_scores,
+    predict_frames,
+)
+from affekt.sequence_models.predictor import FramePredictor
+from affekt.sequence_models.settings import FrameTrainingSettings
+from affekt.training import BestEpoch, Engine, Ranks
+
+Row = dict[str, float]
+SCALE_FRAMES = 200_000
+"""Frames at most, evenly over all, that the scale of inputs is taken from."""
+
+
+@dataclass(frozen=True)
+class TrainedFrames:
+    """A finished run.
+
+    Args:
+        predictor: the model at the epoch that was chosen, with the smoothing that was chosen.
+        epoch: from 1.
+        scores: official, on validation: by name, and `score`, their sum; without smoothing.
+        smoothing: task to what was tried on validation, before and after. The score after is that of the best of all
+            that were tried, and so a little too good.
+        history: a row for each epoch.
+    """
+
+    predictor: FramePredictor
+    epoch: int
+    scores: Mapping[str, float]
+    smoothing: Mapping[str, SmoothingChoice] = field(repr=False)
+    history: tuple[Row, ...] = field(repr=False)
+
+    @property
+    def score(self) -> float:
+        """The sum of the official scores on validation, without smoothing."""
+        return self.scores['score']
+
+    @property
+    def smoothed_score(self) -> float:
+        """The same with the chosen smoothing."""
+        return sum(choice.after for choice in self.smoothing.values()) if self.smoothing else self.score
+
+
+def train_frames(
+    training: FrameVideos,
+    validation: FrameVideos,
+    settings: FrameTrainingSettings,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    report: Callable[[Row], None] | None = None,
+    progress: Progress | None = None,
+    expressions: Sequence[str] = EXPRESSIONS,
+    action_units: Sequence[str] = ACTION_UNITS,
+    notes: Mapping[str, Any] | None = None,
+    build: Callable[[SequenceShape], SequenceModel] | None = None,
+) -> TrainedFrames:
+    """A model that has learnt what is said of the frames of videos.
+
+    Args:
+        training: what it learns from, with guesses of another model where there are any.
+        validation: whole videos that choose the epoch and the smoothing.
+        settings: all else that the numbers depend on.
+        folder: for checkpoints, the log and its page, and the finished model in `model`; None keeps nothing.
+        resume: go on in a folder that a killed run left, or begin where there is none; the numbers are those of a run
+            that was not killed.
+        report: called with each epoch's row.
+        progress: told 'train', steps done, steps in all.
+        expressions: names of the classes.
+        action_units: names of the units.
+        notes: saved with the model, such as where its videos come from.
+        build: makes the model instead of `build_sequence_model`; such a model cannot be loaded again by itself.
+
+    Raises:
+        LeakError: a recording is on both sides, or a video of an official validation or test part is learnt from.
+        ValueRangeError: one side has no truth of a task.
+        ShapeError: the sides differ in their features.
+        RunError: the folder holds another run.
+        TrainingError: a loss or a weight is not finite, or every epoch's score is undefined.
+    """
+    # 1. what is learnt and from what, checked before anything is computed
+    _require_fit(training, validation, settings)
+    shape = _shape(training, settings, expressions, action_units)
+    model = _built(shape, settings, build)
+    _standardise(model, training)
+    windows = _learnable(training, settings)
+    # 2. batches, losses and the engine
+    ranks = _ranks(settings.device)
+    batches = WindowBatches(training, windows, settings.batch_size, settings.seed, ranks.rank, ranks.count)
+    losses = FrameLosses(settings, training, shape.classes)
+    optimiser = torch.optim.AdamW(_groups(model), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    engine = Engine(model, optimiser, losses, settings.engine(batches.per_epoch), ranks=ranks)
+    best = BestEpoch(folder, resume=resume, patience=settings.patience, writes=ranks.first)
+
+    def predictions_of(network: nn.Module) -> Predictions:
+        return predict_frames(
+            network, validation, window=settings.window, stride=settings.stride, overlap=settings.overlap,
+            batch_size=settings.batch_size,
+        )  # fmt: skip
+
+    def evaluate(network: nn.Module) -> Row:
+        scores = official_scores(validation.labels, predictions_of(network), settings.tasks, max(shape.classes, 1))
+        best.offer(network, scores['score'])
+        return {'epoch': float(engine.number // batches.per_epoch), **scores}
+
+    # 3. an epoch after another, each judged on whole validation videos
+    rows = engine.run(
+        batches, steps=settings.epochs * batches.per_epoch, folder=folder, resume=resume,
+        depends_on={'frames': asdict(settings), 'data': _digest(training, validation), 'notes': dict(notes or {})},
+        report=None if report is None else lambda row: report(row) if 'epoch' in row else None,
+        progress=progress, evaluate=evaluate, is_over=best.is_over,
+    )  # fmt: skip
+    # 4. the chosen weights, and the smoothing that helps them
+    history = tuple(row for row in rows if 'epoch' in row)
+    epoch, _ = best.put_into(model, history, ' + '.join(OFFICIAL_SCORES[task] for task in settings.tasks))
+    model.to('cpu').eval()
+    predictions = predictions_of(model)
+    choices = tuned_frame_smoothing(validation, predictions, settings, max(shape.classes, 1))
+    scores = official_scores(validation.labels, predictions, settings.tasks, max(shape.classes, 1))
+    predictor = FramePredictor(
+        model, settings, tuple(expressions) if shape.classes else (), tuple(action_units) if shape.units else (),
+        {task: choice.chosen for task, choice in choices.items()},
+        {**(notes or {}), 'epoch': epoch, 'validation': scores, 'learnt_from': _provenance(training)},
+    )  # fmt: skip
+    if folder and ranks.first and build is None:
+        predictor.save(folder / 'model')
+    return TrainedFrames(predictor, epoch, scores, choices, history)
+
+
+def tuned_frame_smoothing(
+    validation: FrameVideos, predictions: Predictions, settings: FrameTrainingSettings, classes: int = 8
+) -> dict[str, SmoothingChoice]:
+    """Task to the smoothing that is best on validation videos, and what it changes there.
+
+    Args:
+        validation: with truth; never a test.
+        predictions: of these videos, without smoothing.
+        settings: the tasks, and the widths to try; none for ().
+        classes: of expressions.
+    """
+    if not settings.curve_widths:
+        return {}
+    candidates = smoothing_candidates(settings.curve_widths, causal=settings.causal)
+
+    def choice_of(task: str) -> SmoothingChoice:
+        labelled = [each for each in validation.labels if getattr(each, task) is not None]
+
+        def score(curves: Mapping[str, Any]) -> float:
+            steady = {name: predictions[name].with_curves({task: curve}) for name, curve in curves.items()}
+            return official_scores(labelled, steady, (task,), classes)['score']
+
+        curves = {each.video: getattr(predictions[each.video], task) for each in labelled}
+        return tuned_smoothing(curves, score, candidates)
+
+    return {task: choice_of(task) for task in settings.tasks}
+
+
+def _require_fit(training: FrameVideos, validation: FrameVideos, settings: FrameTrainingSettings) -> None:
+    require_disjoint({'training': training.names, 'validation': validation.names})
+    official = [
+        f'{each.video} ({partition})'
+        for each in training.labels
+        if each.video not in training.guessed
+        and (partition := each.partition_of(settings.tasks[0]) if len(settings.tasks) == 1 else each.partition)
+        != 'train'
+    ]
+    if official:
+        raise LeakError(
+            expected='training videos of the official training part, or guesses for others',
+            came=f'{len(official)} of other parts: {listed(official)}',
+            todo='learn from the part train, and let the official validation part choose',
+        )
+    if validation.guessed:
+        raise LeakError(
+            expected='annotated validation videos', came=f'guesses for {listed(sorted(validation.guessed))}',
+            todo='validate on what people annotated',
+        )  # fmt: skip
+    if training.sizes != validation.sizes:
+        raise ShapeError(
+            expected=f'features {training.sizes} on both sides', came=f'{validation.sizes} in validation',
+            todo='extract the same features of both',
+        )  # fmt: skip
+    for side, videos in (('training', training), ('validation', validation)):
+        for task in settings.tasks:
+            if not any(each.labelled(task).any() for each in videos.labels):
+                raise ValueRangeError(
+                    expected=f'a frame with a truth of {task} in the {side} videos', came='none',
+                    todo='choose another task, or videos that are annotated',
+                )  # fmt: skip
+
+
+def _shape(
+    training: FrameVideos, settings: FrameTrainingSettings, expressions: Sequence[str], action_units: Sequence[str]
+) -> SequenceShape:
+    units = training.units.shape[1]
+    if 'units' in settings.tasks and units != len(action_units):
+        raise ShapeError(
+            expected=f'names of {units} action units', came=f'{len(action_units)}', todo='name those of the labels'
+        )
+    return SequenceShape(
+        training.sizes, hidden=settings.hidden, dropout=settings.dropout, form=settings.form,
+        classes=len(expressions) if 'expression' in settings.tasks else 0,
+        values=2 if 'affect' in settings.tasks else 0, units=units if 'units' in settings.tasks else 0,
+    )  # fmt: skip
+
+
+def _built(
+    shape: SequenceShape, settings: FrameTrainingSettings, build: Callable[[SequenceShape], SequenceModel] | None
+) -> SequenceModel:
+    """A model with weights that depend on the seed alone; generators stay where they are."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        return build(shape) if build else build_sequence_model(settings.model, shape, **settings.options)
+
+
+def _standardise(model: nn.Module, training: FrameVideos) -> None:
+    """Let a model that can take the scale of its inputs from training frames."""
+    fit = getattr(model, 'standardise_on', None)
+    if not callable(fit):
+        return
+    every = max(1, math.ceil(len(training.weights) / SCALE_FRAMES))
+    fit(
+        {name: value[::every].float() for name, value in training.features.items()},
+        {name: mask[::every] for name, mask in training.keep_mask.items()},
+    )
+
+
+def _learnable(training: FrameVideos, settings: FrameTrainingSettings) -> list[Window]:
+    """Windows in which something is seen of a frame that has a truth."""
+    known = torch.zeros(len(training.weights), dtype=torch.bool)
+    if 'expression' in settings.tasks:
+        known |= training.expression >= 0
+    if 'affect' in settings.tasks:
+        known |= ~training.affect.isnan().all(dim=1)
+    if 'units' in settings.tasks:
+        known |= (training.units >= 0).any(dim=1)
+    known &= torch.stack(list(training.keep_mask.values())).any(dim=0)
+    before = torch.cat([torch.zeros(1, dtype=torch.int64), known.cumsum(0)]).tolist()
+    windows = [
+        window
+        for window in windows_over(training.lengths, settings.window, settings.stride)
+        if before[(start := training.starts[window.video]) + window.end] > before[start + window.begin]
+    ]
+    if not windows:
+        raise ValueRangeError(
+            expected='training frames that have a truth and of which something is seen', came='none',
+            todo='check that features and labels are of the same videos, and their times',
+        )  # fmt: skip
+    return windows
+
+
+def _groups(model: nn.Module) -> list[dict[str, Any]]:
+    """Vectors, such as biases and norms, without weight decay."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    vectors = [parameter for parameter in trained if parameter.ndim < 2]
+    others = [parameter for parameter in trained if parameter.ndim >= 2]
+    return [{'params': others}, *([{'params': vectors, 'weight_decay': 0.0}] if vectors else [])]
+
+
+def _ranks(device: str) -> Ranks:
+    ranks = Ranks(device)
+    if ranks.spreads:
+        raise TrainingError(
+            expected='one whole model in each process', came='a launch with FSDP',
+            todo='launch without it: such models are small',
+        )  # fmt: skip
+    return ranks
+
+
+def _digest(*sides: FrameVideos) -> str:
+    """Changes with any label, and with features where their sums change."""
+    digest = hashlib.sha256()
+    for videos in sides:
+        digest.update(repr((videos.lengths, videos.sizes, sorted(videos.guessed))).encode())
+        for tensor in (videos.expression, videos.affect, videos.units, videos.weights, *videos.keep_mask.values()):
+            digest.update(tensor.contiguous().numpy().tobytes())
+        for value in videos.features.values():
+            digest.update(_sums(value).tobytes())
+    return digest.hexdigest()
+
+
+def _sums(value: Tensor) -> Floats:
+    """(2 D,) sums of rows, plain and weighted by their places, so that an exchange of rows shows."""
+    places = torch.linspace(0.5, 1.5, max(len(value), 1), dtype=torch.float64)[: len(value)]
+    parts = value.split(1 << 16), places.split(1 << 16)
+    plain, weighted = torch.zeros(value.shape[1]).double(), torch.zeros(value.shape[1]).double()
+    for part, place in zip(*parts, strict=True):
+        plain += part.double().sum(dim=0)
+        weighted += (part.double() * place.unsqueeze(1)).sum(dim=0)
+    return np.asarray(torch.cat([plain, weighted]).numpy())
+
+
+def _provenance(training: FrameVideos) -> dict[str, Any]:
+    real = [name for name in training.names if name not in training.guessed]
+    return {'annotated': real, 'guessed': sorted(training.guessed)}

@@ -19,18 +19,26 @@ Source: Sun et al. 2024, arXiv:2401.05698.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from affekt.errors import ShapeError
 from affekt.nn import Block, CrossSelfBlock, PatchEmbedding, position_table, rising
 from affekt.pretraining.first_weights import draw_normal, draw_xavier
 from affekt.pretraining.forms import TILE, TUBE, HicmaeForm
-from affekt.pretraining.rebuilding import audio_targets, contrast, split_tokens, taken, tiles, tubes, video_targets
+from affekt.pretraining.rebuilding import (
+    audio_targets,
+    contrast,
+    split_tokens,
+    squared_error,
+    taken,
+    tiles,
+    tubes,
+    video_targets,
+)
 
 CONTRAST_WEIGHT = 0.0025
 """Of the contrast among the losses; the published default of 0.1 lets the encoders collapse."""
@@ -51,18 +59,19 @@ class Branch(nn.Module):
     def layers(self, pixels: Tensor) -> Iterator[Tensor]:
         """The normalised (B, N, C) output of each block, one after another, from frames or spectrograms."""
         tokens = self.patch_embed(pixels)
-        yield from self._through(tokens + position_table(tokens.shape[1], tokens.shape[2], tokens))
+        yield from map(self.norm, self._through(tokens + position_table(tokens.shape[1], tokens.shape[2], tokens)))
 
-    def visible_layers(self, patches: Tensor, visible: Tensor) -> Iterator[Tensor]:
-        """The same of the (B, V) visible tokens alone, (B, V, C) each, from (B, N, P, channels) patches."""
+    def visible_layers(self, patches: Tensor, visible: Tensor, kept: Collection[int]) -> list[Tensor]:
+        """The kept layers of the (B, V) visible tokens alone, (B, V, C) each, from (B, N, P, channels) patches."""
         count = patches.shape[1]
         tokens = self.patch_embed.of_patches(taken(patches, visible))  # (B, V, C)
-        yield from self._through(tokens + position_table(count, tokens.shape[2], tokens)[visible])
+        through = self._through(tokens + position_table(count, tokens.shape[2], tokens)[visible])
+        return [self.norm(layer) for at, layer in enumerate(through) if at in kept]
 
     def _through(self, tokens: Tensor) -> Iterator[Tensor]:
         for block in self.blocks:
             tokens = block(tokens)
-            yield self.norm(tokens)
+            yield tokens
 
 
 class Fusion(nn.Module):
@@ -211,11 +220,11 @@ class HicmaePretraining(nn.Module):
         if frames is not None and frames_split and rebuilt.video is not None:
             with torch.no_grad():
                 truth = video_targets(taken(frames, frames_split[1]), is_difference=self.is_difference)
-            losses['video'] = functional.mse_loss(rebuilt.video, truth)
+            losses['video'] = squared_error(rebuilt.video, truth)
         if sounds is not None and sounds_split and rebuilt.audio is not None:
             with torch.no_grad():
                 truth = audio_targets(taken(sounds, sounds_split[1]))
-            losses['audio'] = functional.mse_loss(rebuilt.audio, truth)
+            losses['audio'] = squared_error(rebuilt.audio, truth)
         pairs = zip(rebuilt.video_layers, rebuilt.audio_layers, strict=False)
         terms = [contrast(seen, heard, every=self.every) for seen, heard in pairs]
         if terms and self.contrast_weight:
@@ -268,8 +277,7 @@ class HicmaePretraining(nn.Module):
     def _layers(self, branch: Branch, patches: Tensor, split: tuple[Tensor, Tensor] | None) -> list[Tensor]:
         """The kept layers of an encoder."""
         assert split is not None
-        kept = self.form.kept_layers
-        return [layer for at, layer in enumerate(branch.visible_layers(patches, split[0])) if at in kept]
+        return branch.visible_layers(patches, split[0], self.form.kept_layers)
 
 
 class HicmaeClassifier(nn.Module):

@@ -8,6 +8,7 @@ Source: Sun et al. 2024, arXiv:2401.05698, sections 3.2 to 3.4; Sun et al. 2024,
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,6 +92,31 @@ def video_targets(patches: Tensor, *, is_difference: bool) -> Tensor:
 def audio_targets(patches: Tensor) -> Tensor:
     """What an audio decoder rebuilds: (B, M, P, 1) patches of a spectrogram, each standardised, as (B, M, P)."""
     return standardised_patches(patches).flatten(2)  # (B, M, P)
+
+
+def squared_error(rebuilt: Tensor, truth: Tensor) -> Tensor:
+    """The mean squared error of rebuilt patches, a scalar; `truth`, of the same shape, is overwritten by the errors.
+
+    Patches are the largest tensors of a step: the errors take the room of the truth, and the gradient takes theirs.
+    """
+    loss: Tensor = _SquaredError.apply(rebuilt, truth)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _SquaredError(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rebuilt: Tensor, truth: Tensor) -> Tensor:
+        errors = torch.sub(rebuilt.to(truth.dtype), truth, out=truth)
+        ctx.save_for_backward(truth)
+        ctx.dtype = rebuilt.dtype
+        # a sum over each patch first: one over all of them loses the fourth digit in float32
+        squares: Tensor = torch.linalg.vector_norm(errors, dim=-1).square()
+        return squares.mean() / errors.shape[-1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (errors,) = ctx.saved_tensors
+        return (errors * (2 / errors.numel() * gradient)).to(ctx.dtype), None
 
 
 def contrast(

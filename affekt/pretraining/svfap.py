@@ -23,7 +23,7 @@ from affekt.errors import ShapeError
 from affekt.nn import Block, CrossSelfBlock, PatchEmbedding, position_table, rising
 from affekt.pretraining.first_weights import draw_normal, draw_xavier
 from affekt.pretraining.forms import TUBE, SvfapForm
-from affekt.pretraining.rebuilding import split_tokens, taken, tubes, video_targets
+from affekt.pretraining.rebuilding import split_tokens, squared_error, taken, tubes, video_targets
 
 
 class _Scores(nn.Module):
@@ -225,7 +225,7 @@ class SvfapPretraining(nn.Module):
         patches, (visible, masked) = tubes(video), self._split(video_mask)
         with torch.no_grad():
             truth = video_targets(taken(patches, masked), is_difference=False)
-        return {'video': functional.mse_loss(self._rebuilt(patches, visible, masked), truth)}
+        return {'video': squared_error(self._rebuilt(patches, visible, masked), truth)}
 
     def encoded(self, patches: Tensor, visible: Tensor) -> Tensor:
         """The (B, V, C) visible tokens: the sum of all stages at the clock of the first, normalised."""

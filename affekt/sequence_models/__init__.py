@@ -7,6 +7,12 @@ whole videos. Needs torch.
 """
 
 from affekt.sequence_models.attention_sequence import AttentionSequence
+from affekt.sequence_models.baselines import (
+    constant_predictions,
+    mean_predictions,
+    read_predictions,
+    reading_modality,
+)
 from affekt.sequence_models.choices import SEQUENCE_MODELS, build_sequence_model, load_published_sequence
 from affekt.sequence_models.convolution import TemporalConvolution
 from affekt.sequence_models.form import FrameAnswers, KeepMask, SequenceModel, SequenceShape
@@ -61,11 +67,15 @@ __all__ = [
     'build_sequence_model',
     'class_weights',
     'concordance_loss',
+    'constant_predictions',
     'frame_videos',
     'load_published_sequence',
     'mean_prediction',
+    'mean_predictions',
     'official_scores',
     'predict_frames',
+    'read_predictions',
+    'reading_modality',
     'squared_loss',
     'train_frames',
     'tuned_frame_smoothing',

@@ -9,8 +9,9 @@ trained and by which protocol, and stand on `affekt.experiments`.
 
 from typing import TYPE_CHECKING
 
-from affekt.benchmarks.abaw import Abaw, AbawRow, AbawSettings, run_abaw
+from affekt.benchmarks.abaw import Abaw, run_abaw
 from affekt.benchmarks.abaw_inputs import AbawInputs, abaw_inputs, made_up_inputs
+from affekt.benchmarks.abaw_scores import AbawRow, AbawSettings
 from affekt.benchmarks.abaw_tables import abaw_facts, abaw_sheet, save_abaw
 from affekt.benchmarks.candidates import (
     Candidate,

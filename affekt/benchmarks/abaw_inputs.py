@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from affekt.benchmarks.abaw import Abaw, AbawSettings, run_abaw
+from affekt.benchmarks.abaw import Abaw, run_abaw
+from affekt.benchmarks.abaw_scores import AbawSettings
 from affekt.corpora import (
     AffWild2Settings,
     Manifest,

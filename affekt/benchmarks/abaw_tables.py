@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affekt.benchmarks.abaw import BASELINES, HEADLINES, PER_FRAME, Abaw, AbawRow, save_answers
+from affekt.benchmarks.abaw import Abaw, save_answers
+from affekt.benchmarks.abaw_scores import BASELINES, HEADLINES, PER_FRAME, AbawRow
 from affekt.experiments import Section, Sheet, plain_sheet_page, sheet_markdown
 from affekt.metrics import Interval
 from affekt.pages.figures import spread

@@ -91,10 +91,10 @@ def abaw(
     from affekt.benchmarks import AbawSettings, abaw_facts, abaw_inputs, abaw_sheet, made_up_inputs, save_abaw
     from affekt.corpora import AffWild2Settings
 
+    _require_one_source(corpus, made_up, out, features)
     settings = AbawSettings(
         _split(tasks, TASKS, 'tasks'), _split(models, sequence_models(), 'models'), **chosen
     )  # fmt: skip
-    _require_one_source(corpus, made_up, out, features)
     with table_notes() as notes, StageBars(name_width=10) as bars:
         if made_up and out is not None:
             made = AffWild2Settings(videos, seconds, seed=settings.seed)

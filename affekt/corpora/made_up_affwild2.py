@@ -210,10 +210,10 @@ class Part:
             np.interp(late, self.times_s, truth.affect[:, axis]) + settings.noise * wander(rng, self.times_s, 0.5)
             for axis in range(2)
         ], axis=1)  # fmt: skip
-        affect = np.round(np.clip(affect, -1, 1), 3).astype(np.float32)
-        affect[away] = np.nan
+        rated = np.round(np.clip(affect, -1, 1), 3).astype(np.float32)
+        rated[away] = np.nan
         return FrameTruth(
-            np.where(away, -1, truth.expression).astype(np.int8), affect,
+            np.where(away, -1, truth.expression).astype(np.int8), rated,
             np.where(away[:, None], -1, truth.units).astype(np.int8),
         )  # fmt: skip
 
@@ -333,9 +333,9 @@ def _write_annotations(parts: tuple[Part, ...], out: Path) -> None:
             folder = (out / KEY if split == 'test' else out) / ANNOTATIONS / challenge / PARTS[split]
             folder.mkdir(parents=True, exist_ok=True)
             write_annotation(folder / f'{part.name}.txt', task, getattr(annotated, task), names)
-    names = [part.name for part in parts if part.settings.split(part.number) == 'test']
+    tests = ''.join(f'{part.name}\n' for part in parts if part.settings.split(part.number) == 'test')
     for challenge, _ in CHALLENGES.values():
-        write_atomically(out / 'test_names' / f'{challenge}_test_set_release.txt', ('\n'.join(names) + '\n').encode())
+        write_atomically(out / 'test_names' / f'{challenge}_test_set_release.txt', tests.encode())
 
 
 def _write_curves(parts: tuple[Part, ...], path: Path) -> None:

@@ -7,8 +7,10 @@ U action units.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from affekt.arrays import Bools, Floats, Floats32
@@ -103,7 +105,9 @@ def reading_modality(columns: Mapping[str, Sequence[str]]) -> str | None:
 
 def _means(training: Sequence[FrameLabels], classes: int) -> dict[str, Floats]:
     """Of each task over all labelled frames; evenly spread, or 0, where there are none."""
-    counts, affect, units = np.zeros(classes), [np.zeros((0, 2))], []
+    counts = np.zeros(classes)
+    affect: list[npt.NDArray[Any]] = [np.zeros((0, 2))]
+    units: list[npt.NDArray[Any]] = []
     for each in training:
         if each.expression is not None:
             counts += np.bincount(each.expression[each.expression >= 0], minlength=classes)

@@ -160,7 +160,7 @@ def test_a_finished_run_goes_on_to_the_same_numbers_and_refuses_other_settings(o
     result, folder = outcome
     again = _run(inputs, folder=folder / 'training', resume=True)
     for row, same in zip(result.rows, again.rows, strict=True):
-        np.testing.assert_equal(dict(row.final), dict(same.final))
+        assert repr(row.final) == repr(same.final)  # nan equals nan
     with pytest.raises(RunError):
         _run(inputs, dataclasses.replace(TINY, hidden=4), folder=folder / 'training', resume=True)
 

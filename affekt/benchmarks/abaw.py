@@ -94,7 +94,7 @@ def run_abaw(
         UnknownNameError: no such model.
         TableError: no training or validation video has labels of a task.
         RunError: the folder holds another run.
-        FrameError and the like: as `train_frames`.
+        LeakError, ShapeError, ValueRangeError, TrainingError: as `train_frames`.
     """
     require_torch()
     from affekt.sequence_models import SEQUENCE_MODELS, frame_videos

@@ -22,12 +22,13 @@ from affekt.corpora import (
     made_up_affwild2,
     true_curves,
 )
-from affekt.corpora.made_up_affwild2 import CURVES, KEY
 from affekt.errors import TableError, UnknownNameError, listed
 from affekt.features import Store, extract, frame_rate_hz, recipe_named
 from affekt.frames import FrameLabels, FrameTable, read_affwild2
 from affekt.progress import Progress
 
+KEY, CURVES = 'key', 'curves.parquet'
+"""Folder of a made-up corpus with what its test videos hide, and the file of all curves in it."""
 RECIPES = ('faces-all-frm', 'acoustics-frm', 'voice-emotion-frm')
 """What is extracted of a made-up corpus: all that needs no weights but affekt's own."""
 

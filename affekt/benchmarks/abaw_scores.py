@@ -19,6 +19,7 @@ from affekt.corpora import TrueCurves
 from affekt.errors import UnknownNameError, ValueRangeError, listed
 from affekt.frames import AFFECT, FrameLabels, FrameTable, Smoothing
 from affekt.metrics import (
+    UNBOUNDED,
     FrameMeasure,
     Interval,
     affect_measure,
@@ -29,7 +30,6 @@ from affekt.metrics import (
     student_interval,
     unit_measure,
 )
-from affekt.metrics.intervals import UNBOUNDED
 from affekt.metrics.resampling import resampled_sums, summed_by
 
 if TYPE_CHECKING:
@@ -167,6 +167,7 @@ class Answered:
 
     @property
     def final(self) -> Mapping[str, FramePrediction]:
+        """What would be handed in."""
         return self.smoothed or self.raw
 
 

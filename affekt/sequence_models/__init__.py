@@ -8,6 +8,12 @@ whole videos. Needs torch.
 
 from affekt.sequence_models.aligning import Clock, FeatureSource, frame_videos
 from affekt.sequence_models.attention_sequence import AttentionSequence
+from affekt.sequence_models.baselines import (
+    constant_predictions,
+    mean_predictions,
+    read_predictions,
+    reading_modality,
+)
 from affekt.sequence_models.choices import SEQUENCE_MODELS, build_sequence_model, load_published_sequence
 from affekt.sequence_models.clock import LearnedClock, NeighbourRows
 from affekt.sequence_models.convolution import TemporalConvolution
@@ -89,12 +95,16 @@ __all__ = [
     'build_sequence_model',
     'class_weights',
     'concordance_loss',
+    'constant_predictions',
     'frame_videos',
     'load_published_sequence',
     'mean_prediction',
+    'mean_predictions',
     'official_scores',
     'predict_frames',
     'pseudo_labelled',
+    'read_predictions',
+    'reading_modality',
     'recording_folds',
     'squared_loss',
     'train_folds',

@@ -14,7 +14,10 @@ from affekt.plugins import GROUPS, Listed, Members, installed, strangers
 from affekt.weights import MODELS, cache_folder, state
 
 EXTRAS: Mapping[str, tuple[tuple[str, ...], str]] = {
-    'serve': (('fastapi', 'uvicorn'), 'let people compare descriptions on a web page: affekt annotate'),
+    'serve': (
+        ('fastapi', 'uvicorn', 'wsproto'),
+        'pages in a browser: affekt annotate, affekt stream --page',
+    ),
     'torch': (('torch',), 'train the shipped models again with the scripts under recipes/'),
     'llm': (
         ('torch', 'transformers', 'gguf'),

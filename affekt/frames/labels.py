@@ -265,6 +265,28 @@ class FrameTable:
         """
         return self._of(self[video] for video in videos)
 
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many frames are of each class, rated in each dimension, and show each action unit, by partition.
+
+        Returns:
+            Name to partition to frames; each task in its own partition.
+        """
+        rows = {name: dict.fromkeys(PARTITIONS, 0) for name in (*self.expressions, *AFFECT, *self.action_units)}
+
+        def add(task: str, names: Sequence[str], counts: Iterable[int]) -> None:
+            for name, count in zip(names, counts, strict=True):
+                rows[name][labels.partition_of(task)] += int(count)
+
+        for labels in self.labels:
+            if labels.expression is not None:
+                known = labels.expression[labels.expression >= 0]
+                add('expression', self.expressions, np.bincount(known, minlength=len(self.expressions)))
+            if labels.affect is not None:
+                add('affect', AFFECT, (~np.isnan(labels.affect)).sum(axis=0))
+            if labels.units is not None:
+                add('units', self.action_units, (labels.units == 1).sum(axis=0))
+        return rows
+
     def _of(self, labels: Iterable[FrameLabels]) -> FrameTable:
         return dataclasses.replace(self, labels=tuple(labels))
 

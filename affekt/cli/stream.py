@@ -289,9 +289,9 @@ def _settings_of(chosen: dict[str, Any]) -> StreamSettings:
     """The settings that options name; those that are None keep their defaults."""
     from affekt.live import StreamSettings
 
-    off = {name: not chosen.pop(f'no_{name}') for name in ('faces', 'voice')}
-    keep_frames = not chosen.pop('no_frames')
-    return StreamSettings(**off, keep_frames=keep_frames, **{k: v for k, v in chosen.items() if v is not None})
+    switches = {'faces': 'no_faces', 'voice': 'no_voice', 'keep_frames': 'no_frames'}
+    named: dict[str, Any] = {name: not chosen.pop(option) for name, option in switches.items()}
+    return StreamSettings(**named, **{name: value for name, value in chosen.items() if value is not None})
 
 
 def _fetch_models(settings: StreamSettings) -> None:

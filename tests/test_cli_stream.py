@@ -18,7 +18,7 @@ from rich.console import Console
 
 from affekt.cli import main
 from affekt.cli.stream import Every
-from affekt.cli.stream_view import NAME, SPAN, Recent, live_line, live_screen, summary_lines
+from affekt.cli.views import NAME, SPAN, Recent, live_line, live_screen, summary_lines
 from affekt.errors import MediaError
 from affekt.live import LatencyReport, LiveFace, LiveReading, LiveVoice
 from affekt.weights import MODELS, state

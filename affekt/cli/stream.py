@@ -18,7 +18,7 @@ from affekt.cli.group import main
 from affekt.cli.installation import fetch
 from affekt.cli.recordings import run_folder
 from affekt.cli.stopping import signals_asking
-from affekt.cli.stream_view import Recent, live_line, live_screen, summary_lines
+from affekt.cli.views import Recent, live_line, live_screen, summary_lines
 from affekt.errors import AffektError
 from affekt.purpose import NOTICE_LINE
 from affekt.terminal import Screen, facts_table, say, say_json

@@ -22,7 +22,7 @@ from affekt.errors import MediaError
 from affekt.live.clocks import SteadyClock
 from affekt.live.settings import StreamSettings
 from affekt.media import Block, Limits, Recording
-from affekt.media.pictures import Orientations, to_rgb
+from affekt.media.pictures import Orientations, to_rgb, upright_size
 from affekt.media.probe import usable_aspect
 
 RATE_HZ = 16000
@@ -146,10 +146,12 @@ class Later:
     Attributes:
         time_s: on the stream's clock.
         convert: makes the (H, W, 3) image.
+        full_side: the longer side of the source's own pictures, pixels.
     """
 
     time_s: float
     convert: Callable[[], npt.NDArray[np.uint8]]
+    full_side: int = 0
     _image: npt.NDArray[np.uint8] | None = None
 
     @property
@@ -268,7 +270,8 @@ class LiveFeed:
             return
         aspect = usable_aspect(self._video.sample_aspect_ratio)
         orientation = self._orientations.of(unit)
-        yield Later(time_s, lambda: to_rgb(unit, orientation, aspect, self._settings.max_side))
+        full_side = max(upright_size(unit.width, unit.height, aspect, orientation))
+        yield Later(time_s, lambda: to_rgb(unit, orientation, aspect, self._settings.max_side), full_side)
 
     def close(self) -> None:
         """Closes the connection."""

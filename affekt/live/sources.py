@@ -108,10 +108,10 @@ class LiveSource:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends reading; what waits in the boxes is forgotten."""
+        """Ends reading; a picture that waits is forgotten, sound is not."""
         self._stop.set()
         self.pictures.close(drops=True)
-        self.sound.close(drops=True)
+        self.sound.close()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(JOIN_S)  # a device or network that does not answer holds the thread, which is a daemon
         if self._pipe is not None:

@@ -9,8 +9,18 @@ whole videos. Needs torch.
 from affekt.sequence_models.attention_sequence import AttentionSequence
 from affekt.sequence_models.choices import SEQUENCE_MODELS, build_sequence_model, load_published_sequence
 from affekt.sequence_models.convolution import TemporalConvolution
+from affekt.sequence_models.ensembles import FrameEnsemble, TrainedFolds, recording_folds, train_folds
+from affekt.sequence_models.expression_head import ExpressionHead
 from affekt.sequence_models.form import FrameAnswers, KeepMask, SequenceModel, SequenceShape
-from affekt.sequence_models.inputs import Clock, FeatureSource, FrameVideos, WindowBatch, WindowBatches, frame_videos
+from affekt.sequence_models.inputs import (
+    Alignment,
+    Clock,
+    FeatureSource,
+    FrameVideos,
+    WindowBatch,
+    WindowBatches,
+    frame_videos,
+)
 from affekt.sequence_models.losses import (
     PUBLISHED_EXPRESSION_LOSS,
     ExpressionLoss,
@@ -20,6 +30,8 @@ from affekt.sequence_models.losses import (
     squared_loss,
     unit_loss,
 )
+from affekt.sequence_models.mctn_sequence import TranslationSequence
+from affekt.sequence_models.mfn_sequence import MemorySequence
 from affekt.sequence_models.objectives import FrameLosses
 from affekt.sequence_models.predicting import (
     OFFICIAL_SCORES,
@@ -30,31 +42,49 @@ from affekt.sequence_models.predicting import (
 )
 from affekt.sequence_models.predictor import FramePredictor
 from affekt.sequence_models.projection import PerFrame
+from affekt.sequence_models.pseudo_labels import (
+    PseudoLabelCard,
+    PseudoLabelSettings,
+    TrainedWithPseudoLabels,
+    pseudo_labelled,
+    train_with_pseudo_labels,
+)
 from affekt.sequence_models.settings import FRAME_TASKS, FrameTask, FrameTrainingSettings
 from affekt.sequence_models.training import TrainedFrames, train_frames, tuned_frame_smoothing
+from affekt.sequence_models.transformer import FrameTransformer
 
 __all__ = [
     'FRAME_TASKS',
     'OFFICIAL_SCORES',
     'PUBLISHED_EXPRESSION_LOSS',
     'SEQUENCE_MODELS',
+    'Alignment',
     'AttentionSequence',
     'Clock',
+    'ExpressionHead',
     'ExpressionLoss',
     'FeatureSource',
     'FrameAnswers',
+    'FrameEnsemble',
     'FrameLosses',
     'FramePrediction',
     'FramePredictor',
     'FrameTask',
     'FrameTrainingSettings',
+    'FrameTransformer',
     'FrameVideos',
     'KeepMask',
+    'MemorySequence',
     'PerFrame',
+    'PseudoLabelCard',
+    'PseudoLabelSettings',
     'SequenceModel',
     'SequenceShape',
     'TemporalConvolution',
+    'TrainedFolds',
     'TrainedFrames',
+    'TrainedWithPseudoLabels',
+    'TranslationSequence',
     'WindowBatch',
     'WindowBatches',
     'balanced_units',
@@ -66,8 +96,12 @@ __all__ = [
     'mean_prediction',
     'official_scores',
     'predict_frames',
+    'pseudo_labelled',
+    'recording_folds',
     'squared_loss',
+    'train_folds',
     'train_frames',
+    'train_with_pseudo_labels',
     'tuned_frame_smoothing',
     'unit_loss',
 ]

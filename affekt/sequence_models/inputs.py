@@ -36,6 +36,21 @@ class FeatureSource(Protocol):
     def __getitem__(self, name: str, /) -> Features: ...
 
 
+@dataclass(frozen=True)
+class Alignment:
+    """How features come to the frames; a model answers for what was aligned as its training videos were.
+
+    Args:
+        methods: modality to one of `affekt.frames.CLOCK_METHODS`; linear for one that is not named.
+        longest_gap_s: see `affekt.frames.on_clock`.
+        of_recording: modalities that two people of one recording share.
+    """
+
+    methods: Mapping[str, ClockMethod] = field(default_factory=dict)
+    longest_gap_s: float | None = None
+    of_recording: tuple[str, ...] = field(default=(), compare=False)
+
+
 class WindowBatch(NamedTuple):
     """What a step reads; frames after the end of a short window are not kept and have no truth."""
 
@@ -63,6 +78,7 @@ class FrameVideos:
         keep_mask: modality to (F,) bool.
         weights: (F,) what each frame's truth counts for.
         guessed: videos whose labels are guesses of a model.
+        alignment: how their features were brought to the frames.
 
     Raises:
         ShapeError: features are not of as many frames as the labels.
@@ -74,6 +90,7 @@ class FrameVideos:
     keep_mask: Mapping[str, Tensor] = field(repr=False)
     weights: Tensor = field(repr=False)
     guessed: frozenset[str] = frozenset()
+    alignment: Alignment = field(default_factory=Alignment)
 
     def __post_init__(self) -> None:
         frames = sum(each.frames for each in self.labels)
@@ -175,24 +192,23 @@ class FrameVideos:
             {name: mask[rows] for name, mask in self.keep_mask.items()},
             self.weights[rows],
             self.guessed & set(names),
+            self.alignment,
         )
 
     def joined(self, other: FrameVideos) -> FrameVideos:
-        """These videos and others of the same modalities.
+        """These videos and others with the same features.
 
         Raises:
-            ShapeError: the modalities or their sizes differ.
+            ShapeError: modalities, their sizes or their alignment differ.
         """
-        if other.sizes != self.sizes:
-            raise ShapeError(
-                expected=f'features {self.sizes}', came=f'{other.sizes}', todo='extract the same features of both'
-            )
+        require_same_features(self.sizes, self.alignment, other)
         return FrameVideos(
             self.labels + other.labels,
             {name: torch.cat([value, other.features[name]]) for name, value in self.features.items()},
             {name: torch.cat([mask, other.keep_mask[name]]) for name, mask in self.keep_mask.items()},
             torch.cat([self.weights, other.weights]),
             self.guessed | other.guessed,
+            self.alignment,
         )
 
     def relabelled(self, labels: Sequence[FrameLabels], weights: Tensor) -> FrameVideos:
@@ -233,12 +249,13 @@ def frame_videos(
     """
     every = tuple(labels)
     _require_known(features, methods, of_recording)
+    by_name = {name: methods if isinstance(methods, str) else methods.get(name, 'linear') for name in features}
+    alignment = Alignment(by_name, longest_gap_s, tuple(name for name in features if name in of_recording))
     times = {each.video: _frame_times(each, clock) for each in every}
     frames = sum(each.frames for each in every)
     rows: dict[str, Tensor] = {}
     masks: dict[str, Tensor] = {}
     for name, source in features.items():
-        method = methods if isinstance(methods, str) else methods.get(name, 'linear')
         masks[name], begin = torch.zeros(frames, dtype=torch.bool), 0
         for each in every:
             end = begin + each.frames
@@ -246,7 +263,7 @@ def frame_videos(
             if key is not None and each.frames:
                 feature = source[key]
                 aligned = on_clock(
-                    feature.values, feature.times, times[each.video], method, longest_gap_s=longest_gap_s,
+                    feature.values, feature.times, times[each.video], by_name[name], longest_gap_s=longest_gap_s,
                     source=f'{name} of {key}',
                 )  # fmt: skip
                 place = rows.setdefault(name, torch.zeros(frames, aligned.values.shape[1]))
@@ -263,7 +280,25 @@ def frame_videos(
                 expected=f'{name} of at least one of the videos {listed(each.video for each in every)}', came='none',
                 todo='check that samples are named as the videos are, or leave that modality out',
             )  # fmt: skip
-    return FrameVideos(every, rows, masks, torch.ones(frames))
+    return FrameVideos(every, rows, masks, torch.ones(frames), alignment=alignment)
+
+
+def require_same_features(sizes: Mapping[str, int], alignment: Alignment, videos: FrameVideos) -> None:
+    """Nothing, where the videos have features of these sizes that came to the frames in this way.
+
+    Raises:
+        ShapeError: they have not.
+    """
+    if videos.sizes != dict(sizes):
+        raise ShapeError(
+            expected=f'features {dict(sizes)}', came=f'{videos.sizes}',
+            todo='extract the same features of all videos',
+        )  # fmt: skip
+    if videos.alignment != alignment:
+        raise ShapeError(
+            expected=f'features aligned by {alignment}', came=f'{videos.alignment}',
+            todo='give `frame_videos` the same methods for all videos',
+        )  # fmt: skip
 
 
 class WindowBatches:

@@ -177,7 +177,7 @@ class ExpressionLoss:
         """(N) factors alpha (1 - p_label)**gamma."""
         right = log_shares.gather(-1, label.unsqueeze(-1)).squeeze(-1)
         doubt = (-torch.expm1(right)).clamp(min=torch.finfo(right.dtype).tiny)  # a power of 0 may have no gradient
-        factor: Tensor = self.alpha * doubt**self.gamma
+        factor: Tensor = self.alpha * torch.pow(doubt, self.gamma)
         return factor
 
     def divergences(self, log_shares: Tensor, label: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ from affekt.frames import (
 from affekt.progress import Progress
 from affekt.sequence_models.choices import build_sequence_model
 from affekt.sequence_models.form import SequenceModel, SequenceShape
-from affekt.sequence_models.inputs import FrameVideos, WindowBatches
+from affekt.sequence_models.inputs import FrameVideos, WindowBatches, require_same_features
 from affekt.sequence_models.objectives import FrameLosses
 from affekt.sequence_models.predicting import (
     OFFICIAL_SCORES,
@@ -161,8 +161,8 @@ def train_frames(
     choices = tuned_frame_smoothing(validation, predictions, settings, max(shape.classes, 1))
     scores = official_scores(validation.labels, predictions, settings.tasks, max(shape.classes, 1))
     predictor = FramePredictor(
-        model, settings, tuple(expressions) if shape.classes else (), tuple(action_units) if shape.units else (),
-        {task: choice.chosen for task, choice in choices.items()},
+        model, settings, training.alignment, tuple(expressions) if shape.classes else (),
+        tuple(action_units) if shape.units else (), {task: choice.chosen for task, choice in choices.items()},
         {**(notes or {}), 'epoch': epoch, 'validation': scores, 'learnt_from': _provenance(training)},
     )  # fmt: skip
     if folder and ranks.first and build is None:
@@ -218,11 +218,7 @@ def _require_fit(training: FrameVideos, validation: FrameVideos, settings: Frame
             expected='annotated validation videos', came=f'guesses for {listed(sorted(validation.guessed))}',
             todo='validate on what people annotated',
         )  # fmt: skip
-    if training.sizes != validation.sizes:
-        raise ShapeError(
-            expected=f'features {training.sizes} on both sides', came=f'{validation.sizes} in validation',
-            todo='extract the same features of both',
-        )  # fmt: skip
+    require_same_features(training.sizes, training.alignment, validation)
     for side, videos in (('training', training), ('validation', validation)):
         for task in settings.tasks:
             if not any(each.labelled(task).any() for each in videos.labels):

@@ -135,7 +135,7 @@ def test_unlabelled_videos_have_frames_and_no_truth():
     assert videos.units.shape == (80, 0)
     odd = replace(labels_of('f', 'train', 50), units=np.zeros((50, 5), np.int8))
     sources = {'face': {'f': face_of('f', 50)}, 'voice': {'f': voice_of('f', 50)}}
-    joined = videos_of({'a': 'train'}).joined(frame_videos([odd], sources, RATE_HZ))
+    joined = videos_of({'a': 'train'}).joined(frame_videos([odd], sources, RATE_HZ, methods={'voice': 'mean'}))
     with pytest.raises(ShapeError, match='as many action units'):
         joined.batch([Window('a', 0, 10)])
 

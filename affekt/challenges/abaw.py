@@ -106,7 +106,7 @@ def _fitted(prediction: FrameLabels, truth: FrameLabels, track: FrameTrack) -> F
     Raises:
         TableError: it lacks a labelled frame.
     """
-    labels = {}
+    labels: dict[str, Any] = {}
     for task in track.tasks:
         if getattr(truth, task) is None:
             continue

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 PARTITIONS = ('train', 'val', 'test')
-FRAMES_HELP = 'What frames to answer (ABAW): list of pictures, table of frames, or folder of face pictures.'
+FRAMES_HELP = 'Frames to answer (ABAW): list of pictures, table of frames, or folder of face pictures.'
 PARTITION_HELP = 'Partition of that table (default: test where its frames are known, else val).'
 
 

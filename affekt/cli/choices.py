@@ -190,6 +190,15 @@ def fusion_models() -> tuple[str, ...]:
     return tuple(FUSION_MODELS)
 
 
+def sequence_models() -> tuple[str, ...]:
+    """Every model of frames; none without torch."""
+    try:
+        from affekt.sequence_models import SEQUENCE_MODELS
+    except ImportError:
+        return ()
+    return tuple(SEQUENCE_MODELS)
+
+
 def exports() -> tuple[str, ...]:
     """Every format of timelines."""
     from affekt.analysis import EXPORTS

@@ -297,8 +297,10 @@ def facts_table(rows: Sequence[Mapping[str, str]]) -> Table:
 
 
 def show_error(error: AffektError) -> None:
-    """One red line on what was expected and what came, one line of help, and lines to type where there are any."""
-    say(f'error: expected {error.expected}; got {error.came}', err=True, style='red')
+    """One red line on what was expected and what came, one for each fault, one of help, and lines to type."""
+    say(f'error: expected {error.expected}; got {error.came}{":" * bool(error.faults)}', err=True, style='red')
+    for fault in error.faults:
+        say(f'  {fault}', err=True, style='red')
     say(f'       {error.todo}', err=True)
     for step in error.steps:
         say(f'           {step}', err=True)

@@ -6,6 +6,7 @@ Features of several modalities on the clock of the video come in, in windows; an
 whole videos. Needs torch.
 """
 
+from affekt.sequence_models.aligning import Clock, FeatureSource, frame_videos
 from affekt.sequence_models.attention_sequence import AttentionSequence
 from affekt.sequence_models.baselines import (
     constant_predictions,
@@ -14,19 +15,12 @@ from affekt.sequence_models.baselines import (
     reading_modality,
 )
 from affekt.sequence_models.choices import SEQUENCE_MODELS, build_sequence_model, load_published_sequence
+from affekt.sequence_models.clock import LearnedClock, NeighbourRows
 from affekt.sequence_models.convolution import TemporalConvolution
 from affekt.sequence_models.ensembles import FrameEnsemble, TrainedFolds, recording_folds, train_folds
 from affekt.sequence_models.expression_head import ExpressionHead
 from affekt.sequence_models.form import FrameAnswers, KeepMask, SequenceModel, SequenceShape
-from affekt.sequence_models.inputs import (
-    Alignment,
-    Clock,
-    FeatureSource,
-    FrameVideos,
-    WindowBatch,
-    WindowBatches,
-    frame_videos,
-)
+from affekt.sequence_models.inputs import FRAME_CLOCKS, Alignment, FrameClock, FrameVideos, WindowBatch, WindowBatches
 from affekt.sequence_models.losses import (
     PUBLISHED_EXPRESSION_LOSS,
     ExpressionLoss,
@@ -60,6 +54,7 @@ from affekt.sequence_models.training import TrainedFrames, train_frames, tuned_f
 from affekt.sequence_models.transformer import FrameTransformer
 
 __all__ = [
+    'FRAME_CLOCKS',
     'FRAME_TASKS',
     'OFFICIAL_SCORES',
     'PUBLISHED_EXPRESSION_LOSS',
@@ -71,6 +66,7 @@ __all__ = [
     'ExpressionLoss',
     'FeatureSource',
     'FrameAnswers',
+    'FrameClock',
     'FrameEnsemble',
     'FrameLosses',
     'FramePrediction',
@@ -80,7 +76,9 @@ __all__ = [
     'FrameTransformer',
     'FrameVideos',
     'KeepMask',
+    'LearnedClock',
     'MemorySequence',
+    'NeighbourRows',
     'PerFrame',
     'PseudoLabelCard',
     'PseudoLabelSettings',

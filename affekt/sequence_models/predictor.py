@@ -18,16 +18,11 @@ from affekt.errors import ValueRangeError, WeightsError
 from affekt.frames import FrameLabels, Smoothing
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import read_regular_file, write_atomically
+from affekt.sequence_models.aligning import Clock, FeatureSource, frame_videos
 from affekt.sequence_models.choices import build_sequence_model
+from affekt.sequence_models.clock import OnLearnedClocks, with_learned_clocks
 from affekt.sequence_models.form import SequenceModel, SequenceShape
-from affekt.sequence_models.inputs import (
-    Alignment,
-    Clock,
-    FeatureSource,
-    FrameVideos,
-    frame_videos,
-    require_same_features,
-)
+from affekt.sequence_models.inputs import Alignment, FrameVideos, require_same_features
 from affekt.sequence_models.predicting import FramePrediction, mean_prediction, predict_frames
 from affekt.sequence_models.settings import FrameTrainingSettings
 from affekt.typed_json import json_file, typed
@@ -52,7 +47,7 @@ class FramePredictor:
         notes: where it comes from: epoch, scores on validation, videos that it learnt from.
     """
 
-    model: SequenceModel = field(repr=False)
+    model: SequenceModel | OnLearnedClocks = field(repr=False)
     settings: FrameTrainingSettings
     alignment: Alignment = field(default_factory=Alignment)
     expressions: tuple[str, ...] = ()
@@ -111,7 +106,7 @@ class FramePredictor:
         labels = [FrameLabels(video, 'test', frames=count) for video, count in frames.items()]
         videos = frame_videos(
             labels, features, clock, methods=self.alignment.methods, longest_gap_s=self.alignment.longest_gap_s,
-            of_recording=self.alignment.of_recording,
+            of_recording=self.alignment.of_recording, neighbours=self.alignment.neighbours,
         )  # fmt: skip
         return self.predict(videos, smooth=smooth)
 
@@ -150,12 +145,13 @@ class FramePredictor:
                 dropout=settings.dropout, form=settings.form, classes=len(expressions), units=len(units),
                 values=2 if 'affect' in settings.tasks else 0,
             )  # fmt: skip
+            alignment = typed(Alignment, said['alignment'])
             with torch.random.fork_rng(devices=[]):
-                model = build_sequence_model(settings.model, shape, **settings.options)
+                bare = build_sequence_model(settings.model, shape, **settings.options)
+            model = with_learned_clocks(bare, alignment.learned)
             tensors, _ = read_tensors(path / WEIGHTS)
             model.load_state_dict(tensors)
             smoothing = {str(task): typed(Smoothing, each) for task, each in said['smoothing'].items()}
-            alignment = typed(Alignment, said['alignment'])
             return cls(model.eval(), settings, alignment, expressions, units, smoothing, dict(said['notes']))
         except (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise WeightsError(

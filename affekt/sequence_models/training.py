@@ -36,6 +36,7 @@ from affekt.frames import (
 )
 from affekt.progress import Progress
 from affekt.sequence_models.choices import build_sequence_model
+from affekt.sequence_models.clock import NeighbourRows, with_learned_clocks
 from affekt.sequence_models.form import SequenceModel, SequenceShape
 from affekt.sequence_models.inputs import FrameVideos, WindowBatches, require_same_features
 from affekt.sequence_models.objectives import FrameLosses
@@ -124,7 +125,7 @@ def train_frames(
     # 1. what is learnt and from what, checked before anything is computed
     _require_fit(training, validation, settings)
     shape = _shape(training, settings, expressions, action_units)
-    model = _built(shape, settings, build)
+    model = with_learned_clocks(_built(shape, settings, build), training.alignment.learned)
     _standardise(model, training)
     windows = _learnable(training, settings)
     # 2. batches, losses and the engine
@@ -257,10 +258,10 @@ def _standardise(model: nn.Module, training: FrameVideos) -> None:
     fit = getattr(model, 'standardise_on', None)
     if not callable(fit):
         return
-    every = max(1, math.ceil(len(training.weights) / SCALE_FRAMES))
+    frames = slice(None, None, max(1, math.ceil(len(training.weights) / SCALE_FRAMES)))
     fit(
-        {name: value[::every].float() for name, value in training.features.items()},
-        {name: mask[::every] for name, mask in training.keep_mask.items()},
+        {name: value[frames].float() for name, value in training.features.items()},
+        {name: mask[frames] for name, mask in training.keep_mask.items()},
     )
 
 
@@ -314,7 +315,9 @@ def _digest(*sides: FrameVideos) -> str:
         for tensor in (videos.expression, videos.affect, videos.units, videos.weights, *videos.keep_mask.values()):
             digest.update(tensor.contiguous().numpy().tobytes())
         for value in videos.features.values():
-            digest.update(_sums(value).tobytes())
+            tensors = [value.rows, value.distances.nan_to_num(-1)] if isinstance(value, NeighbourRows) else [value]
+            for tensor in tensors:
+                digest.update(_sums(tensor).tobytes())
     return digest.hexdigest()
 
 

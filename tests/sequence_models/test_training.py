@@ -16,6 +16,7 @@ from frame_cases import FRAMES, RATE_HZ, TINY, both_sides, face_of, labels_of, v
 from affekt.errors import LeakError, RunError, ShapeError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.frames import overlap_average, windows_over
 from affekt.sequence_models import (
+    SEQUENCE_MODELS,
     FrameLosses,
     FramePredictor,
     FrameTrainingSettings,
@@ -82,6 +83,16 @@ def test_every_task_is_learnt(task, score, sides):
     labels = predictions['e'].labels()
     assert labels.tasks == settings.tasks
     assert all(len(getattr(labels, name)) == 80 for name in labels.tasks)
+
+
+@pytest.mark.parametrize('name', SEQUENCE_MODELS)
+def test_every_model_is_trained_and_loaded_again(name, sides, tmp_path):
+    settings = replace(TINY, model=name, options={}, epochs=1, curve_widths=())
+    trained = train_frames(*sides, settings, folder=tmp_path / 'run')
+    loaded = FramePredictor.load(tmp_path / 'run/model')
+    wanted = trained.predictor.predict(sides[1])['f'].affect
+    np.testing.assert_array_equal(loaded.predict(sides[1])['f'].affect, wanted)
+    assert trained.smoothed_score == trained.score
 
 
 def test_predictions_are_the_mean_of_windows_by_hand(run, sides):

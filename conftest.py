@@ -5,6 +5,7 @@ Without torch the tests of the torch rooms are skipped, and their doctests are n
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import re
@@ -22,6 +23,16 @@ REASON = 'torch is absent (./dev test installs it where the package index has a 
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # tests in the background: what they start shall know Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection():
+    """Modules live to the end: looking through them for garbage again and again took a third of the collection."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 class _NeedsTorch(pytest.Module):

@@ -97,6 +97,9 @@ In the European Union, emotion inference at work and in education is prohibited 
 """
 """Text to show to people before they are analyzed."""
 
+NOTICE_LINE = 'Tell everybody who is seen or heard; `affekt notice` prints a text for them.'
+"""What stands on the screen while a stream is analyzed."""
+
 
 def check_purpose(purpose: str) -> str:
     """The purpose itself, with spaces tidied, if it may be stated; '' for none.

@@ -7,6 +7,7 @@ import importlib.metadata as metadata
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -87,14 +88,19 @@ def test_the_core_install_stays_within_forty_packages():
 def fresh(tmp_path_factory) -> Path:
     """The interpreter of an environment that holds the wheel and what it declares, and nothing else."""
     place = tmp_path_factory.mktemp('wheel')
-    build = [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-build-isolation', '-w', place, ROOT]
+    copy = place / 'source'  # nothing of an older build beside the sources gets in, nor of one that is running
+    shutil.copytree(ROOT / 'affekt', copy / 'affekt', ignore=shutil.ignore_patterns('__pycache__'))
+    for name in ('pyproject.toml', 'README.md', 'LICENSE'):
+        shutil.copy(ROOT / name, copy)
+    build = [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-build-isolation', '-w', place, copy]
     built = subprocess.run([str(word) for word in build], capture_output=True, text=True, check=False)
     if built.returncode:
         pytest.skip(f'no wheel can be built here: {built.stderr.strip()[-200:]}')
-    venv.create(place / 'fresh', with_pip=True)
+    venv.create(place / 'fresh', symlinks=True)
     python = place / 'fresh' / 'bin' / 'python'
     wheel = next(place.glob('*.whl'))
-    subprocess.run([python, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index', wheel], check=True, env=CLEAN)
+    pip = [sys.executable, '-m', 'pip', '--python', python]
+    subprocess.run([*pip, 'install', '--quiet', '--no-deps', '--no-index', wheel], check=True, env=CLEAN)
     site = next((place / 'fresh' / 'lib').glob('python*/site-packages'))
     for name in _closure([Requirement(text).name for text in PROJECT['dependencies']]):
         distribution = metadata.distribution(name)

@@ -25,9 +25,9 @@ from affekt.serve import App, StaticFile, StrictBody, Tokens, guarded_app, needs
 PAGES = {'/': 'annotate.html', '/board': 'board.html'}
 ASSETS = {
     'annotate.js': 'text/javascript', 'player.js': 'text/javascript', 'sending.js': 'text/javascript',
-    'entering.js': 'text/javascript', 'board.js': 'text/javascript', 'annotate.css': 'text/css',
+    'board.js': 'text/javascript', 'annotate.css': 'text/css',
 }  # fmt: skip
-PAGE_ASSETS = {'page.css': 'text/css', 'page.js': 'text/javascript'}
+PAGE_ASSETS = {'page.css': 'text/css', 'page.js': 'text/javascript', 'entering.js': 'text/javascript'}
 OTHERWISE = 'open the link that `affekt annotate` printed'
 
 

@@ -19,7 +19,8 @@ from affekt.terminal import StageBars, columns_table, say, say_json, visible
 from affekt.wording import counted
 
 if TYPE_CHECKING:
-    from affekt.corpora import CorpusCheck, Manifest
+    from affekt.corpora import CorpusCheck, FrameCheck, Manifest
+    from affekt.frames import FrameTable
 
 PATH = click.Path(path_type=Path)
 
@@ -87,19 +88,28 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
       start_s, end_s    the stretch of a longer file (or: start, end)
       split       train, val, test; fold: a whole number
       video, audio, frames    paths, where the name does not tell them
+
+
+    NAME `affwild2` and `affwild2-mtl` have labels by frame: they go to
+    OUT.frames.parquet, a row a frame, beside the manifest.
     """
-    from affekt.corpora import check_corpus, import_corpus
+    from affekt.corpora import check_corpus, frames_path, import_with_frames
 
     with table_notes() as notes:
-        manifest = import_corpus(name, folder)
+        manifest, frames = import_with_frames(name, folder)
     manifest.save(out)
-    check = check_corpus(manifest)
+    if frames is not None:
+        frames.save(frames_path(out))
+    check = check_corpus(manifest, frames=frames)
     if as_json:
         answer = _facts(manifest, check)
         say_json({'out': str(out), **answer, 'notes': [*answer['notes'], *notes]})
         return
     say(f'{out}: {manifest.facts.corpus}, {len(manifest):,} samples ({manifest.facts.version})')
     _print_presence(check)
+    if check.frames is not None:
+        say(f'{frames_path(out)}: labels by frame')
+        _print_frame_check(check.frames)
     _print_notes(manifest.facts.notes)
 
 
@@ -193,15 +203,16 @@ def _make_affwild2(
 def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], as_json: bool) -> None:
     """Check files, counts and leaks of a MANIFEST.
 
-    Exits with 1 where a speaker, a dialogue or an overlapping window is on both sides and was not accepted, or where
-    files are missing, empty or not fetched by Git LFS.
+    Exits with 1 where a speaker, a dialogue or an overlapping window is on both sides and was not accepted, where files
+    are missing, empty or not fetched by Git LFS, or where there are labels of frames that a video does not have.
     """
     from affekt.corpora import Manifest, check_corpus
 
     manifest = Manifest.load(path, root)
+    frames = _frames_beside(path)
     sides = ['' if value is None else str(value) for value in manifest.column(by)] if by else None
-    checked = check_corpus(manifest, sides)
-    bad = checked.harmful(accept) or checked.gone
+    checked = check_corpus(manifest, sides, frames)
+    bad = checked.harmful(accept) or checked.gone or (checked.frames and checked.frames.longer + checked.frames.unknown)
     if as_json:
         say_json(_facts(manifest, checked))
     else:
@@ -253,13 +264,16 @@ def show(path: Path, samples: int, as_json: bool) -> None:
     manifest = Manifest.load(path)
     if as_json:
         rows = [dataclasses.asdict(row) for row in manifest.samples[:samples]]
-        say_json({**dataclasses.asdict(manifest.facts), 'samples': len(manifest), 'rows': rows})
+        by_frame = {} if (frames := _frames_beside(path)) is None else {'frames': frames.counts()}
+        say_json({**dataclasses.asdict(manifest.facts), 'samples': len(manifest), 'rows': rows, **by_frame})
         return
     facts = manifest.facts
     about = [facts.corpus, f'{len(manifest):,} samples', facts.language, facts.version]
     say(', '.join(part for part in about if part), style='bold')
     sides = sides_of(manifest)
     _print_counts(manifest, sides)
+    if (frames := _frames_beside(path)) is not None:
+        _print_frames(frames)
     _print_numbers(manifest)
     _print_rows(manifest, samples)
 
@@ -279,6 +293,7 @@ def _facts(manifest: Manifest, checked: CorpusCheck) -> dict[str, Any]:
         'leaks': dict(kinds),
         'unchecked': list(checked.unchecked),
         'notes': list(manifest.facts.notes),
+        **({'frames': dataclasses.asdict(checked.frames)} if checked.frames else {}),
     }
 
 
@@ -309,12 +324,34 @@ def _print_notes(notes: Sequence[str], most: int = 8) -> None:
         say(f'and {len(notes) - most} notes more (--json has all)', style='yellow')
 
 
+def _frames_beside(path: Path) -> FrameTable | None:
+    """The labels by frame that lie beside a manifest; None where there are none."""
+    from affekt.corpora import frames_path
+    from affekt.frames import FrameTable
+
+    beside = frames_path(path)
+    return FrameTable.load(beside) if beside.exists() else None
+
+
+def _print_frame_check(checked: FrameCheck, most: int = 8) -> None:
+    labelled = ', '.join(f'{task} {count:,}' for task, count in checked.labelled.items())
+    say(f'{checked.frames:,} frames of {counted(checked.videos, "video")}; with a label: {labelled or "none"}')
+    if checked.uncropped:
+        say(f'{counted(checked.uncropped, "labelled frame")} without a face picture')
+    for fault in checked.faults[:most]:
+        say(fault, style='yellow')
+    if len(checked.faults) > most:
+        say(f'and {len(checked.faults) - most} more (--json has all)', style='yellow')
+
+
 def _print_check(manifest: Manifest, checked: CorpusCheck, accepted: Sequence[str]) -> None:
     from affekt.corpora.checks import TRUSTED
     from affekt.corpora.leaks import KINDS
 
     say(f'{manifest.facts.corpus}, {checked.samples:,} samples', style='bold')
     _print_presence(checked)
+    if checked.frames is not None:
+        _print_frame_check(checked.frames)
     _print_notes(manifest.facts.notes)
     if checked.unlabelled:
         say(f'{checked.unlabelled:,} samples have no label')
@@ -348,6 +385,22 @@ def _print_counts(manifest: Manifest, sides: Sequence[str]) -> None:
             shown.add_row(category or 'no label', *(f'{count:,}' if count else '–' for count in row))
     totals = Counter(sides)
     shown.add_row('all', *(f'{totals[name]:,}' for name in names), style='bold')
+    say(shown)
+
+
+def _print_frames(frames: FrameTable) -> None:
+    """Labelled frames by class, dimension and action unit, and by the partition that each task has."""
+    from affekt.frames import PARTITIONS
+
+    counts = frames.counts()
+    totals = {part: frames.part(part).frames for part in PARTITIONS}
+    parts = [part for part in PARTITIONS if totals[part] or any(row[part] for row in counts.values())]
+    say()
+    shown = columns_table(('frames', 'left'), *((part, 'right') for part in parts))
+    for name, row in counts.items():
+        if any(row.values()):
+            shown.add_row(name, *(f'{row[part]:,}' if row[part] else '–' for part in parts))
+    shown.add_row('all', *(f'{totals[part]:,}' for part in parts), style='bold')
     say(shown)
 
 

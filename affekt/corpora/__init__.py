@@ -6,13 +6,21 @@ on both sides. Read `manifest.py` first, then `importers.py`; `made_up.py` is a 
 `made_up_faces.py` one of filmed faces with known curves, `made_up_affwild2.py` one annotated frame by frame.
 """
 
+from affekt.corpora.affwild2 import FrameCheck, check_frames, crop_numbers, frames_path
 from affekt.corpora.checks import CorpusCheck, check_corpus
 from affekt.corpora.folds import published_folds, seeded_folds, shuffled_folds, with_folds
-from affekt.corpora.importers import CORPORA, corpus_named, import_corpus
+from affekt.corpora.importers import CORPORA, corpus_named, import_corpus, import_with_frames
 from affekt.corpora.leaks import Leak, find_leaks, require_no_leaks, sides_of
 from affekt.corpora.listed_clips import ListedClip, listed_clips
 from affekt.corpora.made_up import made_up_corpus
-from affekt.corpora.made_up_affwild2 import AffWild2Settings, FrameTruth, frame_truth, made_up_affwild2
+from affekt.corpora.made_up_affwild2 import (
+    AffWild2Settings,
+    FrameTruth,
+    TrueCurves,
+    frame_truth,
+    made_up_affwild2,
+    true_curves,
+)
 from affekt.corpora.made_up_faces import FaceCorpus, made_up_face_corpus
 from affekt.corpora.manifest import Facts, Manifest, Sample
 from affekt.corpora.own import own_manifest
@@ -26,6 +34,7 @@ __all__ = [
     'CorpusCheck',
     'FaceCorpus',
     'Facts',
+    'FrameCheck',
     'FrameTruth',
     'Layout',
     'Leak',
@@ -33,11 +42,16 @@ __all__ = [
     'Manifest',
     'Sample',
     'SampleTable',
+    'TrueCurves',
     'check_corpus',
+    'check_frames',
     'corpus_named',
+    'crop_numbers',
     'find_leaks',
     'frame_truth',
+    'frames_path',
     'import_corpus',
+    'import_with_frames',
     'listed_clips',
     'made_up_affwild2',
     'made_up_corpus',
@@ -48,5 +62,6 @@ __all__ = [
     'seeded_folds',
     'shuffled_folds',
     'sides_of',
+    'true_curves',
     'with_folds',
 ]

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from affekt.corpora.affwild2 import FrameCheck, check_frames
 from affekt.corpora.leaks import KINDS, Leak, find_leaks, unchecked
 from affekt.corpora.manifest import MEDIA, Manifest
 from affekt.errors import AffektError
+from affekt.frames import FrameTable
 from affekt.runs import only_regular, require_regular_file
 
 TRUSTED = ('speaker', 'dialogue', 'window')
@@ -45,6 +47,8 @@ class CorpusCheck:
     """Kinds of leaks of which the manifest says nothing."""
     sound_in_video: bool = False
     """Whether the first videos hold sound: what needs sound reads it there where a sample has no sound file."""
+    frames: FrameCheck | None = None
+    """Labels by frame against videos and face pictures, where a corpus has any."""
 
     def harmful(self, accepted: Sequence[str] = ()) -> tuple[Leak, ...]:
         """Leaks of the `TRUSTED` kinds that were not accepted."""
@@ -59,12 +63,15 @@ class CorpusCheck:
         )
 
 
-def check_corpus(manifest: Manifest, sides: Sequence[str] | None = None) -> CorpusCheck:
+def check_corpus(
+    manifest: Manifest, sides: Sequence[str] | None = None, frames: FrameTable | None = None
+) -> CorpusCheck:
     """Look at every sample and every file that it names.
 
     Args:
         manifest: to check.
         sides: (N,) as `find_leaks`.
+        frames: labels of the samples frame by frame, which then are what a sample is labelled by.
     """
     gone: dict[str, tuple[str, ...]] = {}
     for medium in MEDIA:
@@ -73,16 +80,19 @@ def check_corpus(manifest: Manifest, sides: Sequence[str] | None = None) -> Corp
             gone[medium] = lost
     by_split = manifest.coded('split').counts()
     here = {split: by_split.get(split, 0) if split else len(manifest) for split in manifest.facts.published}
+    by_frame = None if frames is None else check_frames(manifest, frames)
+    is_labelled = np.any([manifest.samples.known(name) for name in LABELS], axis=0)
     small = {split: size - here[split] for split, size in manifest.facts.published.items() if here[split] < size}
     return CorpusCheck(
         samples=len(manifest),
         present=manifest.present(),
         gone=gone,
-        unlabelled=len(manifest) - int(np.any([manifest.samples.known(name) for name in LABELS], axis=0).sum()),
+        unlabelled=len(by_frame.unlabelled) if by_frame else len(manifest) - int(is_labelled.sum()),
         small=small,
         leaks=tuple(find_leaks(manifest, sides)),
         unchecked=unchecked(manifest, KINDS),
         sound_in_video=_has_sound_in_video(manifest, gone.get('video', ())),
+        frames=by_frame,
     )
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from affekt.corpora import acted, challenges, dialogues, encounters, films, own, sentiment
+from affekt.corpora import acted, affwild2, challenges, dialogues, encounters, films, own, sentiment
 from affekt.corpora.manifest import MEDIA, Facts, Manifest
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release
 from affekt.corpora.sample_table import SampleTable
 from affekt.errors import CorpusError, UnknownNameError, listed
+from affekt.frames import FrameTable
 from affekt.plugins import Members, named_as
 
 
@@ -31,7 +32,20 @@ def corpus_named(name: str) -> Corpus:
 
 
 def import_corpus(corpus: Corpus | str, folder: Path) -> Manifest:
-    """The manifest of a release.
+    """The manifest of a release; `import_with_frames` gives labels of frames too.
+
+    Args:
+        corpus: or its name; `folder` for anyone's own.
+        folder: of the release, or the one above it.
+
+    Raises:
+        UnknownNameError, CorpusError, TableError, ArchiveError: as `import_with_frames`.
+    """
+    return import_with_frames(corpus, folder)[0]
+
+
+def import_with_frames(corpus: Corpus | str, folder: Path) -> tuple[Manifest, FrameTable | None]:
+    """The manifest of a release, and the labels of its frames where it has any.
 
     1. The first layout of which a file is there is taken, in the folder, in one of the usual names below it, or further
        down.
@@ -50,7 +64,7 @@ def import_corpus(corpus: Corpus | str, folder: Path) -> Manifest:
     corpus = corpus_named(corpus) if isinstance(corpus, str) else corpus
     base, layout = _found(corpus, folder)
     release = Release(base.resolve())
-    absent = [need for need in layout.needs if release.first(need) is None]
+    absent = [need for need in layout.needs if not layout.says_missing and release.first(need) is None]
     samples = SampleTable.of(layout.read(release))
     if not len(samples):
         raise CorpusError(
@@ -75,7 +89,7 @@ def import_corpus(corpus: Corpus | str, folder: Path) -> Manifest:
         sources=release.sources,
         notes=tuple(notes),
     )
-    return Manifest(described, samples)
+    return Manifest(described, samples), release.frames
 
 
 def _without_media(samples: SampleTable, release: Release) -> list[str]:
@@ -112,7 +126,7 @@ def _found(corpus: Corpus, folder: Path) -> tuple[Path, Layout]:
     )
 
 
-_FILES = (challenges, dialogues, sentiment, acted, films, encounters, own)
+_FILES = (challenges, dialogues, sentiment, acted, films, affwild2, encounters, own)
 CORPORA: Members[Corpus] = Members(
     'corpora', {corpus.name: corpus for file in _FILES for corpus in file.CORPORA}, named_as(Corpus)
 )

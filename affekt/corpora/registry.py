@@ -18,6 +18,8 @@ class Layout:
     read: Callable[[Release], Iterable[Sample]]
     version: str
     """Goes into the manifest."""
+    says_missing: bool = False
+    """Whether `read` itself notes what is absent."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from affekt.containers import VIDEO
+from affekt.containers import PICTURES, VIDEO
 from affekt.errors import CorpusError, TableError, listed
+from affekt.frames import FrameTable
 from affekt.npz import read_npz
 from affekt.runs import file_sha256
 from affekt.tables import Columns, read_columns
@@ -33,7 +34,8 @@ MOST_FOLDERS = 5000
 def tree_below(folder: Path) -> dict[str, list[str]]:
     """Last part of a path in lower case to the paths below a folder, the shallowest first.
 
-    Links are not followed; folders that cannot be read are left out.
+    Links are not followed; folders that cannot be read are left out, and so are pictures: a corpus of face pictures has
+    millions, and none is looked for by its name.
     """
     tree: dict[str, list[str]] = {}
     level, count = [''], 0
@@ -43,7 +45,7 @@ def tree_below(folder: Path) -> dict[str, list[str]]:
             count += 1
             with contextlib.suppress(OSError), os.scandir(folder / at) as entries:
                 for entry in sorted(entries, key=lambda each: each.name):
-                    if _is_own(entry.name):
+                    if _is_own(entry.name) and not _is_picture(entry.name):
                         path = f'{at}/{entry.name}' if at else entry.name
                         tree.setdefault(entry.name.lower(), []).append(path)
                         if entry.is_dir(follow_symlinks=False):
@@ -57,6 +59,10 @@ def _is_own(name: str) -> bool:
     return not name.startswith('.')
 
 
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(PICTURES)
+
+
 def _ends_in(path: str, wanted: tuple[str, ...]) -> bool:
     return tuple(part.lower() for part in path.split('/'))[-len(wanted) :] == wanted
 
@@ -68,6 +74,8 @@ class Release:
     folder: Path
     sources: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    frames: FrameTable | None = None
+    """Labels of every frame, where the release has any."""
     places: dict[str, None] = field(default_factory=dict)
     """Where media were looked for, as names below the folder, in order."""
 

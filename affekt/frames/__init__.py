@@ -5,6 +5,7 @@ of any clock are brought to the times of these frames, cut into windows, and pre
 together again. Torch is not needed: the models that read such windows are in `affekt.sequence_models`.
 """
 
+from affekt.frames.affwild2 import find_annotations, read_affwild2, read_multitask
 from affekt.frames.annotations import Annotation, read_annotation, write_annotation
 from affekt.frames.clocks import CLOCK_METHODS, ClockMethod, OnClock, frame_clock, neighbours, on_clock
 from affekt.frames.faults import Faults
@@ -19,6 +20,16 @@ from affekt.frames.labels import (
     FrameTable,
     recording_and_side,
 )
+from affekt.frames.listed_frames import (
+    ROW_FORMS,
+    FrameList,
+    ListedLabels,
+    RowForm,
+    picture,
+    read_frame_list,
+    read_rows,
+    written_rows,
+)
 from affekt.frames.sides import rows_of_person
 from affekt.frames.smoothing import (
     NO_SMOOTHING,
@@ -29,6 +40,7 @@ from affekt.frames.smoothing import (
     smoothing_candidates,
     tuned_smoothing,
 )
+from affekt.frames.units import UNIT_SHAPES, unit_amounts
 from affekt.frames.windows import (
     OVERLAP_WEIGHTS,
     OverlapAverage,
@@ -49,33 +61,46 @@ __all__ = [
     'NO_SMOOTHING',
     'OVERLAP_WEIGHTS',
     'PARTITIONS',
+    'ROW_FORMS',
     'SIDES',
     'SMOOTHING_METHODS',
     'TASKS',
+    'UNIT_SHAPES',
     'Annotation',
     'ClockMethod',
     'Faults',
     'FrameLabels',
+    'FrameList',
     'FrameTable',
+    'ListedLabels',
     'OnClock',
     'OverlapAverage',
     'OverlapWeights',
+    'RowForm',
     'Smoothing',
     'SmoothingChoice',
     'Window',
+    'find_annotations',
     'frame_clock',
     'neighbours',
     'on_clock',
     'one_euro',
     'overlap_average',
     'overlap_weights',
+    'picture',
+    'read_affwild2',
     'read_annotation',
+    'read_frame_list',
+    'read_multitask',
+    'read_rows',
     'recording_and_side',
     'recording_of',
     'require_disjoint',
     'rows_of_person',
     'smoothing_candidates',
     'tuned_smoothing',
+    'unit_amounts',
     'windows_over',
     'write_annotation',
+    'written_rows',
 ]

@@ -16,10 +16,10 @@ T frames, U action units.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,12 @@ from affekt.files import read_regular_file, write_atomically
 from affekt.frames.faults import Faults, quoted
 from affekt.frames.labels import AFFECT, EXPRESSIONS
 
+if TYPE_CHECKING:
+    import pyarrow
+
 NO_LABEL = {'affect': -5, 'expression': -1, 'units': -1}
 """What a line says where the frame has no label."""
+ARROW_TYPES = {'affect': 'float', 'expression': 'int8', 'units': 'int8'}
 BYTE_ORDER_MARK = b'\xef\xbb\xbf'
 _HEADERS = {'affect': ','.join(AFFECT), 'expression': ','.join(EXPRESSIONS), 'units': 'AU1,AU2,…'}
 _UNIT = re.compile(r'au0*([1-9]\d*)', re.IGNORECASE)
@@ -113,8 +117,9 @@ def _values(task: str, names: Sequence[str], body: bytes, file: str, faults: Fau
     """The labels of a file's body; None, and faults, where one is not as it should be."""
     labels = names if task != 'expression' else ('class',)
     most = len(names) - 1 if task == 'expression' else 1
-    columns = parsed_columns(body, dict.fromkeys(labels, 'float' if task == 'affect' else 'int8'))
-    if columns is None or not all(_are_labels(task, column, most) for column in columns):
+    table = parsed_table(body, dict.fromkeys(labels, ARROW_TYPES[task]))
+    columns = None if table is None else [column.to_numpy() for column in table.columns]
+    if columns is None or not all(are_labels(task, column, most) for column in columns):
         columns = _walked(task, labels, most, body, file, faults)
         if columns is None:
             return None
@@ -127,21 +132,21 @@ def with_nan(affect: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     return np.where(affect == NO_LABEL['affect'], np.float32(np.nan), affect.astype(np.float32))
 
 
-def parsed_columns(body: bytes, columns: dict[str, str]) -> list[npt.NDArray[Any]] | None:
-    """The columns of lines that hold numbers alone, or text in those of the type `string`; None where some do not.
+def parsed_table(body: bytes, columns: Mapping[str, str]) -> pyarrow.Table | None:
+    """Lines of cells with commas between as columns; None where a line or a cell is not of its type.
 
     Args:
-        body: lines of cells with commas between, without a header.
-        columns: name to type as Arrow calls it.
+        body: lines without a header.
+        columns: name to type as Arrow calls it, such as `int8`.
     """
     import pyarrow as pa
     from pyarrow import csv
 
     types = {name: pa.type_for_alias(alias) for name, alias in columns.items()}
     if not body:
-        return [pa.array([], alias).to_numpy(zero_copy_only=False) for alias in types.values()]
+        return pa.table({name: pa.array([], alias) for name, alias in types.items()})
     try:
-        table = csv.read_csv(
+        return csv.read_csv(
             pa.py_buffer(body),
             read_options=csv.ReadOptions(use_threads=False, column_names=list(columns), block_size=1 << 24),
             parse_options=csv.ParseOptions(quote_char=False, escape_char=False, ignore_empty_lines=False),
@@ -149,13 +154,14 @@ def parsed_columns(body: bytes, columns: dict[str, str]) -> list[npt.NDArray[Any
         )
     except (pa.ArrowException, ValueError):
         return None
-    return [column.to_numpy() for column in table.columns]
 
 
-def _are_labels(task: str, column: npt.NDArray[Any], most: int) -> bool:
+def are_labels(task: str, column: npt.NDArray[Any], most: int, *, may_lack: bool = True) -> bool:
+    """Whether all values of a column are labels of the task, or say that there is none where they may."""
     if task == 'affect':
-        return bool(((np.abs(column) <= 1.0) | (column == NO_LABEL[task])).all())
-    return not len(column) or bool(column.min() >= NO_LABEL[task] and column.max() <= most)
+        return bool(((np.abs(column) <= 1.0) | (may_lack & (column == NO_LABEL[task]))).all())
+    least = NO_LABEL[task] if may_lack else 0
+    return not len(column) or bool(column.min() >= least and column.max() <= most)
 
 
 def _walked(
@@ -190,29 +196,31 @@ def _fault_of(task: str, labels: Sequence[str], cells: Sequence[str], most: int)
         return f'{len(cells)} values where {len(labels)} belong'
     for label, cell in zip(labels, cells, strict=True):
         if fault := fault_of_cell(task, label, cell, most):
-            return f'{fault}, nor {NO_LABEL[task]} (no label)'
+            return fault
     return ''
 
 
-def fault_of_cell(task: str, label: str, cell: str, most: int) -> str:
-    """What is wrong with a value, -1 and -5 for no label aside; '' where nothing is.
+def fault_of_cell(task: str, label: str, cell: str, most: int, *, may_lack: bool = True) -> str:
+    """What is wrong with a value; '' where nothing is.
 
     Args:
         task: that it is of.
         label: the dimension or action unit; `class` for expressions.
         cell: as it stands in the file.
         most: the highest number of a class, 1 for action units.
+        may_lack: whether it may say that there is no label.
     """
     try:
         number = float(cell) if cell.isascii() and '_' not in cell else float('nan')
     except ValueError:
         number = float('nan')
-    if number == NO_LABEL[task]:
+    if may_lack and number == NO_LABEL[task]:
         return ''
-    if task == 'affect':
-        return '' if abs(number) <= 1.0 else f'{label} {quoted(cell)} is not a number in [-1, 1]'
-    wanted = f'a whole number from 0 to {most}' if task == 'expression' else '0 or 1'
-    return '' if number in range(most + 1) else f'{label} {quoted(cell)} is not {wanted}'
+    if abs(number) <= 1.0 if task == 'affect' else number in range(most + 1):
+        return ''
+    units, classes = '0 or 1', f'a whole number from 0 to {most}'
+    wanted = {'affect': 'a number in [-1, 1]', 'expression': classes, 'units': units}[task]
+    return f'{label} {quoted(cell)} is not {wanted}' + f', nor {NO_LABEL[task]} (no label)' * may_lack
 
 
 def write_annotation(path: Path, task: str, values: npt.NDArray[Any], names: Iterable[str] = ()) -> None:

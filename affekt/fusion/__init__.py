@@ -12,8 +12,10 @@ from affekt.fusion.attention import AttentionFusion, TopAttentionFusion
 from affekt.fusion.choices import FUSION_MODELS, build_fusion, load_published_fusion
 from affekt.fusion.concatenation import EarlyFusion, LateFusion
 from affekt.fusion.end_to_end import BackboneHead, EndToEnd, vectors
+from affekt.fusion.memory import LETTERS, ORDER, ParallelRecurrences, two_layers
 from affekt.fusion.model import MODALITIES, Form, Fused, FusionModel, FusionShape, InputScale, Losses, PerceptronEncoder
 from affekt.fusion.products import LowRankFusion, TensorFusion
+from affekt.fusion.translation import PublishedTranslator, Translator, translation_error
 from affekt.moved_names import moved
 
 if not TYPE_CHECKING:
@@ -21,7 +23,9 @@ if not TYPE_CHECKING:
 
 __all__ = [
     'FUSION_MODELS',
+    'LETTERS',
     'MODALITIES',
+    'ORDER',
     'AttentionFusion',
     'BackboneHead',
     'EarlyFusion',
@@ -34,10 +38,15 @@ __all__ = [
     'LateFusion',
     'Losses',
     'LowRankFusion',
+    'ParallelRecurrences',
     'PerceptronEncoder',
+    'PublishedTranslator',
     'TensorFusion',
     'TopAttentionFusion',
+    'Translator',
     'build_fusion',
     'load_published_fusion',
+    'translation_error',
+    'two_layers',
     'vectors',
 ]

@@ -3,8 +3,8 @@
 All steps of all modalities are projected before the loop, and the three recurrences are one batched product, so a
 step costs few calls.
 
-Axes: B batch, T time, H hidden, M memory; modalities always in the order text, audio, video, 3 of them where an axis
-has that length. In the paper's symbols, n being a modality and t a step:
+Axes: B batch, T time, H hidden, M memory, or modalities in `ParallelRecurrences`; modalities always in the order text,
+audio, video, 3 of them where an axis has that length. In the paper's symbols, n being a modality and t a step:
 
     state, carried          h_n^t and c_n^t of all modalities
     change                  c^[t-1,t], all cells before and after the step
@@ -16,6 +16,7 @@ has that length. In the paper's symbols, n being a modality and t a step:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -31,42 +32,47 @@ LETTERS = {'text': 'l', 'audio': 'a', 'video': 'v'}
 
 
 class ParallelRecurrences(nn.Module):
-    """Three LSTM cells that step together; the weights are those of three `nn.LSTMCell`."""
+    """LSTM cells that step together, one a modality: M of them; the weights are those of M `nn.LSTMCell`.
 
-    def __init__(self, shape: FusionShape) -> None:
+    Args:
+        sizes: modality to feature size; the order of the modalities is that of all that follows.
+        hidden: H.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], hidden: int) -> None:
         super().__init__()
-        self.cells = nn.ModuleDict({name: nn.LSTMCell(shape.sizes[name], shape.hidden) for name in ORDER})
+        self.cells = nn.ModuleDict({name: nn.LSTMCell(size, hidden) for name, size in sizes.items()})
 
     def project(self, features: dict[str, Tensor]) -> Tensor:
-        """What the inputs add to the gates: (T, 3, B, 4H), of all steps at once."""
+        """What the inputs add to the gates: (T, M, B, 4H), of all steps at once."""
         gates = [  # from (T, B, D), each (T, B, 4H)
             functional.linear(features[name].transpose(0, 1), cell.weight_ih, cell.bias_ih + cell.bias_hh)
             for name, cell in self._cells()
         ]
-        return torch.stack(gates, dim=1)  # (T, 3, B, 4H)
+        return torch.stack(gates, dim=1)  # (T, M, B, 4H)
 
     def recurrent_weights(self) -> Tensor:
-        """(3, H, 4H), to be made once a pass."""
-        weights = torch.stack([cell.weight_hh for _, cell in self._cells()])  # (3, 4H, H)
-        return weights.transpose(1, 2).contiguous()  # (3, H, 4H)
+        """(M, H, 4H), to be made once a pass."""
+        weights = torch.stack([cell.weight_hh for _, cell in self._cells()])  # (M, 4H, H)
+        return weights.transpose(1, 2).contiguous()  # (M, H, 4H)
 
     def _cells(self) -> list[tuple[str, nn.LSTMCell]]:
         return [(name, cell) for name, cell in self.cells.items() if isinstance(cell, nn.LSTMCell)]
 
     @staticmethod
     def step(inputs: Tensor, state: Tensor, carried: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of the three cells.
+        """One step of all cells.
 
         Args:
-            inputs: (3, B, 4H), one step of `project`.
-            state: (3, B, H) h.
-            carried: (3, B, H) c.
-            weights: (3, H, 4H), of `recurrent_weights`.
+            inputs: (M, B, 4H), one step of `project`.
+            state: (M, B, H) h.
+            carried: (M, B, H) c.
+            weights: (M, H, 4H), of `recurrent_weights`.
 
         Returns:
-            The next (3, B, H) h and c.
+            The next (M, B, H) h and c.
         """
-        enter, forget, new, out = torch.baddbmm(inputs, state, weights).chunk(4, dim=2)  # (3, B, 4H), then (3, B, H)
+        enter, forget, new, out = torch.baddbmm(inputs, state, weights).chunk(4, dim=2)  # (M, B, 4H), then (M, B, H)
         carried = torch.sigmoid(forget) * carried + torch.sigmoid(enter) * torch.tanh(new)
         return torch.sigmoid(out) * torch.tanh(carried), carried
 
@@ -85,7 +91,7 @@ class MemoryLoop(nn.Module):
     def __init__(self, shape: FusionShape, memory: int) -> None:
         super().__init__()
         self.shape, self.memory_width = shape, memory
-        self.recurrences = ParallelRecurrences(shape)
+        self.recurrences = ParallelRecurrences({name: shape.sizes[name] for name in ORDER}, shape.hidden)
         width = self._build_reading()
         self.propose = two_layers(width, shape.hidden, memory, shape.dropout)
         self.retain = two_layers(width + memory, shape.hidden, memory, shape.dropout)
@@ -161,7 +167,9 @@ def published_loop(prefix: str = '') -> dict[str, str | None]:
     return names
 
 
-def two_layers(size: int, inner: int, out: int, dropout: float) -> nn.Sequential:
+def two_layers(
+    size: int, inner: int, out: int, dropout: float, *, activation: type[nn.Module] = nn.ReLU
+) -> nn.Sequential:
     """(…, size) to (…, out): linear, rectified, dropout, linear.
 
     Args:
@@ -169,5 +177,6 @@ def two_layers(size: int, inner: int, out: int, dropout: float) -> nn.Sequential
         inner: between the linear layers.
         out: of the output.
         dropout: share of the inner units set to 0 while training.
+        activation: another between the two.
     """
-    return nn.Sequential(nn.Linear(size, inner), nn.ReLU(), Dropout(dropout), nn.Linear(inner, out))
+    return nn.Sequential(nn.Linear(size, inner), activation(), Dropout(dropout), nn.Linear(inner, out))

@@ -15,12 +15,26 @@ that read L codes. In the paper's symbols, S being the source modality and T1, T
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.fusion.model import FusionModel, FusionShape, Losses, RecurrentEncoder, published_heads
 from affekt.nn import Dropout, NameMap, kept_first, last_kept
+
+
+class Widths(Protocol):
+    """What a translator reads of a model's sizes."""
+
+    @property
+    def hidden(self) -> int:
+        """H."""
+
+    @property
+    def dropout(self) -> float:
+        """Share of units set to 0 while training."""
 
 
 class TranslationFusion(FusionModel):
@@ -46,13 +60,11 @@ class TranslationFusion(FusionModel):
         self.size = max(shape.sizes.values())
         self.weight = translation
         if shape.corrected:
-            self.first: _Translator | _PublishedTranslator = _Translator(self.size, self.size, shape, teacher_forcing)
-            self.second: _Translator | _PublishedTranslator = _Translator(
-                shape.hidden, self.size, shape, teacher_forcing
-            )
+            self.first: Translator | PublishedTranslator = Translator(self.size, self.size, shape, teacher_forcing)
+            self.second: Translator | PublishedTranslator = Translator(shape.hidden, self.size, shape, teacher_forcing)
         else:
-            self.first = _PublishedTranslator(self.size, self.size, shape)
-            self.second = _PublishedTranslator(shape.hidden, self.size, shape)
+            self.first = PublishedTranslator(self.size, self.size, shape)
+            self.second = PublishedTranslator(shape.hidden, self.size, shape)
         self.reader = RecurrentEncoder(shape.hidden, shape.hidden, shape.dropout)
 
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
@@ -73,16 +85,11 @@ class TranslationFusion(FusionModel):
         _, text = self.first(video, padded['text'], some)
         joint, audio = self.second(joint, padded['audio'], some)
         rebuilt = {'video': video, 'text': text, 'audio': audio}
-        losses = {name: self.weight * self._error(name, rebuilt[name], padded[name], keep[name]) for name in rebuilt}
+        losses = {}
+        for name, translated in rebuilt.items():
+            size = self.shape.sizes[name] if self.shape.corrected else None
+            losses[name] = self.weight * translation_error(translated, padded[name], keep[name], size)
         return self.reader(joint, some if self.shape.corrected else None), losses
-
-    def _error(self, name: str, rebuilt: Tensor, truth: Tensor, keep: Tensor) -> Tensor:
-        """Mean squared error; in the corrected form of kept steps and of the features that are no padding."""
-        if not self.shape.corrected:
-            return functional.mse_loss(rebuilt, truth)
-        size = self.shape.sizes[name]
-        error = (rebuilt[..., :size] - truth[..., :size]).square().mean(dim=2)  # (B, T)
-        return (error * keep).sum() / keep.sum().clamp(min=1)
 
     def published_names(self) -> NameMap:
         """Published state names to ours: each translator is saved three times over, under tied names."""
@@ -100,6 +107,21 @@ class TranslationFusion(FusionModel):
         return names
 
 
+def translation_error(rebuilt: Tensor, truth: Tensor, keep: Tensor, size: int | None) -> Tensor:
+    """Mean squared error of kept steps and of the first features, those that are no padding.
+
+    Args:
+        rebuilt: (B, T, D).
+        truth: (B, T, D).
+        keep: (B, T) bool.
+        size: how many features are no padding; None for the published error, over all steps and features.
+    """
+    if size is None:
+        return functional.mse_loss(rebuilt, truth)
+    error = (rebuilt[..., :size] - truth[..., :size]).square().mean(dim=2)  # (B, T)
+    return (error * keep).sum() / keep.sum().clamp(min=1)
+
+
 class _Attention(nn.Module):
     """Additive attention: (N, H) context of a (N, H) state over (N, L, H) codes.
 
@@ -111,18 +133,59 @@ class _Attention(nn.Module):
         self.attn = nn.Linear(2 * hidden, hidden, bias=False)
         self.v = nn.Linear(hidden, 1, bias=False)
 
-    def forward(self, state: Tensor, codes: Tensor, keep: Tensor | None = None) -> Tensor:
-        both = torch.cat([state.unsqueeze(1).expand_as(codes), codes], dim=2)  # (N, L, 2H)
-        scores = self.v(torch.tanh(self.attn(both))).squeeze(2)  # (N, L)
+    def project(self, codes: Tensor) -> Tensor:
+        """What W makes of the codes, once for all states that read them: (N, L, H)."""
+        return functional.linear(codes, self.attn.weight[:, codes.shape[2] :])
+
+    def forward(self, state: Tensor, codes: Tensor, projected: Tensor, keep: Tensor | None = None) -> Tensor:
+        query = functional.linear(state, self.attn.weight[:, : state.shape[1]])
+        given = (query, projected, codes, self.v.weight)
+        with torch.autocast(codes.device.type, enabled=False):
+            context: Tensor = _AdditiveReading.apply(*(each.float() for each in given), keep)  # type: ignore[no-untyped-call]
+        return context
+
+
+class _AdditiveReading(torch.autograd.Function):
+    """softmax over l of v · tanh(query + projected_l), times the codes.
+
+    The tanh of all codes is made again on the way back: kept for each of a thousand states that read a thousand codes
+    it would fill the memory.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, projected: Tensor, codes: Tensor, direction: Tensor, keep: Tensor | None
+    ) -> Tensor:
+        scores = torch.tanh(projected + query.unsqueeze(1)) @ direction[0]  # (N, L)
         if keep is not None:
             scores = scores.masked_fill(~keep, torch.finfo(scores.dtype).min)
-        return torch.einsum('nl,nlh->nh', torch.softmax(scores, dim=1), codes)  # (N, H)
+        weights = torch.softmax(scores, dim=1)
+        ctx.save_for_backward(query, projected, codes, direction, weights)
+        return torch.bmm(weights.unsqueeze(1), codes).squeeze(1)  # (N, 1, L) times (N, L, H), then (N, H)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        query, projected, codes, direction, weights = ctx.saved_tensors
+        (of_context,) = gradients
+        of_weights = torch.bmm(codes, of_context.unsqueeze(2)).squeeze(2)  # (N, L, H) times (N, H, 1), then (N, L)
+        of_scores = weights * (of_weights - (weights * of_weights).sum(dim=1, keepdim=True))
+        bent = torch.tanh(projected + query.unsqueeze(1))  # (N, L, H)
+        of_direction = of_scores.reshape(1, -1) @ bent.flatten(0, 1)  # (1, N·L) times (N·L, H)
+        of_sum = bent.square_().neg_().add_(1).mul_(direction[0]).mul_(of_scores.unsqueeze(2))
+        of_codes = weights.unsqueeze(2) * of_context.unsqueeze(1)  # (N, L, H)
+        return of_sum.sum(dim=1), of_sum, of_codes, of_direction, None
 
 
-class _PublishedTranslator(nn.Module):
-    """The published translator: the first axis, which holds the samples, is read as time."""
+class PublishedTranslator(nn.Module):
+    """The published translator: the first axis, which holds the samples, is read as time.
 
-    def __init__(self, source: int, target: int, shape: FusionShape) -> None:
+    Args:
+        source: size of what is translated.
+        target: size D of what it is translated to.
+        shape: hidden and dropout are read.
+    """
+
+    def __init__(self, source: int, target: int, shape: Widths) -> None:
         super().__init__()
         hidden = shape.hidden
         self.encoder = nn.LSTM(source, hidden, bidirectional=True)
@@ -132,14 +195,20 @@ class _PublishedTranslator(nn.Module):
         self.output = nn.Linear(2 * hidden, target)
         self.dropout = Dropout(shape.dropout)
 
-    def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, H) joint code and (B, T, D) translation; its first sample is zeros."""
+    def encode(self, source: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, H) joint code, and the (T, H) state that the decoder starts from: time stands where a batch should."""
         both, (last, _) = self.encoder(source)  # (B, T, 2H) of two directions, (2, T, H)
         joint = self.dropout(torch.stack(both.chunk(2, dim=2)).sum(dim=0))  # (B, T, H), the sum of both directions
-        state = torch.tanh(self.start(last[-1] + last[-2]))  # (T, H): time stands where a batch should
+        return joint, torch.tanh(self.start(last[-1] + last[-2]))
+
+    def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, H) joint code and (B, T, D) translation; its first sample is zeros."""
+        joint, state = self.encode(source, keep)
+        codes = joint.transpose(0, 1)  # (T, B, H)
+        projected = self.attention.project(codes)
         translated = [torch.zeros_like(target[0])]
         for given in target[:-1]:
-            context = self.attention(state, joint.transpose(0, 1))  # (T, H), over (T, B, H)
+            context = self.attention(state, codes, projected)  # (T, H)
             both, (last, _) = self.decoder(torch.cat([given, context], dim=1).unsqueeze(0))  # from (1, T, D + H)
             out = torch.stack(both.squeeze(0).chunk(2, dim=1)).sum(dim=0)  # (1, T, 2H), then (T, H)
             state = last[-1] + last[-2]
@@ -147,10 +216,17 @@ class _PublishedTranslator(nn.Module):
         return joint, torch.stack(translated)  # (B, T, D)
 
 
-class _Translator(nn.Module):
-    """(B, T, S) to its (B, T, H) joint code and a (B, T, D) translation, over time."""
+class Translator(nn.Module):
+    """(B, T, S) to its (B, T, H) joint code and a (B, T, D) translation, over time.
 
-    def __init__(self, source: int, target: int, shape: FusionShape, teacher_forcing: float) -> None:
+    Args:
+        source: S.
+        target: D.
+        shape: hidden and dropout are read.
+        teacher_forcing: share of steps that read the truth while training.
+    """
+
+    def __init__(self, source: int, target: int, shape: Widths, teacher_forcing: float) -> None:
         super().__init__()
         hidden = shape.hidden
         self.teacher_forcing = teacher_forcing
@@ -162,20 +238,24 @@ class _Translator(nn.Module):
         self.output = nn.Linear(2 * hidden, target)
         self.dropout = Dropout(shape.dropout)
 
-    def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """Kept steps come first."""
+    def encode(self, source: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, H) joint code, and the (B, H) state that the decoder starts from; kept steps come first."""
         order = _reversed_order(keep).unsqueeze(2)  # (B, T, 1)
         ahead = self.onward(source)[0]  # (B, T, H)
         turned = torch.take_along_dim(source, order, dim=1)  # (B, T, S), the last kept step first
         back = torch.take_along_dim(self.onward_reversed(turned)[0], order, dim=1)  # (B, T, H), in the old order again
         joint = self.dropout(ahead + back) * keep.unsqueeze(2)  # (B, T, H), the mask as (B, T, 1)
-        summary = last_kept(ahead, keep) + back[:, 0]  # (B, H)
-        state = torch.tanh(self.start(summary))
+        return joint, torch.tanh(self.start(last_kept(ahead, keep) + back[:, 0]))
+
+    def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, H) joint code and (B, T, D) translation; kept steps come first."""
+        joint, state = self.encode(source, keep)
+        projected = self.attention.project(joint)
         carried = torch.zeros_like(state)
         given = torch.zeros_like(target[:, 0])
         translated = []
         for truth in target.unbind(dim=1):  # T of (B, D)
-            context = self.attention(state, joint, keep)  # (B, H)
+            context = self.attention(state, joint, projected, keep)  # (B, H)
             state, carried = self.decoder(torch.cat([given, context], dim=1), (state, carried))  # from (B, D + H)
             out = self.output(torch.cat([state, context], dim=1))  # (B, D), from (B, 2H)
             translated.append(out)

@@ -76,6 +76,8 @@ class VideoStream:
     coded_width: int = 0
     coded_height: int = 0
     pixel_format: str = ''
+    pictures: int | None = None
+    """How many the file declares; None where it does not say."""
 
 
 @dataclass(frozen=True)
@@ -306,6 +308,7 @@ def _describe_video(container: Any, stream: Any, source: Source, limits: Limits)
         coded_width=width,
         coded_height=height,
         pixel_format=str(context.pix_fmt or ''),
+        pictures=int(stream.frames) or None,
     )
 
 

@@ -11,8 +11,12 @@ from affekt.errors import UnknownNameError, listed
 from affekt.nn import Coverage, load_published
 from affekt.sequence_models.attention_sequence import AttentionSequence
 from affekt.sequence_models.convolution import TemporalConvolution
+from affekt.sequence_models.expression_head import ExpressionHead
 from affekt.sequence_models.form import SequenceModel, SequenceShape
+from affekt.sequence_models.mctn_sequence import TranslationSequence
+from affekt.sequence_models.mfn_sequence import MemorySequence
 from affekt.sequence_models.projection import PerFrame
+from affekt.sequence_models.transformer import FrameTransformer
 
 
 def build_sequence_model(name: str, shape: SequenceShape, **options: Any) -> SequenceModel:
@@ -59,7 +63,11 @@ def load_published_sequence(model: SequenceModel, state: Mapping[str, Tensor]) -
 
 SEQUENCE_MODELS: dict[str, Any] = {
     'attention_sequence': AttentionSequence,
+    'mfn_sequence': MemorySequence,
+    'mctn_sequence': TranslationSequence,
+    'expression_head': ExpressionHead,
     'convolution': TemporalConvolution,
+    'transformer': FrameTransformer,
     'per_frame': PerFrame,
 }
 """Name to class."""

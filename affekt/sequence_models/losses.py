@@ -177,7 +177,7 @@ class ExpressionLoss:
         """(N) factors alpha (1 - p_label)**gamma."""
         right = log_shares.gather(-1, label.unsqueeze(-1)).squeeze(-1)
         doubt = (-torch.expm1(right)).clamp(min=torch.finfo(right.dtype).tiny)  # a power of 0 may have no gradient
-        factor: Tensor = self.alpha * doubt**self.gamma
+        factor: Tensor = self.alpha * torch.pow(doubt, self.gamma)
         return factor
 
     def divergences(self, log_shares: Tensor, label: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ class ExpressionLoss:
         spread = torch.tensor(self.smoothing / classes, dtype=torch.float64)
         least = torch.special.xlogy(spread, spread) * (classes - 1)  # Σ q log q, the same for every frame
         least += torch.special.xlogy(1 - self.smoothing + spread, 1 - self.smoothing + spread)
-        return self.cross_entropy(log_shares, label) + least.item()
+        return self.cross_entropy(log_shares, label) + float(least)
 
 
 PUBLISHED_EXPRESSION_LOSS = ExpressionLoss(smoothing=0.1, alpha=0.9, gamma=2.0, divergence=0.2)

@@ -1,8 +1,9 @@
 """Who may ask a page of affekt, how a connection ends, and the app that both stand before.
 
 Routes and files of a page come in; `guarded_app` makes an app of them that refuses requests from other sites, with
-unknown hosts or without an end, and answers deliberate errors as JSON; `serve_until_stopped` runs it. Read `app.py`
-first, then `guard.py`, `server.py` and `connections.py`. FastAPI and uvicorn are needed by what serves alone.
+unknown hosts or without an end, and answers deliberate errors as JSON; `serve_until_stopped` runs it, `served` beside
+other work. `stream_page` shows a stream while it is analyzed. Read `app.py` first, then `guard.py`, `server.py`,
+`connections.py` and `live_page.py`. FastAPI and uvicorn are needed by what serves alone.
 """
 
 from importlib import import_module
@@ -17,15 +18,18 @@ from affekt.serve.server import (
     name_of,
     require_serving_parts,
     serve_until_stopped,
+    served,
     write_private,
 )
 
 if TYPE_CHECKING:
     from affekt.serve.app import StaticFile, StrictBody, guarded_app, needs, static_files
     from affekt.serve.connections import PatientProtocol
+    from affekt.serve.live_page import LiveFeed, stream_page
 else:
     _NEED_THE_EXTRA = {
         'PatientProtocol': 'affekt.serve.connections',
+        **dict.fromkeys(('LiveFeed', 'stream_page'), 'affekt.serve.live_page'),
         **dict.fromkeys(('StaticFile', 'StrictBody', 'guarded_app', 'needs', 'static_files'), 'affekt.serve.app'),
     }
 
@@ -39,6 +43,7 @@ __all__ = [
     'LOOPBACK',
     'App',
     'Guard',
+    'LiveFeed',
     'PatientProtocol',
     'StaticFile',
     'StrictBody',
@@ -50,6 +55,8 @@ __all__ = [
     'needs',
     'require_serving_parts',
     'serve_until_stopped',
+    'served',
     'static_files',
+    'stream_page',
     'write_private',
 ]

@@ -14,13 +14,14 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response, WebSocketException
 from fastapi.exceptions import RequestValidationError
+from fastapi.requests import HTTPConnection
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from affekt.errors import AffektError, RunError
-from affekt.serve.guard import LARGEST_BODY, App, Guard, Tokens
+from affekt.serve.guard import LARGEST_BODY, POLICY_VIOLATION, App, Guard, Tokens
 
 LONGEST_TOKEN = 200
 STATUSES: Mapping[type[AffektError], int] = {RunError: 503}
@@ -74,16 +75,19 @@ def static_files(room: str, types: Mapping[str, str]) -> dict[str, StaticFile]:
 
 
 def needs(*roles: str, otherwise: str) -> Any:
-    """A dependency of a route that lets these roles in.
+    """A dependency of a route, or of a WebSocket, that lets these roles in.
 
     Args:
         roles: that may ask.
         otherwise: what others are told.
     """
 
-    def check(request: Request) -> None:
-        if request.scope.get('affekt_role') not in roles:
-            raise HTTPException(403, otherwise)
+    def check(connection: HTTPConnection) -> None:
+        if connection.scope.get('affekt_role') in roles:
+            return
+        if connection.scope['type'] == 'websocket':
+            raise WebSocketException(POLICY_VIOLATION, otherwise)
+        raise HTTPException(403, otherwise)
 
     return Depends(check)
 

@@ -33,6 +33,7 @@ class PatientProtocol(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._heard_at = self.loop.time()
+        self._is_upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there; one who was idle longest goes, where there are too many."""
@@ -48,12 +49,19 @@ class PatientProtocol(H11Protocol):
         """Part of a request came; what is still missing has until the deadline that it had."""
         self._heard_at = self.loop.time()
         super().data_received(data)
-        if not self.is_answering:
+        if self._is_upgraded:
+            self._await(None)
+        elif not self.is_answering:
             self._await(HEAD)
         elif self.cycle.more_body:
             self._await(BODY)
         else:
             self._await(None)
+
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        """A WebSocket from here on, which may be silent: pings tell whether somebody is there."""
+        self._is_upgraded = True
+        super().handle_websocket_upgrade(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""

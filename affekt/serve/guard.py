@@ -3,7 +3,7 @@
 Every answer carries a content security policy without inline script. A request whose Host is not ours is refused, so
 that no name that somebody points at this machine reaches it; one whose Origin is another page's is refused too. What
 holds data needs a cookie that is given for the token, once: the token travels in the fragment of the link, which
-browsers do not send, log or pass on.
+browsers do not send, log or pass on. A WebSocket is held to the same: it begins as a request, and is refused as one.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ HEADERS = {
     'cross-origin-opener-policy': 'same-origin',
     'permissions-policy': 'camera=(), microphone=(), geolocation=()',
 }
+POLICY_VIOLATION = 1008
+"""Why a WebSocket is closed: RFC 6455, section 7.4.1."""
 LARGEST_BODY = 64 * 2**10
 """Bytes of a request, unless an app takes more."""
 
@@ -83,26 +85,32 @@ class Guard:
         self._largest_body = largest_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer 403 or 413."""
-        if scope['type'] != 'http':
-            if scope['type'] == 'lifespan':
-                await self._app(scope, receive, send)
+        """Let a request through, or answer 400, 403 or 413; a WebSocket that is refused is never opened."""
+        if scope['type'] == 'lifespan':
+            await self._app(scope, receive, send)
+        if scope['type'] not in ('http', 'websocket'):
             return
         headers = {name.decode('latin-1').lower(): value.decode('latin-1') for name, value in scope['headers']}
+        is_socket = scope['type'] == 'websocket'
+        if refusal := self._refusal(headers):
+            await (_close(send, refusal[1]) if is_socket else _refuse(send, *refusal))
+            return
+        scope['affekt_role'] = self._role(headers.get('cookie', ''))
+        await self._app(scope, receive, send if is_socket else _with_headers(send))
+
+    def _refusal(self, headers: Mapping[str, str]) -> tuple[int, str] | None:
+        """The status of a request that is not let through, and why; None for one that is."""
         try:
             origin = _origin(headers)
         except ValueError:
-            await _refuse(send, 400, 'a malformed request: its Origin is no address')
-            return
+            return 400, 'a malformed request: its Origin is no address'
         if not self._is_ours(_host(headers)):
-            await _refuse(send, 403, 'this server is asked by another name; use the link that it printed')
-        elif not _same_origin(headers, origin):
-            await _refuse(send, 403, 'another page asked')
-        elif _length(headers) > self._largest_body or 'transfer-encoding' in headers:
-            await _refuse(send, 413, f'more than {self._largest_body} bytes, or of unknown length')
-        else:
-            scope['affekt_role'] = self._role(headers.get('cookie', ''))
-            await self._app(scope, receive, _with_headers(send))
+            return 403, 'this server is asked by another name; use the link that it printed'
+        if not _same_origin(headers, origin):
+            return 403, 'another page asked'
+        if _length(headers) > self._largest_body or 'transfer-encoding' in headers:
+            return 413, f'more than {self._largest_body} bytes, or of unknown length'
+        return None
 
     def _is_ours(self, name: str) -> bool:
         if self._hosts is not None:
@@ -180,3 +188,8 @@ async def _refuse(send: Send, status: int, why: str) -> None:
     headers += [(name.encode(), value.encode()) for name, value in HEADERS.items()]
     await send({'type': 'http.response.start', 'status': status, 'headers': headers})
     await send({'type': 'http.response.body', 'body': body})
+
+
+async def _close(send: Send, why: str) -> None:
+    """Refuse a WebSocket before it is open: the browser sees status 403."""
+    await send({'type': 'websocket.close', 'code': POLICY_VIOLATION, 'reason': why})

@@ -16,23 +16,29 @@ from pathlib import Path
 from typing import Any
 
 from affekt.errors import RunError, missing_extra
-from affekt.serve.guard import App
+from affekt.serve.guard import LARGEST_BODY, App
 
 LOOPBACK = ('127.0.0.1', 'localhost', '::1')
 ANY_ADDRESS = ('0.0.0.0', '::')
+PATIENCE_S = 3
+"""How long answers that have begun may take at the end."""
 
 
-def require_serving_parts() -> None:
+def require_serving_parts(*, websockets: bool = False) -> None:
     """What serves is installed.
 
+    Args:
+        websockets: what a page needs that is sent something without asking, too.
+
     Raises:
-        MissingExtraError: FastAPI or uvicorn is not.
+        MissingExtraError: FastAPI, uvicorn or wsproto is not.
     """
     try:
-        for name in ('uvicorn', 'fastapi'):
+        for name in ('uvicorn', 'fastapi', *['wsproto'] * websockets):
             import_module(name)
     except ModuleNotFoundError as error:
-        raise missing_extra('FastAPI and uvicorn', 'serve', came=f'no {error.name}') from error
+        what = 'FastAPI, uvicorn and wsproto' if websockets else 'FastAPI and uvicorn'
+        raise missing_extra(what, 'serve', came=f'no {error.name}') from error
 
 
 def hosts_of(address: str) -> frozenset[str] | None:
@@ -90,19 +96,47 @@ def serve_until_stopped(app: App, listening: socket.socket, started: Callable[[]
     Raises:
         MissingExtraError: FastAPI or uvicorn is not installed.
     """
-    require_serving_parts()
+    server = _server(app)
+    with _stopped_by_sigterm(server), contextlib.suppress(KeyboardInterrupt):
+        started()
+        server.run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def served(app: App, listening: socket.socket) -> Iterator[None]:
+    """Serve an app, its WebSockets too, in a thread of its own while the block runs.
+
+    Args:
+        app: by `guarded_app`.
+        listening: by `listen`; closed at the end.
+
+    Raises:
+        MissingExtraError: FastAPI, uvicorn or wsproto is not installed.
+    """
+    server = _server(app, websockets=True)
+    thread = threading.Thread(target=server.run, kwargs={'sockets': [listening]}, name='affekt-page', daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE_S + 2)
+        listening.close()
+
+
+def _server(app: App, *, websockets: bool = False) -> Any:
+    """uvicorn as every page of affekt is served by it."""
+    require_serving_parts(websockets=websockets)
     import uvicorn
 
     from affekt.serve.connections import PatientProtocol
 
     config = uvicorn.Config(
-        app, http=PatientProtocol, ws='none', log_level='error', access_log=False, server_header=False,
-        proxy_headers=False, timeout_graceful_shutdown=3, lifespan='off',
+        app, http=PatientProtocol, ws='wsproto' if websockets else 'none', ws_max_size=LARGEST_BODY,
+        ws_per_message_deflate=False, log_level='error', access_log=False, server_header=False, proxy_headers=False,
+        timeout_graceful_shutdown=PATIENCE_S, lifespan='off',
     )  # fmt: skip
-    server = uvicorn.Server(config)
-    with _stopped_by_sigterm(server), contextlib.suppress(KeyboardInterrupt):
-        started()
-        server.run(sockets=[listening])
+    return uvicorn.Server(config)
 
 
 def write_private(path: Path, text: str) -> None:

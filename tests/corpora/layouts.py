@@ -178,3 +178,27 @@ def own(folder: Path) -> None:
     write(folder / 'samples.csv', 'file,emotion,valence,actor,note\na.wav,glad,0.5,ann,x\nb,cross,,ben,\n')
     write(folder / 'a.wav')
     write(folder / 'video' / 'b.mp4')
+
+
+def affwild2(folder: Path) -> None:
+    """Three tasks of two videos, one of them filmed with two people; the crops of one, and no video file."""
+    headers = {
+        'VA_Estimation_Challenge': ('valence,arousal', '0.25,-0.5'),
+        'EXPR_Recognition_Challenge': ('Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other', '4'),
+        'AU_Detection_Challenge': (
+            'AU1,AU2,AU4,AU6,AU7,AU10,AU12,AU15,AU23,AU24,AU25,AU26', ','.join('010101010101'),
+        ),
+    }  # fmt: skip
+    for task, (header, line) in headers.items():
+        for part, video in (('Train_Set', 'film1_left'), ('Train_Set', 'film1_right'), ('Validation_Set', 'film2')):
+            lines = '\n'.join([header, *[line] * 4])
+            write(folder / '6th ABAW Annotations' / task / part / f'{video}.txt', lines + '\n')
+    for frame in (1, 2, 4):
+        write(folder / 'cropped_aligned' / 'film2' / f'{frame:05d}.jpg')
+
+
+def affwild2_mtl(folder: Path) -> None:
+    """Three pictures of one video, out of order."""
+    units = ','.join('010101010101')
+    rows = [f'film1/{frame:05d}.jpg,0.25,-0.5,4,{units}' for frame in (3, 1, 2)]
+    write(folder / 'MTL_Challenge' / 'train_set.txt', '\n'.join(['image,valence,arousal,expression,aus', *rows]))

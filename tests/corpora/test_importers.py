@@ -287,7 +287,7 @@ def test_what_was_imported_comes_back_from_the_file(tmp_path, name):
 FOLDERS = {
     'iemocap': 'iemocap6', 'meld': 'meld', 'mer2023': 'mer2023', 'mer2024': 'mer2024', 'mer2025': 'mer2025',
     'mer2026': 'mer2026', 'mmsa': 'sims', 'mafw': 'mafw', 'dfew': 'dfew', 'ferv39k': 'ferv39k', 'own': 'folder',
-    'msp_improv': 'msp-improv', 'werewolf_xl': 'werewolf-xl',
+    'msp_improv': 'msp-improv', 'werewolf_xl': 'werewolf-xl', 'affwild2': 'affwild2', 'affwild2_mtl': 'affwild2-mtl',
 }  # fmt: skip
 """Made-up layout to the corpus that it is of."""
 

@@ -52,14 +52,14 @@ def test_a_frame_that_is_not_kept_changes_no_other_answer(name):
 def test_a_modality_that_is_not_kept_in_a_frame_changes_no_answer_by_what_it_holds(name):
     model, features = built(name), features_of(2, 12)
     keep = {name: torch.rand(2, 12, generator=torch.Generator().manual_seed(i)) > 0.4 for i, name in enumerate(SIZES)}
-    del keep['pose']  # one without a mask is kept
+    del keep['text']  # one without a mask is kept
     before = all_of(model(features, keep))
     junk = {
         name: torch.where(keep[name].unsqueeze(2), value, math.inf) if name in keep else value
         for name, value in features.items()
     }
     assert torch.equal(before, all_of(model(junk, keep)))
-    features['pose'] += 1
+    features['text'] += 1
     assert not torch.equal(before, all_of(model(features, keep)))
 
 

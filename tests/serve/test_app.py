@@ -125,7 +125,15 @@ def test_large_bodies_are_refused_where_the_app_does_not_ask_for_them(client_of)
     assert patient.post('/api/count', **body).status_code == 200
 
 
-def test_requests_of_another_protocol_are_dropped():
+@pytest.mark.parametrize(
+    ('scope', 'answers'),
+    [
+        ({'type': 'gopher', 'headers': []}, []),
+        ({'type': 'websocket', 'headers': []}, [('websocket.close', 1008)]),
+        ({'type': 'websocket', 'headers': [(b'host', b'evil.example')]}, [('websocket.close', 1008)]),
+    ],
+)
+def test_another_protocol_is_dropped_and_a_websocket_of_a_stranger_never_opened(scope, answers):
     import anyio
 
     sent = []
@@ -136,8 +144,8 @@ def test_requests_of_another_protocol_are_dropped():
     async def receive():
         return {}
 
-    anyio.run(Guard(None, TOKENS, 'affekt', None), {'type': 'websocket', 'headers': []}, receive, send)
-    assert sent == []
+    anyio.run(Guard(None, TOKENS, 'affekt', None), scope, receive, send)
+    assert [(message['type'], message['code']) for message in sent] == answers
 
 
 @pytest.mark.parametrize(('name', 'status'), [('vote', 409), ('run', 503), ('table', 422)])

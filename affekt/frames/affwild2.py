@@ -1,0 +1,358 @@
+"""The annotations of Aff-Wild2, of every year's challenge, as one table of frames.
+
+    6th ABAW Annotations/VA_Estimation_Challenge/{Train_Set,Validation_Set}/VIDEO.txt
+
+| challenge | folders |
+|---|---|
+| ABAW4, 6 and later | `VA_Estimation_Challenge`, `EXPR_Recognition_Challenge`, `AU_Detection_Challenge` |
+| ABAW3, 5 | the same but for `EXPR_Classification_Challenge` |
+| ABAW1, 2 | `VA_Set`, `EXPR_Set`, `AU_Set`; seven classes, eight action units |
+| multi-task | `MTL_Challenge`, one file a partition that names its frames |
+
+A folder is known by how its name begins and by the partitions in it, wherever below the named one it lies; of several,
+the nearest is read. Partitions are taken as they are: what is in the validation part is never trained on. The tasks of
+a challenge are divided each by itself, so one video may be trained on for one task and validated on for another;
+`FrameTable.only` gives a task its own division, and the table of all tasks counts such a video as the partition that
+must be kept apart most. Names of test videos, which have no labels, are read from the lists `…_test_set_release.txt`.
+
+T frames.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.errors import CorpusError, listed
+from affekt.files import read_regular_file
+from affekt.frames.annotations import Annotation, divided, lines_of, read_annotation
+from affekt.frames.faults import Faults
+from affekt.frames.labels import ACTION_UNITS, EXPRESSIONS, PARTITIONS, TASKS, FrameLabels, FrameTable
+from affekt.frames.listed_frames import ROW_FORMS, read_frame_list, read_rows
+from affekt.wording import counted
+
+DEEPEST = 5
+"""Levels below the named folder on which annotations are looked for."""
+MOST_FOLDERS = 3000
+TASK_FOLDERS = {
+    'va': 'affect', 'valence': 'affect', 'expr': 'expression', 'expression': 'expression', 'au': 'units',
+    'aus': 'units', 'action': 'units', 'mtl': 'multitask', 'multi': 'multitask', 'multitask': 'multitask',
+}  # fmt: skip
+"""The first word of a folder's, or a list's, name to what it is of."""
+TODO = 'take the files of the release as they are, or correct these lines'
+
+
+@dataclass(frozen=True)
+class AnnotationFiles:
+    """Where the annotations of a release lie."""
+
+    root: Path
+    parts: Mapping[tuple[str, str], tuple[Path, ...]]
+    """Task and partition to its files in the order of their names; `multitask` is a task here."""
+    lists: tuple[tuple[str, Path], ...] = ()
+    """Task and file of each list of test videos."""
+    deeper: tuple[Path, ...] = ()
+    """Folders that hold annotations too and are not read, for others are nearer."""
+
+    def name(self, path: Path) -> str:
+        """A file as messages call it: below the folder that was named."""
+        return path.relative_to(self.root).as_posix()
+
+    def of_task(self, task: str) -> dict[str, tuple[Path, ...]]:
+        """Partition to the files of a task."""
+        return {part: paths for (name, part), paths in self.parts.items() if name == task}
+
+
+def find_annotations(folder: Path) -> AnnotationFiles:
+    """The annotation files below a folder.
+
+    Raises:
+        CorpusError: two folders of one task lie equally deep.
+    """
+    parts: dict[tuple[str, str], tuple[Path, ...]] = {}
+    places: dict[str, tuple[int, Path]] = {}
+    lists: list[tuple[str, Path]] = []
+    deeper: list[Path] = []
+    for depth, place, names in _folders(folder):
+        task = TASK_FOLDERS.get(_words(place.name)[0], '')
+        inside = _parts_in(place, task, names) if task else {}
+        if task and inside:
+            if task not in places:
+                places[task] = (depth, place)
+                parts |= {(task, part): paths for part, paths in inside.items()}
+            elif places[task][0] == depth:
+                both = [path.relative_to(folder).as_posix() for path in (places[task][1], place)]
+                raise CorpusError(
+                    expected=f'one folder of {task} annotations in {folder}', came=listed(both),
+                    todo='name the folder of one year',
+                )  # fmt: skip
+            else:
+                deeper.append(place)
+        lists += [
+            (TASK_FOLDERS[_words(name)[0]], place / name)
+            for name in names
+            if _is_test_list(name) and _words(name)[0] in TASK_FOLDERS
+        ]
+    return AnnotationFiles(folder, parts, tuple(lists), tuple(deeper))
+
+
+def _folders(folder: Path) -> Iterator[tuple[int, Path, list[str]]]:
+    """Depth, folder and its own text files, nearest first; folders of pictures are not entered."""
+    level, count = [folder], 0
+    for depth in range(DEEPEST + 1):
+        below: list[Path] = []
+        for place in level[: MOST_FOLDERS - count]:
+            count += 1
+            names = []
+            with contextlib.suppress(OSError), os.scandir(place) as entries:
+                for entry in sorted(entries, key=lambda each: each.name):
+                    if entry.name.startswith('.'):  # among them the shadows `._NAME` that macOS packs
+                        continue
+                    if entry.is_dir():
+                        below += [] if entry.name.lower().startswith(('cropped', 'aligned')) else [place / entry.name]
+                    elif entry.name.lower().endswith('.txt'):
+                        names.append(entry.name)
+            yield depth, place, names
+        level = below
+
+
+def _words(name: str) -> list[str]:
+    return re.split(r'[^a-z]+', name.casefold())
+
+
+def _is_test_list(name: str) -> bool:
+    return re.search(r'test_?set', name.casefold()) is not None
+
+
+def _partition(name: str) -> str:
+    """The partition that a folder's or a file's name says; '' where it says none."""
+    return next((part for part in PARTITIONS for word in _words(name) if word.startswith(part)), '')
+
+
+def _parts_in(place: Path, task: str, names: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """Partition to the annotation files of a task's folder."""
+    parts: dict[str, tuple[Path, ...]] = {}
+    if task == 'multitask':
+        for name in names:
+            if (part := _partition(name)) and not _is_test_list(name):
+                parts[part] = (*parts.get(part, ()), place / name)
+        return parts
+    with contextlib.suppress(OSError), os.scandir(place) as entries:
+        for entry in sorted(entries, key=lambda each: each.name):
+            if entry.is_dir() and not entry.name.startswith('.') and (part := _partition(entry.name)):
+                files = sorted(path for path in Path(entry.path).iterdir() if path.suffix.lower() == '.txt')
+                own = tuple(p for p in files if not p.name.startswith('.') and not _is_test_list(p.name))
+                parts[part] = (*parts.get(part, ()), *own)
+    return parts
+
+
+@dataclass
+class _Gathered:
+    """What the files of a release say, video by video, until all are read."""
+
+    labels: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Video to task to its values."""
+    partitions: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Video to task to its partition."""
+    names: dict[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
+    """Task to the names that its files have, and the first of the files."""
+    notes: list[str] = field(default_factory=list)
+
+
+def read_affwild2(folder: Path, source: Callable[[Path], object] | None = None) -> FrameTable:
+    """The labels of every frame of every video in a release of the three tasks.
+
+    1. Each file is read in the partition that its folder says.
+    2. The tasks of a video are put side by side. Where one has fewer lines than another, its last frames have no label,
+       and a note says so.
+    3. Videos of the lists of test sets are added without labels.
+
+    Args:
+        folder: of the annotations, or one above it.
+        source: told each file before it is read.
+
+    Raises:
+        CorpusError: the folder holds no annotations, or two years side by side.
+        TableError: a line is not as it should be; names files and lines. So does a video in two partitions of one task.
+    """
+    files = find_annotations(folder)
+    gathered, faults = _Gathered(), Faults()
+    for task in TASKS:
+        for part, paths in files.of_task(task).items():
+            for path in paths:
+                if source is not None:
+                    source(path)
+                annotation = read_annotation(path, faults, task=task, name=files.name(path))
+                _add(gathered, path.stem, task, part, annotation, files.name(path), faults)
+    if not gathered.partitions and not faults.count:
+        raise CorpusError(
+            expected=f'annotations such as VA_Estimation_Challenge/Train_Set/VIDEO.txt in {folder}',
+            came=listed(sorted(path.name for path in folder.iterdir())[:5]) or 'an empty folder',
+            todo='name the folder of the release; for one file of all tasks import affwild2-mtl',
+        )
+    _add_test_videos(gathered, files, faults, source)
+    faults.refuse('annotations of Aff-Wild2', TODO)
+    notes = [*gathered.notes, *_absent(files), *_ignored(files)]
+    return _table(gathered, notes)
+
+
+def read_multitask(folder: Path, source: Callable[[Path], object] | None = None) -> FrameTable:
+    """The labels of the multi-task challenge: frames that no line names have none.
+
+    Args:
+        folder: of the annotations, or one above it.
+        source: told each file before it is read.
+
+    Raises:
+        CorpusError: the folder holds none.
+        TableError: a line is not as it should be, or a video is in two partitions; names files and lines.
+    """
+    files = find_annotations(folder)
+    parts = files.of_task('multitask')
+    if not parts:
+        raise CorpusError(
+            expected=f'MTL_Challenge/train_set.txt or the like in {folder}',
+            came=listed(sorted(path.name for path in folder.iterdir())[:5]) or 'an empty folder',
+            todo='name the folder of the release; for a file a video import affwild2',
+        )
+    gathered, faults = _Gathered(), Faults()
+    for part, paths in parts.items():
+        for path in paths:
+            if source is not None:
+                source(path)
+            rows = read_rows(path, ROW_FORMS['multitask'], faults, name=files.name(path), may_lack=True)
+            for labels in rows.by_video(part) if rows and not faults.count else ():
+                for task in TASKS:
+                    names = {'expression': EXPRESSIONS, 'units': ACTION_UNITS}.get(task, ())
+                    annotation = Annotation(task, getattr(labels, task), names)
+                    _add(gathered, labels.video, task, part, annotation, files.name(path), faults)
+    for task, path in files.lists:
+        if task == 'multitask':
+            if source is not None:
+                source(path)
+            frames = read_frame_list(path, faults, name=files.name(path))
+            for video, places in frames.by_video().items():
+                last = int(frames.frames[places].max(initial=0))
+                _add_test_video(gathered, video, TASKS, last, files.name(path), faults)
+    faults.refuse('annotations of Aff-Wild2', TODO)
+    return _table(gathered, gathered.notes)
+
+
+def _add(
+    gathered: _Gathered, video: str, task: str, part: str, annotation: Annotation | None, file: str, faults: Faults
+) -> None:
+    """Note what a file says of a video."""
+    before = gathered.partitions.setdefault(video, {})
+    if task in before:
+        where = f'in {before[task]} already' if before[task] != part else f'twice in {part}'
+        faults.add(file, 0, f'{video!r} is {where}, and no video may be in two partitions of a task')
+        return
+    before[task] = part
+    if annotation is None:
+        return
+    names, first = gathered.names.setdefault(task, (annotation.names, file))
+    if names != annotation.names:
+        faults.add(file, 1, f'names {", ".join(annotation.names)}, where {first} names {", ".join(names)}')
+    if not len(annotation.values):
+        gathered.notes.append(f'{file} has a header and no frame')
+    gathered.labels.setdefault(video, {})[task] = annotation.values
+
+
+def _add_test_videos(
+    gathered: _Gathered, files: AnnotationFiles, faults: Faults, source: Callable[[Path], object] | None
+) -> None:
+    """The videos that lists of test sets name, one a line."""
+    for task, path in files.lists:
+        if task == 'multitask':
+            continue
+        if source is not None:
+            source(path)
+        first, body = divided(read_regular_file(path))
+        for line in [first, *lines_of(body)]:
+            if (video := line.strip().removesuffix('.txt')) and ',' not in video and '/' not in video:
+                _add_test_video(gathered, video, (task,), 0, files.name(path), faults)
+
+
+def _add_test_video(
+    gathered: _Gathered, video: str, tasks: Sequence[str], frames: int, file: str, faults: Faults
+) -> None:
+    partitions = gathered.partitions.setdefault(video, {})
+    for task in tasks:
+        if partitions.setdefault(task, 'test') != 'test':
+            faults.add(file, 0, f'{video!r} is in {partitions[task]} already, and no video may be in two partitions')
+    if frames:
+        gathered.labels.setdefault(video, {}).setdefault('', np.zeros(frames))
+
+
+def _absent(files: AnnotationFiles) -> list[str]:
+    """Tasks and partitions of which there is no file."""
+    notes = []
+    for task in TASKS:
+        parts = files.of_task(task)
+        if not parts:
+            notes.append(f'no annotations of {task} are here')
+        notes += [
+            f'no {part} annotations of {task} are here' for part in ('train', 'val') if parts and not parts.get(part)
+        ]
+    return notes
+
+
+def _ignored(files: AnnotationFiles) -> list[str]:
+    """Annotations that were seen and not read."""
+    notes = [f'{files.name(place)} lies deeper than annotations that were read, and was not' for place in files.deeper]
+    if files.of_task('multitask'):
+        notes.append('annotations of all tasks in one file are here too: import affwild2-mtl')
+    return notes
+
+
+def _table(gathered: _Gathered, notes: Sequence[str]) -> FrameTable:
+    """All videos in the order of their names."""
+    each, uneven, divided_apart = [], [], []
+    for video in sorted(gathered.partitions):
+        by_task, values = gathered.partitions[video], dict(gathered.labels.get(video, {}))
+        sizes = {task: len(of_task) for task, of_task in values.items()}
+        frames = max(sizes.values(), default=0)
+        values.pop('', None)
+        if len({size for task, size in sizes.items() if task}) > 1:
+            uneven.append(f'{video} ({", ".join(f"{task} {size:,}" for task, size in sizes.items() if task)})')
+        partition = max(by_task.values(), key=PARTITIONS.index)
+        apart = {task: part for task, part in by_task.items() if part != partition}
+        if apart:
+            divided_apart.append(video)
+        padded = {task: _padded(task, of_task, frames) for task, of_task in values.items()}
+        each.append(FrameLabels(video, partition, by_task=apart, frames=frames, **padded))
+    said = list(notes)
+    if uneven:
+        said.append(
+            f'{counted(len(uneven), "video")} with another number of lines in one task than in another; the last '
+            f'frames of the shorter have no label: {_some(uneven)}'
+        )
+    if divided_apart:
+        said.append(
+            f'{counted(len(divided_apart), "video")} in one partition for one task and in another for the next; all '
+            f'tasks together, they count as val or test: {_some(divided_apart)}'
+        )
+    return FrameTable(
+        tuple(each),
+        gathered.names.get('expression', (EXPRESSIONS, ''))[0],
+        gathered.names.get('units', (ACTION_UNITS, ''))[0],
+        tuple(said),
+    )
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
+
+
+def _padded(task: str, values: Any, frames: int) -> Any:
+    """A task's values with frames without label at the end."""
+    absent = np.nan if task == 'affect' else -1
+    missing = np.full((frames - len(values), *values.shape[1:]), absent, values.dtype)
+    return np.concatenate([values, missing]) if len(missing) else values

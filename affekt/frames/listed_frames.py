@@ -1,0 +1,335 @@
+"""Files that name each frame by its picture: a submission, or the one annotation file of multi-task learning.
+
+    image_location,valence,arousal
+    video2/00001.jpg,-0.6497,0.5477
+
+| form | header | after the name of the picture |
+|---|---|---|
+| affect | `image_location,valence,arousal` | two numbers in [-1, 1] |
+| expression | `image_location`, the names of the classes | the number of one class |
+| units | `image_location`, the names of the action units | 0 or 1 for each |
+| multitask | `image,valence,arousal,expression,aus` | all of them: 2 + 1 + 12 |
+
+Pictures are called VIDEO/00001.jpg, from 1 on, in lines of any order. As with other annotations, a file is read as
+columns at once, and walked line by line only to say what is wrong where.
+
+N lines, T frames of one video.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Ints
+from affekt.files import read_regular_file
+from affekt.frames.annotations import (
+    ARROW_TYPES,
+    NO_LABEL,
+    are_labels,
+    divided,
+    fault_of_cell,
+    header_cells,
+    joined_cells,
+    lines_of,
+    parsed_table,
+    with_nan,
+    written_columns,
+)
+from affekt.frames.faults import Faults, quoted
+from affekt.frames.labels import ACTION_UNITS, AFFECT, EXPRESSIONS, FrameLabels
+
+_PICTURE = re.compile(r'([^/\\]+)/([0-9]{5,9})\.jpg')
+_ENDING = 10
+"""Characters of `/00001.jpg`."""
+
+
+@dataclass(frozen=True)
+class RowForm:
+    """What a line of such a file holds after the name of its picture."""
+
+    first: str
+    """What the column of pictures is called; `image` and `image_location` are both read."""
+    header: tuple[str, ...]
+    tasks: tuple[str, ...]
+
+    @property
+    def cells(self) -> tuple[tuple[str, str], ...]:
+        """Task and label of each cell after the name."""
+        labels = {'affect': AFFECT, 'expression': ('class',), 'units': ACTION_UNITS}
+        return tuple((task, label) for task in self.tasks for label in labels[task])
+
+    @property
+    def line(self) -> str:
+        """The header as it is written."""
+        return ','.join((self.first, *self.header))
+
+    def fits(self, line: str) -> bool:
+        """Whether a line is the header, in capitals or not, with or without a comma at its end."""
+        first, *names = [cell.casefold() for cell in header_cells(line)] or ['']
+        forms = [self.header, (*self.header[:3], *ACTION_UNITS)] if len(self.tasks) > 1 else [self.header]
+        return first in ('image', 'image_location') and names in [[name.casefold() for name in form] for form in forms]
+
+
+ROW_FORMS: Mapping[str, RowForm] = {
+    'affect': RowForm('image_location', AFFECT, ('affect',)),
+    'expression': RowForm('image_location', EXPRESSIONS, ('expression',)),
+    'units': RowForm('image_location', ACTION_UNITS, ('units',)),
+    'multitask': RowForm('image', (*AFFECT, 'expression', 'aus'), ('affect', 'expression', 'units')),
+}
+"""Name to what it is."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameList:
+    """N frames by their names, in the order in which they are listed."""
+
+    videos: tuple[str, ...]
+    codes: Ints
+    """(N,) place of each frame's video in `videos`."""
+    frames: Ints
+    """(N,) number of each frame in its video, from 1."""
+    lines: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """(N,) where each stands in its file; empty where there is none."""
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def by_video(self) -> dict[str, Ints]:
+        """Video to the places of its frames in the list, in the order of the list."""
+        order = np.argsort(self.codes, kind='stable')
+        ends = np.cumsum(np.bincount(self.codes, minlength=len(self.videos)))
+        return dict(zip(self.videos, np.split(order, ends[:-1]), strict=True)) if self.videos else {}
+
+    def name(self, place: int) -> str:
+        """How a frame's picture is called."""
+        return picture(self.videos[self.codes[place]], int(self.frames[place]))
+
+    def repeated(self) -> Iterator[tuple[int, int]]:
+        """The places of frames that were listed before, each with where they were first."""
+        keys = self.codes.astype(np.int64) << 32 | self.frames
+        _, first, back = np.unique(keys, return_index=True, return_inverse=True)
+        for place in np.flatnonzero(first[back] != np.arange(len(keys))):
+            yield int(place), int(first[back[place]])
+
+    @classmethod
+    def of(cls, frames: Mapping[str, npt.ArrayLike]) -> FrameList:
+        """Video to the numbers of its frames, as one list."""
+        each = [np.asarray(numbers, dtype=np.int64) for numbers in frames.values()]
+        codes = np.repeat(np.arange(len(each)), [len(numbers) for numbers in each])
+        return cls(tuple(frames), codes, np.concatenate([np.zeros(0, dtype=np.int64), *each]))
+
+
+@dataclass(frozen=True, eq=False)
+class ListedLabels:
+    """What a file says of N frames."""
+
+    listed: FrameList
+    values: Mapping[str, npt.NDArray[Any]]
+    """Task to (N, …) labels, as the field of `FrameLabels` has them."""
+
+    def by_video(self, partition: str) -> Iterator[FrameLabels]:
+        """The labels of each video; T is its last frame that is listed, frames that are not have no label."""
+        for video, places in self.listed.by_video().items():
+            frames = self.listed.frames[places]
+            labels: dict[str, Any] = {}
+            for task, values in self.values.items():
+                absent = np.nan if task == 'affect' else -1
+                labels[task] = np.full((int(frames.max(initial=0)), *values.shape[1:]), absent, values.dtype)
+                labels[task][frames - 1] = values[places]
+            yield FrameLabels(video, partition, **labels)
+
+
+def picture(video: str, frame: int) -> str:
+    """How the picture of a frame is called.
+
+    >>> picture('video2', 7)
+    'video2/00007.jpg'
+    """
+    return f'{video}/{frame:05d}.jpg'
+
+
+def read_rows(
+    path: Path, form: RowForm, faults: Faults, *, name: str = '', may_lack: bool = False
+) -> ListedLabels | None:
+    """The labels of a file that names its frames; None where it is none of this form.
+
+    Args:
+        path: the file.
+        form: that it must have.
+        faults: gets what is wrong, with the line; lines whose name can be read are kept all the same, without label.
+        name: of the file in messages; its path where that is ''.
+        may_lack: whether a line may say that its frame has no label, as annotations do.
+    """
+    file = name or str(path)
+    try:
+        content = read_regular_file(path)
+    except OSError as error:
+        faults.add(file, 0, f'cannot be read: {error.strerror or error}')
+        return None
+    first, body = divided(content)
+    if not form.fits(first):
+        faults.add(file, bool(first), f'{quoted(first)} where the header {form.line} belongs' if first else 'is empty')
+        return None
+    rows = _parsed(form, body, may_lack) or _walked(form, body, file, faults, may_lack)
+    for place, before in rows.listed.repeated():
+        what = f'{quoted(rows.listed.name(place))} stands in line {rows.listed.lines[before]:,} already'
+        faults.add(file, int(rows.listed.lines[place]), what)
+    return rows
+
+
+def read_frame_list(path: Path, faults: Faults, *, name: str = '') -> FrameList:
+    """The frames that a file names in the first cell of each line, under a header or none.
+
+    Args:
+        path: such as the example of a submission, or the list of a test set.
+        faults: gets lines that name no picture, and pictures that are named twice.
+        name: of the file in messages; its path where that is ''.
+    """
+    file = name or str(path)
+    first, body = divided(read_regular_file(path))
+    has_header = '/' not in first
+    body = body if has_header else first.encode() + b'\n' + body
+    found = _Frames()
+    for number, line in enumerate(lines_of(body.rstrip()), 1 + has_header):
+        cell = line.split(',', 1)[0].strip()
+        if not found.add(cell, number):
+            faults.add(file, number, f'{quoted(cell)} names no frame, as VIDEO/00001.jpg does')
+    listed = found.listed()
+    for place, before in listed.repeated():
+        what = f'{quoted(listed.name(place))} stands in line {listed.lines[before]:,} already'
+        faults.add(file, int(listed.lines[place]), what)
+    return listed
+
+
+class _Frames:
+    """Frames while they are read one by one."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, int] = {}
+        self._rows: list[tuple[int, int, int]] = []
+
+    def add(self, cell: str, line: int) -> bool:
+        """Note the frame that a cell names; False where it names none."""
+        match = _PICTURE.fullmatch(cell)
+        if match is None or not int(match[2]) or picture(match[1], int(match[2])) != cell:
+            return False
+        self._rows.append((self._codes.setdefault(match[1], len(self._codes)), int(match[2]), line))
+        return True
+
+    def listed(self) -> FrameList:
+        columns = np.array(self._rows, dtype=np.int64).reshape(-1, 3).T
+        return FrameList(tuple(self._codes), columns[0], columns[1], columns[2])
+
+
+def _parsed(form: RowForm, body: bytes, may_lack: bool) -> ListedLabels | None:
+    """All lines at once; None where one of them is not as it should be."""
+    cells = form.cells
+    types = {f'{place}': ARROW_TYPES[task] for place, (task, _) in enumerate(cells)}
+    table = parsed_table(body, {'picture': 'string', **types})
+    listed = None if table is None else _split_names(table.column(0))
+    if table is None or listed is None:
+        return None
+    columns = [column.to_numpy() for column in table.columns[1:]]
+    for (task, _), column in zip(cells, columns, strict=True):
+        if not are_labels(task, column, _most(task), may_lack=may_lack):
+            return None
+    return ListedLabels(listed, _by_task(form, columns))
+
+
+def _split_names(names: Any) -> FrameList | None:
+    """The frames that a column of pictures names; None where one is not called VIDEO/00001.jpg."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    joined = pc.cast(names, pa.binary()).combine_chunks()
+    joined = joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
+    if not len(joined):
+        return FrameList((), *(np.zeros(0, dtype=np.int64) for _ in range(3)))
+    if pc.min(pc.binary_length(joined)).as_py() <= _ENDING:
+        return None
+    endings = pc.binary_slice(joined, -_ENDING)
+    letters = np.frombuffer(endings.buffers()[2], np.uint8, _ENDING * len(endings)).reshape(-1, _ENDING)
+    digits = letters[:, 1:6].astype(np.int64) - ord('0')
+    numbers = digits @ 10 ** np.arange(4, -1, -1)
+    is_plain = (letters[:, 0] == ord('/')) & (letters[:, 6:] == np.frombuffer(b'.jpg', np.uint8)).all(axis=1)
+    if not (is_plain & (digits >= 0).all(axis=1) & (digits <= 9).all(axis=1) & (numbers > 0)).all():
+        return None
+    coded = pc.binary_slice(joined, 0, -_ENDING).dictionary_encode()
+    videos = tuple(video.decode('utf-8', 'backslashreplace') for video in coded.dictionary.to_pylist())
+    if any(video != video.strip() or {'/', '\\'} & {*video} for video in videos):
+        return None
+    return FrameList(videos, coded.indices.to_numpy().astype(np.int64), numbers, np.arange(2, len(numbers) + 2))
+
+
+def _walked(form: RowForm, body: bytes, file: str, faults: Faults, may_lack: bool) -> ListedLabels:
+    """The same line by line, with a fault for each that is not as it should be."""
+    cells, named, rows = form.cells, _Frames(), []
+    absent = [float(NO_LABEL[task]) for task, _ in cells]
+    for number, line in enumerate(lines_of(body), 2):
+        name, *values = [cell.strip() for cell in line.split(',')]
+        values = values[:-1] if len(values) == len(cells) + 1 and not values[-1] else values
+        if not name and not any(values):
+            faults.add(file, number, 'is blank')
+            continue
+        is_named, what = named.add(name, number), ''
+        if not is_named:
+            what = f'{quoted(name)} names no frame, as VIDEO/00001.jpg does'
+        elif len(values) != len(cells):
+            what = f'{len(values)} values where {len(cells)} belong'
+        else:
+            each = (
+                fault_of_cell(task, label, value, _most(task), may_lack=may_lack)
+                for (task, label), value in zip(cells, values, strict=True)
+            )
+            what = next(filter(None, each), '')
+        if what:
+            faults.add(file, number, what)
+        if is_named:
+            rows.append(absent if what else [float(value) for value in values])
+    columns = np.array(rows, dtype=np.float64).reshape(-1, len(cells)).T
+    return ListedLabels(named.listed(), _by_task(form, columns))
+
+
+def _by_task(form: RowForm, columns: Iterable[npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Columns of cells as arrays of tasks."""
+    by_task: dict[str, list[npt.NDArray[Any]]] = {task: [] for task in form.tasks}
+    for (task, _), column in zip(form.cells, columns, strict=True):
+        by_task[task].append(column)
+    values: dict[str, npt.NDArray[Any]] = {}
+    for task, each in by_task.items():
+        if task == 'affect':
+            values[task] = with_nan(np.stack(each, axis=1))
+        else:
+            values[task] = (each[0] if task == 'expression' else np.stack(each, axis=1)).astype(np.int8)
+    return values
+
+
+def _most(task: str) -> int:
+    return len(EXPRESSIONS) - 1 if task == 'expression' else 1
+
+
+def written_rows(form: RowForm, videos: Iterable[tuple[FrameLabels, Ints]]) -> bytes:
+    """A file of this form: a line for each of these frames.
+
+    Args:
+        form: of the file.
+        videos: labels of a video, and (K,) the numbers of the frames to write, in their order.
+    """
+    lines = [form.line]
+    for labels, frames in videos:
+        columns = [column for task in form.tasks for column in written_columns(task, getattr(labels, task)[frames - 1])]
+        lines += joined_cells([_pictures(labels.video, frames), *columns])
+    return '\n'.join([*lines, '']).encode()
+
+
+def _pictures(video: str, frames: Sequence[int] | Ints) -> Any:
+    import pyarrow as pa
+
+    return pa.array([picture(video, frame) for frame in np.asarray(frames).tolist()], pa.string())

@@ -1,0 +1,288 @@
+"""The page of a live stream: the newest frame and the last 30 seconds of readings, for several viewers at once.
+
+The session leaves each reading with its frame at a `LiveFeed` and goes on; whatever a viewer costs, encoding included,
+is paid in the server's thread. A viewer is sent what is new, at most every SEND_EVERY_S: all readings, and of the
+frames the newest alone. One message is the length of its JSON in four bytes, little-endian, then the JSON, then a JPEG
+where there is a new frame.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import secrets
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import anyio
+import anyio.to_thread
+import numpy as np
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from numpy.typing import NDArray
+from PIL import Image
+
+from affekt.purpose import NOTICE, NOTICE_LINE
+from affekt.serve.app import StaticFile, guarded_app, needs, static_files
+from affekt.serve.guard import App, Tokens
+from affekt.serve.server import hosts_of, listen, name_of, served
+from affekt.typed_json import plain
+
+VIEWER = 'viewer'
+OTHERWISE = 'open the link that `affekt stream --page` printed'
+ADDRESS = '127.0.0.1'
+"""The page shows people who may not know it: it is not served to other machines."""
+KEPT_S = 30.0
+"""How far back the curves go."""
+MOST_KEPT = 2000
+"""Readings at the most, however fast they come."""
+SEND_EVERY_S = 0.06
+STALLED_S = 20.0
+"""How long a viewer may leave a message unread before it is let go."""
+MOST_VIEWERS = 8
+TRY_AGAIN_LATER = 1013
+"""Why a WebSocket is closed: the IANA registry of RFC 6455."""
+VIEW_SIDE = 800
+"""Longest side of the frames that are shown, pixels."""
+QUALITY = 75
+ENDS = ('ended', 'failed')
+"""States after which nothing more comes."""
+
+OWN_ASSETS = {'live.js': 'text/javascript', 'live_curves.js': 'text/javascript', 'live.css': 'text/css'}
+PAGE_ASSETS = {'page.css': 'text/css', 'page.js': 'text/javascript', 'entering.js': 'text/javascript'}
+
+
+class Showable(Protocol):
+    """A reading, as far as a page needs it."""
+
+    @property
+    def time_s(self) -> float:
+        """Seconds from the start of the stream."""
+
+    def as_dict(self) -> Mapping[str, Any]:
+        """Plain values by name."""
+
+
+@dataclass(frozen=True)
+class News:
+    """What a viewer has not seen yet."""
+
+    number: int
+    """The next request asks for what came after this."""
+    content: Mapping[str, Any]
+    frame_number: int
+    """Of the newest frame; 0 before the first."""
+    is_last: bool
+
+
+class LiveFeed:
+    """Where a session leaves what viewers may see; they come and go, and it never waits for them.
+
+    Args:
+        title: what is streamed.
+        purpose: of the analysis; '' where none was stated.
+    """
+
+    def __init__(self, title: str, purpose: str = '') -> None:
+        self._about = {'title': title, 'purpose': purpose, 'notice': NOTICE, 'notice_line': NOTICE_LINE}
+        self._changed = threading.Condition()
+        self._number = 1  # whoever comes before the first reading is told what will be shown
+        self._readings: deque[tuple[int, Showable]] = deque(maxlen=MOST_KEPT)
+        self._state: dict[str, Any] = {'state': 'starting', 'message': '', 'session': 1}
+        self._frame: tuple[int, NDArray[np.uint8]] | None = None
+        self._encoded: tuple[int, bytes] = (0, b'')
+        self._encoding = threading.Lock()
+        self._viewers = 0
+        self.asked_to_stop = threading.Event()
+        self.asked_to_start = threading.Event()
+
+    def begin(self) -> None:
+        """Forget the readings of the session before."""
+        with self._changed:
+            self._readings.clear()
+        self.say('starting', session=self._state['session'] + 1)
+
+    def take(self, reading: Showable, frame: NDArray[np.uint8] | None) -> None:
+        """Leave a reading and its frame; returns at once.
+
+        Args:
+            reading: with its time in the stream.
+            frame: (H, W, 3) RGB that nobody changes any more; None for a stream without video.
+        """
+        with self._changed:
+            self._number += 1
+            self._readings.append((self._number, reading))
+            while self._readings[0][1].time_s < reading.time_s - KEPT_S:
+                self._readings.popleft()
+            if frame is not None:
+                self._frame = (self._number, frame)
+            if self._state['state'] == 'starting':
+                self._state = {**self._state, 'state': 'live'}
+
+    def say(self, state: str | None = None, message: str = '', **figures: Any) -> None:
+        """How the stream stands.
+
+        Args:
+            state: 'starting', 'live', 'stopped', or one of ENDS; None leaves it.
+            message: a sentence for viewers.
+            figures: what is shown of the whole stream, such as frames, dropped and reconnects.
+        """
+        with self._changed:
+            self._number += 1
+            now = {} if state is None else {'state': state, 'message': message}
+            self._state = {**self._state, **now, **plain(figures)}
+
+    def news(self, since: int) -> News | None:
+        """What came after a number; None for nothing. Whoever asks for the first time, with 0, is told what it is."""
+        with self._changed:
+            if self._number == since:
+                return None
+            number, state, frame = self._number, self._state, self._frame
+            readings = [reading for at, reading in self._readings if at > since]
+        content = {**state, 'readings': [plain(reading.as_dict()) for reading in readings]}
+        if frame is not None:
+            content['size'] = [frame[1].shape[1], frame[1].shape[0]]
+        if since == 0:
+            content['about'] = self._about
+        return News(number, content, frame[0] if frame else 0, state['state'] in ENDS)
+
+    def jpeg(self) -> tuple[int, bytes]:
+        """The newest frame's number and the frame, encoded once for all viewers."""
+        with self._encoding:
+            frame = self._frame
+            if frame is not None and frame[0] != self._encoded[0]:
+                self._encoded = (frame[0], _jpeg(frame[1]))
+            return self._encoded
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[bool]:
+        """Counts a viewer while the block runs; False where there are too many."""
+        with self._changed:
+            is_welcome = self._viewers < MOST_VIEWERS
+            self._viewers += is_welcome
+        try:
+            yield is_welcome
+        finally:
+            with self._changed:
+                self._viewers -= is_welcome
+                self._changed.notify_all()
+
+    def wait_for_viewers(self, seconds: float) -> None:
+        """Give viewers the time to be sent the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._viewers, seconds)
+
+
+def _jpeg(frame: NDArray[np.uint8]) -> bytes:
+    image = Image.fromarray(frame)
+    if max(image.size) > VIEW_SIDE:
+        image.thumbnail((VIEW_SIDE, VIEW_SIDE), Image.Resampling.BILINEAR)
+    written = io.BytesIO()
+    image.save(written, 'JPEG', quality=QUALITY)
+    return written.getvalue()
+
+
+def live_app(feed: LiveFeed, tokens: Tokens, *, cookie: str = 'affekt', hosts: frozenset[str] | None) -> App:
+    """The page as an ASGI app.
+
+    Args:
+        feed: what is shown.
+        tokens: with one of VIEWER.
+        cookie: its name; browsers share cookies among the ports of a machine.
+        hosts: as for `Guard`.
+    """
+    routes = APIRouter(dependencies=[needs(VIEWER, otherwise=OTHERWISE)])
+
+    @routes.post('/api/stop')
+    def stop() -> dict[str, bool]:
+        """The session ends and is saved; the page stays."""
+        feed.asked_to_stop.set()
+        return {'asked': True}
+
+    @routes.post('/api/start')
+    def start() -> dict[str, bool]:
+        """Another session of the same source."""
+        feed.asked_to_start.set()
+        return {'asked': True}
+
+    @routes.websocket('/api/live')
+    async def watch(socket: WebSocket) -> None:
+        """All readings and the newest frames, until either side ends."""
+        await socket.accept()
+        with feed.watched() as is_welcome:
+            if not is_welcome:
+                await socket.close(TRY_AGAIN_LATER, f'{MOST_VIEWERS} viewers are here already')
+                return
+            async with anyio.create_task_group() as both:
+                both.start_soon(_until_gone, socket, both.cancel_scope)
+                await _send_news(socket, feed)
+                both.cancel_scope.cancel()
+
+    return guarded_app('affekt stream', routes, _pages(), tokens, cookie=cookie, hosts=hosts)
+
+
+async def _send_news(socket: WebSocket, feed: LiveFeed) -> None:
+    """Send what is new until the end; return where the viewer has gone, or reads nothing for STALLED_S."""
+    seen = frame_seen = 0
+    with contextlib.suppress(WebSocketDisconnect, TimeoutError):
+        while True:
+            news = feed.news(seen)
+            if news is not None:
+                picture = b''
+                if news.frame_number != frame_seen:
+                    frame_seen, picture = await anyio.to_thread.run_sync(feed.jpeg)
+                with anyio.fail_after(STALLED_S):
+                    await socket.send_bytes(packed(news.content, picture))
+                seen = news.number
+                if news.is_last:
+                    await socket.close()
+                    return
+            await anyio.sleep(SEND_EVERY_S)
+
+
+async def _until_gone(socket: WebSocket, both: anyio.CancelScope) -> None:
+    """End both directions when the viewer has left; what a viewer says is not listened to."""
+    while (await socket.receive())['type'] != 'websocket.disconnect':
+        pass
+    both.cancel()
+
+
+def packed(content: Mapping[str, Any], picture: bytes) -> bytes:
+    """One message.
+
+    >>> packed({'a': 1}, b'JPEG')
+    b'\\x07\\x00\\x00\\x00{"a":1}JPEG'
+    """
+    text = json.dumps(content, allow_nan=False, separators=(',', ':')).encode()
+    return len(text).to_bytes(4, 'little') + text + picture
+
+
+def _pages() -> dict[str, StaticFile]:
+    own = static_files('affekt.serve', {'live.html': 'text/html', **OWN_ASSETS})
+    return {'/': own.pop('/live.html'), **own, **static_files('affekt.pages', PAGE_ASSETS)}
+
+
+@contextlib.contextmanager
+def stream_page(feed: LiveFeed, *, port: int = 0) -> Iterator[str]:
+    """Serve the page on this machine's loopback while the block runs; gives its link.
+
+    Args:
+        feed: what is shown; whoever watches is sent its end before the page goes.
+        port: 0 for any free one.
+
+    Raises:
+        MissingExtraError: FastAPI, uvicorn or wsproto is not installed.
+        RunError: the port is taken.
+    """
+    token = secrets.token_urlsafe(18)
+    listening = listen(ADDRESS, port)
+    port = listening.getsockname()[1]
+    app = live_app(feed, Tokens({VIEWER: token}), cookie=f'affekt-{port}', hosts=hosts_of(ADDRESS))
+    with served(app, listening):
+        try:
+            yield f'http://{name_of(ADDRESS)}:{port}/#token={token}'
+        finally:
+            feed.wait_for_viewers(1.0)

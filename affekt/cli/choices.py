@@ -174,6 +174,13 @@ def tracks() -> tuple[str, ...]:
     return tuple(TRACKS)
 
 
+def tracks_of_all() -> tuple[str, ...]:
+    """Every track of a challenge, those that answer for each frame included."""
+    from affekt.challenges import FRAME_TRACKS
+
+    return (*tracks(), *FRAME_TRACKS)
+
+
 def fusion_models() -> tuple[str, ...]:
     """Every fusion model; none without torch."""
     try:

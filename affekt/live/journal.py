@@ -69,6 +69,7 @@ class Journal:
         self.folder = folder
         self._lock = threading.Lock()
         self._writers: dict[str, tuple[Any, Any]] = {}
+        self._parts: dict[str, int] = {}
         self._is_closed = False
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -87,18 +88,21 @@ class Journal:
         """
         if not rows.num_rows:
             return
-        path = self.folder / f'{name}.arrows'
         with self._lock:
             if self._is_closed:
                 return
+            path = _part(self.folder, name, self._parts.setdefault(name, 0))
             try:
                 if name not in self._writers:
                     file = pa.OSFile(str(path), 'wb')
                     self._writers[name] = file, pa.ipc.new_stream(file, rows.schema)
                 self._writers[name][1].write_table(rows.combine_chunks())
-                self._writers[name][0].flush()
-            except OSError as error:
-                raise storage_error(error, path) from error
+            except BaseException as error:  # Ctrl-C too: what comes after half a batch goes to a file of its own
+                self._parts[name] += 1
+                self._writers.pop(name, None)
+                if isinstance(error, OSError):
+                    raise storage_error(error, path) from error
+                raise
 
     def add_words(self, utterance: Utterance) -> None:
         """Appends what was said in a turn."""
@@ -138,17 +142,22 @@ def read_source(folder: Path) -> Streamed:
 
 def read_rows(folder: Path, name: str, schema: pa.Schema) -> pa.Table:
     """The rows of one table, as far as they were written whole; none of `schema` where there are none."""
-    path = folder / f'{name}.arrows'
     batches: list[pa.RecordBatch] = []
-    if not path.is_file():
-        return schema.empty_table()
-    try:
-        with pa.OSFile(str(path), 'rb') as file, pa.ipc.open_stream(file) as stream:
-            while True:
-                batches.append(stream.read_next_batch())
-    except (StopIteration, pa.ArrowException, OSError):  # the end, or a batch that a kill cut
-        pass
+    part = 0
+    while (path := _part(folder, name, part)).is_file():
+        part += 1
+        try:
+            with pa.OSFile(str(path), 'rb') as file, pa.ipc.open_stream(file) as stream:
+                while True:
+                    batches.append(stream.read_next_batch())
+        except (StopIteration, pa.ArrowException, OSError):  # the end, or a batch that a kill cut
+            pass
     return pa.Table.from_batches(batches) if batches else schema.empty_table()
+
+
+def _part(folder: Path, name: str, number: int) -> Path:
+    """The file of a table's rows; a second one only where writing to the first was broken off."""
+    return folder / (f'{name}.{number}.arrows' if number else f'{name}.arrows')
 
 
 def read_words(folder: Path) -> list[Utterance]:

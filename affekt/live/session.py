@@ -192,16 +192,12 @@ class LiveSession:
 
     def _seen(self) -> Iterator[LiveReading]:
         pictures = self.source.pictures
-        last_s = float('-inf')
         while not self._is_stopped:
             arrived = pictures.take()
             if arrived is None:
                 if pictures.is_over:
                     return
                 continue
-            if self.settings.fps is not None and arrived.unit.time_s < last_s + 1 / self.settings.fps - 1e-3:
-                continue
-            last_s = arrived.unit.time_s
             image = arrived.unit.image
             reading = self._reading(arrived, image)
             yield reading

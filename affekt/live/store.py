@@ -48,6 +48,7 @@ class Store:
         self._run: Run | None = None
         self._remove_temporary: weakref.finalize[..., Store] | None = None
         self._frames: list[tuple[float, float, int, int]] = []
+        self._unwritten: list[tuple[str, pa.Table]] = []
         self._kept_s = self._tidied_s = float('-inf')
         self._scale = 1.0
         self._streamed: Streamed | None = None
@@ -99,10 +100,13 @@ class Store:
         if now_s - self._kept_s < KEEP_EVERY_S:
             return
         self._kept_s = now_s
-        self.journal.write('faces', in_full_pixels(faces.taken(), self._scale))
         columns = [list(column) for column in zip(*self._frames, strict=True)] or [[] for _ in FRAMES]
-        self.journal.write('frames', pa.table(columns, schema=FRAMES))
+        self._unwritten.append(('faces', in_full_pixels(faces.taken(), self._scale)))
+        self._unwritten.append(('frames', pa.table(columns, schema=FRAMES)))
         self._frames.clear()
+        while self._unwritten:  # after Ctrl-C in the middle the next call goes on here
+            self.journal.write(*self._unwritten[0])
+            del self._unwritten[0]
         if now_s - self._tidied_s >= TIDY_EVERY_S:
             self._tidied_s = now_s
             return_freed_pages()

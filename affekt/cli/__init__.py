@@ -19,6 +19,7 @@ from affekt.cli import (  # noqa: F401  each adds its verbs
     rank,
     recordings,
     score,
+    stream,
     track,
 )
 from affekt.cli.group import main

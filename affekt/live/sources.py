@@ -269,3 +269,23 @@ def _address(text: str) -> Opening:
         options['rtsp_transport'] = 'tcp'
     is_web = text.startswith('http')
     return Opening(name_of(text), text, None, options, None if is_web else False, PIPE_SLACK_S if is_web else None)
+
+
+def require_source(source: Named, settings: StreamSettings) -> None:
+    """Raises where it can be said at once, before any model is loaded, that there is no such source.
+
+    Raises:
+        MediaError: no such camera or file, or nothing is connected to standard input.
+    """
+    if not isinstance(source, (int, str, os.PathLike)):
+        return
+    text = os.fspath(source) if not isinstance(source, int) else str(source)
+    if isinstance(source, int) or text.startswith('/dev/video'):
+        camera_input(source if isinstance(source, int) else text, settings)
+    elif text == STDIN:
+        PipeBytes.standard_input(threading.Event())
+    elif '://' not in text and not Path(text).exists():
+        raise MediaError(
+            expected='a file, an address such as rtsp://…, or - for standard input', came=f'{text}: no such file',
+            todo='check the path, or give --camera N for a camera',
+        )  # fmt: skip

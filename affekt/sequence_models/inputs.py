@@ -21,7 +21,7 @@ from torch import Tensor
 
 from affekt.errors import ShapeError, UnknownNameError, listed
 from affekt.frames import CLOCK_METHODS, ClockMethod, FrameLabels, Window
-from affekt.sequence_models.clock import NeighbourRows
+from affekt.sequence_models.rows import FrameRows, NeighbourRows
 from affekt.training import IndexBatches
 
 FrameClock = Literal[ClockMethod, 'learned']
@@ -77,7 +77,7 @@ class FrameVideos:
 
     Args:
         labels: of each video, in the order of the rows.
-        features: modality to (F, D) float32, 0 where not kept, or to the rows around each frame.
+        features: modality to a row for each frame, 0 where not kept, or to the rows around it.
         keep_mask: modality to (F,) bool.
         weights: (F,) what each frame's truth counts for.
         guessed: videos whose labels are guesses of a model.
@@ -89,7 +89,7 @@ class FrameVideos:
     """
 
     labels: tuple[FrameLabels, ...]
-    features: Mapping[str, Tensor | NeighbourRows] = field(repr=False)
+    features: Mapping[str, FrameRows | NeighbourRows] = field(repr=False)
     keep_mask: Mapping[str, Tensor] = field(repr=False)
     weights: Tensor = field(repr=False)
     guessed: frozenset[str] = frozenset()
@@ -176,7 +176,7 @@ class FrameVideos:
         )
 
     def take(self, names: Iterable[str]) -> FrameVideos:
-        """These videos, in this order; rows are copied.
+        """These videos, in this order; features are shared, not copied.
 
         Raises:
             UnknownNameError: no such video.
@@ -191,10 +191,7 @@ class FrameVideos:
         rows = torch.cat(spans) if spans else torch.arange(0)
         return FrameVideos(
             tuple(by_name[name] for name in names),
-            {
-                name: value.take(rows) if isinstance(value, NeighbourRows) else value[rows]
-                for name, value in self.features.items()
-            },
+            {name: value.take(rows) for name, value in self.features.items()},
             {name: mask[rows] for name, mask in self.keep_mask.items()},
             self.weights[rows],
             self.guessed & set(names),
@@ -210,7 +207,7 @@ class FrameVideos:
         require_same_features(self.sizes, self.alignment, other)
         return FrameVideos(
             self.labels + other.labels,
-            {name: _in_one_line(value, other.features[name]) for name, value in self.features.items()},
+            {name: _after(value, other.features[name]) for name, value in self.features.items()},
             {name: torch.cat([mask, other.keep_mask[name]]) for name, mask in self.keep_mask.items()},
             torch.cat([self.weights, other.weights]),
             self.guessed | other.guessed,
@@ -284,14 +281,16 @@ def _joined(labels: Sequence[FrameLabels], task: str, shape: tuple[int, ...], ab
     return np.concatenate([np.zeros((0, *shape)), *parts])
 
 
-def _rows_of(value: Tensor | NeighbourRows, rows: Tensor, outside: Tensor) -> Tensor:
+def _rows_of(value: FrameRows | NeighbourRows, rows: Tensor, outside: Tensor) -> Tensor:
     """(B, T, ...) of frames by number, 0 where outside."""
     taken = value[rows].float()
     return taken.masked_fill_(outside.reshape(*outside.shape, *[1] * (taken.ndim - 2)), 0)
 
 
-def _in_one_line(first: Tensor | NeighbourRows, second: Tensor | NeighbourRows) -> Tensor | NeighbourRows:
-    """The frames of both; they are of one sort, as the videos are aligned alike."""
-    if isinstance(first, NeighbourRows) or isinstance(second, NeighbourRows):
-        return NeighbourRows.joined([each for each in (first, second) if isinstance(each, NeighbourRows)])
-    return torch.cat([first, second])
+def _after(first: FrameRows | NeighbourRows, second: FrameRows | NeighbourRows) -> FrameRows | NeighbourRows:
+    """The frames of both, which are aligned alike."""
+    if isinstance(first, NeighbourRows):
+        assert isinstance(second, NeighbourRows)
+        return first.joined(second)
+    assert isinstance(second, FrameRows)
+    return first.joined(second)

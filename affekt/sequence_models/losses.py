@@ -186,7 +186,7 @@ class ExpressionLoss:
         spread = torch.tensor(self.smoothing / classes, dtype=torch.float64)
         least = torch.special.xlogy(spread, spread) * (classes - 1)  # Σ q log q, the same for every frame
         least += torch.special.xlogy(1 - self.smoothing + spread, 1 - self.smoothing + spread)
-        return self.cross_entropy(log_shares, label) + least.item()
+        return self.cross_entropy(log_shares, label) + float(least)
 
 
 PUBLISHED_EXPRESSION_LOSS = ExpressionLoss(smoothing=0.1, alpha=0.9, gamma=2.0, divergence=0.2)

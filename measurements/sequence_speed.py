@@ -2,15 +2,16 @@
 
     python sequence_speed.py [--repeats 3]
 
-The plain loop is written here from its description: a cell a modality and a frame, the weights of the modalities and the
-memory frame by frame, the reading in both directions frame by frame, and the loss a window and a value at a time. Ours
-has the same weights; answers and gradients of both are compared. A step is forward, loss, backward and Adam's update, in
-CPU seconds of one process with one thread; both take turns, and the fastest of each counts.
+The plain loop is written here from its description: a cell a modality and a frame, the weights of the modalities and
+the memory frame by frame, the reading in both directions frame by frame, and the loss a window and a value at a time.
+Ours has the same weights; answers and gradients of both are compared. A step is forward, loss, backward and Adam's
+update, in CPU seconds of one process with one thread; both take turns, and the fastest of each counts.
 
-Feature sizes: `embedded` is what the package's own models give of a frame (blendshapes, expressions, head and gaze,
-voice, acoustics), `encoders` the five encoders of the published entry. Windows a step: 4, and 16 (the published batch is
-32 over several accelerators), where on one core the products themselves, the same either way, are most of the cost.
-Models without a published loop are timed on 4 windows, beside the plain attention loop of the same sizes.
+Feature sizes: `embedded` is of the size of what the package's own models say of a frame (blendshapes, expressions, head
+and gaze, voice, acoustics), `encoders` that of the five encoders of the published entry. Windows a step: 4, and 16 (the
+published batch is 32 over several accelerators), where on one core the products themselves, the same either way, are
+most of the cost. Models without a published loop are timed on 4 windows, beside the plain attention loop of the same
+sizes.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class PlainMemory(nn.Module):
     def forward(self, features: dict[str, Tensor]) -> Tensor:
         rows, frames = features[next(iter(features))].shape[:2]
         zeros = torch.zeros(rows, self.attend[0].out_features)
-        states = {name: (zeros, zeros) for name in self.cells}
+        states = dict.fromkeys(self.cells, (zeros, zeros))
         memory = torch.zeros(rows, self.memory)
         codes = []
         for t in range(frames):

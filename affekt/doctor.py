@@ -100,7 +100,17 @@ def _machine() -> list[dict[str, str]]:
         {'what': 'python', 'is': f'{sys.version.split()[0]} on {platform.system()} {platform.machine()}'},
         {'what': 'cores', 'is': str(cores)},
         {'what': 'model cache', 'is': str(cache_folder())},
+        {'what': 'cameras', 'is': _cameras()},
     ]
+
+
+def _cameras() -> str:
+    """What `affekt stream` can read beside files, addresses and standard input."""
+    try:
+        from affekt.live import cameras
+    except ImportError as error:
+        return f'not known without {error.name}'
+    return ', '.join(map(str, cameras())) or 'none, so affekt stream needs an address, a file or standard input'
 
 
 def plugged_in() -> tuple[Listed, ...]:

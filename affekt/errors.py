@@ -7,27 +7,34 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 LONGEST_PART = 2000
 """Characters: a name from a stranger's file may have millions."""
+SHOWN_FAULTS = 20
+"""Faults of a file that one error lists in full; the rest is counted."""
 
 
 class AffektError(Exception):
     """Base of all deliberate errors: `expected …; got …; …`."""
 
-    def __init__(self, *, expected: str, came: str, todo: str, steps: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *, expected: str, came: str, todo: str, steps: tuple[str, ...] = (), faults: tuple[str, ...] = ()
+    ) -> None:
         self.expected, self.came, self.todo = _shortened(expected), _shortened(came), _shortened(todo)
         self.steps = steps
         """Lines to type, where they say more than a sentence does."""
+        self.faults = tuple(map(_shortened, faults))
+        """What is wrong line by line, where `came` says how much; as `shown_faults` has it."""
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        return f'expected {self.expected}; got {self.came}; {self.todo}'
+        each = ':' + ''.join(f'\n  {fault}' for fault in self.faults) if self.faults else ''
+        return f'expected {self.expected}; got {self.came}{each}; {self.todo}'
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.expected, self.came, self.todo, self.steps))
+        return (_rebuild, (type(self), self.expected, self.came, self.todo, self.steps, self.faults))
 
 
 def _shortened(part: str) -> str:
@@ -38,9 +45,26 @@ def _shortened(part: str) -> str:
 
 
 def _rebuild(
-    error_class: type[AffektError], expected: str, came: str, todo: str, steps: tuple[str, ...]
+    error_class: type[AffektError],
+    expected: str,
+    came: str,
+    todo: str,
+    steps: tuple[str, ...],
+    faults: tuple[str, ...] = (),
 ) -> AffektError:
-    return error_class(expected=expected, came=came, todo=todo, steps=steps)
+    return error_class(expected=expected, came=came, todo=todo, steps=steps, faults=faults)
+
+
+def shown_faults(faults: Sequence[str], count: int | None = None) -> tuple[str, ...]:
+    """The first `SHOWN_FAULTS` of what is wrong with a file, and a line on how many more there are.
+
+    Args:
+        faults: a sentence each.
+        count: of all faults, where not all of them are there.
+    """
+    shown = tuple(faults[:SHOWN_FAULTS])
+    more = (len(faults) if count is None else count) - len(shown)
+    return (*shown, f'and {more:,} more') if more > 0 else shown
 
 
 class ShapeError(AffektError, ValueError):
@@ -176,7 +200,7 @@ def raised_as(wanted: type[AffektError], *caught: type[AffektError]) -> Iterator
     try:
         yield
     except caught as error:
-        raise wanted(expected=error.expected, came=error.came, todo=error.todo) from error
+        raise wanted(expected=error.expected, came=error.came, todo=error.todo, faults=error.faults) from error
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = 'choose one of them') -> str:

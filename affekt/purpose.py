@@ -97,7 +97,7 @@ In the European Union, emotion inference at work and in education is prohibited 
 """
 """Text to show to people before they are analyzed."""
 
-NOTICE_LINE = 'Everybody who is seen or heard must be told: `affekt notice` prints a text for them.'
+NOTICE_LINE = 'Tell everybody who is seen or heard; `affekt notice` prints a text for them.'
 """What stands on the screen while a stream is analyzed."""
 
 

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -88,16 +89,29 @@ def say(*parts: Shown, err: bool = False, style: str = '', columns: int = 100, l
             console.print(_as_it_stands(part))
 
 
-def say_json(answer: Any) -> None:
-    """Print one JSON value on a line of its own; numbers that JSON lacks become null."""
-    print(json.dumps(plain(answer), allow_nan=False))
+def say_json(answer: Any, *, flush: bool = False) -> None:
+    """Print one JSON value on a line of its own; numbers that JSON lacks become null.
+
+    Args:
+        answer: any value.
+        flush: whoever reads has the line at once.
+    """
+    print(json.dumps(plain(answer), allow_nan=False), flush=flush)
+
+
+class _Console(Console):
+    """Leaves it to whoever prints what follows when nobody reads any more; rich would end the process there."""
+
+    def on_broken_pipe(self) -> None:
+        """Called while the error is at hand."""
+        raise BrokenPipeError
 
 
 def _console(*, err: bool) -> Console:
     stream = sys.stderr if err else sys.stdout
     with contextlib.suppress(AttributeError):  # a stream that cannot write a character shows its escape
         stream.reconfigure(errors='backslashreplace')  # type: ignore[union-attr]
-    return Console(stderr=err, markup=False, emoji=False, highlight=False)
+    return _Console(stderr=err, markup=False, emoji=False, highlight=False)
 
 
 def _as_it_stands(part: Any) -> Any:
@@ -125,6 +139,36 @@ def _visible_text(text: Text) -> Text:
     for piece in pieces:
         piece.plain = visible(piece.plain)
     return text.blank_copy().join(pieces)
+
+
+class Screen:
+    """Shows what changes in one place of standard output; use as a context manager.
+
+    Args:
+        columns: the most that are used.
+    """
+
+    def __init__(self, columns: int = 80) -> None:
+        console = _console(err=False)
+        console.width = min(console.width, columns)
+        self.is_terminal = console.is_terminal
+        """Whether there is a place to show it in; where there is none, print lines."""
+        self._live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow='crop')
+
+    def __enter__(self) -> Screen:
+        if self.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, error_class: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if self.is_terminal:
+            self._live.stop()
+
+    def show(self, part: Shown) -> None:
+        """Put this in place of what is shown, characters as they stand."""
+        self._live.update(_as_it_stands(part), refresh=True)
 
 
 class StageBars:
@@ -253,8 +297,10 @@ def facts_table(rows: Sequence[Mapping[str, str]]) -> Table:
 
 
 def show_error(error: AffektError) -> None:
-    """One red line on what was expected and what came, one line of help, and lines to type where there are any."""
-    say(f'error: expected {error.expected}; got {error.came}', err=True, style='red')
+    """One red line on what was expected and what came, one for each fault, one of help, and lines to type."""
+    say(f'error: expected {error.expected}; got {error.came}{":" * bool(error.faults)}', err=True, style='red')
+    for fault in error.faults:
+        say(f'  {fault}', err=True, style='red')
     say(f'       {error.todo}', err=True)
     for step in error.steps:
         say(f'           {step}', err=True)

@@ -23,11 +23,10 @@ import numpy as np
 from import_vectors import SETS, import_vectors
 
 from affekt.benchmarks import run_ovmer, run_unibench
+from affekt.benchmarks.facts import ovmer_facts, unibench_facts
 from affekt.benchmarks.measures import derived_sentiment, measure_sentiment
-from affekt.benchmarks.ovmer_facts import ovmer_facts
 from affekt.benchmarks.predictions import short_name
 from affekt.benchmarks.published import published
-from affekt.benchmarks.unibench_facts import unibench_facts
 from affekt.labels import load_table
 from affekt.runs import versions, write_atomically
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,3 +48,39 @@ def same_process(monkeypatch) -> None:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20240417)
+
+
+@pytest.fixture(scope='session')
+def loaded_processes() -> multiprocessing.context.ForkServerContext:
+    """Starts processes as copies of one that has loaded torch and what trains, which takes seconds, and no more."""
+    made = multiprocessing.get_context('forkserver')
+    made.set_forkserver_preload(['torch._dynamo', 'accelerate', 'affekt.training', 'affekt.fusion'])
+    return made
+
+
+@pytest.fixture(scope='session')
+def killed_process(loaded_processes) -> Callable[..., None]:
+    """Calls a job, of a module's top level, in a process of its own, which the job kills as the system does."""
+
+    def run(job: Callable[..., None], *given: Any) -> None:
+        process = loaded_processes.Process(target=job, args=given)
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def on_loaded_processes(loaded_processes) -> Callable[..., None]:
+    """`on_processes`, whose processes are copies of a loaded one here and are started anew elsewhere."""
+    from torch.multiprocessing.spawn import start_processes
+
+    from affekt.training import parallel
+
+    def run(*given: Any, **named: Any) -> None:
+        with pytest.MonkeyPatch.context() as changed:
+            changed.setattr(parallel, 'spawn', partial(start_processes, start_method='forkserver'))
+            parallel.on_processes(*given, **named)
+
+    return run

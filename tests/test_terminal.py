@@ -17,7 +17,7 @@ from rich.text import Text
 
 import affekt
 from affekt.cli import main
-from affekt.cli.people_table import interval
+from affekt.cli.views import interval
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import MediaError
 from affekt.terminal import StageBars, facts_table, plain_table, say, say_json, show_error, visible

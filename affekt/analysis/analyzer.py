@@ -29,14 +29,13 @@ from affekt.analysis.observations import FACES, TURNS, UTTERANCES, VOICE, Observ
 from affekt.analysis.records import Lost, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.stills import Stills, Watched
-from affekt.analysis.utterances import LANGUAGES, given_words, utterance_table, with_languages, word_notes
+from affekt.analysis.utterances import given_words, read_words
 from affekt.containers import DecodeReport
 from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
 from affekt.people import LEAST_TOLD_APART, Returned, speakers_heard, speakers_sentence
 from affekt.progress import Progress
 from affekt.tables import storable
-from affekt.text import LANGUAGES_READ, judged_together
 from affekt.wording import counted
 from affekt.workers import awaited
 
@@ -241,14 +240,10 @@ class Analyzer:
         """The same with the words read."""
         tell('words', 0.0, 1.0)
         if utterances:
-            judged = judged_together(with_languages(utterances))
-            is_foreign = any(each.language in LANGUAGES_READ for each in judged if not each.reason)
-            foreign = self._models.get('foreign_text') if is_foreign else None
-            is_for_reader = any(each.language in ('', *LANGUAGES) for each in judged if not each.reason)
-            reader = self._models.get('text') if is_for_reader else None
-            heard.utterances, heard.spoken = utterance_table(judged, reader, foreign)
-            heard.notes += word_notes(judged, heard.utterances)
-            heard.was_read, heard.was_foreign = reader is not None, foreign is not None
+            words = read_words(utterances, self._models.get)
+            heard.utterances, heard.spoken = words.table, words.spoken
+            heard.notes += words.notes
+            heard.was_read, heard.was_foreign = words.was_read, words.was_foreign
             self._models.done_with(recording.duration_s, 'text', 'foreign_text')
         tell('words', 1.0, 1.0)
         return heard

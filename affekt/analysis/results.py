@@ -8,7 +8,9 @@ opened or written.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -201,6 +203,25 @@ def no_longer(note: ResultNote) -> str:
         return '' if file_sha256(path) == note.sha256 else 'has changed since'
     except (OSError, ValueError):
         return ''
+
+
+def entry_of(path: Path, file: str, digest: str) -> dict[str, Any]:
+    """What the journal says of every clip: where it lay, its path below the named folder, its content."""
+    size, changed_ns = stamp_of(path)
+    return {'input': os.path.abspath(path), 'file': file, 'sha256': digest, 'size': size, 'changed_ns': changed_ns}
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """(bytes, time of the last change in ns): where neither differs a file is taken for unchanged."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def results_name(stem: str, key: str) -> str:
+    """The name of the folder of a clip's results: readable, and told from any other's by its key."""
+    plain = re.sub(r'[^\w.-]+', '_', stem).strip('._')[:60]
+    slug = plain.encode()[:120].decode(errors='ignore') or 'file'
+    return f'{slug}-{hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:12]}'
 
 
 def _named_folder(note: ResultNote) -> Path:

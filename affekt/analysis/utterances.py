@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from affekt.analysis.observations import GOEMOTION_COLUMNS, conform
+from affekt.analysis.observations import GOEMOTION_COLUMNS, UTTERANCES, conform
 from affekt.analysis.phrases import CLEAR
 from affekt.analysis.records import Spoken, SpokenWord
 from affekt.analysis.settings import AnalysisSettings
 from affekt.labels import EKMAN, GOEMOTIONS, affect_sd
 from affekt.media import Recording
 from affekt.tables import storable
-from affekt.text import NOT_READ, Utterance, language_name, language_of_letters, open_transcript
+from affekt.text import (
+    LANGUAGES_READ,
+    NOT_READ,
+    Utterance,
+    judged_together,
+    language_name,
+    language_of_letters,
+    open_transcript,
+)
 from affekt.wording import counted, listed
 
 SIDECARS = ('.srt', '.vtt')
@@ -99,6 +108,42 @@ def utterance_table(
     types = {name: pa.string() for name in ('speaker', 'text', 'language', 'reason')} | {'is_understood': pa.bool_()}
     table = pa.table({name: pa.array(values, types.get(name, pa.float64())) for name, values in columns.items()})
     return conform(table, 'utterances'), spoken
+
+
+@dataclass(frozen=True)
+class ReadWords:
+    """What the words of a recording say.
+
+    Attributes:
+        table: `utterances`.
+        spoken: the utterances with their words, in the order of the table.
+        notes: sentences on words that were dropped, not understood, or not read.
+        was_read, was_foreign: whether the reader of English, and that of other languages, took part.
+    """
+
+    table: pa.Table = field(default_factory=UTTERANCES.empty_table)
+    spoken: tuple[Spoken, ...] = ()
+    notes: tuple[str, ...] = ()
+    was_read: bool = False
+    was_foreign: bool = False
+
+
+def read_words(utterances: Sequence[Utterance], model: Callable[[str], Any]) -> ReadWords:
+    """The utterances judged together and read, by the models that their languages need.
+
+    Args:
+        utterances: in order; nothing is read from none.
+        model: gives 'text' and 'foreign_text' when asked, or None where there is none.
+    """
+    if not utterances:
+        return ReadWords()
+    judged = judged_together(with_languages(utterances))
+    is_foreign = any(each.language in LANGUAGES_READ for each in judged if not each.reason)
+    foreign = model('foreign_text') if is_foreign else None
+    is_for_reader = any(each.language in ('', *LANGUAGES) for each in judged if not each.reason)
+    reader = model('text') if is_for_reader else None
+    table, spoken = utterance_table(judged, reader, foreign)
+    return ReadWords(table, spoken, tuple(word_notes(judged, table)), reader is not None, foreign is not None)
 
 
 def with_languages(utterances: Sequence[Utterance]) -> list[Utterance]:

@@ -9,9 +9,7 @@ content; equal content is analyzed once.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
-import re
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,12 +26,15 @@ from affekt.analysis.results import (
     SUPERSEDED,
     VANISHED,
     ResultNote,
+    entry_of,
     is_gone,
     no_longer,
     note_of,
     noted,
     on_namesakes,
+    results_name,
     retire_absent,
+    stamp_of,
 )
 from affekt.analysis.storage import MAIN_FILE, decoded, read_json
 from affekt.batch.folders import Clip, Gathered, gather
@@ -248,7 +249,7 @@ class _Work:
             else:
                 self._retire_earlier(clip, digest)
         else:
-            folder = self._run.folder / f'{_slug(clip.path.stem)}-{_short(key)}'
+            folder = self._run.folder / results_name(clip.path.stem, key)
             analysis = self._analyzed(clip, digest, folder)
             self._done(clip, digest, folder.name, analysis.source.notes)
             outcome = Outcome(
@@ -260,9 +261,9 @@ class _Work:
     def _analyzed(self, clip: Clip, digest: str, folder: Path) -> Analysis:
         """Write the results and the report of one file into its folder; returns the results."""
         with self._run.building(folder.name) as staging:
-            before = _stamp_of(clip.path)
+            before = stamp_of(clip.path)
             analysis = self._analyzer.analyze(clip.path, progress=self._progress, spill=staging)
-            if analysis.source.sha256 != digest or _stamp_of(clip.path) != before:
+            if analysis.source.sha256 != digest or stamp_of(clip.path) != before:
                 raise MediaError(
                     expected='a file that stays as it is while it is read',
                     came=f'{clip.path} with other content at the end',
@@ -291,7 +292,7 @@ class _Work:
     def _done(self, clip: Clip, digest: str, folder: str, sentences: Sequence[str]) -> None:
         """Put a finished file into the journal."""
         self._retire_earlier(clip, digest)
-        entry = _entry_of(clip, digest)
+        entry = entry_of(clip.path, clip.file, digest)
         self._note(f'{digest}:{clip.file}', folder, **entry, notes=list(sentences), state=DONE)
 
     def _copy(self, clip: Clip, digest: str, first: str, folder: str) -> Outcome:
@@ -301,7 +302,7 @@ class _Work:
         is_known = known is not None and known.state == DUPLICATE and known.facts.get('same_as') == first
         self._retire_earlier(clip, digest)
         if not is_known:
-            self._note(key, folder, **_entry_of(clip, digest), state=DUPLICATE, same_as=first)
+            self._note(key, folder, **entry_of(clip.path, clip.file, digest), state=DUPLICATE, same_as=first)
         place = self._run.folder / folder
         return Outcome(clip.path, place, None, is_known, storable(clip.file), digest, storable(first))
 
@@ -372,29 +373,3 @@ def _with_paths(notes: Mapping[str, ResultNote], clips: Sequence[Clip]) -> dict[
         key: dataclasses.replace(note, file=files.get(os.path.abspath(note.input), note.file))
         for key, note in notes.items()
     }
-
-
-def _entry_of(clip: Clip, digest: str) -> dict[str, Any]:
-    """What the journal says of every clip."""
-    size, changed_ns = _stamp_of(clip.path)
-    return {
-        'input': os.path.abspath(clip.path), 'file': clip.file, 'sha256': digest, 'size': size,
-        'changed_ns': changed_ns,
-    }  # fmt: skip
-
-
-def _stamp_of(path: Path) -> tuple[int, int]:
-    """(bytes, time of the last change in ns): where neither differs a file is taken for unchanged."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
-def _short(key: str) -> str:
-    """Twelve hexadecimal digits that tell one clip's results from any other's."""
-    return hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:12]
-
-
-def _slug(stem: str) -> str:
-    """The stem with letters, digits, dots and hyphens, at most 120 bytes."""
-    plain = re.sub(r'[^\w.-]+', '_', stem).strip('._')[:60]
-    return plain.encode()[:120].decode(errors='ignore') or 'file'

@@ -2,13 +2,17 @@
 
 Folders of predictions and labels come in; an outcome with every set, checkpoint, interval and baseline goes out, beside
 the figures that the papers print. Read `unibench.py` first, then `selection.py` and `ovmer.py`. `merbench.py` trains
-fusion models on your features, fairly and as published, `finetuning.py` trains an encoder itself, and `dfer.py` tunes
-encoders of faces and voices fold by fold; all say what is trained and by which protocol, and stand on
-`affekt.experiments`.
+fusion models on your features, fairly and as published, `finetuning.py` trains an encoder itself, `dfer.py` tunes
+encoders of faces and voices fold by fold, and `abaw.py` trains models that answer for every frame; all say what is
+trained and by which protocol, and stand on `affekt.experiments`.
 """
 
 from typing import TYPE_CHECKING
 
+from affekt.benchmarks.abaw import Abaw, run_abaw
+from affekt.benchmarks.abaw_inputs import AbawInputs, abaw_inputs, made_up_inputs
+from affekt.benchmarks.abaw_scores import AbawRow, AbawSettings
+from affekt.benchmarks.abaw_tables import abaw_facts, abaw_sheet, save_abaw
 from affekt.benchmarks.candidates import (
     Candidate,
     ClipSource,
@@ -25,20 +29,17 @@ from affekt.benchmarks.comparisons import Ranking, rank_systems
 from affekt.benchmarks.dfer import Dfer, run_dfer
 from affekt.benchmarks.dfer_settings import DferSettings
 from affekt.benchmarks.dfer_tables import dfer_facts, dfer_sheet, save_dfer
+from affekt.benchmarks.facts import ovmer_facts, save_outcome, unibench_facts
 from affekt.benchmarks.finetuning import Finetuning, run_finetuning
 from affekt.benchmarks.finetuning_settings import FinetuningSettings, rates_of
 from affekt.benchmarks.finetuning_tables import finetuning_facts, finetuning_sheet, save_finetuning
-from affekt.benchmarks.merbench import run_merbench
-from affekt.benchmarks.merbench_settings import MerbenchSettings
+from affekt.benchmarks.merbench import MerbenchSettings, run_merbench
 from affekt.benchmarks.merbench_tables import merbench_facts, merbench_sheet, save_merbench
 from affekt.benchmarks.ovmer import PAPER_MODE, Ovmer, run_ovmer
-from affekt.benchmarks.ovmer_facts import ovmer_facts
 from affekt.benchmarks.predictions import short_name
 from affekt.benchmarks.published import published, published_dfer
-from affekt.benchmarks.saving import save_outcome
 from affekt.benchmarks.sets import NAMES, UNIBENCH, UniBenchSet, set_named
 from affekt.benchmarks.unibench import UniBench, rivals, run_unibench
-from affekt.benchmarks.unibench_facts import unibench_facts
 from affekt.experiments import Outcome as Merbench
 from affekt.moved_names import moved
 
@@ -46,11 +47,12 @@ if not TYPE_CHECKING:
     __getattr__ = moved(__name__)
 
 __all__ = [
-    'NAMES', 'PAPER_MODE', 'UNIBENCH', 'Candidate', 'ClipSource', 'Dfer', 'DferSettings', 'Finetuning',
-    'FinetuningSettings', 'Merbench', 'MerbenchSettings', 'Ovmer', 'Ranking', 'UniBench', 'UniBenchSet',
-    'baseline_stores', 'clip_sources', 'corpus_clips', 'dfer_candidates', 'dfer_facts', 'dfer_sheet',
-    'finetuning_facts', 'finetuning_sheet', 'merbench_facts', 'merbench_sheet', 'modalities_of', 'narrowed_form',
-    'ovmer_facts', 'pretrained', 'published', 'published_dfer', 'rank_systems', 'rates_of', 'rivals', 'run_dfer',
-    'run_finetuning', 'run_merbench', 'run_ovmer', 'run_unibench', 'save_dfer', 'save_finetuning', 'save_merbench',
-    'save_outcome', 'scratch', 'set_named', 'short_name', 'unibench_facts',
+    'NAMES', 'PAPER_MODE', 'UNIBENCH', 'Abaw', 'AbawInputs', 'AbawRow', 'AbawSettings', 'Candidate', 'ClipSource',
+    'Dfer', 'DferSettings', 'Finetuning', 'FinetuningSettings', 'Merbench', 'MerbenchSettings', 'Ovmer', 'Ranking',
+    'UniBench', 'UniBenchSet', 'abaw_facts', 'abaw_inputs', 'abaw_sheet', 'baseline_stores', 'clip_sources',
+    'corpus_clips', 'dfer_candidates', 'dfer_facts', 'dfer_sheet', 'finetuning_facts', 'finetuning_sheet',
+    'made_up_inputs', 'merbench_facts', 'merbench_sheet', 'modalities_of', 'narrowed_form', 'ovmer_facts',
+    'pretrained', 'published', 'published_dfer', 'rank_systems', 'rates_of', 'rivals', 'run_abaw', 'run_dfer',
+    'run_finetuning', 'run_merbench', 'run_ovmer', 'run_unibench', 'save_abaw', 'save_dfer', 'save_finetuning',
+    'save_merbench', 'save_outcome', 'scratch', 'set_named', 'short_name', 'unibench_facts',
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from affekt.benchmarks.merbench_settings import PROTOCOLS
+from affekt.benchmarks.merbench import PROTOCOLS
 from affekt.errors import UnknownNameError, ValueRangeError
 from affekt.experiments import ExperimentSettings
 

@@ -17,20 +17,20 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
 
 from affekt.arrays import Floats32
-from affekt.benchmarks.merbench_settings import MerbenchSettings
 from affekt.corpora import Manifest
 from affekt.errors import UnknownNameError, listed, require_torch
 from affekt.experiments import (
     ORACLE,
     SIMPLE,
     Answers,
+    ExperimentSettings,
     FinishedRuns,
     Outcome,
     Outputs,
@@ -48,7 +48,34 @@ from affekt.experiments import (
     slot_of,
 )
 from affekt.features import Store
+from affekt.moved_names import with_old_names
 from affekt.progress import Progress
+
+PROTOCOLS = ('fair', 'reference', 'both')
+
+
+@with_old_names(batch='batch_size')
+@dataclass(frozen=True)
+class MerbenchSettings(ExperimentSettings):
+    """Settings of a run, saved beside its results.
+
+    Args:
+        protocol: `fair` chooses hyper-parameters and epoch on validation alone; `reference` chooses as published;
+            `both` shows what the difference buys. The published protocol goes through all epochs, whatever `patience`.
+        pairs: train every pair of modalities too, beside each alone and all together.
+        missing: ask the models of all modalities also with every smaller set of them, and with gaps at random.
+    """
+
+    protocol: str = 'fair'
+    pairs: bool = False
+    missing: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.protocol not in PROTOCOLS:
+            raise UnknownNameError(
+                expected=f'a protocol among {", ".join(PROTOCOLS)}', came=repr(self.protocol), todo='choose one'
+            )
 
 
 def run_merbench(

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from affekt.arrays import Ints
-from affekt.challenges.submissions import SHOWN_PROBLEMS
-from affekt.errors import TableError, listed, short
+from affekt.errors import TableError, listed, short, shown_faults
 from affekt.metrics import Interval, bootstrap_interval
 from affekt.preference import even_accuracy, official_scores
 from affekt.preference.pairs import OFFICIAL, VERDICTS
 from affekt.runs import read_regular_file, write_atomically
 from affekt.tables import csv_bytes, read_columns, required_rows
+from affekt.wording import counted
 
 _HEADER = ['name', 'preference']
 _WORDS = tuple(OFFICIAL.values())
@@ -185,13 +185,11 @@ def _checked(path: Path, content: str, names: Sequence[str]) -> PreferSubmission
         if moved is not None:
             problems.append(f'row {moved}: {names[moved - 2]} belongs here; the scorer goes by place')
     if problems:
-        shown = problems[:SHOWN_PROBLEMS]
-        rest = [f'and {len(problems) - len(shown)} more'] if len(problems) > len(shown) else []
         raise TableError(
             expected='a submission to MER-Prefer that can be scored',
-            came=f'{path.name} with {len(problems)} problem{"s" * (len(problems) > 1)}:\n  '
-            + '\n  '.join([*shown, *rest]),
+            came=f'{path.name} with {counted(len(problems), "problem")}',
             todo='correct them, or write the file with `affekt prefer predict`',
+            faults=shown_faults(problems),
         )
     return PreferSubmission(path, len(rows), {word: counts[word] for word in _WORDS})
 

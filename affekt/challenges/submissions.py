@@ -17,15 +17,14 @@ import numpy as np
 
 from affekt.benchmarks import NAMES
 from affekt.challenges.tracks import Track, track_named
-from affekt.errors import ArchiveError, TableError, listed
+from affekt.errors import ArchiveError, TableError, listed, shown_faults
 from affekt.labels import read_labels
 from affekt.metrics import official_parse
 from affekt.npz import read_npz
 from affekt.runs import read_regular_file, write_atomically
 from affekt.tables import csv_bytes, read_columns, required_rows
+from affekt.wording import counted
 
-SHOWN_PROBLEMS = 20
-"""Problems that one error lists in full; the rest is counted."""
 _LONGEST_LABEL = 60
 
 Cells = tuple[str, ...] | None
@@ -183,12 +182,11 @@ def _checked(
     if track.rows is not None and rows and len(rows) != track.rows:
         faults.append(f'{len(rows):,} rows where the challenge takes {track.rows:,}')
     if faults:
-        shown = faults[:SHOWN_PROBLEMS]
-        rest = [f'and {len(faults) - len(shown)} more'] if len(faults) > len(shown) else []
         raise TableError(
             expected=f'a submission to {track.name} that can be scored',
-            came=f'{path.name} with {len(faults)} problem{"s" * (len(faults) > 1)}:\n  ' + '\n  '.join([*shown, *rest]),
+            came=f'{path.name} with {counted(len(faults), "problem")}',
             todo='correct them, or write the file with `affekt track write`',
+            faults=shown_faults(faults),
         )
     follows = [sample for sample, _ in rows] == list(candidates)
     mean = float(np.mean(sizes)) if sizes else float('nan')

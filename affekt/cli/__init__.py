@@ -6,6 +6,7 @@ Read `group.py` first; every other file adds the verbs that its name says.
 from affekt.cli import (  # noqa: F401  each adds its verbs
     annotate,
     bench,
+    bench_frames,
     bench_training,
     corpus,
     corrupt,
@@ -18,6 +19,7 @@ from affekt.cli import (  # noqa: F401  each adds its verbs
     rank,
     recordings,
     score,
+    stream,
     track,
 )
 from affekt.cli.group import main

@@ -174,6 +174,13 @@ def tracks() -> tuple[str, ...]:
     return tuple(TRACKS)
 
 
+def tracks_of_all() -> tuple[str, ...]:
+    """Every track of a challenge, those that answer for each frame included."""
+    from affekt.challenges import FRAME_TRACKS
+
+    return (*tracks(), *FRAME_TRACKS)
+
+
 def fusion_models() -> tuple[str, ...]:
     """Every fusion model; none without torch."""
     try:
@@ -181,6 +188,15 @@ def fusion_models() -> tuple[str, ...]:
     except ImportError:
         return ()
     return tuple(FUSION_MODELS)
+
+
+def sequence_models() -> tuple[str, ...]:
+    """Every model of frames; none without torch."""
+    try:
+        from affekt.sequence_models import SEQUENCE_MODELS
+    except ImportError:
+        return ()
+    return tuple(SEQUENCE_MODELS)
 
 
 def exports() -> tuple[str, ...]:

@@ -31,7 +31,7 @@ AS_JSON = click.option('--json', 'as_json', is_flag=True, help='One JSON object 
 """Progress, warnings and errors go to standard error as ever, so that `--json > FILE` shows how far the work is."""
 
 SECTIONS = {
-    'Recordings': ('analyze', 'people', 'report', 'export', 'demo'),
+    'Recordings': ('analyze', 'stream', 'people', 'report', 'export', 'demo'),
     'Emotion words': ('extract', 'score'),
     'Benchmarks and challenges': ('corpus', 'features', 'corrupt', 'bench', 'track'),
     'Pre-trained encoders': ('pretrain', 'finetune', 'checkpoint'),

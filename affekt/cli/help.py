@@ -15,7 +15,7 @@ from affekt.terminal import say
 
 HAS_RESUME = 'affekt.has_resume'
 LONG = (
-    'analyze', 'demo', 'extract', 'judge', 'corrupt', 'features extract', 'bench unibench', 'bench ovmer',
+    'analyze', 'stream', 'demo', 'extract', 'judge', 'corrupt', 'features extract', 'bench unibench', 'bench ovmer',
     'bench merbench', 'bench finetune', 'track train', 'prefer train', 'annotate', 'weights get',
 )  # fmt: skip
 """Verbs that work for long, and load much before."""
@@ -24,6 +24,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         'affekt analyze interview.mp4',
         'affekt analyze recordings/ --out study --resume',
         'affekt analyze talk.mkv --transcript talk.srt --asr none',
+    ),
+    'stream': (
+        'affekt stream --page',
+        'affekt stream clip.mp4 --seconds 10 --out live',
+        'affekt stream rtsp://camera.local/stream --json > readings.jsonl',
     ),
     'report': ('affekt report study',),
     'export': ('affekt export study --to eaf', 'affekt export study --to csv --out tables'),

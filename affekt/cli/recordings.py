@@ -15,7 +15,7 @@ from rich.text import Text
 from affekt.cli.choices import Named, exports, licenses, recognisers
 from affekt.cli.group import AS_JSON, Command, main
 from affekt.cli.installation import fetch
-from affekt.cli.people_table import people_table
+from affekt.cli.views import people_table
 from affekt.terminal import StageBars, say, say_json, show_error
 from affekt.wording import counted, subject
 

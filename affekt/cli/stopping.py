@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -44,6 +44,30 @@ def signals_raised() -> Iterator[None]:
     finally:
         for number in chosen:
             signal.signal(number, before[number])
+
+
+@contextlib.contextmanager
+def signals_asking(stop: Callable[[], None]) -> Iterator[None]:
+    """Within the block the first SIGINT or SIGTERM calls `stop`, for work that has no end of its own.
+
+    The second one ends the process at once. A signal that whoever started us wants ignored stays ignored.
+
+    Args:
+        stop: returns at once and waits for nothing: it is called between any two steps of the main thread.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+        stop()
+
+    with signals_raised():  # puts back what was there
+        for number, answer in before.items():
+            if answer not in (signal.SIG_IGN, None):
+                with contextlib.suppress(ValueError):  # not the main thread
+                    signal.signal(number, asked)
+        yield
 
 
 def say_stopped(error: KeyboardInterrupt, has_resume: bool) -> int:

@@ -1,4 +1,4 @@
-"""Verbs for the tracks of the MER challenges: track train, track write, track check, track score."""
+"""Verbs for the tracks of the MER and ABAW challenges: track train, track write, track check, track score."""
 
 from __future__ import annotations
 
@@ -7,23 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from affekt.cli.choices import WORD_TABLES, Named, fusion_models, tracks
+from affekt.cli.choices import WORD_TABLES, Named, fusion_models, tracks, tracks_of_all
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.terminal import StageBars, plain_table, say, say_json
+from affekt.wording import counted
 
 if TYPE_CHECKING:
-    from affekt.challenges import Submission, TrackAnswers
+    import numpy as np
+
+    from affekt.challenges import FrameSubmission, Submission, TrackAnswers, TrackScore
     from affekt.metrics import Interval
 
 PATH = click.Path(path_type=Path)
+PARTITIONS = ('train', 'val', 'test')
+FRAMES_HELP = 'Frames to answer (ABAW): list of pictures, table of frames, or folder of face pictures.'
+PARTITION_HELP = 'Partition of that table (default: test where its frames are known, else val).'
 
 
 @main.group()
 def track() -> None:
-    """Train for the tracks of the MER challenges; write, check and score submissions.
+    """Train for the tracks of the MER challenges; write, check and score submissions of MER and ABAW.
 
     TRACK is one of free words (mer2024-ov, mer2025-track2, mer2026-track2), of a category and valence (mer2023-multi,
-    mer2023-noise), or of a category (mer2023-semi, mer2024-semi, mer2024-noise, mer2025-track1, mer2026-track1).
+    mer2023-noise), of a category (mer2023-semi, mer2024-semi, mer2024-noise, mer2025-track1, mer2026-track1), or of
+    every frame (abaw6-expr, abaw6-va, abaw6-au, abaw6-mtl).
     """
 
 
@@ -180,19 +187,36 @@ def _show_training(trained: TrackAnswers, path: Path) -> None:
 
 
 @track.command()
-@click.argument('name', metavar='TRACK', type=Named(tracks))
+@click.argument('name', metavar='TRACK', type=Named(tracks_of_all))
 @click.argument('prediction', type=PATH)
 @click.option(
     '--out', required=True, type=PATH, help='Submission: .csv; mer2025-track2: …-openset.npz; mer2026-track2: either.'
 )
 @click.option('--candidates', type=PATH, help="List of the challenge's names (default: those of the prediction).")
+@click.option('--frames', type=PATH, help=FRAMES_HELP)
+@click.option('--partition', type=Named(PARTITIONS), help=PARTITION_HELP)
 @click.option('--allow-empty', is_flag=True, help='Accept answers without a label, which score 0.')
-def write(name: str, prediction: Path, out: Path, candidates: Path | None, allow_empty: bool) -> None:
+def write(
+    name: str,
+    prediction: Path,
+    out: Path,
+    candidates: Path | None,
+    frames: Path | None,
+    partition: str | None,
+    allow_empty: bool,
+) -> None:
     """Write PREDICTION as a submission, and check it.
 
-    PREDICTION has the columns name and openset, or name, discrete and, where the track asks for it, valence.
+    PREDICTION has the columns name and openset, or name, discrete and, where the track asks for it, valence. For the
+    tracks of ABAW it is a table of frames (.parquet).
     """
-    from affekt.challenges import read_candidates, track_named, write_submission
+    from affekt.challenges import FRAME_TRACKS, read_candidates, track_named, write_submission
+
+    if name in FRAME_TRACKS:
+        _refuse(candidates, '--candidates', name)
+        _write_frames(name, prediction, out, frames, partition or '')
+        return
+    _refuse(frames, '--frames', name)
 
     with table_notes():
         names = read_candidates(candidates) if candidates else None
@@ -202,19 +226,65 @@ def write(name: str, prediction: Path, out: Path, candidates: Path | None, allow
 
 
 @track.command()
-@click.argument('name', metavar='TRACK', type=Named(tracks))
+@click.argument('name', metavar='TRACK', type=Named(tracks_of_all))
 @click.argument('file', type=PATH)
-@click.option('--candidates', required=True, type=PATH, help="List of the challenge's names.")
+@click.option('--candidates', type=PATH, help="List of the challenge's names; needed by the tracks of MER.")
+@click.option('--frames', type=PATH, help=FRAMES_HELP)
+@click.option('--partition', type=Named(PARTITIONS), help=PARTITION_HELP)
 @click.option('--allow-empty', is_flag=True, help='Accept answers without a label, which score 0.')
-def check(name: str, file: Path, candidates: Path, allow_empty: bool) -> None:
-    """Check a submission FILE: every problem at once, with its row."""
-    from affekt.challenges import check_submission, read_candidates
+def check(
+    name: str, file: Path, candidates: Path | None, frames: Path | None, partition: str | None, allow_empty: bool
+) -> None:
+    """Check a submission FILE: every problem at once, with its row.
 
+    \b
+    affekt track check mer2024-semi answers.csv --candidates names.csv
+    affekt track check abaw6-va VA.txt --frames sample.txt
+    """
+    from affekt.challenges import FRAME_TRACKS, check_submission, read_candidates
+
+    if name in FRAME_TRACKS:
+        _refuse(candidates, '--candidates', name)
+        _check_frames(name, file, frames, partition or '')
+        return
+    _refuse(frames, '--frames', name)
+    if candidates is None:
+        raise click.MissingParameter(param_type='option', param_hint="'--candidates'")
     with table_notes():
         checked = check_submission(name, file, read_candidates(candidates), allow_empty=allow_empty)
     order = 'in the order of the candidates' if checked.follows_candidates else 'in another order than the candidates'
     empty = f', {checked.empty_answers} empty' if checked.empty_answers else ''
     say(f'{checked.path} is in order: {checked.rows} answers {order}, {_labels(checked)}{empty}')
+
+
+def _refuse(value: object, option: str, name: str) -> None:
+    """Refuse an option that the track has no use for."""
+    if value is not None:
+        raise click.BadOptionUsage(option, f'{option} is not for {name}')
+
+
+def _write_frames(name: str, prediction: Path, out: Path, frames: Path | None, partition: str) -> None:
+    from affekt.challenges import frames_to_answer, write_frame_submission
+    from affekt.frames import FrameTable
+
+    wanted = frames_to_answer(name, frames, partition) if frames else None
+    written = write_frame_submission(name, FrameTable.load(prediction), out, wanted)
+    say(f'{written.path}: {_of_frames(written)}')
+
+
+def _check_frames(name: str, file: Path, frames: Path | None, partition: str) -> None:
+    from affekt.challenges import check_frame_submission, frames_to_answer
+
+    if frames is None:
+        raise click.MissingParameter(param_type='option', param_hint="'--frames'")
+    checked = check_frame_submission(name, file, frames_to_answer(name, frames, partition))
+    order = 'in the order' if checked.follows_frames else 'in another order than that'
+    say(f'{checked.path} is in order: {_of_frames(checked)}, {order} of {frames}')
+
+
+def _of_frames(submission: FrameSubmission) -> str:
+    counts = ''.join(f', {name} {count:,}' for name, count in submission.counts.items())
+    return f'{submission.rows:,} frames of {counted(submission.videos, "video")}{counts}'
 
 
 def _labels(submission: Submission) -> str:
@@ -227,9 +297,15 @@ def _labels(submission: Submission) -> str:
 
 
 @track.command('score')
-@click.argument('name', metavar='TRACK', type=Named(tracks))
+@click.argument('name', metavar='TRACK', type=Named(tracks_of_all))
 @click.argument('prediction', type=PATH)
-@click.option('--truth', required=True, type=PATH, help="Table with the track's columns; only its samples are scored.")
+@click.option(
+    '--truth',
+    required=True,
+    type=PATH,
+    help="Table with the track's columns; only its samples are scored. ABAW: a table of frames, or a release's folder.",
+)
+@click.option('--partition', type=Named(PARTITIONS), help='Partition to score (ABAW; default: test, or val).')
 @click.option('--groups', type=PATH, help='Stored synonym groups for mer2024-ov: openset-synonym.zip or name,groups.')
 @click.option(
     '--tables',
@@ -245,6 +321,7 @@ def score_command(
     name: str,
     prediction: Path,
     truth: Path,
+    partition: str | None,
     groups: Path | None,
     tables: str | None,
     resamples: int,
@@ -254,20 +331,24 @@ def score_command(
     """Score PREDICTION as the challenge does."""
     import numpy as np
 
-    from affekt.challenges import read_groups, score_track, track_named
-    from affekt.pages.figures import bounds, spread
+    from affekt.challenges import FRAME_TRACKS, read_groups, score_track, track_named
+    from affekt.pages.figures import bounds
 
-    track = track_named(name)
+    rng = np.random.default_rng(seed)
     with table_notes() as notes:
-        scored = score_track(
-            name,
-            track.read(truth),
-            track.read(prediction),
-            rng=np.random.default_rng(seed),
-            table=tables,
-            groups=read_groups(groups) if groups else None,
-            resamples=resamples,
-        )
+        if name in FRAME_TRACKS:
+            scored = _scored_frames(name, truth, prediction, partition or '', rng, resamples)
+        else:
+            track = track_named(name)
+            scored = score_track(
+                name,
+                track.read(truth),
+                track.read(prediction),
+                rng=rng,
+                table=tables,
+                groups=read_groups(groups) if groups else None,
+                resamples=resamples,
+            )
     if as_json:
         parts = {
             part: {'value': interval.value, 'interval': bounds(interval)} for part, interval in scored.parts.items()
@@ -277,24 +358,34 @@ def score_command(
         answer |= {'table': scored.table, 'table_is_official': scored.table_is_official}
         say_json(answer | {'notes': notes})
         return
-    say(f'{scored.track}, {scored.samples} samples')
+    say(f'{scored.track}, {scored.samples:,} {"frames" if name in FRAME_TRACKS else "samples"}')
     if scored.table:
         say(f'word table {scored.table}', style='' if scored.table_is_official else 'yellow')
     if not scored.table_is_official:
         say("not the challenge's table: this is not its score", style='yellow')
     say()
     shown = plain_table('', 'value [95 %]')
-    shown.add_row(scored.metric, spread(scored.score.value, scored.score), style='bold')
+    named = scored.metric if name in FRAME_TRACKS else ''
+    shown.add_row(scored.metric, _value(named, scored.score), style='bold')
     for part, interval in scored.parts.items():
         shown.add_row(part, _value(part, interval))
     say(shown)
 
 
+def _scored_frames(
+    name: str, truth: Path, prediction: Path, partition: str, rng: np.random.Generator, resamples: int
+) -> TrackScore:
+    from affekt.challenges import read_frame_answers, read_frame_truth, score_frames
+
+    true, answers = read_frame_truth(name, truth), read_frame_answers(name, prediction)
+    return score_frames(name, true, answers, rng=rng, partition=partition, resamples=resamples)
+
+
 def _value(part: str, interval: Interval) -> str:
-    """A share in per cent, or an error in its own unit."""
+    """A share in per cent; an error, a correlation or a sum of scores in its own unit."""
     from affekt.pages.figures import spread
 
-    if 'error' not in part:
+    if not any(word in part.lower() for word in ('error', 'ccc', 'pearson', 'sum')):
         return spread(interval.value, interval)
     between = '' if interval.low != interval.low else f' [{interval.low:.3f} {interval.high:.3f}]'
     return f'{interval.value:.4f}{between}'

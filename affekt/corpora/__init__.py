@@ -13,7 +13,14 @@ from affekt.corpora.importers import CORPORA, corpus_named, import_corpus, impor
 from affekt.corpora.leaks import Leak, find_leaks, require_no_leaks, sides_of
 from affekt.corpora.listed_clips import ListedClip, listed_clips
 from affekt.corpora.made_up import made_up_corpus
-from affekt.corpora.made_up_affwild2 import AffWild2Settings, FrameTruth, frame_truth, made_up_affwild2
+from affekt.corpora.made_up_affwild2 import (
+    AffWild2Settings,
+    FrameTruth,
+    TrueCurves,
+    frame_truth,
+    made_up_affwild2,
+    true_curves,
+)
 from affekt.corpora.made_up_faces import FaceCorpus, made_up_face_corpus
 from affekt.corpora.manifest import Facts, Manifest, Sample
 from affekt.corpora.own import own_manifest
@@ -35,6 +42,7 @@ __all__ = [
     'Manifest',
     'Sample',
     'SampleTable',
+    'TrueCurves',
     'check_corpus',
     'check_frames',
     'corpus_named',
@@ -54,5 +62,6 @@ __all__ = [
     'seeded_folds',
     'shuffled_folds',
     'sides_of',
+    'true_curves',
     'with_folds',
 ]

@@ -26,10 +26,12 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Floats, Floats32
-from affekt.errors import ValueRangeError
+from affekt.errors import TableError, ValueRangeError
 from affekt.files import file_atomically
+from affekt.frames import ACTION_UNITS, EXPRESSIONS, UNIT_SHAPES, unit_amounts, write_annotation
 from affekt.progress import Progress
 from affekt.runs import Run, write_atomically
+from affekt.tables import require_bounded
 from affekt.workers import as_finished, workers
 
 if TYPE_CHECKING:
@@ -37,13 +39,8 @@ if TYPE_CHECKING:
 
     from affekt.face3d import Person, SceneCurves
 
-EXPRESSIONS = ('Neutral', 'Anger', 'Disgust', 'Fear', 'Happiness', 'Sadness', 'Surprise', 'Other')
-UNITS = (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)
 SHOWN_FROM = 0.3
 """Intensity from which an emotion is the frame's expression; below, the frame is neutral."""
-ACTIVE_FROM = 0.25
-"""Commanded amount from which an action unit is active."""
-PARTED_FROM = 0.15
 RATE_HZ = 16_000
 MOST_VIDEOS = 100_000
 SHORT_S = 3.0
@@ -51,8 +48,10 @@ SALT = 0x61626177
 """Keeps the seeds of these videos apart from those of other made-up corpora."""
 PARTS = {'train': 'Train_Set', 'val': 'Validation_Set', 'test': 'Test_Set'}
 CHALLENGES = {
-    'va': 'VA_Estimation_Challenge', 'expr': 'EXPR_Recognition_Challenge', 'au': 'AU_Detection_Challenge',
+    'affect': ('VA_Estimation_Challenge', ()), 'expression': ('EXPR_Recognition_Challenge', EXPRESSIONS),
+    'units': ('AU_Detection_Challenge', ACTION_UNITS),
 }  # fmt: skip
+"""Task to the folder of its challenge, and the names in the header."""
 VIDEOS, ANNOTATIONS, KEY, CURVES = 'videos', '6th ABAW Annotations', 'key', 'curves.parquet'
 SEEN, AWAY, COVERED = 0, 1, 2
 STATES = ('seen', 'away', 'covered')
@@ -66,7 +65,7 @@ class FrameTruth(NamedTuple):
     affect: Floats32
     """(T, 2) valence and arousal in [-1, 1]."""
     units: npt.NDArray[np.int8]
-    """(T, 12) 1 where an action unit of UNITS is active, else 0."""
+    """(T, 12) 1 where an action unit is active, else 0."""
 
 
 def frame_truth(curves: SceneCurves) -> FrameTruth:
@@ -74,31 +73,18 @@ def frame_truth(curves: SceneCurves) -> FrameTruth:
 
     1. Expression: the emotion with the largest intensity, if that is SHOWN_FROM or more; else neutral.
     2. Valence and arousal: as commanded (`affekt.face3d.made_up_scene`).
-    3. Action units: active from a mean of ACTIVE_FROM over the shapes that stand for them. Squinting under a smile is
-       AU6; lips pressed twice as far are AU24 as well as AU23; AU25 is any parting of the lips from PARTED_FROM.
+    3. Action units: active where `affekt.frames.unit_amounts` of the commanded shapes is 1 or more.
     """
     from affekt.face3d import SHOWN, face_model
 
-    column = {name: curves.expression[:, place] for place, name in enumerate(face_model().directions)}
-
-    def pair(stem: str) -> Floats:
-        return np.asarray((column[f'{stem}Left'] + column[f'{stem}Right']) / 2)
-
-    smile, squint, press = pair('mouthSmile'), pair('eyeSquint'), pair('mouthPress')
-    parted = np.max([column['jawOpen'], pair('mouthLowerDown'), pair('mouthUpperUp')], axis=0)
-    over = {
-        1: column['browInnerUp'] / ACTIVE_FROM, 2: pair('browOuterUp') / ACTIVE_FROM, 4: pair('browDown') / ACTIVE_FROM,
-        6: np.minimum(squint, smile) / ACTIVE_FROM, 7: squint / ACTIVE_FROM, 10: pair('mouthUpperUp') / ACTIVE_FROM,
-        12: smile / ACTIVE_FROM, 15: pair('mouthFrown') / ACTIVE_FROM, 23: press / ACTIVE_FROM,
-        24: press / (2 * ACTIVE_FROM), 25: parted / PARTED_FROM, 26: column['jawOpen'] / ACTIVE_FROM,
-    }  # fmt: skip
+    shapes = dict(zip(face_model().directions, curves.expression.T, strict=True))
     intensity = np.array([curves.by_emotion[emotion] for emotion in SHOWN])
     places = np.array([EXPRESSIONS.index(emotion.capitalize()) for emotion in SHOWN])
     expression = np.where(intensity.max(axis=0) >= SHOWN_FROM, places[intensity.argmax(axis=0)], 0)
     return FrameTruth(
         expression.astype(np.int8),
         np.stack([curves.valence, curves.arousal], axis=1).astype(np.float32),
-        np.stack([over[unit] >= 1 for unit in UNITS], axis=1).astype(np.int8),
+        (unit_amounts(shapes) >= 1).astype(np.int8),
     )
 
 
@@ -214,7 +200,7 @@ class Part:
         return made_up_person(self.rng(2))
 
     def annotated(self) -> FrameTruth:
-        """The truth as a rater gives it: valence and arousal late and noisy, -5 and -1 while the person is away."""
+        """The truth as a rater gives it: valence and arousal late and noisy, nan and -1 while the person is away."""
         from affekt.face3d import wander
 
         settings, truth = self.settings, frame_truth(self.curves)
@@ -224,10 +210,10 @@ class Part:
             np.interp(late, self.times_s, truth.affect[:, axis]) + settings.noise * wander(rng, self.times_s, 0.5)
             for axis in range(2)
         ], axis=1)  # fmt: skip
-        affect = np.clip(affect, -1, 1)
-        affect[away] = -5
+        rated = np.round(np.clip(affect, -1, 1), 3).astype(np.float32)
+        rated[away] = np.nan
         return FrameTruth(
-            np.where(away, -1, truth.expression).astype(np.int8), affect.astype(np.float32),
+            np.where(away, -1, truth.expression).astype(np.int8), rated,
             np.where(away[:, None], -1, truth.units).astype(np.int8),
         )  # fmt: skip
 
@@ -342,26 +328,14 @@ def _write_video(settings: AffWild2Settings, out: Path, number: int) -> None:
 def _write_annotations(parts: tuple[Part, ...], out: Path) -> None:
     for part in parts:
         split = part.settings.split(part.number)
-        root = out / KEY if split == 'test' else out
-        for challenge, text in _annotations(part.annotated()).items():
-            write_atomically(
-                root / ANNOTATIONS / CHALLENGES[challenge] / PARTS[split] / f'{part.name}.txt', text.encode()
-            )
-    names = [part.name for part in parts if part.settings.split(part.number) == 'test']
-    for challenge in CHALLENGES.values():
-        write_atomically(out / 'test_names' / f'{challenge}_test_set_release.txt', ('\n'.join(names) + '\n').encode())
-
-
-def _annotations(truth: FrameTruth) -> dict[str, str]:
-    """The three annotation files of one person."""
-    affect = [','.join(f'{value:.3f}' if value != -5 else '-5' for value in row) for row in truth.affect.tolist()]
-    units = [','.join(map(str, row)) for row in truth.units.tolist()]
-    lines = {
-        'va': ['valence,arousal', *affect],
-        'expr': [','.join(EXPRESSIONS), *map(str, truth.expression.tolist())],
-        'au': [','.join(f'AU{unit}' for unit in UNITS), *units],
-    }
-    return {challenge: '\n'.join(rows) + '\n' for challenge, rows in lines.items()}
+        annotated = part.annotated()
+        for task, (challenge, names) in CHALLENGES.items():
+            folder = (out / KEY if split == 'test' else out) / ANNOTATIONS / challenge / PARTS[split]
+            folder.mkdir(parents=True, exist_ok=True)
+            write_annotation(folder / f'{part.name}.txt', task, getattr(annotated, task), names)
+    tests = ''.join(f'{part.name}\n' for part in parts if part.settings.split(part.number) == 'test')
+    for challenge, _ in CHALLENGES.values():
+        write_atomically(out / 'test_names' / f'{challenge}_test_set_release.txt', tests.encode())
 
 
 def _write_curves(parts: tuple[Part, ...], path: Path) -> None:
@@ -397,7 +371,47 @@ def _curves(part: Part) -> pyarrow.Table:
         'time_s': part.times_s,
         'state': pyarrow.array([STATES[state] for state in part.states]).dictionary_encode(),
         'expression': truth.expression,
-        **{f'AU{unit}': truth.units[:, place] for place, unit in enumerate(UNITS)},
+        **{unit: truth.units[:, place] for place, unit in enumerate(ACTION_UNITS)},
         **{name: np.asarray(values, dtype=np.float32) for name, values in numbers.items()},
     }
     return pyarrow.table(columns)
+
+
+class TrueCurves(NamedTuple):
+    """What was commanded in one video."""
+
+    affect: Floats32
+    """(T, 2) valence and arousal without a rater's noise or delay."""
+    expression: Floats32
+    """(T, 7) how far each of EXPRESSIONS but the first is shown, in [0, 1]."""
+    units: Floats32
+    """(T, 12) half of `affekt.frames.unit_amounts`, at most 1: a unit is active from 0.5 on."""
+    is_seen: npt.NDArray[np.bool_]
+    """(T,) False where the person is away or covered."""
+
+
+def true_curves(path: Path) -> dict[str, TrueCurves]:
+    """The curves of every video of a made-up Aff-Wild2, from `key/curves.parquet`.
+
+    Raises:
+        TableError: it is no such file.
+    """
+    from pyarrow import ArrowException, parquet
+
+    shown = [f'shows_{name.lower()}' for name in EXPRESSIONS[1:]]
+    try:
+        require_bounded(path)
+        table = parquet.read_table(path, columns=['video', 'state', 'valence', 'arousal', *shown, *UNIT_SHAPES])
+        column = {name: table.column(name).to_numpy() for name in table.column_names}
+    except (ArrowException, OSError, ValueError) as error:
+        raise TableError(
+            expected='curves.parquet of a made-up Aff-Wild2', came=f'{path}: {error}', todo='give the file in its key'
+        ) from error
+    affect = np.stack([column['valence'], column['arousal']], axis=1)
+    expression = np.stack([column[name] for name in shown], axis=1)
+    units = np.clip(unit_amounts(column) / 2, 0, 1).astype(np.float32)
+    curves = {}
+    for name in dict.fromkeys(column['video'].tolist()):
+        rows = column['video'] == name
+        curves[name] = TrueCurves(affect[rows], expression[rows], units[rows], column['state'][rows] == STATES[SEEN])
+    return curves

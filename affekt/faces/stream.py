@@ -17,10 +17,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from affekt.arrays import Floats32
+from affekt.faces.align import FACE_SIDE
 from affekt.faces.completion import Completion, FaceObservation
 from affekt.faces.detector import Detection
-from affekt.faces.landmarker import SMALLEST_SIDE, FaceLandmarker
+from affekt.faces.landmarker import MESH_SIDE, SMALLEST_SIDE, FaceLandmarker
 from affekt.faces.lookout import Glance
+from affekt.faces.mesh import Region
 from affekt.faces.rows import NUMBERS, ExpressionLike, FaceClock, FaceRecord, SeenPerson, person_name, with_names
 from affekt.faces.same_person import IdentityLike
 from affekt.faces.scenes import colour_histogram
@@ -131,12 +133,24 @@ class FaceStream:
         search: Searching | None = None,
     ) -> None:
         networks = landmarker or FaceLandmarker()
+        self._networks, self._expression = networks, expression
         self._tracker = FaceTracker(networks, max_people, searches_itself=is_patient)
         self._completion = Completion(networks)
         self._record = FaceRecord(expression, identity, keep_thumbnails=keep_thumbnails, batch=max_people + 1)
         self._search = None if is_patient else search or SearchAside(networks)
         self._clock = FaceClock()
         self._size: tuple[int, ...] = ()
+
+    def warm_up(self) -> None:
+        """Runs every network once, on nothing: the first runs of each are the slowest, and no frame should wait."""
+        import scipy.optimize  # noqa: F401 - the tracker's, where several faces meet
+
+        grey = np.full((MESH_SIDE, MESH_SIDE, 3), 128, np.uint8)
+        self._networks.detect(grey)
+        landmarks, _ = self._networks.mesh(grey, Region(MESH_SIDE / 2, MESH_SIDE / 2, MESH_SIDE, 0.0))
+        self._networks.blendshapes(landmarks)
+        if self._expression is not None:
+            self._expression.probabilities(np.zeros((1, FACE_SIDE, FACE_SIDE), np.uint8))
 
     @property
     def frames(self) -> int:

@@ -13,6 +13,7 @@ from affekt.features.catalogue import ListedRecipe, listed_recipes, modality_of,
 from affekt.features.checks import StoreCheck, check_store, require_any_features, require_features
 from affekt.features.extraction import Extraction, extract
 from affekt.features.face_pictures import face_pictures
+from affekt.features.face_readings import frame_rate_hz
 from affekt.features.importing import Imported, import_features, import_official
 from affekt.features.model_recipes import ListedEncoder, encoder_names, encoder_recipe, listed_encoders
 from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
@@ -39,6 +40,7 @@ __all__ = [
     'encoder_recipe',
     'extract',
     'face_pictures',
+    'frame_rate_hz',
     'hashed_texts',
     'import_features',
     'import_official',

@@ -40,6 +40,7 @@ from affekt.frames.smoothing import (
     smoothing_candidates,
     tuned_smoothing,
 )
+from affekt.frames.units import UNIT_SHAPES, unit_amounts
 from affekt.frames.windows import (
     OVERLAP_WEIGHTS,
     OverlapAverage,
@@ -64,6 +65,7 @@ __all__ = [
     'SIDES',
     'SMOOTHING_METHODS',
     'TASKS',
+    'UNIT_SHAPES',
     'Annotation',
     'ClockMethod',
     'Faults',
@@ -97,6 +99,7 @@ __all__ = [
     'rows_of_person',
     'smoothing_candidates',
     'tuned_smoothing',
+    'unit_amounts',
     'windows_over',
     'write_annotation',
     'written_rows',

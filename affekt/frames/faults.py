@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from affekt.errors import TableError, short
+from affekt.errors import SHOWN_FAULTS, TableError, short, shown_faults
 from affekt.wording import counted
 
-SHOWN_FAULTS = 20
-"""Faults that a message lists; the rest is counted."""
 LONGEST_CELL = 40
 
 
@@ -39,9 +37,8 @@ class Faults:
         """
         if not self.count:
             return
-        more = [f'and {self.count - len(self.shown):,} more'] if self.count > len(self.shown) else []
-        came = f'{counted(self.count, "fault")}:\n  ' + '\n  '.join([*self.shown, *more])
-        raise TableError(expected=expected, came=came, todo=todo)
+        faults = shown_faults(self.shown, self.count)
+        raise TableError(expected=expected, came=counted(self.count, 'fault'), todo=todo, faults=faults)
 
 
 def quoted(cell: str) -> str:

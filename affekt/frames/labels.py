@@ -353,38 +353,42 @@ class FrameTable:
 
         try:
             require_bounded(path)
-            return _loaded(path)
+            header, columns = _read(path)
+            if header.get('format', 0) > FORMAT:
+                raise TableError(expected=f'frames of format {FORMAT}', came=f'{path}, newer', todo='update affekt')
+            return _table(header, columns)
         except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
-            if isinstance(error, TableError) and 'format' in error.expected:
+            if isinstance(error, TableError) and error.todo == 'update affekt':
                 raise
             came = f'{path}, which is not there' if not path.exists() else f'{path}: {getattr(error, "came", error)}'
             todo = 'write one with `affekt corpus import affwild2`'
             raise TableError(expected='a table of labels by frame (.parquet)', came=came, todo=todo) from error
 
 
-def _loaded(path: Path) -> FrameTable:
+def _read(path: Path) -> tuple[dict[str, Any], Any]:
+    """The header of a file and its columns of labels."""
     from pyarrow import parquet
 
     with parquet.ParquetFile(path) as file:
-        header = json.loads((file.schema_arrow.metadata or {})[b'affekt'])
-        if header['format'] > FORMAT or 'videos' not in header:
-            raise TableError(
-                expected=f'a table of frames of format {FORMAT}', came=f'{path}, of another', todo='update affekt'
-            )
-        units, expressions = tuple(header['action_units']), tuple(header['expressions'])
-        read = file.read(['expression', *AFFECT, *units], use_threads=False)
-    expression = read['expression'].fill_null(-1).to_numpy()
-    affect = _stacked([read[name].to_numpy() for name in AFFECT], np.float32, read.num_rows)
-    unit = _stacked([read[name].fill_null(-1).to_numpy() for name in units], np.int8, read.num_rows)
+        header = json.loads((file.schema_arrow.metadata or {}).get(b'affekt', b'{}'))
+        if not isinstance(header, dict) or 'videos' not in header:
+            raise ValueError('it holds no labels of frames')
+        return header, file.read(['expression', *AFFECT, *header['action_units']], use_threads=False)
+
+
+def _table(header: Mapping[str, Any], read: Any) -> FrameTable:
+    """The table of a header and its columns."""
+    units, expressions = tuple(header['action_units']), tuple(header['expressions'])
+    columns = {
+        'expression': read['expression'].fill_null(-1).to_numpy(),
+        'affect': _stacked([read[name].to_numpy() for name in AFFECT], np.float32, read.num_rows),
+        'units': _stacked([read[name].fill_null(-1).to_numpy() for name in units], np.int8, read.num_rows),
+    }
     each, at = [], 0
     for video, partition, frames, tasks, by_task in header['videos']:
         rows = slice(at, at := at + frames)
-        of_task = {'expression': expression, 'affect': affect, 'units': unit}
-        each.append(
-            FrameLabels(
-                video, partition, by_task=by_task, frames=frames, **{task: of_task[task][rows] for task in tasks}
-            )
-        )
+        labels = {task: columns[task][rows] for task in tasks}
+        each.append(FrameLabels(video, partition, by_task=by_task, frames=frames, **labels))
     if at != read.num_rows:
         raise TableError(expected=f'{at} frames', came=f'{read.num_rows} rows', todo='write the table anew')
     return FrameTable(tuple(each), expressions, units, tuple(header['notes']))

@@ -9,7 +9,7 @@ from affekt.live.cameras import Camera, cameras
 from affekt.live.readings import LatencyReport, LiveFace, LiveReading, LiveVoice
 from affekt.live.session import LiveSession, stream
 from affekt.live.settings import PACES, SMOOTHINGS, StreamSettings
-from affekt.live.sources import LiveSource, name_of
+from affekt.live.sources import LiveSource, name_of, require_source
 
 __all__ = [
     'PACES',
@@ -24,5 +24,6 @@ __all__ = [
     'StreamSettings',
     'cameras',
     'name_of',
+    'require_source',
     'stream',
 ]

@@ -8,6 +8,8 @@ from collections import deque
 
 STEP_BACK_S = 0.5
 """A timestamp further back than this begins a new count; one less far back is a frame that is left out."""
+MOST_BACK = 3
+"""So many in a row that are left out begin a new count too."""
 LEAP_S = 10.0
 """A timestamp further ahead than this, and than the machine's clock, begins a new count."""
 USUAL_STEP_S = 0.04
@@ -42,6 +44,7 @@ class SteadyClock:
         self._origins: deque[float] = deque(maxlen=2)  # what is taken off a timestamp; the newest first
         self._last: dict[str, tuple[float, float]] = {}  # of each stream: its time, and the machine's
         self._steps: dict[str, float] = {}
+        self._left_out: dict[str, int] = {}
         self._begin_s = 0.0
         self.breaks = 0
 
@@ -77,7 +80,11 @@ class SteadyClock:
         else:
             time_s = self._counted(stamp_s, last, step_s, now_s)
             if time_s <= last[0]:
-                return None
+                self._left_out[stream] = self._left_out.get(stream, 0) + 1
+                if self._left_out[stream] <= MOST_BACK:
+                    return None
+                time_s = self._begun_anew(stamp_s, last[0], step_s)
+            self._left_out[stream] = 0
             if time_s - last[0] < 1.0:
                 self._steps[stream] = time_s - last[0]
         self._last[stream] = time_s, now_s
@@ -90,9 +97,13 @@ class SteadyClock:
             time_s = stamp_s - origin_s
             if -STEP_BACK_S <= time_s - last[0] <= most_s:
                 return time_s
+        return self._begun_anew(stamp_s, last[0], step_s)
+
+    def _begun_anew(self, stamp_s: float, last_s: float, step_s: float) -> float:
+        """The time of the first timestamp of a new count, one usual step after the one before."""
         self.breaks += 1
-        self._origins.appendleft(stamp_s - last[0] - step_s)
-        return last[0] + step_s
+        self._origins.appendleft(stamp_s - last_s - step_s)
+        return last_s + step_s
 
 
 class Pace:
@@ -107,13 +118,15 @@ class Pace:
         self._clock, self._slack_s = clock, slack_s
         self._began_s: float | None = None
 
-    def keep(self, time_s: float, stop: threading.Event) -> None:
-        """Waits until this time of the stream has come."""
+    def keep(self, time_s: float, stop: threading.Event) -> bool:
+        """Waits until this time of the stream has come; False where it had."""
         now_s = self._clock.now()
         if self._began_s is None:
             self._began_s = now_s - time_s
         ahead_s = self._began_s + time_s - self._slack_s - now_s
         if ahead_s > 0:
             self._clock.wait(stop, ahead_s)
-        elif ahead_s < -BEHIND_S - self._slack_s:
+            return True
+        if ahead_s < -BEHIND_S - self._slack_s:
             self._began_s = now_s - time_s
+        return False

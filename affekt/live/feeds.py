@@ -8,6 +8,7 @@ in an analysis; everything that is not there yet is read by PyAV with as little 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from affekt.errors import MediaError
 from affekt.live.clocks import SteadyClock
 from affekt.live.settings import StreamSettings
 from affekt.media import Block, Limits, Recording
-from affekt.media.pictures import Orientations, to_rgb
+from affekt.media.pictures import Orientations, to_rgb, upright_size
 from affekt.media.probe import usable_aspect
 
 RATE_HZ = 16000
@@ -32,7 +33,7 @@ DRIFT_S = 0.25
 """How far sound may be from its timestamps before it is put where they say."""
 PROBING = {'probesize': '60000', 'analyzeduration': '100000'}
 """What is read of a live stream before it is decoded: 60 kB or a tenth of a second. By default FFmpeg takes 5 s."""
-HURRY = {'fflags': 'nobuffer', 'flags': 'low_delay'}
+HURRY = {'flags': 'low_delay'}
 DAMAGED_IN_A_ROW = 300
 
 
@@ -101,18 +102,43 @@ class FileFeed:
         """Nothing is left open."""
 
 
+class Thinned:
+    """Takes at most so many pictures a second: the first after each time of a grid.
+
+    Args:
+        rate_hz: None takes all.
+    """
+
+    def __init__(self, rate_hz: float | None) -> None:
+        self._rate_hz = rate_hz
+        self._next = 0
+
+    def takes(self, time_s: float) -> bool:
+        """Whether the picture of this time is taken; times ascend."""
+        if self._rate_hz is None:
+            return True
+        place = math.floor(time_s * self._rate_hz + 1e-6)
+        if place < self._next:
+            return False
+        self._next = place + 1
+        return True
+
+
 class GivenFeed:
     """Frames and blocks that the caller makes: `affekt.media.Frame`s and `Block`s, or what has their attributes."""
 
     def __init__(self, units: Iterable[Picture | Block], settings: StreamSettings) -> None:
-        self._units = units
+        self._units, self._thinned = units, Thinned(settings.fps)
         self.is_finite, self.rate_hz = True, 0.0
         self.slack_s: float | None = 0.0
         self.has_pictures, self.has_sound = settings.faces, settings.voice
 
     def __iter__(self) -> Iterator[Picture | Block]:
         for unit in self._units:
-            if self.has_sound if hasattr(unit, 'samples') else self.has_pictures:
+            if hasattr(unit, 'samples'):
+                if self.has_sound:
+                    yield unit
+            elif self.has_pictures and self._thinned.takes(unit.time_s):
                 yield unit
 
     def close(self) -> None:
@@ -146,10 +172,14 @@ class Later:
     Attributes:
         time_s: on the stream's clock.
         convert: makes the (H, W, 3) image.
+        full_side: the longer side of the source's own pictures, pixels.
+        read_s: the machine's clock when its packet was read.
     """
 
     time_s: float
     convert: Callable[[], npt.NDArray[np.uint8]]
+    full_side: int = 0
+    read_s: float = 0.0
     _image: npt.NDArray[np.uint8] | None = None
 
     @property
@@ -205,6 +235,7 @@ class LiveFeed:
             self._container.close()
             raise
         self._sound = _Blocks()
+        self._thinned = Thinned(settings.fps)
         self._orientations = Orientations()
 
     def _choose(self, opening: Opening) -> None:
@@ -221,7 +252,8 @@ class LiveFeed:
         duration_s = (self._container.duration or 0) / av.time_base
         is_finite = opening.is_finite
         self.is_finite = 0 < duration_s < 1e6 if is_finite is None else is_finite
-        self.slack_s = opening.slack_s
+        has_end = 0 < duration_s < 1e6  # what has is a file, wherever it comes from
+        self.slack_s = 0.0 if has_end and opening.slack_s is not None else opening.slack_s
         self.has_pictures, self.has_sound = self._video is not None, self._audio is not None
         self.rate_hz = float(self._video.average_rate or 0.0) if self._video is not None else 0.0
 
@@ -230,6 +262,7 @@ class LiveFeed:
         damaged = 0
         try:
             for packet in self._container.demux(*wanted):
+                read_s = self._now()
                 try:
                     units = packet.decode()
                 except (av.error.InvalidDataError, av.error.UndefinedError) as error:
@@ -241,7 +274,7 @@ class LiveFeed:
                     continue
                 for unit in units:
                     damaged = 0
-                    yield from self._placed(unit)
+                    yield from self._placed(unit, read_s)
         except MediaError:
             raise
         except (av.error.EOFError, StopIteration):
@@ -252,7 +285,7 @@ class LiveFeed:
             ) from error
         yield from self._sound.rest()
 
-    def _placed(self, unit: Any) -> Iterator[Picture | Block]:
+    def _placed(self, unit: Any, read_s: float) -> Iterator[Picture | Block]:
         """The unit with its time; of sound as many blocks as are full."""
         stamp_s = None if unit.pts is None or unit.time_base is None else float(unit.pts * unit.time_base)
         if isinstance(unit, av.AudioFrame):
@@ -264,11 +297,12 @@ class LiveFeed:
             'max_pixels', unit.width * unit.height, f'a {unit.width}x{unit.height} frame of {self._what}'
         )
         time_s = self._clock.at(stamp_s, 'pictures', self._now())
-        if time_s is None:
+        if time_s is None or not self._thinned.takes(time_s):
             return
         aspect = usable_aspect(self._video.sample_aspect_ratio)
         orientation = self._orientations.of(unit)
-        yield Later(time_s, lambda: to_rgb(unit, orientation, aspect, self._settings.max_side))
+        full_side = max(upright_size(unit.width, unit.height, aspect, orientation))
+        yield Later(time_s, lambda: to_rgb(unit, orientation, aspect, self._settings.max_side), full_side, read_s)
 
     def close(self) -> None:
         """Closes the connection."""

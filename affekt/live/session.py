@@ -11,6 +11,7 @@ the newest frame there is. So a reading is never older than its own work and one
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -20,15 +21,21 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.analysis.model_cache import LoadedModels
+from affekt.analysis.stills import Stills
 from affekt.faces import FaceStream, SeenFace, readable_share
 from affekt.labels import EKMAN
 from affekt.live.clocks import MachineClock
 from affekt.live.feeds import Picture
+from affekt.live.hearing import Hearer
 from affekt.live.latency import Delays
+from affekt.live.mailbox import WAKES_EVERY_S
 from affekt.live.readings import LatencyReport, LiveFace, LiveReading
+from affekt.live.saving import Kept
 from affekt.live.settings import StreamSettings
 from affekt.live.smoothing import SteadyFaces
 from affekt.live.sources import Arrived, LiveSource, Named
+from affekt.live.store import Store
+from affekt.voice import VoiceStream
 
 Subscriber = Callable[[LiveReading, npt.NDArray[np.uint8] | None], None]
 
@@ -39,11 +46,19 @@ class LiveSession:
     Args:
         source: see `LiveSource`.
         settings: the defaults when None.
+        out: a run folder. Rows are kept in it as they come, so that they outlive this process, and `save` puts the
+            result there; what an earlier process left unfinished in it is finished first. None keeps rows in a
+            temporary folder until they are saved.
         clock: the machine's; another one for tests.
     """
 
     def __init__(
-        self, source: Named, settings: StreamSettings | None = None, *, clock: MachineClock | None = None
+        self,
+        source: Named,
+        settings: StreamSettings | None = None,
+        *,
+        out: str | Path | None = None,
+        clock: MachineClock | None = None,
     ) -> None:
         self.settings = settings or StreamSettings()
         self._clock = clock or MachineClock()
@@ -52,8 +67,11 @@ class LiveSession:
         self._subscribers: list[Subscriber] = []
         self._delays = Delays()
         self._steady = SteadyFaces(self.settings.smoothing)
+        self._store = Store(None if out is None else Path(out), self.settings)
         self._faces: FaceStream | None = None
-        self._is_started = self._is_stopped = False
+        self._hearer: Hearer | None = None
+        self._stills: Stills | None = None
+        self._is_started = self._is_stopped = self._is_closed = False
 
     @property
     def latency(self) -> LatencyReport:
@@ -63,6 +81,11 @@ class LiveSession:
         return LatencyReport(
             p50, p95, p99, self._delays.count, source.pictures.dropped, source.reconnects, source.sound_dropped_s
         )
+
+    @property
+    def recovered(self) -> tuple[Path, ...]:
+        """Results of earlier streams that were cut off in the same run folder and were finished at the start."""
+        return self._store.recovered
 
     def subscribe(self, callback: Subscriber) -> None:
         """Calls this with each reading and its frame, (H, W, 3) RGB uint8, None for sound alone.
@@ -77,23 +100,52 @@ class LiveSession:
         Raises:
             MediaError, LimitError: the source cannot be opened.
             WeightsError: a model file cannot be had.
+            RunError, StorageError: the run folder cannot be used.
         """
         if self._is_started:
             return
         self._is_started = True
-        if self.settings.faces:
-            self._faces = FaceStream(
-                max_people=self.settings.max_people,
-                landmarker=self._models.get('landmarker'),
-                expression=self._models.get('expression'),
-                keep_thumbnails=self.settings.keep_frames,
-                is_patient=self.settings.is_patient,
-            )
         try:
+            self._store.open(self._models)
+            voice = self._load()
             self.source.start()
+            self._store.begin(self.source)
+            if self.source.has_sound and voice is not None:
+                self._hearer = Hearer(self.source.sound, voice, self._store.journal, self._clock)
+                self._hearer.start()
         except BaseException:
-            self.stop()
+            self.close()
             raise
+
+    def _load(self) -> VoiceStream | None:
+        """Loads the models before anything is read, so that no frame waits for them; returns what hears."""
+        settings, models = self.settings, self._models
+        if settings.faces:
+            if settings.keep_frames:
+                self._stills = Stills()
+                weakref.finalize(self, self._stills.close)
+            self._faces = FaceStream(
+                max_people=settings.max_people,
+                landmarker=models.get('landmarker'),
+                expression=models.get('expression'),
+                keep_thumbnails=settings.keep_frames,
+                is_patient=settings.is_patient,
+            )
+            self._faces.warm_up()
+        if not settings.voice:
+            return None
+        emotion = models.get('vocal')
+        recognizes = settings.words != 'none'
+        voice = VoiceStream(
+            models.fresh_detector(),
+            encoder=models.get('encoder') if emotion is not None or recognizes else None,
+            emotion=emotion,
+            recognizer=models.get('recognizer') if recognizes else None,
+            window_s=settings.voice_window_s,
+            every_s=settings.voice_every_s,
+        )
+        voice.warm_up()
+        return voice
 
     def stop(self) -> None:
         """Ends the stream after the reading that is under way; may be called from any thread."""
@@ -108,41 +160,88 @@ class LiveSession:
         self, error_class: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         self.close()
+        if error is not None and self._store.is_kept:
+            error.add_note(f'what was read is kept in {self._store.journal.folder}')
 
     def close(self) -> None:
-        """Ends the stream and its threads."""
+        """Ends the stream and its threads, and puts all rows on disk; what was read can still be saved."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self.stop()
+        if self._hearer is not None:
+            self._hearer.join()
         if self._faces is not None:
+            self._store.keep_faces(self._faces)
             self._faces.close()
+        self._store.close()
 
     def __iter__(self) -> Iterator[LiveReading]:
-        """A reading for each frame that is read, until the source is over or `stop` is called.
+        """A reading for each frame that is read, or for each tenth of a second where there are no pictures, until the
+        source is over or `stop` is called.
 
         Raises:
             MediaError: what ended the source, where that was no end.
         """
         self.start()
+        yield from self._seen() if self.source.has_pictures else self._only_heard()
+        if self.source.error is not None and not self._is_stopped:
+            raise self.source.error
+        if self._hearer is not None:
+            self._hearer.require_sound()
+
+    def _seen(self) -> Iterator[LiveReading]:
         pictures = self.source.pictures
         while not self._is_stopped:
             arrived = pictures.take()
-            if arrived is not None:
-                yield self._read(arrived)
-            elif pictures.is_over:
-                break
-        if self.source.error is not None and not self._is_stopped:
-            raise self.source.error
+            if arrived is None:
+                if pictures.is_over:
+                    return
+                continue
+            image = arrived.unit.image
+            reading = self._reading(arrived, image)
+            yield reading
+            self._keep(arrived, image, reading)
 
-    def _read(self, arrived: Arrived[Picture]) -> LiveReading:
+    def _only_heard(self) -> Iterator[LiveReading]:
+        hearer = self._hearer
+        while hearer is not None and not self._is_stopped:
+            heard = hearer.news(WAKES_EVERY_S)
+            if heard is None:
+                if hearer.is_over:
+                    return
+                continue
+            time_s, read_s = heard
+            yield self._told(time_s, read_s, (), None)
+
+    def _reading(self, arrived: Arrived[Picture], image: npt.NDArray[np.uint8]) -> LiveReading:
         """The reading of one frame, told to whoever subscribed."""
-        time_s, image = float(arrived.unit.time_s), arrived.unit.image
+        time_s = float(arrived.unit.time_s)
         seen = self._faces.look(time_s, image) if self._faces is not None else ()
-        faces = tuple(self._live_face(time_s, face) for face in seen)
-        dropped = self.source.pictures.dropped
-        reading = LiveReading(time_s, self._clock.now() - arrived.read_s, dropped, faces)
+        return self._told(time_s, arrived.read_s, tuple(self._live_face(time_s, face) for face in seen), image)
+
+    def _told(
+        self, time_s: float, read_s: float, faces: tuple[LiveFace, ...], image: npt.NDArray[np.uint8] | None
+    ) -> LiveReading:
+        voice, words = None, ''
+        if self._hearer is not None:
+            self._hearer.require_sound()
+            voice, words = self._hearer.voice, self._hearer.words()
+        late_s = self._clock.now() - read_s
+        reading = LiveReading(time_s, late_s, self.source.pictures.dropped, faces, voice, words)
         for callback in self._subscribers:
             callback(reading, image)
-        self._delays.add(self._clock.now() - arrived.read_s)
+        self._delays.add(self._clock.now() - read_s)
         return reading
+
+    def _keep(self, arrived: Arrived[Picture], image: npt.NDArray[np.uint8], reading: LiveReading) -> None:
+        """What is done for a frame once its reading is out: rows to disk now and then, a still a second."""
+        if self._faces is None:
+            return
+        self._store.add_frame(arrived.unit, image, reading)
+        if self._stills is not None:
+            self._stills.offer(reading.time_s, image)
+        self._store.keep_faces(self._faces, self._clock.now())
 
     def _live_face(self, time_s: float, face: SeenFace) -> LiveFace:
         """The face as it is shown: steady over time."""
@@ -156,9 +255,28 @@ class LiveSession:
             face.person, (x, y, width, height), expression, float(values[-2]), float(values[-1]), confidence
         )
 
-    def save(self, folder: str | Path) -> Path:
-        """Writes the run folder that an analysis of the stream would have."""
-        raise NotImplementedError
+    def save(self, folder: str | Path | None = None) -> Path:
+        """Ends the stream, and writes what was read as an analysis would: a run folder with one result.
+
+        Args:
+            folder: the run folder; the one that the session was given where None. One that exists and has the same
+                settings gets one result more.
+
+        Returns:
+            The folder of the result, inside the run folder.
+
+        Raises:
+            RunError: nothing was read, or the folder holds something else.
+            StorageError: there is no room; what was read is still there, and can be saved elsewhere.
+        """
+        self.close()
+        people, names = self._faces.concluded() if self._faces is not None else ((), {})
+        stills = self._stills.at if self._stills is not None else lambda time_s: None
+        kept = Kept(people, names, tuple(self.source.notes), self.latency, stills)
+        result = self._store.save(None if folder is None else Path(folder), kept, self._models)
+        if self._stills is not None:
+            self._stills.close()
+        return result
 
 
 def stream(source: Named, *, settings: StreamSettings | None = None, **named: Any) -> Iterator[LiveReading]:

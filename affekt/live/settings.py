@@ -47,7 +47,7 @@ class StreamSettings:
     """How the readings that are shown are made steady, by what came before alone; what is saved is as measured."""
     pace: str = 'real time'
     """'real time', or 'as fast as read': no frame is dropped and nothing waits for a clock; for files."""
-    voice_window_s: float = 4.0
+    voice_window_s: float = 3.0
     """Seconds of an unfinished turn that vocal emotion is read from, 1 to 28."""
     voice_every_s: float = 0.5
     """How often it is read while somebody speaks, 0.1 to 60."""

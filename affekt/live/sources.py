@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from affekt.errors import MediaError
-from affekt.live.cameras import camera_input
+from affekt.live.cameras import camera_input, microphone_input
 from affekt.live.clocks import MachineClock, Pace, SteadyClock
 from affekt.live.feeds import HURRY, PROBING, Feed, FileFeed, GivenFeed, LiveFeed, Opening, Picture, ends_at
 from affekt.live.mailbox import Mailbox
@@ -69,6 +69,7 @@ class LiveSource:
         self._stop = threading.Event()
         self._times = SteadyClock()
         self._feed: Feed | None = None
+        self._microphone: Feed | None = None
         self._pipe: PipeBytes | None = None
         self._thread: threading.Thread | None = None
 
@@ -90,7 +91,7 @@ class LiveSource:
     @property
     def has_sound(self) -> bool:
         """Whether sound is to come."""
-        return self._feed is not None and self._feed.has_sound
+        return self._microphone is not None or (self._feed is not None and self._feed.has_sound)
 
     @property
     def rate_hz(self) -> float:
@@ -104,14 +105,18 @@ class LiveSource:
             MediaError, LimitError: it cannot be opened.
         """
         self._feed = self._opened()
+        if isinstance(self._source, int) and self._settings.voice:
+            self._microphone = self._opened_microphone()
         self._thread = threading.Thread(target=self._run, name='affekt-reader', daemon=True)
         self._thread.start()
+        if self._microphone is not None:
+            threading.Thread(target=self._hear, args=(self._microphone,), name='affekt-microphone', daemon=True).start()
 
     def stop(self) -> None:
-        """Ends reading; what waits in the boxes is forgotten."""
+        """Ends reading; a picture that waits is forgotten, sound is not."""
         self._stop.set()
         self.pictures.close(drops=True)
-        self.sound.close(drops=True)
+        self.sound.close()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(JOIN_S)  # a device or network that does not answer holds the thread, which is a daemon
         if self._pipe is not None:
@@ -125,6 +130,18 @@ class LiveSource:
         finally:
             self.pictures.close()
             self.sound.close()
+
+    def _hear(self, microphone: Feed) -> None:
+        """Reads the microphone beside a camera, until it or the stream is over."""
+        try:
+            for unit in microphone:
+                if self._stop.is_set():
+                    break
+                self._deliver(unit, False)
+        except MediaError as error:
+            self.notes.append(f'the microphone was lost: {lost_reason(error)}')
+        finally:
+            microphone.close()
 
     def _read_on(self) -> None:
         """Reads one connection after the other until the source is over."""
@@ -147,9 +164,8 @@ class LiveSource:
             for unit in feed:
                 if self._stop.is_set():
                     break
-                if pace is not None:
-                    pace.keep(ends_at(unit), self._stop)
-                self._deliver(unit)
+                has_waited = pace is not None and pace.keep(ends_at(unit), self._stop)
+                self._deliver(unit, has_waited)
         except MediaError as error:
             if feed.is_finite:
                 raise
@@ -158,11 +174,11 @@ class LiveSource:
             feed.close()
         return None
 
-    def _deliver(self, unit: Picture | Block) -> None:
+    def _deliver(self, unit: Picture | Block, has_waited: bool) -> None:
         if self._stop.is_set():
             return
         self.read += 1
-        read_s = self._clock.now()
+        read_s = (0.0 if has_waited else getattr(unit, 'read_s', 0.0)) or self._clock.now()
         if hasattr(unit, 'samples'):
             lost = self.sound.put(Arrived(unit, read_s))  # type: ignore[arg-type]
             self.sound_dropped_s += len(lost.unit.samples) / 16000 if lost is not None else 0.0
@@ -207,6 +223,15 @@ class LiveSource:
             return FileFeed(Path(text), settings)
         return LiveFeed(opening, settings, self._times, self._clock.now)
 
+    def _opened_microphone(self) -> Feed | None:
+        """The sound device beside a camera, where the system has the two apart; its clock is its own."""
+        chosen = microphone_input(self._settings)
+        if chosen is None:
+            return None
+        name, device, options = chosen
+        opening = Opening(f'microphone {name}', name, device, options, is_finite=False)
+        return LiveFeed(opening, replace(self._settings, faces=False), SteadyClock(), self._clock.now)
+
     def _piped(self, text: str) -> Feed:
         is_stdin = text == STDIN
         self._pipe = PipeBytes.standard_input(self._stop) if is_stdin else PipeBytes.named(Path(text), self._stop)
@@ -244,3 +269,23 @@ def _address(text: str) -> Opening:
         options['rtsp_transport'] = 'tcp'
     is_web = text.startswith('http')
     return Opening(name_of(text), text, None, options, None if is_web else False, PIPE_SLACK_S if is_web else None)
+
+
+def require_source(source: Named, settings: StreamSettings) -> None:
+    """Raises where it can be said at once, before any model is loaded, that there is no such source.
+
+    Raises:
+        MediaError: no such camera or file, or nothing is connected to standard input.
+    """
+    if not isinstance(source, (int, str, os.PathLike)):
+        return
+    text = os.fspath(source) if not isinstance(source, int) else str(source)
+    if isinstance(source, int) or text.startswith('/dev/video'):
+        camera_input(source if isinstance(source, int) else text, settings)
+    elif text == STDIN:
+        PipeBytes.standard_input(threading.Event())
+    elif '://' not in text and not Path(text).exists():
+        raise MediaError(
+            expected='a file, an address such as rtsp://…, or - for standard input', came=f'{text}: no such file',
+            todo='check the path, or give --camera N for a camera',
+        )  # fmt: skip

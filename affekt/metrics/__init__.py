@@ -32,6 +32,7 @@ from affekt.metrics.categorical import (
     weighted_f1,
 )
 from affekt.metrics.challenge import best_epoch, combined_score, emotion_valence_score, mean_of_folds
+from affekt.metrics.curves import curve_measure
 from affekt.metrics.dimensional import concordance, mean_absolute_error, mean_squared_error, pearson
 from affekt.metrics.frames import (
     FrameMeasure,
@@ -142,6 +143,7 @@ __all__ = [
     'concordance',
     'confusion',
     'consistent_parse',
+    'curve_measure',
     'dimensional_measure',
     'edged_accuracy',
     'emotion_valence_score',

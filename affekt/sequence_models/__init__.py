@@ -6,12 +6,21 @@ Features of several modalities on the clock of the video come in, in windows; an
 whole videos. Needs torch.
 """
 
+from affekt.sequence_models.aligning import Clock, FeatureSource, frame_videos
 from affekt.sequence_models.attention_sequence import AttentionSequence
+from affekt.sequence_models.baselines import (
+    constant_predictions,
+    mean_predictions,
+    read_predictions,
+    reading_modality,
+)
 from affekt.sequence_models.choices import SEQUENCE_MODELS, build_sequence_model, load_published_sequence
+from affekt.sequence_models.clock import LearnedClock
 from affekt.sequence_models.convolution import TemporalConvolution
+from affekt.sequence_models.ensembles import FrameEnsemble, TrainedFolds, recording_folds, train_folds
 from affekt.sequence_models.expression_head import ExpressionHead
 from affekt.sequence_models.form import FrameAnswers, KeepMask, SequenceModel, SequenceShape
-from affekt.sequence_models.inputs import Clock, FeatureSource, FrameVideos, WindowBatch, WindowBatches, frame_videos
+from affekt.sequence_models.inputs import FRAME_CLOCKS, Alignment, FrameClock, FrameVideos, WindowBatch, WindowBatches
 from affekt.sequence_models.losses import (
     PUBLISHED_EXPRESSION_LOSS,
     ExpressionLoss,
@@ -33,35 +42,54 @@ from affekt.sequence_models.predicting import (
 )
 from affekt.sequence_models.predictor import FramePredictor
 from affekt.sequence_models.projection import PerFrame
+from affekt.sequence_models.pseudo_labels import (
+    PseudoLabelCard,
+    PseudoLabelSettings,
+    TrainedWithPseudoLabels,
+    pseudo_labelled,
+    train_with_pseudo_labels,
+)
+from affekt.sequence_models.rows import FrameRows, NeighbourRows
 from affekt.sequence_models.settings import FRAME_TASKS, FrameTask, FrameTrainingSettings
 from affekt.sequence_models.training import TrainedFrames, train_frames, tuned_frame_smoothing
 from affekt.sequence_models.transformer import FrameTransformer
 
 __all__ = [
+    'FRAME_CLOCKS',
     'FRAME_TASKS',
     'OFFICIAL_SCORES',
     'PUBLISHED_EXPRESSION_LOSS',
     'SEQUENCE_MODELS',
+    'Alignment',
     'AttentionSequence',
     'Clock',
     'ExpressionHead',
     'ExpressionLoss',
     'FeatureSource',
     'FrameAnswers',
+    'FrameClock',
+    'FrameEnsemble',
     'FrameLosses',
     'FramePrediction',
     'FramePredictor',
+    'FrameRows',
     'FrameTask',
     'FrameTrainingSettings',
     'FrameTransformer',
     'FrameVideos',
     'KeepMask',
+    'LearnedClock',
     'MemorySequence',
+    'NeighbourRows',
     'PerFrame',
+    'PseudoLabelCard',
+    'PseudoLabelSettings',
     'SequenceModel',
     'SequenceShape',
     'TemporalConvolution',
+    'TrainedFolds',
     'TrainedFrames',
+    'TrainedWithPseudoLabels',
     'TranslationSequence',
     'WindowBatch',
     'WindowBatches',
@@ -69,13 +97,21 @@ __all__ = [
     'build_sequence_model',
     'class_weights',
     'concordance_loss',
+    'constant_predictions',
     'frame_videos',
     'load_published_sequence',
     'mean_prediction',
+    'mean_predictions',
     'official_scores',
     'predict_frames',
+    'pseudo_labelled',
+    'read_predictions',
+    'reading_modality',
+    'recording_folds',
     'squared_loss',
+    'train_folds',
     'train_frames',
+    'train_with_pseudo_labels',
     'tuned_frame_smoothing',
     'unit_loss',
 ]

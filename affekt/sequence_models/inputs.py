@@ -1,8 +1,8 @@
 """Videos with labels and features on one clock, as tensors, and windows of them as batches.
 
-`frame_videos` takes labels, features of any clock and the times of frames; `FrameVideos` holds all frames of all videos
-end to end, so that a window is a stretch of rows. Each modality has a mask of its own: frames before, after or between
-its rows, and whole videos that lack it, are not kept.
+`FrameVideos`, made by `frame_videos`, holds all frames of all videos end to end, so that a window is a stretch of rows.
+Each modality has a mask of its own: frames before, after or between its rows, and whole videos that lack it, are not
+kept.
 
 N videos, F frames of all, B windows of a batch, T frames of the longest of them, D columns, U action units.
 """
@@ -12,35 +12,53 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from affekt.arrays import Floats
-from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, listed
-from affekt.features import Features
-from affekt.frames import ClockMethod, FrameLabels, Window, frame_clock, on_clock, recording_of
+from affekt.errors import ShapeError, UnknownNameError, listed
+from affekt.frames import CLOCK_METHODS, ClockMethod, FrameLabels, Window
+from affekt.sequence_models.rows import FrameRows, NeighbourRows
 from affekt.training import IndexBatches
 
-Clock = float | Mapping[str, float | Floats]
-"""Frames per second of all videos; or of each by name, or the times of its frames in seconds."""
+FrameClock = Literal[ClockMethod, 'learned']
+FRAME_CLOCKS: dict[str, str] = {
+    **CLOCK_METHODS,
+    'learned': 'what a convolution that is learnt with the model makes of it',
+}
+"""Name to what a frame gets."""
 
 
-class FeatureSource(Protocol):
-    """Features by the name of a video, as `affekt.features.Store` has them, or a mapping to `Features`."""
+@dataclass(frozen=True)
+class Alignment:
+    """How features come to the frames; a model answers for what was aligned as its training videos were.
 
-    def __contains__(self, name: object, /) -> bool: ...
+    Args:
+        methods: modality to one of `FRAME_CLOCKS`; linear for one that is not named.
+        longest_gap_s: see `affekt.frames.on_clock`.
+        of_recording: modalities that two people of one recording share.
+        neighbours: K, rows around a frame that a learned clock reads.
+    """
 
-    def __getitem__(self, name: str, /) -> Features: ...
+    methods: Mapping[str, FrameClock] = field(default_factory=dict)
+    longest_gap_s: float | None = None
+    of_recording: tuple[str, ...] = field(default=(), compare=False)
+    neighbours: int = 8
+
+    @property
+    def learned(self) -> dict[str, int]:
+        """Modality to K, of those that come by a learned clock."""
+        return {name: self.neighbours for name, method in self.methods.items() if method == 'learned'}
 
 
 class WindowBatch(NamedTuple):
     """What a step reads; frames after the end of a short window are not kept and have no truth."""
 
     features: dict[str, Tensor]
-    """(B, T, D) of each modality."""
+    """(B, T, D) of each modality; (B, T, K, D + 1) of those that come by a learned clock."""
     keep_mask: dict[str, Tensor]
     """(B, T) of each modality."""
     expression: Tensor
@@ -59,10 +77,11 @@ class FrameVideos:
 
     Args:
         labels: of each video, in the order of the rows.
-        features: modality to (F, D) float32, 0 where not kept.
+        features: modality to a row for each frame, 0 where not kept, or to the rows around it.
         keep_mask: modality to (F,) bool.
         weights: (F,) what each frame's truth counts for.
         guessed: videos whose labels are guesses of a model.
+        alignment: how their features were brought to the frames.
 
     Raises:
         ShapeError: features are not of as many frames as the labels.
@@ -70,10 +89,11 @@ class FrameVideos:
     """
 
     labels: tuple[FrameLabels, ...]
-    features: Mapping[str, Tensor] = field(repr=False)
+    features: Mapping[str, FrameRows | NeighbourRows] = field(repr=False)
     keep_mask: Mapping[str, Tensor] = field(repr=False)
     weights: Tensor = field(repr=False)
     guessed: frozenset[str] = frozenset()
+    alignment: Alignment = field(default_factory=Alignment)
 
     def __post_init__(self) -> None:
         frames = sum(each.frames for each in self.labels)
@@ -147,7 +167,7 @@ class FrameVideos:
         rows = (begins.unsqueeze(1) + steps).clamp(max=len(self.weights) - 1)
         outside = ~inside
         return WindowBatch(
-            {name: value[rows].float().masked_fill_(outside.unsqueeze(2), 0) for name, value in self.features.items()},
+            {name: _rows_of(value, rows, outside) for name, value in self.features.items()},
             {name: mask[rows] & inside for name, mask in self.keep_mask.items()},
             self.expression[rows].masked_fill_(outside, -1),
             self.affect[rows].masked_fill_(outside.unsqueeze(2), torch.nan),
@@ -156,7 +176,7 @@ class FrameVideos:
         )
 
     def take(self, names: Iterable[str]) -> FrameVideos:
-        """These videos, in this order; rows are copied.
+        """These videos, in this order; features are shared, not copied.
 
         Raises:
             UnknownNameError: no such video.
@@ -171,28 +191,27 @@ class FrameVideos:
         rows = torch.cat(spans) if spans else torch.arange(0)
         return FrameVideos(
             tuple(by_name[name] for name in names),
-            {name: value[rows] for name, value in self.features.items()},
+            {name: value.take(rows) for name, value in self.features.items()},
             {name: mask[rows] for name, mask in self.keep_mask.items()},
             self.weights[rows],
             self.guessed & set(names),
+            self.alignment,
         )
 
     def joined(self, other: FrameVideos) -> FrameVideos:
-        """These videos and others of the same modalities.
+        """These videos and others with the same features.
 
         Raises:
-            ShapeError: the modalities or their sizes differ.
+            ShapeError: modalities, their sizes or their alignment differ.
         """
-        if other.sizes != self.sizes:
-            raise ShapeError(
-                expected=f'features {self.sizes}', came=f'{other.sizes}', todo='extract the same features of both'
-            )
+        require_same_features(self.sizes, self.alignment, other)
         return FrameVideos(
             self.labels + other.labels,
-            {name: torch.cat([value, other.features[name]]) for name, value in self.features.items()},
+            {name: _after(value, other.features[name]) for name, value in self.features.items()},
             {name: torch.cat([mask, other.keep_mask[name]]) for name, mask in self.keep_mask.items()},
             torch.cat([self.weights, other.weights]),
             self.guessed | other.guessed,
+            self.alignment,
         )
 
     def relabelled(self, labels: Sequence[FrameLabels], weights: Tensor) -> FrameVideos:
@@ -205,65 +224,22 @@ class FrameVideos:
         return replace(self, labels=tuple(labels), weights=weights, guessed=frozenset(self.names))
 
 
-def frame_videos(
-    labels: Iterable[FrameLabels],
-    features: Mapping[str, FeatureSource],
-    clock: Clock,
-    *,
-    methods: ClockMethod | Mapping[str, ClockMethod] = 'linear',
-    longest_gap_s: float | None = None,
-    of_recording: Sequence[str] = (),
-) -> FrameVideos:
-    """Labels and features brought to the frames of each video.
-
-    Args:
-        labels: one for each video; a `FrameTable` will do. Labels may all be None where nothing is known.
-        features: modality to a source. A video that a source lacks is not kept there.
-        clock: the times of frames, see `Clock`; frame t is at (t - 1) / rate.
-        methods: how each modality is brought to the frames, see `affekt.frames.CLOCK_METHODS`.
-        longest_gap_s: see `affekt.frames.on_clock`.
-        of_recording: modalities, such as sound, that two people of one recording share: where `video59_left` has no
-            features, those of `video59` are taken.
+def require_same_features(sizes: Mapping[str, int], alignment: Alignment, videos: FrameVideos) -> None:
+    """Nothing, where the videos have features of these sizes that came to the frames in this way.
 
     Raises:
-        ValueRangeError: a feature is not finite (the message names it, the video and the row), or a modality has none
-            of the videos.
-        ShapeError: rows without times are not as many as frames, or a feature changes its size.
-        UnknownNameError: the clock lacks a video, or a method is named for no modality.
+        ShapeError: they have not.
     """
-    every = tuple(labels)
-    _require_known(features, methods, of_recording)
-    times = {each.video: _frame_times(each, clock) for each in every}
-    frames = sum(each.frames for each in every)
-    rows: dict[str, Tensor] = {}
-    masks: dict[str, Tensor] = {}
-    for name, source in features.items():
-        method = methods if isinstance(methods, str) else methods.get(name, 'linear')
-        masks[name], begin = torch.zeros(frames, dtype=torch.bool), 0
-        for each in every:
-            end = begin + each.frames
-            key = _key(each.video, source, name in of_recording)
-            if key is not None and each.frames:
-                feature = source[key]
-                aligned = on_clock(
-                    feature.values, feature.times, times[each.video], method, longest_gap_s=longest_gap_s,
-                    source=f'{name} of {key}',
-                )  # fmt: skip
-                place = rows.setdefault(name, torch.zeros(frames, aligned.values.shape[1]))
-                if aligned.values.shape[1] != place.shape[1]:
-                    raise ShapeError(
-                        expected=f'{place.shape[1]} columns of {name} in every video',
-                        came=f'{aligned.values.shape[1]} in {key}', todo='extract it by one recipe',
-                    )  # fmt: skip
-                place[begin:end] = torch.from_numpy(aligned.values)
-                masks[name][begin:end] = torch.from_numpy(aligned.keep_mask)
-            begin = end
-        if name not in rows:
-            raise ValueRangeError(
-                expected=f'{name} of at least one of the videos {listed(each.video for each in every)}', came='none',
-                todo='check that samples are named as the videos are, or leave that modality out',
-            )  # fmt: skip
-    return FrameVideos(every, rows, masks, torch.ones(frames))
+    if videos.sizes != dict(sizes):
+        raise ShapeError(
+            expected=f'features {dict(sizes)}', came=f'{videos.sizes}',
+            todo='extract the same features of all videos',
+        )  # fmt: skip
+    if videos.alignment != alignment:
+        raise ShapeError(
+            expected=f'features aligned by {alignment}', came=f'{videos.alignment}',
+            todo='give `frame_videos` the same methods for all videos',
+        )  # fmt: skip
 
 
 class WindowBatches:
@@ -296,7 +272,7 @@ class WindowBatches:
             yield self._videos.batch([self._windows[at] for at in index.tolist()])
 
 
-def _joined(labels: Sequence[FrameLabels], task: str, shape: tuple[int, ...], absent: float) -> np.ndarray:
+def _joined(labels: Sequence[FrameLabels], task: str, shape: tuple[int, ...], absent: float) -> npt.NDArray[Any]:
     """(F, ...) of one task, `absent` where a video has no part in it."""
     parts = [
         np.full((each.frames, *shape), absent) if getattr(each, task) is None else getattr(each, task)
@@ -305,39 +281,16 @@ def _joined(labels: Sequence[FrameLabels], task: str, shape: tuple[int, ...], ab
     return np.concatenate([np.zeros((0, *shape)), *parts])
 
 
-def _key(video: str, source: FeatureSource, is_shared: bool) -> str | None:
-    """The name that a source has for a video; None where it lacks it."""
-    if video in source:
-        return video
-    recording = recording_of(video)
-    return recording if is_shared and recording in source else None
+def _rows_of(value: FrameRows | NeighbourRows, rows: Tensor, outside: Tensor) -> Tensor:
+    """(B, T, ...) of frames by number, 0 where outside."""
+    taken = value[rows].float()
+    return taken.masked_fill_(outside.reshape(*outside.shape, *[1] * (taken.ndim - 2)), 0)
 
 
-def _frame_times(labels: FrameLabels, clock: Clock) -> Floats:
-    if not isinstance(clock, Mapping):
-        return frame_clock(labels.frames, clock)
-    times = clock.get(labels.video, clock.get(recording_of(labels.video)))
-    if times is None:
-        raise UnknownNameError(
-            expected=f'the rate or the times of frames of {labels.video!r}', came=f'those of {listed(clock)}',
-            todo='add it to the clock',
-        )  # fmt: skip
-    if not isinstance(times, np.ndarray):
-        return frame_clock(labels.frames, float(times))
-    if len(times) < labels.frames:
-        raise ShapeError(
-            expected=f'times of {labels.frames:,} frames of {labels.video!r}, as it has labels', came=f'{len(times):,}',
-            todo='cut the labels to the video, or give the times of all',
-        )  # fmt: skip
-    return times[: labels.frames]
-
-
-def _require_known(
-    features: Mapping[str, FeatureSource], methods: ClockMethod | Mapping[str, ClockMethod], of_recording: Sequence[str]
-) -> None:
-    named = {*of_recording, *(methods if not isinstance(methods, str) else ())}
-    if not features or (strange := sorted(named - set(features))):
-        raise UnknownNameError(
-            expected=f'modalities among {listed(features) or "one or more"}',
-            came=listed(strange) if features else 'none', todo='name those that have features',
-        )  # fmt: skip
+def _after(first: FrameRows | NeighbourRows, second: FrameRows | NeighbourRows) -> FrameRows | NeighbourRows:
+    """The frames of both, which are aligned alike."""
+    if isinstance(first, NeighbourRows):
+        assert isinstance(second, NeighbourRows)
+        return first.joined(second)
+    assert isinstance(second, FrameRows)
+    return first.joined(second)

@@ -41,8 +41,7 @@ class FramePrediction:
     keep_mask: Bools
     """(T,) False where no modality said anything, so that the answer is a guess from other frames."""
     spread: Floats32
-    """(T,) deviation of valence and arousal among the answers that were averaged, the mean of both; nan where there was
-    one answer."""
+    """(T,) deviation of valence and arousal among the models that answered, the mean of both; nan where one did."""
 
     def __len__(self) -> int:
         return len(self.keep_mask)
@@ -83,6 +82,7 @@ def predict_frames(
     stride: int,
     overlap: OverlapWeights = 'tapered',
     batch_size: int = 16,
+    dropout: bool = False,
 ) -> dict[str, FramePrediction]:
     """A model's answers for every frame of every video.
 
@@ -93,12 +93,13 @@ def predict_frames(
         stride: frames from one window to the next.
         overlap: what a frame counts for where windows overlap.
         batch_size: windows at once.
+        dropout: draw units as in training, by torch's generator, instead of keeping all.
     """
     windows = sorted(windows_over(videos.lengths, window, stride), key=len)  # alike in length: little is padded
     device = next((parameter.device for parameter in model.parameters()), torch.device('cpu'))
     sums: dict[str, _Answers] = {}
     was_training = model.training
-    model.eval()
+    model.train(dropout)
     with torch.no_grad():
         for begin in range(0, len(windows), batch_size):
             chosen = windows[begin : begin + batch_size]
@@ -120,22 +121,18 @@ class _Answers:
 
     def __init__(self, length: int, sizes: Sequence[int], overlap: OverlapWeights) -> None:
         self._sizes = sizes
-        self._average = OverlapAverage(length, sum(sizes) + sizes[1], overlap)
-        self._counts = np.zeros(length, dtype=np.int64)
+        self._average = OverlapAverage(length, sum(sizes), overlap)
 
     def add(self, begin: int, answers: Sequence[Floats32]) -> None:
         """Of one window: three arrays of (T, size)."""
-        self._average.add(begin, np.concatenate([*answers, answers[1].astype(np.float64) ** 2], axis=1))
-        self._counts[begin : begin + len(answers[0])] += 1
+        self._average.add(begin, np.concatenate(answers, axis=1))
 
     def prediction(self, video: str, keep_mask: Bools) -> FramePrediction:
         """What the windows say together."""
-        expression, affect, units, squares = np.split(self._average.result(), np.cumsum(self._sizes), axis=1)
-        variance = np.maximum(squares.astype(np.float64) - affect.astype(np.float64) ** 2, 0)
-        deviation = np.sqrt(variance).mean(axis=1) if affect.shape[1] else np.zeros(len(affect))
-        spread = np.where(self._counts > 1, deviation, np.nan).astype(np.float32)
+        expression, affect, units = np.split(self._average.result(), np.cumsum(self._sizes)[:-1], axis=1)
         affect = np.clip(affect, np.float32(-1), np.float32(1))
-        return FramePrediction(video, expression, affect, units, keep_mask, spread)
+        alone = np.full(len(affect), np.nan, dtype=np.float32)
+        return FramePrediction(video, expression, affect, units, keep_mask, alone)
 
 
 def mean_prediction(members: Sequence[FramePrediction]) -> FramePrediction:

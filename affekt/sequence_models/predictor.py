@@ -8,20 +8,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from affekt.errors import ShapeError, WeightsError
+from affekt.errors import ValueRangeError, WeightsError
 from affekt.frames import FrameLabels, Smoothing
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import read_regular_file, write_atomically
+from affekt.sequence_models.aligning import Clock, FeatureSource, frame_videos
 from affekt.sequence_models.choices import build_sequence_model
+from affekt.sequence_models.clock import OnLearnedClocks, with_learned_clocks
 from affekt.sequence_models.form import SequenceModel, SequenceShape
-from affekt.sequence_models.inputs import Clock, FeatureSource, FrameVideos, frame_videos
-from affekt.sequence_models.predicting import FramePrediction, predict_frames
+from affekt.sequence_models.inputs import Alignment, FrameVideos, require_same_features
+from affekt.sequence_models.predicting import FramePrediction, mean_prediction, predict_frames
 from affekt.sequence_models.settings import FrameTrainingSettings
 from affekt.typed_json import json_file, typed
 
@@ -38,53 +40,75 @@ class FramePredictor:
     Args:
         model: in evaluation mode.
         settings: it was trained with.
+        alignment: how the features of its training videos came to the frames.
         expressions: names of the classes; () for a model without.
         action_units: names of the units; () for a model without.
         smoothing: task to what its curves are made steady by.
         notes: where it comes from: epoch, scores on validation, videos that it learnt from.
     """
 
-    model: SequenceModel = field(repr=False)
+    model: SequenceModel | OnLearnedClocks = field(repr=False)
     settings: FrameTrainingSettings
+    alignment: Alignment = field(default_factory=Alignment)
     expressions: tuple[str, ...] = ()
     action_units: tuple[str, ...] = ()
     smoothing: Mapping[str, Smoothing] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
-    def predict(self, videos: FrameVideos, *, smooth: bool = True) -> dict[str, FramePrediction]:
+    def predict(self, videos: FrameVideos, *, smooth: bool = True, draws: int = 0) -> dict[str, FramePrediction]:
         """Answers for every frame of every video, averaged over windows and made steady.
 
         Args:
             videos: of the modalities that it was trained on; their labels are not read.
             smooth: False leaves the curves as they come.
+            draws: answers with dropout, besides, that `spread` is taken over: how far the model is from being sure
+                (Gal and Ghahramani 2016, arXiv:1506.02142). The same each time; 0 leaves `spread` nan.
 
         Raises:
-            ShapeError: other modalities or sizes.
+            ShapeError: other modalities, sizes or alignment.
+            ValueRangeError: draws of a model that has no dropout.
         """
-        wanted = dict(self.model.shape.sizes)
-        if videos.sizes != wanted:
-            raise ShapeError(
-                expected=f'features {wanted}', came=f'{videos.sizes}', todo='extract those that it was trained on'
-            )
-        predictions = predict_frames(
-            self.model, videos, window=self.settings.window, stride=self.settings.stride, overlap=self.settings.overlap,
-            batch_size=self.settings.batch_size,
-        )  # fmt: skip
+        require_same_features(self.model.shape.sizes, self.alignment, videos)
+        predictions = self._answers(videos)
+        if draws:
+            if not self.settings.dropout:
+                raise ValueRangeError(
+                    expected='a model with dropout, or an ensemble', came='one without, whose draws are all alike',
+                    todo='train with dropout, or train folds',
+                )  # fmt: skip
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.settings.seed)
+                drawn = [self._answers(videos, dropout=True) for _ in range(draws)]
+            spreads = {name: mean_prediction([each[name] for each in drawn]).spread for name in predictions}
+            predictions = {name: replace(each, spread=spreads[name]) for name, each in predictions.items()}
         return {name: each.smoothed(self.smoothing) if smooth else each for name, each in predictions.items()}
 
+    def _answers(self, videos: FrameVideos, *, dropout: bool = False) -> dict[str, FramePrediction]:
+        return predict_frames(
+            self.model, videos, window=self.settings.window, stride=self.settings.stride, overlap=self.settings.overlap,
+            batch_size=self.settings.batch_size, dropout=dropout,
+        )  # fmt: skip
+
     def predict_features(
-        self, features: Mapping[str, FeatureSource], frames: Mapping[str, int], clock: Clock, **options: Any
+        self, features: Mapping[str, FeatureSource], frames: Mapping[str, int], clock: Clock, *, smooth: bool = True
     ) -> dict[str, FramePrediction]:
-        """The same from features of any clock.
+        """The same from features of any clock, which come to the frames as in training.
 
         Args:
             features: modality to a source of features by video, see `frame_videos`.
             frames: video to its number of frames.
             clock: their times.
-            options: of `frame_videos`: as in training.
+            smooth: False leaves the curves as they come.
+
+        Raises:
+            ShapeError, ValueRangeError, UnknownNameError: see `frame_videos` and `predict`.
         """
         labels = [FrameLabels(video, 'test', frames=count) for video, count in frames.items()]
-        return self.predict(frame_videos(labels, features, clock, **options))
+        videos = frame_videos(
+            labels, features, clock, methods=self.alignment.methods, longest_gap_s=self.alignment.longest_gap_s,
+            of_recording=self.alignment.of_recording, around=self.alignment.neighbours,
+        )  # fmt: skip
+        return self.predict(videos, smooth=smooth)
 
     def save(self, folder: Path) -> None:
         """Write `settings.json` and `weights.safetensors`.
@@ -96,7 +120,7 @@ class FramePredictor:
         save_tensors(folder / WEIGHTS, self.model.state_dict())
         said = {
             'format': FORMAT, 'settings': asdict(self.settings), 'sizes': dict(self.model.shape.sizes),
-            'expressions': self.expressions, 'action_units': self.action_units,
+            'alignment': asdict(self.alignment), 'expressions': self.expressions, 'action_units': self.action_units,
             'smoothing': {task: asdict(each) for task, each in self.smoothing.items()}, 'notes': dict(self.notes),
         }  # fmt: skip
         write_atomically(folder / SETTINGS, json_file(said))
@@ -121,12 +145,14 @@ class FramePredictor:
                 dropout=settings.dropout, form=settings.form, classes=len(expressions), units=len(units),
                 values=2 if 'affect' in settings.tasks else 0,
             )  # fmt: skip
+            alignment = typed(Alignment, said['alignment'])
             with torch.random.fork_rng(devices=[]):
-                model = build_sequence_model(settings.model, shape, **settings.options)
+                bare = build_sequence_model(settings.model, shape, **settings.options)
+            model = with_learned_clocks(bare, alignment.learned)
             tensors, _ = read_tensors(path / WEIGHTS)
             model.load_state_dict(tensors)
             smoothing = {str(task): typed(Smoothing, each) for task, each in said['smoothing'].items()}
-            return cls(model.eval(), settings, expressions, units, smoothing, dict(said['notes']))
+            return cls(model.eval(), settings, alignment, expressions, units, smoothing, dict(said['notes']))
         except (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise WeightsError(
                 expected=f'a trained model of frames in {path}', came=' '.join(str(error).split())[:300],

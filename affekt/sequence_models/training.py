@@ -36,8 +36,9 @@ from affekt.frames import (
 )
 from affekt.progress import Progress
 from affekt.sequence_models.choices import build_sequence_model
+from affekt.sequence_models.clock import with_learned_clocks
 from affekt.sequence_models.form import SequenceModel, SequenceShape
-from affekt.sequence_models.inputs import FrameVideos, WindowBatches
+from affekt.sequence_models.inputs import FrameVideos, WindowBatches, require_same_features
 from affekt.sequence_models.objectives import FrameLosses
 from affekt.sequence_models.predicting import (
     OFFICIAL_SCORES,
@@ -124,7 +125,7 @@ def train_frames(
     # 1. what is learnt and from what, checked before anything is computed
     _require_fit(training, validation, settings)
     shape = _shape(training, settings, expressions, action_units)
-    model = _built(shape, settings, build)
+    model = with_learned_clocks(_built(shape, settings, build), training.alignment.learned)
     _standardise(model, training)
     windows = _learnable(training, settings)
     # 2. batches, losses and the engine
@@ -156,13 +157,13 @@ def train_frames(
     # 4. the chosen weights, and the smoothing that helps them
     history = tuple(row for row in rows if 'epoch' in row)
     epoch, _ = best.put_into(model, history, ' + '.join(OFFICIAL_SCORES[task] for task in settings.tasks))
-    model.to('cpu').eval()
     predictions = predictions_of(model)
+    model.to('cpu').eval()
     choices = tuned_frame_smoothing(validation, predictions, settings, max(shape.classes, 1))
     scores = official_scores(validation.labels, predictions, settings.tasks, max(shape.classes, 1))
     predictor = FramePredictor(
-        model, settings, tuple(expressions) if shape.classes else (), tuple(action_units) if shape.units else (),
-        {task: choice.chosen for task, choice in choices.items()},
+        model, settings, training.alignment, tuple(expressions) if shape.classes else (),
+        tuple(action_units) if shape.units else (), {task: choice.chosen for task, choice in choices.items()},
         {**(notes or {}), 'epoch': epoch, 'validation': scores, 'learnt_from': _provenance(training)},
     )  # fmt: skip
     if folder and ranks.first and build is None:
@@ -218,11 +219,7 @@ def _require_fit(training: FrameVideos, validation: FrameVideos, settings: Frame
             expected='annotated validation videos', came=f'guesses for {listed(sorted(validation.guessed))}',
             todo='validate on what people annotated',
         )  # fmt: skip
-    if training.sizes != validation.sizes:
-        raise ShapeError(
-            expected=f'features {training.sizes} on both sides', came=f'{validation.sizes} in validation',
-            todo='extract the same features of both',
-        )  # fmt: skip
+    require_same_features(training.sizes, training.alignment, validation)
     for side, videos in (('training', training), ('validation', validation)):
         for task in settings.tasks:
             if not any(each.labelled(task).any() for each in videos.labels):
@@ -261,10 +258,10 @@ def _standardise(model: nn.Module, training: FrameVideos) -> None:
     fit = getattr(model, 'standardise_on', None)
     if not callable(fit):
         return
-    every = max(1, math.ceil(len(training.weights) / SCALE_FRAMES))
+    frames = slice(None, None, max(1, math.ceil(len(training.weights) / SCALE_FRAMES)))
     fit(
-        {name: value[::every].float() for name, value in training.features.items()},
-        {name: mask[::every] for name, mask in training.keep_mask.items()},
+        {name: value[frames].float() for name, value in training.features.items()},
+        {name: mask[frames] for name, mask in training.keep_mask.items()},
     )
 
 
@@ -318,19 +315,16 @@ def _digest(*sides: FrameVideos) -> str:
         for tensor in (videos.expression, videos.affect, videos.units, videos.weights, *videos.keep_mask.values()):
             digest.update(tensor.contiguous().numpy().tobytes())
         for value in videos.features.values():
-            digest.update(_sums(value).tobytes())
+            for part in value.parts():
+                digest.update(_sums(part).tobytes())
     return digest.hexdigest()
 
 
-def _sums(value: Tensor) -> Floats:
+def _sums(part: Tensor) -> Floats:
     """(2 D,) sums of rows, plain and weighted by their places, so that an exchange of rows shows."""
-    places = torch.linspace(0.5, 1.5, max(len(value), 1), dtype=torch.float64)[: len(value)]
-    parts = value.split(1 << 16), places.split(1 << 16)
-    plain, weighted = torch.zeros(value.shape[1]).double(), torch.zeros(value.shape[1]).double()
-    for part, place in zip(*parts, strict=True):
-        plain += part.double().sum(dim=0)
-        weighted += (part.double() * place.unsqueeze(1)).sum(dim=0)
-    return np.asarray(torch.cat([plain, weighted]).numpy())
+    known = part.double().nan_to_num(-1.0)
+    places = torch.linspace(0.5, 1.5, len(known), dtype=torch.float64).unsqueeze(1)
+    return np.asarray(torch.cat([known.sum(dim=0), (known * places).sum(dim=0)]).numpy())
 
 
 def _provenance(training: FrameVideos) -> dict[str, Any]:

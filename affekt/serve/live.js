@@ -140,7 +140,7 @@ function drawVideo() {
     return;
   }
   const scale = devicePixelRatio || 1;
-  const wide = Math.min(canvas.parentElement.clientWidth, innerHeight * (innerWidth > 600 ? 0.56 : 0.44) * (bitmap.width / bitmap.height));
+  const wide = Math.min(canvas.parentElement.clientWidth, innerHeight * (innerWidth > 600 ? 0.56 : 0.5) * (bitmap.width / bitmap.height));
   canvas.style.width = `${wide}px`;
   const [w, h] = [Math.round(wide * scale), Math.round((wide * scale * bitmap.height) / bitmap.width)];
   if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];

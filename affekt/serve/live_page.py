@@ -58,7 +58,9 @@ PAGE_ASSETS = {'page.css': 'text/css', 'page.js': 'text/javascript', 'entering.j
 class Showable(Protocol):
     """A reading, as far as a page needs it."""
 
-    time_s: float
+    @property
+    def time_s(self) -> float:
+        """Seconds from the start of the stream."""
 
     def as_dict(self) -> Mapping[str, Any]:
         """Plain values by name."""

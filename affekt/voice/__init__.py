@@ -1,9 +1,9 @@
 """What can be heard of a person: when they speak, how the voice sounds, and which emotion it carries.
 
 Blocks of 16 kHz samples come in (`Recording.samples`); `observe_voice` walks over them once and gives a table of turns
-and one of acoustic frames. Read `observe.py` first, then `speech.py` (turns; `loud_voice.py` adds shouts),
-`acoustics.py` (measures, no model), `encoder.py` (Whisper's layers, shared with `affekt.text.recognition`) and
-`emotion.py` (the head trained here).
+and one of acoustic frames; `VoiceStream` hears blocks that come while it happens. Read `observe.py` first, then
+`speech.py` (turns; `loud_voice.py` adds shouts), `acoustics.py` (measures, no model), `encoder.py` (Whisper's layers,
+shared with `affekt.text.recognition`) and `emotion.py` (the head trained here).
 """
 
 from affekt.voice.acoustics import (
@@ -20,10 +20,11 @@ from affekt.voice.emotion import HEADS, EmotionReading, VocalEmotion
 from affekt.voice.encoder import Encoded, WhisperEncoder, whisper_directory
 from affekt.voice.loud_voice import LoudVoice, LoudVoiceRules
 from affekt.voice.mel import log_mel
-from affekt.voice.observe import FRAMES, TURNS, VoiceObservations, observe_voice
+from affekt.voice.observe import FRAMES, TURNS, VoiceObservations, VoiceRecord, observe_voice
 from affekt.voice.pitch import Pitch, find_pitch
 from affekt.voice.speaker_identity import SpeakerIdentity, speaker_vectors
 from affekt.voice.speech import SpeechDetector, Turn, TurnFinder, TurnRules, speech_turns
+from affekt.voice.stream import HeardNow, VoiceStream
 
 __all__ = [
     'COLUMNS',
@@ -34,6 +35,7 @@ __all__ = [
     'AcousticFrames',
     'EmotionReading',
     'Encoded',
+    'HeardNow',
     'LoudVoice',
     'LoudVoiceRules',
     'Pitch',
@@ -45,6 +47,8 @@ __all__ = [
     'TurnRules',
     'VocalEmotion',
     'VoiceObservations',
+    'VoiceRecord',
+    'VoiceStream',
     'WhisperEncoder',
     'acoustic_arousal',
     'acoustic_frames',

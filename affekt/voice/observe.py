@@ -154,28 +154,62 @@ def observe_voice(
     if recognizer:
         recognizer.start()
     clock = _Clock(_blocks(recording, stream), progress)
-    gathered = _Gathered()
+    record = VoiceRecord(encoder, emotion, recognizer, language)
     for turn in speech_turns(clock, detector, rules):
+        record.add(turn)
+    turns, frames, utterances = record.taken(centre_share)
+    return VoiceObservations(turns, frames, utterances, heard_s=clock.heard_s)
+
+
+class VoiceRecord:
+    """What is kept of the turns of one recording: the one place where a turn becomes rows.
+
+    Args:
+        encoder: needed by `emotion` and `recognizer`.
+        emotion, recognizer, language: see `observe_voice`.
+    """
+
+    def __init__(
+        self,
+        encoder: WhisperEncoder | None = None,
+        emotion: VocalEmotion | None = None,
+        recognizer: Hearing | None = None,
+        language: str | None = None,
+    ) -> None:
+        self._encoder, self._emotion = encoder, emotion
+        self._recognizer, self._language = recognizer, language
+        self._gathered = _Gathered()
+        self._last_step_s = -1.0
+
+    def add(self, turn: Turn) -> Spoken | None:
+        """Measures, encodes and reads one more turn; returns what was said in it, where a recogniser hears anything."""
         spoken = None
-        if encoder and (emotion or recognizer):
-            encoded = encoder(turn.samples)
-            if emotion:
-                gathered.features.append(emotion.features(encoded))
-            if recognizer:
-                spoken = recognizer.recognize(turn, encoded, language)
-        words = (len(spoken.words) if spoken else 0) if recognizer else None
+        if self._encoder and (self._emotion or self._recognizer):
+            encoded = self._encoder(turn.samples)
+            if self._emotion:
+                self._gathered.features.append(self._emotion.features(encoded))
+            if self._recognizer:
+                spoken = self._recognizer.recognize(turn, encoded, self._language)
+        words = (len(spoken.words) if spoken else 0) if self._recognizer else None
         if getattr(spoken, 'reason', ''):  # invented words say nothing about the pace
             words = None
         frames = acoustic_frames(turn.samples)
-        gathered.ratios_db.append(level_ratio_db(frames))
+        self._gathered.ratios_db.append(level_ratio_db(frames))
         speech, frames, start_s = speech_only(turn, frames)
-        gathered.add(turn, tenths(frames, start_s), acoustic_summary(speech, frames, words), spoken)
-    return VoiceObservations(
-        turns=_turns_table(gathered, emotion, centre_share),
-        frames=_frames_table(gathered.steps),
-        utterances=tuple(gathered.utterances),
-        heard_s=clock.heard_s,
-    )
+        self._gathered.add(turn, tenths(frames, start_s), acoustic_summary(speech, frames, words), spoken)
+        return spoken
+
+    def taken(self, centre_share: float = 0.0) -> tuple[pa.Table, pa.Table, tuple[Any, ...]]:
+        """Turns, frames and utterances since they were last taken; they are kept here no longer.
+
+        Args:
+            centre_share: see `VocalEmotion.centred`; over the turns that are taken.
+        """
+        gathered, self._gathered = self._gathered, _Gathered()
+        frames = _frames_table(gathered.steps, self._last_step_s)
+        if frames.num_rows:
+            self._last_step_s = float(frames['time_s'][-1].as_py())
+        return _turns_table(gathered, self._emotion, centre_share), frames, tuple(gathered.utterances)
 
 
 class _Clock:
@@ -327,10 +361,10 @@ def _fill(columns: dict[str, Any], row: int, reading: EmotionReading) -> None:
     )  # fmt: skip
 
 
-def _frames_table(steps: list[dict[str, npt.NDArray[np.float64]]]) -> pa.Table:
-    """The steps of all turns; one that two turns share is kept from the first."""
+def _frames_table(steps: list[dict[str, npt.NDArray[np.float64]]], after_s: float) -> pa.Table:
+    """The steps of all turns after a time; one that two turns share is kept from the first."""
     if not steps:
         return FRAMES.empty_table()
     columns = {name: np.concatenate([part[name] for part in steps]) for name in FRAMES.names}
-    fresh = np.diff(columns['time_s'], prepend=-1.0) > STEP_S / 2
+    fresh = np.diff(columns['time_s'], prepend=after_s) > STEP_S / 2
     return pa.table({name: pa.array(values[fresh]) for name, values in columns.items()}, schema=FRAMES)

@@ -14,7 +14,7 @@ from affekt.analysis.person_series import Readings
 from affekt.analysis.phrases import headline
 from affekt.analysis.records import OpenLabel, Person, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
-from affekt.cli.people_table import people_table
+from affekt.cli.views import people_table
 from affekt.labels import EKMAN
 from affekt.terminal import say
 

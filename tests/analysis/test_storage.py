@@ -14,7 +14,7 @@ import pytest
 from made_up import made_up
 
 from affekt.analysis import EXPORTS, Analysis, export
-from affekt.cli.people_table import people_table
+from affekt.cli.views import people_table
 from affekt.errors import AffektError, RunError
 
 VALUES = [None, [], {}, 'x', '', -1, 1e308, True, 10**400, [1], {'a': 1}, [[]], '\ud800', '\0', 0, 1.5, float('nan')]

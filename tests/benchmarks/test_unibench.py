@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from affekt.benchmarks import UNIBENCH, published, run_unibench
+from affekt.benchmarks.facts import unibench_facts
 from affekt.benchmarks.measures import derived_sentiment, measure_basic, measure_fine_grained, measure_sentiment
 from affekt.benchmarks.predictions import prediction_files, short_name
 from affekt.benchmarks.sets import read_labels_of, set_named
-from affekt.benchmarks.unibench_facts import unibench_facts
 from affekt.cli import main
 from affekt.errors import AffektError, ArchiveError, TableError, UnknownNameError
 from affekt.labels import load_table

@@ -10,10 +10,11 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 from affekt.cli import main
-from affekt.corpora import AffWild2Settings, frame_truth, made_up_affwild2
-from affekt.corpora.made_up_affwild2 import AWAY, COVERED, EXPRESSIONS, RATE_HZ, UNITS
-from affekt.errors import RunError, ValueRangeError
+from affekt.corpora import AffWild2Settings, frame_truth, made_up_affwild2, true_curves
+from affekt.corpora.made_up_affwild2 import AWAY, COVERED, RATE_HZ
+from affekt.errors import RunError, TableError, ValueRangeError
 from affekt.face3d import SHOWN, face_model, made_up_scene
+from affekt.frames import ACTION_UNITS, EXPRESSIONS
 from affekt.media import Recording
 
 SMALL = AffWild2Settings(videos=5, seconds=0.4, rate_hz=10, size=32)
@@ -45,7 +46,7 @@ def test_the_layout_is_the_official_one_and_the_key_lies_apart(small):
 def test_annotations_have_official_headers_and_a_line_a_frame(small):
     headers = {
         'VA_Estimation_Challenge': 'valence,arousal', 'EXPR_Recognition_Challenge': ','.join(EXPRESSIONS),
-        'AU_Detection_Challenge': ','.join(f'AU{unit}' for unit in UNITS),
+        'AU_Detection_Challenge': ','.join(ACTION_UNITS),
     }  # fmt: skip
     for challenge, header in headers.items():
         lines = (small / '6th ABAW Annotations' / challenge / 'Train_Set' / 'video000.txt').read_text().splitlines()
@@ -67,7 +68,20 @@ def test_curves_of_every_frame_are_kept(small):
     mine = curves[curves['video'] == part.name]
     assert mine['frame'].tolist() == [1, 2, 3, 4]
     assert mine['valence'].to_numpy() == pytest.approx(part.curves.valence, abs=1e-6)
-    assert (mine['AU12'].to_numpy() == frame_truth(part.curves).units[:, UNITS.index(12)]).all()
+    assert (mine['AU12'].to_numpy() == frame_truth(part.curves).units[:, ACTION_UNITS.index('AU12')]).all()
+
+
+def test_true_curves_are_read_back_by_video(small, tmp_path):
+    curves = true_curves(small / 'key' / 'curves.parquet')
+    assert list(curves) == [part.name for part in SMALL.parts()]
+    part = SMALL.part(2, '_right')
+    mine, truth = curves[part.name], frame_truth(part.curves)
+    assert mine.affect == pytest.approx(truth.affect, abs=1e-6)
+    assert ((mine.units >= 0.5) == truth.units).all()
+    assert mine.expression[:, 0] == pytest.approx(part.curves.by_emotion['anger'], abs=1e-6)
+    assert mine.is_seen.tolist() == (part.states == 0).tolist()
+    with pytest.raises(TableError, match='key'):
+        true_curves(tmp_path / 'none.parquet')
 
 
 def test_a_killed_run_is_resumed_to_the_same_bytes(small, tmp_path):
@@ -119,7 +133,9 @@ def test_the_class_is_the_strongest_emotion_from_a_third_on():
 )
 def test_action_units_follow_from_the_shapes(shapes, active):
     units = frame_truth(_commanded(shapes=shapes)).units[0]
-    assert {unit for unit, is_active in zip(UNITS, units, strict=True) if is_active} == active
+    assert {name for name, is_active in zip(ACTION_UNITS, units, strict=True) if is_active} == {
+        f'AU{unit}' for unit in active
+    }
 
 
 def test_who_is_away_is_invalid_and_who_is_covered_is_annotated():
@@ -127,7 +143,7 @@ def test_who_is_away_is_invalid_and_who_is_covered_is_annotated():
     truth, annotated = frame_truth(part.curves), part.annotated()
     away, covered = part.states == AWAY, part.states == COVERED
     assert (annotated.expression[away] == -1).all()
-    assert (annotated.affect[away] == -5).all()
+    assert np.isnan(annotated.affect[away]).all()
     assert (annotated.units[away] == -1).all()
     assert (annotated.expression[covered] == truth.expression[covered]).all()
     assert (np.abs(annotated.affect[~away]) <= 1).all()

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
+import pyarrow as pa
 import pytest
+from live_streams import grey_frames, quiet
 
 import affekt
-from affekt.errors import MediaError, UnknownNameError
-from affekt.faces import expression_model, observe_faces
+from affekt.analysis import Analysis
+from affekt.analysis.observations import FACES
+from affekt.batch import export_run, report_run
+from affekt.errors import PurposeError, RunError, UnknownNameError, ValueRangeError
+from affekt.faces import FaceStream, expression_model, observe_faces
 from affekt.labels import EKMAN
 from affekt.live import LiveSession, StreamSettings
+from affekt.live.clocks import MachineClock
+from affekt.live.feeds import merged
+from affekt.live.journal import read_rows
 from affekt.media import Frame, Recording
 
 PATIENT = StreamSettings(pace='as fast as read', smoothing='none', voice=False)
@@ -42,16 +48,190 @@ def test_an_unknown_setting_names_the_known_ones():
         affekt.stream('clip.mp4', max_peple=2)
 
 
-def test_an_unknown_camera_lists_those_there_are():
-    with pytest.raises(MediaError, match=r'expected camera 97; got (none is here|there)'):
-        next(iter(affekt.stream(97)))
+@pytest.mark.parametrize(
+    ('named', 'error'),
+    [
+        ({'faces': False, 'voice': False}, ValueRangeError),
+        ({'max_people': 0}, ValueRangeError),
+        ({'fps': 0.0}, ValueRangeError),
+        ({'voice_window_s': 0.5}, ValueRangeError),
+        ({'camera_size': 'large'}, ValueRangeError),
+        ({'voice': 'yes'}, ValueRangeError),
+        ({'pace': 'fast'}, UnknownNameError),
+        ({'words': 'huge'}, UnknownNameError),
+        ({'purpose': 'hiring decisions'}, PurposeError),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_opened(named, error):
+    with pytest.raises(error):
+        affekt.stream('absent.mp4', **named)
 
 
 def test_frames_of_the_callers_own_that_hold_no_face_give_empty_readings():
-    def grey() -> Iterator[Frame]:
-        for number in range(3):
-            yield Frame(number / 25, np.full((90, 160, 3), 128, np.uint8))
-
-    readings = list(affekt.stream(grey(), settings=PATIENT))
+    readings = list(affekt.stream(grey_frames(3), settings=PATIENT))
     assert [round(reading.time_s, 2) for reading in readings] == [0.0, 0.04, 0.08]
     assert all(reading.faces == () and reading.voice is None for reading in readings)
+
+
+def test_a_slow_user_gets_the_newest_frame_and_the_others_are_counted():
+    taken = []
+    with LiveSession(grey_frames(60, 100.0), StreamSettings(voice=False)) as session:
+        for reading in session:
+            taken.append(reading)
+            session.source.pictures.take(0.05)  # the slow user: a frame and more pass by
+    times = [reading.time_s for reading in taken]
+    assert times == sorted(times)
+    assert len(taken) < 60
+    assert taken[-1].dropped <= session.latency.dropped
+    assert session.latency.frames == len(taken)
+
+
+def test_subscribers_get_every_reading_with_its_frame():
+    told = []
+    with LiveSession(grey_frames(3), PATIENT) as session:
+        session.subscribe(lambda reading, image: told.append((reading, image.shape)))
+        readings = list(session)
+    assert told == [(reading, (64, 96, 3)) for reading in readings]
+
+
+def test_a_stream_is_saved_as_an_analysis_that_can_be_reported_and_exported(clip_frames, tmp_path):
+    with LiveSession(merged([iter(clip_frames), quiet(1.0)]), PATIENT.changed({'voice': True})) as session:
+        readings = list(session)
+        result = session.save(tmp_path / 'run')
+    analysis = Analysis.load(result)
+    assert result.parent == tmp_path / 'run'
+    assert analysis.tables['faces'].num_rows == sum(len(reading.faces) for reading in readings)
+    assert [person.name for person in analysis.people] == ['person 1']
+    assert analysis.source.duration_s == pytest.approx(24 / 30, abs=0.05)
+    assert any(note.startswith('Latency p50') for note in analysis.source.notes)
+    assert (result / 'latency.json').exists()
+    assert len(report_run(tmp_path / 'run')) == 1
+    assert len(export_run(tmp_path / 'run', 'csv')) == 1
+
+
+def test_two_streams_in_one_run_are_two_results(tmp_path):
+    for _ in range(2):
+        with LiveSession(grey_frames(2), PATIENT, out=tmp_path / 'run') as session:
+            assert len(list(session)) == 2
+            session.save()
+    assert len([path for path in (tmp_path / 'run').iterdir() if path.is_dir()]) == 2
+
+
+def test_a_session_is_saved_once():
+    with LiveSession(grey_frames(1), PATIENT) as session:
+        list(session)
+        with pytest.raises(RunError, match='a folder to save to'):
+            session.save()
+
+
+def test_what_was_read_before_ctrl_c_is_saved(tmp_path):
+    with LiveSession(grey_frames(50), PATIENT) as session, pytest.raises(KeyboardInterrupt):
+        for number, _ in enumerate(session):
+            if number == 4:
+                raise KeyboardInterrupt
+    assert Analysis.load(session.save(tmp_path / 'run')).source.analyzed_rate_hz == pytest.approx(25.0)
+
+
+def test_stop_from_another_place_ends_the_readings():
+    with LiveSession(grey_frames(500), PATIENT) as session:
+        session.subscribe(lambda reading, image: session.stop() if reading.time_s > 0.2 else None)
+        assert len(list(session)) == 7
+
+
+def test_what_a_killed_process_left_in_a_run_is_finished_by_the_next(clip_frames, tmp_path):
+    run = tmp_path / 'run'
+    session = LiveSession(clip_frames[:12], PATIENT, out=run)
+    with session:
+        count = len([reading for reading in session if reading.faces])
+    journal = session._store.journal.folder
+    session._store._run.close()  # the process is gone; a kill cut the last write
+    whole = (journal / 'faces.arrows').read_bytes()
+    (journal / 'faces.arrows').write_bytes(whole + whole[-200:-50])
+    assert read_rows(journal, 'faces', FACES).num_rows == count
+    with LiveSession(grey_frames(1), PATIENT, out=run) as following:
+        list(following)
+        following.save()
+    assert [Analysis.load(result).tables['faces'].num_rows for result in following.recovered] == [count]
+    assert not list(run.glob('.live-*'))
+
+
+def test_half_a_batch_does_not_hide_what_comes_after_it(tmp_path):
+    from affekt.live.journal import Journal
+
+    class Stops:
+        """A writer that Ctrl-C meets."""
+
+        def write_table(self, rows: pa.Table) -> None:
+            raise KeyboardInterrupt
+
+    journal, rows = Journal(tmp_path), pa.table({'time_s': [1.0]})
+    journal.write('voice', rows)
+    file, writer = journal._writers['voice']
+    journal._writers['voice'] = file, Stops()
+    with pytest.raises(KeyboardInterrupt):
+        journal.write('voice', rows)
+    writer.close()
+    file.close()
+    journal.write('voice', rows)
+    journal.close()
+    assert read_rows(tmp_path, 'voice', rows.schema)['time_s'].to_pylist() == [1.0, 1.0]
+
+
+class _Late:
+    """A search that gives its detections only when it is told to."""
+
+    def __init__(self, landmarker, after: int) -> None:
+        self._landmarker, self._after, self._waiting = landmarker, after, []
+        self._asked = 0
+
+    @property
+    def is_free(self) -> bool:
+        return not self._waiting
+
+    def give(self, image, scales) -> None:
+        self._waiting.append((scales, self._landmarker.detect(image, scales)))
+        self._asked = 0
+
+    def take(self):
+        self._asked += 1
+        return self._waiting.pop() if self._waiting and self._asked > self._after else (0, ())
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_face_that_is_found_late_is_followed_from_then_on(clip_frames):
+    from affekt.faces import FaceLandmarker
+
+    landmarker = FaceLandmarker()
+    faces = FaceStream(landmarker=landmarker, search=_Late(landmarker, after=3))
+    seen = [faces.look(frame.time_s, frame.image) for frame in clip_frames[:8]]
+    assert [len(each) for each in seen] == [0, 0, 0, 0, 1, 1, 1, 1]
+    at_once = observe_faces(clip_frames[:8], landmarker=landmarker).table
+    boxes = np.column_stack([at_once[name].to_numpy() for name in ('box_x', 'box_y', 'box_width', 'box_height')])
+    assert np.abs(boxes[-1] - seen[-1][0].box).max() < 1.0
+
+
+def test_pictures_of_another_size_are_searched_anew_and_persons_go_on(clip_frames):
+    small = [Frame(1 + frame.time_s, np.ascontiguousarray(frame.image[::2, ::2])) for frame in clip_frames[:6]]
+    readings = list(affekt.stream([*clip_frames[:6], *small], settings=PATIENT))
+    people = [[face.person for face in reading.faces] for reading in readings]
+    assert people == [['person 1']] * 12
+    assert readings[-1].faces[0].box[2] == pytest.approx(readings[5].faces[0].box[2] / 2, rel=0.1)
+
+
+def test_a_clock_of_ones_own_tells_the_latency():
+    class Ticking(MachineClock):
+        """Each look at it takes a hundredth of a second."""
+
+        time_s = 0.0
+
+        def now(self) -> float:
+            self.time_s += 0.01
+            return self.time_s
+
+    with LiveSession(grey_frames(1), PATIENT, clock=Ticking()) as session:
+        (reading,) = session
+    # read, the reading, its row: the first two looks are one apart
+    assert reading.latency_s == pytest.approx(0.01)
+    assert session.latency.p50_s == pytest.approx(0.02)

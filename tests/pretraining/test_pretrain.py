@@ -24,7 +24,6 @@ from affekt.pretraining.forms import hicmae_base
 from affekt.pretraining.masked_batches import EpochBatches, MaskedClips, surveyed
 from affekt.pretraining.masked_settings import PretrainingSettings, decay_groups
 from affekt.pretraining.masked_training import masked_losses, new_network, pretrain
-from affekt.training import on_processes
 
 PAGE = (Path(__file__).parents[2] / 'docs' / 'pretraining.md').read_text()
 
@@ -141,14 +140,10 @@ def test_weights_say_what_they_are_and_open_again(tmp_path):
         pretraining_from(next(tmp_path.glob('step-*')))
 
 
-def test_a_killed_run_goes_on_to_the_same_losses_weights_and_snapshots(tmp_path):
+def test_a_killed_run_goes_on_to_the_same_losses_weights_and_snapshots(tmp_path, killed_process):
     whole, killed = tmp_path / 'whole', tmp_path / 'killed'
     pretrain(cases.FORM, cases.mixed_clips(), cases.SETTINGS, folder=whole)
-    context = torch.multiprocessing.get_context('spawn')
-    process = context.Process(target=cases.killed_after, args=(str(killed), 7))
-    process.start()
-    process.join()
-    assert process.exitcode == -9
+    killed_process(cases.killed_after, str(killed), 7)
     (killed / 'weights-epoch-0002.safetensors').unlink()  # as if the kill had come before it was written
     assert not (killed / 'weights.safetensors').exists()
     pretrain(cases.FORM, cases.mixed_clips(), cases.SETTINGS, folder=killed, resume=True)
@@ -162,7 +157,7 @@ def test_a_killed_run_goes_on_to_the_same_losses_weights_and_snapshots(tmp_path)
 
 
 @pytest.fixture(scope='module')
-def of_two_processes(tmp_path_factory) -> Path:
+def of_two_processes(tmp_path_factory, on_loaded_processes) -> Path:
     """What two processes wrote, by function and by the command of the page."""
     folder = tmp_path_factory.mktemp('ranks')
     cases.corpus_in(folder)
@@ -170,7 +165,7 @@ def of_two_processes(tmp_path_factory) -> Path:
     torchrun = parse_args(shlex.split(line))
     assert (torchrun.nproc_per_node, torchrun.no_python, torchrun.training_script) == ('2', True, 'affekt')
     few = ['--crop', 'none', '--batch-size', '4', '--steps', '2', '--gather-contrast']
-    on_processes(2, cases.on_ranks, str(folder), [*torchrun.training_script_args, *few])
+    on_loaded_processes(2, cases.on_ranks, str(folder), [*torchrun.training_script_args, *few])
     return folder
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from frame_cases import FRAMES, RATE_HZ, face_of, labels_of, videos_of, voice_of
 
-from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
+from affekt.errors import ShapeError, StorageError, UnknownNameError, ValueRangeError
 from affekt.features import Features
 from affekt.frames import FrameLabels, Window, windows_over
 from affekt.sequence_models import WindowBatches, frame_videos
@@ -99,7 +99,6 @@ def test_a_feature_that_is_not_finite_names_itself_the_video_and_the_row():
         ({}, 25.0, {}, UnknownNameError, 'one or more'),
         ({'face': {'x': 1}}, 25.0, {}, ValueRangeError, 'named as the videos are'),
         ({'face': {'a': 1}}, {'b': 25.0}, {}, UnknownNameError, 'frames of .a.'),
-        ({'face': {'a': 1}}, {'a': np.arange(50) / 25}, {}, ShapeError, 'times of 100 frames of .a.'),
         ({'face': {'a': 1}}, 25.0, {'methods': {'fase': 'mean'}}, UnknownNameError, 'fase'),
         ({'face': {'a': 1}}, 0.0, {}, ValueRangeError, 'rate above 0'),
     ],
@@ -125,7 +124,32 @@ def test_each_video_may_have_a_rate_or_times_of_its_own():
     clock = {'a': 25.0, 'b': np.arange(75) / 25.0}
     videos = frame_videos(labels, {'face': {'a': face, 'b': face_of('b', 75)}}, clock)
     same = frame_videos(labels, {'face': {'a': face, 'b': face_of('b', 75)}}, 25.0)
-    torch.testing.assert_close(videos.features['face'], same.features['face'])
+    torch.testing.assert_close(videos.features['face'][:], same.features['face'][:])
+
+
+@pytest.mark.parametrize('frames', [60, 100, 130])
+def test_labels_may_be_shorter_or_longer_than_the_times_of_the_video(frames):
+    times = np.arange(100) / 25.0
+    videos = frame_videos([labels_of('a', 'train', frames)], {'face': {'a': face_of('a', 100)}}, {'a': times})
+    assert videos.lengths == {'a': frames}
+    assert int(videos.keep_mask['face'].sum()) == min(frames, 100)
+
+
+def test_features_kept_in_files_are_the_same_and_parts_share_them(tmp_path):
+    labels = [labels_of(name, 'train', FRAMES[name]) for name in 'abc']
+    sources = {'face': {name: face_of(name, FRAMES[name]) for name in 'abc'}}
+    kept = frame_videos(labels, sources, RATE_HZ, keep_in=tmp_path / 'rows')
+    plain = frame_videos(labels, sources, RATE_HZ)
+    torch.testing.assert_close(kept.features['face'][:], plain.features['face'][:])
+    assert (tmp_path / 'rows/feature1.npy').stat().st_size > 195 * 3 * 4
+    part, rest = kept.take(['c', 'a']), kept.take(['b'])
+    assert part.features['face'].stored is kept.features['face'].stored
+    assert part.joined(rest).features['face'].stored is kept.features['face'].stored
+    frame_videos(labels[:1], sources, RATE_HZ, keep_in=tmp_path / 'rows')  # the older rows stay readable
+    torch.testing.assert_close(kept.features['face'][:], plain.features['face'][:])
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(StorageError):
+        frame_videos(labels, sources, RATE_HZ, keep_in=tmp_path / 'file')
 
 
 def test_unlabelled_videos_have_frames_and_no_truth():
@@ -135,7 +159,7 @@ def test_unlabelled_videos_have_frames_and_no_truth():
     assert videos.units.shape == (80, 0)
     odd = replace(labels_of('f', 'train', 50), units=np.zeros((50, 5), np.int8))
     sources = {'face': {'f': face_of('f', 50)}, 'voice': {'f': voice_of('f', 50)}}
-    joined = videos_of({'a': 'train'}).joined(frame_videos([odd], sources, RATE_HZ))
+    joined = videos_of({'a': 'train'}).joined(frame_videos([odd], sources, RATE_HZ, methods={'voice': 'mean'}))
     with pytest.raises(ShapeError, match='as many action units'):
         joined.batch([Window('a', 0, 10)])
 

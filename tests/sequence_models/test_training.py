@@ -16,9 +16,11 @@ from frame_cases import FRAMES, RATE_HZ, TINY, both_sides, face_of, labels_of, v
 from affekt.errors import LeakError, RunError, ShapeError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.frames import overlap_average, windows_over
 from affekt.sequence_models import (
+    SEQUENCE_MODELS,
     FrameLosses,
     FramePredictor,
     FrameTrainingSettings,
+    frame_videos,
     mean_prediction,
     official_scores,
     predict_frames,
@@ -83,6 +85,16 @@ def test_every_task_is_learnt(task, score, sides):
     assert all(len(getattr(labels, name)) == 80 for name in labels.tasks)
 
 
+@pytest.mark.parametrize('name', SEQUENCE_MODELS)
+def test_every_model_is_trained_and_loaded_again(name, sides, tmp_path):
+    settings = replace(TINY, model=name, options={}, epochs=1, curve_widths=())
+    trained = train_frames(*sides, settings, folder=tmp_path / 'run')
+    loaded = FramePredictor.load(tmp_path / 'run/model')
+    wanted = trained.predictor.predict(sides[1])['f'].affect
+    np.testing.assert_array_equal(loaded.predict(sides[1])['f'].affect, wanted)
+    assert trained.smoothed_score == trained.score
+
+
 def test_predictions_are_the_mean_of_windows_by_hand(run, sides):
     model, validation = run[0].predictor.model, sides[1].take(['e'])
     windows = windows_over({'e': 80}, 32, 16)
@@ -96,8 +108,20 @@ def test_predictions_are_the_mean_of_windows_by_hand(run, sides):
         predicted = predict_frames(model, validation, window=32, stride=16, overlap=overlap, batch_size=3)['e']
         wanted = overlap_average(80, parts, overlap).clip(-1, 1)
         np.testing.assert_allclose(predicted.affect, wanted, atol=1e-6)
-    assert np.isnan(predicted.spread).tolist() == [t < 16 or t >= 64 for t in range(80)]
-    assert np.nanmax(predicted.spread) > 0
+    assert np.isnan(predicted.spread).all()
+
+
+def test_draws_with_dropout_say_how_sure_a_model_is_and_are_the_same_each_time(run, sides):
+    predictor, validation = run[0].predictor, sides[1]
+    torch.manual_seed(5)
+    plain, drawn = predictor.predict(validation), predictor.predict(validation, draws=3)
+    np.testing.assert_array_equal(drawn['e'].affect, plain['e'].affect)
+    assert (drawn['e'].spread > 0).all()
+    torch.manual_seed(6)
+    np.testing.assert_array_equal(predictor.predict(validation, draws=3)['e'].spread, drawn['e'].spread)
+    assert not predictor.model.training
+    with pytest.raises(ValueRangeError, match='a model with dropout, or an ensemble'):
+        replace(predictor, settings=replace(TINY, dropout=0.0)).predict(validation, draws=3)
 
 
 def test_frames_of_which_nothing_is_seen_have_an_answer_and_no_keep_mask(run):
@@ -114,7 +138,7 @@ def test_a_modality_that_a_whole_video_lacks_changes_its_answers_and_breaks_noth
     lacking = videos_of({'a': 'test', 'e': 'test'}, known=False)
     rows = slice(lacking.starts['e'], None)
     lacking.keep_mask['voice'][rows] = False
-    lacking.features['voice'][rows] = torch.nan  # what is not kept is not read
+    lacking.features['voice'].stored[rows] = torch.nan  # what is not kept is not read
     first, second = run[0].predictor.predict(whole), run[0].predictor.predict(lacking)
     np.testing.assert_array_equal(first['a'].affect, second['a'].affect)
     assert np.isfinite(second['e'].affect).all()
@@ -129,7 +153,7 @@ def test_a_saved_model_gives_the_same_answers(run, sides, tmp_path):
     for name, wanted in trained.predictor.predict(sides[1]).items():
         np.testing.assert_array_equal(loaded.predict(sides[1])[name].affect, wanted.affect)
     sources = {'face': {'e': face_of('e', 80)}, 'voice': {'e': voice_of('e', 80)}}
-    direct = loaded.predict_features(sources, {'e': FRAMES['e']}, RATE_HZ, methods={'voice': 'mean'})
+    direct = loaded.predict_features(sources, {'e': FRAMES['e']}, RATE_HZ)
     np.testing.assert_allclose(direct['e'].affect, trained.predictor.predict(sides[1])['e'].affect, atol=1e-6)
 
 
@@ -159,8 +183,17 @@ def test_other_features_than_those_of_training_are_refused(run, sides):
     )  # fmt: skip
     with pytest.raises(ShapeError, match=r"features .'face': 3, 'voice': 1."):
         run[0].predictor.predict(only_face)
-    with pytest.raises(ShapeError, match='on both sides'):
+    with pytest.raises(ShapeError, match='extract the same features of all'):
         train_frames(sides[0], only_face, TINY)
+
+
+def test_other_ways_to_the_frames_than_those_of_training_are_refused(run, sides):
+    sources = {'face': {'e': face_of('e', 80)}, 'voice': {'e': voice_of('e', 80)}}
+    linear = frame_videos([labels_of('e', 'val', 80)], sources, RATE_HZ)
+    with pytest.raises(ShapeError, match='the same methods for all videos'):
+        run[0].predictor.predict(linear)
+    with pytest.raises(ShapeError, match='the same methods for all videos'):
+        train_frames(sides[0], linear, TINY)
 
 
 def test_nothing_of_one_recording_stands_on_both_sides(sides):

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -20,7 +17,6 @@ import torch
 from affekt.errors import RunError, StorageError, TrainingError, UnknownNameError, ValueRangeError
 from affekt.files import part_of
 from affekt.nn import save_tensors
-from affekt.training import on_processes
 from affekt.training.checkpoints import last_step, save_step, step_files
 from affekt.training.curves import ScalarLog, curve_svg, read_log, write_curves
 from affekt.training.engine import Engine, on_device
@@ -39,7 +35,7 @@ class Stopped(Exception):
     """Ends a run in the middle."""
 
 
-def _stopped(kind: str, folder: Path, step: int) -> None:
+def _stopped(_, kind: str, folder: Path, step: int) -> None:
     def stop(_, done, total):
         if done == step:
             raise Stopped
@@ -48,18 +44,16 @@ def _stopped(kind: str, folder: Path, step: int) -> None:
         cases.engine().run(cases.batches(kind), steps=24, folder=folder, progress=stop)
 
 
-def _killed(kind: str, folder: Path, step: int) -> None:
-    code = f'import engine_cases; engine_cases.killed_at({kind!r}, {str(folder)!r}, {step})'
-    killed = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent, capture_output=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+def _killed(killed_process, kind: str, folder: Path, step: int) -> None:
+    killed_process(cases.killed_at, kind, str(folder), step)
 
 
 @pytest.mark.parametrize(
     ('end', 'kind', 'step'),
     [(_killed, 'order', 13), (_stopped, 'order', 3), (_stopped, 'stateful', 9), (_stopped, 'plain', 16)],
 )
-def test_a_run_killed_at_any_step_goes_on_to_the_same_numbers(end, kind, step, tmp_path):
-    end(kind, tmp_path / 'run', step)
+def test_a_run_killed_at_any_step_goes_on_to_the_same_numbers(end, kind, step, killed_process, tmp_path):
+    end(killed_process, kind, tmp_path / 'run', step)
     # Other weights must come from the checkpoint, which the first 4 steps do not have yet.
     resumed = cases.engine(seed=0 if step < 4 else 70)
     rows = resumed.run(cases.batches(kind), steps=24, folder=tmp_path / 'run', resume=True)
@@ -259,10 +253,10 @@ def test_the_callers_generators_stand_where_they_stood():
 
 
 @pytest.fixture(scope='module')
-def of_two_processes(tmp_path_factory) -> Path:
+def of_two_processes(tmp_path_factory, on_loaded_processes) -> Path:
     """What two processes wrote that trained together, and then came apart."""
     folder = tmp_path_factory.mktemp('ranks')
-    on_processes(2, cases.on_ranks_and_apart, str(folder))
+    on_loaded_processes(2, cases.on_ranks_and_apart, str(folder))
     return folder
 
 

@@ -84,6 +84,6 @@ def test_a_share_is_every_other_sample_and_never_empty():
         (cases.breaks_on_the_second, 'the second rank is broken|an answer from all 2 processes'),
     ],
 )
-def test_a_failure_of_one_process_ends_all_with_its_reason(job, said):
+def test_a_failure_of_one_process_ends_all_with_its_reason(job, said, on_loaded_processes):
     with pytest.raises(ProcessRaisedException, match=said):
-        on_processes(2, job, patience_s=60.0)
+        on_loaded_processes(2, job, patience_s=60.0)

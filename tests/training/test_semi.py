@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -175,26 +172,16 @@ def test_where_no_guess_is_sure_the_model_of_labelled_samples_is_what_there_is()
     assert [one.guessed for one in found.rounds] == [()]
 
 
-@pytest.fixture(scope='module')
-def killed_runs(tmp_path_factory) -> Path:
-    """A folder for each kind of a run that was killed."""
-    folder = tmp_path_factory.mktemp('killed')
-    jobs = [(name, str(folder / name), 1, 3) for name in ('pseudo', 'consistency')]
-    code = f'import training_cases; training_cases.each_killed(*{jobs!r})'
-    done = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent, capture_output=True)
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
 @pytest.mark.parametrize('kind', ['pseudo', 'consistency'])
-def test_a_run_killed_in_any_round_goes_on_to_the_same_numbers(kind, killed_runs):
+def test_a_run_killed_in_any_round_goes_on_to_the_same_numbers(kind, killed_process, tmp_path):
     whole = cases.semi_run(kind)
-    resumed = cases.semi_run(kind, folder=killed_runs / kind, resume=True)
+    killed_process(cases.semi_killed, kind, str(tmp_path), 1, 3)
+    resumed = cases.semi_run(kind, folder=tmp_path, resume=True)
     assert [held.trained.history for held in resumed.rounds] == [held.trained.history for held in whole.rounds]
     for name, value in whole.best.model.state_dict().items():
         assert torch.equal(resumed.best.model.state_dict()[name], value), name
     with pytest.raises(RunError, match='semi'):
-        cases.semi_run(kind, folder=killed_runs / kind, resume=True, weight=0.5)
+        cases.semi_run(kind, folder=tmp_path, resume=True, weight=0.5)
 
 
 @pytest.mark.parametrize(

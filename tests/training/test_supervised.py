@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -68,11 +64,9 @@ def test_training_leaves_the_callers_random_state_alone():
     assert state is not None
 
 
-def test_a_run_killed_at_any_epoch_goes_on_to_the_same_numbers(tmp_path):
+def test_a_run_killed_at_any_epoch_goes_on_to_the_same_numbers(tmp_path, killed_process):
     whole = train(cases.model(), cases.samples(), cases.samples(40, 1), cases.SETTINGS)
-    code = f'import training_cases; training_cases.killed_after({str(tmp_path / "run")!r}, 3)'
-    killed = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent, capture_output=True)
-    assert killed.returncode == -signal.SIGKILL
+    killed_process(cases.killed_after, str(tmp_path / 'run'), 3)
     other = cases.model(seed=77)  # its weights must come from the checkpoint
     resumed = train(other, cases.samples(), cases.samples(40, 1), cases.SETTINGS, folder=tmp_path / 'run', resume=True)
     assert resumed.history == whole.history

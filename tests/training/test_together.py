@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -65,11 +61,9 @@ def test_dropout_differs_between_models():
     assert twice[0].history != twice[1].history
 
 
-def test_models_killed_together_go_on_to_the_same_numbers(tmp_path):
+def test_models_killed_together_go_on_to_the_same_numbers(tmp_path, killed_process):
     whole = train_together([cases.model(seed=i) for i in range(3)], **cases.several())
-    code = f'import training_cases; training_cases.together_killed_after({str(tmp_path / "run")!r}, 3)'
-    killed = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent, capture_output=True)
-    assert killed.returncode == -signal.SIGKILL
+    killed_process(cases.together_killed_after, str(tmp_path / 'run'), 3)
     others = [cases.model(seed=70 + i) for i in range(3)]  # their weights must come from the checkpoint
     resumed = train_together(others, **cases.several(), folder=tmp_path / 'run', resume=True)
     for ours, theirs in zip(resumed, whole, strict=True):

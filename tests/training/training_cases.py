@@ -150,15 +150,5 @@ def all_on_two_ranks(folder: str) -> None:
     with_unequal_models(folder)
 
 
-def each_killed(*semi_runs: tuple[str, str, int, int]) -> None:
-    """Run `semi_killed` in a copy of this process each, which has not yet computed anything."""
-    for given in semi_runs:
-        copy = os.fork()
-        if not copy:
-            semi_killed(*given)
-            os._exit(0)
-        assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == -signal.SIGKILL
-
-
 if __name__ == '__main__':
     on_some_ranks(sys.argv[1])

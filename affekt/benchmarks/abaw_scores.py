@@ -1,0 +1,263 @@
+"""What a system of ABAW is scored by: official scores of every part, gains over one frame, recovery of known curves.
+
+Read `scored` first. The official score is of all labelled frames of a part together; intervals draw whole recordings.
+Gains are taken on the same draws for both systems.
+
+T frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.corpora import TrueCurves
+from affekt.errors import UnknownNameError, ValueRangeError, listed
+from affekt.frames import AFFECT, FrameLabels, FrameTable, Smoothing
+from affekt.metrics import (
+    UNBOUNDED,
+    FrameMeasure,
+    Interval,
+    affect_measure,
+    curve_measure,
+    expression_measure,
+    frame_intervals,
+    multitask_measure,
+    student_interval,
+    unit_measure,
+)
+from affekt.metrics.resampling import resampled_sums, summed_by
+
+if TYPE_CHECKING:
+    from affekt.sequence_models import FramePrediction, FrameVideos
+
+ABAW_TASKS: Mapping[str, tuple[str, ...]] = {
+    'expr': ('expression',), 'va': ('affect',), 'au': ('units',), 'mtl': ('expression', 'affect', 'units'),
+}  # fmt: skip
+"""Task of the challenge to the fields of `FrameLabels` that are answered."""
+HEADLINES = {'expr': 'expression_f1', 'va': 'affect_ccc', 'au': 'unit_f1', 'mtl': 'multitask'}
+"""Task to its official score."""
+CONSTANT, MEAN, READING, PER_FRAME = 'constant', 'mean', 'reading', 'per_frame'
+BASELINES: Mapping[str, str] = {
+    CONSTANT: 'the most frequent class; valence and arousal 0; every action unit active',
+    MEAN: 'the mean of training: the share of each class and unit, mean valence and arousal',
+    READING: "what affekt reads of each face as it is: its expression head, blendshapes' action units; nothing learnt",
+    PER_FRAME: 'a head of two layers on the features of one frame, without any model of time',
+}
+PARTS = ('val', 'test')
+
+
+@dataclass(frozen=True)
+class AbawSettings:
+    """What a run depends on besides labels and features.
+
+    Args:
+        tasks: of ABAW_TASKS.
+        models: of `affekt.sequence_models.SEQUENCE_MODELS`; `per_frame` is trained in any case.
+        window: frames of a window; stride: from one to the next, in training and predicting.
+        epochs: at most; patience: epochs without a better one on validation.
+        batch_size: windows a step.
+        hidden: width of the models.
+        learning_rate: of AdamW.
+        resamples: of intervals.
+        seed: of weights, order and intervals.
+        device: of torch.
+    """
+
+    tasks: tuple[str, ...] = ('expr', 'va', 'au', 'mtl')
+    models: tuple[str, ...] = ('convolution', 'transformer', 'attention_sequence')
+    window: int = 300
+    stride: int = 150
+    epochs: int = 40
+    patience: int = 8
+    batch_size: int = 16
+    hidden: int = 64
+    learning_rate: float = 1e-3
+    resamples: int = 1000
+    seed: int = 0
+    device: str = 'cpu'
+
+    def __post_init__(self) -> None:
+        if not self.tasks or (strange := [task for task in self.tasks if task not in ABAW_TASKS]):
+            raise UnknownNameError(
+                expected=f'tasks among {", ".join(ABAW_TASKS)}', came=listed(strange if self.tasks else ['none']),
+                todo='name one or more',
+            )  # fmt: skip
+        if len(set(self.models)) < len(self.models) or len(set(self.tasks)) < len(self.tasks):
+            raise ValueRangeError(
+                expected='every task and model once', came=listed([*self.tasks, *self.models]), todo='leave one out'
+            )
+
+
+@dataclass(frozen=True)
+class AbawRow:
+    """One system on one task."""
+
+    task: str
+    system: str
+    scores: Mapping[str, Mapping[str, Interval]]
+    """Part (`val`, `test`) to its scores as they come; parts without truth are absent."""
+    smoothed: Mapping[str, Mapping[str, Interval]]
+    """The same after the smoothing that validation chose; empty for constants."""
+    gain: Interval | None = None
+    """Official score on the last part, less that of `per_frame`, both smoothed; None for `per_frame` itself."""
+    recovery: Mapping[str, Interval] = field(default_factory=dict)
+    """Concordance with commanded curves of the test videos, smoothed; `ccc` is the mean."""
+    unseen: Mapping[str, Interval] = field(default_factory=dict)
+    """The same on frames in which the face is not to be seen."""
+    smoothing: Mapping[str, Smoothing] = field(default_factory=dict)
+    epoch: int = 0
+    parameters: int = 0
+    seconds: float = 0.0
+
+    @property
+    def headline(self) -> str:
+        """The official score's name."""
+        return HEADLINES[self.task]
+
+    @property
+    def final(self) -> Mapping[str, Mapping[str, Interval]]:
+        """Scores of what would be handed in."""
+        return self.smoothed or self.scores
+
+
+@dataclass(frozen=True)
+class AbawRun:
+    """What all systems of a run share."""
+
+    table: FrameTable
+    videos: FrameVideos
+    columns: Mapping[str, tuple[str, ...]]
+    truth: FrameTable | None
+    curves: Mapping[str, TrueCurves]
+    settings: AbawSettings
+
+    def names(self, task: str, part: str) -> tuple[str, ...]:
+        """Videos of a part of a task: labelled ones, or of the test all."""
+        fields = ABAW_TASKS[task]
+        chosen = []
+        for each in self.table:
+            own = each.partition_of(fields[0]) if len(fields) == 1 else each.partition
+            if own == part and each.frames and (part == 'test' or any(each.labelled(name).any() for name in fields)):
+                chosen.append(each.video)
+        return tuple(chosen)
+
+    def known(self, task: str, part: str) -> dict[str, FrameLabels]:
+        """Truth of a part by video; empty where there is none."""
+        source = self.truth if part == 'test' else self.table
+        names = [name for name in self.names(task, part) if source is not None and name in source]
+        labels = {name: source[name] for name in names} if source is not None else {}
+        return {name: each for name, each in labels.items() if any(each.labelled(of).any() for of in ABAW_TASKS[task])}
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A system's answers to validation and test videos, and how it came to them."""
+
+    raw: Mapping[str, FramePrediction]
+    smoothed: Mapping[str, FramePrediction]
+    smoothing: Mapping[str, Smoothing] = field(default_factory=dict)
+    epoch: int = 0
+    parameters: int = 0
+    seconds: float = 0.0
+
+    @property
+    def final(self) -> Mapping[str, FramePrediction]:
+        """What would be handed in."""
+        return self.smoothed or self.raw
+
+
+def _measure(inputs: AbawRun, task: str, truth: Sequence[FrameLabels], answers: Sequence[FrameLabels]) -> FrameMeasure:
+    """All scores of a task on some videos."""
+    table = inputs.table
+    sides = {
+        of: ([getattr(each, of) for each in truth], [getattr(each, of) for each in answers]) for of in ABAW_TASKS[task]
+    }
+    if task == 'expr':
+        return expression_measure(*sides['expression'], len(table.expressions), table.expressions)
+    if task == 'va':
+        return affect_measure(*sides['affect'])
+    if task == 'au':
+        return unit_measure(*sides['units'], table.action_units)
+    return multitask_measure(sides['expression'], sides['affect'], sides['units'], len(table.expressions))
+
+
+def scored(
+    inputs: AbawRun, task: str, name: str, answered: Answered, per_frame: FrameMeasure | None
+) -> tuple[AbawRow, FrameMeasure | None]:
+    """A system's row, and what its final answers on the last part with truth sum to."""
+    scores: dict[str, dict[str, dict[str, Interval]]] = {'raw': {}, 'smoothed': {}}
+    last: tuple[FrameMeasure, list[str]] | None = None
+    for part in PARTS:
+        truth = inputs.known(task, part)
+        if not truth:
+            continue
+        recordings = [each.recording for each in truth.values()]
+        for form, predictions in (('raw', answered.raw), ('smoothed', answered.smoothed)):
+            if not predictions:
+                continue
+            decided = [predictions[video].labels() for video in truth]
+            measure = _measure(inputs, task, list(truth.values()), decided)
+            scores[form][part] = frame_intervals(
+                measure, rng=_rng(inputs), recordings=recordings, resamples=inputs.settings.resamples
+            )
+            last = measure, recordings
+    assert last is not None
+    gain = None if per_frame is None else _gain(inputs, task, last[0], per_frame, last[1])
+    seen = _recovery(inputs, task, answered.final, is_seen=True), _recovery(inputs, task, answered.final, is_seen=False)
+    row = AbawRow(
+        task, name, scores['raw'], scores['smoothed'], gain, *seen, answered.smoothing, answered.epoch,
+        answered.parameters, answered.seconds,
+    )  # fmt: skip
+    return row, last[0]
+
+
+def _rng(inputs: AbawRun) -> np.random.Generator:
+    return np.random.default_rng((inputs.settings.seed, 0x61626177))
+
+
+def _gain(
+    inputs: AbawRun, task: str, ours: FrameMeasure, theirs: FrameMeasure, recordings: Sequence[str]
+) -> Interval:  # fmt: skip
+    """The official score less another system's, on the same draws of recordings."""
+    headline = HEADLINES[task]
+    groups = np.asarray(recordings)[ours.places]
+    sides = []
+    for measure in (ours, theirs):
+        columns = summed_by(measure.columns, groups)
+        drawn = resampled_sums(columns, rng=_rng(inputs), resamples=inputs.settings.resamples)
+        sides.append((measure.scores()[headline], measure.statistic(drawn)[headline], len(columns)))
+    (value, draws, units), (other, others, _) = sides
+    return student_interval(value - other, draws - others, units=units, bounds=UNBOUNDED)
+
+
+def _recovery(
+    inputs: AbawRun, task: str, predictions: Mapping[str, FramePrediction], *, is_seen: bool
+) -> dict[str, Interval]:
+    """Concordance with what was commanded: of all frames of the test, or of those without a face to see."""
+    known = [video for video in inputs.names(task, 'test') if video in inputs.curves]
+    if not known or task == 'mtl':
+        return {}
+    names: Sequence[str] = {
+        'expr': inputs.table.expressions[1:], 'va': AFFECT, 'au': inputs.table.action_units,
+    }[task]  # fmt: skip
+    truth, answers = [], []
+    for video in known:
+        curves, prediction = inputs.curves[video], predictions[video]
+        rows = slice(None) if is_seen else ~curves.is_seen[: len(prediction)]
+        of: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {
+            'expr': (curves.expression, prediction.expression[:, 1:]), 'va': (curves.affect, prediction.affect),
+            'au': (curves.units, prediction.units),
+        }  # fmt: skip
+        true, answer = of[task]
+        truth.append(np.asarray(true[: len(prediction)][rows]))
+        answers.append(np.asarray(answer[rows]))
+    if truth[0].shape[1] != len(names) or not sum(map(len, truth)):
+        return {}
+    measure = curve_measure(truth, answers, names)
+    recordings = [inputs.table[video].recording for video in known]
+    return frame_intervals(measure, rng=_rng(inputs), recordings=recordings, resamples=inputs.settings.resamples)

@@ -1,0 +1,162 @@
+"""The outcome of ABAW as plain tables, Markdown, a page and facts for JSON.
+
+Read `abaw_sheet` first: what is shown, wherever it is shown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from affekt.benchmarks.abaw import Abaw, save_answers
+from affekt.benchmarks.abaw_scores import BASELINES, HEADLINES, PER_FRAME, AbawRow
+from affekt.experiments import Section, Sheet, plain_sheet_page, sheet_markdown
+from affekt.metrics import Interval
+from affekt.pages.figures import spread
+from affekt.runs import versions, write_atomically
+from affekt.typed_json import json_file, plain
+from affekt.wording import signed
+
+TITLES = {
+    'expr': 'Expression: mean F1 of all classes', 'va': 'Valence and arousal: mean concordance',
+    'au': 'Action units: mean F1', 'mtl': 'All three at once: sum of the three scores',
+}  # fmt: skip
+CURVES = {'expr': 'intensity of 7 emotions', 'va': 'valence and arousal', 'au': 'amount of 12 action units'}
+PART_NAMES = {'val': 'validation', 'test': 'test'}
+
+
+def abaw_sheet(outcome: Abaw) -> Sheet:
+    """Title, tables, and what to know of them."""
+    return Sheet(_title(outcome), tuple(_sections(outcome)), tuple(_lines(outcome)))
+
+
+def abaw_facts(outcome: Abaw) -> dict[str, Any]:
+    """All of the outcome as plain values; None where undefined."""
+    facts: dict[str, Any] = plain({
+        'benchmark': 'ABAW', 'corpus': outcome.corpus, 'settings': dataclasses.asdict(outcome.settings),
+        'features': dict(outcome.recipes), 'counts': dict(outcome.counts), 'notes': list(outcome.notes),
+        'rows': [_row_facts(row) for row in outcome.rows],
+    })  # fmt: skip
+    return facts
+
+
+def save_abaw(folder: Path, outcome: Abaw, facts: Mapping[str, Any]) -> None:
+    """Write `abaw.json`, `.md` and `.html`, and the answers for the test videos, into a run's folder.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    sheet = abaw_sheet(outcome)
+    write_atomically(folder / 'abaw.json', json_file({**facts, 'versions': versions()}))
+    write_atomically(folder / 'abaw.md', sheet_markdown(sheet).encode())
+    page = plain_sheet_page('ABAW', outcome.corpus, sheet, outcome.notes, outcome.counts)
+    write_atomically(folder / 'abaw.html', page.encode())
+    save_answers(folder, outcome)
+
+
+def _row_facts(row: AbawRow) -> dict[str, Any]:
+    return {
+        'task': row.task, 'system': row.system, 'headline': row.headline,
+        'scores': {part: _figures(each) for part, each in row.scores.items()},
+        'smoothed': {part: _figures(each) for part, each in row.smoothed.items()},
+        'gain_over_per_frame': None if row.gain is None else _figure(row.gain),
+        'recovery': _figures(row.recovery), 'recovery_unseen': _figures(row.unseen),
+        'smoothing': {task: dataclasses.asdict(each) for task, each in row.smoothing.items()},
+        'epoch': row.epoch, 'parameters': row.parameters, 'seconds': round(row.seconds, 1),
+    }  # fmt: skip
+
+
+def _figures(scores: Mapping[str, Interval]) -> dict[str, list[float]]:
+    return {name: _figure(interval) for name, interval in scores.items()}
+
+
+def _figure(interval: Interval) -> list[float]:
+    return [round(value, 4) for value in (interval.value, interval.low, interval.high)]
+
+
+def _title(outcome: Abaw) -> str:
+    return f'{outcome.corpus}: {", ".join(HEADLINES[task] for task in outcome.settings.tasks)}'
+
+
+def _sections(outcome: Abaw) -> Iterator[Section]:
+    for task in outcome.settings.tasks:
+        rows = [row for row in outcome.rows if row.task == task]
+        parts = [part for part in PART_NAMES if any(part in row.scores for row in rows)]
+        heads = ('system', *(f'{PART_NAMES[part]} [95 %]' for part in parts), f'{PART_NAMES[parts[-1]]}, smoothed')
+        cells = tuple(tuple(_scores(row, parts)) for row in rows)
+        yield Section(TITLES[task], heads, cells, 1)
+    yield from _gains(outcome)
+    if any(row.recovery for row in outcome.rows):
+        yield from _recovered(outcome)
+
+
+def _scores(row: AbawRow, parts: Sequence[str]) -> Iterator[str]:
+    yield row.system
+    for part in parts:
+        yield _cell(row.scores.get(part), row.headline)
+    yield _cell(row.smoothed.get(parts[-1]), row.headline)
+
+
+def _cell(scores: Mapping[str, Interval] | None, name: str) -> str:
+    interval = (scores or {}).get(name)
+    return '' if interval is None else spread(interval.value, interval)
+
+
+def _gains(outcome: Abaw) -> Iterator[Section]:
+    """What each system has over the head that sees one frame, on the last part with truth, both smoothed."""
+    names = list(dict.fromkeys(row.system for row in outcome.rows if row.system != PER_FRAME))
+    gains = {(row.system, row.task): row.gain for row in outcome.rows}
+    last = PART_NAMES['test' if any('test' in row.scores for row in outcome.rows) else 'val']
+    tasks = outcome.settings.tasks
+    for two in (tasks[at : at + 2] for at in range(0, len(tasks), 2)):  # more columns leave a terminal
+        cells = tuple((name, *(_gain_cell(gains.get((name, task))) for task in two)) for name in names)
+        yield Section(f'Points over {PER_FRAME} on the {last} videos [95 %]', ('system', *two), cells, 1)
+
+
+def _gain_cell(gain: Interval | None) -> str:
+    if gain is None:
+        return ''
+    return f'{signed(100 * gain.value, 1)} [{signed(100 * gain.low, 1)} {signed(100 * gain.high, 1)}]'
+
+
+def _recovered(outcome: Abaw) -> Iterator[Section]:
+    tasks = [task for task in outcome.settings.tasks if task in CURVES]
+    names = list(dict.fromkeys(row.system for row in outcome.rows))
+    by_key = {(row.system, row.task): row for row in outcome.rows}
+    for title, of in (('all test frames', 'recovery'), ('test frames without a face to see', 'unseen')):
+        cells = tuple(
+            (name, *(_cell(getattr(by_key[name, task], of), 'ccc') if (name, task) in by_key else '' for task in tasks))
+            for name in names
+        )
+        yield Section(f'Recovery of commanded curves, {title}: mean concordance', ('system', *tasks), cells, 1)
+
+
+def _lines(outcome: Abaw) -> Iterator[str]:
+    settings = outcome.settings
+    yield 'figures in per cent; intervals draw whole recordings; official scores are of all frames of a part together'
+    shown = {row.system for row in outcome.rows}
+    yield from (f'{name}: {how}' for name, how in BASELINES.items() if name in shown)
+    yield 'features: ' + ', '.join(f'{name} ({recipe.split()[0]})' for name, recipe in outcome.recipes.items())
+    yield (
+        f'models: windows of {settings.window} frames every {settings.stride}, hidden {settings.hidden}, at most '
+        f'{settings.epochs} epochs, patience {settings.patience}; epoch and smoothing chosen on validation'
+    )
+    if any(row.recovery for row in outcome.rows):
+        yield 'recovery: ' + '; '.join(f'{task} {CURVES[task]}' for task in settings.tasks if task in CURVES)
+    yield from _smoothings(outcome)
+    yield from outcome.notes
+
+
+def _smoothings(outcome: Abaw) -> Iterator[str]:
+    chosen = [
+        f'{row.system} {row.task} '
+        + ' '.join(
+            f'{each.method} {each.width}' if each.method != 'none' else 'none' for each in row.smoothing.values()
+        )
+        for row in outcome.rows
+        if row.smoothing
+    ]
+    if chosen:
+        yield f'smoothing, frames: {", ".join(chosen)}'

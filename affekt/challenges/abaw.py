@@ -1,0 +1,179 @@
+"""The scores of the ABAW challenges: of all frames of all videos together, with intervals over videos.
+
+`abaw_files.py` has the tracks and the forms of their submissions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.challenges.abaw_files import (
+    FrameSubmission,
+    FrameTrack,
+    check_frame_submission,
+    frame_track_named,
+    part_of,
+    read_frame_submission,
+    write_frame_submission,
+)
+from affekt.challenges.tracks import TrackScore
+from affekt.errors import TableError, listed
+from affekt.frames import FrameLabels, FrameList, FrameTable, read_affwild2, read_multitask
+from affekt.metrics import (
+    FrameMeasure,
+    affect_measure,
+    expression_measure,
+    frame_intervals,
+    multitask_measure,
+    unit_measure,
+)
+
+
+def score_frames(
+    name: str,
+    truth: FrameTable,
+    prediction: FrameTable,
+    *,
+    rng: np.random.Generator,
+    partition: str = '',
+    resamples: int = 1000,
+) -> TrackScore:
+    """A track's official score, with intervals over recordings.
+
+    Args:
+        name: of the track.
+        truth: labels of every frame.
+        prediction: of every labelled frame; other videos, and frames after the last one of the truth, are not looked
+            at.
+        rng: draws the resamples.
+        partition: to score; '' is `test` where it has labels, else `val`.
+        resamples: of the intervals.
+
+    Raises:
+        UnknownNameError: no such track or partition.
+        TableError: a labelled frame has no prediction, or the truth has no labelled frame.
+    """
+    track = frame_track_named(name)
+    videos: list[FrameLabels] = []
+    for part in (partition,) if partition else ('test', 'val'):
+        videos = videos or [each for each in part_of(track, truth, part) if _is_labelled(each, track)]
+    if not videos:
+        raise TableError(
+            expected=f'labelled frames of {partition or "test or val"} for {name}', came='none',
+            todo='score another partition, or give the annotations',
+        )  # fmt: skip
+    if lacking := [each.video for each in videos if each.video not in prediction]:
+        raise TableError(
+            expected='a prediction for every video', came=f'none for {listed(lacking)}', todo='predict every video'
+        )
+    measure = frame_measure(track, videos, [_fitted(prediction[each.video], each, track) for each in videos], truth)
+    parts = frame_intervals(measure, rng=rng, recordings=[each.recording for each in videos], resamples=resamples)
+    score = parts.pop(track.score)
+    return TrackScore(name, track.metric, score, parts, int(measure.sizes.sum()), '', True)
+
+
+def frame_measure(
+    track: FrameTrack, truth: Sequence[FrameLabels], prediction: Sequence[FrameLabels], names: FrameTable
+) -> FrameMeasure:
+    """What a track's scores are made of, for intervals and for comparing two systems.
+
+    Args:
+        track: whose scores.
+        truth: labels of each video.
+        prediction: of the same videos in the same order, as long as they are.
+        names: a table with the names of classes and action units.
+
+    Raises:
+        ShapeError, ValueRangeError: as the scores of `affekt.metrics`.
+    """
+    classes = len(names.expressions)
+    sides = {task: _sides(task, truth, prediction) for task in track.tasks}
+    if len(sides) > 1:
+        return multitask_measure(sides['expression'], sides['affect'], sides['units'], classes)
+    if 'expression' in sides:
+        return expression_measure(*sides['expression'], classes, names.expressions)
+    return affect_measure(*sides['affect']) if 'affect' in sides else unit_measure(*sides['units'], names.action_units)
+
+
+def _sides(task: str, truth: Sequence[FrameLabels], prediction: Sequence[FrameLabels]) -> tuple[list[Any], list[Any]]:
+    """One task's values of each video, on both sides."""
+    return [getattr(each, task) for each in truth], [getattr(each, task) for each in prediction]
+
+
+def _is_labelled(labels: FrameLabels, track: FrameTrack) -> bool:
+    return any(labels.labelled(task).any() for task in track.tasks)
+
+
+def _fitted(prediction: FrameLabels, truth: FrameLabels, track: FrameTrack) -> FrameLabels:
+    """A prediction cut to the frames of the truth.
+
+    Raises:
+        TableError: it lacks a labelled frame.
+    """
+    labels: dict[str, Any] = {}
+    for task in track.tasks:
+        if getattr(truth, task) is None:
+            continue
+        values = getattr(prediction, task)
+        absent = np.nan if task == 'affect' else -1
+        fitted = np.full(getattr(truth, task).shape, absent, dtype=np.float32 if task == 'affect' else np.int8)
+        if values is not None:
+            fitted[: len(values)] = values[: len(fitted)]
+        labels[task] = fitted
+    answered = FrameLabels(truth.video, truth.partition, **labels)
+    for task in labels:
+        lacking = np.flatnonzero(truth.labelled(task) & ~answered.labelled(task))
+        if len(lacking):
+            raise TableError(
+                expected='a prediction for every labelled frame',
+                came=f'none of {task} for {len(lacking):,} frames of {truth.video!r}, first frame {lacking[0] + 1}',
+                todo='predict every frame of every video',
+            )
+    return answered
+
+
+def read_frame_truth(name: str, path: Path) -> FrameTable:
+    """The truth of a track: a table of frames, or the folder of a release.
+
+    Raises:
+        UnknownNameError: no such track.
+        TableError, CorpusError: as `FrameTable.load` and `read_affwild2`.
+    """
+    if path.is_dir():
+        return read_multitask(path) if frame_track_named(name).form == 'multitask' else read_affwild2(path)
+    return FrameTable.load(path)
+
+
+def read_frame_answers(name: str, path: Path) -> FrameTable:
+    """Predictions: a table of frames (.parquet), or a submission.
+
+    Raises:
+        UnknownNameError: no such track.
+        TableError: the file is damaged; names its lines.
+    """
+    return FrameTable.load(path) if path.suffix == '.parquet' else read_frame_submission(name, path)
+
+
+def write_answers(answers: Mapping[tuple[str, str], FrameTable], folder: Path) -> tuple[FrameSubmission, ...]:
+    """What `affekt.benchmarks.run_abaw` answers for the test videos, as submissions that were read back and checked.
+
+    Args:
+        answers: task (`expr`, `va`, `au`, `mtl`) and system to the answers; those without videos are left out.
+        folder: gets TASK-SYSTEM.txt.
+
+    Raises:
+        TableError: a frame has no answer.
+    """
+    written = []
+    for (task, system), table in answers.items():
+        if len(table):
+            path = folder / f'{task}-{system}.txt'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_frame_submission(f'abaw6-{task}', table, path)
+            wanted = FrameList.of({each.video: np.arange(1, each.frames + 1) for each in table})
+            written.append(check_frame_submission(f'abaw6-{task}', path, wanted))
+    return tuple(written)

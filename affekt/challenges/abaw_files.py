@@ -1,0 +1,304 @@
+"""Submissions of the ABAW challenges: written in their four forms, and every fault of one named with its line.
+
+    image_location,valence,arousal
+    video2/00001.jpg,-0.6497,0.5477
+
+The forms are `ROW_FORMS` of `affekt.frames`. Which frames must be answered is a list of them, a table of frames, or the
+folder of face pictures; an answer that is missing is never filled in from its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.arrays import Ints
+from affekt.corpora import crop_numbers
+from affekt.errors import TableError, UnknownNameError, did_you_mean
+from affekt.frames import (
+    ACTION_UNITS,
+    EXPRESSIONS,
+    ROW_FORMS,
+    Faults,
+    FrameLabels,
+    FrameList,
+    FrameTable,
+    ListedLabels,
+    RowForm,
+    read_frame_list,
+    read_rows,
+    written_rows,
+)
+from affekt.runs import write_atomically
+
+TODO = 'correct them, or write the file with `affekt track write`'
+SHOWN_FRAMES = 5
+
+
+@dataclass(frozen=True)
+class FrameTrack:
+    """One task of an ABAW challenge."""
+
+    name: str
+    form: str
+    """Of its submission, in `ROW_FORMS`."""
+    score: str
+    """What it is ranked by, as `affekt.metrics` calls it."""
+    metric: str
+    """The same in words."""
+
+    @property
+    def rows(self) -> RowForm:
+        """The form of its submission."""
+        return ROW_FORMS[self.form]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What is answered for each frame."""
+        return self.rows.tasks
+
+    def of(self, table: FrameTable) -> FrameTable:
+        """A table as the track takes it: one task with that task's own partitions, or all of them."""
+        return table.only(self.tasks[0]) if len(self.tasks) == 1 else table
+
+
+FRAME_TRACKS: Mapping[str, FrameTrack] = {
+    track.name: track
+    for track in (
+        FrameTrack('abaw6-expr', 'expression', 'expression_f1', 'macro F1 of 8 expressions'),
+        FrameTrack('abaw6-va', 'affect', 'affect_ccc', 'mean CCC of valence and arousal'),
+        FrameTrack('abaw6-au', 'units', 'unit_f1', 'macro F1 of 12 action units'),
+        FrameTrack('abaw6-mtl', 'multitask', 'multitask', 'sum of the scores of three tasks'),
+    )
+}
+"""Name to track; the forms and scores are those of ABAW3 and later, too."""
+
+
+@dataclass(frozen=True)
+class FrameSubmission:
+    """A submission that was found in order."""
+
+    track: str
+    path: Path
+    rows: int
+    videos: int
+    follows_frames: bool
+    """Whether the rows stand in the order of the frames that were asked for; scorers do not mind."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Class, or action unit that is shown, to frames."""
+
+
+def frame_track_named(name: str) -> FrameTrack:
+    """The track of that name.
+
+    Raises:
+        UnknownNameError: no such track.
+    """
+    if name not in FRAME_TRACKS:
+        todo = did_you_mean(name, FRAME_TRACKS, 'name one of these')
+        raise UnknownNameError(expected=f'one of {", ".join(FRAME_TRACKS)}', came=repr(name), todo=todo)
+    return FRAME_TRACKS[name]
+
+
+def frames_to_answer(name: str, path: Path, partition: str = '') -> FrameList:
+    """The frames that a submission must answer.
+
+    Args:
+        name: of the track.
+        path: a text file that names each frame, such as the example of the organizers; a table of frames (.parquet);
+            or a folder of face pictures, a folder a video.
+        partition: of a table; '' is `test` where it knows the frames of test videos, else `val`.
+
+    Raises:
+        UnknownNameError: no such track or partition.
+        TableError: the list names no frames, or one twice; names the lines. A table has none of that partition.
+    """
+    track = frame_track_named(name)
+    if path.is_dir():
+        folders = sorted(place for place in path.iterdir() if place.is_dir())
+        wanted = FrameList.of({folder.name: sorted(crop_numbers(folder)) for folder in folders})
+    elif path.suffix == '.parquet':
+        videos = part_of(track, FrameTable.load(path), partition)
+        wanted = FrameList.of({each.video: np.arange(1, each.frames + 1) for each in videos})
+    else:
+        faults = Faults()
+        wanted = _listed_frames(path, faults)
+        faults.refuse('a list of frames', 'give one name such as video2/00001.jpg a line; names of videos are too few')
+    if not len(wanted):
+        raise TableError(
+            expected='frames to answer', came=f'{path} without any', todo='give a list with a frame a line'
+        )
+    return wanted
+
+
+def _listed_frames(path: Path, faults: Faults) -> FrameList:
+    try:
+        return read_frame_list(path, faults, name=path.name)
+    except OSError as error:
+        came = f'{path}: {getattr(error, "strerror", None) or error}'
+        raise TableError(expected='a list of frames', came=came, todo='check the path') from error
+
+
+def part_of(track: FrameTrack, table: FrameTable, partition: str = '') -> FrameTable:
+    """The videos of a partition as a track takes them.
+
+    Args:
+        track: whose tasks count.
+        table: of all videos.
+        partition: '' is `test` where frames of test videos are known, else `val`.
+
+    Raises:
+        UnknownNameError: no such partition.
+    """
+    if partition:
+        return _known(track, table, partition)
+    test = _known(track, table, 'test')
+    return test if test.frames else _known(track, table, 'val')
+
+
+def _known(track: FrameTrack, table: FrameTable, partition: str) -> FrameTable:
+    """Videos of a partition with frames; test videos without labels count too, where a list gave their frames."""
+    labelled = track.of(table).part(partition)
+    names = set(labelled.names)
+    hidden = [each for each in table.part(partition) if not each.tasks and each.frames and each.video not in names]
+    return FrameTable((*labelled, *hidden), table.expressions, table.action_units)
+
+
+def write_frame_submission(
+    name: str, prediction: FrameTable, path: Path, wanted: FrameList | None = None
+) -> FrameSubmission:
+    """Write a submission in the challenge's form.
+
+    Args:
+        name: of the track.
+        prediction: of every frame of every video to answer; partitions do not matter.
+        path: of the file, usually .txt.
+        wanted: the frames to answer, in their order; all of the prediction without it.
+
+    Raises:
+        UnknownNameError: no such track.
+        TableError: a frame that is wanted has no prediction; all of them in one message, and nothing is written.
+    """
+    track = frame_track_named(name)
+    _require_names(track, prediction)
+    if wanted is None:
+        wanted = FrameList.of({each.video: np.arange(1, each.frames + 1) for each in prediction})
+    faults = Faults()
+    each = list(_answered(track, prediction, wanted, faults))
+    if not each and not faults.count:
+        faults.add(path.name, 0, 'would hold no frame')
+    faults.refuse(f'predictions that make a submission to {name}', 'predict every frame of every video')
+    write_atomically(path, written_rows(track.rows, each))
+    return FrameSubmission(name, path, len(wanted), len(wanted.videos), True, _counts(track, each))
+
+
+def _answered(
+    track: FrameTrack, prediction: FrameTable, wanted: FrameList, faults: Faults
+) -> Iterator[tuple[FrameLabels, Ints]]:
+    """The prediction of each video and the frames to write of it; a fault for what has none."""
+    for video, places in wanted.by_video().items():
+        frames = wanted.frames[places]
+        labels = prediction[video] if video in prediction else FrameLabels(video, 'test')
+        known = np.zeros(int(frames.max(initial=0)), dtype=np.bool_)
+        answered = np.all([labels.labelled(task) for task in track.tasks], axis=0)
+        known[: len(answered)] = answered[: len(known)]
+        if (lacking := frames[~known[frames - 1]]).size:
+            faults.add(video, 0, _frames_said(lacking, len(frames), 'without a prediction'))
+        yield labels, frames
+
+
+def _require_names(track: FrameTrack, prediction: FrameTable) -> None:
+    """Refuse predictions of other classes or action units than a submission has."""
+    for task, here, official in (
+        ('expression', prediction.expressions, EXPRESSIONS),
+        ('units', prediction.action_units, ACTION_UNITS),
+    ):
+        if task in track.tasks and here != official:
+            raise TableError(
+                expected=f'predictions of {", ".join(official)}', came=', '.join(here),
+                todo='name classes and action units as the challenge does',
+            )  # fmt: skip
+
+
+def check_frame_submission(name: str, path: Path, wanted: FrameList) -> FrameSubmission:
+    """Read a submission strictly, and say everything that is wrong with it.
+
+    Args:
+        name: of the track.
+        path: the submission.
+        wanted: the frames that must be answered, each once.
+
+    Raises:
+        UnknownNameError: no such track.
+        TableError: all faults in one message, with their lines.
+    """
+    track = frame_track_named(name)
+    rows = _read(track, path, wanted)
+    each = [(labels, np.arange(1, labels.frames + 1)) for labels in rows.by_video('test')]
+    follows = [*map(rows.listed.name, range(len(wanted)))] == [*map(wanted.name, range(len(wanted)))]
+    return FrameSubmission(name, path, len(rows.listed), len(rows.listed.videos), follows, _counts(track, each))
+
+
+def read_frame_submission(name: str, path: Path) -> FrameTable:
+    """The answers of a submission, as a table of test videos.
+
+    Raises:
+        UnknownNameError: no such track.
+        TableError: a line is not as it should be, or a frame is answered twice; all faults in one message.
+    """
+    return FrameTable(tuple(_read(frame_track_named(name), path, None).by_video('test')))
+
+
+def _read(track: FrameTrack, path: Path, wanted: FrameList | None) -> ListedLabels:
+    faults = Faults()
+    rows = read_rows(path, track.rows, faults, name=path.name)
+    if rows is not None and wanted is not None:
+        _compare(rows.listed, wanted, path.name, faults)
+    faults.refuse(f'a submission to {track.name}', TODO)
+    if rows is None or not len(rows.listed):
+        raise TableError(expected=f'a submission to {track.name}', came=f'{path.name} without an answer', todo=TODO)
+    return rows
+
+
+def _compare(answered: FrameList, wanted: FrameList, file: str, faults: Faults) -> None:
+    """Note frames that are answered and not wanted, by line, and those that are wanted and not answered, by video."""
+    given, asked = answered.by_video(), wanted.by_video()
+    strange = [
+        places[~np.isin(answered.frames[places], wanted.frames[asked[video]])] if video in asked else places
+        for video, places in given.items()
+    ]
+    for place in np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *strange])):
+        faults.add(file, int(answered.lines[place]), f'{answered.name(place)!r} is none of the frames to answer')
+    for video, places in asked.items():
+        frames = wanted.frames[places]
+        here = answered.frames[given[video]] if video in given else np.zeros(0, dtype=np.int64)
+        if (lacking := frames[~np.isin(frames, here)]).size:
+            faults.add(file, 0, f'{video}: {_frames_said(lacking, len(frames), "without an answer")}')
+
+
+def _frames_said(lacking: Ints, count: int, what: str) -> str:
+    """Which of a video's frames are meant: all, or how many with the first of them."""
+    if len(lacking) == count:
+        return f'all {count:,} frames are {what}'
+    numbers = ', '.join(f'{frame}' for frame in np.sort(lacking)[:SHOWN_FRAMES].tolist())
+    more = ' …' if len(lacking) > SHOWN_FRAMES else ''
+    return f'{len(lacking):,} of {count:,} frames {"is" if len(lacking) == 1 else "are"} {what}: {numbers}{more}'
+
+
+def _counts(track: FrameTrack, videos: Sequence[tuple[FrameLabels, Ints]]) -> dict[str, int]:
+    """How often each class is answered, and each action unit said to be shown."""
+    counts: Counter[str] = Counter()
+    for labels, frames in videos:
+        if 'expression' in track.tasks and labels.expression is not None:
+            classes: Any = labels.expression[frames - 1]
+            for place, count in enumerate(np.bincount(classes[classes >= 0], minlength=len(EXPRESSIONS)).tolist()):
+                counts[EXPRESSIONS[place]] += count
+        if 'units' in track.tasks and labels.units is not None:
+            for place, count in enumerate((labels.units[frames - 1] == 1).sum(axis=0).tolist()):
+                counts[ACTION_UNITS[place]] += count
+    return dict(counts)

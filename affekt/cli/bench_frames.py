@@ -1,0 +1,131 @@
+"""The verb that trains and scores models of every frame: bench abaw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from affekt.cli.bench import PATH, bench, draw_options, with_notes
+from affekt.cli.bench_tables import sheet_tables
+from affekt.cli.choices import sequence_models
+from affekt.cli.group import table_notes
+from affekt.errors import UnknownNameError, listed
+from affekt.terminal import StageBars, say, say_json
+
+TASKS = ('expr', 'va', 'au', 'mtl')
+
+
+def _split(names: str, known: Sequence[str], what: str) -> tuple[str, ...]:
+    """Names with commas between.
+
+    Raises:
+        UnknownNameError: one is not known.
+    """
+    chosen = tuple(name.strip() for name in names.split(',') if name.strip())
+    strange = [name for name in chosen if known and name not in known]
+    if strange or not chosen:
+        raise UnknownNameError(
+            expected=f'{what} among {", ".join(known)}', came=listed(strange or ['none']), todo='choose one or more'
+        )
+    return chosen
+
+
+@bench.command()
+@click.option('--corpus', type=PATH, metavar='MANIFEST', help='Manifest, as corpus import affwild2 writes it.')
+@click.option('--made-up', is_flag=True, help='Film, import and extract a made-up corpus in --out first.')
+@click.option(
+    '--features', multiple=True, metavar='STORE',
+    help='Store with rows in time, or NAME=STORE; several with commas or repeated.',
+)  # fmt: skip
+@click.option('--labels', type=PATH, help='Table of frames (default: the one beside the manifest).')
+@click.option('--key', type=PATH, metavar='FOLDER', help='Annotations of the test videos, where they are known.')
+@click.option('--task', 'tasks', default='expr,va,au,mtl', metavar='TASK[,TASK]', help='Tasks: expr, va, au, mtl.')
+@click.option(
+    '--model', 'models', default='convolution,transformer,attention_sequence', metavar='NAME[,NAME]',
+    help='Models of time (default convolution,transformer,attention_sequence).',
+)  # fmt: skip
+@click.option('--window', type=click.IntRange(1), default=300, help='Frames of a window (default 300).')
+@click.option('--stride', type=click.IntRange(1), default=150, help='Frames between windows (default 150).')
+@click.option('--epochs', type=click.IntRange(1), default=40, help='Maximum number of epochs (default 40).')
+@click.option(
+    '--patience', type=click.IntRange(1), default=8, help='Epochs without improvement before stopping (default 8).'
+)
+@click.option('--batch', 'batch_size', type=click.IntRange(1), default=16, help='Windows per step (default 16).')
+@click.option('--hidden', type=click.IntRange(1), default=64, help='Width of the models (default 64).')
+@click.option('--rate', 'learning_rate', type=float, default=1e-3, help='Learning rate (default 0.001).')
+@click.option('--videos', type=click.IntRange(5), default=40, help='Videos of --made-up (default 40).')
+@click.option('--seconds', type=float, default=20.0, help='Length of a video of --made-up (default 20).')
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes of --made-up (default 1).')
+@click.option('--device', default='cpu', metavar='NAME', help='Device to train on: cpu (default), cuda, cuda:1, …')
+@click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
+@draw_options
+def abaw(
+    corpus: Path | None,
+    made_up: bool,
+    features: Sequence[str],
+    labels: Path | None,
+    key: Path | None,
+    tasks: str,
+    models: str,
+    videos: int,
+    seconds: float,
+    processes: int,
+    resume: bool,
+    out: Path | None,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """ABAW: emotion of every frame by models of time, beside answers that know no time.
+
+    \b
+    affekt bench abaw --corpus affwild2.parquet \\
+        --features features/faces-all-frm,features/acoustics-frm --out run
+    affekt bench abaw --made-up --out run
+
+    Official scores of expression (expr), valence and arousal (va), action units (au) and all at once (mtl), on whole
+    videos. The validation part chooses epoch and smoothing. Needs torch.
+    """
+    from affekt.benchmarks import AbawSettings, abaw_facts, abaw_inputs, abaw_sheet, made_up_inputs, save_abaw
+    from affekt.challenges import write_answers
+    from affekt.corpora import AffWild2Settings
+
+    _require_one_source(corpus, made_up, out, features)
+    settings = AbawSettings(
+        _split(tasks, TASKS, 'tasks'), _split(models, sequence_models(), 'models'), **chosen
+    )  # fmt: skip
+    with table_notes() as notes, StageBars(name_width=10) as bars:
+        if made_up and out is not None:
+            made = AffWild2Settings(videos, seconds, seed=settings.seed)
+            inputs = made_up_inputs(out, made, processes=processes, progress=bars)
+        else:
+            stores = [each for several in features for each in several.split(',')]
+            inputs = abaw_inputs(Path(corpus or ''), stores, labels=labels, key=key)
+        folder = None if out is None else out / 'training'
+        outcome = inputs.run(settings, folder=folder, resume=resume, progress=bars)
+    answer = with_notes(abaw_facts(outcome), notes)
+    if out is not None:
+        save_abaw(out, outcome, answer)
+        write_answers(outcome.answers, out / 'submissions')
+    if as_json:
+        say_json(answer)
+        return
+    say(sheet_tables(abaw_sheet(outcome)), columns=80)
+    if out is not None:
+        say(f'page {out / "abaw.html"}')
+
+
+def _require_one_source(corpus: Path | None, made_up: bool, out: Path | None, features: Sequence[str]) -> None:
+    if made_up and (corpus is not None or features or out is None):
+        raise UnknownNameError(
+            expected='--made-up with --out, and neither --corpus nor --features',
+            came='--made-up without --out' if out is None else '--made-up with --corpus or --features',
+            todo='a made-up corpus and its features lie in --out',
+        )
+    if not made_up and (corpus is None or not features):
+        raise UnknownNameError(
+            expected='--corpus and --features, or --made-up', came='neither' if corpus is None else 'no --features',
+            todo='import the corpus and extract features first, or try --made-up',
+        )  # fmt: skip

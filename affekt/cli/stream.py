@@ -1,0 +1,324 @@
+"""The verb on what happens now: stream."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from affekt.cli.choices import Named, licenses, recognisers
+from affekt.cli.group import main
+from affekt.cli.installation import fetch
+from affekt.cli.recordings import run_folder
+from affekt.cli.stopping import signals_asking
+from affekt.cli.views import Recent, live_line, live_screen, summary_lines
+from affekt.errors import AffektError
+from affekt.purpose import NOTICE_LINE
+from affekt.terminal import Screen, facts_table, say, say_json
+
+if TYPE_CHECKING:
+    from affekt.live import LiveReading, LiveSession, StreamSettings
+    from affekt.serve import LiveFeed
+
+DRAWN_EVERY_S = 0.2
+"""A terminal is drawn this often, so that it costs the readings little."""
+LINE_EVERY_S = 1.0
+"""Between lines where there is no terminal, and between figures of the page."""
+LOOKED_EVERY_S = 0.05
+"""How soon it is seen that somebody wants to stop."""
+PATIENCE_S = 1.0
+"""How long after --seconds a source that sends nothing is waited for."""
+
+
+@main.command()
+@click.argument('source', required=False)
+@click.option('--camera', type=click.IntRange(0), metavar='N', help='Camera, counted from 0 (default without SOURCE).')
+@click.option('--list-cameras', is_flag=True, help='Cameras of this machine, and nothing else.')
+@click.option('--microphone', metavar='NAME', help='Sound device beside the camera, such as default (default: none).')
+@click.option('--camera-size', metavar='WxH', help="Size asked of the camera, such as 640x360 (default: the camera's).")
+@click.option('--out', type=click.Path(path_type=Path), help='Run folder (default: a new one under affekt_runs).')
+@click.option('--no-save', is_flag=True, help='Nothing is kept: no run folder.')
+@click.option('--seconds', type=click.FloatRange(0, min_open=True), metavar='S', help='Length after which it ends.')
+@click.option('--json', 'as_json', is_flag=True, help='One JSON object a line for each reading, on standard output.')
+@click.option('--page', is_flag=True, help='Page with video and curves, for a browser on this machine.')
+@click.option('--port', type=click.IntRange(0, 65535), default=0, metavar='N', help='Port of the page (default: any).')
+@click.option('--words', type=Named(recognisers, others='PATH'), help='Speech recognition (default: none).')
+@click.option('--purpose', metavar='TEXT', help='Purpose of the readings; recorded with the results.')
+@click.option('--fps', type=float, metavar='N', help='Most frames read per second (default: all in time).')
+@click.option('--max-people', type=int, metavar='N', help='Faces followed at once (default 5).')
+@click.option('--no-faces', is_flag=True, help='Sound alone.')
+@click.option('--no-voice', is_flag=True, help='Faces alone.')
+@click.option('--no-frames', is_flag=True, help='Keep numbers and words only: no pictures.')
+@click.option('--license', type=Named(licenses), help='Licence of the models: research (default), or commercial-ok.')
+def stream(
+    source: str | None, camera: int | None, list_cameras: bool, out: Path | None, no_save: bool,
+    seconds: float | None, as_json: bool, page: bool, port: int, **chosen: Any,
+) -> None:  # fmt: skip
+    """Read faces and voices while it happens: from a camera, an address, a
+    file in real time, or standard input.
+
+    \b
+    SOURCE  rtsp://… http://… udp://…   a stream of the network
+            clip.mp4                    a file, as if it happened now
+            -                           standard input
+
+    Ctrl-C ends the stream; what was read is saved as an analysis would be.
+    """
+    from affekt.live import require_source
+
+    if list_cameras:
+        _say_cameras(as_json)
+        return
+    if source is not None and camera is not None:
+        raise click.UsageError('give SOURCE or --camera, not both')
+    if no_save and out is not None:
+        raise click.UsageError('give --out or --no-save, not both')
+    settings = _settings_of(chosen)
+    place = source if source is not None else camera or 0
+    require_source(place, settings)
+    if page:
+        from affekt.serve import require_serving_parts
+
+        require_serving_parts(websockets=True)
+    _fetch_models(settings)
+    folder = None if no_save else out or run_folder(_title(place), False)
+    streaming = _Streaming(place, settings, folder, as_json, seconds)
+    with signals_asking(streaming.ask_to_end):
+        if page:
+            streaming.run_with_page(port)
+        else:
+            streaming.run()
+
+
+class Every:
+    """Says when it is time again.
+
+    Args:
+        seconds: from one time to the next.
+        now: a clock.
+    """
+
+    def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._seconds, self._now = seconds, now
+        self._next = float('-inf')
+
+    def has_come(self) -> bool:
+        """True at first, and then once in so many seconds."""
+        if self._now() < self._next:
+            return False
+        self._next = self._now() + self._seconds
+        return True
+
+
+class _Streaming:
+    """One source, read once, or as often as the page says; ends by signal, time, page or by itself."""
+
+    def __init__(
+        self, place: int | str, settings: StreamSettings, folder: Path | None, as_json: bool, seconds: float | None
+    ) -> None:
+        from affekt.live import name_of
+
+        self.title = name_of(place)
+        self._place, self._settings, self._folder = place, settings, folder
+        self._as_json, self._seconds = as_json, seconds
+        self._feed: LiveFeed | None = None
+        self._is_over = False
+        self._deadline = float('inf')
+        self._page_pace = Every(LINE_EVERY_S)
+
+    def ask_to_end(self) -> None:
+        """Called by a signal, between any two steps: it only leaves a mark."""
+        self._is_over = True
+
+    def run(self) -> None:
+        """Read the source to its end."""
+        say(NOTICE_LINE, err=True, style='yellow')
+        self._read()
+
+    def run_with_page(self, port: int) -> None:
+        """Read the source while a page shows it; Stop on the page ends a session, and Start begins another."""
+        from affekt.serve import LiveFeed, stream_page
+
+        feed = self._feed = LiveFeed(self.title, self._settings.purpose)
+        with stream_page(feed, port=port) as link:
+            say(f'page {link}', err=True)
+            say(NOTICE_LINE, err=True, style='yellow')
+            while True:
+                try:
+                    saved = self._read()
+                except BaseException as error:
+                    feed.say('failed', str(error) if isinstance(error, AffektError) else 'It was broken off.')
+                    raise
+                if not feed.asked_to_stop.is_set() or self._is_over:
+                    break
+                feed.say('stopped', f'Stopped. {saved}')
+                say('stopped on the page: Start there begins anew, Ctrl-C ends', err=True)
+                if not self._is_started_again(feed):
+                    break
+            feed.say('ended', f'The stream has ended. {saved}')
+
+    def _is_started_again(self, feed: LiveFeed) -> bool:
+        """Wait for Start on the page; False where the command is to end."""
+        while not feed.asked_to_start.wait(LOOKED_EVERY_S):
+            if self._is_over:
+                return False
+        feed.asked_to_start.clear()
+        feed.asked_to_stop.clear()
+        feed.begin()
+        return True
+
+    def _read(self) -> str:
+        """One session: read, save, and say how it went; returns a sentence on where it was saved."""
+        from affekt.live import LiveSession
+
+        self._deadline = float('inf')
+        session = LiveSession(self._place, self._settings, out=self._folder)
+        stopped_by: Exception | None = None
+        result = None
+        with self._without_empty_folder(session), self._ending(session.stop), session:
+            for path in session.recovered:
+                say(f'a stream that was cut off before is saved now: {path}', err=True, style='yellow')
+            try:
+                self._show_all(session)
+            except (AffektError, BrokenPipeError) as error:
+                stopped_by = error
+            is_unread = isinstance(stopped_by, BrokenPipeError)  # whoever read standard output has ended
+            if self._folder is not None and session.latency.frames:
+                if not is_unread:
+                    say('saving …', err=True, style='dim')
+                result = session.save()
+        if not is_unread:
+            self._say_summary(session, result)
+        if stopped_by is not None:
+            raise stopped_by
+        return f'It is saved in {self._folder}.' if result is not None else 'Nothing was saved.'
+
+    def _show_all(self, session: LiveSession) -> None:
+        """Show every reading where it belongs, until the stream ends."""
+        if self._feed is not None:
+            session.subscribe(self._feed.take)
+        first_s: float | None = None
+        with _shown(self.title, session, self._as_json) as show:
+            for reading in session:
+                if first_s is None:
+                    first_s = reading.time_s
+                    self._deadline = time.monotonic() + (self._seconds or float('inf')) + PATIENCE_S
+                show(reading)
+                if self._page_pace.has_come():
+                    self._tell_page(session)
+                if self._seconds is not None and reading.time_s - first_s >= self._seconds:
+                    self._is_over = True
+                if self._is_over:
+                    session.stop()
+        self._tell_page(session)
+
+    def _tell_page(self, session: LiveSession) -> None:
+        """The figures of the whole stream."""
+        if self._feed is not None:
+            latency = session.latency
+            self._feed.say(frames=latency.frames, dropped=latency.dropped, reconnects=latency.reconnects)
+
+    @contextlib.contextmanager
+    def _ending(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Within the block a thread looks whether the stream is to end, also where no reading comes."""
+        done = threading.Event()
+
+        def look() -> None:
+            while not done.wait(LOOKED_EVERY_S):
+                self._is_over |= time.monotonic() > self._deadline
+                if self._is_over or (self._feed is not None and self._feed.asked_to_stop.is_set()):
+                    stop()
+                    return
+
+        looking = threading.Thread(target=look, name='affekt-ending', daemon=True)
+        looking.start()
+        try:
+            yield
+        finally:
+            done.set()
+            looking.join()
+
+    @contextlib.contextmanager
+    def _without_empty_folder(self, session: LiveSession) -> Iterator[None]:
+        """A run folder that the block made is removed where nothing was read."""
+        is_new = self._folder is not None and not self._folder.exists()
+        try:
+            yield
+        finally:
+            if is_new and self._folder is not None and not session.latency.frames:
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _say_summary(self, session: LiveSession, result: Path | None) -> None:
+        for line in summary_lines(session.latency):
+            say(line, err=self._as_json)
+        if result is not None:
+            say(f'saved    {self._folder}', err=self._as_json)
+            say(f'report   {result / "report.html"}', err=self._as_json)
+
+
+@contextlib.contextmanager
+def _shown(title: str, session: LiveSession, as_json: bool) -> Iterator[Callable[[LiveReading], None]]:
+    """What shows a reading: a line of JSON each, a screen that is drawn anew, or a line a second."""
+    if as_json:
+        yield lambda reading: say_json(reading.as_dict(), flush=True)
+        return
+    with Screen() as screen:
+        pace = Every(DRAWN_EVERY_S if screen.is_terminal else LINE_EVERY_S)
+        recent = Recent()
+
+        def show(reading: LiveReading) -> None:
+            recent.add(reading)
+            if not pace.has_come():
+                return
+            if screen.is_terminal:
+                screen.show(live_screen(title, reading, recent, session.latency))
+            else:
+                say(live_line(reading))
+
+        yield show
+
+
+def _settings_of(chosen: dict[str, Any]) -> StreamSettings:
+    """The settings that options name; those that are None keep their defaults."""
+    from affekt.live import StreamSettings
+
+    switches = {'faces': 'no_faces', 'voice': 'no_voice', 'keep_frames': 'no_frames'}
+    named: dict[str, Any] = {name: not chosen.pop(option) for name, option in switches.items()}
+    return StreamSettings(**named, **{name: value for name, value in chosen.items() if value is not None})
+
+
+def _fetch_models(settings: StreamSettings) -> None:
+    """Fetch the model files that reading and saving need, and those that are better had."""
+    from affekt.analysis import models_needed, models_wanted
+
+    fetch(models_needed(settings.analysis()))
+    fetch(models_wanted(settings.analysis()), required=False)
+
+
+def _title(place: int | str) -> str:
+    """What a new run folder is called, before its time."""
+    from affekt.live import name_of
+
+    is_file = isinstance(place, str) and '://' not in place and place != '-'
+    name = Path(str(place)).stem if is_file else name_of(place).rpartition('://')[2]
+    return re.sub(r'[^\w.-]+', '-', name).strip('-.')[:60] or 'stream'
+
+
+def _say_cameras(as_json: bool) -> None:
+    """A row for each camera, numbered as --camera counts."""
+    from affekt.live import cameras
+
+    rows = [{'camera': camera.address, 'name': camera.name or '–'} for camera in cameras()]
+    if as_json:
+        say_json(rows)
+    elif rows:
+        say(facts_table(rows))
+    else:
+        say('There is no camera here; a stream can also come from an address, a file, or standard input.')

@@ -1,0 +1,221 @@
+"""How an analysis and a stream look on a terminal of eighty columns.
+
+People with their strongest moments; and live: who is seen, the last 30 seconds, the voice, and the delay.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.text import Text
+
+from affekt.terminal import plain_table
+from affekt.wording import clock, counted, opened, percent, signed
+
+if TYPE_CHECKING:
+    from affekt.analysis import Analysis, Moment, Person
+    from affekt.live import LatencyReport, LiveFace, LiveReading, LiveVoice
+
+SPAN = 30
+"""Seconds that the curves go back, one character each."""
+MOST_PEOPLE = 4
+STRONGEST = 3
+LEVELS = '▁▂▃▄▅▆▇█'
+NAME = 11
+"""Characters of the first column."""
+BAR = 20
+QUIETEST_DB = -60.0
+
+
+def interval(bounds: tuple[float, float, float] | None) -> str:
+    """Mean and 95 % interval, or a dash where nothing was measured."""
+    if bounds is None:
+        return '–'
+    mean, low, high = bounds
+    return signed(mean) if low != low else f'{signed(mean)} [{signed(low)} {signed(high)}]'
+
+
+def people_table(analysis: Analysis) -> Group | Text:
+    """A row per person: seen, heard, the course or three words, valence, arousal, and the strongest moment below."""
+    if not analysis.lanes:
+        return Text('Nobody was seen or heard.')
+    table = plain_table(width=80)
+    table.add_column('person', overflow='fold', max_width=24)
+    table.add_column('seen', justify='right', no_wrap=True)
+    table.add_column('heard', justify='right', no_wrap=True)
+    table.add_column('comes across as', ratio=1)
+    table.add_column('valence, arousal', no_wrap=True)
+    for person in analysis.lanes:
+        table.add_row(
+            person.name.removeprefix('person '),
+            'picture' if analysis.source.kind == 'image' else f'{person.seen_s:.1f} s',
+            '–' if analysis.source.kind == 'image' else f'{person.heard_s:.1f} s',
+            '\n'.join(_comes_across(analysis, person)),
+            f'V {interval(person.valence)}\nA {interval(person.arousal)}',
+        )
+    lines = [Text.assemble((f'{_when(m)}  ', 'bold'), m.sentence) for m in _strongest_moments(analysis)]
+    return Group(table, Text(''), *lines) if lines else Group(table)
+
+
+def _comes_across(analysis: Analysis, person: Person) -> list[str]:
+    """A line for each part of the course, or for each word where the person stays the same."""
+    from affekt.analysis import named, told_course, told_words
+
+    labels = told_words(person, analysis.labels)
+    words = [named(label.word, label.certainty) + _share(label.certainty) for label in labels]
+    parts = told_course(person.course)
+    lines = [f'{part.word} {part.times}'.rstrip() + _share(part.certainty) for part in parts]
+    return words or lines or ['too unsure to say']
+
+
+def _share(certainty: float | None) -> str:
+    return '' if certainty is None else f' ({percent(certainty, 0, " %")})'
+
+
+def _when(moment: Moment) -> str:
+    from affekt.analysis import when
+
+    return opened(when(moment))
+
+
+def _strongest_moments(analysis: Analysis) -> list[Moment]:
+    strongest: dict[str, Moment] = {}
+    for moment in sorted(analysis.moments, key=lambda moment: -moment.strength):
+        strongest.setdefault(moment.person, moment)
+    return [strongest[person.name] for person in analysis.lanes if person.name in strongest]
+
+
+class Recent:
+    """Valence and arousal of everybody, averaged over each of the last 30 seconds, and the last words."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[tuple[int, dict[str, list[float]]]] = deque(maxlen=SPAN)
+        self.words = ''
+
+    def add(self, reading: LiveReading) -> None:
+        """Count a reading."""
+        self.words = reading.words or self.words
+        second = int(reading.time_s)
+        if not self._seconds or self._seconds[-1][0] != second:
+            self._seconds.append((second, {}))
+        sums = self._seconds[-1][1]
+        for face in reading.faces:
+            if math.isnan(face.valence):
+                continue
+            total = sums.setdefault(face.person, [0.0, 0.0, 0.0])
+            for at, value in enumerate((face.valence, face.arousal, 1.0)):
+                total[at] += value
+
+    def curve(self, person: str, which: int) -> str:
+        """A character a second, the newest last; a blank where the person was not seen.
+
+        Args:
+            person: by name.
+            which: 0 for valence, 1 for arousal.
+        """
+        if not self._seconds:
+            return ' ' * SPAN
+        now = self._seconds[-1][0]
+        by_second = dict(self._seconds)
+        drawn = ''
+        for second in range(now - SPAN + 1, now + 1):
+            total = by_second.get(second, {}).get(person)
+            drawn += _character(total[which] / total[2]) if total else ' '
+        return drawn
+
+
+def _character(value: float) -> str:
+    """The bar of a value in [-1, 1]."""
+    return LEVELS[max(0, min(len(LEVELS) - 1, int((value + 1) / 2 * len(LEVELS))))]
+
+
+def live_screen(title: str, reading: LiveReading, recent: Recent, latency: LatencyReport) -> Group:
+    """What stands on the terminal at one time.
+
+    Args:
+        title: what is streamed.
+        reading: the newest.
+        recent: the readings before.
+        latency: so far.
+    """
+    lines = [
+        Text.assemble(('● ', 'red'), (clock(reading.time_s), 'bold'), '  ', title, no_wrap=True, overflow='ellipsis'),
+        Text(),
+    ]
+    for face in reading.faces[:MOST_PEOPLE]:
+        lines += _face_lines(face, recent)
+    if more := len(reading.faces) - MOST_PEOPLE:
+        lines += [Text(f'and {counted(more, "more face")}', style='dim')] if more > 0 else []
+    if not reading.faces:
+        lines.append(_row('face', 'none in view'))
+    lines.append(_row('voice', 'no sound' if reading.voice is None else _voice_text(reading.voice)))
+    if recent.words:
+        lines.append(_row('words', recent.words))
+    counts = f'{latency.frames:,} read, {latency.dropped:,} dropped'
+    lines += [_row('latency', f'{_delays(latency)}; {counts}'), Text('Ctrl-C ends the stream.', style='dim')]
+    return Group(*lines)
+
+
+def live_line(reading: LiveReading) -> str:
+    """A reading in one line, for where there is no terminal."""
+    faces = [
+        f'{face.person} {_strongest(face.expression, 1)}, V {signed(face.valence)}, A {signed(face.arousal)}'
+        for face in reading.faces
+    ]
+    voice = [] if reading.voice is None else [_said(reading.voice)]
+    return '; '.join([clock(reading.time_s), *(faces or ['no face']), *voice, f'{1000 * reading.latency_s:.0f} ms'])
+
+
+def summary_lines(latency: LatencyReport) -> list[str]:
+    """How late the readings came, and what was read, at the end."""
+    return [
+        f'latency  {_delays(latency)}' if latency.frames else 'latency  nothing was read',
+        f'frames   {latency.frames:,} read, {latency.dropped:,} dropped; {counted(latency.reconnects, "reconnect")}',
+    ]
+
+
+def _delays(latency: LatencyReport) -> str:
+    shares = {'p50': latency.p50_s, 'p95': latency.p95_s, 'p99': latency.p99_s}
+    return ', '.join(f'{name} {1000 * delay_s:.0f} ms' for name, delay_s in shares.items() if not math.isnan(delay_s))
+
+
+def _row(name: str, content: str) -> Text:
+    return Text.assemble((f'{name:<{NAME}}', 'bold'), content, no_wrap=True, overflow='ellipsis')
+
+
+def _face_lines(face: LiveFace, recent: Recent) -> list[Text]:
+    rows = [_row(face.person, _strongest(face.expression, STRONGEST))]
+    for which, (name, value) in enumerate((('valence', face.valence), ('arousal', face.arousal))):
+        text = f'{"":<{NAME}}{name} {signed(value, zero_too=True):>5}  '
+        style = 'blue' if which == 0 else 'yellow'
+        curve = (recent.curve(face.person, which), style)
+        rows.append(Text.assemble(text, ('▕', 'dim'), curve, ('▏', 'dim'), f' {SPAN} s', no_wrap=True))
+    return rows
+
+
+def _strongest(shares: Mapping[str, float], most: int) -> str:
+    """The strongest categories with their shares."""
+    known = sorted(((share, name) for name, share in shares.items() if not math.isnan(share)), reverse=True)
+    return '  '.join(f'{name} {percent(share, 0, " %")}' for share, name in known[:most]) or 'not readable'
+
+
+def _said(voice: LiveVoice) -> str:
+    return f'{"speech" if voice.is_speech else "no speech"}, {_decibels(voice.level_db)}'
+
+
+def _decibels(level_db: float) -> str:
+    return f'{level_db:.0f} dB'.replace('-', '\N{MINUS SIGN}')
+
+
+def _voice_text(voice: LiveVoice) -> str:
+    share = (max(QUIETEST_DB, min(0.0, voice.level_db)) - QUIETEST_DB) / -QUIETEST_DB
+    full = round(BAR * share)
+    parts = [f'{"speech" if voice.is_speech else "no speech":<9}', '█' * full + '░' * (BAR - full)]
+    parts.append(f'{_decibels(voice.level_db):>6}')
+    if voice.emotion:
+        parts.append(_strongest(voice.emotion, 1))
+    return '  '.join(parts)

@@ -1,0 +1,165 @@
+"""Where a session keeps what it reads until it is saved, and what becomes of what an earlier one left."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from affekt.analysis.model_cache import LoadedModels, return_freed_pages
+from affekt.errors import RunError
+from affekt.faces import FaceStream
+from affekt.live.feeds import Picture
+from affekt.live.journal import FRAMES, SOURCE_FILE, Journal, Streamed
+from affekt.live.readings import LiveReading
+from affekt.live.saving import Kept, now_text, save_stream
+from affekt.live.settings import StreamSettings
+from affekt.live.sources import LiveSource
+from affekt.runs import SETTINGS, Run
+
+KEEP_EVERY_S = 0.5
+"""How often rows go to disk."""
+TIDY_EVERY_S = 60.0
+"""How often freed pages go back to the system."""
+UNFINISHED = '.live-'
+"""How the folders of rows begin that are no result yet."""
+_PIXELS = ('box_x', 'box_y', 'box_width', 'box_height', 'face_size_px')
+
+
+class Store:
+    """The rows of one session.
+
+    Args:
+        out: the run folder; None for a temporary folder.
+        settings: of the stream.
+    """
+
+    journal: Journal
+
+    def __init__(self, out: Path | None, settings: StreamSettings) -> None:
+        self._out, self._settings = out, settings
+        self._run: Run | None = None
+        self._remove_temporary: weakref.finalize[..., Store] | None = None
+        self._frames: list[tuple[float, float, int, int]] = []
+        self._unwritten: list[tuple[str, pa.Table]] = []
+        self._kept_s = self._tidied_s = float('-inf')
+        self._scale = 1.0
+        self._streamed: Streamed | None = None
+        self.recovered: tuple[Path, ...] = ()
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what was read is on disk and outlives this process."""
+        return self._run is not None and self._streamed is not None and self.journal.folder.exists()
+
+    def open(self, models: LoadedModels) -> None:
+        """Makes room for the rows; finishes what was left in the run folder.
+
+        Raises:
+            RunError, StorageError: the run folder cannot be used.
+        """
+        if self._out is None:
+            folder = Path(tempfile.mkdtemp(prefix='affekt-live-'))
+            self._remove_temporary = weakref.finalize(self, shutil.rmtree, folder, True)
+            self.journal = Journal(folder)
+            return
+        recorded = self._settings.analysis().recorded()
+        self._run = Run(self._out, recorded, resume=(self._out / SETTINGS).exists())
+        self.recovered = recovered_in(self._run, models)
+        self.journal = Journal(self._out / f'{UNFINISHED}{os.getpid()}')
+
+    def begin(self, source: LiveSource) -> None:
+        """Writes down what is read."""
+        path = source.path
+        self._streamed = Streamed(
+            source.name, now_text(), self._settings.to_dict(), '' if path is None else os.path.abspath(path),
+            'video' if source.has_pictures else 'audio', rate_hz=source.rate_hz, had_sound=source.has_sound,
+        )  # fmt: skip
+        self.journal.begin(self._streamed)
+
+    def add_frame(self, unit: Picture, image: npt.NDArray[np.uint8], reading: LiveReading) -> None:
+        """Counts a frame that was read."""
+        height, width = image.shape[:2]
+        full_side = int(getattr(unit, 'full_side', 0)) or max(width, height)
+        self._scale = full_side / max(width, height)
+        self._frames.append((reading.time_s, reading.latency_s, len(reading.faces), reading.dropped))
+        if self._streamed is not None and not self._streamed.width:
+            size = round(width * self._scale), round(height * self._scale)
+            self._streamed = dataclasses.replace(self._streamed, width=size[0], height=size[1])
+            self.journal.begin(self._streamed)
+
+    def keep_faces(self, faces: FaceStream, now_s: float = float('inf')) -> None:
+        """Puts the rows of faces on disk, where the last time is long enough ago."""
+        if now_s - self._kept_s < KEEP_EVERY_S:
+            return
+        self._kept_s = now_s
+        columns = [list(column) for column in zip(*self._frames, strict=True)] or [[] for _ in FRAMES]
+        self._unwritten.append(('faces', in_full_pixels(faces.taken(), self._scale)))
+        self._unwritten.append(('frames', pa.table(columns, schema=FRAMES)))
+        self._frames.clear()
+        while self._unwritten:  # after Ctrl-C in the middle the next call goes on here
+            self.journal.write(*self._unwritten[0])
+            del self._unwritten[0]
+        if now_s - self._tidied_s >= TIDY_EVERY_S:
+            self._tidied_s = now_s
+            return_freed_pages()
+
+    def close(self) -> None:
+        """Ends the rows; a run folder that nothing was begun in is let go."""
+        if hasattr(self, 'journal'):
+            self.journal.close()
+        if self._streamed is None:
+            self._let_go()
+
+    def save(self, folder: Path | None, kept: Kept, models: LoadedModels) -> Path:
+        """Makes the rows a result of a run, and removes them."""
+        target = folder or self._out
+        if target is None:
+            raise RunError(expected='a folder to save to', came='none', todo='name one')
+        if self._streamed is None or not (self.journal.folder / SOURCE_FILE).is_file():
+            raise RunError(
+                expected='a stream that was read and not saved yet', came='none', todo='read one, and save it once'
+            )
+        is_own = self._out is not None and os.path.abspath(target) == os.path.abspath(self._out)
+        result = save_stream(self.journal.folder, target, kept, models, self._run if is_own else None)
+        shutil.rmtree(self.journal.folder, ignore_errors=True)
+        self._let_go()
+        return result
+
+    def _let_go(self) -> None:
+        if self._run is not None:
+            if self._streamed is None and hasattr(self, 'journal'):
+                shutil.rmtree(self.journal.folder, ignore_errors=True)
+            self._run.close()
+            self._run = None
+        if self._remove_temporary is not None:
+            self._remove_temporary()
+
+
+def recovered_in(run: Run, models: LoadedModels | None = None) -> tuple[Path, ...]:
+    """The results that are made of streams which were cut off in a run folder."""
+    results = []
+    for folder in sorted(run.folder.glob(f'{UNFINISHED}*')):
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        if (folder / SOURCE_FILE).is_file():
+            results.append(save_stream(folder, run.folder, Kept(), models, run))
+        shutil.rmtree(folder, ignore_errors=True)
+    return tuple(results)
+
+
+def in_full_pixels(rows: pa.Table, scale: float) -> pa.Table:
+    """Rows of faces with their pixels in those of the source, where pictures were read at a smaller size."""
+    if scale == 1.0:
+        return rows
+    for name in _PIXELS:
+        values = rows[name].to_numpy() * np.float32(scale)
+        rows = rows.set_column(rows.column_names.index(name), name, pa.array(values.astype(np.float32)))
+    return rows

@@ -1,0 +1,73 @@
+"""How well curves that are known are recovered: the concordance of each, over all frames of all videos together.
+
+Task: curves of V videos, such as commanded intensities, and what a model says of them, both (T, K) a video. Every frame
+counts, those included of which nothing is seen. Intervals draw whole videos: give the measure to `frame_intervals`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats
+from affekt.errors import ShapeError, ValueRangeError
+from affekt.metrics.frames import FrameMeasure
+from affekt.metrics.intervals import CORRELATION
+from affekt.metrics.measures import correlations
+
+_MOMENTS = 6
+
+
+def curve_measure(
+    truth: Sequence[npt.NDArray[np.floating]], prediction: Sequence[npt.NDArray[np.floating]], names: Sequence[str]
+) -> FrameMeasure:
+    """`ccc`, the mean concordance of all curves, and `ccc NAME` of each.
+
+    A curve that is one constant in truth and prediction has no concordance and is left out of the mean.
+
+    Args:
+        truth: (T, K) of each video.
+        prediction: (T, K) of each video.
+        names: of the K curves.
+
+    Raises:
+        ShapeError: the two sides differ, or names are not K.
+        ValueRangeError: a value is not finite.
+    """
+    shapes = [each.shape for each in truth]
+    if shapes != [each.shape for each in prediction] or any(
+        len(shape) != 2 or shape[1] != len(names) for shape in shapes
+    ):
+        raise ShapeError(
+            expected=f'truth and prediction (T, {len(names)}) of the same videos',
+            came=f'{shapes[:2]} … and {[each.shape for each in prediction][:2]} …',
+            todo='give a row for every frame on both sides',
+        )  # fmt: skip
+    if not all(np.isfinite(side).all() for side in (*truth, *prediction)):
+        raise ValueRangeError(
+            expected='finite curves', came='nan or infinity', todo='give every frame a value on both sides'
+        )
+    rows = []
+    for true, predicted in zip(truth, prediction, strict=True):
+        t, p = true.astype(np.float64), predicted.astype(np.float64)
+        sums = [side.sum(axis=0) for side in (np.ones_like(t), t, p, t * t, p * p, t * p)]
+        rows.append(np.concatenate(sums))
+    columns = np.array(rows, dtype=np.float64).reshape(len(rows), _MOMENTS * len(names))
+
+    def statistic(sums: Floats) -> dict[str, Floats]:
+        moments = sums.reshape(len(sums), _MOMENTS, len(names))
+        by_name = {}
+        for place, name in enumerate(names):
+            n, *others = (moments[:, at, place] for at in range(_MOMENTS))
+            by_name[f'ccc {name}'] = correlations(n, others, (0.0, 0.0))['concordance']
+        every = np.array(list(by_name.values())).reshape(len(names), len(sums))
+        known = ~np.isnan(every)
+        mean = np.where(known.any(axis=0), np.nansum(every, axis=0) / np.maximum(known.sum(axis=0), 1), np.nan)
+        return {'ccc': mean, **by_name}
+
+    sizes = np.array([shape[0] for shape in shapes], dtype=np.int64)
+    places = np.flatnonzero(sizes)
+    bounds = {'ccc': CORRELATION, **{f'ccc {name}': CORRELATION for name in names}}
+    return FrameMeasure(columns[places], statistic, bounds, sizes[places], places)

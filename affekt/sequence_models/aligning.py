@@ -1,0 +1,218 @@
+"""Labels and features of any clock, brought together at the frames of each video.
+
+N videos, F frames of all, T of one, D columns, K neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from affekt.arrays import Floats
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, listed
+from affekt.features import Features
+from affekt.files import storage_error
+from affekt.frames import FrameLabels, frame_clock, neighbours, on_clock, recording_of
+from affekt.sequence_models.inputs import FRAME_CLOCKS, Alignment, FrameClock, FrameVideos
+from affekt.sequence_models.rows import FrameRows, NeighbourRows
+
+Clock = float | Mapping[str, float | Floats]
+"""Frames per second of all videos; or of each by name, or the times of its frames in seconds."""
+
+
+class FeatureSource(Protocol):
+    """Features by the name of a video, as `affekt.features.Store` has them, or a mapping to `Features`."""
+
+    def __contains__(self, name: object, /) -> bool: ...
+
+    def __getitem__(self, name: str, /) -> Features: ...
+
+
+def frame_videos(
+    labels: Iterable[FrameLabels],
+    features: Mapping[str, FeatureSource],
+    clock: Clock,
+    *,
+    methods: FrameClock | Mapping[str, FrameClock] = 'linear',
+    longest_gap_s: float | None = None,
+    of_recording: Sequence[str] = (),
+    around: int = 8,
+    keep_in: Path | None = None,
+) -> FrameVideos:
+    """Labels and features brought to the frames of each video.
+
+    Args:
+        labels: one for each video; a `FrameTable` will do. Labels may all be None where nothing is known.
+        features: modality to a source. A video that a source lacks is not kept there.
+        clock: the times of frames, see `Clock`; frame t is at (t - 1) / rate. Labels that go on
+            after the last of given times stay, and nothing is seen there; frames after the last label are left out.
+        methods: how each modality is brought to the frames, one of `FRAME_CLOCKS`.
+        longest_gap_s: see `affekt.frames.on_clock`.
+        of_recording: modalities, such as sound, that two people of one recording share: where `video59_left` has no
+            features, those of `video59` are taken.
+        around: K, even: rows around a frame that a learned clock reads; about four for each frame's own.
+        keep_in: a folder for features on the frames that do not fit in memory, which are then read from there; files
+            of an earlier call are replaced.
+
+    Raises:
+        ValueRangeError: a feature is not finite (the message names it, the video and the row), or a modality has none
+            of the videos.
+        ShapeError: rows without times are not as many as frames, or a feature changes its size.
+        StorageError: there is no room in the folder.
+        UnknownNameError: the clock lacks a video, or a method is named for no modality.
+    """
+    every = tuple(labels)
+    _require_known(features, methods, of_recording, around)
+    by_name = {name: methods if isinstance(methods, str) else methods.get(name, 'linear') for name in features}
+    alignment = Alignment(
+        by_name, longest_gap_s, tuple(name for name in features if name in of_recording), around
+    )  # fmt: skip
+    times = {each.video: _frame_times(each, clock) for each in every}
+    frames = torch.arange(sum(each.frames for each in every))
+    rows: dict[str, FrameRows | NeighbourRows] = {}
+    masks: dict[str, Tensor] = {}
+    for number, (name, source) in enumerate(features.items(), 1):
+        line = _Line(name, frames, alignment, None if keep_in is None else keep_in / f'feature{number}.npy')
+        for begin, each in zip(_begins(every), every, strict=True):
+            key = _key(each.video, source, name in alignment.of_recording)
+            if key is not None and each.frames:
+                line.put(begin, times[each.video], source[key])
+        if line.columns == 0:
+            raise ValueRangeError(
+                expected=f'{name} of at least one of the videos {listed(each.video for each in every)}', came='none',
+                todo='check that samples are named as the videos are, or leave that modality out',
+            )  # fmt: skip
+        rows[name], masks[name] = line.rows(), line.keep_mask
+    return FrameVideos(every, rows, masks, torch.ones(len(frames)), alignment=alignment)
+
+
+class _Line:
+    """One feature of all videos, end to end.
+
+    Args:
+        name: of the feature.
+        frames: (F,) their numbers.
+        alignment: how it comes to the frames.
+        path: of a file that holds its rows; None for memory.
+    """
+
+    def __init__(self, name: str, frames: Tensor, alignment: Alignment, path: Path | None) -> None:
+        self._name, self._frames, self._alignment, self._path = name, frames, alignment, path
+        self.keep_mask = torch.zeros(len(frames), dtype=torch.bool)
+        self.columns = 0
+        self._stored = torch.zeros(0, 0)
+        self._around: list[Tensor] = []
+        self._index = torch.zeros(0, 0, dtype=torch.int64)
+        self._distances = torch.zeros(0, 0)
+
+    def put(self, begin: int, times: Floats, feature: Features) -> None:
+        """The feature of one video, whose first frame is `begin`."""
+        method = self._alignment.methods[self._name]
+        aligned = on_clock(
+            feature.values, feature.times, times, 'nearest' if method == 'learned' else method,
+            longest_gap_s=self._alignment.longest_gap_s, source=f'{self._name} of {feature.sample}',
+        )  # fmt: skip
+        self._require_columns(aligned.values.shape[1], feature.sample)
+        frames = slice(begin, begin + len(times))
+        self.keep_mask[frames] = torch.from_numpy(aligned.keep_mask)
+        if method != 'learned':
+            self._stored[frames] = torch.from_numpy(aligned.values)
+            return
+        own = times if feature.times is None else np.asarray(feature.times, dtype=np.float64)
+        index, distances = neighbours(own, times, self._alignment.neighbours)
+        self._index[frames] = torch.from_numpy(index) + sum(map(len, self._around))
+        self._distances[frames] = torch.from_numpy(distances)
+        self._around.append(torch.from_numpy(np.array(feature.values, dtype=np.float32)))
+
+    def rows(self) -> FrameRows | NeighbourRows:
+        """Of all frames; 0, or without neighbours, where a video has none."""
+        if not self._around:
+            return FrameRows(self._stored, self._frames)
+        index = self._index.masked_fill(self._distances.isnan(), 0)
+        return NeighbourRows(torch.cat(self._around), index, self._distances)
+
+    def _require_columns(self, columns: int, video: str) -> None:
+        if self.columns == 0:
+            self.columns = columns
+            if self._alignment.methods[self._name] == 'learned':
+                shape = (len(self._frames), self._alignment.neighbours)
+                self._index, self._distances = torch.zeros(shape, dtype=torch.int64), torch.full(shape, torch.nan)
+            else:
+                self._stored = _room(len(self._frames), columns, self._path)
+        if columns != self.columns:
+            raise ShapeError(
+                expected=f'{self.columns} columns of {self._name} in every video', came=f'{columns} in {video}',
+                todo='extract it by one recipe',
+            )  # fmt: skip
+
+
+def _room(frames: int, columns: int, path: Path | None) -> Tensor:
+    """(frames, columns) zeros, in memory or mapped from a file that is written anew."""
+    if path is None:
+        return torch.zeros(frames, columns)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # who still reads an older one keeps it
+        return torch.from_numpy(np.lib.format.open_memmap(path, 'w+', np.float32, (frames, columns)))
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def _begins(every: Sequence[FrameLabels]) -> list[int]:
+    """The first row of each video."""
+    return [0, *accumulate(each.frames for each in every)][: len(every)]
+
+
+def _key(video: str, source: FeatureSource, is_shared: bool) -> str | None:
+    """The name that a source has for a video; None where it lacks it."""
+    if video in source:
+        return video
+    recording = recording_of(video)
+    return recording if is_shared and recording in source else None
+
+
+def _frame_times(labels: FrameLabels, clock: Clock) -> Floats:
+    if not isinstance(clock, Mapping):
+        return frame_clock(labels.frames, clock)
+    times = clock.get(labels.video, clock.get(recording_of(labels.video)))
+    if times is None:
+        raise UnknownNameError(
+            expected=f'the rate or the times of frames of {labels.video!r}', came=f'those of {listed(clock)}',
+            todo='add it to the clock',
+        )  # fmt: skip
+    if not isinstance(times, np.ndarray):
+        return frame_clock(labels.frames, float(times))
+    missing = labels.frames - len(times)
+    if missing > 0:  # labels go on after the video: nothing is seen there
+        step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+        times = np.concatenate([times, (times[-1] if len(times) else 0.0) + step * np.arange(1, missing + 1)])
+    return np.asarray(times[: labels.frames], dtype=np.float64)
+
+
+def _require_known(
+    features: Mapping[str, FeatureSource],
+    methods: FrameClock | Mapping[str, FrameClock],
+    of_recording: Sequence[str],
+    neighbours: int,
+) -> None:
+    named = {*of_recording, *(methods if not isinstance(methods, str) else ())}
+    if not features or (strange := sorted(named - set(features))):
+        raise UnknownNameError(
+            expected=f'modalities among {listed(features) or "one or more"}',
+            came=listed(strange) if features else 'none', todo='name those that have features',
+        )  # fmt: skip
+    for method in [methods] if isinstance(methods, str) else methods.values():
+        if method not in FRAME_CLOCKS:
+            raise UnknownNameError(
+                expected=f'a method among {", ".join(FRAME_CLOCKS)}', came=repr(method), todo='choose one'
+            )
+    if neighbours < 2 or neighbours % 2:
+        raise ValueRangeError(
+            expected='an even number of neighbours, 2 or more', came=f'{neighbours}', todo='choose another'
+        )

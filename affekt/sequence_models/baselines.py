@@ -1,0 +1,159 @@
+"""Answers for every frame that no model of time gives: a constant, the mean of training, and what a face looks like.
+
+All come as `FramePrediction`s, so that they are scored, smoothed and shown beside trained models. T frames, C classes,
+U action units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from affekt.arrays import Bools, Floats, Floats32
+from affekt.errors import UnknownNameError, listed
+from affekt.frames import ACTION_UNITS, EXPRESSIONS, UNIT_SHAPES, FrameLabels, unit_amounts
+from affekt.labels import EKMAN
+from affekt.sequence_models.inputs import FrameVideos
+from affekt.sequence_models.predicting import FramePrediction
+
+
+def constant_predictions(
+    training: Sequence[FrameLabels], videos: FrameVideos, tasks: Sequence[str], classes: int = len(EXPRESSIONS)
+) -> dict[str, FramePrediction]:
+    """The most frequent class, valence and arousal of 0, and every unit active, which is the constant of the best F1.
+
+    Args:
+        training: whose classes are counted.
+        videos: that are answered.
+        tasks: fields of `FrameLabels`.
+        classes: of expressions.
+    """
+    means = _means(training, classes)
+    most = np.eye(classes)[int(means['expression'].argmax())]
+    return _same(videos, tasks, {'expression': most, 'affect': np.zeros(2), 'units': np.ones_like(means['units'])})
+
+
+def mean_predictions(
+    training: Sequence[FrameLabels], videos: FrameVideos, tasks: Sequence[str], classes: int = len(EXPRESSIONS)
+) -> dict[str, FramePrediction]:
+    """The share of each class, the mean valence and arousal, and the share of each unit; arguments as above."""
+    return _same(videos, tasks, _means(training, classes))
+
+
+def read_predictions(
+    videos: FrameVideos,
+    columns: Mapping[str, Sequence[str]],
+    tasks: Sequence[str],
+    action_units: Sequence[str] = ACTION_UNITS,
+    classes: int = len(EXPRESSIONS),
+) -> dict[str, FramePrediction]:
+    """What `affekt.faces` reads of each frame, as it is: nothing is learnt.
+
+    Expressions are those of the expression head, which knows no other; valence and arousal are derived from them
+    (`affekt.faces.affect`); units follow from blendshapes (`affekt.frames.unit_amounts`), half of the amount from which
+    they are active. A frame without a face has the reading of the nearest that has one; a video without any is neutral.
+
+    Args:
+        videos: that are answered.
+        columns: modality to names of its columns; one has those of `faces-all-frm` or `faces-frm`.
+        tasks: fields of `FrameLabels`.
+        action_units: names of the units that are asked for.
+        classes: of expressions.
+
+    Raises:
+        UnknownNameError: no modality has the columns, or a unit is none of ACTION_UNITS.
+    """
+    from affekt.faces import affect
+
+    modality = reading_modality(columns)
+    if modality is None or not set(action_units) <= set(ACTION_UNITS):
+        raise UnknownNameError(
+            expected=f'columns of faces-all-frm and action units among {listed(ACTION_UNITS)}',
+            came=f'{listed(columns)}, {listed(action_units)}', todo='extract that recipe, or leave readings out',
+        )  # fmt: skip
+    names = list(columns[modality])
+    looks = [names.index(name) for name in EKMAN]
+    shapes = {name: names.index(name) for name in UNIT_SHAPES}
+    units = [ACTION_UNITS.index(name) for name in action_units]
+    answers = {}
+    for video in videos.names:
+        rows, keep = _rows(videos, modality, video)
+        values = _filled(rows, keep)
+        shares = values[:, looks] / np.maximum(values[:, looks].sum(axis=1, keepdims=True), 1e-9)
+        if not keep.any():
+            shares = np.tile(np.eye(len(EKMAN))[EKMAN.index('neutral')], (len(values), 1))
+        expression = np.zeros((len(values), classes))
+        for place, name in enumerate(EKMAN):
+            expression[:, EXPRESSIONS.index(name.capitalize())] = shares[:, place]
+        parts = {
+            'expression': expression,
+            'affect': np.stack(affect(shares), axis=1),
+            'units': np.clip(unit_amounts({name: values[:, at] for name, at in shapes.items()}) / 2, 0, 1)[:, units],
+        }
+        answers[video] = _prediction(video, parts, tasks, keep)
+    return answers
+
+
+def reading_modality(columns: Mapping[str, Sequence[str]]) -> str | None:
+    """The modality that has the readings of a face among its columns."""
+    return next((name for name, each in columns.items() if {*EKMAN, *UNIT_SHAPES} <= set(each)), None)
+
+
+def _means(training: Sequence[FrameLabels], classes: int) -> dict[str, Floats]:
+    """Of each task over all labelled frames; evenly spread, or 0, where there are none."""
+    counts = np.zeros(classes)
+    affect: list[npt.NDArray[Any]] = [np.zeros((0, 2))]
+    units: list[npt.NDArray[Any]] = []
+    for each in training:
+        if each.expression is not None:
+            counts += np.bincount(each.expression[each.expression >= 0], minlength=classes)
+        if each.affect is not None:
+            affect.append(each.affect[each.labelled('affect')])
+        if each.units is not None:
+            units.append(each.units[each.labelled('units')])
+    values, active = np.concatenate(affect), np.concatenate(units) if units else np.zeros((0, 0))
+    return {
+        'expression': counts / counts.sum() if counts.any() else np.full(classes, 1 / classes),
+        'affect': values.mean(axis=0) if len(values) else np.zeros(2),
+        'units': active.mean(axis=0) if len(active) else np.zeros(active.shape[1]),
+    }
+
+
+def _same(videos: FrameVideos, tasks: Sequence[str], answer: Mapping[str, Floats]) -> dict[str, FramePrediction]:
+    predictions = {}
+    for each in videos.labels:
+        parts = {task: np.tile(row, (each.frames, 1)) for task, row in answer.items()}
+        predictions[each.video] = _prediction(each.video, parts, tasks, np.ones(each.frames, dtype=bool))
+    return predictions
+
+
+def _prediction(video: str, parts: Mapping[str, Floats], tasks: Sequence[str], keep: Bools) -> FramePrediction:
+    count = len(keep)
+    single = {
+        task: parts[task].astype(np.float32) if task in tasks else np.zeros((count, 0), np.float32)
+        for task in ('expression', 'affect', 'units')
+    }
+    return FramePrediction(video, **single, keep_mask=keep, spread=np.full(count, np.nan, np.float32))
+
+
+def _rows(videos: FrameVideos, modality: str, video: str) -> tuple[Floats32, Bools]:
+    begin = videos.starts[video]
+    rows = slice(begin, begin + videos.lengths[video])
+    with torch.no_grad():
+        return videos.features[modality][rows].numpy(), videos.keep_mask[modality][rows].numpy()
+
+
+def _filled(rows: Floats32, keep: Bools) -> Floats:
+    """(T, D) with the nearest kept row where none is kept."""
+    kept = np.flatnonzero(keep)
+    if not len(kept):
+        return np.zeros(rows.shape)
+    frames = np.arange(len(rows))
+    after = np.clip(np.searchsorted(kept, frames), 0, len(kept) - 1)
+    before = np.clip(after - 1, 0, None)
+    is_nearer = np.abs(kept[before] - frames) <= np.abs(kept[after] - frames)
+    return np.asarray(rows[np.where(is_nearer, kept[before], kept[after])], dtype=np.float64)

@@ -1,0 +1,96 @@
+"""Features brought to the frames by a convolution that is learnt with the model, not by a fixed rule.
+
+Each frame gets its K nearest rows in time and how far they lie away. A kernel over that distance says what each counts
+for; it begins as a bell of half a step, which is near to interpolation, and learns whether to lead, lag or smooth. What
+rows count for sums to 1, so that lost rows change no scale.
+
+K neighbours, D columns, H kernels, G places of a kernel's table; ... any leading axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from affekt.sequence_models.form import Features, FrameAnswers, KeepMask, SequenceModel
+
+KERNELS = 8
+"""At most, for groups of columns; as many as divide the columns."""
+PER_STEP = 4
+"""Places of a kernel's table in one step."""
+
+
+class LearnedClock(nn.Module):
+    """From the rows around frames to one row for each.
+
+        y = Σ_k w_k x_k,  w = softmax over k of kernel(d_k),  d: distances in steps
+
+    Args:
+        columns: D.
+        neighbours: K. Rows further away than half of them and a step count for nothing.
+    """
+
+    def __init__(self, columns: int, neighbours: int) -> None:
+        super().__init__()
+        self.kernels = max(count for count in range(1, KERNELS + 1) if columns % count == 0)
+        self.reach = neighbours // 2 + 1.0
+        places = torch.linspace(-self.reach, self.reach, int(2 * self.reach * PER_STEP) + 1)  # (G,)
+        self.table = nn.Parameter((-2 * places.square()).unsqueeze(1).repeat(1, self.kernels))  # (G, H)
+
+    def forward(self, around: Tensor) -> Tensor:
+        """(..., D) from (..., K, D + 1) of `NeighbourRows`; 0 where a frame has no row near."""
+        rows, distances = around[..., :-1], around[..., -1]
+        exists = distances.abs() <= self.reach  # nan is not
+        place = (torch.where(exists, distances, 0.0) + self.reach) * PER_STEP
+        left = place.floor().clamp(max=len(self.table) - 2)
+        share = (place - left).unsqueeze(-1)
+        logits = self.table[left.long()] * (1 - share) + self.table[left.long() + 1] * share  # (..., K, H)
+        logits = logits.masked_fill(~exists.unsqueeze(-1), torch.finfo(logits.dtype).min)
+        weights = logits.softmax(dim=-2) * exists.unsqueeze(-1)
+        groups = rows.unflatten(-1, (self.kernels, -1))  # (..., K, H, D / H)
+        return torch.einsum('...kh,...khd->...hd', weights, groups).flatten(-2)  # (..., D)
+
+
+class OnLearnedClocks(nn.Module):
+    """A model of frames, some of whose modalities come by learned clocks.
+
+    Args:
+        model: of frames.
+        neighbours: modality to its K.
+    """
+
+    def __init__(self, model: SequenceModel, neighbours: Mapping[str, int]) -> None:
+        super().__init__()
+        self.model = model
+        self.shape = model.shape
+        self.clocks = nn.ModuleDict(
+            {name: LearnedClock(model.shape.sizes[name], count) for name, count in neighbours.items()}
+        )
+
+    def forward(self, features: Features, keep_mask: KeepMask = None) -> FrameAnswers:
+        """As the model; features of learned clocks are (B, T, K, D + 1)."""
+        answers: FrameAnswers = self.model(self._on_frames(features), keep_mask)
+        return answers
+
+    def standardise_on(self, features: Features, keep_mask: KeepMask = None) -> None:
+        """As the model, by the clocks as they begin."""
+        with torch.no_grad():
+            self.model.standardise_on(self._on_frames(features), keep_mask)
+
+    def _on_frames(self, features: Features) -> dict[str, Tensor]:
+        """(..., D) of each modality."""
+        return {
+            name: self.clocks[name](value) if name in self.clocks else value for name, value in features.items()
+        }  # fmt: skip
+
+
+def with_learned_clocks(model: SequenceModel, neighbours: Mapping[str, int]) -> SequenceModel | OnLearnedClocks:
+    """The model itself where no modality comes by a learned clock.
+
+    Args:
+        model: of frames.
+        neighbours: modality to K, of those that do.
+    """
+    return OnLearnedClocks(model, neighbours) if neighbours else model

@@ -1,0 +1,253 @@
+"""Folds of the training part, a model for each, and their mean as one predictor.
+
+Recordings are dealt to folds; a model learns from all but its own fold. The official validation part is never replaced:
+by default a fold chooses its model's epoch, and validation, which none of them has seen, judges models and ensemble
+alike. Every training video is answered once by a model that did not learn from it.
+
+N videos, K folds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, WeightsError
+from affekt.frames import ACTION_UNITS, EXPRESSIONS, Smoothing, SmoothingChoice, recording_of, require_disjoint
+from affekt.progress import Progress
+from affekt.runs import read_regular_file, write_atomically
+from affekt.sequence_models.inputs import FrameVideos
+from affekt.sequence_models.predicting import FramePrediction, mean_prediction, official_scores
+from affekt.sequence_models.predictor import SETTINGS, FramePredictor
+from affekt.sequence_models.settings import FrameTrainingSettings
+from affekt.sequence_models.training import Row, TrainedFrames, train_frames, tuned_frame_smoothing
+from affekt.typed_json import json_file, typed
+
+Chooses = Literal['fold', 'validation']
+FORMAT = 1
+"""Of the folder; a newer one is refused."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameEnsemble:
+    """Several models that answer together.
+
+    Args:
+        members: of the same tasks and names, at least one.
+        smoothing: task to what the curves of their mean are made steady by; that of the members is not used.
+        notes: where it comes from.
+
+    Raises:
+        ShapeError: members answer for different things.
+    """
+
+    members: tuple[FramePredictor, ...] = field(repr=False)
+    smoothing: Mapping[str, Smoothing] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if len({(each.settings.task, each.expressions, each.action_units) for each in self.members}) != 1:
+            raise ShapeError(
+                expected='one or more models of one task, with the same names of classes and units',
+                came=f'{len(self.members)}: {[each.settings.task for each in self.members]}',
+                todo='put together models that were trained alike',
+            )
+
+    def predict(self, videos: FrameVideos, *, smooth: bool = True, draws: int = 0) -> dict[str, FramePrediction]:
+        """The mean of what the members answer; `spread` is that among them.
+
+        Args:
+            videos: with the features that all members were trained on.
+            smooth: False leaves the curves as they come.
+            draws: as for one predictor, where there is one member; several differ without.
+
+        Raises:
+            ShapeError: other features.
+        """
+        draws = draws if len(self.members) == 1 else 0
+        every = [each.predict(videos, smooth=False, draws=draws) for each in self.members]
+        means = {name: mean_prediction([answers[name] for answers in every]) for name in every[0]}
+        return {name: each.smoothed(self.smoothing) if smooth else each for name, each in means.items()}
+
+    def save(self, folder: Path) -> None:
+        """Write `settings.json`, and each member into a folder of its own.
+
+        Raises:
+            StorageError: there is no room.
+        """
+        for number, member in enumerate(self.members, 1):
+            member.save(folder / f'member{number}')
+        said = {
+            'format': FORMAT, 'members': len(self.members), 'notes': dict(self.notes),
+            'smoothing': {task: asdict(each) for task, each in self.smoothing.items()},
+        }  # fmt: skip
+        write_atomically(folder / SETTINGS, json_file(said))
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> FrameEnsemble:
+        """Read a folder back.
+
+        Raises:
+            WeightsError: it is no ensemble, or a member is missing or damaged.
+        """
+        path = Path(folder)
+        try:
+            said = json.loads(read_regular_file(path / SETTINGS))
+            if said['format'] > FORMAT:
+                raise ValueError(f'format {said["format"]}, which only a newer affekt reads')
+            members = tuple(FramePredictor.load(path / f'member{number}') for number in range(1, said['members'] + 1))
+            smoothing = {str(task): typed(Smoothing, each) for task, each in said['smoothing'].items()}
+            return cls(members, smoothing, dict(said['notes']))
+        except WeightsError:
+            raise
+        except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise WeightsError(
+                expected=f'an ensemble of models of frames in {path}', came=' '.join(str(error).split())[:300],
+                todo='give the folder `ensemble` of a run of folds',
+            ) from error  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainedFolds:
+    """K finished runs and what they are together.
+
+    Args:
+        members: a run for each fold.
+        folds: training video to its fold, from 1.
+        ensemble: their mean, with its own smoothing.
+        member_scores: official, of each model on the official validation part.
+        scores: official, of the ensemble there, without smoothing.
+        held_out: official, over all training videos, each answered by the model of the fold that it is in.
+        smoothing: task to what was tried on validation.
+    """
+
+    members: tuple[TrainedFrames, ...] = field(repr=False)
+    folds: Mapping[str, int] = field(repr=False)
+    ensemble: FrameEnsemble = field(repr=False)
+    member_scores: tuple[Mapping[str, float], ...]
+    scores: Mapping[str, float]
+    held_out: Mapping[str, float]
+    smoothing: Mapping[str, SmoothingChoice] = field(repr=False)
+
+
+def recording_folds(lengths: Mapping[str, int], count: int, seed: int) -> dict[str, int]:
+    """Folds that no recording crosses, of about as many frames each.
+
+    Recordings are shuffled by the seed and dealt, the longest first, each to the fold that has the fewest frames.
+
+    Args:
+        lengths: video to its frames; `video59` and `video59_left` are of one recording.
+        count: K, at least 2.
+        seed: of the order of recordings that are equally long.
+
+    Returns:
+        Video to its fold, from 1.
+
+    Raises:
+        ValueRangeError: fewer than 2 folds, or fewer recordings than folds.
+
+    >>> recording_folds({'a': 9, 'b_left': 4, 'b': 4, 'c': 2}, 2, seed=0)
+    {'a': 1, 'b_left': 2, 'b': 2, 'c': 2}
+    """
+    frames: dict[str, int] = {}
+    for video, length in lengths.items():
+        frames[recording_of(video)] = frames.get(recording_of(video), 0) + length
+    if not 2 <= count <= len(frames):
+        raise ValueRangeError(
+            expected=f'from 2 folds to as many as there are recordings, {len(frames)}', came=f'{count}',
+            todo='ask for fewer folds, or give more recordings',
+        )  # fmt: skip
+    names = list(frames)
+    shuffled = [names[at] for at in np.random.default_rng(seed).permutation(len(names))]
+    filled, fold_of = [(0, 0)] * count, {}
+    for name in sorted(shuffled, key=lambda name: -frames[name]):
+        fold = min(range(count), key=lambda number: filled[number])  # an empty one before a short one
+        filled[fold] = (filled[fold][0] + frames[name], filled[fold][1] + 1)
+        fold_of[name] = fold + 1
+    return {video: fold_of[recording_of(video)] for video in lengths}
+
+
+def train_folds(
+    training: FrameVideos,
+    validation: FrameVideos,
+    settings: FrameTrainingSettings,
+    count: int = 5,
+    *,
+    chooses: Chooses = 'fold',
+    folder: Path | None = None,
+    resume: bool = False,
+    report: Callable[[Row], None] | None = None,
+    progress: Progress | None = None,
+    expressions: Sequence[str] = EXPRESSIONS,
+    action_units: Sequence[str] = ACTION_UNITS,
+    notes: Mapping[str, Any] | None = None,
+) -> TrainedFolds:
+    """A model for each fold of the training part, and their mean.
+
+    Args:
+        training: divided by recording. Guesses are in no fold; all models learn from those.
+        validation: the official part, which no model learns from.
+        settings: of every model; the seed also divides.
+        count: K.
+        chooses: what chooses the epoch of a model: the `fold` that it does not learn from, so that validation is clean
+            of any choice but smoothing; or `validation`.
+        folder: keeps each run in a folder of its own, and the mean in `ensemble`.
+        resume: go on in a folder that a killed run left; finished folds are not trained again.
+        report: called with each epoch's row, which has its `fold`.
+        progress, expressions, action_units, notes: as for `train_frames`.
+
+    Raises:
+        LeakError, ShapeError, RunError, TrainingError: see `train_frames`.
+        ValueRangeError: too few recordings for so many folds, or a fold has no truth of a task.
+        UnknownNameError: something else is to choose.
+    """
+    if chooses not in ('fold', 'validation'):
+        raise UnknownNameError(expected='fold or validation to choose', came=repr(chooses), todo='choose one')
+    require_disjoint({'training': training.names, 'validation': validation.names})
+    # 1. whole recordings to folds
+    annotated = {name: length for name, length in training.lengths.items() if name not in training.guessed}
+    folds = recording_folds(annotated, count, settings.seed)
+    runs: list[TrainedFrames] = []
+    held_out: dict[str, FramePrediction] = {}
+    for fold in range(1, count + 1):
+        # 2. a model for each, which does not learn from its own
+        own = training.take(name for name, number in folds.items() if number == fold)
+        rest = training.take(name for name in training.names if folds.get(name) != fold)
+        tell = None if report is None else _with_fold(report, fold)
+        run = train_frames(
+            rest, own if chooses == 'fold' else validation, settings,
+            folder=None if folder is None else folder / f'fold{fold}', resume=resume, report=tell, progress=progress,
+            expressions=expressions, action_units=action_units,
+            notes={**(notes or {}), 'fold': fold, 'folds': count, 'chooses': chooses},
+        )  # fmt: skip
+        runs.append(run)
+        held_out |= run.predictor.predict(own, smooth=False)
+    # 3. their mean, judged by the official validation part
+    ensemble = FrameEnsemble(tuple(run.predictor for run in runs))
+    classes = max(len(runs[0].predictor.expressions), 1)
+    member_scores = tuple(
+        official_scores(validation.labels, each.predict(validation, smooth=False), settings.tasks, classes)
+        for each in ensemble.members
+    )
+    together = ensemble.predict(validation, smooth=False)
+    scores = official_scores(validation.labels, together, settings.tasks, classes)
+    choices = tuned_frame_smoothing(validation, together, settings, classes)
+    own_notes = {**(notes or {}), 'folds': folds, 'chooses': chooses, 'validation': scores}
+    ensemble = FrameEnsemble(ensemble.members, {task: each.chosen for task, each in choices.items()}, own_notes)
+    if folder:
+        ensemble.save(folder / 'ensemble')
+    truth = [each for each in training.labels if each.video in folds]
+    return TrainedFolds(
+        tuple(runs), folds, ensemble, member_scores, scores,
+        official_scores(truth, held_out, settings.tasks, classes), choices,
+    )  # fmt: skip
+
+
+def _with_fold(report: Callable[[Row], None], fold: int) -> Callable[[Row], None]:
+    return lambda row: report(row | {'fold': float(fold)})

@@ -1,0 +1,270 @@
+"""Confident answers on videos without annotations become truths that count for less, and a new model learns from both.
+
+Round 0 learns from annotated videos alone. Each further round the best model so far answers for the other videos; what
+it is sure of is learnt from, by a new model from the same start. Validation alone chooses the round. A video of a
+validation part, or another person of its recording, is never guessed. Where guesses come from is kept with the model.
+
+How sure: an expression by its probability, an action unit by that of showing or of not showing, valence and arousal by
+their deviation among answers with dropout, or among the models of an ensemble.
+
+N videos, F frames.
+
+Source: Lee 2013 (pseudo-labels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from affekt.errors import LeakError, ValueRangeError, listed
+from affekt.frames import ACTION_UNITS, EXPRESSIONS, TASKS, FrameLabels, require_disjoint
+from affekt.progress import Progress
+from affekt.runs import write_atomically
+from affekt.sequence_models.inputs import FrameVideos
+from affekt.sequence_models.predicting import FramePrediction, Predictions
+from affekt.sequence_models.settings import FrameTrainingSettings
+from affekt.sequence_models.training import Row, TrainedFrames, train_frames
+from affekt.typed_json import json_file
+
+CARD = 'pseudo_labels.json'
+
+
+@dataclass(frozen=True)
+class PseudoLabelSettings:
+    """What becomes a truth, and what it counts for.
+
+    Args:
+        least_probability: of an expression, and of a unit's showing or not showing, (0.5, 1].
+        most_spread: deviation of valence and arousal, above 0.
+        draws: answers with dropout that it is taken over, 2 or more.
+        weight: what a guessed frame counts for beside an annotated one, in (0, 1).
+        rounds: how often a new model learns from the guesses of the best before.
+
+    Raises:
+        ValueRangeError: a number is out of range.
+    """
+
+    least_probability: float = 0.8
+    most_spread: float = 0.1
+    draws: int = 8
+    weight: float = 0.5
+    rounds: int = 1
+
+    def __post_init__(self) -> None:
+        shares = 0.5 < self.least_probability <= 1 and 0 < self.weight < 1
+        if not shares or not self.most_spread > 0 or self.rounds < 1 or self.draws < 2:
+            raise ValueRangeError(
+                expected='least_probability in (0.5, 1], most_spread above 0, weight in (0, 1), 2 draws, 1 round',
+                came=str(asdict(self)), todo='correct them',
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PseudoLabelCard:
+    """Where guesses come from.
+
+    Args:
+        source: what the guessing model says of itself: its round, epoch, and scores on validation.
+        settings: what made a guess.
+        videos: video to its partition, and how many of its frames are guessed for each task.
+        counts: guessed frames of each expression, and of each action unit, shown.
+    """
+
+    source: Mapping[str, Any]
+    settings: PseudoLabelSettings
+    videos: Mapping[str, Mapping[str, Any]]
+    counts: Mapping[str, int]
+
+    @property
+    def frames(self) -> dict[str, int]:
+        """Task to its guessed frames in all videos."""
+        return {task: sum(int(video[task]) for video in self.videos.values()) for task in TASKS}
+
+
+@dataclass(frozen=True)
+class TrainedWithPseudoLabels:
+    """All rounds.
+
+    Args:
+        rounds: the first learnt from annotated videos alone.
+        cards: of the guesses of each round after the first.
+    """
+
+    rounds: tuple[TrainedFrames, ...] = field(repr=False)
+    cards: tuple[PseudoLabelCard, ...]
+
+    @property
+    def best(self) -> TrainedFrames:
+        """The round that is best on validation; the earlier of equals."""
+        return max(self.rounds, key=lambda trained: trained.score)
+
+
+class Predictor(Protocol):
+    """A `FramePredictor` or a `FrameEnsemble`."""
+
+    @property
+    def notes(self) -> Mapping[str, Any]: ...
+
+    def predict(self, videos: FrameVideos, *, smooth: bool = True, draws: int = 0) -> Predictions: ...
+
+
+def pseudo_labelled(
+    predictor: Predictor,
+    videos: FrameVideos,
+    settings: PseudoLabelSettings,
+    *,
+    tasks: Sequence[str],
+    never: Sequence[str],
+    expressions: Sequence[str] = EXPRESSIONS,
+    action_units: Sequence[str] = ACTION_UNITS,
+    source: Mapping[str, Any] | None = None,
+) -> tuple[FrameVideos, PseudoLabelCard]:
+    """Videos with what a model is sure of for labels; those of which it is sure of nothing are left out.
+
+    Args:
+        predictor: that guesses.
+        videos: labels that they may have are not read.
+        settings: how sure, and what a guess counts for.
+        tasks: fields of `FrameLabels` that are guessed.
+        never: validation videos; neither they nor other people of their recordings are guessed.
+        expressions: names of the classes.
+        action_units: names of the units.
+        source: what is said of the model on the card besides its own notes.
+
+    Raises:
+        LeakError: a video is of a validation part.
+    """
+    _require_no_validation(videos, tasks, never)
+    predictions = predictor.predict(videos, draws=settings.draws if 'affect' in tasks else 0)
+    guesses = {each.video: _guess(predictions[each.video], each, tasks, settings) for each in videos.labels}
+    frames = {name: {task: _guessed_frames(guess, task) for task in TASKS} for name, guess in guesses.items()}
+    taken = [name for name in guesses if any(frames[name].values())]
+    counts = dict.fromkeys((*expressions, *action_units), 0)
+    for name in taken:
+        expression, units = guesses[name].expression, guesses[name].units
+        if expression is not None:
+            shown = np.bincount(expression[expression >= 0], minlength=len(expressions))
+            counts |= {label: counts[label] + int(shown[at]) for at, label in enumerate(expressions)}
+        if units is not None:
+            counts |= {
+                label: counts[label] + int((units[:, at] == 1).sum()) for at, label in enumerate(action_units)
+            }  # fmt: skip
+    card = PseudoLabelCard(
+        {**predictor.notes, **(source or {})},
+        settings,
+        {name: {'partition': guesses[name].partition, **frames[name]} for name in taken},
+        {name: count for name, count in counts.items() if count},
+    )
+    chosen = videos.take(taken)
+    weights = torch.full((len(chosen.weights),), settings.weight)
+    return chosen.relabelled([guesses[name] for name in taken], weights), card
+
+
+def train_with_pseudo_labels(
+    training: FrameVideos,
+    unlabelled: FrameVideos,
+    validation: FrameVideos,
+    settings: FrameTrainingSettings,
+    pseudo: PseudoLabelSettings,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    report: Callable[[Row], None] | None = None,
+    progress: Progress | None = None,
+    expressions: Sequence[str] = EXPRESSIONS,
+    action_units: Sequence[str] = ACTION_UNITS,
+    notes: Mapping[str, Any] | None = None,
+) -> TrainedWithPseudoLabels:
+    """Rounds of training, each after the first with the guesses of the best before.
+
+    Args:
+        training: annotated videos.
+        unlabelled: others; labels that they may have are not read. Those of an official test part may be among them:
+            the card says so.
+        validation: chooses epoch, smoothing and round.
+        settings: of every round.
+        pseudo: what is guessed.
+        folder: keeps each round in a folder of its own, with a card of its guesses.
+        resume: go on in a folder that a killed run left, to the same numbers.
+        report: called with each epoch's row, which has its `round`.
+        progress, expressions, action_units, notes: as for `train_frames`.
+
+    Raises:
+        LeakError: an unlabelled video is of a validation part, or see `train_frames`.
+        RunError, ShapeError, ValueRangeError, TrainingError: see `train_frames`.
+    """
+    _require_no_validation(unlabelled, settings.tasks, validation.names)
+    rounds: list[TrainedFrames] = []
+    cards: list[PseudoLabelCard] = []
+    for number in range(pseudo.rounds + 1):
+        learnt, own_notes = training, {**(notes or {}), 'round': number}
+        if number:
+            best = TrainedWithPseudoLabels(tuple(rounds), ()).best
+            guessed, card = pseudo_labelled(
+                best.predictor, unlabelled, pseudo, tasks=settings.tasks, never=validation.names,
+                expressions=expressions, action_units=action_units, source={'round': rounds.index(best)},
+            )  # fmt: skip
+            if not len(guessed):
+                break
+            cards.append(card)
+            learnt, own_notes = training.joined(guessed), own_notes | {'guesses': asdict(card)}
+        place = None if folder is None else folder / f'round{number}'
+        rounds.append(
+            train_frames(
+                learnt, validation, settings, folder=place, resume=resume, report=_with_round(report, number),
+                progress=progress, expressions=expressions, action_units=action_units, notes=own_notes,
+            )
+        )  # fmt: skip
+        if place and number:
+            write_atomically(place / CARD, json_file(asdict(cards[-1])))
+    return TrainedWithPseudoLabels(tuple(rounds), tuple(cards))
+
+
+def _guess(
+    prediction: FramePrediction, labels: FrameLabels, tasks: Sequence[str], settings: PseudoLabelSettings
+) -> FrameLabels:
+    """What the model is sure of in one video, for labels."""
+    seen, least = prediction.keep_mask, settings.least_probability
+    parts: dict[str, Any] = dict.fromkeys(TASKS)
+    if 'expression' in tasks:
+        sure = seen & (prediction.expression.max(axis=1, initial=0.0) >= least)
+        parts['expression'] = np.where(sure, prediction.expression.argmax(axis=1), -1).astype(np.int8)
+    if 'units' in tasks:
+        shown, hidden = prediction.units >= least, prediction.units <= 1 - least
+        known = seen[:, None] & (shown | hidden)
+        parts['units'] = np.where(known, shown, -1).astype(np.int8)
+    if 'affect' in tasks:
+        steady = seen & (prediction.spread <= settings.most_spread)  # nan, of one answer alone, is never steady
+        parts['affect'] = np.where(steady[:, None], prediction.affect, np.float32(np.nan))
+    return replace(labels, **parts)
+
+
+def _guessed_frames(guess: FrameLabels, task: str) -> int:
+    """Frames with a guess; of units, for one of them at least."""
+    if task == 'units' and guess.units is not None:
+        return int((guess.units >= 0).any(axis=1).sum())
+    return int(guess.labelled(task).sum())
+
+
+def _require_no_validation(videos: FrameVideos, tasks: Sequence[str], never: Sequence[str]) -> None:
+    require_disjoint({'validation': never, 'videos to guess': videos.names})
+    official = [
+        each.video
+        for each in videos.labels
+        if 'val' in {each.partition, *(each.partition_of(task) for task in tasks)}
+    ]  # fmt: skip
+    if official:
+        raise LeakError(
+            expected='videos of no validation part', came=f'{len(official)} of one: {listed(official)}',
+            todo='guess for training and test videos, or for others, alone',
+        )  # fmt: skip
+
+
+def _with_round(report: Callable[[Row], None] | None, number: int) -> Callable[[Row], None] | None:
+    return None if report is None else lambda row: report(row | {'round': float(number)})

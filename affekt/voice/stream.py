@@ -1,0 +1,167 @@
+"""The voice of sound that comes while it happens: whether somebody speaks, how loud, and how the turn so far sounds.
+
+Blocks come in, a tenth of a second each; `hear` says at once what can be said without a large network. The turn that
+is under way is read again every half second over its last seconds; a turn that is over is read whole, as
+`observe_voice` reads it, and its rows are the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from affekt.arrays import Floats32
+from affekt.voice.acoustics import acoustic_summary
+from affekt.voice.emotion import EmotionReading, VocalEmotion
+from affekt.voice.encoder import WhisperEncoder
+from affekt.voice.loud_voice import LoudVoice
+from affekt.voice.observe import RATE_HZ, Hearing, Spoken, VoiceRecord
+from affekt.voice.speech import FRAME, FRAME_S, SpeechDetector, Turn, TurnFinder, TurnRules
+
+GAP_S = 0.05
+"""A jump of the clock by more than this ends a turn, as in a recording."""
+QUIET_S = 0.3
+"""Nobody speaks any more after this long below the lower threshold."""
+LEAST_READ_S = 1.0
+"""A turn is read from when it has lasted this long: what is shorter is hardly told from chance."""
+SILENCE_DB = -120.0
+
+
+@dataclass(frozen=True)
+class HeardNow:
+    """What is known at the end of a block.
+
+    Attributes:
+        time_s: of its end.
+        is_speech: whether somebody speaks.
+        level_db: of the block, dB of full scale, at least -120.
+        turns: those that ended, for `VoiceStream.add`.
+        turn_so_far: (N,) the last samples of the turn under way, for `VoiceStream.read`, where it is time; else None.
+    """
+
+    time_s: float
+    is_speech: bool
+    level_db: float
+    turns: tuple[Turn, ...] = field(default=(), repr=False)
+    turn_so_far: Floats32 | None = field(default=None, repr=False)
+
+
+class VoiceStream:
+    """Hears one stream of sound.
+
+    What must not be late, `hear` and `finish`, and what takes long, `read`, `add` and `taken`, may be called by two
+    threads.
+
+    Args:
+        detector: of speech; used by this stream alone.
+        encoder: needed by `emotion` and `recognizer`.
+        emotion: the head; None reads no emotion.
+        recognizer: of the words of finished turns; None without.
+        window_s: how much of a turn under way is read.
+        every_s: how often it is read.
+        rules: of turns.
+    """
+
+    def __init__(
+        self,
+        detector: SpeechDetector,
+        *,
+        encoder: WhisperEncoder | None = None,
+        emotion: VocalEmotion | None = None,
+        recognizer: Hearing | None = None,
+        window_s: float = 3.0,
+        every_s: float = 0.5,
+        rules: TurnRules | None = None,
+    ) -> None:
+        self._finder = TurnFinder(detector, rules, witness=LoudVoice(detector))
+        self._record = VoiceRecord(encoder, emotion, recognizer)
+        self._encoder, self._emotion = encoder, emotion
+        self._window, self._every_s = round(window_s * RATE_HZ), every_s
+        self._is_begun = self._is_speech = False
+        self._quiet_s = self._heard_s = 0.0
+        self._recent: Floats32 = np.zeros(0, np.float32)
+        self._read_s = float('-inf')
+        if recognizer is not None:
+            recognizer.start()
+
+    def warm_up(self) -> None:
+        """Runs every network once, on a breath of noise: the first runs of each are the slowest."""
+        noise = np.random.default_rng(0).normal(0.0, 0.01, RATE_HZ).astype(np.float32)
+        self._finder.detector.apart(noise[:FRAME])
+        self.read(noise)
+
+    @property
+    def heard_s(self) -> float:
+        """Seconds of sound that were heard."""
+        return self._heard_s
+
+    def hear(self, start_s: float, samples: Floats32) -> HeardNow:
+        """What can be said at the end of the next block.
+
+        Args:
+            start_s: of its first sample; a gap ends the turn before.
+            samples: (N,) mono at 16 kHz.
+
+        Raises:
+            ShapeError, ValueRangeError: as `TurnFinder.push`.
+        """
+        turns: list[Turn] = []
+        if not self._is_begun or start_s - self._finder.clock_s > GAP_S:
+            turns += self._finder.restart(start_s)
+            self._is_begun = True
+            self._forget_turn()
+        turns += self._finder.push(samples)
+        self._heard_s += len(samples) / RATE_HZ
+        self._follow(samples)
+        now_s = self._finder.clock_s
+        window = None
+        if self._is_read_due(now_s):
+            window, self._read_s = self._recent, now_s
+        return HeardNow(now_s, self._is_speech, level_db(samples), tuple(turns), window)
+
+    def finish(self) -> tuple[Turn, ...]:
+        """The turn under way, closed."""
+        return tuple(self._finder.finish())
+
+    def read(self, turn_so_far: Floats32) -> EmotionReading | None:
+        """How a turn sounds so far; None without a head."""
+        if self._encoder is None or self._emotion is None:
+            return None
+        return self._emotion(self._encoder(turn_so_far), acoustic_summary(turn_so_far))
+
+    def add(self, turn: Turn) -> Spoken | None:
+        """Reads a turn that is over; returns what was said in it, where a recogniser hears anything."""
+        return self._record.add(turn)
+
+    def taken(self) -> tuple[pa.Table, pa.Table]:
+        """The rows of turns and of tenths of seconds since they were last taken."""
+        turns, frames, _ = self._record.taken()
+        return turns, frames
+
+    def _follow(self, samples: Floats32) -> None:
+        """Whether somebody speaks, by the detector's own word, and the last samples of the turn."""
+        rules = self._finder.rules
+        for probability in self._finder.heard:
+            if probability >= rules.enter:
+                self._is_speech, self._quiet_s = True, 0.0
+            elif probability < rules.leave:
+                self._quiet_s += FRAME_S
+        if self._is_speech and self._quiet_s >= QUIET_S:
+            self._forget_turn()
+        most = self._window if self._is_speech else len(samples)
+        self._recent = np.concatenate([self._recent, samples])[-most:]
+
+    def _forget_turn(self) -> None:
+        self._is_speech, self._quiet_s, self._read_s = False, 0.0, float('-inf')
+
+    def _is_read_due(self, now_s: float) -> bool:
+        is_long = len(self._recent) >= LEAST_READ_S * RATE_HZ
+        return self._emotion is not None and self._is_speech and is_long and now_s - self._read_s >= self._every_s
+
+
+def level_db(samples: Floats32) -> float:
+    """The level of samples in dB of full scale, -120 at least; that of none is -120."""
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return max(SILENCE_DB, 10 * np.log10(power)) if power > 0 else SILENCE_DB

@@ -1,0 +1,185 @@
+"""ABAW on small made-up numbers: every system on every task, what is chosen by what, recovery, tables, and resuming."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from affekt.benchmarks import AbawSettings, abaw_facts, abaw_sheet, run_abaw, save_abaw
+from affekt.corpora import TrueCurves
+from affekt.errors import RunError, TableError, UnknownNameError, ValueRangeError
+from affekt.experiments import sheet_markdown
+from affekt.features import Features, Provenance, Store, write_features
+from affekt.frames import EXPRESSIONS, UNIT_SHAPES, FrameLabels, FrameTable
+from affekt.labels import EKMAN
+
+pytest.importorskip('torch')
+
+COUNT = 40
+PARTS = {'a': 'train', 'b': 'train', 'c_left': 'train', 'c_right': 'train', 'd': 'val', 'e': 'val', 'f': 'test',
+         'g': 'test'}  # fmt: skip
+COLUMNS = (*EKMAN, *UNIT_SHAPES)
+TINY = AbawSettings(
+    models=('convolution',), window=20, stride=10, epochs=2, batch_size=4, hidden=8, resamples=50, patience=2
+)
+
+
+def _curves(number):
+    """What was commanded of one video, and features that show it with noise."""
+    rng = np.random.default_rng(number)
+    wave = 0.5 + 0.5 * np.sin(np.arange(COUNT) / 6 + number)
+    shown = np.zeros((COUNT, 7), np.float32)
+    shown[np.arange(COUNT), (np.arange(COUNT) // 10 + number) % 7] = wave
+    affect = np.stack([2 * wave - 1, 0.5 - wave], axis=1).astype(np.float32)
+    units = np.tile(wave[:, None] / 2, (1, 12)).astype(np.float32)
+    is_seen = np.ones(COUNT, bool)
+    is_seen[5:9] = False
+    looks = np.zeros((COUNT, 7))
+    for place, name in enumerate(EXPRESSIONS[1:7], 0):
+        looks[:, EKMAN.index(name.lower())] = shown[:, place]
+    looks[:, EKMAN.index('neutral')] = 1 - looks.sum(axis=1)
+    shapes = np.tile(wave[:, None] / 4, (1, len(UNIT_SHAPES)))
+    values = np.concatenate([looks, shapes], axis=1) + 0.01 * rng.normal(size=(COUNT, len(COLUMNS)))
+    return TrueCurves(affect, shown, units, is_seen), np.abs(values).astype(np.float32)
+
+
+@pytest.fixture(scope='module')
+def inputs(tmp_path_factory):
+    """Labels, a store of faces with four frames missing, and one of sound that two people share."""
+    folder = tmp_path_factory.mktemp('abaw')
+    labels, truth, curves, faces, sounds = [], [], {}, [], []
+    for number, (video, part) in enumerate(PARTS.items()):
+        true, values = _curves(number)
+        curves[video] = true
+        strongest = true.expression.argmax(axis=1) + 1
+        expression = np.where(true.expression.max(axis=1) > 0.3, strongest, 0).astype(np.int8)
+        full = FrameLabels(video, part, expression, true.affect, (true.units >= 0.25).astype(np.int8))
+        truth.append(full)
+        labels.append(FrameLabels(video, part, frames=COUNT) if part == 'test' else full)
+        times = np.arange(COUNT) / 25
+        faces.append(Features(video, values[true.is_seen], COLUMNS, times[true.is_seen], 'f'))
+        if not video.endswith('right'):
+            recording = video.removesuffix('_left')
+            sounds.append(Features(recording, values[::2, :2], ('s0', 's1'), times[::2], 's'))
+    stores = {}
+    for name, modality, each, columns in (('faces', 'video', faces, COLUMNS), ('sound', 'audio', sounds, ('s0', 's1'))):
+        made = Provenance(
+            corpus='toy', recipe=f'{name}-frm', hash=name[0], dimension=len(columns), columns=columns, facts={},
+            modality=modality,
+        )  # fmt: skip
+        path = folder / name / 'shard-1-of-1.features.arrow'
+        path.parent.mkdir()
+        write_features(path, each, made)
+        stores[name] = Store(path)
+    return FrameTable(tuple(labels)), stores, dict.fromkeys(PARTS, 25.0), FrameTable(tuple(truth)), curves
+
+
+def _run(inputs, settings=TINY, **given):
+    table, stores, clock, truth, curves = inputs
+    options = {'truth': truth, 'curves': curves, 'shared': ('sound',), **given}
+    return run_abaw(table, stores, clock, settings, corpus='toy', **options)
+
+
+@pytest.fixture(scope='module')
+def outcome(inputs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('run')
+    result = _run(inputs, folder=folder / 'training')
+    save_abaw(folder, result, abaw_facts(result))
+    return result, folder
+
+
+def test_every_task_has_the_baselines_and_the_models(outcome):
+    result, _ = outcome
+    systems = ['constant', 'mean', 'reading', 'per_frame', 'convolution']
+    assert [(row.task, row.system) for row in result.rows] == [
+        (task, system) for task in ('expr', 'va', 'au', 'mtl') for system in systems
+    ]
+    assert result.counts == {
+        'train videos': 4, 'train frames': 160, 'val videos': 2, 'val frames': 80, 'test videos': 2, 'test frames': 80,
+    }  # fmt: skip
+
+
+def test_constants_score_what_constants_score(outcome):
+    rows = {(row.task, row.system): row for row in outcome[0].rows}
+    assert rows['va', 'constant'].scores['test']['affect_ccc'].value == 0
+    assert rows['va', 'mean'].scores['test']['affect_ccc'].value == 0
+    # every unit active: F1 = 2 s / (1 + s) of a unit active in a share s of frames; 42 of 80 frames are (wave >= 1/2)
+    share = np.mean([(_curves(number)[0].units >= 0.25).mean() for number in (6, 7)])
+    assert rows['au', 'constant'].scores['test']['unit_f1'].value == pytest.approx(2 * share / (1 + share))
+    assert not rows['va', 'constant'].smoothed
+
+
+def test_readings_of_faces_are_taken_as_they_are(outcome):
+    rows = {(row.task, row.system): row for row in outcome[0].rows}
+    reading = rows['expr', 'reading']
+    assert reading.scores['test']['expression_f1'].value > 0.3
+    assert reading.parameters == 0
+    # a unit is active where wave / 4 >= 1/4, which it hardly ever is, and half of that is the curve
+    assert rows['au', 'reading'].recovery['ccc AU1'].value > 0.5
+
+
+def test_recovery_is_of_all_test_frames_and_of_those_without_a_face(outcome):
+    row = next(row for row in outcome[0].rows if row.task == 'va' and row.system == 'convolution')
+    assert set(row.recovery) == {'ccc', 'ccc valence', 'ccc arousal'} == set(row.unseen)
+    assert row.recovery['ccc'].low <= row.recovery['ccc'].value <= row.recovery['ccc'].high
+    assert not next(row for row in outcome[0].rows if row.task == 'mtl').recovery
+
+
+def test_a_gain_is_the_difference_of_the_scores_that_are_handed_in(outcome):
+    rows = {(row.task, row.system): row for row in outcome[0].rows}
+    ours, theirs = (rows['va', name].smoothed['test']['affect_ccc'].value for name in ('convolution', 'per_frame'))
+    assert rows['va', 'convolution'].gain.value == pytest.approx(ours - theirs)
+    assert rows['va', 'per_frame'].gain is None
+
+
+def test_answers_for_the_test_videos_are_whole_and_saved(outcome):
+    result, folder = outcome
+    saved = FrameTable.load(folder / 'answers' / 'mtl-convolution.parquet')
+    assert saved.names == ('f', 'g')
+    assert [each.frames for each in saved] == [COUNT, COUNT]
+    assert saved['f'].tasks == ('expression', 'affect', 'units')
+    assert set(result.answers) == {(row.task, row.system) for row in result.rows}
+
+
+def test_tables_fit_a_terminal_and_files_hold_the_same(outcome):
+    result, folder = outcome
+    sheet = abaw_sheet(result)
+    assert (folder / 'abaw.md').read_text() == sheet_markdown(sheet)
+    assert '<table>' in (folder / 'abaw.html').read_text()
+    facts = json.loads((folder / 'abaw.json').read_text())
+    assert len(facts['rows']) == len(result.rows)
+    for section in sheet.sections:
+        widths = [max(len(line[at]) for line in (section.heads, *section.cells)) for at in range(len(section.heads))]
+        assert sum(widths) + len(widths) <= 80, section.title
+
+
+def test_a_finished_run_goes_on_to_the_same_numbers_and_refuses_other_settings(outcome, inputs):
+    result, folder = outcome
+    again = _run(inputs, folder=folder / 'training', resume=True)
+    for row, same in zip(result.rows, again.rows, strict=True):
+        assert repr(row.final) == repr(same.final)  # nan equals nan
+    with pytest.raises(RunError):
+        _run(inputs, dataclasses.replace(TINY, hidden=4), folder=folder / 'training', resume=True)
+
+
+def test_without_the_truth_of_the_test_validation_is_what_is_scored(inputs):
+    settings = dataclasses.replace(TINY, tasks=('va',), models=())
+    result = _run(inputs, settings, truth=None, curves=None)
+    assert all(set(row.scores) == {'val'} for row in result.rows)
+    assert any('not known' in note for note in result.notes)
+    assert 'test' not in ' '.join(abaw_sheet(result).sections[0].heads)
+
+
+def test_what_cannot_be_trained_is_refused(inputs):
+    with pytest.raises(UnknownNameError, match='nothing_such'):
+        _run(inputs, dataclasses.replace(TINY, models=('nothing_such',)))
+    with pytest.raises(UnknownNameError, match='emotion'):
+        AbawSettings(tasks=('emotion',))
+    with pytest.raises(ValueRangeError):
+        AbawSettings(tasks=('va', 'va'))
+    table, *others = inputs
+    with pytest.raises(TableError, match='val'):
+        _run((table.part('train', 'test'), *others))

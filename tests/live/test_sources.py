@@ -1,0 +1,212 @@
+"""Pipes, connections that break, pictures that change their size, and sources that are not there."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+import numpy as np
+import pytest
+from live_streams import HandClock, fed_pipe, grey_frames, transport_stream
+
+from affekt.errors import MediaError
+from affekt.live import LiveSource, StreamSettings, cameras, name_of
+from affekt.live.cameras import Camera, camera_input
+from affekt.live.feeds import GivenFeed, merged
+from affekt.live.pipes import PipeBytes
+from affekt.live.sources import STDIN
+from affekt.media import Block, Frame
+from affekt.media.synthetic import read_number
+
+PATIENT = StreamSettings(pace='as fast as read')
+
+
+def _read(source: LiveSource) -> tuple[list, list]:
+    """All pictures and blocks of a source, which loses none."""
+    pictures, blocks = [], []
+
+    def take(box, units) -> None:
+        while not box.is_over:
+            arrived = box.take(0.02)
+            units.extend([] if arrived is None else [arrived.unit])
+
+    source.start()
+    threads = [
+        threading.Thread(target=take, args=pair) for pair in ((source.pictures, pictures), (source.sound, blocks))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    source.stop()
+    if source.error is not None:
+        raise source.error
+    return pictures, blocks
+
+
+def test_a_named_pipe_gives_every_picture_and_all_sound(tmp_path):
+    writer = fed_pipe(tmp_path / 'pipe', transport_stream(((160, 120),) * 15, with_sound=True))
+    pictures, blocks = _read(LiveSource(tmp_path / 'pipe', PATIENT))
+    writer.join()
+    assert [read_number(picture.image) for picture in pictures] == list(range(15))
+    assert np.diff([picture.time_s for picture in pictures]) == pytest.approx(np.full(14, 0.04))
+    samples = np.concatenate([block.samples for block in blocks])
+    assert len(samples) / 16000 == pytest.approx(0.6, abs=0.08)  # the coder fills its last frame
+    assert np.sqrt(np.mean(samples[3200:6400] ** 2)) == pytest.approx(0.3 / np.sqrt(2), rel=0.05)
+
+
+def test_a_stream_whose_pictures_change_their_size_goes_on(tmp_path):
+    sizes = ((160, 120),) * 20 + ((240, 160),) * 6
+    writer = fed_pipe(tmp_path / 'pipe', transport_stream(sizes))
+    pictures, _ = _read(LiveSource(tmp_path / 'pipe', PATIENT))
+    writer.join()
+    assert [picture.image.shape[1] for picture in pictures] == [160] * 19 + [240] * 6
+    # the decoder holds one picture back, and gives it up where another stream begins
+    assert [read_number(picture.image) for picture in pictures] == [*range(19), *range(20, 26)]
+    times = np.array([picture.time_s for picture in pictures])
+    assert (np.diff(times) > 0).all()
+    assert times[-1] == pytest.approx(1.0, abs=0.05)  # although the sender began again at 0
+
+
+def test_an_empty_pipe_is_an_error_of_one_sentence(tmp_path):
+    writer = fed_pipe(tmp_path / 'pipe', b'')
+    with pytest.raises(MediaError, match='nothing: it is empty'):
+        LiveSource(tmp_path / 'pipe', PATIENT).start()
+    writer.join()
+
+
+def test_an_empty_standard_input_is_an_error_of_one_sentence(monkeypatch):
+    reader, writer = os.pipe()
+    os.close(writer)
+    with os.fdopen(reader) as stdin:
+        monkeypatch.setattr('sys.stdin', stdin)
+        with pytest.raises(MediaError, match='a stream on standard input; got nothing: it is empty'):
+            LiveSource(STDIN).start()
+
+
+def test_standard_input_that_is_closed_is_an_error_of_one_sentence(monkeypatch):
+    monkeypatch.setattr('sys.stdin', None)
+    with pytest.raises(MediaError, match='pipe a video into the command'):
+        LiveSource(STDIN).start()
+
+
+def test_noise_on_a_pipe_is_an_error_of_one_sentence(tmp_path, rng):
+    writer = fed_pipe(tmp_path / 'pipe', rng.integers(0, 256, 100_000, np.uint8).tobytes())
+    with pytest.raises(MediaError, match='expected a source that can be opened'):
+        LiveSource(tmp_path / 'pipe', PATIENT).start()
+    writer.join(0.0)
+
+
+def test_a_pipe_that_nobody_writes_to_can_be_stopped(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    stop = threading.Event()
+    with PipeBytes.named(tmp_path / 'pipe', stop) as pipe:
+        stop.set()
+        pipe.wait_for_bytes()
+        assert pipe.read() == b''
+
+
+class _Camera:
+    """A camera that shows so many frames each time it is opened, and is then gone."""
+
+    is_finite, slack_s, has_pictures, has_sound, rate_hz = False, None, True, False, 25.0
+
+    def __init__(self, frames: int, error: MediaError | None) -> None:
+        self._frames, self._error = frames, error
+
+    def __iter__(self):
+        yield from grey_frames(self._frames)
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        pass
+
+
+GONE = MediaError(expected='a stream that goes on', came='camera 0: No such device', todo='check it')
+
+
+def _source_of(openings: list, monkeypatch, **settings) -> LiveSource:
+    """A source whose connections come from a list: feeds, or the errors of opening them."""
+    source = LiveSource(0, PATIENT.changed(settings), HandClock())
+    left = iter(openings)
+
+    def opened():
+        feed = next(left)
+        if isinstance(feed, MediaError):
+            raise feed
+        return feed
+
+    monkeypatch.setattr(source, '_opened', opened)
+    return source
+
+
+def test_a_camera_that_disappears_and_comes_back_is_read_on(monkeypatch):
+    source = _source_of([_Camera(3, GONE), GONE, _Camera(2, GONE), GONE, GONE], monkeypatch, reconnects=2)
+    pictures, _ = _read(source)
+    assert (len(pictures), source.reconnects) == (5, 1)
+    assert source._clock.waits == pytest.approx([0.5, 1.0, 0.5, 1.0])
+    assert source.notes == ['the source was lost after 0.0 s and did not come back: No such device']
+
+
+def test_a_stream_that_ends_is_opened_again_a_few_times_with_growing_pauses(monkeypatch):
+    source = _source_of([_Camera(0, None)] * 9, monkeypatch, reconnects=6)
+    assert _read(source) == ([], [])
+    assert source._clock.waits == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
+
+
+def test_a_source_that_is_not_there_at_first_is_not_waited_for(monkeypatch):
+    with pytest.raises(MediaError, match='No such device'):
+        _source_of([GONE], monkeypatch).start()
+
+
+def test_an_unknown_camera_lists_those_there_are(monkeypatch):
+    known = [Camera('/dev/video0', 'Integrated'), Camera('/dev/video2', 'Studio')]
+    monkeypatch.setattr(sys.modules['affekt.live.cameras'], 'cameras', lambda system: known)
+    with pytest.raises(MediaError, match=r"there are '/dev/video0 \(Integrated\)', '/dev/video2 \(Studio\)'"):
+        camera_input(1, StreamSettings(), 'linux')
+
+
+@pytest.mark.parametrize(
+    ('system', 'known', 'number', 'opened'),
+    [
+        ('linux', [Camera('/dev/video2', '')], 2, ('/dev/video2', 'v4l2')),
+        ('darwin', [Camera('0', 'FaceTime')], 0, ('0:default', 'avfoundation')),
+        ('win32', [Camera('@device_a', 'A'), Camera('@device_b', 'B')], 1, ('video=@device_b:audio=default', 'dshow')),
+    ],
+)
+def test_each_system_opens_a_camera_in_its_own_way(system, known, number, opened, monkeypatch):
+    monkeypatch.setattr(sys.modules['affekt.live.cameras'], 'cameras', lambda system: known)
+    settings = StreamSettings(camera_size='640x360', camera_rate_hz=25.0, microphone='default')
+    file, device, options = camera_input(number, settings, system)
+    assert (file, device) == opened
+    assert options == {'video_size': '640x360', 'framerate': '25'}
+
+
+def test_cameras_of_this_machine_can_be_listed():
+    assert all(camera.address.startswith('/dev/video') for camera in cameras('linux'))
+
+
+def test_names_hold_no_password():
+    assert name_of('rtsp://user:secret@camera.local/stream1?token=x') == 'rtsp://camera.local/stream1'
+    names = [name_of(source) for source in (0, '-', 'a/b.mp4', [])]
+    assert names == ['camera 0', 'standard input', 'b.mp4', 'frames']
+
+
+def test_a_missing_file_is_an_error_of_one_sentence(tmp_path):
+    with pytest.raises(MediaError, match=r'absent\.mp4'):
+        LiveSource(tmp_path / 'absent.mp4').start()
+
+
+def test_units_of_several_streams_come_in_order_of_time():
+    frames = grey_frames(3)
+    blocks = iter([Block(0.0, np.zeros(800, np.float32)), Block(0.05, np.zeros(800, np.float32))])
+    kinds = ['picture' if isinstance(unit, Frame) else 'sound' for unit in merged([frames, blocks])]
+    assert kinds == ['picture', 'picture', 'sound', 'picture', 'sound']
+
+
+def test_units_that_are_not_asked_for_are_left_out():
+    units = [*grey_frames(2), Block(0.0, np.zeros(1600, np.float32))]
+    assert [type(unit) for unit in GivenFeed(units, StreamSettings(voice=False))] == [Frame, Frame]
+    assert [type(unit) for unit in GivenFeed(units, StreamSettings(faces=False))] == [Block]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-TORCH_ROOMS = ('nn', 'training', 'fusion', 'pretraining')
+TORCH_ROOMS = ('nn', 'training', 'fusion', 'pretraining', 'description')
 TORCH_FILES = tuple(f'encoders/{name}backbones.py' for name in ('', 'picture_', 'sound_', 'text_'))
 HAS_TORCH = importlib.util.find_spec('torch') is not None
 REASON = 'torch is absent (./dev test installs it where the package index has a CPU build)'

@@ -64,6 +64,7 @@ ROOMS = (
     'pretraining',
     'representations',
     'sequence_models',
+    'description',
     'experiments',
     'benchmarks',
     'challenges',
@@ -80,7 +81,7 @@ ROOMS = (
     'terminal',
     'cli',
 )
-TORCH_ROOMS = ('nn', 'training', 'fusion', 'pretraining', 'representations', 'sequence_models')
+TORCH_ROOMS = ('nn', 'training', 'fusion', 'pretraining', 'representations', 'sequence_models', 'description')
 """Those that need torch; other rooms import them inside functions only."""
 
 _HOMES = {

@@ -1,4 +1,4 @@
-"""Verbs of corpora: corpus list, import, make, check, folds, show."""
+"""Verbs of corpora: corpus list, import, make, vocals, check, folds, show."""
 
 from __future__ import annotations
 
@@ -155,6 +155,31 @@ def make(
         say_json({'out': str(out), **answer})
     else:
         say(f'{out}: {sentence}')
+
+
+@corpus.command()
+@click.argument('path', metavar='MANIFEST', type=PATH)
+@click.option('--out', required=True, type=PATH, help='Manifest to write; the sounds go to OUT.vocals.')
+@AS_JSON
+def vocals(path: Path, out: Path, as_json: bool) -> None:
+    """Separate voices from music, once for all recipes of sound.
+
+    \b
+    affekt corpus vocals affwild2.parquet --out affwild2_vocals.parquet
+
+    Needs demucs (pip install demucs torchaudio). The new manifest names the separated sounds.
+    """
+    from affekt.clips import with_vocals
+    from affekt.corpora import Manifest
+
+    folder = out.with_suffix('.vocals')
+    with StageBars(name_width=9) as bars:
+        separated = with_vocals(Manifest.load(path), folder, progress=bars)
+    separated.save(out)
+    if as_json:
+        say_json({'out': str(out), 'samples': len(separated), 'sounds': str(folder)})
+    else:
+        say(f'{out}: {counted(len(separated), "sample")}, voices alone in {folder}')
 
 
 def _refuse(name: str, options: Mapping[str, Any], corpus_with: str) -> None:

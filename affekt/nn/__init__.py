@@ -1,7 +1,8 @@
 """What two or more of the rooms that train share: transformer parts, masks of kept steps, dropout, states by name.
 
 Tensors come in, tensors go out. `attention.py` is read first, then `transformer.py` (blocks), `patches.py` (pictures,
-spectrograms and videos as tokens, and back) and `positions.py`; `masks.py` reads sequences of unequal length.
+spectrograms and videos as tokens, and back) and `positions.py`; `masks.py` reads sequences of unequal length;
+`pooling.py`, `qformer.py` and `prefusion.py` make few vectors of many.
 `load_published` fills a model from a file saved by the code that published it and says where each tensor went.
 Needs torch.
 """
@@ -12,12 +13,16 @@ from affekt.nn.dropout import Dropout
 from affekt.nn.linear import linear
 from affekt.nn.masks import kept_first, last_kept, mean_kept
 from affekt.nn.patches import DEVIATION_FLOOR, PatchEmbedding, from_patches, standardised_patches, to_patches
+from affekt.nn.pooling import POOLINGS, Pooling, pooling_of
 from affekt.nn.positions import position_table, sinusoids, sinusoids_in_halves, sliced_positions
+from affekt.nn.prefusion import Prefusion, QueryPrefusion
+from affekt.nn.qformer import QueryFormer, qformer_names
 from affekt.nn.states import Coverage, CoverageRow, NameMap, built, load_published, read_tensors, renamed, save_tensors
 from affekt.nn.transformer import Block, BlockForm, CrossSelfBlock, DropPath, rising
 
 __all__ = [
     'DEVIATION_FLOOR',
+    'POOLINGS',
     'Attention',
     'Block',
     'BlockForm',
@@ -29,6 +34,10 @@ __all__ = [
     'Dropout',
     'NameMap',
     'PatchEmbedding',
+    'Pooling',
+    'Prefusion',
+    'QueryFormer',
+    'QueryPrefusion',
     'attend',
     'built',
     'from_patches',
@@ -37,7 +46,9 @@ __all__ = [
     'linear',
     'load_published',
     'mean_kept',
+    'pooling_of',
     'position_table',
+    'qformer_names',
     'read_tensors',
     'renamed',
     'require_device',

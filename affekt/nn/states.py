@@ -6,7 +6,7 @@ deliberately unused, and a name without a rule stays as it is. Files are safeten
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -60,13 +60,16 @@ def renamed(name: str, names: NameMap) -> str | None:
     return name
 
 
-def load_published(model: nn.Module, state: Mapping[str, Tensor], names: NameMap) -> Coverage:
+def load_published(
+    model: nn.Module, state: Mapping[str, Tensor], names: NameMap, *, part: Collection[str] | None = None
+) -> Coverage:
     """Fill a model from a state saved under published names: every tensor is used or named as unused.
 
     Args:
         model: filled in place, all or nothing.
         state: published name to tensor; a leading `module.` or `model.` common to all names is ignored.
         names: the map of this model.
+        part: names of ours that the state must fill, such as what was trained of a model; None for all.
 
     Returns:
         Where each tensor went.
@@ -75,7 +78,7 @@ def load_published(model: nn.Module, state: Mapping[str, Tensor], names: NameMap
         WeightsError: a tensor is unknown, absent or of another shape, or two that must be one differ.
     """
     state = _without_wrapper(state)
-    wanted = model.state_dict()
+    wanted = {name: value for name, value in model.state_dict().items() if part is None or name in part}
     rows = tuple(CoverageRow(name, renamed(name, names), tuple(value.shape)) for name, value in state.items())
     unknown = [row.published for row in rows if row.ours is not None and row.ours not in wanted]
     absent = sorted(set(wanted) - {row.ours for row in rows})
@@ -104,7 +107,8 @@ def load_published(model: nn.Module, state: Mapping[str, Tensor], names: NameMap
             )
         filled[row.ours] = value.to(wanted[row.ours].dtype)
     is_empty = any(value.is_meta for value in wanted.values())
-    model.load_state_dict(filled, strict=True, assign=is_empty)
+    # which names there are was settled above: only what lies outside the part may stay as it is
+    model.load_state_dict(filled, strict=part is None, assign=is_empty)
     return Coverage(rows)
 
 

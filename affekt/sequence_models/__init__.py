@@ -15,7 +15,7 @@ from affekt.sequence_models.baselines import (
     reading_modality,
 )
 from affekt.sequence_models.choices import SEQUENCE_MODELS, build_sequence_model, load_published_sequence
-from affekt.sequence_models.clock import LearnedClock, NeighbourRows
+from affekt.sequence_models.clock import LearnedClock
 from affekt.sequence_models.convolution import TemporalConvolution
 from affekt.sequence_models.ensembles import FrameEnsemble, TrainedFolds, recording_folds, train_folds
 from affekt.sequence_models.expression_head import ExpressionHead
@@ -49,6 +49,7 @@ from affekt.sequence_models.pseudo_labels import (
     pseudo_labelled,
     train_with_pseudo_labels,
 )
+from affekt.sequence_models.rows import FrameRows, NeighbourRows
 from affekt.sequence_models.settings import FRAME_TASKS, FrameTask, FrameTrainingSettings
 from affekt.sequence_models.training import TrainedFrames, train_frames, tuned_frame_smoothing
 from affekt.sequence_models.transformer import FrameTransformer
@@ -71,6 +72,7 @@ __all__ = [
     'FrameLosses',
     'FramePrediction',
     'FramePredictor',
+    'FrameRows',
     'FrameTask',
     'FrameTrainingSettings',
     'FrameTransformer',

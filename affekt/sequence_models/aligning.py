@@ -6,20 +6,21 @@ N videos, F frames of all, T of one, D columns, K neighbours.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from affekt.arrays import Bools, Floats, Floats32
+from affekt.arrays import Floats
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, listed
 from affekt.features import Features
+from affekt.files import storage_error
 from affekt.frames import FrameLabels, frame_clock, neighbours, on_clock, recording_of
-from affekt.sequence_models.clock import NeighbourRows
 from affekt.sequence_models.inputs import FRAME_CLOCKS, Alignment, FrameClock, FrameVideos
+from affekt.sequence_models.rows import FrameRows, NeighbourRows
 
 Clock = float | Mapping[str, float | Floats]
 """Frames per second of all videos; or of each by name, or the times of its frames in seconds."""
@@ -41,108 +42,126 @@ def frame_videos(
     methods: FrameClock | Mapping[str, FrameClock] = 'linear',
     longest_gap_s: float | None = None,
     of_recording: Sequence[str] = (),
-    neighbours: int = 8,
+    around: int = 8,
+    keep_in: Path | None = None,
 ) -> FrameVideos:
     """Labels and features brought to the frames of each video.
 
     Args:
         labels: one for each video; a `FrameTable` will do. Labels may all be None where nothing is known.
         features: modality to a source. A video that a source lacks is not kept there.
-        clock: the times of frames, see `Clock`; frame t is at (t - 1) / rate.
+        clock: the times of frames, see `Clock`; frame t is at (t - 1) / rate. Labels that go on
+            after the last of given times stay, and nothing is seen there; frames after the last label are left out.
         methods: how each modality is brought to the frames, one of `FRAME_CLOCKS`.
         longest_gap_s: see `affekt.frames.on_clock`.
         of_recording: modalities, such as sound, that two people of one recording share: where `video59_left` has no
             features, those of `video59` are taken.
-        neighbours: K, even: rows around a frame that a learned clock reads; about four for each frame's own.
+        around: K, even: rows around a frame that a learned clock reads; about four for each frame's own.
+        keep_in: a folder for features on the frames that do not fit in memory, which are then read from there; files
+            of an earlier call are replaced.
 
     Raises:
         ValueRangeError: a feature is not finite (the message names it, the video and the row), or a modality has none
             of the videos.
         ShapeError: rows without times are not as many as frames, or a feature changes its size.
+        StorageError: there is no room in the folder.
         UnknownNameError: the clock lacks a video, or a method is named for no modality.
     """
     every = tuple(labels)
-    _require_known(features, methods, of_recording, neighbours)
+    _require_known(features, methods, of_recording, around)
     by_name = {name: methods if isinstance(methods, str) else methods.get(name, 'linear') for name in features}
     alignment = Alignment(
-        by_name, longest_gap_s, tuple(name for name in features if name in of_recording), neighbours
+        by_name, longest_gap_s, tuple(name for name in features if name in of_recording), around
     )  # fmt: skip
     times = {each.video: _frame_times(each, clock) for each in every}
-    frames = sum(each.frames for each in every)
-    rows: dict[str, Tensor | NeighbourRows] = {}
+    frames = torch.arange(sum(each.frames for each in every))
+    rows: dict[str, FrameRows | NeighbourRows] = {}
     masks: dict[str, Tensor] = {}
-    for name, source in features.items():
-        parts = [_Part.of(each, name, source, times[each.video], alignment) for each in every]
-        rows[name] = _in_one_line(name, every, parts, frames)
-        masks[name] = torch.zeros(frames, dtype=torch.bool)
-        for begin, part in zip(_begins(every), parts, strict=True):
-            if part is not None:
-                masks[name][begin : begin + len(part.keep_mask)] = torch.from_numpy(part.keep_mask)
-    return FrameVideos(every, rows, masks, torch.ones(frames), alignment=alignment)
+    for number, (name, source) in enumerate(features.items(), 1):
+        line = _Line(name, frames, alignment, None if keep_in is None else keep_in / f'feature{number}.npy')
+        for begin, each in zip(_begins(every), every, strict=True):
+            key = _key(each.video, source, name in alignment.of_recording)
+            if key is not None and each.frames:
+                line.put(begin, times[each.video], source[key], getattr(source, 'path', None))
+        if line.columns == 0:
+            raise ValueRangeError(
+                expected=f'{name} of at least one of the videos {listed(each.video for each in every)}', came='none',
+                todo='check that samples are named as the videos are, or leave that modality out',
+            )  # fmt: skip
+        rows[name], masks[name] = line.rows(), line.keep_mask
+    return FrameVideos(every, rows, masks, torch.ones(len(frames)), alignment=alignment)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A feature of one video."""
+class _Line:
+    """One feature of all videos, end to end.
 
-    values: Floats32
-    """(T, D) on the frames; of a learned clock (R, D) as it came."""
-    keep_mask: Bools
-    """(T,)"""
-    around: NeighbourRows | None = None
+    Args:
+        name: of the feature.
+        frames: (F,) their numbers.
+        alignment: how it comes to the frames.
+        path: of a file that holds its rows; None for memory.
+    """
 
-    @classmethod
-    def of(
-        cls, labels: FrameLabels, name: str, source: FeatureSource, times: Floats, alignment: Alignment
-    ) -> _Part | None:
-        """None where the source lacks the video, or it has no frame."""
-        key = _key(labels.video, source, name in alignment.of_recording)
-        if key is None or not labels.frames:
-            return None
-        feature, method = source[key], alignment.methods[name]
+    def __init__(self, name: str, frames: Tensor, alignment: Alignment, path: Path | None) -> None:
+        self._name, self._frames, self._alignment, self._path = name, frames, alignment, path
+        self.keep_mask = torch.zeros(len(frames), dtype=torch.bool)
+        self.columns = 0
+        self._stored = torch.zeros(0, 0)
+        self._around: list[Tensor] = []
+        self._index = torch.zeros(0, 0, dtype=torch.int64)
+        self._distances = torch.zeros(0, 0)
+
+    def put(self, begin: int, times: Floats, feature: Features, path: Path | None) -> None:
+        """The feature of one video, whose first frame is `begin`, from a store at this path if any."""
+        method, where = self._alignment.methods[self._name], f' in {path}' if path else ''
         aligned = on_clock(
             feature.values, feature.times, times, 'nearest' if method == 'learned' else method,
-            longest_gap_s=alignment.longest_gap_s, source=f'{name} of {key}',
+            longest_gap_s=self._alignment.longest_gap_s, source=f'{self._name} of {feature.sample}{where}',
         )  # fmt: skip
+        self._require_columns(aligned.values.shape[1], feature.sample)
+        frames = slice(begin, begin + len(times))
+        self.keep_mask[frames] = torch.from_numpy(aligned.keep_mask)
         if method != 'learned':
-            return cls(aligned.values, aligned.keep_mask)
+            self._stored[frames] = torch.from_numpy(aligned.values)
+            return
         own = times if feature.times is None else np.asarray(feature.times, dtype=np.float64)
-        index, distances = neighbours(own, times, alignment.neighbours)
-        rows = torch.from_numpy(np.array(feature.values, dtype=np.float32))
-        around = NeighbourRows(rows, torch.from_numpy(index), torch.from_numpy(distances))
-        return cls(aligned.values, aligned.keep_mask, around)
+        index, distances = neighbours(own, times, self._alignment.neighbours)
+        self._index[frames] = torch.from_numpy(index) + sum(map(len, self._around))
+        self._distances[frames] = torch.from_numpy(distances)
+        self._around.append(torch.from_numpy(np.array(feature.values, dtype=np.float32)))
+
+    def rows(self) -> FrameRows | NeighbourRows:
+        """Of all frames; 0, or without neighbours, where a video has none."""
+        if not self._around:
+            return FrameRows(self._stored, self._frames)
+        index = self._index.masked_fill(self._distances.isnan(), 0)
+        return NeighbourRows(torch.cat(self._around), index, self._distances)
+
+    def _require_columns(self, columns: int, video: str) -> None:
+        if self.columns == 0:
+            self.columns = columns
+            if self._alignment.methods[self._name] == 'learned':
+                shape = (len(self._frames), self._alignment.neighbours)
+                self._index, self._distances = torch.zeros(shape, dtype=torch.int64), torch.full(shape, torch.nan)
+            else:
+                self._stored = _room(len(self._frames), columns, self._path)
+        if columns != self.columns:
+            raise ShapeError(
+                expected=f'{self.columns} columns of {self._name} in every video', came=f'{columns} in {video}',
+                todo='extract it by one recipe',
+            )  # fmt: skip
 
 
-def _in_one_line(
-    name: str, every: Sequence[FrameLabels], parts: Sequence[_Part | None], frames: int
-) -> Tensor | NeighbourRows:
-    """The frames of all videos, 0 or without rows where one has none."""
-    columns = {part.values.shape[1]: labels.video for labels, part in zip(every, parts, strict=True) if part}
-    if not columns:
-        raise ValueRangeError(
-            expected=f'{name} of at least one of the videos {listed(each.video for each in every)}', came='none',
-            todo='check that samples are named as the videos are, or leave that modality out',
-        )  # fmt: skip
-    if len(columns) > 1:
-        raise ShapeError(
-            expected=f'as many columns of {name} in every video',
-            came=', '.join(f'{count} in {video}' for count, video in columns.items()), todo='extract it by one recipe',
-        )  # fmt: skip
-    wide = next(iter(columns))
-    neighbours = {part.around.index.shape[1] for part in parts if part and part.around is not None}
-    if neighbours:
-        size = neighbours.pop()
-        return NeighbourRows.joined(
-            [
-                part.around if part and part.around is not None else NeighbourRows.absent(each.frames, size, wide)
-                for each, part in zip(every, parts, strict=True)
-            ]
-        )
-    rows = torch.zeros(frames, wide)
-    for begin, part in zip(_begins(every), parts, strict=True):
-        if part is not None:
-            rows[begin : begin + len(part.values)] = torch.from_numpy(part.values)
-    return rows
+def _room(frames: int, columns: int, path: Path | None) -> Tensor:
+    """(frames, columns) zeros, in memory or mapped from a file that is written anew."""
+    if path is None:
+        return torch.zeros(frames, columns)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # who still reads an older one keeps it
+        return torch.from_numpy(np.lib.format.open_memmap(path, 'w+', np.float32, (frames, columns)))
+    except OSError as error:
+        raise storage_error(error, path) from error
 
 
 def _begins(every: Sequence[FrameLabels]) -> list[int]:
@@ -169,12 +188,11 @@ def _frame_times(labels: FrameLabels, clock: Clock) -> Floats:
         )  # fmt: skip
     if not isinstance(times, np.ndarray):
         return frame_clock(labels.frames, float(times))
-    if len(times) < labels.frames:
-        raise ShapeError(
-            expected=f'times of {labels.frames:,} frames of {labels.video!r}, as it has labels', came=f'{len(times):,}',
-            todo='cut the labels to the video, or give the times of all',
-        )  # fmt: skip
-    return times[: labels.frames]
+    missing = labels.frames - len(times)
+    if missing > 0:  # labels go on after the video: nothing is seen there
+        step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+        times = np.concatenate([times, (times[-1] if len(times) else 0.0) + step * np.arange(1, missing + 1)])
+    return np.asarray(times[: labels.frames], dtype=np.float64)
 
 
 def _require_known(

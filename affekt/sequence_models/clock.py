@@ -4,13 +4,12 @@ Each frame gets its K nearest rows in time and how far they lie away. A kernel o
 for; it begins as a bell of half a step, which is near to interpolation, and learns whether to lead, lag or smooth. What
 rows count for sums to 1, so that lost rows change no scale.
 
-F frames, R rows of a feature, K neighbours, D columns, H kernels, G places of a kernel's table; ... any leading axes.
+K neighbours, D columns, H kernels, G places of a kernel's table; ... any leading axes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -21,51 +20,6 @@ KERNELS = 8
 """At most, for groups of columns; as many as divide the columns."""
 PER_STEP = 4
 """Places of a kernel's table in one step."""
-
-
-@dataclass(frozen=True, eq=False)
-class NeighbourRows:
-    """A feature of F frames as the rows around each of them.
-
-    Args:
-        rows: (R, D).
-        index: (F, K) rows around each frame.
-        distances: (F, K) steps by which each lies after the frame; nan where there is no such row.
-    """
-
-    rows: Tensor
-    index: Tensor
-    distances: Tensor
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(F, D)"""
-        return len(self.index), self.rows.shape[1]
-
-    def __getitem__(self, frames: Tensor | slice) -> Tensor:
-        """(..., K, D + 1) rows around these frames, and how far they lie away in the last column."""
-        return torch.cat([self.rows[self.index[frames]], self.distances[frames].unsqueeze(-1)], dim=-1)
-
-    def take(self, frames: Tensor) -> NeighbourRows:
-        """Of these frames alone; the rows stay as they are."""
-        return replace(self, index=self.index[frames], distances=self.distances[frames])
-
-    @classmethod
-    def joined(cls, parts: Sequence[NeighbourRows]) -> NeighbourRows:
-        """The frames of several, one after the other."""
-        begins = torch.tensor([0, *(len(part.rows) for part in parts)]).cumsum(0).tolist()
-        index = torch.cat([part.index + begin for part, begin in zip(parts, begins, strict=False)])
-        distances = torch.cat([part.distances for part in parts])
-        return cls(torch.cat([part.rows for part in parts]), index.masked_fill(distances.isnan(), 0), distances)
-
-    @classmethod
-    def absent(cls, frames: int, neighbours: int, columns: int) -> NeighbourRows:
-        """Of a video that lacks the feature."""
-        nowhere = torch.full((frames, neighbours), torch.nan)
-        return cls(torch.zeros(0, columns), torch.zeros(frames, neighbours, dtype=torch.int64), nowhere)
 
 
 class LearnedClock(nn.Module):

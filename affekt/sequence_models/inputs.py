@@ -19,9 +19,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from affekt.errors import ShapeError, UnknownNameError, listed
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, listed
 from affekt.frames import CLOCK_METHODS, ClockMethod, FrameLabels, Window
-from affekt.sequence_models.clock import NeighbourRows
+from affekt.sequence_models.rows import FrameRows, NeighbourRows
 from affekt.training import IndexBatches
 
 FrameClock = Literal[ClockMethod, 'learned']
@@ -77,7 +77,7 @@ class FrameVideos:
 
     Args:
         labels: of each video, in the order of the rows.
-        features: modality to (F, D) float32, 0 where not kept, or to the rows around each frame.
+        features: modality to a row for each frame, 0 where not kept, or to the rows around it.
         keep_mask: modality to (F,) bool.
         weights: (F,) what each frame's truth counts for.
         guessed: videos whose labels are guesses of a model.
@@ -89,7 +89,7 @@ class FrameVideos:
     """
 
     labels: tuple[FrameLabels, ...]
-    features: Mapping[str, Tensor | NeighbourRows] = field(repr=False)
+    features: Mapping[str, FrameRows | NeighbourRows] = field(repr=False)
     keep_mask: Mapping[str, Tensor] = field(repr=False)
     weights: Tensor = field(repr=False)
     guessed: frozenset[str] = frozenset()
@@ -116,7 +116,7 @@ class FrameVideos:
         """Of the videos."""
         return tuple(each.video for each in self.labels)
 
-    @property
+    @cached_property
     def lengths(self) -> dict[str, int]:
         """Video to its number of frames."""
         return {each.video: each.frames for each in self.labels}
@@ -159,7 +159,13 @@ class FrameVideos:
         return any(bool(mask[rows].any()) for mask in self.keep_mask.values())
 
     def batch(self, windows: Sequence[Window]) -> WindowBatch:
-        """Windows as one batch, the shorter ones padded at their ends."""
+        """Windows as one batch, the shorter ones padded at their ends.
+
+        Raises:
+            ValueRangeError: there is none, or one reaches beyond its video or has no frame.
+            UnknownNameError: a window is of another video.
+        """
+        self._require_windows(windows)
         lengths = torch.tensor([len(window) for window in windows])
         begins = torch.tensor([self.starts[window.video] + window.begin for window in windows])
         steps = torch.arange(int(lengths.max()))
@@ -175,8 +181,20 @@ class FrameVideos:
             self.weights[rows].masked_fill_(outside, 0),
         )
 
+    def _require_windows(self, windows: Sequence[Window]) -> None:
+        if strange := [window.video for window in windows if window.video not in self.starts]:
+            raise UnknownNameError(
+                expected=f'windows of {listed(self.names)}', came=f'of {listed(strange)}', todo='cut them of these'
+            )
+        wrong = [each for each in windows if not 0 <= each.begin < each.end <= self.lengths[each.video]]
+        if wrong or not windows:
+            raise ValueRangeError(
+                expected='windows within their videos, of one frame or more', came=str(wrong[0]) if wrong else 'none',
+                todo='cut them with `windows_over`',
+            )  # fmt: skip
+
     def take(self, names: Iterable[str]) -> FrameVideos:
-        """These videos, in this order; rows are copied.
+        """These videos, in this order; features are shared, not copied.
 
         Raises:
             UnknownNameError: no such video.
@@ -191,10 +209,7 @@ class FrameVideos:
         rows = torch.cat(spans) if spans else torch.arange(0)
         return FrameVideos(
             tuple(by_name[name] for name in names),
-            {
-                name: value.take(rows) if isinstance(value, NeighbourRows) else value[rows]
-                for name, value in self.features.items()
-            },
+            {name: value.take(rows) for name, value in self.features.items()},
             {name: mask[rows] for name, mask in self.keep_mask.items()},
             self.weights[rows],
             self.guessed & set(names),
@@ -210,7 +225,7 @@ class FrameVideos:
         require_same_features(self.sizes, self.alignment, other)
         return FrameVideos(
             self.labels + other.labels,
-            {name: _in_one_line(value, other.features[name]) for name, value in self.features.items()},
+            {name: _after(value, other.features[name]) for name, value in self.features.items()},
             {name: torch.cat([mask, other.keep_mask[name]]) for name, mask in self.keep_mask.items()},
             torch.cat([self.weights, other.weights]),
             self.guessed | other.guessed,
@@ -284,14 +299,16 @@ def _joined(labels: Sequence[FrameLabels], task: str, shape: tuple[int, ...], ab
     return np.concatenate([np.zeros((0, *shape)), *parts])
 
 
-def _rows_of(value: Tensor | NeighbourRows, rows: Tensor, outside: Tensor) -> Tensor:
+def _rows_of(value: FrameRows | NeighbourRows, rows: Tensor, outside: Tensor) -> Tensor:
     """(B, T, ...) of frames by number, 0 where outside."""
     taken = value[rows].float()
     return taken.masked_fill_(outside.reshape(*outside.shape, *[1] * (taken.ndim - 2)), 0)
 
 
-def _in_one_line(first: Tensor | NeighbourRows, second: Tensor | NeighbourRows) -> Tensor | NeighbourRows:
-    """The frames of both; they are of one sort, as the videos are aligned alike."""
-    if isinstance(first, NeighbourRows) or isinstance(second, NeighbourRows):
-        return NeighbourRows.joined([each for each in (first, second) if isinstance(each, NeighbourRows)])
-    return torch.cat([first, second])
+def _after(first: FrameRows | NeighbourRows, second: FrameRows | NeighbourRows) -> FrameRows | NeighbourRows:
+    """The frames of both, which are aligned alike."""
+    if isinstance(first, NeighbourRows):
+        assert isinstance(second, NeighbourRows)
+        return first.joined(second)
+    assert isinstance(second, FrameRows)
+    return first.joined(second)

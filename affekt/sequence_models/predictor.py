@@ -106,7 +106,7 @@ class FramePredictor:
         labels = [FrameLabels(video, 'test', frames=count) for video, count in frames.items()]
         videos = frame_videos(
             labels, features, clock, methods=self.alignment.methods, longest_gap_s=self.alignment.longest_gap_s,
-            of_recording=self.alignment.of_recording, neighbours=self.alignment.neighbours,
+            of_recording=self.alignment.of_recording, around=self.alignment.neighbours,
         )  # fmt: skip
         return self.predict(videos, smooth=smooth)
 

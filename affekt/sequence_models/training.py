@@ -36,7 +36,7 @@ from affekt.frames import (
 )
 from affekt.progress import Progress
 from affekt.sequence_models.choices import build_sequence_model
-from affekt.sequence_models.clock import NeighbourRows, with_learned_clocks
+from affekt.sequence_models.clock import with_learned_clocks
 from affekt.sequence_models.form import SequenceModel, SequenceShape
 from affekt.sequence_models.inputs import FrameVideos, WindowBatches, require_same_features
 from affekt.sequence_models.objectives import FrameLosses
@@ -157,8 +157,8 @@ def train_frames(
     # 4. the chosen weights, and the smoothing that helps them
     history = tuple(row for row in rows if 'epoch' in row)
     epoch, _ = best.put_into(model, history, ' + '.join(OFFICIAL_SCORES[task] for task in settings.tasks))
-    model.to('cpu').eval()
     predictions = predictions_of(model)
+    model.to('cpu').eval()
     choices = tuned_frame_smoothing(validation, predictions, settings, max(shape.classes, 1))
     scores = official_scores(validation.labels, predictions, settings.tasks, max(shape.classes, 1))
     predictor = FramePredictor(
@@ -315,21 +315,16 @@ def _digest(*sides: FrameVideos) -> str:
         for tensor in (videos.expression, videos.affect, videos.units, videos.weights, *videos.keep_mask.values()):
             digest.update(tensor.contiguous().numpy().tobytes())
         for value in videos.features.values():
-            tensors = [value.rows, value.distances.nan_to_num(-1)] if isinstance(value, NeighbourRows) else [value]
-            for tensor in tensors:
-                digest.update(_sums(tensor).tobytes())
+            for part in value.parts():
+                digest.update(_sums(part).tobytes())
     return digest.hexdigest()
 
 
-def _sums(value: Tensor) -> Floats:
+def _sums(part: Tensor) -> Floats:
     """(2 D,) sums of rows, plain and weighted by their places, so that an exchange of rows shows."""
-    places = torch.linspace(0.5, 1.5, max(len(value), 1), dtype=torch.float64)[: len(value)]
-    parts = value.split(1 << 16), places.split(1 << 16)
-    plain, weighted = torch.zeros(value.shape[1]).double(), torch.zeros(value.shape[1]).double()
-    for part, place in zip(*parts, strict=True):
-        plain += part.double().sum(dim=0)
-        weighted += (part.double() * place.unsqueeze(1)).sum(dim=0)
-    return np.asarray(torch.cat([plain, weighted]).numpy())
+    known = part.double().nan_to_num(-1.0)
+    places = torch.linspace(0.5, 1.5, len(known), dtype=torch.float64).unsqueeze(1)
+    return np.asarray(torch.cat([known.sum(dim=0), (known * places).sum(dim=0)]).numpy())
 
 
 def _provenance(training: FrameVideos) -> dict[str, Any]:

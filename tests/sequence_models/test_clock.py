@@ -126,6 +126,6 @@ def test_a_model_with_a_learned_clock_is_trained_saved_and_gone_on_with(tmp_path
 
 def test_an_odd_number_of_neighbours_and_an_unknown_clock_are_refused():
     with pytest.raises(ValueRangeError, match='even number of neighbours'):
-        learned_videos({'a': 'train'}, neighbours=3)
+        learned_videos({'a': 'train'}, around=3)
     with pytest.raises(UnknownNameError, match='learned'):
         frame_videos([labels_of('a', 'train', 9)], {'face': {'a': face_of('a', 9)}}, RATE_HZ, methods='cubic')

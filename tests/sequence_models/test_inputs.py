@@ -7,7 +7,7 @@ import pytest
 import torch
 from frame_cases import FRAMES, RATE_HZ, face_of, labels_of, videos_of, voice_of
 
-from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
+from affekt.errors import ShapeError, StorageError, UnknownNameError, ValueRangeError
 from affekt.features import Features
 from affekt.frames import FrameLabels, Window, windows_over
 from affekt.sequence_models import WindowBatches, frame_videos
@@ -47,6 +47,17 @@ def test_a_batch_holds_the_rows_of_its_windows_and_pads_short_ones():
     assert (batch.expression[1, 20:] == -1).all()
     assert (batch.units[1, 20:] == -1).all()
     assert not batch.weights[1, 20:].any()
+
+
+def test_windows_beyond_their_video_read_no_other():
+    videos = videos_of({'a': 'train', 'c': 'train'})
+    for window in (Window('a', 90, 101), Window('a', -1, 5), Window('c', 5, 5)):
+        with pytest.raises(ValueRangeError, match='windows within their videos'):
+            videos.batch([window])
+    with pytest.raises(ValueRangeError, match='got none'):
+        videos.batch([])
+    with pytest.raises(UnknownNameError, match='e'):
+        videos.batch([Window('e', 0, 5)])
 
 
 def test_batches_go_through_every_window_once_an_epoch_and_begin_anywhere():
@@ -93,13 +104,22 @@ def test_a_feature_that_is_not_finite_names_itself_the_video_and_the_row():
         frame_videos([labels_of('a', 'train', 100)], {'face': {'a': face}}, RATE_HZ)
 
 
+def test_a_feature_of_a_store_that_is_not_finite_names_the_store(tmp_path):
+    class Damaged(dict):
+        path = tmp_path / 'faces-frm'
+
+    face = face_of('a', 100)
+    face.values[7, 1] = np.inf
+    with pytest.raises(ValueRangeError, match=r'face of a in .*faces-frm'):
+        frame_videos([labels_of('a', 'train', 100)], {'face': Damaged(a=face)}, RATE_HZ)
+
+
 @pytest.mark.parametrize(
     ('sources', 'clock', 'options', 'error', 'sentence'),
     [
         ({}, 25.0, {}, UnknownNameError, 'one or more'),
         ({'face': {'x': 1}}, 25.0, {}, ValueRangeError, 'named as the videos are'),
         ({'face': {'a': 1}}, {'b': 25.0}, {}, UnknownNameError, 'frames of .a.'),
-        ({'face': {'a': 1}}, {'a': np.arange(50) / 25}, {}, ShapeError, 'times of 100 frames of .a.'),
         ({'face': {'a': 1}}, 25.0, {'methods': {'fase': 'mean'}}, UnknownNameError, 'fase'),
         ({'face': {'a': 1}}, 0.0, {}, ValueRangeError, 'rate above 0'),
     ],
@@ -115,7 +135,7 @@ def test_rows_without_times_must_be_frames_and_columns_as_many_in_every_video():
     with pytest.raises(ShapeError, match=r'face of a.*99 rows without times'):
         frame_videos([labels_of('a', 'train', 100)], {'face': {'a': plain}}, RATE_HZ)
     wide = {'a': face_of('a', 100), 'b': Features('b', np.zeros((75, 4), np.float32))}
-    with pytest.raises(ShapeError, match='as many columns of face in every video'):
+    with pytest.raises(ShapeError, match='3 columns of face in every video'):
         frame_videos([labels_of(name, 'train', FRAMES[name]) for name in 'ab'], {'face': wide}, RATE_HZ)
 
 
@@ -125,7 +145,32 @@ def test_each_video_may_have_a_rate_or_times_of_its_own():
     clock = {'a': 25.0, 'b': np.arange(75) / 25.0}
     videos = frame_videos(labels, {'face': {'a': face, 'b': face_of('b', 75)}}, clock)
     same = frame_videos(labels, {'face': {'a': face, 'b': face_of('b', 75)}}, 25.0)
-    torch.testing.assert_close(videos.features['face'], same.features['face'])
+    torch.testing.assert_close(videos.features['face'][:], same.features['face'][:])
+
+
+@pytest.mark.parametrize('frames', [60, 100, 130])
+def test_labels_may_be_shorter_or_longer_than_the_times_of_the_video(frames):
+    times = np.arange(100) / 25.0
+    videos = frame_videos([labels_of('a', 'train', frames)], {'face': {'a': face_of('a', 100)}}, {'a': times})
+    assert videos.lengths == {'a': frames}
+    assert int(videos.keep_mask['face'].sum()) == min(frames, 100)
+
+
+def test_features_kept_in_files_are_the_same_and_parts_share_them(tmp_path):
+    labels = [labels_of(name, 'train', FRAMES[name]) for name in 'abc']
+    sources = {'face': {name: face_of(name, FRAMES[name]) for name in 'abc'}}
+    kept = frame_videos(labels, sources, RATE_HZ, keep_in=tmp_path / 'rows')
+    plain = frame_videos(labels, sources, RATE_HZ)
+    torch.testing.assert_close(kept.features['face'][:], plain.features['face'][:])
+    assert (tmp_path / 'rows/feature1.npy').stat().st_size > 195 * 3 * 4
+    part, rest = kept.take(['c', 'a']), kept.take(['b'])
+    assert part.features['face'].stored is kept.features['face'].stored
+    assert part.joined(rest).features['face'].stored is kept.features['face'].stored
+    frame_videos(labels[:1], sources, RATE_HZ, keep_in=tmp_path / 'rows')  # the older rows stay readable
+    torch.testing.assert_close(kept.features['face'][:], plain.features['face'][:])
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(StorageError):
+        frame_videos(labels, sources, RATE_HZ, keep_in=tmp_path / 'file')
 
 
 def test_unlabelled_videos_have_frames_and_no_truth():

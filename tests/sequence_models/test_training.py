@@ -138,7 +138,7 @@ def test_a_modality_that_a_whole_video_lacks_changes_its_answers_and_breaks_noth
     lacking = videos_of({'a': 'test', 'e': 'test'}, known=False)
     rows = slice(lacking.starts['e'], None)
     lacking.keep_mask['voice'][rows] = False
-    lacking.features['voice'][rows] = torch.nan  # what is not kept is not read
+    lacking.features['voice'].stored[rows] = torch.nan  # what is not kept is not read
     first, second = run[0].predictor.predict(whole), run[0].predictor.predict(lacking)
     np.testing.assert_array_equal(first['a'].affect, second['a'].affect)
     assert np.isfinite(second['e'].affect).all()

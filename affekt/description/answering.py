@@ -1,0 +1,164 @@
+"""Answers token by token for a whole batch: left-padded, with explicit positions, stops over all of what was said.
+
+A clip that has finished leaves the batch, so that the others go faster; which clips stand beside one another changes
+no answer. Greedy, or drawn by a generator of its own for each clip.
+
+Axes: B clips still answering, L positions, H width of the trunk, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from affekt.description.questions import Vocabulary
+from affekt.errors import ValueRangeError
+
+Finish = Literal['end', 'stop', 'length']
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When an answer ends, and how its tokens are chosen.
+
+    Args:
+        tokens: at most.
+        temperature: 0 for the likeliest token each time.
+        top_p: with a temperature: draw among the likeliest tokens that have this share together.
+        seed: with a temperature; each clip draws by itself, so that its neighbours change nothing.
+        stops: strings that end it; None for those of the family.
+    """
+
+    tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    stops: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.tokens < 1 or not self.temperature >= 0.0 or not 0.0 < self.top_p <= 1.0:
+            raise ValueRangeError(
+                expected='at least 1 token, a temperature from 0 and top_p in (0, 1]',
+                came=f'{self.tokens}, {self.temperature}, {self.top_p}', todo='choose others',
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Generated:
+    """An answer.
+
+    Args:
+        text: without the string that ended it.
+        tokens: all numbers that were generated, the end token included.
+        finish: `end` by a token that ends an answer, `stop` by a string, `length` where it was cut.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    finish: Finish
+
+
+def answered(
+    network: nn.Module,
+    embeddings: Tensor,
+    keep_mask: Tensor,
+    positions: Tensor,
+    vocabulary: Vocabulary,
+    limits: Limits,
+    stops: Sequence[str],
+    seeds: Sequence[int] | None = None,
+) -> list[Generated]:
+    """An answer to each prompt.
+
+    Args:
+        network: of the trunk.
+        embeddings: (B, L, H) of the prompts, padded left.
+        keep_mask: bool (B, L), False where there is padding.
+        positions: (B, L).
+        vocabulary: of the trunk.
+        limits: when an answer ends, and how tokens are chosen.
+        stops: strings that end an answer.
+        seeds: of each clip's draws; None for that of the limits.
+
+    Raises:
+        ValueRangeError: a prompt and its answer are longer than what the trunk was made for.
+    """
+    _require_room(network, embeddings.shape[1], limits)
+    marks = (vocabulary.tokenizer.token_to_id(stop) for stop in stops)
+    ends = {vocabulary.end, *(mark for mark in marks if mark is not None)}
+    rows = [_Row(vocabulary, ends, stops, seed) for seed in seeds or [limits.seed] * len(embeddings)]
+    answering, mask, cache = list(rows), keep_mask.long(), None
+    reading: dict[str, Tensor] = {'inputs_embeds': embeddings}
+    for _ in range(limits.tokens):
+        output: Any = network(
+            **reading, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True,
+            logits_to_keep=1,
+        )  # fmt: skip
+        cache = output.past_key_values
+        chosen = _chosen(output.logits[:, -1].float(), answering, limits)  # (B,)
+        for row, token in zip(answering, chosen.tolist(), strict=True):
+            row.add(token)
+        going = [at for at, row in enumerate(answering) if row.finish is None]
+        if not going:
+            break
+        if len(going) < len(answering):
+            kept = torch.tensor(going, device=chosen.device)
+            cache.batch_select_indices(kept)
+            chosen, mask, positions = chosen[kept], mask[kept], positions[kept]
+            answering = [answering[at] for at in going]
+        reading = {'input_ids': chosen.unsqueeze(1)}
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+        positions = positions[:, -1:] + 1
+    return [row.result() for row in rows]
+
+
+def _require_room(network: nn.Module, length: int, limits: Limits) -> None:
+    longest = int(getattr(getattr(network, 'config', None), 'max_position_embeddings', 0) or 1 << 30)
+    if length + limits.tokens > longest:
+        raise ValueRangeError(
+            expected=f'a prompt and an answer of at most {longest:,} tokens together, which the trunk was made for',
+            came=f'{length:,} and {limits.tokens:,}', todo='lower the limit of one of them',
+        )  # fmt: skip
+
+
+def _chosen(logits: Tensor, rows: Sequence[_Row], limits: Limits) -> Tensor:
+    """(B,) token numbers of (B, V) logits."""
+    if limits.temperature == 0.0:
+        return logits.argmax(dim=1)
+    ordered, tokens = (logits / limits.temperature).softmax(dim=1).sort(dim=1, descending=True, stable=True)
+    before = ordered.cumsum(dim=1) - ordered
+    ordered = ordered.masked_fill(before >= limits.top_p, 0.0).cpu()
+    places = [torch.multinomial(each, 1, generator=row.generator) for each, row in zip(ordered, rows, strict=True)]
+    return tokens.gather(1, torch.stack(places).to(tokens.device)).squeeze(1)
+
+
+class _Row:
+    """What one clip has said so far."""
+
+    def __init__(self, vocabulary: Vocabulary, ends: set[int], stops: Sequence[str], seed: int) -> None:
+        self.tokens: list[int] = []
+        self.finish: Finish | None = None
+        self.generator = torch.Generator().manual_seed(seed)
+        self._vocabulary, self._ends, self._stops = vocabulary, ends, stops
+        # a stop of n bytes began at most n tokens ago
+        self._reach = 1 + max((len(stop.encode()) for stop in stops), default=0)
+
+    def add(self, token: int) -> None:
+        """Say one more token."""
+        self.tokens.append(token)
+        if token in self._ends:
+            self.finish = 'end'
+        elif self._stops:
+            recent = self._vocabulary.text(self.tokens[-self._reach :])
+            if any(stop in recent for stop in self._stops):
+                self.finish = 'stop'
+
+    def result(self) -> Generated:
+        """The answer without what ended it."""
+        text = self._vocabulary.text(self.tokens)
+        end = min((at for stop in self._stops if (at := text.find(stop)) >= 0), default=len(text))
+        return Generated(text[:end].strip(), tuple(self.tokens), self.finish or 'length')

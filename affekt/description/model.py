@@ -1,0 +1,339 @@
+"""The describer: soft tokens of what a clip shows go between the words of a prompt into a language model.
+
+    embed      pieces and features of a batch to (B, L, H), padded right for training and left for answering
+    forward    the loss of the answers, and logits
+    generate   answers, greedy unless a temperature is given; each as it would be alone
+
+Positions are counted explicitly, so that padding changes nothing, and each clip has its own soft tokens, so that its
+neighbours in a batch change nothing either.
+
+Axes: B batch, L positions, H width of the trunk, V vocabulary.
+
+Source: Lian et al. 2025, arXiv:2501.16566; what differs from the published code by default is in `DescriberSettings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from affekt.description.answering import Generated, Limits, answered
+from affekt.description.questions import Kind, Pieces, Vocabulary, family_named, tokenized, written
+from affekt.description.sources import Source, SourceReader, present, source_table, together
+from affekt.description.trunk import Trunk
+from affekt.errors import ShapeError, UnknownNameError, did_you_mean
+
+NO_LABEL = -100
+"""Where the loss has nothing to compare."""
+
+
+@dataclass(frozen=True)
+class DescriberSettings:
+    """How a describer is spoken to. The last four are as the published code has them where they are changed.
+
+    Args:
+        family: prompt form, one of `FAMILIES`.
+        longest_prompt: tokens, soft ones included; words are shortened to it.
+        truncation: `words` shortens what was spoken; `front` cuts a prompt at its beginning, where the soft tokens
+            are, when it is to be answered.
+        end_is_read: whether the token that ends an answer is seen by attention; the published code takes it for
+            padding, since the two are one token.
+        begins_answering: put the trunk's first token before a prompt also where it is to be answered.
+        keep_empty_words: keep the sentence on the subtitle where nothing was spoken.
+    """
+
+    family: str = 'chatml'
+    longest_prompt: int = 1024
+    truncation: Literal['words', 'front'] = 'words'
+    end_is_read: bool = True
+    begins_answering: bool = True
+    keep_empty_words: bool = False
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A clip with what is asked of it.
+
+    Args:
+        pieces: the prompt, and in training the answer.
+        features: name of a source to its (T, D), (T, Q, D) or (D,); sources that join others have none.
+    """
+
+    pieces: Pieces
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Embedded(NamedTuple):
+    """A batch as the trunk reads it."""
+
+    embeddings: Tensor
+    """(B, L, H)"""
+    keep_mask: Tensor
+    """bool (B, L), False where there is padding"""
+    positions: Tensor
+    """(B, L) of each token in its own clip"""
+    labels: Tensor
+    """(B, L) token numbers of the answer; `NO_LABEL` elsewhere"""
+    weights: Tensor
+    """(B, L) of the labels in the loss"""
+
+
+class Answered(NamedTuple):
+    """What `forward` gives."""
+
+    loss: Tensor
+    """Mean cross-entropy of the answers' tokens, by their weights; nan where there is none."""
+    logits: Tensor
+    """(B, L, V)"""
+    embedded: Embedded
+
+
+class Describer(nn.Module):
+    """A trunk that perceives clips through sources.
+
+    Args:
+        trunk: the language model; its weights are frozen but for adapters.
+        sources: the table.
+        settings: how it is spoken to.
+        seed: of the first weights of what turns sources into soft tokens.
+
+    Raises:
+        UnknownNameError: a source, fusion or family does not exist.
+        ValueRangeError: a source is impossible.
+    """
+
+    def __init__(
+        self, trunk: Trunk, sources: Iterable[Source], settings: DescriberSettings | None = None, *, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.settings = settings or DescriberSettings()
+        self.family = family_named(self.settings.family)
+        self.table = source_table(sources)
+        self.vocabulary: Vocabulary = trunk.vocabulary
+        self.trunk_name = trunk.name
+        self.trunk = trunk.network
+        for name, parameter in self.trunk.named_parameters():
+            parameter.requires_grad_('.lora_' in name)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.readers = nn.ModuleDict(
+                {
+                    source.name: SourceReader(source, self._widths(source), trunk.width)
+                    for source in self.table.values()
+                    if not source.shares
+                }
+            )
+        self._match_sizes(trunk)
+
+    def _widths(self, source: Source) -> list[int]:
+        return [self.table[name].width for name in source.joins or (source.name,)]
+
+    def _match_sizes(self, trunk: Trunk) -> None:
+        """Scaled tokens get the root mean square of the trunk's own embeddings."""
+        scaled = [reader for reader in self._all_readers() if reader.source.scaled]
+        if scaled and not trunk.embeddings.weight.is_meta:
+            size = trunk.embeddings.weight.detach().float().square().mean().sqrt()
+            for reader in scaled:
+                reader.size.copy_(size)
+
+    def _all_readers(self) -> list[SourceReader]:
+        return [reader for reader in self.readers.values() if isinstance(reader, SourceReader)]
+
+    def reader(self, name: str) -> SourceReader:
+        """The weights through which a source goes.
+
+        Raises:
+            UnknownNameError: there is no such source.
+        """
+        if name not in self.table:
+            raise UnknownNameError(
+                expected=f'a source among {", ".join(self.table)}', came=repr(name), todo=did_you_mean(name, self.table)
+            )
+        reader = self.readers[self.table[name].shares or name]
+        assert isinstance(reader, SourceReader)
+        return reader
+
+    @property
+    def device(self) -> torch.device:
+        """Where the trunk is."""
+        return next(self.trunk.parameters()).device
+
+    def learnt(self) -> dict[str, Tensor]:
+        """What a checkpoint of it holds, by name: all but the frozen weights of the trunk."""
+        frozen = {f'trunk.{name}' for name, _ in self.trunk.named_parameters() if '.lora_' not in name}
+        frozen |= {f'trunk.{name}' for name, _ in self.trunk.named_buffers()}
+        tied = 'lm_head.weight'
+        return {
+            name: value
+            for name, value in self.state_dict().items()
+            if name not in frozen and not (name.startswith('trunk.') and name.endswith(tied))
+        }
+
+    def prompt(
+        self,
+        features: Mapping[str, Tensor],
+        kind: Kind | str,
+        question: str,
+        *,
+        words: str = '',
+        answer: str | None = None,
+    ) -> Asked:
+        """A clip with what is asked of it, tokenized; sources that it lacks are not in the prompt.
+
+        Args:
+            features: name of a source to its features, of those that the clip has.
+            kind: which sources in which order, or the name of a published kind.
+            question: what is asked, such as `question_of` gives.
+            words: what was spoken.
+            answer: for training.
+
+        Raises:
+            UnknownNameError: no such kind, or features of an unknown source.
+            ValueRangeError: nothing is left to be described, or the prompt or the answer is too long.
+        """
+        for name in features:
+            self.reader(name)
+        text = written(
+            kind, question, self.family, present=present(self.table, features), words=words,
+            keep_empty_words=self.settings.keep_empty_words,
+        )  # fmt: skip
+        is_front = self.settings.truncation == 'front' and answer is None
+        pieces = tokenized(
+            text, self.vocabulary, {name: source.tokens for name, source in self.table.items()}, answer=answer,
+            longest=1 << 30 if is_front else self.settings.longest_prompt,
+            begins=answer is not None or self.settings.begins_answering,
+        )  # fmt: skip
+        return Asked(pieces, features)
+
+    # Embedding
+
+    def soft_tokens(self, batch: Sequence[Asked]) -> list[dict[str, Tensor]]:
+        """Of each clip: source to its (K, H) tokens, for the sources of its prompt.
+
+        Raises:
+            ShapeError, ValueRangeError: features are missing, of another shape, or no numbers.
+        """
+        tokens: list[dict[str, Tensor]] = [{} for _ in batch]
+        names = dict.fromkeys(name for asked in batch for name in asked.pieces.sources)
+        for name in names:
+            reader, rows = self.reader(name), [at for at, asked in enumerate(batch) if name in asked.pieces.sources]
+            for row, made in zip(rows, reader(*self._features(name, [batch[row] for row in rows])), strict=True):
+                tokens[row][name] = made
+        return tokens
+
+    def _features(self, name: str, batch: Sequence[Asked]) -> tuple[list[Tensor], list[Tensor | None]]:
+        """Features and masks of a source, or of those that it joins, over some clips that have it."""
+        features, masks = [], []
+        for own in self.table[name].joins or (name,):
+            if any(own not in asked.features for asked in batch):
+                raise ShapeError(
+                    expected=f'features of {own}, which the prompt asks for', came='none',
+                    todo='give them, or make the prompt without it',
+                )  # fmt: skip
+            steps, mask = together(self.table[own], [asked.features[own].to(self.device) for asked in batch])
+            features.append(steps)
+            masks.append(None if bool(mask.all()) else mask)
+        return features, masks
+
+    def embed(self, batch: Sequence[Asked], side: Literal['right', 'left'] = 'right') -> Embedded:
+        """The batch as the trunk reads it.
+
+        Args:
+            batch: clips, each with its prompt.
+            side: where padding goes.
+        """
+        embeddings = self.trunk.get_input_embeddings()  # type: ignore[operator]
+        soft = self.soft_tokens(batch)
+        rows = []
+        for asked, tokens in zip(batch, soft, strict=True):
+            parts = []
+            for piece in (*asked.pieces.prompt, asked.pieces.answer):
+                if isinstance(piece, str):
+                    parts.append(tokens[piece].to(embeddings.weight.dtype))
+                elif piece:
+                    parts.append(embeddings(torch.tensor(piece, device=self.device)))
+            row = torch.cat(parts)  # (l, H)
+            if side == 'left' and self.settings.truncation == 'front':
+                row = row[-self.settings.longest_prompt :]
+            rows.append(row)
+        return self._padded(batch, rows, side)
+
+    def _padded(self, batch: Sequence[Asked], rows: Sequence[Tensor], side: str) -> Embedded:
+        longest = max(map(len, rows))
+        embeddings = rows[0].new_zeros((len(rows), longest, rows[0].shape[1]))
+        keep_mask = torch.zeros(len(rows), longest, dtype=torch.bool, device=self.device)
+        labels = torch.full((len(rows), longest), NO_LABEL, device=self.device)
+        weights = torch.zeros(len(rows), longest, device=self.device)
+        for number, (asked, row) in enumerate(zip(batch, rows, strict=True)):
+            place = slice(longest - len(row), longest) if side == 'left' else slice(0, len(row))
+            embeddings[number, place], keep_mask[number, place] = row, True
+            if answer := asked.pieces.answer:
+                behind = slice(place.stop - len(answer), place.stop)
+                labels[number, behind] = torch.tensor(answer, device=self.device)
+                weights[number, behind] = torch.tensor(asked.pieces.weights or [1.0] * len(answer), device=self.device)
+                if not self.settings.end_is_read and answer[-1] == self.vocabulary.end:
+                    keep_mask[number, place.stop - 1] = False
+        # padding counts for nothing in positions; an end that is not read still stands where it stands
+        start = (~keep_mask).int().argmin(dim=1, keepdim=True)
+        positions = (torch.arange(longest, device=self.device) - start).clamp(min=0)  # (B, L)
+        return Embedded(embeddings, keep_mask, positions, labels, weights)
+
+    # Loss
+
+    def forward(self, batch: Sequence[Asked]) -> Answered:
+        """The loss of the answers, and logits."""
+        embedded = self.embed(batch)
+        output = self.trunk(
+            inputs_embeds=embedded.embeddings, attention_mask=embedded.keep_mask.long(),
+            position_ids=embedded.positions, use_cache=False,
+        )  # fmt: skip
+        return Answered(answer_loss(output.logits, embedded.labels, embedded.weights), output.logits, embedded)
+
+    # Answers
+
+    @torch.inference_mode()
+    def generate(
+        self, batch: Sequence[Asked], limits: Limits | None = None, *, seeds: Sequence[int] | None = None
+    ) -> list[Generated]:
+        """An answer to each prompt, as it would be alone; answers in the pieces are left aside.
+
+        Args:
+            batch: clips, each with its prompt.
+            limits: when an answer ends, and how tokens are chosen.
+            seeds: of each clip's draws, where its limits have a temperature; None for that of the limits.
+
+        Raises:
+            ValueRangeError: a prompt and its answer are longer than what the trunk was made for.
+        """
+        if not batch:
+            return []
+        limits = limits or Limits()
+        bare = [Asked(Pieces(asked.pieces.prompt), asked.features) for asked in batch]
+        was_training = self.training
+        self.eval()
+        try:
+            embeddings, keep_mask, positions, *_ = self.embed(bare, 'left')
+            stops = self.family.stops if limits.stops is None else limits.stops
+            return answered(self.trunk, embeddings, keep_mask, positions, self.vocabulary, limits, stops, seeds)
+        finally:
+            self.train(was_training)
+
+
+def answer_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy of each label from the logits before it, meaned by weights.
+
+    Args:
+        logits: (B, L, V).
+        labels: (B, L) token numbers, `NO_LABEL` where there is none.
+        weights: (B, L).
+    """
+    each = functional.cross_entropy(
+        logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten(), ignore_index=NO_LABEL, reduction='none'
+    )  # (B (L - 1),)
+    shares = weights[:, 1:].flatten()
+    return (each * shares).sum() / shares.sum()

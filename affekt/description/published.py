@@ -1,0 +1,297 @@
+"""AffectGPT as published: its sizes as functions, and its checkpoints by name.
+
+| here | published |
+|---|---|
+| sources `voice`, `face`, `frame`, `image` | audio, face, frame, image |
+| `multi`, `multi_frame` | multi of face and audio, of frame and audio: one set of weights |
+| `readers.face` | `affectgpt_proj`, `video_*`: faces and frames go through the same weights |
+| `fuse.score` | `*_attention_mlp`; of multi `attention_mlp` is `mix`, `fc_att` is `score` |
+| `trunk` | `llama_model` |
+
+A published file holds adapters and what makes soft tokens; the language model is brought by whoever loads it.
+
+Source: Lian et al. 2025, arXiv:2501.16566 (one stage); Lian et al. 2024, arXiv:2407.07653 (two stages); Lian et al.
+2023, arXiv:2306.15401 (EMER); github.com/zeroQiaoba/AffectGPT and MERTools.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from affekt.checkpoints import Inspection, inspected, require_whole
+from affekt.description.model import Describer, DescriberSettings
+from affekt.description.sources import Queries, Source
+from affekt.description.trunk import Adapters, Trunk, with_adapters
+from affekt.errors import WeightsError
+from affekt.nn import Coverage, NameMap, load_published, qformer_names
+
+AS_PUBLISHED = DescriberSettings(
+    family='vicuna-hash', longest_prompt=800, truncation='front', end_is_read=False, begins_answering=False,
+    keep_empty_words=True,
+)  # fmt: skip
+"""The traps of the published code as they are; training cut prompts at 1,024, answering at 2,000 - 1,200 tokens."""
+CORRECTED = DescriberSettings(family='vicuna-hash')
+"""The published prompt, with what went wrong put right."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training.
+
+    Args:
+        name: coarse, fine or single.
+        corpus: what it learns from.
+        samples: how many it has.
+    """
+
+    name: str
+    corpus: str
+    samples: int
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published model.
+
+    Args:
+        sources: its table.
+        settings: how it is spoken to.
+        adapters: of its trunk; None for a frozen one.
+        trunk: name of the language model as its makers publish it.
+        kind: of input.
+        stages: of its training, in order.
+        optimisation: the numbers of its training.
+    """
+
+    sources: tuple[Source, ...]
+    settings: DescriberSettings
+    adapters: Adapters | None
+    trunk: str
+    kind: str
+    stages: tuple[Stage, ...]
+    optimisation: Mapping[str, Any] = field(default_factory=dict)
+
+
+def published_sources(
+    visual: int,
+    sound: int,
+    *,
+    video_fusion: str = 'published',
+    audio_fusion: str = 'published',
+    multi_fusion: str = 'published',
+    image_fusion: str = 'mean',
+    tokens: Mapping[str, int] | None = None,
+    embedded: int = 0,
+    queries: Queries | None = None,
+) -> tuple[Source, ...]:
+    """The six sources of AffectGPT.
+
+    Args:
+        visual: width of a step of faces, frames and pictures.
+        sound: width of a step of sound.
+        video_fusion, audio_fusion, multi_fusion, image_fusion: of `FUSIONS`.
+        tokens: `video`, `audio`, `multi`, `image` to how many soft tokens; 1 each where absent.
+        embedded: width at which face and sound are merged; the larger of the two where 0.
+        queries: sizes of the Q-Formers but for their positions.
+    """
+    counts = {'video': 1, 'audio': 1, 'multi': 1, 'image': 1, **(tokens or {})}
+    sizes = queries or Queries()
+    video, voice, both = (replace(sizes, positions=count) for count in (32, 8, 264))
+    face = Source('face', visual, counts['video'], video_fusion, queries=video)
+    multi = Source(
+        'multi', embedded or max(visual, sound), counts['multi'], multi_fusion, joins=('face', 'voice'), queries=both
+    )
+    return (
+        Source('voice', sound, counts['audio'], audio_fusion, queries=voice),
+        face,
+        replace(face, name='frame', shares='face'),
+        multi,
+        replace(multi, name='multi_frame', shares='multi', joins=('frame', 'voice')),
+        Source('image', visual, counts['image'], image_fusion),
+    )
+
+
+def affectgpt_2025() -> Published:
+    """2501.16566: CLIP ViT-L/14 and chinese-hubert-large before Qwen2.5-7B, one stage; 57,168,644 trained numbers."""
+    return Published(
+        published_sources(768, 1024),
+        CORRECTED,
+        Adapters(rank=16, alpha=32, dropout=0.05),
+        'Qwen/Qwen2.5-7B-Instruct',
+        'multiface_audio_face_text',
+        (Stage('single', 'MER-Caption+', 31_327),),
+        {
+            'learning_rate': 1e-5, 'warmup_steps': 5000, 'warmup_from': 1e-6, 'weight_decay': 0.05, 'batch_size': 3,
+            'epochs': 60, 'steps_an_epoch': 5000, 'seed': 42, 'precision': 'float16',
+        },
+    )  # fmt: skip
+
+
+def affectgpt_2023() -> Published:
+    """EMER's model: EVA-CLIP-G with BLIP-2's queries and ImageBind, read by Q-Formers before a frozen Vicuna-7B.
+
+    Steps of frames hold the 32 vectors of BLIP-2's Q-Former each.
+    """
+    return Published(
+        published_sources(
+            768, 1024, video_fusion='qformer', audio_fusion='qformer', multi_fusion='mean', image_fusion='mean',
+            tokens={'video': 32, 'audio': 8},
+        ),
+        CORRECTED,
+        None,
+        'lmsys/vicuna-7b-v0',
+        'frame',
+        (Stage('single', 'EMER (100), MiniGPT-4, LLaVA and VideoChat instructions, drawn evenly', 0),),
+        {
+            'learning_rate': 3e-5, 'learning_rate_at_end': 1e-5, 'warmup_steps': 1000, 'warmup_from': 1e-6,
+            'weight_decay': 0.05, 'batch_size': 2, 'epochs': 100, 'steps_an_epoch': 1000, 'longest': 512,
+        },
+    )  # fmt: skip
+
+
+def affectgpt_two_stage() -> Published:
+    """2407.07653: the form of 2023, first on EMER-Coarse, then on EMER-Fine."""
+    stages = (Stage('coarse', 'EMER-Coarse', 115_595), Stage('fine', 'EMER-Fine', 332))
+    return replace(affectgpt_2023(), stages=stages)
+
+
+PUBLISHED = {
+    'affectgpt-2025': affectgpt_2025,
+    'affectgpt-2023': affectgpt_2023,
+    'affectgpt-two-stage': affectgpt_two_stage,
+}
+"""Name to the settings of a published model."""
+
+
+def name_map(sources: Iterable[Source]) -> NameMap:
+    """Published prefixes to ours, for a describer with the six sources of `published_sources`."""
+    table = {source.name: source for source in sources}
+    names: dict[str, str | None] = {
+        'llama_model': 'trunk',
+        'image_llama_proj': 'readers.image.project',
+        'affectgpt_proj': 'readers.face.project',
+        'audio_llama_proj': 'readers.voice.project',
+        'multi_llama_proj': 'readers.multi.project',
+        'multi_video_embs': 'readers.multi.fuse.embed.0',
+        'multi_audio_embs': 'readers.multi.fuse.embed.1',
+        'attention_mlp': 'readers.multi.fuse.mix',
+        'fc_att': 'readers.multi.fuse.score',
+        'video_attention_mlp': 'readers.face.fuse.score',
+        'audio_attention_mlp': 'readers.voice.fuse.score',
+    }
+    for theirs, ours, positions in (
+        ('video', 'face', 'video_frame_position_embedding'),
+        ('audio', 'voice', 'audio_position_embedding'),
+        ('multi', 'multi', 'multi_position_embedding'),
+    ):
+        reader = f'readers.{ours}.fuse{".reader" if table[ours].joins else ""}'
+        queries = table[ours].queries
+        names |= {f'{theirs}_query_tokens': f'{reader}.queries', positions: f'{reader}.positions'}
+        names |= qformer_names(f'{theirs}_Qformer.bert', reader, queries.layers if queries else 0)
+    return names
+
+
+def load_official(
+    path: str | os.PathLike[str],
+    trunk: Trunk,
+    *,
+    settings: DescriberSettings = CORRECTED,
+    heads: int | None = None,
+    tokens: Mapping[str, int] | None = None,
+) -> tuple[Describer, Coverage]:
+    """A published checkpoint as a describer on a trunk, with a table of where each tensor went.
+
+    Args:
+        path: of the file as published; nothing in it is run.
+        trunk: the language model that it was trained on, without adapters; it gets those of the file.
+        settings: how it is spoken to; `AS_PUBLISHED` keeps the traps.
+        heads: of the Q-Formers, which no shape tells; None for one a 64 units.
+        tokens: soft tokens of sources without queries, where they are not 1 and the file does not note them.
+
+    Raises:
+        WeightsError: it is no whole checkpoint of AffectGPT (what is missing or unknown is named), or it belongs to
+            another trunk.
+    """
+    inspection = inspected(path)
+    known = inspection.recognition
+    if known is None or known.family != 'affectgpt':
+        raise WeightsError(
+            expected='a checkpoint of AffectGPT', came=f'{inspection.checkpoint.path.name}, {known or "unknown"}',
+            todo='look at it with `affekt weights inspect`',
+        )  # fmt: skip
+    require_whole(inspection)
+    shapes = inspection.checkpoint.shapes
+    sources = sources_of(inspection, heads=heads, tokens=tokens)
+    width = shapes['affectgpt_proj.weight'][0]
+    if width != trunk.width:
+        raise WeightsError(
+            expected=f'a language model of width {width:,}, as the checkpoint was trained on',
+            came=f'{trunk.name} of width {trunk.width:,}', todo='open the one that the checkpoint names',
+        )  # fmt: skip
+    adapters = adapters_of(inspection)
+    describer = Describer(with_adapters(trunk, adapters) if adapters else trunk, sources, settings)
+    state = inspection.checkpoint.state()
+    coverage = load_published(describer, state, name_map(sources), part=set(describer.learnt()))
+    return describer.eval(), coverage
+
+
+def adapters_of(inspection: Inspection) -> Adapters | None:
+    """The adapters that a published file holds; None for a frozen trunk. Alpha is 32 at every rank."""
+    names = [name for name in inspection.checkpoint.shapes if '.lora_A.' in name]
+    if not names:
+        return None
+    noted = _noted(inspection, 'lora_r'), _noted(inspection, 'lora_alpha')
+    rank = inspection.checkpoint.shapes[names[0]][0]
+    maps = tuple(dict.fromkeys(name.split('.lora_A.')[0].rpartition('.')[2] for name in names))
+    return Adapters(rank=rank, alpha=noted[1] or 32, maps=maps)
+
+
+def sources_of(
+    inspection: Inspection, *, heads: int | None = None, tokens: Mapping[str, int] | None = None
+) -> tuple[Source, ...]:
+    """The sources of a published file: widths, fusions and queries from its shapes, tokens from its notes.
+
+    Args:
+        inspection: of the file.
+        heads: see `load_official`.
+        tokens: see `load_official`.
+    """
+    shapes = inspection.checkpoint.shapes
+    fusions = {name: _fusion(shapes, name) for name in ('video', 'audio', 'multi')}
+    counts = {name: _noted(inspection, f'num_{name}_query_token') or 1 for name in (*fusions, 'image')}
+    counts |= {name: shapes[f'{name}_query_tokens'][1] for name, how in fusions.items() if how == 'qformer'}
+    sizes = None
+    for name in fusions:
+        if f'{name}_query_tokens' in shapes:
+            width = shapes[f'{name}_query_tokens'][2]
+            top = f'{name}_Qformer.bert.encoder.layer'
+            between = shapes[f'{top}.0.intermediate_query.dense.weight'][0]
+            layers = sum(f'{top}.{layer}.intermediate_query.dense.bias' in shapes for layer in range(100))
+            sizes = Queries(width, heads or max(1, width // 64), between, layers)
+    visual, sound = shapes['multi_video_embs.weight'][1], shapes['multi_audio_embs.weight'][1]
+    image = 'steps' if _noted(inspection, 'image_fusion_type') == 'token' else 'mean'
+    return published_sources(
+        visual, sound, video_fusion=fusions['video'], audio_fusion=fusions['audio'], multi_fusion=fusions['multi'],
+        image_fusion=image, tokens={**counts, **(tokens or {})}, embedded=shapes['multi_audio_embs.weight'][0],
+        queries=sizes,
+    )  # fmt: skip
+
+
+def _fusion(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
+    if f'{name}_query_tokens' in shapes:
+        return 'qformer'
+    return 'published' if ('fc_att.weight' if name == 'multi' else f'{name}_attention_mlp.weight') in shapes else 'mean'
+
+
+def _noted(inspection: Inspection, name: str) -> Any:
+    """A setting of the model that the file notes, however deep; None where it notes none."""
+    waiting: list[Any] = [inspection.arguments]
+    while waiting:
+        notes = waiting.pop(0)
+        if name in notes:
+            return notes[name]
+        waiting += [value for value in notes.values() if isinstance(value, dict)]
+    return None

@@ -1,0 +1,498 @@
+"""What a describer is asked and how it is written: kinds of input, questions, and the prompt form of a trunk's family.
+
+A prompt is a row of parts: text, marks of the family, names of sources (where their soft tokens go), and the words that
+were spoken. Text is tokenized so that nothing in it counts as a mark, whatever a transcript says; the answer is
+tokenized apart from the prompt, as it will be generated. Where a prompt is too long its words are shortened from their
+end, never the soft tokens.
+
+Source of the published wordings: github.com/zeroQiaoba/MERTools, MER2025_Track23; a model that was trained with them
+must be asked so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from affekt.errors import UnknownNameError, ValueRangeError, WeightsError, did_you_mean
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a family of language models is spoken to.
+
+    Args:
+        opening: before what is asked; marks stand in it as the tokenizer has them.
+        closing: between what is asked and the answer.
+        end: after the answer, in training.
+        stops: strings at which an answer ends; the trunk's end token ends it too.
+        marks: strings that are single tokens of the vocabulary.
+        begins: whether the trunk's first token stands before everything.
+    """
+
+    opening: str
+    closing: str
+    end: str
+    stops: tuple[str, ...]
+    marks: tuple[str, ...] = ()
+    begins: bool = False
+
+
+SYSTEM = 'You describe how a person comes across.'
+FAMILIES: dict[str, Family] = {
+    'vicuna-hash': Family('###Human: ', '###Assistant: ', '###', ('###',), begins=True),
+    'chatml': Family(
+        f'<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n', '<|im_end|>\n<|im_start|>assistant\n', '',
+        ('<|im_end|>',), ('<|im_start|>', '<|im_end|>'),
+    ),
+    'llama3': Family(
+        '<|start_header_id|>user<|end_header_id|>\n\n',
+        '<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n', '<|eot_id|>', ('<|eot_id|>',),
+        ('<|start_header_id|>', '<|end_header_id|>', '<|eot_id|>'), begins=True,
+    ),
+    'gemma': Family(
+        '<start_of_turn>user\n', '<end_of_turn>\n<start_of_turn>model\n', '<end_of_turn>', ('<end_of_turn>',),
+        ('<start_of_turn>', '<end_of_turn>'), begins=True,
+    ),
+}  # fmt: skip
+"""Prompt forms by name; `vicuna-hash` is that of the published model, whatever its trunk."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A source in a prompt: what leads to it, and the text around its soft tokens."""
+
+    source: str
+    lead: str = ''
+
+
+WORDS = 'words'
+AROUND: dict[str, tuple[str, str]] = {
+    'multi': ('The audio and video merged info is: <Multi>', '</Multi>. '),
+    'multi_frame': ('The audio and video merged info is: <Multi>', '</Multi>. '),
+    'voice': ('The audio content is as follows: <Audio>', '</Audio>. '),
+    'frame': ('e uniformly sample raw frames from the video: <Video>', '</Video>. '),
+    'face': ('e uniformly sample raw frames from the video and extract faces from these frames: <Video>', '</Video>. '),
+    'image': ('The image content is as follows: <Image>', '</Image>. '),
+    WORDS: ('The subtitle of this video is: <Subtitle>', '</Subtitle>. '),
+}
+"""Source to the text before and after its tokens; the sentences on frames begin with 'W' or what leads to them."""
+_BARE = ('face', 'frame')
+REQUEST = 'Now, please answer my question based on all the provided information. '
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a prompt has, in its order.
+
+    Args:
+        blocks: of sources.
+        words: whether what was spoken stands behind them.
+        opened: whether the family's opening stands before; three published kinds lack it.
+    """
+
+    blocks: tuple[Block, ...]
+    words: bool = True
+    opened: bool = True
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources, in order."""
+        return tuple(block.source for block in self.blocks)
+
+
+_VOICE, _MULTI = Block('voice'), Block('multi')
+_FACE, _FRAME = Block('face', 'Meanwhile, w'), Block('frame', 'Meanwhile, w')
+KINDS: dict[str, Kind] = {
+    'faceframe': Kind((_VOICE, _FRAME, Block('face', 'Additionally, w'))),
+    'face': Kind((_VOICE, _FACE)),
+    'frame': Kind((_VOICE, _FRAME)),
+    'audioonly': Kind((_VOICE,), words=False),
+    'textonly': Kind(()),
+    'faceonly': Kind((Block('face'),), words=False),
+    'frameonly': Kind((Block('frame'),), words=False),
+    'image': Kind((Block('image'),), words=False),
+    'audio_text': Kind((_VOICE,), opened=False),
+    'face_text': Kind((Block('face'),), opened=False),
+    'frame_text': Kind((Block('frame', 'w'),), opened=False),
+    'multiface_text': Kind((_MULTI,)),
+    'multiface_audio_face_text': Kind((_MULTI, _VOICE, _FACE)),
+    'multiframe_audio_frame_text': Kind((Block('multi_frame'), _VOICE, _FRAME)),
+    'multiface_audio_face_frame_text': Kind((_MULTI, _VOICE, _FACE, _FRAME)),
+}
+"""The fifteen published kinds of input by their published names."""
+
+
+def kind_of(sources: Sequence[str], *, words: bool = True) -> Kind:
+    """A kind of one's own: these sources in this order, then the words."""
+    return Kind(tuple(Block(source) for source in sources), words)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question and its answer, with {names} for what differs from clip to clip."""
+
+    text: str
+    answer: str
+
+
+_VALENCE = (
+    'Please identify the overall positive or negative emotional polarity of the main characters. '
+    'The output should be a ﬂoating-point number ranging from {low} to {high}. '
+    'Here, {low} indicates extremely negative emotions, 0 indicates neutral emotions, and {high} indicates extremely '
+    'positive emotions. Please provide your judgment as a ﬂoating-point number.'
+)
+QUESTIONS: dict[str, Question] = {
+    'description': Question(
+        "Please infer the person's emotional state and provide your reasoning process.", '{description}'
+    ),
+    'labels': Question(
+        'Please recognize all possible emotional states of the character.',
+        "The character's emotional state is {labels}.",
+    ),
+    'one_label': Question(
+        "Please recognize the character's most likely emotional state.", "The character's emotional state is {label}."
+    ),
+    'one_label_of': Question(
+        "Please select the label that can best describe the person's emotional state from the provided candidate "
+        'labels: {candidates}.',
+        'The most likely label is {label}.',
+    ),
+    'valence': Question(_VALENCE, 'The valence score is {valence:.2f}.'),
+    'sentiment': Question(
+        "Please select the most likely sentiment label that can best describe the person's emotional state: positive, "
+        'negative, neutral.',
+        "The character's sentiment state is {sentiment}.",
+    ),
+    'preference': Question(
+        'We provide two descriptions. a1: {a1} \t\t\t a2: {a2} Please select the one that best matches the video '
+        'content.',
+        'The best one is {preferred}.',
+    ),
+    'reward': Question(
+        'We have provided a description: {description} \t\t\t Please evaluate and decide whether to accept or reject '
+        'this description based on its alignment with the video content.',
+        '{verdict} this sentence.',
+    ),
+    'labels_first': Question(
+        'Which emotions does the person show, and what tells so? Name the emotions first.', '{labels}. {clues}'
+    ),
+}
+"""The eight published types of question, and one of ours that has the labels first."""
+SAME = 'These two sentences describe the content of the video with the same accuracy.'
+"""The published answer to `preference` where neither is better."""
+
+
+def question_of(name: str, **values: Any) -> str:
+    """The text of a question of `QUESTIONS`.
+
+    Raises:
+        UnknownNameError: there is no such question, or it needs a value that was not given.
+    """
+    return _filled(_known(name).text, name, values)
+
+
+def answer_of(name: str, **values: Any) -> str:
+    """The answer that goes with it, for training.
+
+    Raises:
+        UnknownNameError: see `question_of`.
+    """
+    return _filled(_known(name).answer, name, values)
+
+
+def _known(name: str) -> Question:
+    if name not in QUESTIONS:
+        raise UnknownNameError(
+            expected=f'a question among {", ".join(QUESTIONS)}', came=repr(name), todo=did_you_mean(name, QUESTIONS)
+        )
+    return QUESTIONS[name]
+
+
+def _filled(template: str, name: str, values: Mapping[str, Any]) -> str:
+    try:
+        return template.format(**values)
+    except KeyError as error:
+        raise UnknownNameError(
+            expected=f'a value of {error.args[0]} for the question {name}', came=', '.join(values) or 'none',
+            todo='give it',
+        ) from error  # fmt: skip
+
+
+def family_named(name: str) -> Family:
+    """A prompt form of `FAMILIES`.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    if name not in FAMILIES:
+        raise UnknownNameError(
+            expected=f'a family among {", ".join(FAMILIES)}', came=repr(name), todo=did_you_mean(name, FAMILIES)
+        )
+    return FAMILIES[name]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A prompt before it is tokenized.
+
+    Args:
+        before: parts up to the words: texts, marks as they are, and sources as `Block`.
+        words: what was spoken; '' for nothing.
+        after: text behind the words.
+        family: of the trunk.
+    """
+
+    before: tuple[str | Block, ...]
+    words: str
+    after: str
+    family: Family
+    opened: bool = True
+
+    @property
+    def text(self) -> str:
+        """How it reads, with names of sources for their tokens."""
+        parts = [part if isinstance(part, str) else f'<{part.source}>' for part in self.before]
+        opening = self.family.opening if self.opened else ''
+        return f'{opening}{"".join(parts)}{self.words}{self.after}{self.family.closing}'
+
+
+def written(
+    kind: Kind | str,
+    question: str,
+    family: Family,
+    *,
+    present: Collection[str],
+    words: str = '',
+    keep_empty_words: bool = False,
+) -> Written:
+    """The prompt on a clip; what the clip lacks is left out of it.
+
+    Args:
+        kind: which sources, or the name of a published kind.
+        question: what is asked.
+        family: of the trunk.
+        present: names of the sources that the clip has.
+        words: what was spoken.
+        keep_empty_words: keep the sentence on the subtitle where nothing was spoken, as published.
+
+    Raises:
+        UnknownNameError: there is no such kind.
+        ValueRangeError: nothing is left to be described.
+    """
+    if isinstance(kind, str):
+        if kind not in KINDS:
+            raise UnknownNameError(
+                expected=f'a kind of input among {", ".join(KINDS)}', came=repr(kind), todo=did_you_mean(kind, KINDS)
+            )
+        kind = KINDS[kind]
+    blocks = [block for block in kind.blocks if block.source in present]
+    spoken = _harmless(' '.join(words.split()), family) if kind.words else ''
+    says_words = kind.words and (bool(spoken) or keep_empty_words)
+    if not blocks and not spoken:
+        raise ValueRangeError(
+            expected=f'a clip with at least one of {", ".join((*kind.sources, *[WORDS] * kind.words))}',
+            came='a clip with none of them', todo='leave it out, or choose another kind of input',
+        )  # fmt: skip
+    before: list[str | Block] = []
+    for number, block in enumerate(blocks):
+        lead, tail = _around(block, is_first=number == 0 and block is not kind.blocks[0])
+        before += [lead, block, tail]
+    after = f'{REQUEST}{_harmless(question, family)} '
+    if says_words:
+        lead, tail = AROUND[WORDS]
+        before.append(lead)
+        after = f'{tail}{after}'
+    return Written(tuple(before), spoken, after, family, kind.opened or bool(family.marks))
+
+
+def _around(block: Block, *, is_first: bool) -> tuple[str, str]:
+    """Text before and after a source's tokens; one that has become the first has nothing that leads to it."""
+    if block.source not in AROUND:
+        return f'{block.source}: <{block.source}>', f'</{block.source}>. '
+    lead, tail = AROUND[block.source]
+    if block.source in _BARE:
+        lead = ('W' if is_first or not block.lead else block.lead) + lead
+    return lead, tail
+
+
+def _harmless(text: str, family: Family) -> str:
+    """Text in which none of the family's stops is left, since one would look like the end of a turn."""
+    for stop in family.stops:
+        while stop in text:
+            text = text.replace(stop, stop[0] if stop[0] == stop[-1] else '')
+    return text
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A tokenized prompt and answer.
+
+    Args:
+        prompt: runs of token numbers, and names of sources where their soft tokens go.
+        answer: token numbers; empty where it is to be generated.
+        cut: characters of the words that were left out, since the prompt was too long.
+        weights: of the answer's tokens in the loss; empty for 1 each.
+    """
+
+    prompt: tuple[tuple[int, ...] | str, ...]
+    answer: tuple[int, ...] = ()
+    cut: int = 0
+    weights: tuple[float, ...] = ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources in the prompt, in order."""
+        return tuple(piece for piece in self.prompt if isinstance(piece, str))
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokens of a trunk.
+
+    Args:
+        tokenizer: text to token numbers and back.
+        first: number of the token before everything; None where there is none.
+        end: number of the token that ends an answer.
+    """
+
+    tokenizer: Tokenizer
+    first: int | None
+    end: int
+
+    def numbers(self, text: str, marks: Sequence[str] = ()) -> tuple[int, ...]:
+        """Token numbers; only what `marks` lists counts as a mark.
+
+        Raises:
+            WeightsError: the vocabulary lacks a mark.
+        """
+        numbers: list[int] = []
+        pattern = f'({"|".join(map(re.escape, marks))})' if marks else r'(?!)'
+        for part in re.split(pattern, text):
+            if part in marks:
+                mark = self.tokenizer.token_to_id(part)
+                if mark is None:
+                    raise WeightsError(
+                        expected=f'a trunk with the token {part}', came='a vocabulary without it',
+                        todo='choose the prompt family of this trunk',
+                    )  # fmt: skip
+                numbers.append(mark)
+            elif part:
+                numbers += self._plain(part)
+        return tuple(numbers)
+
+    def _plain(self, text: str) -> list[int]:
+        """Token numbers of text in which nothing is a mark."""
+        self.tokenizer.encode_special_tokens = True
+        numbers: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return numbers
+
+    def text(self, numbers: Sequence[int]) -> str:
+        """The text of token numbers, marks left out."""
+        decoded: str = self.tokenizer.decode(list(numbers), skip_special_tokens=True)
+        return decoded
+
+
+def tokenized(
+    prompt: Written,
+    vocabulary: Vocabulary,
+    tokens: Mapping[str, int],
+    *,
+    answer: str | None = None,
+    longest: int = 1024,
+    begins: bool = True,
+) -> Pieces:
+    """A prompt as token numbers and sources, shortened by its words where it is too long; the answer apart.
+
+    Args:
+        prompt: as `written` gives it.
+        vocabulary: of the trunk.
+        tokens: how many soft tokens each source has.
+        answer: with it the pieces are for training, and end with the trunk's end token.
+        longest: tokens of the prompt, soft ones included.
+        begins: put the trunk's first token before, where its family has one.
+
+    Raises:
+        ValueRangeError: it is too long even without its words, or the answer is.
+    """
+    words = prompt.words
+    while True:
+        pieces = _pieces(prompt, words, vocabulary, begins=begins)
+        excess = sum(tokens[piece] if isinstance(piece, str) else len(piece) for piece in pieces) - longest
+        if excess <= 0:
+            break
+        if not words:
+            raise ValueRangeError(
+                expected=f'a prompt of at most {longest:,} tokens', came=f'{longest + excess:,} without any words',
+                todo='ask a shorter question, or raise the limit',
+            )  # fmt: skip
+        words = _shortened(words, excess, vocabulary)
+    if answer is None:
+        return Pieces(pieces, cut=len(prompt.words) - len(words))
+    family = prompt.family
+    if family.end in family.marks:
+        numbers = (*vocabulary.numbers(_harmless(answer, family)), *vocabulary.numbers(family.end, family.marks))
+    else:  # an end that is text belongs to the answer's last token where the vocabulary has them as one
+        numbers = vocabulary.numbers(_harmless(answer, family) + family.end)
+    numbers = (*numbers, vocabulary.end) if not numbers or numbers[-1] != vocabulary.end else numbers
+    if len(numbers) > longest:
+        raise ValueRangeError(
+            expected=f'an answer of at most {longest:,} tokens', came=f'{len(numbers):,}', todo='shorten it'
+        )
+    return Pieces(pieces, numbers, len(prompt.words) - len(words))
+
+
+def _shortened(words: str, excess: int, vocabulary: Vocabulary) -> str:
+    """Words without at least so many tokens at their end, cut between two words."""
+    vocabulary.tokenizer.encode_special_tokens = True
+    offsets = vocabulary.tokenizer.encode(words, add_special_tokens=False).offsets
+    end = offsets[-excess][0] if excess < len(offsets) else 0
+    shorter = words[: min(end, len(words) - 1)]
+    cut, space, _ = shorter.rpartition(' ')
+    return cut if space else ''
+
+
+def _pieces(prompt: Written, words: str, vocabulary: Vocabulary, *, begins: bool) -> tuple[tuple[int, ...] | str, ...]:
+    """Texts between sources are tokenized as one, since tokens go across the ends of their parts."""
+    family = prompt.family
+    runs: list[str | Block] = ['']
+    plain = [*prompt.before, words, prompt.after]
+    opening, closing = _tail(family.opening if prompt.opened else '', family.marks), _head(family.closing, family.marks)
+    plain = [opening[1], *plain, closing[0]]
+    for part in plain:
+        if isinstance(part, str) and isinstance(runs[-1], str):
+            runs[-1] += part
+        else:
+            runs.append(part)
+    first = vocabulary.numbers(opening[0], family.marks)
+    if begins and family.begins and vocabulary.first is not None:
+        first = (vocabulary.first, *first)
+    pieces: list[tuple[int, ...] | str] = [first]
+    for run in runs:
+        piece = run.source if isinstance(run, Block) else vocabulary.numbers(run)
+        if isinstance(piece, tuple) and isinstance(pieces[-1], tuple):
+            pieces[-1] += piece
+        elif piece:
+            pieces.append(piece)
+    last = vocabulary.numbers(closing[1], family.marks)
+    if last and isinstance(pieces[-1], tuple):
+        pieces[-1] += last
+    return tuple(piece for piece in pieces if piece)
+
+
+def _tail(text: str, marks: Sequence[str]) -> tuple[str, str]:
+    """The text up to its last mark, and what follows."""
+    ends = [text.rfind(mark) + len(mark) for mark in marks if mark in text]
+    return text[: max(ends, default=0)], text[max(ends, default=0) :]
+
+
+def _head(text: str, marks: Sequence[str]) -> tuple[str, str]:
+    """The text before its first mark, and the rest."""
+    begins = [text.find(mark) for mark in marks if mark in text]
+    first = min(begins, default=len(text))
+    return text[:first], text[first:]

@@ -1,0 +1,249 @@
+"""What a describer perceives of a clip: a table of sources, each turned into a few soft tokens.
+
+A source is a row: how wide its features are, how many soft tokens they become, by which fusion. Two forms are special:
+one that *joins* others (face and voice merged before the language model), and one that *shares* the weights of another
+(frames go through those of faces). A source that a clip lacks is not in its prompt; nothing stands for it.
+
+| fusion | what it does to T steps |
+|---|---|
+| `softmax`, `gated`, `mean`, `published` | one vector (`affekt.nn.pooling`), the token repeated where there are more |
+| `qformer` | so many learned queries read the steps; a token each |
+| `steps` | each step, or each vector of it, is a token of its own |
+
+Axes: N clips that have the source, T steps, Q vectors of a step, D width of the features, K tokens, H of the trunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, did_you_mean
+from affekt.nn import POOLINGS, Dropout, Prefusion, QueryFormer, QueryPrefusion, pooling_of
+
+FUSIONS = (*POOLINGS, 'qformer', 'steps')
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Sizes of a Q-Former.
+
+    Args:
+        width: of a query.
+        heads: a divisor of it.
+        between: width of the feed-forward part.
+        layers: how many.
+        positions: steps at most.
+    """
+
+    width: int = 768
+    heads: int = 12
+    between: int = 3072
+    layers: int = 2
+    positions: int = 32
+
+
+@dataclass(frozen=True)
+class Source:
+    """One row of the table.
+
+    Args:
+        name: by which kinds of input, prompts and features name it; letters, digits and _.
+        width: D of a step; of one that joins others, the width to which each of them is brought first.
+        tokens: K, of the prompt.
+        fusion: one of `FUSIONS`.
+        joins: names of the sources that it merges, in their order; features of its own it has none then.
+        shares: the source whose weights it goes through; all else but the joined ones is as there.
+        recipe: of `affekt.features`, which makes its features; '' where they come from elsewhere.
+        queries: sizes, where the fusion is `qformer`.
+        dropout: share of numbers of the features set to 0 in training.
+        standardised: bring features to mean 0 and deviation 1 by what was measured on training clips.
+        scaled: bring each token to the size that the trunk's own embeddings have in the mean.
+    """
+
+    name: str
+    width: int
+    tokens: int = 1
+    fusion: str = 'softmax'
+    joins: tuple[str, ...] = ()
+    shares: str = ''
+    recipe: str = ''
+    queries: Queries | None = None
+    dropout: float = 0.0
+    standardised: bool = False
+    scaled: bool = False
+
+
+def source_table(sources: Iterable[Source]) -> dict[str, Source]:
+    """Name to source, checked.
+
+    Raises:
+        ValueRangeError: two have one name, or a number is out of range.
+        UnknownNameError: a fusion or a source that another names does not exist.
+    """
+    table: dict[str, Source] = {}
+    for source in sources:
+        if source.name in table or not source.name.isidentifier():
+            raise ValueRangeError(
+                expected='names of sources that differ, of letters, digits and _', came=repr(source.name),
+                todo='rename one',
+            )  # fmt: skip
+        table[source.name] = source
+    for source in table.values():
+        if source.fusion not in FUSIONS:
+            raise UnknownNameError(
+                expected=f'a fusion of {source.name} among {", ".join(FUSIONS)}', came=repr(source.fusion),
+                todo=did_you_mean(source.fusion, FUSIONS),
+            )  # fmt: skip
+        for other in (*source.joins, *([source.shares] if source.shares else [])):
+            if other not in table or other == source.name:
+                raise UnknownNameError(
+                    expected=f'a source beside {source.name}', came=repr(other), todo=did_you_mean(other, table)
+                )
+        _check(source)
+    return table
+
+
+def _check(source: Source) -> None:
+    faults = {
+        'tokens': source.tokens < 1,
+        'width': source.width < 1,
+        'dropout': not 0.0 <= source.dropout < 1.0,
+        'queries': source.fusion == 'qformer' and source.queries is None,
+        'fusion': bool(source.joins) and source.fusion == 'steps',
+    }
+    for part, is_wrong in faults.items():
+        if is_wrong:
+            raise ValueRangeError(
+                expected=f'a possible value of {part} for the source {source.name}',
+                came=repr(getattr(source, part)), todo='choose another',
+            )  # fmt: skip
+
+
+def present(table: Mapping[str, Source], features: Iterable[str]) -> set[str]:
+    """The sources that a clip with these features has: its own, and those that join them."""
+    own = set(features)
+    return {name for name, source in table.items() if (own.issuperset(source.joins) if source.joins else name in own)}
+
+
+class SourceReader(nn.Module):
+    """The weights of one source: features of clips to their soft tokens.
+
+    Args:
+        source: its row.
+        widths: D of the source, or of those that it joins.
+        trunk_width: H.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    size: Tensor
+
+    def __init__(self, source: Source, widths: Sequence[int], trunk_width: int) -> None:
+        super().__init__()
+        self.source = source
+        width = source.width
+        self.fuse: nn.Module | None = None
+        if source.fusion == 'qformer' and source.queries is not None:
+            sizes = source.queries
+            reader = QueryFormer(
+                source.tokens, sizes.width, width, heads=sizes.heads, between=sizes.between, layers=sizes.layers,
+                positions=sizes.positions,
+            )  # fmt: skip
+            self.fuse = QueryPrefusion(widths, width, reader) if source.joins else reader
+            width = sizes.width
+        elif source.joins:
+            self.fuse = Prefusion(widths, width, source.fusion)
+        elif source.fusion != 'steps':
+            self.fuse = pooling_of(source.fusion, width)
+        self.project = nn.Linear(width, trunk_width)
+        self.dropout = Dropout(source.dropout)
+        if source.standardised and not source.joins:
+            self.register_buffer('mean', torch.zeros(source.width))
+            self.register_buffer('deviation', torch.ones(source.width))
+        if source.scaled:
+            self.register_buffer('size', torch.ones(()))
+
+    def fused(self, features: Sequence[Tensor], keep_masks: Sequence[Tensor | None]) -> Tensor:
+        """What the projection reads: (N, D), or (N, K, D) of queries or steps.
+
+        Args:
+            features: (N, T, D) or (N, T, Q, D) of the source, or of each that it joins.
+            keep_masks: bool (N, T) of each.
+        """
+        if self.source.joins:
+            joined: Tensor = self.fuse(features, keep_masks)  # type: ignore[misc]  # a joined one has a fusion
+            return joined
+        own = features[0]
+        if self.source.standardised:
+            own = (own - self.mean) / self.deviation
+        own = self.dropout(own)
+        if self.fuse is None:
+            return self._each_step(own)
+        fused: Tensor = self.fuse(own, keep_masks[0])
+        return fused
+
+    def _each_step(self, features: Tensor) -> Tensor:
+        """(N, K, D): each vector is a token."""
+        vectors = features.flatten(1, 2) if features.ndim == 4 else features
+        if vectors.shape[1] not in (1, self.source.tokens):
+            raise ShapeError(
+                expected=f'{self.source.tokens} vectors of {self.source.name}, one a token',
+                came=f'{vectors.shape[1]}', todo='give as many, or choose a fusion that pools them',
+            )  # fmt: skip
+        return vectors
+
+    def forward(self, features: Sequence[Tensor], keep_masks: Sequence[Tensor | None]) -> Tensor:
+        """The (N, K, H) soft tokens; see `fused`."""
+        tokens: Tensor = self.project(self.fused(features, keep_masks))
+        if tokens.ndim == 2:
+            tokens = tokens.unsqueeze(1)  # (N, 1, H)
+        if self.source.scaled:
+            tokens = nn.functional.layer_norm(tokens, tokens.shape[-1:]) * self.size
+        return tokens.expand(-1, self.source.tokens, -1)
+
+
+def together(source: Source, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Features of several clips as one (N, T, D) or (N, T, Q, D), with a bool (N, T) of what is kept.
+
+    Args:
+        source: which they are of.
+        features: (D,), (T, D) or (T, Q, D) of each clip.
+
+    Raises:
+        ShapeError: features are empty, of another width, or of unlike shapes.
+        ValueRangeError: they hold nan or infinity.
+    """
+    each = [_steps(source, one) for one in features]
+    longest = max(len(steps) for steps in each)
+    if len({steps.shape[1:] for steps in each}) > 1:
+        raise ShapeError(
+            expected=f'features of {source.name} of one form in all clips',
+            came=' and '.join(sorted({str(tuple(steps.shape)) for steps in each})[:3]),
+            todo='make them by one recipe',
+        )  # fmt: skip
+    padded = each[0].new_zeros((len(each), longest, *each[0].shape[1:]))
+    keep_mask = torch.zeros(len(each), longest, dtype=torch.bool, device=padded.device)
+    for row, steps in enumerate(each):
+        padded[row, : len(steps)] = steps
+        keep_mask[row, : len(steps)] = True
+    return padded, keep_mask
+
+
+def _steps(source: Source, features: Tensor) -> Tensor:
+    """(T, D) or (T, Q, D) of one clip, checked."""
+    steps = features.unsqueeze(0) if features.ndim == 1 else features
+    if steps.ndim not in (2, 3) or 0 in steps.shape or steps.shape[-1] != source.width:
+        raise ShapeError(
+            expected=f'features of {source.name} of width {source.width}, a step a row',
+            came=f'{tuple(features.shape)}',
+            todo=f'make them by its recipe {source.recipe}'.rstrip() + ', and leave out a source that a clip lacks',
+        )  # fmt: skip
+    if not bool(torch.isfinite(steps).all()):
+        raise ValueRangeError(
+            expected=f'features of {source.name} that are numbers', came='nan or infinity', todo='extract them again'
+        )
+    return steps.float()

@@ -1,0 +1,166 @@
+"""The language model that a describer speaks with: opened from a folder or a GGUF file, with adapters, or made tiny.
+
+Anything of transformers that takes `inputs_embeds` will do. Its weights stay as they are; what is trained of it are
+low-rank additions (LoRA), which peft puts beside its linear maps:
+
+    W x  becomes  W x + (alpha / r) B A x        A is (r, inputs), drawn; B is (outputs, r), zero at first
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from affekt.description.questions import Vocabulary
+from affekt.errors import UnknownNameError, missing_extra
+
+ADAPTED = ('q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj')
+"""The linear maps of a layer that get an addition, as published."""
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """Low-rank additions.
+
+    Args:
+        rank: r.
+        alpha: 32 whatever the rank, as published, so that another rank changes the size of a step as well.
+        dropout: share of inputs set to 0 in training.
+        maps: names of the linear maps that get one.
+    """
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.05
+    maps: tuple[str, ...] = ADAPTED
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A causal language model and its tokens.
+
+    Args:
+        network: of transformers, with or without adapters of peft.
+        vocabulary: its tokens.
+        name: for records.
+    """
+
+    network: nn.Module
+    vocabulary: Vocabulary
+    name: str
+
+    @property
+    def width(self) -> int:
+        """H, of an embedded token."""
+        width: int = self.embeddings.weight.shape[1]
+        return width
+
+    @property
+    def embeddings(self) -> nn.Embedding:
+        """Token numbers to vectors."""
+        embeddings: nn.Embedding = self.network.get_input_embeddings()  # type: ignore[operator]
+        return embeddings
+
+    @property
+    def longest(self) -> int:
+        """Positions that it was made for; a prompt and its answer together."""
+        return int(getattr(self.network.config, 'max_position_embeddings', 0) or 1 << 20)
+
+    @property
+    def has_adapters(self) -> bool:
+        """Whether low-rank additions stand beside its maps."""
+        return hasattr(self.network, 'peft_config')
+
+
+def with_adapters(trunk: Trunk, adapters: Adapters, *, seed: int = 0) -> Trunk:
+    """The trunk with low-rank additions, which alone of it can be trained; its answers are the same at first.
+
+    Args:
+        trunk: changed in place.
+        adapters: sizes.
+        seed: of the first weights.
+
+    Raises:
+        MissingExtraError: peft is not installed.
+    """
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise missing_extra('peft, which adapts language models', 'torch', came=str(error)) from error
+    config = LoraConfig(
+        r=adapters.rank, lora_alpha=adapters.alpha, lora_dropout=adapters.dropout, target_modules=list(adapters.maps),
+        bias='none', task_type='CAUSAL_LM',
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        with warnings.catch_warnings():  # peft asks transformers for a name that it will drop
+            warnings.filterwarnings('ignore', '.*is_gradient_checkpointing', FutureWarning)
+            network = get_peft_model(trunk.network, config)
+    return Trunk(network, trunk.vocabulary, trunk.name)
+
+
+def merged(trunk: Trunk) -> Trunk:
+    """The trunk with its additions added to its own weights, in place, and none beside them."""
+    if not trunk.has_adapters:
+        return trunk
+    return Trunk(trunk.network.merge_and_unload(safe_merge=True), trunk.vocabulary, trunk.name)  # type: ignore[operator]
+
+
+TINY = {'hidden_size': 32, 'intermediate_size': 64, 'num_hidden_layers': 2, 'num_attention_heads': 4}
+"""Sizes of a trunk for tests."""
+
+
+def tiny_trunk(family: str = 'llama', *, seed: int = 0, vocabulary: int = 0, **sizes: Any) -> Trunk:
+    """A trunk with drawn weights that knows nothing, for tests and for counting: letters are its words.
+
+    Args:
+        family: llama or qwen2.
+        seed: of the weights.
+        vocabulary: tokens; 0 for as many as its tokenizer has.
+        sizes: of the configuration of transformers, in place of `TINY`.
+
+    Raises:
+        UnknownNameError: another family.
+        MissingExtraError: transformers is not installed.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        raise missing_extra('transformers, which has the language models', 'llm', came=str(error)) from error
+    classes: Mapping[str, tuple[Any, Any]] = {
+        'llama': (transformers.LlamaConfig, transformers.LlamaForCausalLM),
+        'qwen2': (transformers.Qwen2Config, transformers.Qwen2ForCausalLM),
+    }
+    if family not in classes:
+        raise UnknownNameError(expected='the family llama or qwen2', came=repr(family), todo='choose one')
+    tokens = letters()
+    config_class, network_class = classes[family]
+    count = vocabulary or tokens.tokenizer.get_vocab_size()
+    config = config_class(
+        **{**TINY, 'num_key_value_heads': 2, 'vocab_size': count, 'tie_word_embeddings': False, **sizes},
+        bos_token_id=tokens.first, eos_token_id=tokens.end, pad_token_id=tokens.end,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = network_class(config)
+    return Trunk(network.eval(), tokens, f'tiny {family}')
+
+
+MARKS = ('<|im_start|>', '<|im_end|>')
+
+
+def letters(marks: Sequence[str] = MARKS) -> Vocabulary:
+    """A vocabulary of bytes, so that any text can be said, with marks behind them."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({letter: number for number, letter in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(mark, special=True) for mark in marks])
+    return Vocabulary(tokenizer, len(alphabet), len(alphabet) + len(marks) - 1)

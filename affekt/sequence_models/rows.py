@@ -1,0 +1,98 @@
+"""The features of all frames end to end, of which parts are taken without copies.
+
+F frames, S stored rows, K neighbours, D columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+PIECE = 1 << 14
+"""Frames at once, where all are gone through."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameRows:
+    """A feature of F frames, each a row of what is stored.
+
+    Args:
+        stored: (S, D), in memory or mapped from a file.
+        index: (F,) the row of each frame.
+    """
+
+    stored: Tensor
+    index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(F, D)"""
+        return len(self.index), self.stored.shape[1]
+
+    def __getitem__(self, frames: Tensor | slice) -> Tensor:
+        """(..., D) of these frames, a copy."""
+        return self.stored[self.index[frames]]
+
+    def take(self, frames: Tensor) -> FrameRows:
+        """Of these frames alone; what is stored is shared."""
+        return replace(self, index=self.index[frames])
+
+    def joined(self, other: FrameRows) -> FrameRows:
+        """These frames, then others; what both share is kept once."""
+        if self.stored is other.stored:
+            return replace(self, index=torch.cat([self.index, other.index]))
+        index = torch.cat([self.index, other.index + len(self.stored)])
+        return FrameRows(torch.cat([self.stored, other.stored]), index)
+
+    def parts(self) -> Iterator[Tensor]:
+        """(at most PIECE, D) of the frames, a piece at a time."""
+        yield from (self[slice(begin, begin + PIECE)] for begin in range(0, len(self), PIECE))
+
+
+@dataclass(frozen=True, eq=False)
+class NeighbourRows:
+    """A feature of F frames as the rows around each of them.
+
+    Args:
+        rows: (R, D).
+        index: (F, K) rows around each frame.
+        distances: (F, K) steps by which each lies after the frame; nan where there is no such row.
+    """
+
+    rows: Tensor
+    index: Tensor
+    distances: Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(F, D)"""
+        return len(self.index), self.rows.shape[1]
+
+    def __getitem__(self, frames: Tensor | slice) -> Tensor:
+        """(..., K, D + 1) rows around these frames, and how far they lie away in the last column."""
+        return torch.cat([self.rows[self.index[frames]], self.distances[frames].unsqueeze(-1)], dim=-1)
+
+    def take(self, frames: Tensor) -> NeighbourRows:
+        """Of these frames alone; the rows are shared."""
+        return replace(self, index=self.index[frames], distances=self.distances[frames])
+
+    def parts(self) -> Iterator[Tensor]:
+        """All that the values of these frames follow from, a piece at a time."""
+        yield from (self[slice(begin, begin + PIECE)].flatten(1) for begin in range(0, len(self), PIECE))
+
+    def joined(self, other: NeighbourRows) -> NeighbourRows:
+        """These frames, then others; rows that both share are kept once."""
+        distances = torch.cat([self.distances, other.distances])
+        if self.rows is other.rows:
+            return replace(self, index=torch.cat([self.index, other.index]), distances=distances)
+        index = torch.cat([self.index, other.index + len(self.rows)]).masked_fill(distances.isnan(), 0)
+        return NeighbourRows(torch.cat([self.rows, other.rows]), index, distances)

@@ -256,6 +256,8 @@ class _Streaming:
                 shutil.rmtree(self._folder, ignore_errors=True)
 
     def _say_summary(self, session: LiveSession, result: Path | None) -> None:
+        for note in session.source.notes:
+            say(note, err=True, style='yellow')
         for line in summary_lines(session.latency):
             say(line, err=self._as_json)
         if result is not None:

@@ -108,11 +108,12 @@ class LiveSession:
         try:
             self._store.open(self._models)
             voice = self._load()
-            self.source.start()
+            self.source.open()
             self._store.begin(self.source)
             if self.source.has_sound and voice is not None:
                 self._hearer = Hearer(self.source.sound, voice, self._store.journal, self._clock)
                 self._hearer.start()
+            self.source.start()  # at last: from now on frames do not wait
         except BaseException:
             self.close()
             raise

@@ -98,15 +98,25 @@ class LiveSource:
         """Pictures a second that the source states; 0 where it does not."""
         return 0.0 if self._feed is None else self._feed.rate_hz
 
-    def start(self) -> None:
-        """Opens the source, and starts to read it.
+    def open(self) -> None:
+        """Opens the source, so that it is known what it has; nothing is read on before `start`.
 
         Raises:
             MediaError, LimitError: it cannot be opened.
         """
+        if self._feed is not None:
+            return
         self._feed = self._opened()
         if isinstance(self._source, int) and self._settings.voice:
             self._microphone = self._opened_microphone()
+
+    def start(self) -> None:
+        """Starts to read the source, which is opened first where that was not done.
+
+        Raises:
+            MediaError, LimitError: it cannot be opened.
+        """
+        self.open()
         self._thread = threading.Thread(target=self._run, name='affekt-reader', daemon=True)
         self._thread.start()
         if self._microphone is not None:

@@ -65,6 +65,7 @@ class Store:
         Raises:
             RunError, StorageError: the run folder cannot be used.
         """
+        pa.array(np.zeros(1))  # the first array of NumPy's loads pandas, where that is installed: no frame waits for it
         if self._out is None:
             folder = Path(tempfile.mkdtemp(prefix='affekt-live-'))
             self._remove_temporary = weakref.finalize(self, shutil.rmtree, folder, True)
@@ -100,13 +101,16 @@ class Store:
         if now_s - self._kept_s < KEEP_EVERY_S:
             return
         self._kept_s = now_s
-        columns = [list(column) for column in zip(*self._frames, strict=True)] or [[] for _ in FRAMES]
+        columns = list(zip(*self._frames, strict=True)) or [()] * len(FRAMES)
+        arrays = [pa.array(column, part.type) for column, part in zip(columns, FRAMES, strict=True)]
         self._unwritten.append(('faces', in_full_pixels(faces.taken(), self._scale)))
-        self._unwritten.append(('frames', pa.table(columns, schema=FRAMES)))
+        self._unwritten.append(('frames', pa.Table.from_arrays(arrays, schema=FRAMES)))
         self._frames.clear()
         while self._unwritten:  # after Ctrl-C in the middle the next call goes on here
             self.journal.write(*self._unwritten[0])
             del self._unwritten[0]
+        if self._tidied_s == float('-inf'):
+            self._tidied_s = now_s
         if now_s - self._tidied_s >= TIDY_EVERY_S:
             self._tidied_s = now_s
             return_freed_pages()

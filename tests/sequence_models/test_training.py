@@ -203,6 +203,16 @@ def test_an_official_validation_or_test_video_is_never_learnt_from(partition, si
         train_frames(videos_of({'a': partition, 'b': 'train'}), sides[1], TINY)
 
 
+def test_a_test_video_never_chooses(sides):
+    with pytest.raises(LeakError, match=r'no test part.*1 of one: .e \(test\)'):
+        train_frames(sides[0], videos_of({'e': 'test', 'f': 'val'}), TINY)
+
+
+def test_a_class_without_a_name_is_refused(sides):
+    with pytest.raises(ValueRangeError, match='classes from 0 to 1'):
+        train_frames(*sides, replace(TINY, task='expr'), expressions=('calm', 'glad'))
+
+
 def test_the_partition_of_the_task_counts_and_not_that_of_others(sides):
     labels = tuple(replace(each, partition='val', by_task={'affect': 'train'}) for each in sides[0].labels)
     assert train_frames(replace(sides[0], labels=labels), sides[1], replace(TINY, epochs=1)).score > 0

@@ -88,7 +88,9 @@ class FileFeed:
         self._settings = settings
         self.has_pictures = settings.faces and self.recording.video is not None
         self.has_sound = settings.voice and bool(self.recording.audio)
-        self.rate_hz = float(self.recording.video.rate_hz or 0.0) if self.recording.video else 0.0
+        video = self.recording.video
+        self.rate_hz = float(video.rate_hz or 0.0) if video else 0.0
+        self.full_side = max(video.width, video.height) if video else 0
 
     def __iter__(self) -> Iterator[Picture | Block]:
         parts: list[Iterator[Picture | Block]] = []

@@ -47,6 +47,7 @@ class FakeSession:
     error: Exception | None = None
     made: list[FakeSession] = []  # noqa: RUF012
     signalled_at = -1
+    frame_scale = 1.0
     notes: tuple[str, ...] = ()
 
     def __init__(self, source, settings, *, out=None):
@@ -329,8 +330,8 @@ def test_a_page_shows_the_session_and_stop_and_start_make_another(session, monke
     class Feed(live_page.LiveFeed):
         """Somebody presses Stop at once, then Start, and the second session ends by itself."""
 
-        def take(self, each, frame):
-            super().take(each, frame)
+        def take(self, each, frame, scale=1.0):
+            super().take(each, frame, scale)
             if len(session.made) == 1:
                 self.asked_to_stop.set()
 

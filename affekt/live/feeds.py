@@ -90,7 +90,9 @@ class FileFeed:
         self.has_sound = settings.voice and bool(self.recording.audio)
         if not (self.has_pictures or self.has_sound):
             raise nothing_of(settings, path.name)
-        self.rate_hz = float(self.recording.video.rate_hz or 0.0) if self.recording.video else 0.0
+        video = self.recording.video
+        self.rate_hz = float(video.rate_hz or 0.0) if video else 0.0
+        self.full_side = max(video.width, video.height) if video else 0
 
     def __iter__(self) -> Iterator[Picture | Block]:
         parts: list[Iterator[Picture | Block]] = []

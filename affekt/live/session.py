@@ -204,7 +204,10 @@ class LiveSession:
                     return
                 continue
             image = arrived.unit.image
-            self.frame_scale = self.source.scale_of(arrived.unit, image)
+            scale = self.source.scale_of(arrived.unit, image)
+            if scale != self.frame_scale and self._faces is not None:
+                self._store.keep_faces(self._faces)  # rows so far are in the pixels of the size before
+            self.frame_scale = scale
             reading = self._reading(arrived, image)
             yield reading
             self._keep(image, reading)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -121,8 +121,8 @@ def _cache_of(network: nn.Module) -> tuple[Any, str]:
     from transformers import DynamicCache
 
     own = network.get_base_model() if hasattr(network, 'get_base_model') else network  # type: ignore[operator]
-    names = inspect.signature(own.forward).parameters
-    return DynamicCache(config=network.config), 'cache' if 'cache' in names else 'past_key_values'
+    names, config = inspect.signature(own.forward).parameters, cast(Any, network.config)
+    return DynamicCache(config=config), 'cache' if 'cache' in names else 'past_key_values'
 
 
 def _require_room(network: nn.Module, length: int, limits: Limits) -> None:

@@ -5,7 +5,7 @@ Answers come in; a submission, its faults by line, and its score with an interva
 the tracks of ABAW, which answer for every frame.
 """
 
-from affekt.challenges.abaw import frame_measure, read_frame_answers, read_frame_truth, score_frames
+from affekt.challenges.abaw import frame_measure, read_frame_answers, read_frame_truth, score_frames, write_answers
 from affekt.challenges.abaw_files import (
     FRAME_TRACKS,
     FrameSubmission,
@@ -62,6 +62,7 @@ __all__ = [
     'track_facts',
     'track_named',
     'train_track',
+    'write_answers',
     'write_frame_submission',
     'write_prefer_submission',
     'write_submission',

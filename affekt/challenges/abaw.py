@@ -5,16 +5,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from affekt.challenges.abaw_files import FrameTrack, frame_track_named, part_of, read_frame_submission
+from affekt.challenges.abaw_files import (
+    FrameSubmission,
+    FrameTrack,
+    check_frame_submission,
+    frame_track_named,
+    part_of,
+    read_frame_submission,
+    write_frame_submission,
+)
 from affekt.challenges.tracks import TrackScore
 from affekt.errors import TableError, listed
-from affekt.frames import FrameLabels, FrameTable, read_affwild2, read_multitask
+from affekt.frames import FrameLabels, FrameList, FrameTable, read_affwild2, read_multitask
 from affekt.metrics import (
     FrameMeasure,
     affect_measure,
@@ -148,3 +156,24 @@ def read_frame_answers(name: str, path: Path) -> FrameTable:
         TableError: the file is damaged; names its lines.
     """
     return FrameTable.load(path) if path.suffix == '.parquet' else read_frame_submission(name, path)
+
+
+def write_answers(answers: Mapping[tuple[str, str], FrameTable], folder: Path) -> tuple[FrameSubmission, ...]:
+    """What `affekt.benchmarks.run_abaw` answers for the test videos, as submissions that were read back and checked.
+
+    Args:
+        answers: task (`expr`, `va`, `au`, `mtl`) and system to the answers; those without videos are left out.
+        folder: gets TASK-SYSTEM.txt.
+
+    Raises:
+        TableError: a frame has no answer.
+    """
+    written = []
+    for (task, system), table in answers.items():
+        if len(table):
+            path = folder / f'{task}-{system}.txt'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_frame_submission(f'abaw6-{task}', table, path)
+            wanted = FrameList.of({each.video: np.arange(1, each.frames + 1) for each in table})
+            written.append(check_frame_submission(f'abaw6-{task}', path, wanted))
+    return tuple(written)

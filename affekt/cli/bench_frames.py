@@ -89,6 +89,7 @@ def abaw(
     videos. The validation part chooses epoch and smoothing. Needs torch.
     """
     from affekt.benchmarks import AbawSettings, abaw_facts, abaw_inputs, abaw_sheet, made_up_inputs, save_abaw
+    from affekt.challenges import write_answers
     from affekt.corpora import AffWild2Settings
 
     _require_one_source(corpus, made_up, out, features)
@@ -107,6 +108,7 @@ def abaw(
     answer = with_notes(abaw_facts(outcome), notes)
     if out is not None:
         save_abaw(out, outcome, answer)
+        write_answers(outcome.answers, out / 'submissions')
     if as_json:
         say_json(answer)
         return

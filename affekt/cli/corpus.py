@@ -1,4 +1,4 @@
-"""Verbs of corpora: corpus list, import, make, check, folds, show."""
+"""Verbs of corpora: corpus list, import, make, vocals, check, folds, show."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def list_corpora(as_json: bool) -> None:
     )
     for name, entry in CORPORA.items():
         numbers = f'{len(entry.ranges)} dimensions' if len(entry.ranges) > 1 else ', '.join(entry.ranges)
-        labels = f'{len(entry.categories)} categories' if entry.categories else numbers or 'any'
+        otherwise = 'by frame' if entry.by_frame else 'any'
+        labels = f'{len(entry.categories)} categories' if entry.categories else numbers or otherwise
         size = sum(entry.published.values())
         shown.add_row(name, entry.title, f'{size:,}' if size else '', labels, entry.language)
     say(shown)
@@ -155,6 +156,31 @@ def make(
         say_json({'out': str(out), **answer})
     else:
         say(f'{out}: {sentence}')
+
+
+@corpus.command()
+@click.argument('path', metavar='MANIFEST', type=PATH)
+@click.option('--out', required=True, type=PATH, help='Manifest to write; the sounds go to OUT.vocals.')
+@AS_JSON
+def vocals(path: Path, out: Path, as_json: bool) -> None:
+    """Separate voices from music, once for all recipes of sound.
+
+    \b
+    affekt corpus vocals affwild2.parquet --out affwild2_vocals.parquet
+
+    Needs demucs (pip install demucs torchaudio). The new manifest names the separated sounds.
+    """
+    from affekt.clips import with_vocals
+    from affekt.corpora import Manifest
+
+    folder = out.with_suffix('.vocals')
+    with StageBars(name_width=9) as bars:
+        separated = with_vocals(Manifest.load(path), folder, progress=bars)
+    separated.save(out)
+    if as_json:
+        say_json({'out': str(out), 'samples': len(separated), 'sounds': str(folder)})
+    else:
+        say(f'{out}: {counted(len(separated), "sample")}, voices alone in {folder}')
 
 
 def _refuse(name: str, options: Mapping[str, Any], corpus_with: str) -> None:
@@ -334,7 +360,9 @@ def _frames_beside(path: Path) -> FrameTable | None:
 
 
 def _print_frame_check(checked: FrameCheck, most: int = 8) -> None:
-    labelled = ', '.join(f'{task} {count:,}' for task, count in checked.labelled.items())
+    from affekt.frames import TASK_NAMES
+
+    labelled = ', '.join(f'{TASK_NAMES[task]} {count:,}' for task, count in checked.labelled.items())
     say(f'{checked.frames:,} frames of {counted(checked.videos, "video")}; with a label: {labelled or "none"}')
     if checked.uncropped:
         say(f'{counted(checked.uncropped, "labelled frame")} without a face picture')

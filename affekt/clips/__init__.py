@@ -15,6 +15,7 @@ from affekt.clips.packed_once import is_first_process, named_media, packed_clips
 from affekt.clips.sources import sample_clip
 from affekt.clips.split_lists import read_split, split_manifest
 from affekt.clips.stored_pictures import stored_pictures
+from affekt.clips.vocals import with_vocals
 
 __all__ = [
     'CROPS',
@@ -36,4 +37,5 @@ __all__ = [
     'sample_clip',
     'split_manifest',
     'stored_pictures',
+    'with_vocals',
 ]

@@ -191,11 +191,11 @@ CORPORA = (
             ),
             Layout(('VA_Set', 'EXPR_Set', 'AU_Set'), _affwild2, 'annotations of ABAW1 or 2', says_missing=True),
         ),
-        source=_SOURCE, cite='arXiv:1811.07770',
+        source=_SOURCE, cite='arXiv:1811.07770', by_frame=True,
     ),
     Corpus(
         'affwild2-mtl', 'Aff-Wild2, all tasks in one file', '',
         layouts=(Layout(('MTL_Challenge',), _rows(read_multitask), 'multi-task annotations', says_missing=True),),
-        source=_SOURCE, cite='arXiv:1811.07770',
+        source=_SOURCE, cite='arXiv:1811.07770', by_frame=True,
     ),
 )  # fmt: skip

@@ -170,69 +170,94 @@ def _video_frames(path: Any, window: tuple[float, float] | None) -> Iterator[Any
             yield frame
 
 
+@dataclass(frozen=True)
+class _Watched:
+    """All faces of one video or folder, a row a person and frame."""
+
+    people: list[str]
+    times: npt.NDArray[np.float64]
+    boxes: npt.NDArray[np.float64]
+    values: npt.NDArray[np.float64]
+    """(N, D) readings and shapes."""
+    width: float
+    """Of the picture, pixels."""
+
+
 def _open_all(recipe: Recipe) -> SampleEncoder:
     from affekt.faces import FaceLandmarker, expression_model
 
     landmarker, expression = FaceLandmarker(), expression_model('research')
+    last: dict[Any, _Watched | Unable] = {}
+
+    def watched(manifest: Manifest, row: Sample) -> _Watched | Unable:
+        """Two people of one video stand one after the other in a manifest: their video is watched once."""
+        key = (manifest.media(row, 'frames'), manifest.media(row, 'video'), manifest.window_s(row, 'video'))
+        if key not in last:
+            seen = _watched(manifest, row, landmarker, expression)
+            last.clear()
+            last[key] = seen
+        return last[key]
 
     def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
         outcomes: list[Features | Unable] = []
         for row in samples:
             try:
-                outcomes.append(_every_frame(recipe, manifest, row, landmarker, expression))
+                seen = watched(manifest, row)
+                outcome = Unable(row.sample, seen.reason) if isinstance(seen, Unable) else _of_person(recipe, row, seen)
             except AffektError as error:  # a video or picture that cannot be read
-                outcomes.append(Unable(row.sample, error.came))
+                outcome = Unable(row.sample, error.came)
+            outcomes.append(outcome)
         return outcomes
 
     return encoder
 
 
-def _every_frame(
-    recipe: Recipe, manifest: Manifest, row: Sample, landmarker: Any, expression: Any
-) -> Features | Unable:
+def _watched(manifest: Manifest, row: Sample, landmarker: Any, expression: Any) -> _Watched | Unable:
     from affekt.faces import observe_faces
-    from affekt.frames import recording_and_side, rows_of_person
 
-    rate_hz, widths = frame_rate_hz(manifest, row), [0.0]
-    frames = _numbered_frames(manifest, row, rate_hz)
+    widths = [0.0]
+    frames = _numbered_frames(manifest, row, frame_rate_hz(manifest, row))
     if isinstance(frames, Unable):
         return frames
     with TemporaryDirectory() as folder:
-        landmarks = Path(folder, 'landmarks.parquet')
         observed = observe_faces(
             _noting_width(frames, widths), max_people=PEOPLE, landmarker=landmarker, expression=expression,
-            keep_thumbnails=False, spill=landmarks,
+            keep_thumbnails=False, spill=Path(folder, 'landmarks.parquet'),
         )  # fmt: skip
         if not observed.table.num_rows:
             return Unable(row.sample, 'no face' if observed.frames else 'no picture')
         people = observed.table.column('person').to_pylist()
         times = np.array(observed.table.column('time_s').to_pylist(), np.float64)
-        boxes = _numbers(observed.table, ['box_x', 'box_y', 'box_width', 'box_height'])
-        side = '' if row.frames is not None else recording_and_side(row.sample)[1]
-        kept = np.flatnonzero(rows_of_person(people, times, boxes, widths[0], side))
-        if not len(kept):
-            return Unable(row.sample, f'no face on the {side}')
-        kept = kept[np.argsort(times[kept], kind='stable')]
-        values = np.concatenate(
-            [_numbers(observed.table, _NAMES)[kept], _shapes(observed, people, times, kept)], axis=1
-        )
+        values = np.concatenate([_numbers(observed.table, _NAMES), _shapes(observed, people, times)], axis=1)
+    boxes = _numbers(observed.table, ['box_x', 'box_y', 'box_width', 'box_height'])
+    return _Watched(people, times, boxes, values, widths[0])
+
+
+def _of_person(recipe: Recipe, row: Sample, seen: _Watched) -> Features | Unable:
+    from affekt.frames import recording_and_side, rows_of_person
+
+    side = '' if row.frames is not None else recording_and_side(row.sample)[1]
+    kept = np.flatnonzero(rows_of_person(seen.people, seen.times, seen.boxes, seen.width, side))
+    if not len(kept):
+        return Unable(row.sample, f'no face on the {side}')
+    kept = kept[np.argsort(seen.times[kept], kind='stable')]
+    values, times = seen.values[kept], seen.times[kept]
     known = np.isfinite(values)
     if not known.any(axis=0).all():
         return Unable(row.sample, 'no face that could be measured')
-    return recipe.features(row.sample, _bridged(values, times[kept], known), times[kept])
+    return recipe.features(row.sample, _bridged(values, times, known), times)
 
 
-def _shapes(
-    observed: Any, people: Sequence[str], times: npt.NDArray[np.float64], kept: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
-    """(T, 2 K) shapes of the kept rows."""
+def _shapes(observed: Any, people: Sequence[str], times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(N, 2 K) shapes of all rows."""
     from affekt.faces import face_shapes
 
-    shapes = {}
-    for name in dict.fromkeys(people[at] for at in kept.tolist()):
+    shapes: dict[tuple[str, float], Floats32] = {}
+    for name in dict.fromkeys(people):
         track = observed.track(name)
-        shapes[name] = dict(zip(track.times_s.tolist(), face_shapes(track.landmarks, track.poses), strict=True))
-    return np.array([shapes[people[at]][float(times[at])] for at in kept.tolist()], np.float64)
+        of_person = face_shapes(track.landmarks, track.poses)
+        shapes |= {(name, time): row for time, row in zip(track.times_s.tolist(), of_person, strict=True)}
+    return np.array([shapes[name, time] for name, time in zip(people, times.tolist(), strict=True)], np.float64)
 
 
 def _bridged(

@@ -4,9 +4,9 @@ Faces may be read at 12.5 Hz, sound at 50 or 100 Hz, pictures at every stored fr
 frame and a `keep_mask` that is False where a feature says nothing: before it begins, after it ends, and in gaps, as
 where nobody is seen. Nothing is extrapolated: those rows are 0.
 
-How far a row reaches: half a step to either side, where a step is the median distance of rows, or of frames where that
-is larger. Between two rows that are no further apart than `longest_gap_s` (two steps, so that one lost row is bridged)
-all frames are kept.
+How far a row reaches: half a step to either side. A step is the lower quartile of the distances between rows, so that
+gaps do not lengthen it, or the distance of frames where that is larger or there are only two rows. Between two rows
+that are no further apart than `longest_gap_s` (two steps, so that one lost row is bridged) all frames are kept.
 
 N rows of a feature, T frames, D columns, K neighbours.
 """
@@ -85,12 +85,16 @@ def on_clock(
 
     Raises:
         ShapeError: shapes do not fit, such as rows without times that are not as many as frames.
-        ValueRangeError: a value is not finite, or times do not rise.
+        ValueRangeError: a value is not finite, times do not rise, or the gap is not above 0.
         UnknownNameError: no such method.
     """
     if method not in CLOCK_METHODS:
         raise UnknownNameError(
             expected=f'a method among {", ".join(CLOCK_METHODS)}', came=repr(method), todo='choose one'
+        )
+    if longest_gap_s is not None and not longest_gap_s > 0:
+        raise ValueRangeError(
+            expected='a longest gap above 0 s', came=f'{longest_gap_s}', todo='give None for two steps of the feature'
         )
     values, frame_times = np.asarray(values), np.asarray(frame_times, dtype=np.float64)
     _require_rows(values, times, source)
@@ -200,8 +204,9 @@ def _kept(values: npt.NDArray[Any], keep: Bools) -> Floats32:
 
 def _step(times: Floats, frame_times: Floats) -> float:
     """Seconds from row to row, or from frame to frame where those are further apart; 1 where neither is known."""
-    steps = [_median_step(each) for each in (times, frame_times) if len(each) > 1]
-    return max(steps, default=1.0)
+    of_rows = [float(np.quantile(np.diff(times), 0.25, method='lower'))] if len(times) > 2 else []
+    of_frames = [_median_step(frame_times)] if len(frame_times) > 1 else []
+    return max(of_rows + of_frames, default=1.0)
 
 
 def _median_step(times: Floats) -> float:

@@ -24,7 +24,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -144,44 +144,12 @@ class WordTable:
                 todo='choose one of these',
             )
         if (folding, rule) not in self._folds:
-            self._folds[folding, rule] = self._compile(folding, rule)
+            self._folds[folding, rule] = _Folded(self, folding, rule)
         return self._folds[folding, rule]
 
     @cached_property
     def _folds(self) -> dict[tuple[str, str], Mapping[str, str]]:
         return {}
-
-    def _compile(self, folding: str, rule: Rule) -> Mapping[str, str]:
-        consistent = rule == 'consistent'
-        compiled: dict[str, str] = {NEUTRAL: NEUTRAL, 'neutrality': NEUTRAL} if consistent else {}
-        if folding == 'M1':
-            for form, bases in self.bases.items():
-                compiled[form] = form if consistent and form in self.words else bases[0]
-        elif folding == 'M2':
-            inner_words = {word for wheel in self.wheels for word in wheel.inner}
-            for form, bases in self.bases.items():
-                if consistent:
-                    compiled[form] = _voted(
-                        form, bases, self._candidates(bases, 0), {word: word for word in inner_words}
-                    )
-                else:
-                    compiled[form] = min(self.words[bases[0]].candidates(0), default='')
-        else:
-            index, ring = self._target(folding)
-            groups = self.wheels[index].inner if ring == 1 else self.wheels[index].middle
-            for form, bases in self.bases.items():
-                candidates = self._candidates(bases, index)
-                if consistent:
-                    compiled[form] = _voted(form, bases, candidates, groups)
-                else:
-                    first = next((word for word in sorted(candidates) if word in groups), None)
-                    compiled[form] = groups[first] if first else ''
-        return {form: group for form, group in compiled.items() if group}
-
-    def _target(self, folding: str) -> tuple[int, int]:
-        """A folding such as `W3-L2` as the wheel's index and the ring."""
-        position = self.foldings.index(folding) - 2
-        return position // 2, position % 2 + 1
 
     def _candidates(self, bases: Sequence[str], wheel: int) -> list[str]:
         return [candidate for base in bases for candidate in self.words[base].candidates(wheel)]
@@ -223,6 +191,56 @@ class WordTable:
     def save(self, path: Path) -> None:
         """Write the canonical file."""
         write_atomically(path, self.to_json().encode())
+
+
+class _Folded(Mapping[str, str]):
+    """A folding's form to group. Each form is folded when it is asked for: a score needs few of a table's thousands."""
+
+    def __init__(self, table: WordTable, folding: str, rule: Rule) -> None:
+        self._table, self._folding, self._is_consistent = table, folding, rule == 'consistent'
+        self._wheel, ring = divmod(max(table.foldings.index(folding) - 2, 0), 2)
+        wheel = table.wheels[self._wheel]
+        self._groups = wheel.middle if ring else wheel.inner
+        if folding == 'M2':
+            self._groups = {word: word for each in table.wheels for word in each.inner}
+        self._known: dict[str, str] = {}
+        self._always = (NEUTRAL, 'neutrality') if self._is_consistent else ()
+
+    def get(self, form: str, default: Any = None) -> Any:
+        """The group of a form, or the default where the folding does not keep it."""
+        group = self._known.get(form)
+        if group is None:
+            bases = self._table.bases.get(form)
+            if bases is None:
+                return NEUTRAL if form in self._always else default
+            group = self._known[form] = self._group(form, bases)
+        return group or default
+
+    def _group(self, form: str, bases: tuple[str, ...]) -> str:
+        if self._folding == 'M1':
+            return form if self._is_consistent and form in self._table.words else bases[0]
+        if self._folding == 'M2' and not self._is_consistent:
+            return min(self._table.words[bases[0]].candidates(0), default='')
+        candidates = self._table._candidates(bases, self._wheel)
+        if self._is_consistent:
+            return _voted(form, bases, candidates, self._groups)
+        first = min((word for word in candidates if word in self._groups), default=None)
+        return self._groups[first] if first is not None else ''
+
+    def __getitem__(self, form: str) -> str:
+        group: str | None = self.get(form)
+        if group is None:
+            raise KeyError(form)
+        return group
+
+    def __contains__(self, form: object) -> bool:
+        return self.get(str(form)) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return (form for form in dict.fromkeys((*self._always, *self._table.bases)) if form in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def read_table(path: Path) -> WordTable:

@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from affekt.arrays import Floats
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
@@ -38,7 +37,9 @@ def spearman(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     left, right = _scores(first, second)
     if _is_constant(left) or _is_constant(right):
         return float('nan')
-    return float(np.corrcoef(stats.rankdata(left), stats.rankdata(right))[0, 1])
+    from scipy.stats import rankdata
+
+    return float(np.corrcoef(rankdata(left), rankdata(right))[0, 1])
 
 
 def kendall(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
@@ -62,7 +63,9 @@ def kendall(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     left, right = _scores(first, second)
     if _is_constant(left) or _is_constant(right):
         return float('nan')
-    return float(stats.kendalltau(left, right).statistic)
+    from scipy.stats import kendalltau  # a second to import, which all who score would wait
+
+    return float(kendalltau(left, right).statistic)
 
 
 def rank_biased_overlap(first: npt.ArrayLike, second: npt.ArrayLike, *, persistence: float = 0.9) -> float:
@@ -92,7 +95,9 @@ def rank_biased_overlap(first: npt.ArrayLike, second: npt.ArrayLike, *, persiste
         )
     if not len(left):
         return float('nan')
-    ranks = [stats.rankdata(-scores, method='min') for scores in (left, right)]
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(-scores, method='min') for scores in (left, right)]
     depth = np.arange(1, len(left) + 1)
     within = [rank[None, :] <= depth[:, None] for rank in ranks]
     shared = (within[0] & within[1]).sum(axis=1)

@@ -27,10 +27,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from affekt.arrays import Floats, Ints
-from affekt.labels import WordTable, read_labels
+from affekt.labels import NEUTRAL, WordTable, read_labels
 from affekt.metrics.answers import LabelledAnswers
 from affekt.metrics.label_sets import DROPPED, LabelSets, count, is_known, members
 
@@ -69,12 +68,14 @@ class Closeness:
 
     def _places(self, wheel: int) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
         """Middle group and inner sector of each base word (-1 where it has none), and which sectors are neighbours."""
-        table, short = self._table, self._table.wheels[wheel].short
-        middle, inner = (table.fold(f'{short}-L{ring}', 'consistent') for ring in (2, 1))
-        groups = {name: index for index, name in enumerate(sorted(set(middle.values())))}
-        sectors = {name: index for index, name in enumerate(sorted(set(inner.values())))}
+        table, own = self._table, self._table.wheels[wheel]
+        middle, inner = (table.fold(f'{own.short}-L{ring}', 'consistent') for ring in (2, 1))
+        groups, sectors = (
+            {name: index for index, name in enumerate(sorted({NEUTRAL, *ring.values()}))}
+            for ring in (own.middle, own.inner)
+        )
         beside = np.zeros((len(sectors) + 1, len(sectors) + 1), dtype=bool)
-        for left, right in table.wheels[wheel].neighbours:
+        for left, right in own.neighbours:
             if left in sectors and right in sectors:
                 beside[sectors[left], sectors[right]] = beside[sectors[right], sectors[left]] = True
         return (
@@ -119,6 +120,8 @@ def best_matching(credit: Floats) -> float:
     """
     if 1 in credit.shape:
         return float(credit.max())
+    from scipy.optimize import linear_sum_assignment  # half a second to import, which all who score would wait
+
     rows, columns = linear_sum_assignment(credit, maximize=True)
     return float(credit[rows, columns].sum())
 

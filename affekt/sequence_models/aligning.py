@@ -82,7 +82,7 @@ def frame_videos(
         for begin, each in zip(_begins(every), every, strict=True):
             key = _key(each.video, source, name in alignment.of_recording)
             if key is not None and each.frames:
-                line.put(begin, times[each.video], source[key])
+                line.put(begin, times[each.video], source[key], getattr(source, 'path', None))
         if line.columns == 0:
             raise ValueRangeError(
                 expected=f'{name} of at least one of the videos {listed(each.video for each in every)}', came='none',
@@ -111,12 +111,12 @@ class _Line:
         self._index = torch.zeros(0, 0, dtype=torch.int64)
         self._distances = torch.zeros(0, 0)
 
-    def put(self, begin: int, times: Floats, feature: Features) -> None:
-        """The feature of one video, whose first frame is `begin`."""
-        method = self._alignment.methods[self._name]
+    def put(self, begin: int, times: Floats, feature: Features, path: Path | None) -> None:
+        """The feature of one video, whose first frame is `begin`, from a store at this path if any."""
+        method, where = self._alignment.methods[self._name], f' in {path}' if path else ''
         aligned = on_clock(
             feature.values, feature.times, times, 'nearest' if method == 'learned' else method,
-            longest_gap_s=self._alignment.longest_gap_s, source=f'{self._name} of {feature.sample}',
+            longest_gap_s=self._alignment.longest_gap_s, source=f'{self._name} of {feature.sample}{where}',
         )  # fmt: skip
         self._require_columns(aligned.values.shape[1], feature.sample)
         frames = slice(begin, begin + len(times))

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from affekt.errors import ShapeError, UnknownNameError, listed
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, listed
 from affekt.frames import CLOCK_METHODS, ClockMethod, FrameLabels, Window
 from affekt.sequence_models.rows import FrameRows, NeighbourRows
 from affekt.training import IndexBatches
@@ -111,12 +111,16 @@ class FrameVideos:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        sizes = ', '.join(f'{name} {size}' for name, size in self.sizes.items())
+        return f'FrameVideos({len(self):,} videos, {len(self.weights):,} frames, {sizes})'
+
     @property
     def names(self) -> tuple[str, ...]:
         """Of the videos."""
         return tuple(each.video for each in self.labels)
 
-    @property
+    @cached_property
     def lengths(self) -> dict[str, int]:
         """Video to its number of frames."""
         return {each.video: each.frames for each in self.labels}
@@ -152,14 +156,14 @@ class FrameVideos:
             )
         return torch.from_numpy(_joined(self.labels, 'units', (widths.pop() if widths else 0,), -1).astype(np.int8))
 
-    def seen(self, window: Window) -> bool:
-        """Some modality says something about some frame of the window."""
-        begin = self.starts[window.video]
-        rows = slice(begin + window.begin, begin + window.end)
-        return any(bool(mask[rows].any()) for mask in self.keep_mask.values())
-
     def batch(self, windows: Sequence[Window]) -> WindowBatch:
-        """Windows as one batch, the shorter ones padded at their ends."""
+        """Windows as one batch, the shorter ones padded at their ends.
+
+        Raises:
+            ValueRangeError: there is none, or one reaches beyond its video or has no frame.
+            UnknownNameError: a window is of another video.
+        """
+        self._require_windows(windows)
         lengths = torch.tensor([len(window) for window in windows])
         begins = torch.tensor([self.starts[window.video] + window.begin for window in windows])
         steps = torch.arange(int(lengths.max()))
@@ -174,6 +178,18 @@ class FrameVideos:
             self.units[rows].masked_fill_(outside.unsqueeze(2), -1),
             self.weights[rows].masked_fill_(outside, 0),
         )
+
+    def _require_windows(self, windows: Sequence[Window]) -> None:
+        if strange := [window.video for window in windows if window.video not in self.starts]:
+            raise UnknownNameError(
+                expected=f'windows of {listed(self.names)}', came=f'of {listed(strange)}', todo='cut them of these'
+            )
+        wrong = [each for each in windows if not 0 <= each.begin < each.end <= self.lengths[each.video]]
+        if wrong or not windows:
+            raise ValueRangeError(
+                expected='windows within their videos, of one frame or more', came=str(wrong[0]) if wrong else 'none',
+                todo='cut them with `windows_over`',
+            )  # fmt: skip
 
     def take(self, names: Iterable[str]) -> FrameVideos:
         """These videos, in this order; features are shared, not copied.

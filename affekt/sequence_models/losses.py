@@ -7,6 +7,7 @@ Axes: B windows, T frames, N any leading axes, C classes, V values, U action uni
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -183,10 +184,11 @@ class ExpressionLoss:
     def divergences(self, log_shares: Tensor, label: Tensor) -> Tensor:
         """(N) Kullback-Leibler divergences of the answer from the smoothed truth."""
         classes = log_shares.shape[-1]
-        spread = torch.tensor(self.smoothing / classes, dtype=torch.float64)
-        least = torch.special.xlogy(spread, spread) * (classes - 1)  # Σ q log q, the same for every frame
-        least += torch.special.xlogy(1 - self.smoothing + spread, 1 - self.smoothing + spread)
-        return self.cross_entropy(log_shares, label) + float(least)
+        spread = self.smoothing / classes
+        least = (1 - self.smoothing + spread) * math.log(1 - self.smoothing + spread)  # Σ q log q, of every frame
+        if spread:
+            least += (classes - 1) * spread * math.log(spread)
+        return self.cross_entropy(log_shares, label) + least
 
 
 PUBLISHED_EXPRESSION_LOSS = ExpressionLoss(smoothing=0.1, alpha=0.9, gamma=2.0, divergence=0.2)

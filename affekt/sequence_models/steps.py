@@ -10,10 +10,14 @@ Axes: T frames, M modalities, B batch, H hidden, W memory.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
+
+CACHED = 2**18
+"""Numbers."""
 
 
 def recurrent_states(inputs: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,29 +64,30 @@ class _RecurrentStates(torch.autograd.Function):
         of_state, of_cell = gradients
         hidden = weights.shape[1]
         enter, forget, new, out = gates.split(hidden, dim=3)
-        # what a gradient of the state adds to the cell's; what one of cell (i, f, g) or state (o) adds to a gate's
-        through = out * (1 - bounded.square())
-        factors = torch.empty_like(gates)
-        by_enter, by_forget, by_new, by_out = factors.split(hidden, dim=3)
-        torch.mul(new * enter, 1 - enter, out=by_enter)
-        torch.mul(_before(cells) * forget, 1 - forget, out=by_forget)
-        torch.mul(enter, 1 - new.square(), out=by_new)
-        torch.mul(bounded * out, 1 - out, out=by_out)
-        fall = torch.empty_like(gates)
+        fall, earlier = torch.empty_like(gates), _before(cells)
         turned = weights.transpose(1, 2).contiguous()  # (M, 4H, H)
         back = back_cell = torch.zeros_like(states[0])
-        four = (*gates.shape[:3], 4, hidden)
-        steps = (of_state, of_cell, through, factors.view(four)[..., :3, :], by_out, forget, fall,
-                 fall.view(four)[..., :3, :], fall[..., 3 * hidden :])  # fmt: skip
-        for given, given_cell, passes, from_cell, from_state, forgetting, to, to_three, to_out in zip(
-            *(reversed(each.unbind(0)) for each in steps), strict=True
-        ):
-            back = back + given
-            back_cell = torch.addcmul(back_cell + given_cell, back, passes)
-            torch.mul(from_cell, back_cell.unsqueeze(2), out=to_three)  # (M, B, 3, H), the cell's as (M, B, 1, H)
-            torch.mul(from_state, back, out=to_out)
-            back = torch.bmm(to, turned)
-            back_cell = back_cell * forgetting
+        for part in _parts_from_the_end(gates):
+            i, f, g, o, tanh = enter[part], forget[part], new[part], out[part], bounded[part]
+            # what a gradient of the state adds to the cell's; what one of cell (i, f, g) or state (o) adds to a gate's
+            through = o * (1 - tanh.square())
+            falls = fall[part]
+            by_enter, by_forget, by_new, by_out = falls.split(hidden, dim=3)
+            torch.mul(g * i, 1 - i, out=by_enter)
+            torch.mul(earlier[part] * f, 1 - f, out=by_forget)
+            torch.mul(i, 1 - g.square(), out=by_new)
+            torch.mul(tanh * o, 1 - o, out=by_out)
+            three = falls.unflatten(3, (4, hidden))[..., :3, :]  # (T, M, B, 3, H)
+            steps = (of_state[part], of_cell[part], through, f, falls, three, by_out)
+            for given, given_cell, passes, forgetting, to, of_three, of_out in zip(
+                *(reversed(each.unbind(0)) for each in steps), strict=True
+            ):
+                back = back + given
+                back_cell = torch.addcmul(back_cell + given_cell, back, passes)
+                of_three.mul_(back_cell.unsqueeze(2))  # (M, B, 1, H)
+                of_out.mul_(back)
+                back = torch.bmm(to, turned)
+                back_cell = back_cell * forgetting
         rows = _by_modality(_before(states))
         return fall, rows.transpose(1, 2) @ _by_modality(fall)  # (M, H, T·B) times (M, T·B, 4H)
 
@@ -146,26 +151,36 @@ class _GatedMemory(torch.autograd.Function):
         proposed, entry, exits, inner, gates, memories, passing = ctx.saved_tensors
         (of_memory,) = gradients
         earlier = _before(memories)
-        # what a gradient of the memory adds to each gate's: the derivative of σ, times what the gate lets through
-        factors = torch.stack([earlier, proposed], dim=1).mul_(gates).mul_(1 - gates)  # (T, 2, B, W)
         slopes = (inner > 0).to(inner.dtype) if passing is None else (inner > 0) * passing
         fall, fall_inner = torch.empty_like(gates), torch.empty_like(inner)
         totals = torch.empty_like(memories)
         back = torch.zeros_like(proposed[0])
         out, into = exits.transpose(1, 2).contiguous(), entry.transpose(1, 2).contiguous()  # (2, W, H), (2, H, W)
-        steps = (of_memory, totals, factors, fall, slopes, fall_inner, gates[:, 0])
-        for given, total, factor, to, slope, to_inner, retain in zip(
-            *(reversed(each.unbind(0)) for each in steps), strict=True
-        ):
-            torch.add(given, back, out=total)
-            torch.mul(factor, total, out=to)
-            torch.bmm(to, out, out=to_inner).mul_(slope)
-            both = torch.bmm(to_inner, into)  # (2, B, W)
-            back = torch.addcmul(both[0], total, retain).add_(both[1])
+        for part in _parts_from_the_end(inner):
+            opened, falls = gates[part], fall[part]
+            # what a gradient of the memory adds to each gate's: the derivative of σ, times what the gate lets through
+            torch.stack([earlier[part], proposed[part]], dim=1, out=falls)  # (T, 2, B, W)
+            falls.mul_(opened).mul_(1 - opened)
+            steps = (of_memory[part], totals[part], falls, slopes[part], fall_inner[part], opened[:, 0])
+            for given, total, to, slope, to_inner, retain in zip(
+                *(reversed(each.unbind(0)) for each in steps), strict=True
+            ):
+                torch.add(given, back, out=total)
+                to.mul_(total)
+                torch.bmm(to, out, out=to_inner).mul_(slope)
+                both = torch.bmm(to_inner, into)  # (2, B, W)
+                back = torch.addcmul(both[0], total, retain).add_(both[1])
         rows, ends = _by_modality(fall_inner), _by_modality(fall)  # (2, T·B, H), (2, T·B, W)
         of_entry = earlier.flatten(0, 1).t() @ rows  # (W, T·B) times each (T·B, H)
         of_exits = _by_modality(inner).transpose(1, 2) @ ends
         return fall_inner, totals * gates[:, 1], of_entry, of_exits, ends.sum(dim=1, keepdim=True), None
+
+
+def _parts_from_the_end(steps: Tensor) -> Iterator[slice]:
+    """Slices of the first axis, the last ones first, of as many steps as a cache holds."""
+    length = max(CACHED // steps[0].numel(), 1)
+    for end in range(len(steps), 0, -length):
+        yield slice(max(end - length, 0), end)
 
 
 def _before(values: Tensor) -> Tensor:

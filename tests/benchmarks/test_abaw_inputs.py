@@ -70,6 +70,9 @@ def test_the_command_trains_scores_and_saves(folder, tmp_path):
     assert run.exit_code == 0, run.output
     assert 'Valence and arousal' in run.output
     assert max(map(len, run.output.splitlines())) <= max(80, len(str(out)) + 20)
+    submission = (out / 'submissions' / 'va-convolution.txt').read_text().splitlines()
+    assert submission[0] == 'image_location,valence,arousal'
+    assert [line.split(',')[0] for line in submission[1:]] == [f'video004/{n:05d}.jpg' for n in range(1, 5)]
     facts = json.loads((out / 'abaw.json').read_text())
     assert [row['system'] for row in facts['rows']] == ['constant', 'mean', 'per_frame', 'convolution']
     assert np.isfinite(facts['rows'][-1]['scores']['test']['affect_ccc'][0])

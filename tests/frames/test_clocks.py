@@ -65,6 +65,13 @@ def test_a_gap_without_a_face_is_not_bridged_but_one_lost_row_is(method):
     assert not on_clock(rows[:, None], frame_times[rows], frame_times, method, longest_gap_s=0.05).keep_mask[2:3].any()
 
 
+@pytest.mark.parametrize('seen', [[0, 100], [0, 1, 100], [0, 1, 30, 60, 61, 90]])
+def test_a_face_that_is_rarely_seen_is_not_spread_over_what_lies_between(seen):
+    frame_times = frame_clock(120, 25.0)
+    keep = on_clock(np.ones((len(seen), 2)), frame_times[seen], frame_times).keep_mask
+    assert np.flatnonzero(keep).tolist() == seen
+
+
 def test_rows_without_times_are_frames_and_must_be_as_many():
     assert on_clock(column(*range(6)), None, FRAMES).values[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
     with pytest.raises(ShapeError, match=r'voice of video1.*6 frames.*5 rows without times'):
@@ -106,6 +113,8 @@ def test_faults_name_the_feature_and_the_row():
         on_clock(np.zeros((3, 2)), np.zeros(2), FRAMES)
     with pytest.raises(UnknownNameError, match='linear'):
         on_clock(np.zeros((3, 2)), np.arange(3.0), FRAMES, 'cubic')
+    with pytest.raises(ValueRangeError, match='a longest gap above 0 s'):
+        on_clock(np.zeros((3, 2)), np.arange(3.0), FRAMES, longest_gap_s=0.0)
     with pytest.raises(ValueRangeError, match='a rate above 0'):
         frame_clock(3, 0)
 

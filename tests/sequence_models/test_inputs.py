@@ -20,6 +20,7 @@ def rows_of(videos, name):
 def test_each_modality_has_its_own_mask_and_a_missing_one_is_kept_nowhere():
     videos = videos_of({'a': 'train', 'b': 'train'})
     assert videos.sizes == {'face': 3, 'voice': 1}
+    assert repr(videos) == 'FrameVideos(2 videos, 175 frames, face 3, voice 1)'
     assert videos.keep_mask['face'].all()  # the last frame is half a step of the face's clock behind its last row
     assert videos.keep_mask['voice'][rows_of(videos, 'a')].all()
     assert not videos.keep_mask['voice'][rows_of(videos, 'b')].any()
@@ -47,6 +48,17 @@ def test_a_batch_holds_the_rows_of_its_windows_and_pads_short_ones():
     assert (batch.expression[1, 20:] == -1).all()
     assert (batch.units[1, 20:] == -1).all()
     assert not batch.weights[1, 20:].any()
+
+
+def test_windows_beyond_their_video_read_no_other():
+    videos = videos_of({'a': 'train', 'c': 'train'})
+    for window in (Window('a', 90, 101), Window('a', -1, 5), Window('c', 5, 5)):
+        with pytest.raises(ValueRangeError, match='windows within their videos'):
+            videos.batch([window])
+    with pytest.raises(ValueRangeError, match='got none'):
+        videos.batch([])
+    with pytest.raises(UnknownNameError, match='e'):
+        videos.batch([Window('e', 0, 5)])
 
 
 def test_batches_go_through_every_window_once_an_epoch_and_begin_anywhere():
@@ -91,6 +103,16 @@ def test_a_feature_that_is_not_finite_names_itself_the_video_and_the_row():
     face.values[7, 1] = np.nan
     with pytest.raises(ValueRangeError, match=r'face of a.*row 7'):
         frame_videos([labels_of('a', 'train', 100)], {'face': {'a': face}}, RATE_HZ)
+
+
+def test_a_feature_of_a_store_that_is_not_finite_names_the_store(tmp_path):
+    class Damaged(dict):
+        path = tmp_path / 'faces-frm'
+
+    face = face_of('a', 100)
+    face.values[7, 1] = np.inf
+    with pytest.raises(ValueRangeError, match=r'face of a in .*faces-frm'):
+        frame_videos([labels_of('a', 'train', 100)], {'face': Damaged(a=face)}, RATE_HZ)
 
 
 @pytest.mark.parametrize(

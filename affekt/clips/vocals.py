@@ -1,0 +1,102 @@
+"""Voices without the music around them: every sound of a manifest separated once, for whatever recipe reads sound.
+
+Separation is that of demucs, where it is installed; nothing here stands in for it. A file that two samples share is
+separated once, what is there already is taken, and the new manifest names the separated sounds as `audio`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.arrays import Floats32
+from affekt.corpora import Manifest
+from affekt.errors import CorpusError, MissingExtraError
+from affekt.progress import Progress
+
+RATE_HZ = 44_100
+"""What demucs was trained on."""
+MODEL = 'htdemucs'
+
+Separate = Callable[[Floats32], Floats32]
+"""From (N,) at RATE_HZ to the vocals in it, likewise."""
+
+
+def with_vocals(
+    manifest: Manifest, out: Path, *, separate: Separate | None = None, progress: Progress | None = None
+) -> Manifest:
+    """A manifest whose samples have their voices alone as sound.
+
+    Args:
+        manifest: of samples with sound or video.
+        out: folder for the separated sounds, FLAC at 44.1 kHz.
+        separate: what separates; None for demucs.
+        progress: told 'vocals', files done, files in all.
+
+    Returns:
+        The manifest with `audio` replaced; samples without sound keep none.
+
+    Raises:
+        MissingExtraError: demucs is not installed.
+        CorpusError: no sample has sound.
+        MediaError: a file cannot be read; what was separated before is kept.
+    """
+    from affekt.media import Recording, write_audio
+
+    sources: dict[str, Path] = {}
+    for row in manifest.samples:
+        column = 'audio' if row.audio else 'video'
+        if (path := manifest.media(row, column)) is not None:
+            sources[row.sample] = path
+    files = list(dict.fromkeys(sources.values()))
+    if not files:
+        raise CorpusError(
+            expected='samples with audio or video', came='none', todo='give a manifest that names its media'
+        )
+    separate = separate or demucs_vocals()
+    out.mkdir(parents=True, exist_ok=True)
+    targets = {}
+    for done, path in enumerate(files, 1):
+        digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+        targets[path] = out / f'{path.stem}-{digest}.flac'
+        if not targets[path].is_file():
+            blocks = [block.samples for block in Recording.open(path).samples(RATE_HZ)]
+            sound = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+            write_audio(targets[path], separate(sound) if len(sound) else sound, RATE_HZ)
+        if progress is not None:
+            progress('vocals', done, len(files))
+    audio = [str(targets[sources[row.sample]].resolve()) if row.sample in sources else None for row in manifest.samples]
+    return manifest.replaced(audio=audio)
+
+
+def demucs_vocals(model: str = MODEL, device: str = 'cpu') -> Separate:
+    """The separation of demucs.
+
+    Args:
+        model: of demucs, by name; its weights are fetched by demucs itself.
+        device: of torch.
+
+    Raises:
+        MissingExtraError: demucs, or the torchaudio that it needs, is not installed.
+    """
+    try:
+        import torch
+        from demucs.api import Separator
+    except ImportError as error:
+        raise MissingExtraError(
+            expected='demucs, which separates voices from music', came=str(error),
+            todo='install it with the torchaudio that fits your torch: pip install demucs torchaudio; or separate with '
+            'another program, and give the sounds as `audio`',
+        ) from error  # fmt: skip
+    separator: Any = Separator(model=model, device=device, progress=False)
+
+    def separate(sound: Floats32) -> Floats32:
+        stereo = torch.from_numpy(np.stack([sound, sound]))  # (2, N)
+        _, parts = separator.separate_tensor(stereo, RATE_HZ)
+        return np.asarray(parts['vocals'].mean(dim=0).numpy(), dtype=np.float32)
+
+    return separate

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from affekt.analysis.model_cache import LoadedModels
 from affekt.analysis.stills import Stills
+from affekt.errors import RunError
 from affekt.faces import FaceStream, SeenFace, readable_share
 from affekt.labels import EKMAN
 from affekt.live.clocks import MachineClock
@@ -203,7 +204,10 @@ class LiveSession:
                     return
                 continue
             image = arrived.unit.image
-            self.frame_scale = self.source.scale_of(arrived.unit, image)
+            scale = self.source.scale_of(arrived.unit, image)
+            if scale != self.frame_scale and self._faces is not None:
+                self._store.keep_faces(self._faces)  # rows so far are in the pixels of the size before
+            self.frame_scale = scale
             reading = self._reading(arrived, image)
             yield reading
             self._keep(image, reading)
@@ -275,6 +279,9 @@ class LiveSession:
             StorageError: there is no room; what was read is still there, and can be saved elsewhere.
         """
         self.close()
+        if not self._delays.count and (self._hearer is None or not self._hearer.heard_s):
+            self._store.discard()
+            raise RunError(expected='a stream of which something was read', came='nothing', todo='check the source')
         people, names = self._faces.concluded() if self._faces is not None else ((), {})
         stills = self._stills.at if self._stills is not None else lambda time_s: None
         kept = Kept(people, names, tuple(self.source.notes), self.latency, stills)

@@ -135,11 +135,22 @@ def test_two_streams_in_one_run_are_two_results(tmp_path):
     assert len([path for path in (tmp_path / 'run').iterdir() if path.is_dir()]) == 2
 
 
-def test_a_session_is_saved_once():
+def test_a_session_is_saved_once(tmp_path):
     with LiveSession(grey_frames(1), PATIENT) as session:
         list(session)
         with pytest.raises(RunError, match='a folder to save to'):
             session.save()
+        session.save(tmp_path / 'run')
+        with pytest.raises(RunError, match='not saved yet'):
+            session.save(tmp_path / 'again')
+
+
+def test_a_stream_of_nothing_is_not_saved(tmp_path):
+    with LiveSession([], PATIENT, out=tmp_path / 'run') as session:
+        assert list(session) == []
+        with pytest.raises(RunError, match='something was read'):
+            session.save()
+    assert not list((tmp_path / 'run').glob('.live-*'))
 
 
 def test_what_was_read_before_ctrl_c_is_saved(tmp_path):

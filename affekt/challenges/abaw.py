@@ -19,6 +19,7 @@ from affekt.challenges.abaw_files import (
     frame_track_named,
     part_of,
     read_frame_submission,
+    require_names,
     write_frame_submission,
 )
 from affekt.challenges.tracks import TrackScore
@@ -56,9 +57,13 @@ def score_frames(
 
     Raises:
         UnknownNameError: no such track or partition.
-        TableError: a labelled frame has no prediction, or the truth has no labelled frame.
+        TableError: a labelled frame has no prediction, the truth has no labelled frame, or classes or action units are
+            others than those of the truth.
     """
     track = frame_track_named(name)
+    shared = min(len(truth.expressions), len(prediction.expressions))  # the eighth class came after seven
+    classes = truth.expressions[:shared] + prediction.expressions[shared:]
+    require_names(track, prediction, classes, truth.action_units)
     videos: list[FrameLabels] = []
     for part in (partition,) if partition else ('test', 'val'):
         videos = videos or [each for each in part_of(track, truth, part) if _is_labelled(each, track)]

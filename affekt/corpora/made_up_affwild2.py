@@ -277,7 +277,6 @@ def made_up_affwild2(
     """
     if processes < 1:
         raise ValueRangeError(expected='at least one process', came=f'{processes}', todo='give another number')
-    parts = tuple(settings.parts())
     with Run(out, asdict(settings), resume=resume) as run:
         (out / VIDEOS).mkdir(exist_ok=True)
         left = [number for number in range(settings.videos) if run.finished(settings.name(number)) is None]
@@ -285,9 +284,9 @@ def made_up_affwild2(
             run.note(settings.name(number), f'{VIDEOS}/{settings.name(number)}.mp4')
             if progress is not None:
                 progress('videos', done, settings.videos)
-        _write_annotations(parts, out)
-        _write_curves(parts, out / KEY / CURVES)
-    return parts
+        _write_annotations(settings, out)
+        _write_curves(settings, out / KEY / CURVES)
+    return tuple(settings.parts())
 
 
 def _each(settings: AffWild2Settings, out: Path, numbers: list[int], processes: int) -> Iterator[int]:
@@ -325,27 +324,28 @@ def _write_video(settings: AffWild2Settings, out: Path, number: int) -> None:
     write_video(out / VIDEOS / f'{settings.name(number)}.mp4', pictures, settings.rate_hz, sound, RATE_HZ)
 
 
-def _write_annotations(parts: tuple[Part, ...], out: Path) -> None:
-    for part in parts:
-        split = part.settings.split(part.number)
+def _write_annotations(settings: AffWild2Settings, out: Path) -> None:
+    tests = ''
+    for part in settings.parts():
+        split = settings.split(part.number)
+        tests += f'{part.name}\n' if split == 'test' else ''
         annotated = part.annotated()
         for task, (challenge, names) in CHALLENGES.items():
             folder = (out / KEY if split == 'test' else out) / ANNOTATIONS / challenge / PARTS[split]
             folder.mkdir(parents=True, exist_ok=True)
             write_annotation(folder / f'{part.name}.txt', task, getattr(annotated, task), names)
-    tests = ''.join(f'{part.name}\n' for part in parts if part.settings.split(part.number) == 'test')
     for challenge, _ in CHALLENGES.values():
         write_atomically(out / 'test_names' / f'{challenge}_test_set_release.txt', tests.encode())
 
 
-def _write_curves(parts: tuple[Part, ...], path: Path) -> None:
+def _write_curves(settings: AffWild2Settings, path: Path) -> None:
     """A row a frame, a group of rows a person."""
     from pyarrow import parquet
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with file_atomically(path) as file:
         writer: Any = None
-        for part in parts:
+        for part in settings.parts():  # anew, for a part keeps its curves as long as it lives
             table = _curves(part)
             writer = parquet.ParquetWriter(file, table.schema) if writer is None else writer
             writer.write_table(table)

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from affekt.cli import main
-from affekt.corpora import Manifest, check_frames, frames_path, import_corpus, import_with_frames
+from affekt.corpora import Manifest, check_frames, copy_frames, frames_path, import_corpus, import_with_frames
 from affekt.errors import CorpusError
 from affekt.frames import FrameTable
 from affekt.media import write_video
@@ -109,6 +109,17 @@ def test_an_import_writes_the_frames_beside_the_manifest_and_a_check_reads_them(
     stated = json.loads(_run('corpus', 'show', out, '--json').stdout)
     assert stated['frames']['AU2'] == {'train': 8, 'val': 4, 'test': 0}
     assert json.loads(_run('corpus', 'check', out, '--json').stdout)['unlabelled'] == 0
+
+
+def test_a_manifest_that_is_made_from_another_keeps_its_labels_by_frame(tmp_path):
+    layouts.affwild2(tmp_path / 'release')
+    out, divided = tmp_path / 'm.parquet', tmp_path / 'folds.parquet'
+    _run('corpus', 'import', 'affwild2', tmp_path / 'release', '--out', out)
+    for target in (divided, out):
+        made = _run('corpus', 'folds', out, '--by', 'recording', '--count', 2, '--out', target)
+        assert made.exit_code == 0
+    assert FrameTable.load(frames_path(divided)).names == FrameTable.load(frames_path(out)).names
+    assert copy_frames(tmp_path / 'none.parquet', tmp_path / 'other.parquet') is None
 
 
 def test_labels_of_frames_that_the_video_does_not_have_fail_the_check(tmp_path):

@@ -24,7 +24,7 @@ from affekt.challenges.abaw_files import (
 )
 from affekt.challenges.tracks import TrackScore
 from affekt.errors import TableError, listed
-from affekt.frames import FrameLabels, FrameList, FrameTable, read_affwild2, read_multitask
+from affekt.frames import TASK_NAMES, FrameLabels, FrameList, FrameTable, read_affwild2, read_multitask
 from affekt.metrics import (
     FrameMeasure,
     affect_measure,
@@ -33,6 +33,7 @@ from affekt.metrics import (
     multitask_measure,
     unit_measure,
 )
+from affekt.wording import counted
 
 
 def score_frames(
@@ -136,7 +137,8 @@ def _fitted(prediction: FrameLabels, truth: FrameLabels, track: FrameTrack) -> F
         if len(lacking):
             raise TableError(
                 expected='a prediction for every labelled frame',
-                came=f'none of {task} for {len(lacking):,} frames of {truth.video!r}, first frame {lacking[0] + 1}',
+                came=f'no {TASK_NAMES[task]} for {counted(len(lacking), "frame")} of {truth.video!r}, '
+                f'first frame {lacking[0] + 1}',
                 todo='predict every frame of every video',
             )
     return answered

@@ -36,6 +36,7 @@ from affekt.frames import (
     written_rows,
 )
 from affekt.runs import write_atomically
+from affekt.wording import counted
 
 TODO = 'correct them, or write the file with `affekt track write`'
 SHOWN_FRAMES = 5
@@ -289,14 +290,21 @@ def _read(track: FrameTrack, path: Path, wanted: FrameList | None) -> ListedLabe
 
 
 def _compare(answered: FrameList, wanted: FrameList, file: str, faults: Faults) -> None:
-    """Note frames that are answered and not wanted, by line, and those that are wanted and not answered, by video."""
+    """Note frames that are answered and not wanted, by line, and those that are wanted and not answered, by video.
+
+    A video of which nothing is wanted is noted once: its lines would hide all other faults.
+    """
     given, asked = answered.by_video(), wanted.by_video()
-    strange = [
-        places[~np.isin(answered.frames[places], wanted.frames[asked[video]])] if video in asked else places
-        for video, places in given.items()
-    ]
-    for place in np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *strange])):
-        faults.add(file, int(answered.lines[place]), f'{answered.name(place)!r} is none of the frames to answer')
+    strange: dict[int, str] = {}
+    for video, places in given.items():
+        if video not in asked:
+            others = f' and {counted(len(places) - 1, "more line")} of {video!r}' if len(places) > 1 else ''
+            strange[int(places[0])] = f'{answered.name(places[0])!r}{others} {"are" if others else "is"} none of'
+            continue
+        for place in places[~np.isin(answered.frames[places], wanted.frames[asked[video]])].tolist():
+            strange[place] = f'{answered.name(place)!r} is none of'
+    for place in sorted(strange):
+        faults.add(file, int(answered.lines[place]), f'{strange[place]} the frames to answer')
     for video, places in asked.items():
         frames = wanted.frames[places]
         here = answered.frames[given[video]] if video in given else np.zeros(0, dtype=np.int64)

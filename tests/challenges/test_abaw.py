@@ -132,6 +132,16 @@ def test_every_fault_of_a_submission_is_in_one_error_with_its_line(tmp_path, wan
         assert fault in message, fault
 
 
+def test_a_video_that_is_not_to_be_answered_hides_no_other_fault(tmp_path, wanted):
+    path = tmp_path / 'VA.txt'
+    write_frame_submission('abaw6-va', table(np.random.default_rng(0), (('other', 'val', 30),)), path)
+    with pytest.raises(TableError) as raised:
+        check_frame_submission('abaw6-va', path, wanted)
+    assert "line 2: 'other/00001.jpg' and 29 more lines of 'other' are none of the frames" in str(raised.value)
+    assert 'c: all 3 frames are without an answer' in str(raised.value)
+    assert '4 faults' in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ('name', 'cells'),
     [('abaw6-expr', '-1'), ('abaw6-expr', '8'), ('abaw6-expr', '0x1'), ('abaw6-expr', '0.3'),
@@ -261,7 +271,7 @@ def test_test_labels_are_scored_before_validation_where_they_are_known(rng):
 def test_a_labelled_frame_without_a_prediction_is_refused(rng):
     truth = table(rng)
     short = FrameTable(tuple(FrameLabels(each.video, 'val', each.expression[:-1]) for each in truth))
-    with pytest.raises(TableError, match=r"1 frames of 'b_left', first frame 7"):
+    with pytest.raises(TableError, match=r"no expressions for 1 frame of 'b_left', first frame 7"):
         score_frames('abaw6-expr', truth, short, rng=rng)
     with pytest.raises(TableError, match="none for 'b_right', 'c'"):
         score_frames('abaw6-expr', truth, truth.take(['b_left']), rng=rng)

@@ -377,7 +377,10 @@ def _read(path: Path) -> tuple[dict[str, Any], Any]:
     from pyarrow import parquet
 
     with parquet.ParquetFile(path) as file:
-        header = json.loads((file.schema_arrow.metadata or {}).get(b'affekt', b'{}'))
+        try:
+            header = json.loads((file.schema_arrow.metadata or {}).get(b'affekt', b'{}'))
+        except RecursionError as error:
+            raise ValueError('its header is nested too deeply') from error
         if not isinstance(header, dict) or 'videos' not in header:
             raise ValueError('it holds no labels of frames')
         return header, file.read(['expression', *AFFECT, *header['action_units']], use_threads=False)

@@ -31,6 +31,7 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         'feature_store': ['feature_store.py'],
         'clip_cache': ['clip_cache.py'],
         'manifest_scale': ['manifest_scale.py'],
+        'frame_annotations': ['frame_annotations.py'],
         'ranking_speed': ['ranking_speed.py'],
         'ranking_coverage': ['ranking_coverage.py'],
         'ranking_recovery': ['ranking_recovery.py'],

@@ -6,10 +6,13 @@ import io
 import json
 import math
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -44,9 +47,11 @@ class FakeSession:
     error: Exception | None = None
     made: list[FakeSession] = []  # noqa: RUF012
     signalled_at = -1
+    frame_scale = 1.0
+    notes: tuple[str, ...] = ()
 
     def __init__(self, source, settings, *, out=None):
-        self.source, self.settings, self.out = source, settings, out
+        self.source, self.settings, self.out = SimpleNamespace(notes=self.notes), settings, out
         self.is_stopped = self.is_saved = self.is_closed = False
         self.recovered: tuple[Path, ...] = ()
         self.read = 0
@@ -94,7 +99,7 @@ def session(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr('affekt.live.LiveSession', FakeSession)
     monkeypatch.setattr('affekt.cli.stream.fetch', lambda names, required=True: None)
-    for name, value in {'times': 10, 'error': None, 'made': [], 'signalled_at': -1}.items():
+    for name, value in {'times': 10, 'error': None, 'made': [], 'signalled_at': -1, 'notes': ()}.items():
         monkeypatch.setattr(FakeSession, name, value)
     (tmp_path / 'clip.mp4').write_bytes(b'')
     return FakeSession
@@ -173,6 +178,13 @@ def test_a_source_that_is_lost_is_saved_and_then_said(session):
     assert 'expected a camera; got none any more' in result.stderr
 
 
+def test_a_source_that_did_not_come_back_is_said(session):
+    session.notes = ('the source was lost after 3.1 s and did not come back: it ended',)
+    result = _run('clip.mp4', '--json', '--no-save')
+    assert result.exit_code == 0
+    assert 'lost after 3.1 s' in result.stderr
+
+
 def test_where_nothing_was_read_no_folder_is_left(session):
     session.times = 0
     result = _run('clip.mp4', '--out', 'run')
@@ -233,6 +245,17 @@ def test_options_become_settings(session):
     assert (settings.faces, settings.voice, settings.keep_frames, settings.license) == (
         True, False, False, 'commercial-ok',
     )  # fmt: skip
+
+
+@pytest.mark.parametrize('page', ['README.md', 'docs/stream.md'])
+def test_commands_of_the_pages_parse(page):
+    text = (Path(__file__).resolve().parents[1] / page).read_text()
+    commands = re.findall(r'^.*?\b(affekt stream.*)$', ''.join(re.findall(r'```sh\n(.*?)```', text, re.S)), re.M)
+    assert len(commands) >= 4
+    verb = main.commands['stream']
+    for command in commands:
+        with verb.make_context('affekt stream', shlex.split(command, comments=True)[2:]):
+            pass
 
 
 def test_cameras_are_listed(monkeypatch):
@@ -307,8 +330,8 @@ def test_a_page_shows_the_session_and_stop_and_start_make_another(session, monke
     class Feed(live_page.LiveFeed):
         """Somebody presses Stop at once, then Start, and the second session ends by itself."""
 
-        def take(self, each, frame):
-            super().take(each, frame)
+        def take(self, each, frame, scale=1.0):
+            super().take(each, frame, scale)
             if len(session.made) == 1:
                 self.asked_to_stop.set()
 

@@ -46,7 +46,7 @@ def test_commands_that_the_readme_shows_exist():
 
 def test_options_that_the_readme_shows_exist():
     readme = (ROOT / 'README.md').read_text()
-    verbs = ('analyze', 'demo', 'export', 'rank', 'annotate')
+    verbs = ('analyze', 'stream', 'demo', 'export', 'rank', 'annotate')
     helped = ''.join(CliRunner().invoke(main, [verb, '--help']).output for verb in verbs)
     shown = set(re.findall(r'`(--[a-z-]+)', readme))
     assert {option for option in shown if option not in helped} <= {'--thorough', '--fix'}

@@ -39,6 +39,7 @@ from affekt.frames import FrameTable
 from affekt.metrics import FrameMeasure
 from affekt.progress import Progress
 from affekt.runs import Run
+from affekt.wording import counted
 
 if TYPE_CHECKING:
     from affekt.sequence_models import FrameTask, FrameTrainingSettings, FrameVideos, TrainedFrames
@@ -237,6 +238,8 @@ def _notes(inputs: AbawRun) -> Iterator[str]:
     settings = inputs.settings
     if not any(inputs.known(task, 'test') for task in settings.tasks):
         yield 'the truth of the test videos is not known: scores are of the validation videos, which chose the epoch'
+    if uncounted := [each.video for each in inputs.table if not each.frames]:
+        yield f'not answered, for nobody knows their number of frames: {counted(len(uncounted), "video")}'
     without = {
         name: sum(not bool(mask[begin : begin + count].any()) for begin, count in _spans(inputs.videos))
         for name, mask in inputs.videos.keep_mask.items()

@@ -240,7 +240,7 @@ def check_frame_submission(name: str, path: Path, wanted: FrameList) -> FrameSub
     track = frame_track_named(name)
     rows = _read(track, path, wanted)
     each = [(labels, np.arange(1, labels.frames + 1)) for labels in rows.by_video('test')]
-    follows = [*map(rows.listed.name, range(len(wanted)))] == [*map(wanted.name, range(len(wanted)))]
+    follows = rows.listed.is_as(wanted)
     return FrameSubmission(name, path, len(rows.listed), len(rows.listed.videos), follows, _counts(track, each))
 
 

@@ -52,7 +52,8 @@ def list_corpora(as_json: bool) -> None:
     )
     for name, entry in CORPORA.items():
         numbers = f'{len(entry.ranges)} dimensions' if len(entry.ranges) > 1 else ', '.join(entry.ranges)
-        labels = f'{len(entry.categories)} categories' if entry.categories else numbers or 'any'
+        otherwise = 'by frame' if entry.by_frame else 'any'
+        labels = f'{len(entry.categories)} categories' if entry.categories else numbers or otherwise
         size = sum(entry.published.values())
         shown.add_row(name, entry.title, f'{size:,}' if size else '', labels, entry.language)
     say(shown)
@@ -359,7 +360,9 @@ def _frames_beside(path: Path) -> FrameTable | None:
 
 
 def _print_frame_check(checked: FrameCheck, most: int = 8) -> None:
-    labelled = ', '.join(f'{task} {count:,}' for task, count in checked.labelled.items())
+    from affekt.frames import TASK_NAMES
+
+    labelled = ', '.join(f'{TASK_NAMES[task]} {count:,}' for task, count in checked.labelled.items())
     say(f'{checked.frames:,} frames of {counted(checked.videos, "video")}; with a label: {labelled or "none"}')
     if checked.uncropped:
         say(f'{counted(checked.uncropped, "labelled frame")} without a face picture')

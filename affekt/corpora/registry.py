@@ -39,5 +39,7 @@ class Corpus:
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     published: Mapping[str, int] = field(default_factory=dict)
     """Split to its published number of samples; '' is the whole corpus."""
+    by_frame: bool = False
+    """Whether labels are those of frames, in a table of their own."""
     folders: tuple[str, ...] = ()
     """Folders below the one that is named, in which the release may lie."""

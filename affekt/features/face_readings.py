@@ -252,7 +252,7 @@ def _shapes(observed: Any, people: Sequence[str], times: npt.NDArray[np.float64]
     """(N, 2 K) shapes of all rows."""
     from affekt.faces import face_shapes
 
-    shapes = {}
+    shapes: dict[tuple[str, float], Floats32] = {}
     for name in dict.fromkeys(people):
         track = observed.track(name)
         of_person = face_shapes(track.landmarks, track.poses)

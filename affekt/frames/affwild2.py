@@ -34,7 +34,7 @@ from affekt.errors import CorpusError, listed
 from affekt.files import read_regular_file
 from affekt.frames.annotations import Annotation, divided, lines_of, read_annotation
 from affekt.frames.faults import Faults
-from affekt.frames.labels import ACTION_UNITS, EXPRESSIONS, PARTITIONS, TASKS, FrameLabels, FrameTable
+from affekt.frames.labels import ACTION_UNITS, EXPRESSIONS, PARTITIONS, TASK_NAMES, TASKS, FrameLabels, FrameTable
 from affekt.frames.listed_frames import ROW_FORMS, read_frame_list, read_rows
 from affekt.wording import counted
 
@@ -133,7 +133,8 @@ def _is_test_list(name: str) -> bool:
 
 def _partition(name: str) -> str:
     """The partition that a folder's or a file's name says; '' where it says none."""
-    return next((part for part in PARTITIONS for word in _words(name) if word.startswith(part)), '')
+    match = re.search(r'(?<![a-z])(train|val(?=id|set|[^a-z]|$)|test)', name.casefold())
+    return match[1] if match else ''
 
 
 def _parts_in(place: Path, task: str, names: Sequence[str]) -> dict[str, tuple[Path, ...]]:
@@ -297,16 +298,19 @@ def _absent(files: AnnotationFiles) -> list[str]:
     for task in TASKS:
         parts = files.of_task(task)
         if not parts:
-            notes.append(f'no annotations of {task} are here')
+            notes.append(f'no annotations of {TASK_NAMES[task]} are here')
         notes += [
-            f'no {part} annotations of {task} are here' for part in ('train', 'val') if parts and not parts.get(part)
+            f'no {part} annotations of {TASK_NAMES[task]} are here'
+            for part in ('train', 'val')
+            if parts and not parts.get(part)
         ]
     return notes
 
 
 def _ignored(files: AnnotationFiles) -> list[str]:
     """Annotations that were seen and not read."""
-    notes = [f'{files.name(place)} lies deeper than annotations that were read, and was not' for place in files.deeper]
+    deeper = [files.name(place) for place in files.deeper]
+    notes = [f'annotations that lie deeper than others were not read: {_some(deeper)}'] if deeper else []
     if files.of_task('multitask'):
         notes.append('annotations of all tasks in one file are here too: import affwild2-mtl')
     return notes

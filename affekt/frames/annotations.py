@@ -81,7 +81,8 @@ def read_annotation(path: Path, faults: Faults, *, task: str = '', name: str = '
 
 def divided(content: bytes) -> tuple[str, bytes]:
     """A file's first line, and what comes after it without blanks at the end."""
-    first, _, body = content.removeprefix(BYTE_ORDER_MARK).replace(b'\r\n', b'\n').partition(b'\n')
+    ends = b'\r\n' if b'\n' in content else b'\r'  # macOS before 2001
+    first, _, body = content.removeprefix(BYTE_ORDER_MARK).replace(ends, b'\n').partition(b'\n')
     return first.decode('utf-8', 'backslashreplace').strip(), body.rstrip()
 
 

@@ -31,6 +31,8 @@ PARTITIONS = ('train', 'val', 'test')
 """In rising order of what a video must not be used for."""
 TASKS = ('expression', 'affect', 'units')
 """What may be labelled: a field of `FrameLabels` each."""
+TASK_NAMES = {'expression': 'expressions', 'affect': 'valence and arousal', 'units': 'action units'}
+"""The same as sentences call it."""
 AFFECT = ('valence', 'arousal')
 EXPRESSIONS = ('Neutral', 'Anger', 'Disgust', 'Fear', 'Happiness', 'Sadness', 'Surprise', 'Other')
 """The classes of ABAW3 and later, in the order of their numbers; ABAW1 and 2 have the first seven."""
@@ -357,7 +359,7 @@ class FrameTable:
             if header.get('format', 0) > FORMAT:
                 raise TableError(expected=f'frames of format {FORMAT}', came=f'{path}, newer', todo='update affekt')
             return _table(header, columns)
-        except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        except (pa.ArrowException, OSError, LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
             if isinstance(error, TableError) and error.todo == 'update affekt':
                 raise
             came = f'{path}, which is not there' if not path.exists() else f'{path}: {getattr(error, "came", error)}'

@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Ints
+from affekt.errors import TableError, listed
 from affekt.files import read_regular_file
 from affekt.frames.annotations import (
     ARROW_TYPES,
@@ -45,7 +46,9 @@ from affekt.frames.annotations import (
 from affekt.frames.faults import Faults, quoted
 from affekt.frames.labels import ACTION_UNITS, AFFECT, EXPRESSIONS, FrameLabels
 
-_PICTURE = re.compile(r'([^/\\]+)/([0-9]{5,9})\.jpg')
+_PICTURE = re.compile(r'([^/\\]+)/([0-9]{5,7})\.jpg')
+MOST_FRAMES = 50_000_000
+"""Frames of all videos together; a line that names a late frame asks for all before it."""
 _ENDING = 10
 """Characters of `/00001.jpg`."""
 
@@ -111,6 +114,14 @@ class FrameList:
         """How a frame's picture is called."""
         return picture(self.videos[self.codes[place]], int(self.frames[place]))
 
+    def is_as(self, other: FrameList) -> bool:
+        """Whether both list the same frames in the same order."""
+        if len(self) != len(other) or not np.array_equal(self.frames, other.frames):
+            return False
+        codes = {video: code for code, video in enumerate(other.videos)}
+        there = np.array([codes.get(video, -1) for video in self.videos], dtype=np.int64)
+        return bool(np.array_equal(there[self.codes], other.codes))
+
     def repeated(self) -> Iterator[tuple[int, int]]:
         """The places of frames that were listed before, each with where they were first."""
         keys = self.codes.astype(np.int64) << 32 | self.frames
@@ -135,13 +146,24 @@ class ListedLabels:
     """Task to (N, …) labels, as the field of `FrameLabels` has them."""
 
     def by_video(self, partition: str) -> Iterator[FrameLabels]:
-        """The labels of each video; T is its last frame that is listed, frames that are not have no label."""
-        for video, places in self.listed.by_video().items():
+        """The labels of each video; T is its last frame that is listed, frames that are not have no label.
+
+        Raises:
+            TableError: videos would have more than `MOST_FRAMES` together.
+        """
+        by_video = self.listed.by_video()
+        last = {video: int(self.listed.frames[places].max(initial=0)) for video, places in by_video.items()}
+        if (total := sum(last.values())) > MOST_FRAMES:
+            raise TableError(
+                expected=f'at most {MOST_FRAMES:,} frames', came=f'{total:,} in {listed(last)}',
+                todo='correct the names of the last frames',
+            )  # fmt: skip
+        for video, places in by_video.items():
             frames = self.listed.frames[places]
             labels: dict[str, Any] = {}
             for task, values in self.values.items():
                 absent = np.nan if task == 'affect' else -1
-                labels[task] = np.full((int(frames.max(initial=0)), *values.shape[1:]), absent, values.dtype)
+                labels[task] = np.full((last[video], *values.shape[1:]), absent, values.dtype)
                 labels[task][frames - 1] = values[places]
             yield FrameLabels(video, partition, **labels)
 
@@ -195,13 +217,17 @@ def read_frame_list(path: Path, faults: Faults, *, name: str = '') -> FrameList:
     file = name or str(path)
     first, body = divided(read_regular_file(path))
     has_header = '/' not in first
-    body = body if has_header else first.encode() + b'\n' + body
-    found = _Frames()
-    for number, line in enumerate(lines_of(body.rstrip()), 1 + has_header):
-        cell = line.split(',', 1)[0].strip()
-        if not found.add(cell, number):
-            faults.add(file, number, f'{quoted(cell)} names no frame, as VIDEO/00001.jpg does')
-    listed = found.listed()
+    body = body if has_header else (first.encode() + b'\n' + body).rstrip()
+    cells = body.split(b'\n', 1)[0].count(b',') + 1
+    table = parsed_table(body, dict.fromkeys(map(str, range(cells)), 'string'))
+    listed = None if table is None else _split_names(table.column(0), 1 + has_header)
+    if listed is None:
+        named = _Frames()
+        for number, line in enumerate(lines_of(body), 1 + has_header):
+            cell = line.split(',', 1)[0].strip()
+            if not named.add(cell, number):
+                faults.add(file, number, f'{quoted(cell)} names no frame, as VIDEO/00001.jpg does')
+        listed = named.listed()
     for place, before in listed.repeated():
         what = f'{quoted(listed.name(place))} stands in line {listed.lines[before]:,} already'
         faults.add(file, int(listed.lines[place]), what)
@@ -243,8 +269,8 @@ def _parsed(form: RowForm, body: bytes, may_lack: bool) -> ListedLabels | None:
     return ListedLabels(listed, _by_task(form, columns))
 
 
-def _split_names(names: Any) -> FrameList | None:
-    """The frames that a column of pictures names; None where one is not called VIDEO/00001.jpg."""
+def _split_names(names: Any, line: int = 2) -> FrameList | None:
+    """The frames that a column of pictures names, from a line on; None where one is not called VIDEO/00001.jpg."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -265,7 +291,7 @@ def _split_names(names: Any) -> FrameList | None:
     videos = tuple(video.decode('utf-8', 'backslashreplace') for video in coded.dictionary.to_pylist())
     if any(video != video.strip() or {'/', '\\'} & {*video} for video in videos):
         return None
-    return FrameList(videos, coded.indices.to_numpy().astype(np.int64), numbers, np.arange(2, len(numbers) + 2))
+    return FrameList(videos, coded.indices.to_numpy().astype(np.int64), numbers, np.arange(line, len(numbers) + line))
 
 
 def _walked(form: RowForm, body: bytes, file: str, faults: Faults, may_lack: bool) -> ListedLabels:

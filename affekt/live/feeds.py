@@ -88,7 +88,9 @@ class FileFeed:
         self._settings = settings
         self.has_pictures = settings.faces and self.recording.video is not None
         self.has_sound = settings.voice and bool(self.recording.audio)
-        self.rate_hz = float(self.recording.video.rate_hz or 0.0) if self.recording.video else 0.0
+        video = self.recording.video
+        self.rate_hz = float(video.rate_hz or 0.0) if video else 0.0
+        self.full_side = max(video.width, video.height) if video else 0
 
     def __iter__(self) -> Iterator[Picture | Block]:
         parts: list[Iterator[Picture | Block]] = []
@@ -228,6 +230,9 @@ class LiveFeed:
     ) -> None:
         self._what, self._settings, self._clock, self._now = opening.what, settings, clock, now
         self._limits = Limits()
+        self._todo = 'check its sender'
+        if hasattr(opening.file, 'read'):
+            self._todo += '; an mp4 file that keeps its index at the end cannot be read from a pipe: name the file'
         self._container: Any = _opened(opening, settings)
         try:
             self._choose(opening)
@@ -281,7 +286,7 @@ class LiveFeed:
             return
         except (av.error.FFmpegError, OSError) as error:
             raise MediaError(
-                expected='a stream that goes on', came=f'{self._what}: {_reason(error)}', todo='check its sender'
+                expected='a stream that goes on', came=f'{self._what}: {_reason(error)}', todo=self._todo
             ) from error
         yield from self._sound.rest()
 
@@ -374,6 +379,8 @@ def _opened(opening: Opening, settings: StreamSettings) -> Any:
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, av.error.ExitError):
+        return 'no answer in the time that patience_s allows'
     return str(getattr(error, 'strerror', None) or error)
 
 

@@ -19,7 +19,6 @@ import pyarrow as pa
 
 from affekt.errors import RunError
 from affekt.files import storage_error
-from affekt.runs import write_atomically
 from affekt.text import Utterance
 from affekt.typed_json import plain, typed
 
@@ -78,7 +77,13 @@ class Journal:
 
     def begin(self, streamed: Streamed) -> None:
         """Says what the rows are about; may be said again when more is known."""
-        write_atomically(self.folder / SOURCE_FILE, json.dumps(plain(asdict(streamed))).encode())
+        path = self.folder / SOURCE_FILE
+        new = path.with_name(f'{SOURCE_FILE}.new')
+        try:
+            new.write_bytes(json.dumps(plain(asdict(streamed))).encode())
+            new.replace(path)  # what the system has survives this process: waiting for the disk would hold up frames
+        except OSError as error:
+            raise storage_error(error, path) from error
 
     def write(self, name: str, rows: pa.Table) -> None:
         """Appends rows to one of TABLES; what is written survives this process.

@@ -71,6 +71,8 @@ class LiveSession:
         self._faces: FaceStream | None = None
         self._hearer: Hearer | None = None
         self._stills: Stills | None = None
+        self.frame_scale = 1.0
+        """Pixels of the source for one of the frame at hand."""
         self._is_started = self._is_stopped = self._is_closed = False
 
     @property
@@ -90,6 +92,7 @@ class LiveSession:
     def subscribe(self, callback: Subscriber) -> None:
         """Calls this with each reading and its frame, (H, W, 3) RGB uint8, None for sound alone.
 
+        The frame is at most `max_side` pixels long; one of its pixels is `frame_scale` of the source, as boxes are in.
         It is called in the thread that iterates, before the reading is yielded: what takes long belongs elsewhere.
         """
         self._subscribers.append(callback)
@@ -108,11 +111,12 @@ class LiveSession:
         try:
             self._store.open(self._models)
             voice = self._load()
-            self.source.start()
+            self.source.open()
             self._store.begin(self.source)
             if self.source.has_sound and voice is not None:
                 self._hearer = Hearer(self.source.sound, voice, self._store.journal, self._clock)
                 self._hearer.start()
+            self.source.start()  # at last: from now on frames do not wait
         except BaseException:
             self.close()
             raise
@@ -199,9 +203,10 @@ class LiveSession:
                     return
                 continue
             image = arrived.unit.image
+            self.frame_scale = self.source.scale_of(arrived.unit, image)
             reading = self._reading(arrived, image)
             yield reading
-            self._keep(arrived, image, reading)
+            self._keep(image, reading)
 
     def _only_heard(self) -> Iterator[LiveReading]:
         hearer = self._hearer
@@ -234,11 +239,11 @@ class LiveSession:
         self._delays.add(self._clock.now() - read_s)
         return reading
 
-    def _keep(self, arrived: Arrived[Picture], image: npt.NDArray[np.uint8], reading: LiveReading) -> None:
+    def _keep(self, image: npt.NDArray[np.uint8], reading: LiveReading) -> None:
         """What is done for a frame once its reading is out: rows to disk now and then, a still a second."""
         if self._faces is None:
             return
-        self._store.add_frame(arrived.unit, image, reading)
+        self._store.add_frame(image, reading, self.frame_scale)
         if self._stills is not None:
             self._stills.offer(reading.time_s, image)
         self._store.keep_faces(self._faces, self._clock.now())
@@ -246,7 +251,7 @@ class LiveSession:
     def _live_face(self, time_s: float, face: SeenFace) -> LiveFace:
         """The face as it is shown: steady over time."""
         values = self._steady.steadied(time_s, face.person, face.shares.astype(np.float64), face.valence, face.arousal)
-        x, y, width, height = (float(value) for value in face.box)
+        x, y, width, height = (float(value) * self.frame_scale for value in face.box)
         shares = values[:-2]
         known = float(readable_share(face.quality))
         confidence = known * float(shares.max()) + (1 - known) / len(EKMAN)

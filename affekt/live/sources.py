@@ -14,6 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
+import numpy as np
+import numpy.typing as npt
+
 from affekt.errors import MediaError
 from affekt.live.cameras import camera_input, microphone_input
 from affekt.live.clocks import MachineClock, Pace, SteadyClock
@@ -93,20 +96,40 @@ class LiveSource:
         """Whether sound is to come."""
         return self._microphone is not None or (self._feed is not None and self._feed.has_sound)
 
+    def scale_of(self, picture: Picture, image: npt.NDArray[np.uint8]) -> float:
+        """Pixels of the source for one of the picture as it is read.
+
+        Args:
+            picture: as it came.
+            image: (H, W, 3) what is read of it.
+        """
+        full_side = getattr(picture, 'full_side', 0) or getattr(self._feed, 'full_side', 0)
+        return float(full_side) / max(image.shape[:2]) if full_side else 1.0
+
     @property
     def rate_hz(self) -> float:
         """Pictures a second that the source states; 0 where it does not."""
         return 0.0 if self._feed is None else self._feed.rate_hz
 
-    def start(self) -> None:
-        """Opens the source, and starts to read it.
+    def open(self) -> None:
+        """Opens the source, so that it is known what it has; nothing is read on before `start`.
 
         Raises:
             MediaError, LimitError: it cannot be opened.
         """
+        if self._feed is not None:
+            return
         self._feed = self._opened()
         if isinstance(self._source, int) and self._settings.voice:
             self._microphone = self._opened_microphone()
+
+    def start(self) -> None:
+        """Starts to read the source, which is opened first where that was not done.
+
+        Raises:
+            MediaError, LimitError: it cannot be opened.
+        """
+        self.open()
         self._thread = threading.Thread(target=self._run, name='affekt-reader', daemon=True)
         self._thread.start()
         if self._microphone is not None:

@@ -16,7 +16,6 @@ import pyarrow as pa
 from affekt.analysis.model_cache import LoadedModels, return_freed_pages
 from affekt.errors import RunError
 from affekt.faces import FaceStream
-from affekt.live.feeds import Picture
 from affekt.live.journal import FRAMES, SOURCE_FILE, Journal, Streamed
 from affekt.live.readings import LiveReading
 from affekt.live.saving import Kept, now_text, save_stream
@@ -65,6 +64,7 @@ class Store:
         Raises:
             RunError, StorageError: the run folder cannot be used.
         """
+        pa.array(np.zeros(1))  # the first array of NumPy's loads pandas, where that is installed: no frame waits for it
         if self._out is None:
             folder = Path(tempfile.mkdtemp(prefix='affekt-live-'))
             self._remove_temporary = weakref.finalize(self, shutil.rmtree, folder, True)
@@ -84,11 +84,16 @@ class Store:
         )  # fmt: skip
         self.journal.begin(self._streamed)
 
-    def add_frame(self, unit: Picture, image: npt.NDArray[np.uint8], reading: LiveReading) -> None:
-        """Counts a frame that was read."""
+    def add_frame(self, image: npt.NDArray[np.uint8], reading: LiveReading, scale: float) -> None:
+        """Counts a frame that was read.
+
+        Args:
+            image: (H, W, 3) as it was read.
+            reading: of it.
+            scale: pixels of the source for one of the image.
+        """
         height, width = image.shape[:2]
-        full_side = int(getattr(unit, 'full_side', 0)) or max(width, height)
-        self._scale = full_side / max(width, height)
+        self._scale = scale
         self._frames.append((reading.time_s, reading.latency_s, len(reading.faces), reading.dropped))
         if self._streamed is not None and not self._streamed.width:
             size = round(width * self._scale), round(height * self._scale)
@@ -100,13 +105,16 @@ class Store:
         if now_s - self._kept_s < KEEP_EVERY_S:
             return
         self._kept_s = now_s
-        columns = [list(column) for column in zip(*self._frames, strict=True)] or [[] for _ in FRAMES]
+        columns = list(zip(*self._frames, strict=True)) or [()] * len(FRAMES)
+        arrays = [pa.array(column, part.type) for column, part in zip(columns, FRAMES, strict=True)]
         self._unwritten.append(('faces', in_full_pixels(faces.taken(), self._scale)))
-        self._unwritten.append(('frames', pa.table(columns, schema=FRAMES)))
+        self._unwritten.append(('frames', pa.Table.from_arrays(arrays, schema=FRAMES)))
         self._frames.clear()
         while self._unwritten:  # after Ctrl-C in the middle the next call goes on here
             self.journal.write(*self._unwritten[0])
             del self._unwritten[0]
+        if self._tidied_s == float('-inf'):
+            self._tidied_s = now_s
         if now_s - self._tidied_s >= TIDY_EVERY_S:
             self._tidied_s = now_s
             return_freed_pages()

@@ -111,6 +111,10 @@ class FrameVideos:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        sizes = ', '.join(f'{name} {size}' for name, size in self.sizes.items())
+        return f'FrameVideos({len(self):,} videos, {len(self.weights):,} frames, {sizes})'
+
     @property
     def names(self) -> tuple[str, ...]:
         """Of the videos."""
@@ -151,12 +155,6 @@ class FrameVideos:
                 expected='as many action units in every video', came=f'{sorted(widths)}', todo='choose one list of them'
             )
         return torch.from_numpy(_joined(self.labels, 'units', (widths.pop() if widths else 0,), -1).astype(np.int8))
-
-    def seen(self, window: Window) -> bool:
-        """Some modality says something about some frame of the window."""
-        begin = self.starts[window.video]
-        rows = slice(begin + window.begin, begin + window.end)
-        return any(bool(mask[rows].any()) for mask in self.keep_mask.values())
 
     def batch(self, windows: Sequence[Window]) -> WindowBatch:
         """Windows as one batch, the shorter ones padded at their ends.

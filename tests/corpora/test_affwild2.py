@@ -70,6 +70,22 @@ def test_face_pictures_that_are_missing_or_have_no_line_are_counted(tmp_path):
     assert checked.unlabelled_crops == ('film2 (2 after frame 4)',)
 
 
+def test_the_frames_of_a_test_video_without_labels_are_those_of_its_file_or_its_crops(tmp_path):
+    layouts.affwild2(tmp_path)
+    layouts.write(tmp_path / 'VA_test_set_release.txt', 'film3\nfilm4_left\nfilm5\n')
+    video(tmp_path / 'videos', 'film3', 6)
+    for frame in (2, 5):
+        layouts.write(tmp_path / 'cropped_aligned' / 'film4_left' / f'{frame:05d}.jpg')
+    manifest, frames = import_with_frames('affwild2', tmp_path)
+    assert [(each.video, each.frames) for each in frames.part('test')] == [
+        ('film3', 6),
+        ('film4_left', 5),
+        ('film5', 0),
+    ]
+    assert any('2 test videos' in note for note in manifest.facts.notes)
+    assert check_frames(manifest, frames).longer == ()
+
+
 def test_rows_and_frames_that_do_not_belong_together_are_named(tmp_path):
     layouts.affwild2(tmp_path)
     manifest, frames = import_with_frames('affwild2', tmp_path)

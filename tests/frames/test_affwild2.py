@@ -53,8 +53,8 @@ def test_the_first_challenges_name_seven_classes_and_other_units(tmp_path):
     table = read_affwild2(tmp_path)
     assert table.expressions == EXPRESSIONS[:7]
     assert table.action_units == ('AU1', 'AU2', 'AU4', 'AU6', 'AU12', 'AU15', 'AU20', 'AU25')
-    assert 'no annotations of affect are here' in table.notes
-    assert 'no val annotations of units are here' in table.notes
+    assert 'no annotations of valence and arousal are here' in table.notes
+    assert 'no val annotations of action units are here' in table.notes
 
 
 def test_a_task_with_fewer_lines_than_another_has_no_label_at_its_end(tmp_path):
@@ -143,7 +143,7 @@ def test_two_years_side_by_side_are_refused_and_a_deeper_one_is_not_read(tmp_pat
     release(tmp_path, videos=[('Train_Set', 'video1'), ('Validation_Set', 'other')])
     table = read_affwild2(tmp_path)
     assert 'video2' not in table
-    assert any('key/VA_Estimation_Challenge lies deeper' in note for note in table.notes)
+    assert any('not read' in note and 'key/VA_Estimation_Challenge' in note for note in table.notes)
     release(tmp_path / 'years/3rd', ABAW3)
     release(tmp_path / 'years/6th', ABAW6)
     with pytest.raises(CorpusError, match='name the folder of one year'):
@@ -218,3 +218,23 @@ def test_a_video_in_two_partitions_of_the_multi_task_files_is_refused(tmp_path):
         write(tmp_path / 'MTL_Challenge' / name, MTL + good)
     with pytest.raises(TableError, match="'a' is in train already"):
         read_multitask(tmp_path)
+
+
+def test_a_line_that_names_a_frame_beyond_all_videos_asks_for_no_memory(tmp_path):
+    good = ',0,0,0,' + ','.join('0' * 12)
+    rows = [f'video{number}/9999999.jpg{good}' for number in range(6)]
+    write(tmp_path / 'MTL_Challenge/train_set.txt', MTL + '\n'.join(rows) + '\n')
+    with pytest.raises(TableError, match='at most 50,000,000 frames'):
+        read_multitask(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('name', 'part'),
+    [('Train_Set', 'train'), ('Training_Set', 'train'), ('TrainSet', 'train'), ('Validation_Set', 'val'),
+     ('val', 'val'), ('ValSet', 'val'), ('2_val', 'val'), ('Test_Set', 'test'), ('Valence', None), ('contest', None)],
+)  # fmt: skip
+def test_a_partition_is_known_by_a_word_of_the_name(tmp_path, name, part):
+    write(tmp_path / 'VA_Set' / 'Train_Set' / 'always.txt', 'valence,arousal\n0,0\n')
+    write(tmp_path / 'VA_Set' / name / 'video1.txt', 'valence,arousal\n0,0\n')
+    table = read_affwild2(tmp_path)
+    assert (table['video1'].partition if 'video1' in table else None) == part

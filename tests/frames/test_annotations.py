@@ -64,12 +64,13 @@ def test_the_first_two_challenges_have_seven_classes_and_eight_units(tmp_path):
         'valence,arousal,\n0.5,-0.25\n',
         'valence,arousal, \n0.5,-0.25\n\n\n',
         '\ufeffvalence,arousal\r\n0.5,-0.25\r\n',
+        'valence,arousal\r0.5,-0.25\r',
         'valence,arousal\n0.5, -0.25 \n',
         'valence,arousal,\n0.5,-0.25,\n',
         'Valence, Arousal\n+0.5,-2.5e-1\n',
         'arousal,valence\n-0.25,0.5\n',
     ],
-    ids=['no end', 'comma', 'blanks', 'Windows', 'spaces', 'commas', 'capitals', 'swapped'],
+    ids=['no end', 'comma', 'blanks', 'Windows', 'old macOS', 'spaces', 'commas', 'capitals', 'swapped'],
 )
 def test_forms_that_releases_and_editors_leave_are_read_alike(tmp_path, content):
     assert values_of(tmp_path, content) == [[0.5, -0.25]]

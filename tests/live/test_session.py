@@ -94,6 +94,24 @@ def test_subscribers_get_every_reading_with_its_frame():
     assert told == [(reading, (64, 96, 3)) for reading in readings]
 
 
+def test_boxes_are_in_pixels_of_the_source_also_where_pictures_are_read_smaller(shared_data, tmp_path):
+    clip = shared_data / 'test_media' / 'single_face.mp4'  # 640 x 360
+    settings = PATIENT.changed({'fps': 5, 'max_side': 320})
+    frames: list[np.ndarray] = []
+    with LiveSession(clip, settings, out=tmp_path / 'run') as session:
+        session.subscribe(lambda reading, frame: frames.append(frame))
+        faces = [face for reading in session for face in reading.faces]
+        assert session.frame_scale == 2.0
+        saved = Analysis.load(session.save())
+    assert {frame.shape for frame in frames} == {(180, 320, 3)}
+    # the face is about 150 wide and 190 high, its corner near (220, 100)
+    middle = np.median([face.box for face in faces], axis=0)
+    assert np.abs(middle - (220, 100, 150, 190)).max() < 20
+    assert (saved.source.width, saved.source.height) == (640, 360)
+    rows = [saved.tables['faces'][f'box_{name}'].to_numpy() for name in ('x', 'y', 'width', 'height')]
+    assert np.abs(np.median(rows, axis=1) - middle).max() < 8
+
+
 def test_a_stream_is_saved_as_an_analysis_that_can_be_reported_and_exported(clip_frames, tmp_path):
     with LiveSession(merged([iter(clip_frames), quiet(1.0)]), PATIENT.changed({'voice': True})) as session:
         readings = list(session)

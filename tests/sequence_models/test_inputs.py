@@ -20,6 +20,7 @@ def rows_of(videos, name):
 def test_each_modality_has_its_own_mask_and_a_missing_one_is_kept_nowhere():
     videos = videos_of({'a': 'train', 'b': 'train'})
     assert videos.sizes == {'face': 3, 'voice': 1}
+    assert repr(videos) == 'FrameVideos(2 videos, 175 frames, face 3, voice 1)'
     assert videos.keep_mask['face'].all()  # the last frame is half a step of the face's clock behind its last row
     assert videos.keep_mask['voice'][rows_of(videos, 'a')].all()
     assert not videos.keep_mask['voice'][rows_of(videos, 'b')].any()

@@ -175,8 +175,10 @@ def test_what_is_wide_is_shown_smaller_but_boxes_are_in_pixels_of_the_source(fee
     feed.take(Moment(0.0), picture(80, 1920, 1080))
     number, jpeg = feed.jpeg()
     assert Image.open(io.BytesIO(jpeg)).size == (800, 450)
-    assert feed.news(0).content['size'] == [1920, 1080]
     assert feed.jpeg() == (number, jpeg)
+    assert feed.news(0).content['size'] == [1920, 1080]
+    feed.take(Moment(0.1), picture(80, 1280, 720), 3.0)  # read at a third of 3840 x 2160
+    assert feed.news(0).content['size'] == [3840, 2160]
 
 
 def test_leaving_a_frame_encodes_nothing(feed, monkeypatch):

@@ -46,6 +46,7 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         if data is not None:
             scripts['fusion_collapse'] = ['fusion_collapse.py', '--data', str(data)]
     if data is not None:
+        scripts['live'] = ['live.py', '--data', str(data)]
         scripts['carried_over'] = ['carried_over.py', '--data', str(data)]
         scripts['faces_limits'] = ['faces_limits.py', '--data', str(data)]
         scripts['speakers'] = ['speakers.py', '--data', str(data)]

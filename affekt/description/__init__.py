@@ -30,13 +30,14 @@ from affekt.description.questions import (
     Pieces,
     Vocabulary,
     answer_of,
+    family_named,
     kind_of,
     question_of,
     tokenized,
     written,
 )
 from affekt.description.sources import FUSIONS, Queries, Source, SourceReader, present, source_table
-from affekt.description.trunk import Adapters, Trunk, letters, merged, tiny_trunk, with_adapters
+from affekt.description.trunk import Adapters, Trunk, letters, merged, open_trunk, tiny_trunk, with_adapters
 
 __all__ = [
     'AS_PUBLISHED',
@@ -70,11 +71,13 @@ __all__ = [
     'affectgpt_two_stage',
     'answer_loss',
     'answer_of',
+    'family_named',
     'kind_of',
     'letters',
     'load_official',
     'merged',
     'name_map',
+    'open_trunk',
     'present',
     'published_sources',
     'question_of',

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import av
 import numpy as np
 import numpy.typing as npt
+from av.stream import Disposition
 
 from affekt.arrays import Floats32
 from affekt.errors import MediaError
@@ -255,7 +256,8 @@ class LiveFeed:
 
     def _choose(self, opening: Opening) -> None:
         streams = self._container.streams
-        self._video: Any = next(iter(streams.video), None) if self._settings.faces else None
+        moving = [stream for stream in streams.video if not stream.disposition & Disposition.attached_pic]
+        self._video: Any = moving[0] if moving and self._settings.faces else None
         self._audio: Any = next(iter(streams.audio), None) if self._settings.voice else None
         if self._video is None and self._audio is None:
             raise nothing_of(self._settings, self._what)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -84,6 +86,33 @@ def test_a_slow_user_gets_the_newest_frame_and_the_others_are_counted():
     assert len(taken) < 60
     assert taken[-1].dropped <= session.latency.dropped
     assert session.latency.frames == len(taken)
+
+
+def test_where_pictures_stop_what_is_heard_is_told_alone():
+    class Jumping(MachineClock):
+        """Two seconds pass between looks at it, and nobody waits."""
+
+        time_s = 0.0
+
+        def now(self) -> float:
+            self.time_s += 2.0
+            return self.time_s
+
+        def wait(self, stop, seconds) -> None:
+            pass
+
+    def units():
+        yield from grey_frames(1)
+        for block in quiet(0.5):
+            told.wait(0.04)  # until what was heard before is told, or a moment later
+            told.clear()
+            yield block
+
+    told = threading.Event()
+    with LiveSession(units(), StreamSettings(), clock=Jumping()) as session:
+        session.subscribe(lambda reading, image: told.set())
+        readings = list(session)
+    assert any(reading.voice is not None and not reading.faces for reading in readings[1:])
 
 
 def test_subscribers_get_every_reading_with_its_frame():

@@ -272,6 +272,19 @@ def test_cameras_are_listed(monkeypatch):
     assert 'no camera' in _run('--list-cameras').stdout
 
 
+def test_the_doctor_says_which_cameras_there_are_and_what_the_page_needs(monkeypatch):
+    from affekt.doctor import EXTRAS, examine
+    from affekt.live import Camera
+
+    monkeypatch.setattr('affekt.live.cameras', lambda: [Camera('/dev/video0', 'Front')])
+    assert {'what': 'cameras', 'is': '/dev/video0 (Front)'} in examine()['machine']
+    monkeypatch.setattr('affekt.live.cameras', list)
+    assert 'affekt stream needs an address' in next(
+        row['is'] for row in examine()['machine'] if row['what'] == 'cameras'
+    )
+    assert 'wsproto' in EXTRAS['serve'][0]
+
+
 def test_the_screen_fits_eighty_columns_however_much_there_is():
     recent = Recent()
     crowd = [face(f'person {number}', math.sin(number)) for number in range(1, 13)]

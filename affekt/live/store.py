@@ -137,9 +137,13 @@ class Store:
             )
         is_own = self._out is not None and os.path.abspath(target) == os.path.abspath(self._out)
         result = save_stream(self.journal.folder, target, kept, models, self._run if is_own else None)
+        self.discard()
+        return result
+
+    def discard(self) -> None:
+        """Removes the rows."""
         shutil.rmtree(self.journal.folder, ignore_errors=True)
         self._let_go()
-        return result
 
     def _let_go(self) -> None:
         if self._run is not None:

@@ -173,6 +173,12 @@ class LiveFeed:
                 self._viewers -= is_welcome
                 self._changed.notify_all()
 
+    @property
+    def viewers(self) -> int:
+        """How many watch."""
+        with self._changed:
+            return self._viewers
+
     def wait_for_viewers(self, seconds: float) -> None:
         """Give viewers the time to be sent the end."""
         with self._changed:

@@ -133,13 +133,14 @@ def affectgpt_2025() -> Published:
 def affectgpt_2023() -> Published:
     """EMER's model: EVA-CLIP-G with BLIP-2's queries and ImageBind, read by Q-Formers before a frozen Vicuna-7B.
 
-    Steps of frames hold the 32 vectors of BLIP-2's Q-Former each.
+    Steps of frames hold the 32 vectors of BLIP-2's Q-Former each, and a picture is a video of one frame. Nothing is
+    merged before the language model.
     """
+    every = published_sources(
+        768, 1024, video_fusion='qformer', audio_fusion='qformer', tokens={'video': 32, 'audio': 8}
+    )
     return Published(
-        published_sources(
-            768, 1024, video_fusion='qformer', audio_fusion='qformer', multi_fusion='mean', image_fusion='mean',
-            tokens={'video': 32, 'audio': 8},
-        ),
+        tuple(source for source in every if source.name in ('voice', 'face', 'frame')),
         CORRECTED,
         None,
         'lmsys/vicuna-7b-v0',
@@ -235,7 +236,7 @@ def inspect_official(
     if known is None or known.family != 'affectgpt':
         raise WeightsError(
             expected='a checkpoint of AffectGPT', came=f'{inspection.checkpoint.path.name}, {known or "unknown"}',
-            todo='look at it with `affekt weights inspect`',
+            todo='look at it with `affekt checkpoint inspect`',
         )  # fmt: skip
     require_whole(inspection)
     shapes = inspection.checkpoint.shapes
@@ -355,7 +356,7 @@ def _fusion(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
 
 def _noted(inspection: Inspection, name: str) -> Any:
     """A setting of the model that the file notes, however deep; None where it notes none."""
-    waiting: list[Any] = [inspection.arguments]
+    waiting: list[Any] = [inspection.checkpoint.notes]
     while waiting:
         notes = waiting.pop(0)
         if name in notes:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 LONGEST_PART = 2000
 """Characters: a name from a stranger's file may have millions."""
+LONGEST_FAULT = 400
+"""Characters of one fault of many."""
 SHOWN_FAULTS = 20
 """Faults of a file that one error lists in full; the rest is counted."""
 
@@ -25,7 +27,7 @@ class AffektError(Exception):
         self.expected, self.came, self.todo = _shortened(expected), _shortened(came), _shortened(todo)
         self.steps = steps
         """Lines to type, where they say more than a sentence does."""
-        self.faults = tuple(map(_shortened, faults))
+        self.faults = tuple(_shortened(fault, LONGEST_FAULT) for fault in faults)
         """What is wrong line by line, where `came` says how much; as `shown_faults` has it."""
         super().__init__(str(self))
 
@@ -37,11 +39,11 @@ class AffektError(Exception):
         return (_rebuild, (type(self), self.expected, self.came, self.todo, self.steps, self.faults))
 
 
-def _shortened(part: str) -> str:
+def _shortened(part: str, most: int = LONGEST_PART) -> str:
     """The part with both ends, where it is too long to be read; what it is about often stands at the end."""
-    if len(part) <= LONGEST_PART:
+    if len(part) <= most:
         return part
-    return f'{part[: LONGEST_PART // 2]} … ({len(part):,} characters) … {part[-LONGEST_PART // 4 :]}'
+    return f'{part[: most // 2]} … ({len(part):,} characters) … {part[-most // 4 :]}'
 
 
 def _rebuild(

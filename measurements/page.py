@@ -616,6 +616,33 @@ def fusion_speed(result: dict[str, Any]) -> str:
     )
 
 
+def sequence_speed(result: dict[str, Any]) -> str:
+    """Models of frames beside the published loop."""
+    beside = [
+        [row['model'], row['features'], row['windows'],
+         *(round(row[key], 2) for key in ('plain_step_s', 'ours_step_s', 'times_faster'))]
+        for row in result['beside_the_loop']
+    ]  # fmt: skip
+    others = [
+        [row['model'], row['features'], round(row['ours_step_s'], 2), round(row['times_faster'], 1)]
+        for row in result['without_a_loop']
+    ]
+    apart = max(row['largest_answer_difference'] for row in result['beside_the_loop'])
+    sizes = '; '.join(
+        f'{features}: {", ".join(str(size) for size in each.values())}' for features, each in result['sizes'].items()
+    )
+    return (
+        f'## Training models of frames\n\n`measurements/sequence_speed.py`: a training step on windows of '
+        f'{result["frames"]:,} frames and five modalities ({sizes}), one thread, in CPU seconds, beside a plain '
+        'rendering of the published loop with the same weights (a cell a modality and a frame, the loss a window at a '
+        f'time); answers differ by {apart:.0e} at most. With more windows a step the products themselves, the same '
+        'either way, become the cost on one core.\n\n'
+        + table(['model', 'features', 'windows', 'plain', 'ours', 'times faster'], beside)
+        + '\nModels without a published loop, 4 windows, beside the plain attention loop:\n\n'
+        + table(['model', 'features', 'ours', 'times faster'], others)
+    )
+
+
 def precision_effect(result: dict[str, Any] | None) -> str:
     """What products in half the bits do to the score."""
     if result is None:
@@ -951,10 +978,81 @@ def encoder_precision(result: dict[str, Any]) -> str:
     return text
 
 
+def live(result: dict[str, Any]) -> str:
+    text = (
+        '## A stream, while it happens\n\n'
+        f'`measurements/live.py`: a face at 25 frames/s, 640x360, H.264, with read speech; faces and voice on; '
+        f'{result["cores"]} cores. Delays run from reading a packet to its reading being ready; a round is a line.'
+        f'{result.get("company", "")}\n\n'
+    )
+    rows = []
+    piped, filed = 'a sender in another process, by a pipe', 'a file in real time'
+    runs = [
+        (f'{name}{crowd}', once[key])
+        for part, crowd in (('latency', ''), ('latency_crowded', ', among the other work'))
+        for once in result.get(part, ())
+        for name, key in ((piped, 'pipe'), (filed, 'file'))
+    ]
+    for name, run in runs:
+        heard_ms = run['speech_known_after_ms_p95']
+        rows.append([name, *_delays(run), heard_ms, run['cpu_ms_a_frame'], run['load_average']])
+    for once in result['overload']:
+        for name, run in (('half the possible speed', once['half']), ('twice the possible speed', once['twice'])):
+            rows.append(
+                [
+                    f'{name} ({once["possible_hz"]} frames/s), faces',
+                    *_delays(run),
+                    '–',
+                    run['cpu_ms_a_frame'],
+                    run['load_average'],
+                ]
+            )
+    for run in result['slow']:
+        name = f'a user who takes 200 ms a reading, faces (bound of p95: {run["bound_ms"]} ms)'
+        rows.append([name, *_delays(run), '–', run['cpu_ms_a_frame'], run['load_average']])
+    text += table(
+        ['what', 'p50 ms', 'p95', 'p99', 'read', 'dropped', 'speech known after, p95 ms', 'CPU ms a frame', 'load'],
+        rows,
+    )
+    if kept := result.get('memory'):
+        minutes = kept['resident_mib_each_minute']
+        text += (
+            f'\nMemory over {kept["minutes"]} minutes of a stream (5 frames/s and all sound, told faster than they '
+            f'last): {minutes[3]} MiB after three minutes, {minutes[-1]} after all, never further than '
+            f'{100 * kept["largest_departure_after_3_minutes"]:.1f} % from the median; '
+            f'{kept["rows_on_disk_mib"]} MiB of rows on disk.\n'
+        )
+    faces, turns = result['agreement']['faces'], result['agreement']['turns']
+    text += (
+        f'\nWhere no frame is dropped, the rows of {result["agreement"]["frames"]} frames and '
+        f'{turns["rows"][0]} turns are those of an analysis of the file: the largest difference of any number is '
+        f'{faces["largest_difference"]["numbers"]:g} for faces, {turns["largest_difference"]["numbers"]:g} for turns '
+        '(the tests allow 1e-5).\n'
+    )
+    smoothing, late = result['causality']['smoothing'], result['causality']['detections_late_by_frames']
+    change, distance = smoothing['change_a_frame'], smoothing['rms_distance_from_centred']
+    text += (
+        f'\nWhat it costs to know nothing of what comes, on {result["causality"]["clips"]} clips: valence and arousal '
+        f'change by {change["raw"]} from frame to frame as measured, by {change["causal"]} smoothed by the past '
+        f'alone, by {change["centred"]} smoothed by both sides ({smoothing["centred"]}). Smoothing by the past lags by '
+        f'{smoothing["lag_ms"]["causal"]} ms; its distance from that by both sides is {distance["causal"]} (root mean '
+        f'square; without smoothing {distance["raw"]}). Faces found late are missing in the frames until then: '
+        + ', '.join(f'{100 * row["missing"]:.1f} % of rows at {count} frames' for count, row in late.items())
+        + ' (each clip begins with a face that nobody knows).\n'
+    )
+    return text
+
+
+def _delays(run: dict[str, Any]) -> list[object]:
+    """Delays, and how many frames were read and dropped."""
+    return [*run['latency_ms'].values(), run['frames_read'], run['frames_dropped']]
+
+
 SECTIONS = {
     'carried_over': carried_over,
     'fusion_weights': fusion_weights,
     'end_to_end': end_to_end,
+    'live': live,
     'startup': startup,
     'faces_agreement': faces_agreement,
     'faces_limits': faces_limits,
@@ -986,4 +1084,5 @@ SECTIONS = {
     'run_kills': run_kills,
     'fusion_speed': fusion_speed,
     'fusion_collapse': fusion_collapse,
+    'sequence_speed': sequence_speed,
 }

@@ -42,9 +42,11 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         scripts['encoder_speed'] = ['encoder_speed.py']
         scripts['pretraining_speed'] = ['pretraining_speed.py', '--inference']
         scripts['fusion_speed'] = ['fusion_speed.py', *([] if data is None else ['--data', str(data)])]
+        scripts['sequence_speed'] = ['sequence_speed.py']
         if data is not None:
             scripts['fusion_collapse'] = ['fusion_collapse.py', '--data', str(data)]
     if data is not None:
+        scripts['live'] = ['live.py', '--data', str(data)]
         scripts['carried_over'] = ['carried_over.py', '--data', str(data)]
         scripts['faces_limits'] = ['faces_limits.py', '--data', str(data)]
         scripts['speakers'] = ['speakers.py', '--data', str(data)]

@@ -47,6 +47,7 @@ class FakeSession:
     error: Exception | None = None
     made: list[FakeSession] = []  # noqa: RUF012
     signalled_at = -1
+    frame_scale = 1.0
     notes: tuple[str, ...] = ()
 
     def __init__(self, source, settings, *, out=None):
@@ -271,6 +272,19 @@ def test_cameras_are_listed(monkeypatch):
     assert 'no camera' in _run('--list-cameras').stdout
 
 
+def test_the_doctor_says_which_cameras_there_are_and_what_the_page_needs(monkeypatch):
+    from affekt.doctor import EXTRAS, examine
+    from affekt.live import Camera
+
+    monkeypatch.setattr('affekt.live.cameras', lambda: [Camera('/dev/video0', 'Front')])
+    assert {'what': 'cameras', 'is': '/dev/video0 (Front)'} in examine()['machine']
+    monkeypatch.setattr('affekt.live.cameras', list)
+    assert 'affekt stream needs an address' in next(
+        row['is'] for row in examine()['machine'] if row['what'] == 'cameras'
+    )
+    assert 'wsproto' in EXTRAS['serve'][0]
+
+
 def test_the_screen_fits_eighty_columns_however_much_there_is():
     recent = Recent()
     crowd = [face(f'person {number}', math.sin(number)) for number in range(1, 13)]
@@ -329,8 +343,8 @@ def test_a_page_shows_the_session_and_stop_and_start_make_another(session, monke
     class Feed(live_page.LiveFeed):
         """Somebody presses Stop at once, then Start, and the second session ends by itself."""
 
-        def take(self, each, frame):
-            super().take(each, frame)
+        def take(self, each, frame, scale=1.0):
+            super().take(each, frame, scale)
             if len(session.made) == 1:
                 self.asked_to_stop.set()
 

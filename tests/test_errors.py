@@ -43,3 +43,20 @@ def test_an_error_is_raised_as_the_class_that_was_promised_with_the_same_sentenc
     assert isinstance(caught.value.__cause__, errors.TableError)
     with pytest.raises(errors.RunError), errors.raised_as(errors.TranscriptError, errors.TableError):
         raise errors.RunError(expected='a cat', came='a dog', todo='look again')
+
+
+def test_faults_stand_line_by_line_and_are_kept_when_an_error_is_sent_or_raised_anew():
+    faults = errors.shown_faults([f'line {number}: bad' for number in range(23)])
+    error = errors.TableError(expected='a table', came='23 faults', todo='correct them', faults=faults)
+    assert str(error).splitlines()[0] == 'expected a table; got 23 faults:'
+    assert str(error).splitlines()[1] == '  line 0: bad'
+    assert str(error).splitlines()[-1] == '  and 3 more; correct them'
+    assert pickle.loads(pickle.dumps(error)).faults == faults
+    with pytest.raises(errors.CorpusError) as caught, errors.raised_as(errors.CorpusError, errors.TableError):
+        raise error
+    assert caught.value.faults == faults
+
+
+def test_one_long_fault_does_not_flood_the_terminal():
+    error = errors.TableError(expected='a table', came='a fault', todo='correct it', faults=('x' * 1_000_000,))
+    assert len(str(error)) < 600

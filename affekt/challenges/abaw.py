@@ -15,6 +15,7 @@ from affekt.challenges.abaw_files import (
     FrameSubmission,
     FrameTrack,
     check_frame_submission,
+    frame_table,
     frame_track_named,
     part_of,
     read_frame_submission,
@@ -137,7 +138,7 @@ def _fitted(prediction: FrameLabels, truth: FrameLabels, track: FrameTrack) -> F
 
 
 def read_frame_truth(name: str, path: Path) -> FrameTable:
-    """The truth of a track: a table of frames, or the folder of a release.
+    """The truth of a track: a table of frames, the manifest that it lies beside, or the folder of a release.
 
     Raises:
         UnknownNameError: no such track.
@@ -145,7 +146,7 @@ def read_frame_truth(name: str, path: Path) -> FrameTable:
     """
     if path.is_dir():
         return read_multitask(path) if frame_track_named(name).form == 'multitask' else read_affwild2(path)
-    return FrameTable.load(path)
+    return frame_table(path)
 
 
 def read_frame_answers(name: str, path: Path) -> FrameTable:

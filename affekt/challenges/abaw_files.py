@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from affekt.arrays import Ints
-from affekt.corpora import crop_numbers
+from affekt.corpora import crop_numbers, frames_path
 from affekt.errors import TableError, UnknownNameError, did_you_mean
 from affekt.frames import (
     ACTION_UNITS,
@@ -110,8 +110,8 @@ def frames_to_answer(name: str, path: Path, partition: str = '') -> FrameList:
 
     Args:
         name: of the track.
-        path: a text file that names each frame, such as the example of the organizers; a table of frames (.parquet);
-            or a folder of face pictures, a folder a video.
+        path: a text file that names each frame, such as the example of the organizers; a table of frames (.parquet),
+            or the manifest that it lies beside; or a folder of face pictures, a folder a video.
         partition: of a table; '' is `test` where it knows the frames of test videos, else `val`.
 
     Raises:
@@ -123,7 +123,7 @@ def frames_to_answer(name: str, path: Path, partition: str = '') -> FrameList:
         folders = sorted(place for place in path.iterdir() if place.is_dir())
         wanted = FrameList.of({folder.name: sorted(crop_numbers(folder)) for folder in folders})
     elif path.suffix == '.parquet':
-        videos = part_of(track, FrameTable.load(path), partition)
+        videos = part_of(track, frame_table(path), partition)
         wanted = FrameList.of({each.video: np.arange(1, each.frames + 1) for each in videos})
     else:
         faults = Faults()
@@ -134,6 +134,16 @@ def frames_to_answer(name: str, path: Path, partition: str = '') -> FrameList:
             expected='frames to answer', came=f'{path} without any', todo='give a list with a frame a line'
         )
     return wanted
+
+
+def frame_table(path: Path) -> FrameTable:
+    """A table of frames, or the one that lies beside a manifest.
+
+    Raises:
+        TableError: as `FrameTable.load`.
+    """
+    beside = frames_path(path)
+    return FrameTable.load(beside if beside.exists() else path)
 
 
 def _listed_frames(path: Path, faults: Faults) -> FrameList:

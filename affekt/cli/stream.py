@@ -194,7 +194,7 @@ class _Streaming:
                 if not is_unread:
                     say('saving …', err=True, style='dim')
                 result = session.save()
-        if not is_unread:
+        if not is_unread and (stopped_by is None or session.latency.frames):
             self._say_summary(session, result)
         if stopped_by is not None:
             raise stopped_by
@@ -202,8 +202,9 @@ class _Streaming:
 
     def _show_all(self, session: LiveSession) -> None:
         """Show every reading where it belongs, until the stream ends."""
-        if self._feed is not None:
-            session.subscribe(self._feed.take)
+        feed = self._feed
+        if feed is not None:
+            session.subscribe(lambda reading, frame: feed.take(reading, frame, session.frame_scale))
         first_s: float | None = None
         with _shown(self.title, session, self._as_json) as show:
             for reading in session:

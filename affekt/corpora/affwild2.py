@@ -7,11 +7,13 @@ name the one file. `frames_path` is where the table lies; `check_frames` holds i
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +22,10 @@ from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release
 from affekt.errors import AffektError
 from affekt.frames import FrameLabels, FrameTable, read_affwild2, read_multitask
+from affekt.wording import counted
+
+if TYPE_CHECKING:
+    from affekt.media import VideoStream
 
 VIDEOS = ('videos', 'batch1', 'batch2', 'batch_1_2', 'new_vids', '.')
 """Folders of video files; all that are there are read."""
@@ -44,24 +50,51 @@ def _rows(read: Callable[[Path, Callable[[Path], object]], FrameTable]) -> Calla
 
     def samples(release: Release) -> Iterator[Sample]:
         table = read(release.folder, release.source)
-        release.frames = table
         release.notes += table.notes
-        media: dict[str, str] = {}
-        for place in reversed(VIDEOS):
-            media |= release.media(place)
-        crops: dict[str, str] = {}
-        for place in reversed(CROPS):
-            crops |= release.folders(place)
-        for labels in table:
-            yield Sample(
+        media, crops = _files(release)
+        rows = [
+            Sample(
                 labels.video,
                 video=media.get(labels.video) or media.get(labels.recording),
                 frames=crops.get(labels.video),
                 recording=labels.recording,
                 split=labels.partition,
             )
+            for labels in table
+        ]
+        release.frames = _with_frames_counted(table, rows, release)
+        yield from rows
 
     return samples
+
+
+def _files(release: Release) -> tuple[dict[str, str], dict[str, str]]:
+    """Name to path of each video, and of each folder of face pictures."""
+    media: dict[str, str] = {}
+    for place in reversed(VIDEOS):
+        media |= release.media(place)
+    crops: dict[str, str] = {}
+    for place in reversed(CROPS):
+        crops |= release.folders(place)
+    return media, crops
+
+
+def _with_frames_counted(table: FrameTable, rows: Iterable[Sample], release: Release) -> FrameTable:
+    """The table with the frames of videos of which only the name is known: as many as the file, or its crops, have."""
+    each, counted_here = [], 0
+    for labels, row in zip(table, rows, strict=True):
+        frames = 0
+        if not labels.tasks and not labels.frames:
+            frames = (row.video and _declared(release.folder / row.video)) or 0
+            frames = frames or (max(crop_numbers(release.folder / row.frames), default=0) if row.frames else 0)
+        counted_here += bool(frames)
+        each.append(dataclasses.replace(labels, frames=frames) if frames else labels)
+    if counted_here:
+        what = counted(counted_here, 'test video')
+        release.notes.append(
+            f'the frames of {what} without labels are those that the video, or its face pictures, have'
+        )
+    return dataclasses.replace(table, labels=tuple(each))
 
 
 @dataclass(frozen=True)
@@ -160,21 +193,35 @@ def crop_numbers(folder: Path) -> set[int]:
 
 def _pictures_of(path: Path, lines: int) -> int | None:
     """How many pictures a video declares, where that is not the number of lines; None where it is, or is not known."""
+    pictures = _declared(path)
+    if pictures is not None:
+        return pictures if pictures != lines else None
+    estimate, slack = _estimated(path)
+    return estimate if estimate and abs(estimate - lines) > slack else None
+
+
+def _declared(path: Path) -> int | None:
+    """How many pictures a video says that it holds; None where it does not, or cannot be opened."""
+    video = _opened(path)[0]
+    return video.pictures if video else None
+
+
+def _estimated(path: Path) -> tuple[int, float]:
+    """Pictures by length and rate, 0 where they are not known, and by how many that may be off."""
+    video, duration_s = _opened(path)
+    rate_hz = video.rate_hz if video else None
+    return (round(duration_s * rate_hz), 1 + SLACK_S * rate_hz) if rate_hz and duration_s else (0, 0.0)
+
+
+def _opened(path: Path) -> tuple[VideoStream | None, float]:
+    """The pictures and the length of a file; missing and damaged ones are told by `check_corpus`."""
     from affekt.media import Recording
 
     try:
         recording = Recording.open(path)
     except (AffektError, OSError):
-        return None  # missing and damaged files are told by `check_corpus`
-    video = recording.video
-    if video is None:
-        return None
-    if video.pictures is not None:
-        return video.pictures if video.pictures != lines else None
-    if not video.rate_hz or not recording.duration_s:
-        return None
-    pictures = round(recording.duration_s * video.rate_hz)
-    return pictures if abs(pictures - lines) > 1 + SLACK_S * video.rate_hz else None
+        return None, 0.0
+    return recording.video, recording.duration_s or 0.0
 
 
 _SOURCE = 'ibug.doc.ic.ac.uk/resources/aff-wild2 (agreement)'
@@ -186,7 +233,11 @@ CORPORA = (
         layouts=(
             Layout(('EXPR_Classification_Challenge',), _affwild2, 'annotations of ABAW3 or 5', says_missing=True),
             Layout(
-                ('VA_Estimation_Challenge', 'EXPR_Recognition_Challenge', 'AU_Detection_Challenge'),
+                (
+                    'VA_Estimation_Challenge', 'EXPR_Recognition_Challenge', 'AU_Detection_Challenge',
+                    'Valence_Arousal_Estimation_Challenge', 'Expression_Recognition_Challenge',
+                    'Action_Unit_Detection_Challenge',
+                ),
                 _affwild2, 'annotations of ABAW4, 6 or later', says_missing=True,
             ),
             Layout(('VA_Set', 'EXPR_Set', 'AU_Set'), _affwild2, 'annotations of ABAW1 or 2', says_missing=True),
@@ -195,7 +246,12 @@ CORPORA = (
     ),
     Corpus(
         'affwild2-mtl', 'Aff-Wild2, all tasks in one file', '',
-        layouts=(Layout(('MTL_Challenge',), _rows(read_multitask), 'multi-task annotations', says_missing=True),),
+        layouts=(
+            Layout(
+                ('MTL_Challenge', 'MTL Challenge', 'MTL_Annotations', 'MTL', 'train_set.txt', 'training_set.txt'),
+                _rows(read_multitask), 'multi-task annotations', says_missing=True,
+            ),
+        ),
         source=_SOURCE, cite='arXiv:1811.07770', by_frame=True,
     ),
 )  # fmt: skip

@@ -8,9 +8,10 @@ Axes: B clips still answering, L positions, H width of the trunk, V vocabulary.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -91,14 +92,13 @@ def answered(
     marks = (vocabulary.tokenizer.token_to_id(stop) for stop in stops)
     ends = {vocabulary.end, *(mark for mark in marks if mark is not None)}
     rows = [_Row(vocabulary, ends, stops, seed) for seed in seeds or [limits.seed] * len(embeddings)]
-    answering, mask, cache = list(rows), keep_mask.long(), None
+    answering, mask, cache, cached_as = list(rows), keep_mask.long(), *_cache_of(network)
     reading: dict[str, Tensor] = {'inputs_embeds': embeddings}
     for _ in range(limits.tokens):
         output: Any = network(
-            **reading, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True,
-            logits_to_keep=1,
+            **reading, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1,
+            **{cached_as: cache},
         )  # fmt: skip
-        cache = output.past_key_values
         chosen = _chosen(output.logits[:, -1].float(), answering, limits)  # (B,)
         for row, token in zip(answering, chosen.tolist(), strict=True):
             row.add(token)
@@ -114,6 +114,15 @@ def answered(
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         positions = positions[:, -1:] + 1
     return [row.result() for row in rows]
+
+
+def _cache_of(network: nn.Module) -> tuple[Any, str]:
+    """An empty memory of what was read, and under which name this version of transformers takes it."""
+    from transformers import DynamicCache
+
+    own = network.get_base_model() if hasattr(network, 'get_base_model') else network  # type: ignore[operator]
+    names, config = inspect.signature(own.forward).parameters, cast(Any, network.config)
+    return DynamicCache(config=config), 'cache' if 'cache' in names else 'past_key_values'
 
 
 def _require_room(network: nn.Module, length: int, limits: Limits) -> None:

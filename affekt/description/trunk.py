@@ -8,16 +8,22 @@ low-rank additions (LoRA), which peft puts beside its linear maps:
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from affekt.description.questions import Vocabulary
-from affekt.errors import UnknownNameError, missing_extra
+from affekt.errors import LLMError, UnknownNameError, did_you_mean, missing_extra
+from affekt.llm import opened_network, unopened
+from affekt.nn import require_device
+from affekt.training import has_precision
+from affekt.weights import MODELS, Progress, model_path
 
 ADAPTED = ('q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj')
 """The linear maps of a layer that get an addition, as published."""
@@ -47,12 +53,14 @@ class Trunk:
     Args:
         network: of transformers, with or without adapters of peft.
         vocabulary: its tokens.
-        name: for records.
+        name: for records; where it is that of a registered model or a path, it opens the trunk again.
+        adapters: that stand beside its maps.
     """
 
     network: nn.Module
     vocabulary: Vocabulary
     name: str
+    adapters: Adapters | None = None
 
     @property
     def width(self) -> int:
@@ -74,7 +82,7 @@ class Trunk:
     @property
     def has_adapters(self) -> bool:
         """Whether low-rank additions stand beside its maps."""
-        return hasattr(self.network, 'peft_config')
+        return self.adapters is not None
 
 
 def with_adapters(trunk: Trunk, adapters: Adapters, *, seed: int = 0) -> Trunk:
@@ -101,7 +109,7 @@ def with_adapters(trunk: Trunk, adapters: Adapters, *, seed: int = 0) -> Trunk:
         with warnings.catch_warnings():  # peft asks transformers for a name that it will drop
             warnings.filterwarnings('ignore', '.*is_gradient_checkpointing', FutureWarning)
             network = get_peft_model(trunk.network, config)
-    return Trunk(network, trunk.vocabulary, trunk.name)
+    return Trunk(network, trunk.vocabulary, trunk.name, adapters)
 
 
 def merged(trunk: Trunk) -> Trunk:
@@ -109,6 +117,73 @@ def merged(trunk: Trunk) -> Trunk:
     if not trunk.has_adapters:
         return trunk
     return Trunk(trunk.network.merge_and_unload(safe_merge=True), trunk.vocabulary, trunk.name)  # type: ignore[operator]
+
+
+def open_trunk(
+    model: str | os.PathLike[str], *, precision: str = '', device: str = 'cpu', progress: Progress | None = None
+) -> Trunk:
+    """A language model by name, folder or file, frozen and in evaluation mode; nothing is fetched but a named model.
+
+    Args:
+        model: a folder as `save_pretrained` writes it, a .gguf file, or a language model among `affekt weights list`.
+        precision: of its weights: float32, float16 or bfloat16; '' for float32 on a CPU, and on other devices for
+            bfloat16 where they have it, else float16.
+        device: where it goes.
+        progress: told about a download.
+
+    Raises:
+        LLMError: there is no such model, or transformers cannot open it.
+        MissingExtraError: transformers is not installed.
+        UnknownNameError: there is no such precision.
+    """
+    place = require_device(device)
+    dtype = _precision(precision, place)
+    path = Path(model)
+    if not path.exists() and str(model) in MODELS:
+        path = model_path(str(model), progress)
+    network, folder, _ = opened_network(path, dtype=dtype)
+    vocabulary = _vocabulary_of(folder, network.generation_config)
+    network.requires_grad_(False)
+    return Trunk(network.to(place).eval(), vocabulary, str(model))
+
+
+def _precision(name: str, device: torch.device) -> torch.dtype:
+    if not name:
+        if device.type == 'cpu':
+            return torch.float32
+        return torch.bfloat16 if has_precision(device, 'bfloat16') else torch.float16
+    if name not in PRECISIONS:
+        raise UnknownNameError(
+            expected=f'a precision among {", ".join(PRECISIONS)}', came=repr(name), todo=did_you_mean(name, PRECISIONS)
+        )
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
+
+
+PRECISIONS = ('float32', 'float16', 'bfloat16')
+
+
+def _vocabulary_of(folder: Path, generation: Any) -> Vocabulary:
+    """Tokens of a folder, with the numbers of the first and the last one as generation has them."""
+    from tokenizers import Tokenizer
+
+    if not (folder / 'tokenizer.json').is_file():
+        raise LLMError(
+            expected=f'tokenizer.json in {folder}', came='none',
+            todo='save the tokenizer there in its fast form, with save_pretrained of transformers',
+        )  # fmt: skip
+    end = generation.eos_token_id
+    if end is None:
+        raise LLMError(
+            expected=f'a token that ends an answer in the settings of {folder}', came='none',
+            todo='note eos_token_id in its config.json',
+        )  # fmt: skip
+    first = generation.bos_token_id
+    try:
+        tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
+    except Exception as error:  # the library raises nothing more special
+        raise unopened(folder, error) from error
+    return Vocabulary(tokenizer, first, int(end if isinstance(end, int) else end[0]))
 
 
 TINY = {'hidden_size': 32, 'intermediate_size': 64, 'num_hidden_layers': 2, 'num_attention_heads': 4}

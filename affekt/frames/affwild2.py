@@ -309,7 +309,8 @@ def _absent(files: AnnotationFiles) -> list[str]:
 
 def _ignored(files: AnnotationFiles) -> list[str]:
     """Annotations that were seen and not read."""
-    notes = [f'{files.name(place)} lies deeper than annotations that were read, and was not' for place in files.deeper]
+    deeper = [files.name(place) for place in files.deeper]
+    notes = [f'annotations that lie deeper than others were not read: {_some(deeper)}'] if deeper else []
     if files.of_task('multitask'):
         notes.append('annotations of all tasks in one file are here too: import affwild2-mtl')
     return notes

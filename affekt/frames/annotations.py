@@ -36,6 +36,7 @@ NO_LABEL = {'affect': -5, 'expression': -1, 'units': -1}
 ARROW_TYPES = {'affect': 'float', 'expression': 'int8', 'units': 'int8'}
 BYTE_ORDER_MARK = b'\xef\xbb\xbf'
 _HEADERS = {'affect': ','.join(AFFECT), 'expression': ','.join(EXPRESSIONS), 'units': 'AU1,AU2,…'}
+_HEXADECIMAL = re.compile(rb'(?:^|[,\n])\s*[+-]?0[xX]')
 _UNIT = re.compile(r'au0*([1-9]\d*)', re.IGNORECASE)
 
 
@@ -146,6 +147,8 @@ def parsed_table(body: bytes, columns: Mapping[str, str]) -> pyarrow.Table | Non
     types = {name: pa.type_for_alias(alias) for name, alias in columns.items()}
     if not body:
         return pa.table({name: pa.array([], alias) for name, alias in types.items()})
+    if (b'0x' in body or b'0X' in body) and _HEXADECIMAL.search(body):
+        return None  # Arrow reads 0x1 as a number, and nobody else does
     try:
         return csv.read_csv(
             pa.py_buffer(body),

@@ -85,12 +85,16 @@ def on_clock(
 
     Raises:
         ShapeError: shapes do not fit, such as rows without times that are not as many as frames.
-        ValueRangeError: a value is not finite, or times do not rise.
+        ValueRangeError: a value is not finite, times do not rise, or the gap is not above 0.
         UnknownNameError: no such method.
     """
     if method not in CLOCK_METHODS:
         raise UnknownNameError(
             expected=f'a method among {", ".join(CLOCK_METHODS)}', came=repr(method), todo='choose one'
+        )
+    if longest_gap_s is not None and not longest_gap_s > 0:
+        raise ValueRangeError(
+            expected='a longest gap above 0 s', came=f'{longest_gap_s}', todo='give None for two steps of the feature'
         )
     values, frame_times = np.asarray(values), np.asarray(frame_times, dtype=np.float64)
     _require_rows(values, times, source)

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import av
 import numpy as np
 import numpy.typing as npt
+from av.stream import Disposition
 
 from affekt.arrays import Floats32
 from affekt.errors import MediaError
@@ -88,7 +89,11 @@ class FileFeed:
         self._settings = settings
         self.has_pictures = settings.faces and self.recording.video is not None
         self.has_sound = settings.voice and bool(self.recording.audio)
-        self.rate_hz = float(self.recording.video.rate_hz or 0.0) if self.recording.video else 0.0
+        if not (self.has_pictures or self.has_sound):
+            raise nothing_of(settings, path.name)
+        video = self.recording.video
+        self.rate_hz = float(video.rate_hz or 0.0) if video else 0.0
+        self.full_side = max(video.width, video.height) if video else 0
 
     def __iter__(self) -> Iterator[Picture | Block]:
         parts: list[Iterator[Picture | Block]] = []
@@ -147,6 +152,14 @@ class GivenFeed:
         if close is not None:
             with contextlib.suppress(ValueError, RuntimeError):  # it is at work in another thread
                 close()
+
+
+def nothing_of(settings: StreamSettings, what: str) -> MediaError:
+    """The error where a source has nothing of what is asked for."""
+    wanted = [name for name, is_on in (('pictures', settings.faces), ('sound', settings.voice)) if is_on]
+    return MediaError(
+        expected=f'{" or ".join(wanted)} in {what}', came='none', todo='name another source, or read what it has'
+    )
 
 
 def ends_at(unit: Picture | Block) -> float:
@@ -243,13 +256,11 @@ class LiveFeed:
 
     def _choose(self, opening: Opening) -> None:
         streams = self._container.streams
-        self._video: Any = next(iter(streams.video), None) if self._settings.faces else None
+        moving = [stream for stream in streams.video if not stream.disposition & Disposition.attached_pic]
+        self._video: Any = moving[0] if moving and self._settings.faces else None
         self._audio: Any = next(iter(streams.audio), None) if self._settings.voice else None
         if self._video is None and self._audio is None:
-            wanted = ' or '.join(
-                n for n, on in (('pictures', self._settings.faces), ('sound', self._settings.voice)) if on
-            )
-            raise MediaError(expected=wanted, came=f'neither in {self._what}', todo='name another source')
+            raise nothing_of(self._settings, self._what)
         if self._video is not None:
             self._video.thread_type = 'SLICE'  # threads over frames give each one some frames later
         duration_s = (self._container.duration or 0) / av.time_base

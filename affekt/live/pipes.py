@@ -60,7 +60,7 @@ class PipeBytes:
             raise MediaError(
                 expected='a stream on standard input',
                 came='a terminal',
-                todo='pipe a video into the command, such as `cat clip.mp4 | affekt stream -`',
+                todo='pipe a video into the command, such as `cat clip.ts | affekt stream -`',
             )
         return cls(descriptor, 'standard input', stop, owns=False)
 

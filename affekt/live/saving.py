@@ -89,7 +89,8 @@ def _written(
     digest = analysis.source.sha256
     key = f'live:{digest}:{streamed.started}'
     file = analysis.source.file
-    name = results_name(Path(analysis.source.name).stem, key)
+    stem = Path(analysis.source.name).stem if streamed.path else analysis.source.name
+    name = results_name(stem, key)
     with run.building(name) as staging:
         analysis.save(staging)
         pa.parquet.write_table(frames, staging / FRAMES_FILE, compression='zstd')

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from affekt.analysis.model_cache import LoadedModels
 from affekt.analysis.stills import Stills
+from affekt.errors import RunError
 from affekt.faces import FaceStream, SeenFace, readable_share
 from affekt.labels import EKMAN
 from affekt.live.clocks import MachineClock
@@ -36,6 +37,9 @@ from affekt.live.smoothing import SteadyFaces
 from affekt.live.sources import Arrived, LiveSource, Named
 from affekt.live.store import Store
 from affekt.voice import VoiceStream
+
+STALLED_S = 1.0
+"""Where no picture has come for so long, what is heard is told alone."""
 
 Subscriber = Callable[[LiveReading, npt.NDArray[np.uint8] | None], None]
 
@@ -71,6 +75,8 @@ class LiveSession:
         self._faces: FaceStream | None = None
         self._hearer: Hearer | None = None
         self._stills: Stills | None = None
+        self.frame_scale = 1.0
+        """Pixels of the source for one of the frame at hand."""
         self._is_started = self._is_stopped = self._is_closed = False
 
     @property
@@ -90,6 +96,7 @@ class LiveSession:
     def subscribe(self, callback: Subscriber) -> None:
         """Calls this with each reading and its frame, (H, W, 3) RGB uint8, None for sound alone.
 
+        The frame is at most `max_side` pixels long; one of its pixels is `frame_scale` of the source, as boxes are in.
         It is called in the thread that iterates, before the reading is yielded: what takes long belongs elsewhere.
         """
         self._subscribers.append(callback)
@@ -178,8 +185,8 @@ class LiveSession:
         self._store.close()
 
     def __iter__(self) -> Iterator[LiveReading]:
-        """A reading for each frame that is read, or for each tenth of a second where there are no pictures, until the
-        source is over or `stop` is called.
+        """A reading for each frame that is read, or for each tenth of a second where no pictures come, until the source
+        is over or `stop` is called.
 
         Raises:
             MediaError: what ended the source, where that was no end.
@@ -192,17 +199,25 @@ class LiveSession:
             self._hearer.require_sound()
 
     def _seen(self) -> Iterator[LiveReading]:
-        pictures = self.source.pictures
+        pictures, looked_s = self.source.pictures, self._clock.now()
         while not self._is_stopped:
             arrived = pictures.take()
             if arrived is None:
                 if pictures.is_over:
                     return
+                has_stalled = self._clock.now() - looked_s > STALLED_S and not self.settings.is_patient
+                if has_stalled and self._hearer is not None and (heard := self._hearer.news(0.0)) is not None:
+                    yield self._told(*heard, (), None)
                 continue
+            looked_s = arrived.read_s
             image = arrived.unit.image
+            scale = self.source.scale_of(arrived.unit, image)
+            if scale != self.frame_scale and self._faces is not None:
+                self._store.keep_faces(self._faces)  # rows so far are in the pixels of the size before
+            self.frame_scale = scale
             reading = self._reading(arrived, image)
             yield reading
-            self._keep(arrived, image, reading)
+            self._keep(image, reading)
 
     def _only_heard(self) -> Iterator[LiveReading]:
         hearer = self._hearer
@@ -212,8 +227,7 @@ class LiveSession:
                 if hearer.is_over:
                     return
                 continue
-            time_s, read_s = heard
-            yield self._told(time_s, read_s, (), None)
+            yield self._told(*heard, (), None)
 
     def _reading(self, arrived: Arrived[Picture], image: npt.NDArray[np.uint8]) -> LiveReading:
         """The reading of one frame, told to whoever subscribed."""
@@ -235,11 +249,11 @@ class LiveSession:
         self._delays.add(self._clock.now() - read_s)
         return reading
 
-    def _keep(self, arrived: Arrived[Picture], image: npt.NDArray[np.uint8], reading: LiveReading) -> None:
+    def _keep(self, image: npt.NDArray[np.uint8], reading: LiveReading) -> None:
         """What is done for a frame once its reading is out: rows to disk now and then, a still a second."""
         if self._faces is None:
             return
-        self._store.add_frame(arrived.unit, image, reading)
+        self._store.add_frame(image, reading, self.frame_scale)
         if self._stills is not None:
             self._stills.offer(reading.time_s, image)
         self._store.keep_faces(self._faces, self._clock.now())
@@ -247,7 +261,7 @@ class LiveSession:
     def _live_face(self, time_s: float, face: SeenFace) -> LiveFace:
         """The face as it is shown: steady over time."""
         values = self._steady.steadied(time_s, face.person, face.shares.astype(np.float64), face.valence, face.arousal)
-        x, y, width, height = (float(value) for value in face.box)
+        x, y, width, height = (float(value) * self.frame_scale for value in face.box)
         shares = values[:-2]
         known = float(readable_share(face.quality))
         confidence = known * float(shares.max()) + (1 - known) / len(EKMAN)
@@ -271,6 +285,9 @@ class LiveSession:
             StorageError: there is no room; what was read is still there, and can be saved elsewhere.
         """
         self.close()
+        if not self._delays.count and (self._hearer is None or not self._hearer.heard_s):
+            self._store.discard()
+            raise RunError(expected='a stream of which something was read', came='nothing', todo='check the source')
         people, names = self._faces.concluded() if self._faces is not None else ((), {})
         stills = self._stills.at if self._stills is not None else lambda time_s: None
         kept = Kept(people, names, tuple(self.source.notes), self.latency, stills)

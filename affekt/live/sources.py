@@ -14,6 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
+import numpy as np
+import numpy.typing as npt
+
 from affekt.errors import MediaError
 from affekt.live.cameras import camera_input, microphone_input
 from affekt.live.clocks import MachineClock, Pace, SteadyClock
@@ -92,6 +95,16 @@ class LiveSource:
     def has_sound(self) -> bool:
         """Whether sound is to come."""
         return self._microphone is not None or (self._feed is not None and self._feed.has_sound)
+
+    def scale_of(self, picture: Picture, image: npt.NDArray[np.uint8]) -> float:
+        """Pixels of the source for one of the picture as it is read.
+
+        Args:
+            picture: as it came.
+            image: (H, W, 3) what is read of it.
+        """
+        full_side = getattr(picture, 'full_side', 0) or getattr(self._feed, 'full_side', 0)
+        return float(full_side) / max(image.shape[:2]) if full_side else 1.0
 
     @property
     def rate_hz(self) -> float:

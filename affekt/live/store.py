@@ -16,7 +16,6 @@ import pyarrow as pa
 from affekt.analysis.model_cache import LoadedModels, return_freed_pages
 from affekt.errors import RunError
 from affekt.faces import FaceStream
-from affekt.live.feeds import Picture
 from affekt.live.journal import FRAMES, SOURCE_FILE, Journal, Streamed
 from affekt.live.readings import LiveReading
 from affekt.live.saving import Kept, now_text, save_stream
@@ -85,11 +84,16 @@ class Store:
         )  # fmt: skip
         self.journal.begin(self._streamed)
 
-    def add_frame(self, unit: Picture, image: npt.NDArray[np.uint8], reading: LiveReading) -> None:
-        """Counts a frame that was read."""
+    def add_frame(self, image: npt.NDArray[np.uint8], reading: LiveReading, scale: float) -> None:
+        """Counts a frame that was read.
+
+        Args:
+            image: (H, W, 3) as it was read.
+            reading: of it.
+            scale: pixels of the source for one of the image.
+        """
         height, width = image.shape[:2]
-        full_side = int(getattr(unit, 'full_side', 0)) or max(width, height)
-        self._scale = full_side / max(width, height)
+        self._scale = scale
         self._frames.append((reading.time_s, reading.latency_s, len(reading.faces), reading.dropped))
         if self._streamed is not None and not self._streamed.width:
             size = round(width * self._scale), round(height * self._scale)
@@ -133,9 +137,13 @@ class Store:
             )
         is_own = self._out is not None and os.path.abspath(target) == os.path.abspath(self._out)
         result = save_stream(self.journal.folder, target, kept, models, self._run if is_own else None)
+        self.discard()
+        return result
+
+    def discard(self) -> None:
+        """Removes the rows."""
         shutil.rmtree(self.journal.folder, ignore_errors=True)
         self._let_go()
-        return result
 
     def _let_go(self) -> None:
         if self._run is not None:

@@ -1,5 +1,6 @@
 """A small language model in this process, through transformers: text only, one answer at a time.
 
+A GGUF file is made into a folder of affekt's cache once (`gguf_models.py`), which opens in seconds from then on.
 Needs the extra `affekt[llm]` (torch, transformers, gguf); nothing of it is imported before the first question.
 """
 
@@ -10,10 +11,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from affekt.errors import LLMError, missing_extra
+from affekt.errors import LLMError
 from affekt.llm.chat import Reply, Request
-
-NEEDED = ('torch', 'transformers')
+from affekt.llm.opening import NEEDED, opened_network, unopened
 
 
 class LocalModel:
@@ -65,27 +65,15 @@ class LocalModel:
 
     def _load(self) -> tuple[Any, Any, Any]:
         """Torch, the tokenizer, and the network in evaluation mode."""
-        try:
-            torch, transformers = (importlib.import_module(name) for name in NEEDED)
-        except ImportError as error:
-            raise missing_extra(
-                'torch and transformers', 'llm', came=str(error), instead='ask a server with --endpoint'
-            ) from error
+        network, folder, how = opened_network(self._path, instead='ask a server with --endpoint')
+        torch, transformers = (importlib.import_module(name) for name in NEEDED)
         if self._threads is not None:
             torch.set_num_threads(self._threads)
-        is_gguf = self._path.suffix == '.gguf'
-        folder = self._path.parent if is_gguf else self._path
-        how = {'gguf_file': self._path.name} if is_gguf else {}
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, **how)
-            network = transformers.AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, **how)
-        except (OSError, ValueError, ImportError, KeyError) as error:
-            raise LLMError(
-                expected=f'a language model that transformers can load from {self._path}',
-                came=f'{type(error).__name__}: {str(error)[:200]}',
-                todo='give a folder with config, tokenizer and weights, or a .gguf file (needs the package gguf)',
-            ) from error
-        return torch, tokenizer, network.eval()
+        except Exception as error:  # whatever a damaged or foreign folder makes transformers raise
+            raise unopened(self._path, error) from error
+        return torch, tokenizer, network
 
 
 def _text(content: Any) -> str:

@@ -96,7 +96,11 @@ class QueryPrefusion(nn.Module):
         for embed, steps, mask in zip(self.embed, modalities, masks, strict=True):
             kept.append(mask.repeat_interleave(steps.shape[2], dim=1) if steps.ndim == 4 else mask)
             sequences.append(embed(steps.flatten(1, 2) if steps.ndim == 4 else steps))  # (B, T Q, E)
-        fused: Tensor = self.reader(torch.cat(sequences, dim=1), torch.cat(kept, dim=1))
+        sequence, keep_mask = torch.cat(sequences, dim=1), torch.cat(kept, dim=1)
+        # what is kept goes to the front, so that no step's position depends on the padding of a modality before it
+        order = (~keep_mask).int().argsort(dim=1, stable=True)
+        sequence = sequence.gather(1, order.unsqueeze(2).expand_as(sequence))
+        fused: Tensor = self.reader(sequence, keep_mask.gather(1, order))
         return fused
 
 

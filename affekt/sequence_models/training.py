@@ -27,6 +27,7 @@ from affekt.errors import LeakError, ShapeError, TrainingError, ValueRangeError,
 from affekt.frames import (
     ACTION_UNITS,
     EXPRESSIONS,
+    FrameLabels,
     SmoothingChoice,
     Window,
     require_disjoint,
@@ -116,8 +117,9 @@ def train_frames(
         build: makes the model instead of `build_sequence_model`; such a model cannot be loaded again by itself.
 
     Raises:
-        LeakError: a recording is on both sides, or a video of an official validation or test part is learnt from.
-        ValueRangeError: one side has no truth of a task.
+        LeakError: a recording is on both sides, a video of an official validation or test part is learnt from, or
+            one of a test part is to choose.
+        ValueRangeError: one side has no truth of a task, or a class has no name.
         ShapeError: the sides differ in their features.
         RunError: the folder holds another run.
         TrainingError: a loss or a weight is not finite, or every epoch's score is undefined.
@@ -201,19 +203,23 @@ def tuned_frame_smoothing(
 
 def _require_fit(training: FrameVideos, validation: FrameVideos, settings: FrameTrainingSettings) -> None:
     require_disjoint({'training': training.names, 'validation': validation.names})
-    official = [
-        f'{each.video} ({partition})'
-        for each in training.labels
-        if each.video not in training.guessed
-        and (partition := each.partition_of(settings.tasks[0]) if len(settings.tasks) == 1 else each.partition)
-        != 'train'
-    ]
-    if official:
+
+    def others(videos: FrameVideos, allowed: set[str]) -> list[str]:
+        """Annotated videos of no allowed partition, and which they are of."""
+        own = {each.video: _partition(each, settings) for each in videos.labels if each.video not in videos.guessed}
+        return [f'{name} ({partition})' for name, partition in own.items() if partition not in allowed]
+
+    if official := others(training, {'train'}):
         raise LeakError(
             expected='training videos of the official training part, or guesses for others',
             came=f'{len(official)} of other parts: {listed(official)}',
             todo='learn from the part train, and let the official validation part choose',
         )
+    if tests := others(validation, {'train', 'val'}):
+        raise LeakError(
+            expected='validation videos of no test part', came=f'{len(tests)} of one: {listed(tests)}',
+            todo='let the official validation part choose; a test is answered once, at the end',
+        )  # fmt: skip
     if validation.guessed:
         raise LeakError(
             expected='annotated validation videos', came=f'guesses for {listed(sorted(validation.guessed))}',
@@ -229,6 +235,11 @@ def _require_fit(training: FrameVideos, validation: FrameVideos, settings: Frame
                 )  # fmt: skip
 
 
+def _partition(labels: FrameLabels, settings: FrameTrainingSettings) -> str:
+    """Of the one task that is learnt; of several the strictest."""
+    return labels.partition_of(settings.tasks[0]) if len(settings.tasks) == 1 else labels.partition
+
+
 def _shape(
     training: FrameVideos, settings: FrameTrainingSettings, expressions: Sequence[str], action_units: Sequence[str]
 ) -> SequenceShape:
@@ -237,6 +248,11 @@ def _shape(
         raise ShapeError(
             expected=f'names of {units} action units', came=f'{len(action_units)}', todo='name those of the labels'
         )
+    if 'expression' in settings.tasks and int(training.expression.max()) >= len(expressions):
+        raise ValueRangeError(
+            expected=f'classes from 0 to {len(expressions) - 1}, which have names', todo='name those of the labels',
+            came=f'{int(training.expression.max())} among the labels',
+        )  # fmt: skip
     return SequenceShape(
         training.sizes, hidden=settings.hidden, dropout=settings.dropout, form=settings.form,
         classes=len(expressions) if 'expression' in settings.tasks else 0,

@@ -93,6 +93,7 @@ class LiveFeed:
         self._readings: deque[tuple[int, Showable]] = deque(maxlen=MOST_KEPT)
         self._state: dict[str, Any] = {'state': 'starting', 'message': '', 'session': 1}
         self._frame: tuple[int, NDArray[np.uint8]] | None = None
+        self._size = [0.0, 0.0]
         self._encoded: tuple[int, bytes] = (0, b'')
         self._encoding = threading.Lock()
         self._viewers = 0
@@ -105,12 +106,13 @@ class LiveFeed:
             self._readings.clear()
         self.say('starting', session=self._state['session'] + 1)
 
-    def take(self, reading: Showable, frame: NDArray[np.uint8] | None) -> None:
+    def take(self, reading: Showable, frame: NDArray[np.uint8] | None, scale: float = 1.0) -> None:
         """Leave a reading and its frame; returns at once.
 
         Args:
             reading: with its time in the stream.
             frame: (H, W, 3) RGB that nobody changes any more; None for a stream without video.
+            scale: pixels of the source, in which boxes are, for one of the frame.
         """
         with self._changed:
             self._number += 1
@@ -119,6 +121,7 @@ class LiveFeed:
                 self._readings.popleft()
             if frame is not None:
                 self._frame = (self._number, frame)
+                self._size = [frame.shape[1] * scale, frame.shape[0] * scale]
             if self._state['state'] == 'starting':
                 self._state = {**self._state, 'state': 'live'}
 
@@ -140,11 +143,11 @@ class LiveFeed:
         with self._changed:
             if self._number == since:
                 return None
-            number, state, frame = self._number, self._state, self._frame
+            number, state, frame, size = self._number, self._state, self._frame, self._size
             readings = [reading for at, reading in self._readings if at > since]
         content = {**state, 'readings': [plain(reading.as_dict()) for reading in readings]}
         if frame is not None:
-            content['size'] = [frame[1].shape[1], frame[1].shape[0]]
+            content['size'] = size
         if since == 0:
             content['about'] = self._about
         return News(number, content, frame[0] if frame else 0, state['state'] in ENDS)
@@ -169,6 +172,12 @@ class LiveFeed:
             with self._changed:
                 self._viewers -= is_welcome
                 self._changed.notify_all()
+
+    @property
+    def viewers(self) -> int:
+        """How many watch."""
+        with self._changed:
+            return self._viewers
 
     def wait_for_viewers(self, seconds: float) -> None:
         """Give viewers the time to be sent the end."""

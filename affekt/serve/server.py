@@ -78,7 +78,7 @@ def listen(address: str, port: int, before: int = 0) -> socket.socket:
                 raise RunError(
                     expected=f'an address to listen at, {address} port {number}',
                     came=str(error),
-                    todo='choose another --port or --host',
+                    todo='choose another port or address',
                 ) from error
         else:
             return listening

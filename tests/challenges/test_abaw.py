@@ -13,6 +13,7 @@ from affekt.challenges import (
     check_frame_submission,
     frames_to_answer,
     read_frame_submission,
+    read_frame_truth,
     score_frames,
     write_frame_submission,
 )
@@ -133,8 +134,9 @@ def test_every_fault_of_a_submission_is_in_one_error_with_its_line(tmp_path, wan
 
 @pytest.mark.parametrize(
     ('name', 'cells'),
-    [('abaw6-expr', '-1'), ('abaw6-expr', '8'), ('abaw6-expr', '0.3'), ('abaw6-au', ','.join(['-1'] * 12)),
-     ('abaw6-au', ','.join(['0.7'] * 12)), ('abaw6-mtl', '0,0,8,' + ','.join('0' * 12)),
+    [('abaw6-expr', '-1'), ('abaw6-expr', '8'), ('abaw6-expr', '0x1'), ('abaw6-expr', '0.3'),
+     ('abaw6-au', ','.join(['-1'] * 12)), ('abaw6-au', ','.join(['0.7'] * 12)),
+     ('abaw6-mtl', '0,0,8,' + ','.join('0' * 12)),
      ('abaw6-mtl', '0,0,0,' + ','.join('0' * 11)), ('abaw6-va', 'inf,0'), ('abaw6-va', '0;0')],
 )  # fmt: skip
 def test_an_answer_that_is_none_is_named_with_its_line(tmp_path, name, cells):
@@ -248,6 +250,13 @@ def test_a_longer_prediction_is_cut_to_the_truth(rng):
     truth = table(rng, (('a', 'val', 5), ('b', 'val', 5)))
     longer = FrameTable(tuple(FrameLabels(e.video, 'val', np.append(e.expression, [0, 0])) for e in truth))
     assert score_frames('abaw6-expr', truth, longer, rng=rng, resamples=5).parts['accuracy'].value == 1.0
+
+
+def test_a_manifest_stands_for_the_table_of_frames_beside_it(tmp_path, rng):
+    table(rng).save(tmp_path / 'm.frames.parquet')
+    (tmp_path / 'm.parquet').write_bytes(b'')
+    assert len(frames_to_answer('abaw6-va', tmp_path / 'm.parquet')) == 15
+    assert read_frame_truth('abaw6-va', tmp_path / 'm.parquet').frames == 19
 
 
 def test_an_unknown_track_is_named():

@@ -70,6 +70,22 @@ def test_face_pictures_that_are_missing_or_have_no_line_are_counted(tmp_path):
     assert checked.unlabelled_crops == ('film2 (2 after frame 4)',)
 
 
+def test_the_frames_of_a_test_video_without_labels_are_those_of_its_file_or_its_crops(tmp_path):
+    layouts.affwild2(tmp_path)
+    layouts.write(tmp_path / 'VA_test_set_release.txt', 'film3\nfilm4_left\nfilm5\n')
+    video(tmp_path / 'videos', 'film3', 6)
+    for frame in (2, 5):
+        layouts.write(tmp_path / 'cropped_aligned' / 'film4_left' / f'{frame:05d}.jpg')
+    manifest, frames = import_with_frames('affwild2', tmp_path)
+    assert [(each.video, each.frames) for each in frames.part('test')] == [
+        ('film3', 6),
+        ('film4_left', 5),
+        ('film5', 0),
+    ]
+    assert any('2 test videos' in note for note in manifest.facts.notes)
+    assert check_frames(manifest, frames).longer == ()
+
+
 def test_rows_and_frames_that_do_not_belong_together_are_named(tmp_path):
     layouts.affwild2(tmp_path)
     manifest, frames = import_with_frames('affwild2', tmp_path)
@@ -93,6 +109,14 @@ def test_an_import_writes_the_frames_beside_the_manifest_and_a_check_reads_them(
     stated = json.loads(_run('corpus', 'show', out, '--json').stdout)
     assert stated['frames']['AU2'] == {'train': 8, 'val': 4, 'test': 0}
     assert json.loads(_run('corpus', 'check', out, '--json').stdout)['unlabelled'] == 0
+
+
+def test_a_manifest_with_folds_keeps_the_frames_beside_it(tmp_path):
+    layouts.affwild2(tmp_path / 'release')
+    out, folded = tmp_path / 'm.parquet', tmp_path / 'm2.parquet'
+    _run('corpus', 'import', 'affwild2', tmp_path / 'release', '--out', out)
+    assert _run('corpus', 'folds', out, '--by', 'recording', '--count', 2, '--out', folded).exit_code == 0
+    assert FrameTable.load(frames_path(folded)).names == FrameTable.load(frames_path(out)).names
 
 
 def test_labels_of_frames_that_the_video_does_not_have_fail_the_check(tmp_path):
@@ -135,6 +159,16 @@ def test_the_other_layouts_are_told_apart(tmp_path):
     assert (manifest.names, frames.frames) == (('film1',), 3)
     with pytest.raises(CorpusError):
         import_corpus('affwild2', tmp_path / 'mtl')
+
+
+def test_folders_of_the_whole_names_and_the_folder_of_the_file_itself_are_found(tmp_path):
+    layouts.affwild2(tmp_path / 'three')
+    (tmp_path / 'three/6th ABAW Annotations/VA_Estimation_Challenge').rename(
+        tmp_path / 'three/6th ABAW Annotations/Valence_Arousal_Estimation_Challenge'
+    )
+    assert import_with_frames('affwild2', tmp_path / 'three')[1]['film2'].affect is not None
+    layouts.affwild2_mtl(tmp_path)
+    assert import_corpus('affwild2-mtl', tmp_path / 'MTL_Challenge').names == ('film1',)
 
 
 def test_the_official_layout_is_imported(shared_data):

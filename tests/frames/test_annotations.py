@@ -91,7 +91,7 @@ def test_every_bad_line_is_named_with_what_is_wrong(tmp_path):
     ]
 
 
-@pytest.mark.parametrize('cell', ['8', '-2', '1.5', '', ' ', 'Anger', '1_0', '٣', '300', 'nan', '1,2', '\x00'])
+@pytest.mark.parametrize('cell', ['8', '-2', '1.5', '', ' ', 'Anger', '1_0', '0x1', '٣', '300', 'nan', '1,2', '\x00'])
 def test_a_class_out_of_range_is_named_with_its_line(tmp_path, cell):
     (fault,) = faults_of(tmp_path, f'{CLASSES}\n0\n{cell}\n1\n')
     assert fault.startswith('video1.txt, line 3: ')

@@ -113,6 +113,8 @@ def test_faults_name_the_feature_and_the_row():
         on_clock(np.zeros((3, 2)), np.zeros(2), FRAMES)
     with pytest.raises(UnknownNameError, match='linear'):
         on_clock(np.zeros((3, 2)), np.arange(3.0), FRAMES, 'cubic')
+    with pytest.raises(ValueRangeError, match='a longest gap above 0 s'):
+        on_clock(np.zeros((3, 2)), np.arange(3.0), FRAMES, longest_gap_s=0.0)
     with pytest.raises(ValueRangeError, match='a rate above 0'):
         frame_clock(3, 0)
 

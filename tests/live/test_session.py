@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -86,12 +88,57 @@ def test_a_slow_user_gets_the_newest_frame_and_the_others_are_counted():
     assert session.latency.frames == len(taken)
 
 
+def test_where_pictures_stop_what_is_heard_is_told_alone():
+    class Jumping(MachineClock):
+        """Two seconds pass between looks at it, and nobody waits."""
+
+        time_s = 0.0
+
+        def now(self) -> float:
+            self.time_s += 2.0
+            return self.time_s
+
+        def wait(self, stop, seconds) -> None:
+            pass
+
+    def units():
+        yield from grey_frames(1)
+        for block in quiet(0.5):
+            told.wait(0.04)  # until what was heard before is told, or a moment later
+            told.clear()
+            yield block
+
+    told = threading.Event()
+    with LiveSession(units(), StreamSettings(), clock=Jumping()) as session:
+        session.subscribe(lambda reading, image: told.set())
+        readings = list(session)
+    assert any(reading.voice is not None and not reading.faces for reading in readings[1:])
+
+
 def test_subscribers_get_every_reading_with_its_frame():
     told = []
     with LiveSession(grey_frames(3), PATIENT) as session:
         session.subscribe(lambda reading, image: told.append((reading, image.shape)))
         readings = list(session)
     assert told == [(reading, (64, 96, 3)) for reading in readings]
+
+
+def test_boxes_are_in_pixels_of_the_source_also_where_pictures_are_read_smaller(shared_data, tmp_path):
+    clip = shared_data / 'test_media' / 'single_face.mp4'  # 640 x 360
+    settings = PATIENT.changed({'fps': 5, 'max_side': 320})
+    frames: list[np.ndarray] = []
+    with LiveSession(clip, settings, out=tmp_path / 'run') as session:
+        session.subscribe(lambda reading, frame: frames.append(frame))
+        faces = [face for reading in session for face in reading.faces]
+        assert session.frame_scale == 2.0
+        saved = Analysis.load(session.save())
+    assert {frame.shape for frame in frames} == {(180, 320, 3)}
+    # the face is about 150 wide and 190 high, its corner near (220, 100)
+    middle = np.median([face.box for face in faces], axis=0)
+    assert np.abs(middle - (220, 100, 150, 190)).max() < 20
+    assert (saved.source.width, saved.source.height) == (640, 360)
+    rows = [saved.tables['faces'][f'box_{name}'].to_numpy() for name in ('x', 'y', 'width', 'height')]
+    assert np.abs(np.median(rows, axis=1) - middle).max() < 8
 
 
 def test_a_stream_is_saved_as_an_analysis_that_can_be_reported_and_exported(clip_frames, tmp_path):
@@ -117,11 +164,22 @@ def test_two_streams_in_one_run_are_two_results(tmp_path):
     assert len([path for path in (tmp_path / 'run').iterdir() if path.is_dir()]) == 2
 
 
-def test_a_session_is_saved_once():
+def test_a_session_is_saved_once(tmp_path):
     with LiveSession(grey_frames(1), PATIENT) as session:
         list(session)
         with pytest.raises(RunError, match='a folder to save to'):
             session.save()
+        session.save(tmp_path / 'run')
+        with pytest.raises(RunError, match='not saved yet'):
+            session.save(tmp_path / 'again')
+
+
+def test_a_stream_of_nothing_is_not_saved(tmp_path):
+    with LiveSession([], PATIENT, out=tmp_path / 'run') as session:
+        assert list(session) == []
+        with pytest.raises(RunError, match='something was read'):
+            session.save()
+    assert not list((tmp_path / 'run').glob('.live-*'))
 
 
 def test_what_was_read_before_ctrl_c_is_saved(tmp_path):

@@ -199,6 +199,13 @@ def test_a_missing_file_is_an_error_of_one_sentence(tmp_path):
         LiveSource(tmp_path / 'absent.mp4').start()
 
 
+def test_a_file_without_what_is_asked_for_is_an_error_of_one_sentence(tmp_path):
+    path = tmp_path / 'clip.ts'
+    path.write_bytes(transport_stream(((160, 120),) * 3))
+    with pytest.raises(MediaError, match=r'expected sound in clip\.ts; got none'):
+        LiveSource(path, StreamSettings(faces=False)).start()
+
+
 def test_units_of_several_streams_come_in_order_of_time():
     frames = grey_frames(3)
     blocks = iter([Block(0.0, np.zeros(800, np.float32)), Block(0.05, np.zeros(800, np.float32))])

@@ -1,10 +1,15 @@
 """Small made-up videos whose valence and arousal, expression and units follow from curves that features show."""
 
+import os
+import signal
+from pathlib import Path
+
 import numpy as np
+import torch
 
 from affekt.features import Features
 from affekt.frames import FrameLabels
-from affekt.sequence_models import FrameTrainingSettings, frame_videos
+from affekt.sequence_models import FrameTrainingSettings, frame_videos, train_frames
 
 RATE_HZ = 25.0
 TINY = FrameTrainingSettings(
@@ -69,3 +74,14 @@ def both_sides(noise: float = 0.3):
     """Training and validation videos."""
     training = videos_of(dict.fromkeys(['a', 'b', 'c', 'd_left', 'd'], 'train'), noise=noise)
     return training, videos_of(dict.fromkeys(['e', 'f'], 'val'), noise=noise)
+
+
+def train_and_die(folder: str, step: int) -> None:
+    """Train in a folder and kill this process, as the system does, at that step."""
+    torch.set_num_threads(1)
+
+    def die(_, done, total):
+        if done == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    train_frames(*both_sides(), TINY, folder=Path(folder), notes={'corpus': 'made up'}, progress=die)

@@ -1,13 +1,9 @@
 """Training on windows: what is learnt, what chooses, what is refused, and the same numbers after a kill."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
+import frame_cases
 import numpy as np
 import pytest
 import torch
@@ -207,6 +203,16 @@ def test_an_official_validation_or_test_video_is_never_learnt_from(partition, si
         train_frames(videos_of({'a': partition, 'b': 'train'}), sides[1], TINY)
 
 
+def test_a_test_video_never_chooses(sides):
+    with pytest.raises(LeakError, match=r'no test part.*1 of one: .e \(test\)'):
+        train_frames(sides[0], videos_of({'e': 'test', 'f': 'val'}), TINY)
+
+
+def test_a_class_without_a_name_is_refused(sides):
+    with pytest.raises(ValueRangeError, match='classes from 0 to 1'):
+        train_frames(*sides, replace(TINY, task='expr'), expressions=('calm', 'glad'))
+
+
 def test_the_partition_of_the_task_counts_and_not_that_of_others(sides):
     labels = tuple(replace(each, partition='val', by_task={'affect': 'train'}) for each in sides[0].labels)
     assert train_frames(replace(sides[0], labels=labels), sides[1], replace(TINY, epochs=1)).score > 0
@@ -219,28 +225,9 @@ def test_a_side_without_truth_of_the_task_is_refused(sides):
         train_frames(sides[0], videos_of({'e': 'val'}, known=False), TINY)
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from frame_cases import TINY, both_sides
-from affekt.sequence_models import train_frames
-
-def at(stage, done, total):
-    if done == {step}:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-train_frames(*both_sides(), TINY, folder=Path({folder!r}), notes={{'corpus': 'made up'}}, progress=at)
-"""
-
-
-def test_a_killed_run_goes_on_to_the_same_numbers(run, sides, tmp_path):
+def test_a_killed_run_goes_on_to_the_same_numbers(run, sides, killed_process, tmp_path):
     trained, _ = run
-    code = KILLED.format(step=13, folder=str(tmp_path / 'run'))
-    environment = os.environ | {'PYTHONPATH': os.pathsep.join([os.environ.get('PYTHONPATH', ''), *sys.path])}
-    killed = subprocess.run(
-        [sys.executable, '-c', code], cwd=Path(__file__).parent, capture_output=True, env=environment
-    )  # fmt: skip
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    killed_process(frame_cases.train_and_die, str(tmp_path / 'run'), 13)
     assert list((tmp_path / 'run').glob('step-*.safetensors'))
     resumed = train_frames(*sides, TINY, folder=tmp_path / 'run', resume=True, notes={'corpus': 'made up'})
     assert resumed.history == trained.history

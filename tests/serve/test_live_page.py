@@ -175,8 +175,10 @@ def test_what_is_wide_is_shown_smaller_but_boxes_are_in_pixels_of_the_source(fee
     feed.take(Moment(0.0), picture(80, 1920, 1080))
     number, jpeg = feed.jpeg()
     assert Image.open(io.BytesIO(jpeg)).size == (800, 450)
-    assert feed.news(0).content['size'] == [1920, 1080]
     assert feed.jpeg() == (number, jpeg)
+    assert feed.news(0).content['size'] == [1920, 1080]
+    feed.take(Moment(0.1), picture(80, 1280, 720), 3.0)  # read at a third of 3840 x 2160
+    assert feed.news(0).content['size'] == [3840, 2160]
 
 
 def test_leaving_a_frame_encodes_nothing(feed, monkeypatch):
@@ -237,3 +239,22 @@ def test_the_page_waits_until_the_end_was_sent_and_then_frees_its_port(feed):
     assert b'saved in a folder' in received
     with pytest.raises(OSError):
         urllib.request.urlopen(link.partition('/#')[0], timeout=1)
+
+
+def test_a_viewer_who_reads_nothing_is_let_go_and_slows_nothing(feed, rng, monkeypatch):
+    monkeypatch.setattr('affekt.serve.live_page.STALLED_S', 0.2)
+    monkeypatch.setattr('affekt.serve.live_page.SEND_EVERY_S', 0.001)
+    noise = [rng.integers(0, 256, (800, 800, 3), np.uint8) for _ in range(2)]
+    with stream_page(feed) as link:
+        watching, _ = _upgraded(link)
+        with watching:
+            slowest = 0.0
+            for number in range(1000):
+                began = time.monotonic()
+                feed.take(Moment(number / 25), noise[number % 2])
+                slowest = max(slowest, time.monotonic() - began)
+                feed.wait_for_viewers(0.01)
+                if number > 20 and not feed.viewers:
+                    break
+            assert feed.viewers == 0
+            assert slowest < 1.0  # it never waits for a viewer, of whom one message alone may wait 0.2 s

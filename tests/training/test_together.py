@@ -20,13 +20,13 @@ NAMES = [
     ('mult', 'frame', {'layers': 1, 'heads': 2}),
 ]
 DRAWS = [
-    replace(cases.SETTINGS, seed=1),
-    replace(cases.SETTINGS, seed=2, learning_rate=1e-3, weight_decay=1e-3, clip_norm=0.1),
-    replace(cases.SETTINGS, seed=3, clip_norm=None, clip_value=0.01),
+    replace(cases.SETTINGS, epochs=3, seed=1),
+    replace(cases.SETTINGS, epochs=3, seed=2, learning_rate=1e-3, weight_decay=1e-3, clip_norm=0.1),
+    replace(cases.SETTINGS, epochs=3, seed=3, clip_norm=None, clip_value=0.01),
 ]
 
 
-CASES = [(*named, DRAWS) for named in NAMES] + [(*NAMES[0], [cases.SETTINGS] * 3)]
+CASES = [(*named, DRAWS) for named in NAMES] + [(*NAMES[0], [replace(cases.SETTINGS, epochs=3)] * 3)]
 
 
 def _splits(count: int) -> list[Split]:

@@ -1,0 +1,343 @@
+"""A language model in a GGUF file, made once into a folder that opens in seconds: safetensors, tokenizer, settings.
+
+Packed numbers are unpacked, names are those of transformers, and rows of queries and keys are put back, which llama's
+converter interleaves for its rotary positions:
+
+    (heads, half, 2, inputs) in the file  →  (heads, 2, half, inputs)
+
+so that of a head of width 4 the rows 0 1 2 3 of the file become 0 2 1 3. The folder lies in affekt's cache, under a
+name that another file, or another version of this one, does not have. Needs the package gguf, and no torch.
+
+Source: github.com/ggml-org/llama.cpp, gguf-py and its tokenizers' patterns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import LLMError, RunError, listed, missing_extra
+from affekt.files import file_atomically, folder_atomically, require_regular_file, write_atomically
+from affekt.runs import locked
+from affekt.weights import cache_folder
+
+if TYPE_CHECKING:
+    from gguf import GGUFReader
+
+VERSION = 1
+"""Of what the folder holds."""
+SMALL = 1_500_000_000
+"""Models with fewer numbers are kept in float32, exactly as the file has them; larger ones in float16."""
+LAYER = {
+    'attn_norm': 'input_layernorm',
+    'ffn_norm': 'post_attention_layernorm',
+    'attn_q': 'self_attn.q_proj',
+    'attn_k': 'self_attn.k_proj',
+    'attn_v': 'self_attn.v_proj',
+    'attn_output': 'self_attn.o_proj',
+    'ffn_gate': 'mlp.gate_proj',
+    'ffn_up': 'mlp.up_proj',
+    'ffn_down': 'mlp.down_proj',
+}
+"""Parts of a layer in GGUF to those of transformers."""
+OUTSIDE = {
+    'token_embd.weight': 'model.embed_tokens.weight',
+    'output_norm.weight': 'model.norm.weight',
+    'output.weight': 'lm_head.weight',
+}
+_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_CONTROL, _USER_DEFINED = 3, 4
+"""Types of tokens that stand for themselves, not for text."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A family of networks that this reader knows.
+
+    Args:
+        network: its class in transformers.
+        permuted: whether rows of queries and keys are interleaved in the file.
+    """
+
+    network: str
+    permuted: bool
+
+
+ARCHITECTURES = {
+    'llama': Architecture('LlamaForCausalLM', permuted=True),
+    'qwen2': Architecture('Qwen2ForCausalLM', permuted=False),
+}
+
+
+class UnknownModelError(LLMError):
+    """A GGUF file that is in order, but whose model, tokenizer or positions this reader does not know."""
+
+
+def opened_gguf(path: Path) -> Path:
+    """The folder that a GGUF file was made into, which is made first where it is not there.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        A folder with config.json, model.safetensors, tokenizer.json and what else transformers looks for.
+
+    Raises:
+        LLMError: there is no such file, or it is damaged.
+        UnknownModelError: of a model that this reader does not know.
+        MissingExtraError: the package gguf is not installed.
+        StorageError: the cache cannot be written.
+    """
+    status = require_regular_file(path)
+    named = f'{VERSION} {path.resolve()} {status.st_size} {status.st_mtime_ns}'
+    home = cache_folder() / 'opened-gguf'
+    folder = home / f'{path.stem[:60]}-{hashlib.sha256(named.encode()).hexdigest()[:12]}'
+    if not (folder / 'config.json').is_file():
+        home.mkdir(parents=True, exist_ok=True)
+        with _alone(home):
+            if not (folder / 'config.json').is_file():
+                with folder_atomically(folder) as staging:
+                    convert_gguf(path, staging)
+    return folder
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """One process at a time; the others wait."""
+    in_use = RunError(expected='a folder of models that is free', came='another process that opens one', todo='wait')
+    while True:
+        try:
+            lock = locked(home, in_use)
+            break
+        except RunError:
+            time.sleep(0.1)
+    with lock:
+        yield
+
+
+def convert_gguf(path: Path, folder: Path) -> None:
+    """Write a GGUF file's model as transformers has it.
+
+    Args:
+        path: of the file.
+        folder: that exists; see `opened_gguf`.
+    """
+    try:
+        import gguf
+    except ImportError as error:
+        raise missing_extra('the package gguf, which reads GGUF files', 'llm', came=str(error)) from error
+    try:
+        reader = gguf.GGUFReader(path)
+        model = _Model(path, reader)
+        tensors = model.tensors()
+        tokenizer, tokens = _tokenizer(model)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
+        if isinstance(error, LLMError):
+            raise
+        raise LLMError(
+            expected=f'a GGUF file of a language model at {path.name}',
+            came=f'{type(error).__name__}: {str(error)[:200]}', todo='get the file again',
+        ) from error  # fmt: skip
+    settings = model.settings(tokens)
+    _save_tensors(folder / 'model.safetensors', model, tensors, str(settings['dtype']))
+    write_atomically(folder / 'tokenizer.json', tokenizer.to_str().encode())
+    marks = {f'{name}_token': tokens[at] for name, at in model.marks.items()}
+    noted = {'tokenizer_class': 'PreTrainedTokenizerFast', 'clean_up_tokenization_spaces': False, **marks}
+    template = model.value('tokenizer.chat_template')
+    if template:
+        noted['chat_template'] = template
+    numbers = {f'{name}_token_id': at for name, at in model.marks.items() if name != 'unk'}
+    _write_json(folder / 'tokenizer_config.json', noted)
+    _write_json(folder / 'generation_config.json', numbers)
+    _write_json(folder / 'config.json', settings)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_atomically(path, json.dumps(content, ensure_ascii=False, indent=2).encode())
+
+
+class _Model:
+    """A GGUF file's settings by name, and its tensors by the names of transformers."""
+
+    def __init__(self, path: Path, reader: GGUFReader) -> None:
+        self.path, self.reader = path, reader
+        self.architecture = str(self.value('general.architecture'))
+        if self.architecture not in ARCHITECTURES:
+            raise self.unknown(f'the architecture {self.architecture!r}', listed(ARCHITECTURES))
+        scaling = self.own('rope.scaling.type')
+        if scaling not in (None, 'none'):
+            raise self.unknown(f'rotary positions scaled by {scaling}', 'plain ones')
+        self.heads = int(self.own('attention.head_count'))
+        self.kv_heads = int(self.own('attention.head_count_kv') or self.heads)
+        marks = {'bos': 'bos', 'eos': 'eos', 'unk': 'unknown', 'pad': 'padding'}
+        numbers = {name: self.value(f'tokenizer.ggml.{theirs}_token_id') for name, theirs in marks.items()}
+        numbers['pad'] = numbers['eos'] if numbers['pad'] is None else numbers['pad']
+        self.marks = {name: int(number) for name, number in numbers.items() if number is not None}
+
+    def unknown(self, came: str, expected: str) -> UnknownModelError:
+        """The error on what this reader does not know."""
+        return UnknownModelError(
+            expected=f'a GGUF file with {expected}', came=f'{self.path.name} with {came}',
+            todo='give the folder of the model as its makers publish it',
+        )  # fmt: skip
+
+    def value(self, name: str) -> Any:
+        """A setting; None where there is none."""
+        field = self.reader.get_field(name)
+        return None if field is None else field.contents()
+
+    def own(self, name: str) -> Any:
+        """A setting of the architecture."""
+        return self.value(f'{self.architecture}.{name}')
+
+    def tensors(self) -> dict[str, Any]:
+        """Name in transformers to the tensor of the reader."""
+        layers, tensors, unknown = int(self.own('block_count')), {}, []
+        for tensor in self.reader.tensors:
+            name = self._ours(tensor.name, layers)
+            if name is None:
+                unknown.append(tensor.name)
+            else:
+                tensors[name] = tensor
+        wanted = {f'model.layers.{at}.{part}.weight' for at in range(layers) for part in LAYER.values()}
+        absent = sorted((wanted | set(OUTSIDE.values()) - {'lm_head.weight'}) - set(tensors))
+        if unknown:
+            raise self.unknown(f'unknown tensors ({listed(unknown, 3)})', f'the tensors of {self.architecture} alone')
+        if absent:
+            raise LLMError(
+                expected=f'all tensors of {self.path.name}', came=f'{len(absent):,} absent ({listed(absent, 3)})',
+                todo='get the file again',
+            )  # fmt: skip
+        return tensors
+
+    def _ours(self, name: str, layers: int) -> str | None:
+        if name in OUTSIDE:
+            return OUTSIDE[name]
+        block, _, rest = name.partition('.')
+        number, _, part = rest.partition('.')
+        part, _, ending = part.rpartition('.')
+        if block != 'blk' or part not in LAYER or ending not in ('weight', 'bias') or not number.isdecimal():
+            return None
+        return f'model.layers.{number}.{LAYER[part]}.{ending}' if int(number) < layers else None
+
+    def numbers(self, name: str, tensor: Any) -> npt.NDArray[np.float32]:
+        """A tensor unpacked, with its rows as transformers has them."""
+        from gguf.quants import dequantize
+
+        try:
+            values = np.asarray(dequantize(tensor.data, tensor.tensor_type), np.float32)
+            values = values.reshape(tuple(int(side) for side in reversed(tensor.shape)))
+        except (NotImplementedError, ValueError, KeyError) as error:
+            raise self.unknown(
+                f'{tensor.name} packed as {tensor.tensor_type.name}', 'numbers that can be unpacked'
+            ) from error
+        heads = {'q_proj': self.heads, 'k_proj': self.kv_heads}.get(name.split('.')[-2])
+        if heads is None or not ARCHITECTURES[self.architecture].permuted:
+            return values
+        # (heads d, …) to (heads, d / 2, 2, …), then the pairs apart
+        return values.reshape(heads, -1, 2, *values.shape[1:]).swapaxes(1, 2).reshape(values.shape)
+
+    def settings(self, tokens: list[str]) -> dict[str, Any]:
+        """config.json of transformers."""
+        names = {tensor.name for tensor in self.reader.tensors}
+        width = int(self.own('embedding_length'))
+        theta = float(self.own('rope.freq_base') or 10000.0)
+        numbers = sum(int(tensor.n_elements) for tensor in self.reader.tensors)
+        return {
+            'architectures': [ARCHITECTURES[self.architecture].network],
+            'model_type': self.architecture,
+            'hidden_size': width,
+            'intermediate_size': int(self.own('feed_forward_length')),
+            'num_hidden_layers': int(self.own('block_count')),
+            'num_attention_heads': self.heads,
+            'num_key_value_heads': self.kv_heads,
+            'head_dim': int(self.own('attention.key_length') or width // self.heads),
+            'hidden_act': 'silu',
+            'attention_bias': self.architecture == 'llama' and 'blk.0.attn_q.bias' in names,
+            'max_position_embeddings': int(self.own('context_length')),
+            'rms_norm_eps': float(f'{self.own("attention.layer_norm_rms_epsilon"):.6g}'),
+            'rope_theta': theta,
+            'rope_parameters': {'rope_type': 'default', 'rope_theta': theta},
+            'tie_word_embeddings': 'output.weight' not in names,
+            'vocab_size': len(tokens),
+            'dtype': 'float32' if numbers < SMALL else 'float16',
+            **{f'{name}_token_id': at for name, at in self.marks.items() if name != 'unk'},
+        }
+
+
+def _save_tensors(path: Path, model: _Model, tensors: Mapping[str, Any], dtype: str) -> None:
+    """Safetensors, one tensor in memory at a time."""
+    code, width = ('F32', 4) if dtype == 'float32' else ('F16', 2)
+    header: dict[str, Any] = {'__metadata__': {'format': 'pt', 'source': model.path.name}}
+    end = 0
+    for name, tensor in tensors.items():
+        begin, end = end, end + int(tensor.n_elements) * width
+        shape = [int(side) for side in reversed(tensor.shape)]
+        header[name] = {'dtype': code, 'shape': shape, 'data_offsets': [begin, end]}
+    text = json.dumps(header).encode()
+    text += b' ' * (-len(text) % 8)
+    with file_atomically(path) as file:
+        file.write(len(text).to_bytes(8, 'little') + text)
+        for name, tensor in tensors.items():
+            file.write(np.ascontiguousarray(model.numbers(name, tensor), f'<f{width}').data)
+
+
+def _tokenizer(model: _Model) -> tuple[Any, list[str]]:
+    """The tokenizer, and the text of each token."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, processors
+
+    if model.value('tokenizer.ggml.model') != 'gpt2':
+        raise model.unknown(f'a tokenizer of the form {model.value("tokenizer.ggml.model")}', 'a byte-level tokenizer')
+    tokens: list[str] = model.value('tokenizer.ggml.tokens')
+    types: list[int] = model.value('tokenizer.ggml.token_type') or [1] * len(tokens)
+    merges = [tuple(pair.split(' ', 1)) for pair in model.value('tokenizer.ggml.merges')]
+    form = str(model.value('tokenizer.ggml.pre'))
+    vocabulary = {token: at for at, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=form in _WHOLE_WORDS))
+    normalizer, splitter = _splitting(model, form)
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
+    tokenizer.decoder = decoders.ByteLevel()
+    for token, sort in zip(tokens, types, strict=True):
+        if sort in (_CONTROL, _USER_DEFINED):
+            tokenizer.add_tokens([AddedToken(token, special=sort == _CONTROL, normalized=False)])
+    if model.value('tokenizer.ggml.add_bos_token') and 'bos' in model.marks:
+        first = model.marks['bos']
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f'{tokens[first]} $A', pair=f'{tokens[first]} $A $B', special_tokens=[(tokens[first], first)]
+        )
+    return tokenizer, tokens
+
+
+_WHOLE_WORDS = ('llama3', 'llama-v3', 'llama-bpe')
+"""Forms in which a word that is a token stays whole, whatever its merges say."""
+
+
+def _splitting(model: _Model, form: str) -> tuple[Any, Any]:
+    """What a text goes through before it is merged: a normalizer or None, and how it is split into words."""
+    from tokenizers import Regex, normalizers, pre_tokenizers
+
+    letters = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    if form == 'smollm':
+        return None, pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), words])
+    if form == 'gpt-2':
+        return None, words
+    digits = {'qwen2': '', 'deepseek-r1-qwen': '', **dict.fromkeys(_WHOLE_WORDS, '{1,3}')}
+    if form not in digits:
+        raise model.unknown(f'a tokenizer that splits words as {form}', listed(['smollm', 'gpt-2', *digits], 9))
+    split = pre_tokenizers.Split(Regex(_WORDS % digits[form]), 'isolated')
+    normalizer = normalizers.NFC() if form == 'qwen2' else None
+    return normalizer, pre_tokenizers.Sequence([split, letters])

@@ -1,0 +1,74 @@
+"""A causal language model opened by transformers from a folder or a GGUF file, strictly: no weight is left as drawn."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from affekt.errors import LLMError, listed, missing_extra
+from affekt.llm.gguf_models import UnknownModelError, opened_gguf
+
+NEEDED = ('torch', 'transformers')
+
+
+class OpenedModel(NamedTuple):
+    """A language model that was opened."""
+
+    network: Any
+    """Of transformers, in evaluation mode"""
+    folder: Path
+    """With its tokenizer"""
+    gguf: dict[str, str]
+    """What transformers needs besides to find the tokenizer; empty but for a GGUF file that only it can read"""
+
+
+def opened_network(path: Path, *, instead: str = '', **how: Any) -> OpenedModel:
+    """The network of a folder or file; nothing is fetched.
+
+    Args:
+        path: a folder as `save_pretrained` writes it, or a .gguf file, which is made into a folder once.
+        instead: what may be done without transformers, for the error.
+        how: more arguments of `from_pretrained`, such as dtype.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+        LLMError: there is no such model, transformers cannot open it, or weights are absent.
+    """
+    if not path.exists():
+        raise LLMError(expected='a folder or a .gguf file with a model', came=str(path), todo='check its path')
+    try:
+        _, transformers = (importlib.import_module(name) for name in NEEDED)
+    except ImportError as error:
+        raise missing_extra('torch and transformers', 'llm', came=str(error), instead=instead) from error
+    folder: Path = path
+    more: dict[str, str] = {}
+    if path.suffix == '.gguf':
+        try:
+            folder = opened_gguf(path)
+        except UnknownModelError:  # transformers knows more of them, but takes minutes each time
+            folder, more = path.parent, {'gguf_file': path.name}
+    try:
+        network, report = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True, **more, **how
+        )
+    except LLMError:
+        raise
+    except Exception as error:  # whatever a damaged or foreign folder makes transformers raise
+        raise unopened(path, error) from error
+    absent = [*report['missing_keys'], *(str(name) for name, *_ in report['mismatched_keys'])]
+    if absent:
+        raise LLMError(
+            expected=f'all weights of {path}', came=f'{len(absent):,} absent or of another shape ({listed(absent, 3)})',
+            todo='get the model again',
+        )  # fmt: skip
+    return OpenedModel(network.eval(), folder, more)
+
+
+def unopened(path: Path, error: Exception) -> LLMError:
+    """The error on a model that cannot be opened."""
+    return LLMError(
+        expected=f'a language model that transformers can open from {path}',
+        came=f'{type(error).__name__}: {str(error)[:200]}',
+        todo='give a folder with config, tokenizer and weights, or a .gguf file (needs the package gguf)',
+    )

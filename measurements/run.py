@@ -42,6 +42,7 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         scripts['encoder_speed'] = ['encoder_speed.py']
         scripts['pretraining_speed'] = ['pretraining_speed.py', '--inference']
         scripts['fusion_speed'] = ['fusion_speed.py', *([] if data is None else ['--data', str(data)])]
+        scripts['sequence_speed'] = ['sequence_speed.py']
         if data is not None:
             scripts['fusion_collapse'] = ['fusion_collapse.py', '--data', str(data)]
     if data is not None:

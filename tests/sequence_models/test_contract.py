@@ -90,6 +90,19 @@ def test_every_parameter_gets_a_gradient(name):
 
 
 @every_model
+def test_windows_of_which_nothing_is_kept_leave_all_gradients_finite(name):
+    model = built(name).train()
+    keep = torch.ones(2, 8, dtype=torch.bool)
+    keep[1] = False
+    for mask in (keep, torch.zeros_like(keep)):
+        answers = model(features_of(2, 8), mask)
+        loss = concordance_loss(answers.values, torch.zeros(2, 8, 2), mask)
+        (loss + sum(answers.losses.values())).backward()
+        assert all(each.grad is None or each.grad.isfinite().all() for each in model.parameters())
+    assert loss.item() == 0
+
+
+@every_model
 def test_inputs_are_standardised_on_training_data(name):
     model, features = built(name), features_of(2, 12)
     keep = torch.rand(2, 12, generator=torch.Generator().manual_seed(1)) > 0.3

@@ -1,6 +1,6 @@
 """Tokens per second of a describer that answers clips one by one and several at a time, and whether both say the same.
 
-    python describer_speed.py [--batch 8] [--tokens 24] [--rounds 3]
+    python describer_speed.py [--batch 8] [--tokens 64] [--rounds 2]
 
 SmolLM2-135M with drawn projections and adapters, prompts of unlike lengths, one thread; no answer ends early. Seconds
 are of the processor; the ratio is of medians.
@@ -60,8 +60,8 @@ def main() -> None:
     """Measure, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--batch', type=int, default=8)
-    parser.add_argument('--tokens', type=int, default=24)
-    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--tokens', type=int, default=64)
+    parser.add_argument('--rounds', type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(1)
     begin = time.process_time()

@@ -1058,7 +1058,7 @@ def gguf_open(result: dict[str, Any]) -> str:
     count = result['texts']
     of_llama_cpp = count - len(result['texts_with_other_tokens_in_llama_cpp'])
     return (
-        f'\n## Opening a language model of a GGUF file\n\n{result["model"]}, {result["bytes"] / 1e6:.0f} MB. Processor '
+        f'## Opening a language model of a GGUF file\n\n{result["model"]}, {result["bytes"] / 1e6:.0f} MB. Processor '
         'seconds of a process that opens tokenizer and weights, imports included.\n\n'
         + table(['what', 'seconds'], rows)
         + f'\n{result["tensors_equal_to_the_bit"]} of {result["tensors"]} tensors equal those that transformers reads, '
@@ -1072,7 +1072,7 @@ def describer_speed(result: dict[str, Any]) -> str:
     """Answers of a describer one by one and several at a time."""
     pace, count = result['tokens_per_second'], result['batch']
     return (
-        f'\n## Answers of a describer\n\n{result["trunk"]} with soft tokens of voice and face, {result["tokens"]} '
+        f'## Answers of a describer\n\n{result["trunk"]} with soft tokens of voice and face, {result["tokens"]} '
         f'tokens an answer, one thread: {pace["alone"]} tokens a processor second one by one, {pace["together"]} with '
         f'{count} clips at a time, {result["ratio"]} times as many (medians of {result["rounds"]} rounds); '
         f'{result["same_answers"]} of {count} answers are the same to the token.\n'

@@ -23,6 +23,7 @@ from typing import Any
 
 from affekt.checkpoints import Inspection, inspected, require_whole
 from affekt.description.model import Describer, DescriberSettings
+from affekt.description.questions import Vocabulary
 from affekt.description.sources import Queries, Source
 from affekt.description.trunk import Adapters, Trunk, with_adapters
 from affekt.errors import WeightsError
@@ -277,11 +278,21 @@ def load_official(
             'checkpoint was trained on',
             came=f'{trunk.name} of width {trunk.width:,} with {layers}', todo='open the one that the checkpoint names',
         )  # fmt: skip
+    trunk = replace(trunk, vocabulary=published_tokens(trunk.vocabulary))
     adapted = with_adapters(trunk, official.adapters) if official.adapters else trunk
     describer = Describer(adapted, official.sources, settings)
     state = official.inspection.checkpoint.state()
     coverage = load_published(describer, state, name_map(official.sources), part=set(describer.learnt()))
     return describer.eval(), coverage
+
+
+def published_tokens(vocabulary: Vocabulary) -> Vocabulary:
+    """The first and the last token of the published model where its trunk speaks ChatML, as Qwen's do.
+
+    Qwen's own settings have none, or another one, as the first.
+    """
+    first, end = (vocabulary.tokenizer.token_to_id(mark) for mark in ('<|im_start|>', '<|im_end|>'))
+    return vocabulary if first is None or end is None else replace(vocabulary, first=first, end=end)
 
 
 def adapters_of(inspection: Inspection) -> Adapters | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -161,6 +163,14 @@ def test_an_official_checkpoint_loads_with_a_row_for_each_of_its_tensors(shared_
     assert len(coverage.rows) == len(opened(path).tensors)
     unused = {row.published for row in coverage.rows if row.ours is None}
     assert unused == {row.published for row in coverage.rows if row.published.endswith('position_ids')}
+
+
+def test_a_published_model_on_qwen_begins_and_ends_with_the_marks_of_its_turns(shared_data, tmp_path, same_process):
+    path = _official(tmp_path / 'plain.pth', shared_data, 'qwen2_attention')
+    trunk = tiny_language_model('qwen2_attention')
+    marks = trunk.vocabulary
+    describer, _ = load_official(path, replace(trunk, vocabulary=replace(marks, first=None, end=5)))
+    assert (describer.vocabulary.first, describer.vocabulary.end) == (marks.first, marks.end)
 
 
 def test_a_checkpoint_with_a_renamed_tensor_is_refused_by_name(shared_data, tmp_path, same_process):

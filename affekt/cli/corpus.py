@@ -177,6 +177,7 @@ def vocals(path: Path, out: Path, as_json: bool) -> None:
     with StageBars(name_width=9) as bars:
         separated = with_vocals(Manifest.load(path), folder, progress=bars)
     separated.save(out)
+    _copy_frames(path, out)
     if as_json:
         say_json({'out': str(out), 'samples': len(separated), 'sounds': str(folder)})
     else:
@@ -272,6 +273,7 @@ def folds(path: Path, count: int, seed: int, by: Sequence[str], out: Path, as_js
     made = seeded_folds(manifest, count, seed=seed, independent_of=by)
     note = f'{count} folds of seed {seed}, independent by {" and ".join(by)}'
     with_folds(manifest, made, note).save(out)
+    _copy_frames(path, out)
     sizes = [int((made == fold).sum()) for fold in range(1, count + 1)]
     if as_json:
         say_json({'out': str(out), 'sizes': sizes, 'note': note})
@@ -357,6 +359,14 @@ def _frames_beside(path: Path) -> FrameTable | None:
 
     beside = frames_path(path)
     return FrameTable.load(beside) if beside.exists() else None
+
+
+def _copy_frames(path: Path, out: Path) -> None:
+    """Put labels by frame beside a new manifest of the same samples, where the old one has any."""
+    from affekt.corpora import frames_path
+
+    if (frames := _frames_beside(path)) is not None:
+        frames.save(frames_path(out))
 
 
 def _print_frame_check(checked: FrameCheck, most: int = 8) -> None:

@@ -111,6 +111,14 @@ def test_an_import_writes_the_frames_beside_the_manifest_and_a_check_reads_them(
     assert json.loads(_run('corpus', 'check', out, '--json').stdout)['unlabelled'] == 0
 
 
+def test_a_manifest_with_folds_keeps_the_frames_beside_it(tmp_path):
+    layouts.affwild2(tmp_path / 'release')
+    out, folded = tmp_path / 'm.parquet', tmp_path / 'm2.parquet'
+    _run('corpus', 'import', 'affwild2', tmp_path / 'release', '--out', out)
+    assert _run('corpus', 'folds', out, '--by', 'recording', '--count', 2, '--out', folded).exit_code == 0
+    assert FrameTable.load(frames_path(folded)).names == FrameTable.load(frames_path(out)).names
+
+
 def test_labels_of_frames_that_the_video_does_not_have_fail_the_check(tmp_path):
     layouts.affwild2(tmp_path / 'release')
     video(tmp_path / 'release/videos', 'film1', 4)

@@ -249,13 +249,18 @@ def deaf_viewer(feed, rng, monkeypatch):
     with stream_page(feed) as link:
         watching, _ = _upgraded(link)
         with watching:
+            for _ in range(1000):
+                if feed.viewers:
+                    break
+                threading.Event().wait(0.005)
+            assert feed.viewers == 1
             yield noise
 
 
 def test_a_viewer_who_reads_nothing_is_let_go(deaf_viewer, feed, monkeypatch):
     monkeypatch.setattr('affekt.serve.live_page.STALLED_S', 0.2)
     number = 0
-    while number < 1000 and (feed.viewers or number < 20):
+    while number < 1000 and feed.viewers:
         feed.take(Moment(number / 25), deaf_viewer[number % 2])
         feed.wait_for_viewers(0.01)
         number += 1

@@ -1017,9 +1017,9 @@ def live(result: dict[str, Any]) -> str:
     if kept := result.get('memory'):
         minutes = kept['resident_mib_each_minute']
         text += (
-            f'\nMemory over {kept["minutes"]} minutes of a stream (5 frames/s and all sound, told faster than they '
-            f'last): {minutes[3]} MiB after three minutes, {minutes[-1]} after all, never further than '
-            f'{100 * kept["largest_departure_after_3_minutes"]:.1f} % from the median; '
+            f'\nMemory over {kept["minutes"]} minutes of a stream (3 frames/s and all sound, read faster than they '
+            f'last; the most of each minute): {minutes[3]} MiB after three minutes, {minutes[-1]} after all, never '
+            f'further than {100 * kept["largest_departure_after_3_minutes"]:.1f} % from the median; '
             f'{kept["rows_on_disk_mib"]} MiB of rows on disk.\n'
         )
     faces, turns = result['agreement']['faces'], result['agreement']['turns']

@@ -176,13 +176,15 @@ def test_an_option_out_of_its_range_or_of_another_type_is_refused(name, options,
 
 
 def test_a_tiny_model_learns_a_curve_by_heart():
-    features = features_of(2, 24)
-    truth = torch.stack([torch.linspace(0, 6, 24).sin(), torch.linspace(0, 4, 24).cos()], dim=1).repeat(2, 1, 1)
-    model = built('attention_sequence').train()
-    optimiser = torch.optim.Adam(model.parameters(), 1e-2)
-    for _ in range(80):
+    sizes = {'audio': 3, 'video': 4}
+    features = features_of(1, 16, sizes=sizes)
+    truth = torch.stack([torch.linspace(0, 6, 16).sin(), torch.linspace(0, 4, 16).cos()], dim=1).unsqueeze(0)
+    model = built('attention_sequence', SequenceShape(sizes, values=2, hidden=8, dropout=0.0)).train()
+    for _ in range(150):
         loss = concordance_loss(model(features).values, truth)
-        optimiser.zero_grad()
+        model.zero_grad()
         loss.backward()
-        optimiser.step()
-    assert loss.item() < 0.05
+        with torch.no_grad():
+            for each in model.parameters():
+                each -= 0.5 * each.grad
+    assert loss.item() < 0.05, loss.item()

@@ -89,11 +89,12 @@ def beside_llama_cpp(path: Path, folder: Path) -> list[str]:
     from tokenizers import Tokenizer
 
     parameters = llama_cpp.LlamaModelParams()
-    vocabulary = llama_cpp.LlamaModel(str(path), parameters).get_vocab()
+    model = llama_cpp.LlamaModel(str(path), parameters)  # its vocabulary lives no longer than it does
+    vocabulary = model.get_vocab()
     own = Tokenizer.from_file(str(folder / 'tokenizer.json'))
     return [
         text for text in TEXTS
-        if list(vocabulary.tokenize(text, add_special=False, parse_special=True)) != own.encode(text).ids
+        if text and list(vocabulary.tokenize(text, add_special=False, parse_special=True)) != own.encode(text).ids
     ]  # fmt: skip
 
 

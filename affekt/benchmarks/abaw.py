@@ -31,6 +31,7 @@ from affekt.benchmarks.abaw_scores import (
     AbawSettings,
     Answered,
     scored,
+    with_gains,
 )
 from affekt.corpora import TrueCurves
 from affekt.errors import TableError, UnknownNameError, listed, require_torch
@@ -119,20 +120,26 @@ def run_abaw(
     answers: dict[tuple[str, str], FrameTable] = {}
     with _noted(folder, depends_on, resume) as run:
         for task in settings.tasks:
-            per_frame: FrameMeasure | None = None
+            of_task: list[tuple[AbawRow, FrameMeasure]] = []
             for name in _systems(inputs):
-                answered = _answered(inputs, task, name, folder, progress)
-                row, measure = scored(inputs, task, name, answered, per_frame)
-                per_frame = measure if name == PER_FRAME else per_frame
-                rows.append(row)
+                answered = _answered(inputs, task, name, folder, _within(progress, len(answers), len(systems)))
+                of_task.append(scored(inputs, task, name, answered))
                 answers[task, name] = _handed_in(inputs, task, answered)
                 if run is not None and answered.epoch and run.finished(f'{task}/{name}') is None:
                     run.note(f'{task}/{name}', f'models/{task}/{name}')
                 if progress is not None:
-                    progress('systems', len(rows), len(systems))
+                    progress('train', len(answers), len(systems))
+            rows += with_gains(inputs, task, of_task)
     return Abaw(
         corpus, settings, recipes, dict(_counts(inputs)), tuple(rows), answers, tuple(_notes(inputs))
     )  # fmt: skip
+
+
+def _within(progress: Progress | None, done: int, total: int) -> Progress | None:
+    """Progress of one system as a part of all."""
+    if progress is None:
+        return None
+    return lambda _, steps, of: progress('train', done + min(steps / max(of, 1), 1.0), total)
 
 
 def _noted(folder: Path | None, depends_on: Mapping[str, Any], resume: bool) -> Any:
@@ -217,8 +224,7 @@ def _trained(
     train, val = (inputs.videos.take(inputs.names(task, part)) for part in ('train', 'val'))
     return train_frames(
         train, val, settings, folder=where, resume=where is not None,
-        progress=None if progress is None else lambda _, done, total: progress(f'{task} {name}', done, total),
-        expressions=inputs.table.expressions, action_units=inputs.table.action_units,
+        progress=progress, expressions=inputs.table.expressions, action_units=inputs.table.action_units,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ T frames.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from affekt.metrics import (
     student_interval,
     unit_measure,
 )
+from affekt.metrics.group_sizes import freedom
 from affekt.metrics.resampling import resampled_sums, summed_by
 
 if TYPE_CHECKING:
@@ -73,10 +74,10 @@ class AbawSettings:
     window: int = 300
     stride: int = 150
     epochs: int = 40
-    patience: int = 8
-    batch_size: int = 16
+    patience: int = 10
+    batch_size: int = 4
     hidden: int = 64
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     resamples: int = 1000
     seed: int = 0
     device: str = 'cpu'
@@ -188,12 +189,10 @@ def _measure(inputs: AbawRun, task: str, truth: Sequence[FrameLabels], answers: 
     return multitask_measure(sides['expression'], sides['affect'], sides['units'], len(table.expressions))
 
 
-def scored(
-    inputs: AbawRun, task: str, name: str, answered: Answered, per_frame: FrameMeasure | None
-) -> tuple[AbawRow, FrameMeasure | None]:
+def scored(inputs: AbawRun, task: str, name: str, answered: Answered) -> tuple[AbawRow, FrameMeasure]:
     """A system's row, and what its final answers on the last part with truth sum to."""
     scores: dict[str, dict[str, dict[str, Interval]]] = {'raw': {}, 'smoothed': {}}
-    last: tuple[FrameMeasure, list[str]] | None = None
+    last: FrameMeasure | None = None
     for part in PARTS:
         truth = inputs.known(task, part)
         if not truth:
@@ -207,34 +206,50 @@ def scored(
             scores[form][part] = frame_intervals(
                 measure, rng=_rng(inputs), recordings=recordings, resamples=inputs.settings.resamples
             )
-            last = measure, recordings
+            last = measure
     assert last is not None
-    gain = None if per_frame is None else _gain(inputs, task, last[0], per_frame, last[1])
     seen = _recovery(inputs, task, answered.final, is_seen=True), _recovery(inputs, task, answered.final, is_seen=False)
     row = AbawRow(
-        task, name, scores['raw'], scores['smoothed'], gain, *seen, answered.smoothing, answered.epoch,
+        task, name, scores['raw'], scores['smoothed'], None, *seen, answered.smoothing, answered.epoch,
         answered.parameters, answered.seconds,
     )  # fmt: skip
-    return row, last[0]
+    return row, last
 
 
 def _rng(inputs: AbawRun) -> np.random.Generator:
     return np.random.default_rng((inputs.settings.seed, 0x61626177))
 
 
+def with_gains(inputs: AbawRun, task: str, rows: Sequence[tuple[AbawRow, FrameMeasure]]) -> list[AbawRow]:
+    """The rows of a task, each with its official score less that of `per_frame`, on the same draws of recordings."""
+    truth = inputs.known(task, 'test') or inputs.known(task, 'val')
+    recordings = np.array([each.recording for each in truth.values()])
+    theirs = next((measure for row, measure in rows if row.system == PER_FRAME), None)
+    if theirs is None:
+        return [row for row, _ in rows]
+    return [
+        row if measure is theirs else replace(row, gain=_gain(inputs, task, measure, theirs, recordings[theirs.places]))
+        for row, measure in rows
+    ]
+
+
 def _gain(
-    inputs: AbawRun, task: str, ours: FrameMeasure, theirs: FrameMeasure, recordings: Sequence[str]
+    inputs: AbawRun, task: str, ours: FrameMeasure, theirs: FrameMeasure, groups: npt.NDArray[Any]
 ) -> Interval:  # fmt: skip
-    """The official score less another system's, on the same draws of recordings."""
-    headline = HEADLINES[task]
-    groups = np.asarray(recordings)[ours.places]
-    sides = []
+    """The official score less another system's.
+
+    Args:
+        groups: recording of each row of both.
+    """
+    headline, sides = HEADLINES[task], []
     for measure in (ours, theirs):
         columns = summed_by(measure.columns, groups)
         drawn = resampled_sums(columns, rng=_rng(inputs), resamples=inputs.settings.resamples)
-        sides.append((measure.scores()[headline], measure.statistic(drawn)[headline], len(columns)))
-    (value, draws, units), (other, others, _) = sides
-    return student_interval(value - other, draws - others, units=units, bounds=UNBOUNDED)
+        sides.append((measure.scores()[headline], measure.statistic(drawn)[headline]))
+    (value, draws), (other, others) = sides
+    sizes = summed_by(ours.sizes[:, None].astype(np.float64), groups)[:, 0]
+    known = freedom(sizes, float('inf')) if len(sizes) > 1 else None
+    return student_interval(value - other, draws - others, units=len(sizes), bounds=UNBOUNDED, known=known)
 
 
 def _recovery(

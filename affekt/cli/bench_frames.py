@@ -51,11 +51,11 @@ def _split(names: str, known: Sequence[str], what: str) -> tuple[str, ...]:
 @click.option('--stride', type=click.IntRange(1), default=150, help='Frames between windows (default 150).')
 @click.option('--epochs', type=click.IntRange(1), default=40, help='Maximum number of epochs (default 40).')
 @click.option(
-    '--patience', type=click.IntRange(1), default=8, help='Epochs without improvement before stopping (default 8).'
+    '--patience', type=click.IntRange(1), default=10, help='Epochs without improvement before stopping (default 10).'
 )
-@click.option('--batch', 'batch_size', type=click.IntRange(1), default=16, help='Windows per step (default 16).')
+@click.option('--batch', 'batch_size', type=click.IntRange(1), default=4, help='Windows per step (default 4).')
 @click.option('--hidden', type=click.IntRange(1), default=64, help='Width of the models (default 64).')
-@click.option('--rate', 'learning_rate', type=float, default=1e-3, help='Learning rate (default 0.001).')
+@click.option('--rate', 'learning_rate', type=float, default=2e-3, help='Learning rate (default 0.002).')
 @click.option('--videos', type=click.IntRange(5), default=40, help='Videos of --made-up (default 40).')
 @click.option('--seconds', type=float, default=20.0, help='Length of a video of --made-up (default 20).')
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes of --made-up (default 1).')

@@ -247,7 +247,11 @@ CORPORA = (
         layouts=(
             Layout(('EXPR_Classification_Challenge',), _affwild2, 'annotations of ABAW3 or 5', says_missing=True),
             Layout(
-                ('VA_Estimation_Challenge', 'EXPR_Recognition_Challenge', 'AU_Detection_Challenge'),
+                (
+                    'VA_Estimation_Challenge', 'EXPR_Recognition_Challenge', 'AU_Detection_Challenge',
+                    'Valence_Arousal_Estimation_Challenge', 'Expression_Recognition_Challenge',
+                    'Action_Unit_Detection_Challenge',
+                ),
                 _affwild2, 'annotations of ABAW4, 6 or later', says_missing=True,
             ),
             Layout(('VA_Set', 'EXPR_Set', 'AU_Set'), _affwild2, 'annotations of ABAW1 or 2', says_missing=True),
@@ -256,7 +260,12 @@ CORPORA = (
     ),
     Corpus(
         'affwild2-mtl', 'Aff-Wild2, all tasks in one file', '',
-        layouts=(Layout(('MTL_Challenge',), _rows(read_multitask), 'multi-task annotations', says_missing=True),),
+        layouts=(
+            Layout(
+                ('MTL_Challenge', 'MTL Challenge', 'MTL_Annotations', 'MTL', 'train_set.txt', 'training_set.txt'),
+                _rows(read_multitask), 'multi-task annotations', says_missing=True,
+            ),
+        ),
         source=_SOURCE, cite='arXiv:1811.07770', by_frame=True,
     ),
 )  # fmt: skip

@@ -6,16 +6,19 @@ In come features of a clip (voice, face, frames) and what was spoken; out goes a
 """
 
 from affekt.description.answering import Generated, Limits
+from affekt.description.inputs import ReadClips, normalised_sound, read_clips, spread, stretches
 from affekt.description.model import Answered, Asked, Describer, DescriberSettings, Embedded, answer_loss
 from affekt.description.published import (
     AS_PUBLISHED,
     CORRECTED,
     PUBLISHED,
+    Official,
     Published,
     Stage,
     affectgpt_2023,
     affectgpt_2025,
     affectgpt_two_stage,
+    inspect_official,
     load_official,
     name_map,
     published_sources,
@@ -36,6 +39,7 @@ from affekt.description.questions import (
     tokenized,
     written,
 )
+from affekt.description.saved import open_describer, save_describer, saved_notes
 from affekt.description.sources import FUSIONS, Queries, Source, SourceReader, present, source_table
 from affekt.description.trunk import Adapters, Trunk, letters, merged, open_trunk, tiny_trunk, with_adapters
 
@@ -58,9 +62,11 @@ __all__ = [
     'Generated',
     'Kind',
     'Limits',
+    'Official',
     'Pieces',
     'Published',
     'Queries',
+    'ReadClips',
     'Source',
     'SourceReader',
     'Stage',
@@ -72,16 +78,24 @@ __all__ = [
     'answer_loss',
     'answer_of',
     'family_named',
+    'inspect_official',
     'kind_of',
     'letters',
     'load_official',
     'merged',
     'name_map',
+    'normalised_sound',
+    'open_describer',
     'open_trunk',
     'present',
     'published_sources',
     'question_of',
+    'read_clips',
+    'save_describer',
+    'saved_notes',
     'source_table',
+    'spread',
+    'stretches',
     'tiny_trunk',
     'tokenized',
     'with_adapters',

@@ -27,6 +27,7 @@ from affekt.description.questions import Kind, Pieces, Vocabulary, family_named,
 from affekt.description.sources import Source, SourceReader, present, source_table, together
 from affekt.description.trunk import Trunk
 from affekt.errors import ShapeError, UnknownNameError, did_you_mean
+from affekt.nn import load_published
 
 NO_LABEL = -100
 """Where the loss has nothing to compare."""
@@ -115,7 +116,7 @@ class Describer(nn.Module):
         self.family = family_named(self.settings.family)
         self.table = source_table(sources)
         self.vocabulary: Vocabulary = trunk.vocabulary
-        self.trunk_name = trunk.name
+        self.trunk_name, self.trunk_width, self.adapters = trunk.name, trunk.width, trunk.adapters
         self.trunk = trunk.network
         for name, parameter in self.trunk.named_parameters():
             parameter.requires_grad_('.lora_' in name)
@@ -173,6 +174,14 @@ class Describer(nn.Module):
             for name, value in self.state_dict().items()
             if name not in frozen and not (name.startswith('trunk.') and name.endswith(tied))
         }
+
+    def fill(self, state: Mapping[str, Tensor]) -> None:
+        """Take the weights that `learnt` gave, of this precision or another.
+
+        Raises:
+            WeightsError: a name is unknown or absent, or a shape differs.
+        """
+        load_published(self, state, {}, part=set(self.learnt()))
 
     def prompt(
         self,

@@ -23,6 +23,7 @@ from typing import Any
 
 from affekt.checkpoints import Inspection, inspected, require_whole
 from affekt.description.model import Describer, DescriberSettings
+from affekt.description.questions import Vocabulary
 from affekt.description.sources import Queries, Source
 from affekt.description.trunk import Adapters, Trunk, with_adapters
 from affekt.errors import WeightsError
@@ -133,13 +134,14 @@ def affectgpt_2025() -> Published:
 def affectgpt_2023() -> Published:
     """EMER's model: EVA-CLIP-G with BLIP-2's queries and ImageBind, read by Q-Formers before a frozen Vicuna-7B.
 
-    Steps of frames hold the 32 vectors of BLIP-2's Q-Former each.
+    Steps of frames hold the 32 vectors of BLIP-2's Q-Former each, and a picture is a video of one frame. Nothing is
+    merged before the language model.
     """
+    every = published_sources(
+        768, 1024, video_fusion='qformer', audio_fusion='qformer', tokens={'video': 32, 'audio': 8}
+    )
     return Published(
-        published_sources(
-            768, 1024, video_fusion='qformer', audio_fusion='qformer', multi_fusion='mean', image_fusion='mean',
-            tokens={'video': 32, 'audio': 8},
-        ),
+        tuple(source for source in every if source.name in ('voice', 'face', 'frame')),
         CORRECTED,
         None,
         'lmsys/vicuna-7b-v0',
@@ -187,11 +189,64 @@ def name_map(sources: Iterable[Source]) -> NameMap:
         ('audio', 'voice', 'audio_position_embedding'),
         ('multi', 'multi', 'multi_position_embedding'),
     ):
+        if ours not in table:
+            continue
         reader = f'readers.{ours}.fuse{".reader" if table[ours].joins else ""}'
         queries = table[ours].queries
         names |= {f'{theirs}_query_tokens': f'{reader}.queries', positions: f'{reader}.positions'}
         names |= qformer_names(f'{theirs}_Qformer.bert', reader, queries.layers if queries else 0)
     return names
+
+
+@dataclass(frozen=True)
+class Official:
+    """What a published checkpoint is, from its names, shapes and notes.
+
+    Args:
+        inspection: of the file.
+        sources: with their fusions and soft tokens.
+        adapters: of its trunk; None for a frozen one.
+        trunk_width: H.
+        trunk_layers: those that have adapters.
+        kind: of input that it was trained on, where the file notes it; else ''.
+    """
+
+    inspection: Inspection
+    sources: tuple[Source, ...]
+    adapters: Adapters | None
+    trunk_width: int
+    trunk_layers: int
+    kind: str
+
+
+def inspect_official(
+    path: str | os.PathLike[str], *, heads: int | None = None, tokens: Mapping[str, int] | None = None
+) -> Official:
+    """Which fusion, which inputs and which adapters a published checkpoint has; nothing in it is run.
+
+    Args:
+        path: of the file as published.
+        heads: of the Q-Formers, which no shape tells; None for one a 64 units.
+        tokens: soft tokens of sources without queries, where they are not 1 and the file does not note them.
+
+    Raises:
+        WeightsError: it is no whole checkpoint of AffectGPT; what is missing or unknown is named.
+    """
+    inspection = inspected(path)
+    known = inspection.recognition
+    if known is None or known.family != 'affectgpt':
+        raise WeightsError(
+            expected='a checkpoint of AffectGPT', came=f'{inspection.checkpoint.path.name}, {known or "unknown"}',
+            todo='look at it with `affekt checkpoint inspect`',
+        )  # fmt: skip
+    require_whole(inspection)
+    shapes = inspection.checkpoint.shapes
+    projection = next(name for name in PROJECTIONS.values() if f'{name}.weight' in shapes)
+    layers = {name.split('.layers.')[1].split('.')[0] for name in shapes if '.lora_A.' in name}
+    return Official(
+        inspection, sources_of(inspection, heads=heads, tokens=tokens), adapters_of(inspection),
+        shapes[f'{projection}.weight'][0], len(layers), str(_noted(inspection, 'face_or_frame') or ''),
+    )  # fmt: skip
 
 
 def load_official(
@@ -208,34 +263,36 @@ def load_official(
         path: of the file as published; nothing in it is run.
         trunk: the language model that it was trained on, without adapters; it gets those of the file.
         settings: how it is spoken to; `AS_PUBLISHED` keeps the traps.
-        heads: of the Q-Formers, which no shape tells; None for one a 64 units.
-        tokens: soft tokens of sources without queries, where they are not 1 and the file does not note them.
+        heads: see `inspect_official`.
+        tokens: see `inspect_official`.
 
     Raises:
         WeightsError: it is no whole checkpoint of AffectGPT (what is missing or unknown is named), or it belongs to
             another trunk.
     """
-    inspection = inspected(path)
-    known = inspection.recognition
-    if known is None or known.family != 'affectgpt':
+    official = inspect_official(path, heads=heads, tokens=tokens)
+    layers = int(getattr(trunk.network.config, 'num_hidden_layers', 0))
+    if official.trunk_width != trunk.width or (official.adapters and official.trunk_layers != layers):
         raise WeightsError(
-            expected='a checkpoint of AffectGPT', came=f'{inspection.checkpoint.path.name}, {known or "unknown"}',
-            todo='look at it with `affekt weights inspect`',
+            expected=f'a language model of width {official.trunk_width:,} with {official.trunk_layers} layers, as the '
+            'checkpoint was trained on',
+            came=f'{trunk.name} of width {trunk.width:,} with {layers}', todo='open the one that the checkpoint names',
         )  # fmt: skip
-    require_whole(inspection)
-    shapes = inspection.checkpoint.shapes
-    sources = sources_of(inspection, heads=heads, tokens=tokens)
-    width = shapes['affectgpt_proj.weight'][0]
-    if width != trunk.width:
-        raise WeightsError(
-            expected=f'a language model of width {width:,}, as the checkpoint was trained on',
-            came=f'{trunk.name} of width {trunk.width:,}', todo='open the one that the checkpoint names',
-        )  # fmt: skip
-    adapters = adapters_of(inspection)
-    describer = Describer(with_adapters(trunk, adapters) if adapters else trunk, sources, settings)
-    state = inspection.checkpoint.state()
-    coverage = load_published(describer, state, name_map(sources), part=set(describer.learnt()))
+    trunk = replace(trunk, vocabulary=published_tokens(trunk.vocabulary))
+    adapted = with_adapters(trunk, official.adapters) if official.adapters else trunk
+    describer = Describer(adapted, official.sources, settings)
+    state = official.inspection.checkpoint.state()
+    coverage = load_published(describer, state, name_map(official.sources), part=set(describer.learnt()))
     return describer.eval(), coverage
+
+
+def published_tokens(vocabulary: Vocabulary) -> Vocabulary:
+    """The first and the last token of the published model where its trunk speaks ChatML, as Qwen's do.
+
+    Qwen's own settings have none, or another one, as the first.
+    """
+    first, end = (vocabulary.tokenizer.token_to_id(mark) for mark in ('<|im_start|>', '<|im_end|>'))
+    return vocabulary if first is None or end is None else replace(vocabulary, first=first, end=end)
 
 
 def adapters_of(inspection: Inspection) -> Adapters | None:
@@ -271,13 +328,35 @@ def sources_of(
             between = shapes[f'{top}.0.intermediate_query.dense.weight'][0]
             layers = sum(f'{top}.{layer}.intermediate_query.dense.bias' in shapes for layer in range(100))
             sizes = Queries(width, heads or max(1, width // 64), between, layers)
-    visual, sound = shapes['multi_video_embs.weight'][1], shapes['multi_audio_embs.weight'][1]
+    visual, sound = (_width(shapes, name, fusions[name]) for name in ('video', 'audio'))
+    embedded = shapes.get('multi_audio_embs.weight', (0,))[0]
     image = 'steps' if _noted(inspection, 'image_fusion_type') == 'token' else 'mean'
-    return published_sources(
-        visual, sound, video_fusion=fusions['video'], audio_fusion=fusions['audio'], multi_fusion=fusions['multi'],
-        image_fusion=image, tokens={**counts, **(tokens or {})}, embedded=shapes['multi_audio_embs.weight'][0],
-        queries=sizes,
+    every = published_sources(
+        visual or shapes.get('image_llama_proj.weight', (0, 1))[1], sound or 1, video_fusion=fusions['video'],
+        audio_fusion=fusions['audio'], multi_fusion=fusions['multi'], image_fusion=image,
+        tokens={**counts, **(tokens or {})}, embedded=embedded, queries=sizes,
     )  # fmt: skip
+    there = {name for name, projection in PROJECTIONS.items() if f'{projection}.weight' in shapes}
+    return tuple(source for source in every if (source.shares or source.name) in there)
+
+
+PROJECTIONS = {
+    'face': 'affectgpt_proj',
+    'voice': 'audio_llama_proj',
+    'multi': 'multi_llama_proj',
+    'image': 'image_llama_proj',
+}
+"""Source to the published name of what brings it into the language model."""
+
+
+def _width(shapes: Mapping[str, tuple[int, ...]], name: str, fusion: str) -> int:
+    """Of a step of faces (video) or of sound (audio); 0 where the file has none."""
+    inside = f'multi_{name}_embs.weight'
+    if inside in shapes:
+        return shapes[inside][1]
+    if fusion == 'qformer':
+        return shapes[f'{name}_Qformer.bert.encoder.layer.0.crossattention.self.key.weight'][1]
+    return shapes.get(f'{PROJECTIONS["face" if name == "video" else "voice"]}.weight', (0, 0))[1]
 
 
 def _fusion(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
@@ -288,7 +367,7 @@ def _fusion(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
 
 def _noted(inspection: Inspection, name: str) -> Any:
     """A setting of the model that the file notes, however deep; None where it notes none."""
-    waiting: list[Any] = [inspection.arguments]
+    waiting: list[Any] = [inspection.checkpoint.notes]
     while waiting:
         notes = waiting.pop(0)
         if name in notes:

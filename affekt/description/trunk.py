@@ -53,12 +53,14 @@ class Trunk:
     Args:
         network: of transformers, with or without adapters of peft.
         vocabulary: its tokens.
-        name: for records.
+        name: for records; where it is that of a registered model or a path, it opens the trunk again.
+        adapters: that stand beside its maps.
     """
 
     network: nn.Module
     vocabulary: Vocabulary
     name: str
+    adapters: Adapters | None = None
 
     @property
     def width(self) -> int:
@@ -80,7 +82,7 @@ class Trunk:
     @property
     def has_adapters(self) -> bool:
         """Whether low-rank additions stand beside its maps."""
-        return hasattr(self.network, 'peft_config')
+        return self.adapters is not None
 
 
 def with_adapters(trunk: Trunk, adapters: Adapters, *, seed: int = 0) -> Trunk:
@@ -107,7 +109,7 @@ def with_adapters(trunk: Trunk, adapters: Adapters, *, seed: int = 0) -> Trunk:
         with warnings.catch_warnings():  # peft asks transformers for a name that it will drop
             warnings.filterwarnings('ignore', '.*is_gradient_checkpointing', FutureWarning)
             network = get_peft_model(trunk.network, config)
-    return Trunk(network, trunk.vocabulary, trunk.name)
+    return Trunk(network, trunk.vocabulary, trunk.name, adapters)
 
 
 def merged(trunk: Trunk) -> Trunk:
@@ -142,7 +144,7 @@ def open_trunk(
     network, folder, _ = opened_network(path, dtype=dtype)
     vocabulary = _vocabulary_of(folder, network.generation_config)
     network.requires_grad_(False)
-    return Trunk(network.to(place).eval(), vocabulary, path.name)
+    return Trunk(network.to(place).eval(), vocabulary, str(model))
 
 
 def _precision(name: str, device: torch.device) -> torch.dtype:

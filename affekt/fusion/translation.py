@@ -133,34 +133,39 @@ class _Attention(nn.Module):
         self.attn = nn.Linear(2 * hidden, hidden, bias=False)
         self.v = nn.Linear(hidden, 1, bias=False)
 
-    def project(self, codes: Tensor) -> Tensor:
-        """What W makes of the codes, once for all states that read them: (N, L, H)."""
-        return functional.linear(codes, self.attn.weight[:, codes.shape[2] :])
+    def project(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """What W makes of the codes, once for all states that read them, (N, L, H); and room for as much again."""
+        projected = functional.linear(codes, self.attn.weight[:, codes.shape[2] :]).float()
+        return projected, torch.empty_like(projected)
 
-    def forward(self, state: Tensor, codes: Tensor, projected: Tensor, keep: Tensor | None = None) -> Tensor:
+    def forward(
+        self, state: Tensor, codes: Tensor, projected: tuple[Tensor, Tensor], keep: Tensor | None = None
+    ) -> Tensor:
         query = functional.linear(state, self.attn.weight[:, : state.shape[1]])
-        given = (query, projected, codes, self.v.weight)
+        values, room = projected
+        given = (query, values, codes, self.v.weight)
         with torch.autocast(codes.device.type, enabled=False):
-            context: Tensor = _AdditiveReading.apply(*(each.float() for each in given), keep)  # type: ignore[no-untyped-call]
+            context: Tensor = _AdditiveReading.apply(*(each.float() for each in given), room, keep)  # type: ignore[no-untyped-call]
         return context
 
 
 class _AdditiveReading(torch.autograd.Function):
     """softmax over l of v · tanh(query + projected_l), times the codes.
 
-    The tanh of all codes is made again on the way back: kept for each of a thousand states that read a thousand codes
-    it would fill the memory.
+    The tanh of all codes is made in the same room for every state, and again on the way back: kept for each of a
+    thousand states that read a thousand codes it would fill the memory.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, projected: Tensor, codes: Tensor, direction: Tensor, keep: Tensor | None
+        ctx: Any, query: Tensor, projected: Tensor, codes: Tensor, direction: Tensor, room: Tensor, keep: Tensor | None
     ) -> Tensor:
-        scores = torch.tanh(projected + query.unsqueeze(1)) @ direction[0]  # (N, L)
+        scores = torch.add(projected, query.unsqueeze(1), out=room).tanh_() @ direction[0]  # (N, L)
         if keep is not None:
             scores = scores.masked_fill(~keep, torch.finfo(scores.dtype).min)
         weights = torch.softmax(scores, dim=1)
         ctx.save_for_backward(query, projected, codes, direction, weights)
+        ctx.room = room
         return torch.bmm(weights.unsqueeze(1), codes).squeeze(1)  # (N, 1, L) times (N, L, H), then (N, H)
 
     @staticmethod
@@ -169,11 +174,11 @@ class _AdditiveReading(torch.autograd.Function):
         (of_context,) = gradients
         of_weights = torch.bmm(codes, of_context.unsqueeze(2)).squeeze(2)  # (N, L, H) times (N, H, 1), then (N, L)
         of_scores = weights * (of_weights - (weights * of_weights).sum(dim=1, keepdim=True))
-        bent = torch.tanh(projected + query.unsqueeze(1))  # (N, L, H)
+        bent = torch.add(projected, query.unsqueeze(1), out=ctx.room).tanh_()  # (N, L, H)
         of_direction = of_scores.reshape(1, -1) @ bent.flatten(0, 1)  # (1, N·L) times (N·L, H)
-        of_sum = bent.square_().neg_().add_(1).mul_(direction[0]).mul_(of_scores.unsqueeze(2))
-        of_codes = weights.unsqueeze(2) * of_context.unsqueeze(1)  # (N, L, H)
-        return of_sum.sum(dim=1), of_sum, of_codes, of_direction, None
+        of_sum = bent.square_().neg_().add_(1).mul_(direction[0]) * of_scores.unsqueeze(2)
+        of_query = of_sum.sum(dim=1)
+        return of_query, of_sum, weights.unsqueeze(2) * of_context.unsqueeze(1), of_direction, None, None
 
 
 class PublishedTranslator(nn.Module):

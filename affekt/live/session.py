@@ -38,6 +38,9 @@ from affekt.live.sources import Arrived, LiveSource, Named
 from affekt.live.store import Store
 from affekt.voice import VoiceStream
 
+STALLED_S = 1.0
+"""Where no picture has come for so long, what is heard is told alone."""
+
 Subscriber = Callable[[LiveReading, npt.NDArray[np.uint8] | None], None]
 
 
@@ -182,8 +185,8 @@ class LiveSession:
         self._store.close()
 
     def __iter__(self) -> Iterator[LiveReading]:
-        """A reading for each frame that is read, or for each tenth of a second where there are no pictures, until the
-        source is over or `stop` is called.
+        """A reading for each frame that is read, or for each tenth of a second where no pictures come, until the source
+        is over or `stop` is called.
 
         Raises:
             MediaError: what ended the source, where that was no end.
@@ -196,13 +199,17 @@ class LiveSession:
             self._hearer.require_sound()
 
     def _seen(self) -> Iterator[LiveReading]:
-        pictures = self.source.pictures
+        pictures, looked_s = self.source.pictures, self._clock.now()
         while not self._is_stopped:
             arrived = pictures.take()
             if arrived is None:
                 if pictures.is_over:
                     return
+                has_stalled = self._clock.now() - looked_s > STALLED_S and not self.settings.is_patient
+                if has_stalled and self._hearer is not None and (heard := self._hearer.news(0.0)) is not None:
+                    yield self._told(*heard, (), None)
                 continue
+            looked_s = arrived.read_s
             image = arrived.unit.image
             scale = self.source.scale_of(arrived.unit, image)
             if scale != self.frame_scale and self._faces is not None:
@@ -220,8 +227,7 @@ class LiveSession:
                 if hearer.is_over:
                     return
                 continue
-            time_s, read_s = heard
-            yield self._told(time_s, read_s, (), None)
+            yield self._told(*heard, (), None)
 
     def _reading(self, arrived: Arrived[Picture], image: npt.NDArray[np.uint8]) -> LiveReading:
         """The reading of one frame, told to whoever subscribed."""

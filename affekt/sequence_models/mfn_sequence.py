@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from affekt.errors import ValueRangeError
 from affekt.fusion import LETTERS, ORDER, Losses, ParallelRecurrences, two_layers
 from affekt.nn import Dropout, NameMap, kept_first
 from affekt.sequence_models.form import Kept, SequenceModel, SequenceShape, published_reader
@@ -42,6 +43,8 @@ class MemorySequence(SequenceModel):
     """
 
     def __init__(self, shape: SequenceShape, *, memory: int = 128) -> None:
+        if memory < 1:
+            raise ValueRangeError(expected='a memory of width 1 or more', came=f'{memory}', todo='choose another')
         inner = max(shape.hidden // 2, 1)
         super().__init__(shape, width=2 * inner)
         first = {name: shape.sizes[name] for name in ORDER if name in shape.sizes}
@@ -80,13 +83,16 @@ class MemorySequence(SequenceModel):
 
     def _memory(self, seen: Tensor, keep: Tensor | None) -> Tensor:
         """(B, T, W) memories of what is (B, T, 2M·H) seen."""
+        proposing, propose = _linear_layers(self.propose)
         firsts, seconds = zip(*(_linear_layers(gate) for gate in (self.retain, self.update)), strict=True)
         of_seen, of_memory = zip(
             *(first.weight.split([self.seen_width, first.in_features - self.seen_width], dim=1) for first in firsts),
             strict=True,
         )
-        inputs = functional.linear(seen, torch.cat(of_seen), torch.cat([first.bias for first in firsts]))  # (B, T, 2H)
-        proposed = torch.tanh(self.propose(seen))  # (B, T, W)
+        # what reads the seen, in one product: (B, T, 3H), the first layer of what is proposed and of both gates
+        weights, biases = torch.cat([proposing.weight, *of_seen]), [proposing.bias, *(first.bias for first in firsts)]
+        inner, inputs = functional.linear(seen, weights, torch.cat(biases)).tensor_split([self.shape.hidden], dim=2)
+        proposed = torch.tanh(propose(self.dropout(torch.relu(inner))))  # (B, T, W)
         if keep is not None:
             inputs, proposed = kept_first(inputs, keep)[0], kept_first(proposed, keep)[0]
         by_gate = inputs.unflatten(2, (2, -1)).permute(1, 2, 0, 3).contiguous()  # (B, T, 2, H), then (T, 2, B, H)

@@ -58,7 +58,8 @@ function introduce(about) {
     part.textContent = text;
     return part;
   }));
-  node('notice').textContent = about.notice;
+  // Its lines are broken for a terminal; here only its paragraphs count.
+  node('notice').textContent = about.notice.trim().split(/\n{2,}/).map((part) => part.replaceAll('\n', ' ')).join('\n\n');
   node('purpose').textContent = about.purpose ? ` Purpose: ${about.purpose}.` : '';
 }
 

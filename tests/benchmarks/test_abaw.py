@@ -133,6 +133,9 @@ def test_a_gain_is_the_difference_of_the_scores_that_are_handed_in(outcome):
     ours, theirs = (rows['va', name].smoothed['test']['affect_ccc'].value for name in ('convolution', 'per_frame'))
     assert rows['va', 'convolution'].gain.value == pytest.approx(ours - theirs)
     assert rows['va', 'per_frame'].gain is None
+    theirs = rows['expr', 'per_frame'].smoothed['test']['expression_f1'].value
+    constant = rows['expr', 'constant'].scores['test']['expression_f1'].value
+    assert rows['expr', 'constant'].gain.value == pytest.approx(constant - theirs)
 
 
 def test_answers_for_the_test_videos_are_whole_and_saved(outcome):

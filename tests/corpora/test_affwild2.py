@@ -164,6 +164,16 @@ def test_the_other_layouts_are_told_apart(tmp_path):
         import_corpus('affwild2', tmp_path / 'mtl')
 
 
+def test_folders_of_the_whole_names_and_the_folder_of_the_file_itself_are_found(tmp_path):
+    layouts.affwild2(tmp_path / 'three')
+    (tmp_path / 'three/6th ABAW Annotations/VA_Estimation_Challenge').rename(
+        tmp_path / 'three/6th ABAW Annotations/Valence_Arousal_Estimation_Challenge'
+    )
+    assert import_with_frames('affwild2', tmp_path / 'three')[1]['film2'].affect is not None
+    layouts.affwild2_mtl(tmp_path)
+    assert import_corpus('affwild2-mtl', tmp_path / 'MTL_Challenge').names == ('film1',)
+
+
 def test_the_official_layout_is_imported(shared_data):
     manifest, frames = import_with_frames('affwild2', shared_data / 'affwild2')
     assert len(manifest) == len(frames) == 6

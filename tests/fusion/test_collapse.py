@@ -43,7 +43,7 @@ def test_misa_as_published_answers_everybody_alike_and_corrected_does_not(words,
     torch.manual_seed(0)
     model = build_fusion('misa', FusionShape(dict.fromkeys(MODALITIES, 512), 0, form=form))
     settings = TrainingSettings(
-        epochs=3, shuffle=form == 'corrected', clip_norm=None, patience=None, score='sign_weighted_f1'
+        epochs=2, shuffle=form == 'corrected', clip_norm=None, patience=None, score='sign_weighted_f1'
     )
     assert train(model, parts['train'], parts['val'], settings).status == status
 

@@ -143,7 +143,12 @@ def test_the_notice_and_its_whole_text_are_there(page):
     assert 'affekt notice' in text(page, 'notice-line')
     assert 'film study' in text(page, 'purpose')
     page.execute_script('document.querySelector(".notice summary").click()')
-    assert 'It does not measure what a person feels' in text(page, 'notice')
+    notice = text(page, 'notice')
+    assert (
+        'It does not measure what a person feels, thinks or intends. Expressions differ between people, cultures and '
+        'situations; the program' in notice
+    )
+    assert len(notice.split('\n\n')) == 5
 
 
 def test_stop_asks_and_start_begins_with_empty_curves(page, feed):

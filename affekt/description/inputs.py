@@ -1,0 +1,158 @@
+"""What the published describer is given of a clip before its encoders, and what to do where a clip cannot be read.
+
+The published code brings the sound of all clips of a batch to mean 0 and deviation 1 together, so that what a clip
+sounds like depends on its neighbours; here each clip is brought there by itself, as the published code does when it is
+asked about one. It also puts a random other clip in the place of one that cannot be read, without a word.
+
+Axes: B clips of a batch, K stretches, S samples.
+
+Source: github.com/zeroQiaoba/MERTools, MER2025_Track23, ImageBind/data.py and base_dataset.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from affekt.arrays import Floats32
+from affekt.errors import AffektError, CorpusError, ShapeError, ValueRangeError, listed
+
+STRETCHES, STRETCH_S = 8, 2.0
+FRAMES = 8
+TRIES = 10
+"""Of the published code, to find a clip that can be read."""
+_SMALL = 1e-7
+T = TypeVar('T')
+
+
+def stretches(sound: Floats32, rate_hz: int, *, count: int = STRETCHES, seconds: float = STRETCH_S) -> Floats32:
+    """Stretches of a sound, their starts spread evenly from the first one possible to the last.
+
+    Args:
+        sound: (samples,) or (channels, samples); channels are averaged, however many there are.
+        rate_hz: of the sound.
+        count: K.
+        seconds: of a stretch; a shorter sound is filled up with zeros.
+
+    Returns:
+        (K, S) float32.
+
+    Raises:
+        ShapeError: the sound is empty or has more axes.
+    """
+    sound = np.asarray(sound, np.float32)
+    sound = sound.mean(axis=0) if sound.ndim == 2 else sound
+    if sound.ndim != 1 or not len(sound):
+        raise ShapeError(
+            expected='a sound of shape (samples,) or (channels, samples)', came=f'{sound.shape}',
+            todo='leave out the sound of a clip that has none',
+        )  # fmt: skip
+    size = round(seconds * rate_hz)
+    sound = np.pad(sound, (0, max(0, size - len(sound))))
+    starts = np.linspace(0, len(sound) - size, count).astype(int)
+    return np.stack([sound[start : start + size] for start in starts])
+
+
+def normalised_sound(batch: Tensor, over: Literal['clip', 'batch'] = 'clip') -> Tensor:
+    """Sound with mean 0 and deviation 1.
+
+    Args:
+        batch: (B, K, S).
+        over: `clip` takes both from all stretches of a clip, `batch` from all clips together, as published in training.
+
+    Raises:
+        ShapeError: there are not three axes.
+        ValueRangeError: over is neither.
+    """
+    if batch.ndim != 3:
+        raise ShapeError(
+            expected='sound of shape (clips, stretches, samples)', came=f'{tuple(batch.shape)}', todo='give a batch'
+        )
+    if over not in ('clip', 'batch'):
+        raise ValueRangeError(expected='over clip or over batch', came=repr(over), todo='choose one')
+    axes = (1, 2) if over == 'clip' else (0, 1, 2)
+    variance, mean = torch.var_mean(batch, dim=axes, correction=0, keepdim=True)
+    return (batch - mean) / torch.sqrt(variance + _SMALL)
+
+
+def spread(count: int, wanted: int = FRAMES) -> list[int]:
+    """Numbers of frames spread evenly over so many: each k n / wanted, rounded down.
+
+    Fewer frames than wanted are taken more than once, so that there are always as many.
+
+    Raises:
+        ValueRangeError: there is no frame.
+
+    >>> spread(20, 8), spread(3, 8)
+    ([0, 2, 5, 7, 10, 12, 15, 17], [0, 0, 0, 1, 1, 1, 2, 2])
+    """
+    if count < 1 or wanted < 1:
+        raise ValueRangeError(
+            expected='at least one frame', came=f'{count} of which {wanted}', todo='leave out a face that is not there'
+        )
+    return [number * count // wanted for number in range(wanted)]
+
+
+@dataclass(frozen=True)
+class ReadClips(Generic[T]):
+    """Clips that were read.
+
+    Args:
+        clips: name to clip, in order; as published, one stands under the name of another.
+        failures: name to why it could not be read.
+    """
+
+    clips: Mapping[str, T]
+    failures: Mapping[str, str]
+
+
+def read_clips(
+    names: Sequence[str],
+    read: Callable[[str], T],
+    *,
+    unreadable: Literal['leave out', 'refuse', 'replace'] = 'leave out',
+    rng: np.random.Generator | None = None,
+) -> ReadClips[T]:
+    """Clips by name, each failure counted.
+
+    Args:
+        names: of the clips.
+        read: a name to a clip; an `AffektError` or `OSError` says that it cannot be read.
+        unreadable: leave such clips out, refuse them, or put a random other one in their place as published.
+        rng: draws those.
+
+    Raises:
+        CorpusError: none could be read, or one could not and that is refused.
+    """
+    clips: dict[str, T] = {}
+    failures: dict[str, str] = {}
+    for name in names:
+        clip = _tried(name, read, failures)
+        if clip is None and unreadable == 'replace':
+            draws = rng or np.random.default_rng(0)
+            others = (names[int(draws.integers(len(names)))] for _ in range(TRIES - 1))
+            clip = next((each for other in others if (each := _tried(other, read, failures)) is not None), None)
+        if clip is not None:
+            clips[name] = clip
+    if failures and (unreadable == 'refuse' or not clips):
+        name, why = next(iter(failures.items()))
+        raise CorpusError(
+            expected='clips that can be read',
+            came=f'{len(failures):,} that cannot ({listed(failures, 3)}); {name}: {why}',
+            todo='repair them, or leave them out',
+        )  # fmt: skip
+    return ReadClips(clips, failures)
+
+
+def _tried(name: str, read: Callable[[str], T], failures: dict[str, str]) -> T | None:
+    """A clip, or None with a note of why."""
+    try:
+        return read(name)
+    except (AffektError, OSError) as error:
+        failures[name] = str(error)
+        return None

@@ -1,0 +1,132 @@
+"""A describer as a folder: what it has learnt, its sources and settings; the language model is named, not copied."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from affekt import __version__
+from affekt.description.model import Describer, DescriberSettings
+from affekt.description.sources import Queries, Source
+from affekt.description.trunk import Adapters, Trunk, open_trunk, with_adapters
+from affekt.errors import UnknownNameError, WeightsError, listed
+from affekt.files import folder_atomically
+from affekt.nn import read_tensors, save_tensors
+from affekt.runs import read_regular_file
+
+SETTINGS, TENSORS = 'describer.json', 'describer.safetensors'
+DTYPES = ('float32', 'float16', 'bfloat16')
+
+
+def save_describer(
+    describer: Describer, folder: str | os.PathLike[str], *, dtype: str = 'float32', notes: dict[str, Any] | None = None
+) -> None:
+    """Write what a describer has learnt, whole or not at all.
+
+    Args:
+        describer: on any device.
+        folder: replaced where it exists.
+        dtype: of the written numbers, float32, float16 or bfloat16.
+        notes: plain data to be kept with it, such as scores.
+
+    Raises:
+        UnknownNameError: there is no such dtype.
+        WeightsError: a number does not fit it, or is none.
+        StorageError: the folder cannot be written.
+    """
+    if dtype not in DTYPES:
+        raise UnknownNameError(expected=f'a dtype among {listed(DTYPES)}', came=repr(dtype), todo='choose one')
+    written = {name: value.to(getattr(torch, dtype)) for name, value in describer.learnt().items()}
+    wrong = [name for name, value in written.items() if not bool(torch.isfinite(value).all())]
+    if wrong:
+        raise WeightsError(
+            expected=f'weights that {dtype} can hold', came=f'others in {listed(wrong, 3)}',
+            todo='choose float32, or an earlier step of training',
+        )  # fmt: skip
+    content = {
+        'version': __version__,
+        'trunk': describer.trunk_name,
+        'trunk_width': describer.trunk_width,
+        'sources': [asdict(source) for source in describer.table.values()],
+        'settings': asdict(describer.settings),
+        'adapters': asdict(adapters) if (adapters := describer.adapters) else None,
+        'notes': notes or {},
+    }
+    with folder_atomically(Path(folder)) as staging:
+        save_tensors(staging / TENSORS, written)
+        (staging / SETTINGS).write_text(json.dumps(content, ensure_ascii=False, indent=2) + '\n', encoding='utf-8')
+
+
+def saved_notes(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Everything that `describer.json` says.
+
+    Raises:
+        WeightsError: the folder holds no describer.
+    """
+    path = Path(folder) / SETTINGS
+    try:
+        content = json.loads(read_regular_file(path))
+        missing = {'trunk', 'trunk_width', 'sources', 'settings', 'adapters'} - set(content)
+    except (OSError, ValueError, TypeError) as error:
+        raise _none(path, str(error)) from error
+    if missing:
+        raise _none(path, f'one without {listed(sorted(missing))}')
+    return dict(content)
+
+
+def _none(path: Path, came: str) -> WeightsError:
+    return WeightsError(
+        expected=f'a describer, with {SETTINGS} and {TENSORS}, in {path.parent}', came=came,
+        todo='name the folder that training wrote',
+    )  # fmt: skip
+
+
+def open_describer(
+    folder: str | os.PathLike[str],
+    *,
+    trunk: Trunk | str | os.PathLike[str] | None = None,
+    precision: str = '',
+    device: str = 'cpu',
+) -> Describer:
+    """A describer as it was saved, in evaluation mode.
+
+    Args:
+        folder: as `save_describer` writes it.
+        trunk: the language model without adapters, opened, or its folder, file or name; None for the noted name.
+        precision: see `open_trunk`.
+        device: where it goes.
+
+    Raises:
+        WeightsError: the folder holds no describer, or one of another trunk.
+        LLMError: the trunk cannot be opened.
+    """
+    content = saved_notes(folder)
+    path = Path(folder) / SETTINGS
+    try:
+        sources = [_source(each) for each in content['sources']]
+        settings = DescriberSettings(**content['settings'])
+        noted = content['adapters']
+        adapters = Adapters(**{**noted, 'maps': tuple(noted['maps'])}) if noted else None
+    except (TypeError, KeyError, AttributeError) as error:
+        raise _none(path, f'settings of another form ({error})') from error
+    if not isinstance(trunk, Trunk):
+        trunk = open_trunk(trunk or str(content['trunk']), precision=precision, device=device)
+    if trunk.width != content['trunk_width']:
+        raise WeightsError(
+            expected=f'the trunk {content["trunk"]} of width {content["trunk_width"]}',
+            came=f'{trunk.name} of width {trunk.width}', todo='name the one that it was trained on with --trunk',
+        )  # fmt: skip
+    describer = Describer(with_adapters(trunk, adapters) if adapters else trunk, sources, settings)
+    describer.fill(read_tensors(Path(folder) / TENSORS)[0])
+    return describer.to(device).eval()
+
+
+def _source(content: dict[str, Any]) -> Source:
+    queries = content['queries']
+    own = {**content, 'joins': tuple(content['joins']), 'queries': Queries(**queries) if queries else None}
+    return Source(**own)

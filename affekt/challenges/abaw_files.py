@@ -31,6 +31,7 @@ from affekt.frames import (
     FrameTable,
     ListedLabels,
     RowForm,
+    is_listable,
     read_frame_list,
     read_rows,
     written_rows,
@@ -200,7 +201,8 @@ def write_frame_submission(
 
     Raises:
         UnknownNameError: no such track.
-        TableError: a frame that is wanted has no prediction; all of them in one message, and nothing is written.
+        TableError: a frame that is wanted has no prediction, or a video a name with a comma, a slash or a line end in
+            it; all of them in one message, and nothing is written.
     """
     track = frame_track_named(name)
     require_names(track, prediction, EXPRESSIONS, ACTION_UNITS)
@@ -221,6 +223,8 @@ def _answered(
     """The prediction of each video and the frames to write of it; a fault for what has none."""
     for video, places in wanted.by_video().items():
         frames = wanted.frames[places]
+        if not is_listable(video):
+            faults.add(repr(video), 0, 'is no name that a submission can hold')
         labels = prediction[video] if video in prediction else FrameLabels(video, 'test')
         known = np.zeros(int(frames.max(initial=0)), dtype=np.bool_)
         answered = np.all([labels.labelled(task) for task in track.tasks], axis=0)

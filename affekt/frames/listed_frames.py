@@ -177,6 +177,15 @@ def picture(video: str, frame: int) -> str:
     return f'{video}/{frame:05d}.jpg'
 
 
+def is_listable(video: str) -> bool:
+    """Whether a file that names its frames can name those of a video.
+
+    >>> is_listable('video2'), is_listable('a, b'), is_listable('batch1/video2')
+    (True, False, False)
+    """
+    return bool(video) and video == video.strip() and not {*'/\\,\n\r'} & {*video}
+
+
 def read_rows(
     path: Path, form: RowForm, faults: Faults, *, name: str = '', may_lack: bool = False
 ) -> ListedLabels | None:
@@ -288,7 +297,7 @@ def _split_names(names: Any, line: int = 2) -> FrameList | None:
         return None
     coded = pc.binary_slice(joined, 0, -_ENDING).dictionary_encode()
     videos = tuple(video.decode('utf-8', 'backslashreplace') for video in coded.dictionary.to_pylist())
-    if any(video != video.strip() or {'/', '\\'} & {*video} for video in videos):
+    if not all(map(is_listable, videos)):
         return None
     return FrameList(videos, coded.indices.to_numpy().astype(np.int64), numbers, np.arange(line, len(numbers) + line))
 

@@ -87,6 +87,13 @@ def test_a_prediction_that_lacks_a_frame_is_not_filled_in(tmp_path, rng, wanted)
     assert not (tmp_path / 'x.txt').exists()
 
 
+@pytest.mark.parametrize('video', ['a,b', 'batch1/a', 'a\\b', 'a\nb', ' a', ''])
+def test_a_name_that_could_not_be_read_back_is_not_written(tmp_path, video):
+    with pytest.raises(TableError, match='no name that a submission can hold'):
+        write_frame_submission('abaw6-expr', FrameTable((FrameLabels(video, 'test', [1]),)), tmp_path / 'x.txt')
+    assert not (tmp_path / 'x.txt').exists()
+
+
 def test_predictions_of_other_classes_are_refused(tmp_path):
     old = FrameTable((FrameLabels('v', 'test', units=np.zeros((1, 8))),), action_units=tuple('abcdefgh'))
     with pytest.raises(TableError, match='AU26'):

@@ -147,6 +147,8 @@ class AbawRun:
         fields = ABAW_TASKS[task]
         chosen = []
         for each in self.table:
+            if not any(each.belongs_to(field) for field in fields):
+                continue
             own = each.partition_of(fields[0]) if len(fields) == 1 else each.partition
             if own == part and each.frames and (part == 'test' or any(each.labelled(name).any() for name in fields)):
                 chosen.append(each.video)

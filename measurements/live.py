@@ -171,9 +171,12 @@ def slow(data: Path) -> dict[str, Any]:
 
 
 def memory(data: Path) -> dict[str, Any]:
-    """Resident memory over half an hour of a stream, told faster than it lasts: 5 frames a second, all sound."""
-    images, samples = pictures(data), speech(data, SECONDS)
-    minutes, rate_hz = 30, 5
+    """The most of each minute of resident memory over half an hour of a stream: 3 frames a second, all sound.
+
+    It is read as fast as it can be, not as slowly as it would come.
+    """
+    images, samples = pictures(data)[:50], speech(data, SECONDS)
+    minutes, rate_hz = 30, 3
 
     def sound() -> Iterator[Block]:
         for number in range(minutes * 600):
@@ -186,7 +189,8 @@ def memory(data: Path) -> dict[str, Any]:
         started = time.process_time()
         for reading in session:
             if reading.time_s >= 60 * len(resident):
-                resident.append(_resident_mib())
+                resident.append(0.0)
+            resident[-1] = max(resident[-1], _resident_mib())
         cpu_s = time.process_time() - started
         kept = sum(path.stat().st_size for path in session._store.journal.folder.iterdir())
     after = resident[3:]

@@ -1017,9 +1017,9 @@ def live(result: dict[str, Any]) -> str:
     if kept := result.get('memory'):
         minutes = kept['resident_mib_each_minute']
         text += (
-            f'\nMemory over {kept["minutes"]} minutes of a stream (5 frames/s and all sound, told faster than they '
-            f'last): {minutes[3]} MiB after three minutes, {minutes[-1]} after all, never further than '
-            f'{100 * kept["largest_departure_after_3_minutes"]:.1f} % from the median; '
+            f'\nMemory over {kept["minutes"]} minutes of a stream (3 frames/s and all sound, read faster than they '
+            f'last; the most of each minute): {minutes[3]} MiB after three minutes, {minutes[-1]} after all, never '
+            f'further than {100 * kept["largest_departure_after_3_minutes"]:.1f} % from the median; '
             f'{kept["rows_on_disk_mib"]} MiB of rows on disk.\n'
         )
     faces, turns = result['agreement']['faces'], result['agreement']['turns']
@@ -1046,6 +1046,37 @@ def live(result: dict[str, Any]) -> str:
 def _delays(run: dict[str, Any]) -> list[object]:
     """Delays, and how many frames were read and dropped."""
     return [*run['latency_ms'].values(), run['frames_read'], run['frames_dropped']]
+
+
+def gguf_open(result: dict[str, Any]) -> str:
+    """Seconds to open a language model from a GGUF file, and whether it is the same one."""
+    rows: list[list[object]] = [
+        ['first start, which makes the folder', f'{result["first_start_s"]:.1f}'],
+        ['second start', f'{result["second_start_s"]:.1f}'],
+        ['transformers from the file itself, each start', f'{result["transformers_start_s"]:.1f}'],
+    ]
+    count = result['texts']
+    of_llama_cpp = count - len(result['texts_with_other_tokens_in_llama_cpp'])
+    return (
+        f'## Opening a language model of a GGUF file\n\n{result["model"]}, {result["bytes"] / 1e6:.0f} MB. Processor '
+        'seconds of a process that opens tokenizer and weights, imports included.\n\n'
+        + table(['what', 'seconds'], rows)
+        + f'\n{result["tensors_equal_to_the_bit"]} of {result["tensors"]} tensors equal those that transformers reads, '
+        f'to the bit. Tokens are those of llama.cpp in {of_llama_cpp} of {count} texts, those of transformers in '
+        f'{count - len(result["texts_with_other_tokens"])}: from a GGUF file it forgets that this model takes digits '
+        'one by one.\n'
+    )
+
+
+def describer_speed(result: dict[str, Any]) -> str:
+    """Answers of a describer one by one and several at a time."""
+    pace, count = result['tokens_per_second'], result['batch']
+    return (
+        f'## Answers of a describer\n\n{result["trunk"]} with soft tokens of voice and face, {result["tokens"]} '
+        f'tokens an answer, one thread: {pace["alone"]} tokens a processor second one by one, {pace["together"]} with '
+        f'{count} clips at a time, {result["ratio"]} times as many (medians of {result["rounds"]} rounds); '
+        f'{result["same_answers"]} of {count} answers are the same to the token.\n'
+    )
 
 
 SECTIONS = {
@@ -1085,4 +1116,6 @@ SECTIONS = {
     'fusion_speed': fusion_speed,
     'fusion_collapse': fusion_collapse,
     'sequence_speed': sequence_speed,
+    'gguf_open': gguf_open,
+    'describer_speed': describer_speed,
 }

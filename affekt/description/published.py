@@ -23,6 +23,7 @@ from typing import Any
 
 from affekt.checkpoints import Inspection, inspected, require_whole
 from affekt.description.model import Describer, DescriberSettings
+from affekt.description.questions import Vocabulary
 from affekt.description.sources import Queries, Source
 from affekt.description.trunk import Adapters, Trunk, with_adapters
 from affekt.errors import WeightsError
@@ -133,13 +134,14 @@ def affectgpt_2025() -> Published:
 def affectgpt_2023() -> Published:
     """EMER's model: EVA-CLIP-G with BLIP-2's queries and ImageBind, read by Q-Formers before a frozen Vicuna-7B.
 
-    Steps of frames hold the 32 vectors of BLIP-2's Q-Former each.
+    Steps of frames hold the 32 vectors of BLIP-2's Q-Former each, and a picture is a video of one frame. Nothing is
+    merged before the language model.
     """
+    every = published_sources(
+        768, 1024, video_fusion='qformer', audio_fusion='qformer', tokens={'video': 32, 'audio': 8}
+    )
     return Published(
-        published_sources(
-            768, 1024, video_fusion='qformer', audio_fusion='qformer', multi_fusion='mean', image_fusion='mean',
-            tokens={'video': 32, 'audio': 8},
-        ),
+        tuple(source for source in every if source.name in ('voice', 'face', 'frame')),
         CORRECTED,
         None,
         'lmsys/vicuna-7b-v0',
@@ -235,7 +237,7 @@ def inspect_official(
     if known is None or known.family != 'affectgpt':
         raise WeightsError(
             expected='a checkpoint of AffectGPT', came=f'{inspection.checkpoint.path.name}, {known or "unknown"}',
-            todo='look at it with `affekt weights inspect`',
+            todo='look at it with `affekt checkpoint inspect`',
         )  # fmt: skip
     require_whole(inspection)
     shapes = inspection.checkpoint.shapes
@@ -276,11 +278,21 @@ def load_official(
             'checkpoint was trained on',
             came=f'{trunk.name} of width {trunk.width:,} with {layers}', todo='open the one that the checkpoint names',
         )  # fmt: skip
+    trunk = replace(trunk, vocabulary=published_tokens(trunk.vocabulary))
     adapted = with_adapters(trunk, official.adapters) if official.adapters else trunk
     describer = Describer(adapted, official.sources, settings)
     state = official.inspection.checkpoint.state()
     coverage = load_published(describer, state, name_map(official.sources), part=set(describer.learnt()))
     return describer.eval(), coverage
+
+
+def published_tokens(vocabulary: Vocabulary) -> Vocabulary:
+    """The first and the last token of the published model where its trunk speaks ChatML, as Qwen's do.
+
+    Qwen's own settings have none, or another one, as the first.
+    """
+    first, end = (vocabulary.tokenizer.token_to_id(mark) for mark in ('<|im_start|>', '<|im_end|>'))
+    return vocabulary if first is None or end is None else replace(vocabulary, first=first, end=end)
 
 
 def adapters_of(inspection: Inspection) -> Adapters | None:
@@ -355,7 +367,7 @@ def _fusion(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
 
 def _noted(inspection: Inspection, name: str) -> Any:
     """A setting of the model that the file notes, however deep; None where it notes none."""
-    waiting: list[Any] = [inspection.arguments]
+    waiting: list[Any] = [inspection.checkpoint.notes]
     while waiting:
         notes = waiting.pop(0)
         if name in notes:

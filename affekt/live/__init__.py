@@ -2,7 +2,7 @@
 
 A source is read in a thread of its own, and the newest frame wins: what cannot be read in time is dropped and counted,
 so that the delay stays within its budget. What was read is kept, and makes the same run folder as an analysis. Read
-`session.py` first, then `sources.py` (the reader) and `feeds.py` (what it reads).
+`session.py` first, then `sources.py` (the reader), `feeds.py` and `connections.py` (what it reads).
 """
 
 from affekt.live.cameras import Camera, cameras

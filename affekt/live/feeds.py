@@ -2,40 +2,27 @@
 
 A feed yields `affekt.media.Frame`s, or pictures that are converted when they are looked at, and `affekt.media.Block`s
 of a tenth of a second, each with its time on one clock that never falls. Files are read by `affekt.media.Recording`, as
-in an analysis; everything that is not there yet is read by PyAV with as little buffering as it allows.
+in an analysis; what is not there yet is read by `connections.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import av
 import numpy as np
 import numpy.typing as npt
-from av.stream import Disposition
 
-from affekt.arrays import Floats32
 from affekt.errors import MediaError
-from affekt.live.clocks import SteadyClock
 from affekt.live.settings import StreamSettings
-from affekt.media import Block, Limits, Recording
-from affekt.media.pictures import Orientations, to_rgb, upright_size
-from affekt.media.probe import usable_aspect
+from affekt.media import Block, Recording
 
 RATE_HZ = 16000
 BLOCK = 1600
 """Samples of a block: a tenth of a second."""
-DRIFT_S = 0.25
-"""How far sound may be from its timestamps before it is put where they say."""
-PROBING = {'probesize': '60000', 'analyzeduration': '100000'}
-"""What is read of a live stream before it is decoded: 60 kB or a tenth of a second. By default FFmpeg takes 5 s."""
-HURRY = {'flags': 'low_delay'}
-DAMAGED_IN_A_ROW = 300
 
 
 class Picture(Protocol):
@@ -176,226 +163,3 @@ def merged(parts: Iterable[Iterator[Picture | Block]]) -> Iterator[Picture | Blo
         yield unit
         following = next(part, None)
         waiting[place : place + 1] = [] if following is None else [(following, part)]
-
-
-@dataclass
-class Later:
-    """A decoded picture that is converted to RGB only where somebody looks at it.
-
-    Attributes:
-        time_s: on the stream's clock.
-        convert: makes the (H, W, 3) image.
-        full_side: the longer side of the source's own pictures, pixels.
-        read_s: the machine's clock when its packet was read.
-    """
-
-    time_s: float
-    convert: Callable[[], npt.NDArray[np.uint8]]
-    full_side: int = 0
-    read_s: float = 0.0
-    _image: npt.NDArray[np.uint8] | None = None
-
-    @property
-    def image(self) -> npt.NDArray[np.uint8]:
-        """(H, W, 3) RGB uint8, upright."""
-        if self._image is None:
-            self._image = self.convert()
-        return self._image
-
-
-@dataclass(frozen=True)
-class Opening:
-    """How PyAV opens a source.
-
-    Attributes:
-        what: in messages.
-        file: a name, an address, or an object with `read`.
-        format: of the input device; None lets FFmpeg find out.
-        options: of the demuxer.
-        is_finite, slack_s: see `Feed`; None for `is_finite` where the container tells.
-    """
-
-    what: str
-    file: Any
-    format: str | None = None
-    options: Mapping[str, str] | None = None
-    is_finite: bool | None = None
-    slack_s: float | None = None
-
-
-class LiveFeed:
-    """A camera, a network stream or a pipe, read by PyAV.
-
-    Args:
-        opening: how to open it.
-        settings: of the stream.
-        clock: of its timestamps; goes on where the connection before ended.
-        now: the machine's clock.
-
-    Raises:
-        MediaError: it cannot be opened, or has nothing that is asked for.
-    """
-
-    def __init__(
-        self, opening: Opening, settings: StreamSettings, clock: SteadyClock, now: Callable[[], float]
-    ) -> None:
-        self._what, self._settings, self._clock, self._now = opening.what, settings, clock, now
-        self._limits = Limits()
-        self._todo = 'check its sender'
-        if hasattr(opening.file, 'read'):
-            self._todo += '; an mp4 file that keeps its index at the end cannot be read from a pipe: name the file'
-        self._container: Any = _opened(opening, settings)
-        try:
-            self._choose(opening)
-        except BaseException:
-            self._container.close()
-            raise
-        self._sound = _Blocks()
-        self._thinned = Thinned(settings.fps)
-        self._orientations = Orientations()
-
-    def _choose(self, opening: Opening) -> None:
-        streams = self._container.streams
-        moving = [stream for stream in streams.video if not stream.disposition & Disposition.attached_pic]
-        self._video: Any = moving[0] if moving and self._settings.faces else None
-        self._audio: Any = next(iter(streams.audio), None) if self._settings.voice else None
-        if self._video is None and self._audio is None:
-            raise nothing_of(self._settings, self._what)
-        if self._video is not None:
-            self._video.thread_type = 'SLICE'  # threads over frames give each one some frames later
-        duration_s = (self._container.duration or 0) / av.time_base
-        is_finite = opening.is_finite
-        self.is_finite = 0 < duration_s < 1e6 if is_finite is None else is_finite
-        has_end = 0 < duration_s < 1e6  # what has is a file, wherever it comes from
-        self.slack_s = 0.0 if has_end and opening.slack_s is not None else opening.slack_s
-        self.has_pictures, self.has_sound = self._video is not None, self._audio is not None
-        self.rate_hz = float(self._video.average_rate or 0.0) if self._video is not None else 0.0
-
-    def __iter__(self) -> Iterator[Picture | Block]:
-        wanted = [stream for stream in (self._video, self._audio) if stream is not None]
-        damaged = 0
-        try:
-            for packet in self._container.demux(*wanted):
-                read_s = self._now()
-                try:
-                    units = packet.decode()
-                except (av.error.InvalidDataError, av.error.UndefinedError) as error:
-                    damaged += 1
-                    if damaged > DAMAGED_IN_A_ROW:
-                        raise MediaError(
-                            expected='a stream that decodes', came=f'{self._what}: {error}', todo='check its sender'
-                        ) from error
-                    continue
-                for unit in units:
-                    damaged = 0
-                    yield from self._placed(unit, read_s)
-        except MediaError:
-            raise
-        except (av.error.EOFError, StopIteration):
-            return
-        except (av.error.FFmpegError, OSError) as error:
-            raise MediaError(
-                expected='a stream that goes on', came=f'{self._what}: {_reason(error)}', todo=self._todo
-            ) from error
-        yield from self._sound.rest()
-
-    def _placed(self, unit: Any, read_s: float) -> Iterator[Picture | Block]:
-        """The unit with its time; of sound as many blocks as are full."""
-        stamp_s = None if unit.pts is None or unit.time_base is None else float(unit.pts * unit.time_base)
-        if isinstance(unit, av.AudioFrame):
-            time_s = self._clock.at(stamp_s, 'sound', self._now())
-            if time_s is not None:
-                yield from self._sound.add(unit, time_s)
-            return
-        self._limits.check(
-            'max_pixels', unit.width * unit.height, f'a {unit.width}x{unit.height} frame of {self._what}'
-        )
-        time_s = self._clock.at(stamp_s, 'pictures', self._now())
-        if time_s is None or not self._thinned.takes(time_s):
-            return
-        aspect = usable_aspect(self._video.sample_aspect_ratio)
-        orientation = self._orientations.of(unit)
-        full_side = max(upright_size(unit.width, unit.height, aspect, orientation))
-        yield Later(time_s, lambda: to_rgb(unit, orientation, aspect, self._settings.max_side), full_side, read_s)
-
-    def close(self) -> None:
-        """Closes the connection."""
-        self._container.close()
-
-
-class _Blocks:
-    """Decoded sound to mono blocks of a tenth of a second at 16 kHz, placed by counting samples."""
-
-    def __init__(self) -> None:
-        self._resampler: Any = None
-        self._waiting: list[Floats32] = []
-        self._length = 0
-        self._start_s: float | None = None
-
-    def add(self, unit: Any, time_s: float) -> Iterator[Block]:
-        """The blocks that are full with this unit, which begins at a time."""
-        expected_s = None if self._start_s is None else self._start_s + self._length / RATE_HZ
-        if expected_s is None or time_s - expected_s > DRIFT_S:
-            yield from self.rest()
-            self._start_s = time_s
-        self._take(unit)
-        yield from self._full()
-
-    def _take(self, unit: Any) -> None:
-        if self._resampler is None:
-            self._resampler = av.AudioResampler(format='flt', layout='mono', rate=RATE_HZ)
-        try:
-            pieces = self._resampler.resample(unit)
-        except ValueError:  # the sender changed rate or channels
-            self._resampler = av.AudioResampler(format='flt', layout='mono', rate=RATE_HZ)
-            pieces = self._resampler.resample(unit)
-        for piece in pieces:
-            samples = piece.to_ndarray().reshape(-1).astype(np.float32)
-            self._waiting.append(np.clip(np.nan_to_num(samples), -1.0, 1.0))
-            self._length += len(samples)
-
-    def _full(self) -> Iterator[Block]:
-        if self._length < BLOCK or self._start_s is None:
-            return
-        joined = np.concatenate(self._waiting)
-        whole = len(joined) // BLOCK * BLOCK
-        start_s = self._start_s
-        self._waiting, self._length = [joined[whole:]], len(joined) - whole
-        self._start_s = start_s + whole / RATE_HZ
-        for begin in range(0, whole, BLOCK):
-            yield Block(start_s + begin / RATE_HZ, joined[begin : begin + BLOCK])
-
-    def rest(self) -> Iterator[Block]:
-        """What waits for a block to be full."""
-        if self._length and self._start_s is not None:
-            yield Block(self._start_s, np.concatenate(self._waiting))
-        self._waiting, self._length, self._start_s = [], 0, None
-
-
-def _opened(opening: Opening, settings: StreamSettings) -> Any:
-    """PyAV's container of a source."""
-    try:
-        return av.open(
-            opening.file,
-            format=opening.format,
-            options=dict(opening.options or {}),
-            timeout=None if hasattr(opening.file, 'read') else settings.patience_s,
-        )
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(
-            expected='a source that can be opened', came=f'{opening.what}: {_reason(error)}', todo=_advice(error)
-        ) from error
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, av.error.ExitError):
-        return 'no answer in the time that patience_s allows'
-    return str(getattr(error, 'strerror', None) or error)
-
-
-def _advice(error: BaseException) -> str:
-    if isinstance(error, PermissionError):
-        return 'let this user read it; a camera belongs to the group video'
-    if getattr(error, 'errno', None) == 16:
-        return 'close the program that uses it'
-    return 'check that it is there and sends video or sound'

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from affekt.errors import MediaError
 from affekt.live.cameras import camera_input, microphone_input
 from affekt.live.clocks import MachineClock, Pace, SteadyClock
-from affekt.live.feeds import HURRY, PROBING, Feed, FileFeed, GivenFeed, LiveFeed, Opening, Picture, ends_at
+from affekt.live.connections import HURRY, PROBING, LiveFeed, Opening
+from affekt.live.feeds import Feed, FileFeed, GivenFeed, Picture, ends_at
 from affekt.live.mailbox import Mailbox
 from affekt.live.pipes import PipeBytes, is_pipe
 from affekt.live.settings import StreamSettings

@@ -25,8 +25,8 @@ from affekt.runs import SETTINGS, Run
 
 KEEP_EVERY_S = 0.5
 """How often rows go to disk."""
-TIDY_EVERY_S = 60.0
-"""How often freed pages go back to the system."""
+TIDY_EVERY_S = 10.0
+"""How often freed pages go back to the system, which takes a millisecond or two."""
 UNFINISHED = '.live-'
 """How the folders of rows begin that are no result yet."""
 _PIXELS = ('box_x', 'box_y', 'box_width', 'box_height', 'face_size_px')

@@ -142,17 +142,17 @@ def convert_gguf(path: Path, folder: Path) -> None:
         model = _Model(path, reader)
         tensors = model.tensors()
         tokenizer, tokens = _tokenizer(model)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
-        if isinstance(error, LLMError):
-            raise
+        settings = model.settings(tokens)
+        marks = {f'{name}_token': tokens[at] for name, at in model.marks.items()}
+    except LLMError:
+        raise
+    except Exception as error:  # whatever a damaged file makes its reader raise
         raise LLMError(
             expected=f'a GGUF file of a language model at {path.name}',
             came=f'{type(error).__name__}: {str(error)[:200]}', todo='get the file again',
         ) from error  # fmt: skip
-    settings = model.settings(tokens)
     _save_tensors(folder / 'model.safetensors', model, tensors, str(settings['dtype']))
     write_atomically(folder / 'tokenizer.json', tokenizer.to_str().encode())
-    marks = {f'{name}_token': tokens[at] for name, at in model.marks.items()}
     noted = {'tokenizer_class': 'PreTrainedTokenizerFast', 'clean_up_tokenization_spaces': False, **marks}
     template = model.value('tokenizer.chat_template')
     if template:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from affekt.errors import UnknownNameError, listed
+from affekt.errors import UnknownNameError, ValueRangeError, listed
 from affekt.nn import Coverage, load_published
 from affekt.sequence_models.attention_sequence import AttentionSequence
 from affekt.sequence_models.convolution import TemporalConvolution
@@ -29,7 +29,8 @@ def build_sequence_model(name: str, shape: SequenceShape, **options: Any) -> Seq
 
     Raises:
         UnknownNameError: no such model, or it has no such option.
-        ValueRangeError: the model has no such form, needs more modalities, or an option is out of its range.
+        ValueRangeError: the model has no such form, needs more modalities, or an option is out of its range or not a
+            number, or True or False, as its default is.
     """
     if name not in SEQUENCE_MODELS:
         raise UnknownNameError(
@@ -38,15 +39,25 @@ def build_sequence_model(name: str, shape: SequenceShape, **options: Any) -> Seq
             todo='choose one',
         )
     model_class = SEQUENCE_MODELS[name]
-    known = sorted(model_class.__init__.__kwdefaults__ or {})
-    if not set(options) <= set(known):
+    defaults = model_class.__init__.__kwdefaults__ or {}
+    if not set(options) <= set(defaults):
         raise UnknownNameError(
-            expected=f'options of {name} among {listed(known) or "none"}',
-            came=listed(sorted(set(options) - set(known))),
+            expected=f'options of {name} among {listed(sorted(defaults)) or "none"}',
+            came=listed(sorted(set(options) - set(defaults))),
             todo='leave them out',
         )
+    for option, value in options.items():
+        _require_type(option, value, type(defaults[option]))
     model: SequenceModel = model_class(shape, **options)
     return model
+
+
+def _require_type(option: str, value: object, wanted: type) -> None:
+    """A number without decimals will do for one with decimals; True and False are no numbers."""
+    if type(value) is wanted or (wanted is float and type(value) is int):
+        return
+    names = {bool: 'True or False', int: 'a whole number', float: 'a number'}
+    raise ValueRangeError(expected=f'{names[wanted]} for {option}', came=repr(value), todo='correct it')
 
 
 def load_published_sequence(model: SequenceModel, state: Mapping[str, Tensor]) -> Coverage:

@@ -83,11 +83,11 @@ class FrameEnsemble:
         """
         for number, member in enumerate(self.members, 1):
             member.save(folder / f'member{number}')
-        said = {
+        contents = {
             'format': FORMAT, 'members': len(self.members), 'notes': dict(self.notes),
             'smoothing': {task: asdict(each) for task, each in self.smoothing.items()},
         }  # fmt: skip
-        write_atomically(folder / SETTINGS, json_file(said))
+        write_atomically(folder / SETTINGS, json_file(contents))
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> FrameEnsemble:
@@ -98,12 +98,14 @@ class FrameEnsemble:
         """
         path = Path(folder)
         try:
-            said = json.loads(read_regular_file(path / SETTINGS))
-            if said['format'] > FORMAT:
-                raise ValueError(f'format {said["format"]}, which only a newer affekt reads')
-            members = tuple(FramePredictor.load(path / f'member{number}') for number in range(1, said['members'] + 1))
-            smoothing = {str(task): typed(Smoothing, each) for task, each in said['smoothing'].items()}
-            return cls(members, smoothing, dict(said['notes']))
+            contents = json.loads(read_regular_file(path / SETTINGS))
+            if contents['format'] > FORMAT:
+                raise ValueError(f'format {contents["format"]}, which only a newer affekt reads')
+            members = tuple(
+                FramePredictor.load(path / f'member{number}') for number in range(1, contents['members'] + 1)
+            )
+            smoothing = {str(task): typed(Smoothing, each) for task, each in contents['smoothing'].items()}
+            return cls(members, smoothing, dict(contents['notes']))
         except WeightsError:
             raise
         except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:

@@ -65,7 +65,10 @@ class SequenceShape:
             )
         if not 0.0 <= self.dropout < 1.0:
             raise ValueRangeError(expected='dropout in [0, 1)', came=f'{self.dropout}', todo='choose another')
-        wrong = [name for name in self.sizes if not name or '.' in name or hasattr(nn.ModuleDict, name)]
+        containers = nn.ModuleDict(), nn.ParameterDict()
+        wrong = [
+            name for name in self.sizes if not name or '.' in name or any(hasattr(each, name) for each in containers)
+        ]
         if wrong:
             raise UnknownNameError(
                 expected='names of modalities without a dot, and none that torch has for itself',

@@ -10,10 +10,13 @@ Axes: B batch, T frames, D the largest feature size, H hidden.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from affekt.errors import ValueRangeError
 from affekt.fusion import Losses, PublishedTranslator, Translator, translation_error
 from affekt.nn import NameMap, kept_first
 from affekt.sequence_models.form import Kept, SequenceModel, SequenceShape, published_reader
@@ -42,6 +45,11 @@ class TranslationSequence(SequenceModel):
     fewest_modalities = 2
 
     def __init__(self, shape: SequenceShape, *, teacher_forcing: float = 0.3, translation: float = 0.5) -> None:
+        if not (0 <= teacher_forcing <= 1 and 0 <= translation < math.inf):
+            raise ValueRangeError(
+                expected='teacher_forcing in [0, 1] and translation of 0 or more',
+                came=f'{teacher_forcing}, {translation}', todo='choose others',
+            )  # fmt: skip
         super().__init__(shape, width=2 * shape.hidden)
         self.chain = [name for name in CHAIN if name in shape.sizes]
         self.chain += [name for name in shape.sizes if name not in self.chain]

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from affekt.errors import ValueRangeError
 from affekt.fusion import LETTERS, ORDER, Losses, ParallelRecurrences, two_layers
 from affekt.nn import Dropout, NameMap, kept_first
 from affekt.sequence_models.form import Kept, SequenceModel, SequenceShape, published_reader
@@ -42,6 +43,8 @@ class MemorySequence(SequenceModel):
     """
 
     def __init__(self, shape: SequenceShape, *, memory: int = 128) -> None:
+        if memory < 1:
+            raise ValueRangeError(expected='a memory of width 1 or more', came=f'{memory}', todo='choose another')
         inner = max(shape.hidden // 2, 1)
         super().__init__(shape, width=2 * inner)
         first = {name: shape.sizes[name] for name in ORDER if name in shape.sizes}

@@ -51,14 +51,17 @@ class FrameLosses:
         self._unit_weights = balanced_units(training.units[real]) if is_balanced else None
 
     def __call__(self, model: nn.Module, batch: WindowBatch) -> dict[str, Tensor]:
-        """The loss of each task by its name, weighted, and the model's own."""
+        """The loss of each task by its name, weighted, and the model's own, `model_` before their names.
+
+        A model may name its losses by modality, and a modality may be called as a task is.
+        """
         answers = model(batch.features, batch.keep_mask)
         seen = torch.stack(list(batch.keep_mask.values())).any(dim=0)  # (B, T)
         losses: dict[str, Tensor] = {}
         for task in self._settings.tasks:
             loss, known = self._of(task, answers, batch)
             losses[task] = getattr(self._settings, f'{task}_weight') * _weighted(loss, seen & known, batch.weights)
-        return losses | dict(answers.losses)
+        return losses | {f'model_{name}': loss for name, loss in answers.losses.items()}
 
     def _of(self, task: str, answers: FrameAnswers, batch: WindowBatch) -> tuple[Callable[[Tensor], Tensor], Tensor]:
         """The loss of a task over the frames of a mask, and (B, T) where its truth is known."""

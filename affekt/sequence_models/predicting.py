@@ -8,7 +8,8 @@ N videos, B windows, T frames, C classes, U action units.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,7 +85,7 @@ def predict_frames(
     batch_size: int = 16,
     dropout: bool = False,
 ) -> dict[str, FramePrediction]:
-    """A model's answers for every frame of every video.
+    """A model's answers for every frame of every video; none for one without frames, which is there all the same.
 
     Args:
         model: of frames, in whatever mode; it is left in that, and on its device.
@@ -98,9 +99,8 @@ def predict_frames(
     windows = sorted(windows_over(videos.lengths, window, stride), key=len)  # alike in length: little is padded
     device = next((parameter.device for parameter in model.parameters()), torch.device('cpu'))
     sums: dict[str, _Answers] = {}
-    was_training = model.training
-    model.train(dropout)
-    with torch.no_grad():
+    sizes = [0, 0, 0]
+    with _in_mode(model, dropout), torch.no_grad():
         for begin in range(0, len(windows), batch_size):
             chosen = windows[begin : begin + batch_size]
             batch = videos.batch(chosen)
@@ -108,12 +108,24 @@ def predict_frames(
             answers = model(features, {name: mask.to(device) for name, mask in batch.keep_mask.items()})
             parts = (answers.logits.softmax(dim=2), answers.values, answers.units.sigmoid())
             arrays = [part.float().cpu().numpy() for part in parts]
+            sizes = [part.shape[2] for part in arrays]
             for place, each in enumerate(chosen):
                 if each.video not in sums:
-                    sums[each.video] = _Answers(videos.lengths[each.video], [part.shape[2] for part in arrays], overlap)
+                    sums[each.video] = _Answers(videos.lengths[each.video], sizes, overlap)
                 sums[each.video].add(each.begin, [part[place, : len(each)] for part in arrays])
-    model.train(was_training)
-    return {name: sums[name].prediction(name, _seen(videos, name)) for name in videos.names if name in sums}
+    answers_of = {name: sums.get(name) or _Answers(0, sizes, overlap) for name in videos.names}
+    return {name: each.prediction(name, _seen(videos, name)) for name, each in answers_of.items()}
+
+
+@contextmanager
+def _in_mode(model: nn.Module, training: bool) -> Iterator[None]:
+    """The model in training or evaluation mode; afterwards in the one before."""
+    before = model.training
+    model.train(training)
+    try:
+        yield
+    finally:
+        model.train(before)
 
 
 class _Answers:

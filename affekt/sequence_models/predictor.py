@@ -62,15 +62,20 @@ class FramePredictor:
             videos: of the modalities that it was trained on; their labels are not read.
             smooth: False leaves the curves as they come.
             draws: answers with dropout, besides, that `spread` is taken over: how far the model is from being sure
-                (Gal and Ghahramani 2016, arXiv:1506.02142). The same each time; 0 leaves `spread` nan.
+                (Gal and Ghahramani 2016, arXiv:1506.02142). The same each time; 0 leaves `spread` nan, and one draw
+                says nothing.
 
         Raises:
             ShapeError: other modalities, sizes or alignment.
-            ValueRangeError: draws of a model that has no dropout.
+            ValueRangeError: draws of a model that has no dropout, or fewer than 2.
         """
         require_same_features(self.model.shape.sizes, self.alignment, videos)
         predictions = self._answers(videos)
         if draws:
+            if draws < 2:
+                raise ValueRangeError(
+                    expected='0 draws, or 2 or more', came=f'{draws}', todo='ask for 8, or leave draws out'
+                )
             if not self.settings.dropout:
                 raise ValueRangeError(
                     expected='a model with dropout, or an ensemble', came='one without, whose draws are all alike',
@@ -116,14 +121,13 @@ class FramePredictor:
         Raises:
             StorageError: there is no room.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         save_tensors(folder / WEIGHTS, self.model.state_dict())
-        said = {
+        contents = {
             'format': FORMAT, 'settings': asdict(self.settings), 'sizes': dict(self.model.shape.sizes),
             'alignment': asdict(self.alignment), 'expressions': self.expressions, 'action_units': self.action_units,
             'smoothing': {task: asdict(each) for task, each in self.smoothing.items()}, 'notes': dict(self.notes),
         }  # fmt: skip
-        write_atomically(folder / SETTINGS, json_file(said))
+        write_atomically(folder / SETTINGS, json_file(contents))
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> FramePredictor:
@@ -134,25 +138,25 @@ class FramePredictor:
         """
         path = Path(folder)
         try:
-            said = json.loads(read_regular_file(path / SETTINGS))
-            if said['format'] > FORMAT:
-                raise ValueError(f'format {said["format"]}, which only a newer affekt reads')
-            settings = typed(FrameTrainingSettings, said['settings'])
-            expressions = tuple(map(str, said['expressions']))
-            units = tuple(map(str, said['action_units']))
+            contents = json.loads(read_regular_file(path / SETTINGS))
+            if contents['format'] > FORMAT:
+                raise ValueError(f'format {contents["format"]}, which only a newer affekt reads')
+            settings = typed(FrameTrainingSettings, contents['settings'])
+            expressions = tuple(map(str, contents['expressions']))
+            units = tuple(map(str, contents['action_units']))
             shape = SequenceShape(
-                {str(name): int(size) for name, size in said['sizes'].items()}, hidden=settings.hidden,
+                {str(name): int(size) for name, size in contents['sizes'].items()}, hidden=settings.hidden,
                 dropout=settings.dropout, form=settings.form, classes=len(expressions), units=len(units),
                 values=2 if 'affect' in settings.tasks else 0,
             )  # fmt: skip
-            alignment = typed(Alignment, said['alignment'])
+            alignment = typed(Alignment, contents['alignment'])
             with torch.random.fork_rng(devices=[]):
                 bare = build_sequence_model(settings.model, shape, **settings.options)
             model = with_learned_clocks(bare, alignment.learned)
             tensors, _ = read_tensors(path / WEIGHTS)
             model.load_state_dict(tensors)
-            smoothing = {str(task): typed(Smoothing, each) for task, each in said['smoothing'].items()}
-            return cls(model.eval(), settings, alignment, expressions, units, smoothing, dict(said['notes']))
+            smoothing = {str(task): typed(Smoothing, each) for task, each in contents['smoothing'].items()}
+            return cls(model.eval(), settings, alignment, expressions, units, smoothing, dict(contents['notes']))
         except (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise WeightsError(
                 expected=f'a trained model of frames in {path}', came=' '.join(str(error).split())[:300],

@@ -53,7 +53,7 @@ from affekt.training import BestEpoch, Engine, Ranks
 
 Row = dict[str, float]
 SCALE_FRAMES = 200_000
-"""Frames at most, evenly over all, that the scale of inputs is taken from."""
+"""Frames at most, evenly over all, that the scale of inputs is taken from; rows, where several are read of each."""
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,8 @@ def _standardise(model: nn.Module, training: FrameVideos) -> None:
     fit = getattr(model, 'standardise_on', None)
     if not callable(fit):
         return
-    frames = slice(None, None, max(1, math.ceil(len(training.weights) / SCALE_FRAMES)))
+    rows = max(training.alignment.learned.values(), default=1)  # of each frame
+    frames = slice(None, None, max(1, math.ceil(len(training.weights) * rows / SCALE_FRAMES)))
     fit(
         {name: value[frames].float() for name, value in training.features.items()},
         {name: mask[frames] for name, mask in training.keep_mask.items()},

@@ -81,7 +81,7 @@ def test_a_clip_that_cannot_be_read_is_left_out_and_counted():
 
 
 def test_such_clips_can_be_refused():
-    with pytest.raises(CorpusError, match='2 that cannot .*bad1.*bad2'):
+    with pytest.raises(CorpusError, match=r'2 that cannot .*bad1.*bad2'):
         read_clips(NAMES, _read, unreadable='refuse')
     with pytest.raises(CorpusError, match='1 that cannot'):
         read_clips(['bad1'], _read)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from published_files import published_shapes, save_published
 
 from affekt.checkpoints import opened
 from affekt.description import (
+    KINDS,
     PUBLISHED,
     Adapters,
     Describer,
@@ -17,6 +20,7 @@ from affekt.description import (
     affectgpt_2023,
     affectgpt_2025,
     affectgpt_two_stage,
+    inspect_official,
     load_official,
     merged,
     published_sources,
@@ -123,7 +127,9 @@ def test_the_published_sizes_have_as_many_numbers_as_published(qwen_7b, how, hea
 @pytest.mark.parametrize('name', PUBLISHED)
 def test_a_published_model_has_settings_that_can_be_built(name):
     published = PUBLISHED[name]()
-    assert set(source_table(published.sources)) == {'voice', 'face', 'frame', 'multi', 'multi_frame', 'image'}
+    names = {'voice', 'face', 'frame'} | ({'multi', 'multi_frame', 'image'} if name == 'affectgpt-2025' else set())
+    assert set(source_table(published.sources)) == names
+    assert set(KINDS[published.kind].sources) <= names
 
 
 def test_stages_are_those_of_the_papers():
@@ -149,6 +155,7 @@ def _official(path, shared_data, tag, changed=None, **config):
 def test_an_official_checkpoint_loads_with_a_row_for_each_of_its_tensors(shared_data, tmp_path, same_process, tag):
     path = _official(tmp_path / 'checkpoint_000030_loss_0.5.pth', shared_data, tag, image_fusion_type='token')
     describer, coverage = load_official(path, tiny_language_model(tag), heads=4)
+    assert describer.table['image'].fusion == 'steps'  # as the file notes
     wanted = tiny_affectgpt(tag).learnt()
     assert describer.learnt().keys() == wanted.keys()
     for name, value in describer.learnt().items():
@@ -156,6 +163,14 @@ def test_an_official_checkpoint_loads_with_a_row_for_each_of_its_tensors(shared_
     assert len(coverage.rows) == len(opened(path).tensors)
     unused = {row.published for row in coverage.rows if row.ours is None}
     assert unused == {row.published for row in coverage.rows if row.published.endswith('position_ids')}
+
+
+def test_a_published_model_on_qwen_begins_and_ends_with_the_marks_of_its_turns(shared_data, tmp_path, same_process):
+    path = _official(tmp_path / 'plain.pth', shared_data, 'qwen2_attention')
+    trunk = tiny_language_model('qwen2_attention')
+    marks = trunk.vocabulary
+    describer, _ = load_official(path, replace(trunk, vocabulary=replace(marks, first=None, end=5)))
+    assert (describer.vocabulary.first, describer.vocabulary.end) == (marks.first, marks.end)
 
 
 def test_a_checkpoint_with_a_renamed_tensor_is_refused_by_name(shared_data, tmp_path, same_process):
@@ -175,3 +190,31 @@ def test_a_checkpoint_of_another_system_is_refused(shared_data, tmp_path, same_p
     path = save_published(tmp_path / 'other.pth', {'weight': torch.ones(2, 3)})
     with pytest.raises(WeightsError, match='checkpoint of AffectGPT'):
         load_official(path, tiny_trunk('qwen2'))
+
+
+def test_a_picture_and_frames_of_the_form_of_2023_become_as_many_tokens_as_it_has_queries():
+    describer = Describer(tiny_trunk(), affectgpt_2023().sources)
+    features = {'frame': torch.randn(8, 32, 768), 'voice': torch.randn(8, 1024)}
+    tokens = describer.soft_tokens([describer.prompt(features, 'frame', 'What?')])[0]
+    assert {name: tuple(made.shape) for name, made in tokens.items()} == {'voice': (8, 32), 'frame': (32, 32)}
+    picture = describer.prompt({'frame': torch.randn(1, 32, 768)}, 'frameonly', 'What?')
+    assert describer.soft_tokens([picture])[0]['frame'].shape == (32, 32)
+
+
+def test_a_checkpoint_without_what_merges_loads_without_it(shared_data, tmp_path, same_process):
+    shapes = published_shapes(shared_data, 'affectgpt_tiny_qwen2_attention')
+    merging = ('multi_', 'attention_mlp.', 'fc_att.')
+    state = {name: parameter(name, shape) for name, shape in shapes.items() if not name.startswith(merging)}
+    path = save_published(tmp_path / 'plain.pth', state, config={'datasets': {'x': {'face_or_frame': 'face'}}})
+    official = inspect_official(path)
+    assert [source.name for source in official.sources] == ['voice', 'face', 'frame', 'image']
+    assert (official.kind, official.adapters.rank, official.adapters.alpha) == ('face', 4, 32)
+    assert (official.trunk_width, official.trunk_layers) == (64, 2)
+    describer, _ = load_official(path, tiny_language_model('qwen2_attention'))
+    assert 'multi' not in describer.table
+
+
+def test_a_trunk_with_another_number_of_layers_is_refused(shared_data, tmp_path, same_process):
+    path = _official(tmp_path / 'layers.pth', shared_data, 'qwen2_attention')
+    with pytest.raises(WeightsError, match='with 2 layers'):
+        load_official(path, tiny_trunk('qwen2', hidden_size=64, num_hidden_layers=3))

@@ -225,6 +225,14 @@ def test_a_cut_file_is_refused_and_leaves_no_folder(tmp_path, share):
         opened_gguf(tmp_path / 'cut.gguf')
 
 
+@pytest.mark.parametrize('name', ['embedding_length', 'attention.head_count', 'context_length', 'feed_forward_length'])
+def test_a_file_that_lacks_a_setting_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.delitem(SETTINGS, name)
+    write(tmp_path / 'less.gguf')
+    with pytest.raises(LLMError, match=r'less\.gguf'):
+        opened_gguf(tmp_path / 'less.gguf')
+
+
 def test_a_file_that_is_no_gguf_is_refused(tmp_path):
     (tmp_path / 'page.gguf').write_text('<html>not found</html>' * 20)
     with pytest.raises(LLMError, match=r'page\.gguf'):

@@ -9,13 +9,15 @@ import pytest
 import torch
 from frame_cases import FRAMES, RATE_HZ, TINY, both_sides, face_of, labels_of, videos_of, voice_of
 
-from affekt.errors import LeakError, RunError, ShapeError, UnknownNameError, ValueRangeError, WeightsError
-from affekt.frames import overlap_average, windows_over
+from affekt.errors import LeakError, RunError, ShapeError, StorageError, UnknownNameError, ValueRangeError, WeightsError
+from affekt.frames import FrameLabels, overlap_average, windows_over
 from affekt.sequence_models import (
     SEQUENCE_MODELS,
     FrameLosses,
     FramePredictor,
     FrameTrainingSettings,
+    SequenceShape,
+    build_sequence_model,
     frame_videos,
     mean_prediction,
     official_scores,
@@ -116,6 +118,9 @@ def test_draws_with_dropout_say_how_sure_a_model_is_and_are_the_same_each_time(r
     torch.manual_seed(6)
     np.testing.assert_array_equal(predictor.predict(validation, draws=3)['e'].spread, drawn['e'].spread)
     assert not predictor.model.training
+    for draws in (1, -1):
+        with pytest.raises(ValueRangeError, match='0 draws, or 2 or more'):
+            predictor.predict(validation, draws=draws)
     with pytest.raises(ValueRangeError, match='a model with dropout, or an ensemble'):
         replace(predictor, settings=replace(TINY, dropout=0.0)).predict(validation, draws=3)
 
@@ -249,6 +254,49 @@ def test_other_settings_or_other_videos_do_not_go_on_with_a_run(run, sides, tmp_
 def test_the_scale_of_inputs_is_that_of_training_frames_alone(run, sides):
     scale = run[0].predictor.model.scales['face']
     torch.testing.assert_close(scale.mean, sides[0].features['face'][sides[0].keep_mask['face']].mean(dim=0))
+
+
+def test_a_modality_called_as_a_task_leaves_the_loss_of_the_task_alone():
+    sources = {name: {'a': face_of('a', 100)} for name in ('affect', 'voice')}
+    videos = frame_videos([labels_of('a', 'train', 100)], sources, RATE_HZ)
+    shape = SequenceShape(videos.sizes, values=2, hidden=8, dropout=0.0)
+    model = build_sequence_model('mctn_sequence', shape)
+    batch = videos.batch(windows_over({'a': 100}, 20, 20))
+    losses = FrameLosses(replace(TINY, affect_loss='mse'), videos, 0)
+    wanted = losses(model.eval(), batch)['affect']
+    while_training = losses(model.train(), batch)
+    assert set(while_training) == {'affect', 'model_affect', 'model_voice'}
+    torch.testing.assert_close(while_training['affect'], wanted)
+
+
+def test_a_video_without_frames_has_an_answer_without_frames(run, sides):
+    empty = FrameLabels('z', 'val', affect=np.zeros((0, 2), np.float32))
+    sources = {'face': {'e': face_of('e', 80)}, 'voice': {'e': voice_of('e', 80)}}
+    videos = frame_videos([empty, labels_of('e', 'val', 80)], sources, RATE_HZ, methods={'voice': 'mean'})
+    predictions = run[0].predictor.predict(videos)
+    assert predictions['z'].affect.shape == (0, 2)
+    assert run[0].predictor.predict(videos.take(['z']))['z'].keep_mask.shape == (0,)
+    assert (
+        official_scores(videos.labels, predictions, ['affect'])['score']
+        == official_scores(videos.labels[1:], predictions, ['affect'])['score']
+    )
+
+
+def test_a_model_that_fails_is_left_in_the_mode_that_it_was_in(sides):
+    class Failing(torch.nn.Linear):
+        def forward(self, *_):
+            raise KeyboardInterrupt
+
+    model = Failing(1, 1)
+    with pytest.raises(KeyboardInterrupt):
+        predict_frames(model, sides[1], window=8, stride=8)
+    assert model.training
+
+
+def test_a_folder_that_cannot_be_made_is_named(run, tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(StorageError, match='file'):
+        run[0].predictor.save(tmp_path / 'file' / 'model')
 
 
 def test_a_guess_counts_by_its_weight_and_apart_from_the_truth(sides, run):

@@ -124,7 +124,7 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
 @click.option('--size', type=int, default=160, help='Height and width in pixels (default 160).')
 @click.option('--noise', type=float, help="Standard deviation of affwild2's valence and arousal (default 0.05).")
 @click.option('--delay', 'delay_s', type=float, help='Seconds that they are late in affwild2 (default 0).')
-@click.option('--seed', type=int, default=0, help='Random seed (default 0).')
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='Drawing processes (default 1).')
 @click.option('--resume', is_flag=True, help='Continue an interrupted run.')
 @AS_JSON
@@ -251,7 +251,7 @@ def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], 
 @corpus.command()
 @click.argument('path', metavar='MANIFEST', type=PATH)
 @click.option('--count', type=click.IntRange(2), default=5, help='Number of folds (default 5).')
-@click.option('--seed', type=int, default=0, help='Random seed of the order of equal groups (default 0).')
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the order of equal groups (default 0).')
 @click.option(
     '--by',
     multiple=True,

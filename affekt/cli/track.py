@@ -101,7 +101,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     default=10,
     help='Epochs without improvement before training stops (default 10).',
 )
-@click.option('--seed', type=int, default=0, help='Random seed (default 0).')
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
 @click.option('--allow-missing', is_flag=True, help='Accept clips without features of a modality.')
 @click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
 @AS_JSON
@@ -318,7 +318,7 @@ def _labels(submission: Submission) -> str:
 @click.option(
     '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )
-@click.option('--seed', type=int, default=0, help='Random seed of the resamples (default 0).')
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the resamples (default 0).')
 @AS_JSON
 def score_command(
     name: str,

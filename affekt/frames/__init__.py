@@ -35,6 +35,7 @@ from affekt.frames.sides import rows_of_person
 from affekt.frames.smoothing import (
     NO_SMOOTHING,
     SMOOTHING_METHODS,
+    OneEuro,
     Smoothing,
     SmoothingChoice,
     one_euro,
@@ -76,6 +77,7 @@ __all__ = [
     'FrameTable',
     'ListedLabels',
     'OnClock',
+    'OneEuro',
     'OverlapAverage',
     'OverlapWeights',
     'RowForm',

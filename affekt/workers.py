@@ -154,6 +154,31 @@ def workers(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def each_done(work: Callable[[Item], object], items: Sequence[Item], processes: int, *, todo: str) -> Iterator[Item]:
+    """Each item when its work is done, here where one process is enough, else by new ones.
+
+    Args:
+        work: can be pickled, such as `functools.partial` of a function at the top of a module.
+        items: what is worked on; can be pickled.
+        processes: that work.
+        todo: the advice where a process dies.
+
+    Raises:
+        RunError: a process died.
+    """
+    if processes == 1 or len(items) < 2:
+        for item in items:
+            work(item)
+            yield item
+        return
+    with workers(min(processes, len(items)), _open_nothing, (), todo=todo) as pool:
+        yield from (item for item, _ in as_finished(pool, work, items, processes))
+
+
+def _open_nothing() -> None:
+    pass
+
+
 def surviving(
     count: int,
     opening: Callable[..., None],

@@ -22,7 +22,7 @@ from affekt.typed_json import json_file
 
 RESULTS = Path(__file__).resolve().parent / 'results'
 CORPUS = AffWild2Settings()
-SETTINGS = AbawSettings(epochs=30, patience=6)
+SETTINGS = AbawSettings(resamples=2000)
 
 
 def main() -> None:

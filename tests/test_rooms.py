@@ -188,6 +188,11 @@ def test_importing_affekt_loads_nothing_heavy():
     assert _run(f'import sys, affekt; print(sorted({heavy} & set(sys.modules)))') == '[]'
 
 
+def test_the_command_line_loads_a_verb_s_rooms_only_when_it_runs():
+    code = 'import sys, affekt.cli; print({"scipy.stats", "pyarrow", "av", "onnxruntime", "torch"} & set(sys.modules))'
+    assert _run(code) == 'set()'
+
+
 def test_labels_metrics_and_ranking_need_numpy_and_scipy_alone():
     rooms = 'affekt.labels, affekt.metrics, affekt.ranking'
     code = f'import sys, {rooms}; print({{"pyarrow", "av", "onnxruntime", "pandas", "rich"}} & set(sys.modules))'

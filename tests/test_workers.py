@@ -3,12 +3,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from functools import partial
 from itertools import count
 
 import pytest
 
 from affekt.errors import RunError
-from affekt.workers import made_ahead, surviving
+from affekt.workers import each_done, made_ahead, surviving
 
 
 def names_of_threads() -> set[str]:
@@ -84,6 +85,18 @@ def _square_unless_fatal(number):
     if number in (3, 5):
         os.kill(os.getpid(), signal.SIGKILL)
     return number * number
+
+
+def _write_process(folder, number):
+    (folder / f'{number}').write_text(f'{os.getpid()}')
+
+
+@pytest.mark.parametrize('processes', [1, 2])
+def test_work_on_items_is_done_here_where_one_process_is_enough_and_else_by_new_ones(tmp_path, processes):
+    done = each_done(partial(_write_process, tmp_path), range(3), processes, todo='')
+    assert sorted(done) == [0, 1, 2]
+    at_work = {path.read_text() for path in tmp_path.iterdir()}
+    assert (f'{os.getpid()}' in at_work) == (processes == 1)
 
 
 def test_an_item_that_ends_its_process_costs_itself_alone():

@@ -9,7 +9,7 @@ trained and by which protocol, and stand on `affekt.experiments`.
 
 from typing import TYPE_CHECKING
 
-from affekt.benchmarks.abaw import Abaw, run_abaw
+from affekt.benchmarks.abaw import Abaw, require_trainable, run_abaw
 from affekt.benchmarks.abaw_inputs import AbawInputs, abaw_inputs, made_up_inputs
 from affekt.benchmarks.abaw_scores import AbawRow, AbawSettings
 from affekt.benchmarks.abaw_tables import abaw_facts, abaw_sheet, save_abaw
@@ -52,7 +52,7 @@ __all__ = [
     'UniBench', 'UniBenchSet', 'abaw_facts', 'abaw_inputs', 'abaw_sheet', 'baseline_stores', 'clip_sources',
     'corpus_clips', 'dfer_candidates', 'dfer_facts', 'dfer_sheet', 'finetuning_facts', 'finetuning_sheet',
     'made_up_inputs', 'merbench_facts', 'merbench_sheet', 'modalities_of', 'narrowed_form', 'ovmer_facts',
-    'pretrained', 'published', 'published_dfer', 'rank_systems', 'rates_of', 'rivals', 'run_abaw', 'run_dfer',
-    'run_finetuning', 'run_merbench', 'run_ovmer', 'run_unibench', 'save_abaw', 'save_dfer', 'save_finetuning',
-    'save_merbench', 'save_outcome', 'scratch', 'set_named', 'short_name', 'unibench_facts',
+    'pretrained', 'published', 'published_dfer', 'rank_systems', 'rates_of', 'require_trainable', 'rivals', 'run_abaw',
+    'run_dfer', 'run_finetuning', 'run_merbench', 'run_ovmer', 'run_unibench', 'save_abaw', 'save_dfer',
+    'save_finetuning', 'save_merbench', 'save_outcome', 'scratch', 'set_named', 'short_name', 'unibench_facts',
 ]  # fmt: skip

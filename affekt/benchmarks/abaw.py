@@ -94,17 +94,15 @@ def run_abaw(
     Raises:
         MissingExtraError: torch is not installed.
         UnknownNameError: no such model.
+        ValueRangeError: a setting is out of range, this torch has no such device, or a model cannot be built for these
+            features.
         TableError: no training or validation video has labels of a task.
         RunError: the folder holds another run.
-        LeakError, ShapeError, ValueRangeError, TrainingError: as `train_frames`.
+        LeakError, ShapeError, TrainingError: as `train_frames`.
     """
-    require_torch()
-    from affekt.sequence_models import SEQUENCE_MODELS, frame_videos
+    require_trainable(settings)
+    from affekt.sequence_models import frame_videos
 
-    if strange := [name for name in settings.models if name not in SEQUENCE_MODELS]:
-        raise UnknownNameError(
-            expected=f'models among {", ".join(SEQUENCE_MODELS)}', came=listed(strange), todo='choose others'
-        )
     # 1. Labels and features on the clock of the frames.
     labels = [each for each in table if each.frames]
     videos = frame_videos(labels, features, clock, of_recording=shared)
@@ -113,6 +111,7 @@ def run_abaw(
     recipes = {name: f'{store.provenance.recipe} {store.provenance.hash[:12]}' for name, store in features.items()}
     for task in settings.tasks:
         _require_labels(inputs, task)
+    _require_models(inputs)
     # 2. Every system on every task; each model in a folder of its own, from which a killed run goes on.
     depends_on = {'settings': dataclasses.asdict(settings), 'features': recipes, 'videos': list(videos.names)}
     systems = [(task, name) for task in settings.tasks for name in _systems(inputs)]
@@ -133,6 +132,37 @@ def run_abaw(
     return Abaw(
         corpus, settings, recipes, dict(_counts(inputs)), tuple(rows), answers, tuple(_notes(inputs))
     )  # fmt: skip
+
+
+def require_trainable(settings: AbawSettings) -> None:
+    """Nothing, where all can be trained that the settings name, whatever the features; to know before they are made.
+
+    Raises:
+        MissingExtraError, UnknownNameError, ValueRangeError: as `run_abaw`.
+    """
+    require_torch()
+    from affekt.nn import require_device
+    from affekt.sequence_models import SEQUENCE_MODELS
+
+    if strange := [name for name in settings.models if name not in SEQUENCE_MODELS]:
+        raise UnknownNameError(
+            expected=f'models among {", ".join(SEQUENCE_MODELS)}', came=listed(strange), todo='choose others'
+        )
+    require_device(settings.device)
+    for task in settings.tasks:
+        _training_settings(settings, cast('FrameTask', task), PER_FRAME)
+
+
+def _require_models(inputs: AbawRun) -> None:
+    """Nothing, where every model can be built for the features: the last is trained hours after the first."""
+    import torch
+
+    from affekt.sequence_models import SequenceShape, build_sequence_model
+
+    shape = SequenceShape(inputs.videos.sizes, values=2, hidden=inputs.settings.hidden)
+    with torch.device('meta'):
+        for name in inputs.settings.models:
+            build_sequence_model(name, shape)
 
 
 def _within(progress: Progress | None, done: int, total: int) -> Progress | None:
@@ -263,5 +293,4 @@ def save_answers(folder: Path, outcome: Abaw) -> None:
     """Write what each system answers for the test videos, a table of frames each, into `answers`."""
     for (task, system), answered in outcome.answers.items():
         if len(answered):
-            (folder / 'answers').mkdir(parents=True, exist_ok=True)
             answered.save(folder / 'answers' / f'{task}-{system}.parquet')

@@ -92,6 +92,11 @@ class AbawSettings:
             raise ValueRangeError(
                 expected='every task and model once', came=listed([*self.tasks, *self.models]), todo='leave one out'
             )
+        if self.seed < 0 or self.resamples < 0:
+            raise ValueRangeError(
+                expected='a seed and resamples of 0 or more', came=f'{self.seed}, {self.resamples}',
+                todo='give another number',
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,8 @@ class AbawRun:
         fields = ABAW_TASKS[task]
         chosen = []
         for each in self.table:
+            if not any(each.belongs_to(field) for field in fields):
+                continue
             own = each.partition_of(fields[0]) if len(fields) == 1 else each.partition
             if own == part and each.frames and (part == 'test' or any(each.labelled(name).any() for name in fields)):
                 chosen.append(each.video)
@@ -206,9 +213,9 @@ def scored(inputs: AbawRun, task: str, name: str, answered: Answered) -> tuple[A
             )
             last = measure
     assert last is not None
-    seen = _recovery(inputs, task, answered.final, is_seen=True), _recovery(inputs, task, answered.final, is_seen=False)
+    recovery, unseen = (_recovery(inputs, task, answered.final, only_unseen=only) for only in (False, True))
     row = AbawRow(
-        task, name, scores['raw'], scores['smoothed'], None, *seen, answered.smoothing, answered.epoch,
+        task, name, scores['raw'], scores['smoothed'], None, recovery, unseen, answered.smoothing, answered.epoch,
         answered.parameters, answered.seconds,
     )  # fmt: skip
     return row, last
@@ -251,7 +258,7 @@ def _gain(
 
 
 def _recovery(
-    inputs: AbawRun, task: str, predictions: Mapping[str, FramePrediction], *, is_seen: bool
+    inputs: AbawRun, task: str, predictions: Mapping[str, FramePrediction], *, only_unseen: bool
 ) -> dict[str, Interval]:
     """Concordance with what was commanded: of all frames of the test, or of those without a face to see."""
     known = [video for video in inputs.names(task, 'test') if video in inputs.curves]
@@ -263,7 +270,7 @@ def _recovery(
     truth, answers = [], []
     for video in known:
         curves, prediction = inputs.curves[video], predictions[video]
-        rows = slice(None) if is_seen else ~curves.is_seen[: len(prediction)]
+        rows = ~curves.is_seen[: len(prediction)] if only_unseen else slice(None)
         of: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {
             'expr': (curves.expression, prediction.expression[:, 1:]), 'va': (curves.affect, prediction.affect),
             'au': (curves.units, prediction.units),

@@ -17,7 +17,7 @@ from affekt.metrics import Interval
 from affekt.pages.figures import spread
 from affekt.runs import versions, write_atomically
 from affekt.typed_json import json_file, plain
-from affekt.wording import signed
+from affekt.wording import counted, signed
 
 TITLES = {
     'expr': 'Expression: mean F1 of all classes', 'va': 'Valence and arousal: mean concordance',
@@ -125,12 +125,14 @@ def _recovered(outcome: Abaw) -> Iterator[Section]:
     tasks = [task for task in outcome.settings.tasks if task in CURVES]
     names = list(dict.fromkeys(row.system for row in outcome.rows))
     by_key = {(row.system, row.task): row for row in outcome.rows}
-    for title, of in (('all test frames', 'recovery'), ('test frames without a face to see', 'unseen')):
+    for title, of in (('Recovery of commanded curves', 'recovery'), ('Recovery where no face is to be seen', 'unseen')):
+        if not any(getattr(row, of) for row in outcome.rows):
+            continue
         cells = tuple(
             (name, *(_cell(getattr(by_key[name, task], of), 'ccc') if (name, task) in by_key else '' for task in tasks))
             for name in names
         )
-        yield Section(f'Recovery of commanded curves, {title}: mean concordance', ('system', *tasks), cells, 1)
+        yield Section(f'{title}, test videos: mean concordance', ('system', *tasks), cells, 1)
 
 
 def _lines(outcome: Abaw) -> Iterator[str]:
@@ -141,7 +143,7 @@ def _lines(outcome: Abaw) -> Iterator[str]:
     yield 'features: ' + ', '.join(f'{name} ({recipe.split()[0]})' for name, recipe in outcome.recipes.items())
     yield (
         f'models: windows of {settings.window} frames every {settings.stride}, hidden {settings.hidden}, at most '
-        f'{settings.epochs} epochs, patience {settings.patience}; epoch and smoothing chosen on validation'
+        f'{counted(settings.epochs, "epoch")}, patience {settings.patience}; epoch and smoothing chosen on validation'
     )
     if any(row.recovery for row in outcome.rows):
         yield 'recovery: ' + '; '.join(f'{task} {CURVES[task]}' for task in settings.tasks if task in CURVES)

@@ -19,11 +19,12 @@ from affekt.challenges.abaw_files import (
     frame_track_named,
     part_of,
     read_frame_submission,
+    require_names,
     write_frame_submission,
 )
 from affekt.challenges.tracks import TrackScore
 from affekt.errors import TableError, listed
-from affekt.frames import FrameLabels, FrameList, FrameTable, read_affwild2, read_multitask
+from affekt.frames import TASK_NAMES, FrameLabels, FrameList, FrameTable, read_affwild2, read_multitask
 from affekt.metrics import (
     FrameMeasure,
     affect_measure,
@@ -32,6 +33,7 @@ from affekt.metrics import (
     multitask_measure,
     unit_measure,
 )
+from affekt.wording import counted
 
 
 def score_frames(
@@ -56,9 +58,13 @@ def score_frames(
 
     Raises:
         UnknownNameError: no such track or partition.
-        TableError: a labelled frame has no prediction, or the truth has no labelled frame.
+        TableError: a labelled frame has no prediction, the truth has no labelled frame, or classes or action units are
+            others than those of the truth.
     """
     track = frame_track_named(name)
+    shared = min(len(truth.expressions), len(prediction.expressions))  # the eighth class came after seven
+    classes = truth.expressions[:shared] + prediction.expressions[shared:]
+    require_names(track, prediction, classes, truth.action_units)
     videos: list[FrameLabels] = []
     for part in (partition,) if partition else ('test', 'val'):
         videos = videos or [each for each in part_of(track, truth, part) if _is_labelled(each, track)]
@@ -131,7 +137,8 @@ def _fitted(prediction: FrameLabels, truth: FrameLabels, track: FrameTrack) -> F
         if len(lacking):
             raise TableError(
                 expected='a prediction for every labelled frame',
-                came=f'none of {task} for {len(lacking):,} frames of {truth.video!r}, first frame {lacking[0] + 1}',
+                came=f'no {TASK_NAMES[task]} for {counted(len(lacking), "frame")} of {truth.video!r}, '
+                f'first frame {lacking[0] + 1}',
                 todo='predict every frame of every video',
             )
     return answered
@@ -163,7 +170,8 @@ def write_answers(answers: Mapping[tuple[str, str], FrameTable], folder: Path) -
     """What `affekt.benchmarks.run_abaw` answers for the test videos, as submissions that were read back and checked.
 
     Args:
-        answers: task (`expr`, `va`, `au`, `mtl`) and system to the answers; those without videos are left out.
+        answers: task (`expr`, `va`, `au`, `mtl`) and system to the answers; left out are those without videos, and
+            those with other classes or action units than the track has.
         folder: gets TASK-SYSTEM.txt.
 
     Raises:
@@ -171,7 +179,7 @@ def write_answers(answers: Mapping[tuple[str, str], FrameTable], folder: Path) -
     """
     written = []
     for (task, system), table in answers.items():
-        if len(table):
+        if len(table) and frame_track_named(f'abaw6-{task}').takes(table):
             path = folder / f'{task}-{system}.txt'
             path.parent.mkdir(parents=True, exist_ok=True)
             write_frame_submission(f'abaw6-{task}', table, path)

@@ -9,6 +9,7 @@ folder of face pictures; an answer that is missing is never filled in from its n
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ import numpy as np
 
 from affekt.arrays import Ints
 from affekt.corpora import crop_numbers, frames_path
-from affekt.errors import TableError, UnknownNameError, did_you_mean
+from affekt.errors import TableError, UnknownNameError, did_you_mean, listed
 from affekt.frames import (
     ACTION_UNITS,
     EXPRESSIONS,
@@ -30,11 +31,13 @@ from affekt.frames import (
     FrameTable,
     ListedLabels,
     RowForm,
+    is_listable,
     read_frame_list,
     read_rows,
     written_rows,
 )
 from affekt.runs import write_atomically
+from affekt.wording import counted
 
 TODO = 'correct them, or write the file with `affekt track write`'
 SHOWN_FRAMES = 5
@@ -62,9 +65,24 @@ class FrameTrack:
         """What is answered for each frame."""
         return self.rows.tasks
 
-    def of(self, table: FrameTable) -> FrameTable:
-        """A table as the track takes it: one task with that task's own partitions, or all of them."""
-        return table.only(self.tasks[0]) if len(self.tasks) == 1 else table
+    def takes(self, table: FrameTable) -> bool:
+        """Whether a table has the track's classes and action units; those of ABAW1 and 2 were others."""
+        return ('expression' not in self.tasks or table.expressions == EXPRESSIONS) and (
+            'units' not in self.tasks or table.action_units == ACTION_UNITS
+        )
+
+    def part(self, table: FrameTable, partition: str) -> FrameTable:
+        """The videos of a partition that the track is of, their labels known or hidden.
+
+        A track of one task has that task's own division and its labels alone.
+
+        Raises:
+            UnknownNameError: no such partition.
+        """
+        videos = [each for each in table if any(each.belongs_to(task) for task in self.tasks)]
+        if len(self.tasks) == 1:
+            videos = [each.only(self.tasks[0]) for each in videos]
+        return dataclasses.replace(table, labels=tuple(videos)).part(partition)
 
 
 FRAME_TRACKS: Mapping[str, FrameTrack] = {
@@ -81,7 +99,7 @@ FRAME_TRACKS: Mapping[str, FrameTrack] = {
 
 @dataclass(frozen=True)
 class FrameSubmission:
-    """A submission that was found in order."""
+    """A submission in which nothing is wrong."""
 
     track: str
     path: Path
@@ -116,7 +134,8 @@ def frames_to_answer(name: str, path: Path, partition: str = '') -> FrameList:
 
     Raises:
         UnknownNameError: no such track or partition.
-        TableError: the list names no frames, or one twice; names the lines. A table has none of that partition.
+        TableError: the list names no frames, or one twice; names the lines. A table has none of that partition, or
+            knows the frames of some of its test videos alone.
     """
     track = frame_track_named(name)
     if path.is_dir():
@@ -124,11 +143,14 @@ def frames_to_answer(name: str, path: Path, partition: str = '') -> FrameList:
         wanted = FrameList.of({folder.name: sorted(crop_numbers(folder)) for folder in folders})
     elif path.suffix == '.parquet':
         videos = part_of(track, frame_table(path), partition)
+        _require_counted(track, videos)
         wanted = FrameList.of({each.video: np.arange(1, each.frames + 1) for each in videos})
     else:
         faults = Faults()
-        wanted = _listed_frames(path, faults)
-        faults.refuse('a list of frames', 'give one name such as video2/00001.jpg a line; names of videos are too few')
+        wanted = read_frame_list(path, faults, name=path.name)
+        faults.refuse(
+            'a list of frames', 'name a frame such as video2/00001.jpg in each line; names of videos are not enough'
+        )
     if not len(wanted):
         raise TableError(
             expected='frames to answer', came=f'{path} without any', todo='give a list with a frame a line'
@@ -146,14 +168,6 @@ def frame_table(path: Path) -> FrameTable:
     return FrameTable.load(beside if beside.exists() else path)
 
 
-def _listed_frames(path: Path, faults: Faults) -> FrameList:
-    try:
-        return read_frame_list(path, faults, name=path.name)
-    except OSError as error:
-        came = f'{path}: {getattr(error, "strerror", None) or error}'
-        raise TableError(expected='a list of frames', came=came, todo='check the path') from error
-
-
 def part_of(track: FrameTrack, table: FrameTable, partition: str = '') -> FrameTable:
     """The videos of a partition as a track takes them.
 
@@ -166,17 +180,18 @@ def part_of(track: FrameTrack, table: FrameTable, partition: str = '') -> FrameT
         UnknownNameError: no such partition.
     """
     if partition:
-        return _known(track, table, partition)
-    test = _known(track, table, 'test')
-    return test if test.frames else _known(track, table, 'val')
+        return track.part(table, partition)
+    test = track.part(table, 'test')
+    return test if test.frames else track.part(table, 'val')
 
 
-def _known(track: FrameTrack, table: FrameTable, partition: str) -> FrameTable:
-    """Videos of a partition with frames; test videos without labels count too, where a list gave their frames."""
-    labelled = track.of(table).part(partition)
-    names = set(labelled.names)
-    hidden = [each for each in table.part(partition) if not each.tasks and each.frames and each.video not in names]
-    return FrameTable((*labelled, *hidden), table.expressions, table.action_units)
+def _require_counted(track: FrameTrack, videos: FrameTable) -> None:
+    """Refuse hidden videos of unknown length: without them, an incomplete submission would pass."""
+    if uncounted := [each.video for each in videos if not each.frames and not each.tasks]:
+        raise TableError(
+            expected=f'the number of frames of every video of {track.name}', came=f'none for {listed(uncounted)}',
+            todo="give the organizers' list of frames, or import again with the videos or their face pictures",
+        )  # fmt: skip
 
 
 def write_frame_submission(
@@ -192,10 +207,11 @@ def write_frame_submission(
 
     Raises:
         UnknownNameError: no such track.
-        TableError: a frame that is wanted has no prediction; all of them in one message, and nothing is written.
+        TableError: a frame that is wanted has no prediction, or a video a name with a comma, a slash or a line end in
+            it; all of them in one message, and nothing is written.
     """
     track = frame_track_named(name)
-    _require_names(track, prediction)
+    require_names(track, prediction, EXPRESSIONS, ACTION_UNITS)
     if wanted is None:
         wanted = FrameList.of({each.video: np.arange(1, each.frames + 1) for each in prediction})
     faults = Faults()
@@ -213,25 +229,33 @@ def _answered(
     """The prediction of each video and the frames to write of it; a fault for what has none."""
     for video, places in wanted.by_video().items():
         frames = wanted.frames[places]
+        if not is_listable(video):
+            faults.add(repr(video), 0, 'is no name that a submission can hold')
         labels = prediction[video] if video in prediction else FrameLabels(video, 'test')
         known = np.zeros(int(frames.max(initial=0)), dtype=np.bool_)
         answered = np.all([labels.labelled(task) for task in track.tasks], axis=0)
         known[: len(answered)] = answered[: len(known)]
         if (lacking := frames[~known[frames - 1]]).size:
-            faults.add(video, 0, _frames_said(lacking, len(frames), 'without a prediction'))
+            faults.add(video, 0, _of_frames(lacking, len(frames), 'without a prediction'))
         yield labels, frames
 
 
-def _require_names(track: FrameTrack, prediction: FrameTable) -> None:
-    """Refuse predictions of other classes or action units than a submission has."""
-    for task, here, official in (
-        ('expression', prediction.expressions, EXPRESSIONS),
-        ('units', prediction.action_units, ACTION_UNITS),
+def require_names(
+    track: FrameTrack, prediction: FrameTable, expressions: Sequence[str], action_units: Sequence[str]
+) -> None:
+    """Nothing, where predictions are of these classes and action units, by their places.
+
+    Raises:
+        TableError: they are of others.
+    """
+    for task, here, wanted in (
+        ('expression', prediction.expressions, expressions),
+        ('units', prediction.action_units, action_units),
     ):
-        if task in track.tasks and here != official:
+        if task in track.tasks and tuple(here) != tuple(wanted):
             raise TableError(
-                expected=f'predictions of {", ".join(official)}', came=', '.join(here),
-                todo='name classes and action units as the challenge does',
+                expected=f'predictions of {", ".join(wanted)}', came=', '.join(here),
+                todo='predict these classes and action units, in this order',
             )  # fmt: skip
 
 
@@ -276,22 +300,29 @@ def _read(track: FrameTrack, path: Path, wanted: FrameList | None) -> ListedLabe
 
 
 def _compare(answered: FrameList, wanted: FrameList, file: str, faults: Faults) -> None:
-    """Note frames that are answered and not wanted, by line, and those that are wanted and not answered, by video."""
+    """Note frames that are answered and not wanted, by line, and those that are wanted and not answered, by video.
+
+    A video of which nothing is wanted is noted once: its lines would hide all other faults.
+    """
     given, asked = answered.by_video(), wanted.by_video()
-    strange = [
-        places[~np.isin(answered.frames[places], wanted.frames[asked[video]])] if video in asked else places
-        for video, places in given.items()
-    ]
-    for place in np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *strange])):
-        faults.add(file, int(answered.lines[place]), f'{answered.name(place)!r} is none of the frames to answer')
+    strange: dict[int, str] = {}
+    for video, places in given.items():
+        if video not in asked:
+            others = f' and {counted(len(places) - 1, "more line")} of {video!r}' if len(places) > 1 else ''
+            strange[int(places[0])] = f'{answered.name(places[0])!r}{others} {"are" if others else "is"} none of'
+            continue
+        for place in places[~np.isin(answered.frames[places], wanted.frames[asked[video]])].tolist():
+            strange[place] = f'{answered.name(place)!r} is none of'
+    for place in sorted(strange):
+        faults.add(file, int(answered.lines[place]), f'{strange[place]} the frames to answer')
     for video, places in asked.items():
         frames = wanted.frames[places]
         here = answered.frames[given[video]] if video in given else np.zeros(0, dtype=np.int64)
         if (lacking := frames[~np.isin(frames, here)]).size:
-            faults.add(file, 0, f'{video}: {_frames_said(lacking, len(frames), "without an answer")}')
+            faults.add(file, 0, f'{video}: {_of_frames(lacking, len(frames), "without an answer")}')
 
 
-def _frames_said(lacking: Ints, count: int, what: str) -> str:
+def _of_frames(lacking: Ints, count: int, what: str) -> str:
     """Which of a video's frames are meant: all, or how many with the first of them."""
     if len(lacking) == count:
         return f'all {count:,} frames are {what}'

@@ -42,7 +42,9 @@ from affekt.wording import counted, subject
 @click.option(
     '--floor', type=int, default=2, metavar='N', help='Minimum number of votes per pair of describers (default 2).'
 )
-@click.option('--seed', type=int, default=0, metavar='N', help='Random seed of orders and sides (default 0).')
+@click.option(
+    '--seed', type=click.IntRange(0), default=0, metavar='N', help='Random seed of orders and sides (default 0).'
+)
 @click.option(
     '--host', default='127.0.0.1', metavar='ADDRESS', help='Address to listen on (default 127.0.0.1: this machine).'
 )

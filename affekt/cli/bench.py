@@ -41,7 +41,7 @@ def draw_options(command: Command) -> Command:
             default=2000,
             help='Resamples of intervals and tests (default 2000).',
         ),
-        click.option('--seed', type=int, default=0, help='Random seed (default 0).'),
+        click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).'),
         click.option('--out', type=PATH, help='Folder for the outcome and its settings.'),
         AS_JSON,
     ]

@@ -9,28 +9,12 @@ from typing import Any
 import click
 
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
-from affekt.cli.bench_tables import sheet_tables
-from affekt.cli.choices import sequence_models
+from affekt.cli.choices import Named, sequence_models
 from affekt.cli.group import table_notes
-from affekt.errors import UnknownNameError, listed
+from affekt.errors import UnknownNameError
 from affekt.terminal import StageBars, say, say_json
 
 TASKS = ('expr', 'va', 'au', 'mtl')
-
-
-def _split(names: str, known: Sequence[str], what: str) -> tuple[str, ...]:
-    """Names with commas between.
-
-    Raises:
-        UnknownNameError: one is not known.
-    """
-    chosen = tuple(name.strip() for name in names.split(',') if name.strip())
-    strange = [name for name in chosen if known and name not in known]
-    if strange or not chosen:
-        raise UnknownNameError(
-            expected=f'{what} among {", ".join(known)}', came=listed(strange or ['none']), todo='choose one or more'
-        )
-    return chosen
 
 
 @bench.command()
@@ -42,9 +26,13 @@ def _split(names: str, known: Sequence[str], what: str) -> tuple[str, ...]:
 )  # fmt: skip
 @click.option('--labels', type=PATH, help='Table of frames (default: the one beside the manifest).')
 @click.option('--key', type=PATH, metavar='FOLDER', help='Annotations of the test videos, where they are known.')
-@click.option('--task', 'tasks', default='expr,va,au,mtl', metavar='TASK[,TASK]', help='Tasks: expr, va, au, mtl.')
 @click.option(
-    '--model', 'models', default='convolution,transformer,attention_sequence', metavar='NAME[,NAME]',
+    '--task', 'tasks', type=Named(TASKS, several=True), default=','.join(TASKS),
+    help='Tasks, with commas between (default all).',
+)  # fmt: skip
+@click.option(
+    '--model', 'models', type=Named(sequence_models, several=True), metavar='NAME[,NAME]',
+    default='convolution,transformer,attention_sequence',
     help='Models of time (default convolution,transformer,attention_sequence).',
 )  # fmt: skip
 @click.option('--window', type=click.IntRange(1), default=300, help='Frames of a window (default 300).')
@@ -88,44 +76,59 @@ def abaw(
     Official scores of expression (expr), valence and arousal (va), action units (au) and all at once (mtl), on whole
     videos. The validation part chooses epoch and smoothing. Needs torch.
     """
-    from affekt.benchmarks import AbawSettings, abaw_facts, abaw_inputs, abaw_sheet, made_up_inputs, save_abaw
+    from affekt.benchmarks import (
+        AbawSettings,
+        abaw_facts,
+        abaw_inputs,
+        abaw_sheet,
+        made_up_inputs,
+        require_trainable,
+        save_abaw,
+    )
     from affekt.challenges import write_answers
+    from affekt.cli.bench_tables import sheet_tables
     from affekt.corpora import AffWild2Settings
 
-    _require_one_source(corpus, made_up, out, features)
-    settings = AbawSettings(
-        _split(tasks, TASKS, 'tasks'), _split(models, sequence_models(), 'models'), **chosen
-    )  # fmt: skip
+    given = {'--corpus': corpus, '--features': features, '--labels': labels, '--key': key}
+    _require_one_source(made_up, out, [option for option, value in given.items() if value])
+    settings = AbawSettings(tuple(tasks.split(',')), tuple(models.split(',')), **chosen)
+    require_trainable(settings)
     with table_notes() as notes, StageBars(name_width=10) as bars:
         if made_up and out is not None:
             made = AffWild2Settings(videos, seconds, seed=settings.seed)
             inputs = made_up_inputs(out, made, processes=processes, progress=bars)
         else:
-            stores = [each for several in features for each in several.split(',')]
+            stores = [each for several in features for each in several.split(',') if each]
             inputs = abaw_inputs(Path(corpus or ''), stores, labels=labels, key=key)
         folder = None if out is None else out / 'training'
         outcome = inputs.run(settings, folder=folder, resume=resume, progress=bars)
     answer = with_notes(abaw_facts(outcome), notes)
     if out is not None:
         save_abaw(out, outcome, answer)
-        write_answers(outcome.answers, out / 'submissions')
+        written = {submission.track for submission in write_answers(outcome.answers, out / 'submissions')}
     if as_json:
         say_json(answer)
         return
     say(sheet_tables(abaw_sheet(outcome)), columns=80)
     if out is not None:
         say(f'page {out / "abaw.html"}')
+        answered = {f'abaw6-{task}' for (task, _), table in outcome.answers.items() if len(table)}
+        if unfit := sorted(answered - written):
+            say(
+                f'no submission to {", ".join(unfit)}: other classes or action units than the challenge has',
+                style='yellow',
+            )
 
 
-def _require_one_source(corpus: Path | None, made_up: bool, out: Path | None, features: Sequence[str]) -> None:
-    if made_up and (corpus is not None or features or out is None):
+def _require_one_source(made_up: bool, out: Path | None, given: Sequence[str]) -> None:
+    if made_up and (given or out is None):
         raise UnknownNameError(
-            expected='--made-up with --out, and neither --corpus nor --features',
-            came='--made-up without --out' if out is None else '--made-up with --corpus or --features',
-            todo='a made-up corpus and its features lie in --out',
+            expected='--made-up with --out, and no files',
+            came=f'--made-up with {" and ".join(given)}' if given else '--made-up without --out',
+            todo='a made-up corpus, its features and its key lie in --out',
         )
-    if not made_up and (corpus is None or not features):
+    if not made_up and not {'--corpus', '--features'} <= set(given):
         raise UnknownNameError(
-            expected='--corpus and --features, or --made-up', came='neither' if corpus is None else 'no --features',
+            expected='--corpus and --features, or --made-up', came=' and '.join(given) or 'neither',
             todo='import the corpus and extract features first, or try --made-up',
         )  # fmt: skip

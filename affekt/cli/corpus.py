@@ -75,7 +75,7 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
     FOLDER may be the parent of the release, and each archive may be in a folder of its own. Missing parts are reported;
     the rest can still be used.
 
-    
+    \b
     NAME `folder` reads your own FOLDER/samples.csv (or labels.csv,
     metadata.csv; .tsv, .jsonl, .json, .parquet, .xlsx). The columns are these,
     and only the first is needed:
@@ -91,8 +91,8 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
       video, audio, frames    paths, where the name does not tell them
 
 
-    NAME `affwild2` and `affwild2-mtl` have labels by frame: they go to
-    OUT.frames.parquet, a row a frame, beside the manifest.
+    NAME `affwild2` and `affwild2-mtl` are labelled frame by frame: their labels
+    go to a table beside the manifest, such as affwild2.frames.parquet.
     """
     from affekt.corpora import check_corpus, frames_path, import_with_frames
 
@@ -124,7 +124,7 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
 @click.option('--size', type=int, default=160, help='Height and width in pixels (default 160).')
 @click.option('--noise', type=float, help="Standard deviation of affwild2's valence and arousal (default 0.05).")
 @click.option('--delay', 'delay_s', type=float, help='Seconds that they are late in affwild2 (default 0).')
-@click.option('--seed', type=int, default=0, help='Random seed (default 0).')
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='Drawing processes (default 1).')
 @click.option('--resume', is_flag=True, help='Continue an interrupted run.')
 @AS_JSON
@@ -171,13 +171,13 @@ def vocals(path: Path, out: Path, as_json: bool) -> None:
     Needs demucs (pip install demucs torchaudio). The new manifest names the separated sounds.
     """
     from affekt.clips import with_vocals
-    from affekt.corpora import Manifest
+    from affekt.corpora import Manifest, copy_frames
 
     folder = out.with_suffix('.vocals')
     with StageBars(name_width=9) as bars:
         separated = with_vocals(Manifest.load(path), folder, progress=bars)
     separated.save(out)
-    _copy_frames(path, out)
+    copy_frames(path, out)
     if as_json:
         say_json({'out': str(out), 'samples': len(separated), 'sounds': str(folder)})
     else:
@@ -251,7 +251,7 @@ def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], 
 @corpus.command()
 @click.argument('path', metavar='MANIFEST', type=PATH)
 @click.option('--count', type=click.IntRange(2), default=5, help='Number of folds (default 5).')
-@click.option('--seed', type=int, default=0, help='Random seed of the order of equal groups (default 0).')
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the order of equal groups (default 0).')
 @click.option(
     '--by',
     multiple=True,
@@ -267,13 +267,13 @@ def folds(path: Path, count: int, seed: int, by: Sequence[str], out: Path, as_js
     \b
     affekt corpus folds mine.parquet --by speaker --by dialogue --out m5.parquet
     """
-    from affekt.corpora import Manifest, seeded_folds, with_folds
+    from affekt.corpora import Manifest, copy_frames, seeded_folds, with_folds
 
     manifest, by = Manifest.load(path), by or ('speaker',)
     made = seeded_folds(manifest, count, seed=seed, independent_of=by)
     note = f'{count} folds of seed {seed}, independent by {" and ".join(by)}'
     with_folds(manifest, made, note).save(out)
-    _copy_frames(path, out)
+    copy_frames(path, out)
     sizes = [int((made == fold).sum()) for fold in range(1, count + 1)]
     if as_json:
         say_json({'out': str(out), 'sizes': sizes, 'note': note})
@@ -359,14 +359,6 @@ def _frames_beside(path: Path) -> FrameTable | None:
 
     beside = frames_path(path)
     return FrameTable.load(beside) if beside.exists() else None
-
-
-def _copy_frames(path: Path, out: Path) -> None:
-    """Put labels by frame beside a new manifest of the same samples, where the old one has any."""
-    from affekt.corpora import frames_path
-
-    if (frames := _frames_beside(path)) is not None:
-        frames.save(frames_path(out))
 
 
 def _print_frame_check(checked: FrameCheck, most: int = 8) -> None:

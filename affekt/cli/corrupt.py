@@ -78,7 +78,7 @@ class Rates(click.ParamType[tuple[int, ...]]):
     metavar='RULE',
     help='Modalities to leave out: audio, audio+text, audio:0.3 or any:0.3. Repeatable.',
 )
-@click.option('--seed', type=int, default=0, help='Random seed (default 0).')
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
 @click.option('--flac', is_flag=True, help='Write sound as flac instead of wav.')
 @click.option(
     '--processes',

@@ -73,7 +73,7 @@ SMALLEST = {'hicmae': 'tiny', 'svfap': 'small'}
 @click.option('--workers', type=click.IntRange(0), default=2, help='Threads that prepare batches ahead (default 2).')
 @click.option('--save-every', type=click.IntRange(1), default=100, help='Updates between checkpoints (default 100).')
 @click.option('--snapshot-every', type=click.IntRange(1), help='Epochs between copies of the weights that stay.')
-@click.option('--seed', type=int, default=0, help='Random seed (default 0).')
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
 @click.option('--resume', is_flag=True, help='Go on with the run in OUT.')
 @AS_JSON
 def pretrain_command(
@@ -442,7 +442,7 @@ def _say_faults(inspection: Inspection) -> None:
               help='Precision of products (default float32).')  # fmt: skip
 @click.option('--device', default='cpu', help='Device to train on: cpu (default), cuda, cuda:1, …')
 @click.option('--workers', type=click.IntRange(0), default=0, help='Threads that prepare batches ahead (default 0).')
-@click.option('--seed', type=int, default=0, help='Random seed (default 0).')
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
 @click.option('--resume', is_flag=True, help='Go on with the run in OUT.')
 @AS_JSON
 def finetune_command(

@@ -49,7 +49,9 @@ if TYPE_CHECKING:
     '--intervals', default='profile', type=Named(interval_methods), help='Method of the intervals (default profile).'
 )
 @click.option('--level', type=float, default=0.95, metavar='SHARE', help='Coverage of the intervals (default 0.95).')
-@click.option('--seed', type=int, default=0, metavar='N', help='Random seed of bootstrap and ranks (default 0).')
+@click.option(
+    '--seed', type=click.IntRange(0), default=0, metavar='N', help='Random seed of bootstrap and ranks (default 0).'
+)
 @AS_JSON
 @click.option('--html', type=click.Path(path_type=Path), metavar='OUT', help='Self-contained page to write as well.')
 def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **chosen: Any) -> None:

@@ -55,7 +55,7 @@ def score() -> None:
 @click.option(
     '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )
-@click.option('--seed', type=int, default=0, help='Random seed of the resamples (default 0).')
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the resamples (default 0).')
 @AS_JSON
 def openvocab(
     truth_path: Path,
@@ -115,7 +115,7 @@ def openvocab(
 @click.option(
     '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )
-@click.option('--seed', type=int, default=0, help='Random seed of the resamples (default 0).')
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the resamples (default 0).')
 @AS_JSON
 def labels(
     truth: Path, prediction: Path, names: str | None, column: str | None, by: str | None, resamples: int, seed: int,

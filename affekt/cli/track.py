@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 PARTITIONS = ('train', 'val', 'test')
-FRAMES_HELP = 'Frames to answer (ABAW): list of pictures, table of frames, or folder of face pictures.'
+FRAMES_HELP = 'Frames to answer (ABAW): list of pictures, table of frames or its manifest, or folder of face pictures.'
 PARTITION_HELP = 'Partition of that table (default: test where its frames are known, else val).'
 
 
@@ -101,7 +101,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     default=10,
     help='Epochs without improvement before training stops (default 10).',
 )
-@click.option('--seed', type=int, default=0, help='Random seed (default 0).')
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
 @click.option('--allow-missing', is_flag=True, help='Accept clips without features of a modality.')
 @click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
 @AS_JSON
@@ -213,10 +213,10 @@ def write(
     from affekt.challenges import FRAME_TRACKS, read_candidates, track_named, write_submission
 
     if name in FRAME_TRACKS:
-        _refuse(candidates, '--candidates', name)
+        _refuse(name, candidates=candidates, allow_empty=allow_empty or None)
         _write_frames(name, prediction, out, frames, partition or '')
         return
-    _refuse(frames, '--frames', name)
+    _refuse(name, frames=frames, partition=partition)
 
     with table_notes():
         names = read_candidates(candidates) if candidates else None
@@ -244,10 +244,10 @@ def check(
     from affekt.challenges import FRAME_TRACKS, check_submission, read_candidates
 
     if name in FRAME_TRACKS:
-        _refuse(candidates, '--candidates', name)
+        _refuse(name, candidates=candidates, allow_empty=allow_empty or None)
         _check_frames(name, file, frames, partition or '')
         return
-    _refuse(frames, '--frames', name)
+    _refuse(name, frames=frames, partition=partition)
     if candidates is None:
         raise click.MissingParameter(param_type='option', param_hint="'--candidates'")
     with table_notes():
@@ -257,10 +257,12 @@ def check(
     say(f'{checked.path} is in order: {checked.rows} answers {order}, {_labels(checked)}{empty}')
 
 
-def _refuse(value: object, option: str, name: str) -> None:
-    """Refuse an option that the track has no use for."""
-    if value is not None:
-        raise click.BadOptionUsage(option, f'{option} is not for {name}')
+def _refuse(track_name: str, **options: object) -> None:
+    """Refuse options, those that are not None, that the track has no use for."""
+    for name, value in options.items():
+        if value is not None:
+            option = f'--{name.replace("_", "-")}'
+            raise click.BadOptionUsage(option, f'{option} is not for {track_name}')
 
 
 def _write_frames(name: str, prediction: Path, out: Path, frames: Path | None, partition: str) -> None:
@@ -303,7 +305,8 @@ def _labels(submission: Submission) -> str:
     '--truth',
     required=True,
     type=PATH,
-    help="Table with the track's columns; only its samples are scored. ABAW: a table of frames, or a release's folder.",
+    help="Table with the track's columns; only its samples are scored. ABAW: a table of frames, its manifest, or a "
+    "release's folder.",
 )
 @click.option('--partition', type=Named(PARTITIONS), help='Partition to score (ABAW; default: test, or val).')
 @click.option('--groups', type=PATH, help='Stored synonym groups for mer2024-ov: openset-synonym.zip or name,groups.')
@@ -315,7 +318,7 @@ def _labels(submission: Submission) -> str:
 @click.option(
     '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )
-@click.option('--seed', type=int, default=0, help='Random seed of the resamples (default 0).')
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the resamples (default 0).')
 @AS_JSON
 def score_command(
     name: str,
@@ -335,6 +338,10 @@ def score_command(
     from affekt.pages.figures import bounds
 
     rng = np.random.default_rng(seed)
+    if name in FRAME_TRACKS:
+        _refuse(name, groups=groups, tables=tables)
+    else:
+        _refuse(name, partition=partition)
     with table_notes() as notes:
         if name in FRAME_TRACKS:
             scored = _scored_frames(name, truth, prediction, partition or '', rng, resamples)

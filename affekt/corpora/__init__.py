@@ -6,7 +6,7 @@ on both sides. Read `manifest.py` first, then `importers.py`; `made_up.py` is a 
 `made_up_faces.py` one of filmed faces with known curves, `made_up_affwild2.py` one annotated frame by frame.
 """
 
-from affekt.corpora.affwild2 import FrameCheck, check_frames, crop_numbers, frames_path
+from affekt.corpora.affwild2 import FrameCheck, check_frames, copy_frames, crop_numbers, frames_path
 from affekt.corpora.checks import CorpusCheck, check_corpus
 from affekt.corpora.folds import published_folds, seeded_folds, shuffled_folds, with_folds
 from affekt.corpora.importers import CORPORA, corpus_named, import_corpus, import_with_frames
@@ -45,6 +45,7 @@ __all__ = [
     'TrueCurves',
     'check_corpus',
     'check_frames',
+    'copy_frames',
     'corpus_named',
     'crop_numbers',
     'find_leaks',

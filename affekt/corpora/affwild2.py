@@ -45,6 +45,20 @@ def frames_path(manifest: Path) -> Path:
     return manifest.with_suffix('.frames.parquet')
 
 
+def copy_frames(manifest: Path, out: Path) -> Path | None:
+    """Put the frame table of a manifest beside another that was made from it; None where it has none.
+
+    Raises:
+        TableError: the table is damaged.
+    """
+    beside, wanted = frames_path(manifest), frames_path(out)
+    if not beside.exists():
+        return None
+    if beside != wanted:
+        FrameTable.load(beside).save(wanted)
+    return wanted
+
+
 def _rows(read: Callable[[Path, Callable[[Path], object]], FrameTable]) -> Callable[[Release], Iterator[Sample]]:
     """An importer: the frame table goes to the release, a row for each of its videos comes out."""
 
@@ -147,8 +161,8 @@ def check_frames(manifest: Manifest, table: FrameTable) -> FrameCheck:
         row = rows.get(labels.video)
         video, crops = (manifest.media(row, medium) if row else None for medium in ('video', 'frames'))
         if video is not None and labels.tasks and (pictures := _pictures_of(video, labels.frames)) is not None:
-            said = f'{labels.video} ({labels.frames:,} lines, {pictures:,} pictures)'
-            (longer if labels.frames > pictures else shorter).append(said)
+            uneven = f'{labels.video} ({labels.frames:,} lines, {pictures:,} pictures)'
+            (longer if labels.frames > pictures else shorter).append(uneven)
         if crops is not None and labels.tasks:
             numbers = crop_numbers(crops)
             if after := sum(number > labels.frames for number in numbers):

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,7 +32,7 @@ from affekt.frames import ACTION_UNITS, EXPRESSIONS, UNIT_SHAPES, unit_amounts, 
 from affekt.progress import Progress
 from affekt.runs import Run, write_atomically
 from affekt.tables import require_bounded
-from affekt.workers import as_finished, workers
+from affekt.workers import each_done
 
 if TYPE_CHECKING:
     import pyarrow
@@ -53,6 +53,7 @@ CHALLENGES = {
 }  # fmt: skip
 """Task to the folder of its challenge, and the names in the header."""
 VIDEOS, ANNOTATIONS, KEY, CURVES = 'videos', '6th ABAW Annotations', 'key', 'curves.parquet'
+TODO = 'go on with --resume: finished videos are kept; fewer --processes need less memory'
 SEEN, AWAY, COVERED = 0, 1, 2
 STATES = ('seen', 'away', 'covered')
 
@@ -277,43 +278,17 @@ def made_up_affwild2(
     """
     if processes < 1:
         raise ValueRangeError(expected='at least one process', came=f'{processes}', todo='give another number')
-    parts = tuple(settings.parts())
     with Run(out, asdict(settings), resume=resume) as run:
         (out / VIDEOS).mkdir(exist_ok=True)
         left = [number for number in range(settings.videos) if run.finished(settings.name(number)) is None]
-        for done, number in enumerate(_each(settings, out, left, processes), settings.videos - len(left) + 1):
+        written = each_done(partial(_write_video, settings, out), left, processes, todo=TODO)
+        for done, number in enumerate(written, settings.videos - len(left) + 1):
             run.note(settings.name(number), f'{VIDEOS}/{settings.name(number)}.mp4')
             if progress is not None:
                 progress('videos', done, settings.videos)
-        _write_annotations(parts, out)
-        _write_curves(parts, out / KEY / CURVES)
-    return parts
-
-
-def _each(settings: AffWild2Settings, out: Path, numbers: list[int], processes: int) -> Iterator[int]:
-    """Videos as they are written, here or by a pool of processes."""
-    if processes == 1 or len(numbers) < 2:
-        for number in numbers:
-            _write_video(settings, out, number)
-            yield number
-        return
-    todo = 'go on with --resume: finished videos are kept; fewer --processes need less memory'
-    with workers(min(processes, len(numbers)), _open_in_worker, (settings, out), todo=todo) as pool:
-        yield from (number for number, _ in as_finished(pool, _write_in_worker, numbers, processes))
-
-
-_worker: tuple[AffWild2Settings, Path] | None = None
-
-
-def _open_in_worker(settings: AffWild2Settings, out: Path) -> None:
-    global _worker
-    _worker = settings, out
-
-
-def _write_in_worker(number: int) -> None:
-    if _worker is None:
-        raise RuntimeError('the worker was not opened')
-    _write_video(*_worker, number)
+        _write_annotations(settings, out)
+        _write_curves(settings, out / KEY / CURVES)
+    return tuple(settings.parts())
 
 
 def _write_video(settings: AffWild2Settings, out: Path, number: int) -> None:
@@ -325,27 +300,28 @@ def _write_video(settings: AffWild2Settings, out: Path, number: int) -> None:
     write_video(out / VIDEOS / f'{settings.name(number)}.mp4', pictures, settings.rate_hz, sound, RATE_HZ)
 
 
-def _write_annotations(parts: tuple[Part, ...], out: Path) -> None:
-    for part in parts:
-        split = part.settings.split(part.number)
+def _write_annotations(settings: AffWild2Settings, out: Path) -> None:
+    tests = ''
+    for part in settings.parts():
+        split = settings.split(part.number)
+        tests += f'{part.name}\n' if split == 'test' else ''
         annotated = part.annotated()
         for task, (challenge, names) in CHALLENGES.items():
             folder = (out / KEY if split == 'test' else out) / ANNOTATIONS / challenge / PARTS[split]
             folder.mkdir(parents=True, exist_ok=True)
             write_annotation(folder / f'{part.name}.txt', task, getattr(annotated, task), names)
-    tests = ''.join(f'{part.name}\n' for part in parts if part.settings.split(part.number) == 'test')
     for challenge, _ in CHALLENGES.values():
         write_atomically(out / 'test_names' / f'{challenge}_test_set_release.txt', tests.encode())
 
 
-def _write_curves(parts: tuple[Part, ...], path: Path) -> None:
+def _write_curves(settings: AffWild2Settings, path: Path) -> None:
     """A row a frame, a group of rows a person."""
     from pyarrow import parquet
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with file_atomically(path) as file:
         writer: Any = None
-        for part in parts:
+        for part in settings.parts():  # anew, for a part keeps its curves as long as it lives
             table = _curves(part)
             writer = parquet.ParquetWriter(file, table.schema) if writer is None else writer
             writer.write_table(table)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from affekt.errors import ValueRangeError
 from affekt.files import file_atomically
 from affekt.progress import Progress
 from affekt.runs import Run
-from affekt.workers import as_finished, workers
+from affekt.workers import each_done
 
 if TYPE_CHECKING:
     import pyarrow
@@ -35,6 +35,7 @@ HELD_OUT = 0.15
 """Share of the people in the validation split, and in the test split."""
 SALT = 0x66616365
 """Keeps the seeds of these clips apart from those of `made_up_faces(seed)`."""
+TODO = 'go on with --resume: finished clips are kept; fewer --processes need less memory'
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ def made_up_face_corpus(
     corpus.clip(0)  # refuses what cannot be drawn before anything is written
     with Run(out, asdict(corpus), resume=resume) as run:
         left = [number for number in range(corpus.clips) if run.finished(corpus.name(number)) is None]
-        for done, number in enumerate(_each(corpus, out, left, processes), corpus.clips - len(left) + 1):
+        written = each_done(partial(_write, corpus, out), left, processes, todo=TODO)
+        for done, number in enumerate(written, corpus.clips - len(left) + 1):
             run.note(corpus.name(number), f'{corpus.name(number)}.mp4')
             if progress is not None:
                 progress('faces', done, corpus.clips)
@@ -131,32 +133,6 @@ def made_up_face_corpus(
         manifest = Manifest(_facts(corpus, out), _samples(corpus))
         manifest.save(out / MANIFEST)
     return manifest
-
-
-def _each(corpus: FaceCorpus, out: Path, numbers: list[int], processes: int) -> Iterator[int]:
-    """Clips as they are written, here or by a pool of processes."""
-    if processes == 1 or len(numbers) < 2:
-        for number in numbers:
-            _write(corpus, out, number)
-            yield number
-        return
-    todo = 'go on with --resume: finished clips are kept; fewer --processes need less memory'
-    with workers(min(processes, len(numbers)), _open_in_worker, (corpus, out), todo=todo) as pool:
-        yield from (number for number, _ in as_finished(pool, _write_in_worker, numbers, processes))
-
-
-_worker: tuple[FaceCorpus, Path] | None = None
-
-
-def _open_in_worker(corpus: FaceCorpus, out: Path) -> None:
-    global _worker
-    _worker = corpus, out
-
-
-def _write_in_worker(number: int) -> None:
-    if _worker is None:
-        raise RuntimeError('the worker was not opened')
-    _write(*_worker, number)
 
 
 def _write(corpus: FaceCorpus, out: Path, number: int) -> None:

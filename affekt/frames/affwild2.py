@@ -31,9 +31,8 @@ from typing import Any
 import numpy as np
 
 from affekt.errors import CorpusError, listed
-from affekt.files import read_regular_file
 from affekt.frames.annotations import Annotation, divided, lines_of, read_annotation
-from affekt.frames.faults import Faults
+from affekt.frames.faults import Faults, content_of
 from affekt.frames.labels import ACTION_UNITS, EXPRESSIONS, PARTITIONS, TASK_NAMES, TASKS, FrameLabels, FrameTable
 from affekt.frames.listed_frames import ROW_FORMS, read_frame_list, read_rows
 from affekt.wording import counted
@@ -74,8 +73,10 @@ def find_annotations(folder: Path) -> AnnotationFiles:
     """The annotation files below a folder.
 
     Raises:
-        CorpusError: two folders of one task lie equally deep.
+        CorpusError: there is no such folder, or two folders of one task lie equally deep.
     """
+    if not folder.is_dir():
+        raise CorpusError(expected='a folder', came=f'{folder}', todo='name the folder of the release')
     parts: dict[tuple[str, str], tuple[Path, ...]] = {}
     places: dict[str, tuple[int, Path]] = {}
     lists: list[tuple[str, Path]] = []
@@ -177,7 +178,7 @@ def read_affwild2(folder: Path, source: Callable[[Path], object] | None = None) 
 
     Args:
         folder: of the annotations, or one above it.
-        source: told each file before it is read.
+        source: told each file that was read.
 
     Raises:
         CorpusError: the folder holds no annotations, or two years side by side.
@@ -188,9 +189,9 @@ def read_affwild2(folder: Path, source: Callable[[Path], object] | None = None) 
     for task in TASKS:
         for part, paths in files.of_task(task).items():
             for path in paths:
-                if source is not None:
-                    source(path)
                 annotation = read_annotation(path, faults, task=task, name=files.name(path))
+                if source is not None and annotation is not None:
+                    source(path)
                 _add(gathered, path.stem, task, part, annotation, files.name(path), faults)
     if not gathered.partitions and not faults.count:
         raise CorpusError(
@@ -209,7 +210,7 @@ def read_multitask(folder: Path, source: Callable[[Path], object] | None = None)
 
     Args:
         folder: of the annotations, or one above it.
-        source: told each file before it is read.
+        source: told each file that was read.
 
     Raises:
         CorpusError: the folder holds none.
@@ -226,9 +227,9 @@ def read_multitask(folder: Path, source: Callable[[Path], object] | None = None)
     gathered, faults = _Gathered(), Faults()
     for part, paths in parts.items():
         for path in paths:
-            if source is not None:
-                source(path)
             rows = read_rows(path, ROW_FORMS['multitask'], faults, name=files.name(path), may_lack=True)
+            if source is not None and rows is not None:
+                source(path)
             for labels in rows.by_video(part) if rows and not faults.count else ():
                 for task in TASKS:
                     names = {'expression': EXPRESSIONS, 'units': ACTION_UNITS}.get(task, ())
@@ -236,9 +237,9 @@ def read_multitask(folder: Path, source: Callable[[Path], object] | None = None)
                     _add(gathered, labels.video, task, part, annotation, files.name(path), faults)
     for task, path in files.lists:
         if task == 'multitask':
-            if source is not None:
-                source(path)
             frames = read_frame_list(path, faults, name=files.name(path))
+            if source is not None and len(frames):
+                source(path)
             for video, places in frames.by_video().items():
                 last = int(frames.frames[places].max(initial=0))
                 _add_test_video(gathered, video, TASKS, last, files.name(path), faults)
@@ -273,9 +274,12 @@ def _add_test_videos(
     for task, path in files.lists:
         if task == 'multitask':
             continue
+        content = content_of(path, files.name(path), faults)
+        if content is None:
+            continue
         if source is not None:
             source(path)
-        first, body = divided(read_regular_file(path))
+        first, body = divided(content)
         for line in [first, *lines_of(body)]:
             if (video := line.strip().removesuffix('.txt')) and ',' not in video and '/' not in video:
                 _add_test_video(gathered, video, (task,), 0, files.name(path), faults)
@@ -327,19 +331,19 @@ def _table(gathered: _Gathered, notes: Sequence[str]) -> FrameTable:
         if len({size for task, size in sizes.items() if task}) > 1:
             uneven.append(f'{video} ({", ".join(f"{task} {size:,}" for task, size in sizes.items() if task)})')
         partition = max(by_task.values(), key=PARTITIONS.index)
-        apart = {task: part for task, part in by_task.items() if part != partition}
-        if apart:
+        apart = {task: part for task, part in by_task.items() if part != partition or task not in values}
+        if {*by_task.values()} != {partition}:
             divided_apart.append(video)
         padded = {task: _padded(task, of_task, frames) for task, of_task in values.items()}
         each.append(FrameLabels(video, partition, by_task=apart, frames=frames, **padded))
-    said = list(notes)
+    remarks = list(notes)
     if uneven:
-        said.append(
+        remarks.append(
             f'{counted(len(uneven), "video")} with another number of lines in one task than in another; the last '
             f'frames of the shorter have no label: {_some(uneven)}'
         )
     if divided_apart:
-        said.append(
+        remarks.append(
             f'{counted(len(divided_apart), "video")} in one partition for one task and in another for the next; all '
             f'tasks together, they count as val or test: {_some(divided_apart)}'
         )
@@ -347,7 +351,7 @@ def _table(gathered: _Gathered, notes: Sequence[str]) -> FrameTable:
         tuple(each),
         gathered.names.get('expression', (EXPRESSIONS, ''))[0],
         gathered.names.get('units', (ACTION_UNITS, ''))[0],
-        tuple(said),
+        tuple(remarks),
     )
 
 

@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.files import read_regular_file, write_atomically
-from affekt.frames.faults import Faults, quoted
+from affekt.files import write_atomically
+from affekt.frames.faults import Faults, content_of, quoted
 from affekt.frames.labels import AFFECT, EXPRESSIONS
+from affekt.wording import counted
 
 if TYPE_CHECKING:
     import pyarrow
@@ -61,10 +62,8 @@ def read_annotation(path: Path, faults: Faults, *, task: str = '', name: str = '
         name: of the file in messages; its path where that is ''.
     """
     file = name or str(path)
-    try:
-        content = read_regular_file(path)
-    except OSError as error:
-        faults.add(file, 0, f'cannot be read: {error.strerror or error}')
+    content = content_of(path, file, faults)
+    if content is None:
         return None
     first, body = divided(content)
     if not first and not body:
@@ -197,11 +196,16 @@ def _fault_of(task: str, labels: Sequence[str], cells: Sequence[str], most: int)
     if not any(cells):
         return 'is blank, and every line is a frame'
     if len(cells) != len(labels):
-        return f'{len(cells)} values where {len(labels)} belong'
+        return misplaced(len(cells), len(labels))
     for label, cell in zip(labels, cells, strict=True):
         if fault := fault_of_cell(task, label, cell, most):
             return fault
     return ''
+
+
+def misplaced(count: int, wanted: int) -> str:
+    """What is wrong with a line of too many or too few values."""
+    return f'{counted(count, "value")} where {wanted} belong{"s" * (wanted == 1)}'
 
 
 def fault_of_cell(task: str, label: str, cell: str, most: int, *, may_lack: bool = True) -> str:

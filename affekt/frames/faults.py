@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from affekt.errors import SHOWN_FAULTS, TableError, short, shown_faults
+from affekt.errors import SHOWN_FAULTS, FileError, TableError, short, shown_faults
+from affekt.files import read_regular_file
 from affekt.wording import counted
 
 LONGEST_CELL = 40
@@ -39,6 +41,16 @@ class Faults:
             return
         faults = shown_faults(self.shown, self.count)
         raise TableError(expected=expected, came=counted(self.count, 'fault'), todo=todo, faults=faults)
+
+
+def content_of(path: Path, file: str, faults: Faults) -> bytes | None:
+    """What is in a file; None, and a fault of the file by this name, where it cannot be read."""
+    try:
+        return read_regular_file(path)
+    except OSError as error:
+        reason = error.came if isinstance(error, FileError) else error.strerror or error
+        faults.add(file, 0, f'cannot be read: {reason}')
+        return None
 
 
 def quoted(cell: str) -> str:

@@ -65,7 +65,8 @@ class FrameLabels:
     units: Int8 | None = None
     """(T, U) 1 where the action unit is shown, 0 where not, -1 where that is not known."""
     by_task: Mapping[str, str] = field(default_factory=dict)
-    """Task to its partition, where that is another one: the tasks of a challenge are divided each by itself."""
+    """Task to its partition, where that is another one or the task's labels are not given out: the tasks of a challenge
+    are divided each by itself."""
     frames: int = -1
     """T; known without labels too, where a list or a video says it, else 0."""
 
@@ -79,7 +80,7 @@ class FrameLabels:
             if (values := getattr(self, task)) is not None:
                 object.__setattr__(self, task, self._checked(task, values, dtype))
         sizes = {task: len(getattr(self, task)) for task in self.tasks}
-        frames = next(iter(sizes.values()), max(self.frames, 0)) if self.frames < 0 else self.frames
+        frames = next(iter(sizes.values()), 0) if self.frames < 0 else self.frames
         if any(size != frames for size in sizes.values()):
             raise ShapeError(
                 expected=f'{frames} frames in every task of {self.video!r}',
@@ -130,6 +131,10 @@ class FrameLabels:
     def partition_of(self, task: str) -> str:
         """The partition that the video is in where only this task is trained and scored."""
         return self.by_task.get(task, self.partition)
+
+    def belongs_to(self, task: str) -> bool:
+        """Whether the video is of a task, its labels known or hidden; one of which no task is known is of each."""
+        return getattr(self, task) is not None or task in self.by_task or not (self.tasks or self.by_task)
 
     def labelled(self, task: str) -> Bools:
         """(T,) True where the frame has a whole label: both dimensions, all action units."""
@@ -372,7 +377,10 @@ def _read(path: Path) -> tuple[dict[str, Any], Any]:
     from pyarrow import parquet
 
     with parquet.ParquetFile(path) as file:
-        header = json.loads((file.schema_arrow.metadata or {}).get(b'affekt', b'{}'))
+        try:
+            header = json.loads((file.schema_arrow.metadata or {}).get(b'affekt', b'{}'))
+        except RecursionError as error:
+            raise ValueError('its header is nested too deeply') from error
         if not isinstance(header, dict) or 'videos' not in header:
             raise ValueError('it holds no labels of frames')
         return header, file.read(['expression', *AFFECT, *header['action_units']], use_threads=False)

@@ -29,7 +29,6 @@ import numpy.typing as npt
 
 from affekt.arrays import Ints
 from affekt.errors import TableError, listed
-from affekt.files import read_regular_file
 from affekt.frames.annotations import (
     ARROW_TYPES,
     NO_LABEL,
@@ -39,11 +38,12 @@ from affekt.frames.annotations import (
     header_cells,
     joined_cells,
     lines_of,
+    misplaced,
     parsed_table,
     with_nan,
     written_columns,
 )
-from affekt.frames.faults import Faults, quoted
+from affekt.frames.faults import Faults, content_of, quoted
 from affekt.frames.labels import ACTION_UNITS, AFFECT, EXPRESSIONS, FrameLabels
 
 _PICTURE = re.compile(r'([^/\\]+)/([0-9]{5,7})\.jpg')
@@ -177,6 +177,15 @@ def picture(video: str, frame: int) -> str:
     return f'{video}/{frame:05d}.jpg'
 
 
+def is_listable(video: str) -> bool:
+    """Whether a file that names its frames can name those of a video.
+
+    >>> is_listable('video2'), is_listable('a, b'), is_listable('batch1/video2')
+    (True, False, False)
+    """
+    return bool(video) and video == video.strip() and not {*'/\\,\n\r'} & {*video}
+
+
 def read_rows(
     path: Path, form: RowForm, faults: Faults, *, name: str = '', may_lack: bool = False
 ) -> ListedLabels | None:
@@ -190,14 +199,13 @@ def read_rows(
         may_lack: whether a line may say that its frame has no label, as annotations do.
     """
     file = name or str(path)
-    try:
-        content = read_regular_file(path)
-    except OSError as error:
-        faults.add(file, 0, f'cannot be read: {error.strerror or error}')
+    content = content_of(path, file, faults)
+    if content is None:
         return None
     first, body = divided(content)
     if not form.fits(first):
-        faults.add(file, bool(first), f'{quoted(first)} where the header {form.line} belongs' if first else 'is empty')
+        line, fault = (1, f'{quoted(first)} where the header {form.line} belongs') if first else (0, 'is empty')
+        faults.add(file, line, fault)
         return None
     rows = _parsed(form, body, may_lack) or _walked(form, body, file, faults, may_lack)
     for place, before in rows.listed.repeated():
@@ -211,11 +219,11 @@ def read_frame_list(path: Path, faults: Faults, *, name: str = '') -> FrameList:
 
     Args:
         path: such as the example of a submission, or the list of a test set.
-        faults: gets lines that name no picture, and pictures that are named twice.
+        faults: gets lines that name no picture, pictures that are named twice, and a file that cannot be read.
         name: of the file in messages; its path where that is ''.
     """
     file = name or str(path)
-    first, body = divided(read_regular_file(path))
+    first, body = divided(content_of(path, file, faults) or b'')
     has_header = '/' not in first
     body = body if has_header else (first.encode() + b'\n' + body).rstrip()
     cells = body.split(b'\n', 1)[0].count(b',') + 1
@@ -289,7 +297,7 @@ def _split_names(names: Any, line: int = 2) -> FrameList | None:
         return None
     coded = pc.binary_slice(joined, 0, -_ENDING).dictionary_encode()
     videos = tuple(video.decode('utf-8', 'backslashreplace') for video in coded.dictionary.to_pylist())
-    if any(video != video.strip() or {'/', '\\'} & {*video} for video in videos):
+    if not all(map(is_listable, videos)):
         return None
     return FrameList(videos, coded.indices.to_numpy().astype(np.int64), numbers, np.arange(line, len(numbers) + line))
 
@@ -308,7 +316,7 @@ def _walked(form: RowForm, body: bytes, file: str, faults: Faults, may_lack: boo
         if not is_named:
             what = f'{quoted(name)} names no frame, as VIDEO/00001.jpg does'
         elif len(values) != len(cells):
-            what = f'{len(values)} values where {len(cells)} belong'
+            what = misplaced(len(values), len(cells))
         else:
             each = (
                 fault_of_cell(task, label, value, _most(task), may_lack=may_lack)

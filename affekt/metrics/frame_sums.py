@@ -154,9 +154,10 @@ def _numbers(labels: npt.NDArray[Any], classes: int) -> Ints:
     if len(labels) and (missing := int((~(labels >= 0)).sum())):
         raise _unanswered(missing)
     numbers = labels.astype(np.int64)
-    if ((numbers != labels) | (numbers >= classes)).any():
+    strange = labels[(numbers != labels) | (numbers >= classes)]
+    if len(strange):
         raise ValueRangeError(
-            expected=f'whole numbers from 0 to {classes - 1}', came=f'{labels.max()}', todo='correct the class'
+            expected=f'whole numbers from 0 to {classes - 1}', came=f'{strange[0]}', todo='correct the class'
         )
     return numbers
 

@@ -183,6 +183,12 @@ def test_what_cannot_be_trained_is_refused(inputs):
         AbawSettings(tasks=('emotion',))
     with pytest.raises(ValueRangeError):
         AbawSettings(tasks=('va', 'va'))
-    table, *others = inputs
+    with pytest.raises(ValueRangeError, match='seed'):
+        AbawSettings(seed=-1)
+    table, stores, *others = inputs
+    lone = {'sound': stores['sound']}
+    with pytest.raises(ValueRangeError, match='at least 2 modalities'):
+        _run((table, lone, *others), dataclasses.replace(TINY, models=('convolution', 'mctn_sequence')), progress=None)
+    others = (stores, *others)
     with pytest.raises(TableError, match='val'):
         _run((table.part('train', 'test'), *others))

@@ -84,10 +84,24 @@ def test_the_command_trains_scores_and_saves(folder, tmp_path):
         ([], '--corpus and --features, or --made-up'),
         (['--made-up'], '--out'),
         (['--made-up', '--out', 'x', '--corpus', 'y'], '--corpus'),
+        (['--made-up', '--out', 'x', '--key', 'y'], '--key'),
         (['--corpus', 'x', '--features', 'y', '--task', 'love'], 'love'),
+        (['--corpus', 'x', '--features', 'y', '--task', 'va,va'], 'once'),
+        (['--corpus', 'x', '--features', 'y', '--model', 'convolutoin'], "did you mean 'convolution'"),
+        (['--corpus', 'x', '--features', 'y', '--seed', '-1'], '--seed'),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options, message):
+    pytest.importorskip('torch')
     run = CliRunner().invoke(main, ['bench', 'abaw', *options])
     assert run.exit_code == 2
     assert message in run.output
+
+
+@pytest.mark.parametrize('wrong', [['--stride', '301'], ['--rate', 'nan'], ['--device', 'nothing']])
+def test_a_setting_out_of_range_is_refused_before_anything_is_filmed(wrong, tmp_path):
+    pytest.importorskip('torch')
+    run = CliRunner().invoke(main, ['bench', 'abaw', '--made-up', '--out', str(tmp_path / 'new'), *wrong])
+    assert run.exit_code == 2
+    assert wrong[1] in run.output
+    assert not (tmp_path / 'new').exists()

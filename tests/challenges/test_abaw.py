@@ -15,11 +15,12 @@ from affekt.challenges import (
     read_frame_submission,
     read_frame_truth,
     score_frames,
+    write_answers,
     write_frame_submission,
 )
 from affekt.cli import main
 from affekt.errors import TableError, UnknownNameError
-from affekt.frames import ROW_FORMS, FrameLabels, FrameList, FrameTable
+from affekt.frames import EXPRESSIONS, ROW_FORMS, FrameLabels, FrameList, FrameTable
 
 VIDEOS = (('a', 'train', 4), ('b_left', 'val', 7), ('b_right', 'val', 5), ('c', 'val', 3))
 
@@ -87,6 +88,19 @@ def test_a_prediction_that_lacks_a_frame_is_not_filled_in(tmp_path, rng, wanted)
     assert not (tmp_path / 'x.txt').exists()
 
 
+@pytest.mark.parametrize('video', ['a,b', 'batch1/a', 'a\\b', 'a\nb', ' a', ''])
+def test_a_name_that_could_not_be_read_back_is_not_written(tmp_path, video):
+    with pytest.raises(TableError, match='no name that a submission can hold'):
+        write_frame_submission('abaw6-expr', FrameTable((FrameLabels(video, 'test', [1]),)), tmp_path / 'x.txt')
+    assert not (tmp_path / 'x.txt').exists()
+
+
+def test_answers_of_other_action_units_than_the_challenge_has_are_no_submissions(tmp_path):
+    eight = FrameTable((FrameLabels('v', 'test', units=np.zeros((1, 8))),), action_units=tuple('abcdefgh'))
+    answers = {('au', 'mean'): eight, ('va', 'mean'): table(np.random.default_rng(0)), ('va', 'none'): FrameTable(())}
+    assert [written.path.name for written in write_answers(answers, tmp_path)] == ['va-mean.txt']
+
+
 def test_predictions_of_other_classes_are_refused(tmp_path):
     old = FrameTable((FrameLabels('v', 'test', units=np.zeros((1, 8))),), action_units=tuple('abcdefgh'))
     with pytest.raises(TableError, match='AU26'):
@@ -112,11 +126,11 @@ def test_every_fault_of_a_submission_is_in_one_error_with_its_line(tmp_path, wan
     path.write_text('\r\n'.join(lines))
     with pytest.raises(TableError) as raised:
         check_frame_submission('abaw6-va', path, wanted)
-    said = str(raised.value)
+    message = str(raised.value)
     for fault in (
         "VA.txt, line 3: valence 'nan' is not a number in [-1, 1]",
         "VA.txt, line 4: valence '1.5' is not a number in [-1, 1]",
-        'VA.txt, line 5: 1 values where 2 belong',
+        'VA.txt, line 5: 1 value where 2 belong',
         "VA.txt, line 6: 'b_left/00001.jpg' stands in line 2 already",
         "VA.txt, line 7: 'other/00001.jpg' is none of the frames to answer",
         "VA.txt, line 8: 'b_left/00008.jpg' is none of the frames to answer",
@@ -129,7 +143,17 @@ def test_every_fault_of_a_submission_is_in_one_error_with_its_line(tmp_path, wan
         'VA.txt: c: all 3 frames are without an answer',
         '13 faults',
     ):
-        assert fault in said, fault
+        assert fault in message, fault
+
+
+def test_a_video_that_is_not_to_be_answered_hides_no_other_fault(tmp_path, wanted):
+    path = tmp_path / 'VA.txt'
+    write_frame_submission('abaw6-va', table(np.random.default_rng(0), (('other', 'val', 30),)), path)
+    with pytest.raises(TableError) as raised:
+        check_frame_submission('abaw6-va', path, wanted)
+    assert "line 2: 'other/00001.jpg' and 29 more lines of 'other' are none of the frames" in str(raised.value)
+    assert 'c: all 3 frames are without an answer' in str(raised.value)
+    assert '4 faults' in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -187,6 +211,29 @@ def test_the_frames_to_answer_come_from_a_list_a_table_or_pictures(tmp_path, rng
     assert len(frames_to_answer('abaw6-va', tmp_path / 'm.frames.parquet', 'train')) == 4
 
 
+def test_a_track_asks_for_the_test_videos_of_its_own_task(tmp_path, rng):
+    affect = rng.uniform(-1, 1, (5, 2))
+    videos = (
+        FrameLabels('both', 'test', affect=affect, by_task={'affect': 'train', 'expression': 'test'}),
+        FrameLabels('faces', 'test', frames=6, by_task={'expression': 'test'}),
+        FrameLabels('voices', 'test', frames=7, by_task={'affect': 'test'}),
+    )
+    FrameTable(videos).save(tmp_path / 'm.frames.parquet')
+    assert frames_to_answer('abaw6-expr', tmp_path / 'm.frames.parquet').videos == ('both', 'faces')
+    assert frames_to_answer('abaw6-va', tmp_path / 'm.frames.parquet').videos == ('voices',)
+    with pytest.raises(TableError, match='without any'):
+        frames_to_answer('abaw6-au', tmp_path / 'm.frames.parquet')
+
+
+def test_a_test_video_of_unknown_length_is_not_left_out_of_what_must_be_answered(tmp_path, rng):
+    FrameTable((*table(rng), FrameLabels('c1', 'test', frames=6), FrameLabels('c2', 'test'))).save(
+        tmp_path / 'm.parquet'
+    )
+    with pytest.raises(TableError, match="none for 'c2'"):
+        frames_to_answer('abaw6-va', tmp_path / 'm.parquet')
+    assert len(frames_to_answer('abaw6-va', tmp_path / 'm.parquet', 'val')) == 15
+
+
 def test_test_videos_whose_frames_are_known_are_answered_first(tmp_path, rng):
     videos = (*table(rng), FrameLabels('hidden', 'test', frames=6))
     FrameTable(videos).save(tmp_path / 'm.frames.parquet')
@@ -238,12 +285,29 @@ def test_test_labels_are_scored_before_validation_where_they_are_known(rng):
 def test_a_labelled_frame_without_a_prediction_is_refused(rng):
     truth = table(rng)
     short = FrameTable(tuple(FrameLabels(each.video, 'val', each.expression[:-1]) for each in truth))
-    with pytest.raises(TableError, match=r"1 frames of 'b_left', first frame 7"):
+    with pytest.raises(TableError, match=r"no expressions for 1 frame of 'b_left', first frame 7"):
         score_frames('abaw6-expr', truth, short, rng=rng)
     with pytest.raises(TableError, match="none for 'b_right', 'c'"):
         score_frames('abaw6-expr', truth, truth.take(['b_left']), rng=rng)
     with pytest.raises(TableError, match='labelled frames of test'):
         score_frames('abaw6-expr', truth, truth, rng=rng, partition='test')
+
+
+def test_action_units_are_scored_against_those_of_the_same_name_alone(rng):
+    units, names = rng.integers(0, 2, (9, 3)), ('AU1', 'AU2', 'AU4')
+    truth = FrameTable((FrameLabels('a', 'val', units=units),), action_units=names)
+    turned = FrameTable((FrameLabels('a', 'val', units=units[:, ::-1]),), action_units=names[::-1])
+    for others in (turned, table(rng, (('a', 'val', 9),))):
+        with pytest.raises(TableError, match='expected predictions of AU1, AU2, AU4'):
+            score_frames('abaw6-au', truth, others, rng=rng)
+
+
+def test_seven_classes_and_eight_are_scored_together_where_the_eighth_does_not_occur(rng):
+    seven = FrameTable((FrameLabels('a', 'val', np.arange(7)),), expressions=EXPRESSIONS[:7])
+    eight = FrameTable((FrameLabels('a', 'val', np.arange(7)),))
+    for truth, prediction, perfect in ((seven, eight, 1.0), (eight, seven, 7 / 8)):
+        scored = score_frames('abaw6-expr', truth, prediction, rng=rng, resamples=5)
+        assert scored.score.value == pytest.approx(perfect)
 
 
 def test_a_longer_prediction_is_cut_to_the_truth(rng):
@@ -292,18 +356,32 @@ def test_faults_of_a_submission_stand_line_by_line_on_the_terminal(tmp_path, rng
     bad.write_text('\n'.join(lines))
     refused = _run('track', 'check', 'abaw6-expr', bad, '--frames', path)
     assert refused.exit_code == 2
-    said = refused.stderr.splitlines()
-    assert "  EXPR.txt, line 4: class '9' is not a whole number from 0 to 7" in said
-    assert "  EXPR.txt, line 6: 'zzz/00001.jpg' is none of the frames to answer" in said
+    lines = refused.stderr.splitlines()
+    assert "  EXPR.txt, line 4: class '9' is not a whole number from 0 to 7" in lines
+    assert "  EXPR.txt, line 6: 'zzz/00001.jpg' is none of the frames to answer" in lines
     assert 'Traceback' not in refused.output
 
 
 @pytest.mark.parametrize('words', [
-    ('check', 'abaw6-va', 'x.txt'), ('check', 'abaw6-va', 'x.txt', '--candidates', 'c.csv'),
-    ('check', 'mer2024-semi', 'x.csv'), ('check', 'mer2024-semi', 'x.csv', '--frames', 'c.txt'),
+    ('check', 'abaw6-va', 'x.txt', '--candidates', 'c.csv'), ('check', 'abaw6-va', 'x.txt', '--allow-empty'),
+    ('write', 'abaw6-va', 'x.parquet', '--out', 'o.txt', '--allow-empty'),
+    ('score', 'abaw6-va', 'x.txt', '--truth', 't.parquet', '--groups', 'g.zip'),
+    ('score', 'abaw6-va', 'x.txt', '--truth', 't.parquet', '--tables', '2025'),
+    ('check', 'mer2024-semi', 'x.csv', '--frames', 'c.txt'), ('check', 'mer2024-semi', 'x.csv', '--partition', 'val'),
+    ('write', 'mer2024-semi', 'x.csv', '--out', 'o.csv', '--partition', 'val'),
+    ('score', 'mer2024-semi', 'x.csv', '--truth', 't.csv', '--partition', 'val'),
 ])  # fmt: skip
 def test_options_of_the_other_tracks_are_refused(words):
-    assert _run('track', *words).exit_code == 2
+    refused = _run('track', *words)
+    assert refused.exit_code == 2
+    assert f'is not for {words[1]}' in refused.output
+
+
+@pytest.mark.parametrize(('name', 'option'), [('abaw6-va', '--frames'), ('mer2024-semi', '--candidates')])
+def test_a_check_without_what_must_be_answered_says_so(name, option):
+    refused = _run('track', 'check', name, 'x.txt')
+    assert refused.exit_code == 2
+    assert option in refused.output
 
 
 def test_the_official_examples_are_in_order(shared_data, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from affekt.cli import main
-from affekt.corpora import Manifest, check_frames, frames_path, import_corpus, import_with_frames
+from affekt.corpora import Manifest, check_frames, copy_frames, frames_path, import_corpus, import_with_frames
 from affekt.errors import CorpusError
 from affekt.frames import FrameTable
 from affekt.media import write_video
@@ -111,12 +111,15 @@ def test_an_import_writes_the_frames_beside_the_manifest_and_a_check_reads_them(
     assert json.loads(_run('corpus', 'check', out, '--json').stdout)['unlabelled'] == 0
 
 
-def test_a_manifest_with_folds_keeps_the_frames_beside_it(tmp_path):
+def test_a_manifest_that_is_made_from_another_keeps_its_labels_by_frame(tmp_path):
     layouts.affwild2(tmp_path / 'release')
-    out, folded = tmp_path / 'm.parquet', tmp_path / 'm2.parquet'
+    out, divided = tmp_path / 'm.parquet', tmp_path / 'folds.parquet'
     _run('corpus', 'import', 'affwild2', tmp_path / 'release', '--out', out)
-    assert _run('corpus', 'folds', out, '--by', 'recording', '--count', 2, '--out', folded).exit_code == 0
-    assert FrameTable.load(frames_path(folded)).names == FrameTable.load(frames_path(out)).names
+    for target in (divided, out):
+        made = _run('corpus', 'folds', out, '--by', 'recording', '--count', 2, '--out', target)
+        assert made.exit_code == 0
+    assert FrameTable.load(frames_path(divided)).names == FrameTable.load(frames_path(out)).names
+    assert copy_frames(tmp_path / 'none.parquet', tmp_path / 'other.parquet') is None
 
 
 def test_labels_of_frames_that_the_video_does_not_have_fail_the_check(tmp_path):

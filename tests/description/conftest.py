@@ -1,18 +1,24 @@
-"""A describer on a tiny trunk, and clips whose sources are missing here and there."""
+"""A describer on a tiny trunk, and clips whose sources are missing here and there; torch is imported when asked for."""
 
 from __future__ import annotations
 
-import pytest
-import torch
-from tiny_describers import KIND, SOURCES
+from typing import TYPE_CHECKING
 
-from affekt.description import Adapters, Asked, Describer, DescriberSettings, tiny_trunk, with_adapters
+import pytest
+
+if TYPE_CHECKING:
+    from affekt.description import Asked, Describer
 
 WORDS = ('', 'I am fine.', 'No! No, I do not want that at all, leave me alone.', 'So what?')
 
 
 @pytest.fixture(scope='session')
 def describer() -> Describer:
+    import torch
+    from tiny_describers import SOURCES
+
+    from affekt.description import Adapters, Describer, DescriberSettings, tiny_trunk, with_adapters
+
     trunk = with_adapters(tiny_trunk(max_position_embeddings=4096), Adapters(rank=2))
     describer = Describer(trunk, SOURCES, DescriberSettings())
     generator = torch.Generator().manual_seed(5)
@@ -26,6 +32,9 @@ def describer() -> Describer:
 @pytest.fixture(scope='session')
 def clips(describer) -> list[Asked]:
     """Sixteen: lengths and words differ, and each source is missing in some."""
+    import torch
+    from tiny_describers import KIND
+
     generator = torch.Generator().manual_seed(3)
     clips = []
     for number in range(16):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from affekt.errors import CorpusError, TableError
-from affekt.frames import ACTION_UNITS, EXPRESSIONS, read_affwild2, read_multitask
+from affekt.frames import ACTION_UNITS, EXPRESSIONS, FrameLabels, FrameTable, read_affwild2, read_multitask
 
 HEADERS = {'VA': 'valence,arousal', 'EXPR': ','.join(EXPRESSIONS), 'AU': ','.join(ACTION_UNITS)}
 LINES = {'VA': '0.5,-0.25', 'EXPR': '3', 'AU': ','.join('010101010101')}
@@ -92,6 +92,28 @@ def test_test_videos_are_known_by_the_lists_of_names(tmp_path):
     table = read_affwild2(tmp_path)
     assert table.part('test').names == ('video8', 'video9_left')
     assert table['video9_left'].tasks == ()
+
+
+def test_a_test_video_is_of_the_tasks_whose_lists_name_it(tmp_path):
+    release(tmp_path)
+    write(tmp_path / 'VA_test_set_release.txt', 'video8\n')
+    write(tmp_path / 'EXPR_test_set_release.txt', 'video9\n')
+    write(tmp_path / ABAW6['VA'] / 'Train_Set/video9.txt', f'{HEADERS["VA"]}\n{LINES["VA"]}\n')
+    read_affwild2(tmp_path).save(tmp_path / 'frames.parquet')
+    table = FrameTable.load(tmp_path / 'frames.parquet')
+    assert [table['video8'].belongs_to(task) for task in ('affect', 'expression', 'units')] == [True, False, False]
+    assert [table['video9'].belongs_to(task) for task in ('affect', 'expression', 'units')] == [True, True, False]
+    assert [table['video9'].partition_of(task) for task in ('affect', 'expression')] == ['train', 'test']
+    assert FrameLabels('video7', 'test', frames=4).belongs_to('units')  # of which no task is known
+
+
+def test_a_list_or_a_folder_that_is_not_there_is_named(tmp_path):
+    release(tmp_path)
+    (tmp_path / 'VA_test_set_release.txt').symlink_to(tmp_path / 'nowhere.txt')
+    with pytest.raises(TableError, match=r'VA_test_set_release\.txt: cannot be read: No such file'):
+        read_affwild2(tmp_path)
+    with pytest.raises(CorpusError, match='nowhere'):
+        read_multitask(tmp_path / 'nowhere')
 
 
 def test_names_of_test_videos_inside_a_task_are_no_annotations(tmp_path):

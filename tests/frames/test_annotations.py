@@ -86,7 +86,7 @@ def test_every_bad_line_is_named_with_what_is_wrong(tmp_path):
         "video1.txt, line 2: arousal 'nan' is not a number in [-1, 1], nor -5 (no label)",
         'video1.txt, line 3: is blank, and every line is a frame',
         "video1.txt, line 4: valence '1.2' is not a number in [-1, 1], nor -5 (no label)",
-        'video1.txt, line 5: 1 values where 2 belong',
+        'video1.txt, line 5: 1 value where 2 belong',
         "video1.txt, line 7: valence 'x' is not a number in [-1, 1], nor -5 (no label)",
     ]
 

@@ -73,6 +73,13 @@ def test_a_parquet_file_of_something_else_is_refused(tmp_path):
         FrameTable.load(tmp_path / 'other.parquet')
 
 
+def test_a_header_that_is_nested_without_end_is_refused(tmp_path):
+    of_frames = pyarrow.table({'expression': [1]}).replace_schema_metadata({'affekt': '[' * 100_000})
+    pyarrow.parquet.write_table(of_frames, tmp_path / 'deep.parquet')
+    with pytest.raises(TableError, match='nested too deeply'):
+        FrameTable.load(tmp_path / 'deep.parquet')
+
+
 def test_a_side_is_told_from_the_end_of_the_name_alone():
     assert recording_and_side('10-60-1280x720_left') == ('10-60-1280x720', 'left')
     assert recording_and_side('left_turn') == ('left_turn', '')

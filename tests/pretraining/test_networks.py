@@ -17,7 +17,7 @@ from affekt.pretraining import (
     SvfapPretraining,
     form_named,
 )
-from affekt.pretraining.rebuilding import contrast, split_tokens
+from affekt.pretraining.rebuilding import contrast, split_tokens, squared_error
 from affekt.training import layered_groups
 
 SMALL = HicmaeForm(32, 2, 16, 2, depth=4, decoder_depth=2, frames=4, size=32, steps=64, bands=32)
@@ -131,6 +131,19 @@ def test_contrast_of_two_clips_by_hand():
     expected = torch.log1p(torch.exp(torch.tensor(-1 / 0.5)))
     assert contrast(3 * eye, 2 * eye, temperature=0.5) == pytest.approx(float(expected), abs=1e-6)
     assert contrast(torch.ones(4, 2), torch.ones(4, 2)) == pytest.approx(1.386294, abs=1e-5)  # log 4
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64, torch.bfloat16])
+def test_the_squared_error_and_its_gradient_are_those_of_plain_torch(dtype):
+    rng = torch.Generator().manual_seed(0)
+    rebuilt = torch.randn(3, 5, 7, generator=rng).to(dtype).requires_grad_()
+    truth = torch.randn(3, 5, 7, generator=rng, dtype=torch.float64 if dtype == torch.float64 else torch.float32)
+    plain = torch.nn.functional.mse_loss(rebuilt.to(truth.dtype), truth)
+    (wanted,) = torch.autograd.grad(3 * plain, rebuilt)
+    loss = squared_error(rebuilt, truth)  # which overwrites the truth
+    (gradient,) = torch.autograd.grad(3 * loss, rebuilt)
+    torch.testing.assert_close(loss, plain)
+    torch.testing.assert_close(gradient, wanted)
 
 
 def test_masks_split_tokens_in_ascending_order():

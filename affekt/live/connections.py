@@ -73,7 +73,7 @@ class Opening:
     slack_s: float | None = None
 
 
-class LiveFeed:
+class ConnectedFeed:
     """A camera, a network stream or a pipe, read by PyAV.
 
     Args:
@@ -143,7 +143,9 @@ class LiveFeed:
             return
         except (av.error.FFmpegError, OSError) as error:
             raise MediaError(
-                expected='a stream that goes on', came=f'{self._what}: {_reason(error)}', todo=self._todo
+                expected='a stream that goes on',
+                came=f'{self._what}: {_reason(error, self._settings.patience_s)}',
+                todo=self._todo,
             ) from error
         yield from self._sound.rest()
 
@@ -231,7 +233,9 @@ def _opened(opening: Opening, settings: StreamSettings) -> Any:
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
-            expected='a source that can be opened', came=f'{opening.what}: {_reason(error)}', todo=_advice(error)
+            expected='a source that can be opened',
+            came=f'{opening.what}: {_reason(error, settings.patience_s)}',
+            todo=_advice(error),
         ) from error
 
 
@@ -242,9 +246,9 @@ def _has_end(container: Any) -> bool:
     return 0 < duration_s < 1e6 or (not is_playlist and container.size > 0)
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, patience_s: float) -> str:
     if isinstance(error, av.error.ExitError):
-        return 'no answer in the time that patience_s allows'
+        return f'no answer for {patience_s:g} s'
     return str(getattr(error, 'strerror', None) or error)
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from affekt.errors import MediaError
 from affekt.live.cameras import camera_input, microphone_input
 from affekt.live.clocks import MachineClock, Pace, SteadyClock
-from affekt.live.connections import HURRY, PROBING, LiveFeed, Opening
+from affekt.live.connections import HURRY, PROBING, ConnectedFeed, Opening
 from affekt.live.feeds import RATE_HZ, Feed, FileFeed, GivenFeed, Picture, ends_at
 from affekt.live.mailbox import Mailbox
 from affekt.live.pipes import PipeBytes, is_pipe
@@ -222,13 +222,12 @@ class LiveSource:
     def _opened_again(self, attempts: int, lost: MediaError | None) -> Feed | None:
         """Another connection; None where the source stays away."""
         reason = 'it ended' if lost is None else lost_reason(lost)
-        gone_s = self._clock.now()
         while attempts < self._settings.reconnects and not self._stop.is_set():
             self._clock.wait(self._stop, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempts))
             if self._stop.is_set():
                 return None
             attempts += 1
-            self._times.begin(self._times.latest_s + self._clock.now() - gone_s)
+            self._times.begin_again(self._clock.now())
             try:
                 feed = self._opened()
             except MediaError as error:
@@ -256,7 +255,7 @@ class LiveSource:
             opening = _address(text)
         else:
             return FileFeed(Path(text), settings)
-        return LiveFeed(opening, settings, self._times, self._clock.now)
+        return ConnectedFeed(opening, settings, self._times, self._clock.now)
 
     def _opened_microphone(self) -> Feed | None:
         """The sound device beside a camera, where the system has the two apart; its clock is its own."""
@@ -265,7 +264,7 @@ class LiveSource:
             return None
         name, device, options = chosen
         opening = Opening(f'microphone {name}', name, device, options, is_finite=False)
-        return LiveFeed(opening, replace(self._settings, faces=False), SteadyClock(), self._clock.now)
+        return ConnectedFeed(opening, replace(self._settings, faces=False), SteadyClock(), self._clock.now)
 
     def _piped(self, text: str) -> Feed:
         is_stdin = text == STDIN
@@ -274,7 +273,7 @@ class LiveSource:
         opening = Opening(
             'standard input' if is_stdin else text, self._pipe, None, {**PROBING, **HURRY}, True, PIPE_SLACK_S
         )
-        return LiveFeed(opening, self._settings, self._times, self._clock.now)
+        return ConnectedFeed(opening, self._settings, self._times, self._clock.now)
 
 
 def name_of(source: Named) -> str:

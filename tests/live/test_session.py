@@ -21,6 +21,7 @@ from affekt.live.clocks import MachineClock
 from affekt.live.feeds import merged
 from affekt.live.hearing import Hearer
 from affekt.live.journal import read_rows
+from affekt.live.saving import Kept, save_stream
 from affekt.media import Frame, Recording
 from affekt.voice import VoiceStream
 
@@ -171,6 +172,23 @@ def test_a_stream_is_saved_as_an_analysis_that_can_be_reported_and_exported(clip
     assert (result / 'latency.json').exists()
     assert len(report_run(tmp_path / 'run')) == 1
     assert len(export_run(tmp_path / 'run', 'csv')) == 1
+
+
+def test_what_was_not_asked_for_is_not_said_to_be_missing(clip_frames, tmp_path):
+    with LiveSession(clip_frames[:2], PATIENT) as session:
+        list(session)
+        notes = Analysis.load(session.save(tmp_path / 'run')).source.notes
+    assert 'Voices were not heard, as was asked.' in notes
+    assert not any('there is no sound' in note.lower() for note in notes)
+
+
+def test_a_cut_off_stream_is_finished_although_its_recogniser_is_gone(tmp_path):
+    with LiveSession(grey_frames(1), PATIENT, out=tmp_path / 'run') as session:
+        list(session)
+    session._store._run.close()  # the process is gone
+    path = session._store.journal.folder / 'source.json'
+    path.write_text(path.read_text().replace('"words": "none"', '"words": "gone/whisper"'))
+    assert Analysis.load(save_stream(path.parent, tmp_path / 'other', Kept())).source.name
 
 
 def test_two_streams_in_one_run_are_two_results(tmp_path):

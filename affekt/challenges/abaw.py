@@ -170,7 +170,8 @@ def write_answers(answers: Mapping[tuple[str, str], FrameTable], folder: Path) -
     """What `affekt.benchmarks.run_abaw` answers for the test videos, as submissions that were read back and checked.
 
     Args:
-        answers: task (`expr`, `va`, `au`, `mtl`) and system to the answers; those without videos are left out.
+        answers: task (`expr`, `va`, `au`, `mtl`) and system to the answers; left out are those without videos, and
+            those with other classes or action units than the track has.
         folder: gets TASK-SYSTEM.txt.
 
     Raises:
@@ -178,7 +179,7 @@ def write_answers(answers: Mapping[tuple[str, str], FrameTable], folder: Path) -
     """
     written = []
     for (task, system), table in answers.items():
-        if len(table):
+        if len(table) and frame_track_named(f'abaw6-{task}').takes(table):
             path = folder / f'{task}-{system}.txt'
             path.parent.mkdir(parents=True, exist_ok=True)
             write_frame_submission(f'abaw6-{task}', table, path)

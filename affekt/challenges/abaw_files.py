@@ -65,6 +65,12 @@ class FrameTrack:
         """What is answered for each frame."""
         return self.rows.tasks
 
+    def takes(self, table: FrameTable) -> bool:
+        """Whether a table has the track's classes and action units; those of ABAW1 and 2 were others."""
+        return ('expression' not in self.tasks or table.expressions == EXPRESSIONS) and (
+            'units' not in self.tasks or table.action_units == ACTION_UNITS
+        )
+
     def part(self, table: FrameTable, partition: str) -> FrameTable:
         """The videos of a partition that the track is of, their labels known or hidden.
 

@@ -105,13 +105,19 @@ def abaw(
     answer = with_notes(abaw_facts(outcome), notes)
     if out is not None:
         save_abaw(out, outcome, answer)
-        write_answers(outcome.answers, out / 'submissions')
+        written = {submission.track for submission in write_answers(outcome.answers, out / 'submissions')}
     if as_json:
         say_json(answer)
         return
     say(sheet_tables(abaw_sheet(outcome)), columns=80)
     if out is not None:
         say(f'page {out / "abaw.html"}')
+        answered = {f'abaw6-{task}' for (task, _), table in outcome.answers.items() if len(table)}
+        if unfit := sorted(answered - written):
+            say(
+                f'no submission to {", ".join(unfit)}: other classes or action units than the challenge has',
+                style='yellow',
+            )
 
 
 def _require_one_source(made_up: bool, out: Path | None, given: Sequence[str]) -> None:

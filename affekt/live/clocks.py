@@ -53,6 +53,11 @@ class SteadyClock:
         self._origins.clear()
         self._begin_s = at_s
 
+    def begin_again(self, now_s: float) -> None:
+        """The timestamps of a new connection, which goes on as long after the last one as the machine's clock has."""
+        time_s, read_s = max(self._last.values(), default=(0.0, now_s))
+        self.begin(time_s + now_s - read_s)
+
     @property
     def latest_s(self) -> float:
         """The latest time of any stream; 0 before the first."""

@@ -100,7 +100,8 @@ class FramePredictor:
         """The same from features of any clock, which come to the frames as in training.
 
         Args:
-            features: modality to a source of features by video, see `frame_videos`.
+            features: modality to a source of features by video, see `frame_videos`; one that lacks all of the videos,
+                such as the voice of a silent recording, may be an empty mapping.
             frames: video to its number of frames.
             clock: their times.
             smooth: False leaves the curves as they come.
@@ -112,6 +113,7 @@ class FramePredictor:
         videos = frame_videos(
             labels, features, clock, methods=self.alignment.methods, longest_gap_s=self.alignment.longest_gap_s,
             of_recording=self.alignment.of_recording, around=self.alignment.neighbours,
+            sizes=self.model.shape.sizes,
         )  # fmt: skip
         return self.predict(videos, smooth=smooth)
 

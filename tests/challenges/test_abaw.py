@@ -15,6 +15,7 @@ from affekt.challenges import (
     read_frame_submission,
     read_frame_truth,
     score_frames,
+    write_answers,
     write_frame_submission,
 )
 from affekt.cli import main
@@ -92,6 +93,12 @@ def test_a_name_that_could_not_be_read_back_is_not_written(tmp_path, video):
     with pytest.raises(TableError, match='no name that a submission can hold'):
         write_frame_submission('abaw6-expr', FrameTable((FrameLabels(video, 'test', [1]),)), tmp_path / 'x.txt')
     assert not (tmp_path / 'x.txt').exists()
+
+
+def test_answers_of_other_action_units_than_the_challenge_has_are_no_submissions(tmp_path):
+    eight = FrameTable((FrameLabels('v', 'test', units=np.zeros((1, 8))),), action_units=tuple('abcdefgh'))
+    answers = {('au', 'mean'): eight, ('va', 'mean'): table(np.random.default_rng(0)), ('va', 'none'): FrameTable(())}
+    assert [written.path.name for written in write_answers(answers, tmp_path)] == ['va-mean.txt']
 
 
 def test_predictions_of_other_classes_are_refused(tmp_path):

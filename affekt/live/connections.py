@@ -73,7 +73,7 @@ class Opening:
     slack_s: float | None = None
 
 
-class LiveFeed:
+class ConnectedFeed:
     """A camera, a network stream or a pipe, read by PyAV.
 
     Args:
@@ -113,10 +113,8 @@ class LiveFeed:
             raise nothing_of(self._settings, self._what)
         if self._video is not None:
             self._video.thread_type = 'SLICE'  # threads over frames give each one some frames later
-        duration_s = (self._container.duration or 0) / av.time_base
-        is_finite = opening.is_finite
-        self.is_finite = 0 < duration_s < 1e6 if is_finite is None else is_finite
-        has_end = 0 < duration_s < 1e6  # what has is a file, wherever it comes from
+        has_end = _has_end(self._container)  # what has is a file, wherever it comes from
+        self.is_finite = has_end if opening.is_finite is None else opening.is_finite
         self.slack_s = 0.0 if has_end and opening.slack_s is not None else opening.slack_s
         self.has_pictures, self.has_sound = self._video is not None, self._audio is not None
         self.rate_hz = float(self._video.average_rate or 0.0) if self._video is not None else 0.0
@@ -145,7 +143,9 @@ class LiveFeed:
             return
         except (av.error.FFmpegError, OSError) as error:
             raise MediaError(
-                expected='a stream that goes on', came=f'{self._what}: {_reason(error)}', todo=self._todo
+                expected='a stream that goes on',
+                came=f'{self._what}: {_reason(error, self._settings.patience_s)}',
+                todo=self._todo,
             ) from error
         yield from self._sound.rest()
 
@@ -233,13 +233,22 @@ def _opened(opening: Opening, settings: StreamSettings) -> Any:
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
-            expected='a source that can be opened', came=f'{opening.what}: {_reason(error)}', todo=_advice(error)
+            expected='a source that can be opened',
+            came=f'{opening.what}: {_reason(error, settings.patience_s)}',
+            todo=_advice(error),
         ) from error
 
 
-def _reason(error: BaseException) -> str:
+def _has_end(container: Any) -> bool:
+    """Whether a container states its length, or its server that of the file; a playlist's own is none of the stream."""
+    duration_s = (container.duration or 0) / av.time_base
+    is_playlist = container.format.name.split(',')[0] in ('hls', 'dash')
+    return 0 < duration_s < 1e6 or (not is_playlist and container.size > 0)
+
+
+def _reason(error: BaseException, patience_s: float) -> str:
     if isinstance(error, av.error.ExitError):
-        return 'no answer in the time that patience_s allows'
+        return f'no answer for {patience_s:g} s'
     return str(getattr(error, 'strerror', None) or error)
 
 

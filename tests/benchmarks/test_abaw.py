@@ -176,6 +176,21 @@ def test_without_the_truth_of_the_test_validation_is_what_is_scored(inputs):
     assert 'test' not in ' '.join(abaw_sheet(result).sections[0].heads)
 
 
+@pytest.mark.parametrize('frames', [COUNT - 2, COUNT + 3])
+def test_annotations_of_the_test_may_be_shorter_or_longer_than_the_video(frames, inputs):
+    rows = np.minimum(np.arange(frames), COUNT - 1)
+    truth = FrameTable(tuple(
+        FrameLabels(each.video, 'test', each.expression[rows], each.affect[rows], each.units[rows])
+        for each in inputs[3].part('test')
+    ))  # fmt: skip
+    curves = {video: TrueCurves(*(part[rows] for part in each)) for video, each in inputs[4].items()}
+    settings = dataclasses.replace(TINY, tasks=('va', 'mtl'), models=(), epochs=1)
+    result = _run(inputs, settings, truth=truth, curves=curves)
+    for row in result.rows:
+        assert np.isfinite(row.scores['test'][row.headline].value), row.system
+    assert [each.frames for each in result.answers['va', 'per_frame']] == [COUNT, COUNT]
+
+
 def test_what_cannot_be_trained_is_refused(inputs):
     with pytest.raises(UnknownNameError, match='nothing_such'):
         _run(inputs, dataclasses.replace(TINY, models=('nothing_such',)))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from live_streams import HandClock, fed_pipe, grey_frames, transport_stream
 
+import affekt
 from affekt.errors import MediaError
 from affekt.live import LiveSource, StreamSettings, cameras, name_of
 from affekt.live.cameras import Camera, camera_input
+from affekt.live.connections import _has_end
 from affekt.live.feeds import GivenFeed, merged
 from affekt.live.pipes import PipeBytes
 from affekt.live.sources import STDIN
@@ -147,13 +150,42 @@ def test_a_camera_that_disappears_and_comes_back_is_read_on(monkeypatch):
     pictures, _ = _read(source)
     assert (len(pictures), source.reconnects) == (5, 1)
     assert source._clock.waits == pytest.approx([0.5, 1.0, 0.5, 1.0])
-    assert source.notes == ['the source was lost after 0.0 s and did not come back: No such device']
+    assert source.loss == 'was lost after 0.0 s and did not come back: No such device'
+    assert source.notes == [f'the source {source.loss}']
 
 
 def test_a_stream_that_ends_is_opened_again_a_few_times_with_growing_pauses(monkeypatch):
     source = _source_of([_Camera(0, None)] * 9, monkeypatch, reconnects=6)
     assert _read(source) == ([], [])
     assert source._clock.waits == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
+
+
+def test_a_microphone_that_goes_on_does_not_hide_that_a_camera_shows_nothing(monkeypatch):
+    class Deaf(_Camera):
+        """A camera that shows nothing, while sound is heard."""
+
+        def __iter__(self):
+            source._deliver(Block(0.0, np.zeros(1600, np.float32)), False)
+            yield from ()
+
+    source = _source_of([Deaf(0, None) for _ in range(4)], monkeypatch, reconnects=3)
+    _read(source)
+    assert source.reconnects == 3
+
+
+def test_a_file_of_a_web_server_ends_although_it_does_not_state_how_long_it_is():
+    class Container:
+        """What FFmpeg says of a file that it cannot search."""
+
+        duration, size = None, 5000
+
+        def __init__(self, name: str) -> None:
+            self.format = SimpleNamespace(name=name)
+
+    assert _has_end(Container('mpegts'))
+    assert not _has_end(Container('hls'))  # the size is the playlist's
+    Container.size = -22
+    assert not _has_end(Container('mpegts'))
 
 
 def test_a_source_that_is_not_there_at_first_is_not_waited_for(monkeypatch):
@@ -211,6 +243,13 @@ def test_units_of_several_streams_come_in_order_of_time():
     blocks = iter([Block(0.0, np.zeros(800, np.float32)), Block(0.05, np.zeros(800, np.float32))])
     kinds = ['picture' if isinstance(unit, Frame) else 'sound' for unit in merged([frames, blocks])]
     assert kinds == ['picture', 'picture', 'sound', 'picture', 'sound']
+
+
+def test_what_is_no_source_or_no_frame_is_an_error_of_one_sentence():
+    with pytest.raises(MediaError, match='an iterable of frames; got NoneType'):
+        affekt.stream(None)
+    with pytest.raises(MediaError, match='got ndarray'):
+        list(affekt.stream(np.zeros((2, 4, 4, 3), np.uint8), voice=False))
 
 
 def test_units_that_are_not_asked_for_are_left_out():

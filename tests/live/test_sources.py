@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from live_streams import HandClock, fed_pipe, grey_frames, transport_stream
+from PIL import Image
 
 import affekt
 from affekt.errors import MediaError
@@ -99,6 +100,21 @@ def test_noise_on_a_pipe_is_an_error_of_one_sentence(tmp_path, rng):
     with pytest.raises(MediaError, match='expected a source that can be opened'):
         LiveSource(tmp_path / 'pipe', PATIENT).start()
     writer.join(0.0)
+
+
+def test_what_comes_through_a_pipe_opens_no_other_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'clip.ts').write_bytes(transport_stream())
+    writer = fed_pipe(tmp_path / 'pipe', b'ffconcat version 1.0\nfile clip.ts\n')
+    with pytest.raises(MediaError, match='expected a source that can be opened'):
+        LiveSource(tmp_path / 'pipe', PATIENT).start()
+    writer.join()
+
+
+def test_a_picture_is_no_stream(tmp_path):
+    Image.new('RGB', (64, 48)).save(tmp_path / 'face.png')
+    with pytest.raises(MediaError, match=r'a picture: face\.png; read pictures with `affekt analyze`'):
+        LiveSource(tmp_path / 'face.png').start()
 
 
 def test_a_pipe_that_nobody_writes_to_can_be_stopped(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import os
@@ -11,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -157,6 +159,23 @@ def test_seconds_end_the_stream_by_its_own_time(session):
     # the first reading is at 0.04 s, so the last one is at 0.54 s: 13.5 / 25
     assert session.made[0].read == 14
     assert session.made[0].is_saved
+
+
+def test_seconds_end_a_stream_too_that_sends_nothing(session, monkeypatch):
+    class Silent(session):
+        """A source that is there and shows nothing."""
+
+        def __iter__(self):
+            while not self.is_stopped:
+                threading.Event().wait(0.01)
+            yield from ()
+
+    clock = itertools.count(0.0, 5.0)  # five seconds pass between two looks at it
+    monkeypatch.setattr('affekt.live.LiveSession', Silent)
+    monkeypatch.setattr('affekt.cli.stream.time', SimpleNamespace(monotonic=lambda: next(clock)))
+    result = _run('clip.mp4', '--seconds', '1', '--no-save')
+    assert result.exit_code == 0
+    assert 'nothing was read' in result.stdout
 
 
 def test_ctrl_c_is_a_clean_end_that_saves(session):

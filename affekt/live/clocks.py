@@ -46,7 +46,6 @@ class SteadyClock:
         self._steps: dict[str, float] = {}
         self._left_out: dict[str, int] = {}
         self._begin_s = 0.0
-        self.breaks = 0
 
     def begin(self, at_s: float) -> None:
         """The timestamps of a new connection, the first of which counts as this time."""
@@ -106,7 +105,6 @@ class SteadyClock:
 
     def _begun_anew(self, stamp_s: float, last_s: float, step_s: float) -> float:
         """The time of the first timestamp of a new count, one usual step after the one before."""
-        self.breaks += 1
         self._origins.appendleft(stamp_s - last_s - step_s)
         return last_s + step_s
 

@@ -130,6 +130,12 @@ class GivenFeed:
             if hasattr(unit, 'samples'):
                 if self.has_sound:
                     yield unit
+            elif not (hasattr(unit, 'time_s') and hasattr(unit, 'image')):
+                raise MediaError(
+                    expected='frames with `time_s` and `image`, and blocks with `start_s` and `samples`',
+                    came=f'{type(unit).__name__}',
+                    todo='give affekt.media.Frame and Block, or what has their attributes',
+                )
             elif self.has_pictures and self._thinned.takes(unit.time_s):
                 yield unit
 

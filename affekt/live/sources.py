@@ -314,9 +314,14 @@ def require_source(source: Named, settings: StreamSettings) -> None:
     """Raises where it can be said at once, before any model is loaded, that there is no such source.
 
     Raises:
-        MediaError: no such camera or file, or nothing is connected to standard input.
+        MediaError: no such camera or file, nothing is connected to standard input, or it is no source at all.
     """
     if not isinstance(source, (int, str, os.PathLike)):
+        if not isinstance(source, Iterable):
+            raise MediaError(
+                expected='a camera number, an address, a path or an iterable of frames',
+                came=f'{type(source).__name__}', todo='give one of these',
+            )  # fmt: skip
         return
     text = os.fspath(source) if not isinstance(source, int) else str(source)
     if _is_camera(source):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from live_streams import HandClock, fed_pipe, grey_frames, transport_stream
 
+import affekt
 from affekt.errors import MediaError
 from affekt.live import LiveSource, StreamSettings, cameras, name_of
 from affekt.live.cameras import Camera, camera_input
@@ -242,6 +243,13 @@ def test_units_of_several_streams_come_in_order_of_time():
     blocks = iter([Block(0.0, np.zeros(800, np.float32)), Block(0.05, np.zeros(800, np.float32))])
     kinds = ['picture' if isinstance(unit, Frame) else 'sound' for unit in merged([frames, blocks])]
     assert kinds == ['picture', 'picture', 'sound', 'picture', 'sound']
+
+
+def test_what_is_no_source_or_no_frame_is_an_error_of_one_sentence():
+    with pytest.raises(MediaError, match='an iterable of frames; got NoneType'):
+        affekt.stream(None)
+    with pytest.raises(MediaError, match='got ndarray'):
+        list(affekt.stream(np.zeros((2, 4, 4, 3), np.uint8), voice=False))
 
 
 def test_units_that_are_not_asked_for_are_left_out():

@@ -6,6 +6,8 @@ In come features of a clip (voice, face, frames) and what was spoken; out goes a
 """
 
 from affekt.description.answering import Generated, Limits
+from affekt.description.answers import Answer, Form, is_nonsense, read_answer
+from affekt.description.clues import GIVEN_BY, SPEAKS_OF, Clue, clues_in, perceived_through, without_invented
 from affekt.description.inputs import ReadClips, normalised_sound, read_clips, spread, stretches
 from affekt.description.model import Answered, Asked, Describer, DescriberSettings, Embedded, answer_loss
 from affekt.description.published import (
@@ -48,17 +50,22 @@ __all__ = [
     'CORRECTED',
     'FAMILIES',
     'FUSIONS',
+    'GIVEN_BY',
     'KINDS',
     'PUBLISHED',
     'QUESTIONS',
+    'SPEAKS_OF',
     'Adapters',
+    'Answer',
     'Answered',
     'Asked',
     'Block',
+    'Clue',
     'Describer',
     'DescriberSettings',
     'Embedded',
     'Family',
+    'Form',
     'Generated',
     'Kind',
     'Limits',
@@ -77,8 +84,10 @@ __all__ = [
     'affectgpt_two_stage',
     'answer_loss',
     'answer_of',
+    'clues_in',
     'family_named',
     'inspect_official',
+    'is_nonsense',
     'kind_of',
     'letters',
     'load_official',
@@ -87,9 +96,11 @@ __all__ = [
     'normalised_sound',
     'open_describer',
     'open_trunk',
+    'perceived_through',
     'present',
     'published_sources',
     'question_of',
+    'read_answer',
     'read_clips',
     'save_describer',
     'saved_notes',
@@ -99,5 +110,6 @@ __all__ = [
     'tiny_trunk',
     'tokenized',
     'with_adapters',
+    'without_invented',
     'written',
 ]

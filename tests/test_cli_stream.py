@@ -350,6 +350,15 @@ def test_what_is_not_there_is_said():
     assert summary_lines(LatencyReport(math.nan, math.nan, math.nan, 0, 0))[0] == 'latency  nothing was read'
 
 
+def test_what_was_dropped_is_said_at_the_end_and_in_the_notes():
+    latency = LatencyReport(0.03, 0.04, 0.05, 1072, 3, 1, 2.34)
+    assert summary_lines(latency)[1:] == ['frames   1,072 read, 3 dropped; 1 reconnect', 'sound    2.3 s dropped']
+    assert latency.sentence == (
+        'latency p50 30, p95 40, p99 50 ms; 1,072 frames read, 3 dropped, 1 reconnect, 2.3 s of sound dropped'
+    )
+    assert len(summary_lines(LATENCY)) == 2
+
+
 def test_it_is_time_at_first_and_then_once_in_so_many_seconds():
     now = [0.0]
     pace = Every(1.0, lambda: now[0])

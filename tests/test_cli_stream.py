@@ -402,6 +402,20 @@ def test_a_page_shows_the_session_and_stop_and_start_make_another(session, monke
     assert heard[-1] == ('ended', 'The stream has ended. It is saved in run.')
 
 
+def test_a_page_says_that_its_source_was_lost(session, monkeypatch):
+    pytest.importorskip('wsproto', reason='wsproto is not installed')
+    from affekt.serve import live_page
+
+    states = []
+    say = live_page.LiveFeed.say
+    monkeypatch.setattr(
+        live_page.LiveFeed, 'say', lambda feed, *words, **figures: (states.append(words), say(feed, *words, **figures))
+    )
+    session.loss = 'was lost after 3.1 s and did not come back: it ended'
+    assert _run('clip.mp4', '--page', '--out', 'run').exit_code == 2
+    assert states[-1] == ('failed', 'The source was lost and did not come back. It is saved in run.')
+
+
 def test_a_real_clip_is_streamed_and_saved_by_a_process_that_is_interrupted(shared_data, tmp_path):
     missing = [name for name in NEEDED if state(MODELS[name]) != 'verified']
     if missing:

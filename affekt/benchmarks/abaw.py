@@ -246,7 +246,7 @@ def _training_settings(settings: AbawSettings, task: FrameTask, model: str) -> F
     return FrameTrainingSettings(
         task=task, model=model, hidden=settings.hidden, window=settings.window, stride=settings.stride,
         epochs=settings.epochs, patience=settings.patience, batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate, device=settings.device, seed=settings.seed, class_balance=0.5,
+        learning_rate=settings.learning_rate, device=settings.device, seed=settings.seed,
         unit_balance=True,
     )  # fmt: skip
 

@@ -226,18 +226,17 @@ def _answered(
     if name == MEAN:
         return Answered(mean_predictions(known, asked, fields, classes), {})
     settings = _training_settings(inputs.settings, cast('FrameTask', task), name if name != READING else PER_FRAME)
+    epoch = parameters = 0
     if name == READING:
         raw = read_predictions(asked, inputs.columns, fields, table.action_units, classes)
         choices = tuned_frame_smoothing(inputs.videos.take(val), raw, settings, classes)
-        smoothing = {of: choice.chosen for of, choice in choices.items()}
-        smoothed = {video: each.smoothed(smoothing) for video, each in raw.items()}
-        return Answered(raw, smoothed, smoothing, seconds=time.monotonic() - begun)
-    trained = _trained(inputs, task, name, settings, folder, progress)
-    predictor = trained.predictor
-    return Answered(
-        predictor.predict(asked, smooth=False), predictor.predict(asked), dict(predictor.smoothing), trained.epoch,
-        sum(parameter.numel() for parameter in predictor.model.parameters()), time.monotonic() - begun,
-    )  # fmt: skip
+    else:
+        trained = _trained(inputs, task, name, settings, folder, progress)
+        raw, choices, epoch = trained.predictor.predict(asked, smooth=False), dict(trained.smoothing), trained.epoch
+        parameters = sum(parameter.numel() for parameter in trained.predictor.model.parameters())
+    smoothing = {of: choice.chosen for of, choice in choices.items()}
+    smoothed = {video: each.smoothed(smoothing) for video, each in raw.items()}
+    return Answered(raw, smoothed, smoothing, epoch, parameters, time.monotonic() - begun)
 
 
 def _training_settings(settings: AbawSettings, task: FrameTask, model: str) -> FrameTrainingSettings:
@@ -246,7 +245,7 @@ def _training_settings(settings: AbawSettings, task: FrameTask, model: str) -> F
     return FrameTrainingSettings(
         task=task, model=model, hidden=settings.hidden, window=settings.window, stride=settings.stride,
         epochs=settings.epochs, patience=settings.patience, batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate, device=settings.device, seed=settings.seed, class_balance=0.5,
+        learning_rate=settings.learning_rate, device=settings.device, seed=settings.seed,
         unit_balance=True,
     )  # fmt: skip
 

@@ -12,19 +12,23 @@ import numpy.typing as npt
 from av.stream import Disposition
 
 from affekt.arrays import Floats32
+from affekt.containers import DEMUXERS
 from affekt.errors import MediaError
 from affekt.live.clocks import SteadyClock
 from affekt.live.feeds import BLOCK, RATE_HZ, Picture, Thinned, nothing_of
 from affekt.live.settings import StreamSettings
 from affekt.media import Block, Limits
 from affekt.media.pictures import Orientations, to_rgb, upright_size
-from affekt.media.probe import usable_aspect
+from affekt.media.probe import decoder_pixels, usable_aspect
 
 DRIFT_S = 0.25
 """How far sound may be from its timestamps before it is put where they say."""
 PROBING = {'probesize': '60000', 'analyzeduration': '100000'}
 """What is read of a live stream before it is decoded: 60 kB or a tenth of a second. By default FFmpeg takes 5 s."""
 HURRY = {'flags': 'low_delay'}
+_RAW = ('h264', 'hevc', 'mjpeg', 'mpjpeg', 'm4v', 'ivf', 'nut', 'yuv4mpegpipe')
+PIPED = {'format_whitelist': ','.join((*DEMUXERS, *_RAW)), 'enable_drefs': '0'}
+"""What may come through a pipe: recordings and raw video, nothing that makes FFmpeg open other files."""
 DAMAGED_IN_A_ROW = 300
 
 
@@ -112,6 +116,11 @@ class ConnectedFeed:
         if self._video is None and self._audio is None:
             raise nothing_of(self._settings, self._what)
         if self._video is not None:
+            codec = self._video.codec_context
+            self._limits.check(
+                'max_pixels', codec.width * codec.height, f'a {codec.width}x{codec.height} frame of {self._what}'
+            )
+            codec.options = {'max_pixels': str(decoder_pixels(self._limits))}
             self._video.thread_type = 'SLICE'  # threads over frames give each one some frames later
         has_end = _has_end(self._container)  # what has is a file, wherever it comes from
         self.is_finite = has_end if opening.is_finite is None else opening.is_finite

@@ -73,6 +73,10 @@ class FileFeed:
 
     def __init__(self, path: Path, settings: StreamSettings) -> None:
         self.recording = Recording.open(path)
+        if self.recording.is_still:
+            raise MediaError(
+                expected='a stream', came=f'a picture: {path.name}', todo='read pictures with `affekt analyze`'
+            )
         self._settings = settings
         self.has_pictures = settings.faces and self.recording.video is not None
         self.has_sound = settings.voice and bool(self.recording.audio)

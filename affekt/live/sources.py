@@ -20,7 +20,7 @@ import numpy.typing as npt
 from affekt.errors import MediaError
 from affekt.live.cameras import camera_input, microphone_input
 from affekt.live.clocks import MachineClock, Pace, SteadyClock
-from affekt.live.connections import HURRY, PROBING, ConnectedFeed, Opening
+from affekt.live.connections import HURRY, PIPED, PROBING, ConnectedFeed, Opening
 from affekt.live.feeds import RATE_HZ, Feed, FileFeed, GivenFeed, Picture, ends_at
 from affekt.live.mailbox import Mailbox
 from affekt.live.pipes import PipeBytes, is_pipe
@@ -271,7 +271,7 @@ class LiveSource:
         self._pipe = PipeBytes.standard_input(self._stop) if is_stdin else PipeBytes.named(Path(text), self._stop)
         self._pipe.wait_for_bytes(None if is_stdin else self._settings.patience_s)
         opening = Opening(
-            'standard input' if is_stdin else text, self._pipe, None, {**PROBING, **HURRY}, True, PIPE_SLACK_S
+            'standard input' if is_stdin else text, self._pipe, None, {**PROBING, **HURRY, **PIPED}, True, PIPE_SLACK_S
         )
         return ConnectedFeed(opening, self._settings, self._times, self._clock.now)
 
@@ -288,8 +288,10 @@ def name_of(source: Named) -> str:
     if '://' not in text:
         return Path(text).name
     scheme, _, rest = text.partition('://')
-    place, slash, path = rest.partition('/')
-    return f'{scheme}://{place.rpartition("@")[2]}{slash}{path.partition("?")[0]}'
+    address = rest.partition('?')[0]
+    user, _, place = address.rpartition('@')
+    has_user = ':' in user or '/' not in user  # a password may hold / and @ although it should not
+    return f'{scheme}://{place if has_user else address}'
 
 
 def _is_camera(source: Named) -> bool:

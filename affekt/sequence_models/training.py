@@ -125,7 +125,7 @@ def train_frames(
         TrainingError: a loss or a weight is not finite, or every epoch's score is undefined.
     """
     # 1. what is learnt and from what, checked before anything is computed
-    _require_fit(training, validation, settings)
+    require_fit(training, validation, settings)
     shape = _shape(training, settings, expressions, action_units)
     model = with_learned_clocks(_built(shape, settings, build), training.alignment.learned)
     _standardise(model, training)
@@ -196,7 +196,12 @@ def tuned_frame_smoothing(
     return {task: choice_of(task) for task in settings.tasks}
 
 
-def _require_fit(training: FrameVideos, validation: FrameVideos, settings: FrameTrainingSettings) -> None:
+def require_fit(training: FrameVideos, validation: FrameVideos, settings: FrameTrainingSettings) -> None:
+    """Nothing, where one side may be learnt from and the other may choose.
+
+    Raises:
+        LeakError, ShapeError, ValueRangeError: as `train_frames`.
+    """
     require_disjoint({'training': training.names, 'validation': validation.names})
 
     def others(videos: FrameVideos, allowed: set[str]) -> list[str]:

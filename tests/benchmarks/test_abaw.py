@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from affekt.benchmarks import AbawSettings, abaw_facts, abaw_sheet, run_abaw, save_abaw
+from affekt.benchmarks import AbawSettings, abaw, abaw_facts, abaw_sheet, run_abaw, save_abaw
 from affekt.corpora import TrueCurves
 from affekt.errors import RunError, TableError, UnknownNameError, ValueRangeError
 from affekt.experiments import sheet_markdown
@@ -189,6 +189,16 @@ def test_annotations_of_the_test_may_be_shorter_or_longer_than_the_video(frames,
     for row in result.rows:
         assert np.isfinite(row.scores['test'][row.headline].value), row.system
     assert [each.frames for each in result.answers['va', 'per_frame']] == [COUNT, COUNT]
+
+
+def test_features_too_large_for_memory_are_read_from_files_to_the_same_scores(inputs, tmp_path, monkeypatch):
+    settings = dataclasses.replace(TINY, tasks=('va',), models=(), epochs=1)
+    plain = _run(inputs, settings)
+    monkeypatch.setattr(abaw, 'IN_MEMORY', 1000)
+    from_files = _run(inputs, settings, folder=tmp_path / 'training')
+    assert [path.name for path in sorted((tmp_path / 'training-rows').iterdir())] == ['feature1.npy', 'feature2.npy']
+    for row, same in zip(plain.rows, from_files.rows, strict=True):
+        assert repr(row.final) == repr(same.final)
 
 
 def test_what_cannot_be_trained_is_refused(inputs):

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from live_streams import HandClock, fed_pipe, grey_frames, transport_stream
+from PIL import Image
 
 import affekt
 from affekt.errors import MediaError
@@ -99,6 +100,21 @@ def test_noise_on_a_pipe_is_an_error_of_one_sentence(tmp_path, rng):
     with pytest.raises(MediaError, match='expected a source that can be opened'):
         LiveSource(tmp_path / 'pipe', PATIENT).start()
     writer.join(0.0)
+
+
+def test_what_comes_through_a_pipe_opens_no_other_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'clip.ts').write_bytes(transport_stream())
+    writer = fed_pipe(tmp_path / 'pipe', b'ffconcat version 1.0\nfile clip.ts\n')
+    with pytest.raises(MediaError, match='expected a source that can be opened'):
+        LiveSource(tmp_path / 'pipe', PATIENT).start()
+    writer.join()
+
+
+def test_a_picture_is_no_stream(tmp_path):
+    Image.new('RGB', (64, 48)).save(tmp_path / 'face.png')
+    with pytest.raises(MediaError, match=r'a picture: face\.png; read pictures with `affekt analyze`'):
+        LiveSource(tmp_path / 'face.png').start()
 
 
 def test_a_pipe_that_nobody_writes_to_can_be_stopped(tmp_path):
@@ -222,6 +238,9 @@ def test_cameras_of_this_machine_can_be_listed():
 
 def test_names_hold_no_password():
     assert name_of('rtsp://user:secret@camera.local/stream1?token=x') == 'rtsp://camera.local/stream1'
+    assert name_of('rtsp://user:se/cr@et@camera.local/stream1') == 'rtsp://camera.local/stream1'
+    assert name_of('https://video.example/@channel/live.m3u8?k=1') == 'https://video.example/@channel/live.m3u8'
+    assert name_of('udp://@239.0.0.1:1234') == 'udp://239.0.0.1:1234'
     names = [name_of(source) for source in (0, '-', 'a/b.mp4', [])]
     assert names == ['camera 0', 'standard input', 'b.mp4', 'frames']
 

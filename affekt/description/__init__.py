@@ -2,12 +2,14 @@
 
 In come features of a clip (voice, face, frames) and what was spoken; out goes an answer in free language. Read
 `sources.py` first (what is perceived), then `questions.py` (how it is asked), `model.py` (the describer) and
-`published.py` (AffectGPT's settings and checkpoints); `trunk.py` opens the language model. Needs torch.
+`published.py` (AffectGPT's settings and checkpoints); `trunk.py` opens the language model, `answers.py` reads what was
+answered, and `describing.py` goes over many clips. Needs torch.
 """
 
 from affekt.description.answering import Generated, Limits
 from affekt.description.answers import Answer, Form, is_nonsense, read_answer
 from affekt.description.clues import GIVEN_BY, SPEAKS_OF, Clue, clues_in, perceived_through, without_invented
+from affekt.description.describing import Description, describe, fingerprint, reproduction_record, weights_sha256
 from affekt.description.groups import (
     GroupSettings,
     GroupStep,
@@ -83,6 +85,7 @@ __all__ = [
     'Clue',
     'Describer',
     'DescriberSettings',
+    'Description',
     'Embedded',
     'Family',
     'Form',
@@ -110,7 +113,9 @@ __all__ = [
     'answer_loss',
     'answer_of',
     'clues_in',
+    'describe',
     'family_named',
+    'fingerprint',
     'group_advantages',
     'group_loss',
     'group_step',
@@ -135,6 +140,7 @@ __all__ = [
     'read_answer',
     'read_clips',
     'reference_logs',
+    'reproduction_record',
     'save_describer',
     'saved_notes',
     'source_table',
@@ -143,6 +149,7 @@ __all__ = [
     'tiny_trunk',
     'token_logs',
     'tokenized',
+    'weights_sha256',
     'with_adapters',
     'without_invented',
     'written',

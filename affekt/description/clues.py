@@ -69,7 +69,7 @@ _IS_ABSENT = re.compile(
 )
 _SENTENCE = re.compile(r'[^.!?;。！？；\n]*[.!?;。！？；\n]+["”’)]*|[^.!?;。！？；\n]+$')
 _JOINED = re.compile(
-    r',?\s{1,9}(?=(?:but|while|whereas|and|although|though)\s+(?:he|she|they|it|there|his|her|their|the|its|a|an|in|'
+    r'\s{1,9}(?=(?:but|while|whereas|and|although|though)\s+(?:he|she|they|it|there|his|her|their|the|its|a|an|in|'
     r'with|no)\b)',
     re.IGNORECASE,
 )
@@ -137,8 +137,9 @@ def without_invented(text: str, perceived: Collection[str]) -> tuple[str, tuple[
     wrong = {clue.text for clue in invented}
     kept: list[str] = []
     for sentence in _sentences(text):
-        parts = [part for part in _parts(sentence) if part.strip() not in wrong]
+        parts = [part for part in _parts(sentence) if _bare(part) not in wrong]
         joined = _begun(' '.join(part.strip() for part in parts))
+        joined = joined if joined == sentence.strip() else joined.rstrip(', ')
         ends = joined == sentence.strip() or joined.endswith(tuple('.!?;。！？；'))
         kept += [joined if ends else f'{joined}.'] if joined else []
     return ' '.join(kept), invented
@@ -147,7 +148,7 @@ def without_invented(text: str, perceived: Collection[str]) -> tuple[str, tuple[
 def clauses(text: str) -> Iterator[str]:
     """Sentences, and where a sentence joins two with *but*, *while* or *and*, each of them."""
     for sentence in _sentences(text):
-        yield from (part.strip() for part in _parts(sentence))
+        yield from (_bare(part) for part in _parts(sentence))
 
 
 def _sentences(text: str) -> list[str]:
@@ -156,6 +157,10 @@ def _sentences(text: str) -> list[str]:
 
 def _parts(sentence: str) -> list[str]:
     return [part for part in _JOINED.split(sentence) if part.strip()]
+
+
+def _bare(clause: str) -> str:
+    return clause.strip().rstrip(',').rstrip()
 
 
 def _begun(text: str) -> str:

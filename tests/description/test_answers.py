@@ -113,6 +113,13 @@ def test_nothing_is_said_of_what_a_clip_does_not_have():
     assert read_answer(text).text == text
 
 
+def test_a_sentence_of_which_a_clause_is_left_stays_a_sentence():
+    text = 'Her voice is low, and she sounds sad, but her face is bright.'
+    assert without_invented(text, ['voice'])[0] == 'Her voice is low, and she sounds sad.'
+    assert without_invented(text, ['face'])[0] == 'She sounds sad, but her face is bright.'
+    assert without_invented(text, ['voice', 'face'])[0] == text
+
+
 def test_clues_behind_labels_lose_what_was_not_perceived():
     answer = read_answer('Happy, calm. Her voice is warm. She smiles.', perceived=['voice'])
     assert (answer.labels, answer.text) == (('happy', 'calm'), 'Happy, calm. Her voice is warm.')

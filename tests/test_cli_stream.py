@@ -350,6 +350,15 @@ def test_what_is_not_there_is_said():
     assert summary_lines(LatencyReport(math.nan, math.nan, math.nan, 0, 0))[0] == 'latency  nothing was read'
 
 
+def test_what_was_dropped_is_said_at_the_end_and_in_the_notes():
+    latency = LatencyReport(0.03, 0.04, 0.05, 1072, 3, 1, 2.34)
+    assert summary_lines(latency)[1:] == ['frames   1,072 read, 3 dropped; 1 reconnect', 'sound    2.3 s dropped']
+    assert latency.sentence == (
+        'latency p50 30, p95 40, p99 50 ms; 1,072 frames read, 3 dropped, 1 reconnect, 2.3 s of sound dropped'
+    )
+    assert len(summary_lines(LATENCY)) == 2
+
+
 def test_it_is_time_at_first_and_then_once_in_so_many_seconds():
     now = [0.0]
     pace = Every(1.0, lambda: now[0])
@@ -391,6 +400,20 @@ def test_a_page_shows_the_session_and_stop_and_start_make_another(session, monke
     states = [state for state, *_ in heard if state in ('starting', 'stopped', 'ended')]
     assert states == ['stopped', 'starting', 'ended']
     assert heard[-1] == ('ended', 'The stream has ended. It is saved in run.')
+
+
+def test_a_page_says_that_its_source_was_lost(session, monkeypatch):
+    pytest.importorskip('wsproto', reason='wsproto is not installed')
+    from affekt.serve import live_page
+
+    states = []
+    say = live_page.LiveFeed.say
+    monkeypatch.setattr(
+        live_page.LiveFeed, 'say', lambda feed, *words, **figures: (states.append(words), say(feed, *words, **figures))
+    )
+    session.loss = 'was lost after 3.1 s and did not come back: it ended'
+    assert _run('clip.mp4', '--page', '--out', 'run').exit_code == 2
+    assert states[-1] == ('failed', 'The source was lost and did not come back. It is saved in run.')
 
 
 def test_a_real_clip_is_streamed_and_saved_by_a_process_that_is_interrupted(shared_data, tmp_path):

@@ -116,7 +116,11 @@ class ConnectedFeed:
         if self._video is None and self._audio is None:
             raise nothing_of(self._settings, self._what)
         if self._video is not None:
-            self._video.codec_context.options = {'max_pixels': str(decoder_pixels(self._limits))}
+            codec = self._video.codec_context
+            self._limits.check(
+                'max_pixels', codec.width * codec.height, f'a {codec.width}x{codec.height} frame of {self._what}'
+            )
+            codec.options = {'max_pixels': str(decoder_pixels(self._limits))}
             self._video.thread_type = 'SLICE'  # threads over frames give each one some frames later
         has_end = _has_end(self._container)  # what has is a file, wherever it comes from
         self.is_finite = has_end if opening.is_finite is None else opening.is_finite

@@ -111,8 +111,10 @@ class LiveSession:
         Raises:
             MediaError, LimitError: the source cannot be opened.
             WeightsError: a model file cannot be had.
-            RunError, StorageError: the run folder cannot be used.
+            RunError, StorageError: the run folder cannot be used, or the session has ended.
         """
+        if self._is_closed:
+            raise RunError(expected='a session that is under way', came='one that has ended', todo='make another one')
         if self._is_started:
             return
         require_source(self._place, self.settings)

@@ -288,8 +288,10 @@ def name_of(source: Named) -> str:
     if '://' not in text:
         return Path(text).name
     scheme, _, rest = text.partition('://')
-    place, slash, path = rest.partition('/')
-    return f'{scheme}://{place.rpartition("@")[2]}{slash}{path.partition("?")[0]}'
+    address = rest.partition('?')[0]
+    user, _, place = address.rpartition('@')
+    has_user = ':' in user or '/' not in user  # a password may hold / and @ although it should not
+    return f'{scheme}://{place if has_user else address}'
 
 
 def _is_camera(source: Named) -> bool:

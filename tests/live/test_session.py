@@ -260,6 +260,13 @@ def test_words_of_the_last_turn_come_after_the_last_frame(monkeypatch):
     assert received[-1] == 'late words'
 
 
+def test_a_session_that_has_ended_does_not_read_again():
+    with LiveSession(grey_frames(1), PATIENT) as session:
+        assert len(list(session)) == 1
+    with pytest.raises(RunError, match='one that has ended'):
+        list(session)
+
+
 def test_a_stream_of_nothing_is_not_saved(tmp_path):
     with LiveSession([], PATIENT, out=tmp_path / 'run') as session:
         assert list(session) == []

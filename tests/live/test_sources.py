@@ -238,6 +238,9 @@ def test_cameras_of_this_machine_can_be_listed():
 
 def test_names_hold_no_password():
     assert name_of('rtsp://user:secret@camera.local/stream1?token=x') == 'rtsp://camera.local/stream1'
+    assert name_of('rtsp://user:se/cr@et@camera.local/stream1') == 'rtsp://camera.local/stream1'
+    assert name_of('https://video.example/@channel/live.m3u8?k=1') == 'https://video.example/@channel/live.m3u8'
+    assert name_of('udp://@239.0.0.1:1234') == 'udp://239.0.0.1:1234'
     names = [name_of(source) for source in (0, '-', 'a/b.mp4', [])]
     assert names == ['camera 0', 'standard input', 'b.mp4', 'frames']
 

@@ -92,11 +92,12 @@ def read_answer(
         clues, invented = _founded(leading.text, perceived)
         lead = meant[: len(meant) - len(leading.text)].strip()
         return replace(leading, text=f'{lead} {clues}'.strip(), evidence=clues_in(clues), invented=invented)
-    if rest == meant and extraction.how in ('json', 'list', 'template'):
-        return Answer(extraction.labels, meant, 'template' if extraction.how == 'template' else 'list')
+    if rest == meant and extraction.how in ('json', 'list'):
+        return Answer(extraction.labels, meant, 'list')
     kept, invented = _founded(meant, perceived)
     stated = _without_refusals(kept)
-    return Answer(extractor.extract(stated).labels, kept, 'free', clues_in(stated), invented)
+    form: Form = 'template' if rest == meant and extraction.how == 'template' else 'free'
+    return Answer(extractor.extract(stated).labels, kept, form, clues_in(stated), invented)
 
 
 def _founded(text: str, perceived: Collection[str] | None) -> tuple[str, tuple[Clue, ...]]:
@@ -210,6 +211,11 @@ _REFUSES = re.compile(
     r"don't have|not allowed to|not permitted to|(?:must|have to) decline|decline to|do not know|don't know|"
     r'(?:would |do )?(?:rather|prefer) not)\b(?!\s+(?:deny|doubt|ignore|help (?:but|\w+ing))\b)|'
     r"(?:i'd|i would) (?:rather|prefer) not\b|"
+    r"(?:unable to|cannot|can't|can not|could not|impossible to|not (?:possible|able) to)\s+(?:determine|tell|"
+    r'say|judge|'
+    r'identify|infer|assess|recogni[sz]e|describe|answer|comply|provide|process)\b|'
+    r'not possible\W*$|no comment\b|i (?:refuse|decline)\b|(?:error|exception)\s*:|'
+    r'je ne (?:peux|sais) pas|ich (?:kann|weiß) (?:das |dies |es )?(?:leider )?nicht|leider kann ich|non posso|'
     r'.{0,80}\bas an? (?:ai|artificial intelligence|(?:large |ai )?language model|text-based|virtual assistant)\b|'
     r"(?:[^,]{0,80},\s*)?it(?:'s| is| was) (?:not possible|impossible|difficult|hard|unclear|not clear|not appropriate|"
     r'inappropriate)\b.{0,80}\b(?:to|whether|what|how|which)\b|'

@@ -67,7 +67,7 @@ _IS_ABSENT = re.compile(
     r'assess|assessed|read)\b|\b(?:not|un)\s*(?:visible|audible|available|provided|shown)\b',
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(r'[^.!?;。！？；\n]*[.!?;。！？；\n]+["”’)]*|[^.!?;。！？；\n]+$')
+_SENTENCE = re.compile(r'.+?(?:[.!?;]+["”’)]*(?=\s|$)|[。！？；]+["”’」]*|\n+|$)', re.DOTALL)
 _JOINED = re.compile(
     r'\s{1,9}(?=(?:but|while|whereas|and|although|though)\s+(?:he|she|they|it|there|his|her|their|the|its|a|an|in|'
     r'with|no)\b)',
@@ -135,14 +135,15 @@ def without_invented(text: str, perceived: Collection[str]) -> tuple[str, tuple[
     if not invented:
         return text, ()
     wrong = {clue.text for clue in invented}
-    kept: list[str] = []
+    kept = ''
     for sentence in _sentences(text):
         parts = [part for part in _parts(sentence) if _bare(part) not in wrong]
         joined = _begun(' '.join(part.strip() for part in parts))
-        joined = joined if joined == sentence.strip() else joined.rstrip(', ')
-        ends = joined == sentence.strip() or joined.endswith(tuple('.!?;。！？；'))
-        kept += [joined if ends else f'{joined}.'] if joined else []
-    return ' '.join(kept), invented
+        if joined != sentence.strip():
+            joined = joined.rstrip(', ')
+            joined += '.' * (bool(joined) and not joined.endswith(tuple('.!?;。！？；')))
+        kept += f'{joined}\n' if '\n' in sentence else f'{joined} ' if joined else ''
+    return kept.strip(), invented
 
 
 def clauses(text: str) -> Iterator[str]:

@@ -47,6 +47,12 @@ from affekt.errors import UnknownNameError
         ('The emotion cannot be determined from the clip.', 'refusal', ()),
         ('抱歉，我无法判断。', 'refusal', ()),
         ('Lo siento, no puedo.', 'refusal', ()),
+        ('Ich kann das nicht beurteilen.', 'refusal', ()),
+        ('Unable to determine.', 'refusal', ()),
+        ('Not possible.', 'refusal', ()),
+        ('I refuse.', 'refusal', ()),
+        ('Error: context length exceeded', 'refusal', ()),
+        ('Unable to hide her joy, she laughs.', 'free', ('joy',)),
     ],
 )
 def test_an_answer_has_the_form_and_the_labels_that_it_states(text, form, labels):
@@ -111,6 +117,16 @@ def test_nothing_is_said_of_what_a_clip_does_not_have():
     assert answer.evidence == (Clue('Her voice is low and trembling.', ('voice',)),)
     assert read_answer(text, perceived=['voice', 'face', 'body']).invented == ()
     assert read_answer(text).text == text
+
+
+def test_lines_behind_a_template_are_evidence():
+    text = 'Emotions: happy, sad\nVoice: loud, 0.5 above its mean.\nFace: she smiles.'
+    answer = read_answer(text)
+    assert (answer.form, answer.labels) == ('template', ('happy', 'sad'))
+    assert [clue.of for clue in answer.evidence] == [('voice',), ('face',)]
+    answer = read_answer(text, perceived=['voice'])
+    assert answer.text == 'Emotions: happy, sad\nVoice: loud, 0.5 above its mean.'
+    assert answer.labels == ('happy', 'sad')
 
 
 def test_a_sentence_of_which_a_clause_is_left_stays_a_sentence():

@@ -2,12 +2,16 @@
 
 In come features of a clip (voice, face, frames) and what was spoken; out goes an answer in free language. Read
 `sources.py` first (what is perceived), then `questions.py` (how it is asked), `model.py` (the describer) and
-`published.py` (AffectGPT's settings and checkpoints); `trunk.py` opens the language model. Needs torch.
+`published.py` (AffectGPT's settings and checkpoints); `trunk.py` opens the language model. It learns by
+`training.py` from `examples.py`; `wordings.py` writes coarse descriptions by template. Needs torch.
 """
 
 from affekt.description.answering import Generated, Limits
+from affekt.description.batches import ExampleBatches
+from affekt.description.examples import Example, Examples, QuestionAnswer, examples_from, named_label
 from affekt.description.inputs import ReadClips, normalised_sound, read_clips, spread, stretches
 from affekt.description.model import Answered, Asked, Describer, DescriberSettings, Embedded, answer_loss
+from affekt.description.packing import LengthBatches, with_label_weights
 from affekt.description.published import (
     AS_PUBLISHED,
     CORRECTED,
@@ -40,8 +44,19 @@ from affekt.description.questions import (
     written,
 )
 from affekt.description.saved import open_describer, save_describer, saved_notes
+from affekt.description.scoring import generated_answers, label_scores
+from affekt.description.settings import DescribeSettings
 from affekt.description.sources import FUSIONS, Queries, Source, SourceReader, present, source_table
+from affekt.description.training import TrainedDescriber, standardise, train_describer
 from affekt.description.trunk import Adapters, Trunk, letters, merged, open_trunk, tiny_trunk, with_adapters
+from affekt.description.wordings import (
+    TemplateAnswers,
+    Terciles,
+    Wordings,
+    packaged_wordings,
+    read_wordings,
+    readings_from,
+)
 
 __all__ = [
     'AS_PUBLISHED',
@@ -55,49 +70,69 @@ __all__ = [
     'Answered',
     'Asked',
     'Block',
+    'DescribeSettings',
     'Describer',
     'DescriberSettings',
     'Embedded',
+    'Example',
+    'ExampleBatches',
+    'Examples',
     'Family',
     'Generated',
     'Kind',
+    'LengthBatches',
     'Limits',
     'Official',
     'Pieces',
     'Published',
     'Queries',
+    'QuestionAnswer',
     'ReadClips',
     'Source',
     'SourceReader',
     'Stage',
+    'TemplateAnswers',
+    'Terciles',
+    'TrainedDescriber',
     'Trunk',
     'Vocabulary',
+    'Wordings',
     'affectgpt_2023',
     'affectgpt_2025',
     'affectgpt_two_stage',
     'answer_loss',
     'answer_of',
+    'examples_from',
     'family_named',
+    'generated_answers',
     'inspect_official',
     'kind_of',
+    'label_scores',
     'letters',
     'load_official',
     'merged',
     'name_map',
+    'named_label',
     'normalised_sound',
     'open_describer',
     'open_trunk',
+    'packaged_wordings',
     'present',
     'published_sources',
     'question_of',
     'read_clips',
+    'read_wordings',
+    'readings_from',
     'save_describer',
     'saved_notes',
     'source_table',
     'spread',
+    'standardise',
     'stretches',
     'tiny_trunk',
     'tokenized',
+    'train_describer',
     'with_adapters',
+    'with_label_weights',
     'written',
 ]

@@ -93,10 +93,13 @@ def signed_briefly(value: float) -> str:
 def percent(share: float, digits: int = 2, unit: str = '') -> str:
     """A share as per cent, the unit behind it; a dash for nan.
 
-    >>> percent(0.5), percent(0.731, 0, '%'), percent(float('nan'))
-    ('50.00', '73%', '–')
+    >>> percent(0.5), percent(0.731, 0, '%'), percent(-0.2, 1), percent(-1e-9), percent(float('nan'))
+    ('50.00', '73%', '−20.0', '0.00', '–')
     """
-    return DASH if math.isnan(share) else f'{100 * share:.{digits}f}{unit}'
+    if math.isnan(share):
+        return DASH
+    size = f'{abs(100 * share):.{digits}f}'
+    return f'{MINUS if share < 0 and float(size) else ""}{size}{unit}'
 
 
 def percent_in_five(share: float) -> str:

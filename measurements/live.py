@@ -33,7 +33,7 @@ from affekt.labels import EKMAN
 from affekt.live import LiveSession, StreamSettings
 from affekt.live.feeds import merged
 from affekt.live.latency import Delays
-from affekt.live.smoothing import OneEuro
+from affekt.live.smoothing import steady_filter
 from affekt.media import Block, Frame, Recording
 from affekt.runs import versions, write_atomically
 
@@ -225,14 +225,14 @@ def agreement(data: Path) -> dict[str, Any]:
     return result
 
 
-def _largest_differences(one: Any, other: Any) -> dict[str, Any]:
+def _largest_differences(live: Any, offline: Any) -> dict[str, Any]:
     """The largest difference of any number but pixels, of any pixel, and whether the same is missing."""
     largest = {'numbers': 0.0, 'pixels': 0.0}
     same_missing = True
-    for column in one.schema:
+    for column in live.schema:
         if str(column.type) not in ('float', 'double'):
             continue
-        left, right = (table[column.name].to_numpy().astype(np.float64) for table in (one, other))
+        left, right = (table[column.name].to_numpy().astype(np.float64) for table in (live, offline))
         same_missing &= bool((np.isnan(left) == np.isnan(right)).all())
         part = 'pixels' if column.name.startswith(('box_', 'face_size')) else 'numbers'
         difference = np.nanmax(np.abs(left - right), initial=0.0)
@@ -300,8 +300,8 @@ def _smoothing(curves: list[np.ndarray]) -> dict[str, Any]:
     steadiness: dict[str, list[float]] = {'raw': [], 'causal': [], 'centred': []}
     for curve in curves:
         times, raw = curve[:, 0], curve[:, -2:]
-        smooth = OneEuro()
-        causal = np.stack([smooth(time_s, values) for time_s, values in zip(times, raw, strict=True)])
+        smooth, steps_s = steady_filter(), np.diff(times, prepend=-np.inf)
+        causal = np.stack([smooth(values, step_s) for values, step_s in zip(raw, steps_s, strict=True)])
         centred = centred_by(raw)
         step_s = float(np.median(np.diff(times)))
         for name, values in (('raw', raw), ('causal', causal), ('centred', centred)):

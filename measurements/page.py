@@ -1053,18 +1053,22 @@ def gguf_open(result: dict[str, Any]) -> str:
     rows: list[list[object]] = [
         ['first start, which makes the folder', f'{result["first_start_s"]:.1f}'],
         ['second start', f'{result["second_start_s"]:.1f}'],
-        ['transformers from the file itself, each start', f'{result["transformers_start_s"]:.1f}'],
     ]
     count = result['texts']
     of_llama_cpp = count - len(result['texts_with_other_tokens_in_llama_cpp'])
+    compared = f'Tokens are those of llama.cpp in {of_llama_cpp} of {count} texts'
+    if 'transformers_start_s' in result:  # not where its reading was left out
+        rows.append(['transformers from the file itself, each start', f'{result["transformers_start_s"]:.1f}'])
+        compared = (
+            f'{result["tensors_equal_to_the_bit"]} of {result["tensors"]} tensors equal those that transformers reads, '
+            f'to the bit. {compared}, those of transformers in {count - len(result["texts_with_other_tokens"])}: from '
+            'a GGUF file it forgets that this model takes digits one by one'
+        )
     return (
         f'## Opening a language model of a GGUF file\n\n{result["model"]}, {result["bytes"] / 1e6:.0f} MB. Processor '
         'seconds of a process that opens tokenizer and weights, imports included.\n\n'
         + table(['what', 'seconds'], rows)
-        + f'\n{result["tensors_equal_to_the_bit"]} of {result["tensors"]} tensors equal those that transformers reads, '
-        f'to the bit. Tokens are those of llama.cpp in {of_llama_cpp} of {count} texts, those of transformers in '
-        f'{count - len(result["texts_with_other_tokens"])}: from a GGUF file it forgets that this model takes digits '
-        'one by one.\n'
+        + f'\n{compared}.\n'
     )
 
 

@@ -156,18 +156,18 @@ def step_of(
     return step
 
 
-def drawn(kind: str, windows: int) -> tuple[dict[str, Tensor], Tensor]:
+def drawn(source: str, windows: int) -> tuple[dict[str, Tensor], Tensor]:
     """Features and truth of a batch."""
     draws = torch.Generator().manual_seed(0)
-    features = {name: torch.randn(windows, FRAMES, size, generator=draws) for name, size in SIZES[kind].items()}
+    features = {name: torch.randn(windows, FRAMES, size, generator=draws) for name, size in SIZES[source].items()}
     return features, torch.randn(windows, FRAMES, 2, generator=draws)
 
 
-def beside_the_loop(name: str, kind: str, windows: int, repeats: int) -> dict[str, Any]:
+def beside_the_loop(name: str, source: str, windows: int, repeats: int) -> dict[str, Any]:
     """CPU seconds of a step of ours and of the plain loop, and how far their answers and gradients lie apart."""
-    features, truth = drawn(kind, windows)
+    features, truth = drawn(source, windows)
     torch.manual_seed(0)
-    shape = SequenceShape(SIZES[kind], values=2, hidden=HIDDEN[name], dropout=0.0, form='reference')
+    shape = SequenceShape(SIZES[source], values=2, hidden=HIDDEN[name], dropout=0.0, form='reference')
     ours = build_sequence_model(name, shape)
     plain = PLAIN[name](ours)
     steps = {
@@ -187,7 +187,7 @@ def beside_the_loop(name: str, kind: str, windows: int, repeats: int) -> dict[st
     fastest = {of: min(times) for of, times in seconds.items()}
     return {
         'model': name,
-        'features': kind,
+        'features': source,
         'windows': windows,
         'plain_step_s': fastest['plain'],
         'ours_step_s': fastest['ours'],
@@ -197,13 +197,13 @@ def beside_the_loop(name: str, kind: str, windows: int, repeats: int) -> dict[st
     }
 
 
-def without_a_loop(kind: str, windows: int, repeats: int) -> list[dict[str, Any]]:
+def without_a_loop(source: str, windows: int, repeats: int) -> list[dict[str, Any]]:
     """CPU seconds of a step of the models that have no published loop, with their usual settings."""
-    features, truth = drawn(kind, windows)
+    features, truth = drawn(source, windows)
     rows = []
     for name in ('per_frame', 'convolution', 'transformer', 'expression_head'):
         torch.manual_seed(0)
-        model = build_sequence_model(name, SequenceShape(SIZES[kind], values=2))
+        model = build_sequence_model(name, SequenceShape(SIZES[source], values=2))
         step = step_of(
             model, lambda model=model: model(features).values, lambda values: concordance_loss(values, truth)
         )
@@ -212,7 +212,7 @@ def without_a_loop(kind: str, windows: int, repeats: int) -> list[dict[str, Any]
             begun = time.process_time()
             step()
             seconds.append(time.process_time() - begun)
-        rows.append({'model': name, 'features': kind, 'windows': windows, 'ours_step_s': min(seconds)})
+        rows.append({'model': name, 'features': source, 'windows': windows, 'ours_step_s': min(seconds)})
     return rows
 
 
@@ -223,16 +223,16 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     loops, others = [], []
-    for kind in SIZES:
+    for source in SIZES:
         for windows in WINDOWS:
             for name in PLAIN:
-                loops.append(beside_the_loop(name, kind, windows, options.repeats))
+                loops.append(beside_the_loop(name, source, windows, options.repeats))
                 print(loops[-1], flush=True)
             if windows == WINDOWS[0]:
                 plain = loops[-len(PLAIN)]['plain_step_s']
                 others += [
                     row | {'times_faster': plain / row['ours_step_s']}
-                    for row in without_a_loop(kind, windows, options.repeats)
+                    for row in without_a_loop(source, windows, options.repeats)
                 ]
     result = {
         'frames': FRAMES,

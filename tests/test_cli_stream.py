@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import os
@@ -11,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -49,9 +51,10 @@ class FakeSession:
     signalled_at = -1
     frame_scale = 1.0
     notes: tuple[str, ...] = ()
+    loss = ''
 
     def __init__(self, source, settings, *, out=None):
-        self.source, self.settings, self.out = SimpleNamespace(notes=self.notes), settings, out
+        self.source, self.settings, self.out = SimpleNamespace(notes=self.notes, loss=self.loss), settings, out
         self.is_stopped = self.is_saved = self.is_closed = False
         self.recovered: tuple[Path, ...] = ()
         self.read = 0
@@ -99,7 +102,7 @@ def session(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr('affekt.live.LiveSession', FakeSession)
     monkeypatch.setattr('affekt.cli.stream.fetch', lambda names, required=True: None)
-    for name, value in {'times': 10, 'error': None, 'made': [], 'signalled_at': -1, 'notes': ()}.items():
+    for name, value in {'times': 10, 'error': None, 'made': [], 'signalled_at': -1, 'notes': (), 'loss': ''}.items():
         monkeypatch.setattr(FakeSession, name, value)
     (tmp_path / 'clip.mp4').write_bytes(b'')
     return FakeSession
@@ -158,6 +161,23 @@ def test_seconds_end_the_stream_by_its_own_time(session):
     assert session.made[0].is_saved
 
 
+def test_seconds_end_a_stream_too_that_sends_nothing(session, monkeypatch):
+    class Silent(session):
+        """A source that is there and shows nothing."""
+
+        def __iter__(self):
+            while not self.is_stopped:
+                threading.Event().wait(0.01)
+            yield from ()
+
+    clock = itertools.count(0.0, 5.0)  # five seconds pass between two looks at it
+    monkeypatch.setattr('affekt.live.LiveSession', Silent)
+    monkeypatch.setattr('affekt.cli.stream.time', SimpleNamespace(monotonic=lambda: next(clock)))
+    result = _run('clip.mp4', '--seconds', '1', '--no-save')
+    assert result.exit_code == 0
+    assert 'nothing was read' in result.stdout
+
+
 def test_ctrl_c_is_a_clean_end_that_saves(session):
     session.times, session.signalled_at = 1000, 5
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
@@ -178,19 +198,23 @@ def test_a_source_that_is_lost_is_saved_and_then_said(session):
     assert 'expected a camera; got none any more' in result.stderr
 
 
-def test_a_source_that_did_not_come_back_is_said(session):
-    session.notes = ('the source was lost after 3.1 s and did not come back: it ended',)
-    result = _run('clip.mp4', '--json', '--no-save')
-    assert result.exit_code == 0
+def test_a_source_that_did_not_come_back_is_saved_and_said_and_no_success(session):
+    session.loss = 'was lost after 3.1 s and did not come back: it ended'
+    session.notes = (f'the source {session.loss}',)
+    result = _run('clip.mp4', '--json', '--out', 'run')
+    assert result.exit_code == 2
+    assert session.made[0].is_saved
     assert 'lost after 3.1 s' in result.stderr
+    assert 'saved    run' in result.stderr
+    assert 'error' not in result.stderr
 
 
 def test_where_nothing_was_read_no_folder_is_left(session):
     session.times = 0
-    result = _run('clip.mp4', '--out', 'run')
+    result = _run('clip.mp4', '--out', 'new/run')
     assert result.exit_code == 0
     assert 'nothing was read' in result.stdout
-    assert not Path('run').exists()
+    assert not Path('new').exists()
 
 
 def test_a_folder_that_was_there_stays(session):
@@ -224,6 +248,8 @@ def test_when_nobody_reads_any_more_it_ends_quietly_and_saves(session, monkeypat
         (['clip.mp4', '--seconds', '0'], '--seconds'),
         (['clip.mp4', '--words', 'bas'], "'base'"),
         (['clip.mp4', '--camera-size', 'large'], "a size such as '640x360'"),
+        (['clip.mp4', '--microphone', 'default'], 'with a camera, not with another SOURCE'),
+        (['.'], 'the folder .'),
         (['-'], 'a stream on standard input'),
     ],
 )
@@ -324,6 +350,15 @@ def test_what_is_not_there_is_said():
     assert summary_lines(LatencyReport(math.nan, math.nan, math.nan, 0, 0))[0] == 'latency  nothing was read'
 
 
+def test_what_was_dropped_is_said_at_the_end_and_in_the_notes():
+    latency = LatencyReport(0.03, 0.04, 0.05, 1072, 3, 1, 2.34)
+    assert summary_lines(latency)[1:] == ['frames   1,072 read, 3 dropped; 1 reconnect', 'sound    2.3 s dropped']
+    assert latency.sentence == (
+        'latency p50 30, p95 40, p99 50 ms; 1,072 frames read, 3 dropped, 1 reconnect, 2.3 s of sound dropped'
+    )
+    assert len(summary_lines(LATENCY)) == 2
+
+
 def test_it_is_time_at_first_and_then_once_in_so_many_seconds():
     now = [0.0]
     pace = Every(1.0, lambda: now[0])
@@ -367,6 +402,20 @@ def test_a_page_shows_the_session_and_stop_and_start_make_another(session, monke
     assert heard[-1] == ('ended', 'The stream has ended. It is saved in run.')
 
 
+def test_a_page_says_that_its_source_was_lost(session, monkeypatch):
+    pytest.importorskip('wsproto', reason='wsproto is not installed')
+    from affekt.serve import live_page
+
+    states = []
+    say = live_page.LiveFeed.say
+    monkeypatch.setattr(
+        live_page.LiveFeed, 'say', lambda feed, *words, **figures: (states.append(words), say(feed, *words, **figures))
+    )
+    session.loss = 'was lost after 3.1 s and did not come back: it ended'
+    assert _run('clip.mp4', '--page', '--out', 'run').exit_code == 2
+    assert states[-1] == ('failed', 'The source was lost and did not come back. It is saved in run.')
+
+
 def test_a_real_clip_is_streamed_and_saved_by_a_process_that_is_interrupted(shared_data, tmp_path):
     missing = [name for name in NEEDED if state(MODELS[name]) != 'verified']
     if missing:
@@ -376,12 +425,12 @@ def test_a_real_clip_is_streamed_and_saved_by_a_process_that_is_interrupted(shar
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         first = [json.loads(process.stdout.readline()) for _ in range(3)]
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
+        _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
     assert [line['time_s'] for line in first] == sorted({line['time_s'] for line in first})
     result = next(path.parent for path in (tmp_path / 'run').glob('*/analysis.json'))
     assert (result / 'report.html').is_file()
-    assert str(result / 'report.html') in said
+    assert str(result / 'report.html') in stderr
     assert not list((tmp_path / 'run').glob('.live-*'))
 
 

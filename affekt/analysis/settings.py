@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
 
@@ -15,6 +15,11 @@ from affekt.errors import UnknownNameError, ValueRangeError, did_you_mean
 from affekt.purpose import check_purpose
 from affekt.runs import file_sha256
 from affekt.text_encoding import require_encoding
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Settings = TypeVar('Settings', bound='DataclassInstance')
 
 ASR_NAMES = ('tiny.en', 'base', 'none')
 LICENSES = ('research', 'commercial-ok')
@@ -101,11 +106,7 @@ class AnalysisSettings:
         Raises:
             UnknownNameError: no field of this name.
         """
-        require_known(self, named)
-        plain: dict[str, Any] = {
-            name: str(value) if isinstance(value, Path) else value for name, value in named.items()
-        }
-        return replace(self, **plain)
+        return changed_settings(self, named)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-ready values."""
@@ -157,16 +158,17 @@ def require_types(settings: Any) -> None:
             raise ValueRangeError(expected=f'{words} for {name}', came=repr(value)[:80], todo='give one')
 
 
-def require_known(settings: Any, named: Mapping[str, Any]) -> None:
-    """Checks that names are those of settings.
+def changed_settings(settings: Settings, named: Mapping[str, Any]) -> Settings:
+    """A frozen record of settings with other values for the fields that are named; a path counts as its text.
 
     Raises:
-        UnknownNameError: one is not.
+        UnknownNameError: no field of this name.
     """
+    known = settings.__dataclass_fields__
     for name in named:
-        if name not in settings.__dataclass_fields__:
+        if name not in known:
             raise UnknownNameError(
-                expected=f'a setting among {", ".join(settings.__dataclass_fields__)}',
-                came=repr(name),
-                todo=did_you_mean(name, settings.__dataclass_fields__),
+                expected=f'a setting among {", ".join(known)}', came=repr(name), todo=did_you_mean(name, known)
             )
+    plain: dict[str, Any] = {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
+    return replace(settings, **plain)

@@ -45,6 +45,9 @@ from affekt.wording import counted
 if TYPE_CHECKING:
     from affekt.sequence_models import FrameTask, FrameTrainingSettings, FrameVideos, TrainedFrames
 
+IN_MEMORY = 2**32
+"""Bytes: features of all frames that take more are kept in files, where there is a folder."""
+
 
 @dataclass(frozen=True)
 class Abaw:
@@ -87,7 +90,8 @@ def run_abaw(
         truth: labels of the test videos, where they are known; nothing is chosen by them.
         curves: what was commanded, by video, where a corpus is made up.
         shared: modalities that two people of one recording share, such as sound.
-        folder: keeps models and logs; None keeps nothing.
+        folder: keeps models and logs, and beside it features of all frames that are too large for memory; None keeps
+            nothing.
         resume: go on in a folder that a killed run left.
         progress: called with the stage, what is done and the total.
 
@@ -105,7 +109,8 @@ def run_abaw(
 
     # 1. Labels and features on the clock of the frames.
     labels = [each for each in table if each.frames]
-    videos = frame_videos(labels, features, clock, of_recording=shared)
+    rows_in = _rows_in(folder, sum(each.frames for each in labels), features)
+    videos = frame_videos(labels, features, clock, of_recording=shared, keep_in=rows_in)
     columns = {name: store.provenance.columns for name, store in features.items()}
     inputs = AbawRun(table, videos, columns, truth, curves or {}, settings)
     recipes = {name: f'{store.provenance.recipe} {store.provenance.hash[:12]}' for name, store in features.items()}
@@ -132,6 +137,12 @@ def run_abaw(
     return Abaw(
         corpus, settings, recipes, dict(_counts(inputs)), tuple(rows), answers, tuple(_notes(inputs))
     )  # fmt: skip
+
+
+def _rows_in(folder: Path | None, frames: int, features: Mapping[str, Store]) -> Path | None:
+    """Beside the run's folder, where the features of all frames take more room than IN_MEMORY; None for memory."""
+    size = 4 * frames * sum(store.provenance.dimension for store in features.values())  # bytes of float32
+    return None if folder is None or size <= IN_MEMORY else folder.with_name(f'{folder.name}-rows')
 
 
 def require_trainable(settings: AbawSettings) -> None:
@@ -215,18 +226,17 @@ def _answered(
     if name == MEAN:
         return Answered(mean_predictions(known, asked, fields, classes), {})
     settings = _training_settings(inputs.settings, cast('FrameTask', task), name if name != READING else PER_FRAME)
+    epoch = parameters = 0
     if name == READING:
         raw = read_predictions(asked, inputs.columns, fields, table.action_units, classes)
         choices = tuned_frame_smoothing(inputs.videos.take(val), raw, settings, classes)
-        smoothing = {of: choice.chosen for of, choice in choices.items()}
-        smoothed = {video: each.smoothed(smoothing) for video, each in raw.items()}
-        return Answered(raw, smoothed, smoothing, seconds=time.monotonic() - begun)
-    trained = _trained(inputs, task, name, settings, folder, progress)
-    predictor = trained.predictor
-    return Answered(
-        predictor.predict(asked, smooth=False), predictor.predict(asked), dict(predictor.smoothing), trained.epoch,
-        sum(parameter.numel() for parameter in predictor.model.parameters()), time.monotonic() - begun,
-    )  # fmt: skip
+    else:
+        trained = _trained(inputs, task, name, settings, folder, progress)
+        raw, choices, epoch = trained.predictor.predict(asked, smooth=False), dict(trained.smoothing), trained.epoch
+        parameters = sum(parameter.numel() for parameter in trained.predictor.model.parameters())
+    smoothing = {of: choice.chosen for of, choice in choices.items()}
+    smoothed = {video: each.smoothed(smoothing) for video, each in raw.items()}
+    return Answered(raw, smoothed, smoothing, epoch, parameters, time.monotonic() - begun)
 
 
 def _training_settings(settings: AbawSettings, task: FrameTask, model: str) -> FrameTrainingSettings:
@@ -235,7 +245,7 @@ def _training_settings(settings: AbawSettings, task: FrameTask, model: str) -> F
     return FrameTrainingSettings(
         task=task, model=model, hidden=settings.hidden, window=settings.window, stride=settings.stride,
         epochs=settings.epochs, patience=settings.patience, batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate, device=settings.device, seed=settings.seed, class_balance=0.5,
+        learning_rate=settings.learning_rate, device=settings.device, seed=settings.seed,
         unit_balance=True,
     )  # fmt: skip
 

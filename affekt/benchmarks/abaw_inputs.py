@@ -135,21 +135,28 @@ def _inputs(manifest: Manifest, table: FrameTable, stores: Mapping[str, Store], 
             todo='give the labels that were imported with this manifest',
         )  # fmt: skip
     clock = {name: frame_rate_hz(manifest, rows[name]) for name in table.names}
-    labels = tuple(_counted(manifest, rows[each.video], each, clock[each.video]) for each in table)
     truth = None if key is None else read_affwild2(key)
+    annotated = {} if truth is None else {each.video: each.frames for each in truth}
+    labels = tuple(
+        _counted(manifest, rows[each.video], each, clock[each.video], annotated.get(each.video, 0)) for each in table
+    )
     curves = true_curves(key / CURVES) if key is not None and (key / CURVES).is_file() else {}
     return AbawInputs(manifest.facts.corpus, replace(table, labels=labels), stores, clock, truth, curves)
 
 
-def _counted(manifest: Manifest, row: Sample, labels: FrameLabels, rate_hz: float) -> FrameLabels:
-    """Labels of a test video, whose annotations are not given out, with as many frames as its video has."""
+def _counted(manifest: Manifest, row: Sample, labels: FrameLabels, rate_hz: float, annotated: int) -> FrameLabels:
+    """Labels of a test video, whose annotations are not given out, with as many frames as its video has.
+
+    Args:
+        annotated: frames that its annotation in the key has, for a video that is not here.
+    """
     from affekt.media import Recording
 
     if labels.frames or labels.tasks:
         return labels
     path = manifest.media(row, 'video')
     if path is None or not path.is_file():
-        return labels
+        return replace(labels, frames=annotated)
     recording = Recording.open(path)
     declared = recording.video.pictures if recording.video is not None else None
     frames = declared if declared is not None else round((recording.duration_s or 0.0) * rate_hz)

@@ -206,7 +206,7 @@ def scored(inputs: AbawRun, task: str, name: str, answered: Answered) -> tuple[A
         for form, predictions in (('raw', answered.raw), ('smoothed', answered.smoothed)):
             if not predictions:
                 continue
-            decided = [predictions[video].labels() for video in truth]
+            decided = [_on_frames_of(each, predictions[video].labels()) for video, each in truth.items()]
             measure = _measure(inputs, task, list(truth.values()), decided)
             scores[form][part] = frame_intervals(
                 measure, rng=_rng(inputs), recordings=recordings, resamples=inputs.settings.resamples
@@ -219,6 +219,14 @@ def scored(inputs: AbawRun, task: str, name: str, answered: Answered) -> tuple[A
         answered.parameters, answered.seconds,
     )  # fmt: skip
     return row, last
+
+
+def _on_frames_of(truth: FrameLabels, answer: FrameLabels) -> FrameLabels:
+    """The answer with as many frames as the annotation, which may end before or after the video: the last one lasts."""
+    if answer.frames == truth.frames:
+        return answer
+    rows = np.minimum(np.arange(truth.frames), answer.frames - 1)
+    return replace(answer, frames=truth.frames, **{task: getattr(answer, task)[rows] for task in answer.tasks})
 
 
 def _rng(inputs: AbawRun) -> np.random.Generator:
@@ -270,13 +278,14 @@ def _recovery(
     truth, answers = [], []
     for video in known:
         curves, prediction = inputs.curves[video], predictions[video]
-        rows = ~curves.is_seen[: len(prediction)] if only_unseen else slice(None)
+        count = min(len(prediction), len(curves.is_seen))
+        rows = np.flatnonzero(~curves.is_seen[:count]) if only_unseen else np.arange(count)
         of: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {
             'expr': (curves.expression, prediction.expression[:, 1:]), 'va': (curves.affect, prediction.affect),
             'au': (curves.units, prediction.units),
         }  # fmt: skip
         true, answer = of[task]
-        truth.append(np.asarray(true[: len(prediction)][rows]))
+        truth.append(np.asarray(true[rows]))
         answers.append(np.asarray(answer[rows]))
     if truth[0].shape[1] != len(names) or not sum(map(len, truth)):
         return {}

@@ -33,6 +33,8 @@ LINE_EVERY_S = 1.0
 """Between lines where there is no terminal, and between figures of the page."""
 LOOKED_EVERY_S = 0.05
 """How soon it is seen that somebody wants to stop."""
+LOST_CODE = 2
+"""Of a camera or network stream that did not come back: whoever runs this in a script did not ask for that end."""
 PATIENCE_S = 1.0
 """How long after --seconds a source that sends nothing is waited for."""
 
@@ -81,6 +83,8 @@ def stream(
     if no_save and out is not None:
         raise click.UsageError('give --out or --no-save, not both')
     settings = _settings_of(chosen)
+    if source is not None and not source.startswith('/dev/video') and (settings.microphone or settings.camera_size):
+        raise click.UsageError('give --microphone and --camera-size with a camera, not with another SOURCE')
     place = source if source is not None else camera or 0
     require_source(place, settings)
     if page:
@@ -95,6 +99,8 @@ def stream(
             streaming.run_with_page(port)
         else:
             streaming.run()
+    if streaming.is_lost:
+        raise click.exceptions.Exit(LOST_CODE)
 
 
 class Every:
@@ -130,6 +136,8 @@ class _Streaming:
         self._as_json, self._seconds = as_json, seconds
         self._feed: LiveFeed | None = None
         self._is_over = False
+        self.is_lost = False
+        """Whether the last session ended because its source did not come back."""
         self._deadline = float('inf')
         self._page_pace = Every(LINE_EVERY_S)
 
@@ -158,18 +166,19 @@ class _Streaming:
                     raise
                 if not feed.asked_to_stop.is_set() or self._is_over:
                     break
+                feed.asked_to_start.clear()  # by somebody whose page was late
                 feed.say('stopped', f'Stopped. {saved}')
                 say('stopped on the page: Start there begins anew, Ctrl-C ends', err=True)
                 if not self._is_started_again(feed):
                     break
-            feed.say('ended', f'The stream has ended. {saved}')
+            end = 'The source was lost and did not come back.' if self.is_lost else 'The stream has ended.'
+            feed.say('failed' if self.is_lost else 'ended', f'{end} {saved}')
 
     def _is_started_again(self, feed: LiveFeed) -> bool:
         """Wait for Start on the page; False where the command is to end."""
         while not feed.asked_to_start.wait(LOOKED_EVERY_S):
             if self._is_over:
                 return False
-        feed.asked_to_start.clear()
         feed.asked_to_stop.clear()
         feed.begin()
         return True
@@ -194,6 +203,7 @@ class _Streaming:
                 if not is_unread:
                     say('saving …', err=True, style='dim')
                 result = session.save()
+        self.is_lost = bool(session.source.loss)
         if not is_unread and (stopped_by is None or session.latency.frames):
             self._say_summary(session, result)
         if stopped_by is not None:
@@ -206,6 +216,7 @@ class _Streaming:
         if feed is not None:
             session.subscribe(lambda reading, frame: feed.take(reading, frame, session.frame_scale))
         first_s: float | None = None
+        self._deadline = time.monotonic() + (self._seconds or float('inf')) + self._settings.patience_s
         with _shown(self.title, session, self._as_json) as show:
             for reading in session:
                 if first_s is None:
@@ -248,13 +259,17 @@ class _Streaming:
 
     @contextlib.contextmanager
     def _without_empty_folder(self, session: LiveSession) -> Iterator[None]:
-        """A run folder that the block made is removed where nothing was read."""
-        is_new = self._folder is not None and not self._folder.exists()
+        """Folders that the block made are removed where nothing was read."""
+        folder = self._folder
+        new = [] if folder is None else [path for path in (folder, *folder.parents) if not path.exists()]
         try:
             yield
         finally:
-            if is_new and self._folder is not None and not session.latency.frames:
-                shutil.rmtree(self._folder, ignore_errors=True)
+            if new and not session.latency.frames:
+                shutil.rmtree(new[0], ignore_errors=True)
+                with contextlib.suppress(OSError):  # another run is in it by now
+                    for path in new[1:]:
+                        path.rmdir()
 
     def _say_summary(self, session: LiveSession, result: Path | None) -> None:
         for note in session.source.notes:

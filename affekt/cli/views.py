@@ -172,10 +172,11 @@ def live_line(reading: LiveReading) -> str:
 
 def summary_lines(latency: LatencyReport) -> list[str]:
     """How late the readings came, and what was read, at the end."""
-    return [
+    lines = [
         f'latency  {_delays(latency)}' if latency.frames else 'latency  nothing was read',
         f'frames   {latency.frames:,} read, {latency.dropped:,} dropped; {counted(latency.reconnects, "reconnect")}',
     ]
+    return [*lines, *([f'sound    {latency.sound_dropped_s:.1f} s dropped'] if latency.sound_dropped_s else [])]
 
 
 def _delays(latency: LatencyReport) -> str:

@@ -10,11 +10,12 @@ from affekt.containers.endings import AUDIO, MEDIA, PICTURES, VIDEO, is_media_na
 from affekt.containers.limits import Limits
 from affekt.containers.losses import ContainerReport, DecodeReport, StreamReport
 from affekt.containers.source import Source, Stalled, WatchedFile
-from affekt.containers.structure import declared_sizes, extension_remark, missing_bytes, still_format
+from affekt.containers.structure import DEMUXERS, declared_sizes, extension_remark, missing_bytes, still_format
 from affekt.containers.window import Window
 
 __all__ = [
     'AUDIO',
+    'DEMUXERS',
     'MEDIA',
     'PICTURES',
     'VIDEO',

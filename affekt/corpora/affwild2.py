@@ -20,7 +20,7 @@ import numpy as np
 from affekt.corpora.manifest import Manifest, Sample
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release
-from affekt.errors import AffektError
+from affekt.errors import AffektError, listed
 from affekt.frames import FrameLabels, FrameTable, read_affwild2, read_multitask
 from affekt.wording import counted
 
@@ -107,6 +107,11 @@ def _with_frames_counted(table: FrameTable, rows: Iterable[Sample], release: Rel
         what = counted(counted_here, 'test video')
         release.notes.append(
             f'the frames of {what} without labels are those that the video, or its face pictures, have'
+        )
+    if uncounted := [labels.video for labels in each if not labels.tasks and not labels.frames]:
+        release.notes.append(
+            f'{counted(len(uncounted), "test video")} without labels, a video or face pictures, whose number of frames '
+            f'is not known: {listed(uncounted, 3)}'
         )
     return dataclasses.replace(table, labels=tuple(each))
 

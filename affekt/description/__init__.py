@@ -2,16 +2,39 @@
 
 In come features of a clip (voice, face, frames) and what was spoken; out goes an answer in free language. Read
 `sources.py` first (what is perceived), then `questions.py` (how it is asked), `model.py` (the describer) and
-`published.py` (AffectGPT's settings and checkpoints); `trunk.py` opens the language model. It learns by
-`training.py` from `examples.py`; `wordings.py` writes coarse descriptions by template. Needs torch.
+`published.py` (AffectGPT's settings and checkpoints); `trunk.py` opens the language model, `answers.py` reads what was
+answered, and `describing.py` goes over many clips. It learns by `training.py` from `examples.py`; `wordings.py` writes
+coarse descriptions by template. Needs torch.
 """
 
 from affekt.description.answering import Generated, Limits
+from affekt.description.answers import Answer, Form, is_nonsense, read_answer
 from affekt.description.batches import ExampleBatches
+from affekt.description.clues import GIVEN_BY, SPEAKS_OF, Clue, clues_in, perceived_through, without_invented
+from affekt.description.describing import Description, describe, fingerprint, reproduction_record, weights_sha256
 from affekt.description.examples import Example, Examples, QuestionAnswer, examples_from, named_label
+from affekt.description.groups import (
+    GroupSettings,
+    GroupStep,
+    group_advantages,
+    group_loss,
+    group_step,
+    kl_of,
+)
 from affekt.description.inputs import ReadClips, normalised_sound, read_clips, spread, stretches
 from affekt.description.model import Answered, Asked, Describer, DescriberSettings, Embedded, answer_loss
 from affekt.description.packing import LengthBatches, with_label_weights
+from affekt.description.preference import (
+    AnswerLogs,
+    PreferenceStep,
+    adapters_off,
+    answer_logs,
+    modality_gain,
+    preference_loss,
+    preference_step,
+    reference_logs,
+    token_logs,
+)
 from affekt.description.published import (
     AS_PUBLISHED,
     CORRECTED,
@@ -63,27 +86,37 @@ __all__ = [
     'CORRECTED',
     'FAMILIES',
     'FUSIONS',
+    'GIVEN_BY',
     'KINDS',
     'PUBLISHED',
     'QUESTIONS',
+    'SPEAKS_OF',
     'Adapters',
+    'Answer',
+    'AnswerLogs',
     'Answered',
     'Asked',
     'Block',
+    'Clue',
     'DescribeSettings',
     'Describer',
     'DescriberSettings',
+    'Description',
     'Embedded',
     'Example',
     'ExampleBatches',
     'Examples',
     'Family',
+    'Form',
     'Generated',
+    'GroupSettings',
+    'GroupStep',
     'Kind',
     'LengthBatches',
     'Limits',
     'Official',
     'Pieces',
+    'PreferenceStep',
     'Published',
     'Queries',
     'QuestionAnswer',
@@ -97,32 +130,49 @@ __all__ = [
     'Trunk',
     'Vocabulary',
     'Wordings',
+    'adapters_off',
     'affectgpt_2023',
     'affectgpt_2025',
     'affectgpt_two_stage',
+    'answer_logs',
     'answer_loss',
     'answer_of',
+    'clues_in',
+    'describe',
     'examples_from',
     'family_named',
+    'fingerprint',
     'generated_answers',
+    'group_advantages',
+    'group_loss',
+    'group_step',
     'inspect_official',
+    'is_nonsense',
     'kind_of',
+    'kl_of',
     'label_scores',
     'letters',
     'load_official',
     'merged',
+    'modality_gain',
     'name_map',
     'named_label',
     'normalised_sound',
     'open_describer',
     'open_trunk',
     'packaged_wordings',
+    'perceived_through',
+    'preference_loss',
+    'preference_step',
     'present',
     'published_sources',
     'question_of',
+    'read_answer',
     'read_clips',
     'read_wordings',
     'readings_from',
+    'reference_logs',
+    'reproduction_record',
     'save_describer',
     'saved_notes',
     'source_table',
@@ -130,9 +180,12 @@ __all__ = [
     'standardise',
     'stretches',
     'tiny_trunk',
+    'token_logs',
     'tokenized',
     'train_describer',
+    'weights_sha256',
     'with_adapters',
     'with_label_weights',
+    'without_invented',
     'written',
 ]

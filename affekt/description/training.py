@@ -10,7 +10,6 @@ as a loss over a whole answer is mostly that of the sentence around them.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch import nn
 
 from affekt.description.answering import Limits
 from affekt.description.batches import ExampleBatches
+from affekt.description.describing import weights_sha256
 from affekt.description.examples import Example, digest_of
 from affekt.description.model import Asked, Describer
 from affekt.description.questions import Kind, kind_of
@@ -105,7 +105,7 @@ def train_describer(
             todo='make the answers of both sides in one way, such as by one TemplateAnswers',
         )  # fmt: skip
     kind = kind or kind_of(tuple(describer.table))
-    initial = weights_digest(describer)
+    initial = weights_sha256(describer)
     if settings.stage != 'fine':
         standardise(describer, training)
     # 2. batches and the engine
@@ -217,12 +217,3 @@ def standardise(describer: Describer, examples: Sequence[Example]) -> None:
         with torch.no_grad():
             reader.mean.copy_(torch.from_numpy(centre + total / count))
             reader.deviation.copy_(torch.from_numpy(np.where(deviation > SMALLEST_DEVIATION, deviation, 1.0)))
-
-
-def weights_digest(describer: Describer) -> str:
-    """Changes with any number that the describer has learnt so far."""
-    digest = hashlib.sha256()
-    for name, value in sorted(describer.learnt().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

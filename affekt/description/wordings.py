@@ -39,7 +39,7 @@ Form = Literal['description', 'labels_first', 'labels', 'one_label']
 
 
 @dataclass(frozen=True)
-class Clue:
+class Citable:
     """A reading that can be cited.
 
     Args:
@@ -80,7 +80,7 @@ class Wordings:
     adjectives: Mapping[str, str]
     states: Sentences
     names: Sentences
-    clues: Mapping[str, Clue]
+    clues: Mapping[str, Citable]
     sentences: Mapping[str, tuple[str, ...]]
 
     def label_of(self, category: str) -> str:
@@ -197,8 +197,8 @@ def packaged_wordings() -> Wordings:
     return read_wordings()
 
 
-def _clue(content: Mapping[str, Any]) -> Clue:
-    return Clue(content['source'], content['column'], {level: tuple(content[level]) for level in LEVELS})
+def _clue(content: Mapping[str, Any]) -> Citable:
+    return Citable(content['source'], content['column'], {level: tuple(content[level]) for level in LEVELS})
 
 
 @dataclass(frozen=True)

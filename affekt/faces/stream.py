@@ -23,7 +23,7 @@ from affekt.faces.detector import Detection
 from affekt.faces.landmarker import MESH_SIDE, SMALLEST_SIDE, FaceLandmarker
 from affekt.faces.lookout import Glance
 from affekt.faces.mesh import Region
-from affekt.faces.rows import NUMBERS, ExpressionLike, FaceClock, FaceRecord, SeenPerson, person_name, with_names
+from affekt.faces.rows import NUMBERS, ExpressionLike, FaceRecord, SeenPerson, person_name, with_names
 from affekt.faces.same_person import IdentityLike
 from affekt.faces.scenes import colour_histogram
 from affekt.faces.tracking import FaceTracker
@@ -138,7 +138,6 @@ class FaceStream:
         self._completion = Completion(networks)
         self._record = FaceRecord(expression, identity, keep_thumbnails=keep_thumbnails, batch=max_people + 1)
         self._search = None if is_patient else search or SearchAside(networks)
-        self._clock = FaceClock()
         self._size: tuple[int, ...] = ()
 
     def warm_up(self) -> None:
@@ -151,16 +150,6 @@ class FaceStream:
         self._networks.blendshapes(landmarks)
         if self._expression is not None:
             self._expression.probabilities(np.zeros((1, FACE_SIDE, FACE_SIDE), np.uint8))
-
-    @property
-    def frames(self) -> int:
-        """How many frames were looked at."""
-        return self._clock.frames
-
-    @property
-    def frames_too_small(self) -> int:
-        """How many of them were too small to hold a face."""
-        return self._clock.too_small
 
     def look(self, time_s: float, image: npt.NDArray[np.uint8]) -> tuple[SeenFace, ...]:
         """The faces of the next frame.
@@ -178,7 +167,6 @@ class FaceStream:
         self._size = image.shape
         is_small = min(image.shape[:2]) < SMALLEST_SIDE
         seen = [] if is_small else self._observed(time_s, image)
-        self._clock.tick(time_s, bool(seen), is_small)
         stretches = self._record.add(seen, image)
         numbers = self._record.latest(len(seen))
         return tuple(_seen_face(stretch, row) for stretch, row in zip(stretches, numbers, strict=True))
@@ -191,10 +179,6 @@ class FaceStream:
         if self._search is not None and self._search.is_free and (scales := self._tracker.scales_due(time_s)):
             self._search.give(image, scales)
         return self._completion.observations(followed, image)
-
-    def cut(self) -> None:
-        """Frames that come now show another scene: after a pause of the stream."""
-        self._tracker.cut()
 
     def taken(self) -> pa.Table:
         """The rows since they were last taken, of ROW_SCHEMA; `person` is the number of a stretch, as text."""

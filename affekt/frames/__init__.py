@@ -36,6 +36,7 @@ from affekt.frames.sides import rows_of_person
 from affekt.frames.smoothing import (
     NO_SMOOTHING,
     SMOOTHING_METHODS,
+    OneEuro,
     Smoothing,
     SmoothingChoice,
     one_euro,
@@ -77,6 +78,7 @@ __all__ = [
     'FrameTable',
     'ListedLabels',
     'OnClock',
+    'OneEuro',
     'OverlapAverage',
     'OverlapWeights',
     'RowForm',

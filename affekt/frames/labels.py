@@ -97,9 +97,12 @@ class FrameLabels:
                 expected=f'{task} {form} for {self.video!r}', came=f'{array.shape}', todo='give one row a frame'
             )
         with np.errstate(invalid='ignore'):
-            bad = ~(np.isnan(array) | (np.abs(array) <= 1.0)) if task == 'affect' else array != np.rint(array)
-            if task != 'affect':
-                bad |= (array < -1) | (array > (1 if task == 'units' else np.iinfo(np.int8).max))
+            if task == 'affect':
+                bad = ~(np.isnan(array) | (np.abs(array) <= 1.0))
+            else:
+                bad = (array < -1) | (array > (1 if task == 'units' else np.iinfo(np.int8).max))
+                if array.dtype.kind not in 'biu':  # rounding integers would take most of the time
+                    bad |= array != np.rint(array)
         if bad.any():
             row = int(np.argwhere(bad)[0, 0])
             raise ValueRangeError(

@@ -138,36 +138,63 @@ def tuned_smoothing(
     return SmoothingChoice(scores[-at][0], scores[0][1], best, tuple(scores))
 
 
+class OneEuro:
+    """A low-pass filter of what comes one after the other, whose band widens with the speed at which it moves.
+
+        y += a (x - y),    a = 1 / (1 + rest / (1 + opening |v|) / step)
+        v += b ((x - y before) / step - v),    b = 1 / (1 + rest_of_speed / step)
+
+    The paper has cutoffs in Hz: rest = 1 / (2 pi least cutoff), opening = slope / least cutoff. Times may be in seconds
+    or in frames, as long as all of them are.
+
+    Args:
+        rest: time constant where nothing moves, >= 0; 0 smooths nothing.
+        opening: how much shorter it becomes, per unit of speed, >= 0.
+        rest_of_speed: time constant of the speed's own filter, >= 0.
+
+    Source: Casiez, Roussel & Vogel 2012, doi:10.1145/2207676.2208639, algorithm 1.
+    """
+
+    def __init__(self, rest: float, opening: float, rest_of_speed: float) -> None:
+        self._rest, self._opening, self._rest_of_speed = rest, opening, rest_of_speed
+        self._level: Floats | None = None
+        self._speed: Floats = np.zeros(0)
+
+    def __call__(self, values: Floats, step: float = 1.0) -> Floats:
+        """The smoothed (..., D) values.
+
+        Args:
+            values: (..., D), always of the same shape; a row that holds nan is left out, and is nan in the answer.
+            step: time since the values before, > 0; without effect on the first.
+        """
+        if self._level is None:
+            self._level, self._speed = np.full(values.shape, np.nan), np.zeros(values.shape)
+        is_known = ~np.isnan(values).any(axis=-1, keepdims=True)
+        is_first = np.isnan(self._level)
+        change = np.where(is_first, 0.0, values - self._level)
+        weight = 1 / (1 + self._rest_of_speed / step)
+        self._speed = np.where(is_known, self._speed + weight * (change / step - self._speed), self._speed)
+        gain = 1 / (1 + self._rest / (1 + self._opening * np.abs(self._speed)) / step)
+        moved = np.where(is_first, values, self._level + gain * change)
+        self._level = np.where(is_known, moved, self._level)
+        return np.where(is_known, self._level, np.nan)
+
+
 def one_euro(values: Floats, width: float, speed: float, speed_width: float = 10.0) -> Floats:
-    """A low-pass filter whose band widens with the speed of the curve.
+    """`OneEuro` over time, with widths in frames: at rest an exponential mean that lags like the mean of W frames.
 
-        y(t) = y(t-1) + a (x(t) - y(t-1)),  a = 1 / (1 + (W - 1) / 2 / (1 + speed |dx|)),  dx: x's change a frame
-
-    At rest that is an exponential mean with a = 2 / (W + 1), which lags as far behind as the mean of the last W frames.
-    dx is smoothed in the same way, by `speed_width` frames.
+    Its weight at rest is 2 / (W + 1), which is a time constant of (W - 1) / 2 frames.
 
     Args:
         values: (..., T, D); a row that holds nan is left out, and is nan in the answer.
         width: W, frames.
-        speed: 0 or more, per unit of change a frame.
-        speed_width: W of the filter for dx.
-
-    Source: Casiez, Roussel and Vogel 2012, doi:10.1145/2207676.2208639, with times in frames.
+        speed: 0 or more, how much the band widens per unit of change a frame.
+        speed_width: W of the filter for the speed.
     """
+    smooth = OneEuro((width - 1) / 2, speed, (speed_width - 1) / 2)
     answer = np.full(values.shape, np.nan)
-    shape = (*values.shape[:-2], values.shape[-1])
-    level, change = np.full(shape, np.nan), np.zeros(shape)
-    slow = 2 / (speed_width + 1)
     for t in range(values.shape[-2]):
-        row = values[..., t, :]
-        is_known = ~np.isnan(row).any(axis=-1, keepdims=True)
-        is_first = np.isnan(level)
-        step = np.where(is_first, 0.0, row - level)
-        change = np.where(is_known, change + slow * (step - change), change)
-        gain = 1 / (1 + (width - 1) / 2 / (1 + speed * np.abs(change)))
-        moved = np.where(is_first, row, level + gain * step)
-        level = np.where(is_known, moved, level)
-        answer[..., t, :] = np.where(is_known, level, np.nan)
+        answer[..., t, :] = smooth(values[..., t, :])
     return answer
 
 

@@ -134,6 +134,8 @@ def _read(text: str, lexicon: Collection[str]) -> Answer:
     text = _FENCE.sub(' ', without_markup(text[:LONGEST], lexicon)).strip()
     if not text:
         return Answer((), 'empty')
+    if text.strip(EDGES).lower() in NO_ANSWER:  # *n/a* is no list of two
+        return Answer((), 'list')
     readers = _READERS
     if lexicon and _is_description(text):  # brackets and "the mood is …" within prose are no lists
         readers = _READERS[: 2 if _LIST_AT_END.search(text) else 1]

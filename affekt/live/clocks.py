@@ -46,12 +46,16 @@ class SteadyClock:
         self._steps: dict[str, float] = {}
         self._left_out: dict[str, int] = {}
         self._begin_s = 0.0
-        self.breaks = 0
 
     def begin(self, at_s: float) -> None:
         """The timestamps of a new connection, the first of which counts as this time."""
         self._origins.clear()
         self._begin_s = at_s
+
+    def begin_again(self, now_s: float) -> None:
+        """The timestamps of a new connection, which goes on as long after the last one as the machine's clock has."""
+        time_s, read_s = max(self._last.values(), default=(0.0, now_s))
+        self.begin(time_s + now_s - read_s)
 
     @property
     def latest_s(self) -> float:
@@ -101,7 +105,6 @@ class SteadyClock:
 
     def _begun_anew(self, stamp_s: float, last_s: float, step_s: float) -> float:
         """The time of the first timestamp of a new count, one usual step after the one before."""
-        self.breaks += 1
         self._origins.appendleft(stamp_s - last_s - step_s)
         return last_s + step_s
 

@@ -12,19 +12,23 @@ import numpy.typing as npt
 from av.stream import Disposition
 
 from affekt.arrays import Floats32
+from affekt.containers import DEMUXERS
 from affekt.errors import MediaError
 from affekt.live.clocks import SteadyClock
 from affekt.live.feeds import BLOCK, RATE_HZ, Picture, Thinned, nothing_of
 from affekt.live.settings import StreamSettings
 from affekt.media import Block, Limits
 from affekt.media.pictures import Orientations, to_rgb, upright_size
-from affekt.media.probe import usable_aspect
+from affekt.media.probe import decoder_pixels, usable_aspect
 
 DRIFT_S = 0.25
 """How far sound may be from its timestamps before it is put where they say."""
 PROBING = {'probesize': '60000', 'analyzeduration': '100000'}
 """What is read of a live stream before it is decoded: 60 kB or a tenth of a second. By default FFmpeg takes 5 s."""
 HURRY = {'flags': 'low_delay'}
+_RAW = ('h264', 'hevc', 'mjpeg', 'mpjpeg', 'm4v', 'ivf', 'nut', 'yuv4mpegpipe')
+PIPED = {'format_whitelist': ','.join((*DEMUXERS, *_RAW)), 'enable_drefs': '0'}
+"""What may come through a pipe: recordings and raw video, nothing that makes FFmpeg open other files."""
 DAMAGED_IN_A_ROW = 300
 
 
@@ -73,7 +77,7 @@ class Opening:
     slack_s: float | None = None
 
 
-class LiveFeed:
+class ConnectedFeed:
     """A camera, a network stream or a pipe, read by PyAV.
 
     Args:
@@ -112,11 +116,14 @@ class LiveFeed:
         if self._video is None and self._audio is None:
             raise nothing_of(self._settings, self._what)
         if self._video is not None:
+            codec = self._video.codec_context
+            self._limits.check(
+                'max_pixels', codec.width * codec.height, f'a {codec.width}x{codec.height} frame of {self._what}'
+            )
+            codec.options = {'max_pixels': str(decoder_pixels(self._limits))}
             self._video.thread_type = 'SLICE'  # threads over frames give each one some frames later
-        duration_s = (self._container.duration or 0) / av.time_base
-        is_finite = opening.is_finite
-        self.is_finite = 0 < duration_s < 1e6 if is_finite is None else is_finite
-        has_end = 0 < duration_s < 1e6  # what has is a file, wherever it comes from
+        has_end = _has_end(self._container)  # what has is a file, wherever it comes from
+        self.is_finite = has_end if opening.is_finite is None else opening.is_finite
         self.slack_s = 0.0 if has_end and opening.slack_s is not None else opening.slack_s
         self.has_pictures, self.has_sound = self._video is not None, self._audio is not None
         self.rate_hz = float(self._video.average_rate or 0.0) if self._video is not None else 0.0
@@ -145,7 +152,9 @@ class LiveFeed:
             return
         except (av.error.FFmpegError, OSError) as error:
             raise MediaError(
-                expected='a stream that goes on', came=f'{self._what}: {_reason(error)}', todo=self._todo
+                expected='a stream that goes on',
+                came=f'{self._what}: {_reason(error, self._settings.patience_s)}',
+                todo=self._todo,
             ) from error
         yield from self._sound.rest()
 
@@ -233,13 +242,22 @@ def _opened(opening: Opening, settings: StreamSettings) -> Any:
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
-            expected='a source that can be opened', came=f'{opening.what}: {_reason(error)}', todo=_advice(error)
+            expected='a source that can be opened',
+            came=f'{opening.what}: {_reason(error, settings.patience_s)}',
+            todo=_advice(error),
         ) from error
 
 
-def _reason(error: BaseException) -> str:
+def _has_end(container: Any) -> bool:
+    """Whether a container states its length, or its server that of the file; a playlist's own is none of the stream."""
+    duration_s = (container.duration or 0) / av.time_base
+    is_playlist = container.format.name.split(',')[0] in ('hls', 'dash')
+    return 0 < duration_s < 1e6 or (not is_playlist and container.size > 0)
+
+
+def _reason(error: BaseException, patience_s: float) -> str:
     if isinstance(error, av.error.ExitError):
-        return 'no answer in the time that patience_s allows'
+        return f'no answer for {patience_s:g} s'
     return str(getattr(error, 'strerror', None) or error)
 
 

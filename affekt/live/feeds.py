@@ -73,6 +73,10 @@ class FileFeed:
 
     def __init__(self, path: Path, settings: StreamSettings) -> None:
         self.recording = Recording.open(path)
+        if self.recording.is_still:
+            raise MediaError(
+                expected='a stream', came=f'a picture: {path.name}', todo='read pictures with `affekt analyze`'
+            )
         self._settings = settings
         self.has_pictures = settings.faces and self.recording.video is not None
         self.has_sound = settings.voice and bool(self.recording.audio)
@@ -130,6 +134,12 @@ class GivenFeed:
             if hasattr(unit, 'samples'):
                 if self.has_sound:
                     yield unit
+            elif not (hasattr(unit, 'time_s') and hasattr(unit, 'image')):
+                raise MediaError(
+                    expected='frames with `time_s` and `image`, and blocks with `start_s` and `samples`',
+                    came=f'{type(unit).__name__}',
+                    todo='give affekt.media.Frame and Block, or what has their attributes',
+                )
             elif self.has_pictures and self._thinned.takes(unit.time_s):
                 yield unit
 

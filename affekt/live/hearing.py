@@ -86,8 +86,8 @@ class Hearer:
     def words(self) -> str:
         """What was recognised since this was last asked."""
         with self._lock:
-            said, self._words = self._words, []
-        return ' '.join(said)
+            words, self._words = self._words, []
+        return ' '.join(words)
 
     def require_sound(self) -> None:
         """Raises what ended hearing before the sound ended."""

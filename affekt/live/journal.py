@@ -168,11 +168,11 @@ def _part(folder: Path, name: str, number: int) -> Path:
 def read_words(folder: Path) -> list[Utterance]:
     """What was said, as far as it was written whole."""
     path = folder / WORDS_FILE
-    said = []
+    utterances = []
     for line in path.read_text(encoding='utf-8').splitlines() if path.is_file() else ():
         with contextlib.suppress(ValueError, TypeError, LookupError):  # the line that a kill cut
-            said.append(typed(Utterance, json.loads(line)))
-    return said
+            utterances.append(typed(Utterance, json.loads(line)))
+    return utterances
 
 
 def digest_of(folder: Path) -> str:

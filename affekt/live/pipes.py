@@ -40,7 +40,6 @@ class PipeBytes:
     def __init__(self, descriptor: int, name: str, stop: threading.Event, *, owns: bool) -> None:
         self._descriptor, self._name, self._stop, self._owns = descriptor, name, stop, owns
         self._ahead = b''
-        self.bytes_read = 0
 
     @classmethod
     def standard_input(cls, stop: threading.Event) -> PipeBytes:
@@ -107,7 +106,6 @@ class PipeBytes:
                 if self._stop.is_set():
                     return b''
             content = self._taken(size)
-        self.bytes_read += len(content)
         return content
 
     def _is_ready(self) -> bool:

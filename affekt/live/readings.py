@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from affekt.typed_json import plain
+from affekt.wording import counted
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,5 +120,9 @@ class LatencyReport:
             f'{name} {1000 * value:.0f}'
             for name, value in (('p50', self.p50_s), ('p95', self.p95_s), ('p99', self.p99_s))
         )
-        again = f', {self.reconnects} reconnections' if self.reconnects else ''
-        return f'latency {late} ms; {self.frames:,} frames read, {self.dropped:,} dropped{again}'
+        parts = [f'latency {late} ms; {self.frames:,} frames read', f'{self.dropped:,} dropped']
+        if self.reconnects:
+            parts.append(counted(self.reconnects, 'reconnect'))
+        if self.sound_dropped_s:
+            parts.append(f'{self.sound_dropped_s:.1f} s of sound dropped')
+        return ', '.join(parts)

@@ -24,6 +24,7 @@ from affekt.faces import FaceStream, SeenPerson
 from affekt.live import journal
 from affekt.live.journal import Streamed
 from affekt.live.readings import LatencyReport
+from affekt.live.settings import StreamSettings
 from affekt.report import REPORT_FILE, render_report
 from affekt.runs import SETTINGS, Run, file_sha256, write_atomically
 from affekt.tables import storable
@@ -158,7 +159,9 @@ def _stream_notes(streamed: Streamed, kept: Kept, faces: pa.Table, turns: pa.Tab
     notes = [f'read live from {streamed.name} at {streamed.started}']
     if kept.latency is not None and kept.latency.frames:
         notes.append(kept.latency.sentence)
-    if streamed.kind == 'audio':
+    if not streamed.settings.get('faces', True):
+        notes.append('faces were not read, as was asked')
+    elif streamed.kind == 'audio':
         notes.append('there are no pictures, so nothing is said about faces')
     elif has_frames and not faces.num_rows:
         notes.append('no face was found')
@@ -167,7 +170,9 @@ def _stream_notes(streamed: Streamed, kept: Kept, faces: pa.Table, turns: pa.Tab
             'faces were not compared with each other while they were read: a person who leaves the picture and comes '
             'back may count twice'
         )
-    if not streamed.had_sound:
+    if not streamed.settings.get('voice', True):
+        notes.append('voices were not heard, as was asked')
+    elif not streamed.had_sound:
         notes.append('there is no sound, so nothing is said about voices')
     elif not turns.num_rows:
         notes.append('no speech was heard')
@@ -192,12 +197,11 @@ def _latency_of(frames: pa.Table) -> LatencyReport:
 
 def _settings_of(streamed: Streamed) -> AnalysisSettings:
     """The settings of the analysis; a recogniser's folder that is gone does not matter."""
-    from affekt.live.settings import StreamSettings
-
     known: dict[str, Any] = {
         name: value for name, value in streamed.settings.items() if name in StreamSettings.__dataclass_fields__
     }
-    return StreamSettings(**known).analysis()
+    words = known.pop('words', 'none')
+    return AnalysisSettings.from_dict(StreamSettings(**known).analysis().to_dict() | {'asr': words})
 
 
 def _digest(folder: Path, streamed: Streamed) -> str:

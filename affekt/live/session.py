@@ -11,6 +11,7 @@ the newest frame there is. So a reading is never older than its own work and one
 
 from __future__ import annotations
 
+import dataclasses
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ import numpy.typing as npt
 
 from affekt.analysis.model_cache import LoadedModels
 from affekt.analysis.stills import Stills
-from affekt.errors import RunError
+from affekt.errors import MediaError, RunError
 from affekt.faces import FaceStream, SeenFace, readable_share
 from affekt.labels import EKMAN
 from affekt.live.clocks import MachineClock
@@ -34,12 +35,12 @@ from affekt.live.readings import LatencyReport, LiveFace, LiveReading
 from affekt.live.saving import Kept
 from affekt.live.settings import StreamSettings
 from affekt.live.smoothing import SteadyFaces
-from affekt.live.sources import Arrived, LiveSource, Named
+from affekt.live.sources import Arrived, LiveSource, Named, require_source
 from affekt.live.store import Store
 from affekt.voice import VoiceStream
 
 STALLED_S = 1.0
-"""Where no picture has come for so long, what is heard is told alone."""
+"""Where no picture has come for so long, what is heard is read alone."""
 
 Subscriber = Callable[[LiveReading, npt.NDArray[np.uint8] | None], None]
 
@@ -66,6 +67,7 @@ class LiveSession:
     ) -> None:
         self.settings = settings or StreamSettings()
         self._clock = clock or MachineClock()
+        self._place = source
         self.source = LiveSource(source, self.settings, self._clock)
         self._models = LoadedModels(self.settings.analysis())
         self._subscribers: list[Subscriber] = []
@@ -104,13 +106,18 @@ class LiveSession:
     def start(self) -> None:
         """Loads the models, opens the source and begins to read it; without effect the second time.
 
+        What can be said of a source at once, such as a file that is not there, is said before models are loaded.
+
         Raises:
             MediaError, LimitError: the source cannot be opened.
             WeightsError: a model file cannot be had.
-            RunError, StorageError: the run folder cannot be used.
+            RunError, StorageError: the run folder cannot be used, or the session has ended.
         """
+        if self._is_closed:
+            raise RunError(expected='a session that is under way', came='one that has ended', todo='make another one')
         if self._is_started:
             return
+        require_source(self._place, self.settings)
         self._is_started = True
         try:
             self._store.open(self._models)
@@ -179,24 +186,45 @@ class LiveSession:
         self.stop()
         if self._hearer is not None:
             self._hearer.join()
-        if self._faces is not None:
-            self._store.keep_faces(self._faces)
-            self._faces.close()
-        self._store.close()
+        try:
+            if self._faces is not None:
+                self._store.keep_faces(self._faces)
+        finally:  # a full disk too leaves no thread and no lock behind
+            if self._faces is not None:
+                self._faces.close()
+            self._store.close()
 
     def __iter__(self) -> Iterator[LiveReading]:
         """A reading for each frame that is read, or for each tenth of a second where no pictures come, until the source
-        is over or `stop` is called.
+        is over or `stop` is called; one more for the words that are recognised after that.
+
+        A camera or network stream that is lost and does not come back ends the readings too, so that they can be
+        saved; `source.loss` says so.
 
         Raises:
             MediaError: what ended the source, where that was no end.
         """
         self.start()
-        yield from self._seen() if self.source.has_pictures else self._only_heard()
+        last = None
+        for last in self._seen() if self.source.has_pictures else self._only_heard():
+            yield last
+        if last is not None and (words := self._last_words()):
+            last = dataclasses.replace(last, faces=(), words=words)
+            for callback in self._subscribers:
+                callback(last, None)
+            yield last
         if self.source.error is not None and not self._is_stopped:
             raise self.source.error
         if self._hearer is not None:
             self._hearer.require_sound()
+
+    def _last_words(self) -> str:
+        """What was said in the turns that were still being read when the readings ended."""
+        if self._hearer is None or self.settings.words == 'none' or self.source.error is not None:
+            return ''
+        self.source.stop()
+        self._hearer.join()
+        return self._hearer.words()
 
     def _seen(self) -> Iterator[LiveReading]:
         pictures, looked_s = self.source.pictures, self._clock.now()
@@ -205,9 +233,11 @@ class LiveSession:
             if arrived is None:
                 if pictures.is_over:
                     return
+                if self._hearer is not None:
+                    self._hearer.require_sound()  # whose reader may wait for it, so that no picture comes any more
                 has_stalled = self._clock.now() - looked_s > STALLED_S and not self.settings.is_patient
                 if has_stalled and self._hearer is not None and (heard := self._hearer.news(0.0)) is not None:
-                    yield self._told(*heard, (), None)
+                    yield self._published(*heard, (), None)
                 continue
             looked_s = arrived.read_s
             image = arrived.unit.image
@@ -227,15 +257,15 @@ class LiveSession:
                 if hearer.is_over:
                     return
                 continue
-            yield self._told(*heard, (), None)
+            yield self._published(*heard, (), None)
 
     def _reading(self, arrived: Arrived[Picture], image: npt.NDArray[np.uint8]) -> LiveReading:
-        """The reading of one frame, told to whoever subscribed."""
+        """The reading of one frame, which subscribers have."""
         time_s = float(arrived.unit.time_s)
         seen = self._faces.look(time_s, image) if self._faces is not None else ()
-        return self._told(time_s, arrived.read_s, tuple(self._live_face(time_s, face) for face in seen), image)
+        return self._published(time_s, arrived.read_s, tuple(self._live_face(time_s, face) for face in seen), image)
 
-    def _told(
+    def _published(
         self, time_s: float, read_s: float, faces: tuple[LiveFace, ...], image: npt.NDArray[np.uint8] | None
     ) -> LiveReading:
         voice, words = None, ''
@@ -256,7 +286,7 @@ class LiveSession:
         self._store.add_frame(image, reading, self.frame_scale)
         if self._stills is not None:
             self._stills.offer(reading.time_s, image)
-        self._store.keep_faces(self._faces, self._clock.now())
+        self._store.keep_faces_now_and_then(self._faces, self._clock.now())
 
     def _live_face(self, time_s: float, face: SeenFace) -> LiveFace:
         """The face as it is shown: steady over time."""
@@ -310,12 +340,20 @@ def stream(source: Named, *, settings: StreamSettings | None = None, **named: An
 
     Raises:
         UnknownNameError: no setting of this name.
-        MediaError, LimitError, WeightsError: see `LiveSession`.
+        MediaError: there is no such source, or it was lost and did not come back.
+        LimitError, WeightsError: see `LiveSession`.
     """
     chosen = (settings or StreamSettings()).changed(named)
+    require_source(source, chosen)
 
     def readings() -> Iterator[LiveReading]:
         with LiveSession(source, chosen) as session:
             yield from session
+            if session.source.loss:
+                raise MediaError(
+                    expected=f'{session.source.name} until it is stopped',
+                    came=f'a source that {session.source.loss}',
+                    todo='check its connection',
+                )
 
     return readings()

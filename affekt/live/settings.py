@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from affekt.analysis import AnalysisSettings
-from affekt.analysis.settings import require_known, require_types
+from affekt.analysis.settings import changed_settings, require_types
 from affekt.errors import UnknownNameError, ValueRangeError, did_you_mean
 
 PACES = ('real time', 'as fast as read')
@@ -64,8 +63,8 @@ class StreamSettings:
 
     def __post_init__(self) -> None:
         require_types(self)
-        require_choice('pace', self.pace, PACES)
-        require_choice('smoothing', self.smoothing, SMOOTHINGS)
+        _require_choice('pace', self.pace, PACES)
+        _require_choice('smoothing', self.smoothing, SMOOTHINGS)
         _require_within('voice_window_s', self.voice_window_s, 1.0, 28.0)
         _require_within('voice_every_s', self.voice_every_s, 0.1, 60.0)
         _require_within('reconnects', self.reconnects, 0, 1000)
@@ -97,19 +96,14 @@ class StreamSettings:
         Raises:
             UnknownNameError: no field of this name.
         """
-        require_known(self, named)
-        plain: dict[str, Any] = {
-            name: str(value) if isinstance(value, Path) else value for name, value in named.items()
-        }
-        return replace(self, **plain)
+        return changed_settings(self, named)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-ready values."""
         return asdict(self)
 
 
-def require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    """Raises UnknownNameError where a setting has none of the known values."""
+def _require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise UnknownNameError(expected=f'{name} among {known}', came=repr(value), todo=did_you_mean(value, known))
 

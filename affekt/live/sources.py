@@ -20,8 +20,8 @@ import numpy.typing as npt
 from affekt.errors import MediaError
 from affekt.live.cameras import camera_input, microphone_input
 from affekt.live.clocks import MachineClock, Pace, SteadyClock
-from affekt.live.connections import HURRY, PROBING, LiveFeed, Opening
-from affekt.live.feeds import Feed, FileFeed, GivenFeed, Picture, ends_at
+from affekt.live.connections import HURRY, PIPED, PROBING, ConnectedFeed, Opening
+from affekt.live.feeds import RATE_HZ, Feed, FileFeed, GivenFeed, Picture, ends_at
 from affekt.live.mailbox import Mailbox
 from affekt.live.pipes import PipeBytes, is_pipe
 from affekt.live.settings import StreamSettings
@@ -66,10 +66,13 @@ class LiveSource:
         is_patient = self._settings.is_patient
         self.pictures: Mailbox[Arrived[Picture]] = Mailbox(1, is_patient=is_patient)
         self.sound: Mailbox[Arrived[Block]] = Mailbox(SOUND_DEPTH, is_patient=is_patient)
-        self.reconnects = self.read = 0
+        self.reconnects = 0
         self.sound_dropped_s = 0.0
         self.notes: list[str] = []
         self.error: BaseException | None = None
+        self.loss = ''
+        """What became of a camera or a network stream that did not come back, as a predicate; '' of all others."""
+        self._read = 0  # units of all connections
         self._stop = threading.Event()
         self._times = SteadyClock()
         self._feed: Feed | None = None
@@ -120,9 +123,14 @@ class LiveSource:
         """
         if self._feed is not None:
             return
-        self._feed = self._opened()
-        if isinstance(self._source, int) and self._settings.voice:
-            self._microphone = self._opened_microphone()
+        feed = self._opened()
+        try:
+            if _is_camera(self._source) and self._settings.voice:
+                self._microphone = self._opened_microphone()
+        except BaseException:
+            feed.close()
+            raise
+        self._feed = feed
 
     def start(self) -> None:
         """Starts to read the source, which is opened first where that was not done.
@@ -152,6 +160,8 @@ class LiveSource:
         except Exception as error:  # it belongs to whoever reads the boxes
             self.error = error
         finally:
+            if self._feed is not None:
+                self._feed.close()
             self.pictures.close()
             self.sound.close()
 
@@ -171,9 +181,9 @@ class LiveSource:
         """Reads one connection after the other until the source is over."""
         attempts = 0
         while self._feed is not None and not self._stop.is_set():
-            before = self.read
+            before = self._read
             lost = self._read_feed(self._feed)
-            attempts = 0 if self.read > before else attempts
+            attempts = 0 if self._read > before else attempts
             if self._stop.is_set() or (lost is None and self._feed.is_finite):
                 return
             self._feed = self._opened_again(attempts, lost)
@@ -188,6 +198,7 @@ class LiveSource:
             for unit in feed:
                 if self._stop.is_set():
                     break
+                self._read += 1
                 has_waited = pace is not None and pace.keep(ends_at(unit), self._stop)
                 self._deliver(unit, has_waited)
         except MediaError as error:
@@ -201,24 +212,22 @@ class LiveSource:
     def _deliver(self, unit: Picture | Block, has_waited: bool) -> None:
         if self._stop.is_set():
             return
-        self.read += 1
         read_s = (0.0 if has_waited else getattr(unit, 'read_s', 0.0)) or self._clock.now()
         if hasattr(unit, 'samples'):
             lost = self.sound.put(Arrived(unit, read_s))  # type: ignore[arg-type]
-            self.sound_dropped_s += len(lost.unit.samples) / 16000 if lost is not None else 0.0
+            self.sound_dropped_s += len(lost.unit.samples) / RATE_HZ if lost is not None else 0.0
         else:
             self.pictures.put(Arrived(unit, read_s))
 
     def _opened_again(self, attempts: int, lost: MediaError | None) -> Feed | None:
         """Another connection; None where the source stays away."""
         reason = 'it ended' if lost is None else lost_reason(lost)
-        gone_s = self._clock.now()
         while attempts < self._settings.reconnects and not self._stop.is_set():
             self._clock.wait(self._stop, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempts))
             if self._stop.is_set():
                 return None
             attempts += 1
-            self._times.begin(self._times.latest_s + self._clock.now() - gone_s)
+            self._times.begin_again(self._clock.now())
             try:
                 feed = self._opened()
             except MediaError as error:
@@ -227,7 +236,8 @@ class LiveSource:
             self.reconnects += 1
             return feed
         if not self._stop.is_set():
-            self.notes.append(f'the source was lost after {self._times.latest_s:.1f} s and did not come back: {reason}')
+            self.loss = f'was lost after {self._times.latest_s:.1f} s and did not come back: {reason}'
+            self.notes.append(f'the source {self.loss}')
         return None
 
     def _opened(self) -> Feed:
@@ -236,7 +246,7 @@ class LiveSource:
         if not isinstance(source, (int, str, os.PathLike)):
             return GivenFeed(cast(Iterable[Any], source), settings)
         text = os.fspath(source) if not isinstance(source, int) else str(source)
-        if isinstance(source, int) or text.startswith('/dev/video'):
+        if _is_camera(source):
             file, device, options = camera_input(source if isinstance(source, int) else text, settings)
             opening = Opening(f'camera {source}', file, device, {**HURRY, **options}, is_finite=False)
         elif text == STDIN or is_pipe(Path(text)):
@@ -245,7 +255,7 @@ class LiveSource:
             opening = _address(text)
         else:
             return FileFeed(Path(text), settings)
-        return LiveFeed(opening, settings, self._times, self._clock.now)
+        return ConnectedFeed(opening, settings, self._times, self._clock.now)
 
     def _opened_microphone(self) -> Feed | None:
         """The sound device beside a camera, where the system has the two apart; its clock is its own."""
@@ -254,16 +264,16 @@ class LiveSource:
             return None
         name, device, options = chosen
         opening = Opening(f'microphone {name}', name, device, options, is_finite=False)
-        return LiveFeed(opening, replace(self._settings, faces=False), SteadyClock(), self._clock.now)
+        return ConnectedFeed(opening, replace(self._settings, faces=False), SteadyClock(), self._clock.now)
 
     def _piped(self, text: str) -> Feed:
         is_stdin = text == STDIN
         self._pipe = PipeBytes.standard_input(self._stop) if is_stdin else PipeBytes.named(Path(text), self._stop)
         self._pipe.wait_for_bytes(None if is_stdin else self._settings.patience_s)
         opening = Opening(
-            'standard input' if is_stdin else text, self._pipe, None, {**PROBING, **HURRY}, True, PIPE_SLACK_S
+            'standard input' if is_stdin else text, self._pipe, None, {**PROBING, **HURRY, **PIPED}, True, PIPE_SLACK_S
         )
-        return LiveFeed(opening, self._settings, self._times, self._clock.now)
+        return ConnectedFeed(opening, self._settings, self._times, self._clock.now)
 
 
 def name_of(source: Named) -> str:
@@ -278,8 +288,15 @@ def name_of(source: Named) -> str:
     if '://' not in text:
         return Path(text).name
     scheme, _, rest = text.partition('://')
-    place, slash, path = rest.partition('/')
-    return f'{scheme}://{place.rpartition("@")[2]}{slash}{path.partition("?")[0]}'
+    address = rest.partition('?')[0]
+    user, _, place = address.rpartition('@')
+    has_user = ':' in user or '/' not in user  # a password may hold / and @ although it should not
+    return f'{scheme}://{place if has_user else address}'
+
+
+def _is_camera(source: Named) -> bool:
+    """Whether it is a camera's number or device."""
+    return isinstance(source, int) or (isinstance(source, (str, os.PathLike)) and str(source).startswith('/dev/video'))
 
 
 def lost_reason(error: MediaError) -> str:
@@ -299,17 +316,23 @@ def require_source(source: Named, settings: StreamSettings) -> None:
     """Raises where it can be said at once, before any model is loaded, that there is no such source.
 
     Raises:
-        MediaError: no such camera or file, or nothing is connected to standard input.
+        MediaError: no such camera or file, nothing is connected to standard input, or it is no source at all.
     """
     if not isinstance(source, (int, str, os.PathLike)):
+        if not isinstance(source, Iterable):
+            raise MediaError(
+                expected='a camera number, an address, a path or an iterable of frames',
+                came=f'{type(source).__name__}', todo='give one of these',
+            )  # fmt: skip
         return
     text = os.fspath(source) if not isinstance(source, int) else str(source)
-    if isinstance(source, int) or text.startswith('/dev/video'):
+    if _is_camera(source):
         camera_input(source if isinstance(source, int) else text, settings)
     elif text == STDIN:
         PipeBytes.standard_input(threading.Event())
-    elif '://' not in text and not Path(text).exists():
+    elif '://' not in text and (not text or not Path(text).exists() or Path(text).is_dir()):
         raise MediaError(
-            expected='a file, an address such as rtsp://…, or - for standard input', came=f'{text}: no such file',
-            todo='check the path, or give --camera N for a camera',
-        )  # fmt: skip
+            expected='a file, an address such as rtsp://…, or - for standard input',
+            came=f'the folder {text}' if text and Path(text).is_dir() else f'{text or "nothing"}: no such file',
+            todo='check the path; a camera goes by its number: --camera N, in Python the number itself',
+        )

@@ -100,11 +100,19 @@ class Store:
             self._streamed = dataclasses.replace(self._streamed, width=size[0], height=size[1])
             self.journal.begin(self._streamed)
 
-    def keep_faces(self, faces: FaceStream, now_s: float = float('inf')) -> None:
-        """Puts the rows of faces on disk, where the last time is long enough ago."""
-        if now_s - self._kept_s < KEEP_EVERY_S:
-            return
-        self._kept_s = now_s
+    def keep_faces_now_and_then(self, faces: FaceStream, now_s: float) -> None:
+        """Puts the rows of faces on disk, where the last time is long enough ago by the machine's clock."""
+        if now_s - self._kept_s >= KEEP_EVERY_S:
+            self._kept_s = now_s
+            self.keep_faces(faces)
+        if self._tidied_s == float('-inf'):
+            self._tidied_s = now_s
+        if now_s - self._tidied_s >= TIDY_EVERY_S:
+            self._tidied_s = now_s
+            return_freed_pages()
+
+    def keep_faces(self, faces: FaceStream) -> None:
+        """Puts the rows of faces on disk."""
         columns = list(zip(*self._frames, strict=True)) or [()] * len(FRAMES)
         arrays = [pa.array(column, part.type) for column, part in zip(columns, FRAMES, strict=True)]
         self._unwritten.append(('faces', in_full_pixels(faces.taken(), self._scale)))
@@ -113,11 +121,6 @@ class Store:
         while self._unwritten:  # after Ctrl-C in the middle the next call goes on here
             self.journal.write(*self._unwritten[0])
             del self._unwritten[0]
-        if self._tidied_s == float('-inf'):
-            self._tidied_s = now_s
-        if now_s - self._tidied_s >= TIDY_EVERY_S:
-            self._tidied_s = now_s
-            return_freed_pages()
 
     def close(self) -> None:
         """Ends the rows; a run folder that nothing was begun in is let go."""

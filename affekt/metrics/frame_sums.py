@@ -164,12 +164,12 @@ def _numbers(labels: npt.NDArray[Any], classes: int) -> Ints:
 
 def _shown(units: npt.NDArray[Any], known: Bools) -> Bools:
     """Which action units are shown in the cells that have a label, checked."""
-    cells = units[known]
-    if missing := int((~(cells >= 0)).sum()):
+    if missing := int(np.count_nonzero(known & ~(units >= 0))):
         raise _unanswered(missing)
-    if not np.isin(cells, (0, 1)).all():
+    strange = known & (units != 0) & (units != 1)
+    if strange.any():
         raise ValueRangeError(
-            expected='0 or 1 for each action unit', came=f'{cells[~np.isin(cells, (0, 1))][0]}',
+            expected='0 or 1 for each action unit', came=f'{units[strange][0]}',
             todo='decide scores by a threshold first',
         )  # fmt: skip
     return np.asarray(known & (units == 1))

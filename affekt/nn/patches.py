@@ -25,7 +25,7 @@ from affekt.errors import ShapeError, ValueRangeError
 DEVIATION_FLOOR = 1e-6
 """Added to the deviation of a patch: one colour alone has none."""
 CACHED = 2**17
-"""Numbers that a processor standardises at once: a quarter of a megabyte stays in its cache."""
+"""Numbers that a processor standardises at once: half a megabyte of float32 stays in its cache."""
 
 
 class PatchEmbedding(nn.Module):

@@ -44,6 +44,7 @@ def frame_videos(
     of_recording: Sequence[str] = (),
     around: int = 8,
     keep_in: Path | None = None,
+    sizes: Mapping[str, int] | None = None,
 ) -> FrameVideos:
     """Labels and features brought to the frames of each video.
 
@@ -59,10 +60,11 @@ def frame_videos(
         around: K, even: rows around a frame that a learned clock reads; about four for each frame's own.
         keep_in: a folder for features on the frames that do not fit in memory, which are then read from there; files
             of an earlier call are replaced.
+        sizes: modality to D, where that is known: a modality that has none of the videos is then kept nowhere.
 
     Raises:
-        ValueRangeError: a feature is not finite (the message names it, the video and the row), or a modality has none
-            of the videos.
+        ValueRangeError: a feature is not finite (the message names it, the video and the row), or a modality of
+            unknown size has none of the videos.
         ShapeError: rows without times are not as many as frames, or a feature changes its size.
         StorageError: there is no room in the folder.
         UnknownNameError: the clock lacks a video, or a method is named for no modality.
@@ -83,6 +85,8 @@ def frame_videos(
             key = _key(each.video, source, name in alignment.of_recording)
             if key is not None and each.frames:
                 line.put(begin, times[each.video], source[key], getattr(source, 'path', None))
+        if line.columns == 0 and sizes and name in sizes:
+            line.require_columns(sizes[name])
         if line.columns == 0:
             raise ValueRangeError(
                 expected=f'{name} of at least one of the videos {listed(each.video for each in every)}', came='none',
@@ -118,7 +122,7 @@ class _Line:
             feature.values, feature.times, times, 'nearest' if method == 'learned' else method,
             longest_gap_s=self._alignment.longest_gap_s, source=f'{self._name} of {feature.sample}{where}',
         )  # fmt: skip
-        self._require_columns(aligned.values.shape[1], feature.sample)
+        self.require_columns(aligned.values.shape[1], feature.sample)
         frames = slice(begin, begin + len(times))
         self.keep_mask[frames] = torch.from_numpy(aligned.keep_mask)
         if method != 'learned':
@@ -132,12 +136,14 @@ class _Line:
 
     def rows(self) -> FrameRows | NeighbourRows:
         """Of all frames; 0, or without neighbours, where a video has none."""
-        if not self._around:
+        if self._alignment.methods[self._name] != 'learned':
             return FrameRows(self._stored, self._frames)
         index = self._index.masked_fill(self._distances.isnan(), 0)
-        return NeighbourRows(torch.cat(self._around), index, self._distances)
+        around = self._around or [torch.zeros(1, self.columns)]  # a row to point to, where no video has any
+        return NeighbourRows(torch.cat(around), index, self._distances)
 
-    def _require_columns(self, columns: int, video: str) -> None:
+    def require_columns(self, columns: int, video: str = '') -> None:
+        """Make room for so many columns, or refuse others than those of the videos before."""
         if self.columns == 0:
             self.columns = columns
             if self._alignment.methods[self._name] == 'learned':
@@ -186,13 +192,14 @@ def _frame_times(labels: FrameLabels, clock: Clock) -> Floats:
             expected=f'the rate or the times of frames of {labels.video!r}', came=f'those of {listed(clock)}',
             todo='add it to the clock',
         )  # fmt: skip
-    if not isinstance(times, np.ndarray):
+    times = np.asarray(times, dtype=np.float64)
+    if not times.ndim:
         return frame_clock(labels.frames, float(times))
     missing = labels.frames - len(times)
     if missing > 0:  # labels go on after the video: nothing is seen there
         step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
         times = np.concatenate([times, (times[-1] if len(times) else 0.0) + step * np.arange(1, missing + 1)])
-    return np.asarray(times[: labels.frames], dtype=np.float64)
+    return times[: labels.frames]
 
 
 def _require_known(

@@ -26,7 +26,7 @@ from affekt.sequence_models.inputs import FrameVideos
 from affekt.sequence_models.predicting import FramePrediction, mean_prediction, official_scores
 from affekt.sequence_models.predictor import SETTINGS, FramePredictor
 from affekt.sequence_models.settings import FrameTrainingSettings
-from affekt.sequence_models.training import Row, TrainedFrames, train_frames, tuned_frame_smoothing
+from affekt.sequence_models.training import Row, TrainedFrames, require_fit, train_frames, tuned_frame_smoothing
 from affekt.typed_json import json_file, typed
 
 Chooses = Literal['fold', 'validation']
@@ -215,12 +215,16 @@ def train_folds(
     # 1. whole recordings to folds
     annotated = {name: length for name, length in training.lengths.items() if name not in training.guessed}
     folds = recording_folds(annotated, count, settings.seed)
+    own_videos = [training.take(name for name in folds if folds[name] == fold) for fold in range(1, count + 1)]
+    others = [
+        training.take(name for name in training.names if folds.get(name) != fold) for fold in range(1, count + 1)
+    ]  # fmt: skip
+    for own, rest in zip(own_videos, others, strict=True):  # what would stop the last fold stops the first
+        require_fit(rest, own if chooses == 'fold' else validation, settings)
     runs: list[TrainedFrames] = []
     held_out: dict[str, FramePrediction] = {}
-    for fold in range(1, count + 1):
+    for fold, (own, rest) in enumerate(zip(own_videos, others, strict=True), 1):
         # 2. a model for each, which does not learn from its own
-        own = training.take(name for name, number in folds.items() if number == fold)
-        rest = training.take(name for name in training.names if folds.get(name) != fold)
         tell = None if report is None else _with_fold(report, fold)
         run = train_frames(
             rest, own if chooses == 'fold' else validation, settings,

@@ -202,7 +202,8 @@ def class_weights(counts: Tensor, beta: float = 1.0) -> tuple[float, ...]:
 
     Args:
         counts: (C,) frames n_c of each class in the training part.
-        beta: in [0, 1]; 0 weighs all alike.
+        beta: in [0, 1]; 0 weighs all alike, and so, nearly, does any other below 1 where all classes have far more than
+            1 / (1 - beta) frames.
 
     Returns:
         C weights; 0 for a class without any frame.

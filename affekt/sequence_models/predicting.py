@@ -22,6 +22,7 @@ from affekt.arrays import Bools, Floats32
 from affekt.frames import FrameLabels, OverlapAverage, OverlapWeights, Smoothing, windows_over
 from affekt.metrics import affect_ccc, expression_f1, unit_f1
 from affekt.sequence_models.inputs import FrameVideos
+from affekt.sequence_models.settings import FrameTrainingSettings
 
 OFFICIAL_SCORES = {'expression': 'expression_f1', 'affect': 'affect_ccc', 'units': 'unit_f1'}
 """Field of `FrameLabels` to the name of its official score."""
@@ -115,6 +116,16 @@ def predict_frames(
                 sums[each.video].add(each.begin, [part[place, : len(each)] for part in arrays])
     answers_of = {name: sums.get(name) or _Answers(0, sizes, overlap) for name in videos.names}
     return {name: each.prediction(name, _seen(videos, name)) for name, each in answers_of.items()}
+
+
+def predict_as_trained(
+    model: nn.Module, videos: FrameVideos, settings: FrameTrainingSettings, *, dropout: bool = False
+) -> dict[str, FramePrediction]:
+    """`predict_frames` by the windows of the settings that a model is trained with."""
+    return predict_frames(
+        model, videos, window=settings.window, stride=settings.stride, overlap=settings.overlap,
+        batch_size=settings.batch_size, dropout=dropout,
+    )  # fmt: skip
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from affekt.sequence_models.choices import build_sequence_model
 from affekt.sequence_models.clock import OnLearnedClocks, with_learned_clocks
 from affekt.sequence_models.form import SequenceModel, SequenceShape
 from affekt.sequence_models.inputs import Alignment, FrameVideos, require_same_features
-from affekt.sequence_models.predicting import FramePrediction, mean_prediction, predict_frames
+from affekt.sequence_models.predicting import FramePrediction, mean_prediction, predict_as_trained
 from affekt.sequence_models.settings import FrameTrainingSettings
 from affekt.typed_json import json_file, typed
 
@@ -70,7 +70,7 @@ class FramePredictor:
             ValueRangeError: draws of a model that has no dropout, or fewer than 2.
         """
         require_same_features(self.model.shape.sizes, self.alignment, videos)
-        predictions = self._answers(videos)
+        predictions = predict_as_trained(self.model, videos, self.settings)
         if draws:
             if draws < 2:
                 raise ValueRangeError(
@@ -83,16 +83,10 @@ class FramePredictor:
                 )  # fmt: skip
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.settings.seed)
-                drawn = [self._answers(videos, dropout=True) for _ in range(draws)]
+                drawn = [predict_as_trained(self.model, videos, self.settings, dropout=True) for _ in range(draws)]
             spreads = {name: mean_prediction([each[name] for each in drawn]).spread for name in predictions}
             predictions = {name: replace(each, spread=spreads[name]) for name, each in predictions.items()}
         return {name: each.smoothed(self.smoothing) if smooth else each for name, each in predictions.items()}
-
-    def _answers(self, videos: FrameVideos, *, dropout: bool = False) -> dict[str, FramePrediction]:
-        return predict_frames(
-            self.model, videos, window=self.settings.window, stride=self.settings.stride, overlap=self.settings.overlap,
-            batch_size=self.settings.batch_size, dropout=dropout,
-        )  # fmt: skip
 
     def predict_features(
         self, features: Mapping[str, FeatureSource], frames: Mapping[str, int], clock: Clock, *, smooth: bool = True
@@ -100,7 +94,8 @@ class FramePredictor:
         """The same from features of any clock, which come to the frames as in training.
 
         Args:
-            features: modality to a source of features by video, see `frame_videos`.
+            features: modality to a source of features by video, see `frame_videos`; one that lacks all of the videos,
+                such as the voice of a silent recording, may be an empty mapping.
             frames: video to its number of frames.
             clock: their times.
             smooth: False leaves the curves as they come.
@@ -112,6 +107,7 @@ class FramePredictor:
         videos = frame_videos(
             labels, features, clock, methods=self.alignment.methods, longest_gap_s=self.alignment.longest_gap_s,
             of_recording=self.alignment.of_recording, around=self.alignment.neighbours,
+            sizes=self.model.shape.sizes,
         )  # fmt: skip
         return self.predict(videos, smooth=smooth)
 

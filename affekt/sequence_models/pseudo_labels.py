@@ -22,11 +22,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from affekt.errors import LeakError, ValueRangeError, listed
+from affekt.errors import LeakError, UnknownNameError, ValueRangeError, listed
 from affekt.frames import ACTION_UNITS, EXPRESSIONS, TASKS, FrameLabels, require_disjoint
 from affekt.progress import Progress
 from affekt.runs import write_atomically
-from affekt.sequence_models.inputs import FrameVideos
+from affekt.sequence_models.inputs import FrameVideos, require_same_features
 from affekt.sequence_models.predicting import FramePrediction, Predictions
 from affekt.sequence_models.settings import FrameTrainingSettings
 from affekt.sequence_models.training import Row, TrainedFrames, train_frames
@@ -197,9 +197,17 @@ def train_with_pseudo_labels(
 
     Raises:
         LeakError: an unlabelled video is of a validation part, or see `train_frames`.
-        RunError, ShapeError, ValueRangeError, TrainingError: see `train_frames`.
+        UnknownNameError: an unlabelled video is one of the training.
+        ShapeError: the unlabelled videos have other features, or see `train_frames`.
+        RunError, ValueRangeError, TrainingError: see `train_frames`.
     """
+    # what would stop the second round stops the first
     _require_no_validation(unlabelled, settings.tasks, validation.names)
+    require_same_features(training.sizes, training.alignment, unlabelled)
+    if twice := sorted(set(training.names) & set(unlabelled.names)):
+        raise UnknownNameError(
+            expected='unlabelled videos that are none of the training', came=listed(twice), todo='leave them out of one'
+        )
     rounds: list[TrainedFrames] = []
     cards: list[PseudoLabelCard] = []
     for number in range(pseudo.rounds + 1):

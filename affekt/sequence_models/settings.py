@@ -73,7 +73,8 @@ class FrameTrainingSettings:
     divergence: float = 0.0
     """Share of the Kullback-Leibler divergence in the loss of expressions."""
     class_balance: float = 0.0
-    """Beta of `class_weights`, from 0 (none) to 1 (a class counts alike however rare it is)."""
+    """Beta of `class_weights`: 0 for none, 1 where a class counts alike however rare it is. Others tell classes
+    apart up to about 1 / (1 - beta) frames: thousands need 0.999 and more."""
     unit_balance: bool = False
     """Frames that show an action unit weigh as much as those that do not."""
     expression_weight: float = 1.0

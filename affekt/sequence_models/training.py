@@ -45,7 +45,7 @@ from affekt.sequence_models.predicting import (
     OFFICIAL_SCORES,
     Predictions,
     official_scores,
-    predict_frames,
+    predict_as_trained,
 )
 from affekt.sequence_models.predictor import FramePredictor
 from affekt.sequence_models.settings import FrameTrainingSettings
@@ -125,7 +125,7 @@ def train_frames(
         TrainingError: a loss or a weight is not finite, or every epoch's score is undefined.
     """
     # 1. what is learnt and from what, checked before anything is computed
-    _require_fit(training, validation, settings)
+    require_fit(training, validation, settings)
     shape = _shape(training, settings, expressions, action_units)
     model = with_learned_clocks(_built(shape, settings, build), training.alignment.learned)
     _standardise(model, training)
@@ -138,14 +138,9 @@ def train_frames(
     engine = Engine(model, optimiser, losses, settings.engine(batches.per_epoch), ranks=ranks)
     best = BestEpoch(folder, resume=resume, patience=settings.patience, writes=ranks.first)
 
-    def predictions_of(network: nn.Module) -> Predictions:
-        return predict_frames(
-            network, validation, window=settings.window, stride=settings.stride, overlap=settings.overlap,
-            batch_size=settings.batch_size,
-        )  # fmt: skip
-
     def evaluate(network: nn.Module) -> Row:
-        scores = official_scores(validation.labels, predictions_of(network), settings.tasks, max(shape.classes, 1))
+        predictions = predict_as_trained(network, validation, settings)
+        scores = official_scores(validation.labels, predictions, settings.tasks, max(shape.classes, 1))
         best.offer(network, scores['score'])
         return {'epoch': float(engine.number // batches.per_epoch), **scores}
 
@@ -159,7 +154,7 @@ def train_frames(
     # 4. the chosen weights, and the smoothing that helps them
     history = tuple(row for row in rows if 'epoch' in row)
     epoch, _ = best.put_into(model, history, ' + '.join(OFFICIAL_SCORES[task] for task in settings.tasks))
-    predictions = predictions_of(model)
+    predictions = predict_as_trained(model, validation, settings)
     model.to('cpu').eval()
     choices = tuned_frame_smoothing(validation, predictions, settings, max(shape.classes, 1))
     scores = official_scores(validation.labels, predictions, settings.tasks, max(shape.classes, 1))
@@ -201,7 +196,12 @@ def tuned_frame_smoothing(
     return {task: choice_of(task) for task in settings.tasks}
 
 
-def _require_fit(training: FrameVideos, validation: FrameVideos, settings: FrameTrainingSettings) -> None:
+def require_fit(training: FrameVideos, validation: FrameVideos, settings: FrameTrainingSettings) -> None:
+    """Nothing, where one side may be learnt from and the other may choose.
+
+    Raises:
+        LeakError, ShapeError, ValueRangeError: as `train_frames`.
+    """
     require_disjoint({'training': training.names, 'validation': validation.names})
 
     def others(videos: FrameVideos, allowed: set[str]) -> list[str]:

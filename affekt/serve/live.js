@@ -5,6 +5,8 @@ import { Refused, ask, enter } from './entering.js';
 import { SPAN_S, colours, drawAffect, drawShare, drawVoice } from './live_curves.js';
 
 const STRONGEST = 5;
+const LOST = 'The connection to affekt is lost. Is the command still running?';
+const NOT_LET_IN = 'This page is not connected: open the link that affekt stream --page printed.';
 const STATES = { starting: 'starting', live: 'live', stopped: 'stopped', ended: 'ended', failed: 'failed' };
 const node = (id) => document.getElementById(id);
 const percent = (share) => `${Math.round(100 * share)} %`;
@@ -253,7 +255,7 @@ async function turn() {
 
 function complain(error) {
   node('banner').hidden = false;
-  node('banner').textContent = error instanceof Refused ? error.message : 'The connection to affekt is lost. Is the command still running?';
+  node('banner').textContent = error instanceof Refused ? error.message : LOST;
 }
 
 function connect() {
@@ -261,10 +263,12 @@ function connect() {
   socket.binaryType = 'arraybuffer';
   // One after the other, so that no older frame comes after a newer one.
   let before = Promise.resolve();
+  let wasOpen = false;
+  socket.onopen = () => { wasOpen = true; };
   socket.onmessage = (event) => { before = before.then(() => take(event.data)); };
   socket.onclose = (event) => before.then(() => {
     if (['ended', 'failed'].includes(standing.state)) return;
-    standing = { ...standing, state: 'not connected', message: event.reason || 'The connection to affekt is lost. Is the command still running?' };
+    standing = { ...standing, state: 'not connected', message: event.reason || (wasOpen || readings.length ? LOST : NOT_LET_IN) };
     session = 0;
     draw();
     setTimeout(connect, 2000);

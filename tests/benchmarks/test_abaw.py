@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from affekt.benchmarks import AbawSettings, abaw_facts, abaw_sheet, run_abaw, save_abaw
+from affekt.benchmarks import AbawSettings, abaw, abaw_facts, abaw_sheet, run_abaw, save_abaw
 from affekt.corpora import TrueCurves
 from affekt.errors import RunError, TableError, UnknownNameError, ValueRangeError
 from affekt.experiments import sheet_markdown
@@ -174,6 +174,31 @@ def test_without_the_truth_of_the_test_validation_is_what_is_scored(inputs):
     assert all(set(row.scores) == {'val'} for row in result.rows)
     assert any('not known' in note for note in result.notes)
     assert 'test' not in ' '.join(abaw_sheet(result).sections[0].heads)
+
+
+@pytest.mark.parametrize('frames', [COUNT - 2, COUNT + 3])
+def test_annotations_of_the_test_may_be_shorter_or_longer_than_the_video(frames, inputs):
+    rows = np.minimum(np.arange(frames), COUNT - 1)
+    truth = FrameTable(tuple(
+        FrameLabels(each.video, 'test', each.expression[rows], each.affect[rows], each.units[rows])
+        for each in inputs[3].part('test')
+    ))  # fmt: skip
+    curves = {video: TrueCurves(*(part[rows] for part in each)) for video, each in inputs[4].items()}
+    settings = dataclasses.replace(TINY, tasks=('va', 'mtl'), models=(), epochs=1)
+    result = _run(inputs, settings, truth=truth, curves=curves)
+    for row in result.rows:
+        assert np.isfinite(row.scores['test'][row.headline].value), row.system
+    assert [each.frames for each in result.answers['va', 'per_frame']] == [COUNT, COUNT]
+
+
+def test_features_too_large_for_memory_are_read_from_files_to_the_same_scores(inputs, tmp_path, monkeypatch):
+    settings = dataclasses.replace(TINY, tasks=('va',), models=(), epochs=1)
+    plain = _run(inputs, settings)
+    monkeypatch.setattr(abaw, 'IN_MEMORY', 1000)
+    from_files = _run(inputs, settings, folder=tmp_path / 'training')
+    assert [path.name for path in sorted((tmp_path / 'training-rows').iterdir())] == ['feature1.npy', 'feature2.npy']
+    for row, same in zip(plain.rows, from_files.rows, strict=True):
+        assert repr(row.final) == repr(same.final)
 
 
 def test_what_cannot_be_trained_is_refused(inputs):

@@ -83,6 +83,7 @@ def test_the_frames_of_a_test_video_without_labels_are_those_of_its_file_or_its_
         ('film5', 0),
     ]
     assert any('2 test videos' in note for note in manifest.facts.notes)
+    assert any('1 test video without' in note and 'film5' in note for note in manifest.facts.notes)
     assert check_frames(manifest, frames).longer == ()
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 from affekt.frames import SMOOTHING_METHODS, Smoothing, one_euro, smoothing_candidates, tuned_smoothing
-from affekt.live.smoothing import OneEuro
+from affekt.live.smoothing import LEAST_HZ, SLOPE, SPEED_HZ, steady_filter
 
 CURVE = np.array([[1.0], [5.0], [3.0], [7.0], [2.0]])
 EVERY = [(method, causal) for method in SMOOTHING_METHODS for causal in (False, True)]
@@ -54,12 +54,12 @@ def test_one_euro_of_several_videos_at_once_is_that_of_each():
 
 def test_one_euro_is_the_filter_of_a_live_stream_where_frames_come_regularly():
     # a live stream counts in seconds: W = 1 + 1 / (pi cutoff step), and its slope is speed times cutoff and step
-    step_s, cutoff_hz, slope, speed_hz = 0.04, 1.0, 1.5, 1.0
+    step_s = 0.04
     curve = np.cumsum(np.random.default_rng(0).normal(size=(80, 2)), axis=0) * 0.05
-    live = OneEuro(cutoff_hz, slope)
-    streamed = [live(5.0 + step_s * frame, row) for frame, row in enumerate(curve)]
-    width, speed_width = (1 + 1 / (np.pi * hz * step_s) for hz in (cutoff_hz, speed_hz))
-    np.testing.assert_allclose(one_euro(curve, width, slope / (cutoff_hz * step_s), speed_width), streamed, atol=1e-12)
+    live = steady_filter()
+    streamed = [live(row, step_s) for row in curve]
+    width, speed_width = (1 + 1 / (np.pi * hz * step_s) for hz in (LEAST_HZ, SPEED_HZ))
+    np.testing.assert_allclose(one_euro(curve, width, SLOPE / (LEAST_HZ * step_s), speed_width), streamed, atol=1e-12)
 
 
 @pytest.mark.parametrize(('method', 'causal'), EVERY)

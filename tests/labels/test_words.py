@@ -218,3 +218,7 @@ def test_a_list_stays_a_list(text, labels):
 
 def test_an_answer_that_is_a_number_is_its_digits_for_the_published_parser():
     assert official_labels(3) == ['3']
+
+
+def test_no_answer_with_a_slash_is_no_list_of_two_labels():
+    assert read_labels('N/A').labels == read_labels('"n/a".').labels == ()

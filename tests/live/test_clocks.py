@@ -55,7 +55,6 @@ def test_sound_and_pictures_share_the_new_count():
     assert clock.at(0.0, 'pictures', 0.0) == pytest.approx(0.2)
     assert clock.at(10.2, 'sound', 0.0) == pytest.approx(0.2)  # what was sent before the change still counts as before
     assert clock.at(0.04, 'sound', 0.0) == pytest.approx(0.24)
-    assert clock.breaks == 1
 
 
 def test_stamps_that_are_missing_go_on_at_the_usual_step():
@@ -67,6 +66,17 @@ def test_another_connection_begins_when_it_is_said_to():
     _times([7.0, 7.04], clock)
     clock.begin(3.0)
     assert _times([900.0, 900.04], clock) == pytest.approx([3.0, 3.04])
+
+
+def test_a_connection_that_comes_back_counts_the_silence_before_its_loss_was_seen():
+    clock = SteadyClock()
+    clock.at(7.0, 'pictures', 100.0)
+    clock.at(7.04, 'pictures', 100.04)
+    clock.begin_again(110.04)  # after a silence of 10 s
+    assert clock.at(900.0, 'pictures', 110.04) == pytest.approx(10.04)
+    fresh = SteadyClock()
+    fresh.begin_again(50.0)
+    assert fresh.at(3.0, 'pictures', 50.0) == 0.0
 
 
 def test_a_file_waits_for_its_times_and_a_late_one_does_not_hurry():

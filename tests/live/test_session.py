@@ -13,14 +13,17 @@ import affekt
 from affekt.analysis import Analysis
 from affekt.analysis.observations import FACES
 from affekt.batch import export_run, report_run
-from affekt.errors import PurposeError, RunError, UnknownNameError, ValueRangeError
+from affekt.errors import MediaError, PurposeError, RunError, UnknownNameError, ValueRangeError
 from affekt.faces import FaceStream, expression_model, observe_faces
 from affekt.labels import EKMAN
-from affekt.live import LiveSession, StreamSettings
+from affekt.live import LiveSession, LiveSource, StreamSettings
 from affekt.live.clocks import MachineClock
 from affekt.live.feeds import merged
+from affekt.live.hearing import Hearer
 from affekt.live.journal import read_rows
+from affekt.live.saving import Kept, save_stream
 from affekt.media import Frame, Recording
+from affekt.voice import VoiceStream
 
 PATIENT = StreamSettings(pace='as fast as read', smoothing='none', voice=False)
 
@@ -104,33 +107,48 @@ def test_where_pictures_stop_what_is_heard_is_told_alone():
     def units():
         yield from grey_frames(1)
         for block in quiet(0.5):
-            told.wait(0.04)  # until what was heard before is told, or a moment later
-            told.clear()
+            was_read.wait(0.04)  # until what was heard before is out, or a moment later
+            was_read.clear()
             yield block
 
-    told = threading.Event()
+    was_read = threading.Event()
     with LiveSession(units(), StreamSettings(), clock=Jumping()) as session:
-        session.subscribe(lambda reading, image: told.set())
+        session.subscribe(lambda reading, image: was_read.set())
         readings = list(session)
     assert any(reading.voice is not None and not reading.faces for reading in readings[1:])
 
 
 def test_subscribers_get_every_reading_with_its_frame():
-    told = []
+    received = []
     with LiveSession(grey_frames(3), PATIENT) as session:
-        session.subscribe(lambda reading, image: told.append((reading, image.shape)))
+        session.subscribe(lambda reading, image: received.append((reading, image.shape)))
         readings = list(session)
-    assert told == [(reading, (64, 96, 3)) for reading in readings]
+    assert received == [(reading, (64, 96, 3)) for reading in readings]
 
 
 def test_boxes_are_in_pixels_of_the_source_also_where_pictures_are_read_smaller(shared_data, tmp_path):
     clip = shared_data / 'test_media' / 'single_face.mp4'  # 640 x 360
     settings = PATIENT.changed({'fps': 5, 'max_side': 320})
     frames: list[np.ndarray] = []
-    with LiveSession(clip, settings, out=tmp_path / 'run') as session:
+    on_disk = []
+
+    class Hasty(MachineClock):
+        """A tenth of a second passes with each look at it."""
+
+        time_s = 0.0
+
+        def now(self) -> float:
+            self.time_s += 0.1
+            return self.time_s
+
+    with LiveSession(clip, settings, out=tmp_path / 'run', clock=Hasty()) as session:
         session.subscribe(lambda reading, frame: frames.append(frame))
-        faces = [face for reading in session for face in reading.faces]
+        faces = []
+        for reading in session:
+            faces += reading.faces
+            on_disk.append(read_rows(session._store.journal.folder, 'faces', FACES).num_rows)
         assert session.frame_scale == 2.0
+        assert on_disk[len(on_disk) // 2] > 0  # a kill would leave them
         saved = Analysis.load(session.save())
     assert {frame.shape for frame in frames} == {(180, 320, 3)}
     # the face is about 150 wide and 190 high, its corner near (220, 100)
@@ -156,6 +174,23 @@ def test_a_stream_is_saved_as_an_analysis_that_can_be_reported_and_exported(clip
     assert len(export_run(tmp_path / 'run', 'csv')) == 1
 
 
+def test_what_was_not_asked_for_is_not_said_to_be_missing(clip_frames, tmp_path):
+    with LiveSession(clip_frames[:2], PATIENT) as session:
+        list(session)
+        notes = Analysis.load(session.save(tmp_path / 'run')).source.notes
+    assert 'Voices were not heard, as was asked.' in notes
+    assert not any('there is no sound' in note.lower() for note in notes)
+
+
+def test_a_cut_off_stream_is_finished_although_its_recogniser_is_gone(tmp_path):
+    with LiveSession(grey_frames(1), PATIENT, out=tmp_path / 'run') as session:
+        list(session)
+    session._store._run.close()  # the process is gone
+    path = session._store.journal.folder / 'source.json'
+    path.write_text(path.read_text().replace('"words": "none"', '"words": "gone/whisper"'))
+    assert Analysis.load(save_stream(path.parent, tmp_path / 'other', Kept())).source.name
+
+
 def test_two_streams_in_one_run_are_two_results(tmp_path):
     for _ in range(2):
         with LiveSession(grey_frames(2), PATIENT, out=tmp_path / 'run') as session:
@@ -172,6 +207,64 @@ def test_a_session_is_saved_once(tmp_path):
         session.save(tmp_path / 'run')
         with pytest.raises(RunError, match='not saved yet'):
             session.save(tmp_path / 'again')
+
+
+def test_a_source_that_is_not_there_is_said_before_models_are_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(LiveSession, '_load', lambda session: pytest.fail('models were loaded'))
+    with pytest.raises(MediaError, match='no such file'), LiveSession(tmp_path / 'absent.mp4', out=tmp_path / 'run'):
+        pass
+    assert not (tmp_path / 'run').exists()
+    with pytest.raises(MediaError, match='the folder'):
+        affekt.stream(tmp_path)  # at once, not with the first reading
+
+
+def test_a_lost_source_ends_readings_with_an_error_where_nothing_is_saved(monkeypatch):
+    def lost(source):
+        source.loss = 'was lost after 1.0 s and did not come back: it ended'
+
+    monkeypatch.setattr(LiveSource, '_read_on', lost)
+    with pytest.raises(MediaError, match=r'a source that was lost after 1\.0 s'):
+        list(affekt.stream([], settings=PATIENT))
+    with LiveSession([], PATIENT) as session:
+        assert list(session) == []
+        assert session.source.loss
+
+
+def test_hearing_that_fails_ends_the_readings_also_while_sound_waits(monkeypatch):
+    def fails(stream, start_s, samples):
+        raise ValueError('cannot hear')
+
+    monkeypatch.setattr(VoiceStream, 'hear', fails)
+    units = [*quiet(20.0), *grey_frames(1)]  # more sound than waits, then a picture that never comes
+    with (
+        pytest.raises(ValueError, match='cannot hear'),
+        LiveSession(units, PATIENT.changed({'voice': True})) as session,
+    ):
+        list(session)
+
+
+def test_words_of_the_last_turn_come_after_the_last_frame(monkeypatch):
+    join = Hearer.join
+
+    def recognized_late(hearer) -> None:
+        join(hearer)
+        hearer._words.append('late words')
+
+    monkeypatch.setattr(Hearer, 'join', recognized_late)
+    monkeypatch.setattr(LiveSession, '_load', lambda session: VoiceStream(session._models.fresh_detector()))
+    received = []
+    with LiveSession(quiet(0.3), PATIENT.changed({'voice': True, 'faces': False, 'words': 'tiny.en'})) as session:
+        session.subscribe(lambda reading, image: received.append(reading.words))
+        readings = list(session)
+    assert [reading.words for reading in readings if reading.words] == ['late words']
+    assert received[-1] == 'late words'
+
+
+def test_a_session_that_has_ended_does_not_read_again():
+    with LiveSession(grey_frames(1), PATIENT) as session:
+        assert len(list(session)) == 1
+    with pytest.raises(RunError, match='one that has ended'):
+        list(session)
 
 
 def test_a_stream_of_nothing_is_not_saved(tmp_path):

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from live_streams import HandClock, fed_pipe, grey_frames, transport_stream
+from PIL import Image
 
+import affekt
 from affekt.errors import MediaError
 from affekt.live import LiveSource, StreamSettings, cameras, name_of
 from affekt.live.cameras import Camera, camera_input
+from affekt.live.connections import _has_end
 from affekt.live.feeds import GivenFeed, merged
 from affekt.live.pipes import PipeBytes
 from affekt.live.sources import STDIN
@@ -98,6 +102,21 @@ def test_noise_on_a_pipe_is_an_error_of_one_sentence(tmp_path, rng):
     writer.join(0.0)
 
 
+def test_what_comes_through_a_pipe_opens_no_other_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'clip.ts').write_bytes(transport_stream())
+    writer = fed_pipe(tmp_path / 'pipe', b'ffconcat version 1.0\nfile clip.ts\n')
+    with pytest.raises(MediaError, match='expected a source that can be opened'):
+        LiveSource(tmp_path / 'pipe', PATIENT).start()
+    writer.join()
+
+
+def test_a_picture_is_no_stream(tmp_path):
+    Image.new('RGB', (64, 48)).save(tmp_path / 'face.png')
+    with pytest.raises(MediaError, match=r'a picture: face\.png; read pictures with `affekt analyze`'):
+        LiveSource(tmp_path / 'face.png').start()
+
+
 def test_a_pipe_that_nobody_writes_to_can_be_stopped(tmp_path):
     os.mkfifo(tmp_path / 'pipe')
     stop = threading.Event()
@@ -147,13 +166,42 @@ def test_a_camera_that_disappears_and_comes_back_is_read_on(monkeypatch):
     pictures, _ = _read(source)
     assert (len(pictures), source.reconnects) == (5, 1)
     assert source._clock.waits == pytest.approx([0.5, 1.0, 0.5, 1.0])
-    assert source.notes == ['the source was lost after 0.0 s and did not come back: No such device']
+    assert source.loss == 'was lost after 0.0 s and did not come back: No such device'
+    assert source.notes == [f'the source {source.loss}']
 
 
 def test_a_stream_that_ends_is_opened_again_a_few_times_with_growing_pauses(monkeypatch):
     source = _source_of([_Camera(0, None)] * 9, monkeypatch, reconnects=6)
     assert _read(source) == ([], [])
     assert source._clock.waits == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
+
+
+def test_a_microphone_that_goes_on_does_not_hide_that_a_camera_shows_nothing(monkeypatch):
+    class Deaf(_Camera):
+        """A camera that shows nothing, while sound is heard."""
+
+        def __iter__(self):
+            source._deliver(Block(0.0, np.zeros(1600, np.float32)), False)
+            yield from ()
+
+    source = _source_of([Deaf(0, None) for _ in range(4)], monkeypatch, reconnects=3)
+    _read(source)
+    assert source.reconnects == 3
+
+
+def test_a_file_of_a_web_server_ends_although_it_does_not_state_how_long_it_is():
+    class Container:
+        """What FFmpeg says of a file that it cannot search."""
+
+        duration, size = None, 5000
+
+        def __init__(self, name: str) -> None:
+            self.format = SimpleNamespace(name=name)
+
+    assert _has_end(Container('mpegts'))
+    assert not _has_end(Container('hls'))  # the size is the playlist's
+    Container.size = -22
+    assert not _has_end(Container('mpegts'))
 
 
 def test_a_source_that_is_not_there_at_first_is_not_waited_for(monkeypatch):
@@ -190,6 +238,9 @@ def test_cameras_of_this_machine_can_be_listed():
 
 def test_names_hold_no_password():
     assert name_of('rtsp://user:secret@camera.local/stream1?token=x') == 'rtsp://camera.local/stream1'
+    assert name_of('rtsp://user:se/cr@et@camera.local/stream1') == 'rtsp://camera.local/stream1'
+    assert name_of('https://video.example/@channel/live.m3u8?k=1') == 'https://video.example/@channel/live.m3u8'
+    assert name_of('udp://@239.0.0.1:1234') == 'udp://239.0.0.1:1234'
     names = [name_of(source) for source in (0, '-', 'a/b.mp4', [])]
     assert names == ['camera 0', 'standard input', 'b.mp4', 'frames']
 
@@ -211,6 +262,13 @@ def test_units_of_several_streams_come_in_order_of_time():
     blocks = iter([Block(0.0, np.zeros(800, np.float32)), Block(0.05, np.zeros(800, np.float32))])
     kinds = ['picture' if isinstance(unit, Frame) else 'sound' for unit in merged([frames, blocks])]
     assert kinds == ['picture', 'picture', 'sound', 'picture', 'sound']
+
+
+def test_what_is_no_source_or_no_frame_is_an_error_of_one_sentence():
+    with pytest.raises(MediaError, match='an iterable of frames; got NoneType'):
+        affekt.stream(None)
+    with pytest.raises(MediaError, match='got ndarray'):
+        list(affekt.stream(np.zeros((2, 4, 4, 3), np.uint8), voice=False))
 
 
 def test_units_that_are_not_asked_for_are_left_out():

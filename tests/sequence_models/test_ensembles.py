@@ -115,6 +115,15 @@ def test_validation_may_choose_but_is_never_learnt_from(sides):
         train_folds(*sides, SETTINGS, 2, chooses='test')
 
 
+def test_a_fold_without_truth_is_refused_before_any_is_trained(sides):
+    bare = videos_of({'c': 'train'}, known=False)
+    training = sides[0].take(['a', 'b']).joined(bare)
+    rows = []
+    with pytest.raises(ValueRangeError, match='truth of affect in the validation videos'):
+        train_folds(training, sides[1], SETTINGS, 3, report=rows.append)
+    assert not rows
+
+
 def test_models_of_different_tasks_are_no_ensemble(trained):
     first = trained[0].members[0].predictor
     with pytest.raises(ShapeError, match='one or more models of one task'):

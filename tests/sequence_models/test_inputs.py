@@ -143,7 +143,7 @@ def test_rows_without_times_must_be_frames_and_columns_as_many_in_every_video():
 def test_each_video_may_have_a_rate_or_times_of_its_own():
     face = face_of('a', 100)
     labels = [labels_of('a', 'train', 100), labels_of('b', 'train', 75)]
-    clock = {'a': 25.0, 'b': np.arange(75) / 25.0}
+    clock = {'a': 25.0, 'b': [frame / 25.0 for frame in range(75)]}
     videos = frame_videos(labels, {'face': {'a': face, 'b': face_of('b', 75)}}, clock)
     same = frame_videos(labels, {'face': {'a': face, 'b': face_of('b', 75)}}, 25.0)
     torch.testing.assert_close(videos.features['face'][:], same.features['face'][:])

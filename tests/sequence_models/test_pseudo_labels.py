@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from frame_cases import TINY, both_sides, videos_of
 
-from affekt.errors import LeakError, ValueRangeError
+from affekt.errors import LeakError, ShapeError, UnknownNameError, ValueRangeError
 from affekt.sequence_models import (
+    Alignment,
     FramePrediction,
     PseudoLabelSettings,
     pseudo_labelled,
@@ -121,6 +122,19 @@ def test_rounds_learn_from_guesses_and_keep_where_they_come_from(tmp_path):
         resume=True,
     )
     assert [each.history for each in again.rounds] == [each.history for each in trained.rounds]
+
+
+@pytest.mark.parametrize('wrong', ['a video of the training', 'other features'])
+def test_what_the_second_round_cannot_learn_from_stops_the_first(wrong):
+    training, validation = both_sides()
+    unlabelled = training.take(['a'])
+    error = UnknownNameError
+    if wrong == 'other features':
+        error, unlabelled = ShapeError, replace(unlabelled, alignment=Alignment())
+    rows = []
+    with pytest.raises(error):
+        train_with_pseudo_labels(training, unlabelled, validation, TINY, SETTINGS, report=rows.append)
+    assert not rows
 
 
 def test_nothing_sure_means_no_further_round():

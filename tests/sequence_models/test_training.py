@@ -158,6 +158,22 @@ def test_a_saved_model_gives_the_same_answers(run, sides, tmp_path):
     np.testing.assert_allclose(direct['e'].affect, trained.predictor.predict(sides[1])['e'].affect, atol=1e-6)
 
 
+@pytest.mark.parametrize('method', ['mean', 'learned'])
+def test_a_recording_without_a_voice_is_answered_for_as_one_whose_voice_is_not_kept(method):
+    faces = {name: face_of(name, FRAMES[name]) for name in 'ae'}
+    voices = {name: voice_of(name, FRAMES[name]) for name in 'ae'}
+    training, validation = (
+        frame_videos(
+            [labels_of(name, part, FRAMES[name])], {'face': faces, 'voice': voices}, RATE_HZ, methods={'voice': method}
+        )
+        for name, part in (('a', 'train'), ('e', 'val'))
+    )
+    predictor = train_frames(training, validation, replace(TINY, epochs=1)).predictor
+    silent = predictor.predict_features({'face': faces, 'voice': {}}, {'e': FRAMES['e']}, RATE_HZ)['e']
+    validation.keep_mask['voice'][:] = False
+    np.testing.assert_allclose(silent.affect, predictor.predict(validation)['e'].affect, atol=1e-6)
+
+
 @pytest.mark.parametrize('fault', ['absent', 'truncated', 'other sizes', 'newer', 'no json', 'foreign setting'])
 def test_a_damaged_model_is_refused(fault, run, tmp_path):
     run[0].predictor.save(tmp_path / 'model')

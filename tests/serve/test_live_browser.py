@@ -181,4 +181,8 @@ def test_a_link_without_its_token_says_what_to_do(browser, feed):
         browser.get(f'{link.partition("#")[0]}#token=wrong')
         wait(browser, '!document.getElementById("banner").hidden')
         assert 'not valid' in text(browser, 'banner')
+        browser.execute_cdp_cmd('Network.clearBrowserCookies', {})
+        browser.get('about:blank')
+        browser.get(link.partition('#')[0])
+        wait(browser, said('banner', 'open the link'))
         browser.get_log('browser')

@@ -1,0 +1,216 @@
+"""Clips to read answers, in batches; with a folder each answer is on disk before it is given, and a run goes on.
+
+    for description in describe([('a', asked_a), ('b', asked_b)], describer, folder=Path('run')):
+        description.answer.labels
+
+Beside answers and scores belongs what they depend on: `reproduction_record` says it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from affekt.description.answering import Generated, Limits
+from affekt.description.answers import Answer, read_answer
+from affekt.description.clues import GIVEN_BY, perceived_through
+from affekt.description.model import Asked, Describer
+from affekt.errors import CorpusError, ShapeError, ValueRangeError
+from affekt.labels import load_table
+from affekt.runs import SETTINGS, Run, versions
+
+
+@dataclass(frozen=True)
+class Description:
+    """What was answered about a clip."""
+
+    name: str
+    answer: Answer
+    raw: str
+    """As generated."""
+    finish: str
+    """`end`, `stop` or `length` as in `Generated`; '' where it failed."""
+    failure: str = ''
+    """Why there is no answer; '' where there is."""
+
+
+def describe(
+    clips: Iterable[tuple[str, Asked]],
+    describer: Describer,
+    limits: Limits | None = None,
+    *,
+    batch_size: int = 8,
+    folder: Path | None = None,
+    resume: bool = False,
+    table: str = 'affekt',
+) -> Iterator[Description]:
+    """An answer to each clip, in order, read with what the clip has.
+
+    A clip that cannot be answered (its features are of another shape, its prompt is too long) is given with its
+    failure, costs no other clip its answer, and is tried again in a run that goes on.
+
+    Args:
+        clips: names, each once, and prompts.
+        describer: as opened.
+        limits: when an answer ends; with a temperature each clip draws by a seed from its name.
+        batch_size: clips answered together, which changes no answer.
+        folder: of the run; None to keep nothing.
+        resume: go on in a folder where answers lie; those to clips that are still the same are not asked again.
+        table: whose words are labels.
+
+    Raises:
+        CorpusError: a name comes twice.
+        ValueRangeError: a batch of less than one.
+        RunError: the folder holds another run, or this one without resume.
+    """
+    if batch_size < 1:
+        raise ValueRangeError(expected='a batch of 1 or more', came=str(batch_size), todo='use for example 8')
+    limits = limits or Limits()
+    if folder is None:
+        yield from _described(clips, describer, limits, batch_size, None, table)
+        return
+    record = reproduction_record(describer, limits, table=table)
+    del record['versions']  # the run notes them itself, and goes on after an update
+    with Run(folder, record, resume=resume) as run:
+        yield from _described(clips, describer, limits, batch_size, run, table)
+
+
+def _described(
+    clips: Iterable[tuple[str, Asked]],
+    describer: Describer,
+    limits: Limits,
+    batch_size: int,
+    run: Run | None,
+    table: str,
+) -> Iterator[Description]:
+    waiting: list[tuple[str, Asked, Generated | None]] = []
+    names: set[str] = set()
+    for name, asked in clips:
+        if name in names:
+            raise CorpusError(expected='each clip once', came=f'{name} twice', todo='rename or leave out one of them')
+        names.add(name)
+        waiting.append((name, asked, _remembered(run, name, asked)))
+        if sum(generated is None for *_, generated in waiting) == batch_size:
+            yield from _answers(waiting, describer, limits, run, table)
+            waiting = []
+    yield from _answers(waiting, describer, limits, run, table)
+
+
+def _answers(
+    waiting: Sequence[tuple[str, Asked, Generated | None]],
+    describer: Describer,
+    limits: Limits,
+    run: Run | None,
+    table: str,
+) -> Iterator[Description]:
+    """The answers to some clips, those that are not remembered generated together."""
+    asking = [(name, asked) for name, asked, generated in waiting if generated is None]
+    made = dict(zip((name for name, _ in asking), _generated(asking, describer, limits), strict=True))
+    for name, asked in asking:
+        generated = made[name]
+        if run is not None and isinstance(generated, Generated):
+            run.note(
+                name, SETTINGS, asked=fingerprint(asked), text=generated.text, tokens=generated.tokens,
+                finish=generated.finish,
+            )  # fmt: skip
+    for name, asked, remembered in waiting:
+        result = remembered or made[name]
+        if isinstance(result, str):
+            yield Description(name, read_answer('', table=table), '', '', result)
+            continue
+        answer = read_answer(
+            result.text, perceived=_perceived(describer, asked), is_cut=result.finish == 'length', table=table
+        )
+        yield Description(name, answer, result.text, result.finish)
+
+
+def _generated(asking: Sequence[tuple[str, Asked]], describer: Describer, limits: Limits) -> list[Generated | str]:
+    """An answer to each clip, or why there is none."""
+    seeds = [_seed(name, limits.seed) for name, _ in asking]
+    try:
+        return list(describer.generate([asked for _, asked in asking], limits, seeds=seeds))
+    except (ShapeError, ValueRangeError) as error:
+        if len(asking) == 1:
+            return [str(error)]
+        return [result for clip in asking for result in _generated([clip], describer, limits)]
+
+
+def _seed(name: str, seed: int) -> int:
+    return int.from_bytes(hashlib.sha256(f'{seed} {name}'.encode()).digest()[:7], 'big')
+
+
+def _remembered(run: Run | None, name: str, asked: Asked) -> Generated | None:
+    entry = run.finished(name) if run is not None else None
+    if entry is None or entry.facts.get('asked') != fingerprint(asked):
+        return None
+    return Generated(entry.facts['text'], tuple(entry.facts['tokens']), entry.facts['finish'])
+
+
+def _perceived(describer: Describer, asked: Asked) -> Collection[str] | None:
+    """What a clip has; None where a source of it is not known to `GIVEN_BY`. Words may always have been there."""
+    own = [name for source in asked.pieces.sources for name in describer.table[source].joins or (source,)]
+    return perceived_through([*own, 'words']) if all(name in GIVEN_BY for name in own) else None
+
+
+def fingerprint(asked: Asked) -> str:
+    """The sha256 of a prompt and its features."""
+    digest = hashlib.sha256(repr(asked.pieces.prompt).encode())
+    for name, features in sorted(asked.features.items()):
+        _add(digest, name, features)
+    return digest.hexdigest()
+
+
+def weights_sha256(describer: Describer) -> str:
+    """The sha256 of all weights of a describer, those of its language model included, whatever the device."""
+    digest = hashlib.sha256()
+    for name, value in sorted(describer.state_dict().items()):
+        _add(digest, name, value)
+    return digest.hexdigest()
+
+
+def _add(digest: Any, name: str, value: torch.Tensor) -> None:
+    digest.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
+    digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+
+
+def reproduction_record(describer: Describer, limits: Limits | None = None, *, table: str = 'affekt') -> dict[str, Any]:
+    """All that answers and scores depend on, as JSON has it, to be kept beside them.
+
+    That is: the hash of the weights, the language model, sources, prompt form and stops, limits, device, precision, the
+    table of words with its hash, and versions.
+
+    Args:
+        describer: that answers.
+        limits: of its answers.
+        table: whose words are labels.
+    """
+    weight = next(describer.trunk.parameters())
+    limits = limits or Limits()
+    limits = replace(limits, stops=describer.family.stops if limits.stops is None else limits.stops)
+    return {
+        'weights_sha256': weights_sha256(describer),
+        'trunk': describer.trunk_name,
+        'sources': [asdict(source) for source in describer.table.values()],
+        'settings': asdict(describer.settings),
+        'prompt': asdict(describer.family),
+        'limits': asdict(limits),
+        'device': describer.device.type,
+        'precision': str(weight.dtype).removeprefix('torch.'),
+        'word_table': load_table(table).label,
+        'versions': {**versions(), **_more_versions()},
+    }
+
+
+def _more_versions() -> dict[str, str]:
+    more = {}
+    for package in ('peft', 'tokenizers'):
+        with contextlib.suppress(PackageNotFoundError):
+            more[package] = version(package)
+    return more

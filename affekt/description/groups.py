@@ -1,0 +1,233 @@
+"""Training by reward: answers are drawn, read and rewarded; those better than their group become likelier (GRPO).
+
+As in `preference.py` the describer stays near itself without adapters. The loss is that of trl, which cannot carry soft
+tokens; on text alone they are equal.
+
+Axes: B answers, L positions, P clips, G answers a clip; B = P G.
+
+| here | arXiv:2402.03300 |
+|---|---|
+| logs | log π(o_t given q, o_<t) |
+| before | log π_old |
+| reference | log π_ref |
+| kl_weight | β |
+| clip | ε |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from affekt.description.answering import Generated, Limits
+from affekt.description.answers import Answer, read_answer
+from affekt.description.model import Asked, Describer
+from affekt.description.preference import AnswerLogs, answer_logs, modality_gain, reference_logs
+from affekt.errors import ShapeError, ValueRangeError
+
+_SMALL = 1e-4
+"""Added to deviations, as published."""
+
+
+def group_advantages(rewards: Tensor, *, scaled: bool = True) -> Tensor:
+    """By how much each answer is better than the others to the same clip.
+
+    Args:
+        rewards: (P, G); nan where an answer cannot be judged.
+        scaled: divide by the deviation (with G - 1) of the group.
+
+    Returns:
+        (P, G); 0 where the reward is nan, or all of a group are the same.
+
+    Raises:
+        ShapeError: there are not two axes, or groups of one.
+    """
+    if rewards.ndim != 2 or rewards.shape[1] < 2:
+        raise ShapeError(
+            expected='rewards of shape (clips, answers) with two answers or more', came=f'{tuple(rewards.shape)}',
+            todo='draw more answers for each clip',
+        )  # fmt: skip
+    above = rewards - rewards.nanmean(dim=1, keepdim=True)
+    if scaled:
+        count = (~rewards.isnan()).sum(dim=1, keepdim=True)
+        above = above / ((above.square().nansum(dim=1, keepdim=True) / (count - 1).clamp(min=1)).sqrt() + _SMALL)
+    return above.nan_to_num(nan=0.0)
+
+
+def group_loss(
+    logs: AnswerLogs, advantages: Tensor, *, before: Tensor | None = None, reference: Tensor | None = None,
+    clip: float = 0.2, kl_weight: float = 0.0, over: Literal['answers', 'tokens'] = 'answers',
+) -> Tensor:  # fmt: skip
+    """The clipped loss of group-relative policy optimisation.
+
+        ratio = exp(logs - before)
+        each = -min(ratio A, clamp(ratio, 1 - clip, 1 + clip) A) + kl_weight KL
+        KL = exp(reference - logs) - (reference - logs) - 1
+
+    Args:
+        logs: of the drawn answers' tokens.
+        advantages: (B,)
+        before: (B, L - 1) logs when the answers were drawn; None where nothing was learnt since.
+        reference: (B, L - 1) logs of the model to stay near; None only with kl_weight 0.
+        clip: how far a token's probability may move for its advantage to count.
+        kl_weight: of the distance to the reference.
+        over: mean over the tokens of each answer and then over answers, or over all tokens.
+
+    Raises:
+        ValueRangeError: there is a kl_weight without reference, or one that is negative.
+    """
+    if kl_weight < 0.0 or (kl_weight > 0.0 and reference is None) or not clip > 0.0:
+        raise ValueRangeError(
+            expected='clip above 0 and kl_weight from 0, with a reference where it is above',
+            came=f'{clip}, {kl_weight}', todo='give reference logs',
+        )  # fmt: skip
+    values, keep = logs.values, logs.keep_mask.float()
+    ratio = (values - (values.detach() if before is None else before)).exp()
+    gain = advantages.unsqueeze(1)  # (B, 1)
+    each = -torch.minimum(ratio * gain, ratio.clamp(1 - clip, 1 + clip) * gain)  # (B, L - 1)
+    if reference is not None and kl_weight > 0.0:
+        each = each + kl_weight * kl_of(values, reference)
+    if over == 'tokens':
+        return (each * keep).sum() / keep.sum().clamp(min=1)
+    return ((each * keep).sum(dim=1) / keep.sum(dim=1).clamp(min=1)).mean()
+
+
+def kl_of(values: Tensor, reference: Tensor) -> Tensor:
+    """The distance of two models at each drawn token, never negative: exp(r - v) - (r - v) - 1."""
+    apart = reference - values
+    return apart.exp() - apart - 1
+
+
+@dataclass(frozen=True)
+class GroupSettings:
+    """How answers are drawn and rewarded.
+
+    Args:
+        answers: G, drawn for each clip.
+        tokens: of an answer, at most.
+        temperature: of the draws.
+        clip: see `group_loss`.
+        kl_weight: likewise.
+        over: likewise.
+        scaled: see `group_advantages`.
+        gain_weight: of the gain in log-probability a token that a modality brings; 0 for none.
+        gain_limit: nats up to which a gain counts, and down to which a loss does.
+
+    Raises:
+        ValueRangeError: a number makes no sense.
+    """
+
+    answers: int = 8
+    tokens: int = 128
+    temperature: float = 1.0
+    clip: float = 0.2
+    kl_weight: float = 0.04
+    over: Literal['answers', 'tokens'] = 'answers'
+    scaled: bool = True
+    gain_weight: float = 0.0
+    gain_limit: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.answers < 2 or not self.temperature > 0.0 or self.gain_weight < 0.0 or not self.gain_limit > 0.0:
+            raise ValueRangeError(
+                expected='two answers or more, a temperature and gain_limit above 0, and gain_weight from 0',
+                came=f'{self.answers}, {self.temperature}, {self.gain_limit}, {self.gain_weight}',
+                todo='choose others',
+            )
+
+
+class GroupStep(NamedTuple):
+    """What drawn answers give."""
+
+    loss: Tensor
+    rewards: Tensor
+    """(P, G); nan where the truth cannot be judged"""
+    answers: tuple[tuple[Answer, ...], ...]
+    """As read, of each clip."""
+    kl: float
+    """Mean distance a token from the describer without adapters."""
+
+
+def group_step(
+    describer: Describer,
+    prompts: Sequence[Asked],
+    truths: Sequence[object],
+    reward: Callable[[object, object], float],
+    settings: GroupSettings | None = None,
+    *,
+    seed: int = 0,
+    lacking: Sequence[Asked] | None = None,
+) -> GroupStep:
+    """Draw answers, read and reward them, and give the loss that makes the better ones likelier.
+
+    1. G answers a clip are drawn, each by a seed of its own. 2. They are read; a refusal, nonsense or an empty answer
+    is rewarded 0, another by its labels. 3. With a gain_weight the modality that `lacking` lacks is rewarded where it
+    made the answer likelier. 4. Advantages within each group. 5. The loss, with the distance to adapters off.
+
+    Args:
+        describer: with adapters.
+        prompts: clips, answers in them left aside.
+        truths: true labels of each clip.
+        reward: of (labels, truth), such as `affekt.metrics.open_vocabulary_reward.Reward`, which punishes long lists.
+        settings: see there.
+        seed: of the draws; another one for each step.
+        lacking: the same clips, their prompts made without one modality.
+
+    Raises:
+        ShapeError: numbers of clips differ, or a gain_weight stands without `lacking`.
+        WeightsError: there are no adapters.
+    """
+    settings = settings or GroupSettings()
+    if not prompts or len(truths) != len(prompts) or (lacking is not None and len(lacking) != len(prompts)):
+        raise ShapeError(
+            expected='a truth for each prompt, and as many prompts without the modality',
+            came=f'{len(prompts)}, {len(truths)} and {"none" if lacking is None else len(lacking)}', todo='pair them',
+        )  # fmt: skip
+    if settings.gain_weight > 0.0 and lacking is None:
+        raise ShapeError(
+            expected='prompts without a modality for gain_weight',
+            came='none',
+            todo='give them as lacking, or set it to 0',
+        )
+    drawn = _drawn(describer, prompts, settings, seed)
+    batch = [_with_answer(prompts[at // settings.answers], answer) for at, answer in enumerate(drawn)]
+    read = [read_answer(answer.text, is_cut=answer.finish == 'length') for answer in drawn]
+    rewards = torch.tensor(
+        [_rewarded(answer, truths[at // settings.answers], reward) for at, answer in enumerate(read)],
+        device=describer.device,
+    )
+    if settings.gain_weight > 0.0 and lacking is not None:
+        others = [_with_answer(lacking[at // settings.answers], answer) for at, answer in enumerate(drawn)]
+        gain = modality_gain(describer, batch, others).clamp(-settings.gain_limit, settings.gain_limit)
+        rewards = rewards + settings.gain_weight * gain
+    rewards = rewards.view(len(prompts), settings.answers)
+    logs = answer_logs(describer, batch, temperature=settings.temperature)
+    reference = reference_logs(describer, batch, temperature=settings.temperature).values
+    loss = group_loss(
+        logs, group_advantages(rewards, scaled=settings.scaled).flatten(), reference=reference, clip=settings.clip,
+        kl_weight=settings.kl_weight, over=settings.over,
+    )  # fmt: skip
+    distance = (kl_of(logs.values.detach(), reference) * logs.keep_mask).sum() / logs.keep_mask.sum()
+    groups = tuple(tuple(read[at : at + settings.answers]) for at in range(0, len(read), settings.answers))
+    return GroupStep(loss, rewards, groups, float(distance))
+
+
+def _drawn(describer: Describer, prompts: Sequence[Asked], settings: GroupSettings, seed: int) -> list[Generated]:
+    """P G answers, those of a clip one after another."""
+    total = len(prompts) * settings.answers
+    repeated = [asked for asked in prompts for _ in range(settings.answers)]
+    seeds = torch.randint(2**62, (total,), generator=torch.Generator().manual_seed(seed)).tolist()
+    return describer.generate(repeated, Limits(settings.tokens, settings.temperature), seeds=cast(list[int], seeds))
+
+
+def _with_answer(asked: Asked, answer: Generated) -> Asked:
+    return Asked(replace(asked.pieces, answer=answer.tokens, weights=()), asked.features)
+
+
+def _rewarded(answer: Answer, truth: object, reward: Callable[[object, object], float]) -> float:
+    labels = [] if answer.form in ('refusal', 'nonsense', 'empty') else list(answer.labels)
+    return reward(labels, truth)

@@ -1,0 +1,229 @@
+"""Training by preference: of two answers to a clip the better one becomes likelier (DPO).
+
+Where answers are drawn and rewarded instead, see `groups.py`.
+
+The describer is compared with itself without adapters, which is what it was before; the weights that turn sources into
+soft tokens should then be frozen (`describer.readers.requires_grad_(False)`), or else the comparison moves with them.
+Losses are those of trl, which cannot carry soft tokens; on text alone they are equal.
+
+Axes: B answers, L positions, V vocabulary.
+
+| here | arXiv:2305.18290 |
+|---|---|
+| chosen, rejected | log π(y_w given x), log π(y_l given x) |
+| reference | log π_ref |
+| beta | β |
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from affekt.description.model import NO_LABEL, Asked, Describer
+from affekt.errors import ShapeError, ValueRangeError, WeightsError
+
+
+class AnswerLogs(NamedTuple):
+    """Log-probabilities of the tokens of answers."""
+
+    values: Tensor
+    """(B, L - 1); 0 where no token of an answer stands"""
+    keep_mask: Tensor
+    """bool (B, L - 1)"""
+
+    def sums(self) -> Tensor:
+        """(B,) of whole answers."""
+        return self.values.sum(dim=1)
+
+    def means(self) -> Tensor:
+        """(B,) a token; 0 for an answer without any."""
+        return self.sums() / self.keep_mask.sum(dim=1).clamp(min=1)
+
+
+def answer_logs(describer: Describer, batch: Sequence[Asked], *, temperature: float = 1.0) -> AnswerLogs:
+    """Log-probabilities of the answers in a batch, with gradient.
+
+    Args:
+        describer: in any mode.
+        batch: clips, each with its answer.
+        temperature: by which logits are divided, as where the answers were drawn.
+
+    Raises:
+        ShapeError: a clip has no answer.
+    """
+    if not all(asked.pieces.answer for asked in batch):
+        raise ShapeError(
+            expected='clips with an answer each', came='some without', todo='make their prompts with answer='
+        )
+    _, logits, embedded = describer(batch)
+    return token_logs(logits / temperature, embedded.labels)
+
+
+def token_logs(logits: Tensor, labels: Tensor) -> AnswerLogs:
+    """Log-probability of each label by the logits before it.
+
+    Args:
+        logits: (B, L, V).
+        labels: (B, L), `NO_LABEL` where there is none.
+    """
+    keep_mask = labels[:, 1:] != NO_LABEL
+    each = -functional.cross_entropy(
+        logits[:, :-1].float().transpose(1, 2), labels[:, 1:], ignore_index=NO_LABEL, reduction='none'
+    )  # (B, L - 1)
+    return AnswerLogs(each, keep_mask)
+
+
+@contextlib.contextmanager
+def adapters_off(describer: Describer) -> Iterator[None]:
+    """The describer without what its adapters add, while this lasts.
+
+    Raises:
+        WeightsError: it has no adapters.
+    """
+    if describer.adapters is None:
+        raise WeightsError(
+            expected='a describer with adapters, without which it is compared', came='one that has none',
+            todo='open its trunk and add them with with_adapters',
+        )  # fmt: skip
+    with describer.trunk.disable_adapter():  # type: ignore[operator]
+        yield
+
+
+@contextlib.contextmanager
+def _at_rest(describer: Describer) -> Iterator[None]:
+    """Without dropout and without gradient, while this lasts."""
+    was_training = describer.training
+    describer.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        describer.train(was_training)
+
+
+def reference_logs(describer: Describer, batch: Sequence[Asked], *, temperature: float = 1.0) -> AnswerLogs:
+    """As `answer_logs`, without adapters, dropout and gradient.
+
+    Raises:
+        WeightsError: it has no adapters.
+        ShapeError: a clip has no answer.
+    """
+    with _at_rest(describer), adapters_off(describer):
+        return answer_logs(describer, batch, temperature=temperature)
+
+
+def modality_gain(describer: Describer, batch: Sequence[Asked], lacking: Sequence[Asked]) -> Tensor:
+    """How much likelier a token of each answer is for a modality, in nats: positive where the modality speaks for it.
+
+        mean over tokens of log π(token, all of the clip) - log π(token, the clip without the modality)
+
+    Args:
+        describer: in any mode; there is neither dropout nor gradient.
+        batch: clips with their answers.
+        lacking: the same clips with the same answers, their prompts made without the modality.
+
+    Returns:
+        (B,)
+
+    Raises:
+        ShapeError: the answers differ.
+    """
+    if [asked.pieces.answer for asked in batch] != [asked.pieces.answer for asked in lacking]:
+        raise ShapeError(
+            expected='the same answers with and without the modality', came='others', todo='pair the same clips'
+        )
+    with _at_rest(describer):
+        return answer_logs(describer, batch).means() - answer_logs(describer, lacking).means()
+
+
+def preference_loss(
+    chosen: Tensor, rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor, *,
+    beta: float = 0.1, flipped: float = 0.0,
+) -> Tensor:  # fmt: skip
+    """The loss of direct preference optimisation, a mean over pairs.
+
+        margin = beta ((chosen - reference_chosen) - (rejected - reference_rejected))
+        loss = (-(1 - flipped) log sigmoid(margin) + flipped log sigmoid(-margin)) / (1 - 2 flipped)
+
+    Args:
+        chosen: (B,) log-probabilities of whole answers.
+        rejected: (B,)
+        reference_chosen: (B,) of the model to stay near.
+        reference_rejected: (B,)
+        beta: how near.
+        flipped: share of pairs that are taken to be the wrong way round.
+
+    Returns:
+        A scalar; log 2 where nothing differs from the reference.
+
+    Raises:
+        ValueRangeError: beta is not positive, or flipped not from 0 to below 0.5.
+
+    Source: Rafailov et al. 2023, arXiv:2305.18290, eq. 7; flipped: Chowdhury et al. 2024, arXiv:2403.00409.
+    """
+    if not beta > 0.0 or not 0.0 <= flipped < 0.5:
+        raise ValueRangeError(
+            expected='beta above 0 and flipped from 0 to below 0.5', came=f'{beta}, {flipped}',
+            todo='use for example 0.1 and 0',
+        )  # fmt: skip
+    margin = beta * ((chosen - reference_chosen) - (rejected - reference_rejected))
+    each = -(1 - flipped) * functional.logsigmoid(margin) + flipped * functional.logsigmoid(-margin)
+    return each.mean() / (1 - 2 * flipped)
+
+
+class PreferenceStep(NamedTuple):
+    """What a batch of pairs gives."""
+
+    loss: Tensor
+    margins: Tensor
+    """(B,) by how much the chosen answers became likelier than the rejected ones, without gradient"""
+
+    @property
+    def accuracy(self) -> float:
+        """Share of pairs in which the chosen answer became likelier than the rejected one."""
+        return float((self.margins > 0).float().mean())
+
+
+def preference_step(
+    describer: Describer,
+    chosen: Sequence[Asked],
+    rejected: Sequence[Asked],
+    *,
+    beta: float = 0.1,
+    flipped: float = 0.0,
+    reference: tuple[Tensor, Tensor] | None = None,
+) -> PreferenceStep:
+    """The loss of pairs of answers to the same clips; its gradient reaches adapters and whatever else may learn.
+
+    Args:
+        describer: with adapters.
+        chosen: clips with the better answers.
+        rejected: the same clips with the worse ones, in the same order.
+        beta: see `preference_loss`.
+        flipped: likewise.
+        reference: (B,) of chosen and rejected answers, where they were computed before; None for now, adapters off.
+
+    Raises:
+        ShapeError: the numbers of answers differ, or a clip has none.
+        WeightsError: there are no adapters, and no reference is given.
+    """
+    if not chosen or len(chosen) != len(rejected):
+        raise ShapeError(
+            expected='a rejected answer for each chosen one', came=f'{len(chosen)} and {len(rejected)}',
+            todo='give pairs of the same clips',
+        )  # fmt: skip
+    both = [*chosen, *rejected]
+    logs = answer_logs(describer, both).sums()  # (2 B,)
+    if reference is None:
+        near = reference_logs(describer, both).sums()
+        reference = (near[: len(chosen)], near[len(chosen) :])
+    better, worse = logs[: len(chosen)], logs[len(chosen) :]
+    loss = preference_loss(better, worse, *reference, beta=beta, flipped=flipped)
+    margins = (better - reference[0]) - (worse - reference[1])
+    return PreferenceStep(loss, margins.detach())

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from affekt.description import Clue, clues_in, perceived_through, read_answer
+from affekt.description.clues import without_invented
+from affekt.description.questions import QUESTIONS, answer_of
+from affekt.errors import UnknownNameError
+
+
+@pytest.mark.parametrize(
+    ('text', 'form', 'labels'),
+    [
+        ('', 'empty', ()),
+        (None, 'empty', ()),
+        ('<think>sad or angry', 'empty', ()),
+        ('<|im_end|>', 'empty', ()),
+        ("The character's emotional state is happy, calm.", 'template', ('happy', 'calm')),
+        ("The character's emotional state is happy. He smiles.", 'template', ('happy',)),
+        ('The most likely label is angry.', 'template', ('angry',)),
+        ('Happy, calm. Her voice is loud, not sad.', 'list', ('happy', 'calm')),
+        ('happy, sad', 'list', ('happy', 'sad')),
+        ('Sorry, sad, guilty', 'list', ('sorry', 'sad', 'guilty')),
+        ('["happy", "worried"]', 'list', ('happy', 'worried')),
+        ('- joy\n- fear', 'list', ('joy', 'fear')),
+        ('[]', 'list', ()),
+        ('n/a', 'list', ()),
+        ('<|im_start|>assistant\nhappy<|im_end|>', 'list', ('happy',)),
+        ('###Assistant: happy###Human: and now sad?', 'list', ('happy',)),
+        ('She smiles, but her voice trembles; she seems sad.', 'free', ('sad',)),
+        ('他很高兴，嘴角上扬。', 'free', ()),
+        ('他无法掩饰愤怒。', 'free', ()),
+        ('the the the the the the', 'nonsense', ()),
+        ('happy sad ' * 9, 'nonsense', ()),
+        ('asdf qwrtp zxcvb', 'nonsense', ()),
+        ('a' * 30, 'nonsense', ()),
+        ('\ufffd\ufffd?\ufffd', 'nonsense', ()),
+        ('!!! ... ???', 'nonsense', ()),
+        ("I'm sorry, but I can't help with identifying people's emotions.", 'refusal', ()),
+        ('I’m sorry, but I can’t help with that.', 'refusal', ()),
+        ('My apologies, I am not allowed to do so.', 'refusal', ()),
+        ('I cannot tell whether she is happy or sad.', 'refusal', ()),
+        ("I'm unable to identify emotions. Could you say whether she is happy or sad?", 'refusal', ()),
+        ('Unfortunately, without the video I cannot say if he is angry.', 'refusal', ()),
+        ('The emotion cannot be determined from the clip.', 'refusal', ()),
+        ('抱歉，我无法判断。', 'refusal', ()),
+        ('Lo siento, no puedo.', 'refusal', ()),
+    ],
+)
+def test_an_answer_has_the_form_and_the_labels_that_it_states(text, form, labels):
+    answer = read_answer(text)
+    assert (answer.form, answer.labels) == (form, labels)
+
+
+@pytest.mark.parametrize(
+    ('text', 'labels'),
+    [
+        ('As an AI, I cannot see the video. Based on the text, the person seems angry.', ('angry',)),
+        ('I cannot see her face, but her voice sounds angry.', ('angry',)),
+        ("It's unclear what he wants, and he looks nervous.", ('nervous',)),
+        ("She says I can't take it anymore, sounding desperate.", ('desperate',)),
+        ('He says "I\'m sorry, I cannot do it" in a sad voice.', ('sad',)),
+        ("I can't help noticing that she is sad.", ('sad',)),
+        ('As a large man walks in, she looks afraid.', ('afraid',)),
+    ],
+)
+def test_words_of_a_refusal_do_not_make_one_where_a_feeling_is_named(text, labels):
+    answer = read_answer(text)
+    assert (answer.form, answer.labels) == ('free', labels)
+
+
+@pytest.mark.parametrize(
+    ('name', 'values', 'labels', 'value'),
+    [
+        ('labels', {'labels': 'happy, calm'}, ('happy', 'calm'), ''),
+        ('one_label_of', {'label': 'fear'}, ('fear',), ''),
+        ('valence', {'valence': -0.5}, (), '-0.50'),
+        ('sentiment', {'sentiment': 'positive'}, (), 'positive'),
+        ('preference', {'preferred': 'a2'}, (), 'a2'),
+        ('reward', {'verdict': 'accept'}, (), 'accept'),
+    ],
+)
+def test_the_published_answers_are_read_back(name, values, labels, value):
+    assert name in QUESTIONS
+    answer = read_answer(answer_of(name, **values))
+    assert (answer.form, answer.question, answer.labels, answer.value) == ('template', name, labels, value)
+
+
+def test_a_label_cut_in_half_is_left_out():
+    assert read_answer('happy, sad, ang', is_cut=True).labels == ('happy', 'sad')
+    assert read_answer('["happy", "sad", "content', is_cut=True).labels == ('happy', 'sad')
+    assert read_answer('She is sad. Her voice is angr', is_cut=True).text == 'She is sad.'
+    assert read_answer('She is sad.', is_cut=True).labels == ('sad',)
+    assert read_answer('hap', is_cut=True).form == 'empty'
+
+
+def test_evidence_says_what_it_speaks_of():
+    answer = read_answer('Her brows are furrowed, and her tone is loud. She says that she is angry. It is late.')
+    assert [clue.of for clue in answer.evidence] == [('face',), ('voice',), ('words',)]
+    assert answer.evidence[0].text == 'Her brows are furrowed'
+
+
+def test_nothing_is_said_of_what_a_clip_does_not_have():
+    text = 'She smiles happily, but her voice is low and trembling. She seems sad. Her posture is tense.'
+    answer = read_answer(text, perceived=['voice', 'words'])
+    assert answer.text == 'Her voice is low and trembling. She seems sad.'
+    assert answer.labels == ('sad',)
+    assert [clue.text for clue in answer.invented] == ['She smiles happily', 'Her posture is tense.']
+    assert answer.evidence == (Clue('Her voice is low and trembling.', ('voice',)),)
+    assert read_answer(text, perceived=['voice', 'face', 'body']).invented == ()
+    assert read_answer(text).text == text
+
+
+def test_a_sentence_of_which_a_clause_is_left_stays_a_sentence():
+    text = 'Her voice is low, and she sounds sad, but her face is bright.'
+    assert without_invented(text, ['voice'])[0] == 'Her voice is low, and she sounds sad.'
+    assert without_invented(text, ['face'])[0] == 'She sounds sad, but her face is bright.'
+    assert without_invented(text, ['voice', 'face'])[0] == text
+
+
+def test_clues_behind_labels_lose_what_was_not_perceived():
+    answer = read_answer('Happy, calm. Her voice is warm. She smiles.', perceived=['voice'])
+    assert (answer.labels, answer.text) == (('happy', 'calm'), 'Happy, calm. Her voice is warm.')
+    assert [clue.of for clue in answer.invented] == [('face',)]
+
+
+@pytest.mark.parametrize(
+    'text',
+    ['No face is visible.', 'The audio is missing.', 'I cannot see her face.', 'There is no sound.', 'It rains.'],
+)
+def test_that_something_is_absent_is_no_clue(text):
+    assert clues_in(text) == ()
+    assert without_invented(text, ()) == (text, ())
+
+
+def test_what_is_perceived_follows_from_the_sources():
+    assert perceived_through(['words', 'frame']) == ('face', 'body', 'words')
+    assert perceived_through([]) == ()
+    with pytest.raises(UnknownNameError, match="'pose'"):
+        perceived_through(['pose'])
+    with pytest.raises(UnknownNameError, match="'smell'"):
+        read_answer('She is sad.', perceived=['smell'])
+
+
+def test_reading_takes_time_linear_in_the_length():
+    texts = [
+        'a',
+        ' ' * 2 + 'x',
+        'it is hard ',
+        '. ',
+        'I cannot ',
+        'she smiles and her ',
+        '"',
+        'the tone ',
+        '[[',
+        'no audio ',
+    ]
+    start = time.process_time()
+    for text in texts:
+        read_answer(text * 10_000, perceived=['voice'])
+    read_answer(' ' * 50_000 + 'x' + ' ' * 50_000 + 'but')
+    assert time.process_time() - start < 10  # a pattern that backtracks takes minutes

@@ -3,13 +3,16 @@
 In come features of a clip (voice, face, frames) and what was spoken; out goes an answer in free language. Read
 `sources.py` first (what is perceived), then `questions.py` (how it is asked), `model.py` (the describer) and
 `published.py` (AffectGPT's settings and checkpoints); `trunk.py` opens the language model, `answers.py` reads what was
-answered, and `describing.py` goes over many clips. Needs torch.
+answered, and `describing.py` goes over many clips. It learns by `training.py` from `examples.py`; `wordings.py` writes
+coarse descriptions by template. Needs torch.
 """
 
 from affekt.description.answering import Generated, Limits
 from affekt.description.answers import Answer, Form, is_nonsense, read_answer
+from affekt.description.batches import ExampleBatches
 from affekt.description.clues import GIVEN_BY, SPEAKS_OF, Clue, clues_in, perceived_through, without_invented
 from affekt.description.describing import Description, describe, fingerprint, reproduction_record, weights_sha256
+from affekt.description.examples import Example, Examples, QuestionAnswer, examples_from, named_label
 from affekt.description.groups import (
     GroupSettings,
     GroupStep,
@@ -20,6 +23,7 @@ from affekt.description.groups import (
 )
 from affekt.description.inputs import ReadClips, normalised_sound, read_clips, spread, stretches
 from affekt.description.model import Answered, Asked, Describer, DescriberSettings, Embedded, answer_loss
+from affekt.description.packing import LengthBatches, with_label_weights
 from affekt.description.preference import (
     AnswerLogs,
     PreferenceStep,
@@ -63,8 +67,19 @@ from affekt.description.questions import (
     written,
 )
 from affekt.description.saved import open_describer, save_describer, saved_notes
+from affekt.description.scoring import generated_answers, label_scores
+from affekt.description.settings import DescribeSettings
 from affekt.description.sources import FUSIONS, Queries, Source, SourceReader, present, source_table
+from affekt.description.training import TrainedDescriber, standardise, train_describer
 from affekt.description.trunk import Adapters, Trunk, letters, merged, open_trunk, tiny_trunk, with_adapters
+from affekt.description.wordings import (
+    TemplateAnswers,
+    Terciles,
+    Wordings,
+    packaged_wordings,
+    read_wordings,
+    readings_from,
+)
 
 __all__ = [
     'AS_PUBLISHED',
@@ -83,28 +98,38 @@ __all__ = [
     'Asked',
     'Block',
     'Clue',
+    'DescribeSettings',
     'Describer',
     'DescriberSettings',
     'Description',
     'Embedded',
+    'Example',
+    'ExampleBatches',
+    'Examples',
     'Family',
     'Form',
     'Generated',
     'GroupSettings',
     'GroupStep',
     'Kind',
+    'LengthBatches',
     'Limits',
     'Official',
     'Pieces',
     'PreferenceStep',
     'Published',
     'Queries',
+    'QuestionAnswer',
     'ReadClips',
     'Source',
     'SourceReader',
     'Stage',
+    'TemplateAnswers',
+    'Terciles',
+    'TrainedDescriber',
     'Trunk',
     'Vocabulary',
+    'Wordings',
     'adapters_off',
     'affectgpt_2023',
     'affectgpt_2025',
@@ -114,8 +139,10 @@ __all__ = [
     'answer_of',
     'clues_in',
     'describe',
+    'examples_from',
     'family_named',
     'fingerprint',
+    'generated_answers',
     'group_advantages',
     'group_loss',
     'group_step',
@@ -123,14 +150,17 @@ __all__ = [
     'is_nonsense',
     'kind_of',
     'kl_of',
+    'label_scores',
     'letters',
     'load_official',
     'merged',
     'modality_gain',
     'name_map',
+    'named_label',
     'normalised_sound',
     'open_describer',
     'open_trunk',
+    'packaged_wordings',
     'perceived_through',
     'preference_loss',
     'preference_step',
@@ -139,18 +169,23 @@ __all__ = [
     'question_of',
     'read_answer',
     'read_clips',
+    'read_wordings',
+    'readings_from',
     'reference_logs',
     'reproduction_record',
     'save_describer',
     'saved_notes',
     'source_table',
     'spread',
+    'standardise',
     'stretches',
     'tiny_trunk',
     'token_logs',
     'tokenized',
+    'train_describer',
     'weights_sha256',
     'with_adapters',
+    'with_label_weights',
     'without_invented',
     'written',
 ]

@@ -292,7 +292,7 @@ def written(
             )
         kind = KINDS[kind]
     blocks = [block for block in kind.blocks if block.source in present]
-    spoken = _harmless(' '.join(words.split()), family) if kind.words else ''
+    spoken = harmless(' '.join(words.split()), family) if kind.words else ''
     says_words = kind.words and (bool(spoken) or keep_empty_words)
     if not blocks and not spoken:
         raise ValueRangeError(
@@ -303,7 +303,7 @@ def written(
     for number, block in enumerate(blocks):
         lead, tail = _around(block, is_first=number == 0 and block is not kind.blocks[0])
         before += [lead, block, tail]
-    after = f'{REQUEST}{_harmless(question, family)} '
+    after = f'{REQUEST}{harmless(question, family)} '
     if says_words:
         lead, tail = AROUND[WORDS]
         before.append(lead)
@@ -321,7 +321,7 @@ def _around(block: Block, *, is_first: bool) -> tuple[str, str]:
     return lead, tail
 
 
-def _harmless(text: str, family: Family) -> str:
+def harmless(text: str, family: Family) -> str:
     """Text in which none of the family's stops is left, since one would look like the end of a turn."""
     for stop in family.stops:
         while stop in text:
@@ -436,9 +436,9 @@ def tokenized(
         return Pieces(pieces, cut=len(prompt.words) - len(words))
     family = prompt.family
     if family.end in family.marks:
-        numbers = (*vocabulary.numbers(_harmless(answer, family)), *vocabulary.numbers(family.end, family.marks))
+        numbers = (*vocabulary.numbers(harmless(answer, family)), *vocabulary.numbers(family.end, family.marks))
     else:  # an end that is text belongs to the answer's last token where the vocabulary has them as one
-        numbers = vocabulary.numbers(_harmless(answer, family) + family.end)
+        numbers = vocabulary.numbers(harmless(answer, family) + family.end)
     numbers = (*numbers, vocabulary.end) if not numbers or numbers[-1] != vocabulary.end else numbers
     if len(numbers) > longest:
         raise ValueRangeError(

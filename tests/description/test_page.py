@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 import affekt.description as room
+from affekt.corpora import Facts, Manifest, Sample
 from affekt.description import tiny_trunk
 
 PAGE = Path(__file__).resolve().parents[2] / 'docs' / 'describing.md'
@@ -25,3 +26,17 @@ def test_every_name_of_the_page_is_public():
     text = PAGE.read_text()
     for name in re.findall(r'`(\w+)\(', text):
         assert name in room.__all__, name
+
+
+def test_the_training_of_the_page_runs(monkeypatch):
+    blocks = re.findall(r'```text\n(.*?)```', PAGE.read_text(), re.S)
+    code = next(block for block in blocks if 'train_describer' in block)
+    asked, trained = [], []
+    monkeypatch.setattr(room, 'readings_from', lambda stores, names: {name: {'pitch': 1.0} for name in names})
+    monkeypatch.setattr(room, 'examples_from', lambda *parts: asked.append(parts) or room.Examples(()))
+    monkeypatch.setattr(room, 'train_describer', lambda *parts, folder: trained.append((parts[3], folder)))
+    clips = Manifest(Facts('toy'), [Sample('a')])
+    names = {'acoustics': None, 'training': clips, 'validation': clips, 'stores': {}, 'describer': None, 'runs': Path()}
+    exec(compile(code, str(PAGE), 'exec'), names)
+    assert [parts[2].form for parts in asked] == ['description', 'description', 'labels_first', 'labels_first']
+    assert [(settings.stage, folder.name) for settings, folder in trained] == [('coarse', 'coarse'), ('fine', 'fine')]

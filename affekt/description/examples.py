@@ -1,0 +1,180 @@
+"""What a describer learns from: clips with cached features, what was spoken, a question, and the answer that is right.
+
+Features come from stores that `affekt.features.extract` wrote, so that no encoder runs while training. What a clip
+lacks is left out of its example; a clip of which nothing is left is left out itself, with a reason.
+
+    coarse = examples_from(manifest, {'voice': Store(folder)}, plain_answer)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from affekt.arrays import Floats32
+from affekt.corpora import Manifest, Sample
+from affekt.description.questions import answer_of, question_of
+from affekt.errors import CorpusError, ShapeError, ValueRangeError, listed
+from affekt.features import Store
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A clip with a question and its answer.
+
+    Args:
+        name: of the clip; several examples may be of one clip.
+        sources: name of a source to its (T, D) or (D,) features, of those that the clip has.
+        transcript: what was spoken; '' for nothing.
+        question: what is asked.
+        answer: what is right.
+        labels: the words for emotions in the answer, lower-case; () where it names none.
+        cites: sources that the answer speaks of; training never withholds them from this example.
+
+    Raises:
+        ValueRangeError: there is nothing to describe, no answer, or an answer that lacks a label or cites what is not
+            there.
+        ShapeError: features are empty or have more than three axes.
+    """
+
+    name: str
+    sources: Mapping[str, Floats32]
+    transcript: str
+    question: str
+    answer: str
+    labels: tuple[str, ...] = ()
+    cites: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        lacking = {
+            'a source or spoken words': not self.sources and not self.transcript.strip(),
+            'a question': not self.question.strip(),
+            'an answer': not self.answer.strip(),
+        }
+        lacking |= {f'{label!r} in its answer': label.lower() not in self.answer.lower() for label in self.labels}
+        lacking |= {f'the source {cited}, which its answer cites': cited not in self.sources for cited in self.cites}
+        if absent := [part for part, is_absent in lacking.items() if is_absent]:
+            raise ValueRangeError(
+                expected=f'an example {self.name!r} with {listed(absent)}', came='one without',
+                todo='complete it, or leave it out',
+            )  # fmt: skip
+        for source, values in self.sources.items():
+            if values.ndim not in (1, 2, 3) or 0 in values.shape:
+                raise ShapeError(
+                    expected=f'features of {source} of (steps, width) for {self.name!r}', came=f'{values.shape}',
+                    todo='leave out a source that the clip lacks',
+                )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class QuestionAnswer:
+    """A question and its answer on one clip.
+
+    Args:
+        question: what is asked.
+        answer: what is right.
+        labels: the words for emotions in it.
+        cites: sources that the answer speaks of.
+    """
+
+    question: str
+    answer: str
+    labels: tuple[str, ...] = ()
+    cites: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples in the order of the manifest.
+
+    Args:
+        examples: of all clips that can be described.
+        left_out: sample to why none was made of it.
+    """
+
+    examples: tuple[Example, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+
+Asking = Callable[[Sample], Iterable[QuestionAnswer]]
+"""From a row of a manifest to what is asked and answered on it; nothing where it is not annotated."""
+
+
+def named_label(sample: Sample) -> list[QuestionAnswer]:
+    """The category in the published form: *The character's emotional state is angry.*; nothing where there is none."""
+    if not sample.category:
+        return []
+    word = sample.category.lower()
+    return [QuestionAnswer(question_of('one_label'), answer_of('one_label', label=word), (word,))]
+
+
+def examples_from(
+    manifest: Manifest, stores: Mapping[str, Store], asking: Asking = named_label, *, words: bool = True
+) -> Examples:
+    """The examples of a corpus.
+
+    Args:
+        manifest: which clips, with what was said and how they are annotated; what it calls missing of a clip is not
+            read.
+        stores: name of a source to the store of its features.
+        asking: what is asked and answered; see `named_label` and `wordings.Wordings`.
+        words: take what was spoken, where the manifest has it.
+
+    Returns:
+        All examples, and why clips gave none.
+
+    Raises:
+        CorpusError: no clip gave one.
+    """
+    made: list[Example] = []
+    left_out: dict[str, str] = {}
+    for sample in manifest.samples:
+        withheld = set((sample.missing or '').split(','))
+        transcript = (sample.text or '').strip() if words and 'text' not in withheld else ''
+        sources = {
+            name: store.values(sample.sample)
+            for name, store in stores.items()
+            if sample.sample in store and store.modality not in withheld
+        }
+        answers = list(asking(sample))
+        fitting = [each for each in answers if sources.keys() >= set(each.cites)]
+        if not answers:
+            left_out[sample.sample] = 'not annotated'
+        elif not sources and not transcript:
+            reasons = [store.missing[sample.sample] for store in stores.values() if sample.sample in store.missing]
+            left_out[sample.sample] = '; '.join(reasons) or 'no features, and nothing was spoken'
+        elif not fitting:
+            left_out[sample.sample] = 'its answers cite what it lacks'
+        made += [
+            Example(sample.sample, sources, transcript, each.question, each.answer, each.labels, each.cites)
+            for each in fitting
+            if sources or transcript
+        ]
+    if not made:
+        came = listed(sorted(set(left_out.values())), 3) or 'an empty manifest'
+        raise CorpusError(
+            expected=f'clips of {manifest.facts.corpus} that can be described', came=came,
+            todo='extract features for them, or name a manifest with categories',
+        )  # fmt: skip
+    return Examples(tuple(made), left_out)
+
+
+def digest_of(*sides: Sequence[Example]) -> str:
+    """Changes with any number, word or place of what is learnt from."""
+    digest = hashlib.sha256()
+    for examples in sides:
+        digest.update(f'{len(examples)}'.encode())
+        for each in examples:
+            digest.update(
+                repr((each.name, each.transcript, each.question, each.answer, each.labels, each.cites)).encode()
+            )
+            for name, values in sorted(each.sources.items()):
+                digest.update(f'{name} {values.shape}'.encode())
+                digest.update(np.ascontiguousarray(values, np.float32).tobytes())
+    return digest.hexdigest()

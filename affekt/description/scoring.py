@@ -1,0 +1,80 @@
+"""A describer judged by the labels that it generates: answers to the questions of examples, and how right they are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from affekt.description.answering import Generated, Limits
+from affekt.description.batches import tensors_of
+from affekt.description.examples import Example
+from affekt.description.model import Describer
+from affekt.description.packing import length_of
+from affekt.description.questions import Kind, kind_of
+from affekt.errors import ValueRangeError
+from affekt.labels import read_labels
+
+
+def generated_answers(
+    describer: Describer,
+    examples: Sequence[Example],
+    kind: Kind | str | None = None,
+    limits: Limits | None = None,
+    *,
+    batch_size: int = 16,
+) -> list[Generated]:
+    """What a describer answers to the questions of examples, in their order; their own answers are not looked at.
+
+    Args:
+        describer: as it is.
+        examples: any.
+        kind: see `train_describer`.
+        limits: of answers.
+        batch_size: prompts at a time; answers do not depend on it.
+    """
+    kind = kind or kind_of(tuple(describer.table))
+    tokens = {name: source.tokens for name, source in describer.table.items()}
+    asked = [describer.prompt(tensors_of(each), kind, each.question, words=each.transcript) for each in examples]
+    order = sorted(range(len(asked)), key=lambda at: length_of(asked[at].pieces, tokens))
+    answers: dict[int, Generated] = {}
+    for begin in range(0, len(order), batch_size):
+        near = order[begin : begin + batch_size]
+        answers |= zip(near, describer.generate([asked[at] for at in near], limits), strict=True)
+    return [answers[at] for at in range(len(asked))]
+
+
+def label_scores(examples: Sequence[Example], answers: Sequence[Generated], known: Collection[str]) -> dict[str, float]:
+    """How right the labels in generated answers are.
+
+        uar      mean over labels of: share of the clips with it whose answer names it
+        f        mean over clips of 2 |named and true| / (|named| + |true|)
+        valid    share of answers that end by themselves and name a label
+
+    Of an answer at most as many labels count for `uar` as the clip has, so that naming all does not help.
+
+    Args:
+        examples: with labels.
+        answers: to each.
+        known: labels that are read out of prose.
+
+    Raises:
+        ValueRangeError: an example has no labels, or there is none.
+    """
+    if not examples or not all(example.labels for example in examples):
+        raise ValueRangeError(expected='examples with labels', came='none, or some without', todo='leave those out')
+    known = frozenset(known)
+    recalls: dict[str, list[bool]] = {}
+    overlaps, valid = [], []
+    for example, answer in zip(examples, answers, strict=True):
+        named = read_labels(answer.text, known).labels
+        true = tuple(label.lower() for label in example.labels)
+        for label in true:
+            recalls.setdefault(label, []).append(label in named[: len(true)])
+        overlaps.append(2 * len({*named} & {*true}) / (len({*named}) + len({*true})))
+        valid.append(answer.finish != 'length' and bool({*named} & known))
+    return {
+        'uar': float(np.mean([np.mean(hits) for hits in recalls.values()])),
+        'f': float(np.mean(overlaps)),
+        'valid': float(np.mean(valid)),
+    }

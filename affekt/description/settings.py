@@ -1,0 +1,121 @@
+"""What a run of training a describer depends on besides the describer and its examples."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from affekt.errors import UnknownNameError, ValueRangeError, listed
+from affekt.training import EngineSettings, Schedule, has_precision
+
+STAGES = ('single', 'coarse', 'fine')
+SCORES = ('uar', 'f')
+KINDS_OF_PRECISION = ('auto', 'float32', 'bfloat16', 'float16')
+
+
+@dataclass(frozen=True)
+class DescribeSettings:
+    """Everything that a run's numbers depend on besides describer and examples.
+
+    Args:
+        stage: `coarse` and `single` first measure the training features of sources that are standardised; `fine` goes
+            on with a describer that has been trained, and keeps what was measured then.
+        seed: of the order of examples, of dropout, and of what is withheld.
+        steps: updates, at most.
+        batch_size: examples a batch, at most.
+        batch_tokens: of a padded batch, at most; None for any number.
+        accumulation: batches a step.
+        learning_rate: of what turns sources into soft tokens.
+        adapter_rate: learning rate of the adapters.
+        weight_decay: of AdamW, for matrices.
+        clip_norm: longest gradient; None for no limit.
+        warm_up: share of the steps in which the rate rises, [0, 1).
+        least: share of the rate that is left at the end, [0, 1]; it falls as a cosine.
+        label_weight: of a token of a label word in the loss, beside 1 for others.
+        withheld: share of the examples in which a source, or what was spoken, is withheld; one always stays, and so
+            does what the answer cites.
+        answer_tokens: generated on validation, at most.
+        score: which labels are best on validation: `uar`, mean recall over labels, or `f`, mean F over clips.
+        evaluate_every: steps between evaluations, each of which is also a checkpoint.
+        log_every: steps between rows of the log, a divisor of it.
+        patience: evaluations without a better one before the end; None for all steps.
+        precision: `auto` for bfloat16 on an accelerator that has it, else float32.
+        device: where it is trained.
+
+    Raises:
+        UnknownNameError: no such stage, score or precision.
+        ValueRangeError: a number is out of range.
+    """
+
+    stage: Literal['single', 'coarse', 'fine'] = 'single'
+    seed: int = 0
+    steps: int = 1000
+    batch_size: int = 16
+    batch_tokens: int | None = None
+    accumulation: int = 1
+    learning_rate: float = 1e-3
+    adapter_rate: float = 2e-4
+    weight_decay: float = 0.01
+    clip_norm: float | None = 1.0
+    warm_up: float = 0.05
+    least: float = 0.1
+    label_weight: float = 3.0
+    withheld: float = 0.0
+    answer_tokens: int = 64
+    score: Literal['uar', 'f'] = 'uar'
+    evaluate_every: int = 100
+    log_every: int = 10
+    patience: int | None = None
+    precision: Literal['auto', 'float32', 'bfloat16', 'float16'] = 'auto'
+    device: str = 'cpu'
+
+    def __post_init__(self) -> None:
+        for name, allowed in (('stage', STAGES), ('score', SCORES), ('precision', KINDS_OF_PRECISION)):
+            if getattr(self, name) not in allowed:
+                raise UnknownNameError(
+                    expected=f'{name} among {listed(allowed)}', came=repr(getattr(self, name)), todo='choose one'
+                )
+        positive = (
+            'steps',
+            'batch_size',
+            'accumulation',
+            'learning_rate',
+            'label_weight',
+            'answer_tokens',
+            'log_every',
+        )
+        wrong = {name: getattr(self, name) for name in positive if not 0 < getattr(self, name) < math.inf}
+        wrong |= {
+            name: getattr(self, name) for name in ('adapter_rate', 'weight_decay') if not getattr(self, name) >= 0
+        }
+        wrong |= {name: getattr(self, name) for name in ('warm_up', 'withheld') if not 0 <= getattr(self, name) < 1}
+        wrong |= {
+            name: getattr(self, name)
+            for name in ('patience', 'batch_tokens', 'clip_norm')
+            if getattr(self, name) is not None and not getattr(self, name) > 0
+        }
+        if not 0 <= self.least <= 1:
+            wrong['least'] = self.least
+        if not wrong and (self.evaluate_every < 1 or self.evaluate_every % self.log_every):
+            wrong['evaluate_every'] = self.evaluate_every
+        if wrong:
+            raise ValueRangeError(
+                expected='positive settings, shares in [0, 1), evaluate_every a multiple of log_every',
+                came=str(wrong), todo='correct them',
+            )  # fmt: skip
+
+    def engine(self) -> EngineSettings:
+        """How the engine takes steps."""
+        warm_up = min(int(self.warm_up * self.steps), self.steps - 1)
+        schedule = Schedule('cosine', warm_up, self.steps, self.least)
+        wanted = self.precision
+        if wanted == 'auto':
+            is_half = torch.device(self.device).type != 'cpu' and has_precision(self.device, 'bfloat16')
+            wanted = 'bfloat16' if is_half else 'float32'
+        return EngineSettings(
+            self.seed, self.accumulation, wanted, self.clip_norm, None, schedule, log_every=self.log_every,
+            evaluate_every=self.evaluate_every, save_every=self.evaluate_every, device=self.device,
+        )  # fmt: skip

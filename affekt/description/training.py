@@ -1,0 +1,219 @@
+"""A describer learns from examples on the engine of `affekt.training`, and is judged by the labels that it generates.
+
+    train_describer(describer, coarse.examples, validation.examples, DescribeSettings('coarse'), folder=first)
+    train_describer(describer, fine.examples, validation.examples, DescribeSettings('fine'), folder=second)
+
+Learnt are the adapters of the trunk and what turns sources into soft tokens. Features are cached: no encoder runs. A
+killed run goes on to the same losses. The step that is kept is the one whose *generated* labels are best on validation,
+as a loss over a whole answer is mostly that of the sentence around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from affekt.description.answering import Limits
+from affekt.description.batches import ExampleBatches
+from affekt.description.describing import weights_sha256
+from affekt.description.examples import Example, digest_of
+from affekt.description.model import Asked, Describer
+from affekt.description.questions import Kind, kind_of
+from affekt.description.saved import save_describer
+from affekt.description.scoring import generated_answers, label_scores
+from affekt.description.settings import DescribeSettings
+from affekt.errors import LeakError, TrainingError, ValueRangeError, listed
+from affekt.progress import Progress
+from affekt.training import BestEpoch, Engine, Ranks
+
+Row = dict[str, float]
+SMALLEST_DEVIATION = 1e-6
+"""A column that is constant in training is not blown up."""
+
+
+@dataclass(frozen=True)
+class TrainedDescriber:
+    """What training gives.
+
+    Args:
+        describer: with the weights of the best step.
+        step: that one.
+        scores: of its generated labels on validation, see `label_scores`.
+        history: the rows of all evaluations.
+    """
+
+    describer: Describer
+    step: int
+    scores: Row
+    history: tuple[Row, ...]
+
+
+def train_describer(
+    describer: Describer,
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    settings: DescribeSettings | None = None,
+    *,
+    kind: Kind | str | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+    report: Callable[[Row], None] | None = None,
+    progress: Progress | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> TrainedDescriber:
+    """A describer that has learnt to answer as examples do, as it was where its generated labels were best.
+
+    Args:
+        describer: changed in place.
+        training: what it learns from.
+        validation: of other clips; those with labels choose the step.
+        settings: all else that the numbers depend on.
+        kind: which sources the prompts have; None for all of the table, then the words.
+        folder: for checkpoints, the log and its page, and the describer in `describer`; None keeps nothing.
+        resume: go on in a folder that a killed run left, or begin where there is none; the numbers are those of a run
+            that was not killed.
+        report: called with each row of the log.
+        progress: told 'train', steps done, steps in all.
+        notes: saved with the describer, such as where its examples come from.
+
+    Raises:
+        LeakError: a clip is on both sides.
+        ValueRangeError: a side is empty, no label of validation can be scored, or an example does not fit.
+        ShapeError, UnknownNameError: features do not fit the sources of the describer.
+        RunError: the folder holds another run.
+        TrainingError: a loss or a weight is not finite.
+    """
+    # 1. what is learnt from, checked before anything is computed
+    settings = settings or DescribeSettings()
+    _require_apart(training, validation)
+    judged = [example for example in validation if example.labels]
+    if not training or not judged:
+        raise ValueRangeError(
+            expected='examples to learn from, and examples with labels to choose the step by',
+            came=f'{len(training):,} and {len(judged):,}', todo='add some',
+        )  # fmt: skip
+    named = {label.lower() for example in training for label in example.labels}
+    if named.isdisjoint(label.lower() for example in judged for label in example.labels):
+        raise ValueRangeError(
+            expected='labels of validation among those that are learnt', came=f'{listed(sorted(named), 3)} in training',
+            todo='make the answers of both sides in one way, such as by one TemplateAnswers',
+        )  # fmt: skip
+    kind = kind or kind_of(tuple(describer.table))
+    initial = weights_sha256(describer)
+    if settings.stage != 'fine':
+        standardise(describer, training)
+    # 2. batches and the engine
+    ranks = Ranks(settings.device)
+    if ranks.spreads:
+        raise TrainingError(
+            expected='one whole model in each process', came='a launch with FSDP',
+            todo='launch without it: answers are generated while training',
+        )  # fmt: skip
+    batches = ExampleBatches(describer, training, kind, settings, ranks.rank, ranks.count)
+    optimiser = torch.optim.AdamW(parameter_groups(describer, settings))
+    engine = Engine(describer, optimiser, _losses, settings.engine(), weigh=_weight_of, ranks=ranks)
+    best = BestEpoch(folder, resume=resume, patience=settings.patience, writes=ranks.first)
+    known = named | {label.lower() for example in judged for label in example.labels}
+
+    def evaluate(network: nn.Module) -> Row:
+        assert isinstance(network, Describer)
+        answers = generated_answers(
+            network, judged, kind, Limits(settings.answer_tokens), batch_size=settings.batch_size
+        )
+        scores = label_scores(judged, answers, known)
+        best.offer(network, scores[settings.score])
+        return {'epoch': float(engine.number), 'score': scores[settings.score], **scores}
+
+    # 3. steps, each few of them judged by what is generated
+    rows = engine.run(
+        batches, steps=settings.steps, folder=folder, resume=resume, report=report, progress=progress,
+        evaluate=evaluate, is_over=best.is_over,
+        depends_on={
+            'describing': asdict(settings), 'data': digest_of(training, validation), 'initial': initial,
+            'kind': asdict(kind) if isinstance(kind, Kind) else kind, 'trunk': describer.trunk_name,
+            'sources': [asdict(source) for source in describer.table.values()], 'prompts': asdict(describer.settings),
+        },
+    )  # fmt: skip
+    # 4. the best step
+    history = tuple(row for row in rows if 'epoch' in row)
+    at, _ = best.put_into(describer, history, settings.score)
+    chosen = history[at - 1]
+    scores = {name: chosen[name] for name in ('uar', 'f', 'valid')}
+    describer.eval()
+    if folder and ranks.first:
+        records = {
+            'stage': settings.stage, 'step': int(chosen['step']), 'validation': scores, 'training': asdict(settings),
+        }  # fmt: skip
+        save_describer(describer, folder / 'describer', notes={**(notes or {}), **records})
+    return TrainedDescriber(describer, int(chosen['step']), scores, history)
+
+
+def _require_apart(training: Sequence[Example], validation: Sequence[Example]) -> None:
+    if shared := sorted({each.name for each in training} & {each.name for each in validation}):
+        raise LeakError(
+            expected='clips of validation that are not learnt from', came=f'{listed(shared, 3)} on both sides',
+            todo='split by clips, better by speakers',
+        )  # fmt: skip
+
+
+def _losses(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
+    return {'answer': model(batch).loss}
+
+
+def _weight_of(batch: Sequence[Asked]) -> float:
+    """What the loss of a batch is a mean over."""
+    return float(sum(sum(asked.pieces.weights) or len(asked.pieces.answer) for asked in batch))
+
+
+def parameter_groups(describer: Describer, settings: DescribeSettings) -> list[dict[str, Any]]:
+    """Adapters and readers, each with a learning rate of its own; vectors without weight decay."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in describer.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(('.lora_' in name, parameter.ndim < 2), []).append(parameter)
+    return [
+        {
+            'params': parameters,
+            'lr': settings.adapter_rate if is_adapter else settings.learning_rate,
+            'weight_decay': 0.0 if is_vector else settings.weight_decay,
+        }
+        for (is_adapter, is_vector), parameters in groups.items()
+    ]
+
+
+def standardise(describer: Describer, examples: Sequence[Example]) -> None:
+    """Measure mean and deviation of each column over the steps of all clips, for sources that are standardised.
+
+    Args:
+        describer: whose readers take them.
+        examples: of training; a clip counts once.
+    """
+    for source in describer.table.values():
+        if not source.standardised or source.joins or source.shares:
+            continue
+        sharing = {source.name, *(each.name for each in describer.table.values() if each.shares == source.name)}
+        clips = {(each.name, name): each.sources[name] for each in examples for name in sharing & each.sources.keys()}
+        if not clips:
+            continue
+        count, total, squares = 0, np.zeros(source.width), np.zeros(source.width)
+        centre = np.asarray(next(iter(clips.values())), np.float64).reshape(-1, source.width).mean(axis=0)
+        for values in clips.values():
+            shifted = (
+                np.asarray(values, np.float64).reshape(-1, source.width) - centre
+            )  # numbers far from 0 cancel else
+            count, total, squares = (
+                count + len(shifted),
+                total + shifted.sum(axis=0),
+                squares + (shifted**2).sum(axis=0),
+            )
+        deviation = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0.0))
+        reader = describer.reader(source.name)
+        with torch.no_grad():
+            reader.mean.copy_(torch.from_numpy(centre + total / count))
+            reader.deviation.copy_(torch.from_numpy(np.where(deviation > SMALLEST_DEVIATION, deviation, 1.0)))

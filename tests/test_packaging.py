@@ -76,11 +76,8 @@ def test_every_import_belongs_to_a_declared_dependency():
         for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            for top in (
-                {name.split('.')[0] for name in names}
-                - {'affekt', '__future__', *BROUGHT_ALONG}
-                - sys.stdlib_module_names
-            ):
+            tops = {name.split('.')[0] for name in names} - sys.stdlib_module_names
+            for top in tops - {'affekt', '__future__', '_typeshed', *BROUGHT_ALONG}:  # _typeshed is of type checkers
                 if not {_plain(home) for home in homes.get(top, [top])} & declared:
                     undeclared.add(f'{path.relative_to(ROOT)}: {top}')
     assert undeclared == set()

@@ -17,8 +17,8 @@ from affekt.errors import UnknownNameError, did_you_mean
 SPEAKS_OF: dict[str, re.Pattern[str]] = {
     'voice': re.compile(
         r'\b(?:voices?|vocal\w*|tones?|pitch\w*|intonations?|inflections?|prosod\w+|loud\w*|volume|'
-        r'audio|sounds? of|sound(?:s|ing)? (?:as|like)|speech (?:rate|tempo)|tempo|speaks? (?:\w+ly|fast|low|in an?)|'
-        r'speaking (?:rate|speed|\w+ly|fast|in an?)|shout\w*|yell\w*|whisper\w*|mutter\w*|sigh\w*|sobs?|sobbing|'
+        r'audio|sounds? of|sound(?:s|ing)? (?:as|like)|speech (?:rate|is)|tempo|speaks? (?:\w+ly|fast|low|in an?)|'
+        r'speaking (?:rate|speed|is|\w+ly|fast|in an?)|shout\w*|yell\w*|whisper\w*|mutter\w*|sigh\w*|sobs?|sobbing|'
         r'hoarse\w*)\b',
         re.IGNORECASE,
     ),

@@ -178,3 +178,8 @@ def test_reading_takes_time_linear_in_the_length():
         read_answer(text * 10_000, perceived=['voice'])
     read_answer(' ' * 50_000 + 'x' + ' ' * 50_000 + 'but')
     assert time.process_time() - start < 10  # a pattern that backtracks takes minutes
+
+
+@pytest.mark.parametrize('clause', ['The speech is quick', 'The way of speaking is even', 'The tempo is slow'])
+def test_how_somebody_speaks_is_a_clue_of_the_voice(clause):
+    assert [clue.of for clue in clues_in(f'{clause}.')] == [('voice',)]

@@ -91,19 +91,7 @@ def train_describer(
     """
     # 1. what is learnt from, checked before anything is computed
     settings = settings or DescribeSettings()
-    _require_apart(training, validation)
-    judged = [example for example in validation if example.labels]
-    if not training or not judged:
-        raise ValueRangeError(
-            expected='examples to learn from, and examples with labels to choose the step by',
-            came=f'{len(training):,} and {len(judged):,}', todo='add some',
-        )  # fmt: skip
-    named = {label.lower() for example in training for label in example.labels}
-    if named.isdisjoint(label.lower() for example in judged for label in example.labels):
-        raise ValueRangeError(
-            expected='labels of validation among those that are learnt', came=f'{listed(sorted(named), 3)} in training',
-            todo='make the answers of both sides in one way, such as by one TemplateAnswers',
-        )  # fmt: skip
+    judged, known = _checked(training, validation)
     kind = kind or kind_of(tuple(describer.table))
     initial = weights_sha256(describer)
     if settings.stage != 'fine':
@@ -119,7 +107,6 @@ def train_describer(
     optimiser = torch.optim.AdamW(parameter_groups(describer, settings))
     engine = Engine(describer, optimiser, _losses, settings.engine(), weigh=_weight_of, ranks=ranks)
     best = BestEpoch(folder, resume=resume, patience=settings.patience, writes=ranks.first)
-    known = named | {label.lower() for example in judged for label in example.labels}
 
     def evaluate(network: nn.Module) -> Row:
         assert isinstance(network, Describer)
@@ -154,12 +141,27 @@ def train_describer(
     return TrainedDescriber(describer, int(chosen['step']), scores, history)
 
 
-def _require_apart(training: Sequence[Example], validation: Sequence[Example]) -> None:
+def _checked(training: Sequence[Example], validation: Sequence[Example]) -> tuple[list[Example], set[str]]:
+    """The examples of validation that have labels, and the labels of both sides."""
     if shared := sorted({each.name for each in training} & {each.name for each in validation}):
         raise LeakError(
             expected='clips of validation that are not learnt from', came=f'{listed(shared, 3)} on both sides',
             todo='split by clips, better by speakers',
         )  # fmt: skip
+    judged = [example for example in validation if example.labels]
+    if not training or not judged:
+        raise ValueRangeError(
+            expected='examples to learn from, and examples with labels to choose the step by',
+            came=f'{len(training):,} and {len(judged):,}', todo='add some',
+        )  # fmt: skip
+    learnt, asked = ({label.lower() for each in side for label in each.labels} for side in (training, judged))
+    if learnt.isdisjoint(asked):
+        raise ValueRangeError(
+            expected='labels of validation among those that are learnt',
+            came=f'{listed(sorted(learnt), 3)} in training',
+            todo='make the answers of both sides in one way, such as by one TemplateAnswers',
+        )  # fmt: skip
+    return judged, learnt | asked
 
 
 def _losses(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
@@ -204,14 +206,10 @@ def standardise(describer: Describer, examples: Sequence[Example]) -> None:
         count, total, squares = 0, np.zeros(source.width), np.zeros(source.width)
         centre = np.asarray(next(iter(clips.values())), np.float64).reshape(-1, source.width).mean(axis=0)
         for values in clips.values():
-            shifted = (
-                np.asarray(values, np.float64).reshape(-1, source.width) - centre
-            )  # numbers far from 0 cancel else
-            count, total, squares = (
-                count + len(shifted),
-                total + shifted.sum(axis=0),
-                squares + (shifted**2).sum(axis=0),
-            )
+            # numbers far from 0 cancel otherwise
+            shifted = np.asarray(values, np.float64).reshape(-1, source.width) - centre  # (T, D)
+            count += len(shifted)
+            total, squares = total + shifted.sum(axis=0), squares + (shifted**2).sum(axis=0)
         deviation = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0.0))
         reader = describer.reader(source.name)
         with torch.no_grad():

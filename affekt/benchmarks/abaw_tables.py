@@ -34,12 +34,12 @@ def abaw_sheet(outcome: Abaw) -> Sheet:
 
 def abaw_facts(outcome: Abaw) -> dict[str, Any]:
     """All of the outcome as plain values; None where undefined."""
-    facts: dict[str, Any] = plain({
+    outcome_as_json: dict[str, Any] = plain({
         'benchmark': 'ABAW', 'corpus': outcome.corpus, 'settings': dataclasses.asdict(outcome.settings),
         'features': dict(outcome.recipes), 'counts': dict(outcome.counts), 'notes': list(outcome.notes),
         'rows': [_row_facts(row) for row in outcome.rows],
     })  # fmt: skip
-    return facts
+    return outcome_as_json
 
 
 def save_abaw(folder: Path, outcome: Abaw, facts: Mapping[str, Any]) -> None:

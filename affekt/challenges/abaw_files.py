@@ -39,7 +39,7 @@ from affekt.frames import (
 from affekt.runs import write_atomically
 from affekt.wording import counted
 
-TODO = 'correct them, or write the file with `affekt track write`'
+ADVICE = 'correct them, or write the file with `affekt track write`'
 SHOWN_FRAMES = 5
 
 
@@ -293,9 +293,9 @@ def _read(track: FrameTrack, path: Path, wanted: FrameList | None) -> ListedLabe
     rows = read_rows(path, track.rows, faults, name=path.name)
     if rows is not None and wanted is not None:
         _compare(rows.listed, wanted, path.name, faults)
-    faults.refuse(f'a submission to {track.name}', TODO)
+    faults.refuse(f'a submission to {track.name}', ADVICE)
     if rows is None or not len(rows.listed):
-        raise TableError(expected=f'a submission to {track.name}', came=f'{path.name} without an answer', todo=TODO)
+        raise TableError(expected=f'a submission to {track.name}', came=f'{path.name} without an answer', todo=ADVICE)
     return rows
 
 

@@ -53,7 +53,7 @@ CHALLENGES = {
 }  # fmt: skip
 """Task to the folder of its challenge, and the names in the header."""
 VIDEOS, ANNOTATIONS, KEY, CURVES = 'videos', '6th ABAW Annotations', 'key', 'curves.parquet'
-TODO = 'go on with --resume: finished videos are kept; fewer --processes need less memory'
+ADVICE = 'go on with --resume: finished videos are kept; fewer --processes need less memory'
 SEEN, AWAY, COVERED = 0, 1, 2
 STATES = ('seen', 'away', 'covered')
 
@@ -281,7 +281,7 @@ def made_up_affwild2(
     with Run(out, asdict(settings), resume=resume) as run:
         (out / VIDEOS).mkdir(exist_ok=True)
         left = [number for number in range(settings.videos) if run.finished(settings.name(number)) is None]
-        written = each_done(partial(_write_video, settings, out), left, processes, todo=TODO)
+        written = each_done(partial(_write_video, settings, out), left, processes, todo=ADVICE)
         for done, number in enumerate(written, settings.videos - len(left) + 1):
             run.note(settings.name(number), f'{VIDEOS}/{settings.name(number)}.mp4')
             if progress is not None:

@@ -35,7 +35,7 @@ HELD_OUT = 0.15
 """Share of the people in the validation split, and in the test split."""
 SALT = 0x66616365
 """Keeps the seeds of these clips apart from those of `made_up_faces(seed)`."""
-TODO = 'go on with --resume: finished clips are kept; fewer --processes need less memory'
+ADVICE = 'go on with --resume: finished clips are kept; fewer --processes need less memory'
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def made_up_face_corpus(
     corpus.clip(0)  # refuses what cannot be drawn before anything is written
     with Run(out, asdict(corpus), resume=resume) as run:
         left = [number for number in range(corpus.clips) if run.finished(corpus.name(number)) is None]
-        written = each_done(partial(_write, corpus, out), left, processes, todo=TODO)
+        written = each_done(partial(_write, corpus, out), left, processes, todo=ADVICE)
         for done, number in enumerate(written, corpus.clips - len(left) + 1):
             run.note(corpus.name(number), f'{corpus.name(number)}.mp4')
             if progress is not None:

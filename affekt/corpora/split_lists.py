@@ -23,7 +23,7 @@ from affekt.errors import TableError, listed
 MOST_FOLDS = 20
 DEEPEST = 64
 """Folders of a path that is looked for."""
-TODO = 'take the lists of the release as they are'
+ADVICE = 'take the lists of the release as they are'
 
 Labels = Mapping[str, str]
 
@@ -74,13 +74,13 @@ def folds_of(
         for name, label in labels.items():
             if name in seen:
                 came = f'{name} in folds {seen[name][1]} and {fold}'
-                raise TableError(expected='every sample tested once', came=came, todo=TODO)
+                raise TableError(expected='every sample tested once', came=came, todo=ADVICE)
             seen[name] = (label, fold)
     for fold, labels in trains.items():
         odd = [name for name, label in labels.items() if name in seen and seen[name][0] != label]
         if odd:
             came = f'another in the train list of fold {fold} for {listed(odd)}'
-            raise TableError(expected='one label a sample', came=came, todo=TODO)
+            raise TableError(expected='one label a sample', came=came, todo=ADVICE)
         both = [name for name in labels if seen.get(name, ('', 0))[1] == fold]
         rest = {name for name, (_, at) in seen.items() if at != fold} - set(labels)
         if both or (rest and len(tests) == count):
@@ -130,7 +130,7 @@ def _list(release: Release, file: str, form: ListForm, *, is_needed: bool) -> di
         parts = [part for part in re.split(r'[/\\]', clip.path) if part]
         name = form.named(parts) if parts else ''
         if name in clips:
-            raise TableError(expected='every clip once in a list', came=f'{name} twice in {file}', todo=TODO)
+            raise TableError(expected='every clip once in a list', came=f'{name} twice in {file}', todo=ADVICE)
         clips[name] = clip
     return clips
 

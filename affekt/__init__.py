@@ -65,13 +65,16 @@ ROOMS = (
     'representations',
     'sequence_models',
     'description',
+    'diffusion',
     'experiments',
     'benchmarks',
     'challenges',
+    'captioning',
     'analysis',
     'report',
     'batch',
     'live',
+    'reenactment',
     'own_data',
     'serve',
     'annotation',
@@ -81,7 +84,16 @@ ROOMS = (
     'terminal',
     'cli',
 )
-TORCH_ROOMS = ('nn', 'training', 'fusion', 'pretraining', 'representations', 'sequence_models', 'description')
+TORCH_ROOMS = (
+    'nn',
+    'training',
+    'fusion',
+    'pretraining',
+    'representations',
+    'sequence_models',
+    'description',
+    'diffusion',
+)
 """Those that need torch; other rooms import them inside functions only."""
 
 _HOMES = {

@@ -1,0 +1,1 @@
+"""Describing many clips with models that others serve, and choosing which descriptions to keep (MER-Caption)."""

@@ -149,6 +149,10 @@ class PurposeError(AffektError, ValueError):
     """The stated purpose is one for which emotion inference is refused."""
 
 
+class PortraitError(AffektError, ValueError):
+    """A picture shows no face, or none that can be moved."""
+
+
 class MissingExtraError(AffektError, ImportError):
     """An optional part is not installed."""
 

@@ -8,26 +8,22 @@ Read `portrait.py` for the mesh, `warp.py` for how it is drawn, then `eyes.py` a
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Floats
-from affekt.errors import ValueRangeError
 from affekt.reenactment.eyes import Eyes, move_eyes
 from affekt.reenactment.motion import POINTS, Motion, MotionFrame
 from affekt.reenactment.mouth import Mouth
 from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.warp import Warp
+from affekt.workers import made_ahead
 
 Image = npt.NDArray[np.uint8]
-Item = TypeVar('Item')
 AHEAD = 4
 """Frames that the reading of the driver may be ahead of the drawing."""
 
@@ -41,11 +37,6 @@ class EngineSettings:
     lashes: bool = True
     """Darken the line where lids meet."""
 
-    @property
-    def shows_driver(self) -> bool:
-        """Whether pixels of the driver may be in the pictures."""
-        return self.driver_mouth
-
 
 class Engine:
     """Draws one portrait under any motion frame."""
@@ -53,6 +44,10 @@ class Engine:
     def __init__(self, portrait: Portrait, settings: EngineSettings | None = None) -> None:
         self.portrait, self._settings = portrait, settings or EngineSettings()
         self._warp, self._eyes, self._mouth = Warp(portrait), Eyes(portrait), Mouth(portrait)
+
+    def shows_driver(self, frame: MotionFrame) -> bool:
+        """Whether pixels of the driver's mouth are in the picture of this frame."""
+        return self._settings.driver_mouth and frame.mouth is not None
 
     def picture(self, frame: MotionFrame) -> Image:
         """(H, W, 3) the portrait moved by one frame; the portrait itself where nothing moves."""
@@ -80,7 +75,7 @@ def reenact(portrait: Portrait, motion: Motion, settings: EngineSettings | None 
         settings: how it is drawn.
     """
     engine = Engine(portrait, settings)
-    with closing(Ahead(motion)) as frames:
+    with closing(made_ahead(motion, AHEAD)) as frames:
         for frame in frames:
             yield engine.picture(frame)
 
@@ -98,53 +93,3 @@ def without_mouth(frame: MotionFrame) -> MotionFrame:
     return MotionFrame(
         frame.time_s, frame.offsets, frame.opening, frame.gaze, frame.rotation, frame.translation, frame.scale
     )
-
-
-class Ahead(Generic[Item]):
-    """Items of an iterable, taken by a thread of its own up to `most` ahead; errors come out where they belong."""
-
-    def __init__(self, items: Iterable[Item], most: int = AHEAD) -> None:
-        if most < 1:
-            raise ValueRangeError(expected='at least 1 item ahead', came=f'{most}', todo='give 1 or more')
-        self._items = items
-        self._queue: queue.Queue[tuple[bool, Item | BaseException | None]] = queue.Queue(most)
-        self._is_closed = threading.Event()
-        self._thread = threading.Thread(target=self._fill, name='affekt-ahead', daemon=True)
-        self._thread.start()
-
-    def __iter__(self) -> Iterator[Item]:
-        while True:
-            is_item, item = self._queue.get()
-            if is_item:
-                yield item  # type: ignore[misc]
-            elif item is None:
-                return
-            else:
-                raise item  # type: ignore[misc]
-
-    def close(self) -> None:
-        """Stop taking items, and wait until the thread has ended."""
-        self._is_closed.set()
-        while self._thread.is_alive():
-            try:
-                self._queue.get(timeout=0.05)
-            except queue.Empty:
-                continue
-
-    def _fill(self) -> None:
-        try:
-            for item in self._items:
-                if not self._put(True, item):
-                    return
-            self._put(False, None)
-        except BaseException as error:
-            self._put(False, error)
-
-    def _put(self, is_item: bool, item: Item | BaseException | None) -> bool:
-        while not self._is_closed.is_set():
-            try:
-                self._queue.put((is_item, item), timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False

@@ -23,8 +23,12 @@ OUTLINE = (
     152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )  # fmt: skip
 """Landmarks along the outline of the face, clockwise in the picture from the middle of the forehead."""
-RINGS = ((1.12, -2.0, 1.0), (1.35, -5.0, 0.95), (1.8, -6.0, 0.55), (2.6, -6.0, 0.2), (3.3, -6.0, 0.0))
-"""Size over that of the outline, depth in centimetres, and how far each ring follows the head."""
+RINGS = ((1.12, 0.1, 1.0), (1.35, 0.45, 0.95), (1.8, 0.8, 0.55), (2.6, 1.0, 0.2), (3.3, 1.0, 0.0))
+"""Size over that of the outline, how far each ring lies back from the outline's depth to BACK_CM, and how far it
+follows the head. The depths pass slowly from one to the other, so that what a turn uncovers is stretched over a wide strip."""
+BACK_CM = -5.5
+SKIN_SHARES = (0.85, 0.5, 0.2, 0.0, 0.0)
+"""How far each ring follows what the expression does to the outline: an opened jaw draws the neck along."""
 MIDDLE_CM = (0.0, 1.0)
 HAIR_LIFT_CM = 3.0
 """How much higher than wider a ring is above the forehead, for each time that it is larger than the outline."""
@@ -45,6 +49,8 @@ class Surroundings:
     Attributes:
         rings: (R, 3) canonical frame, at rest.
         following: (R,) how far each moves with the head, 0 to 1.
+        beside: (R,) the landmark of the outline that each lies beside.
+        sharing: (R,) how far it follows what the expression does to that landmark, 0 to 1.
         border: (B, 2) pixels, on the border of the picture; never moves.
         triangles: (F, 3) between the outline, the rings and the border, numbers of landmarks, then rings, then border.
         reaches_border: whether hair or neck is cut off by the picture.
@@ -52,9 +58,13 @@ class Surroundings:
 
     rings: Floats
     following: Floats
+    beside: Ints
+    sharing: Floats
     border: Floats
     triangles: Ints
     reaches_border: bool
+    first_ring: int
+    """How many of the rings' points belong to the first, which come first."""
 
 
 def surroundings(canonical: Floats, in_picture: Floats, placed_rings: Floats, size: tuple[int, int]) -> Surroundings:
@@ -73,6 +83,8 @@ def surroundings(canonical: Floats, in_picture: Floats, placed_rings: Floats, si
     tall = float(np.ptp(in_picture[list(OUTLINE), 1]))
     near = np.clip(to_border / (CLEARANCE * tall), 0, 1)
     following = (ring_following(canonical) * near)[inside]
+    sharing = (np.repeat(SKIN_SHARES, len(OUTLINE)) * near)[inside]
+    beside = np.tile(OUTLINE, len(RINGS))[inside]
     border = _border(height, width)
     flat = np.concatenate([in_picture, placed_rings[inside], border])
     rim = np.concatenate([np.asarray(OUTLINE), np.arange(POINTS, len(flat))])
@@ -81,7 +93,14 @@ def surroundings(canonical: Floats, in_picture: Floats, placed_rings: Floats, si
     outside = ~inside_polygon(in_picture[list(OUTLINE)], middles)
     second = slice(len(OUTLINE), 2 * len(OUTLINE))
     return Surroundings(
-        canonical[inside], following, border, triangles[outside], bool((to_border[second] <= 2).mean() > 0.15)
+        canonical[inside],
+        following,
+        beside,
+        sharing,
+        border,
+        triangles[outside],
+        bool((to_border[second] <= 2).mean() > 0.15),
+        int(inside[: len(OUTLINE)].sum()),
     )
 
 
@@ -91,10 +110,10 @@ def head_rings(face: Floats) -> Floats:
     middle = np.array([*MIDDLE_CM, 0.0])
     above = np.clip((outline[:, 1] - middle[1]) / HALF_CM, 0, 1)
     rings = []
-    for larger, depth, _ in RINGS:
+    for larger, back, _ in RINGS:
         ring = (outline - middle) * [larger, larger, 0] + middle
         ring[:, 1] += above * (larger - 1) * HAIR_LIFT_CM
-        ring[:, 2] = depth
+        ring[:, 2] = outline[:, 2] + back * (BACK_CM - outline[:, 2])
         rings.append(ring)
     return np.concatenate(rings)
 

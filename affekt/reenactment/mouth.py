@@ -39,6 +39,13 @@ FEATHER = 0.006
 GAINS = (0.5, 1.6)
 JAWS = (0.06, 0.15, 0.3, 0.5, 0.75, 1.0)
 """Amounts of an opened jaw of which the made-up mouth has a picture."""
+RAISED_LIP = 0.7
+"""So far the upper lip of the made-up mouth is raised, that its upper teeth show."""
+SHADE_WIDE, SHADE_LEAST = 0.1, 0.35
+"""How far lips throw their shadow into a made-up mouth, of its width, and what is left of the light at their edge."""
+INSET = 0.05
+"""How much of the lower edge of its own mouth, in widths of it, a portrait loses where the jaw opens further: the rim
+of the lip, which would stand in the air."""
 MADE_UP_SIDE = 320
 MADE_UP_SEED = 7
 
@@ -76,12 +83,17 @@ class Mouth:
         if not mask.any():
             return
         if shown:
-            inside = self._filmed(frame.mouth, lips, box) if frame.mouth is not None else self._made_up(lips, box)
+            if frame.mouth is not None:
+                inside = self._filmed(frame.mouth, lips, box)
+            else:
+                inside = self._made_up(lips, box) * _shade(mask, lips)[..., None]
             laid_over(picture, inside, _softened(mask, FEATHER * size) * np.float32(shown), box)
         if self._is_open:
-            self._draw_own(picture, face, mask, frame, box)
+            self._draw_own(picture, face, mask, frame, box, shown)
 
-    def _draw_own(self, picture: Image, face: Floats, mask: Floats32, frame: MotionFrame, box: Box) -> None:
+    def _draw_own(
+        self, picture: Image, face: Floats, mask: Floats32, frame: MotionFrame, box: Box, shown: float
+    ) -> None:
         """What the portrait shows between its own lips: it stays with the head, and lips close over it."""
         rest = self._portrait.face[LIPS]
         now = face[LIPS]
@@ -92,9 +104,13 @@ class Mouth:
             own[corner] = now[corner]
         placed = self._portrait.place(own, frame.rotation, frame.translation, frame.scale)
         shift = way_in_box(placed, self._triangles, (self._rest - placed)[:, :2], box)
-        reaches = _softened(polygon_mask(placed[:, :2], box), FEATHER * self._eyes_px * frame.scale)
-        whole = np.where(mask >= 1, reaches, np.minimum(mask, np.maximum(reaches, mask * (reaches > 0.3))))
-        laid_over(picture, shifted(self._portrait.image, shift, box), whole.astype(np.float32), box)
+        if shown:
+            wide = float(np.linalg.norm(rest[CORNERS[0]] - rest[CORNERS[1]]))
+            own[LOWER, 1] += INSET * wide * shown
+            placed = self._portrait.place(own, frame.rotation, frame.translation, frame.scale)
+            reaches = _softened(polygon_mask(placed[:, :2], box), 0.4 * INSET * wide * self._portrait.pixels_per_cm)
+            mask = mask * (1 + (reaches - 1) * np.float32(shown))
+        laid_over(picture, shifted(self._portrait.image, shift, box), mask, box)
 
     def _filmed(self, mouth: MouthPicture, lips: Floats, box: Box) -> Floats32:
         """(h, w, 3) the driver's mouth between these lips."""
@@ -141,8 +157,7 @@ def made_up_mouths() -> tuple[Floats, tuple[MouthPicture, ...]]:
     names = face_model().directions
     shapes, mouths = [], []
     for jaw in JAWS:
-        amounts = {'jawOpen': jaw, 'mouthLowerDownLeft': 0.4 * jaw, 'mouthLowerDownRight': 0.4 * jaw,
-                   'mouthUpperUpLeft': 0.25, 'mouthUpperUpRight': 0.25}  # fmt: skip
+        amounts = {'jawOpen': jaw, 'mouthUpperUpLeft': RAISED_LIP, 'mouthUpperUpRight': RAISED_LIP}
         expression = [amounts.get(name, 0.0) for name in names]
         image = studio.picture(expression, pose)
         points = model.landmarks(posed(model.vertices(person.identity, amounts), pose))
@@ -161,6 +176,13 @@ def _laid_between(mouth: MouthPicture, lips: Floats, box: Box) -> Image:
     y = (np.arange(box.top, box.bottom, dtype=np.float32) + np.float32(0.5))[:, None]
     across, down = (row[0] * x + row[1] * y + row[2] for row in matrix)
     return sample(mouth.image, across, down)
+
+
+def _shade(mask: Floats32, lips: Floats) -> Floats32:
+    """(h, w) light that reaches into a mouth between lips: less at their edge."""
+    wide = float(np.linalg.norm(lips[CORNERS[0], :2] - lips[CORNERS[1], :2]))
+    inner = np.clip(2 * _softened(mask, SHADE_WIDE * wide) - 0.6, 0, 1)
+    return np.asarray(SHADE_LEAST + (1 - SHADE_LEAST) * inner, dtype=np.float32)
 
 
 def _gap(lips: Floats) -> float:

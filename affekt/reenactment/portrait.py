@@ -22,6 +22,7 @@ from PIL import Image as PillowImage
 from affekt.arrays import Floats, Floats32, Ints
 from affekt.errors import PortraitError
 from affekt.faces import (
+    CanonicalFace,
     Face,
     FaceLandmarker,
     Region,
@@ -30,8 +31,8 @@ from affekt.faces import (
     euler_angles_deg,
     five_points,
     readings,
+    similarity,
 )
-from affekt.faces.headpose import CanonicalFace, similarity
 from affekt.media import Recording
 from affekt.reenactment.head import OUTLINE, Surroundings, head_rings, surroundings
 from affekt.reenactment.motion import HEAD_CENTER_CM, POINTS
@@ -100,10 +101,17 @@ class Portrait:
         networks = landmarker or FaceLandmarker()
         seen = _the_face(networks, image)
         _require_pose(seen)
-        return cls._around(image, seen, networks.canonical)
+        return cls.from_face(image, seen, networks.canonical)
 
     @classmethod
-    def _around(cls, image: Image, seen: Face, canonical: CanonicalFace) -> Portrait:
+    def from_face(cls, image: Image, seen: Face, canonical: CanonicalFace) -> Portrait:
+        """The portrait of a face that was read already.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            seen: the face, in pixels of the image.
+            canonical: the mean face, and which of its points tell the pose.
+        """
         size = image.shape[0], image.shape[1]
         upright = seen.landmarks.astype(np.float64) * FROM_BELOW
         to_canonical = similarity(upright[canonical.basis], canonical.vertices[canonical.basis], canonical.weights)
@@ -162,7 +170,8 @@ class Portrait:
         """(V, 3) the whole mesh under a movement of the head, with a face (478, 3) of the canonical frame."""
         around = self.around
         still = self.place(around.rings, np.eye(3), np.zeros(2), 1.0)
-        moved = self.place(around.rings, rotation, translation, scale)
+        drawn = around.rings + (face - self.face)[around.beside] * around.sharing[:, None]
+        moved = self.place(drawn, rotation, translation, scale)
         rings = still + (moved - still) * around.following[:, None]
         border = np.column_stack([around.border, np.full(len(around.border), BORDER_DEPTH_PX)])
         return np.concatenate([self.place(face, rotation, translation, scale), rings, border])

@@ -3,8 +3,8 @@
 OpenCV is fastest (`pip install 'affekt[reenact]'`), then torch where it is loaded already, ONNX Runtime, and NumPy.
 They agree within a few levels: OpenCV rounds places to 1/32 of a pixel.
 
-Places are continuous: pixel (0, 0) covers [0, 1) x [0, 1), so that its middle is (0.5, 0.5). H, W of the source; h, w of
-what is made of it; C channels.
+Places are continuous: pixel (0, 0) covers [0, 1) x [0, 1), so that its middle is (0.5, 0.5). H, W of the source; h, w
+of what is made of it; C channels.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """From where the mesh has moved to where each pixel of the new picture comes from, and the picture.
 
-The map runs backwards: for each pixel the place in the portrait that it shows. The nearest triangle decides, exactly, at
-full size within the face; around it at a quarter of the size, which nobody sees and costs a sixteenth. What is computed
-is how far the place lies from the pixel: where nothing moves that is 0, and the portrait comes back as it is.
+The map runs backwards: for each pixel the place in the portrait that it shows. The nearest triangle decides, exactly,
+at full size within the face; around it at a quarter of the size, which nobody sees and costs a sixteenth. What is
+computed is how far the place lies from the pixel: where nothing moves that is 0, and the portrait comes back as it is.
 
 V points of the mesh, F triangles, H and W of the picture.
 """
@@ -82,6 +82,10 @@ class Warp:
         self._portrait, self._rest = portrait, portrait.rest
         self._triangles = portrait.triangles
         self._box = _moving_box(portrait, self._rest)
+        near = portrait.around.first_ring
+        self._exact = np.r_[:POINTS, len(portrait.face) : len(portrait.face) + near]
+        self._is_face = (self._triangles < POINTS).all(axis=1)
+        self._turns = _turns(self._rest, self._triangles)
 
     def picture(self, target: Floats) -> Image:
         """(H, W, 3) the portrait with its mesh at `target` (V, 3)."""
@@ -96,18 +100,21 @@ class Warp:
         """(2, h, w) from each pixel of the moving box to its place in the portrait: x, then y."""
         box = self._box
         way = (self._rest - target)[:, :2]
+        # Around the face, a triangle that has turned over shows its back: another, which has not, lies over its place.
+        keep_mask = (_turns(target, self._triangles) == self._turns) | self._is_face
+        triangles = self._triangles[keep_mask]
 
         # 1. Everything at a quarter of the size, one cell more on each side.
         cells = -(-box.height // COARSE), -(-box.width // COARSE)
         small = target.copy()
         small[:, :2] = (target[:, :2] - [box.left, box.top]) / COARSE
-        coarse = np.moveaxis(interpolate(rasterize(small, self._triangles, cells), self._triangles, way), 2, 0)
+        coarse = np.moveaxis(interpolate(rasterize(small, triangles, cells), triangles, way), 2, 0)
         shift = np.stack([_enlarged(plane, (box.height, box.width)) for plane in coarse])
 
         # 2. The face exactly.
-        near = Box.around(target[:POINTS], self._portrait.size, MARGIN).cut_to(box)
+        near = Box.around(target[self._exact], self._portrait.size, MARGIN).cut_to(box)
         if not near.is_empty:
-            exact = way_in_box(target, self._triangles, way, near)
+            exact = way_in_box(target, triangles, way, near)
             inner = near.within(box)
             shift[:, inner.top : inner.bottom, inner.left : inner.right] = exact
         return shift
@@ -136,11 +143,18 @@ def polygon_mask(corners: Floats, box: Box) -> Floats32:
     return np.asarray(canvas.reduce(OVERSAMPLING), dtype=np.float32) / np.float32(255)
 
 
-def laid_over(picture: Image, layer: npt.NDArray[np.generic], mask: Floats32, box: Box) -> None:
+def laid_over(picture: Image, layer: Image | Floats32, mask: Floats32, box: Box) -> None:
     """Blend a layer (h, w, 3) into the box of a picture, in place."""
     under = picture[box.top : box.bottom, box.left : box.right]
     share = mask[..., None]
     under[:] = np.rint(under + (layer - under.astype(np.float32)) * share).astype(np.uint8)
+
+
+def _turns(points: Floats, triangles: Ints) -> Floats:
+    """(F,) which way round the corners go: 1, -1, or 0 for a triangle without area."""
+    first, second, third = (points[triangles[:, corner], :2] for corner in range(3))
+    across, along = second - first, third - first
+    return np.asarray(np.sign(across[:, 0] * along[:, 1] - across[:, 1] * along[:, 0]))
 
 
 def _moving_box(portrait: Portrait, rest: Floats) -> Box:

@@ -25,7 +25,8 @@ OUTLINE = (
 """Landmarks along the outline of the face, clockwise in the picture from the middle of the forehead."""
 RINGS = ((1.12, 0.1, 1.0), (1.35, 0.45, 0.95), (1.8, 0.8, 0.55), (2.6, 1.0, 0.2), (3.3, 1.0, 0.0))
 """Size over that of the outline, how far each ring lies back from the outline's depth to BACK_CM, and how far it
-follows the head. The depths pass slowly from one to the other, so that what a turn uncovers is stretched over a wide strip."""
+follows the head. The depths pass slowly from one to the other, so that what a turn uncovers is stretched over a
+wide strip."""
 BACK_CM = -5.5
 SKIN_SHARES = (0.85, 0.5, 0.2, 0.0, 0.0)
 """How far each ring follows what the expression does to the outline: an opened jaw draws the neck along."""

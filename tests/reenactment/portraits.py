@@ -42,7 +42,7 @@ def made_up_face(yaw_deg=0.0, shift=(0.0, 0.5, -62.0), jaw=0.0, size=SIZE):
     for corners in RINGS:
         middle = points[list(corners)].mean(axis=0)
         irises.append(middle)
-        irises += [middle + [IRIS_CM * np.cos(a), IRIS_CM * np.sin(a), 0] for a in np.arange(4) * np.pi / 2]
+        irises += list(middle + IRIS_CM * np.array([[1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0]]))
     placed = Camera(size, size, FIELD_OF_VIEW_DEG).project(np.concatenate([points, irises]))
     pixels_per_cm = np.ptp(placed[:468, 0]) / np.ptp(points[:, 0])
     placed[:, 2] = (placed[:, 2] - placed[:, 2].mean()) * pixels_per_cm

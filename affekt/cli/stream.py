@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.choices import Named, licenses, recognisers
-from affekt.cli.group import main
+from affekt.cli.group import main, signals_asking
 from affekt.cli.installation import fetch
 from affekt.cli.recordings import run_folder
-from affekt.cli.stopping import signals_asking
 from affekt.cli.views import Recent, live_line, live_screen, summary_lines
 from affekt.errors import AffektError
 from affekt.purpose import NOTICE_LINE

@@ -8,7 +8,7 @@ coarse descriptions by template. Needs torch.
 """
 
 from affekt.description.answering import Generated, Limits
-from affekt.description.answers import Answer, Form, is_nonsense, read_answer
+from affekt.description.answers import Answer, Form, read_answer
 from affekt.description.batches import ExampleBatches
 from affekt.description.clues import GIVEN_BY, SPEAKS_OF, Clue, clues_in, perceived_through, without_invented
 from affekt.description.describing import Description, describe, fingerprint, reproduction_record, weights_sha256
@@ -80,6 +80,7 @@ from affekt.description.wordings import (
     read_wordings,
     readings_from,
 )
+from affekt.labels import is_nonsense
 
 __all__ = [
     'AS_PUBLISHED',

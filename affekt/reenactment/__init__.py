@@ -3,6 +3,8 @@
 A `Motion` is a stream of `MotionFrame`s, each the difference of a face from its own calm state. Read `motion.py` first.
 """
 
+from affekt.reenactment.consent import PORTRAYED, Consent, required_consent
+from affekt.reenactment.credentials import Credentials, own_credentials, read_credentials, require_signing
 from affekt.reenactment.motion import (
     HEAD_CENTER_CM,
     INNER_LIPS,
@@ -12,13 +14,28 @@ from affekt.reenactment.motion import (
     MouthPicture,
     blended,
 )
+from affekt.reenactment.note import with_note
+from affekt.reenactment.provenance import Provenance, Verdict, require_signable, sign, verify
 
 __all__ = [
     'HEAD_CENTER_CM',
     'INNER_LIPS',
+    'PORTRAYED',
+    'Consent',
+    'Credentials',
     'FaceState',
     'Motion',
     'MotionFrame',
     'MouthPicture',
+    'Provenance',
+    'Verdict',
     'blended',
+    'own_credentials',
+    'read_credentials',
+    'require_signable',
+    'require_signing',
+    'required_consent',
+    'sign',
+    'verify',
+    'with_note',
 ]

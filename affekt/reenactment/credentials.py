@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from affekt.errors import MissingExtraError, ProvenanceError, missing_extra
+from affekt.errors import ProvenanceError, missing_extra
 from affekt.files import read_regular_file, storage_error
 
 OWN = 'signing.pem'
@@ -53,12 +53,7 @@ def require_signing() -> None:
         import c2pa  # noqa: F401
         import cryptography  # noqa: F401
     except (ImportError, OSError) as error:
-        raise no_signing(error) from error
-
-
-def no_signing(error: Exception) -> MissingExtraError:
-    """The error where manifests can be neither written nor read."""
-    return missing_extra('c2pa-python, which signs and checks outputs', 'reenact', came=str(error)[:200])
+        raise missing_extra('c2pa-python, which signs and checks outputs', 'reenact', came=str(error)[:200]) from error
 
 
 def settings_folder() -> Path:

@@ -21,7 +21,7 @@ Image = npt.NDArray[np.uint8]
 
 
 def with_note(image: Image) -> Image:
-    """A copy of the picture with the note in its lower left corner, white on a dark strip that lets the picture through.
+    """A copy of the picture with the note in its lower left corner, white on a darkened strip.
 
     Args:
         image: (H, W, 3) RGB.
@@ -58,5 +58,5 @@ def _note_of(height: int, width: int) -> tuple[npt.NDArray[np.float32], npt.NDAr
     tall = min(height, round(1.7 * size))
     canvas = Pictures.new('L', (across, tall), 0)
     ImageDraw.Draw(canvas).text((size / 2, tall / 2), text, fill=255, font=font, anchor='lm')
-    letters = np.asarray(canvas, dtype=np.float32) / 255
+    letters = np.asarray(canvas, dtype=np.float32) / np.float32(255)
     return letters, np.full((tall, across), 0.55, dtype=np.float32)

@@ -1,7 +1,7 @@
-"""What says of an output that it was made, by what, and from what: a signed manifest in the file, a note in the picture.
+"""What an output says of itself: by what it was made, and from what, in a signed manifest within the file.
 
-`sign` puts a C2PA manifest into an MP4, PNG or JPEG file: the engine, hashes of portrait and driver, whether the mouth in
-the picture is the driver's, the user's statement on the portrayed person, the settings, and that the medium is
+`sign` puts a C2PA manifest into an MP4, PNG or JPEG file: the engine, hashes of portrait and driver, whether the mouth
+in the picture is the driver's, the user's statement on the portrayed person, the settings, and that the medium is
 synthetic. `verify` reads any file's manifest and says whether the file is as it was signed. Nothing is asked of a
 network: there is no time stamp, no look-up of certificates, and no remote manifest.
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any
 from affekt.errors import AffektError, MediaError, ProvenanceError
 from affekt.files import place_atomically, require_regular_file, storage_error
 from affekt.reenactment.consent import Consent
-from affekt.reenactment.credentials import Credentials, no_signing, own_credentials, require_signing
+from affekt.reenactment.credentials import Credentials, own_credentials, require_signing
 from affekt.reenactment.manifest_boxes import MIME, Malformed, embedded, has_traces, mime_of, require_signers_form
 from affekt.typed_json import plain
 
@@ -105,7 +105,9 @@ class Verdict:
         if self.state != INTACT:
             return self.state
         expired = ', certificate expired' if self.is_expired else ''
-        return f'intact, signed by {self.signer}{expired}' if self.is_signer_known else f'intact, signer unknown{expired}'
+        return (
+            f'intact, signed by {self.signer}{expired}' if self.is_signer_known else f'intact, signer unknown{expired}'
+        )
 
 
 def require_signable(path: str | os.PathLike[str]) -> str:
@@ -149,7 +151,9 @@ def sign(path: str | os.PathLike[str], provenance: Provenance, credentials: Cred
     except AffektError:
         raise
     except OSError as error:
-        raise MediaError(expected='a finished file to sign', came=f'{target}: {error.strerror}', todo='write it first')
+        raise MediaError(
+            expected='a finished file to sign', came=f'{target}: {error.strerror}', todo='write it first'
+        ) from error
     used = credentials or own_credentials()
     import c2pa
 
@@ -223,7 +227,7 @@ def _verdict(place: Path, mime: str, content: Mapping[str, Any], state: str) -> 
     if not reason and statement:
         reason = _unsigned_change(place, mime, statement)
     actions = (assertions.get('c2pa.actions.v2') or {}).get('actions', ())
-    generators = manifest.get('claim_generator_info') or ({},)
+    generators: Sequence[Mapping[str, Any]] = manifest.get('claim_generator_info') or ({},)
     return Verdict(
         place,
         CHANGED if reason else INTACT,
@@ -233,7 +237,9 @@ def _verdict(place: Path, mime: str, content: Mapping[str, Any], state: str) -> 
         reason=reason,
         made_by=' '.join(str(generators[0].get(part, '')) for part in ('name', 'version')).strip(),
         statement=statement,
-        source_type=next((str(a['digitalSourceType']).rsplit('/', 1)[-1] for a in actions if 'digitalSourceType' in a), ''),
+        source_type=next(
+            (str(a['digitalSourceType']).rsplit('/', 1)[-1] for a in actions if 'digitalSourceType' in a), ''
+        ),
     )
 
 

@@ -9,7 +9,7 @@ template. Needs torch.
 """
 
 from affekt.description.answering import Generated, Limits
-from affekt.description.answers import Answer, Form, is_nonsense, read_answer
+from affekt.description.answers import Answer, Form, read_answer
 from affekt.description.batches import ExampleBatches, LengthBatches, with_label_weights
 from affekt.description.clips import (
     ClipForm,
@@ -90,6 +90,7 @@ from affekt.description.wordings import (
     read_wordings,
     readings_from,
 )
+from affekt.labels import is_nonsense
 
 __all__ = [
     'AS_PUBLISHED',

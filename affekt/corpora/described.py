@@ -23,6 +23,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -193,7 +194,7 @@ def _described(
         texts: the same; they only tell more of samples that others name.
         types: different labels as published; 0 where nothing was.
     """
-    rows: dict[str, dict[str, str]] = {}
+    rows: dict[str, dict[str, Any]] = {}
     for file, columns in tables.items():
         if release.first(file) is not None:
             for name, cells in _rows(release, file, columns).items():
@@ -221,7 +222,7 @@ def _described(
 
 def _rows(
     release: Release, file: str, columns: Columns, only: Collection[str] | None = None
-) -> dict[str, dict[str, str]]:
+) -> dict[str, dict[str, Any]]:
     """Name to the cells of a table that hold something; a row that stands twice is taken once, and noted.
 
     Raises:
@@ -233,7 +234,7 @@ def _rows(
     cells = dict(zip(headers, need(table, headers, file), strict=True))
     need(table, needed, file)
     named = next(header for header, column in columns.items() if column == 'sample')
-    rows: dict[str, dict[str, str]] = {}
+    rows: dict[str, dict[str, Any]] = {}
     twice: list[str] = []
     for place, name in enumerate(str(cell or '').strip() for cell in cells[named]):
         if only is not None and name not in only:

@@ -17,6 +17,7 @@ from affekt.cli import (  # noqa: F401  each adds its verbs
     pretraining,
     rank,
     recordings,
+    reenact,
     stream,
     track,
 )

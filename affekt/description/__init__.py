@@ -21,7 +21,7 @@ from affekt.description.clips import (
 )
 from affekt.description.clues import GIVEN_BY, SPEAKS_OF, Clue, clues_in, perceived_through, without_invented
 from affekt.description.describing import Description, describe, fingerprint, reproduction_record, weights_sha256
-from affekt.description.examples import Example, Examples, QuestionAnswer, examples_from, named_label
+from affekt.description.examples import Example, Examples, QuestionAnswer, annotated, examples_from, named_label
 from affekt.description.groups import (
     GroupSettings,
     GroupStep,
@@ -151,6 +151,7 @@ __all__ = [
     'affectgpt_2023',
     'affectgpt_2025',
     'affectgpt_two_stage',
+    'annotated',
     'answer_logs',
     'answer_loss',
     'answer_of',

@@ -42,9 +42,9 @@ def test_recipes_have_the_units_of_the_published_prototypes():
 def test_a_recipe_grows_with_its_intensity_and_contempt_is_one_sided():
     happy = RECIPES['happiness']
     assert happy.amounts(0.4) == pytest.approx(0.4 * happy.amounts())
-    # AU12 at 0.75, AU6 at 0.8 of which half squints
-    assert happy.amounts()[NAMES.index('mouthSmileLeft')] == 0.75
-    assert happy.amounts()[NAMES.index('eyeSquintRight')] == pytest.approx(0.4)
+    # AU12 at 1, AU6 at 0.9 of which half squints
+    assert happy.amounts()[NAMES.index('mouthSmileLeft')] == 1
+    assert happy.amounts()[NAMES.index('eyeSquintRight')] == pytest.approx(0.45)
     contempt = RECIPES['contempt'].amounts()
     assert contempt[NAMES.index('mouthDimpleLeft')] > 0
     assert not any(contempt[place] for place, name in enumerate(NAMES) if name.endswith('Right'))

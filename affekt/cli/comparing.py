@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from affekt.cli.choices import Named, judge_strategies, reference_judges
+from affekt.cli.choices import SERVER, Named, judge_strategies, reference_judges
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.cli.rank import judge_tables
 from affekt.terminal import StageBars, say, say_json
@@ -53,6 +53,8 @@ def _prices(context: click.Context, option: click.Parameter, given: tuple[str, .
 )
 @click.option('--endpoint', metavar='URL', help='Server of the models, such as http://localhost:8000/v1.')
 @click.option('--model', metavar='NAME', help='Name of the model at the endpoint.')
+@SERVER
+@click.option('--probe', is_flag=True, help='Check first that what is sent of a clip reaches the model.')
 @click.option('--judge-model', metavar='NAME', help='Model that reads, in s3 and s4 (default: --model).')
 @click.option('--judge-endpoint', metavar='URL', help='Server of that model (default: --endpoint).')
 @click.option('--local', metavar='PATH', help='Model in this process: a folder or a .gguf file; s1 without media.')
@@ -102,7 +104,7 @@ def judge(
         say(judge_tables(report), '', str(out), columns=80)
 
 
-SAVED = ('strategy', 'model', 'judge_model', 'local', 'reference', 'frames', 'max_side', 'sound', 'no_schema')
+SAVED = ('strategy', 'model', 'judge_model', 'local', 'reference', 'server', 'frames', 'max_side', 'sound', 'no_schema')
 """Options that decide verdicts and are saved beside them."""
 
 
@@ -122,18 +124,21 @@ def _judge(
     if local is not None and (chosen['endpoint'] or has_media):
         raise click.UsageError('--local asks a model that reads only text: leave --endpoint and --media out.')
     with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers, contextlib.ExitStack() as servers:
-        yield _language_judge(answers, servers, local, **chosen)
+        yield _language_judge(answers, servers, has_media, local, **chosen)
 
 
 def _language_judge(
     answers: ReplayCache,
     servers: contextlib.ExitStack,
+    has_media: bool,
     local: str | None,
     strategy: str,
     model: str | None,
     judge_model: str | None,
     endpoint: str | None,
     judge_endpoint: str | None,
+    server: str,
+    probe: bool,
     replay: bool,
     frames: int,
     max_side: int,
@@ -142,9 +147,11 @@ def _language_judge(
     timeout_s: float,
 ) -> Judge:
     from affekt.judging import LanguageModelJudge, Panel
-    from affekt.llm import ClipLimits, Endpoint, LocalModel, NobodyToAsk, RememberingChat
+    from affekt.llm import ClipLimits, Endpoint, LocalModel, NobodyToAsk, RememberingChat, form_of, require_media
 
-    def remembering(name: str, url: str | None) -> Chat:
+    limits = ClipLimits(frames=frames, max_side=max_side, sound=sound)
+
+    def remembering(name: str, url: str | None, sees: bool = False) -> Chat:
         chat: Chat
         if replay:
             chat = NobodyToAsk(name, answers.folder)
@@ -152,14 +159,17 @@ def _language_judge(
             chat = LocalModel(Path(local), name)
         else:
             key = os.environ.get('AFFEKT_LLM_KEY') or None
-            chat = servers.enter_context(Endpoint(str(url), name, api_key=key, timeout_s=timeout_s))
+            chat = Endpoint(str(url), name, server=server, api_key=key, timeout_s=timeout_s)
+            servers.enter_context(chat)
+            if probe and sees and has_media:
+                require_media(chat, limits.media, answers.folder)
         return RememberingChat(chat, answers)
 
-    seeing = remembering(model or Path(str(local)).name, endpoint)
+    seeing = remembering(model or Path(str(local)).name, endpoint, sees=True)
     is_another = judge_model or judge_endpoint
     reading = remembering(judge_model or str(model), judge_endpoint or endpoint) if is_another else seeing
     panel = Panel(seeing, reading, uses_schema=not no_schema)
-    return LanguageModelJudge(panel, strategy, ClipLimits(frames=frames, max_side=max_side, sound=sound))
+    return LanguageModelJudge(panel, strategy, limits, form_of(server))
 
 
 @main.command()

@@ -12,7 +12,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from affekt.cli.choices import WORD_TABLES, Named, metrics
+from affekt.cli.choices import SERVER, WORD_TABLES, Named, metrics
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.terminal import StageBars, facts_table, plain_table, say, say_json
 from affekt.wording import percent, signed, within
@@ -38,6 +38,7 @@ MODE_HELP = 'Mode: consistent (default) counts every word; official gives the pu
 @click.option('--column', metavar='NAME', help='Column of descriptions (default description, reason, english …).')
 @click.option('--endpoint', metavar='URL', help='Server of a language model, such as http://localhost:8000/v1.')
 @click.option('--model', metavar='NAME', help='Name of the model at the endpoint.')
+@SERVER
 @click.option('--cache', type=click.Path(path_type=Path), help='Folder of answers (default: beside --out).')
 @click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Concurrent requests (default 4).')
 @click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
@@ -76,6 +77,7 @@ def _label_extractor(
     tables: str,
     endpoint: str | None,
     model: str | None,
+    server: str,
     cache: Path | None,
     at_once: int,
     timeout_s: float,
@@ -89,7 +91,8 @@ def _label_extractor(
         return
     if not (endpoint and model):
         raise click.UsageError('--endpoint and --model belong together.')
-    chat = Endpoint(endpoint, model, api_key=os.environ.get('AFFEKT_LLM_KEY') or None, timeout_s=timeout_s)
+    key = os.environ.get('AFFEKT_LLM_KEY') or None
+    chat = Endpoint(endpoint, model, server=server, api_key=key, timeout_s=timeout_s)
     with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers, chat:
         yield LanguageModelExtractor(RememberingChat(chat, answers)), at_once
 

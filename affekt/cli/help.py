@@ -67,7 +67,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     'prefer predict': ('affekt prefer predict model candidates.csv --out submission.csv',),
     'prefer check': ('affekt prefer check submission.csv --candidates candidates.csv',),
     'prefer score': ('affekt prefer score submission.csv --truth truth.csv',),
-    'doctor': ('affekt doctor --thorough',),
+    'doctor': (
+        'affekt doctor --thorough',
+        'affekt doctor --endpoint http://localhost:8000/v1 --model NAME --server vllm',
+    ),
     'plugins': ('affekt plugins --json',),
     'weights list': ('affekt weights list',),
     'weights get': ('affekt weights get', 'affekt weights get whisper-base'),

@@ -11,8 +11,9 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ from affekt.llm import (
     LanguageModelExtractor,
     LexiconExtractor,
     MediaForm,
+    Part,
     RememberingChat,
     ReplayCache,
     Reply,
@@ -56,9 +58,11 @@ from affekt.llm import (
 )
 
 PROMPT_TOKENS, ANSWER_TOKENS = 'prompt_tokens', 'completion_tokens'
-LEAST_MEDIA_TOKENS = 5
+LEAST_MEDIA_TOKENS = 3
 """A question with media costs at least so many tokens more than its words alone, where the server counts media at all:
 a second of sound is 6 to 25 tokens to published models, a picture 16 or more."""
+CLEARLY = 50
+"""A question that is so many tokens above its fixed words, and one for every two bytes of the others, holds media."""
 RATE_HZ = 16_000
 _GREY = np.full((224, 224, 3), 128, np.uint8)
 SUBTITLES = ('text', 'chinese', 'english')
@@ -97,7 +101,7 @@ class CaptionSettings:
         """What a resumed run must have too: names of models, not where they run, nor how patiently they are asked."""
         models = self.models
         places = {'audio': models.audio, 'visual': models.visual, 'merge': models.merge, 'labels': models.labels}
-        table = load_table(self.table)
+        table = _lexicon(self.table).table
         return {
             'prompts': VERSION,
             'models': {step: place.model if place else f'lexicon {table.label}' for step, place in places.items()},
@@ -145,11 +149,11 @@ class Captioner:
         self._chats = {AUDIO: chat(models.audio), VISUAL: chat(models.visual), 'merge': chat(models.merge)}
         self._forms = {AUDIO: models.audio.form, VISUAL: models.visual.form}
         self._label_chat = chat(models.labels) if models.labels else None
-        self._lexicon = LexiconExtractor(load_table(settings.table))
+        self._lexicon = _lexicon(settings.table)
         limits = settings.limits
         self._guard = threading.Lock()
-        self._words_alone: dict[str, int] = {}
-        """Step to tokens of its fixed words."""
+        self._fixed: dict[str, tuple[int, int]] = {}
+        """Step to tokens and bytes of its fixed words."""
         self._limits = {AUDIO: replace(limits, frames=0, sound=True), VISUAL: replace(limits, sound=False)}
 
     def caption(self, manifest: Manifest, row: Sample) -> Caption:
@@ -181,7 +185,12 @@ class Captioner:
             labels, label_status = self._labels(merged if status in (MERGED, KEPT) else '', noted)
             second = self._second(merged if status in (MERGED, KEPT) else '', labels, noted)
         except LLMError as error:
-            return Caption(row.sample, FAILED, subtitle=subtitle, why={FAILED: f'{error.came} from {error.expected}'})
+            return Caption(
+                row.sample,
+                FAILED,
+                subtitle=subtitle,
+                why={FAILED: f'{error.came}, where {error.expected} was expected'},
+            )
         return Caption(
             row.sample, status, merged, labels, heard.text, seen.text, subtitle, heard.status, seen.status,
             label_status, why, use, second, round(time.monotonic() - begun, 4), sizes,
@@ -194,11 +203,9 @@ class Captioner:
         if sent.status:
             return Said(status=sent.status, why=sent.why)
         prompt = (audio_prompt if step == AUDIO else visual_prompt)(subtitle)
-        return self._asked(step, [*sent.parts, {'type': 'text', 'text': prompt}], subtitle)
+        return self._asked(step, prompt, sent.parts)
 
-    def _merged(
-        self, heard: str, seen: str, subtitle: str, noted: Callable[[str, Said], Said]
-    ) -> tuple[str, str]:
+    def _merged(self, heard: str, seen: str, subtitle: str, noted: Callable[[str, Said], Said]) -> tuple[str, str]:
         """Status and description."""
         clues = [clue for clue in (heard, seen) if clue]
         if not clues and not (subtitle and self.settings.words_alone):
@@ -231,9 +238,9 @@ class Captioner:
         language = self.settings.second_language
         if not language:
             return None
-        translated = description and noted(
-            'translate', self._asked('merge', translation_prompt(description, language))
-        ).text
+        translated = (
+            description and noted('translate', self._asked('merge', translation_prompt(description, language))).text
+        )
         if not translated:
             return SecondLanguage(language, labels_ee=labels)
         counting = _Counting(self._label_chat or self._chats['merge'])
@@ -249,20 +256,21 @@ class Captioner:
         noted('second_labels', Said(use=counting.use))
         return second
 
-    def _asked(self, step: str, content: str | list[Any], subtitle: str = '') -> Said:
+    def _asked(self, step: str, words: str, parts: Sequence[Part] = ()) -> Said:
         """An answer of a step, asked for again where it is none.
 
         Args:
             step: whose model.
-            content: of the message; a list holds media.
-            subtitle: what the question says besides its fixed words, where it holds media.
+            words: of the question.
+            parts: its media.
         """
+        content = [*parts, {'type': 'text', 'text': words}] if parts else words
         chat, status, why = _Counting(self._chats[step]), '', ''
         for chat.seed in range(self.settings.tries):
             message = {'role': 'user', 'content': content}
             reply = chat.ask(Request((message,), VERSION, max_tokens=self.settings.max_tokens))
             text, status, why = self._read(reply)
-            if status == OK and not isinstance(content, str) and self._has_dropped(step, reply, subtitle):
+            if status == OK and parts and self._has_dropped(chat, step, reply, words):
                 status, why = 'dropped', 'the server counts no more tokens than for the words alone'
             if status == OK:
                 return Said(text, OK, use=chat.use)
@@ -282,20 +290,25 @@ class Captioner:
             return '', 'refusal', text[:200]
         return text, OK, ''
 
-    def _has_dropped(self, step: str, reply: Reply, subtitle: str) -> bool:
-        """Whether the server counts hardly more tokens for a question with media than its words alone have.
+    def _has_dropped(self, chat: _Counting, step: str, reply: Reply, words: str) -> bool:
+        """Whether the server counts no more tokens for a question with media than for its words alone.
 
-        What the fixed words cost, and whether the server counts media at all, is asked once for each model.
+        What the fixed words cost, and whether the server counts media at all, is asked once for each model; only where
+        a question is not far above that, its own words are sent alone.
         """
         counted = reply.usage.get(PROMPT_TOKENS)
         with self._guard:
-            if step not in self._words_alone:
-                self._words_alone[step] = self._measured(step)
-        alone = self._words_alone[step]
-        return bool(counted) and alone > 0 and counted < alone + len(subtitle.encode()) / 4 + LEAST_MEDIA_TOKENS
+            if step not in self._fixed:
+                self._fixed[step] = self._measured(step)
+        fixed, size = self._fixed[step]
+        if not counted or not fixed or counted > fixed + (len(words.encode()) - size) / 2 + CLEARLY:
+            return False
+        request = Request(({'role': 'user', 'content': words},), f'{VERSION} tokens', max_tokens=1)
+        alone = chat.ask(request).usage.get(PROMPT_TOKENS)
+        return alone is not None and bool(counted < alone + LEAST_MEDIA_TOKENS)
 
-    def _measured(self, step: str) -> int:
-        """Tokens of a step's fixed words; 0 where the server does not count, or counts no more for media."""
+    def _measured(self, step: str) -> tuple[int, int]:
+        """Tokens of a step's fixed words, 0 where the server does not count media; and the bytes of these words."""
         form, prompt = self._forms[step], (audio_prompt if step == AUDIO else visual_prompt)('')
         part = sound_part(np.zeros(RATE_HZ, np.float32), form) if step == AUDIO else picture_part(_GREY, form)
         words = {'type': 'text', 'text': prompt}
@@ -307,7 +320,12 @@ class Captioner:
 
         alone = tokens(prompt)
         counts_media = any(tokens([part, words], seed) >= alone + LEAST_MEDIA_TOKENS for seed in range(3))
-        return alone if counts_media else 0
+        return (alone if counts_media else 0), len(prompt.encode())
+
+
+@cache
+def _lexicon(table: str) -> LexiconExtractor:
+    return LexiconExtractor(load_table(table))
 
 
 class _Counting:
@@ -325,8 +343,8 @@ class _Counting:
         counts = reply.usage
         is_counted = PROMPT_TOKENS in counts and ANSWER_TOKENS in counts
         self.use += Use(
-            reply.model, 1, int(counts.get(PROMPT_TOKENS) or 0), int(counts.get(ANSWER_TOKENS) or 0), int(not is_counted),
-            reply.seconds,
+            reply.model, 1, int(counts.get(PROMPT_TOKENS) or 0), int(counts.get(ANSWER_TOKENS) or 0),
+            int(not is_counted), reply.seconds,
         )  # fmt: skip
         return reply
 

@@ -143,7 +143,9 @@ class Caption:
         parts['labels'] = tuple(parts['labels'])
         parts['use'] = {step: Use(**use) for step, use in parts['use'].items()}
         if parts.get('second') is not None:
-            second = {name: tuple(v) if isinstance(v, list) else v for name, v in parts['second'].items()}
+            second: dict[str, Any] = {
+                name: tuple(cell) if isinstance(cell, list) else cell for name, cell in parts['second'].items()
+            }
             parts['second'] = SecondLanguage(**second)
         return cls(**parts)
 
@@ -277,7 +279,9 @@ def read_captions(path: Path) -> CaptionTable:
     cells = {
         name: tuple(
             '' if cell is None or cell != cell else str(cell)
-            for cell in columns.get(next((lower[n] for n in texts.get(name, (name,)) if n in lower), ''), [''] * len(samples))
+            for cell in columns.get(
+                next((lower[n] for n in texts.get(name, (name,)) if n in lower), ''), [''] * len(samples)
+            )
         )
         for name in COLUMNS
     }

@@ -58,7 +58,10 @@ class Estimate:
 def money_of(use: Mapping[str, Use], prices: Mapping[str, Price]) -> float:
     """What the answers of a clip cost; `prices` has a price for each of `PRICED`."""
     return sum(
-        (prices[PAID_AS.get(step, step)].prompt * each.prompt_tokens + prices[PAID_AS.get(step, step)].answer * each.answer_tokens)
+        (
+            prices[PAID_AS.get(step, step)].prompt * each.prompt_tokens
+            + prices[PAID_AS.get(step, step)].answer * each.answer_tokens
+        )
         / MILLION
         for step, each in use.items()
     )
@@ -117,5 +120,9 @@ def sum_to_come(known: Sequence[float], left: int, level: float = 0.95) -> Inter
         return Interval(total, total, total)
     if count < 2:
         return Interval(value, float('nan'), float('nan'))
-    reach = float(stdtrit(count - 1, (1 + level) / 2)) * float(values.std(ddof=1)) * float(np.sqrt(left * left / count + left))
+    reach = (
+        float(stdtrit(count - 1, (1 + level) / 2))
+        * float(values.std(ddof=1))
+        * float(np.sqrt(left * left / count + left))
+    )
     return Interval(value, max(total, value - reach), value + reach)

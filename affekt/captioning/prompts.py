@@ -7,8 +7,9 @@
 | merge | both clues, subtitle | which feelings, and why |
 | translate, second labels | the description | the same in another language, and its labels |
 
-Labels of a description are asked for by `affekt.llm.LanguageModelExtractor`. What others wrote (subtitles, clues) stands
-in a question as one JSON object on one line, so that nothing in it can end it; that a model obeys is not certain.
+Labels of a description are asked for by `affekt.llm.LanguageModelExtractor`. What others wrote (subtitles, clues)
+stands in a question as one JSON object on one line, so that nothing in it can end it; that a model obeys is not
+certain.
 
 Structure: MER-Caption, arXiv:2501.16566, and OV-MERD, arXiv:2410.01495.
 """

@@ -11,6 +11,7 @@ from affekt.cli import (  # noqa: F401  each adds its verbs
     comparing,
     corpus,
     corrupt,
+    describe,
     emotion_words,
     features,
     installation,
@@ -18,6 +19,7 @@ from affekt.cli import (  # noqa: F401  each adds its verbs
     pretraining,
     rank,
     recordings,
+    reenact,
     stream,
     track,
 )

@@ -61,7 +61,7 @@ class MotionFrame:
     """How a face differs from its calm state at one moment. `MotionFrame(time_s)` differs in nothing.
 
     Args:
-        time_s: seconds from the first frame on.
+        time_s: seconds; of a video, those of its recording, so that its sound stays in time.
         offsets: (468, 3) how far each landmark lies from where it is in the calm face, pose and size of the head taken
             out; centimetres of the canonical frame.
         opening: (2,) opening of the left and the right eye as a share of the calm one, >= 0; 1 is calm, 0 closed.
@@ -157,8 +157,8 @@ class Motion:
     Args:
         frames: in order of time; their times may be uneven, as those of a phone's video are.
         rate_hz: frames per second, on average where they are uneven; > 0.
-        count: how many frames there are, where that is known beforehand.
-        sound: a file whose sound belongs to the motion, beginning with its first frame.
+        count: how many frames there are, where that is known beforehand; of a video, as its file declares.
+        sound: a file whose sound belongs to the motion, on the clock of the frames.
         calm: what the face that moves shows in its calm state.
         notes: sentences for the user about what had to be bridged, limited or left out; complete when the last frame
             has been read.

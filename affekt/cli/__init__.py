@@ -10,6 +10,7 @@ from affekt.cli import (  # noqa: F401  each adds its verbs
     comparing,
     corpus,
     corrupt,
+    describe,
     emotion_words,
     features,
     installation,

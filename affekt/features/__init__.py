@@ -16,7 +16,7 @@ from affekt.features.face_pictures import face_pictures
 from affekt.features.face_readings import frame_rate_hz
 from affekt.features.importing import Imported, import_features, import_official
 from affekt.features.model_recipes import ListedEncoder, encoder_names, encoder_recipe, listed_encoders
-from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
+from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable, outcomes
 from affekt.features.sample_encoders import audio_encoder, with_encoder
 from affekt.features.store import Provenance, Store, write_features
 
@@ -49,6 +49,7 @@ __all__ = [
     'listed_encoders',
     'listed_recipes',
     'modality_of',
+    'outcomes',
     'padded',
     'pooled',
     'recipe_named',

@@ -58,7 +58,7 @@ def draw_options(command: Command) -> Command:
 def asked_options(command: Command) -> Command:
     """The options that say how models are asked, and how labels are read out of their answers."""
     options = [
-        click.option('--served', multiple=True, metavar='NAME=MODEL', help='What the server calls model NAME.'),
+        click.option('--served', multiple=True, metavar='NAME=MODEL', help='Name that the server has for model NAME.'),
         click.option(
             '--server', 'servers', multiple=True, metavar='[NAME=]SERVER',
             help='Server of the models: openai (default), vllm, transformers, llama.cpp. Repeatable.',
@@ -120,9 +120,9 @@ def unibench(
 
     \b
     affekt bench unibench --predictions output --labels MERBench/dataset
-    affekt bench unibench --model mine=run/describer --labels L --media M --out run
+    affekt bench unibench --model mine=run --labels L --media M --out bench
     affekt bench unibench --model qwen=http://localhost:8000/v1 --server vllm \\
-      --model mine=run/describer --labels L --media M --out run
+        --model mine=run --labels L --media M --out bench
 
     With --model every clip is asked about once and each answer kept in OUT; the same command goes on after an
     interruption. Beside the scores lies what they depend on (record.json), and of several models comparisons.csv, which
@@ -145,7 +145,7 @@ def unibench(
         return
     if len(models) > 1:
         raise click.UsageError('With --predictions, --model names one folder below each set.')
-    chosen = {'sets': tuple(sets), 'model': models[0] if models else None, 'checkpoint': checkpoint, 'dev': dev}
+    chosen: dict[str, Any] = {'sets': tuple(sets), 'model': models[0] if models else None, 'checkpoint': checkpoint, 'dev': dev}
     rng = np.random.default_rng(seed)
     with table_notes() as notes, StageBars(name_width=10) as bars:
         outcome = run_unibench(predictions, labels, rng=rng, table=tables, resamples=resamples, progress=bars, **chosen)

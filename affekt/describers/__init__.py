@@ -6,7 +6,7 @@ then `answers.py` (answers on disk) and `unibench.py` (MER-UniBench in one go, s
 joins benchmarks, open labels, verdicts and preference on one page.
 """
 
-from affekt.describers.answers import answered, content_digest, labels_of, restricted
+from affekt.describers.answers import answered, labels_of, restricted
 from affekt.describers.classes import Accuracy, Classes, accuracy_of, sample_scores
 from affekt.describers.models import (
     Answering,
@@ -14,6 +14,7 @@ from affekt.describers.models import (
     ModelChoice,
     Said,
     ServedDescriber,
+    content_digest,
     model_choices,
     opened,
 )

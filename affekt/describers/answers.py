@@ -6,7 +6,6 @@ what is read of the clip are the same; a clip without an answer is tried again.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,9 +14,7 @@ from affekt.describers.models import Answering, Said
 from affekt.errors import UnknownNameError
 from affekt.llm import Extraction, LabelExtractor, in_order
 from affekt.progress import Progress
-from affekt.runs import SETTINGS, Run, file_sha256
-
-MEDIA = ('video', 'audio', 'frames')
+from affekt.runs import SETTINGS, Run
 
 
 def answered(
@@ -64,16 +61,6 @@ def _batch(model: Answering, manifest: Manifest, samples: Sequence[Sample], run:
         if not said.failure:
             run.note(said.name, SETTINGS, digest=digests[said.name], text=said.text)
     return [known[name] for name in digests]
-
-
-def content_digest(manifest: Manifest, sample: Sample) -> str:
-    """Changes with the bytes of a sample's media, its stretch of them, and what was said."""
-    parts: list[object] = [sample.text, sample.missing, sample.start_s, sample.end_s]
-    for column in MEDIA:
-        path = manifest.media(sample, column)
-        if path is not None:
-            parts.append((column, file_sha256(path) if path.is_file() else str(path)))
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def labels_of(

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -91,7 +92,7 @@ def bench_models(
                 expected=f'a folder of clips for {choice.name}', came='none', todo='name it with --media'
             )
         with open_model(choice, folder) as model:
-            asked = {
+            asked: dict[str, Any] = {
                 'labels': labels, 'media': media, 'sets': keys, 'extractor': extractor, 'at_once': at_once,
                 'progress': progress,
             }  # fmt: skip

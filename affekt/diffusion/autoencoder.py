@@ -103,9 +103,7 @@ class _Encoder(nn.Module):
         self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
         self.down_blocks = nn.ModuleList(
             [
-                _Resolution(
-                    widths[max(at - 1, 0)], width, sizes.layers, sizes.groups, 'half' if at < last else ''
-                )
+                _Resolution(widths[max(at - 1, 0)], width, sizes.layers, sizes.groups, 'half' if at < last else '')
                 for at, width in enumerate(widths)
             ]
         )

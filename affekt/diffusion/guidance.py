@@ -7,6 +7,8 @@ Source: Zhu et al. 2024, Champ, arXiv:2403.14781, section 3.2; the names are tho
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -33,7 +35,7 @@ class GuidanceEncoder(nn.Module):
         super().__init__()
         self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList()
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
+        for inputs, outputs in pairwise(widths):
             self.blocks.append(nn.Conv2d(inputs, inputs, 3, padding=1))
             self.blocks.append(nn.Conv2d(inputs, outputs, 3, padding=1, stride=2))
         # of six published attention layers the last alone is used; it keeps its number

@@ -75,12 +75,8 @@ class _Layers(nn.Module):
     def __init__(self, inputs: list[int], width: int, sizes: UNetSizes, *, has_attention: bool) -> None:
         super().__init__()
         if has_attention:
-            self.attentions = nn.ModuleList(
-                [SpatialTransformer(width, sizes.text_width, sizes.groups) for _ in inputs]
-            )
-        self.resnets = nn.ModuleList(
-            [ResidualBlock(each, width, sizes.time_width, sizes.groups) for each in inputs]
-        )
+            self.attentions = nn.ModuleList([SpatialTransformer(width, sizes.text_width, sizes.groups) for _ in inputs])
+        self.resnets = nn.ModuleList([ResidualBlock(each, width, sizes.time_width, sizes.groups) for each in inputs])
         if sizes.has_motion:
             self.motion_modules = nn.ModuleList([MotionModule(width, sizes.most_frames) for _ in inputs])
 
@@ -95,9 +91,7 @@ class _Layers(nn.Module):
 
 
 class _DownBlock(_Layers):
-    def __init__(
-        self, inputs: int, width: int, sizes: UNetSizes, *, has_attention: bool, is_last: bool
-    ) -> None:
+    def __init__(self, inputs: int, width: int, sizes: UNetSizes, *, has_attention: bool, is_last: bool) -> None:
         super().__init__([inputs, *[width] * (sizes.layers - 1)], width, sizes, has_attention=has_attention)
         if not is_last:
             self.downsamplers = nn.ModuleList([Halving(width, pads_before=True)])
@@ -113,9 +107,7 @@ class _DownBlock(_Layers):
 
 
 class _UpBlock(_Layers):
-    def __init__(
-        self, inputs: list[int], width: int, sizes: UNetSizes, *, has_attention: bool, is_last: bool
-    ) -> None:
+    def __init__(self, inputs: list[int], width: int, sizes: UNetSizes, *, has_attention: bool, is_last: bool) -> None:
         super().__init__(inputs, width, sizes, has_attention=has_attention)
         if not is_last:
             self.upsamplers = nn.ModuleList([Doubling(width)])
@@ -168,9 +160,7 @@ class UNet(nn.Module):
         self.time_embedding = TimeEmbedding(widths[0], sizes.time_width)
         self.down_blocks = nn.ModuleList(
             [
-                _DownBlock(
-                    widths[max(at - 1, 0)], width, sizes, has_attention=at < last, is_last=at == last
-                )
+                _DownBlock(widths[max(at - 1, 0)], width, sizes, has_attention=at < last, is_last=at == last)
                 for at, width in enumerate(widths)
             ]
         )

@@ -168,7 +168,8 @@ class Autoencoder(nn.Module):
                 came=str(tuple(pictures.shape)), todo='enlarge or cut them',
             )  # fmt: skip
         mean, _ = self.quant_conv(self.encoder(pictures)).chunk(2, dim=1)  # the other half is the log of a variance
-        return SCALE * mean
+        latents: Tensor = SCALE * mean
+        return latents
 
     def decode(self, latents: Tensor, tile: int = 96) -> Tensor:
         """(B, 3, H, W) from -1 to 1, hardly beyond.

@@ -42,6 +42,7 @@ class GuidanceEncoder(nn.Module):
         self.attentions = nn.ModuleDict({'5': SpatialTransformer(widths[-1], None, groups)})
         self.conv_out = nn.Conv2d(widths[-1], width, 3, padding=1)
         nn.init.zeros_(self.conv_out.weight)
+        assert self.conv_out.bias is not None
         nn.init.zeros_(self.conv_out.bias)
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -51,4 +52,5 @@ class GuidanceEncoder(nn.Module):
         for block in self.blocks:
             pictures = functional.silu(block(pictures))
         pictures = self.conv_out(self.attentions['5'](pictures))
-        return pictures.unflatten(0, (maps.shape[0], maps.shape[2])).transpose(1, 2)  # (B, width, F, H / 8, W / 8)
+        read: Tensor = pictures.unflatten(0, (maps.shape[0], maps.shape[2])).transpose(1, 2)
+        return read  # (B, width, F, H / 8, W / 8)

@@ -105,7 +105,8 @@ class GatedLinear(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, N, width)"""
         plain, gate = self.proj(tokens).chunk(2, dim=-1)
-        return plain * functional.gelu(gate)
+        gated: Tensor = plain * functional.gelu(gate)
+        return gated
 
 
 class FeedForward(nn.Module):

@@ -86,7 +86,8 @@ class FrameTransformer(nn.Module):
         for block in self.transformer_blocks:
             tokens = block(tokens)
         tokens = self.proj_out(tokens).reshape(count // frames, height * across, frames, width)  # (B, H W, F, C)
-        return pictures + tokens.permute(0, 2, 3, 1).reshape(pictures.shape)  # (B, F, C, H W), then (B F, C, H, W)
+        moved: Tensor = pictures + tokens.permute(0, 2, 3, 1).reshape(pictures.shape)
+        return moved  # (B, F, C, H W), then (B F, C, H, W)
 
 
 class MotionModule(nn.Module):

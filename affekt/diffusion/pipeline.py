@@ -168,7 +168,7 @@ class Drawing:
             for name in MAPS:
                 images = [_map(each, name, size) for each in chunk]
                 for image in images:
-                    digest.update(np.ascontiguousarray(image))
+                    digest.update(image.tobytes())
                 read = self.nets.guides[name](_pictures(images, self.nets).transpose(0, 1)[None])
                 total = read if total is None else total + read
             assert total is not None

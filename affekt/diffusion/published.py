@@ -251,7 +251,7 @@ def _text(files: Mapping[str, Path]) -> Tensor:
     folder = files['text_encoder'].parent
     try:
         tokenizer = CLIPTokenizer.from_pretrained(folder.parent / 'tokenizer', local_files_only=True)
-        model = CLIPTextModel.from_pretrained(folder, local_files_only=True).eval()
+        model = CLIPTextModel.from_pretrained(folder, local_files_only=True)
         tokens = tokenizer(
             PROMPT, padding='max_length', max_length=model.config.max_position_embeddings, truncation=True,
             return_tensors='pt',
@@ -262,5 +262,5 @@ def _text(files: Mapping[str, Path]) -> Tensor:
             todo='put text_encoder/ and tokenizer/ side by side, as published',
         ) from error  # fmt: skip
     with torch.no_grad():
-        text: Tensor = model(tokens.input_ids).last_hidden_state
+        text: Tensor = model.train(mode=False)(tokens.input_ids).last_hidden_state
     return text

@@ -216,7 +216,8 @@ class UNet(nn.Module):
             pictures = block(pictures, kept, step)
         if not self.sizes.is_reference:
             pictures = self.conv_out(functional.silu(self.conv_norm_out(pictures)))
-        return pictures.unflatten(0, (batch, frames)).transpose(1, 2)  # (B, F, C, H, W), then (B, C, F, H, W)
+        velocity: Tensor = pictures.unflatten(0, (batch, frames)).transpose(1, 2)
+        return velocity  # (B, F, C, H, W), then (B, C, F, H, W)
 
 
 def read_portrait(net: UNet, latents: Tensor, text: Tensor) -> Reference:

@@ -69,8 +69,8 @@ def structural_similarity(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> fl
 def multiscale_similarity(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
     """MS-SSIM, 1 for equal pictures: contrast and structure at five scales, luminance at the coarsest.
 
-    Each scale is the mean over 2 x 2 pixels of the one before; its windows are those of `structural_similarity`. A scale
-    at which pictures are opposite counts as 0, since a power of a negative number is none.
+    Each scale is the mean over 2 x 2 pixels of the one before, with the windows of `structural_similarity`. A scale at
+    which pictures are opposite counts as 0, since a power of a negative number is none.
 
     Raises:
         ShapeError: the pictures differ in shape, or have a side of fewer than 176 pixels, which five scales need.

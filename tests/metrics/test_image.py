@@ -90,7 +90,7 @@ def test_a_constant_error_does_not_flicker_and_an_alternating_one_does():
 def test_landmarks_that_lie_three_and_four_pixels_off_are_a_twentieth_of_the_eyes_apart():
     truth = RNG.uniform(0, 200, (478, 3))
     truth[33], truth[263] = (50, 100, 0), (150, 100, 0)
-    assert landmark_error(truth, truth + [3, 4, 999]) == pytest.approx(5 / 100, abs=1e-12)
+    assert landmark_error(truth, truth + np.array([3, 4, 999])) == pytest.approx(5 / 100, abs=1e-12)
     with pytest.raises(ShapeError):
         landmark_error(truth[:68], truth[:68])
 

@@ -145,6 +145,13 @@ def leaks() -> tuple[str, ...]:
     return tuple(TRUSTED)
 
 
+def reasons() -> tuple[str, ...]:
+    """Every reason for which a description may be left out."""
+    from affekt.corpora import REASONS
+
+    return tuple(REASONS)
+
+
 def unibench_sets() -> tuple[str, ...]:
     """Every set of MER-UniBench, as files and folders call it."""
     from affekt.benchmarks import UNIBENCH

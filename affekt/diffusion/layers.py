@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from affekt.nn import attend
-from affekt.nn.attention import join_heads, split_heads
+from affekt.nn import attend, join_heads, split_heads
 
 HEADS = 8
 

@@ -3,8 +3,8 @@
 Arrays of truth and prediction come in, a float comes out; `bootstrap_interval` turns any of these metrics into a value
 with its interval, and `measures.py` has the usual ones ready for fast intervals and paired tests. Free words
 (`open_vocabulary.py`) come in as text and are folded by a word table; `score_open_vocabulary` gives all that belongs to
-such a score. `image.py` compares pictures, videos and faces. Undefined results are nan, never 0. Read `categorical.py` first, then `intervals.py`. NumPy and SciPy are
-all it needs.
+such a score. `image.py` compares pictures, videos and faces. Undefined results are nan, never 0. Read `categorical.py`
+first, then `intervals.py`. NumPy and SciPy are all it needs.
 """
 
 from affekt.metrics.agreement import (

@@ -234,7 +234,8 @@ def _window_mean(plane: Floats) -> Floats:
 def _halved(image: Floats) -> Floats:
     """The mean over 2 x 2 pixels; a last odd row or column is left out."""
     height, width = image.shape[0] // 2, image.shape[1] // 2
-    return image[: 2 * height, : 2 * width].reshape(height, 2, width, 2, -1).mean(axis=(1, 3))
+    blocks = image[: 2 * height, : 2 * width].reshape(height, 2, width, 2, -1)
+    return np.asarray(blocks.mean(axis=(1, 3)))
 
 
 def _pair(truth: npt.ArrayLike, prediction: npt.ArrayLike, least: int = 1) -> tuple[Floats, Floats]:

@@ -33,7 +33,7 @@ PORTRAYED_OPTION = click.option(
     help='Who is in the picture: you, somebody who has agreed, nobody real (asked for where left out).',
 )
 CONSENT_NOTE_OPTION = click.option(
-    '--consent-note', default='', metavar='TEXT', help='Where the agreement is kept; written into every output.'
+    '--consent-note', default='', metavar='TEXT', help='Note on where the agreement is kept; written into every output.'
 )
 AGE_OPTION = click.option('--age', 'age_years', type=float, metavar='YEARS', help='Age of the portrayed person.')
 
@@ -76,7 +76,7 @@ def _timeline_sources() -> tuple[str, ...]:
     '--timeline', type=PATH, metavar='RUN', help='Run folder of an analysis, whose person moves the portrait.'
 )
 @click.option('--person', metavar='NAME', help='Person of the analysis (default: who is seen longest).')
-@click.option('--by', type=Named(_timeline_sources), help='What of the analysis moves: face, or emotion.')
+@click.option('--by', type=Named(_timeline_sources), help='Part of the analysis that moves: face, or emotion.')
 @click.option('--intensity', metavar='SHARE', help='Strength of the expression (default 1; 0.7 of an emotion).')
 @click.option('--absolute', is_flag=True, help="Driver's expression and pose themselves, not how they change.")
 @click.option('--seconds', type=float, help='Length of an emotion (default 3).')

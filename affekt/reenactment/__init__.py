@@ -38,7 +38,9 @@ from affekt.reenactment.note import with_note
 from affekt.reenactment.output import Reenacted, write_reenactment
 from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.provenance import Provenance, Verdict, require_signable, sign, verify
+from affekt.reenactment.reading_back import ReadBack, Reader, named_scores
 from affekt.reenactment.steadying import Steadying
+from affekt.reenactment.stimuli import Design, Stimuli, equally_light, make_stimuli
 from affekt.reenactment.transfer import PortraitRange, TransferSettings, portrait_range, transfer
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     'ByVideo',
     'Consent',
     'Credentials',
+    'Design',
     'DriverSettings',
     'Engine',
     'EngineSettings',
@@ -67,17 +70,22 @@ __all__ = [
     'Portrait',
     'PortraitRange',
     'Provenance',
+    'ReadBack',
+    'Reader',
     'Recipe',
     'ReenactSettings',
     'Reenacted',
     'Reenactment',
     'Steadying',
+    'Stimuli',
     'TransferSettings',
     'Verdict',
     'apex_of_emotion',
     'blended',
+    'equally_light',
     'frame_of_amounts',
     'laid_face',
+    'make_stimuli',
     'motion_of_curves',
     'motion_of_emotion',
     'motion_of_frames',
@@ -85,6 +93,7 @@ __all__ = [
     'motion_of_timeline',
     'motion_of_video',
     'named_emotions',
+    'named_scores',
     'own_credentials',
     'portrait_range',
     'read_credentials',

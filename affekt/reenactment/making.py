@@ -97,10 +97,16 @@ class ByEmotion:
     intensity: float = 0.7
     seconds: float = 3.0
     rate_hz: float = 25.0
+    onset_s: float | None = None
+    """From rest to the apex; None takes the recipe's own time."""
+    offset_s: float | None = None
+    """From the apex to rest."""
 
     def motion(self, landmarker: FaceLandmarker) -> Motion:
         """From rest to the apex and back."""
-        return motion_of_emotion(self.name, self.intensity, self.seconds, rate_hz=self.rate_hz)
+        return motion_of_emotion(
+            self.name, self.intensity, self.seconds, rate_hz=self.rate_hz, onset_s=self.onset_s, offset_s=self.offset_s
+        )
 
     def still(self) -> MotionFrame | None:
         """The apex."""
@@ -108,7 +114,7 @@ class ByEmotion:
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
-        return {'emotion': self.name, 'intensity': self.intensity, 'seconds': self.seconds, 'rate_hz': self.rate_hz}
+        return {'emotion': self.name, **{name: value for name, value in asdict(self).items() if name != 'name'}}
 
     @property
     def driver(self) -> Path | None:

@@ -1,7 +1,7 @@
 """What affekt itself reads in a reenactment: expression, affect, identity and light, frame by frame and at its apex.
 
-The apex is the part of a clip in which the named scores of the emotion are within a tenth of their largest rise; a still
-is its own apex. Rises are against the portrait, read in the same way.
+The apex is the part of a clip in which the emotion was made to be at its strongest; a still is its own apex. Rises are
+against the portrait, read in the same way.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ from affekt.reenactment.head import OUTLINE
 
 SILENT = ('noseSneer', 'cheekSquint', 'mouthFrown', 'jawForward')
 """Stems of the scores that the network hardly gives whatever is shown."""
-APEX_SHARE = 0.9
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 
@@ -71,12 +70,14 @@ class ReadBack:
         frames: what each frame that was looked at shows; those without a face are left out.
         looked_at: how many frames were looked at.
         emotion: that was asked for.
+        is_apex: (T,) which frames belong to the apex.
     """
 
     portrait: FaceRead
     frames: tuple[FaceRead, ...]
     looked_at: int
     emotion: str
+    is_apex: Bools
 
     @cached_property
     def rises(self) -> Floats:
@@ -84,19 +85,13 @@ class ReadBack:
         columns = [BLENDSHAPES.index(name) for name in named_scores(self.emotion)]
         return np.array([float((each.scores - self.portrait.scores)[columns].sum()) for each in self.frames])
 
-    @cached_property
-    def is_apex(self) -> Bools:
-        """(T,) which frames belong to the apex; all where nothing rises."""
-        most = self.rises.max(initial=0.0)
-        return np.asarray(self.rises >= APEX_SHARE * most if most > 0 else np.ones(len(self.rises), dtype=bool))
-
     def as_row(self) -> dict[str, float | str]:
         """The measured columns of a table of stimuli; means over the apex.
 
         measured_rise: of the named scores; measured_share: of the emotion's category; measured_identity_distance: the
         largest of all frames.
         """
-        if not self.frames:
+        if not self.is_apex.any():
             return dict.fromkeys(MEASURED, float('nan')) | {'measured_category': ''}
         apex = [frame for frame, belongs in zip(self.frames, self.is_apex, strict=True) if belongs]
         shares = np.mean([frame.shares for frame in apex], axis=0)
@@ -168,9 +163,17 @@ class Reader:
         return FaceRead(face.blendshapes, shares, valence, arousal, identity, face_luminance(image, face.landmarks))
 
     def read_back(
-        self, portrait: npt.NDArray[np.uint8], pictures: Iterable[npt.NDArray[np.uint8]], emotion: str
+        self,
+        portrait: npt.NDArray[np.uint8],
+        pictures: Iterable[tuple[npt.NDArray[np.uint8], bool]],
+        emotion: str,
     ) -> ReadBack:
-        """What the pictures show beside the portrait.
+        """What pictures show beside the portrait.
+
+        Args:
+            portrait: (H, W, 3) RGB.
+            pictures: each with whether it belongs to the apex.
+            emotion: that was asked for.
 
         Raises:
             MediaError: the portrait shows no face.
@@ -178,21 +181,24 @@ class Reader:
         own = self.face(portrait)
         if own is None:
             raise MediaError(expected='a portrait with a face', came='none', todo='choose another portrait')
-        frames, looked_at, last = [], 0, own
-        for image in pictures:
+        frames, belongs, looked_at, last = [], [], 0, own
+        for image, is_apex in pictures:
             looked_at += 1
             face = self.face(image, last)
             if face is not None:
                 frames.append(self.read(image, face))
+                belongs.append(is_apex)
                 last = face
-        return ReadBack(self.read(portrait, own), tuple(frames), looked_at, emotion)
+        return ReadBack(self.read(portrait, own), tuple(frames), looked_at, emotion, np.array(belongs, dtype=bool))
 
     def read_file(
-        self, portrait: npt.NDArray[np.uint8], path: Path, emotion: str, *, rate_hz: float | None = None
+        self, portrait: npt.NDArray[np.uint8], path: Path, emotion: str, apex_s: tuple[float, float], rate_hz: float
     ) -> ReadBack:
-        """`read_back` of a file, at so many frames per second."""
+        """`read_back` of a file at so many frames per second, whose apex lies between two times."""
         frames = Recording.open(path).frames(rate_hz)
-        return self.read_back(portrait, (frame.image for frame in frames), emotion)
+        return self.read_back(
+            portrait, ((frame.image, apex_s[0] <= frame.time_s <= apex_s[1]) for frame in frames), emotion
+        )
 
 
 def face_luminance(image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> float:
@@ -220,4 +226,4 @@ def encoded(light: Floats) -> npt.NDArray[np.uint8]:
     """Linear light as sRGB bytes; what is brighter than white is white."""
     clipped = np.clip(light, 0, 1)
     shares = np.where(clipped <= 0.0031308, 12.92 * clipped, 1.055 * clipped ** (1 / 2.4) - 0.055)
-    return np.rint(255 * shares).astype(np.uint8)
+    return np.asarray(np.rint(255 * shares), dtype=np.uint8)

@@ -1,10 +1,11 @@
 """Sets of stimuli for experiments: every person with every emotion at every intensity, alike in all else.
 
-    made = make_stimuli('portraits/', 'stimuli/', Design(('happiness', 'anger'), (0, 0.5, 1)), consent=Consent('agreed'))
+    made = make_stimuli('portraits/', 'stimuli/', Design(('anger', 'fear'), (0, 0.5, 1)), consent=Consent('agreed'))
 
-1. The portraits are made equally light: the mean of each face, in linear light, becomes that of the middle one. 2. Every
-cell of the design becomes a signed clip of the same length and timing. 3. affekt reads each clip back. 4. A table holds
-what was asked for beside what was read, and a page shows it. A run that was interrupted goes on where it stopped.
+1. The portraits are made equally light: the mean of each face, in linear light, becomes that of the middle one.
+2. Every cell of the design becomes a signed clip of the same length and timing. 3. affekt reads each clip back. 4. A
+table holds what was asked for beside what was read, and a page shows it. A run that was interrupted goes on where it
+stopped.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from affekt.media import Recording, is_media_name, write_image
 from affekt.progress import Progress
 from affekt.reenactment.consent import Consent
 from affekt.reenactment.credentials import Credentials
-from affekt.reenactment.emotions import EMOTIONS, RECIPES, recipe, require_intensity, require_rate
+from affekt.reenactment.emotions import EMOTIONS, RECIPES, apex_times, recipe, require_intensity, require_rate
 from affekt.reenactment.making import ByEmotion, ReenactSettings, reenact_to
 from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.reading_back import (
@@ -40,7 +41,7 @@ from affekt.reenactment.reading_back import (
     face_mask,
     linear,
 )
-from affekt.reenactment.stimulus_page import stimulus_page
+from affekt.report import stimulus_page
 from affekt.runs import SETTINGS, Run
 from affekt.tables import csv_bytes
 
@@ -246,7 +247,13 @@ def _made(
         run.folder / file, run.folder / PORTRAITS / f'{person.name}.png', source, consent=consent, settings=settings,
         credentials=credentials, landmarker=networks,
     )  # fmt: skip
-    read: ReadBack = reader.read_file(person.image, made.path, emotion, rate_hz=READ_HZ)
+    shown = recipe(emotion)
+    apex_s = apex_times(
+        (round(design.seconds * design.rate_hz) - 1) / design.rate_hz,
+        shown.onset_s if design.onset_s is None else design.onset_s,
+        shown.offset_s if design.offset_s is None else design.offset_s,
+    )
+    read: ReadBack = reader.read_file(person.image, made.path, emotion, apex_s, READ_HZ)
     row = {
         'file': file, 'person': person.name, 'emotion': emotion, 'intensity': intensity, 'seconds': made.seconds,
         'frames': made.pictures, **read.as_row(), 'luminance_gain': person.gain, 'notes': ' '.join(made.notes),

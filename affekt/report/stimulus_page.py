@@ -1,4 +1,4 @@
-"""A set of stimuli as one HTML file that loads nothing: portraits, what was read against what was asked for, all rows."""
+"""A set of stimuli as one HTML file that loads nothing: portraits, what was asked for and what was read, all rows."""
 
 from __future__ import annotations
 

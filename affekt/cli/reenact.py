@@ -83,7 +83,7 @@ def _timeline_sources() -> tuple[str, ...]:
 @click.option('--fps', 'rate_hz', type=float, help="Frames per second (default: the driver's own; 25 without one).")
 @click.option('--head', type=float, help="Share of the head's movement, 0 to 1 (default 1).")
 @click.option('--calm-at', 'calm_at_s', type=float, metavar='SECONDS', help="Time of the driver's calm face.")
-@click.option('--own-mouth', is_flag=True, help="A made-up inside of the mouth, not the driver's.")
+@click.option('--own-mouth', is_flag=True, help="Inside of the mouth made up, not the driver's.")
 @click.option('--size', 'max_side', type=int, help='Longest side of the output in pixels (default 1024).')
 @click.option('--purpose', default='', metavar='TEXT', help='Purpose of the output; recorded with it.')
 @PORTRAYED_OPTION

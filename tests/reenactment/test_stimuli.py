@@ -9,13 +9,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 from portraits import made_up_face
 
+from affekt.cli import main, reenact
 from affekt.errors import MediaError, RunError, UnknownNameError, ValueRangeError
 from affekt.faces import BLENDSHAPES, FaceLandmarker
 from affekt.labels import EKMAN
-from affekt.reenactment import Consent, Design, Reader, equally_light, make_stimuli, named_scores, verify
+from affekt.reenactment import Consent, Design, Reader, Stimuli, equally_light, make_stimuli, named_scores, verify
 from affekt.reenactment.reading_back import LUMINANCE, FaceRead, ReadBack, encoded, face_luminance, linear
 
 NOBODY = Consent('nobody')
@@ -144,3 +146,28 @@ def test_scores_that_the_network_hardly_gives_are_not_asked_for():
     assert 'jawOpen' in named_scores('surprise')
     assert not [name for name in named_scores('disgust') if name.startswith(('noseSneer', 'mouthFrown'))]
     assert named_scores('neutral') == ()
+
+
+def test_the_command_makes_a_set_of_a_folder_and_says_what_does_not_belong_to_one(tmp_path, portraits, monkeypatch):
+    monkeypatch.setattr(reenact, 'fetch', lambda names, required=True: None)
+    made = {}
+
+    def kept(folder, out, design, **more):
+        made.update(design=design, portrayed=more['consent'].portrayed)
+        return Stimuli(out, out / 'stimuli.csv', out / 'report.html', 4, 1, {'wall.png': 'no face'})
+
+    monkeypatch.setattr('affekt.reenactment.make_stimuli', kept)
+    asked = ['reenact', str(portraits), '--emotion', 'all', '--intensity', '0,0.5', '-o', str(tmp_path / 'set')]
+    told = CliRunner().invoke(main, [*asked, '--portrayed', 'nobody', '--seconds', '2'])
+    assert told.exit_code == 0, told.output
+    assert made['design'] == Design(intensities=(0.0, 0.5), seconds=2.0)
+    assert '4 clips, 1 of them from before' in told.output
+    assert 'wall.png left out: no face' in told.output
+    for wrong, message in (
+        (['--curve', 'x.csv'], '--curve has no place in a set'), (['--calm-at', '1'], '--calm-at'),
+    ):  # fmt: skip
+        refused = CliRunner().invoke(main, [*asked, '--portrayed', 'nobody', *wrong])
+        assert refused.exit_code == 2
+        assert message in refused.output
+    nothing = CliRunner().invoke(main, ['reenact', str(portraits), '-o', 'set', '--portrayed', 'nobody'])
+    assert 'made of emotions' in nothing.output

@@ -38,7 +38,7 @@ SECTIONS = {
     'Pre-trained encoders': ('pretrain', 'finetune', 'checkpoint'),
     'Describing clips': ('caption',),
     'Comparing describers': ('rank', 'judge', 'annotate', 'prefer'),
-    'Portraits': ('verify',),
+    'Portraits': ('reenact', 'verify'),
     'This installation': ('doctor', 'plugins', 'weights', 'notice', 'completion'),
 }
 """The order of `affekt --help`."""

@@ -146,7 +146,7 @@ class Drawing:
 
     @torch.no_grad()
     def latents(self, maps: Iterable[Maps], progress: Told | None = None) -> Tensor:
-        """(1, C, F, H / 8, W / 8) of all frames, on the CPU; they and their windows stay in the folder. See `frames`."""
+        """(1, C, F, H / 8, W / 8) of all frames, on the CPU; the folder keeps them. See `frames`."""
         # 1. What the reference net sees of the portrait, once
         of_portrait = self.nets.autoencoder.encode(2 * self._portrait - 1)
         reference = read_portrait(self.nets.reference, of_portrait, self.nets.text)

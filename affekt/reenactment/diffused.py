@@ -1,7 +1,7 @@
 """The engine that draws by latent diffusion: the moved face as maps, and the published nets that paint under them.
 
-A square around the head is drawn at the size that the nets were trained with, and laid back into the picture with a soft
-edge. Every frame depends on its neighbours, so that all of the motion is read before the first picture comes.
+A square around the head is drawn at the size that the nets were trained with, and laid back into the picture with a
+soft edge. Every frame depends on its neighbours, so that all of the motion is read before the first picture comes.
 """
 
 from __future__ import annotations

@@ -24,18 +24,15 @@ from affekt.faces import FaceLandmarker
 from affekt.files import file_sha256, place_atomically, require_regular_file, write_atomically
 from affekt.media import even_sided, write_image
 from affekt.progress import Progress
+from affekt.provenance import Consent, Credentials, Provenance, require_signable, sign, with_note
 from affekt.purpose import check_purpose
-from affekt.reenactment.consent import Consent
-from affekt.reenactment.credentials import Credentials
 from affekt.reenactment.curves import motion_of_curves, motion_of_timeline
 from affekt.reenactment.driver import DriverSettings, motion_of_video
 from affekt.reenactment.emotions import apex_of_emotion, motion_of_emotion
 from affekt.reenactment.engine import Engine, EngineSettings
 from affekt.reenactment.motion import Motion, MotionFrame
-from affekt.reenactment.note import with_note
 from affekt.reenactment.output import KINDS, Drawing, write_reenactment
 from affekt.reenactment.portrait import MOST_SIDE, Portrait
-from affekt.reenactment.provenance import Provenance, require_signable, sign
 from affekt.reenactment.transfer import TransferSettings, portrait_range, transfer
 from affekt.runs import versions
 from affekt.typed_json import plain

@@ -26,8 +26,7 @@ from affekt.faces import FaceIdentity, FaceLandmarker
 from affekt.files import file_sha256, write_atomically
 from affekt.media import Recording, is_media_name, write_image
 from affekt.progress import Progress
-from affekt.reenactment.consent import Consent
-from affekt.reenactment.credentials import Credentials
+from affekt.provenance import Consent, Credentials
 from affekt.reenactment.emotions import EMOTIONS, RECIPES, apex_times, recipe, require_intensity, require_rate
 from affekt.reenactment.making import ByEmotion, ReenactSettings, reenact_to
 from affekt.reenactment.portrait import Portrait

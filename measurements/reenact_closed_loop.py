@@ -60,7 +60,7 @@ def emotions(reader: Reader, portrait: Portrait) -> dict[str, Any]:
             'share': [round(float(row['measured_share']), 3) for row in rows],
             'identity_distance': [round(float(row['measured_identity_distance']), 3) for row in rows],
             'rises_with_intensity': bool(np.all(np.diff(rises) > 0)),
-            'arousal_rises': bool(np.all(np.diff(arousal) > 0)),
+            'arousal_rises': bool(np.all(np.diff([float(row['measured_arousal']) for row in rows]) > 0)),
         }  # fmt: skip
     return answer
 

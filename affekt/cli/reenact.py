@@ -33,7 +33,7 @@ PORTRAYED_OPTION = click.option(
     help='Who is in the picture: you, somebody who has agreed, nobody real (asked for where left out).',
 )
 CONSENT_NOTE_OPTION = click.option(
-    '--consent-note', default='', metavar='TEXT', help='Where the agreement is kept; written into every output.'
+    '--consent-note', default='', metavar='TEXT', help='Note on where the agreement is kept; written into every output.'
 )
 AGE_OPTION = click.option('--age', 'age_years', type=float, metavar='YEARS', help='Age of the portrayed person.')
 
@@ -77,10 +77,8 @@ def _timeline_sources() -> tuple[str, ...]:
     '--timeline', type=PATH, metavar='RUN', help='Run folder of an analysis, whose person moves the portrait.'
 )
 @click.option('--person', metavar='NAME', help='Person of the analysis (default: who is seen longest).')
-@click.option('--by', type=Named(_timeline_sources), help='What of the analysis moves: face, or emotion.')
-@click.option(
-    '--intensity', metavar='SHARE', help='Strength of the expression (default 1; 0.7 of an emotion); several for a set.'
-)
+@click.option('--by', type=Named(_timeline_sources), help='Source of the motion within the analysis: face, or emotion.')
+@click.option('--intensity', metavar='SHARE', help='Strength of the expression (default 1; of an emotion 0.7).')
 @click.option('--absolute', is_flag=True, help="Driver's expression and pose themselves, not how they change.")
 @click.option('--seconds', type=float, help='Length of an emotion (default 3).')
 @click.option('--fps', 'rate_hz', type=float, help="Frames per second (default: the driver's own; 25 without one).")
@@ -257,7 +255,7 @@ def _settings(chosen: dict[str, Any]) -> ReenactSettings:
     from affekt.reenactment import EngineSettings, ReenactSettings, TransferSettings
 
     intensity, head = chosen.pop('intensity'), chosen.pop('head')
-    amounts = {} if intensity is None else {'intensity': _share(intensity)}
+    amounts: dict[str, Any] = {} if intensity is None else {'intensity': _share(intensity)}
     amounts |= {} if head is None else {'head': head}
     size = {} if (side := chosen.pop('max_side')) is None else {'max_side': side}
     return ReenactSettings(

@@ -13,6 +13,7 @@ from affekt.description.batches import ExampleBatches
 from affekt.description.clues import GIVEN_BY, SPEAKS_OF, Clue, clues_in, perceived_through, without_invented
 from affekt.description.describing import Description, describe, fingerprint, reproduction_record, weights_sha256
 from affekt.description.examples import Example, Examples, QuestionAnswer, examples_from, named_label
+from affekt.description.grounded import Grounded, grounded, measured, noted_terciles
 from affekt.description.groups import (
     GroupSettings,
     GroupStep,
@@ -66,7 +67,7 @@ from affekt.description.questions import (
     tokenized,
     written,
 )
-from affekt.description.saved import open_describer, save_describer, saved_notes
+from affekt.description.saved import noted_kind, open_describer, save_describer, saved_notes
 from affekt.description.scoring import generated_answers, label_scores
 from affekt.description.settings import DescribeSettings
 from affekt.description.sources import FUSIONS, Queries, Source, SourceReader, present, source_table
@@ -109,6 +110,7 @@ __all__ = [
     'Family',
     'Form',
     'Generated',
+    'Grounded',
     'GroupSettings',
     'GroupStep',
     'Kind',
@@ -143,6 +145,7 @@ __all__ = [
     'family_named',
     'fingerprint',
     'generated_answers',
+    'grounded',
     'group_advantages',
     'group_loss',
     'group_step',
@@ -153,11 +156,14 @@ __all__ = [
     'label_scores',
     'letters',
     'load_official',
+    'measured',
     'merged',
     'modality_gain',
     'name_map',
     'named_label',
     'normalised_sound',
+    'noted_kind',
+    'noted_terciles',
     'open_describer',
     'open_trunk',
     'packaged_wordings',

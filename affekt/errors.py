@@ -149,6 +149,18 @@ class PurposeError(AffektError, ValueError):
     """The stated purpose is one for which emotion inference is refused."""
 
 
+class PortraitError(AffektError, ValueError):
+    """A picture shows no face, or none that can be moved."""
+
+
+class ConsentError(AffektError, ValueError):
+    """A face may not be animated: nothing was stated on the person, or it is a child's by the user's own statement."""
+
+
+class ProvenanceError(AffektError, ValueError):
+    """A file's manifest cannot be written or read, or a signing key does not fit its certificate."""
+
+
 class MissingExtraError(AffektError, ImportError):
     """An optional part is not installed."""
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from affekt.cli import main
 from affekt.cli.choices import Named
 from affekt.cli.group import SECTIONS
-from affekt.cli.help import EXAMPLES
+from affekt.cli.help import EXAMPLES, VerbWithVerbs
 
 
 def _commands(command: click.Command = main, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:
@@ -28,7 +28,9 @@ def _commands(command: click.Command = main, path: tuple[str, ...] = ()) -> list
 
 
 COMMANDS = _commands()
-VERBS = [(path, verb) for path, verb in COMMANDS if not isinstance(verb, click.Group)]
+VERBS = [
+    (path, verb) for path, verb in COMMANDS if isinstance(verb, VerbWithVerbs) or not isinstance(verb, click.Group)
+]
 
 
 def _run(*words: str):

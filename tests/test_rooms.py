@@ -17,8 +17,9 @@ import affekt
 
 PACKAGE = Path(affekt.__file__).parent
 OF_EXTRAS = {
-    'accelerate', 'anyio', 'fastapi', 'gguf', 'huggingface_hub', 'onnx', 'onnxscript', 'opensmile', 'peft', 'pydantic',
-    'ray', 'safetensors', 'sentencepiece', 'sklearn', 'torch', 'transformers', 'uvicorn', 'wsproto',
+    'accelerate', 'anyio', 'c2pa', 'cryptography', 'cv2', 'fastapi', 'gguf', 'huggingface_hub', 'onnx', 'onnxscript',
+    'opensmile', 'peft', 'pydantic', 'ray', 'safetensors', 'sentencepiece', 'sklearn', 'torch',
+    'transformers', 'uvicorn', 'wsproto',
 }  # fmt: skip
 """Packages that no core install has."""
 SHARES_ALL = {'media': 'containers', 'batch': 'analysis', 'live': 'analysis'}

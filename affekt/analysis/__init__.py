@@ -26,6 +26,8 @@ from affekt.analysis.phrases import (
     when,
 )
 from affekt.analysis.records import (
+    Described,
+    DescribedClue,
     Evidence,
     Lost,
     ModelUse,
@@ -59,6 +61,8 @@ __all__ = [
     'Analysis',
     'AnalysisSettings',
     'Analyzer',
+    'Described',
+    'DescribedClue',
     'Describer',
     'Evidence',
     'Findings',

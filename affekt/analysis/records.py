@@ -241,6 +241,43 @@ class Sentence:
         return f'Sentence({self.text!r}, {counted(len(self.evidence), "piece")} of evidence)'
 
 
+@dataclass(frozen=True)
+class DescribedClue:
+    """A clause of a description that says what was perceived."""
+
+    text: str
+    of: tuple[str, ...]
+    """'voice', 'face', 'body', 'words'; of the plain description the sources that it rests on."""
+
+
+@dataclass(frozen=True, repr=False)
+class Described:
+    """What a describer says of a clip: words of a model, apart from everything that was measured."""
+
+    describer: str
+    """What it is called."""
+    text: str
+    """'' where there is no answer."""
+    labels: tuple[str, ...] = ()
+    form: str = 'free'
+    """'template', 'list', 'free', 'refusal', 'nonsense' or 'empty'; 'plain' for sentences from measurements."""
+    evidence: tuple[DescribedClue, ...] = ()
+    invented: tuple[DescribedClue, ...] = ()
+    """Clauses on what the clip does not have; in neither text nor labels."""
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    """What it could not use of the clip, and why."""
+    words: str = ''
+    """What was spoken, as it read it."""
+    failure: str = ''
+    """Why there is no answer; '' where there is."""
+    weights_sha256: str = ''
+    """Of the describer with its language model; '' where it has none."""
+
+    def __repr__(self) -> str:
+        said = self.failure or self.text
+        return f'Described({self.describer!r}, {said[:60]!r})'
+
+
 @dataclass(frozen=True, repr=False)
 class ModelUse:
     """One model file that took part."""

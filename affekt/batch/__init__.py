@@ -2,16 +2,26 @@
 
 Files and folders come in; a folder of results a recording, a journal, and what of it counts go out. Read `folders.py`
 first (which recordings are meant), then `running.py` and `exports.py` (the whole run in other formats); which results
-count is told by `affekt/analysis/results.py`.
+count is told by `affekt/analysis/results.py`. `describing.py` has many clips described in words instead.
 """
 
 from affekt.batch.changed import seconds_together, with_changes
+from affekt.batch.describing import (
+    DescribedClip,
+    Describing,
+    clips_of,
+    describe_many,
+    has_shipped_describer,
+    open_describing,
+    plainly_described,
+)
 from affekt.batch.exports import Written, export_run, report_run
 from affekt.batch.folders import Clip, Gathered, gather
 from affekt.batch.people import ChangedPeople, change_people
 from affekt.batch.running import Batch, Outcome, analyze_many
 
 __all__ = [
-    'Batch', 'ChangedPeople', 'Clip', 'Gathered', 'Outcome', 'Written', 'analyze_many', 'change_people', 'export_run',
-    'gather', 'report_run', 'seconds_together', 'with_changes',
+    'Batch', 'ChangedPeople', 'Clip', 'DescribedClip', 'Describing', 'Gathered', 'Outcome', 'Written', 'analyze_many',
+    'change_people', 'clips_of', 'describe_many', 'export_run', 'gather', 'has_shipped_describer', 'open_describing',
+    'plainly_described', 'report_run', 'seconds_together', 'with_changes',
 ]  # fmt: skip

@@ -4,21 +4,22 @@ Read `group.py` first; every other file adds the verbs that its name says.
 """
 
 from affekt.cli import (  # noqa: F401  each adds its verbs
-    annotate,
     bench,
     bench_frames,
     bench_training,
+    caption,
+    comparing,
     corpus,
     corrupt,
-    extraction,
+    describe,
+    emotion_words,
     features,
     installation,
-    judge,
     prefer,
     pretraining,
     rank,
     recordings,
-    score,
+    reenact,
     stream,
     track,
 )

@@ -145,6 +145,13 @@ def leaks() -> tuple[str, ...]:
     return tuple(TRUSTED)
 
 
+def reasons() -> tuple[str, ...]:
+    """Every reason for which a description may be left out."""
+    from affekt.corpora import REASONS
+
+    return tuple(REASONS)
+
+
 def unibench_sets() -> tuple[str, ...]:
     """Every set of MER-UniBench, as files and folders call it."""
     from affekt.benchmarks import UNIBENCH
@@ -237,6 +244,13 @@ def judge_strategies() -> tuple[str, ...]:
     return tuple(STRATEGIES)
 
 
+def servers() -> tuple[str, ...]:
+    """Every server whose form of pictures, sound and video is known."""
+    from affekt.llm import SERVERS
+
+    return tuple(SERVERS)
+
+
 def reference_judges() -> tuple[str, ...]:
     """Every judge by name: the references, and those of other packages."""
     from affekt.judging.plain_judges import REFERENCES
@@ -272,4 +286,8 @@ def noise_presets() -> tuple[str, ...]:
     return tuple(PRESETS)
 
 
+SERVER = click.option(
+    '--server', default='openai', type=Named(servers), help='Server that runs at the endpoint (default openai).'
+)
+"""Decides how pictures, sound and video are written; see `affekt.llm.forms`."""
 WORD_TABLES = ('affekt', '2025', '2026')

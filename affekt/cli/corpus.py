@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from affekt.cli.choices import Named, columns, corpora, leaks
+from affekt.cli.choices import Named, columns, corpora, leaks, reasons
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.cli.installation import say_unusable
 from affekt.errors import UnknownNameError, listed
@@ -19,7 +19,7 @@ from affekt.terminal import StageBars, columns_table, say, say_json, visible
 from affekt.wording import counted
 
 if TYPE_CHECKING:
-    from affekt.corpora import CorpusCheck, FrameCheck, Manifest
+    from affekt.corpora import CorpusCheck, DescriptionCheck, FrameCheck, Manifest
     from affekt.frames import FrameTable
 
 PATH = click.Path(path_type=Path)
@@ -64,8 +64,12 @@ def list_corpora(as_json: bool) -> None:
 @click.argument('name', type=Named(corpora), metavar='NAME')
 @click.argument('folder', type=PATH)
 @click.option('--out', required=True, type=PATH, help='Manifest to write (.parquet).')
+@click.option(
+    '--leave-out', multiple=True, type=Named(reasons), metavar='REASON',
+    help='Reason for which samples of a corpus of descriptions are left out. Repeatable.',
+)  # fmt: skip
 @AS_JSON
-def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
+def import_command(name: str, folder: Path, out: Path, leave_out: Sequence[str], as_json: bool) -> None:
     """Write the manifest of corpus NAME, whose release is in FOLDER.
 
     \b
@@ -89,15 +93,18 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
       start_s, end_s    the stretch of a longer file (or: start, end)
       split       train, val, test; fold: a whole number
       video, audio, frames    paths, where the name does not tell them
-
+      description    in free words (or: reason); chinese_description;
+                  openset: a list of labels in free words
 
     NAME `affwild2` and `affwild2-mtl` are labelled frame by frame: their labels
     go to a table beside the manifest, such as affwild2.frames.parquet.
     """
-    from affekt.corpora import check_corpus, frames_path, import_with_frames
+    from affekt.corpora import check_corpus, fit_to_learn, frames_path, import_with_frames
 
     with table_notes() as notes:
         manifest, frames = import_with_frames(name, folder)
+    if leave_out:
+        manifest = fit_to_learn(manifest, leave_out)
     manifest.save(out)
     if frames is not None:
         frames.save(frames_path(out))
@@ -111,6 +118,8 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
     if check.frames is not None:
         say(f'{frames_path(out)}: labels by frame')
         _print_frame_check(check.frames)
+    if check.descriptions is not None:
+        _print_descriptions(check.descriptions)
     _print_notes(manifest.facts.notes)
 
 
@@ -322,6 +331,7 @@ def _facts(manifest: Manifest, checked: CorpusCheck) -> dict[str, Any]:
         'unchecked': list(checked.unchecked),
         'notes': list(manifest.facts.notes),
         **({'frames': dataclasses.asdict(checked.frames)} if checked.frames else {}),
+        **({'descriptions': dataclasses.asdict(checked.descriptions)} if checked.descriptions else {}),
     }
 
 
@@ -374,6 +384,24 @@ def _print_frame_check(checked: FrameCheck, most: int = 8) -> None:
         say(f'and {len(checked.faults) - most} more (--json has all)', style='yellow')
 
 
+def _print_descriptions(checked: DescriptionCheck) -> None:
+    """Counts of descriptions and labels, and how many samples each reason to leave them out holds for."""
+    from affekt.corpora import REASONS
+
+    fewest, mean, most = checked.characters
+    sizes = f', {fewest:,} to {most:,} characters, mean {mean:,.0f}' if checked.descriptions else ''
+    say(f'{counted(checked.descriptions, "description")}{sizes}')
+    say(
+        f'{counted(checked.labels, "label")} of {counted(checked.label_lists, "sample")}, '
+        f'{checked.different_labels:,} different'
+    )
+    if checked.reasons:
+        shown = columns_table(('reason to leave out', 'left'), ('samples', 'right'), ('', 'left'))
+        for reason, names in checked.reasons.items():
+            shown.add_row(reason, f'{len(names):,}', REASONS[reason])
+        say(shown)
+
+
 def _print_check(manifest: Manifest, checked: CorpusCheck, accepted: Sequence[str]) -> None:
     from affekt.corpora.checks import TRUSTED
     from affekt.corpora.leaks import KINDS
@@ -382,6 +410,8 @@ def _print_check(manifest: Manifest, checked: CorpusCheck, accepted: Sequence[st
     _print_presence(checked)
     if checked.frames is not None:
         _print_frame_check(checked.frames)
+    if checked.descriptions is not None:
+        _print_descriptions(checked.descriptions)
     _print_notes(manifest.facts.notes)
     if checked.unlabelled:
         say(f'{checked.unlabelled:,} samples have no label')

@@ -16,7 +16,8 @@ from affekt.terminal import say
 HAS_RESUME = 'affekt.has_resume'
 LONG = (
     'analyze', 'stream', 'demo', 'extract', 'judge', 'corrupt', 'features extract', 'bench unibench', 'bench ovmer',
-    'bench merbench', 'bench finetune', 'track train', 'prefer train', 'annotate', 'weights get',
+    'bench merbench', 'caption run', 'bench finetune', 'track train', 'prefer train', 'annotate', 'weights get',
+    'describe',
 )  # fmt: skip
 """Verbs that work for long, and load much before."""
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
@@ -56,6 +57,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         'affekt checkpoint convert checkpoint-99.pth --out hicmae.safetensors --licence MIT',
         'affekt checkpoint convert model.bin --out model.safetensors --dtype float16',
     ),
+    'caption run': (
+        'affekt caption run clips.parquet --audio-model http://localhost:8000/v1 '
+        '--video-model http://localhost:8001/v1 --merge-model http://localhost:8002/v1 --out captions --estimate',
+    ),
     'rank': ('affekt rank votes.csv --control length --html ranking.html',),
     'judge': (
         'affekt judge a.csv b.csv --endpoint http://localhost:8000/v1 --model NAME',
@@ -67,7 +72,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     'prefer predict': ('affekt prefer predict model candidates.csv --out submission.csv',),
     'prefer check': ('affekt prefer check submission.csv --candidates candidates.csv',),
     'prefer score': ('affekt prefer score submission.csv --truth truth.csv',),
-    'doctor': ('affekt doctor --thorough',),
+    'doctor': (
+        'affekt doctor --thorough',
+        'affekt doctor --endpoint http://localhost:8000/v1 --model NAME --server vllm',
+    ),
     'plugins': ('affekt plugins --json',),
     'weights list': ('affekt weights list',),
     'weights get': ('affekt weights get', 'affekt weights get whisper-base'),
@@ -93,16 +101,20 @@ def _lines(example: str, width: int) -> list[str]:
     return [line.replace('\xa0', ' ') for line in lines]
 
 
-class Verb(click.Command):
-    """A command whose help ends with the names that an option or an argument can take."""
+class _NamesInHelp(click.Command):
+    """A command that can be run, whose help ends with the names that an option or an argument can take."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; one that works for long first says that it loads, which can take seconds."""
+        self.say_loading(ctx)
+        return super().invoke(ctx)
+
+    def say_loading(self, ctx: click.Context) -> None:
+        """Before it runs."""
         ctx.meta[HAS_RESUME] = any(param.name == 'resume' for param in self.params)
         name = name_of(ctx)
         if name in LONG:
             say(f'{name}: loading …', err=True, style='dim')
-        return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples, where the description shows none."""
@@ -123,6 +135,10 @@ class Verb(click.Command):
                     width = formatter.width - formatter.current_indent
                     for line in textwrap.wrap(param.type.listed(), width, break_on_hyphens=False):
                         formatter.write(f'{"":{formatter.current_indent}}{line}\n')
+
+
+class Verb(_NamesInHelp):
+    """A command without others below it."""
 
 
 class VerbGroup(click.Group):
@@ -160,3 +176,40 @@ class VerbGroup(click.Group):
 
 
 VerbGroup.group_class = VerbGroup
+
+
+class VerbWithVerbs(_NamesInHelp, VerbGroup):
+    """A verb that runs by itself and has others below it: `describe clip.mp4`, and `describe train`.
+
+    A first word that is one of them is that verb; a file of such a name is written with its folder, `./train`.
+    """
+
+    allow_extra_args = False
+    allow_interspersed_args = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """What follows belongs to the verb below where one is named, else to this one."""
+        if args and args[0] in self.commands:
+            ctx.args = args
+            return args
+        return click.Command.parse_args(self, ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb that is named, else this one."""
+        if not ctx.args:
+            with ctx:
+                return self._invoke_itself(ctx)
+        with ctx:
+            name, command, args = self.resolve_command(ctx, ctx.args)
+            assert command is not None  # one that is not there is a usage error
+            ctx.invoked_subcommand = name
+            with command.make_context(name, args, parent=ctx) as below:
+                return command.invoke(below)
+
+    def _invoke_itself(self, ctx: click.Context) -> Any:
+        self.say_loading(ctx)
+        return click.Command.invoke(self, ctx)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Those of its own options and arguments."""
+        return click.Command.collect_usage_pieces(self, ctx)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import get_completion_class
 
-from affekt.cli.choices import Named, model_files
+from affekt.cli.choices import SERVER, Named, model_files
 from affekt.cli.group import AS_JSON, main
 from affekt.errors import UnknownNameError
 from affekt.terminal import StageBars, facts_table, say, say_json
@@ -25,11 +25,23 @@ SHELLS = ('bash', 'zsh', 'fish')
 
 @main.command()
 @click.option('--thorough', is_flag=True, help='Hash every byte of the model files again.')
+@click.option('--endpoint', metavar='URL', help='Server of a language model to examine instead.')
+@click.option('--model', metavar='NAME', help='Name of the model at the endpoint.')
+@SERVER
 @AS_JSON
-def doctor(thorough: bool, as_json: bool) -> None:
-    """Show what is installed, which model files are verified, what extras would add."""
+def doctor(thorough: bool, endpoint: str | None, model: str | None, server: str, as_json: bool) -> None:
+    """Show what is installed, which model files are verified, what extras would add.
+
+    With --endpoint and --model: whether pictures, sound and video that a server is sent reach its model, by asking
+    which colour, which tone and which order of colours they held. A key is read from AFFEKT_LLM_KEY.
+    """
     from affekt.doctor import examine, is_healthy
 
+    if endpoint or model:
+        if not (endpoint and model):
+            raise click.UsageError('--endpoint and --model belong together.')
+        _examine_endpoint(endpoint, model, server, as_json)
+        return
     examined = examine(thorough=thorough)
     if as_json:
         say_json({**examined, 'healthy': is_healthy(examined)})
@@ -40,6 +52,24 @@ def doctor(thorough: bool, as_json: bool) -> None:
         healthy = 'Everything needed is here.' if is_healthy(examined) else 'Something needed is missing or damaged.'
         say(f'{healthy} Model files that are missing are fetched when they are first used.')
     sys.exit(0 if is_healthy(examined) else 2)
+
+
+def _examine_endpoint(url: str, model: str, server: str, as_json: bool) -> None:
+    """What reaches a model on a server; exits with 2 where a medium does not."""
+    from rich.text import Text
+
+    from affekt.llm import Endpoint, probe
+
+    with Endpoint(url, model, server=server, api_key=os.environ.get('AFFEKT_LLM_KEY') or None) as asked:
+        results = probe(asked)
+    if as_json:
+        say_json(
+            {'endpoint': asked.url, 'model': model, 'server': server, 'media': [each.to_dict() for each in results]}
+        )
+    else:
+        say(facts_table([{'medium': each.medium, 'state': each.state} for each in results]))
+        say(*(Text(f'{each.sentence[:1].upper()}{each.sentence[1:]}.') for each in results), columns=80)
+    sys.exit(0 if all(each.state == 'received' for each in results) else 2)
 
 
 @main.command()

@@ -3,11 +3,13 @@
 The folder of an official release goes in (`import_corpus`), a `Manifest` comes out: one row a sample with media, text,
 labels, speaker, dialogue, split and fold, and what was missing. `folds.py` divides it anew, `leaks.py` says who stands
 on both sides. Read `manifest.py` first, then `importers.py`; `made_up.py` is a small corpus with known answers,
-`made_up_faces.py` one of filmed faces with known curves, `made_up_affwild2.py` one annotated frame by frame.
+`made_up_faces.py` one of filmed faces with known curves, `made_up_affwild2.py` one annotated frame by frame. What is
+described in free words is imported and checked by `described.py`.
 """
 
 from affekt.corpora.affwild2 import FrameCheck, check_frames, copy_frames, crop_numbers, frames_path
 from affekt.corpora.checks import CorpusCheck, check_corpus
+from affekt.corpora.described import REASONS, DescriptionCheck, check_descriptions, fit_to_learn, openset_of
 from affekt.corpora.folds import published_folds, seeded_folds, shuffled_folds, with_folds
 from affekt.corpora.importers import CORPORA, corpus_named, import_corpus, import_with_frames
 from affekt.corpora.leaks import Leak, find_leaks, require_no_leaks, sides_of
@@ -24,14 +26,16 @@ from affekt.corpora.made_up_affwild2 import (
 from affekt.corpora.made_up_faces import FaceCorpus, made_up_face_corpus
 from affekt.corpora.manifest import Facts, Manifest, Sample
 from affekt.corpora.own import own_manifest
-from affekt.corpora.registry import Corpus, Layout
+from affekt.corpora.release import Corpus, Layout
 from affekt.corpora.sample_table import SampleTable
 
 __all__ = [
     'CORPORA',
+    'REASONS',
     'AffWild2Settings',
     'Corpus',
     'CorpusCheck',
+    'DescriptionCheck',
     'FaceCorpus',
     'Facts',
     'FrameCheck',
@@ -44,11 +48,13 @@ __all__ = [
     'SampleTable',
     'TrueCurves',
     'check_corpus',
+    'check_descriptions',
     'check_frames',
     'copy_frames',
     'corpus_named',
     'crop_numbers',
     'find_leaks',
+    'fit_to_learn',
     'frame_truth',
     'frames_path',
     'import_corpus',
@@ -57,6 +63,7 @@ __all__ = [
     'made_up_affwild2',
     'made_up_corpus',
     'made_up_face_corpus',
+    'openset_of',
     'own_manifest',
     'published_folds',
     'require_no_leaks',

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from affekt.corpora.manifest import Manifest, Sample
-from affekt.corpora.registry import Corpus, Layout
-from affekt.corpora.release import Release
+from affekt.corpora.release import Corpus, Layout, Release
 from affekt.errors import AffektError, listed
 from affekt.frames import FrameLabels, FrameTable, read_affwild2, read_multitask
 from affekt.wording import counted

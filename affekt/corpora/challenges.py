@@ -10,8 +10,7 @@ from functools import partial
 
 from affekt.corpora.manifest import Sample
 from affekt.corpora.merbench import Media, labelled, transcripts
-from affekt.corpora.registry import Corpus, Layout
-from affekt.corpora.release import Release, need, number
+from affekt.corpora.release import Corpus, Layout, Release, need, number
 
 MER6 = ('neutral', 'angry', 'happy', 'sad', 'worried', 'surprise')
 _VALENCE = {'valence': (-5.0, 5.0)}

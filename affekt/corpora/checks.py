@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from affekt.corpora.affwild2 import FrameCheck, check_frames
+from affekt.corpora.described import DescriptionCheck, check_descriptions
 from affekt.corpora.leaks import KINDS, Leak, find_leaks, unchecked
 from affekt.corpora.manifest import MEDIA, Manifest
 from affekt.errors import AffektError
@@ -20,7 +21,7 @@ from affekt.runs import only_regular, require_regular_file
 TRUSTED = ('speaker', 'dialogue', 'window')
 """Leaks of these kinds make scores look better than they are; shared recordings and sessions are told only."""
 
-LABELS = ('category', 'sentiment', 'valence')
+LABELS = ('category', 'sentiment', 'valence', 'openset', 'description')
 """A sample without any of these is not labelled."""
 POINTER = b'version https://git-lfs'
 """How the small text begins that stands for a file which Git LFS did not fetch."""
@@ -39,7 +40,7 @@ class CorpusCheck:
     gone: Mapping[str, tuple[str, ...]]
     """Kind of media to samples whose file is not there, is empty, or is a pointer of Git LFS in place of the file."""
     unlabelled: int
-    """Samples with neither category nor sentiment nor valence."""
+    """Samples without any of `LABELS`."""
     small: Mapping[str, int]
     """Published split to how many samples are missing."""
     leaks: tuple[Leak, ...]
@@ -49,6 +50,8 @@ class CorpusCheck:
     """Whether the first videos hold sound: what needs sound reads it there where a sample has no sound file."""
     frames: FrameCheck | None = None
     """Labels by frame against videos and face pictures, where a corpus has any."""
+    descriptions: DescriptionCheck | None = None
+    """Descriptions and free labels, where a corpus has any."""
 
     def harmful(self, accepted: Sequence[str] = ()) -> tuple[Leak, ...]:
         """Leaks of the `TRUSTED` kinds that were not accepted."""
@@ -82,6 +85,7 @@ def check_corpus(
     here = {split: by_split.get(split, 0) if split else len(manifest) for split in manifest.facts.published}
     by_frame = None if frames is None else check_frames(manifest, frames)
     is_labelled = np.any([manifest.samples.known(name) for name in LABELS], axis=0)
+    is_described = any(manifest.samples.known(name).any() for name in ('description', 'chinese_description', 'openset'))
     small = {split: size - here[split] for split, size in manifest.facts.published.items() if here[split] < size}
     return CorpusCheck(
         samples=len(manifest),
@@ -93,6 +97,7 @@ def check_corpus(
         unchecked=unchecked(manifest, KINDS),
         sound_in_video=_has_sound_in_video(manifest, gone.get('video', ())),
         frames=by_frame,
+        descriptions=check_descriptions(manifest) if is_described else None,
     )
 
 

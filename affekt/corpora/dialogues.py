@@ -10,8 +10,7 @@ from typing import TypedDict
 from affekt.containers import AUDIO, VIDEO
 from affekt.corpora.manifest import Sample
 from affekt.corpora.merbench import Media, labelled, transcripts
-from affekt.corpora.registry import Corpus, Layout
-from affekt.corpora.release import Release, need
+from affekt.corpora.release import Corpus, Layout, Release, need
 from affekt.errors import TableError
 
 IEMOCAP4 = ('happy', 'sad', 'neutral', 'angry')

@@ -8,8 +8,7 @@ from typing import Any
 
 from affekt.containers import AUDIO
 from affekt.corpora.manifest import Sample
-from affekt.corpora.registry import Corpus, Layout
-from affekt.corpora.release import Release
+from affekt.corpora.release import Corpus, Layout, Release
 from affekt.corpora.split_lists import ListForm, fold_lists
 from affekt.errors import TableError
 from affekt.wording import counted

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from affekt.containers import AUDIO
 from affekt.corpora.manifest import Sample
-from affekt.corpora.registry import Corpus, Layout
-from affekt.corpora.release import Release, need
+from affekt.corpora.release import Corpus, Layout, Release, need
 from affekt.corpora.split_lists import Labels, ListForm, fold_lists, folds_of, part_lists
 from affekt.errors import TableError
 

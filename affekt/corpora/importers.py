@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from affekt.corpora import acted, affwild2, challenges, dialogues, encounters, films, own, sentiment
+from affekt.corpora import acted, affwild2, challenges, described, dialogues, encounters, films, own, sentiment
 from affekt.corpora.manifest import MEDIA, Facts, Manifest
-from affekt.corpora.registry import Corpus, Layout
-from affekt.corpora.release import Release
+from affekt.corpora.release import Corpus, Layout, Release
 from affekt.corpora.sample_table import SampleTable
 from affekt.errors import CorpusError, UnknownNameError, listed
 from affekt.frames import FrameTable
@@ -126,7 +125,7 @@ def _found(corpus: Corpus, folder: Path) -> tuple[Path, Layout]:
     )
 
 
-_FILES = (challenges, dialogues, sentiment, acted, films, affwild2, encounters, own)
+_FILES = (challenges, described, dialogues, sentiment, acted, films, affwild2, encounters, own)
 CORPORA: Members[Corpus] = Members(
     'corpora', {corpus.name: corpus for file in _FILES for corpus in file.CORPORA}, named_as(Corpus)
 )

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from affekt.containers import AUDIO, PICTURES, VIDEO
+from affekt.corpora.described import openset_of
 from affekt.corpora.label_columns import tidied
 from affekt.corpora.manifest import COLUMNS, NUMBERS, Facts, Manifest, Sample
-from affekt.corpora.registry import Corpus, Layout
-from affekt.corpora.release import Release, number
+from affekt.corpora.release import Corpus, Layout, Release, number
 from affekt.corpora.sample_table import SampleTable
 from affekt.errors import TableError, listed
 from affekt.tables import read_columns
@@ -25,6 +25,7 @@ NAMES = {
     'category': ('category', 'emotion', 'label', 'discrete'),
     'text': ('text', 'transcript', 'utterance'),
     'speaker': ('speaker', 'actor', 'subject', 'speaker_id', 'actor_id', 'subject_id', 'participant'),
+    'description': ('description', 'reason'),
     'start_s': ('start_s', 'start'),
     'end_s': ('end_s', 'end'),
 }
@@ -112,6 +113,8 @@ def _cell(column: str, value: object, name: str, file: str) -> Any:
     """A cell as its column holds it."""
     if column in NUMBERS:
         return number(value, name, file)
+    if column == 'openset':
+        return openset_of(value)
     return value if column == 'fold' else str(value)
 
 

@@ -2,20 +2,22 @@
 
 A file or folder is looked for where the release has it, then further down: archives that were unpacked each into a
 folder of its own, or a release below the folder that was named, are found all the same. Every label file that is opened
-is noted with its sha256, everything that should be there and is not becomes a note of the manifest.
+is noted with its sha256, everything that should be there and is not becomes a note of the manifest. `Corpus` is what an
+importer is: a corpus's facts and, for each `Layout` that it is found in, a function from `Release` to samples.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from affekt.containers import PICTURES, VIDEO
+from affekt.corpora.sample import Sample
 from affekt.errors import CorpusError, TableError, listed
 from affekt.frames import FrameTable
 from affekt.npz import read_npz
@@ -280,3 +282,39 @@ def number(value: object, sample: str, file: str) -> float | None:
         raise TableError(
             expected='a number', came=f'{value!r} for sample {sample!r} of {file}', todo='correct the label file'
         ) from error
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way in which a release lies in its folder."""
+
+    needs: tuple[str, ...]
+    """Files or folders; one of them tells the layout, those that are absent are noted as missing."""
+    read: Callable[[Release], Iterable[Sample]]
+    version: str
+    """Goes into the manifest."""
+    says_missing: bool = False
+    """Whether `read` itself notes what is absent."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One corpus that can be imported."""
+
+    name: str
+    """How the command line calls it."""
+    title: str
+    language: str
+    layouts: tuple[Layout, ...]
+    """The first that fits a folder is read."""
+    source: str
+    """Where to get it."""
+    cite: str
+    categories: tuple[str, ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    published: Mapping[str, int] = field(default_factory=dict)
+    """Split to its published number of samples; '' is the whole corpus."""
+    by_frame: bool = False
+    """Whether labels are those of frames, in a table of their own."""
+    folders: tuple[str, ...] = ()
+    """Folders below the one that is named, in which the release may lie."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from typing import get_type_hints
 
@@ -47,10 +48,21 @@ class Sample:
     """What is withheld of it, of `MODALITIES`, by commas; media and text stay named, so that features are made once."""
     corruption: str | None = None
     """What was done to its media on purpose, as JSON; None for nothing."""
+    description: str | None = None
+    """How the person comes across and from which clues, in English or in the one language that there is."""
+    chinese_description: str | None = None
+    """The same in Chinese, where the release has both."""
+    openset: str | None = None
+    """Emotions in free words, as a list in JSON; `labels` reads it."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The emotions of `openset`; () where there are none."""
+        return tuple(json.loads(self.openset)) if self.openset else ()
 
 
 COLUMNS = tuple(part.name for part in dataclasses.fields(Sample))
-LATER = ('missing', 'corruption')
+LATER = ('missing', 'corruption', 'description', 'chinese_description', 'openset')
 """Columns that older files of the same format lack."""
 NUMBERS = tuple(name for name, hint in get_type_hints(Sample).items() if hint == float | None)
 """Columns that hold a float."""

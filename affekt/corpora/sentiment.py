@@ -11,8 +11,7 @@ from functools import partial
 
 from affekt.corpora.manifest import Sample
 from affekt.corpora.merbench import Media, labelled, transcripts
-from affekt.corpora.registry import Corpus, Layout
-from affekt.corpora.release import Release, need, number
+from affekt.corpora.release import Corpus, Layout, Release, need, number
 from affekt.errors import TableError
 
 _SPLITS = {'train_corpus': 'train', 'val_corpus': 'val', 'test_corpus': 'test'}

@@ -15,8 +15,7 @@ from functools import partial
 from typing import Any
 
 from affekt.corpora.listed_clips import ListedClip, listed_clips
-from affekt.corpora.registry import Layout
-from affekt.corpora.release import Release
+from affekt.corpora.release import Layout, Release
 from affekt.corpora.sample import Sample
 from affekt.errors import TableError, listed
 

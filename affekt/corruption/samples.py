@@ -26,7 +26,7 @@ from affekt.corruption.settings import Corruption
 from affekt.corruption.sound import Mixture, Sound, mix_at_snr
 from affekt.errors import AffektError, ArchiveError, MediaError, StorageError
 from affekt.files import storage_error
-from affekt.media import Frame, PictureStyle, Recording, with_sound, write_audio, write_video
+from affekt.media import Frame, PictureStyle, Recording, even_sided, with_sound, write_audio, write_video
 from affekt.media.writing import Samples
 from affekt.npz import read_array
 from affekt.runs import file_atomically, require_regular_file
@@ -167,7 +167,7 @@ def _film(
     shown, timed = tee(frames)  # read in step, so that one picture waits at most
     sound, rate_hz = _for_aac(*mixed) if mixed is not None else _own_sound(recording, path)
     write_video(
-        target, (_even(frame.image) for frame in shown), recording.video.rate_hz or DEFAULT_PICTURE_HZ,
+        target, (even_sided(frame.image) for frame in shown), recording.video.rate_hz or DEFAULT_PICTURE_HZ,
         samples=sound, sample_rate_hz=rate_hz, times_s=(frame.time_s for frame in timed), picture=SAME_BYTES,
     )  # fmt: skip
     if not damage.changes:
@@ -192,12 +192,6 @@ def _own_sound(recording: Recording, path: Path) -> tuple[Iterator[Samples] | No
     rate_hz = recording.audio[0].rate_hz
     rate_hz = rate_hz if rate_hz in AAC_RATES else USUAL_RATE_HZ
     return (block.samples for block in Recording.open(path).samples(rate_hz)), rate_hz
-
-
-def _even(image: Image) -> Image:
-    """H.264 wants even sides: an odd last row or column is doubled."""
-    height, width = image.shape[:2]
-    return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode='edge')
 
 
 def _stack(path: Path, target: Path, row: Sample, corruption: Corruption) -> dict[str, Any] | None:

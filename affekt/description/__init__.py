@@ -3,16 +3,25 @@
 In come features of a clip (voice, face, frames) and what was spoken; out goes an answer in free language. Read
 `sources.py` first (what is perceived), then `questions.py` (how it is asked), `model.py` (the describer) and
 `published.py` (AffectGPT's settings and checkpoints); `trunk.py` opens the language model, `answers.py` reads what was
-answered, and `describing.py` goes over many clips. It learns by `training.py` from `examples.py`; `wordings.py` writes
-coarse descriptions by template. Needs torch.
+answered, and `describing.py` goes over many clips; `clips.py` makes prompts of media files, and `opening.py` opens any
+describer that a user names. It learns by `training.py` from `examples.py`; `wordings.py` writes coarse descriptions by
+template. Needs torch.
 """
 
 from affekt.description.answering import Generated, Limits
-from affekt.description.answers import Answer, Form, is_nonsense, read_answer
-from affekt.description.batches import ExampleBatches
+from affekt.description.answers import Answer, Form, read_answer
+from affekt.description.batches import ExampleBatches, LengthBatches, with_label_weights
+from affekt.description.clips import (
+    ClipForm,
+    ClipReader,
+    PerceivedClip,
+    Recognition,
+    clip_form,
+    clips_manifest,
+)
 from affekt.description.clues import GIVEN_BY, SPEAKS_OF, Clue, clues_in, perceived_through, without_invented
 from affekt.description.describing import Description, describe, fingerprint, reproduction_record, weights_sha256
-from affekt.description.examples import Example, Examples, QuestionAnswer, examples_from, named_label
+from affekt.description.examples import Example, Examples, QuestionAnswer, annotated, examples_from, named_label
 from affekt.description.grounded import Grounded, grounded, measured, noted_terciles
 from affekt.description.groups import (
     GroupSettings,
@@ -23,8 +32,9 @@ from affekt.description.groups import (
     kl_of,
 )
 from affekt.description.inputs import ReadClips, normalised_sound, read_clips, spread, stretches
+from affekt.description.inspecting import InspectedDescriber, inspected_describer
 from affekt.description.model import Answered, Asked, Describer, DescriberSettings, Embedded, answer_loss
-from affekt.description.packing import LengthBatches, with_label_weights
+from affekt.description.opening import ClipDescriber, open_clip_describer, shipped_describer
 from affekt.description.preference import (
     AnswerLogs,
     PreferenceStep,
@@ -81,6 +91,7 @@ from affekt.description.wordings import (
     read_wordings,
     readings_from,
 )
+from affekt.labels import is_nonsense
 
 __all__ = [
     'AS_PUBLISHED',
@@ -98,6 +109,9 @@ __all__ = [
     'Answered',
     'Asked',
     'Block',
+    'ClipDescriber',
+    'ClipForm',
+    'ClipReader',
     'Clue',
     'DescribeSettings',
     'Describer',
@@ -113,16 +127,19 @@ __all__ = [
     'Grounded',
     'GroupSettings',
     'GroupStep',
+    'InspectedDescriber',
     'Kind',
     'LengthBatches',
     'Limits',
     'Official',
+    'PerceivedClip',
     'Pieces',
     'PreferenceStep',
     'Published',
     'Queries',
     'QuestionAnswer',
     'ReadClips',
+    'Recognition',
     'Source',
     'SourceReader',
     'Stage',
@@ -136,9 +153,12 @@ __all__ = [
     'affectgpt_2023',
     'affectgpt_2025',
     'affectgpt_two_stage',
+    'annotated',
     'answer_logs',
     'answer_loss',
     'answer_of',
+    'clip_form',
+    'clips_manifest',
     'clues_in',
     'describe',
     'examples_from',
@@ -150,6 +170,7 @@ __all__ = [
     'group_loss',
     'group_step',
     'inspect_official',
+    'inspected_describer',
     'is_nonsense',
     'kind_of',
     'kl_of',
@@ -164,6 +185,7 @@ __all__ = [
     'normalised_sound',
     'noted_kind',
     'noted_terciles',
+    'open_clip_describer',
     'open_describer',
     'open_trunk',
     'packaged_wordings',
@@ -181,6 +203,7 @@ __all__ = [
     'reproduction_record',
     'save_describer',
     'saved_notes',
+    'shipped_describer',
     'source_table',
     'spread',
     'standardise',

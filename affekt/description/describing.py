@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +20,7 @@ import torch
 
 from affekt.description.answering import Generated, Limits
 from affekt.description.answers import Answer, read_answer
-from affekt.description.clues import GIVEN_BY, perceived_through
+from affekt.description.clues import GIVEN_BY
 from affekt.description.model import Asked, Describer
 from affekt.errors import CorpusError, ShapeError, ValueRangeError
 from affekt.labels import load_table
@@ -50,6 +50,7 @@ def describe(
     folder: Path | None = None,
     resume: bool = False,
     table: str = 'affekt',
+    gives: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[Description]:
     """An answer to each clip, in order, read with what the clip has.
 
@@ -64,6 +65,7 @@ def describe(
         folder: of the run; None to keep nothing.
         resume: go on in a folder where answers lie; those to clips that are still the same are not asked again.
         table: whose words are labels.
+        gives: source to what is perceived through it (names of `SPEAKS_OF`), for sources that `GIVEN_BY` lacks.
 
     Raises:
         CorpusError: a name comes twice.
@@ -73,13 +75,35 @@ def describe(
     if batch_size < 1:
         raise ValueRangeError(expected='a batch of 1 or more', came=str(batch_size), todo='use for example 8')
     limits = limits or Limits()
+    reading = _Reading(table, {**GIVEN_BY, **(gives or {})})
     if folder is None:
-        yield from _described(clips, describer, limits, batch_size, None, table)
+        yield from _described(clips, describer, limits, batch_size, None, reading)
         return
     record = reproduction_record(describer, limits, table=table)
     del record['versions']  # the run notes them itself, and goes on after an update
     with Run(folder, record, resume=resume) as run:
-        yield from _described(clips, describer, limits, batch_size, run, table)
+        yield from _described(clips, describer, limits, batch_size, run, reading)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How answers are read: whose words are labels, and what is perceived through each source."""
+
+    table: str
+    gives: Mapping[str, Sequence[str]]
+
+    def answer(self, describer: Describer, asked: Asked, generated: Generated) -> Answer:
+        """What was generated, read with what the clip has."""
+        is_cut = generated.finish == 'length'
+        return read_answer(generated.text, perceived=self._perceived(describer, asked), is_cut=is_cut, table=self.table)
+
+    def _perceived(self, describer: Describer, asked: Asked) -> Collection[str] | None:
+        """What a clip has; None where nobody knows what a source of it gives."""
+        own = [name for source in asked.pieces.sources for name in describer.table[source].joins or (source,)]
+        if any(name not in self.gives for name in own):
+            return None
+        words = GIVEN_BY['words'] if asked.pieces.has_words else ()
+        return {*words, *(given for name in own for given in self.gives[name])}
 
 
 def _described(
@@ -88,7 +112,7 @@ def _described(
     limits: Limits,
     batch_size: int,
     run: Run | None,
-    table: str,
+    reading: _Reading,
 ) -> Iterator[Description]:
     waiting: list[tuple[str, Asked, Generated | None]] = []
     names: set[str] = set()
@@ -98,9 +122,9 @@ def _described(
         names.add(name)
         waiting.append((name, asked, _remembered(run, name, asked)))
         if sum(generated is None for *_, generated in waiting) == batch_size:
-            yield from _answers(waiting, describer, limits, run, table)
+            yield from _answers(waiting, describer, limits, run, reading)
             waiting = []
-    yield from _answers(waiting, describer, limits, run, table)
+    yield from _answers(waiting, describer, limits, run, reading)
 
 
 def _answers(
@@ -108,7 +132,7 @@ def _answers(
     describer: Describer,
     limits: Limits,
     run: Run | None,
-    table: str,
+    reading: _Reading,
 ) -> Iterator[Description]:
     """The answers to some clips, those that are not remembered generated together."""
     asking = [(name, asked) for name, asked, generated in waiting if generated is None]
@@ -123,12 +147,9 @@ def _answers(
     for name, asked, remembered in waiting:
         result = remembered or made[name]
         if isinstance(result, str):
-            yield Description(name, read_answer('', table=table), '', '', result)
+            yield Description(name, read_answer(''), '', '', result)
             continue
-        answer = read_answer(
-            result.text, perceived=_perceived(describer, asked), is_cut=result.finish == 'length', table=table
-        )
-        yield Description(name, answer, result.text, result.finish)
+        yield Description(name, reading.answer(describer, asked, result), result.text, result.finish)
 
 
 def _generated(asking: Sequence[tuple[str, Asked]], describer: Describer, limits: Limits) -> list[Generated | str]:
@@ -151,12 +172,6 @@ def _remembered(run: Run | None, name: str, asked: Asked) -> Generated | None:
     if entry is None or entry.facts.get('asked') != fingerprint(asked):
         return None
     return Generated(entry.facts['text'], tuple(entry.facts['tokens']), entry.facts['finish'])
-
-
-def _perceived(describer: Describer, asked: Asked) -> Collection[str] | None:
-    """What a clip has; None where a source of it is not known to `GIVEN_BY`. Words may always have been there."""
-    own = [name for source in asked.pieces.sources for name in describer.table[source].joins or (source,)]
-    return perceived_through([*own, 'words']) if all(name in GIVEN_BY for name in own) else None
 
 
 def fingerprint(asked: Asked) -> str:

@@ -114,6 +114,22 @@ def named_label(sample: Sample) -> list[QuestionAnswer]:
     return [QuestionAnswer(question_of('one_label'), answer_of('one_label', label=word), (word,))]
 
 
+def annotated(sample: Sample) -> list[QuestionAnswer]:
+    """The description and the labels that people or models wrote, each to its published question; of those there are.
+
+    Labels count as words of a description only where they stand in it.
+    """
+    answers = []
+    if sample.description:
+        text = sample.description
+        named = tuple(label for label in sample.labels if label in text.lower())
+        answers.append(QuestionAnswer(question_of('description'), text, named))
+    if sample.labels:
+        text = answer_of('labels', labels=', '.join(sample.labels))
+        answers.append(QuestionAnswer(question_of('labels'), text, sample.labels))
+    return answers
+
+
 def examples_from(
     manifest: Manifest, stores: Mapping[str, Store], asking: Asking = named_label, *, words: bool = True
 ) -> Examples:
@@ -123,7 +139,7 @@ def examples_from(
         manifest: which clips, with what was said and how they are annotated; what it calls missing of a clip is not
             read.
         stores: name of a source to the store of its features.
-        asking: what is asked and answered; see `named_label` and `wordings.Wordings`.
+        asking: what is asked and answered; see `named_label`, `annotated` and `wordings.Wordings`.
         words: take what was spoken, where the manifest has it.
 
     Returns:

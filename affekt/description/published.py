@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from affekt.checkpoints import Inspection, inspected, require_whole
+from affekt.checkpoints import Inspection, inspected
 from affekt.description.model import Describer, DescriberSettings
 from affekt.description.questions import Vocabulary
 from affekt.description.sources import Queries, Source
@@ -239,7 +239,12 @@ def inspect_official(
             expected='a checkpoint of AffectGPT', came=f'{inspection.checkpoint.path.name}, {known or "unknown"}',
             todo='look at it with `affekt checkpoint inspect`',
         )  # fmt: skip
-    require_whole(inspection)
+    if inspection.faults:
+        raise WeightsError(
+            expected=f'a whole state of {known}', came=f'{inspection.checkpoint.path.name} with '
+            f'{"; ".join(inspection.faults)}',
+            todo='get the file again; a tensor must have its published name',
+        )  # fmt: skip
     shapes = inspection.checkpoint.shapes
     projection = next(name for name in PROJECTIONS.values() if f'{name}.weight' in shapes)
     layers = {name.split('.layers.')[1].split('.')[0] for name in shapes if '.lora_A.' in name}

@@ -343,12 +343,14 @@ class Pieces:
         answer: token numbers; empty where it is to be generated.
         cut: characters of the words that were left out, since the prompt was too long.
         weights: of the answer's tokens in the loss; empty for 1 each.
+        has_words: whether anything that was spoken is in the prompt.
     """
 
     prompt: tuple[tuple[int, ...] | str, ...]
     answer: tuple[int, ...] = ()
     cut: int = 0
     weights: tuple[float, ...] = ()
+    has_words: bool = True
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -437,8 +439,9 @@ def tokenized(
                 todo='ask a shorter question, or raise the limit',
             )  # fmt: skip
         words = _shortened(words, excess, vocabulary)
+    cut, has_words = len(prompt.words) - len(words), bool(words)
     if answer is None:
-        return Pieces(pieces, cut=len(prompt.words) - len(words))
+        return Pieces(pieces, cut=cut, has_words=has_words)
     family = prompt.family
     if family.end in family.marks:
         numbers = (*vocabulary.numbers(harmless(answer, family)), *vocabulary.numbers(family.end, family.marks))
@@ -449,7 +452,7 @@ def tokenized(
         raise ValueRangeError(
             expected=f'an answer of at most {longest:,} tokens', came=f'{len(numbers):,}', todo='shorten it'
         )
-    return Pieces(pieces, numbers, len(prompt.words) - len(words))
+    return Pieces(pieces, numbers, cut, has_words=has_words)
 
 
 def _shortened(words: str, excess: int, vocabulary: Vocabulary) -> str:

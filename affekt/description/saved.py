@@ -105,7 +105,7 @@ def noted_kind(notes: Mapping[str, Any]) -> Kind | str | None:
 def _none(path: Path, came: str) -> WeightsError:
     return WeightsError(
         expected=f'a describer, with {SETTINGS} and {TENSORS}, in {path.parent}', came=came,
-        todo='name the folder that training wrote',
+        todo='name the folder `describer` that training wrote',
     )  # fmt: skip
 
 
@@ -129,14 +129,7 @@ def open_describer(
         LLMError: the trunk cannot be opened.
     """
     content = saved_notes(folder)
-    path = Path(folder) / SETTINGS
-    try:
-        sources = [_source(each) for each in content['sources']]
-        settings = DescriberSettings(**content['settings'])
-        noted = content['adapters']
-        adapters = Adapters(**{**noted, 'maps': tuple(noted['maps'])}) if noted else None
-    except (TypeError, KeyError, AttributeError) as error:
-        raise _none(path, f'settings of another form ({error})') from error
+    sources, settings, adapters = parts_of_notes(content, folder)
     if not isinstance(trunk, Trunk):
         trunk = open_trunk(trunk or str(content['trunk']), precision=precision, device=device)
     if trunk.width != content['trunk_width']:
@@ -147,6 +140,28 @@ def open_describer(
     describer = Describer(with_adapters(trunk, adapters) if adapters else trunk, sources, settings)
     describer.fill(read_tensors(Path(folder) / TENSORS)[0])
     return describer.to(device).eval()
+
+
+def parts_of_notes(
+    content: dict[str, Any], folder: str | os.PathLike[str]
+) -> tuple[tuple[Source, ...], DescriberSettings, Adapters | None]:
+    """Sources, settings and adapters as `saved_notes` read them.
+
+    Args:
+        content: of the file.
+        folder: for messages.
+
+    Raises:
+        WeightsError: they have another form.
+    """
+    try:
+        sources = tuple(_source(each) for each in content['sources'])
+        settings = DescriberSettings(**content['settings'])
+        noted = content['adapters']
+        adapters = Adapters(**{**noted, 'maps': tuple(noted['maps'])}) if noted else None
+    except (TypeError, KeyError, AttributeError) as error:
+        raise _none(Path(folder) / SETTINGS, f'settings of another form ({error})') from error
+    return sources, settings, adapters
 
 
 def _source(content: dict[str, Any]) -> Source:

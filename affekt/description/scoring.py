@@ -7,10 +7,9 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from affekt.description.answering import Generated, Limits
-from affekt.description.batches import tensors_of
+from affekt.description.batches import length_of, tensors_of
 from affekt.description.examples import Example
 from affekt.description.model import Describer
-from affekt.description.packing import length_of
 from affekt.description.questions import Kind, kind_of
 from affekt.errors import ValueRangeError
 from affekt.labels import read_labels

@@ -10,6 +10,8 @@ from affekt.face3d.batches import RasterBatch, interpolate_batch, rasterize_batc
 from affekt.face3d.camera import Camera, pose_matrix
 from affekt.face3d.clips import FaceClip, MadeUpFaces, made_up_faces
 from affekt.face3d.curves import EMOTIONS, OTHER, SHOWN, Curves, SceneCurves, made_up_curves, made_up_scene, wander
+from affekt.face3d.fitting import ExpressionFit
+from affekt.face3d.gains import Gain, face_gains, shown_amounts
 from affekt.face3d.maps import depth_map, normal_map, normals_at_pixels, shaded_map
 from affekt.face3d.models import FaceModel, face_model, head_model, posed
 from affekt.face3d.normals import point_normals
@@ -23,8 +25,10 @@ __all__ = [
     'SHOWN',
     'Camera',
     'Curves',
+    'ExpressionFit',
     'FaceClip',
     'FaceModel',
+    'Gain',
     'Light',
     'MadeUpFaces',
     'Person',
@@ -33,6 +37,7 @@ __all__ = [
     'SceneCurves',
     'Studio',
     'depth_map',
+    'face_gains',
     'face_model',
     'head_model',
     'interpolate',
@@ -51,5 +56,6 @@ __all__ = [
     'rasterize',
     'rasterize_batch',
     'shaded_map',
+    'shown_amounts',
     'wander',
 ]

@@ -14,7 +14,7 @@ from affekt.faces.align import FER_TEMPLATE, align_face, five_points
 from affekt.faces.blendshapes import BLENDSHAPES
 from affekt.faces.completion import FaceObservation
 from affekt.faces.conditions import CONDITIONS, Conditions, conditions, eyes_are_closed
-from affekt.faces.headpose import euler_angles_deg
+from affekt.faces.headpose import CanonicalFace, euler_angles_deg, similarity
 from affekt.faces.landmarker import FaceLandmarker
 from affekt.faces.mesh import Face, Region
 from affekt.faces.prototypes import ACTION_UNITS, PROTOTYPES
@@ -54,6 +54,7 @@ __all__ = [
     'PROTOTYPES',
     'READINGS',
     'SHAPE_COLUMNS',
+    'CanonicalFace',
     'Conditions',
     'ExpressionLike',
     'ExpressionModel',
@@ -81,6 +82,7 @@ __all__ = [
     'observe_faces',
     'readable_share',
     'readings',
+    'similarity',
 ]
 
 

@@ -14,7 +14,7 @@ from affekt.errors import ValueRangeError
 from affekt.judging.answers import FIRST, SAME, SECOND, UNSURE, read_verdict
 from affekt.judging.judge import ABSTAIN, OTHER_SIDE, Verdict
 from affekt.judging.strategies import NEED_CLIP, TWO_MODELS, Panel, Shown, strategy
-from affekt.llm import ClipLimits, Part, clip_parts
+from affekt.llm import DEFAULT_SERVER, SERVERS, ClipLimits, MediaForm, Part, clip_parts
 from affekt.preference import TIE, DescribedPair
 
 CLIPS_HELD = 16
@@ -28,15 +28,22 @@ class LanguageModelJudge:
         panel: the models.
         strategy_name: s1, s2, s3 or s4.
         limits: how much of a clip a question holds.
+        form: how the server of the model that sees is handed a clip.
 
     Raises:
         UnknownNameError: no such strategy.
     """
 
-    def __init__(self, panel: Panel, strategy_name: str = 's1', limits: ClipLimits | None = None) -> None:
+    def __init__(
+        self,
+        panel: Panel,
+        strategy_name: str = 's1',
+        limits: ClipLimits | None = None,
+        form: MediaForm = SERVERS[DEFAULT_SERVER],
+    ) -> None:
         self._panel, self._strategy_name = panel, strategy_name
         self._strategy = strategy(strategy_name)
-        self._limits = limits or ClipLimits()
+        self._limits, self._form = limits or ClipLimits(), form
         self._guard = threading.Lock()
         self._clips: OrderedDict[Path, tuple[Part, ...]] = OrderedDict()
 
@@ -74,7 +81,7 @@ class LanguageModelJudge:
         with self._guard:  # one thread decodes, the others wait for the same clip or ask about theirs
             parts = self._clips.get(path)
             if parts is None:
-                parts = self._clips[path] = clip_parts(path, self._limits)
+                parts = self._clips[path] = clip_parts(path, self._limits, self._form)
                 if len(self._clips) > CLIPS_HELD:
                     self._clips.popitem(last=False)
         return parts

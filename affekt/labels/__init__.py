@@ -11,6 +11,7 @@ from affekt.labels.ekman_names import EKMAN_NAMES, ekman_of
 from affekt.labels.everyday_words import words_of
 from affekt.labels.official_tables import load_table
 from affekt.labels.prose import Lexicon, labels_in_prose
+from affekt.labels.refusals import is_nonsense, without_refusals
 from affekt.labels.sets import (
     EKMAN,
     FER2013_TO_EKMAN,
@@ -53,6 +54,7 @@ __all__ = [
     'expected_affect',
     'final_texts',
     'fold',
+    'is_nonsense',
     'labels_in_prose',
     'load_table',
     'note_thinking',
@@ -62,6 +64,7 @@ __all__ = [
     'read_answers',
     'read_labels',
     'read_table',
+    'without_refusals',
     'without_thinking',
     'words_of',
 ]

@@ -1,24 +1,40 @@
 """Language models behind one interface, and what is read out of descriptions with or without one.
 
-In come messages (text, pictures, sound) or a table of descriptions; out go answers, each asked for once and kept, or a
-table of labels. Nothing here needs a language model: `LexiconExtractor` reads labels by a list of words. Read `chat.py`
-first, then `endpoint.py` (a server), `local.py` (a model in this process; `gguf_models.py` makes its file quick to
-open), `replay.py` (the memory of answers) and `extraction.py` (descriptions to labels).
+In come messages (text, pictures, sound, video) or a table of descriptions; out go answers, each asked for once and
+kept, or a table of labels. Nothing here needs a language model: `LexiconExtractor` reads labels by a list of words.
+Read `chat.py` first, then `endpoint.py` (a server), `forms.py` (how each server is handed media), `probe.py` (whether
+they reach the model), `local.py` (a model in this process; `gguf_models.py` makes its file quick to open), `replay.py`
+(the memory of answers) and `extraction.py` (descriptions to labels).
 """
 
 from affekt.llm.chat import Chat, Reply, Request
-from affekt.llm.clips import ClipLimits, Part, clip_parts
+from affekt.llm.clips import ClipLimits, clip_parts, picture_part, sound_part
 from affekt.llm.descriptions import DESCRIPTION_COLUMNS, extract, read_descriptions
 from affekt.llm.endpoint import Endpoint
 from affekt.llm.extraction import Extraction, LabelExtractor, LanguageModelExtractor, LexiconExtractor
+from affekt.llm.forms import (
+    DEFAULT_SERVER,
+    MEDIA,
+    SERVERS,
+    MediaForm,
+    Part,
+    form_of,
+    medium_of,
+    parts_of,
+    without_media,
+)
 from affekt.llm.gguf_models import UnknownModelError, opened_gguf
 from affekt.llm.local import LocalModel
 from affekt.llm.opening import OpenedModel, opened_network, unopened
+from affekt.llm.probe import ProbeResult, SoundUse, probe, require_media, sound_use
 from affekt.llm.replay import NobodyToAsk, RememberingChat, ReplayCache
 from affekt.llm.workers import in_order
 
 __all__ = [
+    'DEFAULT_SERVER',
     'DESCRIPTION_COLUMNS',
+    'MEDIA',
+    'SERVERS',
     'Chat',
     'ClipLimits',
     'Endpoint',
@@ -27,19 +43,31 @@ __all__ = [
     'LanguageModelExtractor',
     'LexiconExtractor',
     'LocalModel',
+    'MediaForm',
     'NobodyToAsk',
     'OpenedModel',
     'Part',
+    'ProbeResult',
     'RememberingChat',
     'ReplayCache',
     'Reply',
     'Request',
+    'SoundUse',
     'UnknownModelError',
     'clip_parts',
     'extract',
+    'form_of',
     'in_order',
+    'medium_of',
     'opened_gguf',
     'opened_network',
+    'parts_of',
+    'picture_part',
+    'probe',
     'read_descriptions',
+    'require_media',
+    'sound_part',
+    'sound_use',
     'unopened',
+    'without_media',
 ]

@@ -1,31 +1,36 @@
-"""A clip as parts of a question: pictures as JPEG and sound as WAV, base64, within stated limits.
+"""A clip as parts of a question, in the form of the server that is asked, within stated limits.
 
-At most `frames` pictures, evenly over the clip from its beginning, none with a longer side than `max_side`; sound as
-16 kHz mono, the first `longest_sound_s` seconds of it. A clip of any length therefore costs a bounded question.
+Where the server takes video, one part of at most `video_frames` frames that cover the whole clip at their own times,
+without its sound; elsewhere at most `frames` pictures, evenly over the clip from its beginning. Neither has a longer
+side than `max_side`. Sound is a part of its own: 16 kHz mono WAV, the first `longest_sound_s` seconds of it. A clip of
+any length therefore costs a bounded question.
 """
 
 from __future__ import annotations
 
-import base64
 import io
+import math
+import tempfile
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.errors import MediaError, ValueRangeError
+from affekt.llm.forms import DEFAULT_SERVER, SERVERS, MediaForm, Part
 
 if TYPE_CHECKING:
     from affekt.media import Frame, Recording
 
-Part = dict[str, Any]
 RATE_HZ = 16_000
 MOST_FRAMES = 64
+MOST_VIDEO_FRAMES = 512
 MOST_UNTIMED = 600
 """Pictures that are looked at, one a second, where a file does not say how long it is."""
 
@@ -35,13 +40,17 @@ class ClipLimits:
     """How much of a clip a question holds."""
 
     frames: int = 8
-    """Most pictures; 0 sends none."""
+    """Most pictures; 0 sends none, and no video either."""
     max_side: int = 512
     """Longest side of a picture in pixels."""
     jpeg_quality: int = 85
     sound: bool = False
     """Whether sound goes along; many servers refuse it."""
     longest_sound_s: float = 30.0
+    video_fps: float = 4.0
+    """Frames per second of a video part, where `video_frames` allows it."""
+    video_frames: int = 64
+    """Most frames of a video part."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.frames <= MOST_FRAMES and self.max_side > 0 and self.longest_sound_s > 0):
@@ -50,24 +59,45 @@ class ClipLimits:
                 came=f'{self.frames}, {self.max_side}, {self.longest_sound_s}',
                 todo='give for example 8, 512 and 30',
             )
+        if not (0 < self.video_fps <= 60 and 0 < self.video_frames <= MOST_VIDEO_FRAMES):
+            raise ValueRangeError(
+                expected=f'up to 60 frames per second and {MOST_VIDEO_FRAMES} frames of a video, above 0',
+                came=f'{self.video_fps:g}, {self.video_frames}',
+                todo='give for example 4 and 64',
+            )
+
+    @property
+    def media(self) -> tuple[str, ...]:
+        """What a question about a clip may hold, of `affekt.llm.MEDIA`: what is to be probed before."""
+        seen = ('picture', 'video') if self.frames else ()
+        return (*seen, *(('sound',) if self.sound else ()))
 
 
-def clip_parts(path: Path, limits: ClipLimits) -> tuple[Part, ...]:
-    """The pictures in order of time, then the sound, as parts of a message.
+def clip_parts(
+    path: Path,
+    limits: ClipLimits,
+    form: MediaForm = SERVERS[DEFAULT_SERVER],
+    *,
+    window_s: tuple[float, float] | None = None,
+) -> tuple[Part, ...]:
+    """The video, or pictures in order of time, then the sound, as parts of a message.
 
     Args:
         path: a video, a sound file or a picture.
         limits: how much of it.
+        form: of the server that will be asked.
+        window_s: the stretch of the file that is the clip, in seconds; None for all of it.
 
     Raises:
         MediaError: the file cannot be read, or nothing in it may be sent under these limits.
+        LLMError: the server takes no pictures or no sound, and they are to be sent.
     """
     from affekt.media import Recording  # decoders load where a clip is to be read, and not before
 
     recording = Recording.open(path)
-    parts = [_picture(frame.image, limits) for frame in _spread(recording, limits.frames, limits.max_side)]
+    parts = _seen(recording, limits, form, window_s)
     if limits.sound and recording.audio:
-        parts.append(_sound(recording, limits.longest_sound_s))
+        parts.append(sound_part(_samples(recording, limits.longest_sound_s, window_s), form))
     if not parts:
         raise MediaError(
             expected='pictures, or sound that may be sent',
@@ -77,42 +107,95 @@ def clip_parts(path: Path, limits: ClipLimits) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _spread(recording: Recording, most: int, max_side: int) -> Iterator[Frame]:
-    """At most so many pictures, evenly from the beginning."""
-    if not most or recording.video is None:
-        return
+def picture_part(image: npt.NDArray[np.uint8], form: MediaForm, *, jpeg_quality: int = 85) -> Part:
+    """An (H, W, 3) RGB picture as a part."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, 'JPEG', quality=jpeg_quality)
+    return form.part('picture', buffer.getvalue())
+
+
+def sound_part(samples: Floats32, form: MediaForm) -> Part:
+    """(N,) samples at 16 kHz as a part."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, 'wb') as file:
+        file.setparams((1, 2, RATE_HZ, 0, 'NONE', ''))
+        file.writeframes(np.round(samples * 32767.0).astype('<i2').tobytes())
+    return form.part('sound', buffer.getvalue())
+
+
+def video_part(
+    images: Iterable[npt.NDArray[np.uint8]], rate_hz: float, form: MediaForm, times_s: Iterable[float] | None = None
+) -> Part:
+    """(H, W, 3) RGB pictures with even sides as one silent video, whatever sound they had.
+
+    Args:
+        images: in order of time, all of one size.
+        rate_hz: of the pictures; nominal where times are given.
+        form: of the server.
+        times_s: of each picture.
+    """
+    from affekt.media import write_video
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_video(Path(folder) / 'clip.mp4', images, rate_hz, times_s=times_s)
+        return form.part('video', path.read_bytes())
+
+
+def _seen(
+    recording: Recording, limits: ClipLimits, form: MediaForm, window_s: tuple[float, float] | None
+) -> list[Part]:
+    """What is seen of a clip: a video where the server takes one and the clip moves, else pictures."""
+    if not limits.frames or recording.video is None:
+        return []
+    if recording.kind != 'image' and form.takes('video'):
+        frames = list(_spread(recording, limits.video_frames, limits.max_side, window_s, limits.video_fps))
+        times_s = [frame.time_s - frames[0].time_s for frame in frames]
+        images = (_even(frame.image) for frame in frames)
+        return [video_part(images, limits.video_fps, form, times_s)] if frames else []
+    return [
+        picture_part(frame.image, form, jpeg_quality=limits.jpeg_quality)
+        for frame in _spread(recording, limits.frames, limits.max_side, window_s)
+    ]
+
+
+def _even(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """A picture with even sides, as H.264 has them: a last odd line is left out."""
+    return image[: image.shape[0] // 2 * 2 or None, : image.shape[1] // 2 * 2 or None]
+
+
+def _spread(
+    recording: Recording,
+    most: int,
+    max_side: int,
+    window_s: tuple[float, float] | None,
+    fastest_hz: float = math.inf,
+) -> Iterator[Frame]:
+    """At most so many pictures, evenly from the beginning, and no more of them per second than the fastest rate."""
     if recording.kind == 'image':
         yield from recording.frames(max_side=max_side)
+    elif window_s is not None:
+        start, end = window_s
+        rate_hz = min(fastest_hz, most / max(end - start, 1e-3))
+        frames = (frame for frame in recording.frames(rate_hz, max_side) if frame.time_s >= start - 0.5 / rate_hz)
+        yield from islice(takewhile(lambda frame: frame.time_s < end, frames), most)
     elif recording.duration_s:
-        yield from islice(recording.frames(most / recording.duration_s, max_side), most)
+        yield from islice(recording.frames(min(fastest_hz, most / recording.duration_s), max_side), most)
     else:
         seen = list(islice(recording.frames(1.0, max_side), MOST_UNTIMED))
         for place in np.linspace(0, len(seen), min(most, len(seen)), endpoint=False, dtype=int):
             yield seen[place]
 
 
-def _picture(image: npt.NDArray[np.uint8], limits: ClipLimits) -> Part:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, 'JPEG', quality=limits.jpeg_quality)
-    return {'type': 'image_url', 'image_url': {'url': f'data:image/jpeg;base64,{_base64(buffer.getvalue())}'}}
-
-
-def _sound(recording: Recording, longest_s: float) -> Part:
-    most, blocks, length = round(longest_s * RATE_HZ), [], 0
+def _samples(recording: Recording, longest_s: float, window_s: tuple[float, float] | None) -> Floats32:
+    """The first seconds of the sound at 16 kHz, of its stream that is not silent."""
+    start_s, end_s = window_s or (0.0, math.inf)
+    first, last = (round(time_s * RATE_HZ) for time_s in (start_s, min(end_s, start_s + longest_s)))
+    blocks, length = [], 0
     for block in recording.samples(RATE_HZ, stream=recording.audible_stream()):
-        blocks.append(block.samples)
+        blocks.append(block.samples[max(0, first - length) :])
         length += len(block.samples)
-        if length >= most:
+        if length >= last:
             break
-    samples = np.concatenate(blocks)[:most] if blocks else np.zeros(0, np.float32)
-    buffer = io.BytesIO()
-    with wave.open(buffer, 'wb') as file:
-        file.setparams((1, 2, RATE_HZ, 0, 'NONE', ''))
-        file.writeframes(np.round(samples * 32767.0).astype('<i2').tobytes())
-    return {'type': 'input_audio', 'input_audio': {'data': _base64(buffer.getvalue()), 'format': 'wav'}}
-
-
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode('ascii')
+    return np.concatenate(blocks)[: last - first] if blocks else np.zeros(0, np.float32)

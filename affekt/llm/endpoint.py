@@ -21,6 +21,7 @@ from urllib.parse import SplitResult, urlsplit
 from affekt.errors import LLMError
 from affekt.llm.calls import Call, Calls
 from affekt.llm.chat import Reply, Request
+from affekt.llm.forms import DEFAULT_SERVER, form_of
 from affekt.llm.secrets import Secrets, proxy_passwords
 
 LARGEST_ANSWER = 16 * 1024 * 1024
@@ -29,6 +30,8 @@ PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 507, 529})
 """HTTP states that may pass by themselves."""
 LONGEST_PAUSE_S = 60.0
 LONGEST_TIMEOUT_S = 86_400.0
+_LASTING = re.compile(r'\bnot support|unsupported|\bmmproj\b', re.IGNORECASE)
+"""Words of a refusal that no further attempt changes: llama.cpp says 500 where its model takes no pictures."""
 _WORDS_OF_SERVER = 200
 """Characters of a server's own words that a message holds."""
 
@@ -39,6 +42,7 @@ class Endpoint:
     Args:
         url: of the API, such as `http://localhost:8000/v1`; `/chat/completions` is added where it is missing.
         model: the name that the server knows the model by.
+        server: which server runs there, one of `SERVERS`: how media are written, and which are refused.
         api_key: sent as a bearer token; None sends none. Never followed to another host: redirects are faults. Where a
             server repeats it, it becomes `[key]`; in answers only a key of 8 characters or more: a shorter one may be a
             word of the answer.
@@ -52,6 +56,7 @@ class Endpoint:
     Raises:
         LLMError: the url is not an http or https address or holds a password or a query, the key cannot be sent, or
             the timeout is no time.
+        UnknownNameError: there is no such server.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class Endpoint:
         url: str,
         model: str,
         *,
+        server: str = DEFAULT_SERVER,
         api_key: str | None = None,
         timeout_s: float = 120.0,
         attempts: int = 6,
@@ -67,6 +73,8 @@ class Endpoint:
         sleep: Callable[[float], None] | None = None,
     ) -> None:
         parts = _required_address(url)
+        self.form = form_of(server)
+        """How this server is handed pictures, sound and video."""
         if not 0 < timeout_s <= LONGEST_TIMEOUT_S:
             raise LLMError(
                 expected='a timeout in seconds, above 0 and at most a day',
@@ -80,7 +88,8 @@ class Endpoint:
                 todo='check AFFEKT_LLM_KEY',
             )
         url = url.rstrip('/')
-        self.url = url if url.endswith('/chat/completions') else f'{url}/chat/completions'
+        self._base = url.removesuffix('/chat/completions')
+        self.url = f'{self._base}/chat/completions'
         self._model = model
         self._api_key = api_key
         self._timeout_s, self._attempts, self._pause_s = timeout_s, attempts, pause_s
@@ -100,8 +109,10 @@ class Endpoint:
         """The model's answer.
 
         Raises:
-            LLMError: the server refuses, or gave no whole answer in all attempts.
+            LLMError: the server refuses, has no form for a part of the question, or gave no whole answer in all
+                attempts.
         """
+        self.form.require(request)
         body = json.dumps({'model': self._model, **request.body()}).encode()
         fault = _Passing('no attempt')
         for attempt in range(self._attempts):
@@ -122,15 +133,40 @@ class Endpoint:
             todo='see that the server runs and has room, then run the same again: answers so far are kept',
         )
 
+    def models(self) -> tuple[str, ...]:
+        """The names of the models that the server says it serves; none where it does not say.
+
+        Raises:
+            LLMError: it cannot be reached, or refuses the key.
+        """
+        try:
+            content = json.loads(self._answered(urllib.request.Request(f'{self._base}/models')))
+            return tuple(_on_one_line(str(each['id'])) for each in content['data'])
+        except _Passing as fault:
+            raise LLMError(
+                expected=f'an answer from {self._base}/models', came=self._shown(str(fault)),
+                todo='see that the server runs, or name the model: URL#NAME',
+            ) from fault  # fmt: skip
+        except LLMError as error:
+            if 'HTTP 404' in error.came or 'HTTP 405' in error.came:
+                return ()
+            raise
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return ()
+
     def _post(self, body: bytes) -> bytes:
-        """The bytes of one whole answer."""
+        """The bytes of one whole answer to a question."""
         post = urllib.request.Request(self.url, data=body, method='POST')
         post.add_header('Content-Type', 'application/json')
+        return self._answered(post)
+
+    def _answered(self, request: urllib.request.Request) -> bytes:
+        """The bytes of one whole answer to a request, which is given the key."""
         if self._api_key:
-            post.add_unredirected_header('Authorization', f'Bearer {self._api_key}')
+            request.add_unredirected_header('Authorization', f'Bearer {self._api_key}')
         with Call(self._calls, self._timeout_s) as call:
             try:
-                with call.opener(*self._handlers).open(post, timeout=self._timeout_s) as response:
+                with call.opener(*self._handlers).open(request, timeout=self._timeout_s) as response:
                     answer = _whole(response)
                 if call.is_late:  # a connection that is cut within headers looks like their end
                     raise TimeoutError
@@ -151,7 +187,7 @@ class Endpoint:
 
     def _refusal(self, error: urllib.error.HTTPError) -> Exception:
         words = self._server_words(error)
-        if error.code in PASSING:
+        if error.code in PASSING and not _LASTING.search(words):
             return _Passing(f'HTTP {error.code}{words}', _seconds(error.headers.get('Retry-After')))
         return LLMError(
             expected=f'an answer from {self.url}',

@@ -12,7 +12,7 @@ from affekt.media.probe import AudioStream, VideoStream
 from affekt.media.recording import AUDIBLE_RMS, Recording
 from affekt.media.samples import Block
 from affekt.media.subtitles import Subtitle
-from affekt.media.writing import PictureStyle, write_audio, write_video
+from affekt.media.writing import MediaWriter, PictureStyle, even_sided, write_audio, write_image, write_video
 
 __all__ = [
     'AUDIBLE_RMS',
@@ -25,16 +25,19 @@ __all__ = [
     'DecodeReport',
     'Frame',
     'Limits',
+    'MediaWriter',
     'PictureStyle',
     'Recording',
     'StreamReport',
     'Subtitle',
     'VideoStream',
+    'even_sided',
     'is_media_name',
     'mux',
     'poster',
     'web_copy',
     'with_sound',
     'write_audio',
+    'write_image',
     'write_video',
 ]

@@ -19,7 +19,7 @@ from affekt.errors import MediaError, UnknownNameError
 from affekt.files import part_of
 from affekt.media.recording import Recording
 from affekt.media.subtitles import Subtitle
-from affekt.media.writing import SOUND_CHUNK, MediaWriter, PictureStyle, Samples, SoundStyle, write_image
+from affekt.media.writing import SOUND_CHUNK, MediaWriter, PictureStyle, Samples, SoundStyle, even_sided, write_image
 
 Image = npt.NDArray[np.uint8]
 
@@ -59,7 +59,7 @@ def mux(
         for block in voice.samples(COPY_RATE_HZ, SOUND_BLOCK_S):
             heard_s = block.start_s + len(block.samples) / COPY_RATE_HZ
             while shown_s < heard_s:
-                writer.add_picture(_even(image), shown_s)
+                writer.add_picture(even_sided(image), shown_s)
                 shown_s, image = next(pictures)
             writer.add_sound(block.samples)
     return Path(out)
@@ -94,7 +94,7 @@ def web_copy(
             longest = max(2, round(max(video.width, video.height) * min(1.0, max_height / video.height)))
             heard_s, size = 0.0, None
             for frame in recording.frames(_grid(video.rate_hz, max_rate_hz), longest):
-                image = _even(frame.image)
+                image = even_sided(frame.image)
                 size = size or image.shape
                 writer.add_picture(image if image.shape == size else _fitted(image, size), max(0.0, frame.time_s))
                 while heard_s <= frame.time_s and (block := next(blocks, None)) is not None:
@@ -251,14 +251,6 @@ def _grid(rate_hz: float | None, max_rate_hz: float) -> float | None:
 
 def _even_style(options: dict[str, str] | None = None) -> PictureStyle:
     return PictureStyle(pixel_format='yuv420p', options=options or {})
-
-
-def _even(image: Image) -> Image:
-    """4:2:0 wants even sides: an odd last row or column is doubled."""
-    height, width = image.shape[:2]
-    if height % 2 or width % 2:
-        return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode='edge')
-    return image
 
 
 def _fitted(image: Image, size: tuple[int, ...]) -> Image:

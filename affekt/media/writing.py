@@ -313,6 +313,14 @@ def write_image(path: str | os.PathLike[str], image: Image, quality: int = 90) -
     return target
 
 
+def even_sided(image: Image) -> Image:
+    """A picture (H, W, …) with an even width and height, as H.264 wants: an odd last row or column is doubled."""
+    height, width = image.shape[:2]
+    if height % 2 or width % 2:
+        return np.pad(image, ((0, height % 2), (0, width % 2), *([(0, 0)] * (image.ndim - 2))), mode='edge')
+    return image
+
+
 def _pieces(samples: Samples | Iterable[Samples]) -> Iterator[Samples]:
     if not isinstance(samples, np.ndarray):
         yield from samples

@@ -28,7 +28,7 @@ from affekt.judging import (
     judge_pairs,
     reference_judge,
 )
-from affekt.llm import LocalModel, Reply, Request
+from affekt.llm import Endpoint, LocalModel, Reply, Request, probe
 from affekt.preference import train_preferences
 from affekt.ranking import Comparisons, read_comparisons
 
@@ -280,7 +280,7 @@ def test_an_answer_without_a_verdict_is_an_abstention_that_keeps_its_words():
 
 
 def test_a_real_model_on_a_real_server_answers_in_both_orders_and_is_asked_once(real_server, tmp_path):
-    from affekt.llm import Endpoint, NobodyToAsk, RememberingChat, ReplayCache
+    from affekt.llm import NobodyToAsk, RememberingChat, ReplayCache
 
     with ReplayCache(tmp_path) as cache:
         chat = RememberingChat(Endpoint(real_server, 'smollm2'), cache)
@@ -294,6 +294,11 @@ def test_a_real_model_on_a_real_server_answers_in_both_orders_and_is_asked_once(
         assert judge_pairs([PAIR], LanguageModelJudge(Panel(replayed, replayed))).rows == (row,)
         with pytest.raises(LLMError, match='every answer of smollm2'):
             LanguageModelJudge(Panel(replayed, replayed, uses_schema=False)).verdict(PAIR, 'left')
+
+
+def test_a_real_server_of_a_text_model_does_not_pass_for_one_that_sees_and_hears(real_server):
+    results = probe(Endpoint(real_server, 'smollm2', server='llama.cpp', attempts=1), ['picture', 'sound'])
+    assert {each.state for each in results} <= {'dropped', 'refused'}
 
 
 def test_a_model_in_this_process_answers_or_says_what_to_install(small_model):

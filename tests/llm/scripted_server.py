@@ -12,13 +12,13 @@ from typing import Any
 class ScriptedServer:
     """Answers each question by the next step of a script, then by `answer`.
 
-    A step is a text (a good reply), a number (an HTTP state), or the name of a fault: `hang`, `cut`, `cut chunk`,
-    `no length`, `nonsense`, `no choices`, `redirect`, `close`.
+    A step is a text (a good reply), a number (an HTTP state), a number and the server's words, or the name of a fault:
+    `hang`, `cut`, `cut chunk`, `no length`, `nonsense`, `no choices`, `redirect`, `close`.
     """
 
     def __init__(self) -> None:
-        self.script: list[str | int | dict[str, Any]] = []
-        self.answer: Callable[[dict[str, Any]], str | int] = lambda question: '{"labels": ["happy"]}'
+        self.script: list[str | int | tuple[int, str] | dict[str, Any]] = []
+        self.answer: Callable[[dict[str, Any]], str | int | tuple[int, str]] = lambda question: '{"labels": ["happy"]}'
         self.questions: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.retry_after: str | None = None
@@ -61,7 +61,7 @@ class ScriptedServer:
                 self._do(step)
                 server.after_reply(number)
 
-            def _do(self, step: str | int | dict[str, Any]) -> None:
+            def _do(self, step: str | int | tuple[int, str] | dict[str, Any]) -> None:
                 if step == 'hang':
                     server.released.wait(10)
                 elif step == 'close':
@@ -81,6 +81,8 @@ class ScriptedServer:
                 elif isinstance(step, int):
                     more = {'Retry-After': server.retry_after} if server.retry_after else {}
                     self._send(json.dumps({'error': {'message': f'state {step}'}}).encode(), state=step, **more)
+                elif isinstance(step, tuple):
+                    self._send(json.dumps({'error': {'message': step[1]}}).encode(), state=step[0])
                 elif isinstance(step, dict):
                     self._send(json.dumps(step).encode())
                 else:

@@ -1,19 +1,22 @@
-"""The verb that has descriptions compared by a model: judge."""
+"""Verbs that have descriptions compared: judge asks a model, annotate asks people."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from affekt.cli.choices import Named, judge_strategies, reference_judges
+from affekt.cli.choices import SERVER, Named, judge_strategies, reference_judges
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.cli.rank import judge_tables
 from affekt.terminal import StageBars, say, say_json
+from affekt.wording import counted, subject
 
 if TYPE_CHECKING:
     from affekt.judging import Judge, Price
@@ -50,6 +53,8 @@ def _prices(context: click.Context, option: click.Parameter, given: tuple[str, .
 )
 @click.option('--endpoint', metavar='URL', help='Server of the models, such as http://localhost:8000/v1.')
 @click.option('--model', metavar='NAME', help='Name of the model at the endpoint.')
+@SERVER
+@click.option('--probe', is_flag=True, help='Check first that what is sent of a clip reaches the model.')
 @click.option('--judge-model', metavar='NAME', help='Model that reads, in s3 and s4 (default: --model).')
 @click.option('--judge-endpoint', metavar='URL', help='Server of that model (default: --endpoint).')
 @click.option('--local', metavar='PATH', help='Model in this process: a folder or a .gguf file; s1 without media.')
@@ -99,7 +104,7 @@ def judge(
         say(judge_tables(report), '', str(out), columns=80)
 
 
-SAVED = ('strategy', 'model', 'judge_model', 'local', 'reference', 'frames', 'max_side', 'sound', 'no_schema')
+SAVED = ('strategy', 'model', 'judge_model', 'local', 'reference', 'server', 'frames', 'max_side', 'sound', 'no_schema')
 """Options that decide verdicts and are saved beside them."""
 
 
@@ -119,18 +124,21 @@ def _judge(
     if local is not None and (chosen['endpoint'] or has_media):
         raise click.UsageError('--local asks a model that reads only text: leave --endpoint and --media out.')
     with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers, contextlib.ExitStack() as servers:
-        yield _language_judge(answers, servers, local, **chosen)
+        yield _language_judge(answers, servers, has_media, local, **chosen)
 
 
 def _language_judge(
     answers: ReplayCache,
     servers: contextlib.ExitStack,
+    has_media: bool,
     local: str | None,
     strategy: str,
     model: str | None,
     judge_model: str | None,
     endpoint: str | None,
     judge_endpoint: str | None,
+    server: str,
+    probe: bool,
     replay: bool,
     frames: int,
     max_side: int,
@@ -139,9 +147,11 @@ def _language_judge(
     timeout_s: float,
 ) -> Judge:
     from affekt.judging import LanguageModelJudge, Panel
-    from affekt.llm import ClipLimits, Endpoint, LocalModel, NobodyToAsk, RememberingChat
+    from affekt.llm import ClipLimits, Endpoint, LocalModel, NobodyToAsk, RememberingChat, form_of, require_media
 
-    def remembering(name: str, url: str | None) -> Chat:
+    limits = ClipLimits(frames=frames, max_side=max_side, sound=sound)
+
+    def remembering(name: str, url: str | None, sees: bool = False) -> Chat:
         chat: Chat
         if replay:
             chat = NobodyToAsk(name, answers.folder)
@@ -149,11 +159,115 @@ def _language_judge(
             chat = LocalModel(Path(local), name)
         else:
             key = os.environ.get('AFFEKT_LLM_KEY') or None
-            chat = servers.enter_context(Endpoint(str(url), name, api_key=key, timeout_s=timeout_s))
+            chat = Endpoint(str(url), name, server=server, api_key=key, timeout_s=timeout_s)
+            servers.enter_context(chat)
+            if probe and sees and has_media:
+                require_media(chat, limits.media, answers.folder)
         return RememberingChat(chat, answers)
 
-    seeing = remembering(model or Path(str(local)).name, endpoint)
+    seeing = remembering(model or Path(str(local)).name, endpoint, sees=True)
     is_another = judge_model or judge_endpoint
     reading = remembering(judge_model or str(model), judge_endpoint or endpoint) if is_another else seeing
     panel = Panel(seeing, reading, uses_schema=not no_schema)
-    return LanguageModelJudge(panel, strategy, ClipLimits(frames=frames, max_side=max_side, sound=sound))
+    return LanguageModelJudge(panel, strategy, limits, form_of(server))
+
+
+@main.command()
+@click.argument('pairs', nargs=-1, type=click.Path(path_type=Path))
+@click.option('--media', type=click.Path(path_type=Path), metavar='DIR', help='Folder of clips, found by name.')
+@click.option('--without-media', is_flag=True, help='Show texts alone where a clip is missing.')
+@click.option('--gold', type=click.Path(path_type=Path), metavar='FILE', help='Pairs with known verdicts.')
+@click.option('--out', type=click.Path(path_type=Path), metavar='DIR', help='Folder of votes (default PAIRS-votes).')
+@click.option('--resume', is_flag=True, help='Continue in that folder, with the same votes and links.')
+@click.option('--export-only', is_flag=True, help='Write the votes of --out as files and stop.')
+@click.option(
+    '--test-items', type=int, default=12, metavar='N', help='Gold items that a rater starts with (default 12).'
+)
+@click.option(
+    '--test-share',
+    type=float,
+    default=0.75,
+    metavar='SHARE',
+    help='Share of gold items to answer correctly (default 0.75).',
+)
+@click.option(
+    '--gold-every',
+    type=int,
+    default=10,
+    metavar='N',
+    help='Votes from one later gold item to the next; 0 for none (default 10).',
+)
+@click.option(
+    '--floor', type=int, default=2, metavar='N', help='Minimum number of votes per pair of describers (default 2).'
+)
+@click.option(
+    '--seed', type=click.IntRange(0), default=0, metavar='N', help='Random seed of orders and sides (default 0).'
+)
+@click.option(
+    '--host', default='127.0.0.1', metavar='ADDRESS', help='Address to listen on (default 127.0.0.1: this machine).'
+)
+@click.option('--port', type=int, default=0, metavar='N', help='Port to listen on; 0 takes any free one (default 0).')
+@click.option('--token', metavar='TEXT', help='Token that raters need (default: a random one).')
+@click.option('--json', 'as_json', is_flag=True, help='Print the links as one JSON object.')
+@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
+def annotate(
+    pairs: tuple[Path, ...], out: Path | None, export_only: bool, as_json: bool, host: str, port: int,
+    token: str | None, raw_csv: bool, **chosen: Any,
+) -> None:  # fmt: skip
+    """Ask people which of two descriptions fits a clip better, on a local
+    web page.
+
+    \b
+    PAIRS  name,a1,a2[,model1,model2]                 EmoPrefer
+           name,left,right,left_text,right_text
+           several files of descriptions (name,text), one for each describer
+           tasks.json, .csv                           from Label Studio
+    """
+    from affekt.annotation import StudySettings, export_notes, export_votes, prepare
+    from affekt.annotation import annotate as serve
+    from affekt.serve import require_serving_parts
+
+    if not pairs and not (export_only and out):
+        raise click.UsageError('give PAIRS, or --export-only with --out')
+    folder = out or pairs[0].with_name(f'{pairs[0].stem}-votes')
+    chosen['without_media'] |= export_only
+    names = [field.name for field in fields(StudySettings)]
+    settings = StudySettings(**{name: chosen.pop(name) for name in names if name in chosen})
+    if export_only and (not pairs or (folder.exists() and not chosen['resume'])):
+        if pairs:
+            say(f'{folder} holds a study, so PAIRS are not read; --resume reads them', err=True, style='yellow')
+        written = export_votes(folder, raw=raw_csv)
+    else:
+        if not export_only:
+            require_serving_parts()
+        prepared = prepare(pairs, folder, settings=settings, **chosen)
+        if export_only:
+            prepared.study.close()
+            for note in prepared.notes:
+                say(note, err=True, style='yellow')
+            written = export_votes(folder, raw=raw_csv)
+        else:
+            started = partial(_show_links, as_json=as_json)
+            written = serve(prepared, host=host, port=port, token=token, started=started, raw_csv=raw_csv)
+            say(f'every vote is kept in {folder}; the same command with --resume goes on', err=True)
+    for path in written:
+        say(str(path), err=as_json)
+    for note in export_notes(folder):
+        say(note, err=True, style='yellow')
+
+
+def _show_links(links: Any, as_json: bool) -> None:
+    if as_json:
+        say_json(links.to_dict())
+        return
+    test = f', a test of {links.test_items}' if links.test_items else ', no test (no --gold)'
+    say(f'{counted(links.pairs, "pair")}, {links.gold} gold{test}; votes in {links.out}')
+    if links.without_clip:
+        say(f'{subject(links.without_clip, "clip")} missing; texts are shown alone there')
+    for note in links.notes:
+        say(note, style='yellow')
+    say(f'raters       {links.raters}')
+    say(f'leaderboard  {links.board}')
+    if links.is_open:
+        say('other machines reach this page, unencrypted: use it in a network that you trust')
+    say('Ctrl-C stops; --resume goes on.')

@@ -1,0 +1,446 @@
+"""Many clips described in words into one run folder: by a describer, by a model on a server, or from measurements.
+
+    for outcome in describe_many(['clips'], Describing(model='run/describer'), out=Path('described')):
+        outcome.described.text
+
+Clips come as media files, folders of them, or manifests. Each answer is on disk before it is given; a run that goes on
+asks again only about clips that changed, and about those that failed. A clip that cannot be described has its failure,
+and the others go on. At the end stand `descriptions.csv` and `descriptions.jsonl`, which other verbs read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from affekt.analysis import Analysis, AnalysisSettings, Analyzer, Described, DescribedClue
+from affekt.batch.folders import gather
+from affekt.containers import AUDIO
+from affekt.corpora import Facts, Manifest, Sample
+from affekt.errors import AffektError, MediaError, StorageError, TableError, ValueRangeError, listed
+from affekt.runs import SETTINGS, Run, write_atomically
+from affekt.tables import csv_bytes, storable
+from affekt.text import open_transcript
+from affekt.typed_json import plain, typed
+
+if TYPE_CHECKING:
+    from affekt.description import ClipDescriber
+
+TABLE, LINES = 'descriptions.csv', 'descriptions.jsonl'
+COLUMNS = ('name', 'description', 'labels', 'form', 'failure')
+PLAIN = 'affekt, from measurements'
+"""What the deterministic describer is called."""
+
+
+@dataclass(frozen=True)
+class Describing:
+    """By what clips are described, and how.
+
+    Args:
+        model: folder or checkpoint of a describer; '' for the one that comes with affekt, where there is one, and for
+            sentences from measurements where there is none.
+        trunk: its language model, where its folder does not say or it is elsewhere.
+        recipes: source to recipe of features, where its folder does not say.
+        question: another than the one that it was trained with: a name of `QUESTIONS`, or a text.
+        transcript: of the one clip that is described (SRT, VTT, TextGrid, ELAN or plain text).
+        asr: speech recognition where no transcript is known: tiny.en, base, none, or a folder.
+        tokens: of an answer, at most; None for as many as training generated.
+        batch_size: clips answered together, which changes no answer.
+        temperature: 0 for the likeliest token each time.
+        seed: with a temperature.
+        precision: of weights; '' for what the device is best at.
+        device: where it runs.
+        table: whose words are labels.
+    """
+
+    model: str = ''
+    trunk: str = ''
+    recipes: Mapping[str, str] = field(default_factory=dict)
+    question: str = ''
+    transcript: str = ''
+    asr: str = 'tiny.en'
+    tokens: int | None = None
+    batch_size: int = 8
+    temperature: float = 0.0
+    seed: int = 0
+    precision: str = ''
+    device: str = 'cpu'
+    table: str = 'affekt'
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or (self.tokens is not None and self.tokens < 1):
+            raise ValueRangeError(
+                expected='a batch and an answer of 1 or more', came=f'{self.batch_size}, {self.tokens}',
+                todo='use for example 8 and 128',
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DescribedClip:
+    """One clip and what was said of it."""
+
+    name: str
+    """The path below what was named, or the sample of a manifest."""
+    path: str
+    """Of its media; '' where it has none."""
+    described: Described
+    resumed: bool = False
+    """The answer lay there before this run began."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON has it."""
+        return {'name': self.name, 'path': self.path, **plain(self.described)}
+
+
+class ClipsDescriber(Protocol):
+    """What answers about clips."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def batch_size(self) -> int:
+        """Clips that are answered together."""
+
+    def record(self) -> Mapping[str, Any]:
+        """All that answers depend on, as JSON has it."""
+
+    def digest(self, manifest: Manifest, sample: Sample) -> str:
+        """Changes with what is read of a clip."""
+
+    def described(self, manifest: Manifest, samples: Sequence[Sample]) -> list[Described]:
+        """An answer to each, in order; none raises for a clip that cannot be described."""
+
+
+Advanced = Callable[[DescribedClip, int, int], None]
+
+
+def describe_many(
+    paths: Sequence[str | Path],
+    settings: Describing | None = None,
+    *,
+    out: Path | None = None,
+    resume: bool = False,
+    root: Path | None = None,
+    limit: int | None = None,
+    describer: ClipsDescriber | None = None,
+    advanced: Advanced | None = None,
+) -> Iterator[DescribedClip]:
+    """What is said of each clip, in order.
+
+    Args:
+        paths: media files, folders, and manifests (.parquet).
+        settings: by what, and how.
+        out: folder of the run; None to keep nothing.
+        resume: go on in it.
+        root: folder that the media of manifests are in now, if they moved.
+        limit: the first so many clips alone.
+        describer: another one than the settings name.
+        advanced: called after each clip with how many are done, and how many there are.
+
+    Raises:
+        MediaError: nothing that can be described was named.
+        TableError: a manifest cannot be read, or two clips have one name.
+        RunError: the folder cannot be used.
+        WeightsError, LLMError, MissingExtraError: the describer cannot be opened.
+    """
+    # 1. which clips
+    settings = settings or Describing()
+    manifest, problems = clips_of(paths, root)
+    samples = list(islice(manifest.samples, limit))
+    if settings.transcript:
+        samples = _with_transcript(samples, settings.transcript)
+    total, done = len(samples) + len(problems), 0
+    # 2. by what
+    answering = describer or open_describing(settings)
+    run: Run | None = None
+    with contextlib.ExitStack() as stack:
+        if out is not None:
+            run = stack.enter_context(Run(out, dict(answering.record()), resume=resume))
+        # 3. some at a time, in order
+        clips: list[DescribedClip] = []
+        every = [_failed(answering.name, name, path, error) for name, path, error in problems]
+        for clip in (*every, *_answered(answering, manifest, samples, run)):
+            done += 1
+            clips.append(clip)
+            if advanced:
+                advanced(clip, done, total)
+            yield clip
+        # 4. tables
+        if out is not None:
+            write_descriptions(out, clips)
+
+
+def _with_transcript(samples: list[Sample], path: str) -> list[Sample]:
+    """The one sample with what is said in it by a file.
+
+    Raises:
+        ValueRangeError: there are several.
+        TranscriptError: the file cannot be read.
+    """
+    if len(samples) != 1:
+        raise ValueRangeError(
+            expected='one clip for a transcript', came=f'{len(samples)}',
+            todo='name one file, or a manifest with a column of texts',
+        )  # fmt: skip
+    utterances = open_transcript(path).utterances
+    return [dataclasses.replace(samples[0], text=' '.join(each.text.strip() for each in utterances))]
+
+
+def _answered(
+    answering: ClipsDescriber, manifest: Manifest, samples: Iterable[Sample], run: Run | None
+) -> Iterator[DescribedClip]:
+    """Answers in order; those that lie there already are not asked for."""
+    waiting: list[tuple[Sample, str, DescribedClip | None]] = []
+    for sample in samples:
+        digest, known = '', None
+        try:
+            digest = answering.digest(manifest, sample)
+            known = _remembered(run, sample.sample, digest, _path_of(manifest, sample))
+        except StorageError:
+            raise
+        except (AffektError, OSError) as error:
+            known = _failed(answering.name, sample.sample, _path_of(manifest, sample), error)
+        waiting.append((sample, digest, known))
+        if sum(clip is None for *_, clip in waiting) == answering.batch_size:
+            yield from _together(answering, manifest, waiting, run)
+            waiting = []
+    yield from _together(answering, manifest, waiting, run)
+
+
+def _together(
+    answering: ClipsDescriber, manifest: Manifest, waiting: Sequence[tuple[Sample, str, DescribedClip | None]],
+    run: Run | None,
+) -> Iterator[DescribedClip]:  # fmt: skip
+    asking = [sample for sample, _, known in waiting if known is None]
+    answers = answering.described(manifest, asking) if asking else []
+    made = {sample.sample: described for sample, described in zip(asking, answers, strict=True)}
+    digests = {sample.sample: digest for sample, digest, _ in waiting}
+    for name, described in made.items():  # on disk before any of them is given
+        if run is not None and not described.failure:
+            run.note(name, SETTINGS, digest=digests[name], described=plain(described))
+    for sample, _, known in waiting:
+        yield known or DescribedClip(sample.sample, _path_of(manifest, sample), made[sample.sample])
+
+
+def _remembered(run: Run | None, name: str, digest: str, path: str) -> DescribedClip | None:
+    entry = run.finished(name) if run is not None else None
+    if entry is None or entry.facts.get('digest') != digest:
+        return None
+    try:
+        return DescribedClip(name, path, typed(Described, entry.facts['described']), resumed=True)
+    except (LookupError, TypeError, ValueError):  # of another version: asked again
+        return None
+
+
+def _failed(describer: str, name: str, path: str, error: BaseException) -> DescribedClip:
+    return DescribedClip(name, path, Described(describer, '', form='empty', failure=storable(str(error))))
+
+
+def _path_of(manifest: Manifest, sample: Sample) -> str:
+    path = next((at for column in ('video', 'audio', 'frames') if (at := manifest.media(sample, column))), None)
+    return '' if path is None else storable(str(path))
+
+
+def write_descriptions(out: Path, clips: Sequence[DescribedClip]) -> None:
+    """The tables of a run: names, descriptions and labels as other verbs read them, and all that is known as JSON."""
+    rows = [
+        {
+            'name': clip.name, 'description': clip.described.text, 'labels': ', '.join(clip.described.labels),
+            'form': clip.described.form, 'failure': clip.described.failure,
+        }
+        for clip in clips
+    ]  # fmt: skip
+    write_atomically(out / TABLE, csv_bytes(COLUMNS, rows))
+    lines = [json.dumps(clip.to_dict(), ensure_ascii=False, allow_nan=False) for clip in clips]
+    write_atomically(out / LINES, ''.join(f'{line}\n' for line in lines).encode())
+
+
+def clips_of(
+    paths: Sequence[str | Path], root: Path | None = None
+) -> tuple[Manifest, list[tuple[str, str, AffektError]]]:
+    """The clips that paths name as samples, and entries that cannot be read.
+
+    Raises:
+        MediaError: there is none.
+        TableError: a manifest cannot be read, two clips have one name, or manifests stand beside other paths.
+    """
+    tables = [Path(path) for path in paths if str(path).lower().endswith('.parquet')]
+    if tables:
+        if len(tables) < len(paths) or len(tables) > 1:
+            raise TableError(
+                expected='one manifest, or media files and folders', came=listed(map(str, paths), 3),
+                todo='describe them one after the other',
+            )  # fmt: skip
+        return Manifest.load(tables[0], root), []
+    gathered = gather(paths)
+    rows = [_sample_of(storable(clip.file), clip.path) for clip in gathered.clips]
+    problems = [(storable(clip.file), storable(str(clip.path)), error) for clip, error in gathered.problems]
+    return Manifest(Facts('files'), rows), problems
+
+
+def _sample_of(name: str, path: Path) -> Sample:
+    place = str(path.absolute())
+    return Sample(name, audio=place) if path.name.lower().endswith(AUDIO) else Sample(name, video=place)
+
+
+def open_describing(settings: Describing) -> ClipsDescriber:
+    """What the settings name; sentences from measurements where they name nothing and no model comes with affekt.
+
+    Raises:
+        WeightsError, LLMError, MissingExtraError: it cannot be opened.
+    """
+    if not settings.model and not has_shipped_describer():
+        if settings.trunk or settings.recipes or settings.question:
+            raise ValueRangeError(
+                expected='a model, for a trunk, recipes or a question', came='none',
+                todo='name it with --model; without one, sentences come from measurements',
+            )  # fmt: skip
+        return PlainClips(AnalysisSettings(asr=settings.asr, transcript=settings.transcript or None, keep_frames=False))
+    return ModelClips.open(settings)
+
+
+def has_shipped_describer() -> bool:
+    """A small describer comes with affekt, is good enough to be the default, and torch is here to run it."""
+    import importlib.util
+
+    if any(importlib.util.find_spec(name) is None for name in ('torch', 'transformers', 'peft')):
+        return False
+    from affekt.description import shipped_describer
+
+    return shipped_describer() is not None
+
+
+class PlainClips:
+    """Sentences from measurements alone, always the same for the same clip; see `affekt.analysis`."""
+
+    name = PLAIN
+    batch_size = 1
+
+    def __init__(self, settings: AnalysisSettings) -> None:
+        self._settings = settings
+        self._analyzer = Analyzer(settings)
+
+    def record(self) -> Mapping[str, Any]:
+        """The settings of the analysis."""
+        return {'describer': PLAIN, **self._settings.recorded()}
+
+    def digest(self, manifest: Manifest, sample: Sample) -> str:
+        """Of the file and of what is known to be said in it."""
+        from affekt.runs import file_sha256
+
+        content = file_sha256(_whole_file(manifest, sample))
+        return hashlib.sha256(repr((content, sample.text)).encode()).hexdigest()
+
+    def described(self, manifest: Manifest, samples: Sequence[Sample]) -> list[Described]:
+        """One clip after the other."""
+        return [self._described(manifest, sample) for sample in samples]
+
+    def _described(self, manifest: Manifest, sample: Sample) -> Described:
+        try:
+            return plainly_described(self._analyzer.analyze(_whole_file(manifest, sample)))
+        except StorageError:
+            raise
+        except AffektError as error:
+            return Described(PLAIN, '', form='empty', failure=storable(str(error)))
+
+
+def _whole_file(manifest: Manifest, sample: Sample) -> Path:
+    path = manifest.media(sample, 'video') or manifest.media(sample, 'audio')
+    if path is None or manifest.window_s(sample, 'video' if sample.video else 'audio'):
+        raise MediaError(
+            expected='a clip that is a file of its own', came='a stretch of one' if path else 'no video and no sound',
+            todo='cut it out of the recording, or name a describer with --model',
+        )  # fmt: skip
+    return path
+
+
+def plainly_described(analysis: Analysis) -> Described:
+    """The deterministic description of an analysis in the form that descriptions have here."""
+    labels = dict.fromkeys(
+        label.word for label in analysis.labels if label.scope == 'whole'
+    )  # fmt: skip
+    evidence = [
+        DescribedClue(sentence.text, tuple(dict.fromkeys(part.source for part in sentence.evidence)))
+        for sentence in analysis.description
+        if sentence.evidence
+    ]
+    words = ' '.join(spoken.text for spoken in analysis.utterances if not spoken.reason)
+    return Described(PLAIN, analysis.text, tuple(labels), 'plain', tuple(evidence), words=words)
+
+
+class ModelClips:
+    """A describer that was trained, in this process.
+
+    Args:
+        clips: opened.
+    """
+
+    def __init__(self, clips: ClipDescriber) -> None:
+        self._clips = clips
+        self.name, self.batch_size = clips.name, clips.batch_size
+        self._record: dict[str, Any] = {}
+
+    @classmethod
+    def open(cls, settings: Describing) -> ModelClips:
+        """The one that the settings name, or the shipped one.
+
+        Raises:
+            WeightsError, LLMError, MissingExtraError: it cannot be opened.
+        """
+        from affekt.description import Limits, open_clip_describer
+
+        clips = open_clip_describer(
+            settings.model or None, trunk=settings.trunk or None, recipes=settings.recipes, question=settings.question,
+            asr=settings.asr, batch_size=settings.batch_size, precision=settings.precision, device=settings.device,
+            table=settings.table,
+        )  # fmt: skip
+        chosen: dict[str, Any] = {'temperature': settings.temperature, 'seed': settings.seed}
+        clips.limits = dataclasses.replace(clips.limits or Limits(), **chosen)
+        if settings.tokens is not None:
+            clips.limits = dataclasses.replace(clips.limits, tokens=settings.tokens)
+        return cls(clips)
+
+    def record(self) -> Mapping[str, Any]:
+        """What a run's answers depend on, but for versions, which a run notes itself."""
+        if not self._record:
+            self._record = self._clips.record()
+        return {name: value for name, value in self._record.items() if name != 'versions'}
+
+    def digest(self, manifest: Manifest, sample: Sample) -> str:
+        """See `ClipReader.digest`."""
+        return self._clips.digest(manifest, sample)
+
+    def described(self, manifest: Manifest, samples: Sequence[Sample]) -> list[Described]:
+        """Read and answered together."""
+        sha256 = str(self.record()['weights_sha256'])
+        return [described_by(self.name, *each, sha256) for each in self._clips.describe(manifest, samples)]
+
+
+def described_by(name: str, clip: Any, description: Any, weights_sha256: str = '') -> Described:
+    """What a describer perceived of a clip and said of it, as a record.
+
+    Args:
+        name: of the describer.
+        clip: a `PerceivedClip`.
+        description: a `Description`.
+        weights_sha256: of the describer.
+    """
+    answer = description.answer
+    evidence, invented = (
+        tuple(DescribedClue(storable(clue.text), tuple(clue.of)) for clue in clues)
+        for clues in (answer.evidence, answer.invented)
+    )
+    return Described(
+        name, storable(answer.text), answer.labels, answer.form, evidence, invented,
+        {part: storable(reason) for part, reason in clip.lacking.items()}, storable(clip.words),
+        storable(description.failure), weights_sha256,
+    )  # fmt: skip

@@ -1,0 +1,103 @@
+"""The verbs that move the face of a portrait, and check what came of it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from affekt.cli.choices import Named
+from affekt.cli.group import AS_JSON, main
+from affekt.terminal import say, say_json
+
+if TYPE_CHECKING:
+    from affekt.reenactment import Consent
+
+PATH = click.Path(path_type=Path)
+
+
+def _portrayed() -> tuple[str, ...]:
+    from affekt.reenactment import PORTRAYED
+
+    return tuple(PORTRAYED)
+
+
+PORTRAYED_OPTION = click.option(
+    '--portrayed',
+    type=Named(_portrayed),
+    help='Who is in the picture: you, somebody who has agreed, nobody real (asked for where left out).',
+)
+CONSENT_NOTE_OPTION = click.option(
+    '--consent-note', default='', metavar='TEXT', help='Where the agreement is kept; written into every output.'
+)
+AGE_OPTION = click.option('--age', 'age_years', type=float, metavar='YEARS', help='Age of the portrayed person.')
+
+
+def asked_consent(portrayed: str | None, note: str, age_years: float | None) -> Consent:
+    """The statement on the portrayed person, asked for in a terminal where no option makes it.
+
+    Raises:
+        ConsentError: none was made, or it is a child by it.
+    """
+    from affekt.reenactment import PORTRAYED, required_consent
+
+    if portrayed is None and sys.stdin.isatty() and sys.stderr.isatty():
+        say('Who is in the picture? What you say is written into the output.', err=True)
+        for name, statement in PORTRAYED.items():
+            say(f'  {name:9}{statement}', err=True)
+        portrayed = click.prompt('portrayed', type=click.Choice(tuple(PORTRAYED)), err=True)
+    return required_consent(portrayed, note, age_years)
+
+
+@main.command('verify')
+@click.argument('path', metavar='FILE', type=PATH)
+@click.option('--trust', 'trusted', type=PATH, metavar='PEM', help='Certificates that you trust to vouch for signers.')
+@AS_JSON
+def verify_command(path: Path, trusted: Path | None, as_json: bool) -> None:
+    """Check whether FILE is as it was signed, and say who made it.
+
+    \b
+    affekt verify out.mp4
+    affekt verify still.png --trust university.pem --json
+
+    The answer is one of: intact (exit code 0), changed, no manifest (exit
+    code 2). A signature of affekt's own making shows that nothing was changed,
+    not who signed: the signer is unknown unless --trust vouches for them.
+    """
+    from affekt.reenactment import verify
+
+    verdict = verify(path, trusted)
+    if as_json:
+        say_json(asdict(verdict) | {'path': str(path), 'words': verdict.words})
+    else:
+        say(f'{path}: {verdict.words}', style='' if verdict.is_intact else 'bold red')
+        for line in _told(verdict):
+            say(line)
+    if not verdict.is_intact:
+        click.get_current_context().exit(2)
+
+
+def _told(verdict: Any) -> list[str]:
+    """Lines on what a manifest says."""
+    lines = [verdict.reason] if verdict.reason else []
+    if verdict.state == 'no manifest':
+        return lines
+    if verdict.made_by:
+        source = f' ({verdict.source_type})' if verdict.source_type else ''
+        lines.append(f'made by {verdict.made_by}{source}, signed as {verdict.signer or "nobody"}')
+    stated = verdict.statement
+    if not stated:
+        return lines
+    driver = stated.get('driver_sha256')
+    lines.append(f'engine {stated.get("engine")}, portrait {str(stated.get("portrait_sha256"))[:12]}…')
+    if driver:
+        mouth = ', whose mouth is in the picture' if stated.get('has_drivers_mouth') else ''
+        lines.append(f'driver {str(driver)[:12]}…{mouth}')
+    consent = stated.get('consent', {})
+    lines.append(f'stated by the maker on {consent.get("stated_at", "")}: {consent.get("statement", "")}')
+    if consent.get('note'):
+        lines.append(f'note: {consent["note"]}')
+    return lines

@@ -1,0 +1,306 @@
+"""Importers of corpora that describe emotion in free words, and what is wrong with a description of theirs.
+
+| corpus | tables | columns |
+|---|---|---|
+| EMER, first version | `gt-eng.csv`, `gt-chi.csv` | names, emotions, subtitles, reasons |
+| EMER-Fine | `final-EMER-reason.csv`; labels in `check-openset.csv` | name, chinese, english; name, openset |
+| OV-MERD | `track2_train_ovmerd.csv`, `track3_train_ovmerd.csv` | name, openset; name, reason |
+| OV-MERD+ | `ovlabel.csv`, `subtitle_eng.csv` | name, openset; name, sentence |
+| MER-Caption, EMER-Coarse | `track2_train_mercaption.csv`, `track3_train_mercaption.csv` | the same |
+| MER-Caption+ | `track2_train_mercaptionplus.csv`, `track3_train_mercaptionplus.csv` | the same |
+| Human-OV | `track2_train_human.csv` | name, openset |
+
+What was said lies in `subtitle_chieng.csv` (name, chinese, english), clips in `video/`, `audio/`, `openface_face/`.
+
+Source: arXiv:2407.07653 (EMER), arXiv:2410.01495 (OV-MER), arXiv:2501.16566 (MER-Caption); huggingface.co/MERChallenge.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from affekt.corpora.manifest import MEDIA, Manifest, Sample
+from affekt.corpora.merbench import TRANSCRIPTS, Media
+from affekt.corpora.release import Corpus, Layout, Release, need
+from affekt.errors import TableError, UnknownNameError, did_you_mean, listed
+from affekt.labels import load_table
+from affekt.wording import counted
+
+REASONS: Mapping[str, str] = {
+    'no clip': 'no clip is named',
+    'no description': 'the description is empty',
+    'no labels': 'the list of labels is empty',
+    'repeated': 'another sample before it has the same description',
+    'unknown label': 'a label is in no word table of affekt',
+    'language': 'the English text is Chinese, or the Chinese one is not',
+}
+"""Why a sample may be left out, and what that says of it."""
+_HAN = re.compile(r'[\u3400-\u9fff\uf900-\ufaff]')
+_LETTER = re.compile(r'[^\W\d_]')
+MOST_HAN, FEWEST_HAN = 0.3, 0.5
+"""Share of Chinese characters among the letters of an English text at most, and of a Chinese one at least."""
+
+Columns = Mapping[str, str]
+"""Header to the field of `Sample` that it fills."""
+_OPENSET: Columns = {'name': 'sample', 'openset': 'openset'}
+_REASON: Columns = {'name': 'sample', 'reason': 'description'}
+_FIRST = {'names': 'sample', 'emotions': 'openset'}
+_ENGLISH: Columns = {**_FIRST, 'subtitles': 'english', 'reasons': 'description'}
+_CHINESE: Columns = {**_FIRST, 'subtitles': 'chinese', 'reasons': 'chinese_description'}
+_BOTH: Columns = {'name': 'sample', 'chinese': 'chinese_description', 'english': 'description'}
+_SAID: Columns = {'name': 'sample', 'chinese': 'chinese', 'english': 'english'}
+
+
+@dataclass(frozen=True)
+class DescriptionCheck:
+    """What there is to know of descriptions and free labels before something is learnt from them."""
+
+    descriptions: int
+    label_lists: int
+    """Samples with at least one label."""
+    labels: int
+    """Labels of all samples."""
+    different_labels: int
+    characters: tuple[int, float, int]
+    """Of a description: fewest, mean, most; nan and 0 where there is none."""
+    reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of `REASONS`, those that hold for any sample, to the samples."""
+
+    @property
+    def faulty(self) -> int:
+        """Samples that a reason holds for."""
+        return len({name for names in self.reasons.values() for name in names})
+
+
+def openset_of(cell: object) -> str | None:
+    """A list of labels, as releases write it, as a list in JSON: in lower case, each once; None where it is empty.
+
+    >>> openset_of("['happy', 'Self-deprecating', \\"don't care\\"]")
+    '["happy", "self-deprecating", "don\\'t care"]'
+    >>> openset_of('[angry, negative emotions]')
+    '["angry", "negative emotions"]'
+    """
+    given = list(cell) if isinstance(cell, Iterable) else []
+    parts = _listed(cell.strip()) if isinstance(cell, str) else given
+    labels = dict.fromkeys(text for part in parts if (text := ' '.join(str(part).lower().split())))
+    return json.dumps(list(labels), ensure_ascii=False) if labels else None
+
+
+def _listed(text: str) -> list[object]:
+    """The parts of a list in Python or JSON, or between commas."""
+    try:
+        parts = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        parts = None
+    if isinstance(parts, list | tuple):
+        return list(parts)
+    return list(re.split(r'[,，]', text.removeprefix('[').removesuffix(']')))
+
+
+def check_descriptions(manifest: Manifest) -> DescriptionCheck:
+    """Count descriptions and labels, and say which samples are not fit to learn from, and why.
+
+    A sample without a description counts as faulty only where others of the corpus have one; labels likewise.
+    """
+    names = manifest.names
+    english, chinese = ([_tidy(text) for text in manifest.column(name)] for name in _TEXTS)
+    labels = [row.labels for row in manifest.samples] if manifest.samples.known('openset').any() else [()] * len(names)
+    any_text = [first or second for first, second in zip(english, chinese, strict=True)]
+    known = load_table('affekt').bases if any(labels) else {}
+    first_with = {text: place for place, text in reversed(list(enumerate(any_text)))}
+    has_clip = np.any([manifest.samples.filled(name) for name in MEDIA], axis=0)
+    wrong = {
+        'no clip': ~has_clip,
+        'no description': [not text for text in any_text] if any(any_text) else (),
+        'no labels': [not own for own in labels] if any(labels) else (),
+        'repeated': [bool(text) and first_with[text] != place for place, text in enumerate(any_text)],
+        'unknown label': [any(label not in known for label in own) for own in labels],
+        'language': [
+            _han(first) > MOST_HAN or (bool(second) and _han(second) < FEWEST_HAN)
+            for first, second in zip(english, chinese, strict=True)
+        ],
+    }
+    reasons = {
+        reason: tuple(name for name, is_wrong in zip(names, mask, strict=False) if is_wrong)
+        for reason, mask in wrong.items()
+    }
+    sizes = [len(text) for text in any_text if text]
+    return DescriptionCheck(
+        len(sizes), sum(map(bool, labels)), sum(map(len, labels)), len({label for own in labels for label in own}),
+        (min(sizes, default=0), float(np.mean(sizes)) if sizes else float('nan'), max(sizes, default=0)),
+        {reason: samples for reason, samples in reasons.items() if samples},
+    )  # fmt: skip
+
+
+def fit_to_learn(manifest: Manifest, reasons: Collection[str]) -> Manifest:
+    """The samples for which none of some reasons holds; how many went for which is noted.
+
+    Args:
+        manifest: of a corpus that describes.
+        reasons: of `REASONS`.
+
+    Raises:
+        UnknownNameError: there is no such reason.
+        TableError: no sample is left.
+    """
+    for reason in reasons:
+        if reason not in REASONS:
+            raise UnknownNameError(
+                expected=f'a reason among {", ".join(REASONS)}', came=repr(reason), todo=did_you_mean(reason, REASONS)
+            )
+    checked = check_descriptions(manifest).reasons
+    dropped = {reason: checked.get(reason, ()) for reason in reasons}
+    gone = {name for names in dropped.values() for name in names}
+    if len(gone) == len(manifest):
+        raise TableError(
+            expected=f'a sample of {manifest.facts.corpus} that is left',
+            came=', '.join(f'{reason}: {len(names)}' for reason, names in dropped.items()),
+            todo='leave fewer of them out',
+        )
+    notes = [f'left out, {reason}: {counted(len(names), "sample")}' for reason, names in dropped.items() if names]
+    kept = manifest.take(np.array([name not in gone for name in manifest.names], dtype=np.bool_))
+    return replace(kept, facts=replace(kept.facts, notes=(*kept.facts.notes, *notes)))
+
+
+_TEXTS = ('description', 'chinese_description')
+
+
+def _tidy(text: str | None) -> str:
+    return ' '.join(text.split()) if text else ''
+
+
+def _han(text: str) -> float:
+    """The share of Chinese characters among the letters of a text; 0 where it has none."""
+    letters = len(_LETTER.findall(text))
+    return len(_HAN.findall(text)) / letters if letters else 0.0
+
+
+def _described(
+    release: Release, tables: Mapping[str, Columns], texts: Mapping[str, Columns], types: int
+) -> Iterator[Sample]:
+    """The samples of all tables that are there, in the order in which they are first named.
+
+    Args:
+        release: the folder.
+        tables: file to its columns; each names samples.
+        texts: the same; they only tell more of samples that others name.
+        types: different labels as published; 0 where nothing was.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for file, columns in tables.items():
+        if release.first(file) is not None:
+            for name, cells in _rows(release, file, columns).items():
+                rows[name] = {**cells, **rows.get(name, {})}
+    for file, columns in texts.items():
+        if release.first(file) is not None:
+            for name, cells in _rows(release, file, columns, only=rows.keys()).items():
+                rows[name] = {**cells, **rows[name]}
+            break
+    else:
+        if texts:
+            release.notes.append(f'{" or ".join(texts)} is missing: nothing is known of what was said')
+    media, stacked = Media.of(release), release.media('openface_face', kinds=('.npy',))
+    different = set()
+    for name, cells in rows.items():
+        labels = openset_of(cells.pop('openset', None))
+        different |= set(json.loads(labels or '[]'))
+        paths = media.paths(name)
+        paths['frames'] = paths['frames'] or stacked.get(name)
+        said = cells.get('chinese') or cells.get('english')
+        yield Sample(name, text=said, openset=labels, **paths, **cells)
+    if types and len(different) != types:
+        release.notes.append(f'{len(different):,} different labels, {types:,} were published')
+
+
+def _rows(
+    release: Release, file: str, columns: Columns, only: Collection[str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Name to the cells of a table that hold something; a row that stands twice is taken once, and noted.
+
+    Raises:
+        TableError: a name has two rows that differ, or none.
+    """
+    table = release.table(file) or {}
+    headers = [header for header in columns if header in table]
+    needed = [header for header in columns if columns[header] in ('sample', *_WHOLE)]
+    cells = dict(zip(headers, need(table, headers, file), strict=True))
+    need(table, needed, file)
+    named = next(header for header, column in columns.items() if column == 'sample')
+    rows: dict[str, dict[str, Any]] = {}
+    twice: list[str] = []
+    for place, name in enumerate(str(cell or '').strip() for cell in cells[named]):
+        if only is not None and name not in only:
+            continue
+        row = {
+            columns[header]: str(values[place]).strip()
+            for header, values in cells.items()
+            if header != named and values[place] is not None and str(values[place]).strip() not in ('', 'nan')
+        }
+        if not name or rows.get(name, row) != row:
+            raise TableError(
+                expected='one row a sample, by name',
+                came=f'{file} with two that differ for {name!r}' if name else f'{file}, row {place + 1} without a name',
+                todo='keep one row of each',
+            )
+        if name in rows:
+            twice.append(name)
+        rows[name] = row
+    if twice:
+        release.notes.append(f'{file}: {counted(len(twice), "row")} that stood twice taken once ({listed(twice, 2)})')
+    return rows
+
+
+_WHOLE = ('openset',)
+"""Fields without which a table that should have them is not the release's."""
+_SUBTITLES = dict.fromkeys(TRANSCRIPTS, _SAID)
+
+
+def _corpus(
+    name: str,
+    title: str,
+    size: int,
+    tables: Mapping[str, Columns],
+    *,
+    types: int = 0,
+    texts: Mapping[str, Columns] = _SUBTITLES,
+    source: str = 'huggingface.co/datasets/MERChallenge (agreement)',
+    cite: str = 'arXiv:2410.01495',
+    folders: Sequence[str] = (),
+) -> Corpus:
+    read = partial(_described, tables=tables, texts=texts, types=types)
+    return Corpus(
+        name, title, 'zh', (Layout(tuple(tables), read, 'official'),), source, cite, published={'': size},
+        folders=tuple(folders),
+    )  # fmt: skip
+
+
+def _tracks(stem: str) -> dict[str, Columns]:
+    return {f'track2_train_{stem}.csv': _OPENSET, f'track3_train_{stem}.csv': _REASON}
+
+
+_EMER, _CAPTION = 'arXiv:2407.07653', 'arXiv:2501.16566'
+CORPORA = (
+    _corpus('emer', 'EMER, first version', 100, {'gt-eng.csv': _ENGLISH, 'gt-chi.csv': _CHINESE}, texts={},
+            source='github.com/zeroQiaoba/AffectGPT, EMER/dataset-v1', cite='arXiv:2306.15401',
+            folders=('dataset-v1',)),
+    _corpus('emer-fine', 'EMER-Fine', 332, {'final-EMER-reason.csv': _BOTH, 'check-openset.csv': _OPENSET}, types=248,
+            source='github.com/zeroQiaoba/AffectGPT, EMER/dataset-v2; labels in MER2024/ov_store of '
+                   'github.com/zeroQiaoba/MERTools', cite=_EMER, folders=('dataset-v2', 'ov_store')),
+    _corpus('emer-coarse', 'EMER-Coarse', 115_595, _tracks('mercaption'), types=2932, cite=_EMER),
+    _corpus('ov-merd', 'OV-MERD', 332, _tracks('ovmerd'), types=248),
+    _corpus('ov-merd-plus', 'OV-MERD+', 532, {'ovlabel.csv': _OPENSET},
+            texts={'subtitle_eng.csv': {'name': 'sample', 'sentence': 'english'}, **_SUBTITLES}, cite=_CAPTION,
+            folders=('ovmerdplus-process',)),
+    _corpus('mer-caption', 'MER-Caption', 115_595, _tracks('mercaption'), types=2932, cite=_CAPTION),
+    _corpus('mer-caption-plus', 'MER-Caption+', 31_327, _tracks('mercaptionplus'), types=1972, cite=_CAPTION),
+    _corpus('human-ov', 'Human-OV', 1532, {'track2_train_human.csv': _OPENSET},
+            cite='github.com/zeroQiaoba/MERTools'),
+)  # fmt: skip

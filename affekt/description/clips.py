@@ -1,0 +1,379 @@
+"""From a media file to a prompt: features by the recipes that a describer was trained on, and what was spoken.
+
+    reader = ClipReader(describer, clip_form(describer, notes))
+    clip = reader.read(manifest, manifest.samples[0])
+    asked = reader.asked(clip)
+
+Features come from `affekt.features`, from the very code that extracts those of training. What a clip lacks is left out
+of its prompt, with the reason: a video without a face, a sound without a voice, speech of which no word was understood.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from affekt.arrays import Floats32
+from affekt.corpora import Facts, Manifest, Sample
+from affekt.description.clues import GIVEN_BY
+from affekt.description.model import Asked, Describer
+from affekt.description.questions import KINDS, QUESTIONS, WORDS, Block, Kind, kind_of, question_of
+from affekt.errors import AffektError, MediaError, ValueRangeError, WeightsError, listed
+from affekt.features import Features, Recipe, SampleEncoder, encoder_names, outcomes, recipe_named
+from affekt.runs import file_sha256
+
+Span = tuple[float, float]
+Hear = Callable[[Path, Span | None], str]
+"""From a media file, and a stretch of it in seconds, to what is said there; '' where nothing was understood."""
+PERCEIVED: Mapping[str, tuple[str, ...]] = {'audio': ('voice',), 'video': ('face',), 'text': ('words',)}
+"""What a recipe reads to what can be perceived through it, for sources that `GIVEN_BY` does not have."""
+LONGEST_WORDS = 200_000
+"""Characters of a transcript that are looked at; a prompt holds far fewer."""
+
+
+@dataclass(frozen=True)
+class ClipForm:
+    """What a describer is given of a clip and asked about it.
+
+    Args:
+        recipes: source to the recipe that makes its features; sources that join others have none.
+        kind: which sources its prompts have, and whether the words.
+        question: what is asked.
+    """
+
+    recipes: Mapping[str, Recipe]
+    kind: Kind
+    question: str
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether what was spoken is needed, for the prompt or for features."""
+        return self.kind.words or any(recipe.modality == 'text' for recipe in self.recipes.values())
+
+    def gives(self) -> dict[str, tuple[str, ...]]:
+        """Source to what is perceived through it, as `describe` takes it."""
+        return {name: GIVEN_BY.get(name, PERCEIVED[recipe.modality]) for name, recipe in self.recipes.items()}
+
+    def digest(self) -> str:
+        """Changes with every recipe, the order of a prompt, and the question."""
+        parts = {name: recipe.hash for name, recipe in sorted(self.recipes.items())}
+        return hashlib.sha256(repr((parts, self.kind, self.question)).encode()).hexdigest()
+
+
+def clip_form(
+    describer: Describer,
+    notes: Mapping[str, Any],
+    *,
+    recipes: Mapping[str, str | Recipe] | None = None,
+    question: str = '',
+    device: str = 'cpu',
+) -> ClipForm:
+    """What a describer was trained with, by what its folder notes.
+
+    Args:
+        describer: as opened.
+        notes: of its folder: `recipes` (source to name), `kind` (a published name, the row of sources, or a whole
+            record) and `question` (a name of `QUESTIONS` or its text), each of which may be absent.
+        recipes: others, source to name or recipe; they go before those that are noted. `NAME@PATH` is a recipe of an
+            encoder with the place of its weights.
+        question: another one.
+        device: where recipes of encoders run.
+
+    Raises:
+        WeightsError: nobody noted the recipe of a source, or it gives features of another width.
+        UnknownNameError: there is no such recipe or kind.
+    """
+    kind = _noted_kind(notes.get('kind'), describer)
+    wanted = {own for name in kind.sources for own in describer.table[name].joins or (name,)}
+    noted = {name: source.recipe for name, source in describer.table.items() if source.recipe}
+    named: dict[str, str | Recipe] = {**noted, **dict(notes.get('recipes') or {}), **dict(recipes or {})}
+    if unknown := sorted(wanted - {*named}):
+        raise WeightsError(
+            expected='the recipe of the features of every source', came=f'none for {listed(unknown)}',
+            todo='name it with --recipe SOURCE=RECIPE; `affekt features list` has them',
+        )  # fmt: skip
+    opened: dict[str, Recipe] = {}
+    for name in (source for source in describer.table if source in wanted):
+        recipe = named[name]
+        if isinstance(recipe, str):
+            recipe_name, _, weights = recipe.partition('@')
+            recipe = recipe_named(
+                recipe_name, model=weights or None, device=device if _is_encoder(recipe_name) else 'cpu'
+            )
+        if recipe.dimension != describer.table[name].width:
+            raise WeightsError(
+                expected=f'a recipe of {describer.table[name].width} columns for the source {name}',
+                came=f'{recipe.name} of {recipe.dimension}', todo='name the recipe that it was trained on',
+            )  # fmt: skip
+        opened[name] = recipe
+    asked = question or str(notes.get('question') or '') or 'description'
+    return ClipForm(opened, kind, question_of(asked) if _is_plain(asked) else asked)
+
+
+def _is_encoder(name: str) -> bool:
+    """Whether a recipe runs a network on a device; the others bring their own, and take none."""
+    names = encoder_names()
+    return name in names or f'{name}-utt' in names
+
+
+def _is_plain(name: str) -> bool:
+    """It is the name of a question that needs nothing filled in."""
+    return name in QUESTIONS and '{' not in QUESTIONS[name].text
+
+
+def _noted_kind(noted: Any, describer: Describer) -> Kind:
+    """A kind of input as it is noted: a published name, a row of sources, or a record; all sources for None.
+
+    Raises:
+        WeightsError: it names a source that the describer lacks, or has another form.
+    """
+    try:
+        if noted is None or noted == '':
+            kind = kind_of(tuple(describer.table))
+        elif isinstance(noted, str):
+            kind = KINDS[noted]
+        elif isinstance(noted, Mapping):
+            blocks = tuple(Block(**block) for block in noted['blocks'])
+            kind = Kind(blocks, **{name: bool(noted[name]) for name in ('words', 'opened') if name in noted})
+        else:
+            kind = kind_of(tuple(noted))
+        lacking = sorted({*kind.sources} - {*describer.table})
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            expected='a kind of input in the notes of the describer', came=f'{noted!r}', todo='note its sources'
+        ) from error
+    if lacking:
+        raise WeightsError(
+            expected=f'a kind of input among the sources {listed(describer.table)}', came=listed(lacking),
+            todo='get the folder again as it was written',
+        )  # fmt: skip
+    return kind
+
+
+@dataclass(frozen=True, eq=False)
+class PerceivedClip:
+    """What is perceived of a clip.
+
+    Args:
+        name: of the clip.
+        features: source to its (T, D), of those that it has.
+        words: what was spoken; '' for nothing.
+        lacking: source, or `words`, to why it is not there.
+    """
+
+    name: str
+    features: Mapping[str, Floats32]
+    words: str = ''
+    lacking: Mapping[str, str] = field(default_factory=dict)
+
+
+class ClipReader:
+    """Reads clips for one describer; encoders are opened when a clip first needs them, and kept.
+
+    Args:
+        describer: that is asked.
+        form: what it is given and asked.
+        hear: gives the words of a recording where the manifest has none; None for no words.
+    """
+
+    def __init__(self, describer: Describer, form: ClipForm, *, hear: Hear | None = None) -> None:
+        self.describer, self.form, self._hear = describer, form, hear
+        self._encoders: dict[str, SampleEncoder] = {}
+
+    def read(self, manifest: Manifest, sample: Sample, *, words: str | None = None) -> PerceivedClip:
+        """What is perceived of a sample.
+
+        Args:
+            manifest: in whose folder its media lie.
+            sample: a row of it.
+            words: what was spoken, where that is known; None for those of the sample, else what is heard.
+
+        Raises:
+            MediaError: the file cannot be read.
+            WeightsError: a recipe's model cannot be had.
+        """
+        withheld = set((sample.missing or '').split(','))
+        features: dict[str, Floats32] = {}
+        lacking: dict[str, str] = {}
+        made: dict[str, Features | str] = {}
+        _require_readable(manifest, sample)
+        spoken = ''
+        if self.form.reads_words:
+            spoken, reason = self._words(manifest, sample, words, is_withheld='text' in withheld)
+            lacking |= {WORDS: reason} if reason and self.form.kind.words else {}
+            sample = replace(sample, text=spoken or None)
+        for name, recipe in self.form.recipes.items():
+            if recipe.modality in withheld:
+                lacking[name] = 'withheld by the manifest'
+                continue
+            if recipe.hash not in made:
+                made[recipe.hash] = self._features(manifest, sample, recipe)
+            outcome = made[recipe.hash]
+            if isinstance(outcome, str):
+                lacking[name] = outcome
+            else:
+                features[name] = outcome.values
+        return PerceivedClip(sample.sample, features, spoken if self.form.kind.words else '', lacking)
+
+    def asked(self, clip: PerceivedClip) -> Asked:
+        """The prompt on a clip.
+
+        Raises:
+            ValueRangeError: it has nothing that the describer perceives; why is said.
+        """
+        if not clip.features and not clip.words.strip():
+            reasons = [f'{name} ({reason})' for name, reason in clip.lacking.items()]
+            raise ValueRangeError(
+                expected='a clip in which somebody is seen, heard or understood',
+                came=f'none of {"; ".join(reasons) or "its sources"}', todo='leave it out',
+            )  # fmt: skip
+        features = {name: torch.tensor(values, dtype=torch.float32) for name, values in clip.features.items()}
+        return self.describer.prompt(features, self.form.kind, self.form.question, words=clip.words)
+
+    def digest(self, manifest: Manifest, sample: Sample, words: str | None = None) -> str:
+        """Changes with the content of the media, the text, the recipes and the question; the prompt need not be made.
+
+        Raises:
+            MediaError: a file cannot be read.
+        """
+        seen = [(column, _content(path)) for column in MEDIA if (path := manifest.media(sample, column)) is not None]
+        said = (words, sample.text, sample.missing, sample.start_s, sample.end_s, getattr(self._hear, 'name', None))
+        return hashlib.sha256(repr((self.form.digest(), seen, said)).encode()).hexdigest()
+
+    def _features(self, manifest: Manifest, sample: Sample, recipe: Recipe) -> Features | str:
+        """The features of a sample, or why there are none."""
+        if recipe.hash not in self._encoders:
+            self._encoders[recipe.hash] = recipe.open(recipe)
+        (outcome,) = outcomes(self._encoders[recipe.hash], manifest, [sample])
+        return outcome if isinstance(outcome, Features) else outcome.reason
+
+    def _words(self, manifest: Manifest, sample: Sample, given: str | None, *, is_withheld: bool) -> tuple[str, str]:
+        """What was spoken, and why there is nothing."""
+        if is_withheld:
+            return '', 'withheld by the manifest'
+        known = sample.text if given is None else given
+        if known is not None:
+            return known.strip()[:LONGEST_WORDS], '' if known.strip() else 'an empty transcript'
+        column = 'audio' if sample.audio else 'video'
+        path = manifest.media(sample, column)
+        if self._hear is None or path is None:
+            return '', 'no transcript'
+        heard = self._hear(path, manifest.window_s(sample, column)).strip()[:LONGEST_WORDS]
+        return heard, '' if heard else 'no word was understood'
+
+
+MEDIA = ('video', 'audio', 'frames')
+RATE_HZ = 16_000
+
+
+def _require_readable(manifest: Manifest, sample: Sample) -> None:
+    """Nothing where the media of a sample are there and can be opened.
+
+    Raises:
+        MediaError: they are not.
+    """
+    from affekt.media import Recording
+
+    for column in ('video', 'audio'):
+        path = manifest.media(sample, column)
+        if path is not None:
+            Recording.open(path)
+
+
+def _content(path: Path) -> object:
+    try:
+        if path.is_dir():
+            return [(file.name, file_sha256(file)) for file in sorted(path.iterdir()) if file.is_file()]
+        return file_sha256(path)
+    except OSError as error:
+        if isinstance(error, AffektError):
+            raise MediaError(expected=error.expected, came=error.came, todo=error.todo) from error
+        raise MediaError(
+            expected='a file that can be read', came=f'{path}: {error.strerror or error}', todo='check its permissions'
+        ) from error
+
+
+class Recognition:
+    """What is said in a recording, by speech recognition: utterances that were understood, in order.
+
+    Args:
+        name: 'tiny.en' (English), 'base' (99 languages), or a folder in CTranslate2's format.
+    """
+
+    def __init__(self, name: str = 'tiny.en') -> None:
+        self.name = name
+        self._models: tuple[Any, Any] | None = None
+
+    def __call__(self, path: Path, span: Span | None = None) -> str:
+        """The words of a file; '' where it has no sound or nothing was understood.
+
+        Args:
+            path: of the file.
+            span: seconds of it; None for all of it.
+
+        Raises:
+            MediaError: the file cannot be read.
+            WeightsError: the model cannot be had.
+        """
+        from affekt.media import Recording
+        from affekt.text import Recognizer, judged_together
+        from affekt.voice import WhisperEncoder, observe_voice
+
+        recording = Recording.open(path)
+        if not recording.audio:
+            return ''
+        if self._models is None:
+            self._models = WhisperEncoder(self.name), Recognizer(self.name)
+        encoder, recognizer = self._models
+        sound = recording if span is None else [_stretch(recording, span)]
+        heard = observe_voice(sound, encoder=encoder, recognizer=recognizer).utterances
+        return ' '.join(each.text.strip() for each in judged_together(heard) if not each.reason)
+
+
+class _Block(NamedTuple):
+    """Sound as `observe_voice` reads it."""
+
+    start_s: float
+    samples: Floats32
+
+
+def _stretch(recording: Any, span: Span) -> Any:
+    """The sound of a stretch, as one block from 0 on."""
+    blocks = [block.samples for block in recording.samples(RATE_HZ)]
+    sound = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    return _Block(0.0, sound[round(span[0] * RATE_HZ) : round(span[1] * RATE_HZ)])
+
+
+def clips_manifest(clips: Sequence[tuple[str, Path]], texts: Mapping[str, str] | None = None) -> Manifest:
+    """Media files as samples, each under a name of its own.
+
+    Args:
+        clips: names and paths.
+        texts: name to what was spoken, where that is known.
+
+    Raises:
+        TableError: a name comes twice.
+    """
+    from affekt.containers import AUDIO
+
+    rows = []
+    for name, path in clips:
+        row = Sample(name, text=(texts or {}).get(name))
+        is_sound = path.name.lower().endswith(AUDIO)
+        rows.append(replace(row, audio=str(path.absolute())) if is_sound else replace(row, video=str(path.absolute())))
+    return Manifest(Facts('files', root=''), rows)
+
+
+def shortened(asked: Asked, clip: PerceivedClip) -> PerceivedClip:
+    """The clip with a remark where its prompt holds only the beginning of the words."""
+    if not asked.pieces.cut:
+        return clip
+    whole = len(' '.join(clip.words.split()))
+    reason = f'only the first {whole - asked.pieces.cut:,} of {whole:,} characters fit into the prompt'
+    return replace(clip, lacking={**clip.lacking, WORDS: reason})

@@ -1,0 +1,165 @@
+"""What a describer on disk is, without running it or opening its language model: sources, fusions, adapters, sizes.
+
+A checkpoint of AffectGPT as published, or a folder as `save_describer` writes it. Every tensor must have its place; one
+that is absent, renamed or of another shape is refused by name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from affekt.checkpoints import opened
+from affekt.description.published import Official, inspect_official, name_map
+from affekt.description.saved import SETTINGS, TENSORS, parts_of_notes, saved_notes
+from affekt.description.sources import Source, SourceReader, source_table
+from affekt.description.trunk import Adapters
+from affekt.errors import WeightsError, listed
+from affekt.nn import renamed
+
+ADAPTERS = 'adapters'
+
+
+@dataclass(frozen=True)
+class InspectedDescriber:
+    """A describer by its files.
+
+    Args:
+        path: that was looked at.
+        form: `published` for a checkpoint of AffectGPT, `affekt` for a folder that affekt wrote.
+        trunk: the language model; of a published one as its sizes tell.
+        trunk_width: H.
+        trunk_layers: those that have adapters; 0 where there are none.
+        sources: its table.
+        adapters: of the trunk; None for a frozen one.
+        numbers: source, or `adapters`, to how many numbers were learnt of it.
+        tensors: in all.
+        kind: of input that it was trained on; '' where nobody noted it.
+        question: likewise.
+        recipes: source to the recipe that makes its features, as noted.
+        notes: all else that is noted.
+    """
+
+    path: Path
+    form: str
+    trunk: str
+    trunk_width: int
+    trunk_layers: int
+    sources: tuple[Source, ...]
+    adapters: Adapters | None
+    numbers: Mapping[str, int]
+    tensors: int
+    kind: str = ''
+    question: str = ''
+    recipes: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON has it."""
+        return {**asdict(self), 'path': str(self.path)}
+
+
+def inspected_describer(path: str | os.PathLike[str]) -> InspectedDescriber:
+    """What a file or folder holds; nothing in it is run.
+
+    Args:
+        path: a checkpoint of AffectGPT, or the folder of a describer or of the run that trained it.
+
+    Raises:
+        WeightsError: it holds no describer, or one that is not whole; what is missing or unknown is named.
+    """
+    place = Path(path)
+    if place.is_dir():
+        below = place / 'describer'
+        return _of_folder(below if not (place / SETTINGS).exists() and (below / SETTINGS).exists() else place)
+    return _of_checkpoint(place)
+
+
+def _of_checkpoint(path: Path) -> InspectedDescriber:
+    official: Official = inspect_official(path)
+    known = official.inspection.recognition
+    names, numbers = name_map(official.sources), Counter[str]()
+    for row in official.inspection.rows:
+        numbers[_part_of(renamed(row.name, names) or row.name)] += prod(row.shape)
+    return InspectedDescriber(
+        path, 'published', known.sizes.get('language model', '') if known else '', official.trunk_width,
+        official.trunk_layers, official.sources, official.adapters, dict(numbers), len(official.inspection.rows),
+        official.kind,
+    )  # fmt: skip
+
+
+def _of_folder(folder: Path) -> InspectedDescriber:
+    content = saved_notes(folder)
+    sources, _, adapters = parts_of_notes(content, folder)
+    width, shapes = int(content['trunk_width']), opened(folder / TENSORS).shapes
+    _require_whole(folder, sources, width, adapters, shapes)
+    numbers = Counter[str]()
+    for name, shape in shapes.items():
+        numbers[_part_of(name)] += prod(shape)
+    notes = dict(content.get('notes') or {})
+    recipes = {source.name: source.recipe for source in sources if source.recipe} | dict(notes.pop('recipes', {}))
+    layers = {name.split('.layers.')[1].split('.')[0] for name in shapes if '.lora_A.' in name and '.layers.' in name}
+    kind, question = notes.pop('kind', ''), notes.pop('question', '')
+    return InspectedDescriber(
+        folder, 'affekt', str(content['trunk']), width, len(layers), sources, adapters, dict(numbers), len(shapes),
+        kind if isinstance(kind, str) else ', '.join(_sources_of(kind)), str(question), recipes, notes,
+    )  # fmt: skip
+
+
+def _sources_of(kind: Any) -> list[str]:
+    """The sources of a kind that is noted as the row of them, or as a whole record."""
+    blocks = kind.get('blocks', []) if isinstance(kind, Mapping) else kind
+    return [str(block.get('source') if isinstance(block, Mapping) else block) for block in blocks]
+
+
+def _part_of(name: str) -> str:
+    """The source, or the adapters, that a tensor of ours belongs to."""
+    parts = name.split('.')
+    return parts[1] if parts[0] == 'readers' and len(parts) > 1 else ADAPTERS
+
+
+def _require_whole(
+    folder: Path, sources: tuple[Source, ...], width: int, adapters: Adapters | None,
+    shapes: Mapping[str, tuple[int, ...]],
+) -> None:  # fmt: skip
+    """Nothing where every tensor that the sources need is there, and no other but adapters."""
+    table = source_table(sources)
+    with torch.device('meta'):
+        wanted = {
+            f'readers.{source.name}.{name}': tuple(value.shape)
+            for source in sources
+            if not source.shares
+            for name, value in SourceReader(
+                source, [table[each].width for each in source.joins or (source.name,)], width
+            ).state_dict().items()
+        }  # fmt: skip
+    low_rank = {name for name in shapes if name.startswith('trunk.') and '.lora_' in name}
+    faults = {
+        'absent': sorted({*wanted} - {*shapes}),
+        'unknown': sorted({*shapes} - {*wanted} - low_rank),
+        'of another shape': sorted(name for name in {*wanted} & {*shapes} if wanted[name] != shapes[name]),
+        'without its other half': sorted(name for name in low_rank if _other_half(name) not in low_rank),
+        'of another rank': sorted(
+            name for name in low_rank if adapters and adapters.rank not in shapes[name] and len(shapes[name]) == 2
+        ),
+    }
+    if low_rank and adapters is None:
+        faults['of adapters, of which the settings know nothing'] = sorted(low_rank)
+    if adapters is not None and not low_rank:
+        faults['absent'] += ['trunk.*.lora_A', 'trunk.*.lora_B']
+    if came := '; '.join(f'{len(names)} {what} ({listed(names, 3)})' for what, names in faults.items() if names):
+        raise WeightsError(
+            expected=f'the tensors of the sources in {SETTINGS}', came=f'{folder / TENSORS} with {came}',
+            todo='get the folder again as it was written',
+        )  # fmt: skip
+
+
+def _other_half(name: str) -> str:
+    return name.replace('.lora_A.', '.lora_B.') if '.lora_A.' in name else name.replace('.lora_B.', '.lora_A.')

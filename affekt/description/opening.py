@@ -1,0 +1,196 @@
+"""A describer of clips by what a user names: a folder of training, a published checkpoint, or the shipped model.
+
+clips = open_clip_describer(Path('run/describer'))
+for perceived, description in clips.describe(manifest, manifest.samples):
+    description.answer.text
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from affekt.corpora import Manifest, Sample
+from affekt.description.answering import Limits
+from affekt.description.answers import read_answer
+from affekt.description.clips import ClipReader, PerceivedClip, Recognition, clip_form, shortened
+from affekt.description.describing import Description, describe, reproduction_record
+from affekt.description.model import Asked, Describer
+from affekt.description.published import inspect_official, load_official
+from affekt.description.questions import KINDS
+from affekt.description.saved import SETTINGS, open_describer, saved_notes
+from affekt.description.trunk import open_trunk
+from affekt.errors import MediaError, ShapeError, ValueRangeError, WeightsError
+
+SHIPPED = Path(__file__).parents[1] / 'models' / 'describer'
+"""The small describer that comes with affekt, where one does."""
+REACHES = 'reaches_targets'
+"""The note of the shipped describer on whether it reaches what was asked of it; where not, it is not the default."""
+PUBLISHED_RECIPES = {
+    'voice': 'chinese-hubert-large-frm',
+    'face': 'clip-vit-large-patch14-frm',
+    'frame': 'clip-vit-large-patch14-frm',
+}
+"""Source of a published describer to the recipe that stands nearest to its features."""
+
+
+def shipped_describer() -> Path | None:
+    """The folder of the small describer that comes with affekt; None where it lacks one, or one good enough."""
+    if not (SHIPPED / SETTINGS).is_file():
+        return None
+    notes = saved_notes(SHIPPED).get('notes') or {}
+    return SHIPPED if notes.get(REACHES) else None
+
+
+class ClipDescriber:
+    """A describer that is given clips.
+
+    Args:
+        describer: as opened.
+        reader: of clips for it.
+        limits: of answers.
+        name: for people and records.
+        batch_size: clips answered together, which changes no answer.
+        table: whose words are labels.
+    """
+
+    def __init__(
+        self, describer: Describer, reader: ClipReader, limits: Limits, *, name: str, batch_size: int = 8,
+        table: str = 'affekt',
+    ) -> None:  # fmt: skip
+        self.describer, self.reader, self.limits = describer, reader, limits
+        self.name, self.batch_size, self._table = name, batch_size, table
+
+    def record(self) -> dict[str, Any]:
+        """All that answers depend on, as JSON has it; see `reproduction_record`."""
+        record = reproduction_record(self.describer, self.limits, table=self._table)
+        recipes = {name: recipe.hash for name, recipe in self.reader.form.recipes.items()}
+        return {**record, 'recipes': recipes, 'question': self.reader.form.question}
+
+    def digest(self, manifest: Manifest, sample: Sample, words: str | None = None) -> str:
+        """Changes with what is read of a clip; see `ClipReader.digest`."""
+        return self.reader.digest(manifest, sample, words)
+
+    def describe(
+        self, manifest: Manifest, samples: Iterable[Sample], words: Mapping[str, str] | None = None
+    ) -> list[tuple[PerceivedClip, Description]]:
+        """What is perceived of some samples and said of them, in order, read and answered together.
+
+        A clip that cannot be read or answered comes with its failure, and costs no other clip its answer.
+
+        Args:
+            manifest: of the samples.
+            samples: few enough for their features to lie in memory.
+            words: name to what was spoken, where that is known and the samples do not say it.
+        """
+        clips: list[PerceivedClip] = []
+        asked: list[tuple[str, Asked]] = []
+        failures: dict[str, str] = {}
+        for sample in samples:
+            clip = PerceivedClip(sample.sample, {})
+            try:
+                clip = self.reader.read(manifest, sample, words=(words or {}).get(sample.sample))
+                prompt = self.reader.asked(clip)
+            except (MediaError, ShapeError, ValueRangeError) as error:
+                failures[sample.sample] = str(error)
+            else:
+                clip = shortened(prompt, clip)
+                asked.append((sample.sample, prompt))
+            clips.append(clip)
+        answers = describe(
+            asked, self.describer, self.limits, batch_size=self.batch_size, table=self._table,
+            gives=self.reader.form.gives(),
+        )  # fmt: skip
+        described = {description.name: description for description in answers}
+        return [
+            (clip, described.get(clip.name) or Description(clip.name, read_answer(''), '', '', failures[clip.name]))
+            for clip in clips
+        ]
+
+
+def open_clip_describer(
+    model: str | Path | None = None,
+    *,
+    trunk: str | Path | None = None,
+    recipes: Mapping[str, str] | None = None,
+    question: str = '',
+    asr: str = 'tiny.en',
+    limits: Limits | None = None,
+    batch_size: int = 8,
+    precision: str = '',
+    device: str = 'cpu',
+    table: str = 'affekt',
+) -> ClipDescriber:
+    """A describer that is given clips.
+
+    Args:
+        model: the folder of a describer or of the run that trained it, or a published checkpoint of AffectGPT; None for
+            the shipped one.
+        trunk: the language model, where it is not the one that the folder names; needed for a published checkpoint.
+        recipes: source to recipe, where the folder does not note them.
+        question: another than the one that it was trained with.
+        asr: speech recognition where no transcript is known: a name, a folder, or `none`.
+        limits: of answers; None for as many tokens as training generated.
+        batch_size: clips answered together.
+        precision: see `open_trunk`.
+        device: where it runs.
+        table: whose words are labels.
+
+    Raises:
+        WeightsError: there is no describer, it is not whole, or it does not fit the trunk or the recipes.
+        LLMError: the trunk cannot be opened.
+        MissingExtraError: a package is not installed.
+    """
+    folder = shipped_describer() if model is None else Path(model)
+    if folder is None:
+        raise WeightsError(
+            expected='a model that describes', came='none named, and none that comes with affekt',
+            todo='name one with --model',
+        )  # fmt: skip
+    notes: Mapping[str, Any]
+    if folder.is_dir():
+        place = described_folder(folder)
+        content = saved_notes(place)
+        notes = content.get('notes') or {}
+        describer = open_describer(place, trunk=trunk, precision=precision, device=device)
+    else:
+        describer, notes = _published(folder, trunk, precision, device)
+        place = folder
+    form = clip_form(describer, notes, recipes=recipes, question=question, device=device)
+    hear = None if asr == 'none' or not form.reads_words else Recognition(asr)
+    limits = limits or Limits(tokens=int((notes.get('training') or {}).get('answer_tokens', Limits().tokens)))
+    return ClipDescriber(
+        describer, ClipReader(describer, form, hear=hear), limits, name=_name_of(place, notes), batch_size=batch_size,
+        table=table,
+    )  # fmt: skip
+
+
+def described_folder(folder: Path) -> Path:
+    """The folder of a describer: this one, or `describer` in that of the run that trained it."""
+    below = folder / 'describer'
+    return below if not (folder / SETTINGS).exists() and (below / SETTINGS).exists() else folder
+
+
+def _published(
+    path: Path, trunk: str | Path | None, precision: str, device: str
+) -> tuple[Describer, dict[str, Any]]:  # fmt: skip
+    if trunk is None:
+        raise WeightsError(
+            expected='the language model of a published checkpoint', came='none',
+            todo='name its folder with --trunk; `affekt describe inspect` says which one it is',
+        )  # fmt: skip
+    kind = inspect_official(path).kind
+    describer, _ = load_official(path, open_trunk(trunk, precision=precision, device=device))
+    describer = describer.to(device).eval()
+    own = {name: PUBLISHED_RECIPES[name] for name in describer.table if name in PUBLISHED_RECIPES}
+    if kind not in KINDS:
+        kind = 'multiface_audio_face_text' if 'multi' in describer.table else 'face'
+    return describer, {'recipes': own, 'kind': kind, 'question': 'description'}
+
+
+def _name_of(place: Path, notes: Mapping[str, Any]) -> str:
+    """What a describer is called: as it is noted, else its folder, and what tells its weights from others."""
+    if name := str(notes.get('name') or ''):
+        return name
+    return place.parent.name if place.name == 'describer' and place.parent.name else place.name

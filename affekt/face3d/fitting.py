@@ -1,0 +1,125 @@
+"""How far a face shows each named direction: amounts that explain how its landmarks moved.
+
+    minimise over a   |W P (moved - sum_k a_k direction_k)|^2 + (RIDGE size)^2 |a|^2     with lowest <= a <= highest
+
+P takes out what a small turn, shift or growth of the whole face would explain, W counts depth less than the picture's
+plane, as landmarks know it less, and `size` is the mean length of the directions after both.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats
+from affekt.errors import ShapeError, ValueRangeError
+from affekt.face3d.models import face_model
+
+DEPTH_WEIGHT = 0.3
+RIDGE = 0.08
+HIGHEST = 1.2
+"""Directions go a little beyond 1, as people do."""
+MOST_STEPS = 60
+_MET = 1e-9
+
+
+class ExpressionFit:
+    """Fits one person's amounts; keeps what does not change between frames.
+
+    Args:
+        rest: (468, 3) the person's own points at rest, about which the head turns; None takes the mean face's.
+
+    Raises:
+        ShapeError: another shape.
+    """
+
+    def __init__(self, rest: npt.ArrayLike | None = None) -> None:
+        model = face_model()
+        points = model.mean if rest is None else np.asarray(rest, dtype=np.float64)
+        if points.shape != model.mean.shape:
+            raise ShapeError(expected=f'points {model.mean.shape}', came=f'{points.shape}', todo='give 468 of them')
+        self.directions = np.stack([model.direction(name).ravel() for name in model.directions], axis=1)  # (1404, 51)
+        axes = np.eye(3)
+        rigid = [np.cross(axis, points).ravel() for axis in axes]
+        rigid += [np.tile(axis, (len(points), 1)).ravel() for axis in axes]
+        self._rigid, _ = np.linalg.qr(np.stack([*rigid, points.ravel()], axis=1))  # (1404, 7)
+        self._weights = np.tile([1.0, 1.0, DEPTH_WEIGHT], len(points))
+        weighted = self._weights[:, None] * self._freed(self.directions)
+        ridge = RIDGE * float(np.linalg.norm(weighted, axis=0).mean())
+        self._weighted = weighted
+        self._hessian = weighted.T @ weighted + ridge**2 * np.eye(weighted.shape[1])
+
+    def _freed(self, moved: Floats) -> Floats:
+        """Movements without what the head as a whole would explain."""
+        return np.asarray(moved - self._rigid @ (self._rigid.T @ moved))
+
+    def amounts(
+        self,
+        moved: npt.ArrayLike,
+        lowest: npt.ArrayLike = 0.0,
+        highest: npt.ArrayLike = HIGHEST,
+        start: npt.ArrayLike | None = None,
+    ) -> Floats:
+        """(51,) the amounts that explain a movement best.
+
+        Args:
+            moved: (468, 3) centimetres from rest.
+            lowest: one bound or (51,); below 0 where the rest already shows something that may go away.
+            highest: likewise.
+            start: amounts of the frame before, which save steps.
+
+        Raises:
+            ShapeError: other shapes.
+            ValueRangeError: a number is not finite, or a lowest above its highest.
+        """
+        wanted = np.asarray(moved, dtype=np.float64)
+        if wanted.shape != (len(self.directions) // 3, 3):
+            raise ShapeError(expected='movements (468, 3)', came=f'{wanted.shape}', todo='give those of one face')
+        low, high = (np.broadcast_to(np.asarray(bound, dtype=np.float64), (51,)) for bound in (lowest, highest))
+        if not (np.isfinite(wanted).all() and (low <= high).all()):
+            raise ValueRangeError(
+                expected='finite movements, and bounds in order', came='others', todo='leave out frames without a face'
+            )
+        target = self._weighted.T @ (self._weights * self._freed(wanted.ravel()))
+        return _bounded_minimum(self._hessian, target, low, high, start)
+
+    def left_mm(self, moved: npt.ArrayLike, amounts: npt.ArrayLike | None = None) -> float:
+        """Root mean square of what amounts leave unexplained, in the picture's plane, millimetres.
+
+        Args:
+            moved: (468, 3) centimetres from rest.
+            amounts: (51,); None leaves all that is not a movement of the whole head.
+        """
+        rest = np.asarray(moved, dtype=np.float64).ravel()
+        if amounts is not None:
+            rest = rest - self.directions @ np.asarray(amounts, dtype=np.float64)
+        plane = self._freed(rest).reshape(-1, 3)[:, :2]
+        return float(10 * np.sqrt((plane**2).sum(axis=1).mean()))
+
+
+def _bounded_minimum(hessian: Floats, target: Floats, low: Floats, high: Floats, start: npt.ArrayLike | None) -> Floats:
+    """argmin of a'Ha/2 - t'a within bounds, by projected Newton steps on the amounts that no bound holds.
+
+    Source: Bertsekas 1982, doi:10.1137/0320018.
+    """
+    amounts = np.clip(np.zeros(len(target)) if start is None else np.asarray(start, dtype=np.float64), low, high)
+    slope = hessian @ amounts - target
+    for _ in range(MOST_STEPS):
+        held = ((amounts <= low) & (slope > 0)) | ((amounts >= high) & (slope < 0))
+        free = np.flatnonzero(~held)
+        if not len(free) or np.abs(slope[free]).max() < _MET:
+            break
+        step = np.zeros_like(amounts)
+        step[free] = np.linalg.solve(hessian[np.ix_(free, free)], -slope[free])
+        # the longest of halved steps that makes it better; a whole one where no new bound is met
+        best = amounts @ (hessian @ amounts / 2 - target)
+        length = 1.0
+        while length > 1e-6:
+            tried = np.clip(amounts + length * step, low, high)
+            if tried @ (hessian @ tried / 2 - target) <= best - 1e-12 * length:
+                break
+            length /= 2
+        else:
+            break
+        amounts, slope = tried, hessian @ tried - target
+    return np.asarray(amounts)

@@ -1,0 +1,75 @@
+"""Scores of the blendshape network to amounts of the directions: a gain for each, measured on real video.
+
+A score of 0.5 is not half of a direction: the network answers to smiles before they are wide, and to lids late. The
+gains are slopes, through 0, of the amounts that explain the landmarks (`fitting.py`) against the scores of the same
+frames, one for both sides of a face (measurements/face_gains.py). Where the network hardly answers at all, as with
+cheeks, noses and mouth corners that go down, there is none to measure, and the amount is taken to be 0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats
+from affekt.errors import ShapeError
+from affekt.face3d.models import face_model
+
+FILE = Path(__file__).with_name('gains.json')
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a score of one direction says about its amount.
+
+    Attributes:
+        gain: amount per score; 0 where none could be measured.
+        correlation: of amount and score over the frames that were measured; nan where there are none.
+        frames: how many these are.
+    """
+
+    gain: float
+    correlation: float
+    frames: int
+
+    @property
+    def is_measured(self) -> bool:
+        """True where the gain comes from video."""
+        return self.frames > 0
+
+
+@cache
+def face_gains() -> Mapping[str, Gain]:
+    """Direction to its gain, as measured; the card beside the file says on what."""
+    read: dict[str, Any] = json.loads(FILE.read_text('utf-8'))
+    return {
+        name: Gain(float(each['gain']), float(each['correlation'] or 'nan'), int(each['frames']))
+        for name, each in read['gains'].items()
+    }
+
+
+def shown_amounts(scores: npt.ArrayLike) -> Floats:
+    """How far a face shows each direction, by the scores of the network: gain times score, at most 1.
+
+    Args:
+        scores: (..., 52) in the order of `affekt.faces.BLENDSHAPES`.
+
+    Returns:
+        (..., 51) in the order of `face_model().directions`.
+
+    Raises:
+        ShapeError: not 52 scores.
+    """
+    given = np.asarray(scores, dtype=np.float64)
+    if given.shape[-1:] != (52,):
+        raise ShapeError(expected='scores (..., 52)', came=f'{given.shape}', todo='give BLENDSHAPES in order')
+    gains = face_gains()
+    by_direction = np.array([gains[name].gain for name in face_model().directions])
+    return np.asarray(np.minimum(given[..., 1:] * by_direction, 1.0), dtype=np.float64)

@@ -1,0 +1,124 @@
+"""Answers of a model that answer nothing: those that refuse, and those that are no words.
+
+    without_refusals('I am sorry, but I cannot judge that.') == ''
+
+What is left without the sentences that refuse may still be an answer; where nothing of use is left, the whole refuses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+# Nonsense
+
+_LOOP_WORDS, _LOOP_SHARE = 12, 0.35
+_ODD_SHARE = 0.5
+
+
+def is_nonsense(text: str) -> bool:
+    """Whether a text repeats itself, or is mostly no words.
+
+    That is: less than half of its marks are letters, digits or the marks of lists; of 12 words or more at most 35 %
+    of the groups of three are different; or less than half of the words can be spoken.
+    """
+    dense = re.sub(r'\s', '', text)
+    letters = sum(mark.isalpha() for mark in dense)
+    numbers = sum(mark.isdigit() or mark in '[]{}"\'.,:;-+/' for mark in dense)
+    if dense in ('[]', '{}'):
+        return False
+    if 2 * (letters + numbers * (letters > 0 or any(mark.isdigit() for mark in dense))) < len(dense) or not (
+        letters or re.search(r'\d', dense)
+    ):
+        return True
+    if '\ufffd' in dense and 5 * dense.count('\ufffd') > len(dense):
+        return True
+    words = re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower())
+    return _is_loop(words) or _is_loop(list(dense), longest_run=True) or _is_unspeakable(words)
+
+
+def _is_loop(words: list[str], *, longest_run: bool = False) -> bool:
+    """Whether few things are said over and over; of letters only one letter without end counts."""
+    if longest_run:
+        return len(words) >= _LOOP_WORDS and Counter(words).most_common(1)[0][1] > 0.7 * len(words)
+    if len(words) < _LOOP_WORDS:
+        return len(words) >= 5 and len(set(words)) == 1
+    groups = list(zip(words, words[1:], words[2:], strict=False))
+    return len(set(groups)) <= _LOOP_SHARE * len(groups)
+
+
+def _is_unspeakable(words: list[str]) -> bool:
+    """Whether most words of Latin letters have no vowel, a letter three times, or five consonants in a row."""
+    latin = [word for word in words if word.isascii() and word.isalpha()]
+    if not latin or 2 * len(latin) < sum(word.isalpha() for word in words):
+        return False
+    odd = sum(
+        bool(re.search(r"(.)\1\1|[bcdfghjklmnpqrstvwxz]{5}|^[^aeiouy']{3,}$|^[^aeiouyw']{2}$", word))
+        and word not in ('mr', 'ms', 'dr', 'tv', 'vs', 'st', 'hmm', 'mm')
+        for word in latin
+    )
+    return odd > _ODD_SHARE * len(latin)
+
+
+# Refusals
+
+_REFUSES = re.compile(
+    r'^(?:'
+    r"(?:(?:i|i'm|i am|we are|we're|my)\s+)?(?:(?:very|so|truly|deeply)\s+)?(?:sorry|apolog\w+)\b"
+    r'(?!\s+(?:for|about)\s+(?:her|him|them|the|his|their|what)\b)|'
+    r'(?:(?!.{0,80}\b(?:says?|said|asks?|tells?)\b)[^,]{0,80},\s*|(?:unfortunately,?\s+)?(?:without|from|based on|'
+    r"given|with only)\b.{1,80}?\s|unfortunately\s+|(?:i'm|i am) afraid (?:that )?)?(?:i|we)"
+    r"(?:'m|'re|\s+am|\s+are)?\s+(?:cannot|can't|can not|could not|couldn't|won't|will not|unable to|not able to|"
+    r'do not have|'
+    r"don't have|not allowed to|not permitted to|(?:must|have to) decline|decline to|do not know|don't know|"
+    r'(?:would |do )?(?:rather|prefer) not)\b(?!\s+(?:deny|doubt|ignore|help (?:but|\w+ing))\b)|'
+    r"(?:i'd|i would) (?:rather|prefer) not\b|"
+    r"(?:unable to|cannot|can't|can not|could not|impossible to|not (?:possible|able) to)\s+(?:determine|tell|"
+    r'say|judge|'
+    r'identify|infer|assess|recogni[sz]e|describe|answer|comply|provide|process)\b|'
+    r'not possible\W*$|no comment\b|i (?:refuse|decline)\b|(?:error|exception)\s*:|'
+    r'je ne (?:peux|sais) pas|ich (?:kann|weiß) (?:das |dies |es )?(?:leider )?nicht|leider kann ich|non posso|'
+    r'.{0,80}\bas an? (?:ai|artificial intelligence|(?:large |ai )?language model|text-based|virtual assistant)\b|'
+    r"(?:[^,]{0,80},\s*)?it(?:'s| is| was) (?:not possible|impossible|difficult|hard|unclear|not clear|not appropriate|"
+    r'inappropriate)\b.{0,80}\b(?:to|whether|what|how|which)\b|'
+    r'.{0,200}\b(?:cannot|can not|could not) be (?:determined|inferred|judged|identified|recogni[sz]ed|described)\b|'
+    r'.{0,80}\b(?:no|not enough|insufficient) (?:\w+ ){0,2}(?:information|evidence|context) (?:is|was|to)\b|'
+    r'.{0,200}\b(?:against|violates?) (?:my|the|our) (?:guidelines|polic\w+|programming)\b|'
+    r".{0,200}\b(?:isn't|is not) something (?:that )?i (?:can|could|am)\b|"
+    r'(?:很|非常|真的)?(?:抱歉|对不起|對不起)|.{0,40}(?:无法|無法|不能|难以)(?:判断|判斷|确定|確定|识别|識別|描述|提供|回答|分析|辨别)|'
+    r'作为(?:一个|一名)?\s?(?:人工智能|AI|语言模型)|'
+    r'lo siento|no puedo|es tut mir leid|(?:je suis )?désolée?|mi dispiace|desculpe|sinto muito|'
+    r'申し訳|すみません|죄송|извините|'
+    r'к сожалению'
+    r')',
+    re.IGNORECASE | re.DOTALL,
+)
+"""Matched at the beginning of a clause, so that *she says I can't bear it* refuses nothing."""
+_OFFERS = re.compile(
+    r'^(?:please|if you|could you|can you|would you|let me know|feel free|you (?:can|may|could)|'
+    r"what i can|i can (?:help|assist|only)|i(?:'d| would) be (?:happy|glad)|happy to help|instead)\b|\?\W*$|^如果|^请",
+    re.IGNORECASE,
+)
+_TURN = re.compile(
+    r'[,;—–]?\s{1,9}(?=(?:but|however|though|although|yet|nevertheless)\b|'
+    r'and\s(?:he|she|they|his|her|their|the)\b)|[;；]\s{0,9}',
+    re.IGNORECASE,
+)
+_AFTER_TURN = re.compile(r'^(?:but|however|though|although|yet|nevertheless|and)\b,?\s*', re.IGNORECASE)
+_SENTENCES = re.compile(r'(?<=[.!?。！？])["”’)]*\s*|\n+')
+_QUOTED = re.compile(r'"[^"\n]*"|“[^”\n]*”|「[^」\n]*」')
+
+
+def without_refusals(text: str) -> str:
+    """The text without sentences that refuse, and then without offers; as it is where none refuses."""
+    parts = [part for sentence in _SENTENCES.split(text) for part in _TURN.split(sentence) if part and part.strip()]
+    refuses = [
+        bool(_REFUSES.match(_AFTER_TURN.sub('', _QUOTED.sub('', part[:400]).strip()).replace('’', "'")))
+        for part in parts
+    ]
+    if not any(refuses):
+        return text
+    kept = (_AFTER_TURN.sub('', part).strip() for part, refused in zip(parts, refuses, strict=True) if not refused)
+    return ' '.join(
+        part if part[-1] in '.!?。！？' else f'{part}.' for part in kept if part and not _OFFERS.search(part)
+    )

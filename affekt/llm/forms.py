@@ -1,0 +1,141 @@
+"""How each server is handed pictures, sound and video: chosen by the server's name, never guessed.
+
+Servers that speak the chat API of OpenAI agree on text and on pictures, and on little else. What a server takes stands
+in `SERVERS`; what it does not take is refused here before it is sent, because some servers drop a part that they do
+not know without a word, and their model then answers about a clip that it never saw. Sound is always a part of its
+own: models that are given a video read the sound inside it only on some servers, and in some versions of them.
+
+    server        picture    sound                    video
+    vllm          image_url  input_audio, audio_url   video_url
+    transformers  image_url  input_audio, audio_url   video_url; drops in silence what its model does not take
+    llama.cpp     image_url  input_audio              none: frames as pictures
+    openai        image_url  input_audio              none: frames as pictures
+
+Source: vLLM, `openai_chat_completion_client_for_multimodal.py`; transformers 5.24, `cli/serving/utils.py`; llama.cpp,
+pull request 13714; OpenAI, Chat Completions.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from affekt.errors import LLMError, UnknownNameError, did_you_mean
+from affekt.llm.chat import Request
+
+Part = dict[str, Any]
+MEDIA = ('picture', 'sound', 'video')
+DEFAULT_SERVER = 'openai'
+"""Pictures and sound as every one of the servers reads them."""
+
+
+@dataclass(frozen=True)
+class MediaForm:
+    """What one server takes, by the types of its parts; the first of each is the one that is written."""
+
+    server: str
+    picture: tuple[str, ...] = ('image_url',)
+    sound: tuple[str, ...] = ('input_audio',)
+    video: tuple[str, ...] = ()
+    """Empty where a server takes none: a clip is then sampled as pictures."""
+
+    def takes(self, medium: str) -> bool:
+        """Whether there is a part for that medium, one of `MEDIA`."""
+        return bool(getattr(self, medium))
+
+    def part(self, medium: str, content: bytes) -> Part:
+        """Bytes as a part of a message: a picture as JPEG, sound as WAV, video as MP4.
+
+        Raises:
+            LLMError: the server takes none of that medium.
+        """
+        if not self.takes(medium):
+            raise LLMError(
+                expected=f'a medium that {self.server} takes ({", ".join(each for each in MEDIA if self.takes(each))})',
+                came=medium,
+                todo='send frames as pictures, or name another --server',
+            )
+        return _WRITERS[getattr(self, medium)[0]](base64.b64encode(content).decode('ascii'))
+
+    def require(self, request: Request) -> None:
+        """Nothing, where the server has a form for each part of a question.
+
+        Raises:
+            LLMError: there is a part that it would refuse or drop.
+        """
+        known = {'text', *self.picture, *self.sound, *self.video}
+        wrong = sorted({str(part.get('type')) for part in parts_of(request)} - known)
+        if wrong:
+            raise LLMError(
+                expected=f'parts that {self.server} takes ({", ".join(sorted(known))})',
+                came=', '.join(wrong),
+                todo='name the server that runs there with --server',
+            )
+
+
+def form_of(server: str) -> MediaForm:
+    """The media form of a server by its name.
+
+    Raises:
+        UnknownNameError: there is no such server.
+    """
+    if server not in SERVERS:
+        raise UnknownNameError(
+            expected=f'a server among {", ".join(SERVERS)}', came=repr(server), todo=did_you_mean(server, SERVERS)
+        )
+    return SERVERS[server]
+
+
+def parts_of(request: Request) -> list[Mapping[str, Any]]:
+    """Every part of every message that is more than a text."""
+    contents = [message['content'] for message in request.messages]
+    return [part for content in contents if not isinstance(content, str) for part in content]
+
+
+def medium_of(part: Mapping[str, Any]) -> str | None:
+    """The medium of a part, one of `MEDIA`; None for text."""
+    return _MEDIUM_OF.get(str(part.get('type')))
+
+
+def without_media(request: Request, medium: str) -> Request:
+    """The same question without its parts of one medium: what the model says then, it says without having had them.
+
+    A question that had no such part is given back as it is.
+    """
+    messages = tuple({**message, 'content': _without(message['content'], medium)} for message in request.messages)
+    return request if messages == tuple(request.messages) else replace(request, messages=messages)
+
+
+def _without(content: str | Sequence[Mapping[str, Any]], medium: str) -> str | list[Mapping[str, Any]]:
+    return content if isinstance(content, str) else [part for part in content if medium_of(part) != medium]
+
+
+def _picture(data: str) -> Part:
+    return {'type': 'image_url', 'image_url': {'url': f'data:image/jpeg;base64,{data}'}}
+
+
+def _sound(data: str) -> Part:
+    return {'type': 'input_audio', 'input_audio': {'data': data, 'format': 'wav'}}
+
+
+def _sound_by_address(data: str) -> Part:
+    return {'type': 'audio_url', 'audio_url': {'url': f'data:audio/wav;base64,{data}'}}
+
+
+def _video(data: str) -> Part:
+    return {'type': 'video_url', 'video_url': {'url': f'data:video/mp4;base64,{data}'}}
+
+
+_WRITERS = {'image_url': _picture, 'input_audio': _sound, 'audio_url': _sound_by_address, 'video_url': _video}
+_MEDIUM_OF = {'image_url': 'picture', 'input_audio': 'sound', 'audio_url': 'sound', 'video_url': 'video'}
+SERVERS: dict[str, MediaForm] = {
+    form.server: form
+    for form in (
+        MediaForm('openai'),
+        MediaForm('vllm', sound=('input_audio', 'audio_url'), video=('video_url',)),
+        MediaForm('transformers', sound=('input_audio', 'audio_url'), video=('video_url',)),
+        MediaForm('llama.cpp'),
+    )
+}

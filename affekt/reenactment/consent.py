@@ -1,0 +1,113 @@
+"""Who is in the picture, and what they have agreed to: stated by the user, recorded with every output.
+
+Nothing here can tell whether a statement is true. It makes the user say it, and puts it where whoever receives the
+output can read it: in the run's settings and in the signed manifest.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from affekt.errors import ConsentError, UnknownNameError, did_you_mean
+
+PORTRAYED = {
+    'myself': 'the portrayed person is the one who makes this',
+    'agreed': 'the portrayed person has agreed to this use of their face',
+    'nobody': 'the picture shows no real person: it is a drawing or was generated',
+    'child': 'the portrayed person is a child',
+}
+"""Who is in the picture, and the statement that this makes."""
+ADULT_YEARS = 18
+LONGEST_NOTE = 500
+"""Characters of a note that a manifest takes."""
+_CHILD = re.compile(
+    r"\b(child(ren)?('s)?|kids?|minors?|bab(y|ies)|toddlers?|infants?|newborns?|under-?aged?|teen(ager)?s?|adolescents?"
+    r'|pre-?schoolers?|school ?(boy|girl|child|children)s?|little (boy|girl)s?'
+    r'|kind(er|es)?|minderjährig\w*|säugling\w*|jugendliche\w*|enfants?|mineure?s?|bébés?|niñ[oa]s?|menor(es)?'
+    r'|bambin[oaie]|minorenn[ei])\b',
+    re.IGNORECASE,
+)
+_AGE = re.compile(
+    r'\b(?:aged?|alter|âge|edad)\s*:?\s*(\d{1,3})\b|\b(\d{1,3})[\s-]*(?:years?|yrs?|y\.?o\.?|months?|jahre?|ans|años)\b',
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Consent:
+    """A statement on the portrayed person.
+
+    Args:
+        portrayed: a name in PORTRAYED.
+        note: more in the user's words, such as where the agreement is kept. It goes into every output.
+        age_years: of the portrayed person, where the user states it.
+
+    Raises:
+        UnknownNameError: no such name.
+        ConsentError: the portrayed person is a child by this statement, or the note is too long.
+    """
+
+    portrayed: str
+    note: str = ''
+    age_years: float | None = None
+    stated_at: str = ''
+    """ISO 8601 with the offset from UTC; the time of the call where it is left out."""
+
+    def __post_init__(self) -> None:
+        if self.portrayed not in PORTRAYED:
+            raise UnknownNameError(
+                expected=f'who is portrayed: {", ".join(PORTRAYED)}', came=repr(self.portrayed),
+                todo=did_you_mean(self.portrayed, PORTRAYED, 'say what is true'),
+            )  # fmt: skip
+        if len(self.note) > LONGEST_NOTE:
+            raise ConsentError(
+                expected=f'a note of at most {LONGEST_NOTE} characters', came=f'{len(self.note):,}',
+                todo='say in it where the rest is kept',
+            )  # fmt: skip
+        if sign := self._sign_of_a_child():
+            raise ConsentError(
+                expected='a portrait of an adult, or of nobody real', came=f'a child, by your statement: {sign}',
+                todo='use another portrait: faces of children are not animated',
+            )  # fmt: skip
+        if not self.stated_at:
+            object.__setattr__(self, 'stated_at', datetime.now(UTC).isoformat(timespec='seconds'))
+
+    @property
+    def statement(self) -> str:
+        """The statement as a sentence without its end."""
+        return PORTRAYED[self.portrayed]
+
+    def as_json(self) -> dict[str, object]:
+        """What a run and a manifest record."""
+        stated = {'portrayed': self.portrayed, 'statement': self.statement, 'stated_at': self.stated_at}
+        more = {'note': self.note, 'age_years': self.age_years}
+        return stated | {name: value for name, value in more.items() if value not in ('', None)}
+
+    def _sign_of_a_child(self) -> str:
+        if self.portrayed == 'child':
+            return 'child'
+        if self.age_years is not None and not self.age_years >= ADULT_YEARS:
+            return f'{self.age_years:g} years'
+        for match in _AGE.finditer(self.note):
+            months = 'month' in match[0].lower()
+            if float(match[1] or match[2]) / (12 if months else 1) < ADULT_YEARS:
+                return match[0]
+        word = _CHILD.search(self.note)
+        return word[0] if word else ''
+
+
+def required_consent(portrayed: str | None, note: str = '', age_years: float | None = None) -> Consent:
+    """The statement, where one was made.
+
+    Raises:
+        ConsentError: none was made, or the portrayed person is a child by it.
+        UnknownNameError: `portrayed` is no name in PORTRAYED.
+    """
+    if portrayed is None:
+        choices = '; '.join(f'{name} ({statement})' for name, statement in PORTRAYED.items() if name != 'child')
+        raise ConsentError(
+            expected='a statement on the person in the picture', came='none', todo=f'give --portrayed: {choices}'
+        )
+    return Consent(portrayed, note, age_years)

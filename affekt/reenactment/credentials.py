@@ -1,0 +1,260 @@
+"""What outputs are signed with: a certificate chain and a private key.
+
+By default affekt makes both itself, once for each user, and keeps them where only that user can read them. Such a
+signature shows that a file is as it was when it was signed, and that two files come from one installation; it does not
+show who the signer is. Whoever has a certificate that others trust signs with that one.
+
+Source: C2PA Technical Specification 2.2, section 14.5 (what a signing certificate must hold).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from affekt.errors import ProvenanceError, missing_extra
+from affekt.files import read_regular_file, storage_error
+
+OWN = 'signing.pem'
+"""The file with the user's own private key and chain, in the settings folder."""
+YEARS = 30
+"""Validity of a chain that is made here. No time stamp is asked for, so a file could not be checked after its end."""
+_LARGEST = 1 << 20
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A certificate chain and its private key, both PEM, and the algorithm that they sign with."""
+
+    chain: bytes
+    key: bytes
+    algorithm: str
+    """As C2PA names it, such as 'Es256'."""
+
+    def __repr__(self) -> str:
+        return f'Credentials({self.algorithm})'  # the key stays out of logs and tracebacks
+
+
+def require_signing() -> None:
+    """Nothing where outputs can be signed.
+
+    Raises:
+        MissingExtraError: c2pa-python is not installed.
+    """
+    try:
+        import c2pa  # noqa: F401
+        import cryptography  # noqa: F401
+    except (ImportError, OSError) as error:
+        raise missing_extra('c2pa-python, which signs and checks outputs', 'reenact', came=str(error)[:200]) from error
+
+
+def settings_folder() -> Path:
+    """Where affekt keeps what belongs to the user: `AFFEKT_CONFIG`, or `affekt` in the user's settings folder.
+
+    Raises:
+        ProvenanceError: the user has no home, and AFFEKT_CONFIG names no folder.
+    """
+    try:
+        if chosen := os.environ.get('AFFEKT_CONFIG'):
+            return Path(chosen).expanduser()
+        if sys.platform == 'darwin':
+            return Path.home() / 'Library' / 'Application Support' / 'affekt'
+        if sys.platform == 'win32':
+            return Path(os.environ.get('APPDATA', Path.home())) / 'affekt'
+        return Path(os.environ.get('XDG_CONFIG_HOME') or Path.home() / '.config') / 'affekt'
+    except RuntimeError as error:
+        raise ProvenanceError(
+            expected='a folder for the signing key', came=f'{error}', todo='name one by AFFEKT_CONFIG'
+        ) from error
+
+
+def own_credentials() -> Credentials:
+    """The chain and key that affekt made for this user; made now where there are none.
+
+    Raises:
+        ProvenanceError: what lies there cannot be used.
+        StorageError: they cannot be written.
+        MissingExtraError: nothing can be signed here.
+    """
+    place = settings_folder() / OWN
+    if not place.exists():
+        _write_new(place)
+    _keep_private(place)
+    return read_credentials(place, place)
+
+
+def read_credentials(chain: str | os.PathLike[str], key: str | os.PathLike[str]) -> Credentials:
+    """The user's own chain and key.
+
+    Args:
+        chain: PEM certificates, the signer's first, then those that vouch for it.
+        key: the signer's private key, PEM without a password.
+
+    Raises:
+        ProvenanceError: one cannot be read, or the key is not that of the first certificate.
+        MissingExtraError: nothing can be signed here.
+    """
+    require_signing()
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+
+    written = {'certificate chain': Path(chain), 'private key': Path(key)}
+    chain_pem, key_pem = (_read(name, path) for name, path in written.items())
+    try:
+        certificates = x509.load_pem_x509_certificates(chain_pem)
+    except ValueError as error:
+        raise _unusable('a certificate chain in PEM', chain, error) from error
+    try:
+        private = serialization.load_pem_private_key(key_pem, password=None)
+    except TypeError as error:
+        raise ProvenanceError(
+            expected='a private key without a password', came=f'{key}, which has one',
+            todo='write a copy without it, readable by you alone: openssl pkcs8 -topk8 -nocrypt',
+        ) from error  # fmt: skip
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise _unusable('a private key in PEM', key, error) from error
+    if private.public_key() != certificates[0].public_key():
+        raise ProvenanceError(
+            expected=f'the private key of the first certificate in {chain}', came=f'{key}, which is of another',
+            todo='give the chain and the key that belong together, the signer’s certificate first',
+        )  # fmt: skip
+    plain = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    chain_alone = b''.join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
+    return Credentials(chain_alone, plain, _algorithm(private, key))
+
+
+def _algorithm(private: Any, key: str | os.PathLike[str]) -> str:
+    """The name of the algorithm that a private key signs with."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    if isinstance(private, ed25519.Ed25519PrivateKey):
+        return 'Ed25519'
+    if isinstance(private, rsa.RSAPrivateKey) and private.key_size >= 2048:
+        return 'Ps256'
+    curves: Mapping[str, str] = {'secp256r1': 'Es256', 'secp384r1': 'Es384', 'secp521r1': 'Es512'}
+    curve = private.curve.name if isinstance(private, ec.EllipticCurvePrivateKey) else ''
+    if curve not in curves:
+        raise ProvenanceError(
+            expected='a key that C2PA allows: P-256, P-384, P-521, Ed25519, or RSA from 2048 bits',
+            came=f'{key}: {curve or type(private).__name__.strip("_")}', todo='sign with such a key',
+        )  # fmt: skip
+    return curves[curve]
+
+
+def _read(name: str, path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise ProvenanceError(
+                expected=f'a {name} in PEM', came=f'{path}, a large file', todo='give the PEM file itself'
+            )
+        return read_regular_file(path)
+    except ProvenanceError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ProvenanceError(
+            expected=f'a {name}', came=f'{path}: {reason}', todo='give a file that can be read'
+        ) from error
+
+
+def _unusable(expected: str, path: str | os.PathLike[str], error: Exception) -> ProvenanceError:
+    return ProvenanceError(expected=expected, came=f'{path}: {str(error)[:200]}', todo='give such a file')
+
+
+def _keep_private(key: Path) -> None:
+    """Takes rights on the key from everybody but its owner, where a copy or a restored backup has given them."""
+    if os.name == 'posix' and stat.S_IMODE(key.stat().st_mode) & 0o077:
+        try:
+            key.chmod(0o600)
+        except OSError as error:
+            raise ProvenanceError(
+                expected=f'a private key that only you can read at {key}', came=f'others can: {error.strerror}',
+                todo=f'run: chmod 600 {key}',
+            ) from error  # fmt: skip
+
+
+def _write_new(place: Path) -> None:
+    """A new key and chain in one file, which only its owner can read from its first moment on.
+
+    Where two processes do this at once, the file of the first stays, and both sign with it.
+    """
+    require_signing()
+    chain, key = made_chain()
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, written = tempfile.mkstemp(prefix=f'.{place.name}.', dir=place.parent)  # has rights 0600
+        try:
+            with os.fdopen(handle, 'wb') as file:
+                file.write(key + chain)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                with contextlib.suppress(FileExistsError):
+                    os.link(written, place)
+            except OSError:  # a file system without links
+                if not place.exists():
+                    os.replace(written, place)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(written)
+    except OSError as error:
+        raise storage_error(error, place) from error
+
+
+def made_chain() -> tuple[bytes, bytes]:
+    """A new certificate chain and its private key, PEM: a signer, and an authority that vouches for it alone.
+
+    C2PA refuses certificates that vouch for themselves. The authority's key is dropped at once. Neither certificate
+    says who the user is.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    def name(common: str) -> x509.Name:
+        texts = {NameOID.COMMON_NAME: common, NameOID.ORGANIZATION_NAME: 'affekt (made on the signer’s own computer)'}
+        return x509.Name([x509.NameAttribute(oid, text) for oid, text in texts.items()])
+
+    def usage(*, signs: bool, vouches: bool) -> x509.KeyUsage:
+        return x509.KeyUsage(signs, False, False, False, False, vouches, vouches, False, False)
+
+    authority_key, signer_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    authority, signer = name('affekt local authority'), name('affekt local signer')
+    start = datetime.now(UTC) - timedelta(days=1)  # a clock that is set back by hours still finds it valid
+    end = start + timedelta(days=365 * YEARS)
+    vouching = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
+
+    def begun(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(authority).public_key(public)
+        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(start).not_valid_after(end)
+        return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+
+    vouched = (
+        begun(authority, authority_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage(signs=False, vouches=True), critical=True)
+        .sign(authority_key, hashes.SHA256())
+    )
+    signing = (
+        begun(signer, signer_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage(signs=True, vouches=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(vouching), critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    key = signer_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return signing.public_bytes(pem) + vouched.public_bytes(pem), key

@@ -1,0 +1,325 @@
+"""Motion from curves: of a file that somebody wrote, or of an analysis that affekt made.
+
+A file is any table with a column `time_s` and, for what is to move, columns named after
+
+| column | unit |
+|---|---|
+| one of the 51 directions, such as `jawOpen` | amount, usually 0 to 1 |
+| an emotion, such as `surprise` | intensity of its recipe, 0 to 1; recipes add up to the larger amount |
+| `yaw_deg`, `pitch_deg`, `roll_deg` | degrees of the head away from the portrait's |
+| `gaze_yaw_deg`, `gaze_pitch_deg` | degrees of the eyes: to the person's left, and up |
+
+Between its rows curves run smoothly and without overshooting (monotone cubics), so a few rows are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.analysis import Analysis, column, rows_of
+from affekt.arrays import Floats
+from affekt.errors import RunError, TableError, UnknownNameError, did_you_mean, shown_faults
+from affekt.face3d import face_model, shown_amounts
+from affekt.faces import BLENDSHAPES
+from affekt.labels import EKMAN
+from affekt.reenactment.amounts import columns, frame_of_amounts, look_amounts
+from affekt.reenactment.emotions import MOST_SECONDS, RECIPES, require_rate
+from affekt.reenactment.motion import DIRECTIONS, Motion, MotionFrame
+from affekt.tables import Table, number, read_table
+
+TIME = 'time_s'
+HEAD = ('yaw_deg', 'pitch_deg', 'roll_deg')
+GAZE = ('gaze_yaw_deg', 'gaze_pitch_deg')
+LIMITS = {**dict.fromkeys(HEAD, (-90.0, 90.0)), **dict.fromkeys(GAZE, (-60.0, 60.0))}
+AMOUNT_LIMITS, INTENSITY_LIMITS = (-1.0, 2.0), (0.0, 1.0)
+BLENDED_GAP_S = 1.0
+"""Longest gap in an analysis that is bridged; beyond, the face comes to rest."""
+REST_S = 0.5
+TimelineSource = Literal['face', 'emotion']
+TIMELINE_SOURCES: dict[str, str] = {
+    'face': 'what the face did: its blendshapes by their gains, head and gaze, relative to its calm second',
+    'emotion': 'what was made of face, voice and words: shares of the emotions as intensities of their recipes',
+}
+"""What of an analysis moves the portrait."""
+
+
+def motion_of_curves(path: str | Path, *, rate_hz: float = 25.0, are_scores: bool = False) -> Motion:
+    """The motion that a table describes.
+
+    Args:
+        path: of the table; see the module's text.
+        rate_hz: frames per second that are made.
+        are_scores: the directions' columns are scores of the blendshape network, as in a table of `affekt analyze`, and
+            become amounts by their gains.
+
+    Raises:
+        TableError: no table, no `time_s`, no column that moves anything, an unknown column, times that do not ascend,
+            or a cell that is no number or out of range; it names row and column.
+        ValueRangeError: the rate is out of range.
+    """
+    require_rate(rate_hz)
+    table = read_table(Path(path))
+    names = _known_columns(table)
+    times_s = _times(table)
+    faults: list[str] = []
+    curves = {name: _numbers(table, spelled, _limits(name), faults) for spelled, name in names.items()}
+    if faults:
+        raise TableError(
+            expected='numbers within their range in every cell', came=f'{table.path.name} with {len(faults)} others',
+            todo='correct these cells', faults=shown_faults(faults),
+        )  # fmt: skip
+    notes = []
+    if left_out := [name for name in table if name not in names and name.casefold() != TIME]:
+        notes.append(f'columns of {table.path.name} that move nothing: {", ".join(left_out)}')
+    if are_scores:
+        curves = _as_amounts(curves, len(times_s))
+    motion = motion_of_series(times_s, curves, rate_hz=rate_hz)
+    motion.notes.extend(notes)
+    return motion
+
+
+def motion_of_series(times_s: npt.ArrayLike, curves: Mapping[str, npt.ArrayLike], *, rate_hz: float = 25.0) -> Motion:
+    """The motion of curves in arrays, drawn at an even rate from the first time to the last.
+
+    Args:
+        times_s: (T,) ascending seconds; the motion begins at 0.
+        curves: column to (T,) numbers; the names are those of the module's text.
+        rate_hz: frames per second.
+
+    Raises:
+        UnknownNameError: a name is none of these.
+        ValueRangeError: the rate is out of range.
+    """
+    require_rate(rate_hz)
+    times = np.asarray(times_s, dtype=np.float64)
+    known = {*columns(), *RECIPES, *HEAD, *GAZE}
+    if unknown := sorted(set(curves) - known):
+        raise UnknownNameError(
+            expected='names of directions, emotions, head or gaze', came=repr(unknown[0]),
+            todo=did_you_mean(unknown[0], known),
+        )  # fmt: skip
+    between = {name: _between(times, np.asarray(values, dtype=np.float64)) for name, values in curves.items()}
+    count = round((float(times[-1]) - float(times[0])) * rate_hz) + 1
+
+    def frames() -> Iterator[MotionFrame]:
+        for place in range(count):
+            at = {name: float(curve(times[0] + place / rate_hz)) for name, curve in between.items()}
+            yield _frame(place / rate_hz, at)
+
+    return Motion(frames(), rate_hz, count)
+
+
+def motion_of_timeline(
+    run: str | Path, *, person: str | int | None = None, source: TimelineSource | None = None, rate_hz: float = 25.0
+) -> Motion:
+    """The motion of a person as an analysis saw it.
+
+    By 'face': scores of the blendshapes of every frame that was read become amounts by their gains, relative to the
+    calmest moment of the person; head and gaze are relative to their medians. By 'emotion': the fused share of each
+    emotion, second by second, is the intensity of its recipe; where a second states no categories, valence and arousal
+    stand in: happiness by valence above 0, sadness by valence below 0 with little arousal, anger with much.
+
+    Args:
+        run: the folder of an analysis, as `affekt analyze --out` writes it.
+        person: by name or number; None takes the one who is seen longest.
+        source: see TIMELINE_SOURCES; None takes the face where it was seen, else the emotions.
+        rate_hz: frames per second that are made.
+
+    Raises:
+        RunError: no analysis, or nothing in it to move by.
+        UnknownNameError: nobody is called so, or no such source.
+    """
+    require_rate(rate_hz)
+    if source is not None and source not in TIMELINE_SOURCES:
+        raise UnknownNameError(
+            expected=f'a source among {", ".join(TIMELINE_SOURCES)}', came=repr(source), todo='choose one of them'
+        )
+    analysis = Analysis.load(run)
+    if not analysis.lanes:
+        raise RunError(expected='an analysis with a person', came=f'{run}, in which nobody is seen or heard',
+                       todo='analyze a recording of somebody')  # fmt: skip
+    name = analysis.lanes[0].name if person is None else analysis.timeline.series(person).person
+    by_face = _face_curves(analysis, name) if source != 'emotion' else None
+    if by_face is None and source == 'face':
+        raise RunError(
+            expected=f'a face of {name} in the analysis', came=f'{run}, in which none was read',
+            todo="move by 'emotion' instead",
+        )  # fmt: skip
+    times_s, curves = by_face or _emotion_curves(analysis, name, str(run))
+    motion = motion_of_series(times_s, curves, rate_hz=rate_hz)
+    motion.notes.append(f'moved by {TIMELINE_SOURCES["face" if by_face else "emotion"]}, of {name}')
+    return motion
+
+
+def _frame(time_s: float, at: Mapping[str, float]) -> MotionFrame:
+    """One frame of the values of all curves."""
+    amounts = np.zeros(DIRECTIONS)
+    for name, recipe in RECIPES.items():
+        if at.get(name):
+            amounts = np.maximum(amounts, recipe.amounts(at[name]))
+    place = columns()
+    looks = look_amounts(at.get(GAZE[0], 0.0), at.get(GAZE[1], 0.0))
+    for name, amount in [*looks.items(), *((name, value) for name, value in at.items() if name in place)]:
+        amounts[place[name]] += amount
+    yaw, pitch, roll = (at.get(name, 0.0) for name in HEAD)
+    return frame_of_amounts(time_s, amounts, (yaw, pitch, roll))
+
+
+def _between(times_s: Floats, values: Floats) -> Callable[[float], Any]:
+    """A curve through known values; nan where there are none counts as not given."""
+    from scipy.interpolate import PchipInterpolator
+
+    known = np.isfinite(values)
+    if known.sum() < 2:
+        level = float(values[known][0]) if known.any() else 0.0
+        return lambda _: level
+    curve: Callable[[float], Any] = PchipInterpolator(times_s[known], values[known], extrapolate=False)
+    return lambda time_s: curve(min(max(time_s, float(times_s[known][0])), float(times_s[known][-1])))
+
+
+def _known_columns(table: Table) -> dict[str, str]:
+    """Each column that moves something, as spelled, to its name here.
+
+    Raises:
+        TableError: there is no time, nothing that moves, or a column that was meant to.
+    """
+    known = {name.casefold(): name for name in (*columns(), *RECIPES, *HEAD, *GAZE)}
+    if not any(name.casefold() == TIME for name in table):
+        raise TableError(
+            expected=f'a column {TIME!r}', came=f'{table.path.name} with {table.seen()}',
+            todo='give the seconds of each row',
+        )  # fmt: skip
+    names = {spelled: known[spelled.casefold()] for spelled in table if spelled.casefold() in known}
+    if not names:
+        others = [name for name in table if name.casefold() != TIME]
+        raise TableError(
+            expected='columns named after directions, emotions, head or gaze',
+            came=f'{table.path.name} with {table.seen()}',
+            todo=did_you_mean(others[0], known.values()) if others else 'add a column such as jawOpen or surprise',
+        )  # fmt: skip
+    for spelled in table:
+        if spelled not in names and spelled.casefold() != TIME:
+            near = did_you_mean(spelled, known.values(), '')
+            if near:
+                raise TableError(
+                    expected='columns named after directions, emotions, head or gaze', came=f'{table.path.name} with '
+                    f'a column {spelled!r}', todo=near,
+                )  # fmt: skip
+    return names
+
+
+def _times(table: Table) -> Floats:
+    """The seconds of the rows.
+
+    Raises:
+        TableError: there are fewer than two, one is no number, or they do not ascend.
+    """
+    spelled = next(name for name in table if name.casefold() == TIME)
+    faults: list[str] = []
+    times = _numbers(table, spelled, (-1e6, 1e6), faults)
+    faults += [
+        f'{table.row(place + 1)}, column {spelled}: {times[place + 1]:g} s does not come after {times[place]:g} s'
+        for place in np.flatnonzero(np.diff(times) <= 0).tolist()
+    ]
+    if faults or len(times) < 2 or times[-1] - times[0] > MOST_SECONDS:
+        raise TableError(
+            expected=f'two rows or more whose times ascend, over at most {MOST_SECONDS:g} s',
+            came=f'{table.path.name} with {len(times)} rows' if not faults else f'{table.path.name}: {faults[0]}',
+            todo='sort the rows by time, and give each a time of its own', faults=shown_faults(faults[1:]),
+        )  # fmt: skip
+    return times
+
+
+def _numbers(table: Table, spelled: str, limits: tuple[float, float], faults: list[str]) -> Floats:
+    """(T,) the cells of a column; what is wrong with them is added to the faults, with row and column."""
+    values = []
+    for place, cell in enumerate(table[spelled]):
+        try:
+            value = number(cell)
+        except ValueError as error:
+            faults.append(f'{table.row(place)}, column {spelled}: {error}')
+            value = np.nan
+        else:
+            if not limits[0] <= value <= limits[1]:
+                faults.append(
+                    f'{table.row(place)}, column {spelled}: {value:g} is not in {limits[0]:g} to {limits[1]:g}'
+                )
+        values.append(value)
+    return np.array(values, dtype=np.float64)
+
+
+def _limits(name: str) -> tuple[float, float]:
+    return LIMITS.get(name, INTENSITY_LIMITS if name in RECIPES else AMOUNT_LIMITS)
+
+
+def _as_amounts(curves: Mapping[str, Floats], count: int) -> dict[str, Floats]:
+    """Curves in which the directions' scores are amounts."""
+    scores = np.zeros((count, 1 + DIRECTIONS))
+    for name, place in columns().items():
+        if name in curves:
+            scores[:, 1 + place] = curves[name]
+    amounts = shown_amounts(scores)
+    return {name: amounts[:, columns()[name]] if name in columns() else values for name, values in curves.items()}
+
+
+def _face_curves(analysis: Analysis, person: str) -> tuple[Floats, dict[str, Floats]] | None:
+    """Times and curves of what a face did; None where none was read."""
+    faces = analysis.tables['faces']
+    needed = (*BLENDSHAPES[1:], *HEAD, *GAZE, TIME)
+    if not faces.num_rows or not set(needed) <= set(faces.column_names):
+        return None
+    rows = rows_of(faces, person)
+    times = column(rows, TIME) if rows.num_rows else np.zeros(0)
+    scores = np.stack([column(rows, name) for name in BLENDSHAPES[1:]], axis=1) if len(times) else np.zeros((0, 51))
+    known = np.isfinite(scores).all(axis=1)
+    if known.sum() < 2:
+        return None
+    rows, times, scores = rows.filter(known), times[known], scores[known]
+    amounts = shown_amounts(np.concatenate([np.zeros((len(scores), 1)), scores], axis=1))
+    calm = amounts[int(np.argmin(scores.sum(axis=1)))]
+    curves = {name: amounts[:, place] - calm[place] for place, name in enumerate(face_model().directions)
+              if not name.startswith('eyeLook')}  # fmt: skip
+    for name in (*HEAD, *GAZE):
+        angles = column(rows, name)
+        curves[name] = angles - np.nanmedian(angles) if np.isfinite(angles).any() else np.zeros(len(angles))
+    return _resting(times, curves)
+
+
+def _resting(times: Floats, curves: Mapping[str, Floats]) -> tuple[Floats, dict[str, Floats]]:
+    """The curves with rest where nothing is known for long."""
+    gaps = np.flatnonzero(np.diff(times) > BLENDED_GAP_S)
+    edges = [time for gap in gaps for time in (times[gap] + REST_S / 2, times[gap + 1] - REST_S / 2)]
+    order = np.argsort(np.concatenate([times, edges]))
+    together = np.concatenate([times, edges])[order]
+    return together, {
+        name: np.concatenate([values, np.zeros(len(edges))])[order] for name, values in curves.items()
+    }  # fmt: skip
+
+
+def _emotion_curves(analysis: Analysis, person: str, run: str) -> tuple[Floats, dict[str, Floats]]:
+    """Times and intensities of the emotions that were fused.
+
+    Raises:
+        RunError: nothing was.
+    """
+    series = analysis.timeline.series(person)
+    times = (series.start_s + series.end_s) / 2
+    shares = series.probabilities.copy()
+    states = np.isfinite(shares).all(axis=1)
+    valence, arousal = np.nan_to_num(series.valence), np.nan_to_num(series.arousal)
+    instead = np.zeros_like(shares)
+    instead[:, EKMAN.index('happiness')] = np.clip(valence, 0, 1)
+    instead[:, EKMAN.index('anger')] = np.clip(-valence, 0, 1) * (arousal > 0)
+    instead[:, EKMAN.index('sadness')] = np.clip(-valence, 0, 1) * (arousal <= 0)
+    shares[~states] = instead[~states]
+    if len(times) < 2 or not (states | np.isfinite(series.valence)).any():
+        raise RunError(
+            expected=f'two seconds or more in which something was made of {person}', came=f'{run}, with fewer',
+            todo='analyze a longer recording',
+        )  # fmt: skip
+    return times, {name: np.clip(shares[:, EKMAN.index(name)], 0, 1) for name in EKMAN if name in RECIPES}

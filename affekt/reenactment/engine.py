@@ -1,0 +1,95 @@
+"""A portrait and a motion in, pictures out: one after the other, in constant memory.
+
+    for picture in reenact(portrait, motion):
+        ...
+
+Read `portrait.py` for the mesh, `warp.py` for how it is drawn, then `eyes.py` and `mouth.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats
+from affekt.reenactment.eyes import Eyes, move_eyes
+from affekt.reenactment.motion import POINTS, Motion, MotionFrame
+from affekt.reenactment.mouth import Mouth
+from affekt.reenactment.portrait import Portrait
+from affekt.reenactment.warp import Warp
+from affekt.workers import made_ahead
+
+Image = npt.NDArray[np.uint8]
+AHEAD = 4
+"""Frames that the reading of the driver may be ahead of the drawing."""
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How a portrait is drawn."""
+
+    driver_mouth: bool = True
+    """Show the inside of the driver's mouth; False takes a made-up one."""
+    lashes: bool = True
+    """Darken the line where lids meet."""
+
+
+class Engine:
+    """Draws one portrait under any motion frame."""
+
+    def __init__(self, portrait: Portrait, settings: EngineSettings | None = None) -> None:
+        self.portrait, self._settings = portrait, settings or EngineSettings()
+        self._warp, self._eyes, self._mouth = Warp(portrait), Eyes(portrait), Mouth(portrait)
+
+    def shows_driver(self, frame: MotionFrame) -> bool:
+        """Whether pixels of the driver's mouth are in the picture of this frame."""
+        return self._settings.driver_mouth and frame.mouth is not None
+
+    def picture(self, frame: MotionFrame) -> Image:
+        """(H, W, 3) the portrait moved by one frame; the portrait itself where nothing moves."""
+        if not self._settings.driver_mouth and frame.mouth is not None:
+            frame = without_mouth(frame)
+        # 1. The face in its own frame, then the whole mesh in the picture.
+        face = moved_face(self.portrait, frame)
+        target = self.portrait.mesh(face, frame.rotation, frame.translation, frame.scale)
+        # 2. Skin, hair and background; then what lies behind the lids and lips.
+        picture = self._warp.picture(target)
+        self._eyes.draw(picture, face, target[: len(face)], frame)
+        self._mouth.draw(picture, face, target[: len(face)], frame)
+        # 3. What the movement adds.
+        if self._settings.lashes:
+            self._eyes.draw_lashes(picture, target[: len(face)], frame)
+        return picture
+
+
+def reenact(portrait: Portrait, motion: Motion, settings: EngineSettings | None = None) -> Iterator[Image]:
+    """Pictures of the portrait, one for each frame of the motion, which is read in a thread of its own.
+
+    Args:
+        portrait: who moves.
+        motion: how.
+        settings: how it is drawn.
+    """
+    engine = Engine(portrait, settings)
+    with closing(made_ahead(motion, AHEAD)) as frames:
+        for frame in frames:
+            yield engine.picture(frame)
+
+
+def moved_face(portrait: Portrait, frame: MotionFrame) -> Floats:
+    """(478, 3) the face of the portrait moved by one frame, canonical frame."""
+    face = portrait.face.copy()
+    face[:POINTS] += frame.offsets
+    move_eyes(face, portrait, frame)
+    return face
+
+
+def without_mouth(frame: MotionFrame) -> MotionFrame:
+    """The frame without the picture of the driver's mouth."""
+    return MotionFrame(
+        frame.time_s, frame.offsets, frame.opening, frame.gaze, frame.rotation, frame.translation, frame.scale
+    )

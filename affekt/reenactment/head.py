@@ -1,0 +1,149 @@
+"""What surrounds the landmarks of a face: rings of the head, a fixed frame, and which points move how far.
+
+The rings repeat the outline of the face, larger and further back each time. They carry hair, ears and neck along with
+the head, less the further out, and the last ring and the border of the picture stay where they are. So one mesh covers
+everything that moves, without a seam: the background stretches a little, and nothing has to be cut out.
+
+Canonical frame: centimetres, x to the right of the picture, y up, z to the viewer. Picture: pixels, y down, and depth
+away from the viewer. R ring points, B border points, S = 468 + R + B.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import Delaunay
+
+from affekt.arrays import Bools, Floats, Ints
+from affekt.reenactment.motion import POINTS
+
+OUTLINE = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
+"""Landmarks along the outline of the face, clockwise in the picture from the middle of the forehead."""
+RINGS = ((1.12, 0.1, 1.0), (1.35, 0.45, 0.95), (1.8, 0.8, 0.55), (2.6, 1.0, 0.2), (3.3, 1.0, 0.0))
+"""Size over that of the outline, how far each ring lies back from the outline's depth to BACK_CM, and how far it
+follows the head. The depths pass slowly from one to the other, so that what a turn uncovers is stretched over a
+wide strip."""
+BACK_CM = -5.5
+SKIN_SHARES = (0.85, 0.5, 0.2, 0.0, 0.0)
+"""How far each ring follows what the expression does to the outline: an opened jaw draws the neck along."""
+MIDDLE_CM = (0.0, 1.0)
+HAIR_LIFT_CM = 3.0
+"""How much higher than wider a ring is above the forehead, for each time that it is larger than the outline."""
+HALF_CM = 6.0
+"""Half the height of the face's outline over or below its middle."""
+NECK_STAYS = 0.55
+"""How much less a ring follows below the chin, where the neck is."""
+BORDER_POINTS = 9
+"""Points along each side of the picture."""
+CLEARANCE = 0.18
+"""Of the face's height: a ring nearer to the border than this follows less, down to 0 at the border itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """The rings and the frame around one face.
+
+    Attributes:
+        rings: (R, 3) canonical frame, at rest.
+        following: (R,) how far each moves with the head, 0 to 1.
+        beside: (R,) the landmark of the outline that each lies beside.
+        sharing: (R,) how far it follows what the expression does to that landmark, 0 to 1.
+        border: (B, 2) pixels, on the border of the picture; never moves.
+        triangles: (F, 3) between the outline, the rings and the border, numbers of landmarks, then rings, then border.
+        reaches_border: whether hair or neck is cut off by the picture.
+    """
+
+    rings: Floats
+    following: Floats
+    beside: Ints
+    sharing: Floats
+    border: Floats
+    triangles: Ints
+    reaches_border: bool
+    first_ring: int
+    """How many of the rings' points belong to the first, which come first."""
+
+
+def surroundings(canonical: Floats, in_picture: Floats, placed_rings: Floats, size: tuple[int, int]) -> Surroundings:
+    """The rings that lie in the picture, how far they follow, and triangles to the border.
+
+    Args:
+        canonical: (5 * 36, 3) all rings of `head_rings`.
+        in_picture: (468, 2) the landmarks, pixels.
+        placed_rings: (5 * 36, 2) the rings, pixels.
+        size: height and width of the picture.
+    """
+    height, width = size
+    x, y = placed_rings[:, 0], placed_rings[:, 1]
+    to_border = np.minimum(np.minimum(x, width - x), np.minimum(y, height - y))
+    inside = to_border > 2
+    tall = float(np.ptp(in_picture[list(OUTLINE), 1]))
+    near = np.clip(to_border / (CLEARANCE * tall), 0, 1)
+    following = (ring_following(canonical) * near)[inside]
+    sharing = (np.repeat(SKIN_SHARES, len(OUTLINE)) * near)[inside]
+    beside = np.tile(OUTLINE, len(RINGS))[inside]
+    border = _border(height, width)
+    flat = np.concatenate([in_picture, placed_rings[inside], border])
+    rim = np.concatenate([np.asarray(OUTLINE), np.arange(POINTS, len(flat))])
+    triangles = rim[Delaunay(flat[rim]).simplices]
+    middles = flat[triangles].mean(axis=1)
+    outside = ~inside_polygon(in_picture[list(OUTLINE)], middles)
+    second = slice(len(OUTLINE), 2 * len(OUTLINE))
+    return Surroundings(
+        canonical[inside],
+        following,
+        beside,
+        sharing,
+        border,
+        triangles[outside],
+        bool((to_border[second] <= 2).mean() > 0.15),
+        int(inside[: len(OUTLINE)].sum()),
+    )
+
+
+def head_rings(face: Floats) -> Floats:
+    """(5 * 36, 3) the rings around a face (468, 3), canonical frame."""
+    outline = face[list(OUTLINE)]
+    middle = np.array([*MIDDLE_CM, 0.0])
+    above = np.clip((outline[:, 1] - middle[1]) / HALF_CM, 0, 1)
+    rings = []
+    for larger, back, _ in RINGS:
+        ring = (outline - middle) * [larger, larger, 0] + middle
+        ring[:, 1] += above * (larger - 1) * HAIR_LIFT_CM
+        ring[:, 2] = outline[:, 2] + back * (BACK_CM - outline[:, 2])
+        rings.append(ring)
+    return np.concatenate(rings)
+
+
+def ring_following(rings: Floats) -> Floats:
+    """(5 * 36,) how far each ring point moves with the head, before the border holds it."""
+    shares = []
+    for number, (larger, _, follows) in enumerate(RINGS):
+        ring = rings[number * len(OUTLINE) : (number + 1) * len(OUTLINE)]
+        below = np.clip(-(ring[:, 1] - MIDDLE_CM[1]) / larger / HALF_CM, 0, 1)
+        shares.append(follows * (1 - NECK_STAYS * below * min(1.0, (larger - 1) / 0.35)))
+    return np.concatenate(shares)
+
+
+def inside_polygon(corners: Floats, points: Floats) -> Bools:
+    """(N,) whether points (N, 2) lie within a closed polygon (K, 2): whether a ray to the right cuts it oddly often."""
+    begin, end = corners, np.roll(corners, -1, axis=0)
+    y = points[:, 1:2]
+    spans = (begin[:, 1] > y) != (end[:, 1] > y)  # (N, K)
+    rise = np.where(end[:, 1] == begin[:, 1], 1.0, end[:, 1] - begin[:, 1])
+    cut = begin[:, 0] + (y - begin[:, 1]) / rise * (end[:, 0] - begin[:, 0])
+    return np.asarray((spans & (points[:, 0:1] < cut)).sum(axis=1) % 2 == 1)
+
+
+def _border(height: int, width: int) -> Floats:
+    steps = np.linspace(0, 1, BORDER_POINTS)
+    level, upright = steps * width, steps[1:-1] * height
+    return np.concatenate([
+        np.column_stack([level, np.zeros(len(level))]), np.column_stack([level, np.full(len(level), float(height))]),
+        np.column_stack([np.zeros(len(upright)), upright]),
+        np.column_stack([np.full(len(upright), float(width)), upright]),
+    ])  # fmt: skip

@@ -1,0 +1,206 @@
+"""The inside of a mouth that opens: the portrait's own, the driver's as it was filmed, or a made-up one.
+
+A picture of a mouth is laid between the lips by the affine map that takes their inner edge closest to that of the
+picture, with its colours moved to those of the portrait's skin. A portrait whose mouth is open already keeps its own
+upper teeth, which stay with the head; what opens below them is filled from the other.
+
+Canonical frame: centimetres, x right, y up.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL import ImageFilter
+from scipy.spatial import Delaunay
+
+from affekt.arrays import Floats, Floats32
+from affekt.face3d import Camera, Light, Studio, face_model, head_model, made_up_person, pose_matrix, posed
+from affekt.reenactment.motion import INNER_LIPS, MotionFrame, MouthPicture
+from affekt.reenactment.portrait import Portrait, cheek_color
+from affekt.reenactment.sampling import sample
+from affekt.reenactment.warp import Box, laid_over, polygon_mask, shifted, way_in_box
+
+Image = npt.NDArray[np.uint8]
+LIPS = list(INNER_LIPS)
+CORNERS = (0, 10)
+"""Places of the corners of the mouth in INNER_LIPS; the upper lip lies between them, the lower one behind."""
+UPPER, LOWER = slice(1, 10), slice(11, 20)
+OPEN_GAP = 0.06
+"""Of the distance between the eyes: lips further apart show what lies between them."""
+SHOWN_FROM, SHOWN_WHOLE = 0.008, 0.03
+"""How much further apart than in the portrait lips must be, of the distance between the eyes, for the inside of the
+mouth to appear, and to appear wholly."""
+FEATHER = 0.006
+"""Softness of the edge, of the distance between the eyes."""
+GAINS = (0.5, 1.6)
+JAWS = (0.06, 0.15, 0.3, 0.5, 0.75, 1.0)
+"""Amounts of an opened jaw of which the made-up mouth has a picture."""
+RAISED_LIP = 0.7
+"""So far the upper lip of the made-up mouth is raised, that its upper teeth show."""
+SHADE_WIDE, SHADE_LEAST = 0.1, 0.35
+"""How far lips throw their shadow into a made-up mouth, of its width, and what is left of the light at their edge."""
+INSET = 0.05
+"""How much of the lower edge of its own mouth, in widths of it, a portrait loses where the jaw opens further: the rim
+of the lip, which would stand in the air."""
+MADE_UP_SIDE = 320
+MADE_UP_SEED = 7
+
+
+class Mouth:
+    """Draws the inside of the mouth of one portrait between its moved lips."""
+
+    def __init__(self, portrait: Portrait) -> None:
+        self._portrait = portrait
+        self._rest = portrait.place(portrait.face, np.eye(3), np.zeros(2), 1.0)[LIPS]
+        self._eyes_px = portrait.eye_distance_px
+        self._gap = _gap(self._rest)
+        self._is_open = self._gap > OPEN_GAP * self._eyes_px
+        self._triangles = np.asarray(Delaunay(self._rest[:, :2]).simplices, dtype=np.int64)
+        self._gain: Floats | None = None
+        self._cheek = portrait.cheek
+
+    def draw(self, picture: Image, face: Floats, target: Floats, frame: MotionFrame) -> None:
+        """Lay the inside of the mouth over a picture, in place.
+
+        Args:
+            picture: (H, W, 3) with the lips moved.
+            face: (478, 3) moved, canonical frame.
+            target: (478, 3) the same in the picture, pixels.
+            frame: what moves, with the driver's mouth where there is one.
+        """
+        lips = target[LIPS]
+        box = Box.around(lips, self._portrait.size, 4)
+        size = self._eyes_px * frame.scale
+        wider = (_gap(lips) - self._gap * frame.scale) / size
+        shown = float(np.clip((wider - SHOWN_FROM) / (SHOWN_WHOLE - SHOWN_FROM), 0, 1))
+        if box.is_empty or not (shown or self._is_open):
+            return
+        mask = polygon_mask(lips[:, :2], box)
+        if not mask.any():
+            return
+        if shown:
+            if frame.mouth is not None:
+                inside = self._filmed(frame.mouth, lips, box)
+            else:
+                inside = self._made_up(lips, box) * _shade(mask, lips)[..., None]
+            laid_over(picture, inside, _softened(mask, FEATHER * size) * np.float32(shown), box)
+        if self._is_open:
+            self._draw_own(picture, face, mask, frame, box, shown)
+
+    def _draw_own(
+        self, picture: Image, face: Floats, mask: Floats32, frame: MotionFrame, box: Box, shown: float
+    ) -> None:
+        """What the portrait shows between its own lips: it stays with the head, and lips close over it."""
+        rest = self._portrait.face[LIPS]
+        now = face[LIPS]
+        own = rest.copy()
+        own[:, 0] += now[list(CORNERS), 0].mean() - rest[list(CORNERS), 0].mean()
+        own[UPPER, 1] = np.maximum(own[UPPER, 1], now[UPPER, 1])
+        for corner in CORNERS:
+            own[corner] = now[corner]
+        placed = self._portrait.place(own, frame.rotation, frame.translation, frame.scale)
+        shift = way_in_box(placed, self._triangles, (self._rest - placed)[:, :2], box)
+        if shown:
+            wide = float(np.linalg.norm(rest[CORNERS[0]] - rest[CORNERS[1]]))
+            own[LOWER, 1] += INSET * wide * shown
+            placed = self._portrait.place(own, frame.rotation, frame.translation, frame.scale)
+            reaches = _softened(polygon_mask(placed[:, :2], box), 0.4 * INSET * wide * self._portrait.pixels_per_cm)
+            mask = mask * (1 + (reaches - 1) * np.float32(shown))
+        laid_over(picture, shifted(self._portrait.image, shift, box), mask, box)
+
+    def _filmed(self, mouth: MouthPicture, lips: Floats, box: Box) -> Floats32:
+        """(h, w, 3) the driver's mouth between these lips."""
+        colors = _laid_between(mouth, lips, box).astype(np.float32)
+        return recolored(colors, mouth.cheek, self._cheek)
+
+    def _made_up(self, lips: Floats, box: Box) -> Floats32:
+        """(h, w, 3) the made-up mouth whose lips are as far apart for their width, between two that were drawn."""
+        shapes, mouths = made_up_mouths()
+        place = float(np.interp(_slenderness(lips), shapes, np.arange(len(shapes))))
+        first = min(int(place), len(mouths) - 2)
+        share = np.float32(np.clip(place - first, 0, 1))
+        near, far = (self._filmed(mouths[number], lips, box) for number in (first, first + 1))
+        return np.asarray(near + (far - near) * share)
+
+
+def recolored(colors: Floats32, cheek: npt.ArrayLike, wanted: npt.ArrayLike) -> Floats32:
+    """Colours (..., 3) as they would look on other skin: brightness and tint follow, and grey stays grey.
+
+    Args:
+        colors: 0 to 255, of a mouth.
+        cheek: (3,) of the skin beside it.
+        wanted: (3,) of the other skin.
+    """
+    given, aimed = np.maximum(np.asarray(cheek, np.float64), 8), np.maximum(np.asarray(wanted, np.float64), 8)
+    gain = np.clip(aimed / given, *GAINS)
+    paleness = 1 - min(1.0, _chroma(aimed) / max(_chroma(given), 1e-6))  # 1 where the portrait is grey
+    moved = colors * gain.astype(np.float32)
+    grey = moved.mean(axis=-1, keepdims=True)
+    tint = (aimed / aimed.mean()).astype(np.float32)
+    return np.asarray(np.clip(moved + (grey * tint - moved) * np.float32(paleness), 0, 255))
+
+
+@cache
+def made_up_mouths() -> tuple[Floats, tuple[MouthPicture, ...]]:
+    """How high for their width the lips of mouths with teeth and tongue are, growing, and their pictures."""
+    model, size = head_model(), MADE_UP_SIDE
+    camera = Camera(size, size, 25.0)
+    pose = pose_matrix(shift_cm=(0, 5.0, -38))
+    white = np.ones(3)
+    light = Light(direction=np.array([0.0, 0.25, 0.97]), key=0.75 * white, above=0.35 * white, below=0.3 * white)
+    person = made_up_person(np.random.default_rng(MADE_UP_SEED))
+    studio = Studio(person, light, np.zeros((size, size, 3), np.uint8))
+    names = face_model().directions
+    shapes, mouths = [], []
+    for jaw in JAWS:
+        amounts = {'jawOpen': jaw, 'mouthUpperUpLeft': RAISED_LIP, 'mouthUpperUpRight': RAISED_LIP}
+        expression = [amounts.get(name, 0.0) for name in names]
+        image = studio.picture(expression, pose)
+        points = model.landmarks(posed(model.vertices(person.identity, amounts), pose))
+        placed = camera.project(points)
+        lips = placed[LIPS, :2]
+        shapes.append(_slenderness(lips))
+        mouths.append(MouthPicture(image, lips.astype(np.float32), cheek_color(image, placed).astype(np.float32)))
+    return np.asarray(shapes), tuple(mouths)
+
+
+def _laid_between(mouth: MouthPicture, lips: Floats, box: Box) -> Image:
+    """(h, w, 3) a picture of a mouth, moved so that its lips lie closest to these (20, 2)."""
+    known = np.column_stack([lips[:, :2], np.ones(len(lips))])
+    matrix = np.linalg.lstsq(known, mouth.inner_lips.astype(np.float64), rcond=None)[0].T.astype(np.float32)  # (2, 3)
+    x = np.arange(box.left, box.right, dtype=np.float32) + np.float32(0.5)
+    y = (np.arange(box.top, box.bottom, dtype=np.float32) + np.float32(0.5))[:, None]
+    across, down = (row[0] * x + row[1] * y + row[2] for row in matrix)
+    return sample(mouth.image, across, down)
+
+
+def _shade(mask: Floats32, lips: Floats) -> Floats32:
+    """(h, w) light that reaches into a mouth between lips: less at their edge."""
+    wide = float(np.linalg.norm(lips[CORNERS[0], :2] - lips[CORNERS[1], :2]))
+    inner = np.clip(2 * _softened(mask, SHADE_WIDE * wide) - 0.6, 0, 1)
+    return np.asarray(SHADE_LEAST + (1 - SHADE_LEAST) * inner, dtype=np.float32)
+
+
+def _gap(lips: Floats) -> float:
+    """Between the middles of the inner lips, pixels."""
+    return float(np.linalg.norm(lips[5, :2] - lips[15, :2]))
+
+
+def _slenderness(lips: Floats) -> float:
+    """Height over width of the opening."""
+    return _gap(lips) / max(float(np.linalg.norm(lips[CORNERS[0], :2] - lips[CORNERS[1], :2])), 1e-6)
+
+
+def _softened(mask: Floats32, width: float) -> Floats32:
+    image = PillowImage.fromarray(np.rint(mask * 255).astype(np.uint8))
+    soft = image.filter(ImageFilter.GaussianBlur(max(0.6, width)))
+    return np.asarray(soft, dtype=np.float32) / np.float32(255)
+
+
+def _chroma(color: Floats) -> float:
+    """How far a colour is from grey, over its brightness."""
+    return float(np.ptp(color) / max(color.mean(), 1e-6))

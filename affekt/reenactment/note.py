@@ -1,0 +1,62 @@
+"""The visible note in a picture: that its face was moved by software."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ShapeError
+
+NOTE = 'Face animated by software (affekt)'
+SHORT_NOTE = 'AI · affekt'
+"""For pictures in which the whole note would be too small to read."""
+_LEAST_PX = 9
+"""Height of letters below which they cannot be read."""
+_SHARE = 0.032
+"""Height of letters over that of the picture."""
+
+Image = npt.NDArray[np.uint8]
+
+
+def with_note(image: Image) -> Image:
+    """A copy of the picture with the note in its lower left corner, white on a darkened strip.
+
+    Args:
+        image: (H, W, 3) RGB.
+
+    Raises:
+        ShapeError: another shape or type.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ShapeError(expected='(H, W, 3) uint8', came=f'{image.dtype} {image.shape}', todo='convert the picture')
+    letters, strip = _note_of(image.shape[0], image.shape[1])
+    height, width = letters.shape
+    marked = image.copy()
+    corner = marked[image.shape[0] - height :, :width].astype(np.float32)
+    dark = corner * (1 - strip)[..., None]
+    marked[image.shape[0] - height :, :width] = (dark + (255 - dark) * letters[..., None] + 0.5).astype(np.uint8)
+    return marked
+
+
+@lru_cache(maxsize=8)
+def _note_of(height: int, width: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Opacity of the letters and of the strip behind them, for a picture of this size."""
+    from PIL import Image as Pictures
+    from PIL import ImageDraw, ImageFont
+
+    size = max(_LEAST_PX, round(_SHARE * height))
+    text = NOTE
+    font = ImageFont.load_default(size)
+    if font.getlength(text) + size > width:
+        text = SHORT_NOTE
+    while size > 4 and font.getlength(text) + size > width:
+        size -= 1
+        font = ImageFont.load_default(size)
+    across = min(width, round(font.getlength(text) + size))
+    tall = min(height, round(1.7 * size))
+    canvas = Pictures.new('L', (across, tall), 0)
+    ImageDraw.Draw(canvas).text((size / 2, tall / 2), text, fill=255, font=font, anchor='lm')
+    letters = np.asarray(canvas, dtype=np.float32) / np.float32(255)
+    return letters, np.full((tall, across), 0.55, dtype=np.float32)

@@ -1,0 +1,289 @@
+"""Pictures to a video that begins and ends whole: written window by window, so that a killed run goes on where it was.
+
+A window is a stretch of pictures, encoded by itself and noted in a hidden folder beside the output once it is on disk.
+At the end the windows are joined without encoding them anew, with the driver's sound on the same clock, and the folder
+goes. Pictures keep the times of the driver's, even or not. Reading and following the driver, drawing, and encoding run
+side by side; none holds more than a few frames.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import MediaError, RunError, UnknownNameError
+from affekt.files import part_of, place_atomically, require_writable
+from affekt.media import MediaWriter, PictureStyle, Recording, even_sided
+from affekt.progress import Progress
+from affekt.reenactment.motion import Motion, MotionFrame
+from affekt.runs import SETTINGS, Entry, Run, locked, read_settings
+from affekt.workers import made_ahead
+
+Image = npt.NDArray[np.uint8]
+KINDS = ('.mp4', '.mov')
+"""Videos that can be written, and signed."""
+WINDOW = 250
+"""Pictures of a window: ten seconds at 25 a second, which a killed run may lose."""
+WINDOWS_SUFFIX = '.affekt-windows'
+PART = 'pictures.mp4'
+AHEAD = 3
+SOUND_RATE_HZ = 48_000
+SOUND_BLOCK_S = 0.5
+COPIED_SOUND = ('aac', 'mp3')
+"""Sound that an mp4 takes as it is."""
+COPIED_FROM = ('mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm')
+VIDEO_OPTIONS = {'preset': 'veryfast', 'crf': '18', 'bf': '0'}
+"""Without pictures that depend on later ones, so that windows follow each other in any rhythm."""
+
+
+@dataclass(frozen=True)
+class Reenacted:
+    """A video that was written.
+
+    Attributes:
+        path: of it.
+        pictures: how many.
+        seconds: from the first picture to the end of the last.
+        resumed: pictures that an interrupted run had drawn already.
+        has_sound: whether it has the driver's sound.
+        shows_driver: whether pixels of the driver's mouth are in it.
+    """
+
+    path: Path
+    pictures: int
+    seconds: float
+    resumed: int
+    has_sound: bool
+    shows_driver: bool
+
+
+class Drawing(Protocol):
+    """What draws a picture of a frame of motion."""
+
+    def picture(self, frame: MotionFrame) -> Image:
+        """(H, W, 3) of one frame."""
+
+    def shows_driver(self, frame: MotionFrame) -> bool:
+        """Whether pixels of the driver are in that picture."""
+
+
+def write_reenactment(
+    out: str | os.PathLike[str],
+    engine: Drawing,
+    motion: Motion,
+    *,
+    depends_on: Mapping[str, Any],
+    window: int = WINDOW,
+    progress: Progress | None = None,
+) -> Reenacted:
+    """A video of a portrait under a motion, with the motion's sound.
+
+    Args:
+        out: .mp4 or .mov; its folder is made where missing.
+        engine: draws a picture of a frame, as `Engine` does.
+        motion: read once.
+        depends_on: all that the pictures depend on, as JSON has it; an interrupted run with the same goes on.
+        window: pictures of a window, >= 1.
+        progress: told the pictures that are done.
+
+    Raises:
+        UnknownNameError: another kind of file.
+        MediaError: the motion has no frame.
+        StorageError: it cannot be written.
+    """
+    target = Path(out)
+    if target.suffix.lower() not in KINDS:
+        raise UnknownNameError(
+            expected=f'an output that ends in {" or ".join(KINDS)}', came=repr(target.name), todo='rename it'
+        )
+    require_writable(target)
+    with _windows_run(target, {**depends_on, 'window': window}) as run:
+        entries, resumed = _written(run, engine, motion, window, progress)
+        if not entries:
+            raise MediaError(expected='a motion of at least one frame', came='none', todo='give a longer driver')
+        with place_atomically(target) as place:
+            has_sound = _joined(place, run.folder, entries, motion)
+    shutil.rmtree(run.folder, ignore_errors=True)
+    last = entries[-1].facts
+    return Reenacted(
+        target,
+        sum(int(entry.facts['pictures']) for entry in entries),
+        float(last['begins_s']) + float(last['lasts_s']),
+        resumed,
+        has_sound,
+        any(bool(entry.facts['shows_driver']) for entry in entries),
+    )
+
+
+def _windows_run(target: Path, wanted: Mapping[str, Any]) -> Run:
+    """The hidden run beside the output; one that was begun with other settings is begun anew."""
+    folder = part_of(target, WINDOWS_SUFFIX)
+    if (folder / SETTINGS).exists() and read_settings(folder).get('settings') != json.loads(json.dumps(dict(wanted))):
+        in_use = RunError(
+            expected='an output that no other process is writing', came=f'{target} in use',
+            todo='wait for it, or choose another name',
+        )  # fmt: skip
+        with closing(locked(folder, in_use)):
+            shutil.rmtree(folder, ignore_errors=True)
+    return Run(folder, wanted, resume=True)
+
+
+def _written(
+    run: Run, engine: Drawing, motion: Motion, window: int, progress: Progress | None
+) -> tuple[list[Entry], int]:
+    """The journal's entries of all windows in order, and how many pictures of them were there already."""
+    entries: list[Entry] = []
+    resumed = done = 0
+    pictures = made_ahead(_drawn(run, engine, made_ahead(motion, AHEAD), window), AHEAD)
+    with closing(pictures):
+        for key, stretch in groupby(pictures, key=lambda drawn: drawn.window):
+            name = f'window_{key:05d}'
+            if (entry := run.finished(name)) is not None:
+                count = sum(1 for _ in stretch)
+                resumed += count
+                done += count
+            else:
+                count = 0
+                with run.building(name) as folder:
+                    times, shows_driver = _encoded(folder / PART, stretch, motion.rate_hz)
+                run.note(name, name, begins_s=times[0], lasts_s=_last_end_s(times, motion.rate_hz) - times[0],
+                         pictures=len(times), shows_driver=shows_driver)  # fmt: skip
+                entry = run.finished(name)
+                done += len(times)
+            if entry is None:
+                raise RunError(expected='a window that is whole on disk', came=name, todo='check the disk')
+            entries.append(entry)
+            if progress is not None:
+                progress('pictures', done, max(done, motion.count or 0))
+    if progress is not None and done:
+        progress('pictures', done, done)
+    return entries, resumed
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A frame of a window, with its picture where it has to be encoded."""
+
+    window: int
+    time_s: float
+    image: Image | None
+    shows_driver: bool
+
+
+def _drawn(run: Run, engine: Drawing, frames: Generator[MotionFrame], window: int) -> Iterator[_Drawn]:
+    """Every frame; drawn, where its window is not on disk yet."""
+    is_done: dict[int, bool] = {}
+    with closing(frames):
+        for number, frame in enumerate(frames):
+            key = number // window
+            if key not in is_done:
+                is_done[key] = run.finished(f'window_{key:05d}') is not None
+            if is_done[key]:
+                yield _Drawn(key, frame.time_s, None, False)
+            else:
+                yield _Drawn(key, frame.time_s, even_sided(engine.picture(frame)), engine.shows_driver(frame))
+
+
+def _encoded(place: Path, stretch: Iterable[_Drawn], rate_hz: float) -> tuple[list[float], bool]:
+    """Write a window, whose clock begins with its first picture; the times of its pictures on the whole's clock."""
+    times: list[float] = []
+    shows_driver = False
+    with MediaWriter(place, rate_hz, PictureStyle(options=VIDEO_OPTIONS)) as writer:
+        for drawn in stretch:
+            if drawn.image is None:
+                raise RunError(expected='a window of one piece', came='one half drawn', todo='run the command again')
+            times.append(drawn.time_s)
+            shows_driver |= drawn.shows_driver
+            writer.add_picture(drawn.image, drawn.time_s - times[0])
+    return times, shows_driver
+
+
+def _last_end_s(times: list[float], rate_hz: float) -> float:
+    """When the last picture leaves the screen."""
+    return times[-1] + (times[-1] - times[-2] if len(times) > 1 else 1 / rate_hz)
+
+
+def _joined(place: Path, folder: Path, entries: list[Entry], motion: Motion) -> bool:
+    """One file of all windows, and the sound; whether there is sound."""
+    end_s = float(entries[-1].facts['begins_s']) + float(entries[-1].facts['lasts_s'])
+    with av.open(os.fspath(place), 'w', options={'movflags': '+faststart'}) as made:
+        with av.open(os.fspath(folder / entries[0].folder / PART)) as first:
+            pictures: Any = made.add_stream_from_template(first.streams.video[0])
+        sound = iter(()) if motion.sound is None else _sound_packets(made, motion.sound, end_s)
+        heard = next(sound, None)
+        has_sound = heard is not None
+        for packet in _picture_packets(folder, entries):
+            while heard is not None and heard.dts * heard.time_base <= packet.dts * packet.time_base:
+                made.mux(heard)
+                heard = next(sound, None)
+            packet.stream = pictures
+            made.mux(packet)
+        while heard is not None:
+            made.mux(heard)
+            heard = next(sound, None)
+    return has_sound
+
+
+def _picture_packets(folder: Path, entries: list[Entry]) -> Iterator[Any]:
+    """The packets of all windows, on one clock."""
+    for entry in entries:
+        with av.open(os.fspath(folder / entry.folder / PART)) as window:
+            stream = window.streams.video[0]
+            begins = round(Fraction(float(entry.facts['begins_s'])) / stream.time_base)
+            for packet in window.demux(stream):
+                if packet.dts is not None:
+                    packet.pts, packet.dts = packet.pts + begins, packet.dts + begins
+                    yield packet
+
+
+def _sound_packets(made: Any, source: Path, end_s: float) -> Iterator[Any]:
+    """The sound of a recording up to a time: as it is, where the output takes it, else encoded anew in mono."""
+    recording = Recording.open(source)
+    if not recording.audio:
+        return iter(())
+    number = recording.audible_stream()
+    if recording.audio[number].codec in COPIED_SOUND and recording.container in COPIED_FROM:
+        return _copied_sound(made, source, recording, number, end_s)
+    return _encoded_sound(made, recording, number, end_s)
+
+
+def _copied_sound(made: Any, place: Path, recording: Recording, number: int, end_s: float) -> Iterator[Any]:
+    origin_s = Fraction(recording.origin_s).limit_denominator(1_000_000)
+    with av.open(os.fspath(place)) as opened:
+        stream = opened.streams.audio[number]
+        copy = made.add_stream_from_template(stream)
+        for packet in opened.demux(stream):
+            if packet.dts is None or packet.pts is None:
+                continue
+            shift = round(origin_s / packet.time_base)
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            if packet.pts * packet.time_base >= end_s:
+                break
+            packet.stream = copy
+            yield packet
+
+
+def _encoded_sound(made: Any, recording: Recording, number: int, end_s: float) -> Iterator[Any]:
+    stream = made.add_stream('aac', rate=SOUND_RATE_HZ, layout='mono')
+    written = 0
+    for block in recording.samples(SOUND_RATE_HZ, SOUND_BLOCK_S, number):
+        samples = block.samples[: max(0, round(end_s * SOUND_RATE_HZ) - written)]
+        if not len(samples):
+            break
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), format='fltp', layout='mono')
+        frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE_HZ, written, Fraction(1, SOUND_RATE_HZ)
+        written += len(samples)
+        yield from stream.encode(frame)
+    yield from stream.encode(None)

@@ -1,0 +1,271 @@
+"""A portrait ready to be moved: one clear face, its pose, and the mesh that carries the whole picture.
+
+    portrait = Portrait.from_picture('portrait.jpg')
+
+The landmarks lie in the canonical frame with the portrait's own identity and expression; `place` puts them, moved, into
+the picture. Where nothing moves, every point is where it was.
+
+Canonical frame: centimetres, x to the right of the picture, y up, z to the viewer; picture: pixels, y down, depth away
+from the viewer. V = 468 landmarks, then 10 of the irises, then rings of the head, then the border.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+
+from affekt.arrays import Floats, Floats32, Ints
+from affekt.errors import PortraitError
+from affekt.faces import (
+    CanonicalFace,
+    Face,
+    FaceLandmarker,
+    Region,
+    align_face,
+    conditions,
+    euler_angles_deg,
+    five_points,
+    readings,
+    similarity,
+)
+from affekt.media import Recording
+from affekt.reenactment.head import OUTLINE, Surroundings, head_rings, surroundings
+from affekt.reenactment.motion import HEAD_CENTER_CM, POINTS
+
+Image = npt.NDArray[np.uint8]
+
+MOST_SIDE = 1024
+MOST_YAW_DEG, MOST_PITCH_DEG, MOST_ROLL_DEG = 30.0, 30.0, 60.0
+EASY_YAW_DEG = 18.0
+"""Beyond it the far cheek shows so few pixels that turning back looks coarse."""
+LEAST_EYES_PX = 24.0
+"""Between the outer corners of the eyes."""
+OTHERS_SHARE = 0.2
+"""A face with a smaller side than this share of the largest is part of the background."""
+CHEEKS = (205, 425)
+EYE_CORNERS = (33, 263)
+FROM_BELOW = np.array([1.0, -1.0, -1.0])
+"""Between the axes of the picture and those of the canonical frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """One face in one picture; `from_picture` makes it.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        landmarks: (478, 3) pixels.
+        face: (478, 3) the same in the canonical frame.
+        rotation: (3, 3) of the head, canonical frame to the picture's axes (x right, y up, z to the viewer).
+        pixels_per_cm: of the head in the picture.
+        center: (3,) where HEAD_CENTER_CM lies, pixels, y up.
+        around: rings and border.
+        triangles: (F, 3) of the whole mesh: the face with filled eyes and mouth, then all around it.
+        blendshapes: (52,) scores of `affekt.faces.BLENDSHAPES`.
+        notes: sentences for the user about what limits the result.
+    """
+
+    image: Image
+    landmarks: Floats
+    face: Floats
+    rotation: Floats
+    pixels_per_cm: float
+    center: Floats
+    around: Surroundings
+    triangles: Ints
+    blendshapes: Floats32
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_picture(
+        cls, picture: str | os.PathLike[str] | Image, landmarker: FaceLandmarker | None = None,
+        *, max_side: int = MOST_SIDE,
+    ) -> Portrait:  # fmt: skip
+        """The portrait in a photograph, a drawing or an array.
+
+        Args:
+            picture: a file, or (H, W, 3) uint8 RGB.
+            landmarker: by default one with the published model.
+            max_side: longest side in pixels; a larger picture is made smaller.
+
+        Raises:
+            PortraitError: no face, several, one too small, or turned, tilted or lowered too far.
+            MediaError: the file is no picture.
+        """
+        image = _image(picture, max_side)
+        networks = landmarker or FaceLandmarker()
+        seen = _the_face(networks, image)
+        _require_pose(seen)
+        return cls.from_face(image, seen, networks.canonical)
+
+    @classmethod
+    def from_face(cls, image: Image, seen: Face, canonical: CanonicalFace) -> Portrait:
+        """The portrait of a face that was read already.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            seen: the face, in pixels of the image.
+            canonical: the mean face, and which of its points tell the pose.
+        """
+        size = image.shape[0], image.shape[1]
+        upright = seen.landmarks.astype(np.float64) * FROM_BELOW
+        to_canonical = similarity(upright[canonical.basis], canonical.vertices[canonical.basis], canonical.weights)
+        cm_per_pixel = float(np.linalg.norm(to_canonical[:3, 0]))
+        face = upright @ to_canonical[:3, :3].T + to_canonical[:3, 3]
+        rotation = to_canonical[:3, :3].T / cm_per_pixel
+        center = rotation @ (np.array(HEAD_CENTER_CM) - to_canonical[:3, 3]) / cm_per_pixel
+        rings = head_rings(face)
+        placed = (rings - HEAD_CENTER_CM) @ rotation.T / cm_per_pixel + center
+        around = surroundings(
+            rings, seen.landmarks[:POINTS, :2].astype(np.float64), placed[:, :2] * FROM_BELOW[:2], size
+        )
+        shifted = np.where(around.triangles >= POINTS, around.triangles + len(face) - POINTS, around.triangles)
+        return cls(
+            image=image,
+            landmarks=seen.landmarks.astype(np.float64),
+            face=face,
+            rotation=rotation,
+            pixels_per_cm=1 / cm_per_pixel,
+            center=center,
+            around=around,
+            triangles=np.concatenate([canonical.triangles, shifted]),
+            blendshapes=seen.blendshapes,
+            notes=tuple(_notes(image, seen, around)),
+        )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def eye_distance_px(self) -> float:
+        """Between the outer corners of the eyes."""
+        first, second = self.landmarks[list(EYE_CORNERS), :2]
+        return float(np.linalg.norm(first - second))
+
+    @property
+    def cheek(self) -> Floats:
+        """(3,) mean colour of both cheeks, 0 to 255."""
+        return cheek_color(self.image, self.landmarks)
+
+    @property
+    def rest(self) -> Floats:
+        """(V, 3) the whole mesh where nothing moves, pixels and depth."""
+        return self.mesh(self.face, np.eye(3), np.zeros(2), 1.0)
+
+    def place(self, points: Floats, rotation: Floats, translation: Floats, scale: float) -> Floats:
+        """(N, 3) points of the canonical frame in the picture, pixels and depth, under a movement of the head."""
+        turned = (points - HEAD_CENTER_CM) @ (rotation @ self.rotation).T * (self.pixels_per_cm * scale)
+        turned += self.center
+        turned[:, :2] += translation * self.pixels_per_cm
+        return np.asarray(turned * FROM_BELOW)
+
+    def mesh(self, face: Floats, rotation: Floats, translation: Floats, scale: float) -> Floats:
+        """(V, 3) the whole mesh under a movement of the head, with a face (478, 3) of the canonical frame."""
+        around = self.around
+        still = self.place(around.rings, np.eye(3), np.zeros(2), 1.0)
+        drawn = around.rings + (face - self.face)[around.beside] * around.sharing[:, None]
+        moved = self.place(drawn, rotation, translation, scale)
+        rings = still + (moved - still) * around.following[:, None]
+        border = np.column_stack([around.border, np.full(len(around.border), BORDER_DEPTH_PX)])
+        return np.concatenate([self.place(face, rotation, translation, scale), rings, border])
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f'Portrait({width} x {height}, {self.eye_distance_px:.0f} pixels between the eyes)'
+
+
+BORDER_DEPTH_PX = 1e4
+
+
+def cheek_color(image: Image, landmarks: npt.ArrayLike) -> Floats:
+    """(3,) mean colour around the middle of both cheeks, 0 to 255."""
+    points = np.asarray(landmarks, dtype=np.float64)
+    reach = max(1, round(0.04 * float(np.ptp(points[list(OUTLINE), 0]))))
+    patches = []
+    for x, y in points[list(CHEEKS), :2]:
+        column, row = int(np.clip(x, 0, image.shape[1] - 1)), int(np.clip(y, 0, image.shape[0] - 1))
+        patch = image[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1]
+        patches.append(patch.reshape(-1, 3).mean(axis=0, dtype=np.float64))
+    return np.asarray(np.mean(patches, axis=0))
+
+
+def _image(picture: str | os.PathLike[str] | Image, max_side: int) -> Image:
+    if isinstance(picture, np.ndarray):
+        longest = max(picture.shape[:2])
+        if longest <= max_side:
+            return np.ascontiguousarray(picture)
+        width, height = (max(1, round(side * max_side / longest)) for side in (picture.shape[1], picture.shape[0]))
+        smaller = PillowImage.fromarray(picture).resize((width, height), PillowImage.Resampling.LANCZOS)
+        return np.asarray(smaller)
+    recording = Recording.open(picture)
+    if recording.kind != 'image':
+        raise PortraitError(
+            expected='a picture as the portrait', came=f'{Path(picture).name}, {_a(recording.kind)}',
+            todo='save one frame of it as a picture, and name that',
+        )  # fmt: skip
+    frame = next(recording.frames(max_side=max_side))
+    return np.ascontiguousarray(frame.image)
+
+
+def _a(what: str) -> str:
+    return {'audio': 'a sound recording', 'video': 'a video'}.get(what, what)
+
+
+def _the_face(networks: FaceLandmarker, image: Image) -> Face:
+    """The one face, read again around its own landmarks."""
+    faces = networks.faces(image) if min(image.shape[:2]) >= 16 else []
+    faces = [face for face in faces if face.box[2:].max() >= OTHERS_SHARE * faces[0].box[2:].max()]
+    if len(faces) != 1:
+        raise PortraitError(
+            expected='a picture with one clear face', came='no face' if not faces else f'{len(faces)} faces',
+            todo='choose another picture' if not faces else 'cut out the one that is to move',
+        )  # fmt: skip
+    again = networks.read(image, Region.from_landmarks(faces[0].landmarks))
+    face = faces[0] if again is None else again
+    first, second = face.landmarks[list(EYE_CORNERS), :2]
+    if (apart := float(np.linalg.norm(first - second))) < LEAST_EYES_PX:
+        raise PortraitError(
+            expected=f'a face with at least {LEAST_EYES_PX:.0f} pixels between the outer corners of the eyes',
+            came=f'{apart:.0f} pixels', todo='choose a larger picture, or cut out the head and enlarge it',
+        )  # fmt: skip
+    return face
+
+
+def _require_pose(face: Face) -> None:
+    """The angles within which the mesh still has pixels for both cheeks."""
+    yaw, pitch, roll = (float(angle) for angle in euler_angles_deg(face.pose))
+    for what, angle, most, todo in (
+        ('tilted', roll, MOST_ROLL_DEG, 'turn the picture upright'),
+        ('turned to the side', yaw, MOST_YAW_DEG, 'choose a picture that is taken more from the front'),
+        ('raised or lowered', pitch, MOST_PITCH_DEG, 'choose a picture that is taken more from the front'),
+    ):
+        if not abs(angle) <= most:
+            raise PortraitError(
+                expected=f'a head {what} by at most {most:.0f} degrees', came=f'{abs(angle):.0f} degrees', todo=todo
+            )
+
+
+def _notes(image: Image, face: Face, around: Surroundings) -> list[str]:
+    notes = []
+    yaw = abs(float(euler_angles_deg(face.pose)[0]))
+    if yaw > EASY_YAW_DEG:
+        notes.append(
+            f'The head of the portrait is turned by {yaw:.0f} degrees: the far cheek has few pixels, and looks coarse '
+            'where it turns into view.'
+        )
+    if around.reaches_border:
+        notes.append('Hair or neck reach the border of the picture, which stays still: near it they move less.')
+    crop = align_face(image, five_points(face.landmarks))
+    state = conditions(crop, readings(face, crop))
+    if state.is_covered:
+        notes.append('Part of the face looks covered: what covers it moves as if it were painted on the face.')
+    if state.are_eyes_closed:
+        notes.append('The eyes of the portrait are closed, and stay so.')
+    return notes

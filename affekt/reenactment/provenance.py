@@ -1,0 +1,312 @@
+"""What an output says of itself: by what it was made, and from what, in a signed manifest within the file.
+
+`sign` puts a C2PA manifest into an MP4, PNG or JPEG file: the engine, hashes of portrait and driver, whether the mouth
+in the picture is the driver's, the user's statement on the portrayed person, the settings, and that the medium is
+synthetic. `verify` reads any file's manifest and says whether the file is as it was signed. Nothing is asked of a
+network: there is no time stamp, no look-up of certificates, and no remote manifest.
+
+Source: C2PA Technical Specification 2.2; IPTC, digital source types.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from affekt.errors import AffektError, MediaError, ProvenanceError
+from affekt.files import place_atomically, require_regular_file, storage_error
+from affekt.reenactment.consent import Consent
+from affekt.reenactment.credentials import Credentials, own_credentials, require_signing
+from affekt.reenactment.manifest_boxes import MIME, Malformed, embedded, has_traces, mime_of, require_signers_form
+from affekt.typed_json import plain
+
+LABEL = 'org.affekt.reenactment'
+"""The assertion that holds what affekt says of its output."""
+SOURCE_TYPES = {
+    'geometric': 'http://cv.iptc.org/newscodes/digitalsourcetype/compositeSynthetic',
+    'diffusion': 'http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia',
+}
+"""Engine to what IPTC calls its outputs: composed with something synthetic; composed with what a trained net made."""
+OFFLINE = {
+    'builder': {'thumbnail': {'enabled': False}},
+    'verify': {'remote_manifest_fetch': False, 'ocsp_fetch': False},
+}
+SIGNER_ONLY = frozenset(('signingCredential.untrusted', 'signingCredential.expired', 'claimSignature.outsideValidity'))
+"""What C2PA may find wrong with the signer while the file itself is as it was signed."""
+INTACT, CHANGED, NO_MANIFEST = 'intact', 'changed', 'no manifest'
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What an output's manifest says.
+
+    Args:
+        engine: a name in SOURCE_TYPES.
+        consent: the statement on the portrayed person.
+        portrait_sha256: of the portrait's file.
+        driver_sha256: of the driver's file; None where an emotion or a curve moved the face.
+        has_drivers_mouth: the picture shows the inside of the driver's mouth.
+        settings: of the run, as JSON holds them.
+    """
+
+    engine: str
+    consent: Consent
+    portrait_sha256: str
+    driver_sha256: str | None = None
+    has_drivers_mouth: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The assertion."""
+        return {
+            'engine': self.engine,
+            'portrait_sha256': self.portrait_sha256,
+            'driver_sha256': self.driver_sha256,
+            'has_drivers_mouth': self.has_drivers_mouth,
+            'consent': self.consent.as_json(),
+            'settings': plain(dict(self.settings)),
+        }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a file is as it was signed, and what its manifest says."""
+
+    path: Path
+    state: str
+    """'intact', 'changed' or 'no manifest'."""
+    signer: str = ''
+    """The name in the certificate, which anybody may have written unless `is_signer_known`."""
+    is_signer_known: bool = False
+    """The certificate is vouched for by one that the user trusts."""
+    is_expired: bool = False
+    """The certificate's time is over, and no time stamp says that it was not when it signed."""
+    reason: str = ''
+    """What of the file is another, where it is changed."""
+    made_by: str = ''
+    statement: Mapping[str, Any] = field(default_factory=dict)
+    """affekt's assertion; empty in a manifest of somebody else."""
+    source_type: str = ''
+    """The IPTC digital source type, its last part."""
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether the file is as it was signed."""
+        return self.state == INTACT
+
+    @property
+    def words(self) -> str:
+        """The verdict as a person reads it."""
+        if self.state != INTACT:
+            return self.state
+        expired = ', certificate expired' if self.is_expired else ''
+        return (
+            f'intact, signed by {self.signer}{expired}' if self.is_signer_known else f'intact, signer unknown{expired}'
+        )
+
+
+def require_signable(path: str | os.PathLike[str]) -> str:
+    """The type of a file that is still to be written, by its ending: before what it will hold is paid for.
+
+    Raises:
+        MediaError: no manifest can be put into such a file.
+        MissingExtraError: nothing can be signed here.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in MIME:
+        raise MediaError(
+            expected=f'an output that can carry a manifest: {", ".join(MIME)}', came=str(path),
+            todo='name the output so; convert nothing afterwards, since a converted file has no manifest',
+        )  # fmt: skip
+    require_signing()
+    return MIME[suffix]
+
+
+def sign(path: str | os.PathLike[str], provenance: Provenance, credentials: Credentials | None = None) -> Path:
+    """Put a signed manifest into a finished file, in place: the signed file replaces it whole, or not at all.
+
+    Args:
+        path: .mp4, .png or .jpg.
+        provenance: what the manifest says.
+        credentials: what it is signed with; by default what affekt made for this user.
+
+    Returns:
+        The path.
+
+    Raises:
+        MediaError: no such file, or none that can carry a manifest.
+        ProvenanceError: it cannot be signed with these credentials.
+        StorageError: it cannot be written.
+        MissingExtraError: c2pa-python is not installed.
+    """
+    target = Path(path)
+    mime = require_signable(target)
+    try:
+        require_regular_file(target)
+    except AffektError:
+        raise
+    except OSError as error:
+        raise MediaError(
+            expected='a finished file to sign', came=f'{target}: {error.strerror}', todo='write it first'
+        ) from error
+    used = credentials or own_credentials()
+    import c2pa
+
+    try:
+        algorithm = c2pa.C2paSigningAlg[used.algorithm.upper()]
+        signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(algorithm, used.chain, used.key, None))
+        builder = c2pa.Builder(json.dumps(_manifest(target, mime, provenance)), _context())
+        with place_atomically(target) as signed, target.open('rb') as source, signed.open('w+b') as written:
+            builder.sign(signer, mime, source, written)
+            written.flush()
+            os.fsync(written.fileno())
+    except c2pa.C2paError as error:
+        raise ProvenanceError(
+            expected=f'a file and a certificate that C2PA allows to sign {target.name}', came=str(error)[:300],
+            todo='give --certificate a chain with the signer first and the key usage digital signature',
+        ) from error  # fmt: skip
+    return target
+
+
+def verify(path: str | os.PathLike[str], trusted: str | os.PathLike[str] | None = None) -> Verdict:
+    """Whether a file is as it was signed, and what it says of itself.
+
+    Args:
+        path: .mp4, .png or .jpg, of whatever origin.
+        trusted: PEM certificates that the user trusts to vouch for signers; none by default.
+
+    Raises:
+        MediaError: the file cannot be read, or is of another type.
+        ProvenanceError: `trusted` holds no certificates.
+        MissingExtraError: c2pa-python is not installed.
+    """
+    require_signing()
+    place = Path(path)
+    try:
+        require_regular_file(place)
+        mime = mime_of(place)
+    except AffektError:
+        raise
+    except OSError as error:
+        raise MediaError(
+            expected='a file to check', came=f'{place}: {error.strerror or error}', todo='check the path'
+        ) from error
+    if not mime:
+        raise MediaError(
+            expected=f'a file of {", ".join(MIME)}', came=f'{place}, which is of another type',
+            todo='give the file as it came from affekt',
+        )  # fmt: skip
+    import c2pa
+
+    try:
+        with place.open('rb') as file, c2pa.Reader(mime, file, context=_context(_anchors(trusted))) as reader:
+            content, state = json.loads(reader.json()), reader.get_validation_state()
+    except c2pa.C2paError as error:
+        if has_traces(place):
+            return Verdict(place, CHANGED, reason=_first_words(error))
+        return Verdict(place, NO_MANIFEST, reason='' if 'NotFound' in type(error).__name__ else _first_words(error))
+    except OSError as error:
+        raise storage_error(error, place) from error
+    return _verdict(place, mime, content, state)
+
+
+def _verdict(place: Path, mime: str, content: Mapping[str, Any], state: str) -> Verdict:
+    """The verdict on a file whose manifest could be read."""
+    manifest = content.get('manifests', {}).get(content.get('active_manifest', ''), {})
+    assertions = {item.get('label'): item.get('data') for item in manifest.get('assertions', ())}
+    statement = assertions.get(LABEL) or {}
+    signature = manifest.get('signature_info', {})
+    codes = {item['code'] for item in content.get('validation_status') or ()}
+    wrong = codes - SIGNER_ONLY
+    reason = ', '.join(sorted(wrong)) or ('its signature does not fit' if state == 'Invalid' and not codes else '')
+    if not reason and statement:
+        reason = _unsigned_change(place, mime, statement)
+    actions = (assertions.get('c2pa.actions.v2') or {}).get('actions', ())
+    generators: Sequence[Mapping[str, Any]] = manifest.get('claim_generator_info') or ({},)
+    return Verdict(
+        place,
+        CHANGED if reason else INTACT,
+        signer=str(signature.get('common_name') or signature.get('issuer') or ''),
+        is_signer_known=not reason and state == 'Trusted',
+        is_expired=bool(codes & (SIGNER_ONLY - {'signingCredential.untrusted'})),
+        reason=reason,
+        made_by=' '.join(str(generators[0].get(part, '')) for part in ('name', 'version')).strip(),
+        statement=statement,
+        source_type=next(
+            (str(a['digitalSourceType']).rsplit('/', 1)[-1] for a in actions if 'digitalSourceType' in a), ''
+        ),
+    )
+
+
+def _unsigned_change(place: Path, mime: str, statement: Mapping[str, Any]) -> str:
+    """What of a file that affekt signed is another where C2PA does not look; '' for nothing."""
+    try:
+        carried = embedded(place, mime)
+        require_signers_form(carried.store)
+    except Malformed as error:
+        return str(error)
+    return '' if carried.file_type.hex() == statement.get('file_type', '') else 'its file type is another'
+
+
+def _manifest(target: Path, mime: str, provenance: Provenance) -> dict[str, Any]:
+    """The manifest as c2pa-python takes it."""
+    import affekt
+
+    agent = {'name': 'affekt', 'version': affekt.__version__}
+    source_type = SOURCE_TYPES[provenance.engine]
+    action = {'action': 'c2pa.created', 'digitalSourceType': source_type, 'softwareAgent': agent}
+    # the one part of an MP4 beside the manifest that C2PA's own hash leaves out
+    file_type = _file_type(target) if mime == 'video/mp4' else b''
+    statement = provenance.as_json() | ({'file_type': file_type.hex()} if file_type else {})
+    return {
+        'claim_generator_info': [agent | {'c2pa-python': version('c2pa-python')}],
+        'title': target.name,
+        'format': mime,
+        'assertions': [
+            {'label': 'c2pa.actions.v2', 'data': {'actions': [action]}},
+            {'label': LABEL, 'data': statement},
+        ],
+    }
+
+
+def _file_type(path: Path) -> bytes:
+    """The `ftyp` box at the start of an MP4 file."""
+    with path.open('rb') as file:
+        header = file.read(8)
+        size = int.from_bytes(header[:4], 'big')
+        if header[4:] != b'ftyp' or not 8 <= size <= 1 << 16:
+            raise MediaError(expected='an MP4 file', came=f'{path}, which does not begin as one', todo='write it anew')
+        return header + file.read(size - 8)
+
+
+def _context(anchors: str = '') -> Any:
+    import c2pa
+
+    trust = {'trust': {'trust_anchors': anchors}} if anchors else {}
+    return c2pa.Context(c2pa.Settings.from_dict(OFFLINE | trust))
+
+
+def _anchors(trusted: str | os.PathLike[str] | None) -> str:
+    """The certificates of a PEM file."""
+    if trusted is None:
+        return ''
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    try:
+        certificates = x509.load_pem_x509_certificates(Path(trusted).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ProvenanceError(
+            expected='a file of trusted certificates in PEM', came=f'{trusted}: {str(error)[:200]}',
+            todo='give the certificate of whoever vouches for signers',
+        ) from error  # fmt: skip
+    return b''.join(certificate.public_bytes(Encoding.PEM) for certificate in certificates).decode()
+
+
+def _first_words(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__.strip('_')

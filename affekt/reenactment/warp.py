@@ -1,0 +1,190 @@
+"""From where the mesh has moved to where each pixel of the new picture comes from, and the picture.
+
+The map runs backwards: for each pixel the place in the portrait that it shows. The nearest triangle decides, exactly,
+at full size within the face; around it at a quarter of the size, which nobody sees and costs a sixteenth. What is
+computed is how far the place lies from the pixel: where nothing moves that is 0, and the portrait comes back as it is.
+
+V points of the mesh, F triangles, H and W of the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL import ImageDraw
+
+from affekt.arrays import Floats, Floats32, Ints
+from affekt.face3d import interpolate, rasterize
+from affekt.reenactment.motion import POINTS
+from affekt.reenactment.portrait import Portrait
+from affekt.reenactment.sampling import sample
+
+Image = npt.NDArray[np.uint8]
+COARSE = 4
+MARGIN = 4
+"""Pixels around the face that are still drawn at full size."""
+OVERSAMPLING = 4
+"""Of the masks of eyes and mouth, so that their edges are soft."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of pixels: rows top to bottom - 1, columns left to right - 1."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @classmethod
+    def around(cls, points: Floats, size: tuple[int, int], margin: int = 0) -> Box:
+        """The box of points (N, 2) with a margin, cut to a picture of height and width `size`."""
+        low, high = np.floor(points[:, :2].min(axis=0)) - margin, np.ceil(points[:, :2].max(axis=0)) + margin
+        return cls(
+            int(np.clip(low[0], 0, size[1])), int(np.clip(low[1], 0, size[0])),
+            int(np.clip(high[0], 0, size[1])), int(np.clip(high[1], 0, size[0])),
+        )  # fmt: skip
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.right - self.left
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no pixel lies in it."""
+        return self.height <= 0 or self.width <= 0
+
+    def cut_to(self, other: Box) -> Box:
+        """What both boxes share."""
+        return Box(
+            max(self.left, other.left), max(self.top, other.top),
+            min(self.right, other.right), min(self.bottom, other.bottom),
+        )  # fmt: skip
+
+    def within(self, outer: Box) -> Box:
+        """This box counted from the corner of another."""
+        return Box(self.left - outer.left, self.top - outer.top, self.right - outer.left, self.bottom - outer.top)
+
+
+class Warp:
+    """Draws one portrait with its mesh moved."""
+
+    def __init__(self, portrait: Portrait) -> None:
+        self._portrait, self._rest = portrait, portrait.rest
+        self._triangles = portrait.triangles
+        self._box = _moving_box(portrait, self._rest)
+        near = portrait.around.first_ring
+        self._exact = np.r_[:POINTS, len(portrait.face) : len(portrait.face) + near]
+        self._is_face = (self._triangles < POINTS).all(axis=1)
+        self._turns = _turns(self._rest, self._triangles)
+
+    def picture(self, target: Floats) -> Image:
+        """(H, W, 3) the portrait with its mesh at `target` (V, 3)."""
+        portrait, box = self._portrait, self._box
+        shift = self._shift(target)
+        _hold_border(shift, box, portrait.size)
+        made = portrait.image.copy()
+        made[box.top : box.bottom, box.left : box.right] = shifted(portrait.image, shift, box)
+        return made
+
+    def _shift(self, target: Floats) -> Floats32:
+        """(2, h, w) from each pixel of the moving box to its place in the portrait: x, then y."""
+        box = self._box
+        way = (self._rest - target)[:, :2]
+        # Around the face, a triangle that has turned over shows its back: another, which has not, lies over its place.
+        keep_mask = (_turns(target, self._triangles) == self._turns) | self._is_face
+        triangles = self._triangles[keep_mask]
+
+        # 1. Everything at a quarter of the size, one cell more on each side.
+        cells = -(-box.height // COARSE), -(-box.width // COARSE)
+        small = target.copy()
+        small[:, :2] = (target[:, :2] - [box.left, box.top]) / COARSE
+        coarse = np.moveaxis(interpolate(rasterize(small, triangles, cells), triangles, way), 2, 0)
+        shift = np.stack([_enlarged(plane, (box.height, box.width)) for plane in coarse])
+
+        # 2. The face exactly.
+        near = Box.around(target[self._exact], self._portrait.size, MARGIN).cut_to(box)
+        if not near.is_empty:
+            exact = way_in_box(target, triangles, way, near)
+            inner = near.within(box)
+            shift[:, inner.top : inner.bottom, inner.left : inner.right] = exact
+        return shift
+
+
+def way_in_box(target: Floats, triangles: Ints, way: Floats, box: Box) -> Floats32:
+    """(2, h, w) a way of each point, at the pixels of a box where the mesh lies at `target`; 0 beside the mesh."""
+    moved = target.copy()
+    moved[:, :2] -= [box.left, box.top]
+    raster = rasterize(moved, triangles, (box.height, box.width))
+    return np.moveaxis(interpolate(raster, triangles, way), 2, 0)
+
+
+def shifted(image: Image, shift: Floats32, box: Box) -> Image:
+    """(h, w, 3) the pixels of a box, each from its place in the picture, `shift` (2, h, w) away."""
+    x = np.arange(box.left, box.right, dtype=np.float32) + np.float32(0.5) + shift[0]
+    y = (np.arange(box.top, box.bottom, dtype=np.float32) + np.float32(0.5))[:, None] + shift[1]
+    return sample(image, x, y)
+
+
+def polygon_mask(corners: Floats, box: Box) -> Floats32:
+    """(h, w) share of each pixel of a box that lies within a polygon (K, 2), 0 to 1."""
+    canvas = PillowImage.new('L', (box.width * OVERSAMPLING, box.height * OVERSAMPLING))
+    places = (corners - [box.left, box.top]) * OVERSAMPLING - 0.5
+    ImageDraw.Draw(canvas).polygon([tuple(place) for place in places.tolist()], fill=255)
+    return np.asarray(canvas.reduce(OVERSAMPLING), dtype=np.float32) / np.float32(255)
+
+
+def laid_over(picture: Image, layer: Image | Floats32, mask: Floats32, box: Box) -> None:
+    """Blend a layer (h, w, 3) into the box of a picture, in place."""
+    under = picture[box.top : box.bottom, box.left : box.right]
+    share = mask[..., None]
+    under[:] = np.rint(under + (layer - under.astype(np.float32)) * share).astype(np.uint8)
+
+
+def _turns(points: Floats, triangles: Ints) -> Floats:
+    """(F,) which way round the corners go: 1, -1, or 0 for a triangle without area."""
+    first, second, third = (points[triangles[:, corner], :2] for corner in range(3))
+    across, along = second - first, third - first
+    return np.asarray(np.sign(across[:, 0] * along[:, 1] - across[:, 1] * along[:, 0]))
+
+
+def _moving_box(portrait: Portrait, rest: Floats) -> Box:
+    """The box of all triangles with a corner that moves."""
+    moves = np.ones(len(rest), dtype=bool)
+    first = len(portrait.face)
+    moves[first : first + len(portrait.around.following)] = portrait.around.following > 0
+    moves[first + len(portrait.around.following) :] = False
+    touched = np.unique(portrait.triangles[moves[portrait.triangles].any(axis=1)])
+    return Box.around(rest[touched], portrait.size)
+
+
+def _enlarged(plane: Floats32, size: tuple[int, int]) -> Floats32:
+    """A plane at COARSE times its size; around the box it goes on with the opposite sign, for 0 on the edge itself."""
+    padded = np.pad(plane, 1, mode='edge')
+    padded[[0, -1]] *= -1
+    padded[:, [0, -1]] *= -1
+    height, width = size
+    region = (1.0, 1.0, 1 + width / COARSE, 1 + height / COARSE)
+    image = PillowImage.fromarray(np.ascontiguousarray(padded))
+    return np.asarray(image.resize((width, height), PillowImage.Resampling.BILINEAR, box=region), dtype=np.float32)
+
+
+def _hold_border(shift: Floats32, box: Box, size: tuple[int, int]) -> None:
+    """The outermost pixels of the picture show themselves."""
+    if box.top == 0:
+        shift[:, 0] = 0
+    if box.left == 0:
+        shift[:, :, 0] = 0
+    if box.bottom == size[0]:
+        shift[:, -1] = 0
+    if box.right == size[1]:
+        shift[:, :, -1] = 0

@@ -1,0 +1,183 @@
+"""Many clips described into one folder: any describer, failures, resuming, tables, and the verb."""
+
+from __future__ import annotations
+
+import csv
+import json
+import wave
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from affekt.analysis import Described, DescribedClue
+from affekt.batch import Describing, clips_of, describe_many, open_describing
+from affekt.batch import describing as module
+from affekt.cli import main
+from affekt.corpora import Facts, Manifest, Sample
+from affekt.errors import MediaError, RunError, TableError, ValueRangeError
+from affekt.runs import file_sha256
+
+NAMES = ('a.wav', 'b.wav', 'deep/c.wav', 'd.wav', 'e.wav')
+
+
+class _Answering:
+    """Answers by the name of a clip; counts what it is asked."""
+
+    name, batch_size = 'test', 2
+
+    def __init__(self, *, broken=(), killed_at=''):
+        self.asked, self._broken, self._killed_at = [], broken, killed_at
+
+    def record(self):
+        return {'describer': 'test'}
+
+    def digest(self, manifest, sample):
+        return file_sha256(manifest.media(sample, 'audio') or manifest.media(sample, 'video'))
+
+    def described(self, manifest, samples):
+        answers = []
+        for sample in samples:
+            if sample.sample == self._killed_at:
+                raise KeyboardInterrupt
+            self.asked.append(sample.sample)
+            if sample.sample in self._broken:
+                answers.append(Described('test', '', form='empty', failure='no sound in it'))
+                continue
+            clue = DescribedClue('The voice is low.', ('voice',))
+            text = f'The person seems sad in {sample.sample}. The voice is low.'
+            answers.append(Described('test', text, ('sad',), evidence=(clue,), lacking={'face': 'no picture'}))
+        return answers
+
+
+@pytest.fixture
+def media(tmp_path):
+    folder = tmp_path / 'media'
+    for number, name in enumerate(NAMES):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with wave.open(str(folder / name), 'wb') as file:
+            file.setparams((1, 2, 16_000, 0, 'NONE', ''))
+            file.writeframes(np.full(160, number, '<i2').tobytes())
+    return folder
+
+
+def _texts(folder):
+    return [(folder / name).read_bytes() for name in ('descriptions.csv', 'descriptions.jsonl')]
+
+
+def test_a_killed_run_goes_on_to_tables_that_are_equal_byte_for_byte(media, tmp_path):
+    whole = list(describe_many([media], out=tmp_path / 'whole', describer=_Answering()))
+    assert [clip.name for clip in whole] == ['a.wav', 'b.wav', 'd.wav', 'deep/c.wav', 'e.wav']
+    killed = _Answering(killed_at='deep/c.wav')
+    with pytest.raises(KeyboardInterrupt):
+        list(describe_many([media], out=tmp_path / 'killed', describer=killed))
+    with pytest.raises(RunError, match='--resume'):
+        list(describe_many([media], out=tmp_path / 'killed', describer=_Answering()))
+    again = _Answering()
+    resumed = list(describe_many([media], out=tmp_path / 'killed', describer=again, resume=True))
+    assert again.asked == ['d.wav', 'deep/c.wav', 'e.wav']  # the batch at hand is not half kept
+    assert [clip.resumed for clip in resumed] == [True, True, False, False, False]
+    assert _texts(tmp_path / 'killed') == _texts(tmp_path / 'whole')
+    (media / 'a.wav').write_bytes((media / 'b.wav').read_bytes())
+    changed = _Answering()
+    list(describe_many([media], out=tmp_path / 'killed', describer=changed, resume=True))
+    assert changed.asked == ['a.wav']
+
+
+def test_a_failed_clip_is_kept_apart_and_tried_again(media, tmp_path):
+    clips = list(describe_many([media], out=tmp_path / 'run', describer=_Answering(broken=['b.wav'])))
+    assert [clip.name for clip in clips if clip.described.failure] == ['b.wav']
+    rows = list(csv.DictReader((tmp_path / 'run' / 'descriptions.csv').read_text().splitlines()))
+    assert (rows[1]['description'], rows[1]['failure'], rows[0]['labels']) == ('', 'no sound in it', 'sad')
+    again = _Answering()
+    list(describe_many([media], out=tmp_path / 'run', describer=again, resume=True))
+    assert again.asked == ['b.wav']
+    lines = [json.loads(line) for line in (tmp_path / 'run' / 'descriptions.jsonl').read_text().splitlines()]
+    assert [line['failure'] for line in lines] == [''] * 5
+    assert lines[0]['evidence'] == [{'text': 'The voice is low.', 'of': ['voice']}]
+
+
+def test_an_entry_that_cannot_be_read_is_a_failure_of_its_own(media):
+    (media / 'link.wav').symlink_to(media / 'nowhere.wav')
+    clips = list(describe_many([media], describer=_Answering()))
+    failed = [clip for clip in clips if clip.described.failure]
+    assert [clip.name for clip in failed] == ['link.wav']
+    assert len(clips) == 6
+    assert len(list(describe_many([media], describer=_Answering(), limit=2))) == 3
+
+
+def test_clips_come_from_files_folders_or_one_manifest(media, tmp_path):
+    rows = [Sample(name, audio=name, text=name) for name in NAMES]
+    Manifest(Facts('own', root=str(media)), rows).save(tmp_path / 'm.parquet')
+    manifest, problems = clips_of([tmp_path / 'm.parquet'])
+    assert (list(manifest.names), problems) == (list(NAMES), [])
+    moved, _ = clips_of([tmp_path / 'm.parquet'], tmp_path / 'moved')
+    assert moved.media(moved.samples[0], 'audio') == tmp_path / 'moved' / 'a.wav'
+    with pytest.raises(TableError, match='one manifest'):
+        clips_of([tmp_path / 'm.parquet', media])
+    with pytest.raises(MediaError):
+        clips_of([tmp_path / 'nowhere'])
+    clips = list(describe_many([tmp_path / 'm.parquet'], describer=_Answering()))
+    assert [clip.name for clip in clips] == list(NAMES)
+
+
+def test_settings_that_mean_nothing_are_refused(media, tmp_path, monkeypatch):
+    with pytest.raises(ValueRangeError):
+        Describing(batch_size=0)
+    (tmp_path / 't.txt').write_text('I am fine.')
+    with pytest.raises(ValueRangeError, match='one clip for a transcript'):
+        list(describe_many([media], Describing(transcript=str(tmp_path / 't.txt')), describer=_Answering()))
+    monkeypatch.setattr(module, 'has_shipped_describer', lambda: False)
+    with pytest.raises(ValueRangeError, match='--model'):
+        open_describing(Describing(question='What?'))
+    assert open_describing(Describing()).name == module.PLAIN
+
+
+def test_without_a_model_sentences_come_from_measurements(media, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, 'has_shipped_describer', lambda: False)
+    (clip,) = describe_many([media / 'a.wav'], Describing(asr='none'))
+    assert clip.described.form == 'plain'
+    assert 'nobody is heard' in clip.described.text
+    rows = [Sample('cut', audio='a.wav', start_s=0.0, end_s=0.005), Sample('text', text='Fine.')]
+    Manifest(Facts('own', root=str(media)), rows).save(tmp_path / 'm.parquet')
+    clips = list(describe_many([tmp_path / 'm.parquet'], Describing(asr='none')))
+    assert ['a stretch of one' in clips[0].described.failure, 'no video' in clips[1].described.failure] == [True, True]
+
+
+# The verb
+
+
+def _describe(monkeypatch, answering, *words):
+    monkeypatch.setattr(module, 'open_describing', lambda settings: answering)
+    monkeypatch.setattr('affekt.batch.open_describing', lambda settings: answering)
+    return CliRunner().invoke(main, ['describe', *map(str, words)])
+
+
+def test_the_verb_shows_answers_and_ends_with_2_where_one_failed(media, monkeypatch):
+    result = _describe(monkeypatch, _Answering(broken=['b.wav']), media)
+    assert result.exit_code == 2
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert 'The person seems sad in a.wav.' in result.stdout
+    assert 'not described: no sound in it' in result.stdout
+    assert 'face: no picture' in result.stdout
+    assert '4 clips described by test, 1 failed' in result.stdout
+    labels = _describe(monkeypatch, _Answering(), media, '--labels')
+    assert labels.exit_code == 0
+    assert labels.stdout.splitlines()[0] == 'a.wav: sad'
+
+
+def test_json_stands_alone_on_standard_output(media, monkeypatch, tmp_path):
+    result = _describe(monkeypatch, _Answering(), media, '--json', '--out', tmp_path / 'out')
+    answer = json.loads(result.stdout)
+    assert (answer['describer'], answer['failed'], len(answer['clips'])) == ('test', 0, 5)
+    assert answer['clips'][0]['labels'] == ['sad']
+
+
+def test_a_verb_below_is_told_from_a_file_of_its_name(media, monkeypatch):
+    (media / 'inspect').write_bytes((media / 'a.wav').read_bytes())
+    monkeypatch.chdir(media)
+    assert 'inspect' in _describe(monkeypatch, _Answering(), './inspect').stdout
+    result = _describe(monkeypatch, _Answering(), 'inspect', 'nowhere')
+    assert result.exit_code == 2
+    assert 'expected a checkpoint' in result.stderr
+    assert _describe(monkeypatch, _Answering()).exit_code == 2

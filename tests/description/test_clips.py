@@ -1,0 +1,175 @@
+"""From media to prompts: features by recipes, words, and what is said where something is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from clip_describers import QUESTION, one_face, saved_describer, tone, write_sound
+
+from affekt.corpora import Facts, Manifest, Sample
+from affekt.description import (
+    ClipReader,
+    Generated,
+    clip_form,
+    clips_manifest,
+    describe,
+    open_clip_describer,
+    open_describer,
+    saved_notes,
+)
+from affekt.errors import MediaError, ValueRangeError, WeightsError
+from affekt.features import Store, extract
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return saved_describer(tmp_path_factory.mktemp('clips'))
+
+
+@pytest.fixture(scope='module')
+def media(tmp_path_factory):
+    place = tmp_path_factory.mktemp('media')
+    write_sound(place / 'voice.wav', tone())
+    write_sound(place / 'silence.wav', np.zeros(16_000, np.float32))
+    (place / 'broken.wav').write_bytes(b'RIFF no sound at all')
+    return place
+
+
+@pytest.fixture(scope='module')
+def reader(folder):
+    describer = open_describer(folder)
+    form = clip_form(describer, saved_notes(folder)['notes'], recipes={'face': one_face()})
+    return ClipReader(describer, form)
+
+
+def _rows(media, *names, **columns):
+    return Manifest(Facts('test', root=str(media)), [Sample(name, audio=f'{name}.wav', **columns) for name in names])
+
+
+def test_features_are_those_that_extraction_gives(reader, media, tmp_path):
+    manifest = _rows(media, 'voice', text='I am fine.')
+    clip = reader.read(manifest, manifest.samples[0])
+    store = Store(extract(manifest, 'acoustics-utt', tmp_path).path)
+    np.testing.assert_array_equal(clip.features['voice'], store.values('voice'))
+    assert clip.words == 'I am fine.'
+    assert clip.lacking == {'face': 'no picture'}
+    asked = reader.asked(clip)
+    assert asked.pieces.sources == ('voice',)
+    assert asked.pieces.has_words
+
+
+def test_what_is_silent_or_unspoken_is_left_out_with_its_reason(reader, media):
+    manifest = _rows(media, 'silence', text='')
+    clip = reader.read(manifest, manifest.samples[0])
+    assert set(clip.lacking) == {'voice', 'face', 'words'}
+    assert clip.lacking['voice'].startswith('no voice to measure')
+    assert clip.lacking['words'] == 'an empty transcript'
+    with pytest.raises(ValueRangeError, match=r'seen, heard or understood.*no voice to measure'):
+        reader.asked(clip)
+    with_words = reader.read(manifest, manifest.samples[0], words='So what?')
+    assert reader.asked(with_words).pieces.sources == ()
+    withheld = _rows(media, 'voice', text='Well.', missing='audio,text')
+    clip = reader.read(withheld, withheld.samples[0])
+    assert (clip.lacking['voice'], clip.lacking['words'], clip.words) == (*['withheld by the manifest'] * 2, '')
+
+
+def test_a_transcript_of_20000_words_is_shortened_and_soft_tokens_stay(reader, media):
+    manifest = _rows(media, 'voice', text='Yes I said that we will see about it tomorrow. ' * 2000)
+    clip = reader.read(manifest, manifest.samples[0])
+    asked = reader.asked(clip)
+    assert asked.pieces.sources == ('voice',)
+    assert asked.pieces.cut > 50_000
+    tokens = sum(2 if isinstance(piece, str) else len(piece) for piece in asked.pieces.prompt)
+    assert tokens <= reader.describer.settings.longest_prompt
+
+
+def test_words_that_nobody_spoke_are_not_claimed(reader, media, monkeypatch):
+    said = [Generated('She says so. Her voice is low.', (1,), 'end')]
+    monkeypatch.setattr(type(reader.describer), 'generate', lambda self, batch, limits, seeds: said * len(batch))
+    for text, invented in (('', 1), ('I am here.', 0)):
+        manifest = _rows(media, 'voice', text=text)
+        asked = reader.asked(reader.read(manifest, manifest.samples[0]))
+        (description,) = describe([('voice', asked)], reader.describer, gives=reader.form.gives())
+        assert len(description.answer.invented) == invented
+
+
+def test_words_are_heard_where_no_transcript_is_known(reader, media):
+    heard = []
+
+    def hear(path, span):
+        heard.append((path.name, span))
+        return ' So it was heard. '
+
+    listening = ClipReader(reader.describer, reader.form, hear=hear)
+    manifest = clips_manifest([('a/voice.wav', media / 'voice.wav')])
+    assert listening.read(manifest, manifest.samples[0]).words == 'So it was heard.'
+    window = dataclasses.replace(_rows(media, 'voice').samples[0], start_s=0.25, end_s=0.75)
+    cut = Manifest(Facts('test', root=str(media)), [window])
+    listening.read(cut, window)
+    assert heard == [('voice.wav', None), ('voice.wav', (0.25, 0.75))]
+    assert reader.read(manifest, manifest.samples[0]).lacking['words'] == 'no transcript'
+
+
+def test_a_digest_follows_content_words_and_question(reader, media, tmp_path):
+    manifest = _rows(media, 'voice', text='a')
+    row = manifest.samples[0]
+    first = reader.digest(manifest, row)
+    assert reader.digest(manifest, row) == first
+    assert reader.digest(manifest, dataclasses.replace(row, text='b')) != first
+    other = ClipReader(reader.describer, dataclasses.replace(reader.form, question='And now?'))
+    assert other.digest(manifest, row) != first
+    write_sound(tmp_path / 'voice.wav', 0.5 * tone())
+    assert reader.digest(_rows(tmp_path, 'voice', text='a'), row) != first
+
+
+def test_a_clip_that_cannot_be_read_costs_no_other_its_answer(folder, media):
+    clips = open_clip_describer(folder, recipes={'face': 'acoustics-utt'}, asr='none')
+    manifest = _rows(media, 'voice', 'broken', 'silence')
+    answers = clips.describe(manifest, manifest.samples)
+    assert [bool(description.failure) for _, description in answers] == [False, True, True]
+    alone = clips.describe(manifest, [manifest.samples[0]])
+    assert alone[0][1] == answers[0][1]
+    assert clips.record()['question'] == QUESTION
+    with pytest.raises(MediaError):
+        clips.reader.read(manifest, manifest.samples[1])
+
+
+def test_a_folder_that_does_not_fit_is_refused(folder, tmp_path):
+    describer, notes = open_describer(folder), saved_notes(folder)['notes']
+    with pytest.raises(WeightsError, match="none for 'face'"):
+        clip_form(describer, notes)
+    with pytest.raises(WeightsError, match='recipe of 21 columns for the source voice'):
+        clip_form(describer, notes, recipes={'voice': 'hash512', 'face': one_face()})
+    with pytest.raises(WeightsError, match='kind of input'):
+        clip_form(describer, {**notes, 'kind': ['pulse']}, recipes={'face': one_face()})
+    with pytest.raises(WeightsError, match=r'describer\.json'):
+        open_clip_describer(tmp_path)
+    (tmp_path / 'not.pth').write_bytes(b'no checkpoint')
+    with pytest.raises(WeightsError, match='--trunk'):
+        open_clip_describer(tmp_path / 'not.pth')
+    with pytest.raises(WeightsError):
+        open_clip_describer(tmp_path / 'not.pth', trunk=folder)
+
+
+def test_kinds_are_noted_as_names_rows_or_records(folder):
+    describer = open_describer(folder)
+    for noted, sources, words in (
+        (None, ('voice', 'face'), True),
+        (['face', 'voice'], ('face', 'voice'), True),
+        ({'blocks': [{'source': 'voice', 'lead': ''}], 'words': False, 'opened': True}, ('voice',), False),
+        ('audioonly', ('voice',), False),
+    ):
+        form = clip_form(
+            describer, {'kind': noted, 'recipes': {'voice': 'acoustics-utt'}}, recipes={'face': one_face()}
+        )
+        assert (form.kind.sources, form.kind.words) == (sources, words)
+
+
+def test_sources_of_other_names_are_known_by_what_their_recipes_read(reader):
+    assert reader.form.gives() == {'voice': ('voice',), 'face': ('face',)}
+    renamed = dataclasses.replace(reader.form, recipes={'pulse': reader.form.recipes['voice']})
+    assert renamed.gives() == {'pulse': ('voice',)}
+    assert torch.is_tensor(next(reader.describer.parameters()))

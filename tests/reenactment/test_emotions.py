@@ -1,0 +1,102 @@
+"""Named emotions: their recipes, and how they come and go."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.face3d import face_model
+from affekt.faces import PROTOTYPES
+from affekt.reenactment import (
+    EMOTIONS,
+    RECIPES,
+    UNIT_DIRECTIONS,
+    apex_of_emotion,
+    frame_of_amounts,
+    motion_of_emotion,
+    named_emotions,
+)
+from affekt.reenactment.emotions import intensity_curve
+
+NAMES = face_model().directions
+
+
+def test_every_recipe_is_made_of_known_units_and_names_its_source():
+    for name, recipe in RECIPES.items():
+        assert set(recipe.units) <= set(UNIT_DIRECTIONS), name
+        assert all(0 < strength <= 1 for strength in recipe.units.values())
+        assert len(recipe.source) > 10
+        assert recipe.amounts().max() <= 1
+    for directions in UNIT_DIRECTIONS.values():
+        assert set(directions) <= set(NAMES)
+
+
+def test_recipes_have_the_units_of_the_published_prototypes():
+    # AU7 stands beside AU6 where the squint is what is seen of it, as in affekt.faces
+    for name, units in PROTOTYPES.items():
+        shown = {int(unit.removeprefix('AU')) for unit in RECIPES[name].units if unit.startswith('AU')}
+        assert set(units) - {7} <= shown, name
+
+
+def test_a_recipe_grows_with_its_intensity_and_contempt_is_one_sided():
+    happy = RECIPES['happiness']
+    assert happy.amounts(0.4) == pytest.approx(0.4 * happy.amounts())
+    # AU12 at 0.75, AU6 at 0.8 of which half squints
+    assert happy.amounts()[NAMES.index('mouthSmileLeft')] == 0.75
+    assert happy.amounts()[NAMES.index('eyeSquintRight')] == pytest.approx(0.4)
+    contempt = RECIPES['contempt'].amounts()
+    assert contempt[NAMES.index('mouthDimpleLeft')] > 0
+    assert not any(contempt[place] for place, name in enumerate(NAMES) if name.endswith('Right'))
+
+
+def test_an_emotion_begins_and_ends_in_rest_and_has_its_apex_between():
+    frames = list(motion_of_emotion('surprise', 0.6, 3.0, rate_hz=20))
+    assert len(frames) == 60
+    assert frames[0].is_neutral
+    assert frames[-1].is_neutral
+    jaw = -np.array([frame.offsets[152, 1] for frame in frames])
+    apex = apex_of_emotion('surprise', 0.6)
+    assert jaw.max() == pytest.approx(-apex.offsets[152, 1], rel=1e-5)
+    # rest of 0.2 s, onset of 0.3 s: the apex from 0.5 s on, until 0.8 s before the last frame at 2.95 s
+    assert jaw[10] == pytest.approx(jaw.max())
+    assert jaw[42] == pytest.approx(jaw.max())
+    assert jaw[44] < jaw.max()
+
+
+def test_a_short_clip_shortens_every_part():
+    times = np.linspace(0, 0.4, 41)
+    curve = intensity_curve(times, 0.4, 1.0, 1.0)
+    assert curve[0] == curve[-1] == 0
+    assert curve.max() == pytest.approx(1)
+    assert curve == pytest.approx(curve[::-1])
+
+
+def test_lids_and_gaze_of_amounts_are_also_told_as_opening_and_way_of_the_iris():
+    def shown(**amounts):
+        return frame_of_amounts(0, [amounts.get(name, 0.0) for name in NAMES])
+
+    assert shown().is_neutral
+    assert shown(eyeBlinkLeft=1).opening == pytest.approx([0, 1], abs=0.12)
+    assert (shown(eyeWideLeft=1, eyeWideRight=1).opening > 1.05).all()
+    # both eyes look to the person's left, the right of the picture
+    aside = shown(eyeLookOutLeft=1, eyeLookInRight=1)
+    assert aside.gaze[:, 0] == pytest.approx([0.228, 0.228])
+    assert shown(eyeLookUpLeft=1).gaze[0, 1] < 0
+
+
+def test_lists_of_emotions_are_read_and_misspelt_ones_advised():
+    assert named_emotions('all') == tuple(RECIPES)
+    assert named_emotions('Happiness, neutral,happiness') == ('happiness', 'neutral')
+    with pytest.raises(UnknownNameError, match="'happiness'"):
+        named_emotions('hapiness')
+    with pytest.raises(UnknownNameError):
+        named_emotions(',')
+    assert motion_of_emotion('neutral').count == 75
+    assert set(EMOTIONS) - set(RECIPES) == {'neutral'}
+
+
+@pytest.mark.parametrize('wrong', [{'intensity': 1.2}, {'seconds': 0}, {'rate_hz': 0}, {'onset_s': 0}])
+def test_numbers_that_make_no_clip_are_refused(wrong):
+    with pytest.raises(ValueRangeError):
+        motion_of_emotion('anger', **wrong)

@@ -1,0 +1,106 @@
+"""A portrait that does nothing stays as it is; one that moves, moves as it is told."""
+
+import numpy as np
+import pytest
+from portraits import made_up_portrait, moved
+
+from affekt.reenactment.engine import Engine, EngineSettings, moved_face, reenact
+from affekt.reenactment.eyes import EYES
+from affekt.reenactment.motion import Motion, MotionFrame, MouthPicture
+from affekt.reenactment.mouth import LIPS
+
+MOVEMENTS = {
+    'a turn': moved(angles=(20, 0, 0)),
+    'a nod': moved(angles=(0, -12, 0)),
+    'a tilt': moved(angles=(0, 0, 15)),
+    'a step aside': moved(translation=(2, 1)),
+    'a step nearer': moved(scale=1.2),
+    'an open jaw': moved(jawOpen=0.8),
+}
+
+
+@pytest.fixture(scope='module')
+def engine():
+    return Engine(made_up_portrait())
+
+
+def test_a_motion_that_does_nothing_gives_the_portrait_back(engine):
+    assert np.array_equal(engine.picture(MotionFrame(0.0)), engine.portrait.image)
+
+
+def test_a_portrait_with_an_open_mouth_comes_back_too():
+    portrait = made_up_portrait(jaw=0.4)
+    assert np.array_equal(Engine(portrait).picture(MotionFrame(0.0)), portrait.image)
+
+
+@pytest.mark.parametrize('name', MOVEMENTS)
+def test_the_border_of_the_picture_stays_and_the_face_moves(engine, name):
+    made = engine.picture(MOVEMENTS[name]).astype(int)
+    change = np.abs(made - engine.portrait.image)
+    assert max(change[0].max(), change[-1].max(), change[:, 0].max(), change[:, -1].max()) <= 1
+    assert change.mean() > 0.5
+
+
+def test_shut_lids_meet_and_cover_the_eyes(engine):
+    face = moved_face(engine.portrait, moved(opening=(0, 0.5)))
+    for eye, share in zip(EYES, (0, 0.5), strict=True):
+        gap = face[list(eye.upper), 1] - face[list(eye.lower), 1]
+        calm = engine.portrait.face[list(eye.upper), 1] - engine.portrait.face[list(eye.lower), 1]
+        assert gap == pytest.approx(share * calm, abs=1e-6)
+
+
+def test_one_eye_shut_leaves_the_other_as_it_is(engine):
+    made, portrait = engine.picture(moved(opening=(0, 1))), engine.portrait
+    change = np.abs(made.astype(int) - portrait.image).sum(axis=2)
+    left, right = (portrait.landmarks[list(eye.ring), :2].mean(axis=0).astype(int) for eye in EYES)
+    assert change[left[1] - 3 : left[1] + 3, left[0] - 6 : left[0] + 6].mean() > 20
+    assert change[right[1] - 4 : right[1] + 4, right[0] - 7 : right[0] + 7].max() == 0
+
+
+def test_irises_move_by_widths_of_the_eye_and_not_out_of_it(engine):
+    rest = engine.portrait.face
+    for gaze, expected in ((0.1, 0.1), (3.0, 0.25)):
+        face = moved_face(engine.portrait, moved(gaze=((gaze, 0), (gaze, 0))))
+        for eye in EYES:
+            wide = np.linalg.norm(rest[eye.outer] - rest[eye.inner])
+            assert (face - rest)[eye.iris[0]] == pytest.approx([expected * wide, 0, 0], abs=1e-6)
+
+
+def test_a_driver_that_turns_its_head_turns_the_portrait_by_as_much(engine):
+    target = engine.portrait.mesh(engine.portrait.face, moved(angles=(0, 0, 90)).rotation, np.zeros(2), 1.0)
+    # a quarter turn anticlockwise: what lay to the right of the middle lies above it
+    rest = engine.portrait.rest
+    right = rest[263, :2] - rest[33, :2]
+    assert target[263, :2] - target[33, :2] == pytest.approx([right[1], -right[0]], abs=1e-6)
+
+
+def test_the_drivers_mouth_is_shown_in_the_colours_of_the_portrait(engine):
+    picture = np.zeros((60, 80, 3), np.uint8)
+    picture[..., 1] = 200
+    lips = np.column_stack([40 + 30 * np.cos(np.linspace(np.pi, 3 * np.pi, 20, endpoint=False)),
+                            30 + 20 * -np.sin(np.linspace(np.pi, -np.pi, 20, endpoint=False))])  # fmt: skip
+    mouth = MouthPicture(picture, lips, np.full(3, 255.0))
+    open_wide = moved(jawOpen=0.9, mouth=mouth)
+    filmed = engine.picture(open_wide).astype(int)
+    made_up = Engine(engine.portrait, EngineSettings(driver_mouth=False)).picture(open_wide).astype(int)
+    target = engine.portrait.mesh(moved_face(engine.portrait, open_wide), np.eye(3), np.zeros(2), 1.0)
+    x, y = target[LIPS, :2].mean(axis=0).astype(int)
+    assert filmed[y, x, 1] > filmed[y, x, [0, 2]].max() + 40
+    assert made_up[y, x, 1] <= made_up[y, x, 0]
+    assert engine.shows_driver(open_wide)
+    assert not engine.shows_driver(moved(jawOpen=0.9))
+
+
+def test_a_motion_gives_a_picture_for_each_frame_and_ends(engine):
+    pictures = list(reenact(engine.portrait, Motion((moved(time_s=t) for t in (0.0, 0.1, 0.3)), 10.0)))
+    assert len(pictures) == 3
+    assert all(np.array_equal(picture, engine.portrait.image) for picture in pictures)
+
+
+def test_an_error_of_the_motion_comes_out_of_the_pictures(engine):
+    def frames():
+        yield moved()
+        raise OSError('the driver ends in noise')
+
+    with pytest.raises(OSError, match='noise'):
+        list(reenact(engine.portrait, Motion(frames(), 10.0)))

@@ -1,0 +1,162 @@
+"""Motion made fit for a portrait: relative, absolute, scaled, limited."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from affekt.errors import ValueRangeError
+from affekt.face3d import face_gains, face_model, pose_matrix
+from affekt.faces import BLENDSHAPES, euler_angles_deg
+from affekt.reenactment import (
+    FaceState,
+    Motion,
+    MotionFrame,
+    TransferSettings,
+    frame_of_amounts,
+    motion_of_emotion,
+    portrait_range,
+    transfer,
+)
+from affekt.reenactment.transfer import scaled_opening, soft_limit
+from tests.reenactment.made_up import face_points
+
+NAMES = face_model().directions
+
+
+def portrait(yaw_deg=0.0, **scores):
+    given = np.zeros(52, np.float32)
+    for name, score in scores.items():
+        given[BLENDSHAPES.index(name)] = score
+    shown = SimpleNamespace(face=face_points(), rotation=pose_matrix(yaw_deg)[:3, :3], blendshapes=given)
+    return portrait_range(shown)
+
+
+def amounts(**shown):
+    return np.array([shown.get(name, 0.0) for name in NAMES])
+
+
+def moved(frames, target=None, calm=None, **settings):
+    motion = Motion(frames, 25.0, calm=calm or FaceState())
+    made = transfer(motion, target or portrait(), TransferSettings(**settings))
+    return list(made), made.notes
+
+
+def yaw(frame):
+    pose = np.eye(4)
+    pose[:3, :3] = frame.rotation
+    return float(euler_angles_deg(pose)[0])
+
+
+def test_a_neutral_frame_stays_neutral_whatever_the_portrait_shows():
+    frames, notes = moved([MotionFrame(0)], portrait(jawOpen=0.8, mouthSmileLeft=1), intensity=0.5)
+    assert frames[0].is_neutral
+    assert notes == []
+
+
+def test_intensity_scales_the_expression_and_leaves_head_gaze_and_blinks():
+    frame = MotionFrame(
+        0, frame_of_amounts(0, amounts(jawOpen=0.4)).offsets, [0.0, 1.2], [[0.1, 0], [0.1, 0]],
+        pose_matrix(yaw_deg=10)[:3, :3], [1, 2], 1.1,
+    )  # fmt: skip
+    (half,), _ = moved([frame], intensity=0.5)
+    assert half.offsets == pytest.approx(frame.offsets / 2, abs=1e-6)
+    assert half.opening == pytest.approx([0, 1.1])
+    assert half.gaze == pytest.approx(frame.gaze)
+    assert yaw(half) == pytest.approx(10)
+    assert half.translation == pytest.approx([1, 2])
+    assert half.scale == pytest.approx(1.1)
+    (still,), _ = moved([frame], head=0)
+    assert np.array_equal(still.rotation, np.eye(3))
+    assert still.scale == 1
+
+
+def test_a_blink_stays_a_blink_and_a_squint_is_scaled():
+    # 0.8 is squinting: 1 - 0.2 / 2; 0.1 is a blink
+    assert scaled_opening(np.array([0.8, 0.1], np.float32), 0.5) == pytest.approx([0.9, 0.1])
+    assert scaled_opening(np.array([0.8, 1.3], np.float32), 0) == pytest.approx([1, 1])
+
+
+def test_a_head_that_turns_far_is_limited_softly_and_it_is_said():
+    turns = [MotionFrame(n / 25, rotation=pose_matrix(yaw_deg=10.0 * n)[:3, :3]) for n in range(6)]
+    frames, notes = moved(turns)
+    angles = [yaw(frame) for frame in frames]
+    assert angles[:2] == pytest.approx([0, 10])
+    assert np.all(np.diff(angles) > 0)
+    assert max(angles) <= 25
+    # 30, 40 and 50 degrees are beyond 25
+    assert notes == [
+        'The head turns by up to 50 degrees; in 3 of 6 frames it was limited to what the portrait can turn'
+    ]
+
+
+def test_a_portrait_that_is_turned_already_turns_little_further_and_freely_back():
+    away = [MotionFrame(0, rotation=pose_matrix(yaw_deg=angle)[:3, :3]) for angle in (20, -20)]
+    (further, back), notes = moved(away, portrait(yaw_deg=25))
+    assert yaw(further) <= 7
+    assert yaw(back) == pytest.approx(-20, abs=0.5)
+    assert 'in 1 of 2 frames' in notes[0]
+
+
+def test_a_soft_limit_leaves_small_values_and_is_never_passed():
+    assert soft_limit(-10, 25) == -10
+    assert soft_limit(25, 25) < 25
+    assert soft_limit(1e6, 25) == 25
+    assert soft_limit(-40, 25) == -soft_limit(40, 25)
+
+
+def test_a_face_that_smiles_already_adds_only_what_is_left():
+    smile = frame_of_amounts(0, amounts(mouthSmileLeft=0.9, mouthSmileRight=0.9))
+    own = face_gains()['mouthSmileLeft'].gain  # of a score of 1
+    target = portrait(mouthSmileLeft=1, mouthSmileRight=1)
+    (less,), notes = moved([smile], target)
+    corner = 291
+    share = np.linalg.norm(less.offsets[corner]) / np.linalg.norm(smile.offsets[corner])
+    assert share == pytest.approx((1.1 - own) / 0.9, abs=0.06)
+    assert "end of the portrait's own range" in notes[0]
+    (whole,), _ = moved([smile], portrait())
+    assert whole.offsets == pytest.approx(smile.offsets, abs=0.02)
+    (free,), _ = moved([smile], target, is_clamped=False)
+    assert np.array_equal(free.offsets, smile.offsets)
+
+
+def test_landmarks_gone_wild_are_held_within_what_a_region_can_do():
+    wild = MotionFrame(0, np.full((468, 3), 4.0, np.float32) * np.sign(np.random.default_rng(0).normal(size=(468, 3))))
+    (held,), _ = moved([wild])
+    # the jaw opens by 3.4 cm; brows move by less than a centimetre
+    assert np.linalg.norm(held.offsets, axis=1).max() < 5
+    assert np.linalg.norm(held.offsets[105]) < 2
+
+
+def test_the_absolute_form_takes_the_drivers_own_expression_and_pose():
+    smiling = FaceState(amounts(mouthSmileLeft=0.3, mouthSmileRight=0.3), pose_matrix(yaw_deg=8)[:3, :3])
+    target = portrait(yaw_deg=3, jawOpen=0.2)
+    (frame,), _ = moved([MotionFrame(0)], target, smiling, absolute=True)
+    own = face_gains()['jawOpen'].gain * 0.2
+    expected = frame_of_amounts(0, amounts(mouthSmileLeft=0.3, mouthSmileRight=0.3, jawOpen=-own)).offsets
+    assert frame.offsets == pytest.approx(expected, abs=0.03)
+    assert yaw(frame) == pytest.approx(5)
+    (same,), _ = moved([MotionFrame(0)], target, smiling)
+    assert same.is_neutral
+
+
+def test_frames_are_made_as_they_are_taken_and_keep_their_mouth():
+    taken = []
+
+    def frames():
+        for number in range(3):
+            taken.append(number)
+            yield MotionFrame(float(number))
+
+    next(iter(transfer(Motion(frames(), 25.0), portrait())))
+    assert taken == [0]
+    made = transfer(motion_of_emotion('anger'), portrait())
+    assert made.count == 75
+
+
+@pytest.mark.parametrize('wrong', [{'intensity': -1}, {'head': 2}, {'yaw_deg': 45}, {'size': 0.5}, {'pitch_deg': 0}])
+def test_settings_beyond_what_a_mesh_can_show_are_refused(wrong):
+    with pytest.raises(ValueRangeError):
+        TransferSettings(**wrong)

@@ -1,0 +1,57 @@
+"""`affekt verify`: its words, its exit code, its JSON."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from affekt.cli import main
+from affekt.media.writing import write_image
+from affekt.reenactment import Consent, Provenance, sign
+
+pytest.importorskip('c2pa')
+
+
+@pytest.fixture
+def picture(tmp_path, monkeypatch):
+    monkeypatch.setenv('AFFEKT_CONFIG', str(tmp_path / 'settings'))
+    return write_image(tmp_path / 'still.png', np.zeros((16, 16, 3), np.uint8))
+
+
+def _verified(*words: str):
+    return CliRunner().invoke(main, ['verify', *words])
+
+
+def test_an_intact_file_is_said_to_be_so(picture):
+    sign(picture, Provenance('geometric', Consent('agreed', 'form 3'), 'a' * 64, 'b' * 64, True))
+    shown = _verified(str(picture))
+    assert shown.exit_code == 0
+    assert 'intact, signer unknown' in shown.output
+    assert 'whose mouth is in the picture' in shown.output
+    assert 'note: form 3' in shown.output
+    answer = json.loads(_verified(str(picture), '--json').stdout)
+    assert (answer['state'], answer['is_signer_known']) == ('intact', False)
+    assert answer['statement']['engine'] == 'geometric'
+
+
+def test_a_changed_file_ends_with_two(picture):
+    sign(picture, Provenance('geometric', Consent('nobody'), 'a' * 64))
+    changed = bytearray(picture.read_bytes())
+    changed[-20] ^= 1
+    picture.write_bytes(changed)
+    shown = _verified(str(picture))
+    assert shown.exit_code == 2
+    assert 'changed' in shown.output
+    assert json.loads(_verified(str(picture), '--json').stdout)['state'] == 'changed'
+
+
+def test_a_file_without_a_manifest_ends_with_two(picture):
+    shown = _verified(str(picture))
+    assert (shown.exit_code, 'no manifest' in shown.output) == (2, True)
+
+
+def test_a_missing_file_ends_with_two(tmp_path):
+    assert _verified(str(tmp_path / 'absent.mp4')).exit_code == 2

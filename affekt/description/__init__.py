@@ -77,7 +77,7 @@ from affekt.description.questions import (
     tokenized,
     written,
 )
-from affekt.description.saved import noted_kind, open_describer, save_describer, saved_notes
+from affekt.description.saved import open_describer, save_describer, saved_notes
 from affekt.description.scoring import generated_answers, label_scores
 from affekt.description.settings import DescribeSettings
 from affekt.description.sources import FUSIONS, Queries, Source, SourceReader, present, source_table
@@ -183,7 +183,6 @@ __all__ = [
     'name_map',
     'named_label',
     'normalised_sound',
-    'noted_kind',
     'noted_terciles',
     'open_clip_describer',
     'open_describer',

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import torch
 
 from affekt import __version__
 from affekt.description.model import Describer, DescriberSettings
-from affekt.description.questions import Block, Kind
 from affekt.description.sources import Queries, Source
 from affekt.description.trunk import Adapters, Trunk, open_trunk, with_adapters
 from affekt.errors import UnknownNameError, WeightsError, listed
@@ -79,27 +77,6 @@ def saved_notes(folder: str | os.PathLike[str]) -> dict[str, Any]:
     if missing:
         raise _none(path, f'one without {listed(sorted(missing))}')
     return dict(content)
-
-
-def noted_kind(notes: Mapping[str, Any]) -> Kind | str | None:
-    """The kind of input that a describer was trained with, from its notes; None where they have none.
-
-    Args:
-        notes: of `saved_notes(folder)['notes']`; `kind` is a published name, or the fields of a `Kind`.
-
-    Raises:
-        WeightsError: it has another form.
-    """
-    content = notes.get('kind')
-    if content is None or isinstance(content, str):
-        return content
-    try:
-        return Kind(**{**content, 'blocks': tuple(Block(**block) for block in content['blocks'])})
-    except (TypeError, KeyError, AttributeError) as error:
-        raise WeightsError(
-            expected='a kind of input among the notes of a describer', came=str(error),
-            todo='name the folder that training wrote',
-        ) from error  # fmt: skip
 
 
 def _none(path: Path, came: str) -> WeightsError:

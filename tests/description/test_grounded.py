@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from affekt.description import Block, Kind, Terciles, grounded, measured, noted_kind, noted_terciles, packaged_wordings
+from affekt.description import Terciles, grounded, measured, noted_terciles, packaged_wordings
 from affekt.errors import WeightsError
 from affekt.features import RECIPES
 
@@ -46,14 +46,8 @@ def test_readings_are_found_by_the_columns_of_recipes():
     assert {'pitch', 'loudness', 'tempo', 'melody'} == set(readings)
 
 
-def test_kind_and_terciles_come_back_from_notes():
-    kind = {'blocks': [{'source': 'voice', 'lead': ''}], 'words': False, 'opened': True, 'bare': True}
-    assert noted_kind({'kind': kind}) == Kind((Block('voice'),), words=False, bare=True)
-    assert noted_kind({'kind': 'audioonly'}) == 'audioonly'
-    assert noted_kind({}) is None
+def test_terciles_come_back_from_notes():
     assert noted_terciles({'terciles': {'pitch': [1, 2]}}).bounds == {'pitch': (1.0, 2.0)}
-    for notes in ({'kind': {'blocks': 3}}, {'kind': ['voice']}):
-        with pytest.raises(WeightsError, match='kind of input'):
-            noted_kind(notes)
+    assert noted_terciles({}).bounds == {}
     with pytest.raises(WeightsError, match='terciles'):
         noted_terciles({'terciles': {'pitch': [1]}})

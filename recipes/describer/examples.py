@@ -8,7 +8,7 @@ about how sources go together in life.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,34 +130,41 @@ def of_mixed(clips: Clips, numbers: Numbers, count: int, start: Start, rng: np.r
     alone names other ones worse than the head does; between two labels it learns what a voice that is less clear is
     called.
     """
-    first, second = rng.choice(numbers, count), rng.choice(numbers, count)
-    share = rng.uniform(0.3, 0.7, (count, 1)).astype(np.float32)
-    mixed = {
-        name: share * clips.sources[name][first] + (1 - share) * clips.sources[name][second]
-        for name in (VOICE, PROSODY)
-    }  # fmt: skip
-    words = [start.words[at] for at in margins(start, mixed[VOICE]).argmax(axis=1)]
+    voices, words = _mixed(clips, numbers, count, start, rng)
     return [
-        _example(f'mixed {at}', {name: values[at] for name, values in mixed.items()}, LABELS, (word,))
+        _example(f'mixed {at}', {name: values[at] for name, values in voices.items()}, LABELS, (word,))
         for at, word in enumerate(words)
     ]  # fmt: skip
 
 
+def _mixed(
+    clips: Clips, numbers: Numbers, count: int, start: Start, rng: np.random.Generator
+) -> tuple[dict[str, Floats32], list[str]]:
+    first, second = rng.choice(numbers, count), rng.choice(numbers, count)
+    share = rng.uniform(0.3, 0.7, (count, 1)).astype(np.float32)
+    voices = {
+        name: share * clips.sources[name][first] + (1 - share) * clips.sources[name][second]
+        for name in (VOICE, PROSODY)
+    }  # fmt: skip
+    return voices, [start.words[at] for at in margins(start, voices[VOICE]).argmax(axis=1)]
+
+
 def of_pairs(
-    voices: Clips, numbers: Numbers, texts: Clips, lines: Numbers, start: Start, rng: np.random.Generator
-) -> list[Example]:
-    """Each voice with words: of three, one with its own sentence, which says nothing, and two with a comment."""
-    said = decided(start, texts.sources[SENTENCE][lines])
-    own = decided(start, voices.sources[SENTENCE][numbers])
+    voices: Clips, numbers: Numbers, texts: Clips, lines: Numbers, starts: Mapping[str, Start],
+    rng: np.random.Generator,
+) -> list[Example]:  # fmt: skip
+    """Mixed voices with words: half with a sentence of RAVDESS, which says nothing, and half with a comment."""
+    start = starts[SENTENCE]
+    said, own = (decided(start, corpus.sources[SENTENCE][rows]) for corpus, rows in ((texts, lines), (voices, numbers)))
+    mixed, heard = _mixed(voices, numbers, len(numbers), starts[VOICE], rng)
     examples = []
     for place, n in enumerate(numbers):
-        sources = voices.perceived(n)
-        words = own[place]
-        if place % 3:
+        sources = {name: values[place] for name, values in mixed.items()}
+        sources[SENTENCE], words = voices.sources[SENTENCE][n], own[place]
+        if place % 2:
             at = int(rng.integers(len(lines)))
             sources[SENTENCE], words = texts.sources[SENTENCE][lines[at]], said[at]
-        name = f'{voices.names[n]} with words'
-        examples.append(_example(name, sources, LABELS, joined(voices.truth[n], words)))
+        examples.append(_example(f'{voices.names[n]} with words', sources, LABELS, joined((heard[place],), words)))
     return examples
 
 

@@ -36,6 +36,8 @@ KNOWN = {*VOICES, *FACES, *words_of(GOEMOTIONS)}
 SENTIMENTS = {'positive', 'negative', 'neutral'}
 FOLDS = 3
 ACTORS = 24
+FIRST_STEPS = 120
+"""Of the part that teaches words and faces."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ class Amounts:
     texts: int = 2400
     sentiment: int = 600
     faces: int = 1200
-    mixed: int = 1000
-    again: int = 300
+    mixed: int = 2500
+    again: int = 200
     """Of words and of faces, which the first part has taught and the second must not unlearn."""
     all_sources: int = 200
 
@@ -132,7 +134,7 @@ def voices_and_all(
     lines, stills = rng.permutation(texts.of_split('train')), rng.permutation(faces.of_split('train'))
     start = starts.by_source[SENTENCE]
     made = of_voices(voices, learnt) + of_mixed(voices, learnt, amounts.mixed, starts.by_source[VOICE], rng)
-    made += of_pairs(voices, learnt, texts, lines[amounts.again :], start, rng)
+    made += of_pairs(voices, learnt, texts, lines[amounts.again :], starts.by_source, rng)
     made += of_texts(texts, lines[: amounts.again], start) + of_faces(faces, stills[: amounts.again])
     chosen = stills[: amounts.all_sources]
     return made + of_all(faces, chosen, voices, learnt, texts, lines[amounts.again :], start, rng)
@@ -176,7 +178,7 @@ def trained(
     }  # fmt: skip
 
 
-def warmed(clips: dict[str, Clips], starts: Starts, folder: Path, steps: int) -> Describer:
+def warmed(clips: dict[str, Clips], starts: Starts, folder: Path) -> Describer:
     """A describer after the first part of training, which is made once."""
     saved = folder / 'describer'
     if not saved.exists():
@@ -188,14 +190,14 @@ def warmed(clips: dict[str, Clips], starts: Starts, folder: Path, steps: int) ->
             replace(each, answer=f' {", ".join(texts.truth[n])}', labels=texts.truth[n])
             for each, n in zip(of_texts(texts, lines, starts.by_source[SENTENCE]), lines, strict=True)
         ]
-        record = trained(describer, examples, judged, settings_of(steps, batch=48, score='f'), folder)
+        record = trained(describer, examples, judged, settings_of(FIRST_STEPS, batch=48, score='f'), folder)
         (folder / 'record.json').write_text(json.dumps(record, indent=1) + '\n')
     return open_describer(saved)
 
 
 def prepared(
-    clips: dict[str, Clips], learnt: Numbers, starts: Starts, folder: Path, steps: int
+    clips: dict[str, Clips], learnt: Numbers, starts: Starts, folder: Path
 ) -> Describer:  # fmt: skip
     """A describer before the second part: the first one learnt, its readers of voices as heads."""
-    describer = warmed(clips, starts, folder, steps)
+    describer = warmed(clips, starts, folder)
     return with_starts(describer, starts, (VOICE, PROSODY), of_voices(clips['ravdess'], learnt))

@@ -124,7 +124,7 @@ def run_folds(clips: dict[str, Clips], out: Path, steps: int) -> None:
 def _fold(clips: dict[str, Clips], out: Path, number: int, steps: int) -> dict[str, Any]:
     voices, fold = clips['ravdess'], folds(clips['ravdess'])[number]
     starts = starts_of(clips, fold.learnt)
-    describer = prepared(clips, fold.learnt, starts, out / 'runs' / 'words-and-faces', 2 * steps)
+    describer = prepared(clips, fold.learnt, starts, out / 'runs' / 'words-and-faces')
     examples = voices_and_all(clips, fold.learnt, starts, Amounts(), number)
     judged = of_voices(voices, fold.chosen_by, (VOICE, PROSODY, SENTENCE))
     before = plain(answers(describer, asked(voices, fold.tested[::4], (VOICE, PROSODY)), KNOWN))
@@ -163,7 +163,7 @@ def _cell(clips: dict[str, Clips], out: Path, number: int, cell: str, steps: int
     describer = with_starts(new_describer(seed=number), starts, (VOICE, PROSODY), of_voices(voices, fold.learnt))
     records, free = [], None
     for place, (stage, examples, share) in enumerate(CELLS[cell]):
-        settings = settings_of(share * steps // 2, stage=stage, seed=number, batch=24)
+        settings = settings_of(share * steps // 2, stage=stage, seed=number, batch=16)
         judged = described if examples == 'coarse' else of_voices(voices, fold.chosen_by)
         folder = out / 'runs' / f'stages-{number}' / f'{cell.replace(", ", "-").replace(" ", "-")}-{place}'
         records.append(trained(describer, sets[examples], judged, settings, folder))
@@ -204,7 +204,7 @@ def run_final(clips: dict[str, Clips], out: Path, steps: int) -> None:
 def _final(clips: dict[str, Clips], starts: Starts, folder: Path, steps: int) -> Any:
     voices = clips['ravdess']
     fold = everyone(voices)
-    describer = prepared(clips, fold.learnt, starts, folder.parent / 'words-and-faces', 2 * steps)
+    describer = prepared(clips, fold.learnt, starts, folder.parent / 'words-and-faces')
     examples = voices_and_all(clips, fold.learnt, starts, Amounts(), 9)
     judged = of_voices(voices, fold.chosen_by, (VOICE, PROSODY, SENTENCE))
     record = trained(describer, examples, judged, settings_of(steps, stage='fine', seed=9), folder)
@@ -223,6 +223,7 @@ def notes_of(terciles: Terciles, record: dict[str, Any]) -> dict[str, Any]:
         },
         'question': LABELS, 'questions': {'labels': LABELS, 'sentiment': SENTIMENT}, 'answer_tokens': LIMITS.tokens,
         'labels': sorted(KNOWN), 'terciles': {name: list(pair) for name, pair in terciles.bounds.items()},
+        'name': 'the small describer of affekt', 'training': {'answer_tokens': LIMITS.tokens},
         'reaches_targets': False, 'licence': 'CC BY-NC-SA 4.0', 'recipe': 'recipes/describer/train.py',
         'step': record['step'],
     }  # fmt: skip
@@ -284,10 +285,8 @@ def main() -> None:
     parser.add_argument('--corpora', type=Path, required=True, help='folder with ravdess_speech, nemo, goemotions, …')
     parser.add_argument('--out', type=Path, required=True, help='folder for features, runs, answers and results')
     parser.add_argument('--part', nargs='+', default=list(PARTS), choices=PARTS)
-    parser.add_argument(
-        '--steps', type=int, default=60, help='of a fold, and of what ships; twice as many on words and faces before'
-    )
-    parser.add_argument('--stage-steps', type=int, default=40, help='of each cell of coarse and fine')
+    parser.add_argument('--steps', type=int, default=80, help='of a fold, and of what ships')
+    parser.add_argument('--stage-steps', type=int, default=30, help='of each cell of coarse and fine')
     parser.add_argument('--threads', type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

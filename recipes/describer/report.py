@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from evaluate import difference, macro_difference, macro_f1, majority, recall, share
-from examples import Clips, readings_of
 from page import page
 from readers import words_of
 from runs import FOLDS, VOICES
@@ -19,6 +18,7 @@ from affekt.description import Terciles, grounded, packaged_wordings, saved_note
 from affekt.files import folder_atomically
 from affekt.labels import GOEMOTIONS
 from affekt.runs import write_atomically
+from examples import Clips, readings_of
 
 HERE = Path(__file__).resolve().parent
 RESULT = HERE / 'results' / 'describer.json'
@@ -151,7 +151,8 @@ def stage_scores(voices: Clips, out: Path) -> Score:
         speaker += [str(voices.speaker[n]) for n in cell['tested']]
     two, one = cells['coarse-then-fine'], cells['fine-one-stage']
     return {
-        'steps': steps, 'clips': len(truth), 'uar': {name: recall(truth, named, speaker) for name, named in cells.items()},
+        'steps': steps, 'clips': len(truth),
+        'uar': {name: recall(truth, named, speaker) for name, named in cells.items()},
         'coarse_then_fine_less_fine_alone': difference(truth, two, one, speaker),
         'coarse_then_fine_less_mixed': difference(truth, two, cells['coarse-and-fine-one-stage'], speaker),
         'mixed_less_fine_alone': difference(truth, cells['coarse-and-fine-one-stage'], one, speaker),

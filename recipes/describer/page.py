@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT, RESULT = HERE.parents[1], HERE / 'results' / 'describer.json'
 BEGIN, END = '<!-- results of the small describer -->', '<!-- end of results -->'
 """Between these lines of the page on describing, tables are written."""
 TRIED = (
@@ -130,7 +131,7 @@ def tables(result: Mapping[str, Any]) -> list[str]:
         lines += ['## Coarse and fine', '']
         lines += [
             f'Voices alone, {stages["steps"]} steps of 16 in every cell from the same start, {stages["clips"]:,} clips '
-            'of tested actors, UAR. Coarse are descriptions by template, fine are labels. Short runs: what they tell is '
+            'of tested actors, UAR. Coarse are descriptions by template, fine are labels. Short runs: what counts is '
             'how the cells differ.', '', '| | one stage | two stages |', '|---|---|---|',
         ]  # fmt: skip
         uar = stages['uar']
@@ -175,7 +176,7 @@ def with_tables(text: str, result: Mapping[str, Any]) -> str:
 
 def main() -> None:
     """Write the tables into `docs/describing.md`."""
-    result = json.loads((Path(__file__).resolve().parent / 'results' / 'describer.json').read_text())
+    result = json.loads(RESULT.read_text())
     path = ROOT / 'docs' / 'describing.md'
     path.write_text(with_tables(path.read_text(), result))
 

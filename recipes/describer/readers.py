@@ -10,13 +10,16 @@ with e_j the trunk's embedding of word j. What has to be learnt then is to say w
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from data import FACE, PROSODY, RECIPES_OF, SENTENCE, VOICE
 
 from affekt.arrays import Floats32
 from affekt.description import (
@@ -34,9 +37,9 @@ from affekt.labels import GOEMOTIONS
 from affekt.npz import read_npz
 from affekt.weights import PACKAGED
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / 'vocal_emotion'))
-from data import FACE, PROSODY, RECIPES_OF, SENTENCE, VOICE
-from heads import Head, Rows, fit_heads  # of recipes/vocal_emotion: the very fit of the shipped head
+sys.path.append(str(Path(__file__).resolve().parent.with_name('vocal_emotion')))
+heads: Any = importlib.import_module('heads')
+"""Of `recipes/vocal_emotion`: the very fit of the shipped head."""
 
 TRUNK = 'smollm2-135m-instruct.gguf'
 RANK = 8
@@ -84,7 +87,7 @@ def words_of(categories: Sequence[str]) -> tuple[str, ...]:
     return tuple(packaged_wordings().label_of(category) for category in categories)
 
 
-def fitted(features: Floats32, truth: Sequence[str], words: Sequence[str]) -> tuple[Start, Head]:
+def fitted(features: Floats32, truth: Sequence[str], words: Sequence[str]) -> tuple[Start, Any]:
     """Multinomial logistic regression as the head of the voice is fitted, each label of the same weight.
 
     Args:
@@ -95,7 +98,7 @@ def fitted(features: Floats32, truth: Sequence[str], words: Sequence[str]) -> tu
     numbers = np.array([words.index(word) for word in truth])
     each = 1 / np.bincount(numbers, minlength=8)[numbers].clip(1)
     classes = np.tile(np.arange(8) < len(words), (len(numbers), 1))
-    (head,) = fit_heads(Rows(features, numbers, each / each.sum(), classes), [PENALTY])
+    (head,) = heads.fit_heads(heads.Rows(features, numbers, each / each.sum(), classes), [PENALTY])
     weight = head.weight / head.scale[:, None]
     weight[features.std(axis=0) < 1e-5] = 0.0  # nothing is known of what never varied
     count = len(words)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from evaluate import difference, macro_difference, macro_f1, majority, recall, share
-from page import page
+from page import RESULT, ROOT, page
 from readers import words_of
 from runs import FOLDS, VOICES
 
@@ -20,9 +20,7 @@ from affekt.labels import GOEMOTIONS
 from affekt.runs import write_atomically
 from examples import Clips, readings_of
 
-HERE = Path(__file__).resolve().parent
-RESULT = HERE / 'results' / 'describer.json'
-MODELS = HERE.parents[1] / 'affekt' / 'models'
+MODELS = ROOT / 'affekt' / 'models'
 WHOLE = 'voice and words'
 STATED = ('pitch', 'loudness', 'tempo')
 Score = dict[str, Any]

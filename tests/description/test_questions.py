@@ -109,7 +109,7 @@ def test_an_answer_is_tokenized_apart_and_ends_with_the_end_token():
     vocabulary = letters()
     prompt = written('audioonly', 'Why?', HASH, present=EVERY)
     asked, trained = (tokenized(prompt, vocabulary, ONE_EACH, answer=answer) for answer in (None, 'Sad.'))
-    assert asked == Pieces(trained.prompt)
+    assert asked == Pieces(trained.prompt, has_words=trained.has_words)
     assert trained.answer == (*vocabulary.numbers('Sad.###'), vocabulary.end)
     assert tokenized(prompt, vocabulary, ONE_EACH, begins=False).prompt[0] == asked.prompt[0][1:]
 

@@ -16,7 +16,7 @@ from affekt.terminal import StageBars, say, say_json
 from affekt.wording import counted
 
 if TYPE_CHECKING:
-    from affekt.reenactment import Consent, MotionSource, ReenactSettings
+    from affekt.reenactment import Consent, Credentials, Design, MotionSource, ReenactSettings
 
 PATH = click.Path(path_type=Path)
 
@@ -69,15 +69,16 @@ def _timeline_sources() -> tuple[str, ...]:
 @main.command('reenact')
 @click.argument('portrait', type=PATH)
 @click.argument('driver', required=False, type=PATH)
-@click.option('-o', '--out', required=True, type=PATH, help='Video (.mp4) to write; .png or .jpg for a still.')
+@click.option('-o', '--out', required=True, type=PATH, help='Video (.mp4), still (.png, .jpg), or folder of a set.')
 @click.option('--emotion', type=Named(_emotions, several=True), help='Emotion that comes and goes, without a driver.')
 @click.option('--curve', type=PATH, help='Table of curves over time_s that move the portrait.')
+@click.option('--scores', 'are_scores', is_flag=True, help='Columns of --curve are scores of a face network.')
 @click.option(
     '--timeline', type=PATH, metavar='RUN', help='Run folder of an analysis, whose person moves the portrait.'
 )
 @click.option('--person', metavar='NAME', help='Person of the analysis (default: who is seen longest).')
-@click.option('--by', type=Named(_timeline_sources), help='Part of the analysis that moves: face, or emotion.')
-@click.option('--intensity', metavar='SHARE', help='Strength of the expression (default 1; 0.7 of an emotion).')
+@click.option('--by', type=Named(_timeline_sources), help='Source of the motion within the analysis: face, or emotion.')
+@click.option('--intensity', metavar='SHARE', help='Strength of the expression (default 1; of an emotion 0.7).')
 @click.option('--absolute', is_flag=True, help="Driver's expression and pose themselves, not how they change.")
 @click.option('--seconds', type=float, help='Length of an emotion (default 3).')
 @click.option('--fps', 'rate_hz', type=float, help="Frames per second (default: the driver's own; 25 without one).")
@@ -117,21 +118,31 @@ def reenact_command(
     affekt reenact portrait.jpg driving.mp4 -o out.mp4
     affekt reenact portrait.jpg --emotion surprise --intensity 0.7 -o out.mp4
     affekt reenact portrait.jpg --timeline affekt_runs/clip -o out.mp4
+    affekt reenact portraits/ --emotion all --intensity 0,0.5,1 -o stimuli
 
     PORTRAIT shows one clear face from the front. Every output is signed, says
     in the picture that it was made, and has a record beside it. An interrupted
     run goes on where it was when the same command is given again.
+
+    A folder of portraits, several emotions or several intensities make a set
+    of stimuli: every person with every emotion at every intensity, equally
+    long and light, with a table of what was asked for and what affekt reads.
     """
     from affekt.reenactment import read_credentials, reenact_to, require_signable
 
-    source = _source(driver, chosen)
+    design = _design(portrait, driver, chosen)
+    source = None if design else _source(driver, chosen)
     settings = _settings(chosen)
     if (certificate is None) != (key is None):
         raise click.UsageError('--certificate and --key belong together.')
-    require_signable(out)
+    if source is not None:
+        require_signable(out)
     consent = asked_consent(portrayed, consent_note, age_years)
     credentials = None if certificate is None or key is None else read_credentials(certificate, key)
     fetch(['face_landmarker.task'])
+    if source is None:
+        _make_set(portrait, out, design, consent, settings, credentials, as_json=as_json)
+        return
     with StageBars() as bars:
         made = reenact_to(
             out, portrait, source, consent=consent, settings=settings, credentials=credentials, progress=bars
@@ -147,13 +158,73 @@ def reenact_command(
     say(f'record {made.record}')
 
 
+def _design(portrait: Path, driver: Path | None, chosen: dict[str, Any]) -> Design | None:
+    """What a set of stimuli consists of, its options taken out; None where a single output is asked for."""
+    from affekt.reenactment import Design, named_emotions
+
+    emotion, intensity = chosen['emotion'], chosen['intensity']
+    several = portrait.is_dir() or ',' in (emotion or '') or emotion == 'all' or ',' in (intensity or '')
+    if not several:
+        return None
+    if emotion is None:
+        raise click.UsageError('A set of stimuli is made of emotions: name them with --emotion, or all.')
+    for name, value in (
+        ('DRIVER', driver), ('--curve', chosen['curve']), ('--timeline', chosen['timeline']),
+        ('--calm-at', chosen['calm_at_s']), ('--person', chosen['person']), ('--by', chosen['by']),
+        ('--scores', chosen['are_scores'] or None),
+    ):  # fmt: skip
+        if value is not None:
+            raise click.UsageError(f'{name} has no place in a set of stimuli.')
+    taken = {name: chosen.pop(name) for name in tuple(chosen) if name in _OF_SOURCES}
+    chosen['intensity'] = None
+    given: dict[str, Any] = {name: taken[name] for name in ('seconds', 'rate_hz') if taken[name] is not None}
+    if intensity is not None:
+        given['intensities'] = tuple(_share(part) for part in intensity.split(',') if part.strip())
+    return Design(named_emotions(emotion), **given)
+
+
+_OF_SOURCES = (
+    'emotion', 'curve', 'timeline', 'seconds', 'rate_hz', 'calm_at_s', 'person', 'by', 'are_scores',
+)  # fmt: skip
+"""Options of what moves a portrait."""
+
+
+def _make_set(
+    portraits: Path,
+    out: Path,
+    design: Design | None,
+    consent: Consent,
+    settings: ReenactSettings,
+    credentials: Credentials | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Make a set of stimuli and say what came of it."""
+    from affekt.reenactment import make_stimuli
+
+    fetch(['face-identity'], required=False)
+    with StageBars() as bars:
+        made = make_stimuli(
+            portraits, out, design, consent=consent, settings=settings, credentials=credentials, progress=bars
+        )
+    if as_json:
+        say_json(asdict(made) | {name: str(getattr(made, name)) for name in ('folder', 'table', 'page')})
+        return
+    for file, why in made.left_out.items():
+        say(f'{file} left out: {why}', err=True, style='yellow')
+    went_on = f', {made.resumed:,} of them from before' if made.resumed else ''
+    say(f'{made.folder}: {counted(made.clips, "clip", "clips")}{went_on}')
+    say(f'table {made.table}')
+    say(f'page {made.page}')
+
+
 def _source(driver: Path | None, chosen: dict[str, Any]) -> MotionSource:
     """What moves the portrait: one of the four, with what belongs to it."""
     from affekt.reenactment import ByCurves, ByEmotion, ByTimeline, ByVideo, DriverSettings
 
     emotion, curve, timeline = chosen.pop('emotion'), chosen.pop('curve'), chosen.pop('timeline')
     seconds, rate_hz, calm_at_s = chosen.pop('seconds'), chosen.pop('rate_hz'), chosen.pop('calm_at_s')
-    person, by = chosen.pop('person'), chosen.pop('by')
+    person, by, are_scores = chosen.pop('person'), chosen.pop('by'), chosen.pop('are_scores')
     named = {'DRIVER': driver, '--emotion': emotion, '--curve': curve, '--timeline': timeline}
     given = [name for name, value in named.items() if value is not None]
     if len(given) != 1:
@@ -162,7 +233,7 @@ def _source(driver: Path | None, chosen: dict[str, Any]) -> MotionSource:
         )
     for name, value, belongs_to in (
         ('--seconds', seconds, '--emotion'), ('--calm-at', calm_at_s, 'DRIVER'), ('--person', person, '--timeline'),
-        ('--by', by, '--timeline'),
+        ('--by', by, '--timeline'), ('--scores', are_scores or None, '--curve'),
     ):  # fmt: skip
         if value is not None and given != [belongs_to]:
             raise click.UsageError(f'{name} belongs to {belongs_to}.')
@@ -170,7 +241,7 @@ def _source(driver: Path | None, chosen: dict[str, Any]) -> MotionSource:
     if driver is not None:
         return ByVideo(driver, DriverSettings(calm_at_s=calm_at_s, **rate))
     if curve is not None:
-        return ByCurves(curve, **rate)
+        return ByCurves(curve, are_scores, **rate)
     if timeline is not None:
         return ByTimeline(timeline, int(person) if person and person.isdigit() else person, by, **rate)
     strength = chosen.pop('intensity')
@@ -184,7 +255,7 @@ def _settings(chosen: dict[str, Any]) -> ReenactSettings:
     from affekt.reenactment import EngineSettings, ReenactSettings, TransferSettings
 
     intensity, head = chosen.pop('intensity'), chosen.pop('head')
-    amounts = {} if intensity is None else {'intensity': _share(intensity)}
+    amounts: dict[str, Any] = {} if intensity is None else {'intensity': _share(intensity)}
     amounts |= {} if head is None else {'head': head}
     size = {} if (side := chosen.pop('max_side')) is None else {'max_side': side}
     return ReenactSettings(

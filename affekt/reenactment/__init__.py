@@ -7,10 +7,23 @@ file.
 Read `motion.py` first, then `portrait.py` and `engine.py`.
 """
 
+from affekt.provenance import (
+    PORTRAYED,
+    Consent,
+    Credentials,
+    Provenance,
+    Verdict,
+    own_credentials,
+    read_credentials,
+    require_signable,
+    require_signing,
+    required_consent,
+    sign,
+    verify,
+    with_note,
+)
 from affekt.reenactment.amounts import frame_of_amounts
 from affekt.reenactment.canonical import LaidFace, laid_face
-from affekt.reenactment.consent import PORTRAYED, Consent, required_consent
-from affekt.reenactment.credentials import Credentials, own_credentials, read_credentials, require_signing
 from affekt.reenactment.curves import TIMELINE_SOURCES, motion_of_curves, motion_of_series, motion_of_timeline
 from affekt.reenactment.driver import DriverSettings, motion_of_frames, motion_of_video
 from affekt.reenactment.emotions import (
@@ -34,11 +47,11 @@ from affekt.reenactment.making import (
     reenact_to,
 )
 from affekt.reenactment.motion import HEAD_CENTER_CM, INNER_LIPS, FaceState, Motion, MotionFrame, MouthPicture, blended
-from affekt.reenactment.note import with_note
 from affekt.reenactment.output import Reenacted, write_reenactment
 from affekt.reenactment.portrait import Portrait
-from affekt.reenactment.provenance import Provenance, Verdict, require_signable, sign, verify
+from affekt.reenactment.reading_back import ReadBack, Reader, named_scores
 from affekt.reenactment.steadying import Steadying
+from affekt.reenactment.stimuli import Design, Stimuli, equally_light, make_stimuli
 from affekt.reenactment.transfer import PortraitRange, TransferSettings, portrait_range, transfer
 
 __all__ = [
@@ -55,6 +68,7 @@ __all__ = [
     'ByVideo',
     'Consent',
     'Credentials',
+    'Design',
     'DriverSettings',
     'Engine',
     'EngineSettings',
@@ -67,17 +81,22 @@ __all__ = [
     'Portrait',
     'PortraitRange',
     'Provenance',
+    'ReadBack',
+    'Reader',
     'Recipe',
     'ReenactSettings',
     'Reenacted',
     'Reenactment',
     'Steadying',
+    'Stimuli',
     'TransferSettings',
     'Verdict',
     'apex_of_emotion',
     'blended',
+    'equally_light',
     'frame_of_amounts',
     'laid_face',
+    'make_stimuli',
     'motion_of_curves',
     'motion_of_emotion',
     'motion_of_frames',
@@ -85,6 +104,7 @@ __all__ = [
     'motion_of_timeline',
     'motion_of_video',
     'named_emotions',
+    'named_scores',
     'own_credentials',
     'portrait_range',
     'read_credentials',

@@ -24,18 +24,15 @@ from affekt.faces import FaceLandmarker
 from affekt.files import file_sha256, place_atomically, require_regular_file, write_atomically
 from affekt.media import even_sided, write_image
 from affekt.progress import Progress
+from affekt.provenance import Consent, Credentials, Provenance, require_signable, sign, with_note
 from affekt.purpose import check_purpose
-from affekt.reenactment.consent import Consent
-from affekt.reenactment.credentials import Credentials
 from affekt.reenactment.curves import motion_of_curves, motion_of_timeline
 from affekt.reenactment.driver import DriverSettings, motion_of_video
 from affekt.reenactment.emotions import apex_of_emotion, motion_of_emotion
 from affekt.reenactment.engine import Engine, EngineSettings
 from affekt.reenactment.motion import Motion, MotionFrame
-from affekt.reenactment.note import with_note
 from affekt.reenactment.output import KINDS, Drawing, write_reenactment
 from affekt.reenactment.portrait import MOST_SIDE, Portrait
-from affekt.reenactment.provenance import Provenance, require_signable, sign
 from affekt.reenactment.transfer import TransferSettings, portrait_range, transfer
 from affekt.runs import versions
 from affekt.typed_json import plain
@@ -97,10 +94,16 @@ class ByEmotion:
     intensity: float = 0.7
     seconds: float = 3.0
     rate_hz: float = 25.0
+    onset_s: float | None = None
+    """From rest to the apex; None takes the recipe's own time."""
+    offset_s: float | None = None
+    """From the apex to rest."""
 
     def motion(self, landmarker: FaceLandmarker) -> Motion:
         """From rest to the apex and back."""
-        return motion_of_emotion(self.name, self.intensity, self.seconds, rate_hz=self.rate_hz)
+        return motion_of_emotion(
+            self.name, self.intensity, self.seconds, rate_hz=self.rate_hz, onset_s=self.onset_s, offset_s=self.offset_s
+        )
 
     def still(self) -> MotionFrame | None:
         """The apex."""
@@ -108,7 +111,7 @@ class ByEmotion:
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
-        return {'emotion': self.name, 'intensity': self.intensity, 'seconds': self.seconds, 'rate_hz': self.rate_hz}
+        return {'emotion': self.name, **{name: value for name, value in asdict(self).items() if name != 'name'}}
 
     @property
     def driver(self) -> Path | None:

@@ -2,9 +2,9 @@
 
     python measurements/reenact_sheet.py --data DIR [--out docs/figures/reenact.jpg]
 
-Portraits and drivers are speakers of the GRID corpus (Cooke et al. 2006, Zenodo 3625687, CC BY 4.0) and a made-up person
-rendered by affekt. Rows are portraits: the portrait itself, three moments under drivers, two emotions, a turn with a
-blink.
+Portraits and drivers are speakers of the GRID corpus (Cooke et al. 2006, Zenodo 3625687, CC BY 4.0) and a made-up
+person rendered by affekt. Rows are portraits: the portrait itself, three moments under drivers, two emotions, a turn
+with a blink.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from affekt.reenactment import (  # noqa: E402
 )
 
 SHEET = Path(__file__).resolve().parents[1] / 'docs' / 'figures' / 'reenact.jpg'
-PEOPLE = ('grid_lbbc2a.mpg', 'grid_lwbsza.mpg', 'grid_swiz3n.mpg', 'grid_brbk7n.mpg', 'grid_pwij3p.mpg')
+PEOPLE = ('grid_lbbc2a.mpg', 'grid_lwbsza.mpg', 'grid_swiz3n.mpg', 'grid_brbk7n.mpg', 'grid_lbax4n.mpg')
 DRIVERS = (('grid_id2_vcd_swwp2s.mpg', 1.4), ('grid_lbax4n.mpg', 1.1), ('grid_sbwe5n.mpg', 1.5))
 SIDE = 230
 ENLARGED = 2
@@ -79,8 +79,8 @@ def tile(image: np.ndarray, landmarks: np.ndarray | None = None) -> np.ndarray:
     else:
         x, y = landmarks[:, :2].mean(axis=0)
         reach = 0.92 * np.ptp(landmarks[:, 1])
+        reach = min(reach, y / 1.1, (len(image) - y) / 0.9, x, image.shape[1] - x)
         square = Image.fromarray(image).crop((x - reach, y - 1.1 * reach, x + reach, y + 0.9 * reach))
-    square.thumbnail((10_000, 10_000))
     side = min(square.size)
     left, top = (square.width - side) // 2, (square.height - side) // 2
     return np.asarray(square.crop((left, top, left + side, top + side)).resize((SIDE, SIDE), Image.Resampling.LANCZOS))

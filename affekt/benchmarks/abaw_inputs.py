@@ -14,6 +14,7 @@ from affekt.benchmarks.abaw import Abaw, run_abaw
 from affekt.benchmarks.abaw_scores import AbawSettings
 from affekt.corpora import (
     AffWild2Settings,
+    Cast,
     Manifest,
     Sample,
     TrueCurves,
@@ -81,14 +82,15 @@ def abaw_inputs(
 
 
 def made_up_inputs(
-    folder: Path, corpus: AffWild2Settings, *, recipes: Sequence[str] = RECIPES, processes: int = 1,
-    progress: Progress | None = None,
+    folder: Path, corpus: AffWild2Settings, *, cast: Cast | None = None, recipes: Sequence[str] = RECIPES,
+    processes: int = 1, progress: Progress | None = None,
 ) -> AbawInputs:  # fmt: skip
     """Film a made-up corpus, import it and extract features of it; what is there already is taken.
 
     Args:
         folder: gets `corpus`, `corpus.parquet`, the labels beside it, and `features`.
         corpus: what to make.
+        cast: who is filmed; None for made-up people.
         recipes: features to extract, with rows in time.
         processes: that draw and extract.
         progress: called with the stage, what is done and the total.
@@ -98,7 +100,7 @@ def made_up_inputs(
         WeightsError: a recipe's weights are missing.
     """
     films = folder / 'corpus'
-    made_up_affwild2(films, corpus, processes=processes, resume=films.exists(), progress=progress)
+    made_up_affwild2(films, corpus, cast=cast, processes=processes, resume=films.exists(), progress=progress)
     manifest, table = import_with_frames('affwild2', films)
     if table is None:
         raise TableError(expected='labels of frames', came='none', todo='remove the folder, and make it anew')
@@ -108,7 +110,7 @@ def made_up_inputs(
     for name in recipes:
         extract(manifest, recipe_named(name), folder / 'features', processes=processes, progress=progress)
     inputs = _inputs(manifest, table, _stores([str(folder / 'features' / name) for name in recipes]), films / KEY)
-    return replace(inputs, corpus='made-up Aff-Wild2')
+    return replace(inputs, corpus=f'made-up Aff-Wild2{"" if cast is None else " of portraits"}')
 
 
 def _stores(features: Sequence[str]) -> dict[str, Store]:

@@ -11,6 +11,7 @@ import click
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
 from affekt.cli.choices import Named, sequence_models
 from affekt.cli.group import table_notes
+from affekt.cli.reenact import asked_cast, cast_options
 from affekt.errors import UnknownNameError
 from affekt.terminal import StageBars, say, say_json
 
@@ -47,6 +48,7 @@ TASKS = ('expr', 'va', 'au', 'mtl')
 @click.option('--videos', type=click.IntRange(5), default=40, help='Videos of --made-up (default 40).')
 @click.option('--seconds', type=float, default=20.0, help='Length of a video of --made-up (default 20).')
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes of --made-up (default 1).')
+@cast_options
 @click.option('--device', default='cpu', metavar='NAME', help='Device to train on: cpu (default), cuda, cuda:1, …')
 @click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
 @draw_options
@@ -72,6 +74,7 @@ def abaw(
     affekt bench abaw --corpus affwild2.parquet \\
         --features features/faces-all-frm,features/acoustics-frm --out run
     affekt bench abaw --made-up --out run
+    affekt bench abaw --made-up --portraits faces --portrayed agreed --out run
 
     Official scores of expression (expr), valence and arousal (va), action units (au) and all at once (mtl), on whole
     videos. The validation part chooses epoch and smoothing. Needs torch.
@@ -91,12 +94,17 @@ def abaw(
 
     given = {'--corpus': corpus, '--features': features, '--labels': labels, '--key': key}
     _require_one_source(made_up, out, [option for option, value in given.items() if value])
+    if not made_up and chosen['portraits'] is not None:
+        raise UnknownNameError(
+            expected='--portraits with --made-up', came='--portraits alone', todo='add --made-up, or leave it out'
+        )
+    made = AffWild2Settings(videos, seconds, seed=chosen['seed'])
+    cast = asked_cast(chosen, made.size)
     settings = AbawSettings(tuple(tasks.split(',')), tuple(models.split(',')), **chosen)
     require_trainable(settings)
     with table_notes() as notes, StageBars(name_width=10) as bars:
         if made_up and out is not None:
-            made = AffWild2Settings(videos, seconds, seed=settings.seed)
-            inputs = made_up_inputs(out, made, processes=processes, progress=bars)
+            inputs = made_up_inputs(out, made, cast=cast, processes=processes, progress=bars)
         else:
             stores = [each for several in features for each in several.split(',') if each]
             inputs = abaw_inputs(Path(corpus or ''), stores, labels=labels, key=key)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.choices import Named
-from affekt.cli.group import AS_JSON, main
+from affekt.cli.group import AS_JSON, Command, main
+from affekt.errors import UnknownNameError, listed
 from affekt.terminal import say, say_json
 
 if TYPE_CHECKING:
-    from affekt.reenactment import Consent
+    from affekt.reenactment import Consent, PortraitCast
 
 PATH = click.Path(path_type=Path)
 
@@ -50,6 +51,45 @@ def asked_consent(portrayed: str | None, note: str, age_years: float | None) -> 
             say(f'  {name:9}{statement}', err=True)
         portrayed = click.prompt('portrayed', type=click.Choice(tuple(PORTRAYED)), err=True)
     return required_consent(portrayed, note, age_years)
+
+
+def cast_options(command: Command) -> Command:
+    """The options that let portraits be filmed in place of made-up people; `asked_cast` reads them."""
+    portraits = click.option(
+        '--portraits', type=PATH, metavar='FOLDER', help='Film real faces: a picture of each person, moved by software.'
+    )
+    for option in (AGE_OPTION, CONSENT_NOTE_OPTION, PORTRAYED_OPTION, portraits):
+        command = option(command)
+    return command
+
+
+def asked_cast(asked: dict[str, Any], size: int) -> PortraitCast | None:
+    """The portraits that `cast_options` name, with the statement on the people; None where none are.
+
+    Args:
+        asked: values of options, from which those of `cast_options` are taken away.
+        size: of the corpus's pictures.
+
+    Raises:
+        UnknownNameError: there is a statement on nobody.
+        ConsentError, PortraitError, MissingExtraError: as `required_consent` and `PortraitCast.of_folder`.
+    """
+    folder, portrayed, note, age = (asked.pop(name) for name in ('portraits', 'portrayed', 'consent_note', 'age_years'))
+    if folder is None:
+        stated = {'--portrayed': portrayed, '--consent-note': note, '--age': age}
+        if given := [option for option, value in stated.items() if value not in (None, '')]:
+            raise UnknownNameError(
+                expected='--portraits with a statement on the people in them', came=f'{listed(given)} alone',
+                todo='name the folder of portraits, or leave the statement out',
+            )  # fmt: skip
+        return None
+    from affekt.reenactment import PortraitCast
+
+    consent = asked_consent(portrayed, note, age)
+    cast = PortraitCast.of_folder(folder, size, consent)
+    for sentence in cast.notes:
+        say(sentence, err=True)
+    return cast
 
 
 @main.command('verify')

@@ -1,7 +1,8 @@
 """A made-up Aff-Wild2: videos with sound, annotations in the official layout of ABAW6, and the true curves apart.
 
-People of `affekt.face3d` show one emotion after another while they speak, blink and look about. What is annotated
-follows from the commanded curves by one rule (`frame_truth`); a rater's noise and delay may lie on valence and arousal.
+People of `affekt.face3d` show one emotion after another while they speak, blink and look about; another `Cast` has
+other faces, moved by the same curves. What is annotated follows from the commanded curves by one rule (`frame_truth`);
+a rater's noise and delay may lie on valence and arousal.
 Some videos show two people side by side, some are short, and a person is now and then away (annotated as invalid) or
 covered (annotated all the same, as raters of a real corpus go on). The sound is tones in phrases, not speech: pitch
 and level follow arousal while the person speaks. Nobody is in two partitions.
@@ -16,11 +17,11 @@ T frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ from affekt.workers import each_done
 if TYPE_CHECKING:
     import pyarrow
 
-    from affekt.face3d import Person, SceneCurves
+    from affekt.face3d import Light, Person, SceneCurves
 
 SHOWN_FROM = 0.3
 """Intensity from which an emotion is the frame's expression; below, the frame is neutral."""
@@ -54,6 +55,7 @@ CHALLENGES = {
 """Task to the folder of its challenge, and the names in the header."""
 VIDEOS, ANNOTATIONS, KEY, CURVES = 'videos', '6th ABAW Annotations', 'key', 'curves.parquet'
 ADVICE = 'go on with --resume: finished videos are kept; fewer --processes need less memory'
+Picture = npt.NDArray[np.uint8]
 SEEN, AWAY, COVERED = 0, 1, 2
 STATES = ('seen', 'away', 'covered')
 
@@ -233,22 +235,27 @@ class Part:
         hiss = 0.001 * rng.standard_normal(len(time))
         return np.asarray(np.clip(voice * syllables * level * speaks + hiss, -1, 1), dtype=np.float32)
 
-    def pictures(self) -> Iterator[npt.NDArray[np.uint8]]:
-        """(size, size, 3) uint8 sRGB, frame after frame."""
-        from affekt.face3d import Studio, made_up_background, made_up_light
+    def pictures(self, cast: Cast | None = None) -> Iterator[Picture]:
+        """(size, size, 3) uint8 sRGB, frame after frame.
+
+        Args:
+            cast: who is filmed; None for `MadeUpCast`.
+        """
+        from affekt.face3d import made_up_background, made_up_light
 
         room = np.random.default_rng((SALT, self.settings.seed, self.number))  # both people are in one
         background, light, noise = made_up_background(room, self.settings.size), made_up_light(room), room.uniform(0, 4)
         if self.side == '_right':
             background = np.ascontiguousarray(background[:, ::-1])
         rng = self.rng(5)
-        studio, board = Studio(self.person(), light, background, noise=float(noise)), rng.integers(30, 226, 3)
-        for state, expression, pose in zip(self.states, self.curves.expression, self.curves.pose, strict=True):
+        shot = (cast or MadeUpCast()).shot(self, Room(background, light, float(noise)))
+        board = rng.integers(30, 226, 3)
+        for number, state in enumerate(self.states.tolist()):
             if state == AWAY:
                 grain = noise * rng.standard_normal(background.shape, dtype=np.float32)
                 picture = np.clip(background + grain, 0, 255).astype(np.uint8)
             else:
-                picture = studio.picture(expression, pose, rng)
+                picture = shot(number, rng)
             if state == COVERED:
                 edge = self.settings.size // 12
                 picture = picture.copy()
@@ -256,14 +263,72 @@ class Part:
             yield picture
 
 
+class Room(NamedTuple):
+    """Where a person is filmed."""
+
+    background: Picture
+    """(size, size, 3), what is seen while the person is away."""
+    light: Light
+    noise: float
+    """Standard deviation of a pixel's noise."""
+
+
+Shot = Callable[[int, np.random.Generator], Picture]
+"""Number of a frame, from 0 and ascending, and what its noise is drawn from, to its (size, size, 3) picture."""
+
+
+class Cast(Protocol):
+    """What films the people of a corpus; it goes to other processes with the work."""
+
+    def settings(self, corpus: AffWild2Settings) -> Mapping[str, Any]:
+        """What the videos depend on besides the corpus's own settings, as JSON holds it.
+
+        Raises:
+            AffektError: the corpus cannot be filmed by it.
+        """
+
+    def shot(self, part: Part, room: Room) -> Shot:
+        """How a person's frames are filmed."""
+
+    def marked(self, picture: Picture) -> Picture:
+        """A picture of a finished video, with what it has to say of itself."""
+
+    def seal(self, path: Path, parts: Sequence[Part]) -> None:
+        """Do what is left to do with a finished video."""
+
+
+class MadeUpCast:
+    """Films made-up people."""
+
+    def settings(self, corpus: AffWild2Settings) -> Mapping[str, Any]:
+        """Nothing besides the corpus's own."""
+        return {}
+
+    def shot(self, part: Part, room: Room) -> Shot:
+        """Frames by the person's commanded curves and pose."""
+        from affekt.face3d import Studio
+
+        studio, curves = Studio(part.person(), room.light, room.background, noise=room.noise), part.curves
+        return lambda number, rng: studio.picture(curves.expression[number], curves.pose[number], rng)
+
+    def marked(self, picture: Picture) -> Picture:
+        """The picture as it is: nobody takes it for a photograph."""
+        return picture
+
+    def seal(self, path: Path, parts: Sequence[Part]) -> None:
+        """Nothing."""
+
+
 def made_up_affwild2(
-    out: Path, settings: AffWild2Settings, *, processes: int = 1, resume: bool = False, progress: Progress | None = None
-) -> tuple[Part, ...]:
+    out: Path, settings: AffWild2Settings, *, cast: Cast | None = None, processes: int = 1, resume: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Part, ...]:  # fmt: skip
     """Videos, annotations, names of the test videos, and the key, in a new folder.
 
     Args:
         out: the folder.
         settings: what to make.
+        cast: who is filmed; None for `MadeUpCast`.
         processes: that draw videos; 1 is this one. The files are the same for any number.
         resume: go on in a folder that a killed run left.
         progress: told 'videos', videos done, videos in all.
@@ -278,10 +343,11 @@ def made_up_affwild2(
     """
     if processes < 1:
         raise ValueRangeError(expected='at least one process', came=f'{processes}', todo='give another number')
-    with Run(out, asdict(settings), resume=resume) as run:
+    cast = cast or MadeUpCast()
+    with Run(out, {**asdict(settings), **cast.settings(settings)}, resume=resume) as run:
         (out / VIDEOS).mkdir(exist_ok=True)
         left = [number for number in range(settings.videos) if run.finished(settings.name(number)) is None]
-        written = each_done(partial(_write_video, settings, out), left, processes, todo=ADVICE)
+        written = each_done(partial(_write_video, settings, out, cast), left, processes, todo=ADVICE)
         for done, number in enumerate(written, settings.videos - len(left) + 1):
             run.note(settings.name(number), f'{VIDEOS}/{settings.name(number)}.mp4')
             if progress is not None:
@@ -291,13 +357,16 @@ def made_up_affwild2(
     return tuple(settings.parts())
 
 
-def _write_video(settings: AffWild2Settings, out: Path, number: int) -> None:
+def _write_video(settings: AffWild2Settings, out: Path, cast: Cast, number: int) -> None:
     from affekt.media import write_video
 
     parts = [settings.part(number, side) for side in settings.sides(number)]
-    pictures = (np.concatenate(row, axis=1) for row in zip(*(part.pictures() for part in parts), strict=True))
+    rows = zip(*(part.pictures(cast) for part in parts), strict=True)
+    pictures = (cast.marked(np.concatenate(row, axis=1)) for row in rows)
     sound = np.clip(np.sum([part.sound() for part in parts], axis=0), -1, 1).astype(np.float32)
-    write_video(out / VIDEOS / f'{settings.name(number)}.mp4', pictures, settings.rate_hz, sound, RATE_HZ)
+    path = out / VIDEOS / f'{settings.name(number)}.mp4'
+    write_video(path, pictures, settings.rate_hz, sound, RATE_HZ)
+    cast.seal(path, parts)
 
 
 def _write_annotations(settings: AffWild2Settings, out: Path) -> None:

@@ -7,6 +7,7 @@ fit for a portrait. Read `motion.py` first.
 
 from affekt.reenactment.amounts import frame_of_amounts
 from affekt.reenactment.canonical import LaidFace, laid_face
+from affekt.reenactment.cast import PortraitCast
 from affekt.reenactment.consent import PORTRAYED, Consent, required_consent
 from affekt.reenactment.credentials import Credentials, own_credentials, read_credentials, require_signing
 from affekt.reenactment.curves import TIMELINE_SOURCES, motion_of_curves, motion_of_series, motion_of_timeline
@@ -42,6 +43,7 @@ __all__ = [
     'Motion',
     'MotionFrame',
     'MouthPicture',
+    'PortraitCast',
     'PortraitRange',
     'Provenance',
     'Recipe',

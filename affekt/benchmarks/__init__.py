@@ -9,8 +9,8 @@ trained and by which protocol, and stand on `affekt.experiments`.
 
 from typing import TYPE_CHECKING
 
-from affekt.benchmarks.abaw import Abaw, require_trainable, run_abaw
-from affekt.benchmarks.abaw_inputs import AbawInputs, abaw_inputs, made_up_inputs
+from affekt.benchmarks.abaw import Abaw, Unlabelled, require_trainable, run_abaw
+from affekt.benchmarks.abaw_inputs import AbawInputs, abaw_inputs, made_up_inputs, unlabelled_inputs
 from affekt.benchmarks.abaw_scores import AbawRow, AbawSettings
 from affekt.benchmarks.abaw_tables import abaw_facts, abaw_sheet, save_abaw
 from affekt.benchmarks.candidates import (
@@ -49,7 +49,7 @@ if not TYPE_CHECKING:
 __all__ = [
     'NAMES', 'PAPER_MODE', 'UNIBENCH', 'Abaw', 'AbawInputs', 'AbawRow', 'AbawSettings', 'Candidate', 'ClipSource',
     'Dfer', 'DferSettings', 'Finetuning', 'FinetuningSettings', 'Merbench', 'MerbenchSettings', 'Ovmer', 'Ranking',
-    'UniBench', 'UniBenchSet', 'abaw_facts', 'abaw_inputs', 'abaw_sheet', 'baseline_stores', 'clip_sources',
+    'UniBench', 'UniBenchSet', 'Unlabelled', 'abaw_facts', 'abaw_inputs', 'abaw_sheet', 'baseline_stores', 'clip_sources',
     'corpus_clips', 'dfer_candidates', 'dfer_facts', 'dfer_sheet', 'finetuning_facts', 'finetuning_sheet',
     'made_up_inputs', 'merbench_facts', 'merbench_sheet', 'modalities_of', 'narrowed_form', 'ovmer_facts',
     'pretrained', 'published', 'published_dfer', 'rank_systems', 'rates_of', 'require_trainable', 'rivals', 'run_abaw',

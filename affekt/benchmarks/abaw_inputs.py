@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from affekt.benchmarks.abaw import Abaw, run_abaw
+from affekt.benchmarks.abaw import Abaw, Unlabelled, run_abaw
 from affekt.benchmarks.abaw_scores import AbawSettings
 from affekt.corpora import (
     AffWild2Settings,
@@ -23,7 +23,7 @@ from affekt.corpora import (
     made_up_affwild2,
     true_curves,
 )
-from affekt.errors import TableError, UnknownNameError, listed
+from affekt.errors import LeakError, TableError, UnknownNameError, listed
 from affekt.features import Store, extract, frame_rate_hz, recipe_named
 from affekt.frames import FrameLabels, FrameTable, read_affwild2
 from affekt.progress import Progress
@@ -51,13 +51,13 @@ class AbawInputs:
         return tuple(name for name, store in self.features.items() if store.modality == 'audio')
 
     def run(
-        self, settings: AbawSettings, *, folder: Path | None = None, resume: bool = False,
-        progress: Progress | None = None,
+        self, settings: AbawSettings, *, unlabelled: Unlabelled | None = None, carried_over: Path | None = None,
+        folder: Path | None = None, resume: bool = False, progress: Progress | None = None,
     ) -> Abaw:  # fmt: skip
         """`run_abaw` on these inputs."""
         return run_abaw(
             self.table, self.features, self.clock, settings, corpus=self.corpus, truth=self.truth, curves=self.curves,
-            shared=self.shared, folder=folder, resume=resume, progress=progress,
+            shared=self.shared, unlabelled=unlabelled, carried_over=carried_over, folder=folder, resume=resume, progress=progress,
         )  # fmt: skip
 
 
@@ -79,6 +79,33 @@ def abaw_inputs(
     opened = Manifest.load(manifest)
     table = FrameTable.load(labels or frames_path(manifest))
     return _inputs(opened, table, _stores(features), key)
+
+
+def unlabelled_inputs(manifest: Path, features: Sequence[str]) -> Unlabelled:
+    """Videos for pseudo-labels, from files.
+
+    Args:
+        manifest: of any corpus; labels that it has are not read.
+        features: as for `abaw_inputs`, by the same recipes.
+
+    Raises:
+        CorpusError: the manifest is missing or damaged.
+        LeakError: a sample is of a validation or test part.
+        UnknownNameError: two stores of one name, or none.
+    """
+    opened = Manifest.load(manifest)
+    judged = [row.sample for row in opened.samples if row.split not in ('', 'train')]
+    if judged:
+        raise LeakError(
+            expected='unlabelled videos of no validation or test part', came=f'{len(judged)} that are: {listed(judged)}',
+            todo='leave them out of that manifest',
+        )  # fmt: skip
+    stores = _stores(features)
+    clock = {row.sample: frame_rate_hz(opened, row) for row in opened.samples}
+    labels = tuple(
+        _counted(opened, row, FrameLabels(row.sample, 'train'), clock[row.sample], 0) for row in opened.samples
+    )
+    return Unlabelled(labels, stores, clock)
 
 
 def made_up_inputs(

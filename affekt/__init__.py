@@ -69,6 +69,7 @@ ROOMS = (
     'experiments',
     'benchmarks',
     'challenges',
+    'describers',
     'captioning',
     'analysis',
     'report',

@@ -35,7 +35,9 @@ def main() -> None:
     parser.add_argument('faces', nargs='+', type=Path, metavar='FACE', help='pictures and videos of different people')
     parser.add_argument('--trained', type=Path, help='work folder of measurements/abaw.py')
     parser.add_argument('--work', type=Path, required=True, help='folder for corpus, features and models')
-    parser.add_argument('--out', type=Path, default=RESULTS / 'abaw_portraits.json', help='the result, and its Markdown')
+    parser.add_argument(
+        '--out', type=Path, default=RESULTS / 'abaw_portraits.json', help='the result, and its Markdown'
+    )
     asked = parser.parse_args()
     cast = PortraitCast.of_folder(_stills(asked.faces, asked.work / 'portraits'), CORPUS.size)
     inputs = made_up_inputs(asked.work, CORPUS, cast=cast)

@@ -5,7 +5,8 @@ training, the readings of faces as they are, a head that sees one frame alone, a
 score on whole videos, before and after smoothing, with intervals over videos. The official validation part chooses
 epoch and smoothing; a test part is scored where its truth is known. Where curves were commanded, recovery of them is
 scored too. Models may be folds whose answers are averaged, learn from guesses for videos without annotations, and take
-their features by clocks that are learnt. Read `run_abaw` first; `abaw_scores.py` scores, `abaw_inputs.py` opens files, `abaw_tables.py` shows.
+their features by clocks that are learnt. Read `run_abaw` first; `frame_models.py` trains, `abaw_scores.py` scores,
+`abaw_inputs.py` opens files, `abaw_tables.py` shows.
 
 torch is imported where it is used.
 """
@@ -38,8 +39,16 @@ from affekt.benchmarks.abaw_scores import (
     scored,
     with_gains,
 )
+from affekt.benchmarks.frame_models import (
+    carried_answers,
+    carried_models,
+    members_of,
+    read_by,
+    trained_model,
+    training_settings,
+)
 from affekt.corpora import TrueCurves
-from affekt.errors import RunError, ShapeError, TableError, UnknownNameError, ValueRangeError, listed, require_torch
+from affekt.errors import TableError, UnknownNameError, ValueRangeError, listed, require_torch
 from affekt.features import Store
 from affekt.frames import FrameLabels, FrameTable, recording_of, require_disjoint
 from affekt.metrics import FrameMeasure
@@ -48,24 +57,10 @@ from affekt.runs import Run
 from affekt.wording import counted
 
 if TYPE_CHECKING:
-    from affekt.sequence_models import (
-        Alignment,
-        FrameClock,
-        FrameEnsemble,
-        FramePredictor,
-        FrameTask,
-        FrameTrainingSettings,
-        FrameVideos,
-        TrainedFolds,
-        TrainedFrames,
-    )
+    from affekt.sequence_models import FrameClock, FrameTask, FrameVideos
 
 IN_MEMORY = 2**32
 """Bytes: features of all frames that take more are kept in files, where there is a folder."""
-
-
-CARRIED = 'carried_'
-"""Before the name of a model that another run trained."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +138,6 @@ def run_abaw(
         LeakError, ShapeError, TrainingError: as `train_frames`.
     """
     require_trainable(settings)
-    from affekt.sequence_models import frame_videos
 
     # 1. Labels and features on the clock of the frames.
     inputs = _aligned(table, features, clock, settings, truth, curves or {}, shared, unlabelled, folder)
@@ -151,7 +145,7 @@ def run_abaw(
     for task in settings.tasks:
         _require_labels(inputs, task)
     _require_models(inputs)
-    carried = {} if carried_over is None else _carried(inputs, carried_over)
+    carried = {} if carried_over is None else carried_models(inputs, carried_over)
     # 2. Every system on every task; each model in a folder of its own, from which a killed run goes on.
     depends_on = {'settings': settings.as_json(), 'features': recipes, 'videos': list(inputs.videos.names)}
     if unlabelled is not None:
@@ -175,7 +169,7 @@ def run_abaw(
                 if progress is not None:
                     progress('train', len(answers), total)
             for name, predictor in carried.get(task, {}).items():
-                answered = _carried_answers(inputs, task, predictor)
+                answered = carried_answers(inputs, task, predictor)
                 of_task.append(scored(inputs, task, name, answered))
                 answers[task, name] = _handed_in(inputs, task, answered)
             rows += with_gains(inputs, task, of_task)
@@ -296,7 +290,7 @@ def require_trainable(settings: AbawSettings) -> None:
         )
     require_device(settings.device)
     for task in settings.tasks:
-        _training_settings(settings, cast('FrameTask', task), PER_FRAME, settings.seed)
+        training_settings(settings, cast('FrameTask', task), PER_FRAME, settings.seed)
     methods = [settings.clock] if isinstance(settings.clock, str) else settings.clock.values()
     if unknown := [method for method in methods if method not in FRAME_CLOCKS]:
         raise UnknownNameError(
@@ -376,32 +370,21 @@ def _answered(
         return Answered(constant_predictions(known, asked, fields, classes), {})
     if name == MEAN:
         return Answered(mean_predictions(known, asked, fields, classes), {})
-    settings = _training_settings(
-        inputs.settings, cast('FrameTask', task), name if name != READING else PER_FRAME, seed
-    )
+    settings = training_settings(inputs.settings, cast('FrameTask', task), name if name != READING else PER_FRAME, seed)
     epoch = parameters = 0
     training = Training()
     if name == READING:
         raw = read_predictions(asked, inputs.columns, fields, table.action_units, classes)
         choices = tuned_frame_smoothing(inputs.videos.take(val), raw, settings, classes)
     else:
-        trained, training = _trained(inputs, task, name, settings, folder, progress)
-        raw = trained.predictor.predict(_read_by(inputs, name).take((*val, *test)), smooth=False)
-        choices, members = dict(trained.smoothing), _members(trained)
+        trained, training = trained_model(inputs, task, name, settings, folder, progress)
+        raw = trained.predictor.predict(read_by(inputs, name).take((*val, *test)), smooth=False)
+        choices, members = dict(trained.smoothing), members_of(trained)
         epoch = round(sum(each.epoch for each in members) / len(members))
         parameters = sum(each.numel() for member in members for each in member.predictor.model.parameters())
     smoothing = {of: choice.chosen for of, choice in choices.items()}
     smoothed = {video: each.smoothed(smoothing) for video, each in raw.items()}
     return Answered(raw, smoothed, smoothing, epoch, parameters, time.monotonic() - begun, training)
-
-
-def _read_by(inputs: AbawRun, name: str) -> FrameVideos:
-    """What a model reads: a head on one frame gets no clock that reads several."""
-    return inputs.videos if name == PER_FRAME else inputs.on_clock
-
-
-def _members(trained: TrainedFrames | TrainedFolds) -> tuple[TrainedFrames, ...]:
-    return getattr(trained, 'members', (trained,))
 
 
 def _over_seeds(
@@ -416,121 +399,6 @@ def _over_seeds(
         at = part_of(progress, number, settings.seeds)
         answered = _answered(inputs, row.task, row.system, settings.seed + number, folder, at)
         yield official_score(row.task, scored(inputs, row.task, row.system, answered)[1])
-
-
-def _training_settings(settings: AbawSettings, task: FrameTask, model: str, seed: int) -> FrameTrainingSettings:
-    from affekt.sequence_models import FrameTrainingSettings
-
-    return FrameTrainingSettings(
-        task=task, model=model, hidden=settings.hidden, window=settings.window, stride=settings.stride,
-        epochs=settings.epochs, patience=settings.patience, batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate, device=settings.device, seed=seed,
-        unit_balance=True,
-    )  # fmt: skip
-
-
-def _trained(
-    inputs: AbawRun,
-    task: str,
-    name: str,
-    settings: FrameTrainingSettings,
-    folder: Path | None,
-    progress: Progress | None,
-) -> tuple[TrainedFrames | TrainedFolds, Training]:
-    """A model, or folds of it, and what came of folds and guesses."""
-    from affekt.sequence_models import PseudoLabelSettings, train_folds, train_frames, train_with_pseudo_labels
-
-    seed = '' if settings.seed == inputs.settings.seed else f'-seed{settings.seed}'
-    where = None if folder is None else folder / 'models' / task / f'{name}{seed}'
-    videos, folds = _read_by(inputs, name), inputs.settings.folds
-    train, val = (videos.take(inputs.names(task, part)) for part in ('train', 'val'))
-    how: dict[str, Any] = {
-        'folder': where, 'resume': where is not None, 'progress': progress,
-        'expressions': inputs.table.expressions, 'action_units': inputs.table.action_units,
-    }  # fmt: skip
-    if not inputs.settings.pseudo_labels:
-        trained = train_folds(train, val, settings, folds, **how) if folds else train_frames(train, val, settings, **how)
-        return trained, _training(trained)
-    rounds = train_with_pseudo_labels(
-        train, _to_guess(inputs, task, name), val, settings, PseudoLabelSettings(), folds=folds, **how
-    )
-    if where is not None:
-        rounds.best.predictor.save(where / ('ensemble' if folds else 'model'))
-    guessed = {}
-    if rounds.cards:
-        card = rounds.cards[-1]
-        guessed = {'videos': len(card.videos), **{of: count for of, count in card.frames.items() if count}}
-    return rounds.best, dataclasses.replace(
-        _training(rounds.best), rounds=tuple(each.score for each in rounds.rounds), guessed=guessed
-    )
-
-
-def _training(trained: TrainedFrames | TrainedFolds) -> Training:
-    from affekt.sequence_models import TrainedFrames
-
-    if isinstance(trained, TrainedFrames):
-        return Training()
-    members = tuple(scores['score'] for scores in trained.member_scores)
-    return Training(members, trained.score, trained.held_out['score'])
-
-
-def _to_guess(inputs: AbawRun, task: str, name: str) -> FrameVideos:
-    """Videos that nobody annotated, as a model reads them."""
-    own = _read_by(inputs, name).take(inputs.without_labels(task))
-    return own if inputs.elsewhere is None else own.joined(inputs.elsewhere[name != PER_FRAME])
-
-
-def _carried(inputs: AbawRun, run: Path) -> dict[str, dict[str, FramePredictor | FrameEnsemble]]:
-    """Task to the models of another run by name, with CARRIED before it.
-
-    Raises:
-        RunError: it has no model of these tasks.
-        WeightsError: one is damaged.
-        ShapeError: one reads other features, or answers for other classes or units.
-    """
-    from affekt.sequence_models import FrameEnsemble, FramePredictor, require_same_features
-
-    carried: dict[str, dict[str, FramePredictor | FrameEnsemble]] = {}
-    for task in inputs.settings.tasks:
-        folder = run / 'training' / 'models' / task
-        for name in dict.fromkeys((PER_FRAME, *inputs.settings.models)):
-            predictor: FramePredictor | FrameEnsemble
-            if (folder / name / 'ensemble').is_dir():
-                predictor = FrameEnsemble.load(folder / name / 'ensemble')
-            elif (folder / name / 'model').is_dir():
-                predictor = FramePredictor.load(folder / name / 'model')
-            else:
-                continue
-            first = predictor.members[0] if isinstance(predictor, FrameEnsemble) else predictor
-            require_same_features(first.model.shape.sizes, first.alignment, _for_clock(inputs, first.alignment))
-            names = first.expressions or inputs.table.expressions, first.action_units or inputs.table.action_units
-            if names != (tuple(inputs.table.expressions), tuple(inputs.table.action_units)):
-                raise ShapeError(
-                    expected='models of the classes and action units of this corpus', came=f'others in {folder / name}',
-                    todo='carry over a run on the same labels',
-                )  # fmt: skip
-            carried.setdefault(task, {})[f'{CARRIED}{name}'] = predictor
-    if not carried:
-        raise RunError(
-            expected=f'a run with models of {", ".join(inputs.settings.tasks)}', came=f'none in {run}',
-            todo='give the --out of an earlier bench abaw',
-        )  # fmt: skip
-    return carried
-
-
-def _for_clock(inputs: AbawRun, alignment: Alignment) -> FrameVideos:
-    return inputs.on_clock if alignment.learned else inputs.videos
-
-
-def _carried_answers(inputs: AbawRun, task: str, predictor: FramePredictor | FrameEnsemble) -> Answered:
-    """What a model of another run answers here, smoothed as it was there: nothing is chosen anew."""
-    from affekt.sequence_models import FrameEnsemble
-
-    first = predictor.members[0] if isinstance(predictor, FrameEnsemble) else predictor
-    asked = [video for part in PARTS for video in inputs.names(task, part)]
-    raw = predictor.predict(_for_clock(inputs, first.alignment).take(asked), smooth=False)
-    smoothed = {video: each.smoothed(predictor.smoothing) for video, each in raw.items()}
-    return Answered(raw, smoothed, predictor.smoothing)
 
 
 def _handed_in(inputs: AbawRun, task: str, answered: Answered) -> FrameTable:

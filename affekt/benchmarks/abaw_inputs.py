@@ -57,7 +57,8 @@ class AbawInputs:
         """`run_abaw` on these inputs."""
         return run_abaw(
             self.table, self.features, self.clock, settings, corpus=self.corpus, truth=self.truth, curves=self.curves,
-            shared=self.shared, unlabelled=unlabelled, carried_over=carried_over, folder=folder, resume=resume, progress=progress,
+            shared=self.shared, unlabelled=unlabelled, carried_over=carried_over, folder=folder, resume=resume,
+            progress=progress,
         )  # fmt: skip
 
 
@@ -94,11 +95,11 @@ def unlabelled_inputs(manifest: Path, features: Sequence[str]) -> Unlabelled:
         UnknownNameError: two stores of one name, or none.
     """
     opened = Manifest.load(manifest)
-    judged = [row.sample for row in opened.samples if row.split not in ('', 'train')]
+    judged = [row.sample for row in opened.samples if row.split not in (None, '', 'train')]
     if judged:
         raise LeakError(
-            expected='unlabelled videos of no validation or test part', came=f'{len(judged)} that are: {listed(judged)}',
-            todo='leave them out of that manifest',
+            expected='unlabelled videos of no validation or test part',
+            came=f'{len(judged)} that are: {listed(judged)}', todo='leave them out of that manifest',
         )  # fmt: skip
     stores = _stores(features)
     clock = {row.sample: frame_rate_hz(opened, row) for row in opened.samples}

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affekt.benchmarks.abaw import CARRIED, Abaw, save_answers
+from affekt.benchmarks.abaw import Abaw, save_answers
 from affekt.benchmarks.abaw_scores import BASELINES, HEADLINES, PER_FRAME, AbawRow
+from affekt.benchmarks.frame_models import CARRIED
 from affekt.experiments import Section, Sheet, plain_sheet_page, sheet_markdown
 from affekt.metrics import Interval
 from affekt.pages.figures import spread
@@ -129,7 +130,13 @@ def _gain_cell(gain: Interval | None) -> str:
 def _trainings(outcome: Abaw) -> Iterator[Section]:
     """What came of folds, pseudo-labels and several seeds."""
     folds = [
-        (row.system, row.task, _range(row.training.members), _percent(row.training.mean), _percent(row.training.held_out))
+        (
+            row.system,
+            row.task,
+            _range(row.training.members),
+            _percent(row.training.mean),
+            _percent(row.training.held_out),
+        )
         for row in outcome.rows
         if row.training.members
     ]

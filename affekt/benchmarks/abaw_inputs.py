@@ -27,6 +27,7 @@ from affekt.errors import LeakError, TableError, UnknownNameError, listed
 from affekt.features import Store, extract, frame_rate_hz, recipe_named
 from affekt.frames import FrameLabels, FrameTable, read_affwild2
 from affekt.progress import Progress
+from affekt.voice import BorrowedSpeech
 
 KEY, CURVES = 'key', 'curves.parquet'
 """Folder of a made-up corpus with what its test videos hide, and the file of all curves in it."""
@@ -110,8 +111,8 @@ def unlabelled_inputs(manifest: Path, features: Sequence[str]) -> Unlabelled:
 
 
 def made_up_inputs(
-    folder: Path, corpus: AffWild2Settings, *, cast: Cast | None = None, recipes: Sequence[str] = RECIPES,
-    processes: int = 1, progress: Progress | None = None,
+    folder: Path, corpus: AffWild2Settings, *, cast: Cast | None = None, speech: BorrowedSpeech | None = None,
+    recipes: Sequence[str] = RECIPES, processes: int = 1, progress: Progress | None = None,
 ) -> AbawInputs:  # fmt: skip
     """Film a made-up corpus, import it and extract features of it; what is there already is taken.
 
@@ -119,6 +120,7 @@ def made_up_inputs(
         folder: gets `corpus`, `corpus.parquet`, the labels beside it, and `features`.
         corpus: what to make.
         cast: who is filmed; None for made-up people.
+        speech: what is heard of them; None for tones.
         recipes: features to extract, with rows in time.
         processes: that draw and extract.
         progress: called with the stage, what is done and the total.
@@ -128,7 +130,9 @@ def made_up_inputs(
         WeightsError: a recipe's weights are missing.
     """
     films = folder / 'corpus'
-    made_up_affwild2(films, corpus, cast=cast, processes=processes, resume=films.exists(), progress=progress)
+    made_up_affwild2(
+        films, corpus, cast=cast, speech=speech, processes=processes, resume=films.exists(), progress=progress
+    )
     manifest, table = import_with_frames('affwild2', films)
     if table is None:
         raise TableError(expected='labels of frames', came='none', todo='remove the folder, and make it anew')

@@ -11,7 +11,7 @@ import click
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
 from affekt.cli.choices import Named, frame_clocks, sequence_models
 from affekt.cli.group import table_notes
-from affekt.cli.reenact import asked_cast, cast_options
+from affekt.cli.reenact import asked_cast, asked_speech, cast_options
 from affekt.errors import UnknownNameError
 from affekt.terminal import StageBars, say, say_json
 
@@ -119,19 +119,20 @@ def abaw(
 
     given = {'--corpus': corpus, '--features': features, '--labels': labels, '--key': key}
     _require_one_source(made_up, out, [option for option, value in given.items() if value])
-    if not made_up and chosen['portraits'] is not None:
+    alone = [f'--{name}' for name in ('portraits', 'speech') if chosen[name] is not None and not made_up]
+    if alone:
         raise UnknownNameError(
-            expected='--portraits with --made-up', came='--portraits alone', todo='add --made-up, or leave it out'
+            expected=f'{alone[0]} with --made-up', came='it alone', todo='add --made-up, or leave it out'
         )
     made = AffWild2Settings(videos, seconds, seed=chosen['seed'])
-    cast = asked_cast(chosen, made.size)
+    cast, speech = asked_cast(chosen, made.size), asked_speech(chosen)
     chosen |= {'clock': _clocks(clocks), 'folds': folds or 0}
     settings = AbawSettings(tuple(tasks.split(',')), tuple(models.split(',')), **chosen)
     _require_guessing(settings.pseudo_labels, unlabelled, unlabelled_features)
     require_trainable(settings)
     with table_notes() as notes, StageBars(name_width=10) as bars:
         if made_up and out is not None:
-            inputs = made_up_inputs(out, made, cast=cast, processes=processes, progress=bars)
+            inputs = made_up_inputs(out, made, cast=cast, speech=speech, processes=processes, progress=bars)
         else:
             inputs = abaw_inputs(Path(corpus or ''), _split(features), labels=labels, key=key)
         more = None if unlabelled is None else unlabelled_inputs(unlabelled, _split(unlabelled_features))

@@ -14,7 +14,7 @@ from rich.text import Text
 from affekt.cli.choices import Named, columns, corpora, leaks, reasons
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.cli.installation import say_unusable
-from affekt.cli.reenact import asked_cast, cast_options
+from affekt.cli.reenact import asked_cast, asked_speech, cast_options
 from affekt.errors import UnknownNameError, listed
 from affekt.terminal import StageBars, columns_table, say, say_json, visible
 from affekt.wording import counted
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from affekt.corpora import CorpusCheck, DescriptionCheck, FrameCheck, Manifest
     from affekt.frames import FrameTable
     from affekt.reenactment import PortraitCast
+    from affekt.voice import BorrowedSpeech
 
 PATH = click.Path(path_type=Path)
 
@@ -153,16 +154,17 @@ def make(
     affekt corpus make affwild2 --out abaw --portraits faces --portrayed agreed
 
     The people are computer graphics. They show emotions, speak, blink and look about. faces: one emotion a clip;
-    manifest.parquet has a row a clip, curves.parquet a row a frame. affwild2: longer videos with sound (tones, not
-    speech), one emotion after another, annotated frame by frame in the official layout of ABAW6; the answers of the
+    manifest.parquet has a row a clip, curves.parquet a row a frame. affwild2: longer videos with sound (tones in place
+    of speech), one emotion after another, annotated frame by frame in the official layout of ABAW6; the answers of the
     test videos and all true curves are in key/. A person is in one split only, and the same seed gives the same files.
 
     With --portraits, affwild2 shows real faces, each moved by software as commanded: every video says so in the picture
-    and in a signed manifest, with your statement on the people.
+    and in a signed manifest, with your statement on the people. With --speech, recorded speech is heard instead of
+    tones, whose pitch and level follow arousal.
     """
     if name == 'faces':
-        _refuse(name, {'--portraits': asked['portraits']}, 'affwild2')
-    cast = asked_cast(asked, asked['size'])
+        _refuse(name, {'--portraits': asked['portraits'], '--speech': asked['speech']}, 'affwild2')
+    cast, speech = asked_cast(asked, asked['size']), asked_speech(asked)
     given = {key: value for key, value in asked.items() if value is not None}
     if name == 'faces':
         _refuse(name, {'--noise': noise, '--delay': delay_s}, 'affwild2')
@@ -170,7 +172,7 @@ def make(
     else:
         _refuse(name, {'--people': people}, 'faces')
         given |= {key: value for key, value in (('noise', noise), ('delay_s', delay_s)) if value is not None}
-        answer, sentence = _make_affwild2(out, clips or 40, cast, processes, resume, given)
+        answer, sentence = _make_affwild2(out, clips or 40, cast, speech, processes, resume, given)
     if as_json:
         say_json({'out': str(out), **answer})
     else:
@@ -224,13 +226,21 @@ def _make_faces(
 
 
 def _make_affwild2(
-    out: Path, videos: int, cast: PortraitCast | None, processes: int, resume: bool, given: Mapping[str, Any]
+    out: Path,
+    videos: int,
+    cast: PortraitCast | None,
+    speech: BorrowedSpeech | None,
+    processes: int,
+    resume: bool,
+    given: Mapping[str, Any],
 ) -> tuple[dict[str, Any], str]:
     from affekt.corpora import AffWild2Settings, made_up_affwild2
 
     settings = AffWild2Settings(videos, **given)
     with StageBars(name_width=9) as bars:
-        parts = made_up_affwild2(out, settings, cast=cast, processes=processes, resume=resume, progress=bars)
+        parts = made_up_affwild2(
+            out, settings, cast=cast, speech=speech, processes=processes, resume=resume, progress=bars
+        )
     splits = dict(Counter(settings.split(part.number) for part in parts))
     frames = sum(len(part.times_s) for part in parts)
     answer: dict[str, Any] = {'videos': videos, 'annotations': len(parts), 'frames': frames, 'splits': splits}

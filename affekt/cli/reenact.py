@@ -16,6 +16,7 @@ from affekt.terminal import say, say_json
 
 if TYPE_CHECKING:
     from affekt.reenactment import Consent, PortraitCast
+    from affekt.voice import BorrowedSpeech
 
 PATH = click.Path(path_type=Path)
 
@@ -54,11 +55,17 @@ def asked_consent(portrayed: str | None, note: str, age_years: float | None) -> 
 
 
 def cast_options(command: Command) -> Command:
-    """The options that let portraits be filmed in place of made-up people; `asked_cast` reads them."""
+    """The options that let portraits be seen and speech be heard; `asked_cast` and `asked_speech` read them."""
     portraits = click.option(
         '--portraits', type=PATH, metavar='FOLDER', help='Film real faces: a picture of each person, moved by software.'
     )
-    for option in (AGE_OPTION, CONSENT_NOTE_OPTION, PORTRAYED_OPTION, portraits):
+    speech = click.option(
+        '--speech',
+        type=PATH,
+        metavar='FOLDER',
+        help='Let recordings of speech be heard, one of each person, not tones.',
+    )
+    for option in (speech, AGE_OPTION, CONSENT_NOTE_OPTION, PORTRAYED_OPTION, portraits):
         command = option(command)
     return command
 
@@ -90,6 +97,26 @@ def asked_cast(asked: dict[str, Any], size: int) -> PortraitCast | None:
     for sentence in cast.notes:
         say(sentence, err=True)
     return cast
+
+
+def asked_speech(asked: dict[str, Any]) -> BorrowedSpeech | None:
+    """The recordings that --speech names; None where it names none.
+
+    Args:
+        asked: values of options, from which this one is taken away.
+
+    Raises:
+        MediaError: as `BorrowedSpeech.of_folder`.
+    """
+    folder = asked.pop('speech')
+    if folder is None:
+        return None
+    from affekt.voice import BorrowedSpeech
+
+    speech = BorrowedSpeech.of_folder(folder)
+    for sentence in speech.notes:
+        say(sentence, err=True)
+    return speech
 
 
 @main.command('verify')

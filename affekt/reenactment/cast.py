@@ -12,7 +12,6 @@ T frames.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -24,7 +23,8 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from affekt.arrays import Floats
-from affekt.corpora import AWAY, AffWild2Settings, Part, Room, Shot
+from affekt.containers import PICTURES
+from affekt.corpora import AWAY, AffWild2Settings, Part, Room, Shot, dealt, fewest_people
 from affekt.errors import MediaError, PortraitError, listed, shown_faults
 from affekt.faces import FaceLandmarker
 from affekt.files import file_sha256
@@ -40,11 +40,8 @@ from affekt.reenactment.transfer import portrait_range, transfer
 from affekt.wording import counted
 
 Image = npt.NDArray[np.uint8]
-PICTURES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff', '.heic', '.avif')
 AROUND = 1.6
 """Side of a person's picture over the height of the face, as made-up people are filmed."""
-SPLITS = ('train', 'val', 'test')
-SALT = 0x706F7274
 
 
 @dataclass(frozen=True)
@@ -116,10 +113,10 @@ class PortraitCast:
         Raises:
             PortraitError: there are too few, so that a person would be in two partitions, or twice in a picture.
         """
-        needed = _needed(corpus)
-        if len(self.portraits) < sum(needed.values()):
+        needed = fewest_people(corpus)
+        if len(self.portraits) < needed:
             raise PortraitError(
-                expected=f'at least {sum(needed.values())} portraits, so that nobody is in two partitions or twice in '
+                expected=f'at least {needed} portraits, so that nobody is in two partitions or twice in '
                 'one picture',
                 came=str(len(self.portraits)), todo='add portraits, or make fewer videos',
                 faults=shown_faults(list(self.notes)),
@@ -130,7 +127,7 @@ class PortraitCast:
 
     def portrait_of(self, part: Part) -> Path:
         """Who a person of the corpus is."""
-        return _dealt(self.portraits, part.settings)[part.name]
+        return dealt(self.portraits, part.settings)[part.name]
 
     def shot(self, part: Part, room: Room) -> Shot:
         """Frames of the person's portrait, moved by what is commanded."""
@@ -156,34 +153,6 @@ class PortraitCast:
         people = {part.name: file_sha256(self.portrait_of(part)) for part in parts}
         made = {'corpus': 'made-up Aff-Wild2', 'people': people}
         sign(path, Provenance('geometric', self.consent, next(iter(people.values())), settings=made))
-
-
-def _needed(corpus: AffWild2Settings) -> dict[str, int]:
-    """Split to the people that a picture of it shows at most."""
-    needed = dict.fromkeys(SPLITS, 1)
-    for number in range(corpus.videos):
-        split = corpus.split(number)
-        needed[split] = max(needed[split], len(corpus.sides(number)))
-    return needed
-
-
-@lru_cache(maxsize=8)
-def _dealt(portraits: tuple[Path, ...], corpus: AffWild2Settings) -> dict[str, Path]:
-    """Person to portrait: splits have portraits of their own, about as many for each of their people."""
-    people = Counter(corpus.split(part.number) for part in corpus.parts())
-    given = _needed(corpus)
-    for _ in range(len(portraits) - sum(given.values())):
-        given[max(SPLITS, key=lambda split: people[split] / given[split])] += 1
-    order = np.random.default_rng((SALT, corpus.seed)).permutation(len(portraits))
-    shuffled = iter([portraits[place] for place in order])
-    of_split = {split: [next(shuffled) for _ in range(given[split])] for split in SPLITS}
-    seen: Counter[str] = Counter()
-    dealt = {}
-    for part in corpus.parts():
-        split = corpus.split(part.number)
-        dealt[part.name] = of_split[split][seen[split] % len(of_split[split])]
-        seen[split] += 1
-    return dealt
 
 
 def _commanded(part: Part) -> Iterator[MotionFrame]:

@@ -335,7 +335,7 @@ def test_what_would_leak_or_cannot_be_done_is_refused_before_anything_is_trained
     with pytest.raises(LeakError):
         _run(inputs, guessing, unlabelled=_elsewhere('e_right'))  # another person of a validation video
     lacking = dataclasses.replace(_elsewhere(), features={})
-    with pytest.raises(UnknownNameError, match='faces, sound'):
+    with pytest.raises(UnknownNameError, match='unlabelled videos'):
         _run(inputs, guessing, unlabelled=lacking)
     with pytest.raises(ValueRangeError, match='folds'):
         _run(inputs, dataclasses.replace(ALONE, folds=4))  # of three recordings

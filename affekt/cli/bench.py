@@ -145,7 +145,12 @@ def unibench(
         return
     if len(models) > 1:
         raise click.UsageError('With --predictions, --model names one folder below each set.')
-    chosen: dict[str, Any] = {'sets': tuple(sets), 'model': models[0] if models else None, 'checkpoint': checkpoint, 'dev': dev}
+    chosen: dict[str, Any] = {
+        'sets': tuple(sets),
+        'model': models[0] if models else None,
+        'checkpoint': checkpoint,
+        'dev': dev,
+    }
     rng = np.random.default_rng(seed)
     with table_notes() as notes, StageBars(name_width=10) as bars:
         outcome = run_unibench(predictions, labels, rng=rng, table=tables, resamples=resamples, progress=bars, **chosen)

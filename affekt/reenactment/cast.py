@@ -28,14 +28,11 @@ from affekt.corpora import AWAY, AffWild2Settings, Part, Room, Shot, dealt, fewe
 from affekt.errors import MediaError, PortraitError, listed, shown_faults
 from affekt.faces import FaceLandmarker
 from affekt.files import file_sha256
+from affekt.provenance import Consent, Provenance, require_signing, sign, with_note
 from affekt.reenactment.amounts import frame_of_amounts
-from affekt.reenactment.consent import Consent
-from affekt.reenactment.credentials import require_signing
 from affekt.reenactment.engine import Engine
 from affekt.reenactment.motion import HEAD_CENTER_CM, Motion, MotionFrame
-from affekt.reenactment.note import with_note
 from affekt.reenactment.portrait import Portrait
-from affekt.reenactment.provenance import Provenance, sign
 from affekt.reenactment.transfer import portrait_range, transfer
 from affekt.wording import counted
 

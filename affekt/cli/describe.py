@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.text import Text
 
 from affekt.cli.choices import Named, recognisers
 from affekt.cli.group import AS_JSON, main
 from affekt.cli.help import OwnArgument, VerbWithVerbs
+from affekt.cli.views import described_parts
 from affekt.terminal import StageBars, plain_table, say, say_json
 from affekt.wording import counted
 
@@ -28,8 +28,6 @@ SHOWN = 20
 """Of so many clips the whole answer is shown; of more a line each."""
 SHOWN_REASONS = 5
 """Of so many reasons the clips that were left out are counted."""
-USUAL = ('template', 'list', 'free', 'plain')
-"""Forms that need no word of their own."""
 
 
 class Pairs(click.ParamType[tuple[str, str]]):
@@ -138,37 +136,12 @@ def _say_described(clips: Sequence[DescribedClip], name: str, out: Path | None) 
             continue
         say()
         say(clip.name, style='bold')
-        if described.failure:
-            say(Text(f'not described: {described.failure}', style='yellow'), columns=80)
-            continue
-        say(Text(described.text or 'The answer is empty.'), columns=80)
-        rows = _rows_of(clip)
-        if rows:
-            say()
-            table = plain_table(width=80, show_header=False)
-            table.add_column(style='dim', no_wrap=True)
-            table.add_column(overflow='fold', ratio=1)
-            for heading, text in rows:
-                table.add_row(heading, text)
-            say(table, columns=80)
+        say(*described_parts(described), columns=80)
     failed = sum(bool(clip.described.failure) for clip in clips)
     say()
     kept = f'; {out / "descriptions.csv"}' if out else ''
     failures = f', {failed} failed' if failed else ''
     say(f'{counted(len(clips) - failed, "clip")} described by {name}{failures}{kept}', style='dim')
-
-
-def _rows_of(clip: DescribedClip) -> list[tuple[str, str]]:
-    """What stands below an answer: labels, clues by what they speak of, and what was not there."""
-    described = clip.described
-    rows = [('labels', ', '.join(described.labels) or 'none')]
-    if described.form not in USUAL:
-        rows.append(('form', described.form))
-    if described.form != 'plain':
-        rows += [(', '.join(clue.of), clue.text) for clue in described.evidence]
-    rows += [('without', f'{part}: {reason}') for part, reason in described.lacking.items()]
-    rows += [('struck out', f'{clue.text} ({", ".join(clue.of)} not perceived)') for clue in described.invented]
-    return rows
 
 
 @describe_command.command('train')

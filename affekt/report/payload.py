@@ -20,6 +20,7 @@ from affekt.analysis import (
     UNSEEN,
     WEIGHTED,
     Analysis,
+    Described,
     Evidence,
     Moment,
     OpenLabel,
@@ -93,10 +94,21 @@ def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | 
         'sentences': [
             {'text': sentence.text, 'evidence': _evidence(sentence.evidence)} for sentence in analysis.description
         ],
+        'described': [_described(described) for described in analysis.described],
         'coverage': _coverage(analysis.timeline, {person['name']: person['title'] for person in people}, duration_s),
         'models': [model_entry(model) for model in analysis.models],
         'settings': {key.replace('_', ' '): _plain(value) for key, value in analysis.settings.to_dict().items()},
         'versions': versions(),
+    }  # fmt: skip
+
+
+def _described(described: Described) -> Json:
+    """What a describer says, to be shown apart from what was measured."""
+    return {
+        'by': described.describer, 'text': described.text, 'labels': list(described.labels), 'form': described.form,
+        'evidence': [{'text': clue.text, 'of': list(clue.of)} for clue in described.evidence],
+        'invented': [{'text': clue.text, 'of': list(clue.of)} for clue in described.invented],
+        'lacking': dict(described.lacking), 'failure': described.failure, 'weights': described.weights_sha256[:12],
     }  # fmt: skip
 
 

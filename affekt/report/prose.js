@@ -179,6 +179,46 @@ export function description(report, act) {
   );
 }
 
+export function described(report) {
+  return report.described.map((one) =>
+    section(
+      'described',
+      `Described by model ${one.by}`,
+      'Words of a language model. Nothing above rests on them.',
+      h(
+        'div',
+        { class: 'described' },
+        one.failure
+          ? h('p', { class: 'empty', text: `Not described: ${one.failure}` })
+          : h('p', { class: 'prose', text: unbroken(one.text || 'The answer is empty.') }),
+        one.labels.length
+          ? h(
+              'ul',
+              { class: 'person-words', 'aria-label': 'Labels in the answer' },
+              one.labels.map((label) => h('li', { text: label })),
+            )
+          : null,
+        h(
+          'dl',
+          { class: 'described-facts' },
+          factsOf(one).map(([name, text]) => h('div', {}, h('dt', { text: name }), h('dd', { text }))),
+        ),
+      ),
+    ),
+  );
+}
+
+function factsOf(one) {
+  const usual = ['template', 'list', 'free', 'plain'];
+  return [
+    ...(one.failure || usual.includes(one.form) ? [] : [['Form', one.form]]),
+    ...one.evidence.map((clue) => [sentenceCase(clue.of.join(', ')), clue.text]),
+    ...Object.entries(one.lacking).map(([part, reason]) => ['Without', `${part}: ${reason}`]),
+    ...one.invented.map((clue) => ['Struck out', `${clue.text} (${clue.of.join(', ')} not perceived)`]),
+    ...(one.weights ? [['Weights', one.weights]] : []),
+  ];
+}
+
 function lights(area, focusable, evidence, act) {
   area.addEventListener('pointerenter', () => act.light(evidence));
   area.addEventListener('pointerleave', () => act.light([]));

@@ -5,9 +5,12 @@ whatever the file asks for. `read_npz` walks the same bytes with an unpickler th
 here, by hand) and plain values (dict, list, tuple, set, str, bytes, int, float, bool, None). Anything else is refused
 by name.
 
-Only .npz and .npy are read; an array's dtype must be bool, int, float, complex, str, bytes or object. A file of a few
-bytes may ask for gigabytes, so every ceiling (`_Ceilings`) grows with the size of the file and holds before anything is
-allocated; a pickle's instructions are walked once (`_walk`) before any of them is followed.
+`read_pickle` reads a pickled dict of arrays in the same way, as models of bodies and faces are handed out; sparse
+matrices of SciPy and arrays of chumpy come as the attributes that they were stored with, a `StoredObject`.
+
+Only .npz, .npy and such pickles are read; an array's dtype must be bool, int, float, complex, str, bytes or object. A
+file of a few bytes may ask for gigabytes, so every ceiling (`_Ceilings`) grows with the size of the file and holds
+before anything is allocated; a pickle's instructions are walked once (`_walk`) before any of them is followed.
 """
 
 from __future__ import annotations
@@ -107,6 +110,56 @@ def read_npz(path: Path) -> dict[str, Any]:
         raise ArchiveError(
             expected='an .npz file', came=f'{path}: {error.strerror or error}', todo='check the path'
         ) from error
+
+
+class StoredObject(dict[str, Any]):
+    """What an object in a pickle was stored with, by attribute; nothing of its class was run."""
+
+    type_name = ''
+    """Module and name of its class, such as 'scipy.sparse.csc.csc_matrix'."""
+
+    def __setstate__(self, state: Any) -> None:
+        parts = state if isinstance(state, tuple) else (state,)
+        for part in parts:
+            if part is not None and not isinstance(part, dict):
+                raise ValueError(f'{self.type_name} with a state that is no dict')
+            self.update(part or {})
+
+
+def read_pickle(path: Path) -> dict[str, Any]:
+    """A pickled dict of arrays and plain values, without running anything that the file asks for.
+
+    Args:
+        path: a pickle of any protocol, of Python 2 or 3.
+
+    Returns:
+        Name to array, plain value or `StoredObject`.
+
+    Raises:
+        ArchiveError: the file is missing, damaged, too large for its own size, no dict, or asks for anything but
+            arrays, plain values, sparse matrices of SciPy and arrays of chumpy.
+    """
+    try:
+        with open(path, 'rb', opener=only_regular) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > LARGEST_BYTES:
+                raise _refused(path, f'{size:,} bytes', f'a pickle of at most {LARGEST_BYTES:,}')
+            content = io.BytesIO(file.read(size))
+        ceilings = _Ceilings(path, size)
+        _walk(content, ceilings)
+        content.seek(0)
+        value, _ = _Plain(ceilings).of(_Unpickler(content, ceilings, _STORED).load())
+        if type(value) is not dict or not all(isinstance(name, str) for name in value):
+            raise ValueError('no dict of names')
+        return value
+    except OSError as error:
+        raise ArchiveError(
+            expected='a pickle', came=f'{path}: {error.strerror or error}', todo='check the path'
+        ) from error
+    except ArchiveError:
+        raise
+    except _DAMAGE as error:
+        raise _refused(path, f'a damaged pickle ({str(error)[:160]})', 'a whole pickle of a dict') from error
 
 
 def read_array(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
@@ -302,7 +355,12 @@ class _Plain:
         if isinstance(value, dict):
             pairs = [(self.of(key), self.of(part)) for key, part in value.items()]
             size = sum(of_key + of_part for (_, of_key), (_, of_part) in pairs)
-            return {key: part for (key, _), (part, _) in pairs}, 1 + size
+            plain = {key: part for (key, _), (part, _) in pairs}
+            if isinstance(value, StoredObject):
+                value.clear()
+                value.update(plain)
+                return value, 1 + size
+            return plain, 1 + size
         parts = [self.of(part) for part in value]
         return type(value)(part for part, _ in parts), 1 + sum(size for _, size in parts)
 
@@ -348,13 +406,32 @@ def _allowed(ceilings: _Ceilings) -> dict[tuple[str, str], Callable[..., Any]]:
     }
 
 
+_STORED = re.compile(r'scipy\.sparse\._?(csc|csr|coo)\.(csc|csr|coo)_(matrix|array)|chumpy\.[a-z_.]+\.[A-Za-z]+')
+"""Classes of which only the attributes are taken."""
+
+
+def _old_object(kind: Any, base: Any, state: Any) -> Any:
+    """What Python 2 makes an object of a class by, before it gets its attributes."""
+    if not (isinstance(kind, type) and issubclass(kind, StoredObject)) or state is not None:
+        raise ValueError('an object of another class')
+    return kind()
+
+
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, content: io.BytesIO, ceilings: _Ceilings) -> None:
+    def __init__(self, content: io.BytesIO, ceilings: _Ceilings, stored: re.Pattern[str] | None = None) -> None:
         super().__init__(content, encoding='latin1')
-        self._path, self._known = ceilings.path, _allowed(ceilings)
+        self._path, self._known, self._stored = ceilings.path, dict(_allowed(ceilings)), stored
+        if stored is not None:
+            for module in ('copyreg', 'copy_reg'):
+                self._known[module, '_reconstructor'] = _old_object
+            for module in ('builtins', '__builtin__'):
+                self._known[module, 'object'] = StoredObject
 
     def find_class(self, module: str, name: str) -> Any:
         try:
+            if self._stored is not None and self._stored.fullmatch(f'{module}.{name}'):
+                made = type('Stored', (StoredObject,), {'type_name': f'{module}.{name}'})
+                return self._known.setdefault((module, name), made)
             return self._known[module, name]
         except KeyError:
             raise _refused(

@@ -264,12 +264,12 @@ def test_what_cannot_be_read_is_said_before_anything_is_made(session, words, sen
 def test_options_become_settings(session):
     _run(
         'clip.mp4', '--purpose', ' film  study ', '--fps', '5', '--max-people', '2', '--words', 'tiny.en',
-        '--no-voice', '--no-frames', '--license', 'commercial-ok',
+        '--no-faces', '--no-frames', '--license', 'commercial-ok',
     )  # fmt: skip
     settings = session.made[0].settings
     assert (settings.purpose, settings.fps, settings.max_people, settings.words) == ('film study', 5.0, 2, 'tiny.en')
     assert (settings.faces, settings.voice, settings.keep_frames, settings.license) == (
-        True, False, False, 'commercial-ok',
+        False, True, False, 'commercial-ok',
     )  # fmt: skip
 
 
@@ -446,3 +446,16 @@ def test_a_plain_line_that_nobody_reads_ends_it_as_well(tmp_path):
         os.close(writer)
         os.close(reader)
         assert process.communicate(timeout=60)[1] == 'seen'
+
+
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        (('--port', '8000'), '--port is of the page'),
+        (('--words', 'tiny.en', '--no-voice'), '--words are read from sound'),
+    ],
+)
+def test_options_that_would_say_nothing_are_refused(options, sentence):
+    result = CliRunner().invoke(main, ['stream', 'clip.mp4', *options])
+    assert result.exit_code == 2
+    assert sentence in result.output

@@ -7,6 +7,7 @@ from affekt.cli import (  # noqa: F401  each adds its verbs
     bench,
     bench_frames,
     bench_training,
+    caption,
     comparing,
     corpus,
     corrupt,

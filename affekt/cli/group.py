@@ -36,6 +36,7 @@ SECTIONS = {
     'In words': ('describe', 'extract', 'score'),
     'Benchmarks and challenges': ('corpus', 'features', 'corrupt', 'bench', 'track'),
     'Pre-trained encoders': ('pretrain', 'finetune', 'checkpoint'),
+    'Describing clips': ('caption',),
     'Comparing describers': ('rank', 'judge', 'annotate', 'prefer'),
     'Portraits': ('verify',),
     'This installation': ('doctor', 'plugins', 'weights', 'notice', 'completion'),

@@ -16,7 +16,7 @@ from affekt.terminal import say
 HAS_RESUME = 'affekt.has_resume'
 LONG = (
     'analyze', 'stream', 'demo', 'extract', 'judge', 'corrupt', 'features extract', 'bench unibench', 'bench ovmer',
-    'bench merbench', 'bench finetune', 'track train', 'prefer train', 'annotate', 'weights get',
+    'bench merbench', 'caption run', 'bench finetune', 'track train', 'prefer train', 'annotate', 'weights get',
     'describe',
     'describe train',
 )  # fmt: skip
@@ -57,6 +57,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     'checkpoint convert': (
         'affekt checkpoint convert checkpoint-99.pth --out hicmae.safetensors --licence MIT',
         'affekt checkpoint convert model.bin --out model.safetensors --dtype float16',
+    ),
+    'caption run': (
+        'affekt caption run clips.parquet --audio-model http://localhost:8000/v1 '
+        '--video-model http://localhost:8001/v1 --merge-model http://localhost:8002/v1 --out captions --estimate',
     ),
     'rank': ('affekt rank votes.csv --control length --html ranking.html',),
     'judge': (

@@ -49,7 +49,7 @@ PATIENCE_S = 1.0
 @click.option('--seconds', type=click.FloatRange(0, min_open=True), metavar='S', help='Length after which it ends.')
 @click.option('--json', 'as_json', is_flag=True, help='One JSON object a line for each reading, on standard output.')
 @click.option('--page', is_flag=True, help='Page with video and curves, for a browser on this machine.')
-@click.option('--port', type=click.IntRange(0, 65535), default=0, metavar='N', help='Port of the page (default: any).')
+@click.option('--port', type=click.IntRange(0, 65535), metavar='N', help='Port of the page (default: any).')
 @click.option('--words', type=Named(recognisers, others='PATH'), help='Speech recognition (default: none).')
 @click.option('--purpose', metavar='TEXT', help='Purpose of the readings; recorded with the results.')
 @click.option('--fps', type=float, metavar='N', help='Most frames read per second (default: all in time).')
@@ -60,7 +60,7 @@ PATIENCE_S = 1.0
 @click.option('--license', type=Named(licenses), help='Licence of the models: research (default), or commercial-ok.')
 def stream(
     source: str | None, camera: int | None, list_cameras: bool, out: Path | None, no_save: bool,
-    seconds: float | None, as_json: bool, page: bool, port: int, **chosen: Any,
+    seconds: float | None, as_json: bool, page: bool, port: int | None, **chosen: Any,
 ) -> None:  # fmt: skip
     """Read faces and voices while it happens: from a camera, an address, a
     file in real time, or standard input.
@@ -81,6 +81,10 @@ def stream(
         raise click.UsageError('give SOURCE or --camera, not both')
     if no_save and out is not None:
         raise click.UsageError('give --out or --no-save, not both')
+    if port is not None and not page:
+        raise click.UsageError('--port is of the page: give --page too')
+    if chosen['words'] and chosen['no_voice']:
+        raise click.UsageError('--words are read from sound: give --words or --no-voice, not both')
     settings = _settings_of(chosen)
     if source is not None and not source.startswith('/dev/video') and (settings.microphone or settings.camera_size):
         raise click.UsageError('give --microphone and --camera-size with a camera, not with another SOURCE')
@@ -95,7 +99,7 @@ def stream(
     streaming = _Streaming(place, settings, folder, as_json, seconds)
     with signals_asking(streaming.ask_to_end):
         if page:
-            streaming.run_with_page(port)
+            streaming.run_with_page(port or 0)
         else:
             streaming.run()
     if streaming.is_lost:

@@ -1,19 +1,21 @@
 """Faces in three dimensions, and pictures of them: made-up people with known expressions, and exact rasters of meshes.
 
 A `FaceModel` takes amounts of named shapes and expressions and gives points: `face_model()` is the mesh of the 468
-landmarks, `head_model()` a whole head with eyes and teeth. `rasterize` says what each pixel shows, `depth_map`,
-`normal_map` and `shaded_map` draw that, and `made_up_faces` films a made-up person whose curves are known. Read
-`models.py` first, then `rasteriser.py`, then `clips.py`.
+landmarks, `head_model()` a whole head with eyes and teeth, `read_flame(path)` the user's own FLAME. `ExpressionFit`
+goes back from landmarks to amounts, `shown_amounts` from the scores of the face network. `rasterize` says what each
+pixel shows, `depth_map`, `normal_map` and `shaded_map` draw that, and `made_up_faces` films a made-up person whose
+curves are known. Read `models.py` first, then `rasteriser.py`, then `clips.py`.
 """
 
 from affekt.face3d.batches import RasterBatch, interpolate_batch, rasterize_batch
-from affekt.face3d.camera import Camera, pose_matrix
+from affekt.face3d.camera import Camera, pose_matrix, turn
 from affekt.face3d.clips import FaceClip, MadeUpFaces, made_up_faces
 from affekt.face3d.curves import EMOTIONS, OTHER, SHOWN, Curves, SceneCurves, made_up_curves, made_up_scene, wander
 from affekt.face3d.fitting import ExpressionFit
+from affekt.face3d.flame import FlameLandmarks, FlameModel, read_flame
 from affekt.face3d.gains import Gain, face_gains, shown_amounts
 from affekt.face3d.maps import depth_map, normal_map, normals_at_pixels, shaded_map
-from affekt.face3d.models import FaceModel, face_model, head_model, posed
+from affekt.face3d.models import FaceGeometry, FaceModel, face_model, head_model, look_amounts, posed
 from affekt.face3d.normals import point_normals
 from affekt.face3d.persons import Person, made_up_person
 from affekt.face3d.pictures import Light, Studio, made_up_background, made_up_light
@@ -27,7 +29,10 @@ __all__ = [
     'Curves',
     'ExpressionFit',
     'FaceClip',
+    'FaceGeometry',
     'FaceModel',
+    'FlameLandmarks',
+    'FlameModel',
     'Gain',
     'Light',
     'MadeUpFaces',
@@ -42,6 +47,7 @@ __all__ = [
     'head_model',
     'interpolate',
     'interpolate_batch',
+    'look_amounts',
     'made_up_background',
     'made_up_curves',
     'made_up_faces',
@@ -55,7 +61,9 @@ __all__ = [
     'posed',
     'rasterize',
     'rasterize_batch',
+    'read_flame',
     'shaded_map',
     'shown_amounts',
+    'turn',
     'wander',
 ]

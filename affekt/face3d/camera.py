@@ -77,3 +77,14 @@ def pose_matrix(
     pose[:3, :3] = np.array(about_y) @ np.array(about_x) @ np.array(about_z)
     pose[:3, 3] = shift_cm
     return pose
+
+
+def turn(vector: npt.ArrayLike) -> Floats:
+    """(3, 3) the rotation about an axis by its length in radians (Rodrigues)."""
+    axis = np.asarray(vector, dtype=np.float64)
+    angle = float(np.linalg.norm(axis))
+    if angle < 1e-12:
+        return np.eye(3)
+    x, y, z = axis / angle
+    across = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(np.eye(3) + np.sin(angle) * across + (1 - np.cos(angle)) * across @ across)

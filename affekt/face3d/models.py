@@ -6,7 +6,7 @@ sum of named directions.
 
     points = mean + sum_i identity_i shape_i + sum_j expression_j direction_j
 
-V points, F triangles.
+`FaceGeometry` is what these and FLAME (`flame.py`) have in common. V points, F triangles.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,50 @@ MODELS = Path(__file__).parents[1] / 'models'
 
 Amounts = Mapping[str, float] | npt.ArrayLike
 """How much of each direction: by name (the others 0), or all in order."""
+
+
+JAW_DEG = {'jawOpen': 15.7, 'jawLeft': 3.34, 'jawRight': 3.34}
+"""Direction to the angle by which the chin (landmark 152) turns at 1 about the middle between the ears (234, 454)."""
+LOOK_DEG = {'Out': 21.6, 'In': 21.7, 'Up': 10.4, 'Down': 18.0}
+"""Way to look to the angle by which an eyeball of `head_model()` turns at 1."""
+
+
+class FaceGeometry(Protocol):
+    """What every model of a face can do, whoever made it: `FaceModel` of this file, `FlameModel` of `flame.py`.
+
+    Points are centimetres in the frame of the canonical face, so that one pose and one `Camera` serve all:
+    `camera.project(model.vertices(..., pose=pose))`.
+    """
+
+    @property
+    def mean(self) -> Floats:
+        """(V, 3) points at rest."""
+
+    @property
+    def triangles(self) -> Ints:
+        """(F, 3) corners anticlockwise seen from outside."""
+
+    @property
+    def shapes(self) -> tuple[str, ...]:
+        """Names of the shapes of identity."""
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Names of the expressions."""
+
+    def vertices(
+        self,
+        identity: Amounts | None = None,
+        expression: Amounts | None = None,
+        pose: npt.ArrayLike | None = None,
+        *,
+        jaw_deg: tuple[float, float] = (0.0, 0.0),
+        gaze_deg: tuple[float, float] = (0.0, 0.0),
+    ) -> Floats:
+        """(V, 3) the points of a person with an expression, an opened jaw and a gaze, under a pose."""
+
+    def landmarks(self, points: npt.ArrayLike) -> Floats:
+        """(L, 3) the landmarks of such points."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +108,13 @@ class FaceModel:
         )
 
     def vertices(
-        self, identity: Amounts | None = None, expression: Amounts | None = None, pose: npt.ArrayLike | None = None
+        self,
+        identity: Amounts | None = None,
+        expression: Amounts | None = None,
+        pose: npt.ArrayLike | None = None,
+        *,
+        jaw_deg: tuple[float, float] = (0.0, 0.0),
+        gaze_deg: tuple[float, float] = (0.0, 0.0),
     ) -> Floats:
         """The points of a person with an expression.
 
@@ -71,6 +122,9 @@ class FaceModel:
             identity: amounts of `shapes`; None for the mean person.
             expression: amounts of `directions`, usually in [0, 1]; None for rest.
             pose: (4, 4) canonical face to camera, as `affekt.faces` reads it; None leaves the points where they are.
+            jaw_deg: how far the jaw is opened, and turned to the person's left; shown by the directions of the jaw,
+                which open it by 15.7 degrees at 1.
+            gaze_deg: how far both eyes look to the person's left, and up; on the mesh of landmarks the lids alone move.
 
         Returns:
             (V, 3) centimetres.
@@ -85,6 +139,8 @@ class FaceModel:
             points = points + self.moved_by_identity(identity)
         if expression is not None:
             points = points + self.moved_by_expression(expression)
+        if any(jaw_deg) or any(gaze_deg):
+            points = points + self.moved_by_expression(jaw_amounts(*jaw_deg) | look_amounts(*gaze_deg))
         return points.copy() if pose is None else posed(points, pose)
 
     def moved_by_identity(self, identity: Amounts) -> Floats:
@@ -106,6 +162,26 @@ class FaceModel:
 
     def _sum(self, table: scipy.sparse.csr_matrix, names: Sequence[str], amounts: Amounts, what: str) -> Floats:
         return np.asarray(table @ amounts_of(amounts, names, what)).reshape(-1, 3)
+
+
+def jaw_amounts(opened_deg: float, left_deg: float = 0.0) -> dict[str, float]:
+    """Direction to its amount, of a jaw that is opened and turned to the person's left by some degrees."""
+    return {
+        'jawOpen': opened_deg / JAW_DEG['jawOpen'],
+        'jawLeft': max(left_deg, 0.0) / JAW_DEG['jawLeft'],
+        'jawRight': max(-left_deg, 0.0) / JAW_DEG['jawRight'],
+    }
+
+
+def look_amounts(left_deg: float, up_deg: float) -> dict[str, float]:
+    """Direction to its amount, of both eyes that look to the person's left and up by some degrees."""
+    left, right, up, down = max(left_deg, 0.0), max(-left_deg, 0.0), max(up_deg, 0.0), max(-up_deg, 0.0)
+    return {
+        'eyeLookOutLeft': left / LOOK_DEG['Out'], 'eyeLookInRight': left / LOOK_DEG['In'],
+        'eyeLookOutRight': right / LOOK_DEG['Out'], 'eyeLookInLeft': right / LOOK_DEG['In'],
+        **{f'eyeLookUp{side}': up / LOOK_DEG['Up'] for side in ('Left', 'Right')},
+        **{f'eyeLookDown{side}': down / LOOK_DEG['Down'] for side in ('Left', 'Right')},
+    }  # fmt: skip
 
 
 def amounts_of(amounts: Amounts, names: Sequence[str], what: str) -> Floats:

@@ -16,6 +16,7 @@ from affekt.features.face_pictures import face_pictures
 from affekt.features.face_readings import frame_rate_hz
 from affekt.features.importing import Imported, import_features, import_official
 from affekt.features.model_recipes import ListedEncoder, encoder_names, encoder_recipe, listed_encoders
+from affekt.features.on_ray import counted_tries, quiet_ray, raise_failure, ray_data
 from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable, outcomes
 from affekt.features.sample_encoders import audio_encoder, with_encoder
 from affekt.features.store import Provenance, Store, write_features
@@ -36,6 +37,7 @@ __all__ = [
     'audio_encoder',
     'batch',
     'check_store',
+    'counted_tries',
     'encoder_names',
     'encoder_recipe',
     'extract',
@@ -52,6 +54,9 @@ __all__ = [
     'outcomes',
     'padded',
     'pooled',
+    'quiet_ray',
+    'raise_failure',
+    'ray_data',
     'recipe_named',
     'require_any_features',
     'require_features',

@@ -8,7 +8,8 @@ feels.
 `faces-all-frm` reads every frame, for labels that count frames: a row's time is the number of its frame over the frame
 rate. Its person is the one on the side that the sample's name ends in (`_left`, `_right`), else the one who fills most,
 also after an absence. It adds the shape of the face (`affekt.faces.face_shapes`), and reads folders of cut-out faces
-whose names are numbers of frames, `00001.jpg` being the first: numbers that are missing are frames without a face.
+whose names are numbers of frames, `00001.jpg` being the first: numbers that are missing, and pictures that cannot be
+read, are frames without a face, and the store says which could not be read.
 
 T frames with a face, D columns.
 """
@@ -32,6 +33,7 @@ from affekt.faces import SHAPE_COLUMNS
 from affekt.features.face_pictures import face_pictures
 from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
 from affekt.weights import lookup
+from affekt.wording import counted
 
 RATE_HZ = 12.5
 """Frames of a video that are looked at, a second; of stored faces all are."""
@@ -181,6 +183,8 @@ class _Watched:
     """(N, D) readings and shapes."""
     width: float
     """Of the picture, pixels."""
+    unread: tuple[str, ...] = ()
+    """Names of pictures that could not be read."""
 
 
 def _open_all(recipe: Recipe) -> SampleEncoder:
@@ -216,7 +220,8 @@ def _watched(manifest: Manifest, row: Sample, landmarker: Any, expression: Any) 
     from affekt.faces import observe_faces
 
     widths = [0.0]
-    frames = _numbered_frames(manifest, row, frame_rate_hz(manifest, row))
+    unread: list[str] = []
+    frames = _numbered_frames(manifest, row, frame_rate_hz(manifest, row), unread)
     if isinstance(frames, Unable):
         return frames
     with TemporaryDirectory() as folder:
@@ -225,12 +230,18 @@ def _watched(manifest: Manifest, row: Sample, landmarker: Any, expression: Any) 
             keep_thumbnails=False, spill=Path(folder, 'landmarks.parquet'),
         )  # fmt: skip
         if not observed.table.num_rows:
-            return Unable(row.sample, 'no face' if observed.frames else 'no picture')
+            reason = 'no face' if observed.frames else 'no picture'
+            return Unable(row.sample, '; '.join([reason, *_lost(unread)]))
         people = observed.table.column('person').to_pylist()
         times = np.array(observed.table.column('time_s').to_pylist(), np.float64)
         values = np.concatenate([_numbers(observed.table, _NAMES), _shapes(observed, people, times)], axis=1)
     boxes = _numbers(observed.table, ['box_x', 'box_y', 'box_width', 'box_height'])
-    return _Watched(people, times, boxes, values, widths[0])
+    return _Watched(people, times, boxes, values, widths[0], tuple(unread))
+
+
+def _lost(unread: Sequence[str]) -> list[str]:
+    """In words, which pictures are missing because they cannot be read."""
+    return [f'{counted(len(unread), "picture")} that cannot be read: {listed(unread, 3)}'] if unread else []
 
 
 def _of_person(recipe: Recipe, row: Sample, seen: _Watched) -> Features | Unable:
@@ -245,7 +256,7 @@ def _of_person(recipe: Recipe, row: Sample, seen: _Watched) -> Features | Unable
     known = np.isfinite(values)
     if not known.any(axis=0).all():
         return Unable(row.sample, 'no face that could be measured')
-    return recipe.features(row.sample, _bridged(values, times, known), times)
+    return recipe.features(row.sample, _bridged(values, times, known), times, '; '.join(_lost(seen.unread)))
 
 
 def _shapes(observed: Any, people: Sequence[str], times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -276,12 +287,15 @@ def _noting_width(frames: Iterator[_Frame], widths: list[float]) -> Iterator[_Fr
         yield frame
 
 
-def _numbered_frames(manifest: Manifest, row: Sample, rate_hz: float) -> Iterator[_Frame] | Unable:
-    """Frames of a video, or pictures of a folder, at the time that follows from their number."""
+def _numbered_frames(manifest: Manifest, row: Sample, rate_hz: float, unread: list[str]) -> Iterator[_Frame] | Unable:
+    """Frames of a video, or pictures of a folder, at the time that follows from their number.
+
+    Names of pictures that cannot be read are added to `unread`; their frames are passed over.
+    """
     from affekt.media import Recording
 
     if row.frames is not None:
-        return _numbered_pictures(manifest, row, rate_hz)
+        return _numbered_pictures(manifest, row, rate_hz, unread)
     video = manifest.media(row, 'video')
     if video is None:
         return Unable(row.sample, 'neither frames nor video')
@@ -292,7 +306,7 @@ def _numbered_frames(manifest: Manifest, row: Sample, rate_hz: float) -> Iterato
     )  # fmt: skip
 
 
-def _numbered_pictures(manifest: Manifest, row: Sample, rate_hz: float) -> Iterator[_Frame] | Unable:
+def _numbered_pictures(manifest: Manifest, row: Sample, rate_hz: float, unread: list[str]) -> Iterator[_Frame] | Unable:
     stored = face_pictures(manifest, row)
     if isinstance(stored, Unable):
         return stored
@@ -304,7 +318,20 @@ def _numbered_pictures(manifest: Manifest, row: Sample, rate_hz: float) -> Itera
         return Unable(row.sample, f'pictures whose names are no numbers of frames: {listed(strange, 2)}')
     if len(numbers) != len(paths):
         return Unable(row.sample, 'two pictures of one frame')
-    return (_Frame((number - 1) / rate_hz, stored.images[at]) for number, at in sorted(numbers.items()))
+    in_order = [(number, paths[at].name, at) for number, at in sorted(numbers.items())]
+    return _readable_pictures(stored.images, in_order, rate_hz, unread)
+
+
+def _readable_pictures(
+    images: Any, in_order: Sequence[tuple[int, str, int]], rate_hz: float, unread: list[str]
+) -> Iterator[_Frame]:
+    for number, name, at in in_order:
+        try:
+            image = images[at]
+        except AffektError:
+            unread.append(name)
+            continue
+        yield _Frame((number - 1) / rate_hz, image)
 
 
 _NAMES = _columns()

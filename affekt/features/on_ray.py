@@ -64,7 +64,7 @@ def written_on_ray(
     parts = dataclasses.replace(parts, folder=parts.folder.resolve())
     items = [{'index': index, 'samples': _packed(rows)} for index, rows in batches]
     workers = min(workers, len(items))
-    with _ray(workers) as data, _quiet():
+    with ray_data(workers) as data, quiet_ray():
         _require_gpus(gpus)
         done = data.from_items(items, override_num_blocks=min(len(items), MOST_BLOCKS)).map_batches(
             _Worker,
@@ -74,7 +74,7 @@ def written_on_ray(
             num_gpus=gpus or None,
         )
         for row in done.iter_rows():
-            _raise(row['failure'])
+            raise_failure(row['failure'])
             yield int(row['index']), _checked(parts, int(row['index']), row['lost'])
 
 
@@ -95,14 +95,14 @@ class _Worker:
         return {'index': [index], 'lost': [json.dumps(lost)], 'failure': [failure]}
 
     def _encoded(self, index: int, rows: Sequence[Sample]) -> Lost:
-        with _counted(self._parts.tries(index)):
+        with counted_tries(self._parts.tries(index)):
             if self._encoder is None:
                 self._encoder = self._parts.recipe.open(self._parts.recipe)
             return self._parts.write(index, outcomes(self._encoder, self._manifest, rows))
 
 
 @contextmanager
-def _counted(tries: Path) -> Iterator[None]:
+def counted_tries(tries: Path) -> Iterator[None]:
     """Counts the tries of one batch in a file.
 
     Raises:
@@ -137,7 +137,7 @@ def _packed(rows: Sequence[Sample]) -> str:
     return json.dumps([dataclasses.asdict(row) for row in rows])
 
 
-def _raise(failure: str) -> None:
+def raise_failure(failure: str) -> None:
     """The error that a worker met, if any."""
     if failure:
         name, expected, came, todo = json.loads(failure)
@@ -154,7 +154,7 @@ def _checked(parts: Parts, index: int, lost: str) -> Lost:
 
 
 @contextmanager
-def _ray(workers: int) -> Iterator[Any]:
+def ray_data(workers: int) -> Iterator[Any]:
     """Ray Data on the Ray that the program or RAY_ADDRESS names, else on one that ends with the block."""
     alone = not os.environ.get('RAY_ADDRESS')
     with _environment(_ALONE if alone else {}):
@@ -200,7 +200,7 @@ def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_ray() -> Iterator[None]:
     """Ray Data without its bars and reports of each plan."""
     from ray.data import DataContext
 

@@ -8,7 +8,7 @@ they reach the model), `local.py` (a model in this process; `gguf_models.py` mak
 """
 
 from affekt.llm.chat import Chat, Reply, Request
-from affekt.llm.clips import ClipLimits, clip_parts
+from affekt.llm.clips import ClipLimits, clip_parts, picture_part, sound_part
 from affekt.llm.descriptions import DESCRIPTION_COLUMNS, extract, read_descriptions
 from affekt.llm.endpoint import Endpoint
 from affekt.llm.extraction import Extraction, LabelExtractor, LanguageModelExtractor, LexiconExtractor
@@ -62,9 +62,11 @@ __all__ = [
     'opened_gguf',
     'opened_network',
     'parts_of',
+    'picture_part',
     'probe',
     'read_descriptions',
     'require_media',
+    'sound_part',
     'sound_use',
     'unopened',
     'without_media',

@@ -14,7 +14,7 @@ import tempfile
 import wave
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,13 +73,20 @@ class ClipLimits:
         return (*seen, *(('sound',) if self.sound else ()))
 
 
-def clip_parts(path: Path, limits: ClipLimits, form: MediaForm = SERVERS[DEFAULT_SERVER]) -> tuple[Part, ...]:
+def clip_parts(
+    path: Path,
+    limits: ClipLimits,
+    form: MediaForm = SERVERS[DEFAULT_SERVER],
+    *,
+    window_s: tuple[float, float] | None = None,
+) -> tuple[Part, ...]:
     """The video, or pictures in order of time, then the sound, as parts of a message.
 
     Args:
         path: a video, a sound file or a picture.
         limits: how much of it.
         form: of the server that will be asked.
+        window_s: the stretch of the file that is the clip, in seconds; None for all of it.
 
     Raises:
         MediaError: the file cannot be read, or nothing in it may be sent under these limits.
@@ -88,9 +95,9 @@ def clip_parts(path: Path, limits: ClipLimits, form: MediaForm = SERVERS[DEFAULT
     from affekt.media import Recording  # decoders load where a clip is to be read, and not before
 
     recording = Recording.open(path)
-    parts = _seen(recording, limits, form)
+    parts = _seen(recording, limits, form, window_s)
     if limits.sound and recording.audio:
-        parts.append(sound_part(_samples(recording, limits.longest_sound_s), form))
+        parts.append(sound_part(_samples(recording, limits.longest_sound_s, window_s), form))
     if not parts:
         raise MediaError(
             expected='pictures, or sound that may be sent',
@@ -136,18 +143,20 @@ def video_part(
         return form.part('video', path.read_bytes())
 
 
-def _seen(recording: Recording, limits: ClipLimits, form: MediaForm) -> list[Part]:
+def _seen(
+    recording: Recording, limits: ClipLimits, form: MediaForm, window_s: tuple[float, float] | None
+) -> list[Part]:
     """What is seen of a clip: a video where the server takes one and the clip moves, else pictures."""
     if not limits.frames or recording.video is None:
         return []
     if recording.kind != 'image' and form.takes('video'):
-        frames = list(_spread(recording, limits.video_frames, limits.max_side, limits.video_fps))
+        frames = list(_spread(recording, limits.video_frames, limits.max_side, window_s, limits.video_fps))
         times_s = [frame.time_s - frames[0].time_s for frame in frames]
         images = (_even(frame.image) for frame in frames)
         return [video_part(images, limits.video_fps, form, times_s)] if frames else []
     return [
         picture_part(frame.image, form, jpeg_quality=limits.jpeg_quality)
-        for frame in _spread(recording, limits.frames, limits.max_side)
+        for frame in _spread(recording, limits.frames, limits.max_side, window_s)
     ]
 
 
@@ -156,10 +165,21 @@ def _even(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return image[: image.shape[0] // 2 * 2 or None, : image.shape[1] // 2 * 2 or None]
 
 
-def _spread(recording: Recording, most: int, max_side: int, fastest_hz: float = math.inf) -> Iterator[Frame]:
+def _spread(
+    recording: Recording,
+    most: int,
+    max_side: int,
+    window_s: tuple[float, float] | None,
+    fastest_hz: float = math.inf,
+) -> Iterator[Frame]:
     """At most so many pictures, evenly from the beginning, and no more of them per second than the fastest rate."""
     if recording.kind == 'image':
         yield from recording.frames(max_side=max_side)
+    elif window_s is not None:
+        start, end = window_s
+        rate_hz = min(fastest_hz, most / max(end - start, 1e-3))
+        frames = (frame for frame in recording.frames(rate_hz, max_side) if frame.time_s >= start - 0.5 / rate_hz)
+        yield from islice(takewhile(lambda frame: frame.time_s < end, frames), most)
     elif recording.duration_s:
         yield from islice(recording.frames(min(fastest_hz, most / recording.duration_s), max_side), most)
     else:
@@ -168,12 +188,14 @@ def _spread(recording: Recording, most: int, max_side: int, fastest_hz: float = 
             yield seen[place]
 
 
-def _samples(recording: Recording, longest_s: float) -> Floats32:
+def _samples(recording: Recording, longest_s: float, window_s: tuple[float, float] | None) -> Floats32:
     """The first seconds of the sound at 16 kHz, of its stream that is not silent."""
-    most, blocks, length = round(longest_s * RATE_HZ), [], 0
+    start_s, end_s = window_s or (0.0, math.inf)
+    first, last = (round(time_s * RATE_HZ) for time_s in (start_s, min(end_s, start_s + longest_s)))
+    blocks, length = [], 0
     for block in recording.samples(RATE_HZ, stream=recording.audible_stream()):
-        blocks.append(block.samples)
+        blocks.append(block.samples[max(0, first - length) :])
         length += len(block.samples)
-        if length >= most:
+        if length >= last:
             break
-    return np.concatenate(blocks)[:most] if blocks else np.zeros(0, np.float32)
+    return np.concatenate(blocks)[: last - first] if blocks else np.zeros(0, np.float32)

@@ -88,7 +88,8 @@ class Endpoint:
                 todo='check AFFEKT_LLM_KEY',
             )
         url = url.rstrip('/')
-        self.url = url if url.endswith('/chat/completions') else f'{url}/chat/completions'
+        self._base = url.removesuffix('/chat/completions')
+        self.url = f'{self._base}/chat/completions'
         self._model = model
         self._api_key = api_key
         self._timeout_s, self._attempts, self._pause_s = timeout_s, attempts, pause_s
@@ -132,15 +133,40 @@ class Endpoint:
             todo='see that the server runs and has room, then run the same again: answers so far are kept',
         )
 
+    def models(self) -> tuple[str, ...]:
+        """The names of the models that the server says it serves; none where it does not say.
+
+        Raises:
+            LLMError: it cannot be reached, or refuses the key.
+        """
+        try:
+            content = json.loads(self._answered(urllib.request.Request(f'{self._base}/models')))
+            return tuple(_on_one_line(str(each['id'])) for each in content['data'])
+        except _Passing as fault:
+            raise LLMError(
+                expected=f'an answer from {self._base}/models', came=self._shown(str(fault)),
+                todo='see that the server runs, or name the model: URL#NAME',
+            ) from fault  # fmt: skip
+        except LLMError as error:
+            if 'HTTP 404' in error.came or 'HTTP 405' in error.came:
+                return ()
+            raise
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return ()
+
     def _post(self, body: bytes) -> bytes:
-        """The bytes of one whole answer."""
+        """The bytes of one whole answer to a question."""
         post = urllib.request.Request(self.url, data=body, method='POST')
         post.add_header('Content-Type', 'application/json')
+        return self._answered(post)
+
+    def _answered(self, request: urllib.request.Request) -> bytes:
+        """The bytes of one whole answer to a request, which is given the key."""
         if self._api_key:
-            post.add_unredirected_header('Authorization', f'Bearer {self._api_key}')
+            request.add_unredirected_header('Authorization', f'Bearer {self._api_key}')
         with Call(self._calls, self._timeout_s) as call:
             try:
-                with call.opener(*self._handlers).open(post, timeout=self._timeout_s) as response:
+                with call.opener(*self._handlers).open(request, timeout=self._timeout_s) as response:
                     answer = _whole(response)
                 if call.is_late:  # a connection that is cut within headers looks like their end
                     raise TimeoutError

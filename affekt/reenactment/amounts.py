@@ -17,11 +17,9 @@ from affekt.face3d import face_model, pose_matrix
 from affekt.reenactment.canonical import LID_PAIRS
 from affekt.reenactment.motion import MotionFrame
 
-GAZE_WIDTHS = (0.228, 0.114)
-"""Way of the iris at a full look to the side and up or down, in widths of the eye: the eyeballs of `head_model()` under
-eyeLookOut and eyeLookUp, over the width of the eye of `face_model()`."""
-REACH_DEG = 30.0
-"""Angle of a full look; the convention of `affekt.faces.readings`."""
+GAZE_WIDTHS = {'Out': 0.220, 'In': 0.236, 'Up': 0.110, 'Down': 0.166}
+"""Way of the iris where an eye looks fully, in widths of the eye: the front of an eyeball of `head_model()`, over the
+width of the eye of `face_model()`, 2.66 cm."""
 
 
 @cache
@@ -72,21 +70,9 @@ def _gaze(amounts: Floats) -> Floats:
     place = columns()
 
     def look(way: str, side: str) -> float:
-        return float(amounts[place[f'eyeLook{way}{side}']])
+        return GAZE_WIDTHS[way] * float(amounts[place[f'eyeLook{way}{side}']])
 
-    across, down = GAZE_WIDTHS
     return np.array([
-        [across * (look('Out', 'Left') - look('In', 'Left')), down * (look('Down', 'Left') - look('Up', 'Left'))],
-        [across * (look('In', 'Right') - look('Out', 'Right')), down * (look('Down', 'Right') - look('Up', 'Right'))],
+        [look('Out', 'Left') - look('In', 'Left'), look('Down', 'Left') - look('Up', 'Left')],
+        [look('In', 'Right') - look('Out', 'Right'), look('Down', 'Right') - look('Up', 'Right')],
     ])  # fmt: skip
-
-
-def look_amounts(yaw_deg: float, pitch_deg: float) -> dict[str, float]:
-    """Direction to its amount, of both eyes that look by some angles; yaw > 0 to the person's left, pitch > 0 up."""
-    across, up = yaw_deg / REACH_DEG, pitch_deg / REACH_DEG
-    return {
-        'eyeLookOutLeft': max(across, 0.0), 'eyeLookInRight': max(across, 0.0),
-        'eyeLookInLeft': max(-across, 0.0), 'eyeLookOutRight': max(-across, 0.0),
-        **{f'eyeLookUp{side}': max(up, 0.0) for side in ('Left', 'Right')},
-        **{f'eyeLookDown{side}': max(-up, 0.0) for side in ('Left', 'Right')},
-    }  # fmt: skip

@@ -24,10 +24,10 @@ import numpy.typing as npt
 from affekt.analysis import Analysis, column, rows_of
 from affekt.arrays import Floats
 from affekt.errors import RunError, TableError, UnknownNameError, did_you_mean, shown_faults
-from affekt.face3d import face_model, shown_amounts
+from affekt.face3d import face_model, look_amounts, shown_amounts
 from affekt.faces import BLENDSHAPES
 from affekt.labels import EKMAN
-from affekt.reenactment.amounts import columns, frame_of_amounts, look_amounts
+from affekt.reenactment.amounts import columns, frame_of_amounts
 from affekt.reenactment.emotions import MOST_SECONDS, RECIPES, require_rate
 from affekt.reenactment.motion import DIRECTIONS, Motion, MotionFrame
 from affekt.tables import Table, number, read_table

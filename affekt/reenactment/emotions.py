@@ -79,24 +79,24 @@ class Recipe:
 
 _EMFACS = "EMFACS-7; FACS Investigator's Guide, table 10-1"
 RECIPES: Mapping[str, Recipe] = {
-    'happiness': Recipe({'AU6': 0.8, 'AU12': 0.75, 'AU25': 0.35}, 0.6, 0.8, f'{_EMFACS} (6 + 12, 25 optional)'),
+    'happiness': Recipe({'AU6': 0.9, 'AU12': 1.0, 'AU25': 0.5}, 0.6, 0.8, f'{_EMFACS} (6 + 12, 25 optional)'),
     'sadness': Recipe(
-        {'AU1': 0.9, 'AU4': 0.4, 'AU15': 0.8, 'AU17': 0.4, 'AU64': 0.25}, 1.0, 1.2, f'{_EMFACS} (1 + 4 + 15, 17, 64)'
+        {'AU1': 1.0, 'AU4': 0.5, 'AU15': 1.0, 'AU17': 0.5, 'AU64': 0.3}, 1.0, 1.2, f'{_EMFACS} (1 + 4 + 15, 17, 64)'
     ),
     'anger': Recipe(
-        {'AU4': 1.0, 'AU5': 0.45, 'AU7': 0.5, 'AU17': 0.25, 'AU23': 0.7}, 0.5, 0.8, f'{_EMFACS} (4 + 5 + 7 + 23, 17)'
+        {'AU4': 1.0, 'AU5': 0.5, 'AU7': 0.6, 'AU17': 0.3, 'AU23': 0.8}, 0.5, 0.8, f'{_EMFACS} (4 + 5 + 7 + 23, 17)'
     ),
     'fear': Recipe(
-        {'AU1': 0.9, 'AU2': 0.6, 'AU4': 0.4, 'AU5': 0.9, 'AU20': 0.7, 'AU25': 0.5, 'AU26': 0.2}, 0.4, 0.8,
+        {'AU1': 1.0, 'AU2': 0.7, 'AU4': 0.5, 'AU5': 1.0, 'AU20': 0.9, 'AU25': 0.6, 'AU26': 0.3}, 0.4, 0.8,
         f'{_EMFACS} (1 + 2 + 4 + 5 + 20 + 26, 25)',
     ),
     'disgust': Recipe(
-        {'AU4': 0.3, 'AU7': 0.3, 'AU9': 0.9, 'AU10': 0.5, 'AU15': 0.4, 'AU16': 0.3, 'AU17': 0.4}, 0.5, 0.8,
+        {'AU4': 0.4, 'AU7': 0.4, 'AU9': 1.0, 'AU10': 0.7, 'AU15': 0.5, 'AU16': 0.4, 'AU17': 0.5}, 0.5, 0.8,
         f'{_EMFACS} (9 + 15 + 16, 10, 17)',
     ),
-    'surprise': Recipe({'AU1': 0.95, 'AU2': 0.95, 'AU5': 0.7, 'AU26': 0.45}, 0.3, 0.6, f'{_EMFACS} (1 + 2 + 5 + 26)'),
+    'surprise': Recipe({'AU1': 1.0, 'AU2': 1.0, 'AU5': 1.0, 'AU26': 0.6}, 0.3, 0.6, f'{_EMFACS} (1 + 2 + 5 + 26)'),
     'contempt': Recipe(
-        {'L12': 0.35, 'L14': 0.8}, 0.6, 0.8, 'Ekman & Friesen 1986; Matsumoto & Ekman 2004 (12 + 14 of one side)'
+        {'L12': 0.45, 'L14': 1.0}, 0.6, 0.8, 'Ekman & Friesen 1986; Matsumoto & Ekman 2004 (12 + 14 of one side)'
     ),
 }  # fmt: skip
 """Emotion to its recipe. 'neutral' is the absence of all."""

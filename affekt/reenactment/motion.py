@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from affekt.arrays import Floats, Floats32
 from affekt.errors import ShapeError, ValueRangeError
+from affekt.face3d import turn
 
 POINTS = 468
 DIRECTIONS = 51
@@ -208,7 +209,7 @@ def blended(first: MotionFrame, second: MotionFrame, share: float, time_s: float
         first.offsets + np.float32(share) * (second.offsets - first.offsets),
         np.maximum(first.opening + np.float32(share) * (second.opening - first.opening), 0),
         first.gaze + np.float32(share) * (second.gaze - first.gaze),
-        rotation_of(share * way) @ first.rotation,
+        turn(share * way) @ first.rotation,
         first.translation + share * (second.translation - first.translation),
         float(first.scale * (second.scale / first.scale) ** share),
     )
@@ -222,16 +223,6 @@ def rotation_vector(rotation: Floats) -> Floats:
     if sine < 1e-9:
         return sine_axis
     return np.asarray(sine_axis * (np.arctan2(sine, cosine) / sine))
-
-
-def rotation_of(vector: Floats) -> Floats:
-    """(3, 3) the rotation about an axis by its length in radians: the inverse of `rotation_vector` (Rodrigues)."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    across = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.asarray(np.eye(3) + np.sin(angle) * across + (1 - np.cos(angle)) * across @ across)
 
 
 def _keep(

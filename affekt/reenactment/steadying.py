@@ -23,8 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ValueRangeError
+from affekt.face3d import turn
 from affekt.frames import OneEuro
-from affekt.reenactment.motion import POINTS, MotionFrame, rotation_of, rotation_vector
+from affekt.reenactment.motion import POINTS, MotionFrame, rotation_vector
 
 CUTOFFS = {
     'offsets': (2.5, 2.0), 'opening': (3.0, 10.0), 'gaze': (3.0, 40.0),
@@ -85,7 +86,7 @@ def steadied(
                 steady['offsets'].reshape(POINTS, 3).astype(np.float32),
                 np.maximum(steady['opening'], 0).astype(np.float32),
                 steady['gaze'].reshape(2, 2).astype(np.float32),
-                rotation_of(steady['rotation']),
+                turn(steady['rotation']),
                 steady['translation'],
                 math.exp(float(steady['size'][0])),
                 frame.mouth,

@@ -21,11 +21,11 @@ import numpy as np
 
 from affekt.arrays import Floats, Floats32
 from affekt.errors import ValueRangeError
-from affekt.face3d import ExpressionFit, face_model, pose_matrix, shown_amounts
+from affekt.face3d import ExpressionFit, face_model, pose_matrix, shown_amounts, turn
 from affekt.faces import euler_angles_deg
 from affekt.reenactment.amounts import directions
 from affekt.reenactment.canonical import LaidFace
-from affekt.reenactment.motion import POINTS, FaceState, Motion, MotionFrame, rotation_of, rotation_vector
+from affekt.reenactment.motion import POINTS, FaceState, Motion, MotionFrame, rotation_vector
 from affekt.wording import counted
 
 REGIONS = {
@@ -226,7 +226,7 @@ class _Transfer:
     def _limited_turn(self, rotation: Floats) -> Floats:
         """The head's turn within the limits, and within what the portrait's own turn leaves."""
         settings = self._settings
-        turned = rotation_of(settings.head * rotation_vector(rotation)) if settings.head != 1 else rotation
+        turned = turn(settings.head * rotation_vector(rotation)) if settings.head != 1 else rotation
         if np.array_equal(turned, np.eye(3)):
             return turned
         angles = _angles_deg(turned)

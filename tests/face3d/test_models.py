@@ -10,7 +10,7 @@ import pytest
 
 import affekt
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
-from affekt.face3d import face_model, head_model, pose_matrix
+from affekt.face3d import Camera, face_model, head_model, pose_matrix
 from affekt.faces import BLENDSHAPES, FaceLandmarker
 
 CARD = json.loads((Path(affekt.__file__).parent / 'models' / 'face_units_468.json').read_text())
@@ -131,3 +131,29 @@ def test_a_pose_turns_and_shifts_the_points():
 def test_amounts_that_mean_nothing_are_refused(arguments, error):
     with pytest.raises(error):
         face_model().vertices(**arguments)
+
+
+def test_a_jaw_and_eyes_turn_by_the_degrees_that_are_asked_for():
+    hinge = (face_model().mean[234] + face_model().mean[454]) / 2
+    before = face_model().mean[152] - hinge
+    after = face_model().vertices(jaw_deg=(10, 0))[152] - hinge
+    turned = np.degrees(np.arccos(before @ after / np.linalg.norm(before) / np.linalg.norm(after)))
+    assert turned == pytest.approx(10, abs=0.3)
+
+    head = head_model()
+    eye = np.unique(head.triangles[head.parts == head.part_names.index('left eye')])
+    ball = head.mean[eye]
+    middle, front = (ball.min(axis=0) + ball.max(axis=0)) / 2, eye[ball[:, 2].argmax()]
+    looking = head.vertices(gaze_deg=(12, 0))[front] - middle
+    ahead = head.mean[front] - middle
+    angle = np.degrees(np.arctan2(looking[0], looking[2]) - np.arctan2(ahead[0], ahead[2]))
+    assert angle == pytest.approx(12, abs=1)  # to the person's left, the right of the picture
+
+
+def test_every_model_goes_through_one_camera():
+    camera = Camera(100, 100)
+    for model in (face_model(), head_model()):
+        placed = camera.project(model.vertices(pose=pose_matrix()))
+        nose = camera.project(model.landmarks(model.vertices(pose=pose_matrix())))[1]
+        assert placed[:, :2].min() > 0
+        assert nose == pytest.approx([50, 52, 42], abs=3)

@@ -32,7 +32,7 @@ from pathlib import Path
 from affekt.corpora import Manifest
 from affekt.errors import AffektError
 from affekt.features import extract
-from affekt.features.on_ray import _ray
+from affekt.features.on_ray import ray_data
 from made_up_recipes import DEADLY, DYING, LENGTHS, NAN
 
 out = Path(sys.argv[1])
@@ -52,7 +52,7 @@ def end(stage, done, count):
     if done >= 40:
         os.kill(os.getpid(), 9)
 
-with _ray(2):  # one Ray for all five
+with ray_data(2):  # one Ray for all five
     run(DYING, 'worker', marked)
     run(DEADLY, 'deadly', batch=72)
     run(NAN, 'nan')

@@ -42,9 +42,9 @@ def test_recipes_have_the_units_of_the_published_prototypes():
 def test_a_recipe_grows_with_its_intensity_and_contempt_is_one_sided():
     happy = RECIPES['happiness']
     assert happy.amounts(0.4) == pytest.approx(0.4 * happy.amounts())
-    # AU12 at 0.75, AU6 at 0.8 of which half squints
-    assert happy.amounts()[NAMES.index('mouthSmileLeft')] == 0.75
-    assert happy.amounts()[NAMES.index('eyeSquintRight')] == pytest.approx(0.4)
+    # AU12 at 1, AU6 at 0.9 of which half squints
+    assert happy.amounts()[NAMES.index('mouthSmileLeft')] == 1
+    assert happy.amounts()[NAMES.index('eyeSquintRight')] == pytest.approx(0.45)
     contempt = RECIPES['contempt'].amounts()
     assert contempt[NAMES.index('mouthDimpleLeft')] > 0
     assert not any(contempt[place] for place, name in enumerate(NAMES) if name.endswith('Right'))
@@ -81,7 +81,7 @@ def test_lids_and_gaze_of_amounts_are_also_told_as_opening_and_way_of_the_iris()
     assert (shown(eyeWideLeft=1, eyeWideRight=1).opening > 1.05).all()
     # both eyes look to the person's left, the right of the picture
     aside = shown(eyeLookOutLeft=1, eyeLookInRight=1)
-    assert aside.gaze[:, 0] == pytest.approx([0.228, 0.228])
+    assert aside.gaze[:, 0] == pytest.approx([0.220, 0.236])
     assert shown(eyeLookUpLeft=1).gaze[0, 1] < 0
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from affekt.errors import ShapeError, ValueRangeError
-from affekt.face3d import pose_matrix
+from affekt.face3d import pose_matrix, turn
 from affekt.reenactment import FaceState, Motion, MotionFrame, MouthPicture, blended
-from affekt.reenactment.motion import rotation_of, rotation_vector
+from affekt.reenactment.motion import rotation_vector
 
 
 def test_a_frame_of_which_only_the_time_is_given_is_neutral():
@@ -79,5 +79,5 @@ def test_half_way_between_two_frames_lies_half_of_everything():
 
 def test_a_rotation_comes_back_from_its_vector():
     rotation = pose_matrix(30, -20, 10)[:3, :3]
-    assert rotation_of(rotation_vector(rotation)) == pytest.approx(rotation)
+    assert turn(rotation_vector(rotation)) == pytest.approx(rotation)
     assert rotation_vector(pose_matrix(yaw_deg=90)[:3, :3]) == pytest.approx([0, np.pi / 2, 0])

@@ -1,0 +1,355 @@
+"""One clip through all steps: what is heard, what is seen, both merged with the words, and the labels of that.
+
+`Captioner.caption` is the walk. An answer that is none (a refusal, no words, nothing, or one of a model that was not
+given the media) is asked for again with another seed, `tries` times in all, and then counted as what it is: it becomes
+no clue, and nothing is put in its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from affekt.captioning.captions import (
+    FAILED,
+    KEPT,
+    MERGED,
+    OK,
+    UNJUDGED,
+    Caption,
+    SecondLanguage,
+    Use,
+)
+from affekt.captioning.media import AUDIO, VISUAL, media_sizes, parts_for
+from affekt.captioning.places import Place
+from affekt.captioning.prompts import (
+    CANNOT_BE_JUDGED,
+    VERSION,
+    audio_prompt,
+    labels_prompt,
+    merge_prompt,
+    translation_prompt,
+    visual_prompt,
+)
+from affekt.corpora import Manifest, Sample
+from affekt.errors import LLMError
+from affekt.labels import is_nonsense, load_table, official_clean, read_labels, without_refusals, without_thinking
+from affekt.llm import (
+    Chat,
+    ClipLimits,
+    LanguageModelExtractor,
+    LexiconExtractor,
+    MediaForm,
+    Part,
+    RememberingChat,
+    ReplayCache,
+    Reply,
+    Request,
+    picture_part,
+    sound_part,
+)
+
+PROMPT_TOKENS, ANSWER_TOKENS = 'prompt_tokens', 'completion_tokens'
+LEAST_MEDIA_TOKENS = 3
+"""A question with media costs at least so many tokens more than its words alone, where the server counts media at all:
+a second of sound is 6 to 25 tokens to published models, a picture 16 or more."""
+CLEARLY = 50
+"""A question that is so many tokens above its fixed words, and one for every two bytes of the others, holds media."""
+RATE_HZ = 16_000
+_GREY = np.full((224, 224, 3), 128, np.uint8)
+SUBTITLES = ('text', 'chinese', 'english')
+
+
+@dataclass(frozen=True)
+class Models:
+    """Where the model of each step is."""
+
+    audio: Place
+    visual: Place
+    merge: Place
+    labels: Place | None = None
+    """None reads labels by affekt's list of words."""
+
+
+@dataclass(frozen=True)
+class CaptionSettings:
+    """What captions depend on."""
+
+    models: Models
+    limits: ClipLimits = field(default_factory=ClipLimits)
+    subtitle: str = 'text'
+    """Column of the manifest, one of `SUBTITLES`."""
+    words_alone: bool = False
+    """Whether a clip without any clue is judged by its words alone, as published; else it is not judged."""
+    second_language: str = ''
+    """A language in which each description is written and read a second time; '' for none."""
+    table: str = 'affekt'
+    """Word table that reads labels, and feelings in refusals."""
+    tries: int = 2
+    """How often an answer that is none is asked for, with another seed each time."""
+    max_tokens: int = 512
+
+    def saved(self) -> dict[str, Any]:
+        """What a resumed run must have too: names of models, not where they run, nor how patiently they are asked."""
+        models = self.models
+        places = {'audio': models.audio, 'visual': models.visual, 'merge': models.merge, 'labels': models.labels}
+        table = _lexicon(self.table).table
+        return {
+            'prompts': VERSION,
+            'models': {step: place.model if place else f'lexicon {table.label}' for step, place in places.items()},
+            'servers': {step: places[step].server for step in (AUDIO, VISUAL)},  # type: ignore[union-attr]
+            'limits': vars(self.limits),
+            **{name: getattr(self, name) for name in ('subtitle', 'words_alone', 'second_language', 'tries')},
+            'table': table.label,
+            'max_tokens': self.max_tokens,
+        }
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one step came to."""
+
+    text: str = ''
+    """'' where the answer is none."""
+    status: str = ''
+    why: str = ''
+    use: Use | None = None
+    """None where nobody was asked."""
+
+
+class Captioner:
+    """The models of all steps, ready to be asked; may be used from many threads.
+
+    Args:
+        settings: see there.
+        cache: remembers every answer.
+        servers: closes the models at its end.
+
+    Raises:
+        LLMError: a model cannot be opened.
+    """
+
+    def __init__(self, settings: CaptionSettings, cache: ReplayCache, servers: contextlib.ExitStack) -> None:
+        self.settings = settings
+        models, opened = settings.models, dict[Place, Chat]()
+
+        def chat(place: Place) -> Chat:
+            if place not in opened:
+                opened[place] = RememberingChat(place.open(servers), cache)
+            return opened[place]
+
+        self._chats = {AUDIO: chat(models.audio), VISUAL: chat(models.visual), 'merge': chat(models.merge)}
+        self._forms = {AUDIO: models.audio.form, VISUAL: models.visual.form}
+        self._label_chat = chat(models.labels) if models.labels else None
+        self._lexicon = _lexicon(settings.table)
+        limits = settings.limits
+        self._guard = threading.Lock()
+        self._fixed: dict[str, tuple[int, int]] = {}
+        """Step to tokens and bytes of its fixed words."""
+        self._limits = {AUDIO: replace(limits, frames=0, sound=True), VISUAL: replace(limits, sound=False)}
+
+    def caption(self, manifest: Manifest, row: Sample) -> Caption:
+        """What is written about a clip.
+
+        1. The audio and the visual clue. 2. Both merged with the words. 3. The labels. 4. The second language.
+
+        Returns:
+            A caption; its status is `failed` where a model gave no answer at all.
+        """
+        begun = time.monotonic()
+        subtitle = '' if 'text' in (row.missing or '').split(',') else (getattr(row, self.settings.subtitle) or '')
+        subtitle = ' '.join(subtitle.split())
+        use: dict[str, Use] = {}
+        why: dict[str, str] = {}
+
+        def noted(step: str, said: Said) -> Said:
+            if said.use is not None:
+                use[step] = said.use
+            if said.why:
+                why[step] = said.why
+            return said
+
+        sizes = media_sizes(manifest, row)
+        try:
+            heard = noted(AUDIO, self._clue(manifest, row, AUDIO, subtitle))
+            seen = noted(VISUAL, self._clue(manifest, row, VISUAL, subtitle))
+            status, merged = self._merged(heard.text, seen.text, subtitle, noted)
+            labels, label_status = self._labels(merged if status in (MERGED, KEPT) else '', noted)
+            second = self._second(merged if status in (MERGED, KEPT) else '', labels, noted)
+        except LLMError as error:
+            return Caption(
+                row.sample,
+                FAILED,
+                subtitle=subtitle,
+                why={FAILED: f'{error.came}, where {error.expected} was expected'},
+            )
+        return Caption(
+            row.sample, status, merged, labels, heard.text, seen.text, subtitle, heard.status, seen.status,
+            label_status, why, use, second, round(time.monotonic() - begun, 4), sizes,
+        )  # fmt: skip
+
+    def _clue(self, manifest: Manifest, row: Sample, step: str, subtitle: str) -> Said:
+        """What a step perceives of a clip."""
+        form: MediaForm = self._forms[step]
+        sent = parts_for(manifest, row, step, self._limits[step], form)
+        if sent.status:
+            return Said(status=sent.status, why=sent.why)
+        prompt = (audio_prompt if step == AUDIO else visual_prompt)(subtitle)
+        return self._asked(step, prompt, sent.parts)
+
+    def _merged(self, heard: str, seen: str, subtitle: str, noted: Callable[[str, Said], Said]) -> tuple[str, str]:
+        """Status and description."""
+        clues = [clue for clue in (heard, seen) if clue]
+        if not clues and not (subtitle and self.settings.words_alone):
+            return UNJUDGED, CANNOT_BE_JUDGED
+        if not subtitle:
+            return KEPT, ' '.join(clues)
+        said = noted('merge', self._asked('merge', merge_prompt(heard, seen, subtitle)))
+        return (MERGED if said.status == OK else said.status), said.text
+
+    def _labels(self, description: str, noted: Callable[[str, Said], Said]) -> tuple[tuple[str, ...], str]:
+        """The labels of a description, and how they were read."""
+        if not description:
+            return (), ''
+        if self._label_chat is None:
+            extraction = self._lexicon.extract(description)
+            return extraction.labels, extraction.how
+        counting = _Counting(self._label_chat)
+        extractor = LanguageModelExtractor(counting)
+        for counting.seed in range(self.settings.tries):
+            extraction = extractor.extract(description)
+            if extraction.how != 'unread':
+                break
+        noted('labels', Said(use=counting.use, why='' if extraction.how != 'unread' else 'no list in the answer'))
+        return extraction.labels, extraction.how
+
+    def _second(
+        self, description: str, labels: tuple[str, ...], noted: Callable[[str, Said], Said]
+    ) -> SecondLanguage | None:
+        """The description in a second language, and the labels of both versions in both languages."""
+        language = self.settings.second_language
+        if not language:
+            return None
+        translated = (
+            description and noted('translate', self._asked('merge', translation_prompt(description, language))).text
+        )
+        if not translated:
+            return SecondLanguage(language, labels_ee=labels)
+        counting = _Counting(self._label_chat or self._chats['merge'])
+
+        def read(text: str, spoken: str) -> tuple[str, ...]:
+            message = {'role': 'user', 'content': labels_prompt(text, spoken)}
+            return read_labels(counting.ask(Request((message,), VERSION, max_tokens=256)).text).labels
+
+        second = SecondLanguage(
+            language, translated, labels, read(translated, 'English'), read(translated, language),
+            read(description, language),
+        )  # fmt: skip
+        noted('second_labels', Said(use=counting.use))
+        return second
+
+    def _asked(self, step: str, words: str, parts: Sequence[Part] = ()) -> Said:
+        """An answer of a step, asked for again where it is none.
+
+        Args:
+            step: whose model.
+            words: of the question.
+            parts: its media.
+        """
+        content = [*parts, {'type': 'text', 'text': words}] if parts else words
+        chat, status, why = _Counting(self._chats[step]), '', ''
+        for chat.seed in range(self.settings.tries):
+            message = {'role': 'user', 'content': content}
+            reply = chat.ask(Request((message,), VERSION, max_tokens=self.settings.max_tokens))
+            text, status, why = self._read(reply)
+            if status == OK and parts and self._has_dropped(chat, step, reply, words):
+                status, why = 'dropped', 'the server counts no more tokens than for the words alone'
+            if status == OK:
+                return Said(text, OK, use=chat.use)
+        return Said(status=status, why=why, use=chat.use)
+
+    def _read(self, reply: Reply) -> tuple[str, str, str]:
+        """An answer's text on one line, its status, and what it says where it is none."""
+        text = ' '.join(official_clean(without_thinking(reply.text).text).split())
+        if reply.is_cut:
+            text = _whole_sentences(text)
+        if not text:
+            return '', 'empty', 'an empty answer'
+        if is_nonsense(text) or text[0] in '{[':  # prose was asked for
+            return '', 'nonsense', text[:200]
+        rest = without_refusals(text)
+        if rest != text and not self._lexicon.extract(rest).labels:
+            return '', 'refusal', text[:200]
+        return text, OK, ''
+
+    def _has_dropped(self, chat: _Counting, step: str, reply: Reply, words: str) -> bool:
+        """Whether the server counts no more tokens for a question with media than for its words alone.
+
+        What the fixed words cost, and whether the server counts media at all, is asked once for each model; only where
+        a question is not far above that, its own words are sent alone.
+        """
+        counted = reply.usage.get(PROMPT_TOKENS)
+        with self._guard:
+            if step not in self._fixed:
+                self._fixed[step] = self._measured(step)
+        fixed, size = self._fixed[step]
+        if not counted or not fixed or counted > fixed + (len(words.encode()) - size) / 2 + CLEARLY:
+            return False
+        request = Request(({'role': 'user', 'content': words},), f'{VERSION} tokens', max_tokens=1)
+        alone = chat.ask(request).usage.get(PROMPT_TOKENS)
+        return alone is not None and bool(counted < alone + LEAST_MEDIA_TOKENS)
+
+    def _measured(self, step: str) -> tuple[int, int]:
+        """Tokens of a step's fixed words, 0 where the server does not count media; and the bytes of these words."""
+        form, prompt = self._forms[step], (audio_prompt if step == AUDIO else visual_prompt)('')
+        part = sound_part(np.zeros(RATE_HZ, np.float32), form) if step == AUDIO else picture_part(_GREY, form)
+        words = {'type': 'text', 'text': prompt}
+
+        def tokens(content: str | list[Any], seed: int = 0) -> int:
+            message = {'role': 'user', 'content': content}
+            request = Request((message,), f'{VERSION} tokens', seed=seed, max_tokens=1)
+            return int(self._chats[step].ask(request).usage.get(PROMPT_TOKENS) or 0)
+
+        alone = tokens(prompt)
+        counts_media = any(tokens([part, words], seed) >= alone + LEAST_MEDIA_TOKENS for seed in range(3))
+        return (alone if counts_media else 0), len(prompt.encode())
+
+
+@cache
+def _lexicon(table: str) -> LexiconExtractor:
+    return LexiconExtractor(load_table(table))
+
+
+class _Counting:
+    """A model whose questions are counted, with a seed of its own."""
+
+    def __init__(self, chat: Chat) -> None:
+        self._chat, self.seed, self.use = chat, 0, Use()
+
+    @property
+    def model(self) -> str:
+        return self._chat.model
+
+    def ask(self, request: Request) -> Reply:
+        reply = self._chat.ask(replace(request, seed=self.seed))
+        counts = reply.usage
+        is_counted = PROMPT_TOKENS in counts and ANSWER_TOKENS in counts
+        self.use += Use(
+            reply.model, 1, int(counts.get(PROMPT_TOKENS) or 0), int(counts.get(ANSWER_TOKENS) or 0),
+            int(not is_counted), reply.seconds,
+        )  # fmt: skip
+        return reply
+
+
+def _whole_sentences(text: str) -> str:
+    """A text that was cut, up to its last whole sentence; '' where it has none."""
+    ends = [end.end() for end in re.finditer(r'[.!?。！？]["”’)]*(?=\s|$)', text)]
+    return text[: ends[-1]].strip() if ends else ''

@@ -1,0 +1,289 @@
+"""What was written about each clip: one `Caption`, the journal's line of it, and the tables of all of them.
+
+A folder of captions holds
+
+    captions.csv, captions.parquet   a row a clip in the order of the manifest, the same however often the run was
+                                     killed: name, description, openset (its labels), both clues, subtitle, status, …
+    use.csv                          a row a clip and step: calls, tokens, and seconds, which no two runs share
+    clips.csv                        where each clip lies, and which part of the file it is
+    shard-i-of-n/                    the run itself: settings, journal, and every raw answer
+
+`status` is one of `STATUSES`; a clip without labels has an openset of `[]`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from affekt.errors import TableError
+from affekt.runs import write_atomically
+from affekt.tables import csv_bytes, read_columns, storable
+
+MERGED, KEPT, UNJUDGED, FAILED = 'merged', 'kept', 'unjudged', 'failed'
+OK = 'ok'
+UNUSABLE = ('refusal', 'nonsense', 'empty', 'dropped')
+"""What an answer may be that is none: it refuses, is no words, says nothing, or is of a model that was not given the
+media."""
+ABSENT = ('absent', 'withheld', 'unreadable')
+"""Why a clue was not asked for: the clip has no such media, they are withheld, or cannot be read."""
+STATUSES: Mapping[str, str] = {
+    MERGED: 'both clues, or one of them, and the words were merged by the model',
+    KEPT: 'nothing is said in the clip: the clues stand as they are',
+    UNJUDGED: 'there is no clue: the description is the sentence that says so',
+    'refusal': 'the merging model refused',
+    'nonsense': 'the merging model answered no words',
+    'empty': 'the merging model answered nothing',
+    FAILED: 'no answer could be had; the next run asks again',
+}
+"""Status of a caption to what it means."""
+DESCRIBED = (MERGED, KEPT)
+"""Statuses of captions that describe a clip."""
+STEPS = ('audio', 'visual', 'merge', 'labels', 'translate', 'second_labels')
+TABLE, TABLE_CSV, USE, CLIPS = 'captions.parquet', 'captions.csv', 'use.csv', 'clips.csv'
+SECOND = 'second_language.csv'
+COLUMNS = (
+    'name', 'description', 'openset', 'audio_clue', 'visual_clue', 'subtitle', 'status', 'audio_status',
+    'visual_status', 'label_status', 'why', 'models', 'calls', 'prompt_tokens', 'answer_tokens',
+)  # fmt: skip
+NUMBERS = ('calls', 'prompt_tokens', 'answer_tokens')
+USE_COLUMNS = ('name', 'step', 'model', 'calls', 'prompt_tokens', 'answer_tokens', 'uncounted', 'seconds')
+SECOND_COLUMNS = ('name', 'language', 'description', 'labels_ee', 'labels_ce', 'labels_cc', 'labels_ec')
+
+
+@dataclass(frozen=True)
+class Use:
+    """What one step of one clip took."""
+
+    model: str = ''
+    calls: int = 0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    uncounted: int = 0
+    """Calls whose tokens the server did not count."""
+    seconds: float = 0.0
+    """Of waiting for answers."""
+
+    def __add__(self, other: Use) -> Use:
+        return Use(
+            self.model or other.model, self.calls + other.calls, self.prompt_tokens + other.prompt_tokens,
+            self.answer_tokens + other.answer_tokens, self.uncounted + other.uncounted, self.seconds + other.seconds,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SecondLanguage:
+    """A description in a second language, and what is read out of both versions in both languages."""
+
+    language: str
+    description: str = ''
+    labels_ee: tuple[str, ...] = ()
+    """English labels of the English description."""
+    labels_ce: tuple[str, ...] = ()
+    """English labels of the description in the second language."""
+    labels_cc: tuple[str, ...] = ()
+    """Its labels in that language."""
+    labels_ec: tuple[str, ...] = ()
+    """Labels of the English description in that language."""
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What was written about one clip."""
+
+    name: str
+    status: str
+    """One of `STATUSES`."""
+    description: str = ''
+    labels: tuple[str, ...] = ()
+    audio_clue: str = ''
+    visual_clue: str = ''
+    subtitle: str = ''
+    audio_status: str = ''
+    """`ok`, one of `UNUSABLE`, or one of `ABSENT`."""
+    visual_status: str = ''
+    label_status: str = ''
+    """How the labels were read, as `affekt.llm.Extraction.how`; '' where there was nothing to read."""
+    why: Mapping[str, str] = field(default_factory=dict)
+    """Step to why it came to nothing."""
+    use: Mapping[str, Use] = field(default_factory=dict)
+    """Step to what it took."""
+    second: SecondLanguage | None = None
+    seconds: float = 0.0
+    """From the first byte read to the last answer."""
+    media: Mapping[str, int] = field(default_factory=dict)
+    """Medium to the bytes of its file: a clip that is cut anew is another one."""
+
+    @property
+    def openset(self) -> str:
+        """The labels as a list in JSON, which the published parsers of this field read too."""
+        return json.dumps(self.labels, ensure_ascii=False)
+
+    @property
+    def total(self) -> Use:
+        """What all steps took."""
+        return sum(self.use.values(), Use())
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a line of the journal holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, line: Mapping[str, Any]) -> Caption:
+        """The caption of a journal's line.
+
+        Raises:
+            ValueError, TypeError, LookupError: it is none.
+        """
+        known = {each.name for each in fields(cls)}
+        parts = {name: value for name, value in line.items() if name in known}
+        parts['labels'] = tuple(parts['labels'])
+        parts['use'] = {step: Use(**use) for step, use in parts['use'].items()}
+        if parts.get('second') is not None:
+            second: dict[str, Any] = {
+                name: tuple(cell) if isinstance(cell, list) else cell for name, cell in parts['second'].items()
+            }
+            parts['second'] = SecondLanguage(**second)
+        return cls(**parts)
+
+
+def caption_row(caption: Caption) -> dict[str, Any]:
+    """A caption as a row of the table."""
+    total = caption.total
+    return {
+        'name': caption.name, 'description': caption.description, 'openset': caption.openset,
+        'audio_clue': caption.audio_clue, 'visual_clue': caption.visual_clue, 'subtitle': caption.subtitle,
+        'status': caption.status, 'audio_status': caption.audio_status, 'visual_status': caption.visual_status,
+        'label_status': caption.label_status, 'why': _stated(caption.why),
+        'models': _stated({step: use.model for step, use in caption.use.items() if use.model}),
+        'calls': total.calls, 'prompt_tokens': total.prompt_tokens, 'answer_tokens': total.answer_tokens,
+    }  # fmt: skip
+
+
+def _stated(texts: Mapping[str, str]) -> str:
+    return '; '.join(f'{name}: {text}' for name, text in texts.items() if text)
+
+
+def write_tables(folder: Path, captions: Sequence[Caption], *, raw_csv: bool = False) -> None:
+    """Write the tables of a folder of captions; `captions.parquet` last, so that it stands for all of them.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    rows = [caption_row(caption) for caption in captions]
+    use = [
+        {'name': caption.name, 'step': step, **asdict(use), 'seconds': round(use.seconds, 4)}
+        for caption in captions
+        for step, use in caption.use.items()
+    ]
+    write_atomically(folder / TABLE_CSV, csv_bytes(COLUMNS, rows, raw=raw_csv))
+    write_atomically(folder / USE, csv_bytes(USE_COLUMNS, use, raw=raw_csv))
+    if second := [_second_row(caption) for caption in captions if caption.second is not None]:
+        write_atomically(folder / SECOND, csv_bytes(SECOND_COLUMNS, second, raw=raw_csv))
+    write_atomically(folder / TABLE, _parquet(rows, [caption.labels for caption in captions]))
+
+
+def _second_row(caption: Caption) -> dict[str, Any]:
+    assert caption.second is not None
+    cells = {'name': caption.name, **asdict(caption.second)}
+    return {
+        name: json.dumps(cell, ensure_ascii=False) if isinstance(cell, (tuple, list)) else cell
+        for name, cell in cells.items()
+    }
+
+
+def _parquet(rows: Sequence[Mapping[str, Any]], labels: Iterable[Sequence[str]]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    columns: dict[str, Any] = {
+        name: pa.array(
+            [row[name] if name in NUMBERS else storable(row[name]) for row in rows],
+            pa.int64() if name in NUMBERS else pa.string(),
+        )
+        for name in COLUMNS
+    }
+    columns['labels'] = pa.array([[storable(label) for label in each] for each in labels], pa.list_(pa.string()))
+    sink = pa.BufferOutputStream()
+    pyarrow.parquet.write_table(pa.table(columns), sink)
+    return bytes(sink.getvalue())
+
+
+@dataclass(frozen=True)
+class CaptionTable:
+    """The captions of a folder or a table, as other verbs read them: columns as texts, and the labels parsed."""
+
+    path: Path
+    names: tuple[str, ...]
+    columns: Mapping[str, tuple[str, ...]]
+    """Each of `COLUMNS`; empty texts where a table lacks it."""
+    labels: tuple[tuple[str, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def column(self, name: str) -> dict[str, str]:
+        """Sample to cell."""
+        return dict(zip(self.names, self.columns[name], strict=True))
+
+    @property
+    def by_name(self) -> dict[str, tuple[str, ...]]:
+        """Sample to labels."""
+        return dict(zip(self.names, self.labels, strict=True))
+
+
+def caption_file(path: Path) -> Path:
+    """The table of a folder of captions, or the table itself.
+
+    Raises:
+        TableError: the folder holds none.
+    """
+    if not path.is_dir():
+        return path
+    for name in (TABLE, TABLE_CSV):
+        if (path / name).is_file():
+            return path / name
+    begun = any(path.glob('shard-*-of-*'))
+    raise TableError(
+        expected=f'a folder of captions, with {TABLE}',
+        came=f'{path}, whose run is not finished' if begun else f'{path} without it',
+        todo='give the command of `affekt caption` again: it goes on' if begun else 'write one with `affekt caption`',
+    )
+
+
+def read_captions(path: Path) -> CaptionTable:
+    """The captions of a folder, or of any table with a column of names and one of descriptions or labels.
+
+    Raises:
+        TableError: there is none, or it cannot be read.
+    """
+    from affekt.labels import read_labels
+
+    file = caption_file(path)
+    columns = read_columns(file)
+    lower = {name.lower(): name for name in columns}
+    names = next((columns[lower[name]] for name in ('name', 'sample', 'names') if name in lower), None)
+    answers = next((columns[lower[name]] for name in ('openset', 'labels', 'label') if name in lower), None)
+    texts = {'description': ('description', 'reason', 'reasons', 'english')}
+    if names is None or not (answers is not None or any(name in lower for name in texts['description'])):
+        raise TableError(
+            expected='columns name, and description or openset', came=f'{file} with {columns.seen()}',
+            todo='give a folder or table that `affekt caption` wrote',
+        )  # fmt: skip
+    samples = tuple(str(name).strip() for name in names)
+    if len(set(samples)) < len(samples):
+        raise TableError(expected='every clip once, by name', came=f'{file} with a name twice', todo='keep one row')
+    cells = {
+        name: tuple(
+            '' if cell is None or cell != cell else str(cell)
+            for cell in columns.get(
+                next((lower[n] for n in texts.get(name, (name,)) if n in lower), ''), [''] * len(samples)
+            )
+        )
+        for name in COLUMNS
+    }
+    labels = tuple(() if answer is None else read_labels(answer).labels for answer in answers or [None] * len(samples))
+    return CaptionTable(file, samples, cells, labels)

@@ -1,0 +1,89 @@
+"""The sound and the sight of a manifest's sample, as parts of a question.
+
+Sound comes from the audio file, else from that of the video; sight from the video, else from the folder of frames. What
+the manifest withholds (`missing`) is not looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from affekt.captioning.captions import ABSENT
+from affekt.clips import stored_pictures
+from affekt.corpora import Manifest, Sample
+from affekt.errors import AffektError
+from affekt.llm import ClipLimits, MediaForm, Part, clip_parts, picture_part
+
+ABSENT_, WITHHELD, UNREADABLE = ABSENT
+AUDIO, VISUAL = 'audio', 'visual'
+SOURCES = {AUDIO: ('audio', 'video'), VISUAL: ('video', 'frames')}
+"""Step to the columns of a manifest that it reads, the first that a sample has."""
+_MODALITY = {AUDIO: 'audio', VISUAL: 'video'}
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What of a sample a question holds."""
+
+    parts: tuple[Part, ...] = ()
+    status: str = ''
+    """Why there are no parts, one of `ABSENT`; '' where there are."""
+    why: str = ''
+
+
+def source_of(manifest: Manifest, row: Sample, step: str) -> tuple[str, Path] | None:
+    """The column and the file or folder that a step reads of a sample; None where it has none."""
+    for column in SOURCES[step]:
+        if (path := manifest.media(row, column)) is not None:
+            return column, path
+    return None
+
+
+def media_sizes(manifest: Manifest, row: Sample) -> dict[str, int]:
+    """Step to the bytes of the file that it reads; -1 where it is not there."""
+    sizes = {}
+    for step in SOURCES:
+        if (source := source_of(manifest, row, step)) is not None:
+            sizes[step] = source[1].stat().st_size if source[1].is_file() else -1
+    return sizes
+
+
+def parts_for(manifest: Manifest, row: Sample, step: str, limits: ClipLimits, form: MediaForm) -> Sent:
+    """The sound of a sample (`audio`) or what is seen of it (`visual`), within limits.
+
+    Args:
+        manifest: of the sample.
+        row: the sample.
+        step: `audio` or `visual`.
+        limits: how much of it; only what the step reads is taken of them.
+        form: of the server that will be asked.
+    """
+    if _MODALITY[step] in (row.missing or '').split(','):
+        return Sent(status=WITHHELD, why=f'the manifest withholds {_MODALITY[step]}')
+    source = source_of(manifest, row, step)
+    if source is None:
+        return Sent(status=ABSENT_, why=f'the manifest names no {" or ".join(SOURCES[step])}')
+    column, path = source
+    try:
+        if column == 'frames':
+            return Sent(_folder_parts(path, limits, form))
+        from affekt.media import Recording
+
+        recording = Recording.open(path)
+        if not (recording.audio if step == AUDIO else recording.video):
+            return Sent(status=ABSENT_, why=f'{path.name} has no {"sound" if step == AUDIO else "pictures"}')
+        return Sent(clip_parts(path, limits, form, window_s=manifest.window_s(row, column)))
+    except AffektError as error:
+        if type(error).__name__ == 'LLMError':  # a server without a form for this medium would meet every clip
+            raise
+        return Sent(status=UNREADABLE, why=error.came)
+
+
+def _folder_parts(folder: Path, limits: ClipLimits, form: MediaForm) -> tuple[Part, ...]:
+    """Pictures of a folder or a stored array, evenly from the first."""
+    pictures = stored_pictures(folder)
+    places = np.linspace(0, len(pictures), min(limits.frames, len(pictures)), endpoint=False, dtype=int)
+    return tuple(picture_part(np.asarray(pictures[int(at)]), form, jpeg_quality=limits.jpeg_quality) for at in places)

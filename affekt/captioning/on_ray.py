@@ -1,0 +1,122 @@
+"""Clips captioned on Ray Data: by actors on one machine or many, each of which asks the models itself.
+
+A worker keeps every answer, and each finished batch, in the folder of the run, so that neither its death nor that of
+the process that started it loses one. Ray starts a dead worker anew and gives it the batch again, which goes on from
+its answers. All machines see that folder and the media under the same paths, and read the key of the servers from
+their own environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from affekt.captioning.captioner import Captioner, CaptionSettings
+from affekt.captioning.captions import FAILED, Caption
+from affekt.corpora import Manifest, Sample
+from affekt.errors import AffektError
+from affekt.features import counted_tries, quiet_ray, raise_failure, ray_data
+from affekt.llm import ReplayCache, in_order
+from affekt.runs import write_atomically
+
+BATCH = 8
+"""Clips that a worker takes at a time."""
+MOST_BLOCKS = 2_000
+WORK = 'ray'
+
+
+def captions_on_ray(
+    manifest: Manifest,
+    settings: CaptionSettings,
+    batches: Mapping[int, Sequence[Sample]],
+    folder: Path,
+    workers: int,
+    at_once: int,
+) -> Generator[Caption]:
+    """Captions as workers have written them; a caption that the consumer has taken is no longer kept here.
+
+    Args:
+        manifest: of the corpus; workers get its facts.
+        settings: see there.
+        batches: number of a batch, the same in every run, to its clips that are to be done.
+        folder: of the run, which all machines share.
+        workers: actors at once.
+        at_once: clips in work at one time in each.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        RunError: a batch ended its worker three times.
+        AffektError: as a worker raised it.
+    """
+    rooted = dataclasses.replace(manifest.facts, root=str(Path(manifest.facts.root).resolve()))
+    work = folder.resolve() / WORK
+    work.mkdir(exist_ok=True)
+    items = [
+        {'batch': number, 'samples': json.dumps([dataclasses.asdict(row) for row in rows])}
+        for number, rows in batches.items()
+    ]
+    workers = min(workers, len(items))
+    with ray_data(workers) as data, quiet_ray():
+        done = data.from_items(items, override_num_blocks=min(len(items), MOST_BLOCKS)).map_batches(
+            _Worker,
+            fn_constructor_args=(Manifest(rooted, ()), settings, str(work), at_once),
+            batch_size=1,
+            compute=data.ActorPoolStrategy(size=workers),
+        )
+        for row in done.iter_rows():
+            raise_failure(row['failure'])
+            for line in json.loads(row['captions']):
+                each = Caption.from_dict(line)
+                yield each
+                _written(work, each.name).unlink(missing_ok=True)
+
+
+class _Worker:
+    """One actor: a batch at a time."""
+
+    def __init__(self, manifest: Manifest, settings: CaptionSettings, work: str, at_once: int) -> None:
+        self._manifest, self._settings, self._work, self._at_once = manifest, settings, Path(work), at_once
+
+    def __call__(self, asked: dict[str, Any]) -> dict[str, Any]:
+        failure, captions = '', '[]'
+        rows = [Sample(**row) for row in json.loads(asked['samples'][0])]
+        try:
+            captions = json.dumps(self._captions(int(asked['batch'][0]), rows))
+        except AffektError as error:
+            failure = json.dumps([type(error).__name__, error.expected, error.came, error.todo])
+        return {'captions': [captions], 'failure': [failure]}
+
+    def _captions(self, batch: int, rows: Sequence[Sample]) -> list[dict[str, Any]]:
+        """The captions of a batch, those among them that are written already."""
+        done = {row.sample: _kept(_written(self._work, row.sample)) for row in rows}
+        todo = [row for row in rows if done[row.sample] is None]
+        with (
+            counted_tries(self._work / f'tries-{batch}'),
+            ReplayCache(self._work / f'answers-{batch}') as cache,
+            contextlib.ExitStack() as servers,
+        ):
+            captioner = Captioner(self._settings, cache, servers)
+            made = in_order(lambda row: captioner.caption(self._manifest, row), todo, self._at_once, 'caption')
+            for each in made:
+                done[each.name] = line = each.to_dict()
+                if each.status != FAILED:
+                    write_atomically(_written(self._work, each.name), json.dumps(line).encode())
+        return [line for line in done.values() if line is not None]
+
+
+def _written(work: Path, sample: str) -> Path:
+    """The file of a caption until the journal has it."""
+    return work / f'caption-{hashlib.sha256(sample.encode("utf-8", "surrogatepass")).hexdigest()[:32]}.json'
+
+
+def _kept(path: Path) -> dict[str, Any] | None:
+    with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
+        line: dict[str, Any] = json.loads(path.read_text())
+        Caption.from_dict(line)
+        return line
+    return None

@@ -1,0 +1,100 @@
+"""Where the model of a step is: an address of a server, or a folder or file that is opened here.
+
+    place_of('http://localhost:8000/v1')                 # the one model that the server serves
+    place_of('http://localhost:8000/v1#qwen2-audio')     # this one
+    place_of('smollm2.gguf')                             # in this process; reads text alone
+
+Places can be pickled, so that workers elsewhere open them; keys are read from the environment where a place is opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from affekt.errors import LLMError, listed
+from affekt.llm import DEFAULT_SERVER, Chat, Endpoint, LocalModel, MediaForm, form_of
+
+KEY = 'AFFEKT_LLM_KEY'
+"""Variable of the environment that holds the key of endpoints."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model is."""
+
+    where: str
+    """An http or https address, or a path."""
+    model: str
+    """The name by which the server knows it, and under which its answers are remembered."""
+    server: str = DEFAULT_SERVER
+    """How media are handed over; one of `affekt.llm.SERVERS`."""
+    timeout_s: float = 120.0
+    attempts: int = 6
+    pause_s: float = 1.0
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a file or folder."""
+        return not is_address(self.where)
+
+    @property
+    def form(self) -> MediaForm:
+        """How its server is handed pictures, sound and video."""
+        return form_of(self.server)
+
+    def open(self, servers: contextlib.ExitStack) -> Chat:
+        """The model, ready to be asked.
+
+        Args:
+            servers: closes it at its end.
+
+        Raises:
+            LLMError: there is no such file, or the address is none.
+        """
+        if self.is_local:
+            return LocalModel(Path(self.where), self.model)
+        return servers.enter_context(
+            Endpoint(
+                self.where, self.model, server=self.server, api_key=os.environ.get(KEY) or None,
+                timeout_s=self.timeout_s, attempts=self.attempts, pause_s=self.pause_s,
+            )
+        )  # fmt: skip
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is meant as an address of a server."""
+    return text.startswith(('http://', 'https://'))
+
+
+def place_of(
+    text: str, *, server: str = DEFAULT_SERVER, timeout_s: float = 120.0, attempts: int = 6, pause_s: float = 1.0
+) -> Place:
+    """The place that a text names.
+
+    Args:
+        text: an address, with `#NAME` of the model where the server serves several; or a path.
+        server: which server runs there.
+        timeout_s, attempts, pause_s: as for `Endpoint`.
+
+    Raises:
+        LLMError: the server does not say what it serves, or serves several and none is named.
+        UnknownNameError: there is no such server.
+    """
+    form_of(server)
+    if not is_address(text):
+        return Place(text, Path(text).name, server, timeout_s, attempts, pause_s)
+    url, _, model = text.partition('#')
+    if not model:
+        with Endpoint(url, '', server=server, api_key=os.environ.get(KEY) or None, timeout_s=timeout_s) as endpoint:
+            served = endpoint.models()
+        if len(served) != 1:
+            raise LLMError(
+                expected=f'one model at {url}, or its name after a #',
+                came=listed(served) if served else 'a server that does not say what it serves',
+                todo=f'write {url}#NAME',
+            )
+        model = served[0]
+    return Place(url, model, server, timeout_s, attempts, pause_s)

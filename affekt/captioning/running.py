@@ -1,0 +1,326 @@
+"""A whole manifest captioned: an estimate from the first clips, then the rest, on from where a kill left it.
+
+Each finished clip is a line of the journal before anything else is begun with it, and each answer of a model is kept
+before anybody sees it; what a kill interrupts costs at most the answers that were on their way. Running again goes on.
+The tables are written at the end, from the journal alone: they are the same however often the run was ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from affekt.captioning.captioner import Captioner, CaptionSettings
+from affekt.captioning.captions import CLIPS, FAILED, TABLE, Caption, write_tables
+from affekt.captioning.estimate import FIRST, Estimate, estimated
+from affekt.captioning.media import media_sizes, source_of
+from affekt.corpora import Manifest, Sample
+from affekt.errors import CorpusError, LLMError, UnknownNameError, ValueRangeError
+from affekt.judging import Price
+from affekt.llm import Endpoint, ReplayCache, in_order, require_media
+from affekt.progress import Progress
+from affekt.runs import Run, write_atomically
+from affekt.tables import csv_bytes
+
+ENGINES = ('threads', 'ray')
+"""What may do the work."""
+ANSWERS = 'answers'
+MOST_IN_A_ROW = 8
+"""So many clips one after the other without any answer, and a server is taken to be gone."""
+DIGESTED = (
+    'sample',
+    'text',
+    'chinese',
+    'english',
+    'audio',
+    'video',
+    'frames',
+    'recording',
+    'start_s',
+    'end_s',
+    'missing',
+)
+"""Columns that decide what is asked."""
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """What a run left."""
+
+    folder: Path
+    clips: int
+    """Of the shard."""
+    done: int
+    resumed: int
+    """Clips that an earlier run had finished."""
+    statuses: Mapping[str, int]
+    failed: Mapping[str, str]
+    """Clips without any answer, and why; the same command asks for them again."""
+    is_whole: bool
+    """Whether the tables of all shards are written."""
+    estimate: Estimate | None = None
+
+
+def caption(
+    manifest: Manifest,
+    settings: CaptionSettings,
+    out: Path,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    at_once: int = 4,
+    on: str = 'threads',
+    workers: int = 1,
+    first: int = FIRST,
+    only_estimate: bool = False,
+    prices: Mapping[str, Price] | None = None,
+    told: Callable[[Estimate], None] = lambda estimate: None,
+    progress: Progress | None = None,
+    raw_csv: bool = False,
+) -> Captioned:
+    """Captions of a manifest's clips, in the folder `out`.
+
+    1. The media are probed: a server that drops them ends the run before it begins.
+    2. The first clips, evenly from the whole shard, are captioned, and the cost of all is estimated from them.
+    3. The others are.
+    4. The tables are written, where the clips of all shards are there.
+
+    Args:
+        manifest: of the corpus.
+        settings: models, and all that captions depend on.
+        out: the folder of captions.
+        shard: which of how many, (i, n): samples i, i + n, i + 2n … of the manifest.
+        at_once: clips in work at one time, in each worker.
+        on: one of `ENGINES`; `on_ray.py` replaces a worker that dies.
+        workers: of Ray.
+        first: clips that the estimate is made from.
+        only_estimate: stop when it is made; what was answered is kept.
+        prices: of a million tokens by step, for the estimate.
+        told: is told the estimate before the run goes on.
+        progress: told 'caption', clips done, clips in all.
+        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
+
+    Raises:
+        ValueRangeError: the shard is not one of its number, or no clip is to be done at once.
+        CorpusError: the shard is empty.
+        LLMError: a model cannot be opened or probed, or none of `MOST_IN_A_ROW` clips in a row got an answer.
+        RunError: the folder holds captions with other settings or of other clips, or another process works on it.
+    """
+    number, count = shard
+    if not 1 <= number <= count or at_once < 1 or workers < 1 or first < 2:
+        raise ValueRangeError(
+            expected='a shard i/n with i from 1 to n, a clip and a worker at least, an estimate from 2 clips or more',
+            came=f'{number}/{count}, {at_once} at once, {workers} workers, {first} clips', todo='correct it',
+        )  # fmt: skip
+    if on not in ENGINES:
+        raise UnknownNameError(expected=f'one of {", ".join(ENGINES)}', came=repr(on), todo='name one of these')
+    rows = tuple(manifest.samples[number - 1 :: count])
+    if not rows:
+        raise CorpusError(expected='clips in the shard', came=f'none in {number}/{count}', todo='make fewer shards')
+    folder = out / shard_name(shard)
+    saved = {**settings.saved(), 'clips': _digest(rows), 'shard': list(shard)}
+    with Run(folder, saved, resume=folder.exists()) as run:
+        done = _kept(run, manifest, rows)
+        resumed = len(done)
+        _probe(settings, manifest, rows, folder)
+        work = _Work(manifest, settings, run, rows, done, at_once, on, workers, progress)
+        work.go(spread_first(len(rows), first))
+        estimate = estimated(list(done.values()), len(rows), at_once=at_once * workers, prices=prices) if done else None
+        if estimate is not None:
+            told(estimate)
+        if not only_estimate:
+            work.go(range(len(rows)))
+            every = [done.get(row.sample) or work.failed[row.sample] for row in rows]
+            write_tables(folder, every, raw_csv=raw_csv)
+            write_atomically(folder / CLIPS, csv_bytes(CLIP_COLUMNS, _places(manifest, rows)))
+    is_whole = not only_estimate and join_shards(out, manifest, count, raw_csv=raw_csv)
+    statuses = Counter(each.status for each in (*done.values(), *work.failed.values()))
+    failed = {name: each.why[FAILED] for name, each in work.failed.items()}
+    return Captioned(out, len(rows), len(done), resumed, dict(statuses), failed, is_whole, estimate)
+
+
+def shard_name(shard: tuple[int, int]) -> str:
+    """The folder of a shard within that of the captions."""
+    return f'shard-{shard[0]}-of-{shard[1]}'
+
+
+def spread_first(count: int, first: int) -> list[int]:
+    """So many places, evenly over all, each in the middle of its stretch.
+
+    >>> spread_first(100, 5)
+    [10, 30, 50, 70, 90]
+    """
+    most = min(first, count)
+    return [(2 * at + 1) * count // (2 * most) for at in range(most)]
+
+
+class _Work:
+    """The clips of a shard, those done and those that got no answer."""
+
+    def __init__(
+        self, manifest: Manifest, settings: CaptionSettings, run: Run, rows: Sequence[Sample],
+        done: dict[str, Caption], at_once: int, on: str, workers: int, progress: Progress | None,
+    ) -> None:  # fmt: skip
+        self.manifest, self.settings, self.run, self.rows, self.done = manifest, settings, run, rows, done
+        self.at_once, self.on, self.workers, self.progress = at_once, on, workers, progress
+        self.failed: dict[str, Caption] = {}
+        self._in_a_row = 0
+
+    def go(self, places: Sequence[int]) -> None:
+        """Caption the clips at these places that are not done yet.
+
+        Raises:
+            LLMError: a server is gone.
+        """
+        rows = [self.rows[at] for at in places]
+        todo = [row for row in rows if row.sample not in self.done and row.sample not in self.failed]
+        if not todo:
+            return
+        with contextlib.closing(self._made(todo)) as made:
+            for each in made:
+                self._note(each)
+
+    def _made(self, todo: Sequence[Sample]) -> Generator[Caption]:
+        if self.on == 'ray':
+            from affekt.captioning.on_ray import BATCH, captions_on_ray
+
+            wanted, batches = {row.sample for row in todo}, dict[int, list[Sample]]()
+            for at, row in enumerate(self.rows):
+                if row.sample in wanted:
+                    batches.setdefault(at // BATCH, []).append(row)
+            yield from captions_on_ray(
+                self.manifest, self.settings, batches, self.run.folder, self.workers, self.at_once
+            )
+            return
+        with ReplayCache(self.run.folder / ANSWERS) as cache, contextlib.ExitStack() as servers:
+            captioner = Captioner(self.settings, cache, servers)
+            yield from in_order(lambda row: captioner.caption(self.manifest, row), todo, self.at_once, 'caption')
+
+    def _note(self, each: Caption) -> None:
+        if each.status == FAILED:
+            self.failed[each.name] = each
+            self._in_a_row += 1
+            if self._in_a_row >= min(MOST_IN_A_ROW, len(self.rows)):
+                raise LLMError(
+                    expected='an answer now and then',
+                    came=f'none to {self._in_a_row} clips in a row; {each.why[FAILED]}',
+                    todo='see that the servers run, then give the same command again: what is done is kept',
+                )  # fmt: skip
+            return
+        self._in_a_row = 0
+        self.run.note(each.name, '', files=(), caption=each.to_dict())
+        self.done[each.name] = each
+        if self.progress is not None:
+            self.progress('caption', len(self.done), len(self.rows))
+
+
+def _kept(run: Run, manifest: Manifest, rows: Sequence[Sample]) -> dict[str, Caption]:
+    """The captions that the journal has, of clips whose files are as they were."""
+    done = {}
+    for row in rows:
+        if (entry := run.finished(row.sample)) is None:
+            continue
+        with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError):  # another's line: done again
+            each = Caption.from_dict(entry.facts['caption'])
+            if each.name == row.sample and dict(each.media) == media_sizes(manifest, row):
+                done[row.sample] = each
+    return done
+
+
+def _probe(settings: CaptionSettings, manifest: Manifest, rows: Sequence[Sample], folder: Path) -> None:
+    """Whether what will be sent reaches the models; asked once for each server and folder.
+
+    Raises:
+        LLMError: it does not, or a model in this process is asked to hear or see.
+    """
+    for step, place in (('audio', settings.models.audio), ('visual', settings.models.visual)):
+        if not any(source_of(manifest, row, step) for row in rows):
+            continue
+        if place.is_local:
+            raise LLMError(
+                expected=f'a server for the {step} clue: models in this process read text alone', came=place.where,
+                todo=f'give an address as --{"video" if step == "visual" else step}-model',
+            )  # fmt: skip
+        media = ('sound',) if step == 'audio' else ('video',) if place.form.takes('video') else ('picture',)
+        with contextlib.ExitStack() as servers:
+            endpoint = place.open(servers)
+            assert isinstance(endpoint, Endpoint)
+            require_media(endpoint, media, folder)
+
+
+CLIP_COLUMNS = ('name', 'video', 'audio', 'frames', 'start_s', 'end_s')
+
+
+def _places(manifest: Manifest, rows: Sequence[Sample]) -> Iterator[list[object]]:
+    """Where each clip lies, for those who look at it again."""
+    for row in rows:
+        paths = [manifest.media(row, column) for column in ('video', 'audio', 'frames')]
+        kind = next((name for name, path in zip(('video', 'audio'), paths, strict=False) if path is not None), 'video')
+        window = manifest.window_s(row, kind) or (None, None)
+        yield [row.sample, *(None if path is None else str(path.absolute()) for path in paths), *window]
+
+
+def join_shards(out: Path, manifest: Manifest, count: int, *, raw_csv: bool = False) -> bool:
+    """Write the tables of all shards together, where all are there; whether they are.
+
+    Shards that end at the same time write the same bytes.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    folders = [out / shard_name((number, count)) for number in range(1, count + 1)]
+    if not all((folder / TABLE).is_file() and (folder / CLIPS).is_file() for folder in folders):
+        return False
+    by_name: dict[str, Caption] = {}
+    for folder in folders:
+        by_name |= {each.name: each for each in journal_captions(folder)}
+    rows = tuple(manifest.samples)
+    every = [by_name.get(row.sample) or _unanswered(row) for row in rows]
+    write_atomically(out / CLIPS, csv_bytes(CLIP_COLUMNS, _places(manifest, rows)))
+    write_tables(out, every, raw_csv=raw_csv)
+    return True
+
+
+def _unanswered(row: Sample) -> Caption:
+    return Caption(row.sample, FAILED, why={FAILED: 'no answer'})
+
+
+def journal_captions(folder: Path) -> Iterator[Caption]:
+    """The captions of a shard's journal."""
+    from affekt.runs import read_journal
+
+    for entry in read_journal(folder):
+        with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError):
+            yield Caption.from_dict(entry.facts['caption'])
+
+
+def _digest(rows: Sequence[Sample]) -> str:
+    """Of all that the manifest says of the clips that decides what is asked."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps([getattr(row, name) for name in DIGESTED]).encode())
+    return digest.hexdigest()[:16]
+
+
+def price_of(prompt: Mapping[str, float], answer: Mapping[str, float], steps: Sequence[str]) -> dict[str, Price]:
+    """Prices by step; one under '' is that of every step without its own.
+
+    Raises:
+        ValueRangeError: a price is below 0, or of no step.
+    """
+    for name, price in (*prompt.items(), *answer.items()):
+        if (name and name not in steps) or not 0 <= price < math.inf:
+            raise ValueRangeError(
+                expected=f'prices of 0 or more, of {", ".join(steps)} or of all', came=f'{name}={price:g}',
+                todo='write for example --price-in 0.15 or --price-in audio=0.4',
+            )  # fmt: skip
+    return {step: Price(prompt.get(step, prompt.get('', 0.0)), answer.get(step, answer.get('', 0.0))) for step in steps}
+
+
+__all__: list[Any] = ['ENGINES', 'Captioned', 'caption', 'join_shards', 'price_of', 'shard_name', 'spread_first']

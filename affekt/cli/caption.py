@@ -1,0 +1,206 @@
+"""The verbs that describe many clips with models that others serve: caption, and what is done with captions."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from affekt.cli.choices import Named, servers
+from affekt.cli.features import Shard
+from affekt.cli.group import AS_JSON, main
+from affekt.cli.help import VerbGroup
+from affekt.terminal import StageBars, columns_table, say, say_json
+from affekt.wording import counted, length, subject
+
+if TYPE_CHECKING:
+    from affekt.captioning import Captioned, Estimate
+    from affekt.metrics import Interval
+
+PATH = click.Path(path_type=Path)
+RUN = 'run'
+
+
+class _RunsByDefault(VerbGroup):
+    """`affekt caption MANIFEST` is `affekt caption run MANIFEST`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments, with the verb that is meant where none is named."""
+        if args and args[0] not in (*self.commands, '-h', '--help'):
+            args = [RUN, *args]
+        return super().parse_args(ctx, args)
+
+
+def _by_step(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, float]:
+    """NUMBER or STEP=NUMBER to prices by step; that of every other step stands under ''."""
+    prices = {}
+    for text in given:
+        step, _, number = text.rpartition('=')
+        try:
+            prices[step] = float(number)
+        except ValueError:
+            raise click.BadParameter(f'{text!r} is no price such as 0.15 or audio=0.4', context, option) from None
+    return prices
+
+
+@main.group('caption', cls=_RunsByDefault)
+def caption_group() -> None:
+    """Describe the clips of a manifest with models on servers, filter and check.
+
+    `affekt caption MANIFEST` is `affekt caption run MANIFEST`.
+    """
+
+
+@caption_group.command(RUN)
+@click.argument('path', metavar='MANIFEST', type=PATH)
+@click.option('--audio-model', required=True, metavar='URL', help='Model that hears: URL, or URL#NAME of the model.')
+@click.option('--video-model', required=True, metavar='URL', help='Model that sees.')
+@click.option('--merge-model', required=True, metavar='URL|PATH', help='Model that merges both clues with the words.')
+@click.option(
+    '--label-model', metavar='URL|PATH', help="Model that lists the feelings (default: affekt's list of words)."
+)
+@click.option(
+    '--server',
+    default='openai',
+    type=Named(servers),
+    help='Server behind the URLs: how media are sent (default openai).',
+)
+@click.option('--audio-server', type=Named(servers), help='Server of the model that hears, where it is another one.')
+@click.option('--video-server', type=Named(servers), help='Server of the model that sees, where it is another one.')
+@click.option('--out', required=True, type=PATH, metavar='DIR', help='Folder of captions; a run goes on in it.')
+@click.option('--estimate', 'only_estimate', is_flag=True, help='Stop after the first clips and their estimate.')
+@click.option(
+    '--first',
+    type=click.IntRange(2),
+    default=20,
+    metavar='N',
+    help='Clips that the estimate is made from (default 20).',
+)
+@click.option(
+    '--price-in', multiple=True, callback=_by_step, metavar='[STEP=]PRICE',
+    help='Price of a million prompt tokens; STEP is audio, visual, merge or labels.',
+)  # fmt: skip
+@click.option(
+    '--price-out', multiple=True, callback=_by_step, metavar='[STEP=]PRICE', help='Price of a million answer tokens.'
+)
+@click.option(
+    '--subtitle', type=Named(('text', 'chinese', 'english')), default='text',
+    help='Column of what is said (default text).',
+)  # fmt: skip
+@click.option('--words-alone', is_flag=True, help='Judge a clip without any clue by its words.')
+@click.option(
+    '--second-language', default='', metavar='NAME', help='Language to write and read each description in too.'
+)
+@click.option('--frames', type=click.IntRange(1, 64), default=8, metavar='N', help='Frames per clip (default 8).')
+@click.option('--max-side', type=int, default=512, metavar='PX', help='Longest side of a frame (default 512).')
+@click.option('--tables', default='affekt', metavar='NAME|PATH', help='Word table that reads labels (default affekt).')
+@click.option('--shard', type=Shard(), default=(1, 1), help='Shard to caption: the i-th of n (default 1/1).')
+@click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Clips in work at once (default 4).')
+@click.option(
+    '--on', type=Named(('threads', 'ray')), default='threads',
+    help='Engine: threads of this process (default), or Ray (the cluster that RAY_ADDRESS names, else this machine).',
+)  # fmt: skip
+@click.option('--workers', type=click.IntRange(1, 256), default=2, help='Workers of Ray (default 2).')
+@click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
+@click.option(
+    '--attempts', type=click.IntRange(1, 100), default=6, help='Attempts at one question, with pauses (default 6).'
+)
+@click.option('--root', type=PATH, help='Folder that the media are in now, if they moved.')
+@AS_JSON
+@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
+def run(
+    path: Path, out: Path, as_json: bool, price_in: Mapping[str, float], price_out: Mapping[str, float],
+    root: Path | None, **chosen: Any,
+) -> None:  # fmt: skip
+    """Write what is heard, seen and felt in each clip of MANIFEST.
+
+    Says what the run will cost before it goes on, from the first clips; with --estimate it stops there. Every answer is
+    saved at once: after an interruption, run the same command again. A key for the servers is read from AFFEKT_LLM_KEY.
+    """
+    from affekt.captioning import PRICED, caption, price_of
+    from affekt.corpora import Manifest
+
+    settings = _settings(**{name: chosen.pop(name) for name in _OF_SETTINGS})
+    prices = price_of(price_in, price_out, PRICED) if price_in or price_out else None
+
+    def told(estimate: Estimate) -> None:
+        for line in _estimate_lines(estimate):
+            say(line, err=as_json)
+
+    aside = contextlib.redirect_stdout(sys.stderr) if chosen['on'] == 'ray' else contextlib.nullcontext()
+    with StageBars(name_width=8) as bars, aside:
+        made = caption(Manifest.load(path, root), settings, out, prices=prices, told=told, progress=bars, **chosen)
+    if as_json:
+        say_json({**vars(made), 'folder': str(out), 'estimate': made.estimate and made.estimate.to_dict()})
+    else:
+        _show(made, chosen['only_estimate'])
+    if made.failed:
+        click.get_current_context().exit(1)
+
+
+_OF_SETTINGS = (
+    'audio_model', 'video_model', 'merge_model', 'label_model', 'server', 'audio_server', 'video_server', 'subtitle',
+    'words_alone', 'second_language', 'frames', 'max_side', 'tables', 'timeout_s', 'attempts',
+)  # fmt: skip
+
+
+def _settings(
+    audio_model: str, video_model: str, merge_model: str, label_model: str | None, server: str,
+    audio_server: str | None, video_server: str | None, frames: int, max_side: int, tables: str, timeout_s: float,
+    attempts: int, **chosen: Any,
+) -> Any:  # fmt: skip
+    from affekt.captioning import CaptionSettings, Models, Place, place_of
+    from affekt.llm import ClipLimits
+
+    def place(text: str, its_server: str | None = None) -> Place:
+        return place_of(text, server=its_server or server, timeout_s=timeout_s, attempts=attempts)
+
+    models = Models(
+        place(audio_model, audio_server), place(video_model, video_server), place(merge_model),
+        place(label_model) if label_model else None,
+    )  # fmt: skip
+    return CaptionSettings(models, ClipLimits(frames=frames, max_side=max_side), table=tables, **chosen)
+
+
+def _estimate_lines(estimate: Estimate) -> list[str]:
+    """What a run comes to, in a few lines."""
+
+    def reach(interval: Interval, digits: int = 0) -> str:
+        value, low, high = (f'{x:,.{digits}f}' for x in (interval.value, interval.low, interval.high))
+        return f'{value} [{low}, {high}]'
+
+    time = estimate.seconds
+    lines = [
+        f'estimate from {counted(estimate.done, "clip")} of {estimate.clips:,}, for the whole run; '
+        '95 % intervals in brackets',
+        f'  calls          {reach(estimate.calls)}',
+        f'  prompt tokens  {reach(estimate.prompt_tokens)}',
+        f'  answer tokens  {reach(estimate.answer_tokens)}',
+        f'  time           {length(time.value)} [{length(max(0.0, time.low))} to {length(time.high)}], '
+        f'{estimate.at_once} clips at once'
+        if time.low == time.low
+        else f'  time           {length(time.value)}',
+    ]
+    if estimate.money is not None:
+        lines.append(f'  money          {reach(estimate.money, 2 if estimate.money.value >= 1 else 4)}')
+    if estimate.uncounted:
+        lines.append(f'  {subject(estimate.uncounted, "call")} not counted in tokens by the server, and missing above')
+    return lines
+
+
+def _show(made: Captioned, only_estimate: bool) -> None:
+    if only_estimate:
+        say(f'{counted(made.done, "clip")} of {made.clips:,} done; the same command without --estimate goes on')
+        return
+    shown = columns_table(('clips', 'right'), ('status', 'left'))
+    for status, number in sorted(made.statuses.items(), key=lambda each: -each[1]):
+        shown.add_row(f'{number:,}', status)
+    say(shown)
+    for reason, number in Counter(made.failed.values()).most_common(3):
+        say(f'{counted(number, "clip")} without an answer: {reason}; the same command asks again', style='yellow')
+    say(str(made.folder / 'captions.csv') if made.is_whole else f'{made.folder}: other shards are not finished yet')

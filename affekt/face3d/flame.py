@@ -1,0 +1,336 @@
+"""FLAME, a model of heads that its makers give out under their own licence: read from the user's file, never run.
+
+    model = read_flame('generic_model.pkl')                # FLAME 2020 or 2023
+    points = model.vertices(identity={'shape1': 2}, expression={'expression1': 1}, jaw_deg=(12, 0))
+
+    shaped = template + sum_i identity_i shape_i + sum_j expression_j direction_j
+    joints = regressor shaped
+    bent = shaped + sum_k pose_k (R(joint angles) - I)_k
+    points = sum_joints weight T_joint bent,    T_joint = T_parent [R, joint - R joint]
+
+| here | in the paper |
+|---|---|
+| identity, expression | beta, psi |
+| neck, jaw, eyes | theta |
+| regressor, weights | J, W |
+
+V points, F triangles, S shapes, E expressions; five joints: root, neck, jaw, left eye, right eye. Lengths are
+centimetres (the file has metres), axes those of `affekt.face3d`: x to the person's left, y up, z to the front. The
+middle between the eyeballs lies where `head_model()` has it, so that one pose and one camera serve both.
+
+Source: Li et al. 2017, doi:10.1145/3130800.3130813; contour landmarks as in the code of RingNet and smplx.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+
+from affekt.arrays import Floats, Ints
+from affekt.errors import ArchiveError, ShapeError, WeightsError
+from affekt.face3d.camera import turn
+from affekt.face3d.models import Amounts, amounts_of, posed
+from affekt.npz import StoredObject, read_npz, read_pickle
+
+SHAPES = 300
+"""Directions of identity come first in the file; what follows are expressions."""
+CM = 100.0
+EYES_CM = (0.0, 2.82, 2.25)
+"""Middle between the eyeballs of `head_model()`."""
+PARENTS = (-1, 0, 1, 1, 1)
+JOINTS = ('root', 'neck', 'jaw', 'left eye', 'right eye')
+CONTOUR_DEG = 39
+"""Contour landmarks are listed for turns of the head up to this many degrees to each side."""
+
+
+@dataclass(frozen=True, eq=False)
+class FlameModel:
+    """A head of FLAME; `read_flame` gives one.
+
+    Attributes:
+        mean: (V, 3) points at rest, centimetres.
+        triangles: (F, 3) corners anticlockwise seen from outside.
+        shapes: 'shape1', … of identity.
+        directions: 'expression1', … which have no other names.
+        embedding: where landmarks lie; None where the user has given no file of them.
+    """
+
+    mean: Floats
+    triangles: Ints
+    shapes: tuple[str, ...]
+    directions: tuple[str, ...]
+    embedding: FlameLandmarks | None
+    _shapes: Floats
+    """(V, 3, S + E) centimetres."""
+    _pose: Floats
+    """(V, 3, 36) centimetres."""
+    _regressor: Floats
+    """(5, V)."""
+    _weights: Floats
+    """(V, 5)."""
+
+    def __repr__(self) -> str:
+        return f'FlameModel({len(self.mean):,} points, {len(self.directions)} expressions, {len(self.shapes)} shapes)'
+
+    def vertices(
+        self,
+        identity: Amounts | None = None,
+        expression: Amounts | None = None,
+        pose: npt.ArrayLike | None = None,
+        *,
+        jaw_deg: tuple[float, float] = (0.0, 0.0),
+        gaze_deg: tuple[float, float] = (0.0, 0.0),
+        neck: npt.ArrayLike | None = None,
+    ) -> Floats:
+        """The points of a person with an expression.
+
+        Args:
+            identity: amounts of `shapes`, by name or all in order; None for the mean person.
+            expression: amounts of `directions`; None for rest.
+            pose: (4, 4) to the camera; None leaves the head where it is.
+            jaw_deg: how far the jaw is opened, and turned to the person's left.
+            gaze_deg: how far both eyes look to the person's left, and up.
+            neck: (3,) axis of the neck's rotation times its angle in radians; None for straight.
+
+        Returns:
+            (V, 3) centimetres.
+
+        Raises:
+            UnknownNameError, ShapeError, ValueRangeError: as of `affekt.face3d.FaceModel.vertices`.
+        """
+        amounts = np.concatenate([
+            np.zeros(len(names)) if given is None else amounts_of(given, names, what)
+            for given, names, what in (
+                (identity, self.shapes, 'shapes of identity'), (expression, self.directions, 'expressions')
+            )
+        ])  # fmt: skip
+        shaped = self.mean + self._shapes @ amounts
+        opened, aside = np.radians(jaw_deg)
+        left, up = np.radians(gaze_deg)
+        eyes = turn(np.array([0, left, 0])) @ turn(np.array([-up, 0, 0]))
+        bend = np.zeros(3) if neck is None else np.asarray(neck, dtype=np.float64)
+        if bend.shape != (3,):
+            raise ShapeError(expected='a neck (3,)', came=f'{bend.shape}', todo='give axis times angle')
+        jaw = turn(np.array([opened, aside, 0]))
+        points = self._bent(shaped, np.stack([np.eye(3), turn(bend), jaw, eyes, eyes]))
+        return points if pose is None else posed(points, pose)
+
+    def _bent(self, shaped: Floats, rotations: Floats) -> Floats:
+        """(V, 3) shaped points under rotations (5, 3, 3) of the joints: pose correctives, then blend skinning."""
+        joints = self._regressor @ shaped
+        corrected = shaped + self._pose @ (rotations[1:] - np.eye(3)).ravel()
+        chains: list[Floats] = []
+        for joint, parent in enumerate(PARENTS):
+            local = np.eye(4)
+            local[:3, :3] = rotations[joint]
+            local[:3, 3] = joints[joint] - rotations[joint] @ joints[joint]
+            chains.append(local if parent < 0 else chains[parent] @ local)
+        blended = np.einsum('vj,jab->vab', self._weights, np.stack(chains))  # (V, 4, 4)
+        return np.asarray(np.einsum('vab,vb->va', blended[:, :3, :3], corrected) + blended[:, :3, 3])
+
+    def landmarks(self, points: npt.ArrayLike, yaw_deg: float = 0.0) -> Floats:
+        """(L, 3) the landmarks of points that `vertices` gave: the contour, if the file has one, then the others.
+
+        Args:
+            points: (V, 3).
+            yaw_deg: how far the head is turned to the person's left; the contour goes along.
+
+        Raises:
+            WeightsError: no file of landmarks was given.
+        """
+        if self.embedding is None:
+            raise WeightsError(
+                expected='where landmarks lie on FLAME', came='no file that says it',
+                todo='give read_flame the embedding too',
+            )  # fmt: skip
+        return self.embedding.of(points, self.triangles, yaw_deg)
+
+
+@dataclass(frozen=True, eq=False)
+class FlameLandmarks:
+    """Landmarks as points on triangles.
+
+    Attributes:
+        faces: (L,) triangle of each; weights: (L, 3) of its corners.
+        contour_faces: (79, C) those of the contour of the face at turns of 0, 1, … 39 degrees to one side, then of -1,
+            … -39 to the other; (0, 0) where there is none. contour_weights: (79, C, 3).
+        numbers: (L,) which of the 468 points of `face_model()` each is; empty where the file does not say.
+    """
+
+    faces: Ints
+    weights: Floats
+    contour_faces: Ints
+    contour_weights: Floats
+    numbers: Ints
+
+    def of(self, points: npt.ArrayLike, triangles: Ints, yaw_deg: float = 0.0) -> Floats:
+        """(C + L, 3) the landmarks of points (V, 3)."""
+        located = np.asarray(points, dtype=np.float64)
+        faces, weights = self.faces, self.weights
+        if self.contour_faces.size:
+            row = contour_row(yaw_deg)
+            faces = np.concatenate([self.contour_faces[row], faces])
+            weights = np.concatenate([self.contour_weights[row], weights])
+        return np.asarray(np.einsum('lk,lkd->ld', weights, located[triangles[faces]]))
+
+
+def contour_row(yaw_deg: float) -> int:
+    """Which row of the contour a turn of the head has: 0 to 39 for turns to the person's right, 40 to 78 to the left.
+
+    The published code takes the angle -yaw, cuts it at 39 above, and stores -1 … -39 after 39.
+    """
+    angle = int(np.clip(round(-yaw_deg), -CONTOUR_DEG, CONTOUR_DEG))
+    return angle if angle >= 0 else CONTOUR_DEG - angle
+
+
+def read_flame(path: str | os.PathLike[str], embedding: str | os.PathLike[str] | None = None) -> FlameModel:
+    """FLAME from the user's file.
+
+    Args:
+        path: generic_model.pkl, flame2020.pkl, flame2023.pkl or an .npz of the same arrays.
+        embedding: landmark_embedding.npy, flame_static_embedding.pkl, mediapipe_landmark_embedding.npz or the like;
+            None for none.
+
+    Raises:
+        WeightsError: a file is missing, damaged, asks for anything but arrays, or holds other arrays than FLAME has.
+    """
+    place = Path(path)
+    arrays = _arrays_of(place)
+    try:
+        template, triangles = _floats(arrays['v_template']), _ints(arrays['f'])
+        shapes, pose = _floats(arrays['shapedirs']), _floats(arrays['posedirs'])
+        regressor, weights = _floats(arrays['J_regressor']), _floats(arrays['weights'])
+        parents = _ints(arrays['kintree_table'])[0]
+        count = len(template)
+        wanted = {
+            'v_template': (template, (count, 3)), 'f': (triangles, (len(triangles), 3)),
+            'shapedirs': (shapes, (count, 3, shapes.shape[-1])), 'posedirs': (pose, (count, 3, 36)),
+            'J_regressor': (regressor, (5, count)), 'weights': (weights, (count, 5)),
+        }  # fmt: skip
+        for name, (array, shape) in wanted.items():
+            if array.shape != shape or not np.isfinite(array).all():
+                raise ValueError(f'{name} of {array.shape} where {shape} belongs, or with numbers that are not finite')
+        if tuple(parents[1:].tolist()) != PARENTS[1:]:
+            raise ValueError(f'joints that hang on {parents.tolist()}')
+        if triangles.size and not (triangles.min() >= 0 and triangles.max() < count):
+            raise ValueError('triangles of points that do not exist')
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        missing = f'no {error}' if isinstance(error, KeyError) else str(error)
+        raise WeightsError(
+            expected='the arrays of FLAME', came=f'{place}: {missing}', todo='give the file as its makers hand it out'
+        ) from error
+    mean = CM * template
+    eyes = regressor[3:5] @ mean
+    identities = min(SHAPES, shapes.shape[-1] * 3 // 4)
+    return FlameModel(
+        mean=mean + (np.array(EYES_CM) - eyes.mean(axis=0)),
+        triangles=triangles,
+        shapes=tuple(f'shape{number + 1}' for number in range(identities)),
+        directions=tuple(f'expression{number + 1}' for number in range(shapes.shape[-1] - identities)),
+        embedding=None if embedding is None else read_flame_landmarks(embedding, len(triangles)),
+        _shapes=CM * shapes,
+        _pose=CM * pose,
+        _regressor=regressor,
+        _weights=weights,
+    )
+
+
+def read_flame_landmarks(path: str | os.PathLike[str], triangles: int) -> FlameLandmarks:
+    """Where landmarks lie on FLAME, from any of the files that go about.
+
+    Args:
+        path: see `read_flame`.
+        triangles: how many the model has.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or holds no landmarks of such a model.
+    """
+    place = Path(path)
+    arrays = _arrays_of(place)
+
+    def first(*names: str) -> Any:
+        return next((arrays[name] for name in names if name in arrays), None)
+
+    try:
+        faces = first('static_lmk_faces_idx', 'lmk_face_idx')
+        weights = first('static_lmk_bary_coords', 'lmk_b_coords')
+        contour, contour_weights = first('dynamic_lmk_faces_idx'), first('dynamic_lmk_bary_coords')
+        numbers = first('landmark_indices')
+        made = FlameLandmarks(
+            _ints(faces).ravel(),
+            _floats(weights).reshape(-1, 3),
+            np.zeros((0, 0), np.int64) if contour is None else _ints(contour),
+            np.zeros((0, 0, 3)) if contour is None else _floats(contour_weights),
+            np.zeros(0, np.int64) if numbers is None else _ints(numbers).ravel(),
+        )
+        if len(made.faces) != len(made.weights) or made.contour_weights.shape != (*made.contour_faces.shape, 3):
+            raise ValueError('triangles and weights of different numbers')
+        if made.contour_faces.size and len(made.contour_faces) != 2 * CONTOUR_DEG + 1:
+            raise ValueError(f'a contour of {len(made.contour_faces)} turns')
+        every = np.concatenate([made.faces, made.contour_faces.ravel()])
+        if every.size and not (every.min() >= 0 and every.max() < triangles):
+            raise ValueError('triangles that do not exist')
+    except (ValueError, TypeError, AttributeError) as error:
+        raise WeightsError(
+            expected='landmarks on the triangles of FLAME', came=f'{place}: {error}',
+            todo='give the embedding as its makers hand it out',
+        ) from error  # fmt: skip
+    return made
+
+
+def _arrays_of(path: Path) -> Mapping[str, Any]:
+    """The named arrays of a file.
+
+    Raises:
+        WeightsError: it cannot be read safely.
+    """
+    try:
+        with open(path, 'rb') as file:
+            begin = file.read(6)
+        if begin[:2] == b'PK' or begin == b'\x93NUMPY':
+            arrays = read_npz(path)
+            return arrays[''] if isinstance(arrays.get(''), dict) else arrays
+        return read_pickle(path)
+    except (ArchiveError, OSError) as error:
+        raise WeightsError(
+            expected='a file of FLAME that holds arrays alone', came=str(getattr(error, 'came', error)),
+            todo='give the file as its makers hand it out; nothing in it was run',
+        ) from error  # fmt: skip
+
+
+def _floats(value: Any) -> Floats:
+    """An array of a file: dense, sparse or of chumpy."""
+    if isinstance(value, StoredObject):
+        if value.type_name.startswith('scipy'):
+            return _dense(value)
+        if 'x' not in value:
+            raise ValueError(f'{value.type_name}, which is computed from others')
+        value = value['x']
+    return np.asarray(value, dtype=np.float64)
+
+
+def _ints(value: Any) -> Ints:
+    array = np.asarray(value)
+    # the root has no parent, which the file writes as 2**32 - 1
+    return np.where(array > 2**31, -1, array).astype(np.int64) if array.dtype.kind == 'u' else array.astype(np.int64)
+
+
+def _dense(value: StoredObject) -> Floats:
+    """A stored sparse matrix as an array, its places checked."""
+    shape = tuple(int(length) for length in value.get('_shape', value.get('shape', ())))
+    if len(shape) != 2 or shape[0] * shape[1] > 1 << 24 or min(shape) < 0:
+        raise ValueError(f'a sparse matrix of {shape}')
+    if 'coo' in value.type_name:
+        matrix = scipy.sparse.coo_matrix((value['data'], (value['row'], value['col'])), shape=shape)
+    else:
+        kind = scipy.sparse.csr_matrix if 'csr' in value.type_name else scipy.sparse.csc_matrix
+        matrix = kind((value['data'], value['indices'], value['indptr']), shape=shape)
+        matrix.check_format(full_check=True)
+    return np.asarray(matrix.toarray(), dtype=np.float64)

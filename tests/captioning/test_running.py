@@ -1,0 +1,92 @@
+"""A manifest captioned: the table, the estimate, and nothing lost by a server that fails, lies and dies."""
+
+from __future__ import annotations
+
+import pytest
+from caption_runs import settings_for
+from clip_server import REFUSAL, Faults
+
+from affekt.captioning import CANNOT_BE_JUDGED, caption, read_captions
+from affekt.errors import LLMError, RunError
+
+
+def test_three_clips_become_a_table_with_both_clues_the_words_and_labels(corpus, serve, tmp_path):
+    manifest = corpus(5)
+    made = caption(manifest, settings_for(serve()), tmp_path / 'out', at_once=2)
+
+    assert made.statuses == {'merged': 4, 'kept': 1}
+    assert made.is_whole
+    table = read_captions(tmp_path / 'out')
+    assert table.names == manifest.names
+    assert all(table.columns['audio_clue'] + table.columns['visual_clue'])
+    assert all(table.labels)
+    kept = table.column('description')['clip004']  # nothing is said there
+    assert kept == f'{table.column("audio_clue")["clip004"]} {table.column("visual_clue")["clip004"]}'
+
+
+def test_a_server_that_fails_and_lies_is_counted_as_what_it_is_and_runs_are_equal(corpus, serve, tmp_path):
+    manifest = corpus(14)
+    lies = Faults(fail=0.1, cut=0.1, close=0.1, empty=0.1, refuse=0.3, nonsense=0.15, data=0.1, drop=0.25)
+    for out in ('first', 'second'):
+        caption(manifest, settings_for(serve(lies), labels=True), tmp_path / out, at_once=3)
+    assert (tmp_path / 'first' / 'captions.csv').read_bytes() == (tmp_path / 'second' / 'captions.csv').read_bytes()
+    table = read_captions(tmp_path / 'first')
+    heard = set(table.columns['audio_status']) | set(table.columns['visual_status'])
+    assert {'ok', 'dropped', 'refusal', 'nonsense'} <= heard
+    assert not any(REFUSAL in text for text in table.columns['description'])
+    for status, description, labels in zip(
+        table.columns['status'], table.columns['description'], table.labels, strict=True
+    ):
+        if status == 'unjudged':
+            assert (description, labels) == (CANNOT_BE_JUDGED, ())
+
+
+def test_clips_that_got_no_answer_are_failed_in_the_table_and_asked_again_to_the_same_bytes(corpus, serve, tmp_path):
+    manifest = corpus(14)
+    caption(manifest, settings_for(serve(Faults(refuse=0.2))), tmp_path / 'whole', at_once=2)
+    server = serve(Faults(refuse=0.2, fail=0.1), dies_after=62)
+    ended = caption(manifest, settings_for(server), tmp_path / 'ended', at_once=2)
+    assert 0 < len(ended.failed) < 10
+    assert {read_captions(tmp_path / 'ended').column('status')[name] for name in ended.failed} == {'failed'}
+
+    server.revive()
+    asked = len(server.questions)
+    made = caption(manifest, settings_for(server), tmp_path / 'ended', at_once=2)
+    assert made.resumed == 14 - len(ended.failed)
+    assert len(server.questions) - asked < 5 * len(ended.failed)
+    for name in ('captions.csv', 'captions.parquet', 'clips.csv'):
+        assert (tmp_path / 'ended' / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes()
+
+
+def test_a_server_that_is_gone_ends_the_run_and_what_is_done_is_kept(corpus, serve, tmp_path):
+    server = serve(dies_after=28)  # half of these are asked before any clip
+    with pytest.raises(LLMError, match='8 clips in a row'):
+        caption(corpus(14), settings_for(server), tmp_path / 'out', at_once=1)
+    journal = (tmp_path / 'out' / 'shard-1-of-1' / 'journal.jsonl').read_text()
+    assert len(journal.splitlines()) >= 1
+
+
+def test_shards_join_to_the_table_of_one_run_whichever_ends_last(corpus, serve, tmp_path):
+    manifest = corpus(5)
+    server = serve()
+    caption(manifest, settings_for(server), tmp_path / 'whole')
+    second = caption(manifest, settings_for(server), tmp_path / 'parts', shard=(2, 2))
+    assert not second.is_whole
+    assert caption(manifest, settings_for(server), tmp_path / 'parts', shard=(1, 2)).is_whole
+    assert (tmp_path / 'parts' / 'captions.csv').read_bytes() == (tmp_path / 'whole' / 'captions.csv').read_bytes()
+
+
+def test_other_models_are_another_run(corpus, serve, tmp_path):
+    manifest, server = corpus(2), serve()
+    caption(manifest, settings_for(server), tmp_path / 'out')
+    with pytest.raises(RunError, match='words_alone'):
+        caption(manifest, settings_for(server, words_alone=True), tmp_path / 'out')
+
+
+def test_a_clip_without_media_is_not_judged_and_nobody_is_asked(corpus, serve, tmp_path):
+    manifest, server = corpus(3), serve()
+    manifest = manifest.replaced(video=[None] * 3, audio=[None] * 3)
+    made = caption(manifest, settings_for(server), tmp_path / 'out')
+    assert made.statuses == {'unjudged': 3}
+    assert server.questions == []
+    assert set(read_captions(tmp_path / 'out').columns['audio_status']) == {'absent'}

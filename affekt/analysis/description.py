@@ -13,8 +13,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -48,9 +49,6 @@ from affekt.analysis.timeline import Span, Timeline, measure, union
 from affekt.errors import AffektError, StorageError, WeightsError, missing_extra
 from affekt.tables import storable
 from affekt.wording import amount, length, listed, listed_clauses, number_word, opened, signed
-
-if TYPE_CHECKING:
-    from affekt.description import ClipDescriber
 
 MOST_MOMENTS = 3
 MOST_EVIDENCE = 8
@@ -332,10 +330,10 @@ class WordsOfModel:
     """What a describer that was trained says of recordings: beside the sentences above, never in place of them.
 
     Args:
-        clips: opened by `open_model_words`.
+        clips: an `affekt.description.ClipDescriber`.
     """
 
-    def __init__(self, clips: ClipDescriber) -> None:
+    def __init__(self, clips: Any) -> None:
         self._clips = clips
         self._sha256 = ''
 
@@ -346,11 +344,10 @@ class WordsOfModel:
             path: of the recording.
             spoken: what is said in it; '' for nothing.
         """
-        from affekt.description import clips_manifest, weights_sha256
-
-        self._sha256 = self._sha256 or weights_sha256(self._clips.describer)
+        room = description_room()
+        self._sha256 = self._sha256 or room.weights_sha256(self._clips.describer)
         try:
-            manifest = clips_manifest([(path.name, path)], {path.name: spoken} if spoken else None)
+            manifest = room.clips_manifest([(path.name, path)], {path.name: spoken} if spoken else None)
             ((clip, description),) = self._clips.describe(manifest, manifest.samples)
         except StorageError:
             raise
@@ -386,12 +383,10 @@ def description_room() -> Any:
         MissingExtraError: torch or transformers is not installed.
     """
     try:
-        import transformers  # noqa: F401  what opens language models
-
-        import affekt.description
+        import_module('transformers')  # what opens language models
+        return import_module('affekt.description')
     except ImportError as error:
         raise missing_extra('torch and transformers, which describers need', 'torch,llm', came=str(error)) from error
-    return affekt.description
 
 
 def described_by(name: str, clip: Any, description: Any, weights_sha256: str = '') -> Described:

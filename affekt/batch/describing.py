@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from affekt.analysis import (
     Analysis,
@@ -37,9 +37,6 @@ from affekt.runs import SETTINGS, Run, write_atomically
 from affekt.tables import csv_bytes, storable
 from affekt.text import open_transcript
 from affekt.typed_json import plain, typed
-
-if TYPE_CHECKING:
-    from affekt.description import ClipDescriber
 
 TABLE, LINES = 'descriptions.csv', 'descriptions.jsonl'
 COLUMNS = ('name', 'description', 'labels', 'form', 'failure')
@@ -322,9 +319,7 @@ def has_shipped_describer() -> bool:
 
     if any(importlib.util.find_spec(name) is None for name in ('torch', 'transformers', 'peft')):
         return False
-    from affekt.description import shipped_describer
-
-    return shipped_describer() is not None
+    return description_room().shipped_describer() is not None
 
 
 class PlainClips:
@@ -389,10 +384,10 @@ class ModelClips:
     """A describer that was trained, in this process.
 
     Args:
-        clips: opened.
+        clips: an `affekt.description.ClipDescriber`.
     """
 
-    def __init__(self, clips: ClipDescriber) -> None:
+    def __init__(self, clips: Any) -> None:
         self._clips = clips
         self.name, self.batch_size = clips.name, clips.batch_size
         self._record: dict[str, Any] = {}
@@ -405,7 +400,7 @@ class ModelClips:
             WeightsError, LLMError, MissingExtraError: it cannot be opened.
         """
         room = description_room()
-        clips: ClipDescriber = room.open_clip_describer(
+        clips = room.open_clip_describer(
             settings.model or None, trunk=settings.trunk or None, recipes=settings.recipes, question=settings.question,
             asr=settings.asr, batch_size=settings.batch_size, precision=settings.precision, device=settings.device,
             table=settings.table,

@@ -104,11 +104,15 @@ def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | 
 
 def _described(described: Described) -> Json:
     """What a describer says, to be shown apart from what was measured."""
+    facts = [('Labels', ', '.join(described.labels) or 'none')]
+    facts += [('Form', described.form)] if described.form not in ('template', 'list', 'free') else []
+    facts += [(opened(', '.join(clue.of)), clue.text) for clue in described.evidence]
+    facts += [('Without', f'{part}: {reason}') for part, reason in described.lacking.items()]
+    facts += [('Struck out', f'{clue.text} ({", ".join(clue.of)} not perceived)') for clue in described.invented]
+    facts += [('Weights', described.weights_sha256[:12])] if described.weights_sha256 else []
     return {
-        'by': described.describer, 'text': described.text, 'labels': list(described.labels), 'form': described.form,
-        'evidence': [{'text': clue.text, 'of': list(clue.of)} for clue in described.evidence],
-        'invented': [{'text': clue.text, 'of': list(clue.of)} for clue in described.invented],
-        'lacking': dict(described.lacking), 'failure': described.failure, 'weights': described.weights_sha256[:12],
+        'by': described.describer, 'text': described.text, 'facts': [list(row) for row in facts],
+        'failure': f'Not described: {described.failure}' if described.failure else '',
     }  # fmt: skip
 
 

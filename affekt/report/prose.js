@@ -188,35 +188,19 @@ export function described(report) {
       h(
         'div',
         { class: 'described' },
-        one.failure
-          ? h('p', { class: 'empty', text: `Not described: ${one.failure}` })
-          : h('p', { class: 'prose', text: unbroken(one.text || 'The answer is empty.') }),
-        one.labels.length
-          ? h(
-              'ul',
-              { class: 'person-words', 'aria-label': 'Labels in the answer' },
-              one.labels.map((label) => h('li', { text: label })),
-            )
-          : null,
+        h('p', { class: one.failure ? 'empty' : 'prose', text: unbroken(one.text || one.failure || 'The answer is empty.') }),
         h(
-          'dl',
-          { class: 'described-facts' },
-          factsOf(one).map(([name, text]) => h('div', {}, h('dt', { text: name }), h('dd', { text }))),
+          'table',
+          { class: 'facts' },
+          h(
+            'tbody',
+            {},
+            one.facts.map(([name, text]) => h('tr', {}, h('th', { scope: 'row', text: name }), h('td', { text }))),
+          ),
         ),
       ),
     ),
   );
-}
-
-function factsOf(one) {
-  const usual = ['template', 'list', 'free', 'plain'];
-  return [
-    ...(one.failure || usual.includes(one.form) ? [] : [['Form', one.form]]),
-    ...one.evidence.map((clue) => [sentenceCase(clue.of.join(', ')), clue.text]),
-    ...Object.entries(one.lacking).map(([part, reason]) => ['Without', `${part}: ${reason}`]),
-    ...one.invented.map((clue) => ['Struck out', `${clue.text} (${clue.of.join(', ')} not perceived)`]),
-    ...(one.weights ? [['Weights', one.weights]] : []),
-  ];
 }
 
 function lights(area, focusable, evidence, act) {

@@ -84,7 +84,8 @@ def test_exports_say_whose_words_they_are(analysis, tmp_path):
 def test_the_report_has_it_apart(analysis):
     payload = report_payload(analysis, NO_MEDIA)
     assert payload['described'][0]['by'] == 'small one'
-    assert payload['described'][0]['invented'] == [{'text': 'She smiles.', 'of': ['face']}]
+    assert ['Struck out', 'She smiles. (face not perceived)'] in payload['described'][0]['facts']
+    assert ['Voice', 'Her voice is low.'] in payload['described'][0]['facts']
     assert all('sad' not in sentence['text'] for sentence in payload['sentences'])
 
 

@@ -69,6 +69,8 @@ ROOMS = (
     'experiments',
     'benchmarks',
     'challenges',
+    'describers',
+    'provenance',
     'captioning',
     'analysis',
     'report',

@@ -39,8 +39,8 @@ from affekt.moved_names import with_new_names
 
 __all__ = [
     'Entry', 'Run', 'file_atomically', 'file_sha256', 'folder_atomically', 'locked', 'only_regular', 'place_atomically',
-    'read_journal', 'read_regular_file', 'read_settings', 'remove_run', 'require_regular_file', 'versions',
-    'write_atomically',
+    'read_journal', 'read_regular_file', 'read_settings', 'record_beside', 'remove_run', 'require_regular_file',
+    'versions', 'write_atomically',
 ]  # fmt: skip
 
 SETTINGS = 'settings.json'
@@ -372,6 +372,36 @@ def read_settings(folder: Path) -> dict[str, Any]:
             todo='give the folder that analyze printed',
         )
     return _read_json(path)
+
+
+RECORD = 'record.json'
+"""What answers depend on, beside them or some folders above."""
+_RECORD_ABOVE = 4
+"""Folders that are looked into, from that of the answers upwards."""
+
+
+def record_beside(path: Path) -> dict[str, Any] | None:
+    """What the answers in a file or folder depend on, where it was noted: the model with its hash, versions, prompt.
+
+    Read are `FILE.settings.json`, `record.json` in the folder or one above it, and the settings of a run of a model.
+    """
+    folder = path if path.is_dir() else path.parent
+    places = [] if path.is_dir() else [path.with_name(f'{path.name}.settings.json')]
+    for above in [folder, *folder.absolute().parents][:_RECORD_ABOVE]:
+        places += [above / RECORD, above / SETTINGS]
+    for place in places:
+        try:
+            content = _read_json(place) if place.is_file() else {}
+        except (RunError, OSError):
+            continue
+        noted = content.get('settings') if place.name == SETTINGS else content
+        if not isinstance(noted, dict) or not noted:
+            continue
+        if place.name != SETTINGS:
+            return noted
+        if isinstance(noted.get('record'), dict) or 'weights_sha256' in noted:
+            return {**dict(noted.get('record') or noted), 'versions': content.get('versions')}
+    return None
 
 
 def _differing(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[str]:

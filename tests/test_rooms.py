@@ -41,6 +41,7 @@ INSIDES: dict[str, set[str]] = {
         'pages.figures',
         'training.standing',
     },
+    'describers': {'pages.figures'},
     'challenges': {'features.sample_names', 'metrics.resampling', 'preference.pairs'},
     'live': {'media.pictures', 'media.probe'},
     'doctor': {'judging.plain_judges'},

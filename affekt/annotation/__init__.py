@@ -6,6 +6,8 @@ and `app.py`, which answers the pages. Serving needs FastAPI and uvicorn; nothin
 """
 
 from affekt.annotation.annotate import Prepared, annotate, prepare
+from affekt.annotation.check_captions import CheckLinks, PreparedChecks, check_captions, prepare_checks
+from affekt.annotation.checking import CheckStudy, CheckTask, export_checks, open_checks
 from affekt.annotation.clips import Clip, find_clips
 from affekt.annotation.exports import comparisons_csv, export_notes, export_votes, left_out_notes, votes_table
 from affekt.annotation.label_studio import label_studio_tasks
@@ -18,10 +20,14 @@ from affekt.annotation.state import Vote
 from affekt.annotation.study import Screen, Study
 
 __all__ = [
+    'CheckLinks',
+    'CheckStudy',
+    'CheckTask',
     'Clip',
     'Imported',
     'Links',
     'Prepared',
+    'PreparedChecks',
     'RaterFigures',
     'Screen',
     'Study',
@@ -29,13 +35,17 @@ __all__ = [
     'Task',
     'Vote',
     'annotate',
+    'check_captions',
     'comparisons_csv',
+    'export_checks',
     'export_notes',
     'export_votes',
     'find_clips',
     'label_studio_tasks',
     'left_out_notes',
+    'open_checks',
     'prepare',
+    'prepare_checks',
     'rater_figures',
     'read_gold',
     'read_label_studio',

@@ -23,7 +23,7 @@ from affekt.annotation.study import JOURNAL, Study
 from affekt.errors import RunError, TableError, ValueRangeError
 from affekt.ranking import comparison_table
 from affekt.runs import read_regular_file, write_atomically
-from affekt.serve import LOOPBACK, hosts_of, listen, require_serving_parts, serve_until_stopped
+from affekt.serve import LOOPBACK, App, hosts_of, listen, require_serving_parts, serve_until_stopped
 from affekt.tables import reading_notes
 
 LABEL_STUDIO_COLUMNS = {'annotation_id', 'annotator'}
@@ -130,21 +130,18 @@ def annotate(
         ValueRangeError: the token is too short.
     """
     study = prepared.study
-    try:
-        require_serving_parts()
+
+    def app_at(address: Address) -> App:
         from affekt.annotation.app import annotation_app
 
-        before = Address.kept(study.folder)
-        address = before.completed(token)
-        listening = listen(host, port, before.port)
-        address = replace(address, port=listening.getsockname()[1])
-        if address != before:
-            address.keep(study.folder)
-        cookie = f'affekt-{address.port}'
-        app = annotation_app(
-            study, prepared.clips, address.tokens, cookie=cookie, hosts=hosts_of(host), raw_csv=raw_csv
-        )
-        serve_until_stopped(app, listening, started=lambda: started(_links(prepared, host, address)))
+        cookie, hosts = f'affekt-{address.port}', hosts_of(host)
+        return annotation_app(study, prepared.clips, address.tokens, cookie=cookie, hosts=hosts, raw_csv=raw_csv)
+
+    try:
+        serve_folder(
+            study.folder, app_at, host=host, port=port, token=token,
+            started=lambda address: started(_links(prepared, host, address)),
+        )  # fmt: skip
     finally:
         study.close()
     try:
@@ -155,6 +152,38 @@ def annotate(
             came=str(error),
             todo=f'the votes are whole in {study.folder / JOURNAL}; make room, then add --export-only',
         ) from error
+
+
+def serve_folder(
+    folder: Path,
+    app_at: Callable[[Address], App],
+    *,
+    host: str,
+    port: int,
+    token: str | None,
+    started: Callable[[Address], None],
+) -> None:
+    """Serve what a folder keeps until SIGINT or SIGTERM, at the address and with the tokens that it had before.
+
+    Args:
+        folder: keeps the address.
+        app_at: makes the app, once the port is known.
+        host, port, token: as for `annotate`.
+        started: called once the port is open.
+
+    Raises:
+        MissingExtraError: FastAPI or uvicorn is not installed.
+        RunError: the port is taken.
+        ValueRangeError: the token is too short.
+    """
+    require_serving_parts()
+    before = Address.kept(folder)
+    address = before.completed(token)
+    listening = listen(host, port, before.port)
+    address = replace(address, port=listening.getsockname()[1])
+    if address != before:
+        address.keep(folder)
+    serve_until_stopped(app_at(address), listening, started=lambda: started(address))
 
 
 def _label_studio(pairs: Sequence[Path]) -> Imported | None:

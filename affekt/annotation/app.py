@@ -110,7 +110,22 @@ def annotation_app(
         headers = {'content-disposition': 'attachment; filename="comparisons.csv"'}
         return PlainTextResponse(text, headers=headers, media_type='text/csv')
 
-    @routes.api_route('/clips/{key}', methods=['GET', 'HEAD'], dependencies=[as_rater])
+    add_clips(routes, clips, as_rater)
+
+    pages = page_files(PAGES, ASSETS)
+    return guarded_app('affekt annotate', routes, pages, tokens, cookie=cookie, hosts=hosts, statuses={VoteError: 409})
+
+
+def add_clips(routes: APIRouter, clips: Mapping[str, Clip], allowed: Any) -> None:
+    """The route by which clips are served, whole or in part.
+
+    Args:
+        routes: to which it is added.
+        clips: by `clip_key`.
+        allowed: the dependency that lets somebody in.
+    """
+
+    @routes.api_route('/clips/{key}', methods=['GET', 'HEAD'], dependencies=[allowed])
     def clip(key: str) -> FileResponse:
         """A clip, whole or in part."""
         if key not in clips:
@@ -119,10 +134,6 @@ def annotation_app(
             raise HTTPException(404, 'the file of this clip is no longer there')
         headers = {'cache-control': 'private, max-age=3600'}
         return FileResponse(clips[key].path, media_type=clips[key].content_type, headers=headers)
-
-    return guarded_app(
-        'affekt annotate', routes, _pages(), tokens, cookie=cookie, hosts=hosts, statuses={VoteError: 409}
-    )
 
 
 def _refuse_unplayed(voting: Voting, clip: Clip | None) -> None:
@@ -143,9 +154,10 @@ def _perceived(voting: Voting, clip: Clip | None) -> tuple[str, str]:
     return voting.seen or ('picture' if clip.kind == 'image' else 'unknown'), voting.heard or 'unknown'
 
 
-def _pages() -> dict[str, StaticFile]:
-    own = static_files('affekt.annotation', {**dict.fromkeys(PAGES.values(), 'text/html'), **ASSETS})
-    pages = {path: own.pop(f'/{name}') for path, name in PAGES.items()}
+def page_files(pages_at: Mapping[str, str], assets: Mapping[str, str]) -> dict[str, StaticFile]:
+    """Pages by their paths, and the scripts and styles of this room and of every page."""
+    own = static_files('affekt.annotation', {**dict.fromkeys(pages_at.values(), 'text/html'), **assets})
+    pages = {path: own.pop(f'/{name}') for path, name in pages_at.items()}
     return pages | own | static_files('affekt.pages', PAGE_ASSETS)
 
 

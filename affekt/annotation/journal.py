@@ -40,6 +40,7 @@ FIELDS: Mapping[str, Mapping[str, str | tuple[str, ...]]] = {
     },
 }  # fmt: skip
 """Kind of event to its fields: a text, a number, or one of these words; each has an id besides."""
+Fields = Mapping[str, Mapping[str, str | tuple[str, ...]]]
 OPTIONAL_FIELDS = frozenset({'watched', 'seen', 'heard'})
 """What a vote lacks where its page did not say it, as in journals of older versions."""
 
@@ -49,13 +50,14 @@ class Journal:
 
     Args:
         path: created where missing; its folder exists.
+        fields: kinds of events and what each holds.
 
     Raises:
         RunError: the file cannot be opened, is a link, or a line other than a cut last one is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, fields: Fields = FIELDS) -> None:
+        self.path, self._fields = path, fields
         self.events: tuple[Event, ...]
         """What the file held when it was opened."""
         self.cut: int
@@ -82,12 +84,12 @@ class Journal:
         content = self.path.read_bytes()
         whole = content.rfind(b'\n') + 1
         cut = len(content) - whole
-        if cut and _is_whole(content[whole:]):
-            events = _parsed(content, self.path)
+        if cut and _is_whole(content[whole:], self._fields):
+            events = _parsed(content, self.path, self._fields)
             os.write(self._file, b'\n')
             whole, cut = len(content) + 1, 0
         else:
-            events = _parsed(content[:whole], self.path)
+            events = _parsed(content[:whole], self.path, self._fields)
             os.ftruncate(self._file, whole)
         os.fsync(self._file)
         _sync_folder(self.path.parent)
@@ -111,7 +113,7 @@ class Journal:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._size)
             raise RunError(
-                expected='room for one more vote',
+                expected='room for one more entry',
                 came=f'{self.path.name}: {error.strerror}',
                 todo='make room on the disk of the server; the page sends the vote again',
             ) from error
@@ -122,7 +124,7 @@ class Journal:
         os.close(self._file)
 
 
-def read_events(path: Path) -> tuple[Event, ...]:
+def read_events(path: Path, fields: Fields = FIELDS) -> tuple[Event, ...]:
     """The events of a journal that another process may be writing; a line being written is left out.
 
     Raises:
@@ -137,14 +139,14 @@ def read_events(path: Path) -> tuple[Event, ...]:
             todo='give the --out of `affekt annotate`',
         ) from error
     whole = content.rfind(b'\n') + 1
-    return _parsed(content if _is_whole(content[whole:]) else content[:whole], path)
+    return _parsed(content if _is_whole(content[whole:], fields) else content[:whole], path, fields)
 
 
-def _parsed(content: bytes, path: Path) -> tuple[Event, ...]:
+def _parsed(content: bytes, path: Path, fields: Fields) -> tuple[Event, ...]:
     events = []
     for number, line in enumerate(content.splitlines(), 1):
         try:
-            events.append(_event(line))
+            events.append(_event(line, fields))
         except ValueError as error:
             raise RunError(
                 expected='one event a line',
@@ -154,16 +156,16 @@ def _parsed(content: bytes, path: Path) -> tuple[Event, ...]:
     return tuple(events)
 
 
-def _is_whole(line: bytes) -> bool:
+def _is_whole(line: bytes, fields: Fields) -> bool:
     """Whether a line without its end holds a whole event, as an editor may leave the last one."""
     try:
-        _event(line)
+        _event(line, fields)
     except ValueError:
         return False
     return True
 
 
-def _event(line: bytes) -> Event:
+def _event(line: bytes, fields: Fields) -> Event:
     """The event of a line.
 
     Raises:
@@ -174,9 +176,9 @@ def _event(line: bytes) -> Event:
     except (ValueError, RecursionError):
         raise ValueError('no JSON') from None
     kind = event.get('kind') if isinstance(event, dict) else None
-    if not isinstance(kind, str) or kind not in FIELDS:
-        raise ValueError(f'no event of a kind among {", ".join(FIELDS)}')
-    for name, wanted in {'id': TEXT, **FIELDS[kind]}.items():
+    if not isinstance(kind, str) or kind not in fields:
+        raise ValueError(f'no event of a kind among {", ".join(fields)}')
+    for name, wanted in {'id': TEXT, **fields[kind]}.items():
         if name in event or name not in OPTIONAL_FIELDS:
             _check(event.get(name), wanted, name)
     return dict(event)

@@ -21,9 +21,16 @@ export function makePlayer(changed) {
   let wasMuted = false;
   let heardOnly = 'nothing'; // of a clip that turned out not to play
 
+  // A clip may be a stretch of its file.
+  const start = () => (clip && clip.end ? clip.start : 0);
+  const end = () => (clip && clip.end ? Math.min(clip.end, media.duration) : media.duration);
+  const halt = () => {
+    if (media && clip.end && media.currentTime >= clip.end) media.pause();
+  };
+
   const draw = () => {
-    const length = media && Number.isFinite(media.duration) ? media.duration : 0;
-    const now = media ? media.currentTime : 0;
+    const length = media && Number.isFinite(media.duration) ? end() - start() : 0;
+    const now = media ? Math.max(0, media.currentTime - start()) : 0;
     seek.value = length ? Math.round((now / length) * 1000) : 0;
     seek.setAttribute('aria-valuetext', `${clock(now)} of ${clock(length)}`);
     one('time').textContent = `${clock(now)} / ${clock(length)}`;
@@ -33,7 +40,11 @@ export function makePlayer(changed) {
     speed.value = String(value);
     if (media) media.playbackRate = value;
   };
-  const play = () => media && media.play().catch(() => draw());
+  const play = () => {
+    if (!media) return;
+    if (clip.end && (media.currentTime < clip.start - 0.05 || media.currentTime >= clip.end)) media.currentTime = clip.start;
+    media.play().catch(() => draw());
+  };
 
   const turn = (state, why) => {
     if (player.state === state) return;
@@ -119,6 +130,7 @@ export function makePlayer(changed) {
         for (const name of ['timeupdate', 'play', 'pause', 'ended', 'loadedmetadata', 'durationchange']) shown.addEventListener(name, draw);
         for (const name of ['loadedmetadata', 'loadeddata', 'timeupdate', 'ended']) shown.addEventListener(name, () => check(shown));
         for (const name of ['playing', 'timeupdate']) shown.addEventListener(name, hear);
+        shown.addEventListener('timeupdate', halt);
         shown.addEventListener('click', () => player.toggle());
         shown.defaultPlaybackRate = Number(speed.value);
         media = shown;
@@ -142,7 +154,7 @@ export function makePlayer(changed) {
     },
     replay() {
       if (!media) return;
-      media.currentTime = 0;
+      media.currentTime = start();
       play();
     },
     faster(by) {
@@ -164,7 +176,7 @@ export function makePlayer(changed) {
   one('replay').addEventListener('click', player.replay);
   speed.addEventListener('change', () => setSpeed(Number(speed.value)));
   seek.addEventListener('input', () => {
-    if (media && media.duration > 0) media.currentTime = (seek.value / 1000) * media.duration;
+    if (media && media.duration > 0) media.currentTime = start() + (seek.value / 1000) * (end() - start());
   });
   return player;
 }

@@ -16,7 +16,7 @@ from affekt.benchmarks.selection import Row
 from affekt.benchmarks.sets import UNIBENCH
 from affekt.benchmarks.unibench import UniBench, rivals
 from affekt.pages.figures import bounds
-from affekt.runs import file_sha256, versions, write_atomically
+from affekt.runs import file_sha256, record_beside, versions, write_atomically
 from affekt.typed_json import json_file, plain
 
 
@@ -25,6 +25,8 @@ def save_outcome(
 ) -> None:
     """Write `<name>.json` and `settings.json` into a folder, which is made where it is missing.
 
+    Where it was noted beside an input what its answers depend on, that goes along.
+
     Raises:
         StorageError: the folder cannot be written.
     """
@@ -32,6 +34,7 @@ def save_outcome(
         'settings': dict(settings),
         'versions': versions(),
         'inputs': {str(path): file_sha256(path) for path in dict.fromkeys(inputs)},
+        'records': {str(path): record for path in dict.fromkeys(inputs) if (record := record_beside(path))},
     }
     for stem, saved in ((name, facts), ('settings', beside)):
         write_atomically(folder / f'{stem}.json', json_file(saved))

@@ -58,6 +58,10 @@ class UniBenchSet:
     """Other names of its folder of predictions."""
     source: str = ''
     """How to get it."""
+    importer: str = ''
+    """The corpus whose importer reads its release; its key where empty."""
+    said: str = 'english'
+    """The column of the manifest that the benchmark takes as subtitle."""
 
     @property
     def metric(self) -> str:
@@ -81,7 +85,8 @@ UNIBENCH: tuple[UniBenchSet, ...] = (
     ),
     UniBenchSet(
         'MER2024', 'mer2024', 'basic', 1169, 'MER-SEMI (test1)', 'mer2024-dataset-process', 'label-6way.npz',
-        'test1_corpus', emotions=_MER, source='not public: sign the EULA named at github.com/zeroQiaoba/MERTools',
+        'test1_corpus', emotions=_MER, said='chinese',
+        source='not public: sign the EULA named at github.com/zeroQiaoba/MERTools',
     ),
     UniBenchSet(
         'MELD', 'meld', 'basic', 2610, 'test', 'meld-process', 'label.npz', 'test_corpus',
@@ -91,15 +96,15 @@ UNIBENCH: tuple[UniBenchSet, ...] = (
     UniBenchSet(
         'IEMOCAP', 'iemocap', 'basic', 1241, 'session 5, 4 classes', 'iemocap-process', 'label_4way.npz',
         'whole_corpus', prefix='Ses05', emotions=('happy', 'sad', 'neutral', 'anger'), together=r'.*(?=_[FM]\d+$)',
-        also=('iemocapfour',), source=_MEDIA.format(_MERBENCH),
+        also=('iemocapfour',), importer='iemocap4', source=_MEDIA.format(_MERBENCH),
     ),
     UniBenchSet(
         'CMU-MOSI', 'cmumosi', 'sentiment', 686, 'test', 'cmumosi-process', 'label.npz', 'test_corpus',
-        together=r'.*(?=_\d+$)', also=('cmu-mosi', 'mosi'), source=_MEDIA.format(_MERBENCH),
+        together=r'.*(?=_\d+$)', also=('cmu-mosi', 'mosi'), importer='mosi', source=_MEDIA.format(_MERBENCH),
     ),
     UniBenchSet(
         'CMU-MOSEI', 'cmumosei', 'sentiment', 4659, 'test', 'cmumosei-process', 'label.npz', 'test_corpus',
-        together=r'.*(?=_\d+$)', also=('cmu-mosei', 'mosei'), source=_MEDIA.format(_MERBENCH),
+        together=r'.*(?=_\d+$)', also=('cmu-mosei', 'mosei'), importer='mosei', source=_MEDIA.format(_MERBENCH),
     ),
     UniBenchSet(
         'CH-SIMS', 'sims', 'sentiment', 457, 'test', 'sims-process', 'label.npz', 'test_corpus',
@@ -111,7 +116,7 @@ UNIBENCH: tuple[UniBenchSet, ...] = (
     ),
     UniBenchSet(
         'OV-MERD+', 'ovmerdplus', 'fine-grained', 532, 'all', 'ovmerdplus-process', 'ovlabel.csv',
-        also=('ov-merd+', 'ovmerd+', 'ovmerd', 'ovmerdplus_public332'),
+        also=('ov-merd+', 'ovmerd+', 'ovmerd', 'ovmerdplus_public332'), importer='ov-merd-plus',
         source='ovlabel.csv of the gated data set MERChallenge/MER-UniBench; 332 of its 532 lists are public as '
         'check-openset.csv in the folder MER2024 of github.com/zeroQiaoba/MERTools',
     ),

@@ -2,7 +2,9 @@
 
 A manifest comes in; for each clip one model says what it hears, one what it sees, one merges both with the words, and
 labels are read out of that: `caption` writes a folder of captions, with an estimate of cost and time from the first
-clips, and goes on after any kill. Read `captioner.py` first (one clip), then `running.py` (all of them).
+clips, and goes on after any kill. `filter_captions` chooses what to keep, by who speaks, by length and by the votes of
+classifiers, and says why the rest is left out; `statistics_of` says what captions are like before and after. Read
+`captioner.py` first (one clip), then `running.py` (all of them) and `filters.py`.
 """
 
 from affekt.captioning.captioner import SUBTITLES, Captioner, CaptionSettings, Models
@@ -18,9 +20,23 @@ from affekt.captioning.captions import (
     read_captions,
 )
 from affekt.captioning.estimate import FIRST, PRICED, Estimate, estimated, sum_to_come
+from affekt.captioning.filters import (
+    REASONS,
+    Filtered,
+    FilterSettings,
+    filter_captions,
+    read_left_out,
+    read_struck,
+    write_filtered,
+)
 from affekt.captioning.places import Place, place_of
 from affekt.captioning.prompts import CANNOT_BE_JUDGED
 from affekt.captioning.running import ENGINES, Captioned, caption, price_of, spread_first
+from affekt.captioning.speaking import THRESHOLD, SpeakingScore, speaking_score
+from affekt.captioning.speaking_scores import clip_places, read_speaking, score_speaking
+from affekt.captioning.statistics import CaptionStatistics, second_table, statistics_of
+from affekt.captioning.statistics_page import statistics_page, statistics_sheet
+from affekt.captioning.votes import Votes, read_votes, sentiment_of
 
 __all__ = [
     'ABSENT',
@@ -29,24 +45,45 @@ __all__ = [
     'ENGINES',
     'FIRST',
     'PRICED',
+    'REASONS',
     'STATUSES',
     'SUBTITLES',
+    'THRESHOLD',
     'UNUSABLE',
     'Caption',
     'CaptionSettings',
+    'CaptionStatistics',
     'CaptionTable',
     'Captioned',
     'Captioner',
     'Estimate',
+    'FilterSettings',
+    'Filtered',
     'Models',
     'Place',
     'SecondLanguage',
+    'SpeakingScore',
     'Use',
+    'Votes',
     'caption',
+    'clip_places',
     'estimated',
+    'filter_captions',
     'place_of',
     'price_of',
     'read_captions',
+    'read_left_out',
+    'read_speaking',
+    'read_struck',
+    'read_votes',
+    'score_speaking',
+    'second_table',
+    'sentiment_of',
+    'speaking_score',
     'spread_first',
+    'statistics_of',
+    'statistics_page',
+    'statistics_sheet',
     'sum_to_come',
+    'write_filtered',
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +22,9 @@ from affekt.cli.choices import (
 from affekt.cli.group import AS_JSON, Command, main, table_notes
 from affekt.errors import ValueRangeError
 from affekt.terminal import StageBars, say, say_json, show_error
+
+if TYPE_CHECKING:
+    from affekt.llm import LabelExtractor
 
 TABLES = Named(WORD_TABLES, others='PATH')
 TABLES_HELP = 'Word table: a name, a table file, or a folder with the official files.'
@@ -50,43 +55,171 @@ def draw_options(command: Command) -> Command:
     return command
 
 
+def asked_options(command: Command) -> Command:
+    """The options that say how models are asked, and how labels are read out of their answers."""
+    options = [
+        click.option('--served', multiple=True, metavar='NAME=MODEL', help='Name that the server has for model NAME.'),
+        click.option(
+            '--server', 'servers', multiple=True, metavar='[NAME=]SERVER',
+            help='Server of the models: openai (default), vllm, transformers, llama.cpp. Repeatable.',
+        ),
+        click.option('--trunk', metavar='PATH', help='Language model of describers, where their folder does not say.'),
+        click.option('--device', default='cpu', help='Device of describers: cpu (default), cuda, …'),
+        click.option(
+            '--frames', type=click.IntRange(0, 64), default=8, help='Maximum number of frames per clip (default 8).'
+        ),
+        click.option('--no-sound', is_flag=True, help='Do not send sound to servers.'),
+        click.option('--no-probe', is_flag=True, help='Do not check first that media reach the model of a server.'),
+        click.option('--reader', metavar='URL', help='Server of a model that reads labels (default: word table).'),
+        click.option('--reader-model', metavar='NAME', help='Name of that model.'),
+        click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Concurrent requests (default 4).'),
+        click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds per answer (default 120).'),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @bench.command()
-@click.option('--predictions', required=True, type=PATH, help='Folder of results-<set>/… or <set>/<checkpoint>.csv.')
+@click.option('--predictions', type=PATH, help='Folder of results-<set>/… or <set>/<checkpoint>.csv.')
+@click.option(
+    '--model', 'models', multiple=True, metavar='NAME=WHERE',
+    help="Model to ask: a describer's folder, a server's address, or predictions. Repeatable. With --predictions: the "
+    'folder below each set, where there are several.',
+)  # fmt: skip
 @click.option('--labels', required=True, type=PATH, help='Folder of releases (meld-process/label.npz) or meld.csv …')
+@click.option('--media', type=PATH, help='Folder of clips: releases, <set>.parquet or <set>.csv (name, text, file).')
 @click.option('--tables', default='2025', type=TABLES, help=f'{TABLES_HELP} Default 2025, as published.')
 @click.option('--set', 'sets', multiple=True, type=SETS, help='Set to score; may be repeated (default all).')
-@click.option('--model', metavar='NAME', help='Folder below each set, where there are several.')
 @click.option(
     '--checkpoint', metavar='NAME', help='Checkpoint declared beforehand, by name or number (default the last).'
 )
 @click.option('--dev', type=SETS, help='Set that chooses the best single checkpoint; left out of its mean.')
+@click.option('--limit', type=click.IntRange(1), metavar='N', help='Clips of each set to ask about, for a trial.')
+@click.option('--check-sound', is_flag=True, help='Ask again without sound, and say what changes.')
+@asked_options
 @draw_options
 def unibench(
-    predictions: Path,
+    predictions: Path | None,
+    models: Sequence[str],
     labels: Path,
+    media: Path | None,
     tables: str,
+    sets: Sequence[str],
+    checkpoint: str | None,
+    dev: str | None,
+    limit: int | None,
+    check_sound: bool,
     resamples: int,
     seed: int,
     out: Path | None,
     as_json: bool,
-    **chosen: Any,
+    **asked: Any,
 ) -> None:
     """MER-UniBench: nine sets of emotion and sentiment.
 
     \b
     affekt bench unibench --predictions output --labels MERBench/dataset
+    affekt bench unibench --model mine=run --labels L --media M --out bench
+    affekt bench unibench --model qwen=http://localhost:8000/v1 --server vllm \\
+        --model mine=run --labels L --media M --out bench
+
+    With --model every clip is asked about once and each answer kept in OUT; the same command goes on after an
+    interruption. Beside the scores lies what they depend on (record.json), and of several models comparisons.csv, which
+    affekt rank reads. A key for servers is read from AFFEKT_LLM_KEY.
     """
     import numpy as np
 
     from affekt.benchmarks import run_unibench, unibench_facts
     from affekt.cli.bench_tables import unibench_tables
 
+    if predictions is None:
+        if not models:
+            raise click.UsageError('Give --model, or --predictions.')
+        if checkpoint or dev:
+            raise click.UsageError('--checkpoint and --dev go with --predictions.')
+        _unibench_of_models(
+            models, labels, media, out, as_json, tables=tables, sets=sets, limit=limit, check_sound=check_sound,
+            resamples=resamples, seed=seed, **asked,
+        )  # fmt: skip
+        return
+    if len(models) > 1:
+        raise click.UsageError('With --predictions, --model names one folder below each set.')
+    chosen: dict[str, Any] = {
+        'sets': tuple(sets),
+        'model': models[0] if models else None,
+        'checkpoint': checkpoint,
+        'dev': dev,
+    }
     rng = np.random.default_rng(seed)
     with table_notes() as notes, StageBars(name_width=10) as bars:
         outcome = run_unibench(predictions, labels, rng=rng, table=tables, resamples=resamples, progress=bars, **chosen)
     answer = with_notes(unibench_facts(outcome), notes)
     settings = {'tables': tables, 'resamples': resamples, 'seed': seed, **chosen}
     _deliver(answer, unibench_tables(outcome), outcome.inputs, 'unibench', settings, out, as_json)
+
+
+def _unibench_of_models(
+    models: Sequence[str], labels: Path, media: Path | None, out: Path | None, as_json: bool, *, tables: str,
+    sets: Sequence[str], limit: int | None, check_sound: bool, resamples: int, seed: int, **asked: Any,
+) -> None:  # fmt: skip
+    """Ask the models, score and compare them."""
+    import numpy as np
+
+    from affekt.cli.bench_tables import sheet_tables
+    from affekt.describers import bench_facts, bench_models, bench_sheet, limited_labels, model_choices
+
+    choices = model_choices(models, served=asked.pop('served'), servers=asked.pop('servers'))
+    folder = out or Path('unibench-run')
+    settings = {'models': list(models), 'tables': tables, 'sets': list(sets), 'limit': limit, 'resamples': resamples,
+                'seed': seed, **{name: value for name, value in asked.items() if name != 'timeout_s'}}  # fmt: skip
+    with table_notes() as notes, StageBars(name_width=14) as bars, label_reader(folder, **asked) as extractor:
+        labels = limited_labels(labels, folder / 'labels', limit, sets) if limit else labels
+        bench, absent = bench_models(
+            choices, folder, labels=labels, media=media, open_model=opening(asked), extractor=extractor,
+            rng=np.random.default_rng(seed), table=tables, sets=sets, at_once=asked['at_once'],
+            check_sound=check_sound, resamples=resamples, progress=bars,
+        )  # fmt: skip
+    inputs = [path for model in bench.models for path in model.outcome.inputs]
+    answer = {**with_notes(bench_facts(bench), notes), 'absent': absent, 'run': str(folder)}
+    _deliver(answer, sheet_tables(bench_sheet(bench, absent)), inputs, 'unibench', settings, folder, as_json)
+    if not as_json and bench.comparisons is not None:
+        say('', f'affekt rank {bench.comparisons} --control length')
+
+
+def opening(asked: Mapping[str, Any]) -> Any:
+    """What opens a model with these options."""
+    from functools import partial
+
+    from affekt.describers import opened
+    from affekt.llm import ClipLimits
+
+    limits = ClipLimits(frames=asked['frames'], sound=not asked['no_sound'])
+    return partial(
+        opened, limits=limits, trunk=asked['trunk'], device=asked['device'], at_once=asked['at_once'],
+        timeout_s=asked['timeout_s'], is_probed=not asked['no_probe'],
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def label_reader(
+    folder: Path, reader: str | None, reader_model: str | None, timeout_s: float, **_: Any
+) -> Iterator[LabelExtractor]:
+    """What reads labels out of answers: the word table of affekt, or a model that remembers."""
+    from affekt.labels import load_table
+    from affekt.llm import Endpoint, LanguageModelExtractor, LexiconExtractor, RememberingChat, ReplayCache
+
+    if not reader and not reader_model:
+        yield LexiconExtractor(load_table('affekt'))
+        return
+    if not (reader and reader_model):
+        raise click.UsageError('--reader and --reader-model belong together.')
+    key = os.environ.get('AFFEKT_LLM_KEY') or None
+    with (
+        ReplayCache(folder / 'labels_read') as answers,
+        Endpoint(reader, reader_model, api_key=key, timeout_s=timeout_s) as chat,
+    ):
+        yield LanguageModelExtractor(RememberingChat(chat, answers))
 
 
 @bench.command()

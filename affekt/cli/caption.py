@@ -7,13 +7,13 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from affekt.cli.choices import Named, servers
 from affekt.cli.features import Shard
-from affekt.cli.group import AS_JSON, main
+from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.cli.help import VerbGroup
 from affekt.terminal import StageBars, columns_table, say, say_json
 from affekt.wording import counted, length, subject
@@ -204,3 +204,164 @@ def _show(made: Captioned, only_estimate: bool) -> None:
     for reason, number in Counter(made.failed.values()).most_common(3):
         say(f'{counted(number, "clip")} without an answer: {reason}; the same command asks again', style='yellow')
     say(str(made.folder / 'captions.csv') if made.is_whole else f'{made.folder}: other shards are not finished yet')
+
+
+@caption_group.command('speaking')
+@click.argument('captions', metavar='CAPTIONS', type=PATH)
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes that look and listen (default 1).')
+@AS_JSON
+def speaking(captions: Path, processes: int, as_json: bool) -> None:
+    """Score whether the person who is seen in each clip is the one who speaks.
+
+    Writes speaking.csv into the folder CAPTIONS, for `affekt caption filter --speaking`. After an interruption, run the
+    same command again.
+    """
+    from affekt.captioning import score_speaking
+
+    with StageBars(name_width=8) as bars:
+        scores = score_speaking(captions, processes=processes, progress=bars)
+    words = {True: 'speaks', False: 'does not speak'}
+    counts = Counter(each.why if (speaks := each.speaks()) is None else words[speaks] for each in scores)
+    if as_json:
+        say_json({'out': str(captions / 'speaking.csv'), 'clips': len(scores), 'counts': dict(counts)})
+        return
+    for what, number in counts.most_common():
+        say(f'{number:,} {what}')
+    say(str(captions / 'speaking.csv'))
+
+
+@caption_group.command('filter')
+@click.argument('captions', metavar='CAPTIONS', type=PATH)
+@click.option('--out', required=True, type=PATH, metavar='DIR', help='Folder of what is kept and what is left out.')
+@click.option('--votes', multiple=True, type=PATH, metavar='FILE', help='Predictions of a classifier; may be repeated.')
+@click.option('--no-emotion', is_flag=True, help='Do not hold labels against the voted emotion.')
+@click.option('--no-sentiment', is_flag=True, help='Do not hold labels against the voted sentiment.')
+@click.option(
+    '--neutral-within', type=click.FloatRange(0), default=0.0, metavar='X',
+    help='Distance from 0 up to which a predicted value is neutral (default 0).',
+)  # fmt: skip
+@click.option(
+    '--lengths', 'length_sd', type=click.FloatRange(0), default=2.0, metavar='SD',
+    help='Standard deviations of log length that are kept; 0 keeps all (default 2).',
+)  # fmt: skip
+@click.option('--speaking', 'use_speaking', is_flag=True, help='Leave out clips whose visible person does not speak.')
+@click.option('--threshold', type=float, metavar='SCORE', help='Least score of a speaker (default: as measured).')
+@click.option('--keep-unknown', is_flag=True, help='Keep clips of which nothing says who speaks.')
+@click.option('--checks', type=PATH, metavar='DIR', help='Folder of `affekt annotate --check`: what people decided.')
+@click.option('--tables', default='affekt', metavar='NAME|PATH', help='Word table with the wheels (default affekt).')
+@AS_JSON
+@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
+def filter_command(
+    captions: Path, out: Path, votes: tuple[Path, ...], no_emotion: bool, no_sentiment: bool, neutral_within: float,
+    length_sd: float, use_speaking: bool, threshold: float | None, keep_unknown: bool, checks: Path | None, tables: str,
+    as_json: bool, raw_csv: bool,
+) -> None:  # fmt: skip
+    """Choose which captions to keep, and say why each other one is left out.
+
+    CAPTIONS is a folder of `affekt caption`. Votes are predictions.parquet of `affekt bench merbench`, predictions.csv
+    of `affekt track train`, or a table with name, emotion and sentiment.
+    """
+    from affekt.captioning import (
+        THRESHOLD,
+        FilterSettings,
+        filter_captions,
+        read_captions,
+        read_speaking,
+        read_struck,
+        read_votes,
+        write_filtered,
+    )
+    from affekt.labels import load_table
+
+    settings = FilterSettings(
+        speaking=use_speaking, threshold=THRESHOLD if threshold is None else threshold, keep_unknown=keep_unknown,
+        length_sd=length_sd, emotion=not no_emotion, sentiment=not no_sentiment,
+    )  # fmt: skip
+    with table_notes() as notes:
+        table = read_captions(checks / 'checked.csv' if checks else captions)
+        made = filter_captions(
+            table, settings, load_table(tables),
+            speaking=read_speaking(captions) if use_speaking else None,
+            votes=read_votes(votes, neutral_within=neutral_within) if votes else None,
+            struck=read_struck(checks) if checks else None,
+        )  # fmt: skip
+        write_filtered(out, made, raw_csv=raw_csv)
+    if as_json:
+        counts = {'clips': len(table), 'kept': len(made.kept), 'left_out': made.counts()}
+        say_json({'out': str(out), **counts, 'notes': notes})
+        return
+    shown = columns_table(('clips', 'right'), ('', 'left'))
+    shown.add_row(f'{len(made.kept):,}', 'kept')
+    for reason, number in made.counts().items():
+        shown.add_row(f'{number:,}', reason)
+    say(shown)
+    say(str(out / 'kept.csv'), str(out / 'left_out.csv'))
+
+
+@caption_group.command('stats')
+@click.argument('captions', metavar='CAPTIONS', type=PATH)
+@click.option(
+    '--filtered', type=PATH, metavar='DIR', help='Folder of `affekt caption filter`: adds the labels after it.'
+)
+@click.option('--truth', type=PATH, metavar='FILE', help='True labels (name, openset): adds the gain of merging.')
+@click.option(
+    '--second-language', 'second', type=PATH, metavar='FILE',
+    help='Table of the second language (default: that of CAPTIONS, where there is one).',
+)  # fmt: skip
+@click.option('--tables', default='affekt', metavar='NAME|PATH', help='Word table (default affekt).')
+@click.option('--html', 'page', type=PATH, metavar='FILE', help='Write the statistics as a page too.')
+@click.option(
+    '--resamples', type=click.IntRange(1, 100_000), default=1000, help='Resamples of intervals (default 1000).'
+)
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the resamples (default 0).')
+@AS_JSON
+def stats(
+    captions: Path, filtered: Path | None, truth: Path | None, second: Path | None, tables: str, page: Path | None,
+    resamples: int, seed: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Say what captions are like: labels, lengths, what merging adds.
+
+    CAPTIONS is a folder or table of `affekt caption`.
+    """
+    import numpy as np
+
+    from affekt.captioning import (
+        read_captions,
+        read_left_out,
+        second_table,
+        statistics_of,
+        statistics_page,
+        statistics_sheet,
+    )
+    from affekt.labels import load_table, read_answers
+    from affekt.runs import write_atomically
+
+    with table_notes() as notes:
+        made = statistics_of(
+            read_captions(captions), load_table(tables),
+            left_out=read_left_out(filtered) if filtered else None,
+            truth=read_answers(truth) if truth else None,
+            second=second or second_table(captions),
+            rng=np.random.default_rng(seed), resamples=resamples,
+        )  # fmt: skip
+    if page:
+        write_atomically(page, statistics_page(made, str(captions)).encode())
+    if as_json:
+        say_json(made.to_dict() | {'table_notes': notes})
+        return
+    sheet = statistics_sheet(made)
+    for section in sheet.sections:
+        say('')
+        say(section.title, style='bold')
+        shown = columns_table(*((head, _side(at < section.left)) for at, head in enumerate(section.heads)))
+        for cells in section.cells:
+            shown.add_row(*cells)
+        say(shown)
+    for line in sheet.lines:
+        say(line, style='yellow')
+    if page:
+        say(str(page))
+
+
+def _side(is_word: bool) -> Literal['left', 'right']:
+    return 'left' if is_word else 'right'

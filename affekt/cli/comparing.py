@@ -181,6 +181,9 @@ def _language_judge(
 @click.option('--resume', is_flag=True, help='Continue in that folder, with the same votes and links.')
 @click.option('--export-only', is_flag=True, help='Write the votes of --out as files and stop.')
 @click.option(
+    '--check', is_flag=True, help='Have captions checked instead: PAIRS is a folder or table of `affekt caption`.'
+)
+@click.option(
     '--test-items', type=int, default=12, metavar='N', help='Gold items that a rater starts with (default 12).'
 )
 @click.option(
@@ -212,17 +215,23 @@ def _language_judge(
 @click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
 def annotate(
     pairs: tuple[Path, ...], out: Path | None, export_only: bool, as_json: bool, host: str, port: int,
-    token: str | None, raw_csv: bool, **chosen: Any,
+    token: str | None, raw_csv: bool, check: bool, **chosen: Any,
 ) -> None:  # fmt: skip
     """Ask people which of two descriptions fits a clip better, on a local
-    web page.
+    web page; or have captions checked.
 
     \b
     PAIRS  name,a1,a2[,model1,model2]                 EmoPrefer
            name,left,right,left_text,right_text
            several files of descriptions (name,text), one for each describer
            tasks.json, .csv                           from Label Studio
+           a folder or table of captions, with --check
     """
+    if check:
+        listening = {'host': host, 'port': port, 'token': token}
+        media = {name: chosen[name] for name in ('media', 'without_media', 'resume')}
+        _check(pairs, out, export_only, as_json, raw_csv, chosen['gold'], listening, media)
+        return
     from affekt.annotation import StudySettings, export_notes, export_votes, prepare
     from affekt.annotation import annotate as serve
     from affekt.serve import require_serving_parts
@@ -254,6 +263,44 @@ def annotate(
         say(str(path), err=as_json)
     for note in export_notes(folder):
         say(note, err=True, style='yellow')
+
+
+def _check(
+    captions: tuple[Path, ...], out: Path | None, export_only: bool, as_json: bool, raw_csv: bool, gold: Path | None,
+    listening: dict[str, Any], media: dict[str, Any],
+) -> None:  # fmt: skip
+    """Serve captions to be checked, or only write what was checked."""
+    from affekt.annotation import check_captions, export_checks, prepare_checks
+    from affekt.serve import require_serving_parts
+
+    if len(captions) > 1 or not (captions or (export_only and out)) or gold:
+        raise click.UsageError('with --check, give one folder or table of captions, and no --gold')
+    folder = out or captions[0].with_name(f'{captions[0].stem}-checks')
+    if export_only:
+        written = export_checks(folder, raw=raw_csv)
+    else:
+        require_serving_parts()
+        started = partial(_show_check_links, as_json=as_json)
+        prepared = prepare_checks(captions[0], folder, **media)
+        written = check_captions(prepared, started=started, raw_csv=raw_csv, **listening)
+        say(f'every mark is kept in {folder}; the same command with --resume goes on', err=True)
+    for path in written:
+        say(str(path), err=as_json)
+
+
+def _show_check_links(links: Any, as_json: bool) -> None:
+    if as_json:
+        say_json(links.to_dict())
+        return
+    say(f'{counted(links.clips, "caption")} to check; marks in {links.out}')
+    if links.without_clip:
+        say(f'{subject(links.without_clip, "clip")} missing; texts are shown alone there')
+    for note in links.notes:
+        say(note, style='yellow')
+    say(f'checkers  {links.checkers}')
+    if links.is_open:
+        say('other machines reach this page, unencrypted: use it in a network that you trust')
+    say('Ctrl-C stops; --resume goes on.')
 
 
 def _show_links(links: Any, as_json: bool) -> None:

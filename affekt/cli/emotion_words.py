@@ -153,6 +153,7 @@ def openvocab(
 
     from affekt.labels import load_table, read_answers
     from affekt.metrics import compare_open_vocabulary, require_same_names, score_open_vocabulary
+    from affekt.runs import record_beside
 
     table = load_table(tables)
     with table_notes() as notes:
@@ -168,7 +169,11 @@ def openvocab(
         difference = {
             name: {'value': gap.value, 'low': gap.low, 'high': gap.high, 'p': p} for name, (gap, p) in compared.items()
         }
-        say_json(scored.to_dict() | ({'difference': difference} if against else {}) | {'notes': notes})
+        paths = [path for path in (prediction_path, against) if path]
+        records = {str(path): record for path in paths if (record := record_beside(path))}
+        say_json(
+            scored.to_dict() | ({'difference': difference} if against else {}) | {'records': records, 'notes': notes}
+        )
         return
     _show_score(scored, table, everything)
     if against:

@@ -33,12 +33,11 @@ AS_JSON = click.option('--json', 'as_json', is_flag=True, help='One JSON object 
 
 SECTIONS = {
     'Recordings': ('analyze', 'stream', 'people', 'report', 'export', 'demo'),
-    'In words': ('describe', 'extract', 'score'),
+    'In words': ('describe', 'caption', 'extract', 'score'),
     'Benchmarks and challenges': ('corpus', 'features', 'corrupt', 'bench', 'track'),
     'Pre-trained encoders': ('pretrain', 'finetune', 'checkpoint'),
-    'Describing clips': ('caption',),
     'Comparing describers': ('rank', 'judge', 'annotate', 'prefer'),
-    'Portraits': ('verify',),
+    'Portraits': ('reenact', 'verify'),
     'This installation': ('doctor', 'plugins', 'weights', 'notice', 'completion'),
 }
 """The order of `affekt --help`."""

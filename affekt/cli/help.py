@@ -16,9 +16,9 @@ from affekt.terminal import say
 HAS_RESUME = 'affekt.has_resume'
 LONG = (
     'analyze', 'stream', 'demo', 'extract', 'judge', 'corrupt', 'features extract', 'bench unibench', 'bench ovmer',
-    'bench merbench', 'caption run', 'bench finetune', 'track train', 'prefer train', 'annotate', 'weights get',
-    'describe',
-    'describe train',
+    'bench merbench', 'bench finetune', 'track train', 'prefer train', 'annotate', 'weights get',
+    'describe', 'describe train',
+    'caption run', 'caption speaking',
 )  # fmt: skip
 """Verbs that work for long, and load much before."""
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
@@ -62,6 +62,9 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         'affekt caption run clips.parquet --audio-model http://localhost:8000/v1 '
         '--video-model http://localhost:8001/v1 --merge-model http://localhost:8002/v1 --out captions --estimate',
     ),
+    'caption speaking': ('affekt caption speaking captions --processes 4',),
+    'caption filter': ('affekt caption filter captions --votes run/predictions.parquet --speaking --out kept',),
+    'caption stats': ('affekt caption stats captions --filtered kept --truth truth.csv --html stats.html',),
     'rank': ('affekt rank votes.csv --control length --html ranking.html',),
     'judge': (
         'affekt judge a.csv b.csv --endpoint http://localhost:8000/v1 --model NAME',

@@ -22,6 +22,7 @@ from affekt.description.clips import (
 from affekt.description.clues import GIVEN_BY, SPEAKS_OF, Clue, clues_in, perceived_through, without_invented
 from affekt.description.describing import Description, describe, fingerprint, reproduction_record, weights_sha256
 from affekt.description.examples import Example, Examples, QuestionAnswer, annotated, examples_from, named_label
+from affekt.description.grounded import Grounded, grounded, measured, noted_terciles
 from affekt.description.groups import (
     GroupSettings,
     GroupStep,
@@ -126,6 +127,7 @@ __all__ = [
     'Family',
     'Form',
     'Generated',
+    'Grounded',
     'GroupSettings',
     'GroupStep',
     'InspectedDescriber',
@@ -168,6 +170,7 @@ __all__ = [
     'family_named',
     'fingerprint',
     'generated_answers',
+    'grounded',
     'group_advantages',
     'group_loss',
     'group_step',
@@ -179,11 +182,13 @@ __all__ = [
     'label_scores',
     'letters',
     'load_official',
+    'measured',
     'merged',
     'modality_gain',
     'name_map',
     'named_label',
     'normalised_sound',
+    'noted_terciles',
     'open_clip_describer',
     'open_describer',
     'open_trunk',

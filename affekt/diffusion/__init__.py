@@ -1,1 +1,43 @@
-"""A portrait moved by latent diffusion under guidance of a 3-D face (MagicPortrait). Needs torch."""
+"""A portrait moved by latent diffusion under guidance of a 3-D face (MagicPortrait). Needs torch.
+
+A portrait and maps of a face (depth, normals, shade) come in, frames go out. `load_nets` reads a folder of published
+weights strictly, by the names of their tensors; `Drawing` draws. Read `pipeline.py` first, then `unet.py`, then
+`schedule.py` and `windows.py`.
+
+Source: Weng et al. 2025, MagicPortrait, arXiv:2504.21497; Zhu et al. 2024, Champ, arXiv:2403.14781.
+"""
+
+from affekt.diffusion.autoencoder import Autoencoder, AutoencoderSizes
+from affekt.diffusion.guidance import MAPS, GuidanceEncoder
+from affekt.diffusion.layers import Reading, Reference
+from affekt.diffusion.pipeline import Drawing, DrawingSettings, on_device
+from affekt.diffusion.published import PortraitNets, load_nets, weight_files
+from affekt.diffusion.schedule import ddim_step, signal_shares, timesteps, velocity_of, with_noise
+from affekt.diffusion.unet import UNet, UNetSizes, denoising_unet, read_portrait, reference_unet
+from affekt.diffusion.windows import windows
+
+__all__ = [
+    'MAPS',
+    'Autoencoder',
+    'AutoencoderSizes',
+    'Drawing',
+    'DrawingSettings',
+    'GuidanceEncoder',
+    'PortraitNets',
+    'Reading',
+    'Reference',
+    'UNet',
+    'UNetSizes',
+    'ddim_step',
+    'denoising_unet',
+    'load_nets',
+    'on_device',
+    'read_portrait',
+    'reference_unet',
+    'signal_shares',
+    'timesteps',
+    'velocity_of',
+    'weight_files',
+    'windows',
+    'with_noise',
+]

@@ -294,7 +294,7 @@ def learn_describer(
         'kind': asdict(kind), 'corpus': manifest.facts.corpus, 'validation_by': chosen_by,
         'answers': 'written' if descriptions else 'by template',
     }  # fmt: skip
-    noted |= {'terciles': {name: list(ends) for name, ends in terciles.bounds.items()}} if terciles else {}
+    noted |= {'terciles_of_answers': {name: list(ends) for name, ends in terciles.bounds.items()}} if terciles else {}
     common: dict[str, Any] = {
         'kind': kind,
         'folder': folder,

@@ -3,8 +3,8 @@
 Arrays of truth and prediction come in, a float comes out; `bootstrap_interval` turns any of these metrics into a value
 with its interval, and `measures.py` has the usual ones ready for fast intervals and paired tests. Free words
 (`open_vocabulary.py`) come in as text and are folded by a word table; `score_open_vocabulary` gives all that belongs to
-such a score. Undefined results are nan, never 0. Read `categorical.py` first, then `intervals.py`. NumPy and SciPy are
-all it needs.
+such a score. `image.py` compares pictures, videos and faces. Undefined results are nan, never 0. Read `categorical.py`
+first, then `intervals.py`. NumPy and SciPy are all it needs.
 """
 
 from affekt.metrics.agreement import (
@@ -48,6 +48,18 @@ from affekt.metrics.frames import (
     multitask_score,
     unit_f1,
     unit_measure,
+)
+from affekt.metrics.image import (
+    absolute_error,
+    expression_distance,
+    frechet_distance,
+    identity_distance,
+    landmark_error,
+    multiscale_similarity,
+    peak_signal_to_noise,
+    pose_distance_deg,
+    structural_similarity,
+    temporal_flicker,
 )
 from affekt.metrics.intervals import UNBOUNDED, Interval, bootstrap_interval, student_interval
 from affekt.metrics.label_files import LabelPair, read_label_pair, reads_of
@@ -124,6 +136,7 @@ __all__ = [
     'SentimentScore',
     'SetScore',
     'Statistic',
+    'absolute_error',
     'accuracy',
     'affect_ccc',
     'affect_measure',
@@ -149,15 +162,19 @@ __all__ = [
     'emotion_valence_score',
     'event_calibration_error',
     'expected_calibration_error',
+    'expression_distance',
     'expression_f1',
     'expression_measure',
     'fit_temperature',
     'frame_intervals',
+    'frechet_distance',
     'grouped_scores',
     'hit_rates',
     'holm',
+    'identity_distance',
     'kendall',
     'krippendorff_alpha',
+    'landmark_error',
     'macro_f1',
     'mean_absolute_error',
     'mean_average_precision',
@@ -169,15 +186,18 @@ __all__ = [
     'metric_named',
     'multilabel_macro_f1',
     'multilabel_micro_f1',
+    'multiscale_similarity',
     'multitask_measure',
     'multitask_score',
     'official_parse',
     'paired_test',
+    'peak_signal_to_noise',
     'pearson',
     'per_class_f1',
     'per_class_recall',
     'per_label_average_precision',
     'per_label_f1',
+    'pose_distance_deg',
     'rank_biased_overlap',
     'read_label_pair',
     'reads_of',
@@ -194,8 +214,10 @@ __all__ = [
     'shares_any_group',
     'signs',
     'spearman',
+    'structural_similarity',
     'student_interval',
     'summed_by',
+    'temporal_flicker',
     'unit_f1',
     'unit_measure',
     'weighted_f1',

@@ -7,7 +7,7 @@ spectrograms and videos as tokens, and back) and `positions.py`; `masks.py` read
 Needs torch.
 """
 
-from affekt.nn.attention import Attention, CrossAttention, attend
+from affekt.nn.attention import Attention, CrossAttention, attend, join_heads, split_heads
 from affekt.nn.devices import require_device
 from affekt.nn.dropout import Dropout
 from affekt.nn.linear import linear
@@ -41,6 +41,7 @@ __all__ = [
     'attend',
     'built',
     'from_patches',
+    'join_heads',
     'kept_first',
     'last_kept',
     'linear',
@@ -57,6 +58,7 @@ __all__ = [
     'sinusoids',
     'sinusoids_in_halves',
     'sliced_positions',
+    'split_heads',
     'standardised_patches',
     'to_patches',
 ]

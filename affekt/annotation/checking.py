@@ -1,0 +1,448 @@
+"""Captions checked by people: each label accepted, struck or added, each sentence struck or left, every change on disk
+before anybody hears that it was taken.
+
+A clip is done when its checker says so (`checked`); labels without a mark then count as accepted. It can be opened and
+changed again at any time. Of several checkers the majority decides, a tie leaves things as they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from affekt.annotation.journal import NUMBER, TEXT, Event, Journal, read_events
+from affekt.annotation.study import rater_name
+from affekt.errors import RunError, ValueRangeError, VoteError
+from affekt.runs import Run, read_regular_file, write_atomically
+from affekt.tables import csv_bytes
+
+JOURNAL, TASKS = 'checks.jsonl', 'captions.jsonl'
+CHECKED, CHECKERS = 'checked.csv', 'checkers.csv'
+ACCEPT, STRIKE, ADD, CLEAR = MARKS = ('accept', 'strike', 'add', 'clear')
+KEPT, STRUCK, SKIPPED = VERDICTS = ('kept', 'struck', 'skipped')
+FIELDS: Mapping[str, Mapping[str, str | tuple[str, ...]]] = {
+    'join': {'rater': TEXT, 'time': NUMBER},
+    'label': {'rater': TEXT, 'clip': TEXT, 'label': TEXT, 'mark': MARKS, 'time': NUMBER},
+    'sentence': {'rater': TEXT, 'clip': TEXT, 'sentence': NUMBER, 'mark': (STRIKE, CLEAR), 'time': NUMBER},
+    'checked': {'rater': TEXT, 'clip': TEXT, 'verdict': VERDICTS, 'seconds': NUMBER, 'time': NUMBER},
+}
+"""Kind of event to its fields."""
+LEAST_COLUMNS = ('name', 'description', 'openset')
+"""Of the table of what was checked, besides those of the captions."""
+LONGEST_LABEL = 40
+LONGEST_ID = 64
+_ENDS = re.compile(r'(?<=[.!?])\s+(?=[^\sa-z])|(?<=[.!?]["”’)])\s+(?=[^\sa-z])|(?<=[。！？])(?=\S)')
+"""Between sentences; what goes on in small letters is the same one."""
+
+
+@dataclass(frozen=True)
+class CheckTask:
+    """A caption to be checked."""
+
+    name: str
+    sentences: tuple[str, ...]
+    labels: tuple[str, ...]
+    subtitle: str = ''
+    row: Mapping[str, str] = field(default_factory=dict)
+    """The caption as its table has it, for the export."""
+
+
+def sentences_of(text: str) -> tuple[str, ...]:
+    """The sentences of a description, in order.
+
+    >>> sentences_of('She smiles. Her voice is low!')
+    ('She smiles.', 'Her voice is low!')
+    """
+    return tuple(part.strip() for part in _ENDS.split(text.strip()) if part.strip())
+
+
+@dataclass
+class Marks:
+    """What one checker has said of one clip."""
+
+    labels: dict[str, str] = field(default_factory=dict)
+    """Label to accept, strike or add."""
+    struck: set[int] = field(default_factory=set)
+    """Numbers of sentences."""
+    verdict: str = ''
+    """kept, struck, skipped; '' while nothing is said."""
+    seconds: float = 0.0
+
+
+class CheckState:
+    """All that is known of checkers and their marks, built from events alone.
+
+    Args:
+        tasks: what is checked.
+    """
+
+    def __init__(self, tasks: Sequence[CheckTask]) -> None:
+        self.tasks = {task.name: task for task in tasks}
+        self.order = tuple(self.tasks)
+        self.raters: dict[str, dict[str, Marks]] = {}
+        self.known: dict[str, Event] = {}
+        """Every event by its id: what comes twice is recognised."""
+        self.strangers = 0
+        """Events of clips that are not checked here."""
+
+    def apply(self, event: Event) -> None:
+        """Take in one event."""
+        if event['id'] in self.known:
+            return
+        marks = self.raters.setdefault(event['rater'], {})
+        if event['kind'] == 'join':
+            return
+        if event['clip'] not in self.tasks:
+            self.strangers += 1
+            return
+        self.known[event['id']] = event
+        mine = marks.setdefault(event['clip'], Marks())
+        if event['kind'] == 'checked':
+            mine.verdict, mine.seconds = event['verdict'], mine.seconds + event['seconds']
+        elif event['kind'] == 'label':
+            if event['mark'] == CLEAR:
+                mine.labels.pop(event['label'], None)
+            else:
+                mine.labels[event['label']] = event['mark']
+        elif event['mark'] == STRIKE:
+            mine.struck.add(int(event['sentence']))
+        else:
+            mine.struck.discard(int(event['sentence']))
+
+    def done_by(self, rater: str) -> int:
+        """Clips that a checker has said something final of."""
+        return sum(bool(marks.verdict) for marks in self.raters.get(rater, {}).values())
+
+    def next_for(self, rater: str) -> int:
+        """The place of the clip that comes next: of those not done, one that fewest others have done; -1 for none."""
+        mine = self.raters.get(rater, {})
+        others = Counter(
+            name for each in self.raters.values() for name, marks in each.items() if marks.verdict in (KEPT, STRUCK)
+        )
+        open_at = [at for at, name in enumerate(self.order) if not mine.get(name, Marks()).verdict]
+        return min(open_at, key=lambda at: (others[self.order[at]], at), default=-1)
+
+
+class CheckStudy:
+    """Captions and their marks in a folder; all methods may be called from many threads.
+
+    Args:
+        folder: of the run; one process at a time.
+        tasks: what is checked; a resumed study must have the same.
+        resume: go on in a folder that already holds one.
+        clock: seconds since 1970.
+
+    Raises:
+        RunError: as `Run` does, or the journal is damaged.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        tasks: Sequence[CheckTask],
+        *,
+        resume: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.folder, self.clock = folder, clock
+        content = _as_lines(tasks)
+        self._run = Run(folder, {'captions': hashlib.sha256(content).hexdigest()}, resume=resume)
+        try:
+            if not (folder / TASKS).is_file() or read_regular_file(folder / TASKS) != content:
+                write_atomically(folder / TASKS, content)
+            self.state = CheckState(tasks)
+            self._journal = Journal(folder / JOURNAL, FIELDS)
+        except BaseException:
+            self._run.close()
+            raise
+        for event in self._journal.events:
+            self.state.apply(event)
+        cut = self._journal.cut
+        self.notes = (
+            (f'the last line of {JOURNAL} was cut short by a kill and is taken away; nobody was told it was saved',)
+            if cut
+            else ()
+        )
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Let other processes use the folder."""
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._journal.close()
+                self._run.close()
+
+    def join(self, name: str) -> dict[str, Any]:
+        """A checker comes, or comes back, and sees the clip that is next."""
+        with self._lock:
+            name = rater_name(name)
+            if name not in self.state.raters:
+                self._note({'kind': 'join', 'id': secrets.token_hex(8), 'rater': name, 'time': self.clock()})
+            return self._screen(name, self.state.next_for(name))
+
+    def open(self, name: str, at: int) -> dict[str, Any]:
+        """The clip at a place, as the checker left it.
+
+        Raises:
+            VoteError: there is no such place, or nobody of this name.
+        """
+        with self._lock:
+            rater = self._known(name)
+            if not 0 <= at < len(self.state.order):
+                raise VoteError(
+                    expected=f'a clip from 0 to {len(self.state.order) - 1}', came=str(at), todo='go to another'
+                )
+            return self._screen(rater, at)
+
+    def mark(self, id: str, name: str, clip: int, *, mark: str, label: str = '', sentence: int = -1) -> dict[str, Any]:
+        """Take a mark on a label or a sentence; when this returns, it is on disk.
+
+        Args:
+            id: made by the browser, the same when it sends the mark again.
+            name: of the checker.
+            clip: its place.
+            mark: accept, strike, add or clear a label; strike or clear a sentence.
+            label: the label; '' where a sentence is marked.
+            sentence: its number.
+
+        Raises:
+            VoteError: there is no such clip, label or sentence, or the id belongs to another mark.
+            ValueRangeError: the label cannot be added, or the id is none.
+            RunError: it could not be written; nothing changed.
+        """
+        with self._lock:
+            rater, task = self._known(name), self._task(clip)
+            named = _label_mark(task, label, mark) if label else _sentence_mark(task, sentence, mark)
+            kind = 'label' if label else 'sentence'
+            self._once({'kind': kind, 'id': id, 'rater': rater, 'clip': task.name, **named})
+            return self._screen(rater, clip)
+
+    def check(self, id: str, name: str, clip: int, verdict: str, seconds: float = 0.0) -> dict[str, Any]:
+        """Take what a checker says of a whole clip; the answer holds the clip that is next.
+
+        Args:
+            id: as for `mark`.
+            name: of the checker.
+            clip: its place.
+            verdict: kept, struck or skipped.
+            seconds: that it took, as the browser measured.
+
+        Raises:
+            VoteError: there is no such clip or verdict, or the id belongs to another mark.
+            RunError: it could not be written; nothing changed.
+        """
+        with self._lock:
+            rater, task = self._known(name), self._task(clip)
+            if verdict not in VERDICTS:
+                raise VoteError(expected=f'one of {", ".join(VERDICTS)}', came=verdict[:20], todo='reload the page')
+            event = {'kind': 'checked', 'id': id, 'rater': rater, 'clip': task.name, 'verdict': verdict}
+            self._once(event, seconds=float(seconds))
+            return self._screen(rater, self._after(rater, clip))
+
+    def _after(self, rater: str, clip: int) -> int:
+        """The next clip that is not done, from this one on; else any; -1 where all are."""
+        mine = self.state.raters[rater]
+        following = (*range(clip + 1, len(self.state.order)), *range(clip))
+        return next((at for at in following if not mine.get(self.state.order[at], Marks()).verdict), -1)
+
+    def _once(self, event: Event, **more: Any) -> None:
+        """Put an event on disk, unless it is there; an id that belongs to another is refused."""
+        id = str(event['id'])
+        if not (8 <= len(id) <= LONGEST_ID and id.isascii() and id.replace('-', '').isalnum()):
+            raise ValueRangeError(
+                expected='an id of 8 to 64 letters, digits and hyphens', came=repr(id[:80]), todo='make one like a UUID'
+            )
+        stored = self.state.known.get(id)
+        if stored is None:
+            self._note({**event, **more, 'time': self.clock()})
+        elif any(stored.get(key) != value for key, value in event.items()):
+            raise VoteError(
+                expected='an id of its own for each mark', came=f'{id!r}, used before', todo='reload the page'
+            )
+
+    def _note(self, event: Event) -> None:
+        self._journal.append(event)
+        self.state.apply(event)
+
+    def _known(self, name: str) -> str:
+        name = rater_name(name)
+        if name not in self.state.raters:
+            raise VoteError(expected='somebody who has joined', came=repr(name), todo='give your name first')
+        return name
+
+    def _task(self, clip: int) -> CheckTask:
+        if not 0 <= clip < len(self.state.order):
+            raise VoteError(expected='a clip of this study', came=str(clip), todo='reload the page')
+        return self.state.tasks[self.state.order[clip]]
+
+    def _screen(self, rater: str, at: int) -> dict[str, Any]:
+        """What a checker's page shows."""
+        done, of = self.state.done_by(rater), len(self.state.order)
+        if at < 0:
+            return {'at': -1, 'done': done, 'of': of}
+        task = self.state.tasks[self.state.order[at]]
+        marks = self.state.raters[rater].get(task.name, Marks())
+        added = [label for label, mark in marks.labels.items() if mark == ADD]
+        return {
+            'at': at, 'done': done, 'of': of, 'sample': task.name, 'verdict': marks.verdict, 'subtitle': task.subtitle,
+            'labels': [{'label': label, 'mark': marks.labels.get(label, '')} for label in task.labels]
+            + [{'label': label, 'mark': ADD} for label in added],
+            'sentences': [
+                {'text': text, 'struck': number in marks.struck} for number, text in enumerate(task.sentences)
+            ],
+        }  # fmt: skip
+
+
+def _label_mark(task: CheckTask, label: str, mark: str) -> dict[str, Any]:
+    """A mark on a label: adding one that the caption has accepts it."""
+    label = label if label in task.labels else plain_label(label)
+    is_own = label in task.labels
+    mark = ACCEPT if mark == ADD and is_own else mark
+    if mark not in ((ACCEPT, STRIKE, CLEAR) if is_own else (ADD, CLEAR)):
+        raise VoteError(
+            expected='a mark on a label of this clip', came=f'{mark[:20]!r} on {label!r}', todo='reload the page'
+        )
+    return {'label': label, 'mark': mark}
+
+
+def _sentence_mark(task: CheckTask, sentence: int, mark: str) -> dict[str, Any]:
+    if not 0 <= sentence < len(task.sentences) or mark not in (STRIKE, CLEAR):
+        raise VoteError(
+            expected=f'strike or clear on a sentence from 0 to {len(task.sentences) - 1}',
+            came=f'{mark[:20]!r} on {sentence}',
+            todo='reload the page',
+        )
+    return {'sentence': sentence, 'mark': mark}
+
+
+def plain_label(text: str) -> str:
+    """A label as it is kept: lower-case, on one line.
+
+    Raises:
+        ValueRangeError: it is empty, too long, or holds what a list of labels cannot.
+    """
+    label = ' '.join(text.lower().split())
+    if not label or len(label) > LONGEST_LABEL or not label.isprintable() or any(sign in label for sign in '[]{}",;'):
+        raise ValueRangeError(
+            expected=f'a label of 1 to {LONGEST_LABEL} letters, without commas, quotes and brackets',
+            came=repr(text[:60]), todo='write one or two words',
+        )  # fmt: skip
+    return label
+
+
+def _as_lines(tasks: Sequence[CheckTask]) -> bytes:
+    return ''.join(json.dumps(asdict(task), ensure_ascii=True) + '\n' for task in tasks).encode()
+
+
+def open_checks(folder: Path) -> CheckState:
+    """The state of a folder of checks, for reading alone, while a server runs or not.
+
+    Raises:
+        RunError: there are none in the folder, or they are damaged.
+    """
+    try:
+        lines = read_regular_file(folder / TASKS).decode().splitlines()
+        tasks = [
+            CheckTask(
+                line['name'], tuple(line['sentences']), tuple(line['labels']), line['subtitle'], dict(line['row'])
+            )
+            for line in map(json.loads, lines)
+        ]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise RunError(
+            expected='a folder of checked captions', came=f'{folder / TASKS}: {error}',
+            todo='give the --out of `affekt annotate --check`',
+        ) from error  # fmt: skip
+    state = CheckState(tasks)
+    for event in read_events(folder / JOURNAL, FIELDS):
+        state.apply(event)
+    return state
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the checkers of one clip come to."""
+
+    task: CheckTask
+    checkers: tuple[str, ...]
+    verdict: str
+    """kept, struck; '' where nobody has checked it."""
+    labels: tuple[str, ...]
+    struck: tuple[str, ...]
+    added: tuple[str, ...]
+    description: str
+    struck_sentences: tuple[str, ...]
+
+
+def outcome_of(task: CheckTask, state: CheckState) -> Checked:
+    """What the majority of its checkers says of a clip; a tie leaves a label, a sentence and the clip as they were."""
+    said = {
+        rater: marks[task.name]
+        for rater, marks in state.raters.items()
+        if task.name in marks and marks[task.name].verdict in (KEPT, STRUCK)
+    }
+    count = len(said)
+    struck_clip = sum(marks.verdict == STRUCK for marks in said.values())
+
+    def most(wanted: Callable[[Marks], bool]) -> bool:
+        return 2 * sum(wanted(marks) for marks in said.values()) > count
+
+    struck = tuple(label for label in task.labels if most(lambda marks: marks.labels.get(label) == STRIKE))  # noqa: B023
+    additions = dict.fromkeys(label for marks in said.values() for label, mark in marks.labels.items() if mark == ADD)
+    added = tuple(label for label in additions if most(lambda marks: marks.labels.get(label) == ADD))  # noqa: B023
+    gone = {number for number in range(len(task.sentences)) if most(lambda marks: number in marks.struck)}  # noqa: B023
+    return Checked(
+        task, tuple(said), '' if not count else STRUCK if 2 * struck_clip > count else KEPT,
+        (*(label for label in task.labels if label not in struck), *added), struck, added,
+        ' '.join(text for number, text in enumerate(task.sentences) if number not in gone),
+        tuple(task.sentences[number] for number in sorted(gone)),
+    )  # fmt: skip
+
+
+def export_checks(folder: Path, *, raw: bool = False) -> tuple[Path, ...]:
+    """Write `checked.csv`, a row a clip as the captions have it, and `checkers.csv`; returns their paths.
+
+    Clips that nobody has checked stand as they were, with 0 checkers.
+
+    Raises:
+        RunError: there are no checks in the folder, or they are damaged.
+    """
+    state = open_checks(folder)
+    outcomes = [outcome_of(task, state) for task in state.tasks.values()]
+    columns = list(dict.fromkeys([*(name for task in state.tasks.values() for name in task.row), *LEAST_COLUMNS]))
+    more = ('checkers', 'verdict', 'struck_labels', 'added_labels', 'struck_sentences')
+    rows = [
+        {
+            **each.task.row, 'name': each.task.name, 'description': each.description,
+            'openset': json.dumps(each.labels, ensure_ascii=False), 'checkers': len(each.checkers),
+            'verdict': each.verdict, 'struck_labels': json.dumps(each.struck, ensure_ascii=False),
+            'added_labels': json.dumps(each.added, ensure_ascii=False),
+            'struck_sentences': json.dumps(each.struck_sentences, ensure_ascii=False),
+        }
+        for each in outcomes
+    ]  # fmt: skip
+    people = []
+    for rater, marks in state.raters.items():
+        done = [each for each in marks.values() if each.verdict]
+        counts = Counter(mark for each in done for mark in each.labels.values())
+        verdicts = Counter(each.verdict for each in done)
+        people.append(
+            [rater, len(done), *(verdicts[name] for name in VERDICTS), counts[ACCEPT], counts[STRIKE], counts[ADD],
+             sum(len(each.struck) for each in done), round(sum(each.seconds for each in done), 1)]
+        )  # fmt: skip
+    heads = ('checker', 'clips', *VERDICTS, 'accepted', 'struck_labels', 'added', 'struck_sentences', 'seconds')
+    written = (folder / CHECKED, folder / CHECKERS)
+    write_atomically(written[0], csv_bytes([*columns, *more], rows, raw=raw))
+    write_atomically(written[1], csv_bytes(heads, people, raw=raw))
+    return written

@@ -1,0 +1,242 @@
+"""Which captions to keep, and why each other one is left out.
+
+Low level: the visible person speaks (`speaking.py`), and the description is neither among the shortest nor among the
+longest: lengths of descriptions are near to log-normal, and what lies outside mean ± `length_sd` standard deviations of
+their logarithm is left out. High level: the labels agree with the emotion and the sentiment that most classifiers give
+(`votes.py`). What people struck (`affekt annotate --check`) is left out too.
+
+A clip is left out for its first reason, and the table names all of them; nothing disappears.
+
+Source: MER-Caption+, arXiv:2501.16566 section 3; it gives no number for the tails, so two standard deviations are ours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.captioning.captions import DESCRIBED, CaptionTable
+from affekt.captioning.speaking import THRESHOLD, SpeakingScore
+from affekt.captioning.votes import TIED, Votes, agrees_with_emotion, agrees_with_sentiment
+from affekt.errors import ValueRangeError
+from affekt.labels import WordTable
+from affekt.runs import versions, write_atomically
+from affekt.tables import csv_bytes
+from affekt.typed_json import json_file
+
+REASONS: Mapping[str, str] = {
+    'not described': 'the run has no description of it',
+    'struck': 'somebody who checked it struck it',
+    'does not speak': 'the visible person does not move their mouth with the voice, or another one does more',
+    'speaker unknown': 'no face or no voice says who speaks',
+    'too short': 'its description is among the shortest',
+    'too long': 'its description is among the longest',
+    'no vote': 'no classifier has seen it',
+    'tied vote': 'classifiers do not agree',
+    'against the voted emotion': 'no label shares a sector with the voted emotion on any wheel',
+    'against the voted sentiment': 'the labels are of another sentiment than the voted one',
+}
+"""Reasons in the order in which they are looked for, and what they mean."""
+KEPT_TABLE, LEFT_OUT, SETTINGS = 'kept.csv', 'left_out.csv', 'filter.json'
+
+
+@dataclass(frozen=True)
+class FilterSettings:
+    """Which filters are used."""
+
+    speaking: bool = False
+    threshold: float = THRESHOLD
+    """Least score of a clip whose visible person speaks."""
+    keep_unknown: bool = False
+    """Keep clips of which nothing says who speaks."""
+    length_sd: float = 2.0
+    """Standard deviations of log length; 0 keeps all lengths."""
+    emotion: bool = True
+    """Whether labels must agree with the voted emotion, where there are votes."""
+    sentiment: bool = True
+
+    def __post_init__(self) -> None:
+        if not (self.length_sd >= 0 and math.isfinite(self.length_sd) and math.isfinite(self.threshold)):
+            raise ValueRangeError(
+                expected='standard deviations of 0 or more and a finite threshold',
+                came=f'{self.length_sd:g}, {self.threshold:g}', todo='give for example 2 and 0.2',
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """What a filter made of captions."""
+
+    captions: CaptionTable
+    reasons: Mapping[str, tuple[str, ...]]
+    """Clip to why it is left out, the first reason first; () where it is kept."""
+    details: Mapping[str, str]
+    """Clip to what was found where it is left out."""
+    settings: Mapping[str, Any]
+
+    @property
+    def kept(self) -> list[str]:
+        """The clips that are kept, in order."""
+        return [name for name, reasons in self.reasons.items() if not reasons]
+
+    def counts(self) -> dict[str, int]:
+        """First reason to clips, in the order of `REASONS`."""
+        first = Counter(reasons[0] for reasons in self.reasons.values() if reasons)
+        return {reason: first[reason] for reason in REASONS if first[reason]}
+
+
+def filter_captions(
+    captions: CaptionTable,
+    settings: FilterSettings,
+    table: WordTable,
+    *,
+    speaking: Mapping[str, SpeakingScore] | None = None,
+    votes: Votes | None = None,
+    struck: Mapping[str, str] | None = None,
+) -> Filtered:
+    """Which captions are kept, and why the others are not.
+
+    Args:
+        captions: of a run, with what people checked already in their labels.
+        settings: which filters.
+        table: folds labels onto the wheels and places them.
+        speaking: clip to its score; needed where that filter is used.
+        votes: of classifiers; None leaves that filter out.
+        struck: clip to what was said of it by who struck it.
+
+    Raises:
+        ValueRangeError: the filter of speakers is wanted without scores.
+    """
+    if settings.speaking and speaking is None:
+        raise ValueRangeError(
+            expected='scores of who speaks', came='none', todo='make them with `affekt caption speaking CAPTIONS`'
+        )
+    low, high = length_limits(captions, settings.length_sd)
+    reasons: dict[str, tuple[str, ...]] = {}
+    details: dict[str, str] = {}
+    for name, labels in zip(captions.names, captions.labels, strict=True):
+        against: dict[str, str] = {}
+        description, status = captions.column('description')[name], captions.column('status')[name]
+        if (status and status not in DESCRIBED) or not description:
+            against['not described'] = status or 'empty'
+        if struck and name in struck:
+            against['struck'] = struck[name]
+        if settings.speaking and speaking is not None:
+            against |= _speaker(speaking.get(name), settings)
+        if description and settings.length_sd and not low <= len(description) <= high:
+            against['too short' if len(description) < low else 'too long'] = f'{len(description)} characters'
+        if votes is not None and 'not described' not in against:
+            against |= _voted(name, labels, votes, settings, table)
+        reasons[name] = tuple(reason for reason in REASONS if reason in against)
+        if against:
+            details[name] = '; '.join(f'{reason}: {against[reason]}' for reason in reasons[name] if against[reason])
+    saved = {
+        **vars(settings), 'table': table.label, 'voters': votes.voters if votes else 0,
+        'shortest': low if settings.length_sd else None, 'longest': high if settings.length_sd else None,
+    }  # fmt: skip
+    return Filtered(captions, reasons, details, saved)
+
+
+def length_limits(captions: CaptionTable, length_sd: float) -> tuple[float, float]:
+    """The least and the largest number of characters that are kept: mean ± so many sd of the logarithm.
+
+    Returns:
+        (0, inf) where nothing is left out, or fewer than three captions describe anything.
+    """
+    described = [
+        len(text)
+        for text, status in zip(captions.columns['description'], captions.columns['status'], strict=True)
+        if text and (not status or status in DESCRIBED)
+    ]
+    if not length_sd or len(described) < 3:
+        return 0.0, math.inf
+    logs = np.log(described)
+    mean, sd = float(logs.mean()), float(logs.std(ddof=1))
+    # Rounding outwards keeps what lies exactly on the border, as where all have one length.
+    return math.floor(math.exp(mean - length_sd * sd) + 1e-6), math.ceil(math.exp(mean + length_sd * sd) - 1e-6)
+
+
+def _speaker(score: SpeakingScore | None, settings: FilterSettings) -> dict[str, str]:
+    speaks = None if score is None else score.speaks(settings.threshold)
+    if speaks is None:
+        return {} if settings.keep_unknown else {'speaker unknown': score.why if score else 'no score'}
+    assert score is not None
+    return {} if speaks else {'does not speak': f'score {score.score:.2f}, lead {score.lead:.2f}'}
+
+
+def _voted(
+    name: str, labels: Sequence[str], votes: Votes, settings: FilterSettings, table: WordTable
+) -> dict[str, str]:
+    against: dict[str, str] = {}
+    for what, wanted, vote, agrees in (
+        ('emotion', settings.emotion and votes.emotions, votes.emotion(name), agrees_with_emotion),
+        ('sentiment', settings.sentiment and votes.sentiments, votes.sentiment(name), agrees_with_sentiment),
+    ):
+        if not wanted:
+            continue
+        if not vote:
+            against['no vote'] = what
+        elif vote == TIED:
+            against['tied vote'] = what
+        elif not agrees(labels, vote, table):
+            against[f'against the voted {what}'] = f'{vote} against {", ".join(labels) or "no label"}'
+    return against
+
+
+def write_filtered(out: Path, filtered: Filtered, *, raw_csv: bool = False) -> None:
+    """Write `kept.csv` (as the captions, for the verbs that read these), `left_out.csv` and `filter.json` in a folder.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    captions = filtered.captions
+    columns = list(captions.columns)
+    at = {name: index for index, name in enumerate(captions.names)}
+    kept = [[captions.columns[column][at[name]] for column in columns] for name in filtered.kept]
+    rows = [
+        [name, reasons[0], ', '.join(reasons), filtered.details[name], captions.columns['description'][at[name]],
+         captions.columns['openset'][at[name]]]
+        for name, reasons in filtered.reasons.items()
+        if reasons
+    ]  # fmt: skip
+    heads = ('name', 'reason', 'reasons', 'details', 'description', 'openset')
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / LEFT_OUT, csv_bytes(heads, rows, raw=raw_csv))
+    write_atomically(out / KEPT_TABLE, csv_bytes(columns, kept, raw=raw_csv))
+    about = {
+        'captions': str(captions.path), 'clips': len(captions), 'kept': len(kept), 'left_out': filtered.counts(),
+        'settings': filtered.settings, 'versions': versions(),
+    }  # fmt: skip
+    write_atomically(out / SETTINGS, json_file(about))
+
+
+def read_left_out(folder: Path) -> dict[str, str]:
+    """Clip to the first reason for which a filter left it out.
+
+    Raises:
+        TableError: the folder holds no such table.
+    """
+    from affekt.tables import read_table
+
+    table = read_table(folder / LEFT_OUT)
+    return dict(zip(map(str, table['name']), map(str, table['reason']), strict=True)) if table.rows else {}
+
+
+def read_struck(checks: Path) -> dict[str, str]:
+    """Clips that people struck, from a folder of `affekt annotate --check`; each with how many checked it.
+
+    Raises:
+        TableError: the folder holds no exported checks.
+    """
+    from affekt.tables import read_table
+
+    table = read_table(checks / 'checked.csv')
+    return {
+        str(row['name']): f'{row["checkers"]} checked it' for row in table.records() if row.get('verdict') == 'struck'
+    }

@@ -1,0 +1,223 @@
+"""Whether the person who is seen is the one who is heard: the mouth's opening against the loudness of the voice.
+
+Both courses, the opening of a mouth and the amplitude of voiced sound, are taken 25 times a second, and their slow part
+(the mean over 0.36 s) is taken off, so that syllables are compared and not phrases. For each face
+
+    r = max over lags up to 0.2 s of correlation * (1 - 0.15 |lag| / 0.04 s)
+
+as recordings are mostly in time. Noise reaches some r too, so the same is done with the mouth's course turned round by
+0.6 s and more, which moves alike and speaks something else:
+
+    score = r - (mean r of the turned courses)                 of the face that is largest on average
+    lead  = r - (largest r of the other faces)
+
+A clip is kept where score >= THRESHOLD, the mouth moves at all, and lead >= 0. The threshold was chosen for a precision
+of 0.9 where half of the clips are dubbed: `measurements/speaking.py`, on spoken sentences with their own sound and with
+that of others, who are few: 11 speakers. What cannot be judged (no face, no voice, less than a second of both) has a
+reason and no score.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.arrays import Floats
+from affekt.errors import AffektError
+
+GRID_HZ = 25.0
+MOST_LAG = 5
+"""Steps of 0.04 s by which sound and mouth may be apart."""
+LAG_COST = 0.15
+"""Share of r that each step of lag takes."""
+SLOW_STEPS = 9
+"""Steps whose mean is taken off: 0.36 s, longer than a syllable."""
+LEAST_TURN_S, TURN_STEP_S = 0.6, 0.12
+"""By how much courses are turned: more than sound and mouth may be apart on both sides."""
+LEAST_S = 1.0
+LEAST_MOTION = 0.01
+"""Standard deviation of the opening below which a mouth is still; speech moves it by 0.04 to 0.15."""
+THRESHOLD = 0.2
+"""Measured; see the module."""
+
+
+@dataclass(frozen=True)
+class SpeakingScore:
+    """How well the most prominent face of a clip fits its voice."""
+
+    name: str
+    score: float = math.nan
+    rhythm: float = math.nan
+    """r of that face."""
+    lead: float = math.nan
+    """Over the other faces; r itself where there is none."""
+    motion: float = math.nan
+    """Standard deviation of the opening of its mouth."""
+    faces: int = 0
+    voiced_s: float = 0.0
+    why: str = ''
+    """Why there is no score."""
+
+    def speaks(self, threshold: float = THRESHOLD) -> bool | None:
+        """Whether the visible person speaks; None where that cannot be judged."""
+        if self.why:
+            return None
+        return self.score >= threshold and self.lead >= 0 and self.motion >= LEAST_MOTION
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a row of a table."""
+        return asdict(self)
+
+
+def rhythm(opening: Floats, voice: Floats) -> float:
+    """r of two courses: the largest correlation over lags, which count the less the further; 0 where none is above.
+
+    Args:
+        opening: (T,) of the mouth.
+        voice: (T,) amplitude at the same times.
+    """
+    opening, voice = _without_slow(opening), _without_slow(voice)
+    best = 0.0
+    for lag in range(-MOST_LAG, MOST_LAG + 1):
+        ours = opening[max(0, lag) : len(opening) + min(0, lag)]
+        theirs = voice[max(0, -lag) : len(voice) + min(0, -lag)]
+        if len(ours) > 5 and ours.std() > 1e-9 and theirs.std() > 1e-9:
+            best = max(best, float(np.corrcoef(ours, theirs)[0, 1]) * (1 - LAG_COST * abs(lag)))
+    return best
+
+
+def _without_slow(course: Floats) -> Floats:
+    """A course less its running mean; the ends are continued."""
+    before = SLOW_STEPS // 2
+    padded = np.pad(course, (before, SLOW_STEPS - 1 - before), mode='edge')
+    return course - np.convolve(padded, np.ones(SLOW_STEPS) / SLOW_STEPS, 'valid')
+
+
+def turned_rhythms(opening: Floats, voice: Floats) -> Floats:
+    """r of the course turned round in time by each step that is far enough; empty for a clip that is too short."""
+    least, step = round(LEAST_TURN_S * GRID_HZ), round(TURN_STEP_S * GRID_HZ)
+    return np.array(
+        [rhythm(np.roll(opening, turn), voice) for turn in range(least, len(opening) - least + 1, step)], np.float64
+    )
+
+
+def speaking_score(name: str, mouths: Sequence[Floats], voice: Floats, voiced_s: float) -> SpeakingScore:
+    """The score of a clip.
+
+    Args:
+        name: of the clip.
+        mouths: (T,) opening of each face's mouth at `GRID_HZ`, the most prominent face first.
+        voice: (T,) amplitude of voiced sound, 0 where there is none.
+        voiced_s: seconds of voice.
+    """
+    if not mouths:
+        return SpeakingScore(name, why='no face', voiced_s=voiced_s)
+    about: dict[str, Any] = {'faces': len(mouths), 'voiced_s': round(voiced_s, 3)}
+    if voiced_s < LEAST_S / 2 or len(voice) < LEAST_S * GRID_HZ:
+        return SpeakingScore(name, why='no voice' if voiced_s < LEAST_S / 2 else 'too short', **about)
+    turned = turned_rhythms(mouths[0], voice)
+    if not len(turned):
+        return SpeakingScore(name, why='too short', **about)
+    own = rhythm(mouths[0], voice)
+    others = [rhythm(mouth, voice) for mouth in mouths[1:]]
+    return SpeakingScore(
+        name, own - float(turned.mean()), own, own - max(others, default=0.0), float(mouths[0].std()), **about
+    )
+
+
+def clip_speaking(
+    name: str, video: Path | None, audio: Path | None, window_s: tuple[float, float] | None
+) -> SpeakingScore:
+    """The score of a clip's files.
+
+    Args:
+        name: of the clip.
+        video: what is seen; None for nothing.
+        audio: what is heard; None for the sound of the video.
+        window_s: the stretch of both that is the clip; None for all.
+    """
+    if video is None:
+        return SpeakingScore(name, why='no video')
+    try:
+        return _scored(name, video, audio or video, window_s)
+    except AffektError as error:
+        return SpeakingScore(name, why=f'unreadable: {error.came}'[:200])
+
+
+def _scored(name: str, video: Path, audio: Path, window_s: tuple[float, float] | None) -> SpeakingScore:
+    from affekt.media import Recording
+
+    seen = Recording.open(video)
+    if seen.video is None or seen.kind == 'image':
+        return SpeakingScore(name, why='no video')
+    start, end = window_s or (0.0, math.inf)
+    heard = Recording.open(audio)
+    if not heard.audio:
+        return SpeakingScore(name, why='no sound')
+    voice, voiced_s = voice_course(heard, start, end)
+    times = np.arange(len(voice)) / GRID_HZ + start
+    return speaking_score(name, mouth_courses(seen, times), voice, voiced_s)
+
+
+def voice_course(recording: Any, start_s: float = 0.0, end_s: float = math.inf) -> tuple[Floats, float]:
+    """(T,) amplitude of voiced sound at `GRID_HZ` from the start, 0 where there is none; and seconds of voice."""
+    from affekt.voice import acoustic_frames
+
+    rate = 16_000
+    blocks = [block.samples for block in recording.samples(rate)]
+    samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    samples = samples[round(start_s * rate) : None if end_s == math.inf else round(end_s * rate)]
+    if len(samples) < 640:
+        return np.zeros(0), 0.0
+    frames = acoustic_frames(samples)
+    level = np.where(frames.voiced, 10.0 ** (frames.loudness_db / 20.0), 0.0).astype(np.float64)
+    step = round(100 / GRID_HZ)
+    count = len(level) // step
+    return level[: count * step].reshape(count, step).mean(axis=1), float(frames.voiced.sum()) / 100
+
+
+def mouth_courses(recording: Any, times_s: Floats) -> list[Floats]:
+    """(T,) opening of each mouth at these times, the face that is largest on average first.
+
+    Faces that are seen in less than half of the time are left out.
+    """
+    import pyarrow.compute as pc
+
+    from affekt.faces import observe_faces
+
+    if not len(times_s):
+        return []
+    first, last = float(times_s[0]), float(times_s[-1])
+    frames = (frame for frame in recording.frames(GRID_HZ) if first - 0.1 <= frame.time_s <= last + 0.1)
+    table = observe_faces(frames, keep_thumbnails=False).table
+    courses: list[tuple[float, Floats]] = []
+    for person in pc.unique(table['person']).to_pylist() if table.num_rows else []:
+        rows = table.filter(pc.equal(table['person'], person))
+        opening = rows[MOUTH].to_numpy()
+        known = ~np.isnan(opening)
+        if known.sum() < len(times_s) / 2:
+            continue
+        times = rows['time_s'].to_numpy()[known]
+        area = float(np.nanmean(rows['box_width'].to_numpy() * rows['box_height'].to_numpy())) * known.sum()
+        courses.append((area, np.interp(times_s, times, opening[known])))
+    return [course for _, course in sorted(courses, key=lambda each: -each[0])]
+
+
+MOUTH = 'jaw_open'
+
+
+def from_row(row: Mapping[str, Any]) -> SpeakingScore:
+    """The score of a table's row."""
+    numbers = {
+        name: float(row[name]) if row[name] not in (None, '') else math.nan
+        for name in ('score', 'rhythm', 'lead', 'motion')
+    }
+    return SpeakingScore(
+        str(row['name']), **numbers, faces=int(row['faces'] or 0), voiced_s=float(row['voiced_s'] or 0.0),
+        why=str(row['why'] or ''),
+    )  # fmt: skip

@@ -1,0 +1,114 @@
+"""Who speaks in each clip of a folder of captions: `speaking.csv`, made by processes, on from where a kill left it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from affekt.captioning.captions import CLIPS
+from affekt.captioning.speaking import SpeakingScore, clip_speaking, from_row
+from affekt.errors import TableError
+from affekt.progress import Progress
+from affekt.runs import Run, write_atomically
+from affekt.tables import csv_bytes, read_table
+from affekt.workers import as_finished, workers
+
+SPEAKING, WORK = 'speaking.csv', 'speaking'
+VERSION = 'speaking-1'
+"""Changes with every change of what a score is made of."""
+HEADS = ('name', 'score', 'rhythm', 'lead', 'motion', 'faces', 'voiced_s', 'why')
+
+
+def score_speaking(captions: Path, *, processes: int = 1, progress: Progress | None = None) -> list[SpeakingScore]:
+    """Score every clip that the folder's `clips.csv` names, and write `speaking.csv`.
+
+    Args:
+        captions: a folder of captions.
+        processes: that look and listen.
+        progress: told 'speaking', clips done, clips in all.
+
+    Raises:
+        TableError: the folder has no `clips.csv`.
+        RunError: another process works on it, or a worker died; what is done is kept.
+    """
+    places = clip_places(captions)
+    folder = captions / WORK
+    with Run(folder, {'version': VERSION}, resume=folder.exists()) as run:
+        done: dict[str, SpeakingScore] = {}
+        for row in places:
+            entry = run.finished(_key(row))
+            if entry is not None:
+                done[str(row['name'])] = from_row(entry.facts['score'])
+        todo = [row for row in places if str(row['name']) not in done]
+        for row, score in _scored(todo, processes):
+            run.note(_key(row), '', files=(), score=score.to_dict())
+            done[score.name] = score
+            if progress is not None:
+                progress('speaking', len(done), len(places))
+    scores = [done[str(row['name'])] for row in places]
+    rows = [[_cell(getattr(score, head)) for head in HEADS] for score in scores]
+    write_atomically(captions / SPEAKING, csv_bytes(HEADS, rows))
+    return scores
+
+
+def _cell(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) and math.isfinite(value) else value
+
+
+def _key(row: Mapping[str, Any]) -> str:
+    """A clip by its name, files and stretch: one that is cut anew is another one."""
+    return repr([str(row.get(name) or '') for name in ('name', 'video', 'audio', 'start_s', 'end_s')])
+
+
+def _scored(todo: Sequence[Mapping[str, Any]], processes: int) -> Any:
+    if processes == 1 or len(todo) < 2:
+        for row in todo:
+            yield row, _score(row)
+        return
+    advice = 'run the same command again: scores so far are kept; fewer --processes need less memory'
+    with workers(min(processes, len(todo)), _nothing, (), todo=advice) as pool:
+        yield from as_finished(pool, _score, todo, processes)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _score(row: Mapping[str, Any]) -> SpeakingScore:
+    video, audio = (Path(str(row[kind])) if row.get(kind) else None for kind in ('video', 'audio'))
+    has_window = row.get('end_s') not in (None, '')
+    return clip_speaking(
+        str(row['name']), video, audio, (float(row['start_s']), float(row['end_s'])) if has_window else None
+    )
+
+
+def clip_places(captions: Path) -> list[dict[str, Any]]:
+    """Where each clip lies, as `clips.csv` of a folder of captions says.
+
+    Raises:
+        TableError: there is no such table.
+    """
+    if not (captions / CLIPS).is_file():
+        raise TableError(
+            expected=f'a folder of captions with {CLIPS}',
+            came=str(captions),
+            todo='finish its run with `affekt caption`',
+        )
+    return [dict(row) for row in read_table(captions / CLIPS).records()]
+
+
+def read_speaking(captions: Path) -> dict[str, SpeakingScore]:
+    """Clip to its score, from `speaking.csv` of a folder of captions, or from such a table.
+
+    Raises:
+        TableError: there is none.
+    """
+    file = captions / SPEAKING if captions.is_dir() else captions
+    if not file.is_file():
+        raise TableError(
+            expected=f'scores of who speaks, {SPEAKING}', came=f'{captions} without them',
+            todo=f'make them: affekt caption speaking {captions}',
+        )  # fmt: skip
+    return {score.name: score for score in map(from_row, read_table(file).records())}

@@ -1,0 +1,321 @@
+"""What captions are like, before and after a filter: how many, which labels, how long, and whether merging helps.
+
+Votes of closed classifiers pull what is kept towards their few emotions, so the entropy of the labels stands beside the
+number of their types:
+
+    H = -sum over labels of p log2 p,     p the label's share of all labels
+
+Where truth is given, labels of the merged description are scored beside those of the better single clue; where there is
+a second language, what is read out of both versions is compared:
+
+    agreement of two sets = 2 |A and B| / (|A| + |B|);     1 where both are empty
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.captioning.captions import DESCRIBED, SECOND, CaptionTable
+from affekt.labels import WordTable
+from affekt.llm import LexiconExtractor
+from affekt.metrics import Interval, bootstrap_interval, compare_open_vocabulary, set_scores
+from affekt.tables import read_table
+
+PUBLISHED = {
+    'clips': (115_595, 31_327),
+    'label types': (2_932, 1_972),
+    'agreement of two languages': (0.82, 0.82, 0.78, 0.73),
+    'gain of merging over the better clue': (3.6, 5.4),
+}
+"""MER-Caption before and after its filter, OV-MERD's four pairs, and the least and largest gain, in points of F."""
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """The labels of some captions."""
+
+    clips: int
+    labels: int
+    """Of all clips together."""
+    types: int
+    """Different ones."""
+    entropy: float
+    """Bits; nan without labels."""
+    sectors: int
+    """Inner sectors of affekt's wheel that they fall in."""
+    sector_entropy: float
+    most: tuple[tuple[str, int], ...]
+    """The most frequent labels."""
+    without: int
+    """Clips without a label."""
+
+    @property
+    def per_clip(self) -> float:
+        """Labels a clip; nan without clips."""
+        return self.labels / self.clips if self.clips else math.nan
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Characters of descriptions."""
+
+    count: int
+    mean: float
+    standard_deviation: float
+    shortest: int
+    longest: int
+    log_mean: float
+    log_standard_deviation: float
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Merging against single clues, by the F of the five wheels' inner rings; shares in [0, 1]."""
+
+    clips: int
+    audio: float
+    visual: float
+    merged: float
+    over_better: Interval
+    """Merged less the better single clue, with its paired interval."""
+    p: float
+
+    @property
+    def better(self) -> str:
+        """The single clue that scores higher."""
+        return 'audio' if self.audio >= self.visual else 'visual'
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike two readings of descriptions are."""
+
+    name: str
+    words: Interval
+    """Mean agreement of labels as they stand."""
+    groups: Interval | None
+    """The same of their groups on affekt's wheel; None for another language than English."""
+    clips: int
+
+
+@dataclass(frozen=True)
+class CaptionStatistics:
+    """All that is said of captions."""
+
+    statuses: Mapping[str, int]
+    clue_statuses: Mapping[str, Mapping[str, int]]
+    """audio and visual to status to clips."""
+    before: LabelSpace
+    lengths: Lengths
+    after: LabelSpace | None = None
+    left_out: Mapping[str, int] | None = None
+    """First reason to clips."""
+    gain: Gain | None = None
+    language: str = ''
+    agreements: tuple[Agreement, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        from dataclasses import asdict
+
+        return asdict(self) | {'notes': list(self.notes())}
+
+    def notes(self) -> Iterable[str]:
+        """What a reader must know."""
+        if self.after is not None and self.after.entropy < self.before.entropy:
+            lost = self.before.entropy - self.after.entropy
+            yield (
+                f'the filter takes {lost:.2f} bits from the entropy of the labels: what agrees with classifiers of few '
+                'emotions is kept more often than what they have no word for'
+            )
+        if self.gain is not None and self.gain.over_better.low <= 0:
+            yield 'merging is not shown to be better than the better single clue: its interval holds 0'
+
+
+def statistics_of(
+    captions: CaptionTable,
+    table: WordTable,
+    *,
+    left_out: Mapping[str, str] | None = None,
+    truth: Mapping[str, object] | None = None,
+    second: Path | None = None,
+    rng: np.random.Generator,
+    resamples: int = 1000,
+) -> CaptionStatistics:
+    """The statistics of captions.
+
+    Args:
+        captions: of a run.
+        table: word table; affekt's has the wheel that groups are counted on.
+        left_out: clip to the reason for which a filter left it out; None where nothing was filtered.
+        truth: clip to true labels, for the gain of merging; clips without truth are left out of it.
+        second: a table of the second language; None for none.
+        rng: draws resamples.
+        resamples: of intervals.
+    """
+    statuses = captions.columns['status']
+    described = [
+        (name, labels)
+        for name, labels, status, text in zip(
+            captions.names, captions.labels, statuses, captions.columns['description'], strict=True
+        )
+        if text and (not status or status in DESCRIBED)
+    ]
+    texts = captions.column('description')
+    kept = None if left_out is None else [labels for name, labels in described if name not in left_out]
+    rows = None if second is None else second_rows(second)
+    return CaptionStatistics(
+        statuses=dict(Counter(statuses)),
+        clue_statuses={step: dict(Counter(captions.columns[f'{step}_status'])) for step in ('audio', 'visual')},
+        before=label_space([labels for _, labels in described], table),
+        lengths=lengths_of([texts[name] for name, _ in described]),
+        after=None if kept is None else label_space(kept, table),
+        left_out=None if left_out is None else dict(Counter(left_out.values())),
+        gain=None if truth is None else gain_of_merging(captions, truth, table, rng=rng, resamples=resamples),
+        language='' if not rows else rows[0]['language'],
+        agreements=() if not rows else language_agreements(rows, table, rng=rng, resamples=resamples),
+    )
+
+
+def label_space(labels: Sequence[Sequence[str]], table: WordTable) -> LabelSpace:
+    """How many and how different labels are."""
+    words = Counter(label for each in labels for label in each)
+    sector = table.fold(f'{table.wheels[0].short}-L1')
+    sectors = Counter(sector[word] for word in words.elements() if word in sector)
+    return LabelSpace(
+        len(labels), words.total(), len(words), entropy(words.values()), len(sectors), entropy(sectors.values()),
+        tuple(words.most_common(10)), sum(not each for each in labels),
+    )  # fmt: skip
+
+
+def entropy(counts: Iterable[int]) -> float:
+    """Entropy in bits of counts; nan where there are none.
+
+    >>> entropy([1, 1, 2])
+    1.5
+    """
+    values = np.array([count for count in counts if count], np.float64)
+    if not len(values):
+        return math.nan
+    shares = values / values.sum()
+    return float(-(shares * np.log2(shares)).sum()) + 0.0
+
+
+def lengths_of(texts: Sequence[str]) -> Lengths:
+    """Characters of texts; nan where there are none."""
+    sizes = np.array([len(text) for text in texts], np.float64)
+    if not len(sizes):
+        return Lengths(0, math.nan, math.nan, 0, 0, math.nan, math.nan)
+    logs = np.log(sizes)
+    spread, log_spread = (float(each.std(ddof=1)) if len(sizes) > 1 else math.nan for each in (sizes, logs))
+    return Lengths(
+        len(sizes), float(sizes.mean()), spread, int(sizes.min()), int(sizes.max()), float(logs.mean()), log_spread
+    )
+
+
+def gain_of_merging(
+    captions: CaptionTable,
+    truth: Mapping[str, object],
+    table: WordTable,
+    *,
+    rng: np.random.Generator,
+    resamples: int = 1000,
+) -> Gain | None:
+    """The score of merged labels beside that of the labels of each clue alone; None where no clip has truth.
+
+    All three are read by one list of words, so that the way of reading labels is no part of the gain.
+    """
+    extractor = LexiconExtractor(table)
+    names = [name for name in captions.names if name in truth]
+    if not names:
+        return None
+    known = {name: truth[name] for name in names}
+    answers = {
+        column: {name: list(extractor.extract(captions.column(column)[name]).labels) for name in names}
+        for column in ('audio_clue', 'visual_clue', 'description')
+    }
+    rings = [f'{table.wheels[index].short}-L1' for index in table.published]
+    scores = {column: float(set_scores(known, answer, table, rings)['EW-L1'].f) for column, answer in answers.items()}
+    better = max(('audio_clue', 'visual_clue'), key=lambda column: scores[column])
+    compared = compare_open_vocabulary(
+        known, answers['description'], answers[better], table, 'official', rng=rng, resamples=resamples
+    )
+    difference, p = compared['EW-L1 f']
+    return Gain(len(names), scores['audio_clue'], scores['visual_clue'], scores['description'], difference, p)
+
+
+PAIRS = (
+    ('labels_ee', 'labels_ce', 'English labels: of the English text and of the other', True),
+    ('labels_cc', 'labels_ec', 'labels in the second language: of its own text and of the English one', False),
+)
+
+
+def second_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a table of the second language, its labels as lists.
+
+    Args:
+        path: `second_language.csv`, or the folder that holds it.
+
+    Raises:
+        TableError: it cannot be read.
+    """
+    file = path / SECOND if path.is_dir() else path
+    table = read_table(file)
+    return [
+        {name: _listed(cell) if name.startswith('labels_') else str(cell or '') for name, cell in row.items()}
+        for row in table.records()
+    ]
+
+
+def _listed(cell: object) -> list[str]:
+    try:
+        parsed = json.loads(str(cell))
+    except ValueError:
+        return []
+    return [str(label) for label in parsed] if isinstance(parsed, list) else []
+
+
+def language_agreements(
+    rows: Sequence[Mapping[str, Any]], table: WordTable, *, rng: np.random.Generator, resamples: int = 1000
+) -> tuple[Agreement, ...]:
+    """How alike labels are that are read out of both versions; clips without a second text are left out."""
+    folding = table.fold(f'{table.wheels[0].short}-L2')
+    known = [row for row in rows if row.get('description')]
+    if not known:
+        return ()
+    agreements = []
+    for left, right, name, is_english in PAIRS:
+        pairs = [({w.lower() for w in row[left]}, {w.lower() for w in row[right]}) for row in known]
+        words = _interval([agreement(*pair) for pair in pairs], rng, resamples)
+        grouped = [tuple({folding.get(word, word) for word in side} for side in pair) for pair in pairs]
+        groups = _interval([agreement(*pair) for pair in grouped], rng, resamples) if is_english else None
+        agreements.append(Agreement(name, words, groups, len(known)))
+    return tuple(agreements)
+
+
+def agreement(left: set[str], right: set[str]) -> float:
+    """2 |A and B| / (|A| + |B|).
+
+    >>> agreement({'sad', 'tired'}, {'sad'}), agreement(set(), set())
+    (0.6666666666666666, 1.0)
+    """
+    total = len(left) + len(right)
+    return 2 * len(left & right) / total if total else 1.0
+
+
+def _interval(values: Sequence[float], rng: np.random.Generator, resamples: int) -> Interval:
+    return bootstrap_interval(lambda each: float(np.mean(each)), np.array(values), rng=rng, resamples=resamples)
+
+
+def second_table(captions: Path) -> Path | None:
+    """The table of the second language of a folder of captions; None where there is none."""
+    file = captions / SECOND
+    return file if captions.is_dir() and file.is_file() else None

@@ -1,0 +1,130 @@
+"""Statistics of captions as tables of text, for the terminal, and as one HTML page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from affekt.captioning.captions import STATUSES
+from affekt.captioning.filters import REASONS
+from affekt.captioning.statistics import PUBLISHED, CaptionStatistics, LabelSpace
+from affekt.experiments import Section, Sheet, plain_sheet_page
+from affekt.metrics import Interval
+from affekt.wording import percent, signed, within
+
+
+def statistics_sheet(made: CaptionStatistics) -> Sheet:
+    """All of it as tables."""
+    sections = [
+        Section('Captions', ('clips', 'status', ''), _counted(made.statuses, STATUSES), 0),
+        _clues(made),
+        _labels(made),
+        _lengths(made),
+    ]
+    if made.left_out is not None:
+        kept = sum(made.statuses.values()) - sum(made.left_out.values())
+        reasons = {'kept': kept} | {
+            reason: made.left_out.get(reason, 0) for reason in REASONS if reason in made.left_out
+        }
+        sections.insert(1, Section('The filter', ('clips', '', ''), _counted(reasons, {'kept': '', **REASONS}), 0))
+    if made.gain is not None:
+        sections.append(_gain(made))
+    if made.agreements:
+        sections.append(_agreements(made))
+    return Sheet('Captions', tuple(sections), tuple(made.notes()))
+
+
+def statistics_page(made: CaptionStatistics, captions: str) -> str:
+    """All of it as one HTML page.
+
+    Args:
+        made: the statistics.
+        captions: where they come from.
+    """
+    sheet = statistics_sheet(made)
+    counts = {'clips': sum(made.statuses.values()), 'described': made.before.clips}
+    return plain_sheet_page('Captions', captions, sheet, sheet.lines, counts)
+
+
+def _counted(counts: Mapping[str, int], meanings: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
+    known = {name: number for name, number in counts.items() if number}
+    return tuple((f'{number:,}', name or 'not known', meanings.get(name, '')) for name, number in known.items())
+
+
+def _clues(made: CaptionStatistics) -> Section:
+    names = list(dict.fromkeys(name for counts in made.clue_statuses.values() for name in counts))
+    rows = tuple((step, *(f'{counts.get(name, 0):,}' for name in names)) for step, counts in made.clue_statuses.items())
+    return Section('Clues', ('clue', *(name or 'not known' for name in names)), rows, 1)
+
+
+def _labels(made: CaptionStatistics) -> Section:
+    def row(name: str, space: LabelSpace) -> tuple[str, ...]:
+        return (
+            name, f'{space.clips:,}', f'{space.labels:,}', f'{space.types:,}', _number(space.per_clip),
+            f'{space.without:,}',
+            _number(space.entropy), f'{space.sectors:,}', _number(space.sector_entropy),
+            ', '.join(f'{word} {count:,}' for word, count in space.most[:5]),
+        )  # fmt: skip
+
+    spaces = [('all', made.before)] + ([('kept', made.after)] if made.after is not None else [])
+    heads = (
+        '',
+        'clips',
+        'labels',
+        'types',
+        'a clip',
+        'without',
+        'entropy, bits',
+        'sectors',
+        'their entropy',
+        'most frequent',
+    )
+    before, after = PUBLISHED['label types']
+    published = f'Labels (MER-Caption: {before:,} types, {after:,} after its filter)'
+    return Section(published, heads, tuple(row(*each) for each in spaces), 1)
+
+
+def _lengths(made: CaptionStatistics) -> Section:
+    each = made.lengths
+    cells = (
+        f'{each.count:,}', _number(each.mean, 0), _number(each.standard_deviation, 0), f'{each.shortest:,}',
+        f'{each.longest:,}', _number(each.log_mean), _number(each.log_standard_deviation),
+    )  # fmt: skip
+    heads = ('descriptions', 'mean', 'sd', 'shortest', 'longest', 'mean of log', 'sd of log')
+    return Section('Lengths, characters', heads, (cells,), 0)
+
+
+def _gain(made: CaptionStatistics) -> Section:
+    gain = made.gain
+    assert gain is not None
+    low, high = PUBLISHED['gain of merging over the better clue']
+    cells = (
+        f'{gain.clips:,}', percent(gain.audio), percent(gain.visual), percent(gain.merged),
+        f'{signed(100 * gain.over_better.value)} {_bounds(gain.over_better)}', f'{gain.p:.4f}',
+    )  # fmt: skip
+    heads = ('clips', 'audio clue', 'visual clue', 'merged', f'over the {gain.better} clue', 'p')
+    return Section(
+        f'What merging adds, F of the wheels in % (published: {low:g} to {high:g} points)', heads, (cells,), 0
+    )
+
+
+def _agreements(made: CaptionStatistics) -> Section:
+    rows = tuple(
+        (each.name, f'{each.clips:,}', _share(each.words), '' if each.groups is None else _share(each.groups))
+        for each in made.agreements
+    )
+    published = ', '.join(f'{value:g}' for value in PUBLISHED['agreement of two languages'])
+    title = f'Two languages: English and {made.language} (published for four pairs: {published})'
+    return Section(title, ('labels', 'clips', 'same words', 'same groups'), rows, 1)
+
+
+def _share(interval: Interval) -> str:
+    return within(_number(interval.value), interval.low, interval.high)
+
+
+def _bounds(interval: Interval) -> str:
+    return f'[{signed(100 * interval.low)}, {signed(100 * interval.high)}]' if not math.isnan(interval.low) else ''
+
+
+def _number(value: float, digits: int = 2) -> str:
+    return '–' if math.isnan(value) else f'{value:,.{digits}f}'

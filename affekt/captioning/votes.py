@@ -1,0 +1,161 @@
+"""What classifiers say of clips, as votes: the emotion and the sentiment that most of them give.
+
+Any table of predictions is read: `predictions.parquet` of `affekt bench merbench` (each system and seed is a voter, the
+constant answer and the published protocol left out), `predictions.csv` of `affekt track train`, or a table of names
+with a category, a sentiment or a value. Several files vote together. A tie is no vote.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from affekt.errors import TableError
+from affekt.labels import WordTable
+from affekt.metrics import shares_any_group
+from affekt.tables import Table, read_columns
+
+NAMES = ('name', 'sample', 'names', 'clip')
+EMOTIONS = ('category', 'discrete', 'discrete_emotion', 'emotion', 'emo', 'label', 'prediction')
+SENTIMENTS = ('sentiment', 'value', 'valence', 'val')
+"""Columns of votes, the first that a table has; a number is a sentiment by its sign."""
+SYSTEM = ('modalities', 'model', 'protocol', 'seed')
+"""Columns that tell voters of one file apart."""
+POSITIVE, NEGATIVE, NEUTRAL = 'positive', 'negative', 'neutral'
+TIED = 'tied'
+"""Stands for a vote in which two answers have the most voices."""
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What several classifiers say of clips."""
+
+    emotions: Mapping[str, Mapping[str, int]]
+    """Sample to emotion to voices."""
+    sentiments: Mapping[str, Mapping[str, int]]
+    voters: int
+
+    def emotion(self, sample: str) -> str:
+        """The emotion with most voices; `TIED`, or '' where nobody votes."""
+        return _most(self.emotions.get(sample, {}))
+
+    def sentiment(self, sample: str) -> str:
+        """positive, negative or neutral; `TIED`, or '' where nobody votes."""
+        return _most(self.sentiments.get(sample, {}))
+
+
+def read_votes(paths: Sequence[Path], *, neutral_within: float = 0.0) -> Votes:
+    """The votes of all tables together.
+
+    Args:
+        paths: see above.
+        neutral_within: values no further from 0 are neutral.
+
+    Raises:
+        TableError: a table has no column of names or of votes, or a sentiment is neither a number nor a known word.
+    """
+    emotions: dict[str, Counter[str]] = {}
+    sentiments: dict[str, Counter[str]] = {}
+    voters: set[tuple[object, ...]] = set()
+    for path in paths:
+        table = read_columns(path)
+        lower = {name.lower(): name for name in table}
+        names = next((table[lower[name]] for name in NAMES if name in lower), None)
+        readers: tuple[tuple[tuple[str, ...], dict[str, Counter[str]], Callable[[Any], str]], ...] = (
+            (EMOTIONS, emotions, _emotion),
+            (SENTIMENTS, sentiments, partial(_sentiment, neutral_within=neutral_within, path=path)),
+        )
+        columns = [
+            (table[lower[column]], votes, read)
+            for known, votes, read in readers
+            for column in [next((name for name in known if name in lower), None)]
+            if column is not None
+        ]
+        if names is None or not columns:
+            raise TableError(
+                expected='a column of names, and one of emotions or sentiments', came=f'{path} with {table.seen()}',
+                todo=f'name them {NAMES[0]}, {EMOTIONS[0]} and {SENTIMENTS[0]}',
+            )  # fmt: skip
+        for at in _voting(table, lower):
+            voters.add((path, *(table[lower[name]][at] for name in SYSTEM if name in lower)))
+            for cells, votes, read in columns:
+                if answer := read(cells[at]):
+                    votes.setdefault(str(names[at]).strip(), Counter())[answer] += 1
+    return Votes(emotions, sentiments, len(voters))
+
+
+def _voting(table: Table, lower: Mapping[str, str]) -> Iterable[int]:
+    """The rows that are votes of a fair system that reads what it reads."""
+    size = len(table.rows)
+    cells = {name: table[lower[name]] if name in lower else [None] * size for name in ('model', 'protocol', 'given')}
+    for at in range(size):
+        is_fair = cells['protocol'][at] in (None, '', 'fair')
+        if is_fair and not cells['given'][at] and cells['model'][at] != 'constant':
+            yield at
+
+
+def _emotion(cell: Any) -> str:
+    return '' if cell is None or cell != cell else str(cell).strip().lower()
+
+
+def _sentiment(cell: Any, neutral_within: float, path: Path) -> str:
+    if cell is None or cell != cell or str(cell).strip() == '':
+        return ''
+    word = str(cell).strip().lower()
+    if word in (POSITIVE, NEGATIVE, NEUTRAL):
+        return word
+    try:
+        value = float(word.replace(',', '.'))
+    except ValueError:
+        raise TableError(
+            expected='a number, or positive, negative or neutral', came=f'{word[:40]!r} in {path}', todo='correct it'
+        ) from None
+    return NEUTRAL if abs(value) <= neutral_within else POSITIVE if value > 0 else NEGATIVE
+
+
+def _most(voices: Mapping[str, int]) -> str:
+    """What has the most voices.
+
+    >>> _most({'sad': 2, 'angry': 1}), _most({'sad': 1, 'angry': 1}), _most({})
+    ('sad', 'tied', '')
+    """
+    if not voices:
+        return ''
+    most = max(voices.values())
+    first = [answer for answer, count in voices.items() if count == most]
+    return first[0] if len(first) == 1 else TIED
+
+
+def sentiment_of(labels: Iterable[str], table: WordTable) -> str:
+    """The sentiment of labels: the sign of the mean valence of those that the table places; neutral where none is.
+
+    >>> from affekt.labels import load_table
+    >>> sentiment_of(['happy', 'a bit worried'], load_table('affekt')), sentiment_of([], load_table('affekt'))
+    ('positive', 'neutral')
+    """
+    valences = [
+        sense.valence
+        for label in labels
+        if label != NEUTRAL
+        for base in table.bases.get(label, ())[:1]
+        if (sense := table.senses.get(base)) is not None
+    ]
+    mean = sum(valences) / len(valences) if valences else 0.0
+    return POSITIVE if mean > 0 else NEGATIVE if mean < 0 else NEUTRAL
+
+
+def agrees_with_emotion(labels: Sequence[str], vote: str, table: WordTable) -> bool:
+    """Whether labels share an inner sector with a voted emotion on any of the five wheels; no label counts as neutral.
+
+    This is the published `hit_or_not`.
+    """
+    return shares_any_group([vote], list(labels), table)
+
+
+def agrees_with_sentiment(labels: Sequence[str], vote: str, table: WordTable) -> bool:
+    """Whether the sentiment of labels is the voted one; no label counts as neutral."""
+    return sentiment_of(labels, table) == vote

@@ -1,0 +1,59 @@
+"""Models that describe, from the model itself to a leaderboard that says how far it can be trusted.
+
+In come models (folders, servers, tables of what they said) and clips; out come answers, each asked for once and kept,
+their labels, and their scores with everything that these depend on. Read `models.py` first (who is asked, and how),
+then `answers.py` (answers on disk) and `unibench.py` (MER-UniBench in one go, several models compared). `board.py`
+joins benchmarks, open labels, verdicts and preference on one page.
+"""
+
+from affekt.describers.answers import answered, labels_of, restricted
+from affekt.describers.classes import Accuracy, Classes, accuracy_of, sample_scores
+from affekt.describers.models import (
+    Answering,
+    LocalDescriber,
+    ModelChoice,
+    Said,
+    ServedDescriber,
+    content_digest,
+    model_choices,
+    opened,
+)
+from affekt.describers.running import bench_models
+from affekt.describers.tables import bench_facts, bench_sheet
+from affekt.describers.unibench import (
+    ModelsBench,
+    ModelScores,
+    answer_sets,
+    compare_models,
+    limited_labels,
+    scored_model,
+    unibench_clips,
+)
+
+__all__ = [
+    'Accuracy',
+    'Answering',
+    'Classes',
+    'LocalDescriber',
+    'ModelChoice',
+    'ModelScores',
+    'ModelsBench',
+    'Said',
+    'ServedDescriber',
+    'accuracy_of',
+    'answer_sets',
+    'answered',
+    'bench_facts',
+    'bench_models',
+    'bench_sheet',
+    'compare_models',
+    'content_digest',
+    'labels_of',
+    'limited_labels',
+    'model_choices',
+    'opened',
+    'restricted',
+    'sample_scores',
+    'scored_model',
+    'unibench_clips',
+]

@@ -1,0 +1,98 @@
+"""Answers of a model to many clips, each on disk before the next is asked for; and labels read out of them.
+
+A run folder holds `journal.jsonl` with every answer. An answer is remembered as long as the model, its question and
+what is read of the clip are the same; a clip without an answer is tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from affekt.corpora import Manifest, Sample
+from affekt.describers.models import Answering, Said
+from affekt.errors import UnknownNameError
+from affekt.llm import Extraction, LabelExtractor, in_order
+from affekt.progress import Progress
+from affekt.runs import SETTINGS, Run
+
+
+def answered(
+    model: Answering,
+    manifest: Manifest,
+    folder: Path,
+    *,
+    resume: bool = True,
+    progress: Progress | None = None,
+) -> Iterator[Said]:
+    """What a model says of every sample, in order.
+
+    Args:
+        model: that is asked.
+        manifest: of the samples.
+        folder: of the run.
+        resume: go on where answers lie.
+        progress: called with 'ask', clips done, and their number.
+
+    Raises:
+        RunError: the folder holds the answers of another model, or these without `resume`.
+        LLMError: a server is gone; what was answered is kept.
+    """
+    record = {name: value for name, value in model.record().items() if name != 'versions'}
+    with Run(folder, {'record': record}, resume=resume) as run:
+        for begin in range(0, len(manifest), model.batch):
+            samples = manifest.samples[begin : begin + model.batch]
+            yield from _batch(model, manifest, samples, run)
+            if progress:
+                progress('ask', begin + len(samples), len(manifest))
+
+
+def _batch(model: Answering, manifest: Manifest, samples: Sequence[Sample], run: Run) -> list[Said]:
+    """The answers to some samples; those that are not remembered are asked for together."""
+    digests = {sample.sample: model.digest(manifest, sample) for sample in samples}
+    known: dict[str, Said] = {}
+    for name, digest in digests.items():
+        entry = run.finished(name)
+        if entry is not None and entry.facts.get('digest') == digest:
+            known[name] = Said(name, str(entry.facts['text']))
+    asking = [sample for sample in samples if sample.sample not in known]
+    for said in model.answers(manifest, asking) if asking else ():
+        known[said.name] = said
+        if not said.failure:
+            run.note(said.name, SETTINGS, digest=digests[said.name], text=said.text)
+    return [known[name] for name in digests]
+
+
+def labels_of(
+    said: Sequence[Said], extractor: LabelExtractor, *, at_once: int = 1, progress: Progress | None = None
+) -> list[Extraction]:
+    """The labels in every answer, in order; none where there is no answer.
+
+    Args:
+        said: answers.
+        extractor: reads one; a language model's answers should be remembered.
+        at_once: answers read at one time.
+        progress: called with 'read', answers done, and their number.
+    """
+    extracted = []
+    for extraction in in_order(extractor.extract, [each.text for each in said], at_once, 'read'):
+        extracted.append(extraction)
+        if progress:
+            progress('read', len(extracted), len(said))
+    return extracted
+
+
+def restricted(manifest: Manifest, names: Sequence[str]) -> Manifest:
+    """The samples of these names, in their order; a name without a row becomes a sample without anything.
+
+    Raises:
+        UnknownNameError: the manifest has none of them.
+    """
+    rows = {row.sample: row for row in manifest.samples}
+    if not any(name in rows for name in names):
+        raise UnknownNameError(
+            expected=f'samples named as the labels are, such as {names[0]!r}',
+            came=f'{manifest.names[0]!r} and others in {manifest.facts.corpus}',
+            todo='name the manifest of the same set and split',
+        )
+    return Manifest(manifest.facts, [rows.get(name) or Sample(name) for name in names])

@@ -1,0 +1,121 @@
+"""From models to their scores on MER-UniBench in one call, which goes on where it was interrupted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.benchmarks import set_named
+from affekt.describers.models import Answering, ModelChoice
+from affekt.describers.unibench import (
+    ANSWERS,
+    PREDICTIONS,
+    ModelsBench,
+    ModelScores,
+    answer_sets,
+    compare_models,
+    scored_model,
+)
+from affekt.errors import ValueRangeError
+from affekt.labels import WordTable, load_table
+from affekt.llm import LabelExtractor
+from affekt.progress import Progress
+from affekt.tables import by_name, read_columns
+
+Open = Callable[[ModelChoice, Path], AbstractContextManager[Answering]]
+WITHOUT_SOUND = 'without_sound'
+
+
+def bench_models(
+    choices: Sequence[ModelChoice],
+    out: Path,
+    *,
+    labels: Path,
+    media: Path | None,
+    open_model: Open,
+    extractor: LabelExtractor,
+    rng: np.random.Generator,
+    table: WordTable | str | Path = '2025',
+    sets: Collection[str] = (),
+    at_once: int = 1,
+    check_sound: bool = False,
+    resamples: int = 1000,
+    progress: Progress | None = None,
+) -> tuple[ModelsBench, dict[str, dict[str, str]]]:
+    """Ask every model about every set, score all, and compare them.
+
+    Args:
+        choices: the models.
+        out: folder of the run; one below it for each model.
+        labels: as for `run_unibench`.
+        media: as for `unibench_clips`; None where all choices are predictions.
+        open_model: opens a model that answers; see `opened`.
+        extractor: reads labels out of answers.
+        rng: draws resamples and exchanges.
+        table: a word table, its name, or a folder of official files.
+        sets: names of the sets; all where empty.
+        at_once: answers read at one time.
+        check_sound: have each model answer again without sound.
+        resamples: of each interval.
+        progress: called with the stage, what is done and the total.
+
+    Returns:
+        The outcome, and for each model why sets are absent.
+
+    Raises:
+        ValueRangeError: a model has to be asked and no folder of clips is named.
+        AffektError: as `answer_sets`, `scored_model` and `opened`.
+    """
+    keys = [set_named(name).key for name in sets]
+    table = table if isinstance(table, WordTable) else load_table(table)
+    models: list[ModelScores] = []
+    absent: dict[str, dict[str, str]] = {}
+    for choice in choices:
+        folder = out / choice.name
+
+        def scored(place: Path, choice: ModelChoice = choice) -> ModelScores:
+            return scored_model(
+                choice, place, labels, rng=rng, table=table, sets=keys, resamples=resamples, progress=progress
+            )
+
+        if choice.form == 'predictions':
+            models.append(scored(folder))
+            absent[choice.name] = dict(models[-1].outcome.absent)
+            continue
+        if media is None:
+            raise ValueRangeError(
+                expected=f'a folder of clips for {choice.name}', came='none', todo='name it with --media'
+            )
+        with open_model(choice, folder) as model:
+            asked: dict[str, Any] = {
+                'labels': labels, 'media': media, 'sets': keys, 'extractor': extractor, 'at_once': at_once,
+                'progress': progress,
+            }  # fmt: skip
+            absent[choice.name] = answer_sets(model, folder, **asked)
+            if check_sound:
+                answer_sets(model, folder / WITHOUT_SOUND, withheld='audio', **asked)
+        own = scored(folder)
+        if check_sound:
+            own = dataclasses.replace(own, without_sound=_compared(own, scored(folder / WITHOUT_SOUND)))
+        models.append(own)
+    return compare_models(models, out, rng=rng, resamples=resamples), absent
+
+
+def _compared(own: ModelScores, silent: ModelScores) -> Mapping[str, Mapping[str, float]]:
+    """Set to the headline without sound and the share of answers that differ."""
+    compared = {}
+    for key, score in silent.outcome.rows[0].scores.items():
+        texts = [_texts(model.folder / PREDICTIONS / key / f'{ANSWERS}.csv') for model in (own, silent)]
+        changed = [texts[0][name] != texts[1].get(name) for name in texts[0]]
+        compared[key] = {'headline': score, 'changed': float(np.mean(changed))}
+    return compared
+
+
+def _texts(path: Path) -> dict[str, str]:
+    texts = by_name(read_columns(path), path, ('name',), ('description',)) or {}
+    return {name: str(text or '').strip() for name, text in texts.items()}

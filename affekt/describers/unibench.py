@@ -1,0 +1,341 @@
+"""MER-UniBench from models to scores: every set's clips to answers, answers to labels, labels to the published scores.
+
+In comes a model, a folder of labels and a folder of clips; out goes a folder with the answers of each set (a table that
+`affekt bench unibench --predictions` reads), the scores, and `record.json` with all that they depend on. A set that has
+no labels or no clips is named as absent. Several models also give `comparisons.csv` for `affekt rank`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.benchmarks import (
+    NAMES,
+    OPENSETS,
+    UNIBENCH,
+    Ranking,
+    UniBench,
+    UniBenchSet,
+    derived_sentiment,
+    find_labels,
+    rank_systems,
+    read_labels_of,
+    run_unibench,
+    set_named,
+)
+from affekt.corpora import Manifest, corpus_named, import_corpus, own_manifest
+from affekt.describers.answers import answered, labels_of, restricted
+from affekt.describers.classes import Accuracy, accuracy_of, columns_of, sample_scores, sign_scores
+from affekt.describers.models import Answering, ModelChoice, Said
+from affekt.errors import CorpusError, TableError
+from affekt.labels import WordTable, load_table
+from affekt.llm import Extraction, LabelExtractor
+from affekt.progress import Progress
+from affekt.runs import file_sha256, record_beside, versions, write_atomically
+from affekt.tables import ENDINGS, answers_by_name, csv_bytes, read_columns
+from affekt.typed_json import json_file
+
+PREDICTIONS, RECORD, ANSWERS = 'predictions', 'record.json', 'answers'
+COLUMNS = ('name', 'openset', 'how', 'description', 'failure')
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """One model on the benchmark."""
+
+    name: str
+    outcome: UniBench
+    record: Mapping[str, Any]
+    """All that the scores depend on."""
+    accuracy: Mapping[str, Accuracy]
+    """Set of basic emotions to accuracy."""
+    samples: Mapping[str, Mapping[str, float]] = field(repr=False)
+    """Set to sample to score, higher is better."""
+    lengths: Mapping[str, Mapping[str, int]] = field(repr=False)
+    """Set to sample to characters of the answer."""
+    counts: Mapping[str, Mapping[str, int]]
+    """Set to how answers were read, and how many failed."""
+    folder: Path
+    without_sound: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Set to what the same model reaches without sound: its headline, and the share of answers that change."""
+
+
+@dataclass(frozen=True)
+class ModelsBench:
+    """Several models on MER-UniBench."""
+
+    models: tuple[ModelScores, ...]
+    ranking: Ranking | None
+    """By score per sample over the sets that all have; None for one model."""
+    compared: tuple[str, ...]
+    """These sets."""
+    comparisons: Path | None
+    """What `affekt rank` reads; None for one model."""
+
+
+def unibench_clips(each: UniBenchSet, media: Path, names: Sequence[str]) -> Manifest | None:
+    """The clips of a set, in the order of its labels; None where the folder has none of the set.
+
+    Looked for are `<set>.parquet`, `<set>.csv` or another table with a column of names, and the set's release.
+
+    Args:
+        each: the set.
+        media: the folder.
+        names: samples that have a label.
+
+    Raises:
+        UnknownNameError: what is there is of other samples.
+        CorpusError, TableError: it cannot be read.
+    """
+    manifest = None
+    if (media / f'{each.key}.parquet').is_file():
+        manifest = Manifest.load(media / f'{each.key}.parquet')
+    elif table := next((path for ending in ENDINGS if (path := media / f'{each.key}{ending}').is_file()), None):
+        manifest = own_manifest(table, media / each.key if (media / each.key).is_dir() else media)
+    else:
+        corpus = corpus_named(each.importer or each.key)
+        for folder in (each.folder, each.folder.removesuffix('-process'), each.key, each.name):
+            if (media / folder).is_dir():
+                manifest = import_corpus(corpus, media / folder)
+                break
+    if manifest is None:
+        return None
+    clips = restricted(manifest, names)
+    said = [getattr(row, each.said) or row.text for row in clips.samples]
+    return clips.replaced(text=said)
+
+
+def limited_labels(labels: Path, folder: Path, count: int, sets: Collection[str] = ()) -> Path:
+    """A folder with the first labels of every set, for a trial; scores on it are in no mean.
+
+    Args:
+        labels: as for `run_unibench`.
+        folder: to be written.
+        count: labels of each set.
+        sets: keys of the sets; all where empty.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in (each for each in UNIBENCH if not sets or each.key in sets):
+        path = find_labels(each, labels)
+        if path is None:
+            continue
+        truth = list(read_labels_of(each, path).items())[:count]
+        header = {'fine-grained': 'openset', 'basic': 'label', 'sentiment': 'sentiment'}[each.task]
+        rows = [{'name': name, header: str(value)} for name, value in truth]
+        write_atomically(folder / f'{each.key}.csv', csv_bytes(('name', header), rows))
+    return folder
+
+
+def answer_sets(
+    model: Answering,
+    folder: Path,
+    *,
+    labels: Path,
+    media: Path,
+    sets: Collection[str] = (),
+    extractor: LabelExtractor,
+    at_once: int = 1,
+    resume: bool = True,
+    withheld: str = '',
+    progress: Progress | None = None,
+) -> dict[str, str]:
+    """Have a model answer every set that has labels and clips, and write its labels as a folder of predictions.
+
+    Args:
+        model: that is asked.
+        folder: of the model; gets `predictions/<set>/answers.csv`, `answers/<set>/` and `record.json`.
+        labels: as for `run_unibench`.
+        media: as for `unibench_clips`.
+        sets: keys of the sets to ask about; all where empty.
+        extractor: reads labels out of an answer.
+        at_once: answers read at one time.
+        resume: go on where answers lie.
+        withheld: a modality that the model is not given: audio, video or text.
+        progress: called with the set and what is done, and the total.
+
+    Returns:
+        Set to why it was not answered.
+
+    Raises:
+        CorpusError: no set has labels and clips.
+        LLMError, RunError: as `answered`.
+    """
+    absent: dict[str, str] = {}
+    done = 0
+    for each in (each for each in UNIBENCH if not sets or each.key in sets):
+        path = find_labels(each, labels)
+        if path is None:
+            absent[each.key] = f'no labels; {each.source}'
+            continue
+        names = list(read_labels_of(each, path))
+        clips = unibench_clips(each, media, names)
+        if clips is None:
+            absent[each.key] = f'no clips: {each.key}.parquet, {each.key}.csv or {each.folder} in {media}'
+            continue
+        if withheld:
+            clips = clips.replaced(missing=[withheld] * len(clips))
+        shown = _stage(progress, each.name)
+        said = list(answered(model, clips, folder / ANSWERS / each.key, resume=resume, progress=shown))
+        read = labels_of(said, extractor, at_once=at_once, progress=_stage(progress, f'{each.name} labels'))
+        _write_answers(folder / PREDICTIONS / each.key / f'{ANSWERS}.csv', said, read)
+        done += 1
+    if not done:
+        raise CorpusError(
+            expected=f'labels in {labels} and clips in {media} of one set at least',
+            came='; '.join(f'{key}: {why}' for key, why in list(absent.items())[:3]),
+            todo='put <set>.parquet or <set>.csv (name, text, file) into the folder of clips',
+        )
+    record = {**model.record(), 'label_reader': extractor.name, 'withheld': withheld}
+    write_atomically(folder / RECORD, json_file(record))
+    return absent
+
+
+def _stage(progress: Progress | None, name: str) -> Progress | None:
+    """Progress that is called by the name of a set."""
+    return None if progress is None else lambda _, done, total: progress(name, done, total)
+
+
+def _write_answers(path: Path, said: Sequence[Said], read: Sequence[Extraction]) -> None:
+    rows = [
+        {'name': each.name, 'openset': labels.openset, 'how': labels.how, 'description': each.text,
+         'failure': each.failure}
+        for each, labels in zip(said, read, strict=True)
+    ]  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, csv_bytes(COLUMNS, rows))
+
+
+def scored_model(
+    choice: ModelChoice,
+    folder: Path,
+    labels: Path,
+    *,
+    rng: np.random.Generator,
+    table: WordTable,
+    sets: Collection[str] = (),
+    resamples: int = 1000,
+    progress: Progress | None = None,
+) -> ModelScores:
+    """The scores of a model whose predictions lie in its folder, or, for a choice of predictions, where it says.
+
+    Args:
+        choice: the model.
+        folder: as `answer_sets` wrote it.
+        labels, rng, table, sets, resamples, progress: as for `run_unibench`.
+
+    Raises:
+        TableError: as `run_unibench`.
+    """
+    predictions = Path(choice.where) if choice.form == 'predictions' else folder / PREDICTIONS
+    outcome = run_unibench(predictions, labels, rng=rng, table=table, sets=sets, resamples=resamples, progress=progress)
+    record = dict(record_beside(predictions) or {'predictions': str(predictions), 'versions': versions()})
+    record |= {'word_table_of_scores': table.label, 'inputs': {path.name: file_sha256(path) for path in outcome.inputs}}
+    accuracy: dict[str, Accuracy] = {}
+    samples: dict[str, dict[str, float]] = {}
+    lengths: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, int]] = {}
+    for key in outcome.results:
+        each = set_named(key)
+        truth = read_labels_of(each, _required(find_labels(each, labels)))
+        path = _answer_file(outcome, key)
+        columns = read_columns(path)
+        openset = answers_by_name(columns, path, NAMES, OPENSETS) or {}
+        texts = answers_by_name(columns, path, NAMES, ('description', *OPENSETS)) or {}
+        lengths[key] = {name: len(str(text or '')) for name, text in texts.items()}
+        counts[key] = _counts(columns)
+        if each.task == 'sentiment':
+            samples[key] = sign_scores(truth, derived_sentiment(openset, load_table('affekt')))
+            continue
+        samples[key] = sample_scores(each, truth, openset, table)
+        if each.task == 'basic':
+            accuracy[key] = accuracy_of(each, truth, openset, table)
+    return ModelScores(choice.name, outcome, record, accuracy, samples, lengths, counts, folder)
+
+
+def _required(path: Path | None) -> Path:
+    if path is None:
+        raise TableError(expected='labels', came='none any more', todo='leave the folder of labels as it is')
+    return path
+
+
+def _answer_file(outcome: UniBench, key: str) -> Path:
+    """The file of the fixed checkpoint's answers on a set."""
+    checkpoint = outcome.rows[0].checkpoints[key]
+    every = [path for path in outcome.inputs if path.stem.removesuffix('-openset') == checkpoint]
+    own = [path for path in every if any(_is_of(part, key) for part in path.parts)]
+    return (own or every or list(outcome.inputs))[0]
+
+
+def _is_of(part: str, key: str) -> bool:
+    each = set_named(key)
+    return part.lower().removeprefix('results-') in (each.key, each.name.lower(), *each.also)
+
+
+def _counts(columns: Mapping[str, Sequence[Any]]) -> dict[str, int]:
+    hows = [str(how) for how in columns.get('how', ())]
+    failed = sum(bool(failure) for failure in columns.get('failure', ()))
+    return {**{how: hows.count(how) for how in sorted(set(hows))}, 'failed': failed}
+
+
+def compare_models(
+    models: Sequence[ModelScores], out: Path, *, rng: np.random.Generator, resamples: int = 2000
+) -> ModelsBench:
+    """Several models side by side: ranked by score per sample, and as comparisons that `affekt rank` reads.
+
+    Args:
+        models: scored on the same labels.
+        out: folder for `comparisons.csv`.
+        rng: draws resamples and exchanges.
+        resamples: how many.
+    """
+    shared = [key for key in models[0].samples if all(key in model.samples for model in models)]
+    if len(models) < 2 or not shared:
+        return ModelsBench(tuple(models), None, tuple(shared), None)
+    names = {
+        key: [name for name in models[0].samples[key] if all(name in model.samples[key] for model in models)]
+        for key in shared
+    }
+    columns = {
+        model.name: np.concatenate([columns_of(model.samples[key], names[key]) for key in shared]) for model in models
+    }
+    groups = np.array([f'{key} {set_named(key).group(name)}' for key in shared for name in names[key]])
+    ranking = rank_systems(
+        columns, dict.fromkeys(columns, lambda sums: sums[:, 1] / sums[:, 0]), rng=rng, resamples=resamples,
+        groups=groups,
+    )  # fmt: skip
+    path = out / 'comparisons.csv'
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, csv_bytes(COMPARED, _compared(models, names)))
+    return ModelsBench(tuple(models), ranking, tuple(shared), path)
+
+
+COMPARED = ('left', 'right', 'outcome', 'sample', 'rater', 'left_length', 'right_length')
+
+
+def _compared(models: Sequence[ModelScores], names: Mapping[str, Sequence[str]]) -> list[dict[str, object]]:
+    """A row for each sample and two models: who is nearer to the truth, with the lengths of both answers."""
+    rows: list[dict[str, object]] = []
+    for key, samples in names.items():
+        for name in samples:
+            for left, right in combinations(models, 2):
+                gap = left.samples[key][name] - right.samples[key][name]
+                rows.append({
+                    'left': left.name, 'right': right.name,
+                    'outcome': 'tie' if abs(gap) < 1e-9 else 'left' if gap > 0 else 'right',
+                    'sample': f'{key} {name}', 'rater': f'truth of {key}',
+                    'left_length': left.lengths[key].get(name, 0), 'right_length': right.lengths[key].get(name, 0),
+                })  # fmt: skip
+    return rows
+
+
+def absent_everywhere(absent: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """A line for each set that a model has no answers on."""
+    return [
+        f'{model}: {set_named(key).name} absent, {why}' for model, sets in absent.items() for key, why in sets.items()
+    ]

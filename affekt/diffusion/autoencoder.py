@@ -1,0 +1,217 @@
+"""Pictures as latents of an eighth of their height and width, and back.
+
+Axes: B pictures, C channels, H height, W width of a picture.
+
+Source: Rombach et al. 2022, arXiv:2112.10752; the names are those of diffusers (Apache-2.0), against whose
+AutoencoderKL the outputs were compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from affekt.diffusion.layers import Attention, Doubling, Halving, ResidualBlock
+from affekt.errors import ShapeError
+
+SCALE = 0.18215
+"""What latents are multiplied by, so that their variance is near 1."""
+EPS = 1e-6
+OLD_NAMES = {
+    f'{side}.mid_block.attentions.0.{old}': f'{side}.mid_block.attentions.0.{new}'
+    for side in ('encoder', 'decoder')
+    for old, new in {'query': 'to_q', 'key': 'to_k', 'value': 'to_v', 'proj_attn': 'to_out.0'}.items()
+}
+"""Names of files from before 2023 to those of later ones."""
+
+
+@dataclass(frozen=True)
+class AutoencoderSizes:
+    """The sizes of an autoencoder; by default those of Stable Diffusion 1.5.
+
+    Args:
+        widths: channels at each resolution; each but the last halves height and width.
+        layers: residual blocks at each resolution of the encoder; one more of the decoder.
+        groups: of channels that are normalised together.
+        latent_width: channels of latents.
+    """
+
+    widths: tuple[int, ...] = (128, 256, 512, 512)
+    layers: int = 2
+    groups: int = 32
+    latent_width: int = 4
+
+    @property
+    def shrinking(self) -> int:
+        """How many times smaller latents are."""
+        return int(2 ** (len(self.widths) - 1))
+
+
+class _MidAttention(Attention):
+    """One head with biases, normalised by groups; adds to its input."""
+
+    def __init__(self, width: int, groups: int) -> None:
+        super().__init__(width, heads=1)
+        self.group_norm = nn.GroupNorm(groups, width, eps=EPS)
+        self.to_q, self.to_k, self.to_v = (nn.Linear(width, width) for _ in range(3))
+
+    def forward(self, pictures: Tensor, *_: object) -> Tensor:
+        """(B, C, H, W)"""
+        tokens = self.group_norm(pictures).flatten(2).transpose(1, 2)  # (B, H W, C)
+        return pictures + super().forward(tokens).transpose(1, 2).reshape(pictures.shape)
+
+
+class _Middle(nn.Module):
+    def __init__(self, width: int, groups: int) -> None:
+        super().__init__()
+        self.attentions = nn.ModuleList([_MidAttention(width, groups)])
+        self.resnets = nn.ModuleList([ResidualBlock(width, width, None, groups, EPS) for _ in range(2)])
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        out: Tensor = self.resnets[1](self.attentions[0](self.resnets[0](pictures)))
+        return out
+
+
+class _Resolution(nn.Module):
+    """Residual blocks, then half or twice the height and width where asked for."""
+
+    def __init__(self, inputs: int, width: int, layers: int, groups: int, resize: str) -> None:
+        super().__init__()
+        widths = [inputs, *[width] * (layers - 1)]
+        self.resnets = nn.ModuleList([ResidualBlock(each, width, None, groups, EPS) for each in widths])
+        if resize == 'half':
+            self.downsamplers = nn.ModuleList([Halving(width, pads_before=False)])
+        if resize == 'double':
+            self.upsamplers = nn.ModuleList([Doubling(width)])
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        for block in self.resnets:
+            pictures = block(pictures)
+        for name in ('downsamplers', 'upsamplers'):
+            if hasattr(self, name):
+                pictures = getattr(self, name)[0](pictures)
+        return pictures
+
+
+class _Encoder(nn.Module):
+    def __init__(self, sizes: AutoencoderSizes) -> None:
+        super().__init__()
+        widths, last = sizes.widths, len(sizes.widths) - 1
+        self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
+        self.down_blocks = nn.ModuleList(
+            [
+                _Resolution(widths[max(at - 1, 0)], width, sizes.layers, sizes.groups, 'half' if at < last else '')
+                for at, width in enumerate(widths)
+            ]
+        )
+        self.mid_block = _Middle(widths[-1], sizes.groups)
+        self.conv_norm_out = nn.GroupNorm(sizes.groups, widths[-1], eps=EPS)
+        self.conv_out = nn.Conv2d(widths[-1], 2 * sizes.latent_width, 3, padding=1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        pictures = self.conv_in(pictures)
+        for block in self.down_blocks:
+            pictures = block(pictures)
+        pictures = self.mid_block(pictures)
+        out: Tensor = self.conv_out(functional.silu(self.conv_norm_out(pictures)))
+        return out
+
+
+class _Decoder(nn.Module):
+    def __init__(self, sizes: AutoencoderSizes) -> None:
+        super().__init__()
+        widths, last = sizes.widths[::-1], len(sizes.widths) - 1
+        self.conv_in = nn.Conv2d(sizes.latent_width, widths[0], 3, padding=1)
+        self.up_blocks = nn.ModuleList(
+            [
+                _Resolution(
+                    widths[max(at - 1, 0)], width, sizes.layers + 1, sizes.groups, 'double' if at < last else ''
+                )
+                for at, width in enumerate(widths)
+            ]
+        )
+        self.mid_block = _Middle(widths[0], sizes.groups)
+        self.conv_norm_out = nn.GroupNorm(sizes.groups, widths[-1], eps=EPS)
+        self.conv_out = nn.Conv2d(widths[-1], 3, 3, padding=1)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        pictures = self.mid_block(self.conv_in(latents))
+        for block in self.up_blocks:
+            pictures = block(pictures)
+        out: Tensor = self.conv_out(functional.silu(self.conv_norm_out(pictures)))
+        return out
+
+
+class Autoencoder(nn.Module):
+    """Pictures (B, 3, H, W) from -1 to 1 to latents (B, 4, H / 8, W / 8) of unit variance, and back."""
+
+    def __init__(self, sizes: AutoencoderSizes | None = None) -> None:
+        super().__init__()
+        self.sizes = sizes or AutoencoderSizes()
+        width = self.sizes.latent_width
+        self.encoder, self.decoder = _Encoder(self.sizes), _Decoder(self.sizes)
+        self.quant_conv = nn.Conv2d(2 * width, 2 * width, 1)
+        self.post_quant_conv = nn.Conv2d(width, width, 1)
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """(B, 4, H / 8, W / 8): the middle of what the encoder finds likely.
+
+        Raises:
+            ShapeError: height or width is no multiple of 8.
+        """
+        if pictures.ndim != 4 or any(side % self.sizes.shrinking for side in pictures.shape[2:]):
+            raise ShapeError(
+                expected=f'pictures (B, 3, H, W) with sides that are multiples of {self.sizes.shrinking}',
+                came=str(tuple(pictures.shape)), todo='enlarge or cut them',
+            )  # fmt: skip
+        mean, _ = self.quant_conv(self.encoder(pictures)).chunk(2, dim=1)  # the other half is the log of a variance
+        latents: Tensor = SCALE * mean
+        return latents
+
+    def decode(self, latents: Tensor, tile: int = 96) -> Tensor:
+        """(B, 3, H, W) from -1 to 1, hardly beyond.
+
+        Args:
+            latents: (B, 4, H / 8, W / 8).
+            tile: largest side, in latents, that is decoded at once. Larger pictures are decoded in tiles that overlap
+                by a quarter and fade into each other; memory then does not grow with the picture, and the picture
+                differs slightly, since what is normalised together is a tile.
+        """
+        latents = self.post_quant_conv(latents / SCALE)
+        if max(latents.shape[2:]) <= tile:
+            whole: Tensor = self.decoder(latents)
+            return whole
+        return self._tiled(latents, tile)
+
+    def _tiled(self, latents: Tensor, tile: int) -> Tensor:
+        scale = self.sizes.shrinking
+        batch, _, height, width = latents.shape
+        total = latents.new_zeros(batch, 3, height * scale, width * scale)
+        weights = latents.new_zeros(1, 1, height * scale, width * scale)
+        for top in _starts(height, tile):
+            for left in _starts(width, tile):
+                part = self.decoder(latents[:, :, top : top + tile, left : left + tile])
+                fade = _fade(part.shape[2], tile * scale // 4)[:, None] * _fade(part.shape[3], tile * scale // 4)
+                fade = fade.to(part)
+                rows = slice(top * scale, top * scale + part.shape[2])
+                columns = slice(left * scale, left * scale + part.shape[3])
+                total[:, :, rows, columns] += part * fade
+                weights[:, :, rows, columns] += fade
+        return total / weights
+
+
+def _starts(length: int, tile: int) -> list[int]:
+    """Where tiles begin that overlap by a quarter or more and cover a side."""
+    if length <= tile:
+        return [0]
+    step = max(1, tile - tile // 4)
+    return [*range(0, length - tile, step), length - tile]
+
+
+def _fade(length: int, edge: int) -> Tensor:
+    """(length,) 1 in the middle, falling towards both ends, nowhere 0."""
+    steps = torch.arange(length, dtype=torch.float32) + 0.5
+    return (torch.minimum(steps, length - steps) / max(edge, 1)).clamp(max=1.0)

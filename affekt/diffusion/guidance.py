@@ -1,0 +1,56 @@
+"""Maps of a 3-D face as what the denoising net is guided by: one net each for depth, normals and shade, summed.
+
+Axes: B videos, F frames, H height, W width.
+
+Source: Zhu et al. 2024, Champ, arXiv:2403.14781, section 3.2; the names are those of its files (MIT).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from affekt.diffusion.layers import SpatialTransformer
+
+MAPS = ('depth', 'normal', 'render')
+"""Which maps there are, in the order in which they are summed."""
+WIDTHS = (16, 32, 96, 256)
+GROUPS = 32
+UNUSED = {**{f'attentions.{at}': None for at in range(5)}, 'guidance_attention': None}
+"""Layers that published files hold and no published code reads."""
+
+
+class GuidanceEncoder(nn.Module):
+    """A map, (B, 3, F, H, W) from 0 to 1, as (B, width, F, H / 8, W / 8), which is zero at first.
+
+    Args:
+        width: channels of the denoising net's first layer.
+        widths: channels of its own layers.
+        groups: of channels that are normalised together.
+    """
+
+    def __init__(self, width: int = 320, widths: tuple[int, ...] = WIDTHS, groups: int = GROUPS) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
+        self.blocks = nn.ModuleList()
+        for inputs, outputs in pairwise(widths):
+            self.blocks.append(nn.Conv2d(inputs, inputs, 3, padding=1))
+            self.blocks.append(nn.Conv2d(inputs, outputs, 3, padding=1, stride=2))
+        # of six published attention layers the last alone is used; it keeps its number
+        self.attentions = nn.ModuleDict({'5': SpatialTransformer(widths[-1], None, groups)})
+        self.conv_out = nn.Conv2d(widths[-1], width, 3, padding=1)
+        nn.init.zeros_(self.conv_out.weight)
+        assert self.conv_out.bias is not None
+        nn.init.zeros_(self.conv_out.bias)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, width, F, H / 8, W / 8)"""
+        pictures = maps.transpose(1, 2).flatten(0, 1)  # (B F, 3, H, W)
+        pictures = functional.silu(self.conv_in(pictures))
+        for block in self.blocks:
+            pictures = functional.silu(block(pictures))
+        pictures = self.conv_out(self.attentions['5'](pictures))
+        read: Tensor = pictures.unflatten(0, (maps.shape[0], maps.shape[2])).transpose(1, 2)
+        return read  # (B, width, F, H / 8, W / 8)

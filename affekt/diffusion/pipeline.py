@@ -1,0 +1,329 @@
+"""A portrait and maps of a moving face in, frames out.
+
+`Drawing` does it in numbered steps: the portrait is read once, the maps are read in chunks, noise is taken out window
+by window, and latents become pictures a few at a time. With a folder, what each window gave is kept there, so that a
+killed run goes on with the window that was lost. Under torchrun or accelerate, processes share the windows.
+
+Axes: F frames, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from affekt.diffusion.guidance import MAPS
+from affekt.diffusion.layers import Reading, Reference
+from affekt.diffusion.published import PortraitNets
+from affekt.diffusion.schedule import ddim_step, timesteps
+from affekt.diffusion.unet import read_portrait
+from affekt.diffusion.windows import FRAMES, OVERLAP, windows
+from affekt.errors import RunError, ShapeError, ValueRangeError
+from affekt.nn import read_tensors, require_device, save_tensors
+from affekt.runs import write_atomically
+from affekt.training import Ranks, has_precision
+
+Image = npt.NDArray[np.uint8]
+Maps = Mapping[str, Image]
+"""'depth', 'normal' and 'render', each (H, W, 3) or (H, W)."""
+Told = Callable[[int, int], None]
+"""Called with how many windows are done, and how many there are."""
+LOG = logging.getLogger('affekt')
+
+
+@dataclass(frozen=True)
+class DrawingSettings:
+    """How frames are drawn; by default as published, but for open windows.
+
+    Args:
+        steps: of taking noise out.
+        guidance: how far the answer with the portrait is followed beyond the one without; 1 asks for no other.
+        seed: of the noise.
+        window: frames that are drawn together.
+        overlap: frames that neighbouring windows share.
+        is_closed: windows run on from the last frame into the first, as published.
+        maps_at_once: frames whose maps are read together.
+        decoded_at_once: frames that become pictures together.
+        tile: largest side, in latents, that becomes a picture at once.
+    """
+
+    steps: int = 20
+    guidance: float = 3.5
+    seed: int = 42
+    window: int = FRAMES
+    overlap: int = OVERLAP
+    is_closed: bool = False
+    maps_at_once: int = 8
+    decoded_at_once: int = 2
+    tile: int = 96
+
+    def __post_init__(self) -> None:
+        timesteps(self.steps)
+        windows(self.window, self.window, self.overlap)
+        if not self.guidance >= 1 or min(self.maps_at_once, self.decoded_at_once, self.tile) < 1:
+            raise ValueRangeError(
+                expected='guidance of at least 1, and at least one frame at once',
+                came=f'{self.guidance}, {self.maps_at_once}, {self.decoded_at_once}', todo='leave them out',
+            )  # fmt: skip
+
+
+def on_device(nets: PortraitNets, device: str = 'cpu', precision: str = 'auto') -> PortraitNets:
+    """The nets on a device: in bfloat16 where it computes that itself, else in float32.
+
+    Args:
+        nets: changed in place.
+        device: such as cpu or cuda.
+        precision: auto, float32 or bfloat16, which is taken only where the device has it.
+
+    Raises:
+        ValueRangeError: no such device or precision.
+    """
+    if precision not in ('auto', 'float32', 'bfloat16'):
+        raise ValueRangeError(expected='precision auto, float32 or bfloat16', came=repr(precision), todo='leave it out')
+    place = require_device(device)
+    is_half = precision != 'float32' and has_precision(place, 'bfloat16')
+    if precision == 'bfloat16' and not is_half:
+        LOG.warning('%s computes no bfloat16 by itself and would be slower with it: float32 is taken', device)
+    return nets.to(place, torch.bfloat16 if is_half else torch.float32)
+
+
+class Drawing:
+    """Frames of one portrait under maps.
+
+    Args:
+        nets: on their device.
+        portrait: (H, W, 3) RGB, with sides that are multiples of 8 times what the denoising net halves.
+        settings: how it is drawn.
+        folder: keeps what each window gave until the frames are there; None keeps nothing.
+        ranks: the processes that share the windows; this process alone where None.
+    """
+
+    def __init__(
+        self,
+        nets: PortraitNets,
+        portrait: Image,
+        settings: DrawingSettings | None = None,
+        folder: Path | None = None,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self.nets, self.settings = nets, settings or DrawingSettings()
+        self.folder = folder
+        self._ranks = ranks
+        self._portrait = _pictures([portrait], nets)
+        if portrait.shape[0] % nets.autoencoder.sizes.shrinking or portrait.shape[1] % nets.autoencoder.sizes.shrinking:
+            raise ShapeError(
+                expected=f'a portrait with sides that are multiples of {nets.autoencoder.sizes.shrinking}',
+                came=f'{portrait.shape[1]} x {portrait.shape[0]}', todo='enlarge or cut it',
+            )  # fmt: skip
+
+    def frames(self, maps: Iterable[Maps], progress: Told | None = None) -> Iterator[Image]:
+        """(H, W, 3) RGB a frame; in a process that is not the first, none. What the folder kept goes with the last.
+
+        Args:
+            maps: of each frame, of the portrait's size; read once, in order.
+            progress: called after each window.
+
+        Raises:
+            ShapeError: a map has another size or is missing, or there are none.
+            RunError: the folder holds windows of another drawing.
+        """
+        latents = self.latents(maps, progress)
+        if self._ranks is None or self._ranks.first:
+            for start in range(0, latents.shape[2], self.settings.decoded_at_once):
+                yield from self.pictures(latents[:, :, start : start + self.settings.decoded_at_once])
+            self.forget()
+
+    @torch.no_grad()
+    def latents(self, maps: Iterable[Maps], progress: Told | None = None) -> Tensor:
+        """(1, C, F, H / 8, W / 8) of all frames, on the CPU; the folder keeps them. See `frames`."""
+        # 1. What the reference net sees of the portrait, once
+        of_portrait = self.nets.autoencoder.encode(2 * self._portrait - 1)
+        reference = read_portrait(self.nets.reference, of_portrait, self.nets.text)
+        # 2. What the maps say, in chunks; kept outside the device
+        guidance, fingerprint = self._guidance(maps)
+        # 3. Noise of the size of the video, taken out
+        frames = guidance.shape[2]
+        noise = torch.Generator().manual_seed(self.settings.seed)
+        drawn = torch.randn(1, of_portrait.shape[1], frames, *of_portrait.shape[2:], generator=noise)
+        kept = _Kept(self.folder, self._identity(fingerprint, frames))
+        return self._drawn(drawn, reference, guidance, kept, progress)
+
+    @torch.no_grad()
+    def pictures(self, latents: Tensor) -> list[Image]:
+        """(H, W, 3) RGB of the frames of (1, C, F, H / 8, W / 8) latents, all at once."""
+        few = latents[0].transpose(0, 1).to(self._portrait)  # (F, C, H / 8, W / 8)
+        decoded = self.nets.autoencoder.decode(few, self.settings.tile)
+        shown = ((decoded.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        return list(shown.cpu().numpy())
+
+    def forget(self) -> None:
+        """Remove what is kept in the folder, and the folder where nothing else lies in it."""
+        if self.folder is not None:
+            for name in ('latents.safetensors', 'drawing.json'):
+                (self.folder / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
+
+    def _guidance(self, maps: Iterable[Maps]) -> tuple[Tensor, str]:
+        """(1, width, F, H / 8, W / 8) on the CPU, and a fingerprint of all maps."""
+        size = (self._portrait.shape[2], self._portrait.shape[3])
+        digest, parts = hashlib.sha256(), []
+        stream = iter(maps)
+        while chunk := list(islice(stream, self.settings.maps_at_once)):
+            total: Tensor | None = None
+            for name in MAPS:
+                images = [_map(each, name, size) for each in chunk]
+                for image in images:
+                    digest.update(image.tobytes())
+                read = self.nets.guides[name](_pictures(images, self.nets).transpose(0, 1)[None])
+                total = read if total is None else total + read
+            assert total is not None
+            parts.append(total.cpu())
+        if not parts:
+            raise ShapeError(expected='maps of at least one frame', came='none', todo='give a driver with a face')
+        return torch.cat(parts, dim=2), digest.hexdigest()
+
+    def _drawn(
+        self, latents: Tensor, reference: Reference, guidance: Tensor, kept: _Kept, progress: Told | None
+    ) -> Tensor:
+        """(1, C, F, H, W) without noise."""
+        levels = timesteps(self.settings.steps)
+        each = windows(latents.shape[2], self.settings.window, self.settings.overlap, is_closed=self.settings.is_closed)
+        first, stored = kept.latents()
+        latents = latents if stored is None else stored
+        for number in range(first, len(levels)):
+            latents = self._step(latents, number, levels[number], each, reference, guidance, kept, progress)
+            if self._ranks is None or self._ranks.first:
+                kept.keep_latents(number + 1, latents)
+            if self._ranks is not None:
+                self._ranks.wait()
+        return latents
+
+    def _step(
+        self, latents: Tensor, number: int, level: int, each: list[list[int]], reference: Reference, guidance: Tensor,
+        kept: _Kept, progress: Told | None,
+    ) -> Tensor:  # fmt: skip
+        """The latents one step on: each frame's answer is the mean over its windows."""
+        rank, count = (0, 1) if self._ranks is None else (self._ranks.rank, self._ranks.count)
+        total, weights = torch.zeros_like(latents), torch.zeros(latents.shape[2])
+        for at, window in enumerate(each):
+            weights[window] += 1
+            if at % count != rank:
+                continue
+            answer = kept.window(number, at)
+            if answer is None:
+                answer = self._answer(latents[:, :, window], level, reference, guidance[:, :, window])
+                kept.keep_window(number, at, answer)
+            total[:, :, window] += answer
+            if progress is not None:
+                progress(number * len(each) + at + 1, self.settings.steps * len(each))
+        if self._ranks is not None and count > 1:
+            total = self._ranks.total(total.to(self._ranks.device)).cpu()
+        return ddim_step(latents, total / weights[:, None, None], level, self.settings.steps)
+
+    def _answer(self, latents: Tensor, level: int, reference: Reference, guidance: Tensor) -> Tensor:
+        """(1, C, F, H, W): what is to be taken out of one window's latents, on the CPU in float32."""
+        is_guided = self.settings.guidance > 1
+        copies = 2 if is_guided else 1
+        like = self._portrait
+        answer = self.nets.denoiser(
+            latents.to(like).repeat(copies, 1, 1, 1, 1),
+            level,
+            self.nets.text.repeat(copies, 1, 1),
+            Reading(reference, latents.shape[2], 1 / copies),
+            guidance.to(like).repeat(copies, 1, 1, 1, 1),
+        ).float().cpu()  # fmt: skip
+        if not is_guided:
+            return answer  # type: ignore[no-any-return]
+        without, with_portrait = answer.chunk(2)
+        return without + self.settings.guidance * (with_portrait - without)  # type: ignore[no-any-return]
+
+    def _identity(self, fingerprint: str, frames: int) -> dict[str, object]:
+        """What decides the result: windows of another identity are not taken over."""
+        portrait = hashlib.sha256(self._portrait.float().cpu().numpy().tobytes()).hexdigest()
+        weights = hashlib.sha256()
+        for net in (self.nets.reference, self.nets.denoiser):
+            for name, value in net.state_dict().items():  # a few numbers of each tensor tell files apart
+                weights.update(name.encode())
+                weights.update(value.flatten()[:: max(1, value.numel() // 4)].float().cpu().numpy().tobytes())
+        drawing = asdict(self.settings)
+        return {
+            'settings': drawing, 'frames': frames, 'maps': fingerprint, 'portrait': portrait,
+            'weights': weights.hexdigest(), 'dtype': str(self.nets.dtype),
+        }  # fmt: skip
+
+
+class _Kept:
+    """What a drawing leaves in a folder until it is done: the latents of the last step, and this step's windows."""
+
+    def __init__(self, folder: Path | None, identity: Mapping[str, object]) -> None:
+        self._folder = folder
+        if folder is None:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        place = folder / 'drawing.json'
+        text = json.dumps(identity, sort_keys=True)
+        if place.exists():
+            if place.read_text(encoding='utf-8') != text:
+                raise RunError(
+                    expected=f'windows of this drawing in {folder}', came='those of another',
+                    todo='give the same portrait, driver and settings, or another folder',
+                )  # fmt: skip
+        else:
+            write_atomically(place, text.encode())
+
+    def latents(self) -> tuple[int, Tensor | None]:
+        """How many steps are done, and the latents behind the last of them."""
+        if self._folder is None or not (self._folder / 'latents.safetensors').exists():
+            return 0, None
+        tensors, notes = read_tensors(self._folder / 'latents.safetensors')
+        return int(notes['steps']), tensors['latents']
+
+    def keep_latents(self, steps: int, latents: Tensor) -> None:
+        """After a step; its windows are then not needed any more."""
+        if self._folder is not None:
+            save_tensors(self._folder / 'latents.safetensors', {'latents': latents}, {'steps': str(steps)})
+            for path in self._folder.glob(f'window-{steps - 1}-*.safetensors'):
+                path.unlink(missing_ok=True)
+
+    def window(self, step: int, number: int) -> Tensor | None:
+        """What a window gave at a step before the run was killed."""
+        path = self._path(step, number)
+        return read_tensors(path)[0]['answer'] if path is not None and path.exists() else None
+
+    def keep_window(self, step: int, number: int, answer: Tensor) -> None:
+        """After a window."""
+        path = self._path(step, number)
+        if path is not None:
+            save_tensors(path, {'answer': answer})
+
+    def _path(self, step: int, number: int) -> Path | None:
+        return None if self._folder is None else self._folder / f'window-{step}-{number}.safetensors'
+
+
+def _pictures(images: list[Image], nets: PortraitNets) -> Tensor:
+    """(B, 3, H, W) from 0 to 1, on the nets' device."""
+    rgb = [image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2) for image in images]
+    stacked = torch.from_numpy(np.ascontiguousarray(np.stack(rgb)))  # (B, H, W, 3)
+    return stacked.permute(0, 3, 1, 2).to(nets.device, nets.dtype) / 255
+
+
+def _map(maps: Maps, name: str, size: tuple[int, int]) -> Image:
+    image = maps.get(name)
+    if image is None or image.shape[:2] != size or image.dtype != np.uint8:
+        came = 'none' if image is None else f'{image.dtype} {image.shape}'
+        raise ShapeError(
+            expected=f'a map {name!r} of {size[1]} x {size[0]}, uint8', came=came, todo='draw it at the portrait’s size'
+        )
+    return image

@@ -1,0 +1,238 @@
+"""The two U-Nets: one reads the portrait once, the other takes the noise out of windows of frames.
+
+Both have the shape of Stable Diffusion 1.5. The reference net stops before its last layers: what counts is what its
+attention layers see, which those of the denoising net read beside their own tokens.
+
+Axes: B videos, F frames, C channels, H height and W width of latents, M tokens of a text.
+
+Source: Hu et al. 2023, arXiv:2311.17117 (reference attention); Zhu et al. 2024, Champ, arXiv:2403.14781 (guidance).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from affekt.diffusion.layers import (
+    Doubling,
+    Halving,
+    Reading,
+    Reference,
+    ResidualBlock,
+    SpatialTransformer,
+    TimeEmbedding,
+)
+from affekt.diffusion.motion import MOST_FRAMES, MotionModule
+from affekt.errors import ShapeError
+
+
+@dataclass(frozen=True)
+class UNetSizes:
+    """The sizes of a U-Net.
+
+    Args:
+        widths: channels at each resolution; the last has no attention.
+        layers: residual blocks at each resolution on the way down; one more on the way up.
+        text_width: of a text's tokens.
+        groups: of channels that are normalised together.
+        latent_width: channels of a latent picture.
+        has_motion: with layers over frames.
+        is_reference: without the layers behind the last attention.
+        most_frames: the longest window.
+    """
+
+    widths: tuple[int, ...] = (320, 640, 1280, 1280)
+    layers: int = 2
+    text_width: int = 768
+    groups: int = 32
+    latent_width: int = 4
+    has_motion: bool = False
+    is_reference: bool = False
+    most_frames: int = MOST_FRAMES
+
+    @property
+    def time_width(self) -> int:
+        """Of the vector of the noise level."""
+        return 4 * self.widths[0]
+
+
+def reference_unet() -> UNet:
+    """The net that reads the portrait, as published: 859.5 million parameters."""
+    return UNet(UNetSizes(is_reference=True))
+
+
+def denoising_unet() -> UNet:
+    """The net that takes noise out of frames, as published: 1,312.7 million parameters."""
+    return UNet(UNetSizes(has_motion=True))
+
+
+class _Layers(nn.Module):
+    """Residual blocks, each with attention and motion layers where the resolution has them."""
+
+    def __init__(self, inputs: list[int], width: int, sizes: UNetSizes, *, has_attention: bool) -> None:
+        super().__init__()
+        if has_attention:
+            self.attentions = nn.ModuleList([SpatialTransformer(width, sizes.text_width, sizes.groups) for _ in inputs])
+        self.resnets = nn.ModuleList([ResidualBlock(each, width, sizes.time_width, sizes.groups) for each in inputs])
+        if sizes.has_motion:
+            self.motion_modules = nn.ModuleList([MotionModule(width, sizes.most_frames) for _ in inputs])
+
+    def layer(self, number: int, pictures: Tensor, step: _Step) -> Tensor:
+        """(B F, C, H, W)"""
+        pictures = self.resnets[number](pictures, step.time)
+        if hasattr(self, 'attentions'):
+            pictures = self.attentions[number](pictures, step.text, step.reading)
+        if hasattr(self, 'motion_modules'):
+            pictures = self.motion_modules[number](pictures, step.frames)
+        return pictures
+
+
+class _DownBlock(_Layers):
+    def __init__(self, inputs: int, width: int, sizes: UNetSizes, *, has_attention: bool, is_last: bool) -> None:
+        super().__init__([inputs, *[width] * (sizes.layers - 1)], width, sizes, has_attention=has_attention)
+        if not is_last:
+            self.downsamplers = nn.ModuleList([Halving(width, pads_before=True)])
+
+    def forward(self, pictures: Tensor, kept: list[Tensor], step: _Step) -> Tensor:
+        for number in range(len(self.resnets)):
+            pictures = self.layer(number, pictures, step)
+            kept.append(pictures)
+        if hasattr(self, 'downsamplers'):
+            pictures = self.downsamplers[0](pictures)
+            kept.append(pictures)
+        return pictures
+
+
+class _UpBlock(_Layers):
+    def __init__(self, inputs: list[int], width: int, sizes: UNetSizes, *, has_attention: bool, is_last: bool) -> None:
+        super().__init__(inputs, width, sizes, has_attention=has_attention)
+        if not is_last:
+            self.upsamplers = nn.ModuleList([Doubling(width)])
+
+    def forward(self, pictures: Tensor, kept: list[Tensor], step: _Step) -> Tensor:
+        for number in range(len(self.resnets)):
+            pictures = self.layer(number, torch.cat([pictures, kept.pop()], dim=1), step)
+        if hasattr(self, 'upsamplers'):
+            size = (kept[-1].shape[2], kept[-1].shape[3])  # odd sizes were rounded up on the way down
+            pictures = self.upsamplers[0](pictures, size)
+        return pictures
+
+
+class _MidBlock(nn.Module):
+    def __init__(self, sizes: UNetSizes) -> None:
+        super().__init__()
+        width = sizes.widths[-1]
+        self.attentions = nn.ModuleList([SpatialTransformer(width, sizes.text_width, sizes.groups)])
+        self.resnets = nn.ModuleList([ResidualBlock(width, width, sizes.time_width, sizes.groups) for _ in range(2)])
+        if sizes.has_motion:
+            self.motion_modules = nn.ModuleList([MotionModule(width, sizes.most_frames)])
+
+    def forward(self, pictures: Tensor, step: _Step) -> Tensor:
+        pictures = self.resnets[0](pictures, step.time)
+        pictures = self.attentions[0](pictures, step.text, step.reading)
+        if hasattr(self, 'motion_modules'):
+            pictures = self.motion_modules[0](pictures, step.frames)
+        out: Tensor = self.resnets[1](pictures, step.time)
+        return out
+
+
+@dataclass
+class _Step:
+    """What every layer of one pass is given."""
+
+    time: Tensor
+    text: Tensor
+    frames: int
+    reading: Reading | None
+
+
+class UNet(nn.Module):
+    """A U-Net of the given sizes."""
+
+    def __init__(self, sizes: UNetSizes) -> None:
+        super().__init__()
+        self.sizes = sizes
+        widths, last = sizes.widths, len(sizes.widths) - 1
+        self.conv_in = nn.Conv2d(sizes.latent_width, widths[0], 3, padding=1)
+        self.time_embedding = TimeEmbedding(widths[0], sizes.time_width)
+        self.down_blocks = nn.ModuleList(
+            [
+                _DownBlock(widths[max(at - 1, 0)], width, sizes, has_attention=at < last, is_last=at == last)
+                for at, width in enumerate(widths)
+            ]
+        )
+        self.mid_block = _MidBlock(sizes)
+        self.up_blocks = nn.ModuleList()
+        # what the way down keeps, in order: conv_in, then `layers` pictures and the halved one of each resolution
+        kept = [widths[0], *(w for at, w in enumerate(widths) for w in [w] * (sizes.layers + (at < last)))]
+        below = widths[-1]
+        for at, width in enumerate(reversed(widths)):
+            inputs = [(below if layer == 0 else width) + kept.pop() for layer in range(sizes.layers + 1)]
+            self.up_blocks.append(_UpBlock(inputs, width, sizes, has_attention=at > 0, is_last=at == last))
+            below = width
+        if not sizes.is_reference:
+            self.conv_norm_out = nn.GroupNorm(sizes.groups, widths[0], eps=1e-5)
+            self.conv_out = nn.Conv2d(widths[0], sizes.latent_width, 3, padding=1)
+
+    def forward(
+        self,
+        latents: Tensor,
+        timestep: Tensor | int,
+        text: Tensor,
+        reading: Reading | None = None,
+        guidance: Tensor | None = None,
+    ) -> Tensor:
+        """(B, C, F, H, W): what is to be taken out of latents of that shape.
+
+        Args:
+            latents: (B, C, F, H, W).
+            timestep: of the noise, 0 to 999; one, or (B,).
+            text: (B, M, text width).
+            reading: how self-attention reads the portrait, or that it is written down.
+            guidance: (B, width, F, H, W), added behind the first layer.
+
+        Raises:
+            ShapeError: the latents do not have five axes.
+        """
+        if latents.ndim != 5:
+            raise ShapeError(
+                expected='latents (B, C, F, H, W)', came=str(tuple(latents.shape)), todo='add axes of length 1'
+            )
+        batch, _, frames = latents.shape[:3]
+        steps = torch.as_tensor(timestep, device=latents.device).reshape(-1).expand(batch)
+        time = self.time_embedding(steps).repeat_interleave(frames, dim=0)  # (B F, T)
+        step = _Step(time, text.repeat_interleave(frames, dim=0), frames, reading)
+        pictures = self.conv_in(_apart(latents))
+        if guidance is not None:
+            pictures = pictures + _apart(guidance)
+        kept = [pictures]
+        for block in self.down_blocks:
+            pictures = block(pictures, kept, step)
+        pictures = self.mid_block(pictures, step)
+        for block in self.up_blocks:
+            pictures = block(pictures, kept, step)
+        if not self.sizes.is_reference:
+            pictures = self.conv_out(functional.silu(self.conv_norm_out(pictures)))
+        velocity: Tensor = pictures.unflatten(0, (batch, frames)).transpose(1, 2)
+        return velocity  # (B, F, C, H, W), then (B, C, F, H, W)
+
+
+def read_portrait(net: UNet, latents: Tensor, text: Tensor) -> Reference:
+    """What the reference net sees of a portrait, without noise.
+
+    Args:
+        net: the reference net.
+        latents: (B, C, H, W) of the portrait.
+        text: (B, M, text width).
+    """
+    reading = Reading(None)
+    net(latents[:, :, None], 0, text, reading)
+    return reading.reference
+
+
+def _apart(videos: Tensor) -> Tensor:
+    """(B, C, F, H, W) as (B F, C, H, W)."""
+    return videos.transpose(1, 2).flatten(0, 1)

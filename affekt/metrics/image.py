@@ -1,0 +1,259 @@
+"""How near one picture is to another, one video to another, one face to another.
+
+Pictures are (H, W, 3) or (H, W), uint8 or floats from 0 to 255; videos are iterables of pictures, read once and never
+all in memory. Where a metric has rival definitions, the docstring says which one this is.
+
+Source: Wang et al. 2004, doi:10.1109/TIP.2003.819861 (SSIM); Wang, Simoncelli & Bovik 2003,
+doi:10.1109/ACSSC.2003.1292216 (MS-SSIM); Heusel et al. 2017, arXiv:1706.08500 (Fréchet distance).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+from scipy import linalg
+from scipy.ndimage import correlate1d
+
+from affekt.arrays import Floats
+from affekt.errors import ShapeError
+
+RANGE = 255.0
+"""From the darkest to the brightest value."""
+SIGMA, SIDE = 1.5, 11
+"""Of the Gaussian window of SSIM: deviation and side, pixels."""
+K1, K2 = 0.01, 0.03
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Of the scales of MS-SSIM, finest first; as measured with observers by its authors, to four digits as published."""
+OUTER_EYE_CORNERS = (33, 263)
+"""Of the 478 landmarks."""
+
+
+def absolute_error(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
+    """L1: the mean absolute difference, in grey levels from 0 to 255.
+
+    Raises:
+        ShapeError: the pictures differ in shape, or are none.
+    """
+    left, right = _pair(truth, prediction)
+    return float(np.abs(left - right).mean())
+
+
+def peak_signal_to_noise(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
+    """PSNR in dB: 10 log10(255² / mean squared difference); inf for equal pictures.
+
+    Raises:
+        ShapeError: the pictures differ in shape, or are none.
+    """
+    left, right = _pair(truth, prediction)
+    error = float(((left - right) ** 2).mean())
+    return float('inf') if error == 0 else float(10 * np.log10(RANGE**2 / error))
+
+
+def structural_similarity(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
+    """SSIM, 1 for equal pictures: the mean over windows and colours.
+
+        (2 m₁ m₂ + c₁)(2 s₁₂ + c₂) / ((m₁² + m₂² + c₁)(s₁² + s₂² + c₂)),   c = (K · 255)²
+
+    Means m and variances s are weighted by a Gaussian of deviation 1.5 over 11 x 11 pixels, windows that reach beyond
+    the picture are left out, and variances divide by the sum of weights, as in the paper's own code.
+
+    Raises:
+        ShapeError: the pictures differ in shape, or have a side of fewer than 11 pixels.
+    """
+    left, right = _pair(truth, prediction, SIDE)
+    return float(np.mean([_similarity(left[..., at], right[..., at])[0] for at in range(left.shape[2])]))
+
+
+def multiscale_similarity(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
+    """MS-SSIM, 1 for equal pictures: contrast and structure at five scales, luminance at the coarsest.
+
+    Each scale is the mean over 2 x 2 pixels of the one before, with the windows of `structural_similarity`. A scale at
+    which pictures are opposite counts as 0, since a power of a negative number is none.
+
+    Raises:
+        ShapeError: the pictures differ in shape, or have a side of fewer than 176 pixels, which five scales need.
+    """
+    last = len(SCALE_WEIGHTS) - 1
+    left, right = _pair(truth, prediction, SIDE << last)
+    products = np.ones(left.shape[2])
+    for scale, weight in enumerate(SCALE_WEIGHTS):
+        both = [_similarity(left[..., at], right[..., at]) for at in range(left.shape[2])]
+        values = np.array([each[0] if scale == last else each[1] for each in both])
+        products *= np.maximum(values, 0) ** weight
+        left, right = _halved(left), _halved(right)
+    return float(products.mean())
+
+
+def temporal_flicker(truth: Iterable[npt.ArrayLike], prediction: Iterable[npt.ArrayLike]) -> float:
+    """How much the error of a video changes from frame to frame: the mean of |e(t) - e(t - 1)|, in grey levels.
+
+    A constant error does not flicker, nor does the truth's own movement. nan for fewer than two frames.
+
+    Args:
+        truth: pictures of one size.
+        prediction: as many of the same size.
+
+    Raises:
+        ShapeError: the videos differ in size or length.
+    """
+    total, count = 0.0, 0
+    before: Floats | None = None
+    for left, right in _frames(truth, prediction):
+        error = right - left
+        if before is not None:
+            total, count = total + float(np.abs(error - before).mean()), count + 1
+        before = error
+    return total / count if count else float('nan')
+
+
+def landmark_error(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
+    """The mean distance of landmarks, over the distance of the true outer eye corners; nan where that is 0.
+
+    Args:
+        truth: (478, 2 or more) pixels; columns beyond x and y are not used.
+        prediction: the same.
+
+    Raises:
+        ShapeError: the shapes differ, or there are too few landmarks.
+    """
+    left, right = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
+    if left.ndim != 2 or left.shape != right.shape or left.shape[1] < 2 or len(left) <= max(OUTER_EYE_CORNERS):
+        raise ShapeError(
+            expected='landmarks (478, 2) twice', came=f'{left.shape} and {right.shape}', todo='read both alike'
+        )
+    eyes = left[OUTER_EYE_CORNERS[0], :2] - left[OUTER_EYE_CORNERS[1], :2]
+    size = float(np.hypot(*eyes))
+    return float(np.linalg.norm(left[:, :2] - right[:, :2], axis=1).mean() / size) if size else float('nan')
+
+
+def expression_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
+    """The mean absolute difference of amounts of named directions of a face; nan for none.
+
+    Args:
+        truth: (D,) amounts, 0 to 1, as `affekt.face3d.ExpressionFit` gives them.
+        prediction: the same.
+
+    Raises:
+        ShapeError: the shapes differ.
+    """
+    left, right = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
+    if left.shape != right.shape:
+        raise ShapeError(
+            expected='amounts of the same directions', came=f'{left.shape} and {right.shape}', todo='fit both alike'
+        )
+    return float(np.abs(left - right).mean()) if left.size else float('nan')
+
+
+def pose_distance_deg(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
+    """The angle between two poses of a head, degrees: how far one has to turn to the other, about whatever axis.
+
+    Args:
+        truth: (3, 3) rotation.
+        prediction: the same.
+
+    Raises:
+        ShapeError: another shape.
+    """
+    left, right = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
+    if left.shape != (3, 3) or right.shape != (3, 3):
+        raise ShapeError(expected='two rotations (3, 3)', came=f'{left.shape}, {right.shape}', todo='give matrices')
+    between = left.T @ right
+    # exact for small angles, where the cosine alone loses half of the digits
+    sine = np.linalg.norm([between[2, 1] - between[1, 2], between[0, 2] - between[2, 0], between[1, 0] - between[0, 1]])
+    return float(np.degrees(np.arctan2(sine / 2, (np.trace(between) - 1) / 2)))
+
+
+def identity_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
+    """The Euclidean distance of two faces' numbers, as `affekt.faces.FaceIdentity` gives them.
+
+    One person's pictures lie near 0.3 apart, those of two near 0.77; 0.6 parts them.
+
+    Raises:
+        ShapeError: the shapes differ.
+    """
+    left, right = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
+    if left.ndim != 1 or left.shape != right.shape:
+        raise ShapeError(
+            expected='numbers of two faces (D,)', came=f'{left.shape} and {right.shape}', todo='read both alike'
+        )
+    return float(np.linalg.norm(left - right))
+
+
+def frechet_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
+    """How far two clouds of features lie apart, 0 for equal means and covariances.
+
+        |m₁ - m₂|² + tr(S₁ + S₂ - 2 (S₁ S₂)^½)
+
+    With features of pictures by Inception this is FID, with those of videos by I3D it is FVD. It falls with the number
+    of samples: compare only values of equal numbers.
+
+    Args:
+        truth: (N, D) features, N at least 2.
+        prediction: (M, D) features, M at least 2.
+
+    Raises:
+        ShapeError: other shapes.
+    """
+    left, right = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
+    if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[1] or min(len(left), len(right)) < 2:
+        raise ShapeError(
+            expected='features (N, D) and (M, D) of two samples or more', came=f'{left.shape} and {right.shape}',
+            todo='take the same network for both',
+        )  # fmt: skip
+    first, second = (np.atleast_2d(np.cov(each, rowvar=False)) for each in (left, right))
+    # tr (S1 S2)^½ by the roots of eigenvalues of S1^½ S2 S1^½, which is symmetric: no complex rests to drop
+    values, vectors = linalg.eigh(first)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    cross = np.sqrt(np.maximum(linalg.eigvalsh(root @ second @ root), 0)).sum()
+    apart = float(((left.mean(axis=0) - right.mean(axis=0)) ** 2).sum())
+    return max(0.0, apart + float(np.trace(first) + np.trace(second) - 2 * cross))
+
+
+def _similarity(left: Floats, right: Floats) -> tuple[float, float]:
+    """SSIM of one colour, and its part of contrast and structure alone."""
+    c1, c2 = (K1 * RANGE) ** 2, (K2 * RANGE) ** 2
+    means = [_window_mean(each) for each in (left, right)]
+    variances = [_window_mean(each * each) - mean * mean for each, mean in zip((left, right), means, strict=True)]
+    covariance = _window_mean(left * right) - means[0] * means[1]
+    structure = (2 * covariance + c2) / (variances[0] + variances[1] + c2)
+    luminance = (2 * means[0] * means[1] + c1) / (means[0] ** 2 + means[1] ** 2 + c1)
+    return float((luminance * structure).mean()), float(structure.mean())
+
+
+def _window_mean(plane: Floats) -> Floats:
+    """Means over all windows that lie within the picture."""
+    reach = SIDE // 2
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / SIGMA) ** 2)
+    weights /= weights.sum()
+    rows = correlate1d(plane, weights, axis=0)[reach:-reach]
+    return np.asarray(correlate1d(rows, weights, axis=1)[:, reach:-reach])
+
+
+def _halved(image: Floats) -> Floats:
+    """The mean over 2 x 2 pixels; a last odd row or column is left out."""
+    height, width = image.shape[0] // 2, image.shape[1] // 2
+    blocks = image[: 2 * height, : 2 * width].reshape(height, 2, width, 2, -1)
+    return np.asarray(blocks.mean(axis=(1, 3)))
+
+
+def _pair(truth: npt.ArrayLike, prediction: npt.ArrayLike, least: int = 1) -> tuple[Floats, Floats]:
+    """Both as (H, W, C) floats."""
+    left, right = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
+    if left.shape != right.shape or left.ndim not in (2, 3) or not left.size or min(left.shape[:2]) < least:
+        raise ShapeError(
+            expected=f'two pictures of one size, with sides of at least {least} pixels',
+            came=f'{left.shape} and {right.shape}', todo='scale one to the other',
+        )  # fmt: skip
+    return (left[..., None], right[..., None]) if left.ndim == 2 else (left, right)
+
+
+def _frames(truth: Iterable[npt.ArrayLike], prediction: Iterable[npt.ArrayLike]) -> Iterable[tuple[Floats, Floats]]:
+    try:
+        for left, right in zip(truth, prediction, strict=True):
+            yield _pair(left, right)
+    except ValueError as error:
+        if isinstance(error, ShapeError):
+            raise
+        raise ShapeError(expected='two videos of one length', came=str(error), todo='cut the longer one') from error

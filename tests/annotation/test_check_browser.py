@@ -1,0 +1,136 @@
+"""Captions checked in a real browser: by keyboard and by mouse, through a killed server, at two widths."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from browsing import CONTRASTS, Server, chromium
+
+from affekt.annotation.checking import open_checks, outcome_of
+from affekt.media.synthetic import numbered_images
+from affekt.media.writing import MediaWriter
+from affekt.tables import csv_bytes
+
+pytest.importorskip('selenium.webdriver', reason='selenium is not installed')
+pytest.importorskip('uvicorn', reason='uvicorn is not installed')
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+
+pytestmark = pytest.mark.browser
+TEXT = 'She smiles with a closed mouth. Her voice is low and slow. It rains outside. She seems content, perhaps tired.'
+
+
+def write_captions(folder: Path, clips: int = 4) -> list[str]:
+    """Clips and captions of them; returns the words of a command line."""
+    media = folder / 'clips'
+    media.mkdir()
+    for clip in range(clips):
+        with MediaWriter(media / f'clip{clip}.mp4', 10.0) as writer:
+            for number, image in enumerate(numbered_images(8, 160, 120)):
+                writer.add_picture(image, number / 10)
+    rows = [
+        [f'clip{clip}', TEXT, json.dumps(['happy', 'content', 'a bit tired']), 'merged', 'Well, <b>that</b> is that.']
+        for clip in range(clips)
+    ]
+    heads = ('name', 'description', 'openset', 'status', 'subtitle')
+    (folder / 'captions.csv').write_bytes(csv_bytes(heads, rows))
+    return [
+        str(folder / 'captions.csv'), '--check', '--media', str(media), '--out', str(folder / 'checks'), '--json'
+    ]  # fmt: skip
+
+
+class Checker:
+    """Somebody at a window."""
+
+    def __init__(self, browser, link: str, width: int = 1280, height: int = 800) -> None:
+        self.browser = browser
+        size = {'width': width, 'height': height, 'deviceScaleFactor': 1, 'mobile': width < 500}
+        browser.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', size)
+        browser.get('about:blank')
+        browser.get(link)
+        self.until('document.documentElement.dataset.ready')
+
+    def js(self, expression: str) -> object:
+        return self.browser.execute_script(f'return {expression}')
+
+    def until(self, claim: str) -> None:
+        WebDriverWait(self.browser, 20, poll_frequency=0.02).until(lambda _: self.js(claim))
+
+    def one(self, selector: str):
+        return self.browser.find_element(By.CSS_SELECTOR, selector)
+
+    def keys(self, *keys: str) -> None:
+        ActionChains(self.browser, duration=0).send_keys(*keys).perform()
+
+    def saved(self) -> None:
+        self.until('document.documentElement.dataset.saved === "yes"')
+
+    def join(self, name: str) -> None:
+        self.one('#name').click()
+        self.keys(name, Keys.ENTER)
+        self.until('document.documentElement.dataset.at === "0"')
+
+
+@pytest.fixture(scope='module')
+def browser(tmp_path_factory):
+    opened = chromium(tmp_path_factory.mktemp('profile'))
+    yield opened
+    opened.quit()
+
+
+@pytest.fixture
+def server(tmp_path):
+    made = Server(write_captions(tmp_path))
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_labels_and_sentences_are_marked_by_keys_and_survive_a_killed_server(browser, server, tmp_path):
+    ann = Checker(browser, server.links['checkers'])
+    ann.join('Ann')
+    assert ann.js('document.querySelectorAll(".subtitle b").length') == 0
+    ann.keys('1')  # accepts
+    ann.keys('2', '2')  # accepts, then strikes
+    ann.keys('a', 'Proud', Keys.ENTER)
+    ann.keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_DOWN, 'x')
+    ann.saved()
+    server.stop(signal.SIGKILL)
+    ann.keys('3', '3')  # kept in the page while nobody answers
+    ann.until('!document.getElementById("banner").hidden')
+    server.start('--resume')
+    ann.saved()
+    ann.keys(Keys.ENTER)
+    ann.until('document.documentElement.dataset.at === "1"')
+    ann.one('#skip').click()
+    ann.until('document.documentElement.dataset.at === "2"')
+    ann.keys('d')
+    ann.until('document.documentElement.dataset.at === "3"')
+    ann.keys(Keys.ARROW_LEFT)
+    ann.until('document.documentElement.dataset.at === "2"')
+
+    state = open_checks(tmp_path / 'checks')
+    first, second, third, _ = (outcome_of(task, state) for task in state.tasks.values())
+    assert first.labels == ('happy', 'proud')
+    assert first.struck_sentences == ('It rains outside.',)
+    assert (second.verdict, third.verdict) == ('', 'struck')
+
+
+@pytest.mark.parametrize('width', [1280, 390])
+def test_the_page_fits_and_its_words_can_be_read(browser, server, width):
+    person = Checker(browser, server.links['checkers'], width)
+    person.join(f'P{width}')
+    person.one('.chip .yes').click()
+    person.saved()
+    assert person.js('document.documentElement.scrollWidth') <= width
+    assert person.js(CONTRASTS) == []
+    boxes = person.js(
+        '[...document.querySelectorAll(".chip button, .choose, .adding button")]'
+        '.map((node) => node.getBoundingClientRect().height)'
+    )
+    assert min(boxes) >= 34

@@ -1,0 +1,105 @@
+"""Who is asked, and how: names, forms, questions, failures."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import seeing
+from made_up_sets import hears
+
+from affekt.corpora import Facts, Manifest, Sample
+from affekt.describers import ModelChoice, ServedDescriber, model_choices, opened
+from affekt.errors import LLMError, UnknownNameError, ValueRangeError
+from affekt.llm import SERVERS, ClipLimits, Endpoint
+
+
+def test_models_are_named_by_what_stands_before_the_equals_sign_or_by_the_end_of_the_path():
+    choices = model_choices(
+        ['a=http://h:1/v1', 'run/mine', 'b=out/x.pth', 'told/c.csv'],
+        served=['a=Qwen/Omni'], servers=['llama.cpp', 'a=vllm'],
+    )  # fmt: skip
+    assert choices[0] == ModelChoice('a', 'http://h:1/v1', 'Qwen/Omni', 'vllm')
+    assert [(each.name, each.where, each.server) for each in choices[1:]] == [
+        ('mine', 'run/mine', 'llama.cpp'), ('b', 'out/x.pth', 'llama.cpp'), ('c', 'told/c.csv', 'llama.cpp'),
+    ]  # fmt: skip
+    assert model_choices(['http://host:8000/v1'])[0].name == 'host-8000'
+    assert choices[0].form == 'served'
+
+
+@pytest.mark.parametrize('texts', [['a=x', 'a=y'], ['=x'], ['a='], ['a/b=http://x', 'a b<=c']])
+def test_names_that_come_twice_or_are_none_are_refused(texts):
+    with pytest.raises(ValueRangeError, match='NAME=WHERE'):
+        model_choices(texts)
+
+
+def test_a_served_name_of_no_model_is_refused():
+    with pytest.raises(ValueRangeError, match='a model among a; got b'):
+        model_choices(['a=x'], served=['b=y'])
+
+
+def test_what_lies_at_a_place_says_how_it_answers(tmp_path):
+    (tmp_path / 'run' / 'describer').mkdir(parents=True)
+    (tmp_path / 'run' / 'describer' / 'describer.json').write_text('{}')
+    (tmp_path / 'told.csv').write_text('name,description\n')
+    (tmp_path / 'w.pth').write_text('')
+    forms = {name: ModelChoice('m', str(tmp_path / name)).form for name in ('run', 'told.csv', 'w.pth', '.')}
+    assert forms == {'run': 'describer', 'told.csv': 'table', 'w.pth': 'describer', '.': 'predictions'}
+    with pytest.raises(UnknownNameError, match='check the path'):
+        assert ModelChoice('m', str(tmp_path / 'nowhere')).form
+
+
+def describer(server, **more) -> ServedDescriber:
+    chat = Endpoint(server.url, 'tiny', attempts=1, timeout_s=5.0)
+    return ServedDescriber(chat, SERVERS['openai'], ClipLimits(sound=True), at_once=1, **more)
+
+
+def test_a_question_holds_the_words_as_material_and_only_what_the_clip_has(server, sets):
+    server.answer = hears
+    manifest = Manifest.load(sets[1] / 'meld.parquet')
+    model = describer(server)
+    row = manifest.samples[0]
+    said = list(model.answers(manifest, [row]))
+    assert said[0].text == "The character's emotional state is angry. The voice is at 200 Hz."
+    parts = seeing.content_of(server.questions[-1])
+    assert [part['type'] for part in parts] == ['input_audio', 'text']
+    assert parts[-1]['text'].endswith('{"says": "I say 0."}')
+    silent = manifest.replaced(missing=['audio'] * len(manifest))
+    list(model.answers(silent, [silent.samples[0]]))
+    assert server.questions[-1]['messages'][-1]['content'].startswith('You are given the words of one person.')
+
+
+def test_a_clip_that_cannot_be_asked_about_costs_no_other_its_answer(server, tmp_path):
+    server.answer = hears
+    rows = [Sample('a', text='I love it'), Sample('b'), Sample('c', audio='gone.wav'), Sample('d', text='Help')]
+    manifest = Manifest(Facts('made up', root=str(tmp_path)), rows)
+    said = list(describer(server).answers(manifest, manifest.samples))
+    assert [bool(each.failure) for each in said] == [False, True, True, False]
+    assert 'neither' in said[1].failure
+
+
+def test_one_refused_clip_is_a_failure_and_a_server_that_is_gone_an_error(server, tmp_path):
+    rows = [Sample(name, text=f'I say {name}') for name in 'abcdefgh']
+    manifest = Manifest(Facts('made up'), rows)
+    server.answer = lambda question: (400, 'too long') if 'say b' in json.dumps(question) else 'neutral'
+    said = list(describer(server).answers(manifest, manifest.samples))
+    assert [each.name for each in said if each.failure] == ['b']
+    server.answer = lambda _: (400, 'no such model')
+    with pytest.raises(LLMError, match='no such model'):
+        list(describer(server).answers(manifest, manifest.samples))
+
+
+def test_a_server_that_drops_sound_is_not_asked_about_any_clip(server, tmp_path):
+    def deaf(question):
+        parts = [part for part in seeing.content_of(question) if part['type'] != 'input_audio']
+        if parts[-1]['text'].startswith('Listen'):
+            return 'short'
+        return seeing.answer({'messages': [{'content': parts}]})
+
+    server.answer = deaf
+    choice = ModelChoice('m', server.url)
+    with pytest.raises(LLMError, match='the sound is dropped'), opened(choice, tmp_path / 'm'):
+        pass
+    with opened(choice, tmp_path / 'm', limits=ClipLimits(sound=False)) as model:
+        assert model.record()['server'] == 'openai'
+    assert 'picture' in (tmp_path / 'm' / 'probes.json').read_text()

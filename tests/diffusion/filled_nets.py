@@ -1,0 +1,108 @@
+"""Nets whose weights follow from their names, as the stored outputs of the published code have them."""
+
+from __future__ import annotations
+
+import zlib
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from affekt.diffusion import (
+    MAPS,
+    Autoencoder,
+    AutoencoderSizes,
+    Drawing,
+    DrawingSettings,
+    GuidanceEncoder,
+    UNet,
+    UNetSizes,
+    load_nets,
+    on_device,
+)
+from affekt.nn import save_tensors
+
+SIDE = 64
+SETTINGS = DrawingSettings(steps=2, window=3, overlap=1, maps_at_once=2)
+SMALL = {'widths': (32, 64, 64, 64), 'text_width': 48}
+
+
+def numbers(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """From -1 to 1, by name and place (murmur3's finaliser)."""
+    mask = np.uint64(0xFFFFFFFF)
+    h = (np.arange(prod(shape), dtype=np.uint64) * np.uint64(2654435761) + np.uint64(zlib.crc32(name.encode()))) & mask
+    h ^= h >> np.uint64(16)
+    h = h * np.uint64(0x85EBCA6B) & mask
+    h ^= h >> np.uint64(13)
+    h = h * np.uint64(0xC2B2AE35) & mask
+    h ^= h >> np.uint64(16)
+    return (h / 2**31 - 1).reshape(shape)
+
+
+def drawn(name: str, *shape: int) -> Tensor:
+    return torch.from_numpy(numbers(name, shape).astype(np.float32))
+
+
+def filled(net: nn.Module) -> nn.Module:
+    with torch.no_grad():
+        for name, weight in net.named_parameters():
+            values = numbers(name, tuple(weight.shape))
+            if weight.ndim >= 2:
+                values = values / np.sqrt(prod(weight.shape[1:]))
+            else:
+                values = 1 + 0.1 * values if name.endswith('.weight') else 0.1 * values
+            weight.copy_(torch.from_numpy(values.astype(np.float32)))
+    return net.eval()
+
+
+def write_weights(folder: Path) -> Path:
+    """A folder of small weights under the published names of files and tensors."""
+    sizes = UNetSizes(**SMALL)  # type: ignore[arg-type]
+    reference = filled(UNet(UNetSizes(**SMALL, is_reference=True)))  # type: ignore[arg-type]
+    denoiser = filled(UNet(UNetSizes(**SMALL, has_motion=True)))  # type: ignore[arg-type]
+    checkpoints = folder / 'ckpts'
+    checkpoints.mkdir(parents=True)
+    state = denoiser.state_dict()
+    motion = {name: value for name, value in state.items() if '.motion_modules.' in name}
+    torch.save({name: v for name, v in state.items() if name not in motion}, checkpoints / 'denoising_unet.pth')
+    torch.save({f'module.{name}': v for name, v in motion.items()}, checkpoints / 'motion_module-47360.pth')
+    torch.save(reference.state_dict(), checkpoints / 'reference_unet.pth')
+    for number, name in enumerate(MAPS):
+        guide = filled(GuidanceEncoder(sizes.widths[0]))
+        shifted = {key: value + 0.01 * number for key, value in guide.state_dict().items()}
+        shifted['guidance_attention.norm.weight'] = torch.ones(256)
+        torch.save(shifted, checkpoints / f'guidance_encoder_{name}.pth')
+    (folder / 'sd-vae-ft-mse').mkdir()
+    autoencoder = filled(Autoencoder(AutoencoderSizes((32, 32, 64, 64))))
+    save_tensors(folder / 'sd-vae-ft-mse' / 'diffusion_pytorch_model.safetensors', autoencoder.state_dict())
+    save_tensors(folder / 'prompt.safetensors', {'prompt': drawn('txt', 1, 7, 48)})
+    return folder
+
+
+def made_up_portrait() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+
+
+def made_up_maps(count: int) -> list[dict[str, np.ndarray]]:
+    rng = np.random.default_rng(1)
+    return [
+        {
+            name: rng.integers(0, 256, (SIDE, SIDE, 3) if name == 'normal' else (SIDE, SIDE), dtype=np.uint8)
+            for name in MAPS
+        }
+        for _ in range(count)
+    ]
+
+
+def draw_shared(folder: str, out: str) -> None:
+    """The job of one of several processes."""
+    from affekt.training import Ranks
+
+    ranks = Ranks('cpu')
+    nets = on_device(load_nets(folder), 'cpu', 'float32')
+    frames = list(Drawing(nets, made_up_portrait(), SETTINGS, ranks=ranks).frames(made_up_maps(5)))
+    if ranks.first:
+        np.save(out, np.stack(frames))
+    assert bool(frames) == ranks.first

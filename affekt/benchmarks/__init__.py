@@ -40,7 +40,7 @@ from affekt.benchmarks.ovmer import PAPER_MODE, Ovmer, run_ovmer
 from affekt.benchmarks.predictions import OPENSETS, short_name
 from affekt.benchmarks.published import published, published_dfer
 from affekt.benchmarks.sets import NAMES, UNIBENCH, UniBenchSet, find_labels, read_labels_of, set_named
-from affekt.benchmarks.unibench import UniBench, rivals, run_unibench
+from affekt.benchmarks.unibench import CONSTANTS, UniBench, rivals, run_unibench
 from affekt.experiments import Outcome as Merbench
 from affekt.moved_names import moved
 
@@ -48,9 +48,9 @@ if not TYPE_CHECKING:
     __getattr__ = moved(__name__)
 
 __all__ = [
-    'NAMES', 'OPENSETS', 'PAPER_MODE', 'UNIBENCH', 'Abaw', 'AbawInputs', 'AbawRow', 'AbawSettings', 'Candidate',
-    'ClipSource', 'Dfer', 'DferSettings', 'Finetuning', 'FinetuningSettings', 'Merbench', 'MerbenchSettings',
-    'Ovmer', 'Ranking', 'UniBench', 'UniBenchSet', 'Unlabelled', 'abaw_facts', 'abaw_inputs', 'abaw_sheet',
+    'CONSTANTS', 'NAMES', 'OPENSETS', 'PAPER_MODE', 'UNIBENCH', 'Abaw', 'AbawInputs', 'AbawRow', 'AbawSettings',
+    'Candidate', 'ClipSource', 'Dfer', 'DferSettings', 'Finetuning', 'FinetuningSettings', 'Merbench',
+    'MerbenchSettings', 'Ovmer', 'Ranking', 'UniBench', 'UniBenchSet', 'Unlabelled', 'abaw_facts', 'abaw_inputs', 'abaw_sheet',
     'baseline_stores', 'clip_sources', 'corpus_clips', 'derived_sentiment', 'dfer_candidates', 'dfer_facts',
     'dfer_sheet', 'find_labels', 'finetuning_facts', 'finetuning_sheet', 'made_up_inputs', 'merbench_facts',
     'merbench_sheet', 'modalities_of', 'narrowed_form', 'ovmer_facts', 'pretrained', 'published', 'published_dfer',

@@ -70,6 +70,7 @@ ROOMS = (
     'benchmarks',
     'challenges',
     'describers',
+    'provenance',
     'captioning',
     'analysis',
     'report',

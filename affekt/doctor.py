@@ -29,7 +29,7 @@ EXTRAS: Mapping[str, tuple[tuple[str, ...], str]] = {
     ),
     'ray': (('ray',), 'extract features on many machines: affekt features extract --on ray'),
     'opensmile': (('opensmile',), 'measure sound with openSMILE, free for research: --recipe egemaps-v02-utt'),
-    'reenact': (('cv2',), 'draw moved portraits several times faster: affekt reenact'),
+    'reenact': (('cv2', 'c2pa'), 'sign moved portraits, and draw them faster: affekt reenact'),
     'test': (('pytest', 'hypothesis', 'selenium'), 'run the test suite and the benchmarks'),
 }
 """Extra, the modules that it brings, and what they add."""

@@ -174,9 +174,8 @@ def lookup(name: str) -> ModelFile:
 
 def location(model: ModelFile) -> Path:
     """The folder where the model's files lie or will lie."""
-    if model.packaged:
-        return PACKAGED
-    return cache_folder() / (model.name if model.is_folder else '')
+    home = PACKAGED if model.packaged else cache_folder()
+    return home / model.name if model.is_folder else home
 
 
 def cache_folder() -> Path:
@@ -247,7 +246,7 @@ def _is_verified(target: Path, part: Part) -> bool:
             return True
     if file_sha256(target) != part.sha256:
         return False
-    if target.parent != PACKAGED:
+    if not target.is_relative_to(PACKAGED):
         _remember(target, part)
     return True
 
@@ -480,9 +479,14 @@ def _shipped() -> Iterator[ModelFile]:
     """The models trained by the scripts under recipes/, as their cards describe them."""
     for path in sorted(PACKAGED.glob('*.md')):
         card = json.loads(path.with_suffix('.json').read_text(encoding='utf-8'))
-        (file,) = (p for p in PACKAGED.glob(f'{path.stem}.*') if p.suffix not in {'.json', '.md'})
-        part = Part(file.name, card['sha256'], file.stat().st_size)
-        yield ModelFile(path.stem, card['task'], card['licence'], (part,), bool(card['commercial_ok']), packaged=True)
+        if (folder := PACKAGED / path.stem).is_dir():
+            parts = [Part(name, sha256, (folder / name).stat().st_size) for name, sha256 in card['files'].items()]
+        else:
+            (file,) = (p for p in PACKAGED.glob(f'{path.stem}.*') if p.suffix not in {'.json', '.md'})
+            parts = [Part(file.name, card['sha256'], file.stat().st_size)]
+        yield ModelFile(
+            path.stem, card['task'], card['licence'], tuple(parts), bool(card['commercial_ok']), packaged=True
+        )
 
 
 MODELS: dict[str, ModelFile] = {model.name: model for model in (*_third_party(), *_shipped())}

@@ -1075,11 +1075,22 @@ def gguf_open(result: dict[str, Any]) -> str:
 def describer_speed(result: dict[str, Any]) -> str:
     """Answers of a describer one by one and several at a time."""
     pace, count = result['tokens_per_second'], result['batch']
+    learnt = ''
+    if training := result.get('training'):
+        rows = [
+            [name, part['seconds_a_step']['cached'], part['seconds_a_step']['made anew'], f'{part["ratio"]}x']
+            for name, part in training.items() if name != 'batch'
+        ]  # fmt: skip
+        learnt = (
+            f'\nA step of training of {training["batch"]} clips, processor seconds, with features cached and with the '
+            'encoders run anew for every clip (read speech of 10 s, and the demo video):\n\n'
+            + table(['sources', 'cached', 'made anew', 'ratio'], rows)
+        )
     return (
         f'## Answers of a describer\n\n{result["trunk"]} with soft tokens of voice and face, {result["tokens"]} '
         f'tokens an answer, one thread: {pace["alone"]} tokens a processor second one by one, {pace["together"]} with '
         f'{count} clips at a time, {result["ratio"]} times as many (medians of {result["rounds"]} rounds); '
-        f'{result["same_answers"]} of {count} answers are the same to the token.\n'
+        f'{result["same_answers"]} of {count} answers are the same to the token.\n{learnt}'
     )
 
 

@@ -62,8 +62,12 @@ def test_the_readme_names_the_licence_of_every_model_file():
 def test_a_card_belongs_to_the_model_beside_it_and_names_its_data_licence_and_limits(path):
     card = json.loads(path.read_text())
     assert {'name', 'task', 'data', 'licence', 'commercial_ok', 'limits', 'metrics', 'recipe', 'sha256'} <= set(card)
-    beside = [p for p in path.parent.glob(f'{path.stem}.*') if p.suffix not in {'.json', '.md'}]
-    assert [file_sha256(model) for model in beside] == [card['sha256']]
+    if (folder := path.with_suffix('')).is_dir():
+        assert {p.name: file_sha256(p) for p in folder.iterdir()} == card['files']
+        assert card['sha256'] == MODELS[path.stem].sha256
+    else:
+        beside = [p for p in path.parent.glob(f'{path.stem}.*') if p.suffix not in {'.json', '.md'}]
+        assert [file_sha256(model) for model in beside] == [card['sha256']]
     assert path.with_suffix('.md').exists()
 
 

@@ -37,7 +37,7 @@ SECTIONS = {
     'Benchmarks and challenges': ('corpus', 'features', 'corrupt', 'bench', 'track'),
     'Pre-trained encoders': ('pretrain', 'finetune', 'checkpoint'),
     'Comparing describers': ('rank', 'judge', 'annotate', 'prefer'),
-    'Portraits': ('verify',),
+    'Portraits': ('reenact', 'verify'),
     'This installation': ('doctor', 'plugins', 'weights', 'notice', 'completion'),
 }
 """The order of `affekt --help`."""

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.choices import Named
-from affekt.cli.group import AS_JSON, main
-from affekt.terminal import say, say_json
+from affekt.cli.group import AS_JSON, Command, main
+from affekt.cli.installation import fetch
+from affekt.errors import UnknownNameError, listed
+from affekt.terminal import StageBars, say, say_json
+from affekt.wording import counted
 
 if TYPE_CHECKING:
-    from affekt.reenactment import Consent
+    from affekt.reenactment import Consent, Credentials, Design, MotionSource, PortraitCast, ReenactSettings
+    from affekt.voice import BorrowedSpeech
 
 PATH = click.Path(path_type=Path)
 
@@ -31,7 +35,7 @@ PORTRAYED_OPTION = click.option(
     help='Who is in the picture: you, somebody who has agreed, nobody real (asked for where left out).',
 )
 CONSENT_NOTE_OPTION = click.option(
-    '--consent-note', default='', metavar='TEXT', help='Where the agreement is kept; written into every output.'
+    '--consent-note', default='', metavar='TEXT', help='Note on where the agreement is kept; written into every output.'
 )
 AGE_OPTION = click.option('--age', 'age_years', type=float, metavar='YEARS', help='Age of the portrayed person.')
 
@@ -50,6 +54,292 @@ def asked_consent(portrayed: str | None, note: str, age_years: float | None) -> 
             say(f'  {name:9}{statement}', err=True)
         portrayed = click.prompt('portrayed', type=click.Choice(tuple(PORTRAYED)), err=True)
     return required_consent(portrayed, note, age_years)
+
+
+def cast_options(command: Command) -> Command:
+    """The options that let portraits be seen and speech be heard; `asked_cast` and `asked_speech` read them."""
+    portraits = click.option(
+        '--portraits', type=PATH, metavar='FOLDER', help='Film real faces: a picture of each person, moved by software.'
+    )
+    speech = click.option(
+        '--speech',
+        type=PATH,
+        metavar='FOLDER',
+        help='Let recordings of speech be heard, one of each person, not tones.',
+    )
+    for option in (speech, AGE_OPTION, CONSENT_NOTE_OPTION, PORTRAYED_OPTION, portraits):
+        command = option(command)
+    return command
+
+
+def asked_cast(asked: dict[str, Any], size: int) -> PortraitCast | None:
+    """The portraits that `cast_options` name, with the statement on the people; None where none are.
+
+    Args:
+        asked: values of options, from which those of `cast_options` are taken away.
+        size: of the corpus's pictures.
+
+    Raises:
+        UnknownNameError: there is a statement on nobody.
+        ConsentError, PortraitError, MissingExtraError: as `required_consent` and `PortraitCast.of_folder`.
+    """
+    folder, portrayed, note, age = (asked.pop(name) for name in ('portraits', 'portrayed', 'consent_note', 'age_years'))
+    if folder is None:
+        stated = {'--portrayed': portrayed, '--consent-note': note, '--age': age}
+        if given := [option for option, value in stated.items() if value not in (None, '')]:
+            raise UnknownNameError(
+                expected='--portraits with a statement on the people in them', came=f'{listed(given)} alone',
+                todo='name the folder of portraits, or leave the statement out',
+            )  # fmt: skip
+        return None
+    from affekt.reenactment import PortraitCast
+
+    consent = asked_consent(portrayed, note, age)
+    fetch(['face_landmarker.task'])
+    cast = PortraitCast.of_folder(folder, size, consent)
+    for sentence in cast.notes:
+        say(sentence, err=True)
+    return cast
+
+
+def asked_speech(asked: dict[str, Any]) -> BorrowedSpeech | None:
+    """The recordings that --speech names; None where it names none.
+
+    Args:
+        asked: values of options, from which this one is taken away.
+
+    Raises:
+        MediaError: as `BorrowedSpeech.of_folder`.
+    """
+    folder = asked.pop('speech')
+    if folder is None:
+        return None
+    from affekt.voice import BorrowedSpeech
+
+    speech = BorrowedSpeech.of_folder(folder)
+    for sentence in speech.notes:
+        say(sentence, err=True)
+    return speech
+
+
+def _emotions() -> tuple[str, ...]:
+    from affekt.reenactment import EMOTIONS
+
+    return (*EMOTIONS, 'all')
+
+
+def _timeline_sources() -> tuple[str, ...]:
+    from affekt.reenactment import TIMELINE_SOURCES
+
+    return tuple(TIMELINE_SOURCES)
+
+
+@main.command('reenact')
+@click.argument('portrait', type=PATH)
+@click.argument('driver', required=False, type=PATH)
+@click.option('-o', '--out', required=True, type=PATH, help='Video (.mp4), still (.png, .jpg), or folder of a set.')
+@click.option('--emotion', type=Named(_emotions, several=True), help='Emotion that comes and goes, without a driver.')
+@click.option('--curve', type=PATH, help='Table of curves over time_s that move the portrait.')
+@click.option('--scores', 'are_scores', is_flag=True, help='Columns of --curve are scores of a face network.')
+@click.option(
+    '--timeline', type=PATH, metavar='RUN', help='Run folder of an analysis, whose person moves the portrait.'
+)
+@click.option('--person', metavar='NAME', help='Person of the analysis (default: who is seen longest).')
+@click.option('--by', type=Named(_timeline_sources), help='Source of the motion within the analysis: face, or emotion.')
+@click.option('--intensity', metavar='SHARE', help='Strength of the expression (default 1; of an emotion 0.7).')
+@click.option('--absolute', is_flag=True, help="Driver's expression and pose themselves, not how they change.")
+@click.option('--seconds', type=float, help='Length of an emotion (default 3).')
+@click.option('--fps', 'rate_hz', type=float, help="Frames per second (default: the driver's own; 25 without one).")
+@click.option('--head', type=float, help="Share of the head's movement, 0 to 1 (default 1).")
+@click.option('--calm-at', 'calm_at_s', type=float, metavar='SECONDS', help="Time of the driver's calm face.")
+@click.option('--own-mouth', is_flag=True, help="Inside of the mouth made up, not the driver's.")
+@click.option('--size', 'max_side', type=int, help='Longest side of the output in pixels (default 1024).')
+@click.option('--purpose', default='', metavar='TEXT', help='Purpose of the output; recorded with it.')
+@PORTRAYED_OPTION
+@CONSENT_NOTE_OPTION
+@AGE_OPTION
+@click.option(
+    '--without-note',
+    'note_off_by',
+    default='',
+    metavar='NAME',
+    help='Leave out the visible note; NAME is who answers for that, and is recorded.',
+)
+@click.option('--certificate', type=PATH, metavar='PEM', help='Certificate chain to sign with, in place of your own.')
+@click.option('--key', type=PATH, metavar='PEM', help='Private key of the certificate.')
+@AS_JSON
+def reenact_command(
+    portrait: Path,
+    driver: Path | None,
+    out: Path,
+    portrayed: str | None,
+    consent_note: str,
+    age_years: float | None,
+    certificate: Path | None,
+    key: Path | None,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """Move the face of PORTRAIT: by the face in DRIVER, an emotion, curves.
+
+    \b
+    affekt reenact portrait.jpg driving.mp4 -o out.mp4
+    affekt reenact portrait.jpg --emotion surprise --intensity 0.7 -o out.mp4
+    affekt reenact portrait.jpg --timeline affekt_runs/clip -o out.mp4
+    affekt reenact portraits/ --emotion all --intensity 0,0.5,1 -o stimuli
+
+    PORTRAIT shows one clear face from the front. Every output is signed, says
+    in the picture that it was made, and has a record beside it. An interrupted
+    run goes on where it was when the same command is given again.
+
+    A folder of portraits, several emotions or several intensities make a set
+    of stimuli: every person with every emotion at every intensity, equally
+    long and light, with a table of what was asked for and what affekt reads.
+    """
+    from affekt.reenactment import read_credentials, reenact_to, require_signable
+
+    design = _design(portrait, driver, chosen)
+    source = None if design else _source(driver, chosen)
+    settings = _settings(chosen)
+    if (certificate is None) != (key is None):
+        raise click.UsageError('--certificate and --key belong together.')
+    if source is not None:
+        require_signable(out)
+    consent = asked_consent(portrayed, consent_note, age_years)
+    credentials = None if certificate is None or key is None else read_credentials(certificate, key)
+    fetch(['face_landmarker.task'])
+    if source is None:
+        _make_set(portrait, out, design, consent, settings, credentials, as_json=as_json)
+        return
+    with StageBars() as bars:
+        made = reenact_to(
+            out, portrait, source, consent=consent, settings=settings, credentials=credentials, progress=bars
+        )
+    if as_json:
+        say_json(asdict(made) | {'path': str(made.path), 'record': str(made.record)})
+        return
+    for note in made.notes:
+        say(note, err=True, style='yellow')
+    went_on = f', {made.resumed:,} of them from before' if made.resumed else ''
+    say(f'{made.path}: {counted(made.pictures, "picture", "pictures")}{went_on}, {made.seconds:.1f} s'
+        f'{", with sound" if made.has_sound else ""}')  # fmt: skip
+    say(f'record {made.record}')
+
+
+def _design(portrait: Path, driver: Path | None, chosen: dict[str, Any]) -> Design | None:
+    """What a set of stimuli consists of, its options taken out; None where a single output is asked for."""
+    from affekt.reenactment import Design, named_emotions
+
+    emotion, intensity = chosen['emotion'], chosen['intensity']
+    several = portrait.is_dir() or ',' in (emotion or '') or emotion == 'all' or ',' in (intensity or '')
+    if not several:
+        return None
+    if emotion is None:
+        raise click.UsageError('A set of stimuli is made of emotions: name them with --emotion, or all.')
+    for name, value in (
+        ('DRIVER', driver), ('--curve', chosen['curve']), ('--timeline', chosen['timeline']),
+        ('--calm-at', chosen['calm_at_s']), ('--person', chosen['person']), ('--by', chosen['by']),
+        ('--scores', chosen['are_scores'] or None),
+    ):  # fmt: skip
+        if value is not None:
+            raise click.UsageError(f'{name} has no place in a set of stimuli.')
+    taken = {name: chosen.pop(name) for name in tuple(chosen) if name in _OF_SOURCES}
+    chosen['intensity'] = None
+    given: dict[str, Any] = {name: taken[name] for name in ('seconds', 'rate_hz') if taken[name] is not None}
+    if intensity is not None:
+        given['intensities'] = tuple(_share(part) for part in intensity.split(',') if part.strip())
+    return Design(named_emotions(emotion), **given)
+
+
+_OF_SOURCES = (
+    'emotion', 'curve', 'timeline', 'seconds', 'rate_hz', 'calm_at_s', 'person', 'by', 'are_scores',
+)  # fmt: skip
+"""Options of what moves a portrait."""
+
+
+def _make_set(
+    portraits: Path,
+    out: Path,
+    design: Design | None,
+    consent: Consent,
+    settings: ReenactSettings,
+    credentials: Credentials | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Make a set of stimuli and say what came of it."""
+    from affekt.reenactment import make_stimuli
+
+    fetch(['face-identity'], required=False)
+    with StageBars() as bars:
+        made = make_stimuli(
+            portraits, out, design, consent=consent, settings=settings, credentials=credentials, progress=bars
+        )
+    if as_json:
+        say_json(asdict(made) | {name: str(getattr(made, name)) for name in ('folder', 'table', 'page')})
+        return
+    for file, why in made.left_out.items():
+        say(f'{file} left out: {why}', err=True, style='yellow')
+    went_on = f', {made.resumed:,} of them from before' if made.resumed else ''
+    say(f'{made.folder}: {counted(made.clips, "clip", "clips")}{went_on}')
+    say(f'table {made.table}')
+    say(f'page {made.page}')
+
+
+def _source(driver: Path | None, chosen: dict[str, Any]) -> MotionSource:
+    """What moves the portrait: one of the four, with what belongs to it."""
+    from affekt.reenactment import ByCurves, ByEmotion, ByTimeline, ByVideo, DriverSettings
+
+    emotion, curve, timeline = chosen.pop('emotion'), chosen.pop('curve'), chosen.pop('timeline')
+    seconds, rate_hz, calm_at_s = chosen.pop('seconds'), chosen.pop('rate_hz'), chosen.pop('calm_at_s')
+    person, by, are_scores = chosen.pop('person'), chosen.pop('by'), chosen.pop('are_scores')
+    named = {'DRIVER': driver, '--emotion': emotion, '--curve': curve, '--timeline': timeline}
+    given = [name for name, value in named.items() if value is not None]
+    if len(given) != 1:
+        raise click.UsageError(
+            f'Name one of DRIVER, --emotion, --curve and --timeline; {" and ".join(given) or "none"} was named.'
+        )
+    for name, value, belongs_to in (
+        ('--seconds', seconds, '--emotion'), ('--calm-at', calm_at_s, 'DRIVER'), ('--person', person, '--timeline'),
+        ('--by', by, '--timeline'), ('--scores', are_scores or None, '--curve'),
+    ):  # fmt: skip
+        if value is not None and given != [belongs_to]:
+            raise click.UsageError(f'{name} belongs to {belongs_to}.')
+    rate = {} if rate_hz is None else {'rate_hz': rate_hz}
+    if driver is not None:
+        return ByVideo(driver, DriverSettings(calm_at_s=calm_at_s, **rate))
+    if curve is not None:
+        return ByCurves(curve, are_scores, **rate)
+    if timeline is not None:
+        return ByTimeline(timeline, int(person) if person and person.isdigit() else person, by, **rate)
+    strength = chosen.pop('intensity')
+    chosen['intensity'] = None
+    length = {} if seconds is None else {'seconds': seconds}
+    return ByEmotion(emotion, 0.7 if strength is None else _share(strength), **length, **rate)
+
+
+def _settings(chosen: dict[str, Any]) -> ReenactSettings:
+    """How the motion is laid on the portrait, drawn and marked."""
+    from affekt.reenactment import EngineSettings, ReenactSettings, TransferSettings
+
+    intensity, head = chosen.pop('intensity'), chosen.pop('head')
+    amounts: dict[str, Any] = {} if intensity is None else {'intensity': _share(intensity)}
+    amounts |= {} if head is None else {'head': head}
+    size = {} if (side := chosen.pop('max_side')) is None else {'max_side': side}
+    return ReenactSettings(
+        TransferSettings(absolute=chosen.pop('absolute'), **amounts),
+        EngineSettings(driver_mouth=not chosen.pop('own_mouth')),
+        note_off_by=chosen.pop('note_off_by'),
+        purpose=chosen.pop('purpose'),
+        **size,
+    )
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise click.UsageError(f'--intensity takes a number such as 0.7, not {text!r}.') from error
 
 
 @main.command('verify')

@@ -22,6 +22,7 @@ from affekt.description.clips import (
 from affekt.description.clues import GIVEN_BY, SPEAKS_OF, Clue, clues_in, perceived_through, without_invented
 from affekt.description.describing import Description, describe, fingerprint, reproduction_record, weights_sha256
 from affekt.description.examples import Example, Examples, QuestionAnswer, annotated, examples_from, named_label
+from affekt.description.grounded import Grounded, grounded, measured, noted_terciles
 from affekt.description.groups import (
     GroupSettings,
     GroupStep,
@@ -39,10 +40,12 @@ from affekt.description.preference import (
     PreferenceStep,
     adapters_off,
     answer_logs,
+    as_started,
     modality_gain,
     preference_loss,
     preference_step,
     reference_logs,
+    started,
     token_logs,
 )
 from affekt.description.published import (
@@ -80,6 +83,7 @@ from affekt.description.saved import open_describer, save_describer, saved_notes
 from affekt.description.scoring import generated_answers, label_scores
 from affekt.description.settings import DescribeSettings
 from affekt.description.sources import FUSIONS, Queries, Source, SourceReader, present, source_table
+from affekt.description.stages import PreferredAnswer, train_preferred, train_rewarded
 from affekt.description.training import TrainedDescriber, standardise, train_describer
 from affekt.description.trunk import Adapters, Trunk, letters, merged, open_trunk, tiny_trunk, with_adapters
 from affekt.description.wordings import (
@@ -123,6 +127,7 @@ __all__ = [
     'Family',
     'Form',
     'Generated',
+    'Grounded',
     'GroupSettings',
     'GroupStep',
     'InspectedDescriber',
@@ -133,6 +138,7 @@ __all__ = [
     'PerceivedClip',
     'Pieces',
     'PreferenceStep',
+    'PreferredAnswer',
     'Published',
     'Queries',
     'QuestionAnswer',
@@ -155,6 +161,7 @@ __all__ = [
     'answer_logs',
     'answer_loss',
     'answer_of',
+    'as_started',
     'clip_form',
     'clips_manifest',
     'clues_in',
@@ -163,6 +170,7 @@ __all__ = [
     'family_named',
     'fingerprint',
     'generated_answers',
+    'grounded',
     'group_advantages',
     'group_loss',
     'group_step',
@@ -174,11 +182,13 @@ __all__ = [
     'label_scores',
     'letters',
     'load_official',
+    'measured',
     'merged',
     'modality_gain',
     'name_map',
     'named_label',
     'normalised_sound',
+    'noted_terciles',
     'open_clip_describer',
     'open_describer',
     'open_trunk',
@@ -201,11 +211,14 @@ __all__ = [
     'source_table',
     'spread',
     'standardise',
+    'started',
     'stretches',
     'tiny_trunk',
     'token_logs',
     'tokenized',
     'train_describer',
+    'train_preferred',
+    'train_rewarded',
     'weights_sha256',
     'with_adapters',
     'with_label_weights',

@@ -140,7 +140,7 @@ def _noted_kind(noted: Any, describer: Describer) -> Kind:
             kind = KINDS[noted]
         elif isinstance(noted, Mapping):
             blocks = tuple(Block(**block) for block in noted['blocks'])
-            kind = Kind(blocks, **{name: bool(noted[name]) for name in ('words', 'opened') if name in noted})
+            kind = Kind(blocks, **{name: bool(noted[name]) for name in ('words', 'opened', 'bare') if name in noted})
         else:
             kind = kind_of(tuple(noted))
         lacking = sorted({*kind.sources} - {*describer.table})

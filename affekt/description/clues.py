@@ -49,6 +49,8 @@ SPEAKS_OF: dict[str, re.Pattern[str]] = {
 """What can be perceived of a person to the words that speak of it; a row more adds another."""
 GIVEN_BY: dict[str, tuple[str, ...]] = {
     'voice': ('voice',),
+    'prosody': ('voice',),
+    'sentence': ('words',),
     'face': ('face',),
     'frame': ('face', 'body'),
     'image': ('face', 'body'),

@@ -8,6 +8,7 @@ for perceived, description in clips.describe(manifest, manifest.samples):
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from affekt.corpora import Manifest, Sample
 from affekt.description.answering import Limits
 from affekt.description.answers import read_answer
 from affekt.description.clips import ClipReader, PerceivedClip, Recognition, clip_form, shortened
+from affekt.description.clues import clues_in
 from affekt.description.describing import Description, describe, reproduction_record
+from affekt.description.grounded import grounded, measured, noted_terciles
 from affekt.description.model import Asked, Describer
 from affekt.description.published import inspect_official, load_official
 from affekt.description.questions import KINDS
 from affekt.description.saved import SETTINGS, open_describer, saved_notes
 from affekt.description.trunk import open_trunk
+from affekt.description.wordings import Terciles
 from affekt.errors import MediaError, ShapeError, ValueRangeError, WeightsError
 
 SHIPPED = Path(__file__).parents[1] / 'models' / 'describer'
@@ -53,14 +57,16 @@ class ClipDescriber:
         name: for people and records.
         batch_size: clips answered together, which changes no answer.
         table: whose words are labels.
+        terciles: of training clips, for a describer that names labels alone: a grammar then states what was measured
+            (`grounded`); None where it writes sentences of its own.
     """
 
     def __init__(
         self, describer: Describer, reader: ClipReader, limits: Limits, *, name: str, batch_size: int = 8,
-        table: str = 'affekt',
+        table: str = 'affekt', terciles: Terciles | None = None,
     ) -> None:  # fmt: skip
         self.describer, self.reader, self.limits = describer, reader, limits
-        self.name, self.batch_size, self._table = name, batch_size, table
+        self.name, self.batch_size, self._table, self._terciles = name, batch_size, table, terciles
 
     def record(self) -> dict[str, Any]:
         """All that answers depend on, as JSON has it; see `reproduction_record`."""
@@ -104,9 +110,23 @@ class ClipDescriber:
         )  # fmt: skip
         described = {description.name: description for description in answers}
         return [
-            (clip, described.get(clip.name) or Description(clip.name, read_answer(''), '', '', failures[clip.name]))
+            (
+                clip,
+                self._with_clues(clip, described[clip.name])
+                if clip.name in described
+                else Description(clip.name, read_answer(''), '', '', failures[clip.name]),
+            )
             for clip in clips
         ]
+
+    def _with_clues(self, clip: PerceivedClip, description: Description) -> Description:
+        """Labels as they were generated, and what was measured of the clip."""
+        answer = description.answer
+        if self._terciles is None or description.failure or answer.form in ('refusal', 'nonsense'):
+            return description
+        readings = measured(clip.features, {name: recipe.name for name, recipe in self.reader.form.recipes.items()})
+        text = grounded(answer.labels, readings, self._terciles).text
+        return replace(description, answer=replace(answer, text=text, evidence=clues_in(text)))
 
 
 def open_clip_describer(
@@ -162,7 +182,7 @@ def open_clip_describer(
     limits = limits or Limits(tokens=int((notes.get('training') or {}).get('answer_tokens', Limits().tokens)))
     return ClipDescriber(
         describer, ClipReader(describer, form, hear=hear), limits, name=_name_of(place, notes), batch_size=batch_size,
-        table=table,
+        table=table, terciles=noted_terciles(notes) if 'terciles' in notes else None,
     )  # fmt: skip
 
 

@@ -59,8 +59,10 @@ FAMILIES: dict[str, Family] = {
         '<start_of_turn>user\n', '<end_of_turn>\n<start_of_turn>model\n', '<end_of_turn>', ('<end_of_turn>',),
         ('<start_of_turn>', '<end_of_turn>'), begins=True,
     ),
+    'bare': Family('', '', '', ('<|im_end|>',), ('<|im_end|>',), begins=True),
 }  # fmt: skip
-"""Prompt forms by name; `vicuna-hash` is that of the published model, whatever its trunk."""
+"""Prompt forms by name; `vicuna-hash` is that of the published model, whatever its trunk; `bare` has nothing around
+what is asked, for small trunks that learn the form of an answer anyway."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,13 @@ class Kind:
         blocks: of sources.
         words: whether what was spoken stands behind them.
         opened: whether the family's opening stands before; three published kinds lack it.
+        bare: leave out all text around soft tokens and before the question, for small trunks.
     """
 
     blocks: tuple[Block, ...]
     words: bool = True
     opened: bool = True
+    bare: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -128,9 +132,9 @@ KINDS: dict[str, Kind] = {
 """The fifteen published kinds of input by their published names."""
 
 
-def kind_of(sources: Sequence[str], *, words: bool = True) -> Kind:
+def kind_of(sources: Sequence[str], *, words: bool = True, bare: bool = False) -> Kind:
     """A kind of one's own: these sources in this order, then the words."""
-    return Kind(tuple(Block(source) for source in sources), words)
+    return Kind(tuple(Block(source) for source in sources), words, bare=bare)
 
 
 @dataclass(frozen=True)
@@ -302,10 +306,11 @@ def written(
     before: list[str | Block] = []
     for number, block in enumerate(blocks):
         lead, tail = _around(block, is_first=number == 0 and block is not kind.blocks[0])
-        before += [lead, block, tail]
-    after = f'{REQUEST}{harmless(question, family)} '
+        before += [block] if kind.bare else [lead, block, tail]
+    asked = harmless(question, family)
+    after = asked if kind.bare else f'{REQUEST}{asked} '
     if says_words:
-        lead, tail = AROUND[WORDS]
+        lead, tail = ('', '\n') if kind.bare else AROUND[WORDS]
         before.append(lead)
         after = f'{tail}{after}'
     return Written(tuple(before), spoken, after, family, kind.opened or bool(family.marks))

@@ -9,6 +9,7 @@ Axes: F frames, C channels, H height, W width.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -126,9 +127,8 @@ class Drawing:
                 came=f'{portrait.shape[1]} x {portrait.shape[0]}', todo='enlarge or cut it',
             )  # fmt: skip
 
-    @torch.no_grad()
     def frames(self, maps: Iterable[Maps], progress: Told | None = None) -> Iterator[Image]:
-        """(H, W, 3) RGB a frame; in a process that is not the first, none.
+        """(H, W, 3) RGB a frame; in a process that is not the first, none. What the folder kept goes with the last.
 
         Args:
             maps: of each frame, of the portrait's size; read once, in order.
@@ -138,25 +138,42 @@ class Drawing:
             ShapeError: a map has another size or is missing, or there are none.
             RunError: the folder holds windows of another drawing.
         """
+        latents = self.latents(maps, progress)
+        if self._ranks is None or self._ranks.first:
+            for start in range(0, latents.shape[2], self.settings.decoded_at_once):
+                yield from self.pictures(latents[:, :, start : start + self.settings.decoded_at_once])
+            self.forget()
+
+    @torch.no_grad()
+    def latents(self, maps: Iterable[Maps], progress: Told | None = None) -> Tensor:
+        """(1, C, F, H / 8, W / 8) of all frames, on the CPU; the folder keeps them. See `frames`."""
         # 1. What the reference net sees of the portrait, once
-        latents = self.nets.autoencoder.encode(2 * self._portrait - 1)
-        reference = read_portrait(self.nets.reference, latents, self.nets.text)
+        of_portrait = self.nets.autoencoder.encode(2 * self._portrait - 1)
+        reference = read_portrait(self.nets.reference, of_portrait, self.nets.text)
         # 2. What the maps say, in chunks; kept outside the device
         guidance, fingerprint = self._guidance(maps)
         # 3. Noise of the size of the video, taken out
         frames = guidance.shape[2]
         noise = torch.Generator().manual_seed(self.settings.seed)
-        drawn = torch.randn(1, latents.shape[1], frames, *latents.shape[2:], generator=noise)
+        drawn = torch.randn(1, of_portrait.shape[1], frames, *of_portrait.shape[2:], generator=noise)
         kept = _Kept(self.folder, self._identity(fingerprint, frames))
-        drawn = self._drawn(drawn, reference, guidance, kept, progress)
-        # 4. Pictures, a few at a time
-        if self._ranks is None or self._ranks.first:
-            for start in range(0, frames, self.settings.decoded_at_once):
-                few = drawn[0, :, start : start + self.settings.decoded_at_once].transpose(0, 1)  # (few, C, H, W)
-                pictures = self.nets.autoencoder.decode(few.to(self._portrait), self.settings.tile)
-                shown = ((pictures.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-                yield from shown.cpu().numpy()
-            kept.clear()
+        return self._drawn(drawn, reference, guidance, kept, progress)
+
+    @torch.no_grad()
+    def pictures(self, latents: Tensor) -> list[Image]:
+        """(H, W, 3) RGB of the frames of (1, C, F, H / 8, W / 8) latents, all at once."""
+        few = latents[0].transpose(0, 1).to(self._portrait)  # (F, C, H / 8, W / 8)
+        decoded = self.nets.autoencoder.decode(few, self.settings.tile)
+        shown = ((decoded.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        return list(shown.cpu().numpy())
+
+    def forget(self) -> None:
+        """Remove what is kept in the folder, and the folder where nothing else lies in it."""
+        if self.folder is not None:
+            for name in ('latents.safetensors', 'drawing.json'):
+                (self.folder / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
 
     def _guidance(self, maps: Iterable[Maps]) -> tuple[Tensor, str]:
         """(1, width, F, H / 8, W / 8) on the CPU, and a fingerprint of all maps."""
@@ -290,12 +307,6 @@ class _Kept:
         path = self._path(step, number)
         if path is not None:
             save_tensors(path, {'answer': answer})
-
-    def clear(self) -> None:
-        """After the last frame."""
-        if self._folder is not None:
-            (self._folder / 'latents.safetensors').unlink(missing_ok=True)
-            (self._folder / 'drawing.json').unlink(missing_ok=True)
 
     def _path(self, step: int, number: int) -> Path | None:
         return None if self._folder is None else self._folder / f'window-{step}-{number}.safetensors'

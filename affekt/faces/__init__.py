@@ -24,7 +24,7 @@ from affekt.faces.tracking import FaceTracker
 
 if TYPE_CHECKING:
     from affekt.faces.expression import ExpressionModel, affect, expression_model
-    from affekt.faces.identity import FaceIdentity
+    from affekt.faces.identity import FaceIdentity, face_crop
     from affekt.faces.observe import FaceObservations, observe_faces
     from affekt.faces.rows import ExpressionLike, SeenPerson
     from affekt.faces.same_person import IdentityLike
@@ -43,6 +43,7 @@ _LATER = {
     'Track': 'track',
     'affect': 'expression',
     'expression_model': 'expression',
+    'face_crop': 'identity',
     'observe_faces': 'observe',
 }
 
@@ -77,6 +78,7 @@ __all__ = [
     'euler_angles_deg',
     'expression_model',
     'eyes_are_closed',
+    'face_crop',
     'face_shapes',
     'five_points',
     'observe_faces',

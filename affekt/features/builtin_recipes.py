@@ -6,6 +6,8 @@ import itertools
 import re
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
 from affekt.features.sample_encoders import RATE_HZ, audio_encoder, text_encoder
 from affekt.features.smile_recipes import smile_names
 from affekt.features.spectra import SPECTRA
-from affekt.labels import RAVDESS8
+from affekt.labels import GOEMOTIONS, RAVDESS8
 from affekt.plugins import Members, named_as
 from affekt.weights import lookup
 
@@ -30,6 +32,10 @@ _FRAME_COLUMNS = (
     'f0_hz', 'hnr_db', 'loudness_db', 'alpha_ratio_db', 'hammarberg_db', 'slope_low_db_khz', 'slope_mid_db_khz', 'flux',
 )  # fmt: skip
 
+DIMENSIONS = ('valence', 'arousal', 'dominance')
+NOBODY_SPEAKS = 'nobody speaks'
+LONGEST_SPEECH_S = 28.0
+"""Of what an encoder of speech reads at once; a longer stretch is cut into equal parts, whose means count."""
 VOICE_WINDOW_S, VOICE_STEP_S = 2.0, 0.5
 """Stretch of sound that the head of vocal emotion reads at once, and how far apart two of them begin."""
 
@@ -118,6 +124,68 @@ def _open_acoustic_frames(recipe: Recipe) -> SampleEncoder:
     return audio_encoder(encode)
 
 
+def _open_speech_acoustics(recipe: Recipe) -> SampleEncoder:
+    from affekt.voice import SpeechDetector, acoustic_summary
+
+    detector = SpeechDetector()
+
+    def encode(sample: str, sound: Floats32) -> Features | Unable:
+        speech = spoken(sound, detector)
+        if not len(speech):
+            return Unable(sample, NOBODY_SPEAKS)
+        row = acoustic_summary(speech)[:-1]
+        return Unable(sample, 'no voice to measure') if np.isnan(row).any() else recipe.features(sample, row)
+
+    return audio_encoder(encode)
+
+
+def _open_voice_layers(recipe: Recipe) -> SampleEncoder:
+    from affekt.voice import SpeechDetector, VocalEmotion, WhisperEncoder
+
+    detector, whisper, head = SpeechDetector(), WhisperEncoder('tiny.en'), VocalEmotion('tiny.en')
+
+    def encode(sample: str, sound: Floats32) -> Features | Unable:
+        speech = spoken(sound, detector)
+        if not len(speech):
+            return Unable(sample, NOBODY_SPEAKS)
+        parts = np.array_split(speech, -(-len(speech) // round(LONGEST_SPEECH_S * RATE_HZ)))
+        return recipe.features(sample, np.mean([head.features(whisper(part)) for part in parts], axis=0))
+
+    return audio_encoder(encode)
+
+
+def spoken(sound: Floats32, detector: Any) -> Floats32:
+    """The samples from the first word to the last, with what lies between; empty where nobody speaks.
+
+    Args:
+        sound: (N,) at 16 kHz.
+        detector: an `affekt.voice.SpeechDetector`.
+    """
+    from affekt.voice import speech_turns
+
+    turns = list(speech_turns([_Block(0.0, sound)], detector))
+    return sound[round(turns[0].start_s * RATE_HZ) : round(turns[-1].end_s * RATE_HZ)] if turns else sound[:0]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What `speech_turns` reads."""
+
+    start_s: float
+    samples: Floats32
+
+
+def _open_text_emotion(recipe: Recipe) -> SampleEncoder:
+    from affekt.text import TextEmotion
+
+    head = TextEmotion()
+
+    def encode(texts: Sequence[str]) -> Floats32:
+        return np.concatenate(head.outputs(texts), axis=1)
+
+    return text_encoder(recipe, _one_row_each(encode), reads_nothing=False)
+
+
 def _open_voice_emotion(recipe: Recipe) -> SampleEncoder:
     from affekt.voice import VocalEmotion, WhisperEncoder
 
@@ -190,12 +258,36 @@ VOICE_EMOTION_FRAMES = Recipe(
     }, _open_voice_emotion, columns=(*(f'voice_{name}' for name in RAVDESS8), 'voice_unfamiliarity'), batch=4,
 )  # fmt: skip
 
+VOICE_LAYERS = Recipe(
+    'voice-layers-utt', 'audio', 4 * 2 * 384,
+    {
+        'tool': 'affekt.voice VocalEmotion features', 'version': 1, 'encoder': 'whisper-tiny.en', 'rate_hz': RATE_HZ,
+        'layers': '1 to 4', 'stretch': 'first to last word', 'longest_s': LONGEST_SPEECH_S,
+        'pooling': '10th and 90th percentile over frames of each layer',
+    }, _open_voice_layers, batch=4,
+)  # fmt: skip
+SPEECH_ACOUSTICS = Recipe(
+    'speech-acoustics-utt', 'audio', len(_acoustic_columns()),
+    {
+        'tool': 'affekt.voice acoustic_summary', 'version': 2, 'rate_hz': RATE_HZ, 'stretch': 'first to last word',
+        'pooling': 'functionals of the stretch',
+    }, _open_speech_acoustics, columns=_acoustic_columns(), batch=8,
+)  # fmt: skip
+TEXT_EMOTION = Recipe(
+    'text-emotion-utt', 'text', len(GOEMOTIONS) + len(DIMENSIONS),
+    {**_MINILM_FACTS, 'tool': 'affekt.text TextEmotion outputs', 'version': 1, 'pooling': 'attention of each label'},
+    _open_text_emotion, columns=tuple(f'text_{name}' for name in (*GOEMOTIONS, *DIMENSIONS)), batch=128,
+)  # fmt: skip
+
 OWN = (
     HASH512,
     MINILM,
     MINILM_LAYERS,
+    TEXT_EMOTION,
     ACOUSTICS,
+    SPEECH_ACOUSTICS,
     ACOUSTIC_FRAMES,
+    VOICE_LAYERS,
     *SPECTRA,
     FACES,
     FACES_FRAMES,

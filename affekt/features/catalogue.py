@@ -28,7 +28,10 @@ FILES: Mapping[str, tuple[str, ...]] = {
     'faces-utt': ('face_landmarker.task',),
     'faces-frm': ('face_landmarker.task',),
     'faces-all-frm': ('face_landmarker.task',),
+    'text-emotion-utt': ('minilm-l6-int8.onnx', 'minilm-tokenizer.json'),
     'voice-emotion-frm': ('whisper-tiny.en',),
+    'voice-layers-utt': ('whisper-tiny.en', 'silero_vad.onnx'),
+    'speech-acoustics-utt': ('silero_vad.onnx',),
 }
 """Recipe to the model files that it opens."""
 TEXTS = ('text', 'chinese', 'english')

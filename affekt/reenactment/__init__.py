@@ -2,13 +2,29 @@
 
 A `Motion` is a stream of `MotionFrame`s, each the difference of a face from its own calm state. `motion_of_video`
 reads it from a driver, `motion_of_emotion`, `motion_of_curves` and `motion_of_timeline` make it; `transfer` makes it
-fit for a portrait. Read `motion.py` first.
+fit for a portrait; `Portrait` is who moves, `reenact` draws, and `reenact_to` does all of it, from files to a signed
+file.
+Read `motion.py` first, then `portrait.py` and `engine.py`.
 """
 
+from affekt.provenance import (
+    PORTRAYED,
+    Consent,
+    Credentials,
+    Provenance,
+    Verdict,
+    own_credentials,
+    read_credentials,
+    require_signable,
+    require_signing,
+    required_consent,
+    sign,
+    verify,
+    with_note,
+)
 from affekt.reenactment.amounts import frame_of_amounts
 from affekt.reenactment.canonical import LaidFace, laid_face
-from affekt.reenactment.consent import PORTRAYED, Consent, required_consent
-from affekt.reenactment.credentials import Credentials, own_credentials, read_credentials, require_signing
+from affekt.reenactment.cast import PortraitCast
 from affekt.reenactment.curves import TIMELINE_SOURCES, motion_of_curves, motion_of_series, motion_of_timeline
 from affekt.reenactment.driver import DriverSettings, motion_of_frames, motion_of_video
 from affekt.reenactment.emotions import (
@@ -20,10 +36,23 @@ from affekt.reenactment.emotions import (
     motion_of_emotion,
     named_emotions,
 )
+from affekt.reenactment.engine import Engine, EngineSettings, reenact
+from affekt.reenactment.making import (
+    ByCurves,
+    ByEmotion,
+    ByTimeline,
+    ByVideo,
+    MotionSource,
+    Reenactment,
+    ReenactSettings,
+    reenact_to,
+)
 from affekt.reenactment.motion import HEAD_CENTER_CM, INNER_LIPS, FaceState, Motion, MotionFrame, MouthPicture, blended
-from affekt.reenactment.note import with_note
-from affekt.reenactment.provenance import Provenance, Verdict, require_signable, sign, verify
+from affekt.reenactment.output import Reenacted, write_reenactment
+from affekt.reenactment.portrait import Portrait
+from affekt.reenactment.reading_back import ReadBack, Reader, named_scores
 from affekt.reenactment.steadying import Steadying
+from affekt.reenactment.stimuli import Design, Stimuli, equally_light, make_stimuli
 from affekt.reenactment.transfer import PortraitRange, TransferSettings, portrait_range, transfer
 
 __all__ = [
@@ -34,24 +63,42 @@ __all__ = [
     'RECIPES',
     'TIMELINE_SOURCES',
     'UNIT_DIRECTIONS',
+    'ByCurves',
+    'ByEmotion',
+    'ByTimeline',
+    'ByVideo',
     'Consent',
     'Credentials',
+    'Design',
     'DriverSettings',
+    'Engine',
+    'EngineSettings',
     'FaceState',
     'LaidFace',
     'Motion',
     'MotionFrame',
+    'MotionSource',
     'MouthPicture',
+    'Portrait',
+    'PortraitCast',
     'PortraitRange',
     'Provenance',
+    'ReadBack',
+    'Reader',
     'Recipe',
+    'ReenactSettings',
+    'Reenacted',
+    'Reenactment',
     'Steadying',
+    'Stimuli',
     'TransferSettings',
     'Verdict',
     'apex_of_emotion',
     'blended',
+    'equally_light',
     'frame_of_amounts',
     'laid_face',
+    'make_stimuli',
     'motion_of_curves',
     'motion_of_emotion',
     'motion_of_frames',
@@ -59,9 +106,12 @@ __all__ = [
     'motion_of_timeline',
     'motion_of_video',
     'named_emotions',
+    'named_scores',
     'own_credentials',
     'portrait_range',
     'read_credentials',
+    'reenact',
+    'reenact_to',
     'require_signable',
     'require_signing',
     'required_consent',
@@ -69,4 +119,5 @@ __all__ = [
     'transfer',
     'verify',
     'with_note',
+    'write_reenactment',
 ]

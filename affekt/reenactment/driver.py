@@ -52,6 +52,9 @@ CALM_TERMS = tuple(
 """Scores whose sum is least where a face is calm."""
 PER_DEGREE = 0.02
 """What a degree by which the head is turned away from how it is mostly held counts beside these scores."""
+PER_GAP = 10.0
+"""What the distance between the lips counts, over that between the eyes: who speaks in the calm frame seems to close
+the mouth ever after, and a portrait whose lips are closed cannot follow. The score of the jaw alone does not see it."""
 CLOSED = 0.17
 """Lid distance of a closed eye as a share of the calm one, as landmarks of shut lids stay apart: the lower quartile of
 430 eyes whose blink score is above 0.6 (measurements/face_gains.py)."""
@@ -235,7 +238,7 @@ def motion_of_sightings(
 def calm_place(sightings: list[Sighting], at_s: float | None, name: str) -> int:
     """Which of the first sightings is the calm one.
 
-        argmin  sum of CALM_TERMS + PER_DEGREE (|yaw - median yaw| + |pitch - median pitch|)
+        argmin  sum of CALM_TERMS + PER_DEGREE (|yaw - median yaw| + |pitch - median pitch|) + PER_GAP (gap - PARTED)+
 
     The first frame is not taken where there is another: where a recording begins is no reason.
 
@@ -263,13 +266,20 @@ def calm_place(sightings: list[Sighting], at_s: float | None, name: str) -> int:
     moved = np.array([0.0 if each is None else float(each[columns].sum()) for each in scores])
     turned = np.array([_rough_turn(sightings[place].landmarks) for place in seen])
     away = np.abs(turned - np.median(turned, axis=0)).sum(axis=1)
-    return seen[int(np.argmin(moved + PER_DEGREE * away))]
+    parted = np.array([max(_lip_gap(sightings[place].landmarks) - PARTED, 0.0) for place in seen])
+    return seen[int(np.argmin(moved + PER_DEGREE * away + PER_GAP * parted))]
 
 
 def _landmarks(sighting: Sighting) -> Floats32:
     if sighting.landmarks is None:
         raise MediaError(expected='a frame with a face', came='one without', todo='choose another')
     return sighting.landmarks
+
+
+def _lip_gap(landmarks: Floats32 | None) -> float:
+    """Distance of the inner lips over that of the outer corners of the eyes."""
+    points = np.asarray(landmarks, dtype=np.float64)
+    return float(np.linalg.norm(points[13, :2] - points[14, :2]) / np.linalg.norm(points[263] - points[33]))
 
 
 def _rough_turn(landmarks: Floats32 | None) -> Floats:

@@ -153,6 +153,12 @@ def intensity_curve(times_s: Floats, seconds: float, onset_s: float, offset_s: f
     return np.asarray(rise**2 * (3 - 2 * rise) * fall**2 * (3 - 2 * fall))
 
 
+def apex_times(seconds: float, onset_s: float, offset_s: float) -> tuple[float, float]:
+    """When the apex begins and ends, for `intensity_curve`."""
+    share = min(1.0, 0.8 * seconds / (2 * REST_S + onset_s + offset_s))
+    return share * (REST_S + onset_s), seconds - share * (REST_S + offset_s)
+
+
 def motion_of_emotion(
     name: str,
     intensity: float = 0.7,

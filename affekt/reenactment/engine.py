@@ -18,7 +18,7 @@ import numpy.typing as npt
 from affekt.arrays import Floats
 from affekt.reenactment.eyes import Eyes, move_eyes
 from affekt.reenactment.motion import POINTS, Motion, MotionFrame
-from affekt.reenactment.mouth import Mouth
+from affekt.reenactment.mouth import Mouth, part_lips
 from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.warp import Warp
 from affekt.workers import made_ahead
@@ -84,6 +84,7 @@ def moved_face(portrait: Portrait, frame: MotionFrame) -> Floats:
     """(478, 3) the face of the portrait moved by one frame, canonical frame."""
     face = portrait.face.copy()
     face[:POINTS] += frame.offsets
+    part_lips(face, portrait)
     move_eyes(face, portrait, frame)
     return face
 

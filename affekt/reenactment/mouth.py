@@ -37,6 +37,8 @@ mouth to appear, and to appear wholly."""
 FEATHER = 0.006
 """Softness of the edge, of the distance between the eyes."""
 GAINS = (0.5, 1.6)
+TINT = 0.35
+"""How much of the difference in the colour of skin is one of the light, which falls on teeth too."""
 JAWS = (0.06, 0.15, 0.3, 0.5, 0.75, 1.0)
 """Amounts of an opened jaw of which the made-up mouth has a picture."""
 RAISED_LIP = 0.7
@@ -48,6 +50,15 @@ INSET = 0.05
 of the lip, which would stand in the air."""
 MADE_UP_SIDE = 320
 MADE_UP_SEED = 7
+
+
+def part_lips(face: Floats, portrait: Portrait) -> None:
+    """Keep the lips of a moved face (478, 3) from passing through each other, canonical frame, in place."""
+    upper, lower = LIPS[UPPER], LIPS[LOWER][::-1]
+    rest = portrait.face[upper, 1] - portrait.face[lower, 1]
+    too_far = np.maximum(np.minimum(rest, 0) - (face[upper, 1] - face[lower, 1]), 0)
+    face[upper, 1] += too_far / 2
+    face[lower, 1] -= too_far / 2
 
 
 class Mouth:
@@ -136,7 +147,8 @@ def recolored(colors: Floats32, cheek: npt.ArrayLike, wanted: npt.ArrayLike) -> 
         wanted: (3,) of the other skin.
     """
     given, aimed = np.maximum(np.asarray(cheek, np.float64), 8), np.maximum(np.asarray(wanted, np.float64), 8)
-    gain = np.clip(aimed / given, *GAINS)
+    brighter = float(aimed.mean() / given.mean())
+    gain = np.clip(brighter * (aimed / given / brighter) ** TINT, *GAINS)
     paleness = 1 - min(1.0, _chroma(aimed) / max(_chroma(given), 1e-6))  # 1 where the portrait is grey
     moved = colors * gain.astype(np.float32)
     grey = moved.mean(axis=-1, keepdims=True)

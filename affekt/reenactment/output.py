@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -32,7 +32,7 @@ from affekt.runs import SETTINGS, Entry, Run, locked, read_settings
 from affekt.workers import made_ahead
 
 Image = npt.NDArray[np.uint8]
-KINDS = ('.mp4', '.mov')
+KINDS = ('.mp4',)
 """Videos that can be written, and signed."""
 WINDOW = 250
 """Pictures of a window: ten seconds at 25 a second, which a killed run may lose."""
@@ -87,16 +87,18 @@ def write_reenactment(
     depends_on: Mapping[str, Any],
     window: int = WINDOW,
     progress: Progress | None = None,
+    finished: Callable[[Path, Reenacted], object] | None = None,
 ) -> Reenacted:
     """A video of a portrait under a motion, with the motion's sound.
 
     Args:
-        out: .mp4 or .mov; its folder is made where missing.
+        out: .mp4; its folder is made where missing.
         engine: draws a picture of a frame, as `Engine` does.
         motion: read once.
         depends_on: all that the pictures depend on, as JSON has it; an interrupted run with the same goes on.
         window: pictures of a window, >= 1.
         progress: told the pictures that are done.
+        finished: what is still to be done to the whole file, such as signing it, before it appears under its name.
 
     Raises:
         UnknownNameError: another kind of file.
@@ -113,18 +115,21 @@ def write_reenactment(
         entries, resumed = _written(run, engine, motion, window, progress)
         if not entries:
             raise MediaError(expected='a motion of at least one frame', came='none', todo='give a longer driver')
+        last = entries[-1].facts
         with place_atomically(target) as place:
             has_sound = _joined(place, run.folder, entries, motion)
+            made = Reenacted(
+                target,
+                sum(int(entry.facts['pictures']) for entry in entries),
+                float(last['begins_s']) + float(last['lasts_s']),
+                resumed,
+                has_sound,
+                any(bool(entry.facts['shows_driver']) for entry in entries),
+            )
+            if finished is not None:
+                finished(place, made)
     shutil.rmtree(run.folder, ignore_errors=True)
-    last = entries[-1].facts
-    return Reenacted(
-        target,
-        sum(int(entry.facts['pictures']) for entry in entries),
-        float(last['begins_s']) + float(last['lasts_s']),
-        resumed,
-        has_sound,
-        any(bool(entry.facts['shows_driver']) for entry in entries),
-    )
+    return made
 
 
 def _windows_run(target: Path, wanted: Mapping[str, Any]) -> Run:

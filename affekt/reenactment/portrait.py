@@ -31,9 +31,9 @@ from affekt.faces import (
     euler_angles_deg,
     five_points,
     readings,
-    similarity,
 )
 from affekt.media import Recording
+from affekt.reenactment.canonical import laid_face
 from affekt.reenactment.head import OUTLINE, Surroundings, head_rings, surroundings
 from affekt.reenactment.motion import HEAD_CENTER_CM, POINTS
 
@@ -113,25 +113,20 @@ class Portrait:
             canonical: the mean face, and which of its points tell the pose.
         """
         size = image.shape[0], image.shape[1]
-        upright = seen.landmarks.astype(np.float64) * FROM_BELOW
-        to_canonical = similarity(upright[canonical.basis], canonical.vertices[canonical.basis], canonical.weights)
-        cm_per_pixel = float(np.linalg.norm(to_canonical[:3, 0]))
-        face = upright @ to_canonical[:3, :3].T + to_canonical[:3, 3]
-        rotation = to_canonical[:3, :3].T / cm_per_pixel
-        center = rotation @ (np.array(HEAD_CENTER_CM) - to_canonical[:3, 3]) / cm_per_pixel
+        laid = laid_face(seen.landmarks, canonical)
+        face, size = laid.points, (image.shape[0], image.shape[1])
         rings = head_rings(face)
-        placed = (rings - HEAD_CENTER_CM) @ rotation.T / cm_per_pixel + center
         around = surroundings(
-            rings, seen.landmarks[:POINTS, :2].astype(np.float64), placed[:, :2] * FROM_BELOW[:2], size
+            rings, seen.landmarks[:POINTS, :2].astype(np.float64), laid.in_picture(rings)[:, :2], size
         )
         shifted = np.where(around.triangles >= POINTS, around.triangles + len(face) - POINTS, around.triangles)
         return cls(
             image=image,
             landmarks=seen.landmarks.astype(np.float64),
             face=face,
-            rotation=rotation,
-            pixels_per_cm=1 / cm_per_pixel,
-            center=center,
+            rotation=laid.rotation,
+            pixels_per_cm=laid.pixels_per_cm,
+            center=laid.center,
             around=around,
             triangles=np.concatenate([canonical.triangles, shifted]),
             blendshapes=seen.blendshapes,

@@ -37,6 +37,10 @@ FULL = 1.1
 LESS = 0.3
 """How far below its calm state a direction may go even where the portrait seems not to show it: calm faces are not at
 the very end of their range, and scores do not see everything."""
+WIDEST = 2.0
+"""Amounts, below and above 0, within which a movement is explained before it is held against the range."""
+SEEN_CM = 0.15
+"""A point that is held back by more than this is worth telling."""
 BEYOND = 1.25
 """Largest movement of a region over the largest of a single direction of it, as several add up."""
 TOTAL_YAW_DEG = 32.0
@@ -205,12 +209,15 @@ class _Transfer:
     def _within_range(self, offsets: Floats32) -> Floats32:
         """Without what goes beyond the range of a direction, then of a region."""
         assert self._fit is not None
-        amounts = self._fit.amounts(offsets, -2.0, 2.0, self._last)
-        self._last = amounts
-        beyond = amounts - np.clip(amounts, self._target.lowest, self._target.highest)
-        is_cut = bool(np.abs(beyond).max() > 0.02)
-        if is_cut:
-            offsets = offsets - np.einsum('k,kvd->vd', beyond, directions()).astype(np.float32)
+        wanted = self._fit.amounts(offsets, -WIDEST, WIDEST, self._last)
+        self._last = wanted
+        is_cut = False
+        if (wanted < self._target.lowest).any() or (wanted > self._target.highest).any():
+            # directions overlap, so the nearest that the range allows is another mixture, and not each one cut
+            possible = self._fit.amounts(offsets, self._target.lowest, self._target.highest, wanted)
+            beyond = np.einsum('k,kvd->vd', wanted - possible, directions()).astype(np.float32)
+            offsets = offsets - beyond
+            is_cut = bool(np.linalg.norm(beyond, axis=1).max() > SEEN_CM)
         # a region's points, with what they show by themselves, go no farther than its directions reach
         weights, reach = _regions()
         far = np.linalg.norm(offsets + self._shown, axis=1)

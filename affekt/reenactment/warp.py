@@ -17,7 +17,8 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw
 
 from affekt.arrays import Floats, Floats32, Ints
-from affekt.face3d import interpolate, rasterize
+from affekt.face3d import interpolate, point_normals, rasterize
+from affekt.reenactment.head import OUTLINE
 from affekt.reenactment.motion import POINTS
 from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.sampling import sample
@@ -26,6 +27,15 @@ Image = npt.NDArray[np.uint8]
 COARSE = 4
 MARGIN = 4
 """Pixels around the face that are still drawn at full size."""
+EDGE_ON, FULL_TURN = (0.5, 0.05), 0.25
+"""Skin at the rim of the face that faces the viewer by less than the first begins to be edge-on, by the second is; what
+turns towards the viewer by FULL_TURN takes its pixels from within the face."""
+INSET = 0.07
+"""How far within, of the way to the middle of the face."""
+MIDDLE = 4
+"""The tip of the nose."""
+STEP_PX = 1.5
+"""Neighbours that come from places further apart than this have an edge between them."""
 OVERSAMPLING = 4
 """Of the masks of eyes and mouth, so that their edges are soft."""
 
@@ -85,6 +95,10 @@ class Warp:
         near = portrait.around.first_ring
         self._exact = np.r_[:POINTS, len(portrait.face) : len(portrait.face) + near]
         self._is_face = (self._triangles < POINTS).all(axis=1)
+        skin = self._triangles[self._is_face]
+        self._rim = np.unique(skin[np.isin(skin, OUTLINE).any(axis=1)])
+        self._faced = _facing(self._rest[:POINTS], skin)[self._rim]
+        self._edge_on = np.clip((EDGE_ON[0] - self._faced) / (EDGE_ON[0] - EDGE_ON[1]), 0, 1)
         self._turns = _turns(self._rest, self._triangles)
 
     def picture(self, target: Floats) -> Image:
@@ -93,13 +107,29 @@ class Warp:
         shift = self._shift(target)
         _hold_border(shift, box, portrait.size)
         made = portrait.image.copy()
-        made[box.top : box.bottom, box.left : box.right] = shifted(portrait.image, shift, box)
+        drawn = shifted(portrait.image, shift, box)
+        _soften_edges(drawn, shift)
+        made[box.top : box.bottom, box.left : box.right] = drawn
         return made
+
+    def _source(self, target: Floats) -> Floats:
+        """(V, 3) where in the portrait the points' pixels come from.
+
+        A part of the outline that the portrait shows edge-on has hardly any pixels, and next to it lies the
+        background. Where it turns into view, pixels from further within the face take its place.
+        """
+        rim = self._rim
+        turned = np.clip(
+            (_facing(target[:POINTS], self._triangles[self._is_face])[rim] - self._faced) / FULL_TURN, 0, 1
+        )
+        source = self._rest.copy()
+        source[rim] += (INSET * turned * self._edge_on)[:, None] * (self._rest[MIDDLE] - self._rest[rim])
+        return source
 
     def _shift(self, target: Floats) -> Floats32:
         """(2, h, w) from each pixel of the moving box to its place in the portrait: x, then y."""
         box = self._box
-        way = (self._rest - target)[:, :2]
+        way = (self._source(target) - target)[:, :2]
         # Around the face, a triangle that has turned over shows its back: another, which has not, lies over its place.
         keep_mask = (_turns(target, self._triangles) == self._turns) | self._is_face
         triangles = self._triangles[keep_mask]
@@ -150,11 +180,36 @@ def laid_over(picture: Image, layer: Image | Floats32, mask: Floats32, box: Box)
     under[:] = np.rint(under + (layer - under.astype(np.float32)) * share).astype(np.uint8)
 
 
+def _facing(points: Floats, triangles: Ints) -> Floats:
+    """(468,) how far the skin at each landmark faces the viewer: 1 straight, 0 edge-on, below 0 away."""
+    return np.asarray(point_normals(points * [1, -1, -1], triangles)[:, 2])
+
+
 def _turns(points: Floats, triangles: Ints) -> Floats:
     """(F,) which way round the corners go: 1, -1, or 0 for a triangle without area."""
     first, second, third = (points[triangles[:, corner], :2] for corner in range(3))
     across, along = second - first, third - first
     return np.asarray(np.sign(across[:, 0] * along[:, 1] - across[:, 1] * along[:, 0]))
+
+
+def _soften_edges(picture: Image, shift: Floats32) -> None:
+    """Blend across edges where one part of the mesh lies over another, which would be stairs, in place."""
+    edges = np.zeros(shift.shape[1:], dtype=bool)
+    for plane in shift:
+        steep = np.abs(np.diff(plane, axis=0)) > STEP_PX
+        edges[1:] |= steep
+        edges[:-1] |= steep
+        steep = np.abs(np.diff(plane, axis=1)) > STEP_PX
+        edges[:, 1:] |= steep
+        edges[:, :-1] |= steep
+    edges[[0, -1]] = edges[:, [0, -1]] = False
+    rows, columns = np.nonzero(edges)
+    if not len(rows):
+        return
+    total = 2 * picture[rows, columns].astype(np.float32)
+    for down, across in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        total += picture[rows + down, columns + across]
+    picture[rows, columns] = np.rint(total / 6).astype(np.uint8)
 
 
 def _moving_box(portrait: Portrait, rest: Floats) -> Box:

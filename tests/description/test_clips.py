@@ -12,12 +12,16 @@ from clip_describers import QUESTION, one_face, saved_describer, tone, write_sou
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.description import (
     ClipReader,
+    Description,
     Generated,
     clip_form,
     clips_manifest,
     describe,
+    kind_of,
     open_clip_describer,
     open_describer,
+    opening,
+    read_answer,
     saved_notes,
 )
 from affekt.errors import MediaError, ValueRangeError, WeightsError
@@ -173,3 +177,25 @@ def test_sources_of_other_names_are_known_by_what_their_recipes_read(reader):
     renamed = dataclasses.replace(reader.form, recipes={'pulse': reader.form.recipes['voice']})
     assert renamed.gives() == {'pulse': ('voice',)}
     assert torch.is_tensor(next(reader.describer.parameters()))
+
+
+def test_labels_are_generated_and_clues_stated_where_training_noted_terciles(folder, media, tmp_path, monkeypatch):
+    terciles = {'pitch': [100.0, 120.0], 'loudness': [-8.0, -6.0]}
+    noted = saved_describer(tmp_path, terciles=terciles)
+    clips = open_clip_describer(noted, recipes={'face': 'acoustics-utt'}, asr='none')
+    said = {'voice': Description('voice', read_answer('angry'), ' angry', 'end')}
+    monkeypatch.setattr(opening, 'describe', lambda asked, *rest, **named: [said[name] for name, _ in asked])
+    manifest = _rows(media, 'voice')
+    ((_, described),) = clips.describe(manifest, manifest.samples)
+    # the tone lies at about 170 Hz, and more thirds below -8 LUFS than above 120 Hz
+    assert described.answer.text == 'The person seems angry. The voice is low in volume and high in pitch.'
+    assert (described.answer.labels, described.raw) == (('angry',), ' angry')
+    assert [clue.of for clue in described.answer.evidence] == [('voice',)]
+    plain = open_clip_describer(folder, recipes={'face': 'acoustics-utt'}, asr='none')
+    assert plain.describe(manifest, manifest.samples)[0][1].answer.text == 'angry'
+
+
+def test_a_kind_keeps_that_it_is_bare(reader):
+    record = {'blocks': [{'source': 'voice', 'lead': ''}], 'words': False, 'opened': True, 'bare': True}
+    notes = {'kind': record, 'recipes': {'voice': 'acoustics-utt'}}
+    assert clip_form(reader.describer, notes).kind == kind_of(('voice',), words=False, bare=True)

@@ -109,7 +109,7 @@ def test_an_answer_is_tokenized_apart_and_ends_with_the_end_token():
     vocabulary = letters()
     prompt = written('audioonly', 'Why?', HASH, present=EVERY)
     asked, trained = (tokenized(prompt, vocabulary, ONE_EACH, answer=answer) for answer in (None, 'Sad.'))
-    assert asked == Pieces(trained.prompt)
+    assert asked == Pieces(trained.prompt, has_words=trained.has_words)
     assert trained.answer == (*vocabulary.numbers('Sad.###'), vocabulary.end)
     assert tokenized(prompt, vocabulary, ONE_EACH, begins=False).prompt[0] == asked.prompt[0][1:]
 
@@ -171,3 +171,13 @@ def test_a_trunk_without_the_marks_of_a_family_is_refused():
 
 def test_values_with_braces_are_text():
     assert '{a2}' in question_of('preference', a1='{a2}', a2='x')
+
+
+def test_a_bare_prompt_has_nothing_but_soft_tokens_words_and_the_question():
+    kind = kind_of(('voice', 'face'), bare=True)
+    bare = FAMILIES['bare']
+    assert written(kind, 'Emotions:', bare, present={'voice', 'face'}).text == '<voice><face>Emotions:'
+    assert written(kind, 'Emotions:', bare, present={'face'}, words='So?').text == '<face>So?\nEmotions:'
+    pieces = tokenized(written(kind, 'E:', bare, present={'face'}), letters(), {'face': 1}, answer=' sad')
+    assert pieces.prompt[1] == 'face'
+    assert letters().text(pieces.answer) == ' sad'

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from affekt.cli import main
 from affekt.media.writing import write_image
-from affekt.reenactment import Consent, Provenance, sign
+from affekt.provenance import Consent, Provenance, sign
 
 pytest.importorskip('c2pa')
 

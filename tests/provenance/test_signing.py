@@ -14,7 +14,7 @@ import pytest
 from affekt.errors import ConsentError, FileError, MediaError, ProvenanceError, UnknownNameError
 from affekt.media import write_video
 from affekt.media.writing import write_image
-from affekt.reenactment import (
+from affekt.provenance import (
     Consent,
     Provenance,
     own_credentials,
@@ -25,7 +25,7 @@ from affekt.reenactment import (
     verify,
     with_note,
 )
-from affekt.reenactment.credentials import OWN, made_chain, settings_folder
+from affekt.provenance.credentials import OWN, made_chain, settings_folder
 
 pytest.importorskip('c2pa')
 ENDINGS = ('mp4', 'png', 'jpg')

@@ -20,9 +20,9 @@ from typing import Any
 
 from affekt.errors import AffektError, MediaError, ProvenanceError
 from affekt.files import place_atomically, require_regular_file, storage_error
-from affekt.reenactment.consent import Consent
-from affekt.reenactment.credentials import Credentials, own_credentials, require_signing
-from affekt.reenactment.manifest_boxes import MIME, Malformed, embedded, has_traces, mime_of, require_signers_form
+from affekt.provenance.consent import Consent
+from affekt.provenance.credentials import Credentials, own_credentials, require_signing
+from affekt.provenance.manifest_boxes import MIME, Malformed, embedded, has_traces, mime_of, require_signers_form
 from affekt.typed_json import plain
 
 LABEL = 'org.affekt.reenactment'

@@ -1,0 +1,197 @@
+"""The engine that draws by latent diffusion: the moved face as maps, and the published nets that paint under them.
+
+A square around the head is drawn at the size that the nets were trained with, and laid back into the picture with a
+soft edge. Every frame depends on its neighbours, so that all of the motion is read before the first picture comes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+
+from affekt.arrays import Floats, Floats32
+from affekt.errors import MediaError, require_torch
+from affekt.face3d import depth_map, normal_map, rasterize, shaded_map
+from affekt.progress import Progress
+from affekt.reenactment.engine import moved_face, without_mouth
+from affekt.reenactment.motion import POINTS, Motion, MotionFrame
+from affekt.reenactment.portrait import FROM_BELOW, Portrait
+
+if TYPE_CHECKING:
+    from affekt.diffusion import Drawing, DrawingSettings
+
+Image = npt.NDArray[np.uint8]
+SIDE = 512
+"""Pixels of the square that is drawn, as the published nets were trained."""
+FACE_WIDTHS = 2.18
+"""Side of the square over the width of the face, as published."""
+SOFT_SHARE = 0.06
+"""Of the square at each edge, in which it fades into the picture."""
+
+
+@dataclass(frozen=True)
+class Square:
+    """The part of a portrait that is drawn: its corner and side in pixels of the portrait."""
+
+    left: int
+    top: int
+    side: int
+
+    @classmethod
+    def around(cls, portrait: Portrait) -> Square:
+        """A square around the face, FACE_WIDTHS wide where the picture has room."""
+        points = portrait.landmarks[:POINTS, :2]
+        low, high = points.min(axis=0), points.max(axis=0)
+        height, width = portrait.size
+        side = int(min(round(FACE_WIDTHS * float(high[0] - low[0])), height, width))
+        middle = (low + high) / 2
+        left, top = (
+            int(np.clip(round(at - side / 2), 0, most - side)) for at, most in zip(middle, (width, height), strict=True)
+        )
+        return cls(left, top, side)
+
+    def cut(self, image: Image, size: int) -> Image:
+        """(size, size, 3) the square of a picture."""
+        part = image[self.top : self.top + self.side, self.left : self.left + self.side]
+        return np.asarray(PillowImage.fromarray(part).resize((size, size), PillowImage.Resampling.LANCZOS))
+
+    def laid(self, image: Image, drawn: Image) -> Image:
+        """A copy of a picture with the drawn square in it; its edges fade where the picture goes on."""
+        part = np.asarray(PillowImage.fromarray(drawn).resize((self.side, self.side), PillowImage.Resampling.LANCZOS))
+        whole = image.copy()
+        place = whole[self.top : self.top + self.side, self.left : self.left + self.side]
+        fade = self._fade(image.shape[0], image.shape[1])[..., None]
+        place[:] = np.rint(place + fade * (part.astype(np.float32) - place)).astype(np.uint8)
+        return whole
+
+    def _fade(self, height: int, width: int) -> Floats32:
+        """(side, side) 1 in the middle, 0 at edges that lie within the picture."""
+        along = (np.arange(self.side, dtype=np.float32) + 0.5) / (SOFT_SHARE * self.side)
+        rise, fall = np.minimum(along, 1), np.minimum(along[::-1], 1)
+        ones = np.ones(self.side, np.float32)
+        rows = (rise if self.top else ones) * (fall if self.top + self.side < height else ones)
+        columns = (rise if self.left else ones) * (fall if self.left + self.side < width else ones)
+        return np.asarray(rows[:, None] * columns)
+
+
+def guidance_maps(
+    portrait: Portrait, frames: Sequence[MotionFrame], square: Square, size: int = SIDE
+) -> Iterator[Mapping[str, Image]]:
+    """Depth, normals and shade of the moved face, each (size, size) or (size, size, 3), frame by frame.
+
+    The range of depth is that of all frames together, so that brightness does not pump with the mesh.
+
+    Args:
+        portrait: whose face.
+        frames: how it moves.
+        square: the part of the portrait that is drawn.
+        size: of the maps.
+    """
+    triangles = portrait.triangles[(portrait.triangles < POINTS).all(axis=1)]
+    depths = [float(at) for frame in frames for at in _extent(_points(portrait, frame, square, size)[:, 2])]
+    near, far = min(depths, default=0.0), max(depths, default=1.0)
+    for frame in frames:
+        points = _points(portrait, frame, square, size)
+        raster = rasterize(points, triangles, (size, size))
+        upright = points * FROM_BELOW
+        yield {
+            'depth': depth_map(raster, near, far),
+            'normal': normal_map(raster, triangles, upright),
+            'render': shaded_map(raster, triangles, upright),
+        }
+
+
+def _points(portrait: Portrait, frame: MotionFrame, square: Square, size: int) -> Floats:
+    """(468, 3) the moved face in pixels of the square, with depth in the same unit."""
+    face = moved_face(portrait, frame)[:POINTS]
+    placed = portrait.place(face, frame.rotation, frame.translation, frame.scale)
+    return np.asarray((placed - [square.left, square.top, 0]) * (size / square.side))
+
+
+def _extent(values: Floats) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
+
+
+class DiffusedEngine:
+    """Draws the pictures of one motion with published weights; `motion` is then to be used in place of the one given.
+
+    Args:
+        portrait: who moves.
+        motion: how; read to its end at once, without the pictures of the driver's mouth.
+        weights: the folder with the published weights.
+        settings: how it is drawn.
+        device: such as cpu or cuda.
+        precision: auto, float32 or bfloat16.
+        folder: keeps finished windows, so that a killed run goes on; None keeps nothing.
+        progress: told the windows that are done.
+        size: of the square that is drawn.
+
+    Raises:
+        WeightsError: files are missing or not those that are published.
+        MissingExtraError: torch is not installed.
+        MediaError: the motion has no frame.
+    """
+
+    def __init__(
+        self,
+        portrait: Portrait,
+        motion: Motion,
+        weights: str | os.PathLike[str],
+        settings: DrawingSettings | None = None,
+        *,
+        device: str = 'cpu',
+        precision: str = 'auto',
+        folder: Path | None = None,
+        progress: Progress | None = None,
+        size: int = SIDE,
+    ) -> None:
+        require_torch()
+        from affekt.diffusion import Drawing, load_nets, on_device, weight_files
+
+        weight_files(weights)  # what is missing is said before the driver is read
+        self.portrait = portrait
+        self._square = Square.around(portrait)
+        self._frames = [without_mouth(frame) for frame in motion]
+        if not self._frames:
+            raise MediaError(expected='a motion of at least one frame', came='none', todo='give a longer driver')
+        self.motion = replace(motion, frames=self._frames, count=len(self._frames))
+        self._size, self._progress = size, progress
+        nets = on_device(load_nets(weights), device, precision)
+        self._drawing: Drawing = Drawing(nets, self._square.cut(portrait.image, size), settings, folder)
+        self._numbers = {frame.time_s: number for number, frame in enumerate(self._frames)}
+        self._latents: Any = None
+        self._decoded: dict[int, Image] = {}
+
+    def shows_driver(self, frame: MotionFrame) -> bool:
+        """Never: the mouth is painted by the nets."""
+        return False
+
+    def picture(self, frame: MotionFrame) -> Image:
+        """(H, W, 3) of one frame of `motion`."""
+        number = self._numbers[frame.time_s]
+        if number not in self._decoded:
+            latents = self._all_latents()
+            count = self._drawing.settings.decoded_at_once
+            few = self._drawing.pictures(latents[:, :, number : number + count])
+            self._decoded = {number + at: image for at, image in enumerate(few)}
+        return self._square.laid(self.portrait.image, self._decoded[number])
+
+    def forget(self) -> None:
+        """Remove the finished windows, once the output is whole."""
+        self._drawing.forget()
+
+    def _all_latents(self) -> Any:
+        if self._latents is None:
+            maps = guidance_maps(self.portrait, self._frames, self._square, self._size)
+            told = self._progress
+            self._latents = self._drawing.latents(
+                maps, None if told is None else lambda done, every: told('windows', done, every)
+            )
+        return self._latents

@@ -1,0 +1,405 @@
+"""From a portrait's file and what is to move it to a signed file: what `affekt reenact` does.
+
+    reenact_to('out.mp4', 'portrait.jpg', ByVideo('driving.mp4'), consent=Consent('agreed'))
+
+1. The statement on the portrayed person and the purpose are checked before anything is computed. 2. The portrait is
+read, and the motion made fit for it. 3. Pictures are drawn and written, with a visible note. 4. The file is signed, and
+a record of all that it came from is put beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import FileError, MediaError, UnknownNameError, ValueRangeError
+from affekt.faces import FaceLandmarker
+from affekt.files import file_sha256, place_atomically, require_regular_file, write_atomically
+from affekt.media import even_sided, write_image
+from affekt.progress import Progress
+from affekt.provenance import Consent, Credentials, Provenance, require_signable, sign, with_note
+from affekt.purpose import check_purpose
+from affekt.reenactment.curves import motion_of_curves, motion_of_timeline
+from affekt.reenactment.driver import DriverSettings, motion_of_video
+from affekt.reenactment.emotions import apex_of_emotion, motion_of_emotion
+from affekt.reenactment.engine import Engine, EngineSettings
+from affekt.reenactment.motion import Motion, MotionFrame
+from affekt.reenactment.output import KINDS, Drawing, write_reenactment
+from affekt.reenactment.portrait import MOST_SIDE, Portrait
+from affekt.reenactment.transfer import TransferSettings, portrait_range, transfer
+from affekt.runs import versions
+from affekt.typed_json import plain
+
+Image = npt.NDArray[np.uint8]
+Signed = Callable[[Path, bool], object]
+"""Signs a finished file, given whether pixels of the driver are in it."""
+STILLS = ('.png', '.jpg', '.jpeg')
+LEAST_SIDE = 64
+
+
+class MotionSource(Protocol):
+    """What moves a portrait."""
+
+    def motion(self, landmarker: FaceLandmarker) -> Motion:
+        """The motion, to be read once."""
+
+    def still(self) -> MotionFrame | None:
+        """The frame of a single picture; None where there is none."""
+
+    def as_json(self) -> dict[str, Any]:
+        """What a record says of it."""
+
+    @property
+    def driver(self) -> Path | None:
+        """The file of a face that drives."""
+
+
+@dataclass(frozen=True)
+class ByVideo:
+    """Another face moves the portrait."""
+
+    path: Path
+    settings: DriverSettings = field(default_factory=DriverSettings)
+
+    def motion(self, landmarker: FaceLandmarker) -> Motion:
+        """The face's motion, with the video's sound."""
+        return motion_of_video(self.path, self.settings, landmarker=landmarker)
+
+    def still(self) -> MotionFrame | None:
+        """A video is no single picture."""
+        return None
+
+    def as_json(self) -> dict[str, Any]:
+        """Name, hash, and how it is read."""
+        return {'driver': self.path.name, 'sha256': file_sha256(self.path), 'settings': plain(asdict(self.settings))}
+
+    @property
+    def driver(self) -> Path | None:
+        """The video."""
+        return self.path
+
+
+@dataclass(frozen=True)
+class ByEmotion:
+    """A named emotion comes and goes."""
+
+    name: str
+    intensity: float = 0.7
+    seconds: float = 3.0
+    rate_hz: float = 25.0
+    onset_s: float | None = None
+    """From rest to the apex; None takes the recipe's own time."""
+    offset_s: float | None = None
+    """From the apex to rest."""
+
+    def motion(self, landmarker: FaceLandmarker) -> Motion:
+        """From rest to the apex and back."""
+        return motion_of_emotion(
+            self.name, self.intensity, self.seconds, rate_hz=self.rate_hz, onset_s=self.onset_s, offset_s=self.offset_s
+        )
+
+    def still(self) -> MotionFrame | None:
+        """The apex."""
+        return apex_of_emotion(self.name, self.intensity)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        return {'emotion': self.name, **{name: value for name, value in asdict(self).items() if name != 'name'}}
+
+    @property
+    def driver(self) -> Path | None:
+        """Nobody drives."""
+        return None
+
+
+@dataclass(frozen=True)
+class ByCurves:
+    """A table of curves moves the portrait."""
+
+    path: Path
+    are_scores: bool = False
+    rate_hz: float = 25.0
+
+    def motion(self, landmarker: FaceLandmarker) -> Motion:
+        """As the table says."""
+        return motion_of_curves(self.path, rate_hz=self.rate_hz, are_scores=self.are_scores)
+
+    def still(self) -> MotionFrame | None:
+        """A curve is no single picture."""
+        return None
+
+    def as_json(self) -> dict[str, Any]:
+        """Name and hash."""
+        return {
+            'curves': self.path.name, 'sha256': file_sha256(self.path), 'are_scores': self.are_scores,
+            'rate_hz': self.rate_hz,
+        }  # fmt: skip
+
+    @property
+    def driver(self) -> Path | None:
+        """Nobody drives."""
+        return None
+
+
+@dataclass(frozen=True)
+class ByTimeline:
+    """A person of an analysis moves the portrait."""
+
+    run: Path
+    person: str | int | None = None
+    source: Any = None
+    rate_hz: float = 25.0
+
+    def motion(self, landmarker: FaceLandmarker) -> Motion:
+        """As the analysis saw them."""
+        return motion_of_timeline(self.run, person=self.person, source=self.source, rate_hz=self.rate_hz)
+
+    def still(self) -> MotionFrame | None:
+        """An analysis is no single picture."""
+        return None
+
+    def as_json(self) -> dict[str, Any]:
+        """The run's name, and who of it."""
+        return {'run': self.run.absolute().name, 'person': self.person, 'by': self.source, 'rate_hz': self.rate_hz}
+
+    @property
+    def driver(self) -> Path | None:
+        """Nobody drives who is in the picture."""
+        return None
+
+
+@dataclass(frozen=True)
+class ReenactSettings:
+    """What a user chooses about an output.
+
+    Args:
+        transfer: how the motion is laid on the portrait.
+        engine: how it is drawn.
+        max_side: longest side of the output, pixels; smaller portraits keep their size.
+        note_off_by: name of who answers for an output without the visible note; '' keeps it.
+        purpose: what the output is for; recorded, and refused where `affekt analyze` would refuse it.
+
+    Raises:
+        ValueRangeError: `max_side` is below 64.
+        PurposeError: the purpose names work or education.
+    """
+
+    transfer: TransferSettings = field(default_factory=TransferSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    max_side: int = MOST_SIDE
+    note_off_by: str = ''
+    purpose: str = ''
+
+    def __post_init__(self) -> None:
+        if self.max_side < LEAST_SIDE:
+            raise ValueRangeError(
+                expected=f'a longest side of at least {LEAST_SIDE} pixels', came=f'{self.max_side}', todo='give more'
+            )
+        object.__setattr__(self, 'purpose', check_purpose(self.purpose))
+        object.__setattr__(self, 'note_off_by', ' '.join(self.note_off_by.split()))
+
+    def as_json(self) -> dict[str, Any]:
+        """All of them, as a record holds them."""
+        return {
+            'transfer': asdict(self.transfer), 'engine': asdict(self.engine), 'max_side': self.max_side,
+            'visible_note': not self.note_off_by, 'note_off_by': self.note_off_by, 'purpose': self.purpose,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reenactment:
+    """An output that was made.
+
+    Attributes:
+        path: of it.
+        record: the file beside it that says what it came from.
+        pictures: how many it has.
+        seconds: how long it is; 0 for a still.
+        resumed: pictures that an interrupted run had drawn already.
+        has_sound: whether it has the driver's sound.
+        shows_driver: whether pixels of the driver's mouth are in it.
+        notes: sentences about what limits it, and what was bridged or limited.
+    """
+
+    path: Path
+    record: Path
+    pictures: int
+    seconds: float
+    resumed: int
+    has_sound: bool
+    shows_driver: bool
+    notes: tuple[str, ...]
+
+
+class Noted:
+    """A drawing with the visible note in every picture."""
+
+    def __init__(self, drawing: Drawing) -> None:
+        self._drawing = drawing
+
+    def picture(self, frame: MotionFrame) -> Image:
+        """(H, W, 3) of one frame."""
+        return with_note(even_sided(self._drawing.picture(frame)))
+
+    def shows_driver(self, frame: MotionFrame) -> bool:
+        """Whether pixels of the driver are in that picture."""
+        return self._drawing.shows_driver(frame)
+
+
+def reenact_to(
+    out: str | os.PathLike[str],
+    portrait: str | os.PathLike[str],
+    source: MotionSource,
+    *,
+    consent: Consent,
+    settings: ReenactSettings | None = None,
+    credentials: Credentials | None = None,
+    landmarker: FaceLandmarker | None = None,
+    progress: Progress | None = None,
+) -> Reenactment:
+    """A signed video of a portrait that moves, or a signed still of an emotion's apex, with a record beside it.
+
+    Args:
+        out: .mp4, or .png or .jpg for a still.
+        portrait: a picture with one clear face.
+        source: what moves it.
+        consent: the statement on the portrayed person.
+        settings: by default `ReenactSettings()`.
+        credentials: what the output is signed with; by default what affekt made for this user.
+        landmarker: by default one with the published model.
+        progress: told the pictures that are done.
+
+    Raises:
+        PortraitError: the picture shows no single clear face, or one turned too far.
+        MediaError: a file is missing, damaged or of another kind.
+        UnknownNameError: an output of another kind.
+        FileError: the output would replace what it is made from.
+        MissingExtraError: nothing can be signed here.
+    """
+    target, own = Path(out), settings or ReenactSettings()
+    # 1. What can be refused without any work.
+    _require_output(target, Path(portrait), source)
+    described = source.as_json()
+    networks = landmarker or FaceLandmarker()
+    # 2. Who moves, and how.
+    face = Portrait.from_picture(portrait, networks, max_side=own.max_side)
+    engine = Engine(face, own.engine)
+    depends_on = {
+        'portrait_sha256': file_sha256(Path(portrait)), 'source': described, 'settings': own.as_json(),
+        'versions': versions(),
+    }  # fmt: skip
+    driver = source.driver
+
+    def signed(place: Path, shows_driver: bool) -> Provenance:
+        provenance = Provenance(
+            'geometric', consent, str(depends_on['portrait_sha256']),
+            None if driver is None else str(described['sha256']), shows_driver, {'source': described, **own.as_json()},
+        )  # fmt: skip
+        sign(place, provenance, credentials)
+        return provenance
+
+    # 3. Pictures, and where they come from: no file appears that is not signed.
+    if target.suffix.lower() in STILLS:
+        made = _still(target, engine, face, source, own, signed)
+    else:
+        made = _video(target, engine, face, source, own, networks, depends_on, progress, signed)
+    write_atomically(made.record, _record(made, Path(portrait), consent, depends_on))
+    return made
+
+
+def _require_output(target: Path, portrait: Path, source: MotionSource) -> None:
+    require_signable(target)
+    suffix = target.suffix.lower()
+    if suffix not in (*KINDS, *STILLS):
+        raise UnknownNameError(
+            expected=f'an output that ends in {", ".join((*KINDS, *STILLS))}', came=repr(target.name), todo='rename it'
+        )
+    if suffix in STILLS and source.still() is None:
+        raise UnknownNameError(
+            expected='a still of a named emotion, or an output that ends in .mp4', came=repr(target.name),
+            todo='rename it',
+        )  # fmt: skip
+    for path in (portrait, source.driver):
+        if path is None:
+            continue
+        try:
+            require_regular_file(path)
+        except FileError:
+            raise
+        except OSError as error:
+            raise MediaError(
+                expected='a file that is there', came=f'{path}: {error.strerror}', todo='check the path'
+            ) from error
+        if target.exists() and target.samefile(path):
+            raise FileError(
+                expected='an output of its own', came=f'{target}, from which it is to be made',
+                todo='choose another name',
+            )  # fmt: skip
+
+
+def _video(
+    target: Path, engine: Engine, face: Portrait, source: MotionSource, settings: ReenactSettings,
+    networks: FaceLandmarker, depends_on: Mapping[str, Any], progress: Progress | None, signed: Signed,
+) -> Reenactment:  # fmt: skip
+    """Write the pictures of a motion."""
+    motion = transfer(source.motion(networks), portrait_range(face), settings.transfer)
+    drawing: Drawing = engine if settings.note_off_by else Noted(engine)
+    written = write_reenactment(
+        target, drawing, motion, depends_on=depends_on, progress=progress,
+        finished=lambda place, reenacted: signed(place, reenacted.shows_driver),
+    )  # fmt: skip
+    return Reenactment(
+        target, _record_of(target), written.pictures, written.seconds, written.resumed, written.has_sound,
+        written.shows_driver, (*face.notes, *map(sentence, motion.notes)),
+    )  # fmt: skip
+
+
+def _still(
+    target: Path, engine: Engine, face: Portrait, source: MotionSource, settings: ReenactSettings, signed: Signed
+) -> Reenactment:
+    """Write one picture."""
+    frame = source.still()
+    if frame is None:
+        raise UnknownNameError(expected='a source with a still', came=repr(source), todo='write a video')
+    motion = transfer(Motion([frame], 1.0), portrait_range(face), settings.transfer)
+    picture = engine.picture(next(iter(motion)))
+    with place_atomically(target) as place:
+        write_image(place, picture if settings.note_off_by else with_note(picture), quality=95)
+        signed(place, False)
+    notes = (*face.notes, *map(sentence, motion.notes))
+    return Reenactment(target, _record_of(target), 1, 0.0, 0, False, False, notes)
+
+
+def _record_of(target: Path) -> Path:
+    return target.with_name(f'{target.name}.json')
+
+
+def _record(made: Reenactment, portrait: Path, consent: Consent, depends_on: Mapping[str, Any]) -> bytes:
+    """What the output came from, as JSON."""
+    content = {
+        'output': made.path.name,
+        'output_sha256': file_sha256(made.path),
+        'engine': 'geometric',
+        'portrait': portrait.name,
+        **depends_on,
+        'consent': consent.as_json(),
+        'has_drivers_mouth': made.shows_driver,
+        'pictures': made.pictures,
+        'seconds': made.seconds,
+        'has_sound': made.has_sound,
+        'notes': list(made.notes),
+    }
+    return (json.dumps(plain(content), indent=2, ensure_ascii=False) + '\n').encode()
+
+
+def sentence(note: str) -> str:
+    """A note with a capital letter and a full stop, where it lacks them."""
+    text = note.strip()
+    return f'{text[:1].upper()}{text[1:]}{"" if text.endswith((".", "!", "?")) else "."}'

@@ -1,0 +1,229 @@
+"""What affekt itself reads in a reenactment: expression, affect, identity and light, frame by frame and at its apex.
+
+The apex is the part of a clip in which the emotion was made to be at its strongest; a still is its own apex. Rises are
+against the portrait, read in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL import ImageDraw
+
+from affekt.arrays import Bools, Floats, Floats32
+from affekt.errors import MediaError
+from affekt.faces import (
+    BLENDSHAPES,
+    ExpressionLike,
+    Face,
+    FaceIdentity,
+    FaceLandmarker,
+    Region,
+    affect,
+    align_face,
+    expression_model,
+    face_crop,
+    five_points,
+)
+from affekt.labels import EKMAN
+from affekt.media import Recording
+from affekt.reenactment.emotions import RECIPES, UNIT_DIRECTIONS
+from affekt.reenactment.head import OUTLINE
+
+SILENT = ('noseSneer', 'cheekSquint', 'mouthFrown', 'jawForward')
+"""Stems of the scores that the network hardly gives whatever is shown."""
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+
+
+@dataclass(frozen=True, eq=False)
+class FaceRead:
+    """What is read of one face.
+
+    Attributes:
+        scores: (52,) BLENDSHAPES.
+        shares: (7,) of the categories EKMAN.
+        valence, arousal: that they stand for.
+        identity: (128,) of the recognition network; None where it was not asked.
+        luminance: mean of the face's skin in linear light, 0 to 1.
+    """
+
+    scores: Floats32
+    shares: Floats
+    valence: float
+    arousal: float
+    identity: Floats32 | None
+    luminance: float
+
+
+@dataclass(frozen=True, eq=False)
+class ReadBack:
+    """A clip as it was read.
+
+    Attributes:
+        portrait: what the portrait shows.
+        frames: what each frame that was looked at shows; those without a face are left out.
+        looked_at: how many frames were looked at.
+        emotion: that was asked for.
+        is_apex: (T,) which frames belong to the apex.
+    """
+
+    portrait: FaceRead
+    frames: tuple[FaceRead, ...]
+    looked_at: int
+    emotion: str
+    is_apex: Bools
+
+    @cached_property
+    def rises(self) -> Floats:
+        """(T,) by how much the named scores of the emotion, summed, are above those of the portrait."""
+        columns = [BLENDSHAPES.index(name) for name in named_scores(self.emotion)]
+        return np.array([float((each.scores - self.portrait.scores)[columns].sum()) for each in self.frames])
+
+    def as_row(self) -> dict[str, float | str]:
+        """The measured columns of a table of stimuli; means over the apex.
+
+        measured_rise: of the named scores; measured_share: of the emotion's category; measured_identity_distance: the
+        largest of all frames.
+        """
+        if not self.is_apex.any():
+            return dict.fromkeys(MEASURED, float('nan')) | {'measured_category': ''}
+        apex = [frame for frame, belongs in zip(self.frames, self.is_apex, strict=True) if belongs]
+        shares = np.mean([frame.shares for frame in apex], axis=0)
+        own = self.emotion if self.emotion in EKMAN else 'neutral'
+        return {
+            'measured_rise': float(np.mean(self.rises[self.is_apex])),
+            'measured_category': EKMAN[int(np.argmax(shares))],
+            'measured_share': float(shares[EKMAN.index(own)]) if self.emotion in EKMAN else float('nan'),
+            'measured_valence': float(np.mean([frame.valence for frame in apex])),
+            'measured_arousal': float(np.mean([frame.arousal for frame in apex])),
+            'measured_luminance': float(np.mean([frame.luminance for frame in self.frames])),
+            'measured_identity_distance': max(identity_distances(self.portrait, self.frames), default=float('nan')),
+            'frames_without_face': float(self.looked_at - len(self.frames)),
+        }
+
+
+MEASURED = (
+    'measured_rise', 'measured_category', 'measured_share', 'measured_valence', 'measured_arousal',
+    'measured_luminance', 'measured_identity_distance', 'frames_without_face',
+)  # fmt: skip
+
+
+def named_scores(emotion: str) -> tuple[str, ...]:
+    """The scores that an emotion's recipe names, but for those that the network hardly gives."""
+    units = RECIPES[emotion].units if emotion in RECIPES else {}
+    names = {name for unit in units for name in UNIT_DIRECTIONS[unit] if not name.startswith(SILENT)}
+    return tuple(name for name in BLENDSHAPES if name in names)
+
+
+def identity_distances(portrait: FaceRead, frames: Sequence[FaceRead]) -> list[float]:
+    """Distance of each frame's face from the portrait's; below 0.5 is one person. Empty where identity was not read."""
+    if portrait.identity is None:
+        return []
+    return [float(np.linalg.norm(each.identity - portrait.identity)) for each in frames if each.identity is not None]
+
+
+class Reader:
+    """Reads faces back with affekt's own networks, loaded once.
+
+    Args:
+        landmarker: by default one with the published model.
+        expression: by default the trained expression model, which is for research.
+        identity: None leaves identity out.
+    """
+
+    def __init__(
+        self,
+        landmarker: FaceLandmarker | None = None,
+        expression: ExpressionLike | None = None,
+        identity: FaceIdentity | None = None,
+    ) -> None:
+        self._landmarker = landmarker or FaceLandmarker()
+        self._expression, self._identity = expression or expression_model(), identity
+
+    def face(self, image: npt.NDArray[np.uint8], around: Face | None = None) -> Face | None:
+        """The face in a picture, near another one where that is given; None where there is none."""
+        near = None if around is None else self._landmarker.read(image, Region.from_landmarks(around.landmarks))
+        if near is not None:
+            return near
+        every = self._landmarker.faces(image, max_faces=1)
+        return every[0] if every else None
+
+    def read(self, image: npt.NDArray[np.uint8], face: Face) -> FaceRead:
+        """What a face in a picture shows."""
+        crop = align_face(image, five_points(face.landmarks))
+        shares = np.asarray(self._expression.probabilities(crop[None], face.blendshapes[None])[0], dtype=np.float64)
+        valence, arousal, *_ = (float(np.asarray(value).ravel()[0]) for value in affect(shares[None]))
+        identity = None if self._identity is None else self._identity.vector(face_crop(image, face.landmarks))
+        return FaceRead(face.blendshapes, shares, valence, arousal, identity, face_luminance(image, face.landmarks))
+
+    def read_back(
+        self,
+        portrait: npt.NDArray[np.uint8],
+        pictures: Iterable[tuple[npt.NDArray[np.uint8], bool]],
+        emotion: str,
+    ) -> ReadBack:
+        """What pictures show beside the portrait.
+
+        Args:
+            portrait: (H, W, 3) RGB.
+            pictures: each with whether it belongs to the apex.
+            emotion: that was asked for.
+
+        Raises:
+            MediaError: the portrait shows no face.
+        """
+        own = self.face(portrait)
+        if own is None:
+            raise MediaError(expected='a portrait with a face', came='none', todo='choose another portrait')
+        frames, belongs, looked_at, last = [], [], 0, own
+        for image, is_apex in pictures:
+            looked_at += 1
+            face = self.face(image, last)
+            if face is not None:
+                frames.append(self.read(image, face))
+                belongs.append(is_apex)
+                last = face
+        return ReadBack(self.read(portrait, own), tuple(frames), looked_at, emotion, np.array(belongs, dtype=bool))
+
+    def read_file(
+        self, portrait: npt.NDArray[np.uint8], path: Path, emotion: str, apex_s: tuple[float, float], rate_hz: float
+    ) -> ReadBack:
+        """`read_back` of a file at so many frames per second, whose apex lies between two times."""
+        frames = Recording.open(path).frames(rate_hz)
+        return self.read_back(
+            portrait, ((frame.image, apex_s[0] <= frame.time_s <= apex_s[1]) for frame in frames), emotion
+        )
+
+
+def face_luminance(image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> float:
+    """Mean of the face within its outline in linear light, 0 to 1; nan where it lies outside the picture."""
+    inside = face_mask(image.shape[:2], landmarks)
+    return float((linear(image[inside]) @ LUMINANCE).mean()) if inside.any() else float('nan')
+
+
+def face_mask(size: tuple[int, ...], landmarks: npt.ArrayLike) -> Bools:
+    """(H, W) which pixels lie within the outline of a face."""
+    canvas = PillowImage.new('1', (size[1], size[0]))
+    outline = np.asarray(landmarks, dtype=np.float64)[list(OUTLINE), :2]
+    ImageDraw.Draw(canvas).polygon([(float(x), float(y)) for x, y in outline], fill=1)
+    return np.asarray(canvas, dtype=bool)
+
+
+def linear(values: npt.NDArray[np.uint8]) -> Floats:
+    """sRGB bytes as linear light, 0 to 1 (IEC 61966-2-1)."""
+    shares = np.arange(256) / 255
+    table = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return np.asarray(table[values])
+
+
+def encoded(light: Floats) -> npt.NDArray[np.uint8]:
+    """Linear light as sRGB bytes; what is brighter than white is white."""
+    clipped = np.clip(light, 0, 1)
+    shares = np.where(clipped <= 0.0031308, 12.92 * clipped, 1.055 * clipped ** (1 / 2.4) - 0.055)
+    return np.asarray(np.rint(255 * shares), dtype=np.uint8)

@@ -1,0 +1,325 @@
+"""Sets of stimuli for experiments: every person with every emotion at every intensity, alike in all else.
+
+    made = make_stimuli('portraits/', 'stimuli/', Design(('anger', 'fear'), (0, 0.5, 1)), consent=Consent('agreed'))
+
+1. The portraits are made equally light: the mean of each face, in linear light, becomes that of the middle one.
+2. Every cell of the design becomes a signed clip of the same length and timing. 3. affekt reads each clip back. 4. A
+table holds what was asked for beside what was read, and a page shows it. A run that was interrupted goes on where it
+stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import AffektError, MediaError, RunError, ValueRangeError, WeightsError
+from affekt.faces import FaceIdentity, FaceLandmarker
+from affekt.files import file_sha256, write_atomically
+from affekt.media import Recording, is_media_name, write_image
+from affekt.progress import Progress
+from affekt.provenance import Consent, Credentials
+from affekt.reenactment.emotions import EMOTIONS, RECIPES, apex_times, recipe, require_intensity, require_rate
+from affekt.reenactment.making import ByEmotion, ReenactSettings, reenact_to
+from affekt.reenactment.portrait import Portrait
+from affekt.reenactment.reading_back import (
+    LUMINANCE,
+    MEASURED,
+    ReadBack,
+    Reader,
+    encoded,
+    face_luminance,
+    face_mask,
+    linear,
+)
+from affekt.report import stimulus_page
+from affekt.runs import SETTINGS, Run
+from affekt.tables import csv_bytes
+
+Image = npt.NDArray[np.uint8]
+CLIPS, PORTRAITS = 'clips', 'portraits'
+TABLE, PAGE = 'stimuli.csv', 'report.html'
+READ_HZ = 8.0
+"""Frames per second that are read back."""
+GAINS = (0.4, 2.5)
+"""How far the light of a portrait is changed at most."""
+COLUMNS = (
+    'file', 'person', 'emotion', 'intensity', 'seconds', 'frames', *MEASURED, 'luminance_gain', 'notes',
+)  # fmt: skip
+MOST_CELLS = 20_000
+
+
+@dataclass(frozen=True)
+class Design:
+    """Which stimuli there are, for each person.
+
+    Args:
+        emotions: of EMOTIONS.
+        intensities: of each emotion, 0 to 1; 0 is the portrait at rest.
+        seconds: of every clip.
+        rate_hz: frames per second.
+        onset_s: from rest to apex, of every emotion alike; None takes each recipe's own. offset_s likewise.
+        equalises_light: make the faces equally light.
+
+    Raises:
+        UnknownNameError: no such emotion.
+        ValueRangeError: nothing is asked for, or a number is out of range.
+    """
+
+    emotions: tuple[str, ...] = tuple(RECIPES)
+    intensities: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
+    seconds: float = 3.0
+    rate_hz: float = 25.0
+    onset_s: float | None = None
+    offset_s: float | None = None
+    equalises_light: bool = True
+
+    def __post_init__(self) -> None:
+        for name in self.emotions:
+            recipe(name)
+        for intensity in self.intensities:
+            require_intensity(intensity)
+        require_rate(self.rate_hz)
+        if not self.emotions or not self.intensities or not 0 < self.seconds <= 60:
+            raise ValueRangeError(
+                expected='an emotion, an intensity, and up to 60 seconds',
+                came=f'{len(self.emotions)}, {len(self.intensities)} and {self.seconds:g} s',
+                todo=f'choose among {", ".join(EMOTIONS)}',
+            )  # fmt: skip
+
+    @property
+    def cells(self) -> tuple[tuple[str, float], ...]:
+        """Each emotion at each intensity, without doubles."""
+        return tuple(dict.fromkeys(product(self.emotions, self.intensities)))
+
+
+@dataclass(frozen=True)
+class Stimuli:
+    """A set that was made.
+
+    Attributes:
+        folder: of it.
+        table: what was asked for and what was read, a row for each clip.
+        page: the same to look at.
+        clips: how many there are.
+        resumed: how many of them an earlier run had made.
+        left_out: portraits that could not be used, with the reason.
+    """
+
+    folder: Path
+    table: Path
+    page: Path
+    clips: int
+    resumed: int
+    left_out: Mapping[str, str]
+
+
+def make_stimuli(
+    portraits: str | os.PathLike[str] | Sequence[Path],
+    out: str | os.PathLike[str],
+    design: Design | None = None,
+    *,
+    consent: Consent,
+    settings: ReenactSettings | None = None,
+    credentials: Credentials | None = None,
+    reader: Reader | None = None,
+    landmarker: FaceLandmarker | None = None,
+    progress: Progress | None = None,
+) -> Stimuli:
+    """Every person of a folder with every emotion at every intensity, with the table of what was read back.
+
+    Args:
+        portraits: a folder of pictures, one picture, or several.
+        out: folder of the set; one of an earlier run with the same choices is gone on with.
+        design: by default all emotions at five intensities.
+        consent: the statement on all portrayed persons.
+        settings: of transfer, engine and note; see `reenact_to`.
+        credentials, landmarker: likewise.
+        reader: reads back; by default the trained expression model, and identity where its network is there.
+        progress: told the clips that are done.
+
+    Raises:
+        MediaError: no picture is there, or none of a face that can be moved.
+        RunError: the folder holds something else, or a set with other choices.
+        ValueRangeError: more than 20,000 clips are asked for.
+    """
+    chosen, own, folder = design or Design(), settings or ReenactSettings(), Path(out)
+    networks = landmarker or FaceLandmarker()
+    people, left_out = _people(_pictures(portraits), networks, own)
+    if len(people) * len(chosen.cells) > MOST_CELLS:
+        raise ValueRangeError(
+            expected=f'at most {MOST_CELLS:,} clips', came=f'{len(people) * len(chosen.cells):,}',
+            todo='split the portraits into several sets',
+        )  # fmt: skip
+    depends_on = {
+        'design': asdict(chosen), 'settings': own.as_json(),
+        'portraits': {name: file_sha256(person.path) for name, person in people.items()},
+    }  # fmt: skip
+    reading = reader or _reader(networks)
+    resumed, rows = 0, list[dict[str, Any]]()
+    with Run(folder, depends_on, resume=(folder / SETTINGS).exists()) as run:
+        # 1. Equally light portraits.
+        goal = float(np.median([face_luminance(person.image, person.landmarks) for person in people.values()]))
+        cells = [(name, emotion, intensity) for name in people for emotion, intensity in chosen.cells]
+        for name, person in people.items():
+            lit, gain = equally_light(person.image, person.landmarks, goal) if chosen.equalises_light else (
+                person.image, 1.0)  # fmt: skip
+            people[name] = replace(person, image=lit, gain=gain)
+            place = folder / PORTRAITS / f'{name}.png'
+            place.parent.mkdir(exist_ok=True)
+            if run.finished(f'portrait {name}') is None:
+                write_image(place, lit)
+                run.note(f'portrait {name}', f'{PORTRAITS}/{name}.png')
+        # 2. and 3. Every cell, and what is read in it.
+        (folder / CLIPS).mkdir(exist_ok=True)
+        for number, (name, emotion, intensity) in enumerate(cells):
+            key = f'{name} {emotion} {intensity:g}'
+            entry = run.finished(key)
+            if entry is None:
+                rows.append(_made(run, key, people[name], (emotion, intensity), chosen, own, consent, credentials,
+                                  networks, reading))  # fmt: skip
+            else:
+                rows.append(dict(entry.facts))
+                resumed += 1
+            if progress is not None:
+                progress('clips', number + 1, len(cells))
+        # 4. The table and the page.
+        write_atomically(folder / TABLE, csv_bytes(COLUMNS, rows))
+        page = stimulus_page(rows, {name: person.image for name, person in people.items()}, left_out, folder.name)
+        write_atomically(folder / PAGE, page.encode())
+    return Stimuli(folder, folder / TABLE, folder / PAGE, len(rows), resumed, left_out)
+
+
+@dataclass(frozen=True, eq=False)
+class _Person:
+    """A portrait of the set."""
+
+    name: str
+    path: Path
+    image: Image
+    landmarks: npt.NDArray[np.floating]
+    gain: float = 1.0
+
+
+def equally_light(
+    image: Image, landmarks: npt.ArrayLike, goal: float, gains: tuple[float, float] = GAINS
+) -> tuple[Image, float]:
+    """The picture with all its light multiplied so that the mean of its face becomes the goal, and by what.
+
+    Where parts of the face would be brighter than white they stay white, and the rest is made lighter still; the factor
+    stays within `gains`, so a very dark or light picture may miss the goal.
+
+    Args:
+        image: (H, W, 3) sRGB.
+        landmarks: (478, 3) pixels.
+        goal: mean luminance of the face in linear light, 0 to 1.
+    """
+    light = linear(image)
+    face = light[face_mask(image.shape[:2], landmarks)]
+    low, high = gains
+    for _ in range(40):
+        gain = (low + high) / 2
+        if float((np.minimum(gain * face, 1) @ LUMINANCE).mean()) < goal:
+            low = gain
+        else:
+            high = gain
+    return encoded(high * light), float(high)
+
+
+def _made(
+    run: Run, key: str, person: _Person, cell: tuple[str, float], design: Design, settings: ReenactSettings,
+    consent: Consent, credentials: Credentials | None, networks: FaceLandmarker, reader: Reader,
+) -> dict[str, Any]:  # fmt: skip
+    """One clip, signed and read back, noted in the run; its row."""
+    emotion, intensity = cell
+    file = f'{CLIPS}/{person.name}_{emotion}_{100 * intensity:03.0f}.mp4'
+    source = ByEmotion(emotion, intensity, design.seconds, design.rate_hz, design.onset_s, design.offset_s)
+    made = reenact_to(
+        run.folder / file, run.folder / PORTRAITS / f'{person.name}.png', source, consent=consent, settings=settings,
+        credentials=credentials, landmarker=networks,
+    )  # fmt: skip
+    shown = recipe(emotion)
+    apex_s = apex_times(
+        (round(design.seconds * design.rate_hz) - 1) / design.rate_hz,
+        shown.onset_s if design.onset_s is None else design.onset_s,
+        shown.offset_s if design.offset_s is None else design.offset_s,
+    )
+    read: ReadBack = reader.read_file(person.image, made.path, emotion, apex_s, READ_HZ)
+    row = {
+        'file': file, 'person': person.name, 'emotion': emotion, 'intensity': intensity, 'seconds': made.seconds,
+        'frames': made.pictures, **read.as_row(), 'luminance_gain': person.gain, 'notes': ' '.join(made.notes),
+    }  # fmt: skip
+    run.note(key, file, files=(file, f'{file}.json'), **row)
+    return row
+
+
+def _pictures(portraits: str | os.PathLike[str] | Sequence[Path]) -> list[Path]:
+    """The pictures, sorted by name.
+
+    Raises:
+        MediaError: there is none.
+    """
+    if isinstance(portraits, Sequence) and not isinstance(portraits, str):
+        return list(portraits)
+    place = Path(portraits)
+    if not place.is_dir():
+        return [place]
+    every = sorted(path for path in place.iterdir() if path.is_file() and is_media_name(path.name))
+    if not every:
+        raise MediaError(expected='a folder with portraits', came=f'{place} without a picture', todo='check the folder')
+    return every
+
+
+def _people(
+    paths: Sequence[Path], networks: FaceLandmarker, settings: ReenactSettings
+) -> tuple[dict[str, _Person], dict[str, str]]:
+    """Portraits by name, and those that cannot be used with the reason.
+
+    Raises:
+        MediaError: none can be used.
+    """
+    people: dict[str, _Person] = {}
+    left_out: dict[str, str] = {}
+    for path in paths:
+        try:
+            if Recording.open(path).kind != 'image':
+                raise MediaError(expected='a picture', came='something else', todo='save one frame of it as a picture')
+            portrait = Portrait.from_picture(path, networks, max_side=settings.max_side)
+        except AffektError as error:
+            if len(paths) == 1:
+                raise
+            left_out[path.name] = str(error)
+            continue
+        name = next(each for each in _names(path) if each not in people)
+        people[name] = _Person(name, path, portrait.image, portrait.landmarks)
+    if not people:
+        raise MediaError(
+            expected='a portrait with one clear face', came='; '.join(f'{k}: {v}' for k, v in left_out.items())[:500],
+            todo='choose other pictures',
+        )  # fmt: skip
+    return people, left_out
+
+
+def _names(path: Path) -> Iterator[str]:
+    """Names for a person that a file system takes, the second with a number."""
+    stem = re.sub(r'[^\w.-]+', '_', path.stem).strip('._') or 'portrait'
+    yield stem
+    for number in range(2, 10_000):
+        yield f'{stem}-{number}'
+    raise RunError(expected='portraits of different names', came=path.name, todo='rename it')
+
+
+def _reader(networks: FaceLandmarker) -> Reader:
+    """Reads with all that is there; the network that tells people apart is for research, and may be absent."""
+    try:
+        return Reader(networks, identity=FaceIdentity())
+    except WeightsError:
+        return Reader(networks)

@@ -1,0 +1,203 @@
+"""One run of training: readers started as heads, examples of a fold, and the step that validation speakers choose."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from data import FACE, PROSODY, SENTENCE, VOICE
+from evaluate import LIMITS
+from readers import KIND, Start, directions, fitted, margins, new_describer, sentence_start, start_reader, words_of
+
+from affekt.arrays import Floats32
+from affekt.description import Describer, DescribeSettings, Example, open_describer, standardise, train_describer
+from affekt.labels import GOEMOTIONS, RAVDESS8
+from examples import (
+    Clips,
+    Numbers,
+    of_all,
+    of_faces,
+    of_mixed,
+    of_pairs,
+    of_sentiment,
+    of_texts,
+    of_voices,
+    thirds,
+)
+
+VOICES = words_of(RAVDESS8)
+FACES = ('angry', 'disgusted', 'fearful', 'happy', 'sad', 'surprised', 'neutral')
+KNOWN = {*VOICES, *FACES, *words_of(GOEMOTIONS)}
+SENTIMENTS = {'positive', 'negative', 'neutral'}
+FOLDS = 3
+ACTORS = 24
+FIRST_STEPS = 120
+"""Of the part that teaches words and faces."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Clips of RAVDESS by number: learnt from, choosing the step, tested on; no actor is in two of them."""
+
+    learnt: Numbers
+    chosen_by: Numbers
+    tested: Numbers
+
+
+def folds(voices: Clips) -> list[Fold]:
+    """Eight neighbouring actors are tested, four of either gender; two of the others choose the step."""
+    actors = voices.speaker.astype(int)
+    rows = []
+    for fold in range(FOLDS):
+        first = fold * ACTORS // FOLDS
+        tested = (actors > first) & (actors <= first + ACTORS // FOLDS)
+        choosing = np.isin(actors, [(first + ACTORS // FOLDS + at) % ACTORS + 1 for at in (0, 1)])
+        rows.append(
+            Fold(np.flatnonzero(~tested & ~choosing), np.flatnonzero(choosing), np.flatnonzero(tested))
+        )  # fmt: skip
+    return rows
+
+
+def everyone(voices: Clips) -> Fold:
+    """Nobody is tested: of what is shipped."""
+    choosing = np.isin(voices.speaker.astype(int), (23, 24))
+    return Fold(np.flatnonzero(~choosing), np.flatnonzero(choosing), np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True)
+class Starts:
+    """The heads that readers start from; that of the voice is also what a describer is compared with."""
+
+    by_source: dict[str, Start]
+
+    def heard(self, features: Floats32) -> list[str]:
+        """The likeliest word for each voice."""
+        start = self.by_source[VOICE]
+        return [start.words[at] for at in margins(start, features).argmax(axis=1)]
+
+
+def starts_of(clips: dict[str, Clips], learnt: Numbers) -> Starts:
+    """Heads that were fitted on some clips of RAVDESS, and on the training parts of the other corpora."""
+    voices, faces = clips['ravdess'], clips['fer2013']
+    truth = [voices.truth[n][0] for n in learnt]
+    stills = faces.of_split('train')
+    lines = [(clips[name], clips[name].of_split('train')) for name in ('meld', 'emobank')]
+    return Starts(
+        {
+            VOICE: fitted(voices.sources[VOICE][learnt], truth, VOICES)[0],
+            PROSODY: fitted(voices.sources[PROSODY][learnt], truth, VOICES)[0],
+            FACE: fitted(faces.sources[FACE][stills], [faces.truth[n][0] for n in stills], FACES)[0],
+            SENTENCE: sentence_start(
+                np.concatenate([corpus.sources[SENTENCE][rows] for corpus, rows in lines]),
+                np.concatenate([corpus.sentiment[rows] for corpus, rows in lines]),
+            ),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How many examples of each sort; voices and pairs have one of each clip."""
+
+    texts: int = 2400
+    sentiment: int = 600
+    faces: int = 1200
+    mixed: int = 2500
+    again: int = 200
+    """Of words and of faces, which the first part has taught and the second must not unlearn."""
+    all_sources: int = 200
+
+
+def words_and_faces(clips: dict[str, Clips], starts: Starts, amounts: Amounts, seed: int) -> list[Example]:
+    """Examples of the first part of training, which no speaker of RAVDESS is in."""
+    rng = np.random.default_rng([seed, 1])
+    texts, faces = clips['goemotions'], clips['fer2013']
+    lines, stills = rng.permutation(texts.of_split('train')), rng.permutation(faces.of_split('train'))
+    made = of_texts(texts, lines[: amounts.texts], starts.by_source[SENTENCE])
+    for name in ('meld', 'emobank'):
+        rows = rng.permutation(clips[name].of_split('train'))
+        made += of_sentiment(clips[name], rows[: amounts.sentiment // 2], thirds(clips[name], rows))
+    return made + of_faces(faces, stills[: amounts.faces])
+
+
+def voices_and_all(
+    clips: dict[str, Clips], learnt: Numbers, starts: Starts, amounts: Amounts, seed: int
+) -> list[Example]:  # fmt: skip
+    """Examples of the second part: voices, mixed voices, pairs, and some of the first part again."""
+    rng = np.random.default_rng([seed, 2])
+    voices, texts, faces = clips['ravdess'], clips['goemotions'], clips['fer2013']
+    lines, stills = rng.permutation(texts.of_split('train')), rng.permutation(faces.of_split('train'))
+    start = starts.by_source[SENTENCE]
+    made = of_voices(voices, learnt) + of_mixed(voices, learnt, amounts.mixed, starts.by_source[VOICE], rng)
+    made += of_pairs(voices, learnt, texts, lines[amounts.again :], starts.by_source, rng)
+    made += of_texts(texts, lines[: amounts.again], start) + of_faces(faces, stills[: amounts.again])
+    chosen = stills[: amounts.all_sources]
+    return made + of_all(faces, chosen, voices, learnt, texts, lines[amounts.again :], start, rng)
+
+
+def with_starts(describer: Describer, starts: Starts, sources: Sequence[str], examples: Sequence[Example]) -> Describer:
+    """The readers of some sources as heads, their features standardised by examples of those alone."""
+    standardise(describer, examples)
+    words = sorted(KNOWN | SENTIMENTS)
+    basis = directions(describer, words)
+    vectors = {word: basis[:, at] for at, word in enumerate(words)}
+    for source in sources:
+        start_reader(describer, source, starts.by_source[source], vectors)
+    return describer
+
+
+def settings_of(
+    steps: int, *, stage: str = 'single', seed: int = 0, batch: int = 32, score: str = 'uar'
+) -> DescribeSettings:
+    """Of a run of so many steps, judged three times."""
+    every = max(5, steps // 3 // 5 * 5)
+    return DescribeSettings(
+        stage=stage, steps=steps, batch_size=batch, learning_rate=2e-6, adapter_rate=1e-3, label_weight=1.0,  # type: ignore[arg-type]
+        answer_tokens=LIMITS.tokens, evaluate_every=every, log_every=5, seed=seed, score=score,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def trained(
+    describer: Describer, learnt: Sequence[Example], judged: Sequence[Example], settings: DescribeSettings, folder: Path
+) -> dict[str, Any]:  # fmt: skip
+    """Train in place, and go on where a run was stopped; what the run was is given."""
+    before = time.process_time()
+    result = train_describer(describer, learnt, judged, settings, kind=KIND, folder=folder, resume=True)
+    return {
+        'step': result.step, 'validation': result.scores, 'examples': len(learnt),
+        'cpu_s': round(time.process_time() - before, 1), 'settings': asdict(settings),
+        'history': [
+            {name: round(float(row[name]), 4) for name in ('step', 'uar', 'f', 'valid', 'answer') if name in row}
+            for row in result.history
+        ],
+    }  # fmt: skip
+
+
+def warmed(clips: dict[str, Clips], starts: Starts, folder: Path) -> Describer:
+    """A describer after the first part of training, which is made once."""
+    saved = folder / 'describer'
+    if not saved.exists():
+        examples = words_and_faces(clips, starts, Amounts(), 0)
+        describer = with_starts(new_describer(), starts, (FACE, SENTENCE), examples)
+        texts = clips['goemotions']
+        lines = texts.of_split('dev')[:240]
+        judged = [
+            replace(each, answer=f' {", ".join(texts.truth[n])}', labels=texts.truth[n])
+            for each, n in zip(of_texts(texts, lines, starts.by_source[SENTENCE]), lines, strict=True)
+        ]
+        record = trained(describer, examples, judged, settings_of(FIRST_STEPS, batch=48, score='f'), folder)
+        (folder / 'record.json').write_text(json.dumps(record, indent=1) + '\n')
+    return open_describer(saved)
+
+
+def prepared(
+    clips: dict[str, Clips], learnt: Numbers, starts: Starts, folder: Path
+) -> Describer:  # fmt: skip
+    """A describer before the second part: the first one learnt, its readers of voices as heads."""
+    describer = warmed(clips, starts, folder)
+    return with_starts(describer, starts, (VOICE, PROSODY), of_voices(clips['ravdess'], learnt))

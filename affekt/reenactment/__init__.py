@@ -24,6 +24,7 @@ from affekt.provenance import (
 )
 from affekt.reenactment.amounts import frame_of_amounts
 from affekt.reenactment.canonical import LaidFace, laid_face
+from affekt.reenactment.cast import PortraitCast
 from affekt.reenactment.curves import TIMELINE_SOURCES, motion_of_curves, motion_of_series, motion_of_timeline
 from affekt.reenactment.driver import DriverSettings, motion_of_frames, motion_of_video
 from affekt.reenactment.emotions import (
@@ -79,6 +80,7 @@ __all__ = [
     'MotionSource',
     'MouthPicture',
     'Portrait',
+    'PortraitCast',
     'PortraitRange',
     'Provenance',
     'ReadBack',

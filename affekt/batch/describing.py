@@ -447,9 +447,10 @@ class ModelClips:
 
     def digest(self, manifest: Manifest, sample: Sample) -> str:
         """See `ClipReader.digest`."""
-        return self._clips.digest(manifest, sample)
+        return str(self._clips.digest(manifest, sample))
 
     def described(self, manifest: Manifest, samples: Sequence[Sample]) -> list[Described]:
         """Read and answered together."""
         sha256 = str(self.record()['weights_sha256'])
-        return [described_by(self.name, *each, sha256) for each in self._clips.describe(manifest, samples)]
+        answers = self._clips.describe(manifest, samples)
+        return [described_by(self.name, clip, description, sha256) for clip, description in answers]

@@ -16,7 +16,7 @@ from affekt.terminal import StageBars, say, say_json
 from affekt.wording import counted
 
 if TYPE_CHECKING:
-    from affekt.reenactment import Consent, Credentials, Design, MotionSource, ReenactSettings
+    from affekt.reenactment import Consent, Credentials, Design, Diffusion, MotionSource, ReenactSettings
 
 PATH = click.Path(path_type=Path)
 
@@ -86,6 +86,16 @@ def _timeline_sources() -> tuple[str, ...]:
 @click.option('--calm-at', 'calm_at_s', type=float, metavar='SECONDS', help="Time of the driver's calm face.")
 @click.option('--own-mouth', is_flag=True, help="Inside of the mouth made up, not the driver's.")
 @click.option('--size', 'max_side', type=int, help='Longest side of the output in pixels (default 1024).')
+@click.option(
+    '--engine',
+    type=Named(('geometric', 'diffusion')),
+    default='geometric',
+    help='Drawing by geometry (default), or by published networks.',
+)
+@click.option('--weights', type=PATH, metavar='DIR', help='Folder with the weights of --engine diffusion.')
+@click.option('--device', default='cpu', help='Device of --engine diffusion (default cpu).')
+@click.option('--steps', type=click.IntRange(1, 1000), default=20, help='Steps of --engine diffusion (default 20).')
+@click.option('--seed', type=click.IntRange(0), default=42, help='Random seed of --engine diffusion (default 42).')
 @click.option('--purpose', default='', metavar='TEXT', help='Purpose of the output; recorded with it.')
 @PORTRAYED_OPTION
 @CONSENT_NOTE_OPTION
@@ -119,6 +129,8 @@ def reenact_command(
     affekt reenact portrait.jpg --emotion surprise --intensity 0.7 -o out.mp4
     affekt reenact portrait.jpg --timeline affekt_runs/clip -o out.mp4
     affekt reenact portraits/ --emotion all --intensity 0,0.5,1 -o stimuli
+    affekt reenact portrait.jpg driving.mp4 -o out.mp4 --engine diffusion \\
+        --weights DIR
 
     PORTRAIT shows one clear face from the front. Every output is signed, says
     in the picture that it was made, and has a record beside it. An interrupted
@@ -261,10 +273,22 @@ def _settings(chosen: dict[str, Any]) -> ReenactSettings:
     return ReenactSettings(
         TransferSettings(absolute=chosen.pop('absolute'), **amounts),
         EngineSettings(driver_mouth=not chosen.pop('own_mouth')),
+        _diffusion(chosen),
         note_off_by=chosen.pop('note_off_by'),
         purpose=chosen.pop('purpose'),
         **size,
     )
+
+
+def _diffusion(chosen: dict[str, Any]) -> Diffusion | None:
+    """How published networks draw; None where geometry does."""
+    from affekt.reenactment import Diffusion
+
+    engine, weights = chosen.pop('engine'), chosen.pop('weights')
+    device, steps, seed = chosen.pop('device'), chosen.pop('steps'), chosen.pop('seed')
+    if (engine == 'diffusion') != (weights is not None):
+        raise click.UsageError('--engine diffusion and --weights DIR belong together.')
+    return None if weights is None else Diffusion(weights, steps=steps, seed=seed, device=device)
 
 
 def _share(text: str) -> float:

@@ -21,12 +21,13 @@ import numpy.typing as npt
 
 from affekt.errors import FileError, MediaError, UnknownNameError, ValueRangeError
 from affekt.faces import FaceLandmarker
-from affekt.files import file_sha256, place_atomically, require_regular_file, write_atomically
+from affekt.files import file_sha256, part_of, place_atomically, require_regular_file, write_atomically
 from affekt.media import even_sided, write_image
 from affekt.progress import Progress
 from affekt.provenance import Consent, Credentials, Provenance, require_signable, sign, with_note
 from affekt.purpose import check_purpose
 from affekt.reenactment.curves import motion_of_curves, motion_of_timeline
+from affekt.reenactment.diffused import DiffusedEngine, Diffusion
 from affekt.reenactment.driver import DriverSettings, motion_of_video
 from affekt.reenactment.emotions import apex_of_emotion, motion_of_emotion
 from affekt.reenactment.engine import Engine, EngineSettings
@@ -42,6 +43,8 @@ Signed = Callable[[Path, bool], object]
 """Signs a finished file, given whether pixels of the driver are in it."""
 STILLS = ('.png', '.jpg', '.jpeg')
 LEAST_SIDE = 64
+LATENTS_SUFFIX = '.affekt-latents'
+"""Of the hidden folder beside an output in which diffusion keeps finished windows."""
 
 
 class MotionSource(Protocol):
@@ -181,7 +184,8 @@ class ReenactSettings:
 
     Args:
         transfer: how the motion is laid on the portrait.
-        engine: how it is drawn.
+        engine: how it is drawn by geometry.
+        diffusion: draw by published networks instead; None draws by geometry.
         max_side: longest side of the output, pixels; smaller portraits keep their size.
         note_off_by: name of who answers for an output without the visible note; '' keeps it.
         purpose: what the output is for; recorded, and refused where `affekt analyze` would refuse it.
@@ -193,6 +197,7 @@ class ReenactSettings:
 
     transfer: TransferSettings = field(default_factory=TransferSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
+    diffusion: Diffusion | None = None
     max_side: int = MOST_SIDE
     note_off_by: str = ''
     purpose: str = ''
@@ -205,10 +210,16 @@ class ReenactSettings:
         object.__setattr__(self, 'purpose', check_purpose(self.purpose))
         object.__setattr__(self, 'note_off_by', ' '.join(self.note_off_by.split()))
 
+    @property
+    def engine_name(self) -> str:
+        """'geometric' or 'diffusion'."""
+        return 'geometric' if self.diffusion is None else 'diffusion'
+
     def as_json(self) -> dict[str, Any]:
         """All of them, as a record holds them."""
         return {
             'transfer': asdict(self.transfer), 'engine': asdict(self.engine), 'max_side': self.max_side,
+            **({} if self.diffusion is None else {'diffusion': self.diffusion.as_json()}),
             'visible_note': not self.note_off_by, 'note_off_by': self.note_off_by, 'purpose': self.purpose,
         }  # fmt: skip
 
@@ -286,11 +297,12 @@ def reenact_to(
     target, own = Path(out), settings or ReenactSettings()
     # 1. What can be refused without any work.
     _require_output(target, Path(portrait), source)
+    if own.diffusion is not None:
+        own.diffusion.require_weights()
     described = source.as_json()
     networks = landmarker or FaceLandmarker()
     # 2. Who moves, and how.
     face = Portrait.from_picture(portrait, networks, max_side=own.max_side)
-    engine = Engine(face, own.engine)
     depends_on = {
         'portrait_sha256': file_sha256(Path(portrait)), 'source': described, 'settings': own.as_json(),
         'versions': versions(),
@@ -299,7 +311,7 @@ def reenact_to(
 
     def signed(place: Path, shows_driver: bool) -> Provenance:
         provenance = Provenance(
-            'geometric', consent, str(depends_on['portrait_sha256']),
+            own.engine_name, consent, str(depends_on['portrait_sha256']),
             None if driver is None else str(described['sha256']), shows_driver, {'source': described, **own.as_json()},
         )  # fmt: skip
         sign(place, provenance, credentials)
@@ -307,10 +319,10 @@ def reenact_to(
 
     # 3. Pictures, and where they come from: no file appears that is not signed.
     if target.suffix.lower() in STILLS:
-        made = _still(target, engine, face, source, own, signed)
+        made = _still(target, face, source, own, signed)
     else:
-        made = _video(target, engine, face, source, own, networks, depends_on, progress, signed)
-    write_atomically(made.record, _record(made, Path(portrait), consent, depends_on))
+        made = _video(target, face, source, own, networks, depends_on, progress, signed)
+    write_atomically(made.record, _record(made, Path(portrait), consent, own.engine_name, depends_on))
     return made
 
 
@@ -345,34 +357,50 @@ def _require_output(target: Path, portrait: Path, source: MotionSource) -> None:
 
 
 def _video(
-    target: Path, engine: Engine, face: Portrait, source: MotionSource, settings: ReenactSettings,
+    target: Path, face: Portrait, source: MotionSource, settings: ReenactSettings,
     networks: FaceLandmarker, depends_on: Mapping[str, Any], progress: Progress | None, signed: Signed,
 ) -> Reenactment:  # fmt: skip
     """Write the pictures of a motion."""
     motion = transfer(source.motion(networks), portrait_range(face), settings.transfer)
+    engine, motion = _engine(target, face, motion, settings, progress)
     drawing: Drawing = engine if settings.note_off_by else Noted(engine)
     written = write_reenactment(
         target, drawing, motion, depends_on=depends_on, progress=progress,
         finished=lambda place, reenacted: signed(place, reenacted.shows_driver),
     )  # fmt: skip
+    if isinstance(engine, DiffusedEngine):
+        engine.forget()
     return Reenactment(
         target, _record_of(target), written.pictures, written.seconds, written.resumed, written.has_sound,
         written.shows_driver, (*face.notes, *map(sentence, motion.notes)),
     )  # fmt: skip
 
 
+def _engine(
+    target: Path, face: Portrait, motion: Motion, settings: ReenactSettings, progress: Progress | None
+) -> tuple[Engine | DiffusedEngine, Motion]:
+    """What draws, and the motion that it draws."""
+    if settings.diffusion is None:
+        return Engine(face, settings.engine), motion
+    drawn = DiffusedEngine(face, motion, settings.diffusion, part_of(target, LATENTS_SUFFIX), progress)
+    return drawn, drawn.motion
+
+
 def _still(
-    target: Path, engine: Engine, face: Portrait, source: MotionSource, settings: ReenactSettings, signed: Signed
+    target: Path, face: Portrait, source: MotionSource, settings: ReenactSettings, signed: Signed
 ) -> Reenactment:
     """Write one picture."""
     frame = source.still()
     if frame is None:
         raise UnknownNameError(expected='a source with a still', came=repr(source), todo='write a video')
     motion = transfer(Motion([frame], 1.0), portrait_range(face), settings.transfer)
+    engine, motion = _engine(target, face, motion, settings, None)
     picture = engine.picture(next(iter(motion)))
     with place_atomically(target) as place:
         write_image(place, picture if settings.note_off_by else with_note(picture), quality=95)
         signed(place, False)
+    if isinstance(engine, DiffusedEngine):
+        engine.forget()
     notes = (*face.notes, *map(sentence, motion.notes))
     return Reenactment(target, _record_of(target), 1, 0.0, 0, False, False, notes)
 
@@ -381,12 +409,12 @@ def _record_of(target: Path) -> Path:
     return target.with_name(f'{target.name}.json')
 
 
-def _record(made: Reenactment, portrait: Path, consent: Consent, depends_on: Mapping[str, Any]) -> bytes:
+def _record(made: Reenactment, portrait: Path, consent: Consent, engine: str, depends_on: Mapping[str, Any]) -> bytes:
     """What the output came from, as JSON."""
     content = {
         'output': made.path.name,
         'output_sha256': file_sha256(made.path),
-        'engine': 'geometric',
+        'engine': engine,
         'portrait': portrait.name,
         **depends_on,
         'consent': consent.as_json(),

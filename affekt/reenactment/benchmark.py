@@ -211,7 +211,11 @@ class _Measures:
         self._rest = laid_face(portrait.landmarks, canonical)
         self._fit = ExpressionFit(self._rest.points[:POINTS])
         self._portrait = portrait
-        self._own = None if identity is None else identity.vector(face_crop(portrait.image, portrait.landmarks))
+        self._own = (
+            None
+            if identity is None
+            else identity.vector(face_crop(portrait.image, portrait.landmarks.astype(np.float32)))
+        )
         self.columns: dict[str, list[float]] = {metric: [] for metric in METRICS}
         self._error: Floats | None = None
 

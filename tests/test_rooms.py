@@ -33,7 +33,7 @@ INSIDES: dict[str, set[str]] = {
     'judging': {'metrics.resampling'},
     'features': {'corpora.manifest', 'faces.expression', 'faces.landmarker', 'tables.arrow_arrays'},
     'corruption': {'corpora.manifest', 'media.writing'},
-    'experiments': {'pages.figures', 'training.absent'},
+    'experiments': {'metrics.open_vocabulary_reward', 'pages.figures', 'training.absent'},
     'benchmarks': {
         'metrics.group_sizes',
         'metrics.label_sets',

@@ -8,7 +8,14 @@ each name their evidence. Read `timeline.py` first, then `fuse.py`, `steps.py` a
 
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.analyzer import Analyzer, analyze
-from affekt.analysis.description import Describer, Findings, PlainDescriber
+from affekt.analysis.description import (
+    Describer,
+    Findings,
+    PlainDescriber,
+    described_by,
+    description_room,
+    open_model_words,
+)
 from affekt.analysis.export import EXPORTS, SUFFIXES, export
 from affekt.analysis.model_choice import models_needed, models_wanted
 from affekt.analysis.moments import MOMENT_KINDS
@@ -85,11 +92,14 @@ __all__ = [
     'check_purpose',
     'column',
     'concat',
+    'described_by',
+    'description_room',
     'export',
     'headline',
     'models_needed',
     'models_wanted',
     'named',
+    'open_model_words',
     'parts_of',
     'rows_of',
     'time_mean',

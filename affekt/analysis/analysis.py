@@ -14,7 +14,7 @@ import pyarrow as pa
 from affekt.analysis import storage
 from affekt.analysis.observations import conform
 from affekt.analysis.phrases import UNSEEN, headline, when
-from affekt.analysis.records import ModelUse, Moment, OpenLabel, Person, Sentence, Source, Spoken
+from affekt.analysis.records import Described, ModelUse, Moment, OpenLabel, Person, Sentence, Source, Spoken
 from affekt.analysis.results import recording_of
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.timeline import Timeline
@@ -60,6 +60,8 @@ class Analysis:
     """Where the recording lay when it was analyzed; not stored with the analysis."""
     voices: tuple[Person, ...] = ()
     """Speech of nobody who is known, summed up as people are: a voice without a face is no person."""
+    described: tuple[Described, ...] = ()
+    """What describers say, beside the description above and never in place of it; empty where none was asked."""
 
     def __post_init__(self) -> None:
         voices = (*(person for person in self.people if person.name == UNSEEN), *self.voices)
@@ -99,6 +101,7 @@ class Analysis:
             'notice',
         )
         content = {name: plain(getattr(self, name)) for name in parts}
+        content |= {'described': plain(self.described)} if self.described else {}
         return {'format': storage.FORMAT, **content, 'settings': self.settings.to_dict()}
 
     def summary(self) -> dict[str, Any]:
@@ -120,6 +123,7 @@ class Analysis:
                 for m in self.moments
             ],
             'description': [sentence.text for sentence in self.description],
+            **({'described': plain(self.described)} if self.described else {}),
             'coverage': plain(self.coverage),
             'models': [{'name': m.name, 'role': m.role, 'licence': m.licence} for m in self.models],
             'settings': self.settings.to_dict(),
@@ -202,6 +206,7 @@ class Analysis:
             coverage=storage.decoded(Mapping[str, float], content.get('coverage') or {}),
             notice=storage.decoded(str, content.get('notice', NOTICE)),
             recording=recording_of(place),
+            described=storage.decoded(tuple[Described, ...], content.get('described', [])),
         )
 
     def report(self, out: str | Path = 'report.html', media: str | Path | None = None, *, embed: bool = True) -> Path:

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.assemble import assemble
-from affekt.analysis.description import Describer
+from affekt.analysis.description import Describer, WordsOfModel, open_model_words
 from affekt.analysis.model_cache import LONG_S, LoadedModels, return_freed_pages
 from affekt.analysis.model_choice import licence_notes, models_used, trust_of
 from affekt.analysis.observations import FACES, TURNS, UTTERANCES, VOICE, Observed, conform
@@ -102,6 +102,7 @@ class Analyzer:
     ) -> None:
         self.settings = settings or AnalysisSettings()
         self._describer = describer
+        self._words_of_model: WordsOfModel | None = None
         self._models = LoadedModels(self.settings, vocal_head, long_s=LONG_S if keep_models else 0.0)
 
     def analyze(
@@ -109,7 +110,7 @@ class Analyzer:
     ) -> Analysis:
         """The analysis of one recording.
 
-        1. Open. 2. Watch and listen at the same time. 3. Put together.
+        1. Open. 2. Watch and listen at the same time. 3. Put together. 4. Describe by a model too, where that is asked.
 
         Args:
             path: a video, a sound file or a picture.
@@ -127,6 +128,8 @@ class Analyzer:
         recording = Recording.open(path)
         if self.settings.sound_stream is not None:
             recording.sound_stream(self.settings.sound_stream)
+        if self.settings.describe and self._words_of_model is None:
+            self._words_of_model = open_model_words(self.settings.describe_model)
         stop, tell = threading.Event(), _teller(progress, total_s=recording.duration_s or 0.0)
         tell('probe', 1.0, 1.0)
         stills = Stills() if self.settings.keep_frames and recording.video is not None else None
@@ -145,6 +148,12 @@ class Analyzer:
             analysis = assemble(observed, self.settings, self._describer)
             analysis = dataclasses.replace(analysis, recording=_absolute(recording.path))
             tell('fuse', 1.0, 1.0)
+            # 4.
+            if self._words_of_model is not None and recording.path is not None:
+                spoken = ' '.join(each.text.strip() for each in analysis.utterances if not each.reason)
+                described = self._words_of_model(recording.path, spoken)
+                analysis = dataclasses.replace(analysis, described=(described,))
+                tell('describe', 1.0, 1.0)
             return analysis
         finally:
             if stills is not None:

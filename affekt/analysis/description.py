@@ -13,7 +13,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -32,8 +34,20 @@ from affekt.analysis.phrases import (
     tone_turns,
     when,
 )
-from affekt.analysis.records import UNCLEAR, Evidence, Moment, OpenLabel, Person, Sentence, Source
+from affekt.analysis.records import (
+    UNCLEAR,
+    Described,
+    DescribedClue,
+    Evidence,
+    Moment,
+    OpenLabel,
+    Person,
+    Sentence,
+    Source,
+)
 from affekt.analysis.timeline import Span, Timeline, measure, union
+from affekt.errors import AffektError, StorageError, WeightsError, missing_extra
+from affekt.tables import storable
 from affekt.wording import amount, length, listed, listed_clauses, number_word, opened, signed
 
 MOST_MOMENTS = 3
@@ -307,3 +321,90 @@ def _whole(findings: Findings, person: Person) -> Evidence:
     if not len(path):
         return Evidence('fused', 0.0, findings.source.duration_s, person.name)
     return fused_evidence(path, float(path.start_s[0]), float(path.end_s[-1]))
+
+
+# In the words of a model
+
+
+class WordsOfModel:
+    """What a describer that was trained says of recordings: beside the sentences above, never in place of them.
+
+    Args:
+        clips: an `affekt.description.ClipDescriber`.
+    """
+
+    def __init__(self, clips: Any) -> None:
+        self._clips = clips
+        self._sha256 = ''
+
+    def __call__(self, path: Path, spoken: str) -> Described:
+        """The answer on a recording, whose words are known; a failure is in it, none is raised.
+
+        Args:
+            path: of the recording.
+            spoken: what is said in it; '' for nothing.
+        """
+        room = description_room()
+        self._sha256 = self._sha256 or room.weights_sha256(self._clips.describer)
+        try:
+            manifest = room.clips_manifest([(path.name, path)], {path.name: spoken} if spoken else None)
+            ((clip, description),) = self._clips.describe(manifest, manifest.samples)
+        except StorageError:
+            raise
+        except AffektError as error:
+            return Described(self._clips.name, '', form='empty', failure=storable(str(error)))
+        return described_by(self._clips.name, clip, description, self._sha256)
+
+
+def open_model_words(model: str = '') -> WordsOfModel:
+    """A describer that was trained.
+
+    Args:
+        model: its folder or checkpoint; '' for the one that comes with affekt.
+
+    Raises:
+        WeightsError: there is none, or it cannot be opened.
+        LLMError: its language model cannot be opened.
+        MissingExtraError: torch or transformers is not installed.
+    """
+    room = description_room()
+    if not model and room.shipped_describer() is None:
+        raise WeightsError(
+            expected='a describer that comes with affekt', came='none',
+            todo='name one with --describe-model; the description from measurements is made in any case',
+        )  # fmt: skip
+    return WordsOfModel(room.open_clip_describer(model or None, asr='none'))
+
+
+def description_room() -> Any:
+    """The room `affekt.description`.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+    """
+    try:
+        import_module('transformers')  # what opens language models
+        return import_module('affekt.description')
+    except ImportError as error:
+        raise missing_extra('torch and transformers, which describers need', 'torch,llm', came=str(error)) from error
+
+
+def described_by(name: str, clip: Any, description: Any, weights_sha256: str = '') -> Described:
+    """What a describer perceived of a clip and said of it, as a record.
+
+    Args:
+        name: of the describer.
+        clip: a `PerceivedClip`.
+        description: a `Description`.
+        weights_sha256: of the describer.
+    """
+    answer = description.answer
+    evidence, invented = (
+        tuple(DescribedClue(storable(clue.text), tuple(clue.of)) for clue in clues)
+        for clues in (answer.evidence, answer.invented)
+    )
+    return Described(
+        name, storable(answer.text), answer.labels, answer.form, evidence, invented,
+        {part: storable(reason) for part, reason in clip.lacking.items()}, storable(clip.words),
+        storable(description.failure), weights_sha256,
+    )  # fmt: skip

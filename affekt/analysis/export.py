@@ -45,6 +45,8 @@ from affekt.typed_json import plain
 Interval = tuple[float, float, str]
 _UNPRINTABLE = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]')
 MOMENT_TIER = 'moments'
+DESCRIBED_BY = 'described by model'
+"""How the tier, and the note of captions, begins that holds what a describer says."""
 ELAN_TYPES = {
     '.wav': 'audio/x-wav', '.wave': 'audio/x-wav', '.mp3': 'audio/mpeg', '.m4a': 'audio/mp4', '.aac': 'audio/aac',
     '.flac': 'audio/flac', '.ogg': 'audio/ogg', '.oga': 'audio/ogg', '.opus': 'audio/ogg', '.aif': 'audio/x-aiff',
@@ -104,6 +106,9 @@ def tiers(analysis: Analysis) -> dict[str, list[Interval]]:
         by_tier[f'{name} labels'] = [
             (start, end, _labels(analysis, name, start, end, exactly=True)) for start, end in sorted(spans)
         ]
+    for described in analysis.described:
+        said = described.text or f'not described: {described.failure}'
+        by_tier[f'{DESCRIBED_BY} {described.describer}'] = [(0.0, analysis.source.duration_s, said)]
     by_tier[MOMENT_TIER] = [(m.start_s, m.end_s, f'{m.kind}: {m.sentence}') for m in analysis.moments]
     flat = {name: flattened(intervals, analysis.source.duration_s) for name, intervals in by_tier.items()}
     return {name: intervals for name, intervals in flat.items() if intervals}
@@ -273,6 +278,14 @@ def write_vtt(analysis: Analysis, out: Path) -> None:
         captions.captions.append(Caption(_stamp(spoken.start_s), _stamp(end), line))
     with out.open('w', encoding='utf-8') as file:
         captions.write(file)
+        for described in analysis.described:  # notes are comments: no player shows them
+            said = described.text or f'not described: {described.failure}'
+            file.write(f'\n\nNOTE {_note(f"{DESCRIBED_BY} {described.describer}: {said}")}\n')
+
+
+def _note(text: str) -> str:
+    """The text as a comment of WebVTT, which must not hold what ends one."""
+    return clean(text).replace('-->', '->')
 
 
 def _stamp(time_s: float) -> str:

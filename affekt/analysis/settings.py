@@ -65,6 +65,10 @@ class AnalysisSettings:
     that is silent."""
     step_s: float = 1.0
     """Length of the steps in which sources are fused, seconds, 0.1 to 60."""
+    describe: bool = False
+    """Whether a describer that was trained also says in words how people come across, beside what is measured."""
+    describe_model: str = ''
+    """Folder or checkpoint of that describer; '' for the one that comes with affekt."""
 
     def __post_init__(self) -> None:
         require_types(self)
@@ -98,6 +102,8 @@ class AnalysisSettings:
                 came=f'{self.asr!r}',
                 todo='check the spelling, or give the path of a directory that holds model.bin',
             )
+        if self.describe_model and not self.describe:
+            object.__setattr__(self, 'describe', True)
         object.__setattr__(self, 'purpose', check_purpose(self.purpose))
 
     def changed(self, named: Mapping[str, Any]) -> AnalysisSettings:
@@ -124,11 +130,24 @@ class AnalysisSettings:
         return made
 
     def recorded(self) -> dict[str, Any]:
-        """What results depend on, for the settings file of a run: of a model directory also what its files hold."""
-        folder = Path(self.asr)
-        if self.asr in ASR_NAMES or not folder.is_dir():
-            return self.to_dict()
-        return self.to_dict() | {'asr_files': {p.name: file_sha256(p) for p in sorted(folder.iterdir()) if p.is_file()}}
+        """What results depend on, for the settings file of a run: of a model directory also what its files hold.
+
+        A run without a describer is saved as before there were any, so that older ones go on.
+        """
+        recorded = self.to_dict()
+        if not self.describe:
+            del recorded['describe'], recorded['describe_model']
+        elif self.describe_model:
+            recorded['describe_files'] = _files_of(Path(self.describe_model))
+        if self.asr not in ASR_NAMES and Path(self.asr).is_dir():
+            recorded['asr_files'] = _files_of(Path(self.asr))
+        return recorded
+
+
+def _files_of(path: Path) -> dict[str, str]:
+    """Name to sha256 of a file, or of the files in a folder."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return {file.name: file_sha256(file) for file in files if file.is_file()}
 
 
 def require_types(settings: Any) -> None:

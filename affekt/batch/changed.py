@@ -45,7 +45,9 @@ def with_changes(analysis: Analysis, changes: Sequence[Change]) -> Analysis:
     if not _says_the_same(analysis, concluded(_observed(analysis, {}, analysis.source.notes), analysis.settings)):
         notes.append(OTHER_VERSION)
     again = concluded(_observed(analysis, names, notes), analysis.settings)
-    return dataclasses.replace(again, notice=analysis.notice, recording=analysis.recording)
+    return dataclasses.replace(
+        again, notice=analysis.notice, recording=analysis.recording, described=analysis.described
+    )
 
 
 def _observed(analysis: Analysis, names: Mapping[str, str], notes: Sequence[str]) -> Observed:

@@ -18,9 +18,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from affekt.analysis import Analysis, AnalysisSettings, Analyzer, Described, DescribedClue
+from affekt.analysis import (
+    Analysis,
+    AnalysisSettings,
+    Analyzer,
+    Described,
+    DescribedClue,
+    described_by,
+    description_room,
+)
 from affekt.batch.folders import gather
 from affekt.containers import AUDIO
 from affekt.corpora import Facts, Manifest, Sample
@@ -29,9 +37,6 @@ from affekt.runs import SETTINGS, Run, write_atomically
 from affekt.tables import csv_bytes, storable
 from affekt.text import open_transcript
 from affekt.typed_json import plain, typed
-
-if TYPE_CHECKING:
-    from affekt.description import ClipDescriber
 
 TABLE, LINES = 'descriptions.csv', 'descriptions.jsonl'
 COLUMNS = ('name', 'description', 'labels', 'form', 'failure')
@@ -314,9 +319,7 @@ def has_shipped_describer() -> bool:
 
     if any(importlib.util.find_spec(name) is None for name in ('torch', 'transformers', 'peft')):
         return False
-    from affekt.description import shipped_describer
-
-    return shipped_describer() is not None
+    return description_room().shipped_describer() is not None
 
 
 class PlainClips:
@@ -381,10 +384,10 @@ class ModelClips:
     """A describer that was trained, in this process.
 
     Args:
-        clips: opened.
+        clips: an `affekt.description.ClipDescriber`.
     """
 
-    def __init__(self, clips: ClipDescriber) -> None:
+    def __init__(self, clips: Any) -> None:
         self._clips = clips
         self.name, self.batch_size = clips.name, clips.batch_size
         self._record: dict[str, Any] = {}
@@ -396,15 +399,14 @@ class ModelClips:
         Raises:
             WeightsError, LLMError, MissingExtraError: it cannot be opened.
         """
-        from affekt.description import Limits, open_clip_describer
-
-        clips = open_clip_describer(
+        room = description_room()
+        clips = room.open_clip_describer(
             settings.model or None, trunk=settings.trunk or None, recipes=settings.recipes, question=settings.question,
             asr=settings.asr, batch_size=settings.batch_size, precision=settings.precision, device=settings.device,
             table=settings.table,
         )  # fmt: skip
         chosen: dict[str, Any] = {'temperature': settings.temperature, 'seed': settings.seed}
-        clips.limits = dataclasses.replace(clips.limits or Limits(), **chosen)
+        clips.limits = dataclasses.replace(clips.limits, **chosen)
         if settings.tokens is not None:
             clips.limits = dataclasses.replace(clips.limits, tokens=settings.tokens)
         return cls(clips)
@@ -423,24 +425,3 @@ class ModelClips:
         """Read and answered together."""
         sha256 = str(self.record()['weights_sha256'])
         return [described_by(self.name, *each, sha256) for each in self._clips.describe(manifest, samples)]
-
-
-def described_by(name: str, clip: Any, description: Any, weights_sha256: str = '') -> Described:
-    """What a describer perceived of a clip and said of it, as a record.
-
-    Args:
-        name: of the describer.
-        clip: a `PerceivedClip`.
-        description: a `Description`.
-        weights_sha256: of the describer.
-    """
-    answer = description.answer
-    evidence, invented = (
-        tuple(DescribedClue(storable(clue.text), tuple(clue.of)) for clue in clues)
-        for clues in (answer.evidence, answer.invented)
-    )
-    return Described(
-        name, storable(answer.text), answer.labels, answer.form, evidence, invented,
-        {part: storable(reason) for part, reason in clip.lacking.items()}, storable(clip.words),
-        storable(description.failure), weights_sha256,
-    )  # fmt: skip

@@ -9,8 +9,8 @@ trained and by which protocol, and stand on `affekt.experiments`.
 
 from typing import TYPE_CHECKING
 
-from affekt.benchmarks.abaw import Abaw, require_trainable, run_abaw
-from affekt.benchmarks.abaw_inputs import AbawInputs, abaw_inputs, made_up_inputs
+from affekt.benchmarks.abaw import Abaw, Unlabelled, require_trainable, run_abaw
+from affekt.benchmarks.abaw_inputs import AbawInputs, abaw_inputs, made_up_inputs, unlabelled_inputs
 from affekt.benchmarks.abaw_scores import AbawRow, AbawSettings
 from affekt.benchmarks.abaw_tables import abaw_facts, abaw_sheet, save_abaw
 from affekt.benchmarks.candidates import (
@@ -27,8 +27,8 @@ from affekt.benchmarks.candidates import (
 )
 from affekt.benchmarks.comparisons import Ranking, rank_systems
 from affekt.benchmarks.dfer import Dfer, run_dfer
-from affekt.benchmarks.dfer_settings import DferSettings
 from affekt.benchmarks.dfer_tables import dfer_facts, dfer_sheet, save_dfer
+from affekt.benchmarks.dfer_task import DferSettings
 from affekt.benchmarks.facts import ovmer_facts, save_outcome, unibench_facts
 from affekt.benchmarks.finetuning import Finetuning, run_finetuning
 from affekt.benchmarks.finetuning_settings import FinetuningSettings, rates_of
@@ -40,7 +40,7 @@ from affekt.benchmarks.ovmer import PAPER_MODE, Ovmer, run_ovmer
 from affekt.benchmarks.predictions import OPENSETS, short_name
 from affekt.benchmarks.published import published, published_dfer
 from affekt.benchmarks.sets import NAMES, UNIBENCH, UniBenchSet, find_labels, read_labels_of, set_named
-from affekt.benchmarks.unibench import UniBench, rivals, run_unibench
+from affekt.benchmarks.unibench import CONSTANTS, UniBench, rivals, run_unibench
 from affekt.experiments import Outcome as Merbench
 from affekt.moved_names import moved
 
@@ -48,13 +48,13 @@ if not TYPE_CHECKING:
     __getattr__ = moved(__name__)
 
 __all__ = [
-    'NAMES', 'OPENSETS', 'PAPER_MODE', 'UNIBENCH', 'Abaw', 'AbawInputs', 'AbawRow', 'AbawSettings', 'Candidate',
-    'ClipSource', 'Dfer', 'DferSettings', 'Finetuning', 'FinetuningSettings', 'Merbench', 'MerbenchSettings',
-    'Ovmer', 'Ranking', 'UniBench', 'UniBenchSet', 'abaw_facts', 'abaw_inputs', 'abaw_sheet', 'baseline_stores',
-    'clip_sources', 'corpus_clips', 'derived_sentiment', 'dfer_candidates', 'dfer_facts', 'dfer_sheet',
-    'find_labels', 'finetuning_facts', 'finetuning_sheet', 'made_up_inputs', 'merbench_facts', 'merbench_sheet',
-    'modalities_of', 'narrowed_form', 'ovmer_facts', 'pretrained', 'published', 'published_dfer', 'rank_systems',
-    'rates_of', 'read_labels_of', 'require_trainable', 'rivals', 'run_abaw', 'run_dfer', 'run_finetuning',
-    'run_merbench', 'run_ovmer', 'run_unibench', 'save_abaw', 'save_dfer', 'save_finetuning', 'save_merbench',
-    'save_outcome', 'scratch', 'set_named', 'short_name', 'unibench_facts',
+    'CONSTANTS', 'NAMES', 'OPENSETS', 'PAPER_MODE', 'UNIBENCH', 'Abaw', 'AbawInputs', 'AbawRow', 'AbawSettings',
+    'Candidate', 'ClipSource', 'Dfer', 'DferSettings', 'Finetuning', 'FinetuningSettings', 'Merbench',
+    'MerbenchSettings', 'Ovmer', 'Ranking', 'UniBench', 'UniBenchSet', 'Unlabelled', 'abaw_facts', 'abaw_inputs', 'abaw_sheet',
+    'baseline_stores', 'clip_sources', 'corpus_clips', 'derived_sentiment', 'dfer_candidates', 'dfer_facts',
+    'dfer_sheet', 'find_labels', 'finetuning_facts', 'finetuning_sheet', 'made_up_inputs', 'merbench_facts',
+    'merbench_sheet', 'modalities_of', 'narrowed_form', 'ovmer_facts', 'pretrained', 'published', 'published_dfer',
+    'rank_systems', 'rates_of', 'read_labels_of', 'require_trainable', 'rivals', 'run_abaw', 'run_dfer',
+    'run_finetuning', 'run_merbench', 'run_ovmer', 'run_unibench', 'save_abaw', 'save_dfer', 'save_finetuning',
+    'save_merbench', 'save_outcome', 'scratch', 'set_named', 'short_name', 'unibench_facts', 'unlabelled_inputs',
 ]  # fmt: skip

@@ -4,7 +4,9 @@ Labels of all frames, features of any clock and a list of models come in. Out go
 training, the readings of faces as they are, a head that sees one frame alone, and every model of time: by the official
 score on whole videos, before and after smoothing, with intervals over videos. The official validation part chooses
 epoch and smoothing; a test part is scored where its truth is known. Where curves were commanded, recovery of them is
-scored too. Read `run_abaw` first; `abaw_scores.py` scores, `abaw_inputs.py` opens files, `abaw_tables.py` shows.
+scored too. Models may be folds whose answers are averaged, learn from guesses for videos without annotations, and take
+their features by clocks that are learnt. Read `run_abaw` first; `frame_models.py` trains, `abaw_scores.py` scores,
+`abaw_inputs.py` opens files, `abaw_tables.py` shows.
 
 torch is imported where it is used.
 """
@@ -19,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from affekt.benchmarks.abaw_scores import (
     ABAW_TASKS,
     CONSTANT,
@@ -30,23 +34,48 @@ from affekt.benchmarks.abaw_scores import (
     AbawRun,
     AbawSettings,
     Answered,
+    Training,
+    official_score,
     scored,
     with_gains,
 )
+from affekt.benchmarks.frame_models import (
+    carried_answers,
+    carried_models,
+    members_of,
+    read_by,
+    trained_model,
+    training_settings,
+)
 from affekt.corpora import TrueCurves
-from affekt.errors import TableError, UnknownNameError, listed, require_torch
+from affekt.errors import TableError, UnknownNameError, ValueRangeError, listed, require_torch
 from affekt.features import Store
-from affekt.frames import FrameTable
+from affekt.frames import FrameLabels, FrameTable, recording_of, require_disjoint
 from affekt.metrics import FrameMeasure
-from affekt.progress import Progress
+from affekt.progress import Progress, part_of
 from affekt.runs import Run
 from affekt.wording import counted
 
 if TYPE_CHECKING:
-    from affekt.sequence_models import FrameTask, FrameTrainingSettings, FrameVideos, TrainedFrames
+    from affekt.sequence_models import FrameClock, FrameTask, FrameVideos
 
 IN_MEMORY = 2**32
 """Bytes: features of all frames that take more are kept in files, where there is a folder."""
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """Videos of elsewhere that nobody annotated, for pseudo-labels.
+
+    Args:
+        labels: their names and numbers of frames; labels that they may have are not read.
+        features: the modalities of the corpus, by the same recipes.
+        clock: video to its frame rate.
+    """
+
+    labels: tuple[FrameLabels, ...]
+    features: Mapping[str, Store]
+    clock: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -75,6 +104,8 @@ def run_abaw(
     truth: FrameTable | None = None,
     curves: Mapping[str, TrueCurves] | None = None,
     shared: Sequence[str] = (),
+    unlabelled: Unlabelled | None = None,
+    carried_over: Path | None = None,
     folder: Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
@@ -90,6 +121,8 @@ def run_abaw(
         truth: labels of the test videos, where they are known; nothing is chosen by them.
         curves: what was commanded, by video, where a corpus is made up.
         shared: modalities that two people of one recording share, such as sound.
+        unlabelled: more videos for pseudo-labels.
+        carried_over: folder of another run, whose models are scored here as they are, besides.
         folder: keeps models and logs, and beside it features of all frames that are too large for memory; None keeps
             nothing.
         resume: go on in a folder that a killed run left.
@@ -105,38 +138,134 @@ def run_abaw(
         LeakError, ShapeError, TrainingError: as `train_frames`.
     """
     require_trainable(settings)
-    from affekt.sequence_models import frame_videos
 
     # 1. Labels and features on the clock of the frames.
-    labels = [each for each in table if each.frames]
-    rows_in = _rows_in(folder, sum(each.frames for each in labels), features)
-    videos = frame_videos(labels, features, clock, of_recording=shared, keep_in=rows_in)
-    columns = {name: store.provenance.columns for name, store in features.items()}
-    inputs = AbawRun(table, videos, columns, truth, curves or {}, settings)
+    inputs = _aligned(table, features, clock, settings, truth, curves or {}, shared, unlabelled, folder)
     recipes = {name: f'{store.provenance.recipe} {store.provenance.hash[:12]}' for name, store in features.items()}
     for task in settings.tasks:
         _require_labels(inputs, task)
     _require_models(inputs)
+    carried = {} if carried_over is None else carried_models(inputs, carried_over)
     # 2. Every system on every task; each model in a folder of its own, from which a killed run goes on.
-    depends_on = {'settings': dataclasses.asdict(settings), 'features': recipes, 'videos': list(videos.names)}
-    systems = [(task, name) for task in settings.tasks for name in _systems(inputs)]
+    depends_on = {'settings': settings.as_json(), 'features': recipes, 'videos': list(inputs.videos.names)}
+    if unlabelled is not None:
+        depends_on['unlabelled'] = [each.video for each in unlabelled.labels]
+    systems = _systems(inputs)
+    total = len(settings.tasks) * len(systems)
     rows: list[AbawRow] = []
     answers: dict[tuple[str, str], FrameTable] = {}
     with _noted(folder, depends_on, resume) as run:
         for task in settings.tasks:
             of_task: list[tuple[AbawRow, FrameMeasure]] = []
-            for name in _systems(inputs):
-                answered = _answered(inputs, task, name, folder, _within(progress, len(answers), len(systems)))
-                of_task.append(scored(inputs, task, name, answered))
+            for name in systems:
+                at = _within(progress, len(answers), total)
+                answered = _answered(inputs, task, name, settings.seed, folder, part_of(at, 0, settings.seeds))
+                row, measure = scored(inputs, task, name, answered)
+                row = dataclasses.replace(row, over_seeds=tuple(_over_seeds(inputs, row, measure, folder, at)))
+                of_task.append((row, measure))
                 answers[task, name] = _handed_in(inputs, task, answered)
                 if run is not None and answered.epoch and run.finished(f'{task}/{name}') is None:
                     run.note(f'{task}/{name}', f'models/{task}/{name}')
                 if progress is not None:
-                    progress('train', len(answers), len(systems))
+                    progress('train', len(answers), total)
+            for name, predictor in carried.get(task, {}).items():
+                answered = carried_answers(inputs, task, predictor)
+                of_task.append(scored(inputs, task, name, answered))
+                answers[task, name] = _handed_in(inputs, task, answered)
             rows += with_gains(inputs, task, of_task)
     return Abaw(
         corpus, settings, recipes, dict(_counts(inputs)), tuple(rows), answers, tuple(_notes(inputs))
     )  # fmt: skip
+
+
+def _aligned(
+    table: FrameTable,
+    features: Mapping[str, Store],
+    clock: Mapping[str, float],
+    settings: AbawSettings,
+    truth: FrameTable | None,
+    curves: Mapping[str, TrueCurves],
+    shared: Sequence[str],
+    unlabelled: Unlabelled | None,
+    folder: Path | None,
+) -> AbawRun:
+    """What all systems of a run share."""
+    from affekt.sequence_models import require_same_features
+
+    labels = [each for each in table if each.frames]
+    methods = _by_modality(settings.clock, features)
+    rows_in = _rows_in(folder, sum(each.frames for each in labels), features)
+    videos, on_clock = _on_both_clocks(labels, features, clock, methods, shared, rows_in)
+    columns = {name: store.provenance.columns for name, store in features.items()}
+    withheld = frozenset(_withheld(table, settings))
+    inputs = AbawRun(table, videos, columns, truth, curves, settings, on_clock, withheld)
+    if unlabelled is None:
+        return inputs
+    _require_elsewhere(table, unlabelled, methods)
+    bare = [FrameLabels(each.video, each.partition, frames=each.frames) for each in unlabelled.labels if each.frames]
+    sources = {name: unlabelled.features[name] for name in methods}
+    elsewhere = _on_both_clocks(bare, sources, unlabelled.clock, methods, shared, None)
+    require_same_features(videos.sizes, videos.alignment, elsewhere[0])
+    return dataclasses.replace(inputs, elsewhere=elsewhere)
+
+
+def _on_both_clocks(
+    labels: Sequence[FrameLabels],
+    features: Mapping[str, Store],
+    clock: Mapping[str, float],
+    methods: Mapping[str, FrameClock],
+    shared: Sequence[str],
+    rows_in: Path | None,
+) -> tuple[FrameVideos, FrameVideos]:
+    """Videos by clocks without anything to learn, and by those that were asked for."""
+    from affekt.sequence_models import frame_videos
+
+    fixed: dict[str, FrameClock] = {
+        name: 'linear' if method == 'learned' else method for name, method in methods.items()
+    }  # fmt: skip
+    videos = frame_videos(labels, features, clock, methods=fixed, of_recording=shared, keep_in=rows_in)
+    if fixed == methods:
+        return videos, videos
+    kept = None if rows_in is None else rows_in / 'learned'
+    return videos, frame_videos(labels, features, clock, methods=methods, of_recording=shared, keep_in=kept)
+
+
+def _by_modality(
+    clock: FrameClock | Mapping[str, FrameClock], features: Mapping[str, Store]
+) -> dict[str, FrameClock]:  # fmt: skip
+    """Modality to its method, of all."""
+    if isinstance(clock, str):
+        return dict.fromkeys(features, clock)
+    if strange := sorted(set(clock) - set(features)):
+        raise UnknownNameError(
+            expected=f'clocks of features among {", ".join(features)}', came=listed(strange), todo='correct the names'
+        )
+    return {name: clock.get(name, 'linear') for name in features}
+
+
+def _withheld(table: FrameTable, settings: AbawSettings) -> Iterator[str]:
+    """Training videos whose annotations are not learnt from: whole recordings, drawn by the seed."""
+    training = [each for each in table if 'train' in {each.partition, *each.by_task.values()}]
+    recordings = sorted({each.recording for each in training})
+    drawn = np.random.default_rng((settings.seed, 0x6C61626C)).permutation(len(recordings))
+    kept = {recordings[at] for at in drawn[: max(1, round(settings.labelled * len(recordings)))]}
+    return (each.video for each in training if each.recording not in kept)
+
+
+def _require_elsewhere(table: FrameTable, unlabelled: Unlabelled, methods: Mapping[str, FrameClock]) -> None:
+    """Nothing, where unlabelled videos are others than the corpus's, with the same features.
+
+    Raises:
+        LeakError: a recording is one of the corpus's own.
+        UnknownNameError: other features.
+    """
+    if set(unlabelled.features) != set(methods):
+        raise UnknownNameError(
+            expected=f'features {listed(methods)} of the unlabelled videos', came=listed(unlabelled.features) or 'none',
+            todo='extract the same recipes of both, and name the stores alike',
+        )  # fmt: skip
+    sides = {'the corpus': table.names, 'unlabelled videos': [each.video for each in unlabelled.labels]}
+    require_disjoint(sides)
 
 
 def _rows_in(folder: Path | None, frames: int, features: Mapping[str, Store]) -> Path | None:
@@ -153,7 +282,7 @@ def require_trainable(settings: AbawSettings) -> None:
     """
     require_torch()
     from affekt.nn import require_device
-    from affekt.sequence_models import SEQUENCE_MODELS
+    from affekt.sequence_models import FRAME_CLOCKS, SEQUENCE_MODELS
 
     if strange := [name for name in settings.models if name not in SEQUENCE_MODELS]:
         raise UnknownNameError(
@@ -161,7 +290,12 @@ def require_trainable(settings: AbawSettings) -> None:
         )
     require_device(settings.device)
     for task in settings.tasks:
-        _training_settings(settings, cast('FrameTask', task), PER_FRAME)
+        training_settings(settings, cast('FrameTask', task), PER_FRAME, settings.seed)
+    methods = [settings.clock] if isinstance(settings.clock, str) else settings.clock.values()
+    if unknown := [method for method in methods if method not in FRAME_CLOCKS]:
+        raise UnknownNameError(
+            expected=f'clocks among {", ".join(FRAME_CLOCKS)}', came=listed(unknown), todo='choose others'
+        )
 
 
 def _require_models(inputs: AbawRun) -> None:
@@ -196,6 +330,17 @@ def _require_labels(inputs: AbawRun, task: str) -> None:
                 expected=f'videos of the part {part} with labels of {", ".join(ABAW_TASKS[task])}',
                 came='none', todo='choose another task, or check the folder of annotations',
             )  # fmt: skip
+    recordings = {recording_of(name) for name in inputs.names(task, 'train')}
+    if inputs.settings.folds > len(recordings):
+        raise ValueRangeError(
+            expected=f'at most as many folds as there are training recordings of {task}, {len(recordings)}',
+            came=str(inputs.settings.folds), todo='ask for fewer',
+        )  # fmt: skip
+    if inputs.settings.pseudo_labels and inputs.elsewhere is None and not inputs.without_labels(task):
+        raise TableError(
+            expected=f'videos without annotations of {task} to guess for', came='none that is of no validation or test '
+            'part', todo='give --unlabelled, or learn from a share of the annotations with --labelled 0.3',
+        )  # fmt: skip
 
 
 def _systems(inputs: AbawRun) -> tuple[str, ...]:
@@ -207,7 +352,7 @@ def _systems(inputs: AbawRun) -> tuple[str, ...]:
 
 
 def _answered(
-    inputs: AbawRun, task: str, name: str, folder: Path | None, progress: Progress | None
+    inputs: AbawRun, task: str, name: str, seed: int, folder: Path | None, progress: Progress | None
 ) -> Answered:  # fmt: skip
     from affekt.sequence_models import (
         constant_predictions,
@@ -225,47 +370,35 @@ def _answered(
         return Answered(constant_predictions(known, asked, fields, classes), {})
     if name == MEAN:
         return Answered(mean_predictions(known, asked, fields, classes), {})
-    settings = _training_settings(inputs.settings, cast('FrameTask', task), name if name != READING else PER_FRAME)
+    settings = training_settings(inputs.settings, cast('FrameTask', task), name if name != READING else PER_FRAME, seed)
     epoch = parameters = 0
+    training = Training()
     if name == READING:
         raw = read_predictions(asked, inputs.columns, fields, table.action_units, classes)
         choices = tuned_frame_smoothing(inputs.videos.take(val), raw, settings, classes)
     else:
-        trained = _trained(inputs, task, name, settings, folder, progress)
-        raw, choices, epoch = trained.predictor.predict(asked, smooth=False), dict(trained.smoothing), trained.epoch
-        parameters = sum(parameter.numel() for parameter in trained.predictor.model.parameters())
+        trained, training = trained_model(inputs, task, name, settings, folder, progress)
+        raw = trained.predictor.predict(read_by(inputs, name).take((*val, *test)), smooth=False)
+        choices, members = dict(trained.smoothing), members_of(trained)
+        epoch = round(sum(each.epoch for each in members) / len(members))
+        parameters = sum(each.numel() for member in members for each in member.predictor.model.parameters())
     smoothing = {of: choice.chosen for of, choice in choices.items()}
     smoothed = {video: each.smoothed(smoothing) for video, each in raw.items()}
-    return Answered(raw, smoothed, smoothing, epoch, parameters, time.monotonic() - begun)
+    return Answered(raw, smoothed, smoothing, epoch, parameters, time.monotonic() - begun, training)
 
 
-def _training_settings(settings: AbawSettings, task: FrameTask, model: str) -> FrameTrainingSettings:
-    from affekt.sequence_models import FrameTrainingSettings
-
-    return FrameTrainingSettings(
-        task=task, model=model, hidden=settings.hidden, window=settings.window, stride=settings.stride,
-        epochs=settings.epochs, patience=settings.patience, batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate, device=settings.device, seed=settings.seed,
-        unit_balance=True,
-    )  # fmt: skip
-
-
-def _trained(
-    inputs: AbawRun,
-    task: str,
-    name: str,
-    settings: FrameTrainingSettings,
-    folder: Path | None,
-    progress: Progress | None,
-) -> TrainedFrames:
-    from affekt.sequence_models import train_frames
-
-    where = None if folder is None else folder / 'models' / task / name
-    train, val = (inputs.videos.take(inputs.names(task, part)) for part in ('train', 'val'))
-    return train_frames(
-        train, val, settings, folder=where, resume=where is not None,
-        progress=progress, expressions=inputs.table.expressions, action_units=inputs.table.action_units,
-    )  # fmt: skip
+def _over_seeds(
+    inputs: AbawRun, row: AbawRow, measure: FrameMeasure, folder: Path | None, progress: Progress | None
+) -> Iterator[float]:
+    """The official score of a trained system with each seed; nothing where there is one seed."""
+    settings = inputs.settings
+    if settings.seeds == 1 or not row.epoch:
+        return
+    yield official_score(row.task, measure)
+    for number in range(1, settings.seeds):
+        at = part_of(progress, number, settings.seeds)
+        answered = _answered(inputs, row.task, row.system, settings.seed + number, folder, at)
+        yield official_score(row.task, scored(inputs, row.task, row.system, answered)[1])
 
 
 def _handed_in(inputs: AbawRun, task: str, answered: Answered) -> FrameTable:
@@ -283,7 +416,8 @@ def _counts(inputs: AbawRun) -> Iterator[tuple[str, int]]:
 def _notes(inputs: AbawRun) -> Iterator[str]:
     settings = inputs.settings
     if not any(inputs.known(task, 'test') for task in settings.tasks):
-        yield 'the truth of the test videos is not known: scores are of the validation videos, which chose the epoch'
+        chose = 'the smoothing' if settings.folds else 'the epoch'
+        yield f'the truth of the test videos is not known: scores are of the validation videos, which chose {chose}'
     if uncounted := [each.video for each in inputs.table if not each.frames]:
         yield f'not answered, for nobody knows their number of frames: {counted(len(uncounted), "video")}'
     without = {
@@ -292,7 +426,8 @@ def _notes(inputs: AbawRun) -> Iterator[str]:
     }
     if lost := {name: count for name, count in without.items() if count}:
         yield f'videos without features: {", ".join(f"{count} of {name}" for name, count in lost.items())}'
-    yield f'one seed ({settings.seed}): how much another one would change is not measured'
+    if settings.seeds == 1:
+        yield f'one seed ({settings.seed}): how much another one would change is not measured'
 
 
 def _spans(videos: FrameVideos) -> list[tuple[int, int]]:

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from affekt.benchmarks.abaw import Abaw, run_abaw
+from affekt.benchmarks.abaw import Abaw, Unlabelled, run_abaw
 from affekt.benchmarks.abaw_scores import AbawSettings
 from affekt.corpora import (
     AffWild2Settings,
+    Cast,
     Manifest,
     Sample,
     TrueCurves,
@@ -22,10 +23,11 @@ from affekt.corpora import (
     made_up_affwild2,
     true_curves,
 )
-from affekt.errors import TableError, UnknownNameError, listed
+from affekt.errors import LeakError, TableError, UnknownNameError, listed
 from affekt.features import Store, extract, frame_rate_hz, recipe_named
 from affekt.frames import FrameLabels, FrameTable, read_affwild2
 from affekt.progress import Progress
+from affekt.voice import BorrowedSpeech
 
 KEY, CURVES = 'key', 'curves.parquet'
 """Folder of a made-up corpus with what its test videos hide, and the file of all curves in it."""
@@ -50,13 +52,14 @@ class AbawInputs:
         return tuple(name for name, store in self.features.items() if store.modality == 'audio')
 
     def run(
-        self, settings: AbawSettings, *, folder: Path | None = None, resume: bool = False,
-        progress: Progress | None = None,
+        self, settings: AbawSettings, *, unlabelled: Unlabelled | None = None, carried_over: Path | None = None,
+        folder: Path | None = None, resume: bool = False, progress: Progress | None = None,
     ) -> Abaw:  # fmt: skip
         """`run_abaw` on these inputs."""
         return run_abaw(
             self.table, self.features, self.clock, settings, corpus=self.corpus, truth=self.truth, curves=self.curves,
-            shared=self.shared, folder=folder, resume=resume, progress=progress,
+            shared=self.shared, unlabelled=unlabelled, carried_over=carried_over, folder=folder, resume=resume,
+            progress=progress,
         )  # fmt: skip
 
 
@@ -80,15 +83,44 @@ def abaw_inputs(
     return _inputs(opened, table, _stores(features), key)
 
 
+def unlabelled_inputs(manifest: Path, features: Sequence[str]) -> Unlabelled:
+    """Videos for pseudo-labels, from files.
+
+    Args:
+        manifest: of any corpus; labels that it has are not read.
+        features: as for `abaw_inputs`, by the same recipes.
+
+    Raises:
+        CorpusError: the manifest is missing or damaged.
+        LeakError: a sample is of a validation or test part.
+        UnknownNameError: two stores of one name, or none.
+    """
+    opened = Manifest.load(manifest)
+    judged = [row.sample for row in opened.samples if row.split not in (None, '', 'train')]
+    if judged:
+        raise LeakError(
+            expected='unlabelled videos of no validation or test part',
+            came=f'{len(judged)} that are: {listed(judged)}', todo='leave them out of that manifest',
+        )  # fmt: skip
+    stores = _stores(features)
+    clock = {row.sample: frame_rate_hz(opened, row) for row in opened.samples}
+    labels = tuple(
+        _counted(opened, row, FrameLabels(row.sample, 'train'), clock[row.sample], 0) for row in opened.samples
+    )
+    return Unlabelled(labels, stores, clock)
+
+
 def made_up_inputs(
-    folder: Path, corpus: AffWild2Settings, *, recipes: Sequence[str] = RECIPES, processes: int = 1,
-    progress: Progress | None = None,
+    folder: Path, corpus: AffWild2Settings, *, cast: Cast | None = None, speech: BorrowedSpeech | None = None,
+    recipes: Sequence[str] = RECIPES, processes: int = 1, progress: Progress | None = None,
 ) -> AbawInputs:  # fmt: skip
     """Film a made-up corpus, import it and extract features of it; what is there already is taken.
 
     Args:
         folder: gets `corpus`, `corpus.parquet`, the labels beside it, and `features`.
         corpus: what to make.
+        cast: who is filmed; None for made-up people.
+        speech: what is heard of them; None for tones.
         recipes: features to extract, with rows in time.
         processes: that draw and extract.
         progress: called with the stage, what is done and the total.
@@ -98,7 +130,9 @@ def made_up_inputs(
         WeightsError: a recipe's weights are missing.
     """
     films = folder / 'corpus'
-    made_up_affwild2(films, corpus, processes=processes, resume=films.exists(), progress=progress)
+    made_up_affwild2(
+        films, corpus, cast=cast, speech=speech, processes=processes, resume=films.exists(), progress=progress
+    )
     manifest, table = import_with_frames('affwild2', films)
     if table is None:
         raise TableError(expected='labels of frames', came='none', todo='remove the folder, and make it anew')
@@ -108,7 +142,7 @@ def made_up_inputs(
     for name in recipes:
         extract(manifest, recipe_named(name), folder / 'features', processes=processes, progress=progress)
     inputs = _inputs(manifest, table, _stores([str(folder / 'features' / name) for name in recipes]), films / KEY)
-    return replace(inputs, corpus='made-up Aff-Wild2')
+    return replace(inputs, corpus=f'made-up Aff-Wild2{"" if cast is None else " of portraits"}')
 
 
 def _stores(features: Sequence[str]) -> dict[str, Store]:

@@ -9,7 +9,7 @@ T frames.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +34,7 @@ from affekt.metrics.group_sizes import freedom
 from affekt.metrics.resampling import resampled_sums, summed_by
 
 if TYPE_CHECKING:
-    from affekt.sequence_models import FramePrediction, FrameVideos
+    from affekt.sequence_models import FrameClock, FramePrediction, FrameVideos
 
 ABAW_TASKS: Mapping[str, tuple[str, ...]] = {
     'expr': ('expression',), 'va': ('affect',), 'au': ('units',), 'mtl': ('expression', 'affect', 'units'),
@@ -67,6 +67,12 @@ class AbawSettings:
         resamples: of intervals.
         seed: of weights, order and intervals.
         device: of torch.
+        clock: how features come to the frames, one of `affekt.sequence_models.FRAME_CLOCKS`, or modality to one; what
+            comes by a learned clock comes by a linear one to `per_frame` and readings.
+        folds: K of the training part, a model for each; their answers are averaged. 0 for a single model.
+        pseudo_labels: models learn from guesses too, for videos that nobody annotated.
+        labelled: share of the training recordings whose annotations are learnt from; the others are without.
+        seeds: of the models, from `seed` on; figures and intervals are of the first, and the spread is shown.
     """
 
     tasks: tuple[str, ...] = ('expr', 'va', 'au', 'mtl')
@@ -81,6 +87,11 @@ class AbawSettings:
     resamples: int = 1000
     seed: int = 0
     device: str = 'cpu'
+    clock: FrameClock | Mapping[str, FrameClock] = 'linear'
+    folds: int = 0
+    pseudo_labels: bool = False
+    labelled: float = 1.0
+    seeds: int = 1
 
     def __post_init__(self) -> None:
         if not self.tasks or (strange := [task for task in self.tasks if task not in ABAW_TASKS]):
@@ -97,6 +108,32 @@ class AbawSettings:
                 expected='a seed and resamples of 0 or more', came=f'{self.seed}, {self.resamples}',
                 todo='give another number',
             )  # fmt: skip
+        if self.folds < 0 or self.folds == 1 or not 0 < self.labelled <= 1 or self.seeds < 1:
+            raise ValueRangeError(
+                expected='2 folds or more, or 0 for none, a labelled share above 0 and up to 1, and a seed or more',
+                came=f'{self.folds} folds, labelled {self.labelled:g}, {self.seeds} seeds', todo='give another number',
+            )  # fmt: skip
+
+    def as_json(self) -> dict[str, Any]:
+        """What a run depends on; options that came later stand there only where they are used."""
+        later = {'clock': 'linear', 'folds': 0, 'pseudo_labels': False, 'labelled': 1.0, 'seeds': 1}
+        return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
+
+
+@dataclass(frozen=True)
+class Training:
+    """What came of folds and pseudo-labels, by the official score without smoothing; empty without them."""
+
+    members: tuple[float, ...] = ()
+    """Of the model of each fold, on validation."""
+    mean: float | None = None
+    """Of their mean, there."""
+    held_out: float | None = None
+    """Of all training videos, each answered by the model that did not learn from it."""
+    rounds: tuple[float, ...] = ()
+    """Of each round of pseudo-labels, on validation; the first has none."""
+    guessed: Mapping[str, int] = field(default_factory=dict)
+    """Videos, and frames of each task, of the last round's guesses."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +156,9 @@ class AbawRow:
     epoch: int = 0
     parameters: int = 0
     seconds: float = 0.0
+    training: Training = field(default_factory=Training)
+    over_seeds: tuple[float, ...] = ()
+    """Official score on the last part, smoothed, of each seed, where there are several."""
 
     @property
     def headline(self) -> str:
@@ -141,6 +181,12 @@ class AbawRun:
     truth: FrameTable | None
     curves: Mapping[str, TrueCurves]
     settings: AbawSettings
+    on_clock: FrameVideos
+    """The same videos for models of time, which may have clocks that are learnt."""
+    withheld: frozenset[str] = frozenset()
+    """Training videos that are taken to be without annotations."""
+    elsewhere: tuple[FrameVideos, FrameVideos] | None = None
+    """Videos of no corpus for pseudo-labels: by clocks without anything to learn, and as `on_clock`."""
 
     def names(self, task: str, part: str) -> tuple[str, ...]:
         """Videos of a part of a task: labelled ones, or of the test all."""
@@ -150,9 +196,31 @@ class AbawRun:
             if not any(each.belongs_to(field) for field in fields):
                 continue
             own = each.partition_of(fields[0]) if len(fields) == 1 else each.partition
+            if each.video in self.withheld:
+                continue
             if own == part and each.frames and (part == 'test' or any(each.labelled(name).any() for name in fields)):
                 chosen.append(each.video)
         return tuple(chosen)
+
+    def without_labels(self, task: str) -> tuple[str, ...]:
+        """Videos of this corpus that a model may guess for: of no validation or test part, and not learnt from.
+
+        Where there are folds, nor another person of a recording that is learnt from.
+        """
+        fields, learnt = ABAW_TASKS[task], set(self.names(task, 'train'))
+        judged = {
+            each.recording
+            for each in self.table
+            if {each.partition, *each.by_task.values()} & set(PARTS)
+        }  # fmt: skip
+        if self.settings.folds:
+            judged |= {self.table[name].recording for name in learnt}
+        return tuple(
+            each.video
+            for each in self.table
+            if each.frames and each.recording not in judged and each.video not in learnt
+            and (each.video in self.withheld or not any(each.labelled(of).any() for of in fields))
+        )  # fmt: skip
 
     def known(self, task: str, part: str) -> dict[str, FrameLabels]:
         """Truth of a part by video; empty where there is none."""
@@ -172,6 +240,7 @@ class Answered:
     epoch: int = 0
     parameters: int = 0
     seconds: float = 0.0
+    training: Training = field(default_factory=Training)
 
     @property
     def final(self) -> Mapping[str, FramePrediction]:
@@ -216,9 +285,14 @@ def scored(inputs: AbawRun, task: str, name: str, answered: Answered) -> tuple[A
     recovery, unseen = (_recovery(inputs, task, answered.final, only_unseen=only) for only in (False, True))
     row = AbawRow(
         task, name, scores['raw'], scores['smoothed'], None, recovery, unseen, answered.smoothing, answered.epoch,
-        answered.parameters, answered.seconds,
+        answered.parameters, answered.seconds, answered.training,
     )  # fmt: skip
     return row, last
+
+
+def official_score(task: str, measure: FrameMeasure) -> float:
+    """Of a measure of `scored`."""
+    return float(measure.scores()[HEADLINES[task]])
 
 
 def _on_frames_of(truth: FrameLabels, answer: FrameLabels) -> FrameLabels:

@@ -12,6 +12,7 @@ from typing import Any
 
 from affekt.benchmarks.abaw import Abaw, save_answers
 from affekt.benchmarks.abaw_scores import BASELINES, HEADLINES, PER_FRAME, AbawRow
+from affekt.benchmarks.frame_models import CARRIED
 from affekt.experiments import Section, Sheet, plain_sheet_page, sheet_markdown
 from affekt.metrics import Interval
 from affekt.pages.figures import spread
@@ -35,7 +36,7 @@ def abaw_sheet(outcome: Abaw) -> Sheet:
 def abaw_facts(outcome: Abaw) -> dict[str, Any]:
     """All of the outcome as plain values; None where undefined."""
     outcome_as_json: dict[str, Any] = plain({
-        'benchmark': 'ABAW', 'corpus': outcome.corpus, 'settings': dataclasses.asdict(outcome.settings),
+        'benchmark': 'ABAW', 'corpus': outcome.corpus, 'settings': outcome.settings.as_json(),
         'features': dict(outcome.recipes), 'counts': dict(outcome.counts), 'notes': list(outcome.notes),
         'rows': [_row_facts(row) for row in outcome.rows],
     })  # fmt: skip
@@ -57,7 +58,11 @@ def save_abaw(folder: Path, outcome: Abaw, facts: Mapping[str, Any]) -> None:
 
 
 def _row_facts(row: AbawRow) -> dict[str, Any]:
-    return {
+    training = {name: value for name, value in dataclasses.asdict(row.training).items() if value}
+    more: dict[str, Any] = {'training': training} if training else {}
+    if row.over_seeds:
+        more['over_seeds'] = [round(score, 4) for score in row.over_seeds]
+    return more | {
         'task': row.task, 'system': row.system, 'headline': row.headline,
         'scores': {part: _figures(each) for part, each in row.scores.items()},
         'smoothed': {part: _figures(each) for part, each in row.smoothed.items()},
@@ -88,6 +93,7 @@ def _sections(outcome: Abaw) -> Iterator[Section]:
         cells = tuple(tuple(_scores(row, parts)) for row in rows)
         yield Section(TITLES[task], heads, cells, 1)
     yield from _gains(outcome)
+    yield from _trainings(outcome)
     if any(row.recovery for row in outcome.rows):
         yield from _recovered(outcome)
 
@@ -121,6 +127,55 @@ def _gain_cell(gain: Interval | None) -> str:
     return f'{signed(100 * gain.value, 1)} [{signed(100 * gain.low, 1)} {signed(100 * gain.high, 1)}]'
 
 
+def _trainings(outcome: Abaw) -> Iterator[Section]:
+    """What came of folds, pseudo-labels and several seeds."""
+    folds = [
+        (
+            row.system,
+            row.task,
+            _range(row.training.members),
+            _percent(row.training.mean),
+            _percent(row.training.held_out),
+        )
+        for row in outcome.rows
+        if row.training.members
+    ]
+    if folds:
+        heads = ('system', 'task', 'members, validation', 'their mean', 'training, held out')
+        yield Section('Folds, without smoothing', heads, tuple(folds), 2)
+    guesses = [
+        (row.system, row.task, ' '.join(map(_percent, row.training.rounds)), _guessed(row.training.guessed))
+        for row in outcome.rows
+        if row.training.rounds
+    ]
+    if guesses:
+        heads = ('system', 'task', 'validation, by round', 'guessed frames')
+        yield Section('Pseudo-labels, without smoothing', heads, tuple(guesses), 2)
+    seeds = [
+        (row.system, row.task, _percent(sum(row.over_seeds) / len(row.over_seeds)), _range(row.over_seeds))
+        for row in outcome.rows
+        if row.over_seeds
+    ]
+    if seeds:
+        last = PART_NAMES['test' if any('test' in row.scores for row in outcome.rows) else 'val']
+        heads = ('system', 'task', 'mean', 'lowest to highest')
+        yield Section(f'{outcome.settings.seeds} seeds, {last}, smoothed', heads, tuple(seeds), 2)
+
+
+def _percent(share: float | None) -> str:
+    return '' if share is None else f'{100 * share:.1f}'
+
+
+def _range(shares: Sequence[float]) -> str:
+    return f'{_percent(min(shares))} to {_percent(max(shares))}'
+
+
+def _guessed(counts: Mapping[str, int]) -> str:
+    """Frames of the task that has most of them, and of how many videos."""
+    frames = max((count for of, count in counts.items() if of != 'videos'), default=0)
+    return f'{frames:,} of {counted(counts["videos"], "video")}' if frames else 'none: not sure enough of any'
+
+
 def _recovered(outcome: Abaw) -> Iterator[Section]:
     tasks = [task for task in outcome.settings.tasks if task in CURVES]
     names = list(dict.fromkeys(row.system for row in outcome.rows))
@@ -143,12 +198,36 @@ def _lines(outcome: Abaw) -> Iterator[str]:
     yield 'features: ' + ', '.join(f'{name} ({recipe.split()[0]})' for name, recipe in outcome.recipes.items())
     yield (
         f'models: windows of {settings.window} frames every {settings.stride}, hidden {settings.hidden}, at most '
-        f'{counted(settings.epochs, "epoch")}, patience {settings.patience}; epoch and smoothing chosen on validation'
-    )
+        f'{counted(settings.epochs, "epoch")}, patience {settings.patience}; '
+        + ('a fold chooses the epoch, validation the smoothing' if settings.folds
+           else 'epoch and smoothing chosen on validation')
+    )  # fmt: skip
+    yield from _ways(outcome)
     if any(row.recovery for row in outcome.rows):
         yield 'recovery: ' + '; '.join(f'{task} {CURVES[task]}' for task in settings.tasks if task in CURVES)
     yield from _smoothings(outcome)
     yield from outcome.notes
+
+
+def _ways(outcome: Abaw) -> Iterator[str]:
+    """How this run differs from the usual one."""
+    settings = outcome.settings
+    if settings.folds:
+        yield (
+            f'folds: {settings.folds} of the training part, whole recordings; a model learns from all but its own, and '
+            'the answers of all are averaged'
+        )
+    if settings.labelled < 1:
+        yield f'labelled: {100 * settings.labelled:g} % of the training recordings; annotations of the rest are unread'
+    if settings.pseudo_labels:
+        yield 'pseudo-labels: guesses for videos of no validation or test part; validation chooses the round'
+    if settings.clock != 'linear':
+        clocks = settings.clock if isinstance(settings.clock, str) else ', '.join(
+            f'{name} {method}' for name, method in settings.clock.items()
+        )  # fmt: skip
+        yield f'clock: {clocks}; {PER_FRAME} and readings have a linear one where this is learned'
+    if any(row.system.startswith(CARRIED) for row in outcome.rows):
+        yield f'{CARRIED}…: models of another run, scored here as they are, with the smoothing chosen there'
 
 
 def _smoothings(outcome: Abaw) -> Iterator[str]:

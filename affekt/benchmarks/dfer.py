@@ -29,8 +29,7 @@ import numpy as np
 
 from affekt.arrays import Floats32, Ints
 from affekt.benchmarks.candidates import CONSTANT, LINEAR, PRIOR, Candidate, ClipSource
-from affekt.benchmarks.dfer_settings import DferSettings
-from affekt.benchmarks.dfer_task import DferTask, open_dfer
+from affekt.benchmarks.dfer_task import DferSettings, DferTask, open_dfer
 from affekt.benchmarks.published import PublishedTable, published_dfer
 from affekt.clips import Clip
 from affekt.corpora import Manifest

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
-from affekt.cli.choices import Named, sequence_models
+from affekt.cli.choices import Named, frame_clocks, sequence_models
 from affekt.cli.group import table_notes
+from affekt.cli.reenact import asked_cast, asked_speech, cast_options
 from affekt.errors import UnknownNameError
 from affekt.terminal import StageBars, say, say_json
 
@@ -44,9 +45,26 @@ TASKS = ('expr', 'va', 'au', 'mtl')
 @click.option('--batch', 'batch_size', type=click.IntRange(1), default=4, help='Windows per step (default 4).')
 @click.option('--hidden', type=click.IntRange(1), default=64, help='Width of the models (default 64).')
 @click.option('--rate', 'learning_rate', type=float, default=2e-3, help='Learning rate (default 0.002).')
+@click.option(
+    '--clock', 'clocks', type=Named(frame_clocks, others='NAME=METHOD', several=True), default='linear',
+    help='How features come to the frames, all or each by its name (default linear).',
+)  # fmt: skip
+@click.option('--folds', type=click.IntRange(2), help='Folds of the training part: a model for each, answers averaged.')
+@click.option('--pseudo-labels', is_flag=True, help='Learn from guesses too, for videos without annotations.')
+@click.option('--unlabelled', type=PATH, metavar='MANIFEST', help='More videos for --pseudo-labels.')
+@click.option(
+    '--unlabelled-features', multiple=True, metavar='STORE', help='Their features, named as those of --features.'
+)
+@click.option(
+    '--labelled', type=float, default=1.0, metavar='SHARE',
+    help='Share of the training recordings whose annotations are learnt from (default 1).',
+)  # fmt: skip
+@click.option('--seeds', type=click.IntRange(1), default=1, help='Seeds of the models, from --seed on (default 1).')
+@click.option('--carried-over', type=PATH, metavar='RUN', help='Score the models of an earlier run here as well.')
 @click.option('--videos', type=click.IntRange(5), default=40, help='Videos of --made-up (default 40).')
 @click.option('--seconds', type=float, default=20.0, help='Length of a video of --made-up (default 20).')
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes of --made-up (default 1).')
+@cast_options
 @click.option('--device', default='cpu', metavar='NAME', help='Device to train on: cpu (default), cuda, cuda:1, …')
 @click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
 @draw_options
@@ -61,6 +79,11 @@ def abaw(
     videos: int,
     seconds: float,
     processes: int,
+    clocks: str,
+    folds: int | None,
+    unlabelled: Path | None,
+    unlabelled_features: Sequence[str],
+    carried_over: Path | None,
     resume: bool,
     out: Path | None,
     as_json: bool,
@@ -72,9 +95,13 @@ def abaw(
     affekt bench abaw --corpus affwild2.parquet \\
         --features features/faces-all-frm,features/acoustics-frm --out run
     affekt bench abaw --made-up --out run
+    affekt bench abaw --made-up --portraits faces --portrayed agreed --out run
 
     Official scores of expression (expr), valence and arousal (va), action units (au) and all at once (mtl), on whole
     videos. The validation part chooses epoch and smoothing. Needs torch.
+
+    --folds, --pseudo-labels and --clock learned change how every model is trained, never what is scored: no recording
+    is on two sides, and guesses are made for videos of no validation or test part alone.
     """
     from affekt.benchmarks import (
         AbawSettings,
@@ -84,6 +111,7 @@ def abaw(
         made_up_inputs,
         require_trainable,
         save_abaw,
+        unlabelled_inputs,
     )
     from affekt.challenges import write_answers
     from affekt.cli.bench_tables import sheet_tables
@@ -91,17 +119,27 @@ def abaw(
 
     given = {'--corpus': corpus, '--features': features, '--labels': labels, '--key': key}
     _require_one_source(made_up, out, [option for option, value in given.items() if value])
+    alone = [f'--{name}' for name in ('portraits', 'speech') if chosen[name] is not None and not made_up]
+    if alone:
+        raise UnknownNameError(
+            expected=f'{alone[0]} with --made-up', came='it alone', todo='add --made-up, or leave it out'
+        )
+    made = AffWild2Settings(videos, seconds, seed=chosen['seed'])
+    cast, speech = asked_cast(chosen, made.size), asked_speech(chosen)
+    chosen |= {'clock': _clocks(clocks), 'folds': folds or 0}
     settings = AbawSettings(tuple(tasks.split(',')), tuple(models.split(',')), **chosen)
+    _require_guessing(settings.pseudo_labels, unlabelled, unlabelled_features)
     require_trainable(settings)
     with table_notes() as notes, StageBars(name_width=10) as bars:
         if made_up and out is not None:
-            made = AffWild2Settings(videos, seconds, seed=settings.seed)
-            inputs = made_up_inputs(out, made, processes=processes, progress=bars)
+            inputs = made_up_inputs(out, made, cast=cast, speech=speech, processes=processes, progress=bars)
         else:
-            stores = [each for several in features for each in several.split(',') if each]
-            inputs = abaw_inputs(Path(corpus or ''), stores, labels=labels, key=key)
+            inputs = abaw_inputs(Path(corpus or ''), _split(features), labels=labels, key=key)
+        more = None if unlabelled is None else unlabelled_inputs(unlabelled, _split(unlabelled_features))
         folder = None if out is None else out / 'training'
-        outcome = inputs.run(settings, folder=folder, resume=resume, progress=bars)
+        outcome = inputs.run(
+            settings, unlabelled=more, carried_over=carried_over, folder=folder, resume=resume, progress=bars
+        )
     answer = with_notes(abaw_facts(outcome), notes)
     if out is not None:
         save_abaw(out, outcome, answer)
@@ -118,6 +156,36 @@ def abaw(
                 f'no submission to {", ".join(unfit)}: other classes or action units than the challenge has',
                 style='yellow',
             )
+
+
+def _split(given: Sequence[str]) -> list[str]:
+    return [each for several in given for each in several.split(',') if each]
+
+
+def _clocks(given: str) -> Any:
+    """One method for all features, or feature to its method.
+
+    Raises:
+        UnknownNameError: both.
+    """
+    parts = given.split(',')
+    if parts == [given] and '=' not in given:
+        return given
+    if bare := [part for part in parts if '=' not in part]:
+        raise UnknownNameError(
+            expected='--clock with one method, or NAME=METHOD with commas between', came=f'{bare[0]!r} in {given!r}',
+            todo='name the feature that comes so',
+        )  # fmt: skip
+    return {name: method for name, _, method in (part.partition('=') for part in parts)}
+
+
+def _require_guessing(pseudo_labels: bool, unlabelled: Path | None, features: Sequence[str]) -> None:
+    given = {'--pseudo-labels': pseudo_labels, '--unlabelled': unlabelled, '--unlabelled-features': features}
+    if (unlabelled is not None and not pseudo_labels) or (unlabelled is None) != (not features):
+        raise UnknownNameError(
+            expected='--pseudo-labels, and for other videos --unlabelled with --unlabelled-features',
+            came=' and '.join(option for option, value in given.items() if value), todo='give them together',
+        )  # fmt: skip
 
 
 def _require_one_source(made_up: bool, out: Path | None, given: Sequence[str]) -> None:

@@ -199,6 +199,13 @@ def fusion_models() -> tuple[str, ...]:
     return tuple(FUSION_MODELS)
 
 
+def frame_clocks() -> tuple[str, ...]:
+    """Every way in which features come to the frames of a video; the last is learnt with a model."""
+    from affekt.frames import CLOCK_METHODS
+
+    return (*CLOCK_METHODS, 'learned')
+
+
 def sequence_models() -> tuple[str, ...]:
     """Every model of frames; none without torch."""
     try:

@@ -14,6 +14,7 @@ from rich.text import Text
 from affekt.cli.choices import Named, columns, corpora, leaks, reasons
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.cli.installation import say_unusable
+from affekt.cli.reenact import asked_cast, asked_speech, cast_options
 from affekt.errors import UnknownNameError, listed
 from affekt.terminal import StageBars, columns_table, say, say_json, visible
 from affekt.wording import counted
@@ -21,6 +22,8 @@ from affekt.wording import counted
 if TYPE_CHECKING:
     from affekt.corpora import CorpusCheck, DescriptionCheck, FrameCheck, Manifest
     from affekt.frames import FrameTable
+    from affekt.reenactment import PortraitCast
+    from affekt.voice import BorrowedSpeech
 
 PATH = click.Path(path_type=Path)
 
@@ -136,6 +139,7 @@ def import_command(name: str, folder: Path, out: Path, leave_out: Sequence[str],
 @click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='Drawing processes (default 1).')
 @click.option('--resume', is_flag=True, help='Continue an interrupted run.')
+@cast_options
 @AS_JSON
 def make(
     name: str, out: Path, clips: int | None, people: int | None, noise: float | None, delay_s: float | None,
@@ -147,12 +151,20 @@ def make(
     affekt corpus make faces --out faces --clips 1000
     affekt corpus make faces --out long --clips 2 --seconds 60 --size 256
     affekt corpus make affwild2 --out abaw
+    affekt corpus make affwild2 --out abaw --portraits faces --portrayed agreed
 
     The people are computer graphics. They show emotions, speak, blink and look about. faces: one emotion a clip;
-    manifest.parquet has a row a clip, curves.parquet a row a frame. affwild2: longer videos with sound (tones, not
-    speech), one emotion after another, annotated frame by frame in the official layout of ABAW6; the answers of the
+    manifest.parquet has a row a clip, curves.parquet a row a frame. affwild2: longer videos with sound (tones in place
+    of speech), one emotion after another, annotated frame by frame in the official layout of ABAW6; the answers of the
     test videos and all true curves are in key/. A person is in one split only, and the same seed gives the same files.
+
+    With --portraits, affwild2 shows real faces, each moved by software as commanded: every video says so in the picture
+    and in a signed manifest, with your statement on the people. With --speech, recorded speech is heard instead of
+    tones, whose pitch and level follow arousal.
     """
+    if name == 'faces':
+        _refuse(name, {'--portraits': asked['portraits'], '--speech': asked['speech']}, 'affwild2')
+    cast, speech = asked_cast(asked, asked['size']), asked_speech(asked)
     given = {key: value for key, value in asked.items() if value is not None}
     if name == 'faces':
         _refuse(name, {'--noise': noise, '--delay': delay_s}, 'affwild2')
@@ -160,7 +172,7 @@ def make(
     else:
         _refuse(name, {'--people': people}, 'faces')
         given |= {key: value for key, value in (('noise', noise), ('delay_s', delay_s)) if value is not None}
-        answer, sentence = _make_affwild2(out, clips or 40, processes, resume, given)
+        answer, sentence = _make_affwild2(out, clips or 40, cast, speech, processes, resume, given)
     if as_json:
         say_json({'out': str(out), **answer})
     else:
@@ -214,16 +226,26 @@ def _make_faces(
 
 
 def _make_affwild2(
-    out: Path, videos: int, processes: int, resume: bool, given: Mapping[str, Any]
+    out: Path,
+    videos: int,
+    cast: PortraitCast | None,
+    speech: BorrowedSpeech | None,
+    processes: int,
+    resume: bool,
+    given: Mapping[str, Any],
 ) -> tuple[dict[str, Any], str]:
     from affekt.corpora import AffWild2Settings, made_up_affwild2
 
     settings = AffWild2Settings(videos, **given)
     with StageBars(name_width=9) as bars:
-        parts = made_up_affwild2(out, settings, processes=processes, resume=resume, progress=bars)
+        parts = made_up_affwild2(
+            out, settings, cast=cast, speech=speech, processes=processes, resume=resume, progress=bars
+        )
     splits = dict(Counter(settings.split(part.number) for part in parts))
     frames = sum(len(part.times_s) for part in parts)
-    answer = {'videos': videos, 'annotations': len(parts), 'frames': frames, 'splits': splits}
+    answer: dict[str, Any] = {'videos': videos, 'annotations': len(parts), 'frames': frames, 'splits': splits}
+    if cast is not None:
+        answer |= {'portraits': [path.name for path in cast.portraits], 'not_taken': dict(cast.left_out)}
     size = f'{counted(videos, "video")} of {counted(len(parts), "person", "people")}, {frames:,} annotated frames'
     return answer, f'{size} (affwild2); answers of the test videos and all curves in key'
 

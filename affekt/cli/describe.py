@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.text import Text
 
 from affekt.cli.choices import Named, recognisers
 from affekt.cli.group import AS_JSON, main
-from affekt.cli.help import VerbWithVerbs
+from affekt.cli.help import OwnArgument, VerbWithVerbs
+from affekt.cli.views import described_parts
 from affekt.terminal import StageBars, plain_table, say, say_json
 from affekt.wording import counted
 
 if TYPE_CHECKING:
     from affekt.batch import DescribedClip, Describing
-    from affekt.description import InspectedDescriber
+    from affekt.description import DescribeSettings, InspectedDescriber
+    from affekt.experiments import DescriberForm, LearntDescriber, Rewarding
 
 PATH = click.Path(path_type=Path)
 SHOWN = 20
 """Of so many clips the whole answer is shown; of more a line each."""
-USUAL = ('template', 'list', 'free', 'plain')
-"""Forms that need no word of their own."""
+SHOWN_REASONS = 5
+"""Of so many reasons the clips that were left out are counted."""
 
 
 class Pairs(click.ParamType[tuple[str, str]]):
@@ -43,7 +46,7 @@ class Pairs(click.ParamType[tuple[str, str]]):
 
 
 @main.group('describe', cls=VerbWithVerbs)
-@click.argument('paths', nargs=-1, required=True, type=PATH)
+@click.argument('paths', cls=OwnArgument, nargs=-1, required=True, type=PATH)
 @click.option('--model', type=PATH, help='Describer: a folder that training wrote, or a published checkpoint.')
 @click.option('--trunk', metavar='PATH', help='Language model of it, where its folder does not say: folder or GGUF.')
 @click.option(
@@ -133,19 +136,7 @@ def _say_described(clips: Sequence[DescribedClip], name: str, out: Path | None) 
             continue
         say()
         say(clip.name, style='bold')
-        if described.failure:
-            say(Text(f'not described: {described.failure}', style='yellow'), columns=80)
-            continue
-        say(Text(described.text or 'The answer is empty.'), columns=80)
-        rows = _rows_of(clip)
-        if rows:
-            say()
-            table = plain_table(width=80, show_header=False)
-            table.add_column(style='dim', no_wrap=True)
-            table.add_column(overflow='fold', ratio=1)
-            for heading, text in rows:
-                table.add_row(heading, text)
-            say(table, columns=80)
+        say(*described_parts(described), columns=80)
     failed = sum(bool(clip.described.failure) for clip in clips)
     say()
     kept = f'; {out / "descriptions.csv"}' if out else ''
@@ -153,17 +144,179 @@ def _say_described(clips: Sequence[DescribedClip], name: str, out: Path | None) 
     say(f'{counted(len(clips) - failed, "clip")} described by {name}{failures}{kept}', style='dim')
 
 
-def _rows_of(clip: DescribedClip) -> list[tuple[str, str]]:
-    """What stands below an answer: labels, clues by what they speak of, and what was not there."""
-    described = clip.described
-    rows = [('labels', ', '.join(described.labels) or 'none')]
-    if described.form not in USUAL:
-        rows.append(('form', described.form))
-    if described.form != 'plain':
-        rows += [(', '.join(clue.of), clue.text) for clue in described.evidence]
-    rows += [('without', f'{part}: {reason}') for part, reason in described.lacking.items()]
-    rows += [('struck out', f'{clue.text} ({", ".join(clue.of)} not perceived)') for clue in described.invented]
-    return rows
+@describe_command.command('train')
+@click.option(
+    '--stage', type=Named(('single', 'coarse', 'fine', 'prefer', 'reward')), default='single',
+    help='Stage: single (default), or coarse and then fine; prefer (pairs of answers) or reward after them.',
+)  # fmt: skip
+@click.option('--manifest', 'path', required=True, type=PATH, help='Manifest of the clips (.parquet).')
+@click.option('--root', type=PATH, help='Folder that the media are in now, if they moved.')
+@click.option(
+    '--features', required=True, multiple=True, metavar='STORE',
+    help='Store of features; SOURCE=STORE names its source (default voice, face, sentence). Repeatable.',
+)  # fmt: skip
+@click.option('--out', required=True, type=PATH, help='Folder of the run: checkpoints, log, curves, describer.')
+@click.option('--trunk', default='', metavar='PATH', help='Language model: a folder, a GGUF file or a registered name.')
+@click.option('--init', type=PATH, help='Describer to go on with: the folder of the stage before.')
+@click.option('--sources', default='', metavar='NAMES', help='Sources to use, in the order of prompts (default all).')
+@click.option('--no-words', is_flag=True, help='Leave what is spoken out of prompts.')
+@click.option('--descriptions', type=PATH, help='Table of written descriptions, in place of template answers.')
+@click.option('--column', metavar='NAME', help='Column of descriptions (default description, reason, english …).')
+@click.option('--preference', type=PATH, help='Table of judged pairs of answers (stage prefer).')
+@click.option(
+    '--validation', default='', metavar='PART',
+    help='Clips that choose the step: COLUMN=VALUE, or a share of speakers (default: split=val, else 0.15).',
+)  # fmt: skip
+@click.option('--steps', type=click.IntRange(1), default=1000, help='Updates, at most (default 1000).')
+@click.option('--batch-size', type=click.IntRange(1), default=16, help='Examples a batch, at most (default 16).')
+@click.option('--batch-tokens', type=click.IntRange(1), help='Tokens of a padded batch, at most.')
+@click.option('--accumulation', type=click.IntRange(1), default=1, help='Batches an update (default 1).')
+@click.option(
+    '--learning-rate', type=click.FloatRange(0, min_open=True), default=1e-3,
+    help='Learning rate of what makes soft tokens of features (default 1e-3).',
+)  # fmt: skip
+@click.option(
+    '--adapter-rate', type=click.FloatRange(0), default=2e-4, help='Learning rate of the adapters (default 2e-4).'
+)
+@click.option(
+    '--label-weight', type=click.FloatRange(0, min_open=True), default=3.0,
+    help='Weight of label words in the loss, beside 1 of others (default 3).',
+)  # fmt: skip
+@click.option(
+    '--withheld', type=click.FloatRange(0, 1, max_open=True), default=0.1,
+    help='Share of examples in which a source, or the words, is withheld (default 0.1).',
+)  # fmt: skip
+@click.option('--answer-tokens', type=click.IntRange(1), default=64, help='Tokens of answers, at most (default 64).')
+@click.option('--score', type=Named(('uar', 'f')), default='uar', help='Score of labels that chooses the step.')
+@click.option('--evaluate-every', type=click.IntRange(1), default=100, help='Steps between evaluations (default 100).')
+@click.option('--patience', type=click.IntRange(1), help='Evaluations without a better one before the end.')
+@click.option('--soft-tokens', type=click.IntRange(1), default=1, help='Soft tokens of a source (default 1).')
+@click.option(
+    '--fusion', type=Named(('softmax', 'gated', 'mean', 'published')), default='softmax',
+    help='Fusion of the steps of a source (default softmax).',
+)  # fmt: skip
+@click.option('--rank', type=click.IntRange(1), default=16, help='Rank of the adapters (default 16).')
+@click.option('--beta', type=float, default=0.1, help='Nearness to the describer before, in prefer (default 0.1).')
+@click.option('--draws', type=click.IntRange(2), default=8, help='Answers drawn for a clip in reward (default 8).')
+@click.option(
+    '--kl-weight', type=click.FloatRange(0), default=0.04, help='Weight of the distance in reward (default 0.04).'
+)
+@click.option('--gain-of', default='', metavar='SOURCE', help='Source, or words, whose gain is rewarded as well.')
+@click.option('--gain-weight', type=click.FloatRange(0), help='Weight of that gain (default 0.1 with --gain-of).')
+@click.option('--precision', type=Named(('auto', 'float32', 'bfloat16', 'float16')), default='auto',
+              help='Precision of products (default auto).')  # fmt: skip
+@click.option('--device', default='cpu', help='Device to train on: cpu (default), cuda, cuda:1, …')
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
+@click.option('--resume', is_flag=True, help='Go on with the run in OUT.')
+@AS_JSON
+def train_command(
+    stage: str,
+    path: Path,
+    root: Path | None,
+    features: Sequence[str],
+    out: Path,
+    descriptions: Path | None,
+    column: str | None,
+    preference: Path | None,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """Train a describer on cached features of a manifest.
+
+    \b
+    affekt features extract m.parquet --recipe acoustics-utt --out features
+    affekt describe train --stage coarse --manifest m.parquet \\
+        --features features/acoustics-utt --out coarse
+    affekt describe train --stage fine --manifest m.parquet \\
+        --features features/acoustics-utt --init coarse --out fine
+    affekt describe clip.mp4 --model fine
+
+    Answers are written by template from categories and measured readings, or come from --descriptions. Validation is by
+    speakers; the step is kept whose generated labels are best there. After an interruption, add --resume. Several
+    devices train together under torchrun or `accelerate launch`.
+    """
+    from affekt.clips import is_first_process
+    from affekt.corpora import Manifest
+    from affekt.experiments import learn_describer, named_stores
+    from affekt.llm import read_descriptions
+    from affekt.preference import read_pairs
+
+    settings, form, rewarding = _training_settings(stage, chosen)
+    stores = named_stores([each.strip() for text in features for each in text.split(',') if each.strip()])
+    manifest = Manifest.load(path, root)
+    is_first = is_first_process()
+    with StageBars(name_width=8) if is_first else contextlib.nullcontext() as bars:
+        learnt = learn_describer(
+            manifest, stores, settings, folder=out, trunk=chosen['trunk'], init=chosen['init'], form=form,
+            sources=tuple(name.strip() for name in chosen['sources'].split(',') if name.strip()),
+            words=not chosen['no_words'], rewarding=rewarding, validation=chosen['validation'],
+            descriptions=read_descriptions(descriptions, column) if descriptions else None,
+            pairs=read_pairs(preference, judged=True) if preference else None, resume=chosen['resume'],
+            progress=bars, report=_saying_rows() if is_first else None,
+        )  # fmt: skip
+    if is_first:
+        _say_learnt(learnt, as_json)
+
+
+def _training_settings(stage: str, chosen: Mapping[str, Any]) -> tuple[DescribeSettings, DescriberForm, Rewarding]:
+    from affekt.description import DescribeSettings
+    from affekt.experiments import DescriberForm, Rewarding
+
+    steps = chosen['steps']
+    every = min(chosen['evaluate_every'], steps)
+    log_every = next(count for count in range(10, 0, -1) if every % count == 0)
+    own = (
+        'batch_size', 'batch_tokens', 'accumulation', 'learning_rate', 'adapter_rate', 'label_weight', 'withheld',
+        'answer_tokens', 'score', 'patience', 'precision', 'device', 'seed',
+    )  # fmt: skip
+    named: dict[str, Any] = {name: chosen[name] for name in own}
+    settings = DescribeSettings(stage, steps=steps, evaluate_every=every, log_every=log_every, **named)  # type: ignore[arg-type]
+    form = DescriberForm(soft_tokens=chosen['soft_tokens'], fusion=chosen['fusion'], rank=chosen['rank'])
+    weight = chosen['gain_weight']
+    rewarding = Rewarding(
+        chosen['draws'], chosen['kl_weight'], gain_of=chosen['gain_of'], beta=chosen['beta'],
+        gain_weight=(0.1 if chosen['gain_of'] else 0.0) if weight is None else weight,
+    )  # fmt: skip
+    return settings, form, rewarding
+
+
+def _saying_rows() -> Callable[[Mapping[str, float]], None]:
+    """Says how each evaluation did."""
+
+    def report(row: Mapping[str, float]) -> None:
+        if 'score' in row:
+            say(f'step {row["step"]:,.0f}: loss {row["loss"]:.3f}, {_scores_in_words(row)} on validation', err=True)
+
+    return report
+
+
+def _scores_in_words(scores: Mapping[str, float]) -> str:
+    names = {
+        'mean_reward': 'reward', 'uar': 'recall of labels', 'f': 'F', 'valid': 'valid form',
+        'judged_loss': 'loss of pairs', 'accuracy': 'pairs right',
+    }  # fmt: skip
+    return ', '.join(f'{words} {scores[name]:.3f}' for name, words in names.items() if name in scores)
+
+
+def _say_learnt(learnt: LearntDescriber, as_json: bool) -> None:
+    trained = learnt.trained
+    if as_json:
+        say_json({
+            'describer': str(learnt.folder), 'step': trained.step, 'scores': dict(trained.scores),
+            'clips': dict(learnt.clips), 'validation': learnt.chosen_by, 'left_out': dict(learnt.left_out),
+            'notes': list(learnt.notes), 'history': [dict(row) for row in trained.history],
+        })  # fmt: skip
+        return
+    counts = ', '.join(f'{counted(count, "clip")} of {part}' for part, count in learnt.clips.items())
+    say(f'{counts} ({learnt.chosen_by})')
+    for note in learnt.notes:
+        say(note, style='yellow')
+    reasons = Counter(learnt.left_out.values())
+    for reason, count in reasons.most_common(SHOWN_REASONS):
+        say(f'left out: {counted(count, "clip")} ({reason})', style='yellow')
+    say(f'kept step {trained.step:,}: {_scores_in_words(trained.scores)} on validation')
+    say(f'describer {learnt.folder}')
+    say(f'affekt describe clip.mp4 --model {learnt.folder}', style='dim')
 
 
 @describe_command.command('inspect')

@@ -16,7 +16,8 @@ from affekt.terminal import say
 HAS_RESUME = 'affekt.has_resume'
 LONG = (
     'analyze', 'stream', 'demo', 'extract', 'judge', 'corrupt', 'features extract', 'bench unibench', 'bench ovmer',
-    'bench merbench', 'bench finetune', 'track train', 'prefer train', 'annotate', 'weights get', 'describe',
+    'bench merbench', 'bench finetune', 'track train', 'prefer train', 'annotate', 'weights get',
+    'describe', 'describe train',
     'caption run', 'caption speaking',
 )  # fmt: skip
 """Verbs that work for long, and load much before."""
@@ -179,6 +180,14 @@ class VerbGroup(click.Group):
 
 
 VerbGroup.group_class = VerbGroup
+
+
+class OwnArgument(click.Argument):
+    """An argument of a verb that has others below it, in whose usage it does not stand."""
+
+    def get_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Its own metavar where its verb is the one that is run."""
+        return super().get_usage_pieces(ctx) if self in ctx.command.params else []
 
 
 class VerbWithVerbs(_NamesInHelp, VerbGroup):

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Group
 from rich.text import Text
 
 from affekt.cli.choices import Named, exports, licenses, recognisers
 from affekt.cli.group import AS_JSON, Command, main
 from affekt.cli.installation import fetch
-from affekt.cli.views import people_table
+from affekt.cli.views import described_lines, people_table
 from affekt.terminal import StageBars, say, say_json, show_error
 from affekt.wording import counted, subject
 
@@ -71,6 +72,10 @@ def _analysis_options(command: Command) -> Command:
 @click.option(
     '--sound-stream', type=int, metavar='N', help="Audio stream, counted from 0 (default: the file's own default)."
 )
+@click.option(
+    '--describe', is_flag=True, help='Say it in the words of a trained describer too, apart from what is measured.'
+)
+@click.option('--describe-model', type=click.Path(path_type=Path), help='Describer (default the one of affekt).')
 @click.option('--resume', is_flag=True, help='Continue an interrupted run.')
 def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool, **chosen: Any) -> None:
     """Analyze recordings: video, sound or pictures; files or whole folders."""
@@ -210,7 +215,7 @@ def _analyze_to(
 
 
 def _shown(analysis: Analysis, as_json: bool) -> Any:
-    return analysis.summary() if as_json else people_table(analysis)
+    return analysis.summary() if as_json else Group(people_table(analysis), *described_lines(analysis))
 
 
 def _print_outcomes(batch: Batch, out: Path, tables: Mapping[Path, Any]) -> None:
@@ -226,7 +231,7 @@ def _print_outcomes(batch: Batch, out: Path, tables: Mapping[Path, Any]) -> None
             if more := len(losses[LINES_OF_LOSS:]):
                 say(f'  and {more} more, in the report', style='yellow')
             continue
-        table = tables.get(outcome.path) or people_table(outcome.load())
+        table = tables.get(outcome.path) or _shown(outcome.load(), False)
         say()
         if len(batch) > 1:
             say(outcome.file, style='bold')
@@ -280,8 +285,9 @@ def settings_of(chosen: Mapping[str, Any]) -> Any:
     from affekt.analysis import AnalysisSettings
 
     given = {key: value for key, value in chosen.items() if value is not None and key != 'no_frames'}
-    if transcript := given.get('transcript'):
-        given['transcript'] = str(transcript)
+    for path in ('transcript', 'describe_model'):
+        if path in given:
+            given[path] = str(given[path])
     return AnalysisSettings(keep_frames=not chosen.get('no_frames', False), **given)
 
 

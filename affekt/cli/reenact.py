@@ -11,13 +11,23 @@ import click
 
 from affekt.cli.bench import bench
 from affekt.cli.choices import Named
-from affekt.cli.group import AS_JSON, main
+from affekt.cli.group import AS_JSON, Command, main
 from affekt.cli.installation import fetch
+from affekt.errors import UnknownNameError, listed
 from affekt.terminal import StageBars, say, say_json
 from affekt.wording import counted
 
 if TYPE_CHECKING:
-    from affekt.reenactment import Consent, Credentials, Design, Diffusion, MotionSource, ReenactSettings
+    from affekt.reenactment import (
+        Consent,
+        Credentials,
+        Design,
+        Diffusion,
+        MotionSource,
+        PortraitCast,
+        ReenactSettings,
+    )
+    from affekt.voice import BorrowedSpeech
 
 PATH = click.Path(path_type=Path)
 
@@ -53,6 +63,72 @@ def asked_consent(portrayed: str | None, note: str, age_years: float | None) -> 
             say(f'  {name:9}{statement}', err=True)
         portrayed = click.prompt('portrayed', type=click.Choice(tuple(PORTRAYED)), err=True)
     return required_consent(portrayed, note, age_years)
+
+
+def cast_options(command: Command) -> Command:
+    """The options that let portraits be seen and speech be heard; `asked_cast` and `asked_speech` read them."""
+    portraits = click.option(
+        '--portraits', type=PATH, metavar='FOLDER', help='Film real faces: a picture of each person, moved by software.'
+    )
+    speech = click.option(
+        '--speech',
+        type=PATH,
+        metavar='FOLDER',
+        help='Let recordings of speech be heard, one of each person, not tones.',
+    )
+    for option in (speech, AGE_OPTION, CONSENT_NOTE_OPTION, PORTRAYED_OPTION, portraits):
+        command = option(command)
+    return command
+
+
+def asked_cast(asked: dict[str, Any], size: int) -> PortraitCast | None:
+    """The portraits that `cast_options` name, with the statement on the people; None where none are.
+
+    Args:
+        asked: values of options, from which those of `cast_options` are taken away.
+        size: of the corpus's pictures.
+
+    Raises:
+        UnknownNameError: there is a statement on nobody.
+        ConsentError, PortraitError, MissingExtraError: as `required_consent` and `PortraitCast.of_folder`.
+    """
+    folder, portrayed, note, age = (asked.pop(name) for name in ('portraits', 'portrayed', 'consent_note', 'age_years'))
+    if folder is None:
+        stated = {'--portrayed': portrayed, '--consent-note': note, '--age': age}
+        if given := [option for option, value in stated.items() if value not in (None, '')]:
+            raise UnknownNameError(
+                expected='--portraits with a statement on the people in them', came=f'{listed(given)} alone',
+                todo='name the folder of portraits, or leave the statement out',
+            )  # fmt: skip
+        return None
+    from affekt.reenactment import PortraitCast
+
+    consent = asked_consent(portrayed, note, age)
+    fetch(['face_landmarker.task'])
+    cast = PortraitCast.of_folder(folder, size, consent)
+    for sentence in cast.notes:
+        say(sentence, err=True)
+    return cast
+
+
+def asked_speech(asked: dict[str, Any]) -> BorrowedSpeech | None:
+    """The recordings that --speech names; None where it names none.
+
+    Args:
+        asked: values of options, from which this one is taken away.
+
+    Raises:
+        MediaError: as `BorrowedSpeech.of_folder`.
+    """
+    folder = asked.pop('speech')
+    if folder is None:
+        return None
+    from affekt.voice import BorrowedSpeech
+
+    speech = BorrowedSpeech.of_folder(folder)
+    for sentence in speech.notes:
+        say(sentence, err=True)
+    return speech
 
 
 def _emotions() -> tuple[str, ...]:

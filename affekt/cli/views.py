@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Group
+from rich.table import Table
 from rich.text import Text
 
 from affekt.terminal import plain_table
 from affekt.wording import clock, counted, opened, percent, signed
 
 if TYPE_CHECKING:
-    from affekt.analysis import Analysis, Moment, Person
+    from affekt.analysis import Analysis, Described, Moment, Person
     from affekt.live import LatencyReport, LiveFace, LiveReading, LiveVoice
 
 SPAN = 30
@@ -59,6 +60,38 @@ def people_table(analysis: Analysis) -> Group | Text:
         )
     lines = [Text.assemble((f'{_when(m)}  ', 'bold'), m.sentence) for m in _strongest_moments(analysis)]
     return Group(table, Text(''), *lines) if lines else Group(table)
+
+
+USUAL_FORMS = ('template', 'list', 'free', 'plain')
+"""Forms of an answer that need no word of their own."""
+
+
+def described_lines(analysis: Analysis) -> list[Text | Table]:
+    """What describers say of a recording, under a heading that sets it apart from what was measured."""
+    lines: list[Text | Table] = []
+    for described in analysis.described:
+        heading = f'described by model {described.describer}; words, not measurements'
+        lines += [Text(''), Text(heading, style='dim'), *described_parts(described)]
+    return lines
+
+
+def described_parts(described: Described) -> list[Text | Table]:
+    """An answer, then its labels, clues by what they speak of, and what was not there."""
+    if described.failure:
+        return [Text(f'not described: {described.failure}', style='yellow')]
+    rows = [('labels', ', '.join(described.labels) or 'none')]
+    if described.form not in USUAL_FORMS:
+        rows.append(('form', described.form))
+    if described.form != 'plain':
+        rows += [(', '.join(clue.of), clue.text) for clue in described.evidence]
+    rows += [('without', f'{part}: {reason}') for part, reason in described.lacking.items()]
+    rows += [('struck out', f'{clue.text} ({", ".join(clue.of)} not perceived)') for clue in described.invented]
+    table = plain_table(width=80, show_header=False)
+    table.add_column(style='dim', no_wrap=True)
+    table.add_column(overflow='fold', ratio=1)
+    for heading, text in rows:
+        table.add_row(heading, text)
+    return [Text(described.text or 'The answer is empty.'), Text(''), table]
 
 
 def _comes_across(analysis: Analysis, person: Person) -> list[str]:

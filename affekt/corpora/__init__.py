@@ -16,9 +16,17 @@ from affekt.corpora.leaks import Leak, find_leaks, require_no_leaks, sides_of
 from affekt.corpora.listed_clips import ListedClip, listed_clips
 from affekt.corpora.made_up import made_up_corpus
 from affekt.corpora.made_up_affwild2 import (
+    AWAY,
     AffWild2Settings,
+    Cast,
     FrameTruth,
+    MadeUpCast,
+    Part,
+    Room,
+    Shot,
     TrueCurves,
+    dealt,
+    fewest_people,
     frame_truth,
     made_up_affwild2,
     true_curves,
@@ -30,9 +38,11 @@ from affekt.corpora.release import Corpus, Layout
 from affekt.corpora.sample_table import SampleTable
 
 __all__ = [
+    'AWAY',
     'CORPORA',
     'REASONS',
     'AffWild2Settings',
+    'Cast',
     'Corpus',
     'CorpusCheck',
     'DescriptionCheck',
@@ -43,9 +53,13 @@ __all__ = [
     'Layout',
     'Leak',
     'ListedClip',
+    'MadeUpCast',
     'Manifest',
+    'Part',
+    'Room',
     'Sample',
     'SampleTable',
+    'Shot',
     'TrueCurves',
     'check_corpus',
     'check_descriptions',
@@ -53,6 +67,8 @@ __all__ = [
     'copy_frames',
     'corpus_named',
     'crop_numbers',
+    'dealt',
+    'fewest_people',
     'find_leaks',
     'fit_to_learn',
     'frame_truth',

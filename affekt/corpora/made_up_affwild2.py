@@ -1,10 +1,11 @@
 """A made-up Aff-Wild2: videos with sound, annotations in the official layout of ABAW6, and the true curves apart.
 
-People of `affekt.face3d` show one emotion after another while they speak, blink and look about. What is annotated
-follows from the commanded curves by one rule (`frame_truth`); a rater's noise and delay may lie on valence and arousal.
+People of `affekt.face3d` show one emotion after another while they speak, blink and look about; another `Cast` has
+other faces, moved by the same curves. What is annotated follows from the commanded curves by one rule (`frame_truth`);
+a rater's noise and delay may lie on valence and arousal.
 Some videos show two people side by side, some are short, and a person is now and then away (annotated as invalid) or
-covered (annotated all the same, as raters of a real corpus go on). The sound is tones in phrases, not speech: pitch
-and level follow arousal while the person speaks. Nobody is in two partitions.
+covered (annotated all the same, as raters of a real corpus go on). The sound is tones in phrases, or speech that is
+given: pitch and level follow arousal while the person speaks. Nobody is in two partitions.
 
     videos/                       <video>.mp4
     6th ABAW Annotations/         three challenges, each with Train_Set and Validation_Set
@@ -16,18 +17,19 @@ T frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Floats, Floats32
 from affekt.errors import TableError, ValueRangeError
-from affekt.files import file_atomically
+from affekt.files import file_atomically, file_sha256
 from affekt.frames import ACTION_UNITS, EXPRESSIONS, UNIT_SHAPES, unit_amounts, write_annotation
 from affekt.progress import Progress
 from affekt.runs import Run, write_atomically
@@ -37,15 +39,20 @@ from affekt.workers import each_done
 if TYPE_CHECKING:
     import pyarrow
 
-    from affekt.face3d import Person, SceneCurves
+    from affekt.face3d import Light, Person, SceneCurves
+    from affekt.voice import BorrowedSpeech
 
 SHOWN_FROM = 0.3
 """Intensity from which an emotion is the frame's expression; below, the frame is neutral."""
 RATE_HZ = 16_000
 MOST_VIDEOS = 100_000
 SHORT_S = 3.0
+SPOKEN = 3.0
+"""Gain of speech, which is given at one loudness, to be about as loud as the tones."""
 SALT = 0x61626177
 """Keeps the seeds of these videos apart from those of other made-up corpora."""
+DEALT = 0x706F7274
+"""The same for who is given which portrait or recording."""
 PARTS = {'train': 'Train_Set', 'val': 'Validation_Set', 'test': 'Test_Set'}
 CHALLENGES = {
     'affect': ('VA_Estimation_Challenge', ()), 'expression': ('EXPR_Recognition_Challenge', EXPRESSIONS),
@@ -54,6 +61,7 @@ CHALLENGES = {
 """Task to the folder of its challenge, and the names in the header."""
 VIDEOS, ANNOTATIONS, KEY, CURVES = 'videos', '6th ABAW Annotations', 'key', 'curves.parquet'
 ADVICE = 'go on with --resume: finished videos are kept; fewer --processes need less memory'
+Picture = npt.NDArray[np.uint8]
 SEEN, AWAY, COVERED = 0, 1, 2
 STATES = ('seen', 'away', 'covered')
 
@@ -218,37 +226,50 @@ class Part:
             np.where(away[:, None], -1, truth.units).astype(np.int8),
         )  # fmt: skip
 
-    def sound(self) -> Floats32:
-        """(N,) at RATE_HZ: a voice of twelve harmonics in syllables, of which pitch and level follow arousal."""
+    def sound(self, speech: BorrowedSpeech | None = None) -> Floats32:
+        """(N,) at RATE_HZ: a voice of which pitch and level follow arousal.
+
+        Args:
+            speech: whose recordings are heard; None for twelve harmonics in syllables.
+        """
         rng, curves = self.rng(4), self.curves
         time = np.arange(round(len(self.times_s) / self.settings.rate_hz * RATE_HZ)) / RATE_HZ
         arousal = np.interp(time, self.times_s, curves.arousal)
         speaks = np.interp(time, self.times_s, curves.speaking * (self.states != AWAY))
+        level = 10 ** ((-24 + 12 * arousal) / 20)
+        if speech is not None:
+            voice = speech.spoken(dealt(speech.recordings, self.settings)[self.name], arousal, rng)
+            hiss = 0.001 * rng.standard_normal(len(time))
+            return np.asarray(np.clip(SPOKEN * voice * level * speaks + hiss, -1, 1), dtype=np.float32)
         pitch_hz = float(rng.uniform(95, 210)) * 2 ** (0.7 * arousal)
         phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
         weights = rng.uniform(0.5, 1.0, 12) / np.arange(1, 13)
         voice = sum(weight * np.sin((k + 1) * phase) for k, weight in enumerate(weights)) / weights.sum()
         syllables = 0.3 + 0.7 * np.abs(np.sin(np.pi * rng.uniform(4, 5.2) * time))
-        level = 10 ** ((-24 + 12 * arousal) / 20)
         hiss = 0.001 * rng.standard_normal(len(time))
         return np.asarray(np.clip(voice * syllables * level * speaks + hiss, -1, 1), dtype=np.float32)
 
-    def pictures(self) -> Iterator[npt.NDArray[np.uint8]]:
-        """(size, size, 3) uint8 sRGB, frame after frame."""
-        from affekt.face3d import Studio, made_up_background, made_up_light
+    def pictures(self, cast: Cast | None = None) -> Iterator[Picture]:
+        """(size, size, 3) uint8 sRGB, frame after frame.
+
+        Args:
+            cast: who is filmed; None for `MadeUpCast`.
+        """
+        from affekt.face3d import made_up_background, made_up_light
 
         room = np.random.default_rng((SALT, self.settings.seed, self.number))  # both people are in one
         background, light, noise = made_up_background(room, self.settings.size), made_up_light(room), room.uniform(0, 4)
         if self.side == '_right':
             background = np.ascontiguousarray(background[:, ::-1])
         rng = self.rng(5)
-        studio, board = Studio(self.person(), light, background, noise=float(noise)), rng.integers(30, 226, 3)
-        for state, expression, pose in zip(self.states, self.curves.expression, self.curves.pose, strict=True):
+        shot = (cast or MadeUpCast()).shot(self, Room(background, light, float(noise)))
+        board = rng.integers(30, 226, 3)
+        for number, state in enumerate(self.states.tolist()):
             if state == AWAY:
                 grain = noise * rng.standard_normal(background.shape, dtype=np.float32)
                 picture = np.clip(background + grain, 0, 255).astype(np.uint8)
             else:
-                picture = studio.picture(expression, pose, rng)
+                picture = shot(number, rng)
             if state == COVERED:
                 edge = self.settings.size // 12
                 picture = picture.copy()
@@ -256,14 +277,110 @@ class Part:
             yield picture
 
 
+class Room(NamedTuple):
+    """Where a person is filmed."""
+
+    background: Picture
+    """(size, size, 3), what is seen while the person is away."""
+    light: Light
+    noise: float
+    """Standard deviation of a pixel's noise."""
+
+
+Shot = Callable[[int, np.random.Generator], Picture]
+"""Number of a frame, from 0 and ascending, and what its noise is drawn from, to its (size, size, 3) picture."""
+
+
+class Cast(Protocol):
+    """What films the people of a corpus; it goes to other processes with the work."""
+
+    def settings(self, corpus: AffWild2Settings) -> Mapping[str, Any]:
+        """What the videos depend on besides the corpus's own settings, as JSON holds it.
+
+        Raises:
+            AffektError: the corpus cannot be filmed by it.
+        """
+
+    def shot(self, part: Part, room: Room) -> Shot:
+        """How a person's frames are filmed."""
+
+    def marked(self, picture: Picture) -> Picture:
+        """A picture of a finished video, with what it has to say of itself."""
+
+    def seal(self, path: Path, parts: Sequence[Part]) -> None:
+        """Do what is left to do with a finished video."""
+
+
+class MadeUpCast:
+    """Films made-up people."""
+
+    def settings(self, corpus: AffWild2Settings) -> Mapping[str, Any]:
+        """Nothing besides the corpus's own."""
+        return {}
+
+    def shot(self, part: Part, room: Room) -> Shot:
+        """Frames by the person's commanded curves and pose."""
+        from affekt.face3d import Studio
+
+        studio, curves = Studio(part.person(), room.light, room.background, noise=room.noise), part.curves
+        return lambda number, rng: studio.picture(curves.expression[number], curves.pose[number], rng)
+
+    def marked(self, picture: Picture) -> Picture:
+        """The picture as it is: nobody takes it for a photograph."""
+        return picture
+
+    def seal(self, path: Path, parts: Sequence[Part]) -> None:
+        """Nothing."""
+
+
+def fewest_people(settings: AffWild2Settings) -> int:
+    """How many must be there, so that nobody is in two partitions or twice in one video."""
+    return sum(_at_once(settings).values())
+
+
+def _at_once(settings: AffWild2Settings) -> dict[str, int]:
+    """Partition to the people that one of its videos shows at most."""
+    most = dict.fromkeys(PARTS, 1)
+    for number in range(settings.videos):
+        split = settings.split(number)
+        most[split] = max(most[split], len(settings.sides(number)))
+    return most
+
+
+@lru_cache(maxsize=8)
+def dealt(given: tuple[Path, ...], settings: AffWild2Settings) -> dict[str, Path]:
+    """Each person's portrait or recording; partitions have their own, about as many for each of their people.
+
+    Args:
+        given: at least `fewest_people`, of different people.
+        settings: of the corpus; its seed deals.
+    """
+    people = Counter(settings.split(part.number) for part in settings.parts())
+    counts = _at_once(settings)
+    for _ in range(len(given) - sum(counts.values())):
+        counts[max(PARTS, key=lambda split: people[split] / counts[split])] += 1
+    shuffled = [given[place] for place in np.random.default_rng((DEALT, settings.seed)).permutation(len(given))]
+    ends = dict(zip(PARTS, np.cumsum(list(counts.values())).tolist(), strict=True))
+    seen: Counter[str] = Counter()
+    of_person = {}
+    for part in settings.parts():
+        split = settings.split(part.number)
+        of_person[part.name] = shuffled[ends[split] - counts[split] + seen[split] % counts[split]]
+        seen[split] += 1
+    return of_person
+
+
 def made_up_affwild2(
-    out: Path, settings: AffWild2Settings, *, processes: int = 1, resume: bool = False, progress: Progress | None = None
-) -> tuple[Part, ...]:
+    out: Path, settings: AffWild2Settings, *, cast: Cast | None = None, speech: BorrowedSpeech | None = None,
+    processes: int = 1, resume: bool = False, progress: Progress | None = None,
+) -> tuple[Part, ...]:  # fmt: skip
     """Videos, annotations, names of the test videos, and the key, in a new folder.
 
     Args:
         out: the folder.
         settings: what to make.
+        cast: who is filmed; None for `MadeUpCast`.
+        speech: what is heard of them; None for tones.
         processes: that draw videos; 1 is this one. The files are the same for any number.
         resume: go on in a folder that a killed run left.
         progress: told 'videos', videos done, videos in all.
@@ -272,16 +389,18 @@ def made_up_affwild2(
         Every person of every video.
 
     Raises:
-        ValueRangeError: fewer than one process.
+        ValueRangeError: fewer than one process, or too few recordings of speech.
         RunError: the folder holds something else, or a run with other settings.
         StorageError: it cannot be written.
     """
     if processes < 1:
         raise ValueRangeError(expected='at least one process', came=f'{processes}', todo='give another number')
-    with Run(out, asdict(settings), resume=resume) as run:
+    cast = cast or MadeUpCast()
+    depends_on = {**asdict(settings), **cast.settings(settings), **_speech_settings(speech, settings)}
+    with Run(out, depends_on, resume=resume) as run:
         (out / VIDEOS).mkdir(exist_ok=True)
         left = [number for number in range(settings.videos) if run.finished(settings.name(number)) is None]
-        written = each_done(partial(_write_video, settings, out), left, processes, todo=ADVICE)
+        written = each_done(partial(_write_video, settings, out, cast, speech), left, processes, todo=ADVICE)
         for done, number in enumerate(written, settings.videos - len(left) + 1):
             run.note(settings.name(number), f'{VIDEOS}/{settings.name(number)}.mp4')
             if progress is not None:
@@ -291,13 +410,28 @@ def made_up_affwild2(
     return tuple(settings.parts())
 
 
-def _write_video(settings: AffWild2Settings, out: Path, number: int) -> None:
+def _speech_settings(speech: BorrowedSpeech | None, settings: AffWild2Settings) -> dict[str, Any]:
+    if speech is None:
+        return {}
+    if len(speech.recordings) < fewest_people(settings):
+        raise ValueRangeError(
+            expected=f'at least {fewest_people(settings)} recordings of speech, so that nobody is heard in two '
+            'partitions or twice at once',
+            came=str(len(speech.recordings)), todo='add recordings of other people, or make fewer videos',
+        )  # fmt: skip
+    return {'speech': {path.name: file_sha256(path) for path in speech.recordings}}
+
+
+def _write_video(settings: AffWild2Settings, out: Path, cast: Cast, speech: BorrowedSpeech | None, number: int) -> None:
     from affekt.media import write_video
 
     parts = [settings.part(number, side) for side in settings.sides(number)]
-    pictures = (np.concatenate(row, axis=1) for row in zip(*(part.pictures() for part in parts), strict=True))
-    sound = np.clip(np.sum([part.sound() for part in parts], axis=0), -1, 1).astype(np.float32)
-    write_video(out / VIDEOS / f'{settings.name(number)}.mp4', pictures, settings.rate_hz, sound, RATE_HZ)
+    rows = zip(*(part.pictures(cast) for part in parts), strict=True)
+    pictures = (cast.marked(np.concatenate(row, axis=1)) for row in rows)
+    sound = np.clip(np.sum([part.sound(speech) for part in parts], axis=0), -1, 1).astype(np.float32)
+    path = out / VIDEOS / f'{settings.name(number)}.mp4'
+    write_video(path, pictures, settings.rate_hz, sound, RATE_HZ)
+    cast.seal(path, parts)
 
 
 def _write_annotations(settings: AffWild2Settings, out: Path) -> None:

@@ -7,6 +7,9 @@ joins benchmarks, open labels, verdicts and preference on one page.
 """
 
 from affekt.describers.answers import answered, labels_of, restricted
+from affekt.describers.board import Board, Sources, clips_of, compare_describers
+from affekt.describers.board_page import board_page
+from affekt.describers.board_tables import board_facts, board_sheet
 from affekt.describers.classes import Accuracy, Classes, accuracy_of, sample_scores
 from affekt.describers.models import (
     Answering,
@@ -33,6 +36,7 @@ from affekt.describers.unibench import (
 __all__ = [
     'Accuracy',
     'Answering',
+    'Board',
     'Classes',
     'LocalDescriber',
     'ModelChoice',
@@ -40,12 +44,18 @@ __all__ = [
     'ModelsBench',
     'Said',
     'ServedDescriber',
+    'Sources',
     'accuracy_of',
     'answer_sets',
     'answered',
     'bench_facts',
     'bench_models',
     'bench_sheet',
+    'board_facts',
+    'board_page',
+    'board_sheet',
+    'clips_of',
+    'compare_describers',
     'compare_models',
     'content_digest',
     'labels_of',

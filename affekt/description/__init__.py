@@ -40,10 +40,12 @@ from affekt.description.preference import (
     PreferenceStep,
     adapters_off,
     answer_logs,
+    as_started,
     modality_gain,
     preference_loss,
     preference_step,
     reference_logs,
+    started,
     token_logs,
 )
 from affekt.description.published import (
@@ -81,6 +83,7 @@ from affekt.description.saved import open_describer, save_describer, saved_notes
 from affekt.description.scoring import generated_answers, label_scores
 from affekt.description.settings import DescribeSettings
 from affekt.description.sources import FUSIONS, Queries, Source, SourceReader, present, source_table
+from affekt.description.stages import PreferredAnswer, train_preferred, train_rewarded
 from affekt.description.training import TrainedDescriber, standardise, train_describer
 from affekt.description.trunk import Adapters, Trunk, letters, merged, open_trunk, tiny_trunk, with_adapters
 from affekt.description.wordings import (
@@ -135,6 +138,7 @@ __all__ = [
     'PerceivedClip',
     'Pieces',
     'PreferenceStep',
+    'PreferredAnswer',
     'Published',
     'Queries',
     'QuestionAnswer',
@@ -157,6 +161,7 @@ __all__ = [
     'answer_logs',
     'answer_loss',
     'answer_of',
+    'as_started',
     'clip_form',
     'clips_manifest',
     'clues_in',
@@ -206,11 +211,14 @@ __all__ = [
     'source_table',
     'spread',
     'standardise',
+    'started',
     'stretches',
     'tiny_trunk',
     'token_logs',
     'tokenized',
     'train_describer',
+    'train_preferred',
+    'train_rewarded',
     'weights_sha256',
     'with_adapters',
     'with_label_weights',

@@ -1,6 +1,6 @@
 """Training by reward: answers are drawn, read and rewarded; those better than their group become likelier (GRPO).
 
-As in `preference.py` the describer stays near itself without adapters. The loss is that of trl, which cannot carry soft
+As in `preference.py` the describer stays near what it was. The loss is that of trl, which cannot carry soft
 tokens; on text alone they are equal.
 
 Axes: B answers, L positions, P clips, G answers a clip; B = P G.
@@ -26,7 +26,7 @@ from torch import Tensor
 from affekt.description.answering import Generated, Limits
 from affekt.description.answers import Answer, read_answer
 from affekt.description.model import Asked, Describer
-from affekt.description.preference import AnswerLogs, answer_logs, modality_gain, reference_logs
+from affekt.description.preference import AnswerLogs, Start, answer_logs, modality_gain, reference_logs
 from affekt.errors import ShapeError, ValueRangeError
 
 _SMALL = 1e-4
@@ -149,7 +149,7 @@ class GroupStep(NamedTuple):
     answers: tuple[tuple[Answer, ...], ...]
     """As read, of each clip."""
     kl: float
-    """Mean distance a token from the describer without adapters."""
+    """Mean distance a token from what the describer was."""
 
 
 def group_step(
@@ -161,12 +161,13 @@ def group_step(
     *,
     seed: int = 0,
     lacking: Sequence[Asked] | None = None,
+    start: Start | None = None,
 ) -> GroupStep:
     """Draw answers, read and reward them, and give the loss that makes the better ones likelier.
 
     1. G answers a clip are drawn, each by a seed of its own. 2. They are read; a refusal, nonsense or an empty answer
     is rewarded 0, another by its labels. 3. With a gain_weight the modality that `lacking` lacks is rewarded where it
-    made the answer likelier. 4. Advantages within each group. 5. The loss, with the distance to adapters off.
+    made the answer likelier. 4. Advantages within each group. 5. The loss, with the distance to what the describer was.
 
     Args:
         describer: with adapters.
@@ -176,6 +177,7 @@ def group_step(
         settings: see there.
         seed: of the draws; another one for each step.
         lacking: the same clips, their prompts made without one modality.
+        start: weights to stay near, of `started`; None for the describer without adapters.
 
     Raises:
         ShapeError: numbers of clips differ, or a gain_weight stands without `lacking`.
@@ -197,7 +199,7 @@ def group_step(
     batch = [_with_answer(prompts[at // settings.answers], answer) for at, answer in enumerate(drawn)]
     read = [read_answer(answer.text, is_cut=answer.finish == 'length') for answer in drawn]
     rewards = torch.tensor(
-        [_rewarded(answer, truths[at // settings.answers], reward) for at, answer in enumerate(read)],
+        [rewarded(answer, truths[at // settings.answers], reward) for at, answer in enumerate(read)],
         device=describer.device,
     )
     if settings.gain_weight > 0.0 and lacking is not None:
@@ -205,8 +207,8 @@ def group_step(
         gain = modality_gain(describer, batch, others).clamp(-settings.gain_limit, settings.gain_limit)
         rewards = rewards + settings.gain_weight * gain
     rewards = rewards.view(len(prompts), settings.answers)
+    reference = reference_logs(describer, batch, temperature=settings.temperature, start=start).values
     logs = answer_logs(describer, batch, temperature=settings.temperature)
-    reference = reference_logs(describer, batch, temperature=settings.temperature).values
     loss = group_loss(
         logs, group_advantages(rewards, scaled=settings.scaled).flatten(), reference=reference, clip=settings.clip,
         kl_weight=settings.kl_weight, over=settings.over,
@@ -228,6 +230,7 @@ def _with_answer(asked: Asked, answer: Generated) -> Asked:
     return Asked(replace(asked.pieces, answer=answer.tokens, weights=()), asked.features)
 
 
-def _rewarded(answer: Answer, truth: object, reward: Callable[[object, object], float]) -> float:
+def rewarded(answer: Answer, truth: object, reward: Callable[[object, object], float]) -> float:
+    """The reward of an answer as read: 0 of a refusal, of nonsense and of an empty one."""
     labels = [] if answer.form in ('refusal', 'nonsense', 'empty') else list(answer.labels)
     return reward(labels, truth)

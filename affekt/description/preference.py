@@ -2,8 +2,9 @@
 
 Where answers are drawn and rewarded instead, see `groups.py`.
 
-The describer is compared with itself without adapters, which is what it was before; the weights that turn sources into
-soft tokens should then be frozen (`describer.readers.requires_grad_(False)`), or else the comparison moves with them.
+The describer is compared with what it was: as it stood at the start (`started`), or, where nothing was trained before,
+without adapters. The weights that turn sources into soft tokens should be frozen meanwhile
+(`describer.readers.requires_grad_(False)`), or else a comparison without adapters moves with them.
 Losses are those of trl, which cannot carry soft tokens; on text alone they are equal.
 
 Axes: B answers, L positions, V vocabulary.
@@ -18,7 +19,7 @@ Axes: B answers, L positions, V vocabulary.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -107,14 +108,48 @@ def _at_rest(describer: Describer) -> Iterator[None]:
         describer.train(was_training)
 
 
-def reference_logs(describer: Describer, batch: Sequence[Asked], *, temperature: float = 1.0) -> AnswerLogs:
-    """As `answer_logs`, without adapters, dropout and gradient.
+Start = Mapping[str, Tensor]
+"""Weights by name, as `started` takes them."""
+
+
+def started(describer: Describer) -> dict[str, Tensor]:
+    """A copy of all weights that can learn, as they are now: what a trained describer is compared with later."""
+    return {name: value.detach().clone() for name, value in describer.named_parameters() if value.requires_grad}
+
+
+@contextlib.contextmanager
+def as_started(describer: Describer, start: Start) -> Iterator[None]:
+    """The describer with the weights that `started` took, while this lasts.
+
+    Weights are exchanged and not written, so that a gradient through an earlier pass stays right.
+    """
+    own = {name: value for name, value in describer.named_parameters() if name in start}
+    kept = {name: value.data for name, value in own.items()}
+    try:
+        for name, value in own.items():
+            value.data = start[name].to(value.device)
+        yield
+    finally:
+        for name, value in own.items():
+            value.data = kept[name]
+
+
+def reference_logs(
+    describer: Describer, batch: Sequence[Asked], *, temperature: float = 1.0, start: Start | None = None
+) -> AnswerLogs:
+    """As `answer_logs`, without dropout and gradient, by the describer as it was at the start.
+
+    Args:
+        describer: that learns.
+        batch: clips, each with its answer.
+        temperature: see `answer_logs`.
+        start: of `started`; None for the describer without adapters.
 
     Raises:
-        WeightsError: it has no adapters.
+        WeightsError: it has no adapters, and no start is given.
         ShapeError: a clip has no answer.
     """
-    with _at_rest(describer), adapters_off(describer):
+    with _at_rest(describer), adapters_off(describer) if start is None else as_started(describer, start):
         return answer_logs(describer, batch, temperature=temperature)
 
 

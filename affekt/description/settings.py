@@ -11,7 +11,7 @@ import torch
 from affekt.errors import UnknownNameError, ValueRangeError, listed
 from affekt.training import EngineSettings, Schedule, has_precision
 
-STAGES = ('single', 'coarse', 'fine')
+STAGES = ('single', 'coarse', 'fine', 'prefer', 'reward')
 SCORES = ('uar', 'f')
 KINDS_OF_PRECISION = ('auto', 'float32', 'bfloat16', 'float16')
 
@@ -22,7 +22,8 @@ class DescribeSettings:
 
     Args:
         stage: `coarse` and `single` first measure the training features of sources that are standardised; `fine` goes
-            on with a describer that has been trained, and keeps what was measured then.
+            on with a describer that has been trained, and keeps what was measured then. `prefer` and `reward` are those
+            of `train_preferred` and `train_rewarded`.
         seed: of the order of examples, of dropout, and of what is withheld.
         steps: updates, at most.
         batch_size: examples a batch, at most.
@@ -50,7 +51,7 @@ class DescribeSettings:
         ValueRangeError: a number is out of range.
     """
 
-    stage: Literal['single', 'coarse', 'fine'] = 'single'
+    stage: Literal['single', 'coarse', 'fine', 'prefer', 'reward'] = 'single'
     seed: int = 0
     steps: int = 1000
     batch_size: int = 16

@@ -28,7 +28,7 @@ from affekt.description.questions import Kind, kind_of
 from affekt.description.saved import save_describer
 from affekt.description.scoring import generated_answers, label_scores
 from affekt.description.settings import DescribeSettings
-from affekt.errors import LeakError, TrainingError, ValueRangeError, listed
+from affekt.errors import LeakError, TrainingError, UnknownNameError, ValueRangeError, listed
 from affekt.progress import Progress
 from affekt.training import BestEpoch, Engine, Ranks
 
@@ -91,54 +91,117 @@ def train_describer(
     """
     # 1. what is learnt from, checked before anything is computed
     settings = settings or DescribeSettings()
+    if settings.stage not in ('single', 'coarse', 'fine'):
+        raise UnknownNameError(
+            expected='the stage single, coarse or fine', came=repr(settings.stage),
+            todo='train_preferred and train_rewarded are for the others',
+        )  # fmt: skip
     judged, known = _checked(training, validation)
     kind = kind or kind_of(tuple(describer.table))
     initial = weights_sha256(describer)
     if settings.stage != 'fine':
         standardise(describer, training)
-    # 2. batches and the engine
-    ranks = Ranks(settings.device)
-    if ranks.spreads:
-        raise TrainingError(
-            expected='one whole model in each process', came='a launch with FSDP',
-            todo='launch without it: answers are generated while training',
-        )  # fmt: skip
+    # 2. steps, each few of them judged by what is generated
+    ranks = whole_models(settings)
     batches = ExampleBatches(describer, training, kind, settings, ranks.rank, ranks.count)
-    optimiser = torch.optim.AdamW(parameter_groups(describer, settings))
-    engine = Engine(describer, optimiser, _losses, settings.engine(), weigh=_weight_of, ranks=ranks)
-    best = BestEpoch(folder, resume=resume, patience=settings.patience, writes=ranks.first)
 
-    def evaluate(network: nn.Module) -> Row:
-        assert isinstance(network, Describer)
+    def judge(network: Describer) -> Row:
         answers = generated_answers(
             network, judged, kind, Limits(settings.answer_tokens), batch_size=settings.batch_size
         )
         scores = label_scores(judged, answers, known)
-        best.offer(network, scores[settings.score])
-        return {'epoch': float(engine.number), 'score': scores[settings.score], **scores}
+        return {'score': scores[settings.score], **scores}
 
-    # 3. steps, each few of them judged by what is generated
+    return run_stage(
+        describer, batches, _losses, settings, judge=judge, scores=('uar', 'f', 'valid'), weigh=_weight_of, ranks=ranks,
+        kind=kind, data=digest_of(training, validation), initial=initial, folder=folder, resume=resume, report=report,
+        progress=progress, notes=notes,
+    )  # fmt: skip
+
+
+def whole_models(settings: DescribeSettings) -> Ranks:
+    """This process among those that train together, each with the whole describer.
+
+    Raises:
+        TrainingError: the launch spreads the describer over processes.
+    """
+    ranks = Ranks(settings.device)
+    if ranks.spreads:
+        raise TrainingError(
+            expected='one whole model in each process', came='a launch with FSDP',
+            todo='launch without it, or with its settings for several devices: answers are generated while training',
+        )  # fmt: skip
+    return ranks
+
+
+def run_stage(
+    describer: Describer,
+    batches: Any,
+    losses: Callable[[nn.Module, Any], dict[str, torch.Tensor]],
+    settings: DescribeSettings,
+    *,
+    judge: Callable[[Describer], Row],
+    scores: Sequence[str],
+    ranks: Ranks,
+    kind: Kind | str,
+    data: str,
+    initial: str,
+    weigh: Callable[[Any], float] | None = None,
+    more: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+    report: Callable[[Row], None] | None = None,
+    progress: Progress | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> TrainedDescriber:
+    """Steps of a describer on the engine, and the describer as it was at the step that was judged best.
+
+    Args:
+        describer: changed in place.
+        batches: without end; see `Engine.run`.
+        losses: from it and a batch.
+        settings: of the run.
+        judge: `score` and other numbers of the describer as it is; the largest score is kept.
+        scores: names of those numbers that are noted with the describer.
+        ranks: the processes.
+        kind: of input.
+        data: digest of what is learnt from.
+        initial: digest of the weights at first.
+        weigh: what a batch counts for; None for all alike.
+        more: what else the numbers depend on.
+        folder, resume, report, progress, notes: see `train_describer`.
+    """
+    optimiser = torch.optim.AdamW(parameter_groups(describer, settings))
+    engine = Engine(describer, optimiser, losses, settings.engine(), weigh=weigh, ranks=ranks)
+    best = BestEpoch(folder, resume=resume, patience=settings.patience, writes=ranks.first)
+
+    def evaluate(network: nn.Module) -> Row:
+        assert isinstance(network, Describer)
+        row = judge(network)
+        best.offer(network, row['score'])
+        return {'epoch': float(engine.number), **row}
+
     rows = engine.run(
         batches, steps=settings.steps, folder=folder, resume=resume, report=report, progress=progress,
         evaluate=evaluate, is_over=best.is_over,
         depends_on={
-            'describing': asdict(settings), 'data': digest_of(training, validation), 'initial': initial,
+            'describing': asdict(settings), 'data': data, 'initial': initial,
             'kind': asdict(kind) if isinstance(kind, Kind) else kind, 'trunk': describer.trunk_name,
             'sources': [asdict(source) for source in describer.table.values()], 'prompts': asdict(describer.settings),
+            **(more or {}),
         },
     )  # fmt: skip
-    # 4. the best step
     history = tuple(row for row in rows if 'epoch' in row)
     at, _ = best.put_into(describer, history, settings.score)
     chosen = history[at - 1]
-    scores = {name: chosen[name] for name in ('uar', 'f', 'valid')}
+    reached = {name: chosen[name] for name in scores}
     describer.eval()
     if folder and ranks.first:
         records = {
-            'stage': settings.stage, 'step': int(chosen['step']), 'validation': scores, 'training': asdict(settings),
+            'stage': settings.stage, 'step': int(chosen['step']), 'validation': reached, 'training': asdict(settings),
         }  # fmt: skip
         save_describer(describer, folder / 'describer', notes={**(notes or {}), **records})
-    return TrainedDescriber(describer, int(chosen['step']), scores, history)
+    return TrainedDescriber(describer, int(chosen['step']), reached, history)
 
 
 def _checked(training: Sequence[Example], validation: Sequence[Example]) -> tuple[list[Example], set[str]]:

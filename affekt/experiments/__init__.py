@@ -2,10 +2,11 @@
 
 A manifest and features come in as a `Task`, divided into `Fold`s; each trained model is a `Trial`, whose answers are
 noted once they are whole; an `Outcome` of systems with intervals and paired tests goes out. Read `task.py` first, then
-`folds.py`, `trial.py`, `fitting.py` (needs torch) and `scored.py`.
+`folds.py`, `trial.py`, `fitting.py` (needs torch) and `scored.py`; `describers.py` trains a describer from a manifest.
 """
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from affekt.experiments.clip_card import FinetunedClips, score_notes
 from affekt.experiments.clip_parts import ClipParts, divided_clips
@@ -44,16 +45,38 @@ from affekt.experiments.task import Task, feat_type_of, open_part, open_stores, 
 from affekt.experiments.trial import Answers, Outputs, Trial, constant_outputs
 from affekt.moved_names import moved
 
-if not TYPE_CHECKING:
-    __getattr__ = moved(__name__)
+if TYPE_CHECKING:
+    from affekt.experiments.describers import (
+        DescriberForm,
+        LearntDescriber,
+        Rewarding,
+        WrittenAnswers,
+        learn_describer,
+        named_stores,
+        split_clips,
+    )
+else:
+    _OF_DESCRIBERS = (
+        'DescriberForm', 'LearntDescriber', 'Rewarding', 'WrittenAnswers', 'learn_describer', 'named_stores',
+        'split_clips',
+    )  # fmt: skip
+    _moved = moved(__name__)
+
+    def __getattr__(name: str) -> Any:
+        """What needs torch is imported as it is asked for."""
+        if name in _OF_DESCRIBERS:
+            return getattr(import_module('affekt.experiments.describers'), name)
+        return _moved(name)
+
 
 __all__ = [
-    'ORACLE', 'SIMPLE', 'Answers', 'ClipParts', 'Divisions', 'ExperimentSettings', 'FinetunedClips', 'FinishedRuns',
-    'Floats', 'Fold', 'Gain', 'Index', 'Outcome', 'Outputs', 'Part', 'Progress', 'Row', 'Section', 'Sheet',
-    'System', 'Task', 'Trial', 'broken_runs', 'constant_outputs', 'divided', 'divided_clips', 'drawn', 'fair_run',
-    'feat_type_of', 'finetune_clips', 'gain_cells', 'group_notes', 'held_out', 'how_made', 'initials',
-    'mean_over_seeds', 'named', 'open_part', 'open_stores', 'open_task', 'outcome_facts', 'outputs_of',
-    'over_seeds', 'plain_sheet_page', 'reference_run', 'require_variety', 'run_facts', 'save_outcome',
+    'ORACLE', 'SIMPLE', 'Answers', 'ClipParts', 'DescriberForm', 'Divisions', 'ExperimentSettings',
+    'FinetunedClips', 'FinishedRuns', 'Floats', 'Fold', 'Gain', 'Index', 'LearntDescriber', 'Outcome', 'Outputs',
+    'Part', 'Progress', 'Rewarding', 'Row', 'Section', 'Sheet', 'System', 'Task', 'Trial', 'WrittenAnswers',
+    'broken_runs', 'constant_outputs', 'divided', 'divided_clips', 'drawn', 'fair_run', 'feat_type_of',
+    'finetune_clips', 'gain_cells', 'group_notes', 'held_out', 'how_made', 'initials', 'learn_describer',
+    'mean_over_seeds', 'named', 'named_stores', 'open_part', 'open_stores', 'open_task', 'outcome_facts',
+    'outputs_of', 'over_seeds', 'plain_sheet_page', 'reference_run', 'require_variety', 'run_facts', 'save_outcome',
     'score_cells', 'score_notes', 'scored_rows', 'sheet_markdown', 'sheet_page', 'signed_percent', 'slot_of',
-    'task_notes', 'task_samples',
+    'split_clips', 'task_notes', 'task_samples',
 ]  # fmt: skip

@@ -87,18 +87,18 @@ def divided_clips(manifest: Manifest, label: str, *, validation: str = '', test:
     notes = [] if known.all() else [f'{int((~known).sum()):,} of {len(manifest):,} clips have no {wanted}: left out']
     manifest = manifest.take(known)
     # 2. parts
-    stated = {'test': test or _split_of(manifest, 'test'), 'validation': validation or _split_of(manifest, 'val')}
+    stated = {'test': test or split_of(manifest, 'test'), 'validation': validation or split_of(manifest, 'val')}
     left = np.arange(len(manifest))
     parts: dict[str, Ints] = {}
     for name in ('test', 'validation'):
         chosen = stated[name] or (str(DEFAULT_SHARE) if name == 'validation' else '')
         stated[name] = chosen
         if chosen:
-            parts[name] = _chosen(manifest, left, chosen, seed, notes)
+            parts[name] = chosen_clips(manifest, left, chosen, seed, notes)
             left = np.setdiff1d(left, parts[name])
     parts = {'train': left, **{name: parts[name] for name in ('validation', 'test') if name in parts}}
     _require_clips(parts, stated)
-    notes += _shared(manifest, parts)
+    notes += shared_notes(manifest, parts)
     # 3. the classes that are learnt
     classes = _classes(manifest, parts) if columns == ('category',) else ()
     stated = {name: how for name, how in stated.items() if how}
@@ -116,7 +116,7 @@ def _columns(label: str) -> tuple[str, ...]:
     return names
 
 
-def _split_of(manifest: Manifest, part: str) -> str:
+def split_of(manifest: Manifest, part: str) -> str:
     """How the manifest itself names a part; '' where it does not."""
     splits = [str(name) for name in manifest.coded('split').values if name]
     if part == 'test':
@@ -126,7 +126,7 @@ def _split_of(manifest: Manifest, part: str) -> str:
     return f'split={",".join(named)}' if named else ''
 
 
-def _chosen(manifest: Manifest, left: Ints, how: str, seed: int, notes: list[str]) -> Ints:
+def chosen_clips(manifest: Manifest, left: Ints, how: str, seed: int, notes: list[str]) -> Ints:
     """The clips, of those that are left, that a column or a share names."""
     column, has_values, text = how.partition('=')
     if not has_values:
@@ -177,7 +177,7 @@ def _require_clips(parts: Mapping[str, Ints], stated: Mapping[str, str]) -> None
         )  # fmt: skip
 
 
-def _shared(manifest: Manifest, parts: Mapping[str, Ints]) -> list[str]:
+def shared_notes(manifest: Manifest, parts: Mapping[str, Ints]) -> list[str]:
     """Whoever stands in two parts, counted."""
     sides = [''] * len(manifest)
     for name, index in parts.items():

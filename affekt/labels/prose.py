@@ -137,6 +137,12 @@ _STATE_VERBS = words_of(
     'is are was were be been being am feel feels felt feeling seem seems seemed seemingly appear appears appeared '
     'become becomes became becoming remain remains remained grow grows grew get gets got sound sounds sounded'
 )
+_COMING_ACROSS = words_of('come comes came coming')
+_SAID_TO_BE = words_of(
+    'described perceived characterized characterised regarded seen read reads registers classified labeled labelled '
+    'judged taken'
+)
+"""Words that are followed by *as* and then by a state."""
 _DEGREES = words_of(
     'very so quite rather somewhat slightly relatively extremely deeply truly really too more most a bit little also '
     'still both even increasingly emotionally visibly clearly genuinely equally particularly fairly'
@@ -166,11 +172,18 @@ def _names_a_feeling(words: list[str], start: int, end: int, lexicon: Lexicon) -
 
 
 def _follows_a_state_verb(words: list[str], start: int, lexicon: Lexicon) -> bool:
-    """Whether a verb of state stands before the word, with nothing but degrees and other emotion words between."""
-    for word in reversed(words[max(0, start - REACH) : start]):
-        if word in _STATE_VERBS:
+    """Whether a verb of state stands before the word, with nothing but degrees and other emotion words between.
+
+    So do *comes across as* and *is described as*.
+    """
+    for at in range(start - 1, max(0, start - REACH) - 1, -1):
+        word, before = words[at], words[at - 1] if at else ''
+        if word in _STATE_VERBS or (word == 'across' and before in _COMING_ACROSS):
             return True
-        if word not in _DEGREES and word not in ('and', 'or', ',') and word not in lexicon:
+        if word == 'as' and before in _SAID_TO_BE:
+            return True
+        is_joint = word in ('and', 'or', ',') or (word == 'as' and before == 'across')
+        if word not in _DEGREES and not is_joint and word not in lexicon:
             return False
     return False
 

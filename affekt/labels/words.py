@@ -26,8 +26,12 @@ LONGEST = 100_000
 """Characters of an answer that are read; no answer needs more."""
 MOST_WORDS = 4
 """Words of one label; a longer piece is a sentence, not a label."""
-NO_ANSWER = frozenset({'none', 'nan', 'null', 'n/a', 'na', 'unknown', 'unclear', 'not sure', 'no emotion', 'empty'})
-"""Pieces that say that there is no label."""
+NO_ANSWER = frozenset({
+    'none', 'nan', 'null', 'n/a', 'na', 'unknown', 'unclear', 'not sure', 'no emotion', 'empty', 'yes', 'no', 'nothing',
+    'nobody', 'no one', 'true', 'false', 'ok', 'okay', 'maybe', 'none of these', 'none of them', 'none of the above',
+    'not applicable', 'no emotions', 'no label', 'no labels', 'undetermined', 'undefined', 'cannot tell',
+})  # fmt: skip
+"""Pieces that say that there is no label, or answer another question."""
 
 
 def official_labels(text: object) -> list[str]:

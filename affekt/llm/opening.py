@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,9 +51,10 @@ def opened_network(path: Path, *, instead: str = '', **how: Any) -> OpenedModel:
         except UnknownModelError:  # transformers knows more of them, but takes minutes each time
             folder, more = path.parent, {'gguf_file': path.name}
     try:
-        network, report = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, **more, **how
-        )
+        with _without_bars(transformers):
+            network, report = transformers.AutoModelForCausalLM.from_pretrained(
+                folder, local_files_only=True, output_loading_info=True, **more, **how
+            )
     except LLMError:
         raise
     except Exception as error:  # whatever a damaged or foreign folder makes transformers raise
@@ -63,6 +66,19 @@ def opened_network(path: Path, *, instead: str = '', **how: Any) -> OpenedModel:
             todo='get the model again',
         )  # fmt: skip
     return OpenedModel(network.eval(), folder, more)
+
+
+@contextlib.contextmanager
+def _without_bars(transformers: Any) -> Iterator[None]:
+    """Transformers prints no bars meanwhile: a library says nothing on a terminal by itself."""
+    bars = transformers.utils.logging
+    had_them = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if had_them:
+            bars.enable_progress_bar()
 
 
 def unopened(path: Path, error: Exception) -> LLMError:

@@ -25,6 +25,7 @@ from affekt.provenance import (
 from affekt.reenactment.amounts import frame_of_amounts
 from affekt.reenactment.benchmark import METRICS, Comparison, Pair, compare_reenactment, read_pairs
 from affekt.reenactment.canonical import LaidFace, laid_face
+from affekt.reenactment.cast import PortraitCast
 from affekt.reenactment.curves import TIMELINE_SOURCES, motion_of_curves, motion_of_series, motion_of_timeline
 from affekt.reenactment.diffused import DiffusedEngine, Diffusion
 from affekt.reenactment.driver import DriverSettings, motion_of_frames, motion_of_video
@@ -86,6 +87,7 @@ __all__ = [
     'MouthPicture',
     'Pair',
     'Portrait',
+    'PortraitCast',
     'PortraitRange',
     'Provenance',
     'ReadBack',

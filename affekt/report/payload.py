@@ -20,6 +20,7 @@ from affekt.analysis import (
     UNSEEN,
     WEIGHTED,
     Analysis,
+    Described,
     Evidence,
     Moment,
     OpenLabel,
@@ -93,10 +94,25 @@ def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | 
         'sentences': [
             {'text': sentence.text, 'evidence': _evidence(sentence.evidence)} for sentence in analysis.description
         ],
+        'described': [_described(described) for described in analysis.described],
         'coverage': _coverage(analysis.timeline, {person['name']: person['title'] for person in people}, duration_s),
         'models': [model_entry(model) for model in analysis.models],
         'settings': {key.replace('_', ' '): _plain(value) for key, value in analysis.settings.to_dict().items()},
         'versions': versions(),
+    }  # fmt: skip
+
+
+def _described(described: Described) -> Json:
+    """What a describer says, to be shown apart from what was measured."""
+    facts = [('Labels', ', '.join(described.labels) or 'none')]
+    facts += [('Form', described.form)] if described.form not in ('template', 'list', 'free') else []
+    facts += [(opened(', '.join(clue.of)), clue.text) for clue in described.evidence]
+    facts += [('Without', f'{part}: {reason}') for part, reason in described.lacking.items()]
+    facts += [('Struck out', f'{clue.text} ({", ".join(clue.of)} not perceived)') for clue in described.invented]
+    facts += [('Weights', described.weights_sha256[:12])] if described.weights_sha256 else []
+    return {
+        'by': described.describer, 'text': described.text, 'facts': [list(row) for row in facts],
+        'failure': f'Not described: {described.failure}' if described.failure else '',
     }  # fmt: skip
 
 

@@ -179,6 +179,30 @@ export function description(report, act) {
   );
 }
 
+export function described(report) {
+  return report.described.map((one) =>
+    section(
+      'described',
+      `Described by model ${one.by}`,
+      'Words of a language model. Nothing above rests on them.',
+      h(
+        'div',
+        { class: 'described' },
+        h('p', { class: one.failure ? 'empty' : 'prose', text: unbroken(one.text || one.failure || 'The answer is empty.') }),
+        h(
+          'table',
+          { class: 'facts' },
+          h(
+            'tbody',
+            {},
+            one.facts.map(([name, text]) => h('tr', {}, h('th', { scope: 'row', text: name }), h('td', { text }))),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
 function lights(area, focusable, evidence, act) {
   area.addEventListener('pointerenter', () => act.light(evidence));
   area.addEventListener('pointerleave', () => act.light([]));

@@ -4,7 +4,7 @@ import { makeClock } from './clock.js';
 import { makeLanes } from './lanes.js';
 import { clockTime, fitCanvas, h, ink, lengthOf, part, readInks, unbroken } from './marks.js';
 import { paintStrips } from './paint.js';
-import { description, moments, people, section } from './prose.js';
+import { described, description, moments, people, section } from './prose.js';
 import { makeStage } from './stage.js';
 import { sure } from './sure.js';
 
@@ -46,6 +46,7 @@ main.append(
   stage.root,
   ...onClock,
   description(report, act),
+  ...described(report),
   ...(still ? [] : [moments(report, act)]),
   people(report),
   sure(report),

@@ -20,7 +20,15 @@ from affekt.sequence_models.convolution import TemporalConvolution
 from affekt.sequence_models.ensembles import FrameEnsemble, TrainedFolds, recording_folds, train_folds
 from affekt.sequence_models.expression_head import ExpressionHead
 from affekt.sequence_models.form import FrameAnswers, KeepMask, SequenceModel, SequenceShape
-from affekt.sequence_models.inputs import FRAME_CLOCKS, Alignment, FrameClock, FrameVideos, WindowBatch, WindowBatches
+from affekt.sequence_models.inputs import (
+    FRAME_CLOCKS,
+    Alignment,
+    FrameClock,
+    FrameVideos,
+    WindowBatch,
+    WindowBatches,
+    require_same_features,
+)
 from affekt.sequence_models.losses import (
     PUBLISHED_EXPRESSION_LOSS,
     ExpressionLoss,
@@ -108,6 +116,7 @@ __all__ = [
     'read_predictions',
     'reading_modality',
     'recording_folds',
+    'require_same_features',
     'squared_loss',
     'train_folds',
     'train_frames',

@@ -20,7 +20,7 @@ import numpy as np
 
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.frames import ACTION_UNITS, EXPRESSIONS, Smoothing, SmoothingChoice, recording_of, require_disjoint
-from affekt.progress import Progress
+from affekt.progress import Progress, part_of
 from affekt.runs import read_regular_file, write_atomically
 from affekt.sequence_models.inputs import FrameVideos
 from affekt.sequence_models.predicting import FramePrediction, mean_prediction, official_scores
@@ -137,6 +137,16 @@ class TrainedFolds:
     held_out: Mapping[str, float]
     smoothing: Mapping[str, SmoothingChoice] = field(repr=False)
 
+    @property
+    def predictor(self) -> FrameEnsemble:
+        """The mean of the models."""
+        return self.ensemble
+
+    @property
+    def score(self) -> float:
+        """The sum of the ensemble's official scores on validation, without smoothing."""
+        return self.scores['score']
+
 
 def recording_folds(lengths: Mapping[str, int], count: int, seed: int) -> dict[str, int]:
     """Folds that no recording crosses, of about as many frames each.
@@ -228,8 +238,8 @@ def train_folds(
         tell = None if report is None else _with_fold(report, fold)
         run = train_frames(
             rest, own if chooses == 'fold' else validation, settings,
-            folder=None if folder is None else folder / f'fold{fold}', resume=resume, report=tell, progress=progress,
-            expressions=expressions, action_units=action_units,
+            folder=None if folder is None else folder / f'fold{fold}', resume=resume, report=tell,
+            progress=part_of(progress, fold - 1, count), expressions=expressions, action_units=action_units,
             notes={**(notes or {}), 'fold': fold, 'folds': count, 'chooses': chooses},
         )  # fmt: skip
         runs.append(run)

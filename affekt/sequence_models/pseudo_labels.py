@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,8 +25,9 @@ import torch
 
 from affekt.errors import LeakError, UnknownNameError, ValueRangeError, listed
 from affekt.frames import ACTION_UNITS, EXPRESSIONS, TASKS, FrameLabels, require_disjoint
-from affekt.progress import Progress
+from affekt.progress import Progress, part_of
 from affekt.runs import write_atomically
+from affekt.sequence_models.ensembles import TrainedFolds, train_folds
 from affekt.sequence_models.inputs import FrameVideos, require_same_features
 from affekt.sequence_models.predicting import FramePrediction, Predictions
 from affekt.sequence_models.settings import FrameTrainingSettings
@@ -96,11 +98,11 @@ class TrainedWithPseudoLabels:
         cards: of the guesses of each round after the first.
     """
 
-    rounds: tuple[TrainedFrames, ...] = field(repr=False)
+    rounds: tuple[TrainedFrames | TrainedFolds, ...] = field(repr=False)
     cards: tuple[PseudoLabelCard, ...]
 
     @property
-    def best(self) -> TrainedFrames:
+    def best(self) -> TrainedFrames | TrainedFolds:
         """The round that is best on validation; the earlier of equals."""
         return max(self.rounds, key=lambda trained: trained.score)
 
@@ -173,6 +175,7 @@ def train_with_pseudo_labels(
     settings: FrameTrainingSettings,
     pseudo: PseudoLabelSettings,
     *,
+    folds: int = 0,
     folder: Path | None = None,
     resume: bool = False,
     report: Callable[[Row], None] | None = None,
@@ -190,6 +193,7 @@ def train_with_pseudo_labels(
         validation: chooses epoch, smoothing and round.
         settings: of every round.
         pseudo: what is guessed.
+        folds: of each round, see `train_folds`; their mean guesses. 0 for a single model.
         folder: keeps each round in a folder of its own, with a card of its guesses.
         resume: go on in a folder that a killed run left, to the same numbers.
         report: called with each epoch's row, which has its `round`.
@@ -223,10 +227,12 @@ def train_with_pseudo_labels(
             cards.append(card)
             learnt, own_notes = training.joined(guessed), own_notes | {'guesses': asdict(card)}
         place = None if folder is None else folder / f'round{number}'
+        train = train_frames if not folds else partial(train_folds, count=folds)
         rounds.append(
-            train_frames(
+            train(
                 learnt, validation, settings, folder=place, resume=resume, report=_with_round(report, number),
-                progress=progress, expressions=expressions, action_units=action_units, notes=own_notes,
+                progress=part_of(progress, number, pseudo.rounds + 1), expressions=expressions,
+                action_units=action_units, notes=own_notes,
             )
         )  # fmt: skip
         if place and number:

@@ -3,7 +3,8 @@
 Blocks of 16 kHz samples come in (`Recording.samples`); `observe_voice` walks over them once and gives a table of turns
 and one of acoustic frames; `VoiceStream` hears blocks that come while it happens. Read `observe.py` first, then
 `speech.py` (turns; `loud_voice.py` adds shouts), `acoustics.py` (measures, no model), `encoder.py` (Whisper's layers,
-shared with `affekt.text.recognition`) and `emotion.py` (the head trained here).
+shared with `affekt.text.recognition`) and `emotion.py` (the head trained here). `borrowed.py` gives recorded speech
+commanded pitch and level.
 """
 
 from affekt.voice.acoustics import (
@@ -16,6 +17,7 @@ from affekt.voice.acoustics import (
     integrated_loudness,
 )
 from affekt.voice.arousal import acoustic_arousal, arousal_sd, liveliness
+from affekt.voice.borrowed import BorrowedSpeech
 from affekt.voice.emotion import HEADS, EmotionReading, VocalEmotion
 from affekt.voice.encoder import Encoded, WhisperEncoder, whisper_directory
 from affekt.voice.loud_voice import LoudVoice, LoudVoiceRules
@@ -33,6 +35,7 @@ __all__ = [
     'READINGS',
     'TURNS',
     'AcousticFrames',
+    'BorrowedSpeech',
     'EmotionReading',
     'Encoded',
     'HeardNow',

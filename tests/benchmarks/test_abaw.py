@@ -8,9 +8,9 @@ import json
 import numpy as np
 import pytest
 
-from affekt.benchmarks import AbawSettings, abaw, abaw_facts, abaw_sheet, run_abaw, save_abaw
+from affekt.benchmarks import AbawSettings, Unlabelled, abaw, abaw_facts, abaw_sheet, run_abaw, save_abaw
 from affekt.corpora import TrueCurves
-from affekt.errors import RunError, TableError, UnknownNameError, ValueRangeError
+from affekt.errors import LeakError, RunError, TableError, UnknownNameError, ValueRangeError
 from affekt.experiments import sheet_markdown
 from affekt.features import Features, Provenance, Store, write_features
 from affekt.frames import EXPRESSIONS, UNIT_SHAPES, FrameLabels, FrameTable
@@ -217,3 +217,134 @@ def test_what_cannot_be_trained_is_refused(inputs):
     others = (stores, *others)
     with pytest.raises(TableError, match='val'):
         _run((table.part('train', 'test'), *others))
+
+
+ALONE = dataclasses.replace(TINY, tasks=('va',), models=())
+"""The head on one frame alone, on one task."""
+ALL_WAYS = dataclasses.replace(
+    TINY, tasks=('va',), folds=2, pseudo_labels=True, labelled=0.67, clock={'faces': 'learned'}, seeds=2
+)
+
+
+def _elsewhere(name='z', part='train'):
+    """A video of no corpus, with the same features."""
+    _, values = _curves(20)
+    times = np.arange(COUNT) / 25
+    features = {
+        'faces': {name: Features(name, values, COLUMNS, times, 'f')},
+        'sound': {name: Features(name, values[::2, :2], ('s0', 's1'), times[::2], 's')},
+    }
+    return Unlabelled((FrameLabels(name, part, frames=COUNT),), features, {name: 25.0})
+
+
+@pytest.fixture(scope='module')
+def every_way(inputs, outcome, tmp_path_factory):
+    """Folds, pseudo-labels of videos here and elsewhere, a learnt clock, two seeds, and models of another run."""
+    folder = tmp_path_factory.mktemp('every_way')
+    given = {'unlabelled': _elsewhere(), 'carried_over': outcome[1], 'folder': folder / 'training'}
+    result = _run(inputs, ALL_WAYS, **given)
+    save_abaw(folder, result, abaw_facts(result))
+    return result, folder, given
+
+
+def test_folds_are_a_model_each_and_their_mean(every_way):
+    from affekt.sequence_models import FrameEnsemble
+
+    result, folder, _ = every_way
+    row = next(row for row in result.rows if row.system == 'convolution')
+    assert len(row.training.members) == 2
+    assert -1 <= row.training.held_out <= 1
+    saved = FrameEnsemble.load(folder / 'training' / 'models' / 'va' / 'convolution' / 'ensemble')
+    assert len(saved.members) == 2
+    assert row.parameters == sum(each.numel() for member in saved.members for each in member.model.parameters())
+    # the official validation part is in no fold: whole recordings of the training part are, each in one
+    assert set(saved.notes['folds']) <= {'a', 'b', 'c_left', 'c_right'}
+    assert 0 not in saved.notes['folds'].values()
+
+
+def test_guesses_are_made_for_videos_of_no_part_that_judges(every_way):
+    result, folder, _ = every_way
+    labelled = {name for name in PARTS if result.counts and name in 'ab'}
+    cards = list((folder / 'training' / 'models' / 'va').glob('*/round1/pseudo_labels.json'))
+    assert cards
+    for path in cards:
+        guessed = set(json.loads(path.read_text())['videos'])
+        assert guessed <= {'a', 'b', 'c_left', 'c_right', 'z'}
+        assert 'z' in guessed
+        assert len(guessed - {'z'}) in (1, 2)  # one recording of three is without annotations
+        assert not guessed >= labelled
+    row = next(row for row in result.rows if row.system == 'per_frame')
+    assert len(row.training.rounds) == 2
+    assert row.training.guessed['affect'] > 0
+    assert result.counts['train videos'] < 4
+
+
+def test_a_learnt_clock_is_for_models_of_time_alone(every_way, inputs):
+    result = every_way[0]
+    plain = _run(inputs, dataclasses.replace(ALL_WAYS, clock='linear', seeds=1, pseudo_labels=False))
+    rows, bare = ({row.system: row for row in each.rows} for each in (result, plain))
+    assert rows['convolution'].parameters > bare['convolution'].parameters
+    assert rows['per_frame'].parameters == bare['per_frame'].parameters
+    assert repr(rows['reading'].final) == repr(bare['reading'].final)
+
+
+def test_several_seeds_are_shown_beside_the_first(every_way):
+    rows = {row.system: row for row in every_way[0].rows}
+    assert len(rows['convolution'].over_seeds) == 2
+    assert rows['convolution'].over_seeds[0] == pytest.approx(rows['convolution'].smoothed['test']['affect_ccc'].value)
+    assert rows['convolution'].over_seeds[0] != rows['convolution'].over_seeds[1]
+    assert not rows['reading'].over_seeds
+
+
+def test_models_of_another_run_are_scored_as_they_are(every_way, outcome):
+    carried = next(row for row in every_way[0].rows if row.system == 'carried_convolution')
+    there = next(row for row in outcome[0].rows if (row.task, row.system) == ('va', 'convolution'))
+    assert repr(carried.final) == repr(there.final)
+    assert carried.smoothing == there.smoothing
+
+
+def test_all_ways_are_in_tables_page_and_json_and_go_on_after_a_kill(every_way, inputs):
+    result, folder, given = every_way
+    sheet = abaw_sheet(result)
+    titles = [section.title for section in sheet.sections]
+    assert {'Folds, without smoothing', 'Pseudo-labels, without smoothing', '2 seeds, test, smoothed'} <= set(titles)
+    assert any('faces learned' in note for note in sheet.lines)
+    assert 'Pseudo-labels' in (folder / 'abaw.html').read_text()
+    facts = json.loads((folder / 'abaw.json').read_text())
+    row = next(row for row in facts['rows'] if row['system'] == 'convolution')
+    assert set(row['training']) == {'members', 'mean', 'held_out', 'rounds', 'guessed'}
+    assert facts['settings']['clock'] == {'faces': 'learned'}
+    again = _run(inputs, ALL_WAYS, resume=True, **given)
+    for row, same in zip(result.rows, again.rows, strict=True):
+        assert repr(row.final) == repr(same.final)
+
+
+def test_options_that_are_not_used_leave_no_trace(outcome):
+    """A run that was begun before they existed goes on."""
+    later = {'clock', 'folds', 'pseudo_labels', 'labelled', 'seeds'}
+    assert not later & set(AbawSettings().as_json())
+    facts = json.loads((outcome[1] / 'abaw.json').read_text())
+    assert not later & set(facts['settings'])
+    assert all('training' not in row for row in facts['rows'])
+
+
+def test_what_would_leak_or_cannot_be_done_is_refused_before_anything_is_trained(inputs, outcome, tmp_path):
+    guessing = dataclasses.replace(ALONE, pseudo_labels=True)
+    with pytest.raises(TableError, match='--labelled'):
+        _run(inputs, guessing)
+    with pytest.raises(LeakError):
+        _run(inputs, guessing, unlabelled=_elsewhere('e_right'))  # another person of a validation video
+    lacking = dataclasses.replace(_elsewhere(), features={})
+    with pytest.raises(UnknownNameError, match='unlabelled videos'):
+        _run(inputs, guessing, unlabelled=lacking)
+    with pytest.raises(ValueRangeError, match='folds'):
+        _run(inputs, dataclasses.replace(ALONE, folds=4))  # of three recordings
+    with pytest.raises(UnknownNameError, match='sideways'):
+        _run(inputs, dataclasses.replace(ALONE, clock='sideways'))
+    with pytest.raises(UnknownNameError, match='voices'):
+        _run(inputs, dataclasses.replace(ALONE, clock={'voices': 'mean'}))
+    with pytest.raises(RunError, match='bench abaw'):
+        _run(inputs, ALONE, carried_over=tmp_path)
+    for wrong in ({'folds': 1}, {'labelled': 0.0}, {'seeds': 0}):
+        with pytest.raises(ValueRangeError):
+            dataclasses.replace(ALONE, **wrong)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from affekt.benchmarks import abaw_inputs, made_up_inputs
+from affekt.benchmarks import abaw_inputs, made_up_inputs, unlabelled_inputs
 from affekt.cli import main
 from affekt.corpora import AffWild2Settings
-from affekt.errors import TableError, UnknownNameError
+from affekt.errors import LeakError, TableError, UnknownNameError
 
 TINY = AffWild2Settings(videos=5, seconds=0.4, rate_hz=10, size=32)
 
@@ -50,6 +50,20 @@ def test_files_of_a_corpus_are_opened_by_name(folder):
         abaw_inputs(folder / 'corpus.parquet', [])
 
 
+def test_videos_to_guess_for_are_counted_and_those_that_judge_are_refused(folder, tmp_path):
+    from affekt.corpora import Manifest
+
+    store = str(folder / 'features' / 'acoustics-frm')
+    with pytest.raises(LeakError, match='video003'):
+        unlabelled_inputs(folder / 'corpus.parquet', [store])
+    whole = Manifest.load(folder / 'corpus.parquet')
+    training = whole.where(split='train')
+    training.save(tmp_path / 'more.parquet')
+    more = unlabelled_inputs(tmp_path / 'more.parquet', [store])
+    assert next((each.video, each.frames, each.tasks) for each in more.labels) == ('video000', 4, ())
+    assert set(more.clock.values()) == {10.0}
+
+
 def test_labels_of_another_corpus_are_refused(folder, tmp_path):
     manifest = tmp_path / 'corpus.parquet'
     shutil.copy(folder / 'corpus.parquet', manifest)
@@ -65,9 +79,10 @@ def test_the_command_trains_scores_and_saves(folder, tmp_path):
         ['bench', 'abaw', '--corpus', str(folder / 'corpus.parquet'), '--features',
          str(folder / 'features' / 'acoustics-frm'), '--key', str(folder / 'corpus' / 'key'), '--task', 'va',
          '--model', 'convolution', '--window', '4', '--stride', '2', '--epochs', '1', '--hidden', '4',
-         '--resamples', '20', '--out', str(out)],
+         '--resamples', '20', '--folds', '2', '--clock', 'acoustics=mean', '--out', str(out)],
     )  # fmt: skip
     assert run.exit_code == 0, run.output
+    assert 'Folds, without smoothing' in run.output
     assert 'Valence and arousal' in run.output
     assert max(map(len, run.output.splitlines())) <= max(80, len(str(out)) + 20)
     submission = (out / 'submissions' / 'va-convolution.txt').read_text().splitlines()
@@ -89,6 +104,11 @@ def test_the_command_trains_scores_and_saves(folder, tmp_path):
         (['--corpus', 'x', '--features', 'y', '--task', 'va,va'], 'once'),
         (['--corpus', 'x', '--features', 'y', '--model', 'convolutoin'], "did you mean 'convolution'"),
         (['--corpus', 'x', '--features', 'y', '--seed', '-1'], '--seed'),
+        (['--corpus', 'x', '--features', 'y', '--clock', 'laerned'], "did you mean 'learned'"),
+        (['--corpus', 'x', '--features', 'y', '--clock', 'mean,faces=learned'], 'name the feature'),
+        (['--corpus', 'x', '--features', 'y', '--unlabelled', 'z'], '--pseudo-labels'),
+        (['--corpus', 'x', '--features', 'y', '--pseudo-labels', '--unlabelled', 'z'], '--unlabelled-features'),
+        (['--corpus', 'x', '--features', 'y', '--labelled', '1.5'], 'labelled'),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options, message):

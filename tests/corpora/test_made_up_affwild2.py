@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +11,13 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 from affekt.cli import main
-from affekt.corpora import AffWild2Settings, frame_truth, made_up_affwild2, true_curves
+from affekt.corpora import AffWild2Settings, dealt, frame_truth, made_up_affwild2, true_curves
 from affekt.corpora.made_up_affwild2 import AWAY, COVERED, RATE_HZ
-from affekt.errors import RunError, TableError, ValueRangeError
+from affekt.errors import MediaError, RunError, TableError, ValueRangeError
 from affekt.face3d import SHOWN, face_model, made_up_scene
 from affekt.frames import ACTION_UNITS, EXPRESSIONS
-from affekt.media import Recording
+from affekt.media import Recording, write_audio
+from affekt.voice import BorrowedSpeech
 
 SMALL = AffWild2Settings(videos=5, seconds=0.4, rate_hz=10, size=32)
 DEFAULT = AffWild2Settings()
@@ -192,3 +194,55 @@ def test_the_command_makes_the_corpus_and_refuses_options_of_the_other(tmp_path)
     run = CliRunner().invoke(main, ['corpus', 'make', 'affwild2', '--out', str(tmp_path / 'no'), '--people', '3'])
     assert run.exit_code == 2
     assert '--people' in run.output
+
+
+@pytest.fixture
+def speech(tmp_path):
+    """Five recordings of a tone each, one of them twice, silence, and one that is too short."""
+    folder = tmp_path / 'speech'
+    folder.mkdir()
+    time = np.arange(3 * RATE_HZ) / RATE_HZ
+    for number in range(5):
+        tone = 0.2 * np.sin(2 * np.pi * (200 + 40 * number) * time).astype(np.float32)
+        write_audio(folder / f'reader{number}.wav', tone, RATE_HZ)
+    shutil.copy(folder / 'reader0.wav', folder / 'twice.wav')
+    write_audio(folder / 'silence.wav', np.zeros(3 * RATE_HZ, np.float32), RATE_HZ)
+    write_audio(folder / 'word.wav', np.full(RATE_HZ, 0.1, np.float32), RATE_HZ)
+    return BorrowedSpeech.of_folder(folder)
+
+
+def test_speech_is_heard_of_one_person_in_one_partition(speech):
+    assert [path.name for path in speech.recordings] == [f'reader{number}.wav' for number in range(5)]
+    assert set(speech.left_out) == {'twice.wav', 'silence.wav', 'word.wav'}
+    splits = {}
+    for part in replace(DEFAULT, videos=8).parts():
+        name = dealt(speech.recordings, replace(DEFAULT, videos=8))[part.name]
+        splits.setdefault(name, set()).add(DEFAULT.split(part.number))
+    assert set(map(len, splits.values())) == {1}
+    assert len(splits) == 5
+
+
+def test_speech_is_louder_and_higher_where_arousal_is_higher(speech):
+    settings = replace(DEFAULT, videos=8)
+    part = next(part for part in settings.parts() if part.curves.speaking.mean() > 0.4)
+    sound = part.sound(speech)
+    frames = sound[: len(part.times_s) * 640].reshape(-1, 640)
+    speaks = (part.curves.speaking > 0.9) & (part.states != AWAY)
+    level = np.sqrt((frames**2).mean(axis=1))
+    assert np.corrcoef(np.log(level[speaks]), part.curves.arousal[speaks])[0, 1] > 0.9
+    crossings = (np.diff(np.signbit(frames), axis=1) != 0).sum(axis=1)  # twice the pitch, over 0.04 s
+    assert np.corrcoef(crossings[speaks], part.curves.arousal[speaks])[0, 1] > 0.5
+    # a tone of f Hz, commanded to arousal a, has f 2**(0.35 a) Hz
+    base = 200 + 40 * int(dealt(speech.recordings, settings)[part.name].stem[-1])
+    expected = base * 2 ** (0.35 * part.curves.arousal[speaks])
+    assert np.median(crossings[speaks] / 2 / 0.04 / expected) == pytest.approx(1, abs=0.05)
+
+
+def test_the_corpus_with_speech_is_another_one_and_needs_enough_people(speech, tmp_path):
+    made_up_affwild2(tmp_path / 'spoken', SMALL, speech=speech)
+    with pytest.raises(RunError, match='speech'):
+        made_up_affwild2(tmp_path / 'spoken', SMALL, resume=True)
+    with pytest.raises(ValueRangeError, match='at least 6 recordings'):
+        made_up_affwild2(tmp_path / 'many', DEFAULT, speech=speech)
+    with pytest.raises(MediaError, match='nowhere'):
+        BorrowedSpeech.of_folder(tmp_path / 'nowhere')

@@ -177,3 +177,18 @@ def test_labels_of_real_descriptions_are_the_same_in_every_order_of_sentences(sh
         sentences = [part for part in text.split('. ') if '"' not in part]
         forward = labels_in_prose('. '.join(sentences), table.bases)
         assert set(forward) == set(labels_in_prose('. '.join(sentences[::-1]), table.bases))
+
+
+@pytest.mark.parametrize(
+    ('text', 'labels'),
+    [
+        ('She comes across as neutral.', ['neutral']),
+        ('He came across as very cold and calm.', ['cold', 'calm']),
+        ('The speaker comes across neutral.', ['neutral']),
+        ('Her mood is best described as neutral.', ['neutral']),
+        ('He does not come across as neutral.', []),
+        ('They walk across the cold street.', []),
+    ],
+)
+def test_a_state_may_follow_how_somebody_comes_across(text, labels):
+    assert labels_in_prose(text, {'neutral', 'cold', 'calm'}) == labels

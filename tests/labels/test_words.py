@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affekt.labels import official_clean, official_groups, official_labels, read_labels
+from affekt.labels.words import NO_ANSWER
 
 
 def _cases(shared_data, kind):
@@ -90,25 +91,7 @@ def test_no_heap_of_brackets_and_quotes_makes_a_parser_fail(text):
 
 
 _words = st.text(alphabet='abcdefghijklmnopqrstuvwxyz', min_size=3, max_size=10).filter(
-    lambda word: (
-        word
-        not in {
-            'true',
-            'false',
-            'and',
-            'the',
-            'some',
-            'his',
-            'her',
-            'very',
-            'being',
-            'are',
-            'none',
-            'nan',
-            'null',
-            'not',
-        }
-    )
+    lambda word: word not in {'and', 'the', 'some', 'his', 'her', 'very', 'being', 'are', 'not', *NO_ANSWER}
 )
 
 
@@ -222,3 +205,11 @@ def test_an_answer_that_is_a_number_is_its_digits_for_the_published_parser():
 
 def test_no_answer_with_a_slash_is_no_list_of_two_labels():
     assert read_labels('N/A').labels == read_labels('"n/a".').labels == ()
+
+
+@pytest.mark.parametrize(
+    'answer', ['Yes', 'no.', 'Nothing', 'yes, no', 'None of these', 'True', '["no"]', 'OK', 'Nobody']
+)
+def test_what_answers_another_question_is_no_label(answer):
+    assert read_labels(answer).labels == ()
+    assert read_labels(f'{answer.strip(".")}, angry').labels[-1:] == ('angry',) or answer.startswith('[')

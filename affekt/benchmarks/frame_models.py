@@ -1,0 +1,156 @@
+"""Models of frames as ABAW trains them: alone or in folds, with guesses or without, or as another run left them.
+
+Read `trained_model` first. Validation chooses, the test is never looked at, and guesses are made for videos of neither.
+torch is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from affekt.benchmarks.abaw_scores import PARTS, PER_FRAME, AbawRun, AbawSettings, Answered, Training
+from affekt.errors import RunError, ShapeError
+from affekt.progress import Progress
+
+if TYPE_CHECKING:
+    from affekt.sequence_models import (
+        Alignment,
+        FrameEnsemble,
+        FramePredictor,
+        FrameTask,
+        FrameTrainingSettings,
+        FrameVideos,
+        TrainedFolds,
+        TrainedFrames,
+    )
+
+CARRIED = 'carried_'
+"""Before the name of a model that another run trained."""
+
+
+def training_settings(settings: AbawSettings, task: FrameTask, model: str, seed: int) -> FrameTrainingSettings:
+    from affekt.sequence_models import FrameTrainingSettings
+
+    return FrameTrainingSettings(
+        task=task, model=model, hidden=settings.hidden, window=settings.window, stride=settings.stride,
+        epochs=settings.epochs, patience=settings.patience, batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate, device=settings.device, seed=seed,
+        unit_balance=True,
+    )  # fmt: skip
+
+
+def trained_model(
+    inputs: AbawRun,
+    task: str,
+    name: str,
+    settings: FrameTrainingSettings,
+    folder: Path | None,
+    progress: Progress | None,
+) -> tuple[TrainedFrames | TrainedFolds, Training]:
+    """A model, or folds of it, and what came of folds and guesses."""
+    from affekt.sequence_models import PseudoLabelSettings, train_folds, train_frames, train_with_pseudo_labels
+
+    seed = '' if settings.seed == inputs.settings.seed else f'-seed{settings.seed}'
+    where = None if folder is None else folder / 'models' / task / f'{name}{seed}'
+    videos, folds = read_by(inputs, name), inputs.settings.folds
+    train, val = (videos.take(inputs.names(task, part)) for part in ('train', 'val'))
+    how: dict[str, Any] = {
+        'folder': where, 'resume': where is not None, 'progress': progress,
+        'expressions': inputs.table.expressions, 'action_units': inputs.table.action_units,
+    }  # fmt: skip
+    if not inputs.settings.pseudo_labels:
+        trained = (
+            train_folds(train, val, settings, folds, **how) if folds else train_frames(train, val, settings, **how)
+        )
+        return trained, _training(trained)
+    rounds = train_with_pseudo_labels(
+        train, _to_guess(inputs, task, name), val, settings, PseudoLabelSettings(), folds=folds, **how
+    )
+    if where is not None:
+        rounds.best.predictor.save(where / ('ensemble' if folds else 'model'))
+    guessed = {}
+    if rounds.cards:
+        card = rounds.cards[-1]
+        guessed = {'videos': len(card.videos), **{of: count for of, count in card.frames.items() if count}}
+    return rounds.best, dataclasses.replace(
+        _training(rounds.best), rounds=tuple(each.score for each in rounds.rounds), guessed=guessed
+    )
+
+
+def _training(trained: TrainedFrames | TrainedFolds) -> Training:
+    from affekt.sequence_models import TrainedFrames
+
+    if isinstance(trained, TrainedFrames):
+        return Training()
+    members = tuple(scores['score'] for scores in trained.member_scores)
+    return Training(members, trained.score, trained.held_out['score'])
+
+
+def _to_guess(inputs: AbawRun, task: str, name: str) -> FrameVideos:
+    """Videos that nobody annotated, as a model reads them."""
+    own = read_by(inputs, name).take(inputs.without_labels(task))
+    return own if inputs.elsewhere is None else own.joined(inputs.elsewhere[name != PER_FRAME])
+
+
+def read_by(inputs: AbawRun, name: str) -> FrameVideos:
+    """What a model reads: a head on one frame gets no clock that reads several."""
+    return inputs.videos if name == PER_FRAME else inputs.on_clock
+
+
+def members_of(trained: TrainedFrames | TrainedFolds) -> tuple[TrainedFrames, ...]:
+    return getattr(trained, 'members', (trained,))
+
+
+def carried_models(inputs: AbawRun, run: Path) -> dict[str, dict[str, FramePredictor | FrameEnsemble]]:
+    """Task to the models of another run by name, with CARRIED before it.
+
+    Raises:
+        RunError: it has no model of these tasks.
+        WeightsError: one is damaged.
+        ShapeError: one reads other features, or answers for other classes or units.
+    """
+    from affekt.sequence_models import FrameEnsemble, FramePredictor, require_same_features
+
+    carried: dict[str, dict[str, FramePredictor | FrameEnsemble]] = {}
+    for task in inputs.settings.tasks:
+        folder = run / 'training' / 'models' / task
+        for name in dict.fromkeys((PER_FRAME, *inputs.settings.models)):
+            predictor: FramePredictor | FrameEnsemble
+            if (folder / name / 'ensemble').is_dir():
+                predictor = FrameEnsemble.load(folder / name / 'ensemble')
+            elif (folder / name / 'model').is_dir():
+                predictor = FramePredictor.load(folder / name / 'model')
+            else:
+                continue
+            first = predictor.members[0] if isinstance(predictor, FrameEnsemble) else predictor
+            require_same_features(first.model.shape.sizes, first.alignment, _for_clock(inputs, first.alignment))
+            names = first.expressions or inputs.table.expressions, first.action_units or inputs.table.action_units
+            if names != (tuple(inputs.table.expressions), tuple(inputs.table.action_units)):
+                raise ShapeError(
+                    expected='models of the classes and action units of this corpus', came=f'others in {folder / name}',
+                    todo='carry over a run on the same labels',
+                )  # fmt: skip
+            carried.setdefault(task, {})[f'{CARRIED}{name}'] = predictor
+    if not carried:
+        raise RunError(
+            expected=f'a run with models of {", ".join(inputs.settings.tasks)}', came=f'none in {run}',
+            todo='give the --out of an earlier bench abaw',
+        )  # fmt: skip
+    return carried
+
+
+def _for_clock(inputs: AbawRun, alignment: Alignment) -> FrameVideos:
+    return inputs.on_clock if alignment.learned else inputs.videos
+
+
+def carried_answers(inputs: AbawRun, task: str, predictor: FramePredictor | FrameEnsemble) -> Answered:
+    """What a model of another run answers here, smoothed as it was there: nothing is chosen anew."""
+    from affekt.sequence_models import FrameEnsemble
+
+    first = predictor.members[0] if isinstance(predictor, FrameEnsemble) else predictor
+    asked = [video for part in PARTS for video in inputs.names(task, part)]
+    raw = predictor.predict(_for_clock(inputs, first.alignment).take(asked), smooth=False)
+    smoothed = {video: each.smoothed(predictor.smoothing) for video, each in raw.items()}
+    return Answered(raw, smoothed, predictor.smoothing)

@@ -1,0 +1,356 @@
+"""From several describers to one leaderboard: labels against a truth, MER-UniBench, verdicts, and what swayed them.
+
+In come models or tables of what they said; out goes a `Board`, as tables and plain values (`board_tables.py`) and as a
+page (`board_page.py`). Pairs are made of the clips that both describe; how many each one describes is said.
+
+1. Descriptions: asked for and kept, or read from tables. 2. Labels, read out of each. 3. Open labels against a truth,
+by every word table that is here. 4. Verdicts: of people, of a judging model, of a learned preference model, and of
+rules that read nothing; each is ranked as it stands and with the effects of length and order taken out.
+5. MER-UniBench.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.benchmarks import CONSTANTS, Ovmer, rank_systems, run_ovmer, set_named
+from affekt.benchmarks import Ranking as Systems
+from affekt.containers import AUDIO, is_media_name
+from affekt.corpora import Facts, Manifest, Sample, own_manifest
+from affekt.describers.answers import answered, labels_of
+from affekt.describers.classes import columns_of, sample_scores
+from affekt.describers.models import ModelChoice, Said
+from affekt.describers.running import Open
+from affekt.describers.unibench import ModelsBench
+from affekt.errors import AffektError, ComparisonError, CorpusError, ValueRangeError
+from affekt.judging import Judge, JudgeReport, judge_descriptions
+from affekt.labels import load_table, without_thinking
+from affekt.llm import Extraction, LabelExtractor, read_descriptions
+from affekt.progress import Progress
+from affekt.ranking import LENGTH, Ranking, RankSettings, rank, read_comparisons
+from affekt.runs import record_beside, versions, write_atomically
+from affekt.tables import csv_bytes
+from affekt.typed_json import json_file
+
+WEAK_PRIOR = 1.0
+"""Standard deviation in log-odds of the prior that holds strengths where one describer wins every time."""
+
+
+@dataclass(frozen=True)
+class Describer:
+    """What one describer says of the clips."""
+
+    name: str
+    texts: Mapping[str, str] = field(repr=False)
+    """Clip to description, of those that it describes."""
+    labels: Mapping[str, Extraction] = field(repr=False)
+    failures: Mapping[str, str]
+    """Clip to why there is no description."""
+    record: Mapping[str, Any]
+    """All that its descriptions depend on, as far as it is known."""
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """One source of verdicts, ranked."""
+
+    source: str
+    plain: Ranking
+    controlled: Ranking | None
+    """Without the effects of length and of being shown first; None where the comparisons do not tell them."""
+    report: JudgeReport | None
+    """Of a judge that was asked: position bias, consistency of both orders, cost."""
+    file: Path
+    is_reference: bool = False
+    """Whether it is a rule that reads nothing: what any judge has to differ from."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """Describers compared."""
+
+    describers: tuple[Describer, ...]
+    clips: int
+    """That were to be described."""
+    shared: tuple[str, ...] = field(repr=False)
+    """Clips that every describer describes."""
+    open_labels: Ovmer | None
+    """Scores against the truth by every table; None without a truth."""
+    by_sample: Systems | None
+    """Describers by F1 per clip on the five wheels."""
+    constant: tuple[str, float] | None
+    """The constant answer with the best F1 per clip, and that; None without a truth."""
+    truth_labels: float
+    """Labels of a true answer, mean; nan without a truth."""
+    verdicts: tuple[Verdicts, ...]
+    unibench: ModelsBench | None
+    notes: tuple[str, ...]
+    out: Path
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where verdicts come from.
+
+    Args:
+        votes: files of verdicts that are there, in any shape that `affekt rank` reads.
+        judges: that are asked about every pair in both orders.
+        references: rules that read nothing.
+    """
+
+    votes: Sequence[Path] = ()
+    judges: Sequence[Judge] = ()
+    references: Sequence[Judge] = ()
+
+
+def clips_of(path: Path) -> Manifest:
+    """The clips of a manifest, of a table with a column of names, or of a folder of media files.
+
+    Raises:
+        TableError, CorpusError: there is nothing of these.
+    """
+    if path.suffix.lower() == '.parquet':
+        return Manifest.load(path)
+    if path.is_file():
+        return own_manifest(path)
+    if not path.is_dir():
+        raise CorpusError(expected='a manifest, a table or a folder of clips', came=str(path), todo='check --media')
+    rows = []
+    for file in sorted(file for file in path.iterdir() if is_media_name(file.name) and not file.name.startswith('.')):
+        column = 'audio' if file.name.lower().endswith(AUDIO) else 'video'
+        rows.append(Sample(file.stem, **{column: file.name}))
+    if not rows:
+        raise CorpusError(expected='clips', came=f'{path} without any', todo='name the folder that holds them')
+    return Manifest(Facts(path.name, root=str(path.resolve())), rows)
+
+
+def compare_describers(
+    choices: Sequence[ModelChoice],
+    out: Path,
+    *,
+    clips: Manifest | None,
+    open_model: Open,
+    extractor: LabelExtractor,
+    rng: np.random.Generator,
+    truth: Mapping[str, Any] | None = None,
+    sources: Sources | None = None,
+    media: Path | None = None,
+    unibench: ModelsBench | None = None,
+    tables: Sequence[str | Path] = (),
+    at_once: int = 1,
+    resamples: int = 2000,
+    progress: Progress | None = None,
+) -> Board:
+    """Describe, score, judge and rank.
+
+    Args:
+        choices: two or more models or tables of descriptions.
+        out: folder of the run.
+        clips: that are described; None where all choices are tables.
+        open_model: opens a model that answers; see `opened`.
+        extractor: reads labels out of descriptions.
+        rng: draws resamples.
+        truth: clip to its true labels; the manifest's own labels where None.
+        sources: of verdicts.
+        media: folder of clips that judges are shown, named after them; None for texts alone.
+        unibench: the same models on MER-UniBench.
+        tables: word tables of open labels; those that are here where empty.
+        at_once: answers read, and pairs judged, at one time.
+        resamples: of intervals.
+        progress: called with the stage, what is done and the total.
+
+    Raises:
+        ValueRangeError: fewer than two describers, or one that must be asked without clips.
+        ComparisonError: no two describe the same clip.
+        AffektError: a model, a table or a judge cannot be used.
+    """
+    if len(choices) < 2:
+        raise ValueRangeError(expected='two describers or more', came=str(len(choices)), todo='name another one')
+    # 1. and 2. Descriptions and labels.
+    describers = [_described(choice, out, clips, open_model, extractor, at_once, progress) for choice in choices]
+    names = list(clips.names) if clips else list(dict.fromkeys(name for each in describers for name in each.texts))
+    shared = tuple(name for name in names if all(name in each.texts for each in describers))
+    if not shared:
+        raise ComparisonError(
+            expected='a clip that every describer describes', came='none', todo='check the names of the clips'
+        )
+    paths = _written(describers, out)
+    notes: list[str] = []
+    if len(shared) < len(names):
+        notes.append(f'{len(names) - len(shared)} of {len(names)} clips are described by some describers only')
+    # 3. Open labels.
+    truth = truth or _truth_of(clips)
+    scored = (
+        _open_labels(describers, truth, out, rng, tables, resamples, progress, notes) if truth else (None, None, None)
+    )
+    # 4. Verdicts.
+    verdicts = _verdicts(sources or Sources(), paths, out, media, at_once, progress, notes)
+    sizes = [len(labels) for labels in (truth or {}).values()] or [float('nan')]
+    return Board(
+        tuple(describers), len(names), shared, *scored, float(np.mean(sizes)), verdicts, unibench, tuple(notes), out
+    )
+
+
+def _described(
+    choice: ModelChoice,
+    out: Path,
+    clips: Manifest | None,
+    open_model: Open,
+    extractor: LabelExtractor,
+    at_once: int,
+    progress: Progress | None,
+) -> Describer:
+    if choice.form == 'table':
+        path = Path(choice.where)
+        texts = read_descriptions(path)
+        said = [Said(name, text, '' if text.strip() else 'empty in the table') for name, text in texts.items()]
+        record = record_beside(path) or {'table': path.name, 'versions': versions()}
+    elif clips is None:
+        raise ValueRangeError(expected=f'clips for {choice.name}', came='none', todo='name them with --media')
+    else:
+        folder = out / choice.name
+        with open_model(choice, folder) as model:
+            said = list(answered(model, clips, folder / 'answers', progress=_stage(progress, choice.name)))
+            record = model.record()
+        write_atomically(folder / 'record.json', json_file({**record, 'label_reader': extractor.name}))
+    present = [each for each in said if not each.failure]
+    read = labels_of(present, extractor, at_once=at_once, progress=_stage(progress, f'{choice.name} labels'))
+    return Describer(
+        choice.name,
+        {each.name: without_thinking(each.text).text for each in present},
+        {each.name: labels for each, labels in zip(present, read, strict=True)},
+        {each.name: each.failure for each in said if each.failure},
+        {**record, 'label_reader': extractor.name},
+    )
+
+
+def _stage(progress: Progress | None, name: str) -> Progress | None:
+    return None if progress is None else lambda _, done, total: progress(name, done, total)
+
+
+def _written(describers: Sequence[Describer], out: Path) -> list[Path]:
+    """A table of descriptions and labels for each, which `affekt judge` and `affekt score openvocab` read."""
+    folder = out / 'descriptions'
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for each in describers:
+        rows = [
+            {'name': name, 'description': text, 'openset': each.labels[name].openset, 'how': each.labels[name].how}
+            for name, text in each.texts.items()
+        ]
+        paths.append(folder / f'{each.name}.csv')
+        write_atomically(paths[-1], csv_bytes(('name', 'description', 'openset', 'how'), rows))
+    return paths
+
+
+def _truth_of(clips: Manifest | None) -> dict[str, list[str]]:
+    """The labels of a manifest: free ones, else its category."""
+    if clips is None:
+        return {}
+    labels = {row.sample: list(row.labels) or ([row.category] if row.category else []) for row in clips.samples}
+    return {name: own for name, own in labels.items() if own}
+
+
+def _open_labels(
+    describers: Sequence[Describer],
+    truth: Mapping[str, Any],
+    out: Path,
+    rng: np.random.Generator,
+    tables: Sequence[str | Path],
+    resamples: int,
+    progress: Progress | None,
+    notes: list[str],
+) -> tuple[Ovmer, Systems, tuple[str, float]]:
+    """Every table's view of the labels, on the clips that have a truth; no description is no label."""
+    folder = out / 'open_labels'
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / 'truth.csv', csv_bytes(('name', 'openset'), [
+        {'name': name, 'openset': json_file(labels).decode().replace('\n', ' ')} for name, labels in truth.items()
+    ]))  # fmt: skip
+    for each in describers:
+        rows = [{'name': name, 'openset': each.labels[name].openset if name in each.labels else '[]'} for name in truth]
+        write_atomically(folder / f'{each.name}.csv', csv_bytes(('name', 'openset'), rows))
+    outcome = run_ovmer(folder, out / 'truth.csv', rng=rng, tables=tables, resamples=resamples, progress=progress)
+    notes.extend(outcome.notes)
+    table = load_table(tables[0] if tables else 'affekt')
+    free = set_named('ovmerdplus')
+    scores = {
+        each.name: sample_scores(free, truth, {name: list(own.labels) for name, own in each.labels.items()}, table)
+        for each in describers
+    }
+    names = list(next(iter(scores.values())))
+    columns = {name: columns_of(own, names) for name, own in scores.items()}
+    ranking = rank_systems(
+        columns, dict.fromkeys(columns, lambda sums: sums[:, 1] / sums[:, 0]), rng=rng, resamples=resamples
+    )
+    means = {
+        ', '.join(words): float(np.mean(list(sample_scores(free, truth, dict.fromkeys(truth, words), table).values())))
+        for words in CONSTANTS
+    }
+    return outcome, ranking, max(means.items(), key=lambda each: each[1])
+
+
+def _verdicts(
+    sources: Sources,
+    paths: Sequence[Path],
+    out: Path,
+    media: Path | None,
+    at_once: int,
+    progress: Progress | None,
+    notes: list[str],
+) -> tuple[Verdicts, ...]:
+    """Every source of verdicts, ranked; one that cannot be ranked is noted."""
+    ranked: list[Verdicts] = []
+    for path in sources.votes:
+        _add(ranked, path.stem, path, None, notes, shown=path)
+    folder = out / 'verdicts'
+    folder.mkdir(parents=True, exist_ok=True)
+    for judge, is_reference in [*((j, False) for j in sources.judges), *((j, True) for j in sources.references)]:
+        file = folder / f'{"".join(c if c.isalnum() else "-" for c in judge.name)}.csv'
+        report = judge_descriptions(
+            paths, judge, out=file, media=media if not is_reference else None, at_once=at_once, progress=progress
+        )
+        _add(ranked, judge.name, file, report, notes, is_reference=is_reference)
+    return tuple(ranked)
+
+
+def _add(
+    ranked: list[Verdicts],
+    name: str,
+    path: Path,
+    report: JudgeReport | None,
+    notes: list[str],
+    *,
+    shown: Path | None = None,
+    is_reference: bool = False,
+) -> None:
+    """Rank one file; where one describer always wins, a weak prior holds the strengths, and that is noted."""
+    try:
+        comparisons = read_comparisons(path)
+        wanted = (LENGTH,) if LENGTH in comparisons.covariates else ()
+        has_order = bool(np.any(comparisons.first))
+        try:
+            plain = rank(comparisons)
+            prior = None
+        except AffektError:
+            prior = WEAK_PRIOR
+            plain = rank(comparisons, RankSettings(prior=prior))
+            notes.append(f'{name}: only a weak prior keeps the strengths finite, for one side always wins')
+        try:
+            controlled = (
+                rank(comparisons, RankSettings(control=wanted, order=has_order, prior=prior))
+                if wanted or has_order
+                else None
+            )
+        except AffektError as error:
+            controlled = None
+            notes.append(f'{name}: the effect of length cannot be taken out: {error.came}')
+    except AffektError as error:
+        notes.append(f'{name} left out: {error}')
+        return
+    ranked.append(Verdicts(name, plain, controlled, report, shown or path, is_reference))

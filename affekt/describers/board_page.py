@@ -1,0 +1,185 @@
+"""A board of describers as one HTML page that loads nothing: who leads by what, what swayed it, and every table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from affekt.describers.board import Board
+from affekt.describers.board_tables import bias_rows, board_sheet, headline
+from affekt.experiments import Section
+from affekt.metrics import Interval
+from affekt.pages import Scale, axis_svg, escaped, interval_svg, scale_of, whole_page
+from affekt.ranking import Standing
+
+LONGEST_EXAMPLE = 600
+"""Characters of a description that is shown."""
+NUMBERS = frozenset({'rank', 'place', 'won', 'group'})
+LONGER = 'A judge whose winner is nearly always the longer text may have read nothing else.'
+
+
+def board_page(board: Board) -> str:
+    """The whole page; every text from outside is escaped."""
+    sheet = board_sheet(board)
+    rest = [section for section in sheet.sections if section.title != 'At a glance']
+    notes = ''.join(f'<li>{escaped(note)}</li>' for note in sheet.lines)
+    body = [
+        _head(board),
+        *_labels(board),
+        *_verdicts(board),
+        *(_table(section) for section in rest if not section.title.startswith(('Labels against', 'Verdicts of'))),
+        _examples(board),
+        f'<section class="part"><h2>How to read it</h2><ul class="soft">{notes}</ul></section>',
+        _records(board),
+    ]
+    names = ' and '.join(each.name for each in board.describers[:3])
+    page = whole_page(f'Describers compared: {names}', names, '\n'.join(body))
+    return page.replace(' %', '\N{NO-BREAK SPACE}%')
+
+
+def _head(board: Board) -> str:
+    counts = {
+        'describers': len(board.describers), 'clips': board.clips, 'described by all': len(board.shared),
+        'sources of verdicts': sum(not each.is_reference for each in board.verdicts),
+    }  # fmt: skip
+    listed = ''.join(f'<div><dt>{escaped(name)}</dt><dd>{count:,}</dd></div>' for name, count in counts.items())
+    warned = ''.join(f'<li>{escaped(note)}</li>' for note in board.notes)
+    notes = f'<ul class="notes" aria-label="What a reader must know">{warned}</ul>' if warned else ''
+    return f'<section class="head"><h1>{escaped(headline(board))}</h1><dl class="facts">{listed}</dl>{notes}</section>'
+
+
+def _labels(board: Board) -> list[str]:
+    """The labels' scores, drawn as points over the best constant answer."""
+    ranking = board.by_sample
+    if ranking is None or board.constant is None:
+        return []
+    words, floor = board.constant
+    ends = {name: [100 * end for end in _ends(ranking.scores[name])] for name in ranking.order}
+    scale = scale_of([end - 100 * floor for own in ends.values() for end in own])
+    rows = []
+    for name, (low, value, high) in ends.items():
+        reach = f' <small>{low:.1f} to {high:.1f}</small>' if math.isfinite(low) else ''
+        points = [end - 100 * floor for end in (low, value, high)]
+        label = f'{name}: {value:.1f} per cent, {points[1]:+.1f} points over the best constant answer'
+        rows.append(
+            f'<tr><td class="number">{_places(*ranking.ranks[name][1:])}</td><th scope="row">{escaped(name)}</th>'
+            f'<td class="strength"><b>{value:.1f}</b>{reach}</td>'
+            f'<td class="plot">{interval_svg(scale, points[0], points[1], points[2], label)}</td>'
+            f'<td class="number">{escaped(ranking.letters(name))}</td></tr>'
+        )
+    heads = _heads('rank', 'describer', 'score', axis_svg(scale), 'group')
+    return [
+        '<section class="part"><h2>Labels against the truth</h2><p class="soft">F1 per clip, in per cent, with 95 % '
+        'intervals: labels in the inner sectors of five wheels; a label too many costs. Describers that share a letter '
+        f'cannot be told apart. Drawn: points over the best constant answer, which is <i>{escaped(words)}</i> for '
+        f'every clip and reaches {100 * floor:.1f}.</p>{_scroll("Labels against the truth", heads, rows)}</section>'
+    ]
+
+
+def _verdicts(board: Board) -> list[str]:
+    """Every source of verdicts: strengths as they stand, and without what swayed them."""
+    parts = []
+    for verdicts in (each for each in board.verdicts if not each.is_reference):
+        rankings = {'As they stand': verdicts.plain}
+        if verdicts.controlled is not None:
+            rankings['With length and order taken out'] = verdicts.controlled
+        scale = scale_of([
+            end for ranking in rankings.values() for each in ranking.standings
+            for end in (each.low, each.strength, each.high)
+        ])  # fmt: skip
+        swayed = bias_rows([verdicts])[0]
+        tables = ''.join(
+            f'<h3>{title}</h3>{_strengths(ranking.standings, scale, f"{verdicts.source}: {title}")}'
+            for title, ranking in rankings.items()
+        )
+        parts.append(
+            f'<section class="part"><h2>Verdicts of {escaped(verdicts.source)}</h2><p class="soft">Log-odds against '
+            'the mean of all describers, with 95 % intervals. '
+            f'The longer text won {escaped(swayed[3])} of decided verdicts, the one shown first {escaped(swayed[4])}; '
+            f'{escaped(swayed[2])} are ties; agreement of both orders: {escaped(swayed[5])}. {LONGER}</p>'
+            f'{tables}</section>'
+        )
+    return parts
+
+
+def _strengths(standings: Sequence[Standing], scale: Scale, label: str) -> str:
+    rows = []
+    for each in standings:
+        ends = f'{each.low:+.2f} to {each.high:+.2f}' if math.isfinite(each.low) else ''
+        drawn = interval_svg(scale, each.low, each.strength, each.high, f'{each.item}: {each.strength:+.2f}, {ends}')
+        rows.append(
+            f'<tr><td class="number">{_places(each.best_place, each.worst_place)}</td>'
+            f'<th scope="row">{escaped(each.item)}</th>'
+            f'<td class="strength"><b>{each.strength:+.2f}</b> <small>{ends}</small></td><td class="plot">{drawn}</td>'
+            f'<td class="number">{100 * each.win_rate:.0f} %</td></tr>'
+        )
+    return _scroll(label, _heads('place', 'describer', 'strength', axis_svg(scale), 'won'), rows)
+
+
+def _ends(interval: Interval) -> tuple[float, float, float]:
+    return interval.low, interval.value, interval.high
+
+
+def _places(low: int, high: int) -> str:
+    return f'{low}' if low == high else f'{low}–{high}'
+
+
+def _heads(*names: str) -> str:
+    return ''.join(f'<th scope="col"{_class(name)}>{name}</th>' for name in names)
+
+
+def _class(name: str) -> str:
+    return ' class="plot"' if '<svg' in name else ' class="number"' if name in NUMBERS else ''
+
+
+def _scroll(label: str, heads: str, rows: list[str]) -> str:
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(label)}"><table class="board">'
+        f'<thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    )
+
+
+def _table(section: Section) -> str:
+    heads = ''.join(
+        f'<th scope="col"{"" if at < section.left else " class=number"}>{escaped(name)}</th>'
+        for at, name in enumerate(section.heads)
+    )
+    rows = [
+        '<tr>' + ''.join(
+            f'<td{"" if at < section.left else " class=number"}>{escaped(cell)}</td>' for at, cell in enumerate(cells)
+        ) + '</tr>'
+        for cells in section.cells
+    ]  # fmt: skip
+    return (
+        f'<section class="part"><h2>{escaped(section.title)}</h2>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(section.title)}"><table>'
+        f'<thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div></section>'
+    )
+
+
+def _examples(board: Board, most: int = 3) -> str:
+    """The first clips in the describers' own words."""
+    blocks = []
+    for name in board.shared[:most]:
+        said = ''.join(
+            f'<div><dt>{escaped(each.name)}</dt><dd>{escaped(each.texts[name][:LONGEST_EXAMPLE])}'
+            f'<br><small>{escaped(", ".join(each.labels[name].labels) or "no label")}</small></dd></div>'
+            for each in board.describers
+        )
+        blocks.append(f'<h3>{escaped(name)}</h3><dl class="made">{said}</dl>')
+    return f'<section class="part"><h2>In their own words</h2>{"".join(blocks)}</section>'
+
+
+def _records(board: Board) -> str:
+    """What each describer's answers depend on, in a line."""
+    wanted = ('weights_sha256', 'model', 'endpoint', 'server', 'trunk', 'prompt', 'device', 'precision', 'table')
+    rows = []
+    for each in board.describers:
+        known = [f'{name} {each.record[name]}' for name in wanted if isinstance(each.record.get(name), str)]
+        rows.append(
+            f'<div><dt>{escaped(each.name)}</dt><dd>{escaped("; ".join(known) or "nothing is noted")}</dd></div>'
+        )
+    return (
+        '<section class="part"><h2>How this was made</h2><p class="soft">board.json has all of it.</p>'
+        f'<dl class="made">{"".join(rows)}</dl></section>'
+    )

@@ -1,0 +1,329 @@
+"""Stages after a describer has learnt to answer: by pairs of answers of which one is preferred, and by rewards.
+
+    train_preferred(describer, pairs, judged, DescribeSettings('prefer', learning_rate=1e-5), folder=runs / 'prefer')
+    train_rewarded(describer, examples, validation, DescribeSettings('reward'), reward=Reward(), folder=runs / 'reward')
+
+Both stand on the engine of `affekt.training`, resume after a kill to the same numbers, and stay near the describer as
+it was before: what turns sources into soft tokens is frozen, the adapters alone learn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from affekt.arrays import Floats32
+from affekt.description.answering import Limits
+from affekt.description.answers import read_answer
+from affekt.description.batches import tensors_of
+from affekt.description.describing import weights_sha256
+from affekt.description.examples import Example, digest_of
+from affekt.description.groups import GroupSettings, group_step, rewarded
+from affekt.description.model import Asked, Describer
+from affekt.description.preference import preference_step, reference_logs, started
+from affekt.description.questions import WORDS, Kind, kind_of
+from affekt.description.scoring import generated_answers, label_scores
+from affekt.description.settings import DescribeSettings
+from affekt.description.training import Row, TrainedDescriber, run_stage, whole_models
+from affekt.errors import LeakError, UnknownNameError, ValueRangeError, listed
+from affekt.progress import Progress
+from affekt.training import IndexBatches, epoch_seed
+
+RewardOf = Callable[[object, object], float]
+
+
+@dataclass(frozen=True, eq=False)
+class PreferredAnswer:
+    """A clip with a question and two answers.
+
+    Args:
+        name: of the clip; several pairs may be of one clip.
+        sources: name of a source to its (T, D) or (D,) features.
+        transcript: what was spoken; '' for nothing.
+        question: what is asked.
+        chosen: the better answer.
+        rejected: the worse one.
+    """
+
+    name: str
+    sources: Mapping[str, Floats32]
+    transcript: str
+    question: str
+    chosen: str
+    rejected: str
+
+    def __post_init__(self) -> None:
+        if not self.chosen.strip() or not self.rejected.strip() or self.chosen.strip() == self.rejected.strip():
+            raise ValueRangeError(
+                expected=f'two answers on {self.name!r} that differ',
+                came='one, or two alike',
+                todo='leave the pair out',
+            )
+
+
+def train_preferred(
+    describer: Describer,
+    training: Sequence[PreferredAnswer],
+    validation: Sequence[PreferredAnswer],
+    settings: DescribeSettings,
+    *,
+    beta: float = 0.1,
+    flipped: float = 0.0,
+    kind: Kind | str | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+    report: Callable[[Row], None] | None = None,
+    progress: Progress | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> TrainedDescriber:
+    """A describer that has learnt which answers are preferred (DPO), as it was where it was best on validation.
+
+    What it is compared with, the describer before its first step, is computed once for every pair.
+
+    Args:
+        describer: with adapters, trained to answer; changed in place.
+        training: pairs to learn from.
+        validation: pairs on other clips, whose mean loss chooses the step.
+        settings: of stage `prefer`; `adapter_rate`, batch size, steps and the rest.
+        beta, flipped: see `preference_loss`.
+        kind, folder, resume, report, progress, notes: see `train_describer`.
+
+    Raises:
+        LeakError: a clip is on both sides.
+        ValueRangeError: a side is empty.
+        WeightsError: there are no adapters.
+        RunError, TrainingError: see `train_describer`.
+    """
+    _require_stage(settings, 'prefer')
+    _require_apart(training, validation)
+    kind, initial = kind or kind_of(tuple(describer.table)), weights_sha256(describer)
+    ranks = whole_models(settings)
+    describer.to(ranks.device)
+    describer.readers.requires_grad_(False)
+    start = started(describer)
+    pairs = _Pairs(describer, training, kind)
+    near = _reference(describer, pairs, start, settings.batch_size)
+    judged = _Pairs(describer, validation, kind)
+    judged_near = _reference(describer, judged, start, settings.batch_size)
+    order = IndexBatches(len(training), settings.batch_size, settings.seed, rank=ranks.rank, ranks=ranks.count)
+
+    def losses(model: nn.Module, numbers: Tensor) -> dict[str, Tensor]:
+        assert isinstance(model, Describer)
+        at = numbers.tolist()
+        reference = (near[0][at].to(model.device), near[1][at].to(model.device))
+        step = preference_step(model, *pairs.of(at), beta=beta, flipped=flipped, reference=reference)
+        return {'preference': step.loss}
+
+    def judge(model: Describer) -> Row:
+        total, right = 0.0, 0.0
+        for at in _stretches(len(validation), settings.batch_size):
+            reference = (judged_near[0][at].to(model.device), judged_near[1][at].to(model.device))
+            step = preference_step(model, *judged.of(at), beta=beta, flipped=flipped, reference=reference)
+            total, right = total + float(step.loss) * len(at), right + step.accuracy * len(at)
+        loss, accuracy = total / len(validation), right / len(validation)
+        return {'score': -loss, 'judged_loss': loss, 'accuracy': accuracy}
+
+    return run_stage(
+        describer, order, losses, settings, judge=judge, scores=('judged_loss', 'accuracy'), ranks=ranks, kind=kind,
+        data=_digest(training, validation), initial=initial, more={'beta': beta, 'flipped': flipped}, folder=folder,
+        resume=resume, report=report, progress=progress, notes=notes,
+    )  # fmt: skip
+
+
+class _Pairs:
+    """Prompts of pairs, made when they are asked for."""
+
+    def __init__(self, describer: Describer, pairs: Sequence[PreferredAnswer], kind: Kind | str) -> None:
+        self._describer, self._pairs, self._kind = describer, pairs, kind
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def of(self, numbers: Sequence[int]) -> tuple[list[Asked], list[Asked]]:
+        """Chosen and rejected ones."""
+        return tuple([self._asked(self._pairs[at], side) for at in numbers] for side in ('chosen', 'rejected'))  # type: ignore[return-value]
+
+    def _asked(self, pair: PreferredAnswer, side: str) -> Asked:
+        features = {name: torch.tensor(np.asarray(each), dtype=torch.float32) for name, each in pair.sources.items()}
+        return self._describer.prompt(
+            features, self._kind, pair.question, words=pair.transcript, answer=getattr(pair, side)
+        )  # fmt: skip
+
+
+def _reference(
+    describer: Describer, pairs: _Pairs, start: Mapping[str, Tensor], batch_size: int
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """(N,) log-probabilities of chosen and of rejected answers at the start."""
+    each: list[list[Tensor]] = [[], []]
+    for at in _stretches(len(pairs), batch_size):
+        for side, batch in zip(each, pairs.of(at), strict=True):
+            side.append(reference_logs(describer, batch, start=start).sums().cpu())
+    return torch.cat(each[0]), torch.cat(each[1])
+
+
+def _stretches(count: int, size: int) -> list[list[int]]:
+    return [list(range(first, min(first + size, count))) for first in range(0, count, size)]
+
+
+def _digest(*sides: Sequence[PreferredAnswer]) -> str:
+    digest = hashlib.sha256()
+    for pairs in sides:
+        digest.update(f'{len(pairs)}'.encode())
+        for each in pairs:
+            digest.update(repr((each.name, each.transcript, each.question, each.chosen, each.rejected)).encode())
+            for name, values in sorted(each.sources.items()):
+                digest.update(f'{name} {values.shape}'.encode() + np.ascontiguousarray(values, np.float32).tobytes())
+    return digest.hexdigest()
+
+
+# By reward
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """Clips of a step, and the seed by which their answers are drawn."""
+
+    seed: int
+    numbers: list[int]
+
+
+@dataclass(frozen=True)
+class _Drawings:
+    """Batches of clips, each with a seed of its own that follows from its place."""
+
+    order: IndexBatches
+    seed: int
+
+    def __iter__(self) -> Iterator[_Drawing]:
+        return self.starting_at(0)
+
+    def starting_at(self, batches: int) -> Iterator[_Drawing]:
+        """Those after so many."""
+        for number, numbers in enumerate(self.order.starting_at(batches), batches):
+            yield _Drawing(epoch_seed(self.seed, number * self.order.ranks + self.order.rank, 5), numbers.tolist())
+
+
+def train_rewarded(
+    describer: Describer,
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    settings: DescribeSettings,
+    *,
+    reward: RewardOf,
+    groups: GroupSettings | None = None,
+    gain_of: str = '',
+    kind: Kind | str | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+    report: Callable[[Row], None] | None = None,
+    progress: Progress | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> TrainedDescriber:
+    """A describer whose own answers were rewarded (GRPO), as it was where those on validation were rewarded best.
+
+    Args:
+        describer: with adapters, trained to answer; changed in place.
+        training: clips with labels; their answers are not looked at.
+        validation: other clips with labels.
+        settings: of stage `reward`; `batch_size` counts clips, each of which gets `groups.answers` answers.
+        reward: of (labels, truth), such as `affekt.metrics.open_vocabulary_reward.Reward()`.
+        groups: how answers are drawn and rewarded.
+        gain_of: the source, or `words`, whose gain in log-probability is rewarded where `groups.gain_weight` is above
+            0; clips that lack it, or have nothing else, count without.
+        kind, folder, resume, report, progress, notes: see `train_describer`.
+
+    Raises:
+        LeakError: a clip is on both sides.
+        ValueRangeError: a side is empty, clips have no labels, or a gain is weighed of nothing.
+        UnknownNameError: `gain_of` is no source.
+        WeightsError: there are no adapters.
+        RunError, TrainingError: see `train_describer`.
+    """
+    _require_stage(settings, 'reward')
+    groups = groups or GroupSettings(tokens=settings.answer_tokens)
+    training, validation = ([each for each in side if each.labels] for side in (training, validation))
+    _require_apart(training, validation)
+    kind, initial = kind or kind_of(tuple(describer.table)), weights_sha256(describer)
+    if groups.gain_weight > 0 and gain_of not in (WORDS, *describer.table):
+        raise UnknownNameError(
+            expected=f'a source whose gain is rewarded, among {listed((WORDS, *describer.table))}', came=repr(gain_of),
+            todo='name one, or set gain_weight to 0',
+        )  # fmt: skip
+    ranks = whole_models(settings)
+    describer.to(ranks.device)
+    describer.readers.requires_grad_(False)
+    start = started(describer)
+    order = IndexBatches(len(training), settings.batch_size, settings.seed, rank=ranks.rank, ranks=ranks.count)
+    known = {label.lower() for side in (training, validation) for each in side for label in each.labels}
+
+    def losses(model: nn.Module, drawing: _Drawing) -> dict[str, Tensor]:
+        assert isinstance(model, Describer)
+        examples = [training[at] for at in drawing.numbers]
+        prompts = [_prompt(model, each, kind) for each in examples]
+        lacking = None
+        if groups.gain_weight > 0:
+            lacking = [
+                _without(model, each, kind, gain_of) or whole for each, whole in zip(examples, prompts, strict=True)
+            ]
+        step = group_step(
+            model, prompts, [list(each.labels) for each in examples], reward, groups, seed=drawing.seed,
+            lacking=lacking, start=start,
+        )  # fmt: skip
+        return {'reward': step.loss}
+
+    def judge(model: Describer) -> Row:
+        limits = Limits(groups.tokens)
+        answers = generated_answers(model, validation, kind, limits, batch_size=settings.batch_size)
+        rewards = [
+            rewarded(read_answer(answer.text, is_cut=answer.finish == 'length'), list(example.labels), reward)
+            for answer, example in zip(answers, validation, strict=True)
+        ]
+        mean = float(np.nanmean(rewards)) if not np.all(np.isnan(rewards)) else float('nan')
+        return {'score': mean, 'mean_reward': mean, **label_scores(validation, answers, known)}
+
+    return run_stage(
+        describer, _Drawings(order, settings.seed), losses, settings, judge=judge,
+        scores=('mean_reward', 'uar', 'f', 'valid'), ranks=ranks, kind=kind, data=digest_of(training, validation),
+        initial=initial, more={'groups': asdict(groups), 'gain_of': gain_of, 'reward': repr(reward)}, folder=folder,
+        resume=resume, report=report, progress=progress, notes=notes,
+    )  # fmt: skip
+
+
+def _prompt(describer: Describer, example: Example, kind: Kind | str) -> Asked:
+    return describer.prompt(tensors_of(example), kind, example.question, words=example.transcript)
+
+
+def _without(describer: Describer, example: Example, kind: Kind | str, part: str) -> Asked | None:
+    """The prompt without a source or the words; None where the clip lacks it, or has nothing else."""
+    has_words = bool(example.transcript.strip())
+    if (part == WORDS and not has_words) or (part != WORDS and part not in example.sources):
+        return None
+    if part == WORDS:
+        return _prompt(describer, replace(example, transcript=''), kind) if example.sources else None
+    others = {name: values for name, values in example.sources.items() if name != part}
+    return _prompt(describer, replace(example, sources=others, cites=()), kind) if others or has_words else None
+
+
+def _require_stage(settings: DescribeSettings, stage: str) -> None:
+    if settings.stage != stage:
+        raise UnknownNameError(expected=f'the stage {stage}', came=repr(settings.stage), todo=f'say stage={stage!r}')
+
+
+def _require_apart(training: Sequence[Any], validation: Sequence[Any]) -> None:
+    if not training or not validation:
+        raise ValueRangeError(
+            expected='clips to learn from, and others that choose the step', came=f'{len(training)} and '
+            f'{len(validation)}', todo='add some; a reward needs clips with labels',
+        )  # fmt: skip
+    if shared := sorted({each.name for each in training} & {each.name for each in validation}):
+        raise LeakError(
+            expected='clips of validation that are not learnt from', came=f'{listed(shared, 3)} on both sides',
+            todo='split by clips, better by speakers',
+        )  # fmt: skip

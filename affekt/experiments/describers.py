@@ -1,0 +1,421 @@
+"""A describer learns from a manifest and cached features: which clips choose, what is answered, and which stage it is.
+
+    learn_describer(manifest, {'voice': Store(folder)}, DescribeSettings('coarse'), folder=Path('coarse'))
+    learn_describer(manifest, stores, DescribeSettings('fine'), folder=Path('fine'), init=Path('coarse'))
+
+Speakers stand on one side of the split. Answers are descriptions that were written where a table has them, else by
+template from categories and measured readings. Needs torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.arrays import Ints
+from affekt.corpora import Manifest, Sample
+from affekt.description import (
+    Adapters,
+    Describer,
+    DescriberSettings,
+    DescribeSettings,
+    GroupSettings,
+    PreferredAnswer,
+    QuestionAnswer,
+    Source,
+    TemplateAnswers,
+    Terciles,
+    TrainedDescriber,
+    examples_from,
+    kind_of,
+    open_describer,
+    open_trunk,
+    packaged_wordings,
+    question_of,
+    readings_from,
+    saved_notes,
+    train_describer,
+    train_preferred,
+    train_rewarded,
+    with_adapters,
+)
+from affekt.errors import CorpusError, TableError, UnknownNameError, ValueRangeError, did_you_mean, listed
+from affekt.experiments.clip_parts import DEFAULT_SHARE, chosen_clips, shared_notes, split_of
+from affekt.features import Store
+from affekt.labels import load_table
+from affekt.llm import LexiconExtractor
+from affekt.metrics.open_vocabulary_reward import Reward
+from affekt.preference import Pairs
+from affekt.progress import Progress
+
+TRUNK = 'smollm2-135m-instruct.gguf'
+FORMS = {'coarse': 'description', 'single': 'description', 'fine': 'labels_first', 'reward': 'labels_first'}
+"""Stage to the form of its template answers: the last steps train what is scored."""
+PREFERRED = 'description'
+"""The question of stage `prefer`."""
+
+
+@dataclass(frozen=True)
+class DescriberForm:
+    """How a new describer is built.
+
+    Args:
+        soft_tokens: of each source.
+        fusion: of sources with several steps; one step needs none.
+        dropout: of features.
+        rank: of the adapters; alpha is twice that.
+        longest_prompt: tokens.
+    """
+
+    soft_tokens: int = 1
+    fusion: str = 'softmax'
+    dropout: float = 0.1
+    rank: int = 16
+    longest_prompt: int = 1024
+
+    def built(self, trunk: str, stores: Mapping[str, Store], *, device: str, seed: int) -> Describer:
+        """On a language model, with a source for each store.
+
+        Raises:
+            LLMError: the language model cannot be opened.
+        """
+        adapters = Adapters(rank=self.rank, alpha=2 * self.rank)
+        opened = with_adapters(open_trunk(trunk, device=device), adapters, seed=seed)
+        sources = [
+            Source(
+                name, store.dimension, tokens=self.soft_tokens, recipe=store.provenance.recipe, dropout=self.dropout,
+                fusion=self.fusion if _has_steps(store) else 'mean', standardised=True, scaled=True,
+            )
+            for name, store in stores.items()
+        ]  # fmt: skip
+        return Describer(opened, sources, DescriberSettings(longest_prompt=self.longest_prompt), seed=seed)
+
+
+def _has_steps(store: Store) -> bool:
+    names = store.names[:100]
+    return bool(len(names)) and int(store.lengths(names).max()) > 1
+
+
+@dataclass(frozen=True)
+class Rewarding:
+    """How answers are rewarded in stage `reward`, and pairs weighed in stage `prefer`.
+
+    Args:
+        answers: drawn for each clip.
+        kl_weight: of the distance to the describer before.
+        length_weight: taken off the reward for each label too many.
+        gain_weight: of the gain in log-probability that a source brings; 0 for none.
+        gain_of: that source, or `words`.
+        beta: how near the describer stays to what it was, in stage `prefer`.
+    """
+
+    answers: int = 8
+    kl_weight: float = 0.04
+    length_weight: float = 0.1
+    gain_weight: float = 0.0
+    gain_of: str = ''
+    beta: float = 0.1
+
+
+@dataclass(frozen=True)
+class LearntDescriber:
+    """What training from a manifest gives.
+
+    Args:
+        trained: the describer, its best step and scores.
+        folder: of the describer, as `describe --model` takes it.
+        clips: part to how many of its clips were learnt from.
+        chosen_by: how the clips that choose the step were found.
+        left_out: clip to why it was not learnt from.
+        notes: sentences on the split.
+    """
+
+    trained: TrainedDescriber
+    folder: Path
+    clips: Mapping[str, int]
+    chosen_by: str
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def named_stores(features: Iterable[str]) -> dict[str, Store]:
+    """Stores by the names of sources.
+
+    Args:
+        features: `PATH`, whose source is called by what it is made of (voice, face, sentence), or `SOURCE=PATH`; a
+            second one of a kind is called by its recipe.
+
+    Raises:
+        UnknownNameError: there is none, or one name comes twice.
+        TableError: a store is missing or damaged.
+    """
+    usual = {'audio': 'voice', 'video': 'face', 'text': 'sentence'}
+    stores: dict[str, Store] = {}
+    for each in features:
+        before, has_name, path = each.partition('=')
+        store = Store(Path(path if has_name else each))
+        name = before if has_name else usual.get(store.modality or '', '')
+        if not has_name and (not name or name in stores):
+            name = ''.join(mark if mark.isalnum() else '_' for mark in store.provenance.recipe)
+        if name in stores:
+            raise UnknownNameError(
+                expected='sources of different names', came=f'{name} twice', todo='write for example voice=FOLDER'
+            )
+        stores[name] = store
+    if not stores:
+        raise UnknownNameError(expected='at least one store of features', came='none', todo='name one with --features')
+    return stores
+
+
+def split_clips(manifest: Manifest, validation: str = '', *, seed: int = 0) -> tuple[Ints, Ints, str, tuple[str, ...]]:
+    """Numbers of the clips that are learnt from, and of those that choose the step; how these were chosen, and notes.
+
+    Args:
+        manifest: of the corpus; clips of a split that is called test take no part.
+        validation: `COLUMN=VALUE,VALUE`, or a share, which takes whole speakers; '' for the split that is called so,
+            else for a share of 0.15.
+        seed: of a share.
+
+    Raises:
+        CorpusError: a side is empty, or there is one speaker alone.
+        UnknownNameError, ValueRangeError: see `affekt.experiments.divided_clips`.
+    """
+    left, notes = np.arange(len(manifest)), list[str]()
+    if tests := split_of(manifest, 'test'):
+        tested = chosen_clips(manifest, left, tests, seed, notes)
+        left = np.setdiff1d(left, tested)
+        notes.append(f'{len(tested):,} clips of {tests} are not learnt from')
+    how = validation or split_of(manifest, 'val') or str(DEFAULT_SHARE)
+    choosing = chosen_clips(manifest, left, how, seed, notes)
+    learnt = np.setdiff1d(left, choosing)
+    if not len(learnt) or not len(choosing):
+        raise CorpusError(
+            expected='clips to learn from, and others that choose the step', came=f'{len(learnt)} and {len(choosing)}',
+            todo='choose other values of --validation',
+        )  # fmt: skip
+    notes += shared_notes(manifest, {'training': learnt, 'validation': choosing})
+    return learnt, choosing, how, tuple(dict.fromkeys(notes))
+
+
+@dataclass(frozen=True)
+class WrittenAnswers:
+    """Descriptions that were written, as answers; for `examples_from`.
+
+    Args:
+        texts: clip to its description; a clip without one, or with an empty one, is not annotated.
+        table: whose words are labels.
+    """
+
+    texts: Mapping[str, str]
+    table: str = 'affekt'
+
+    def __call__(self, sample: Sample) -> list[QuestionAnswer]:
+        """The question on one clip, with the labels that stand in its description."""
+        text = (self.texts.get(sample.sample) or '').strip()
+        if not text:
+            return []
+        labels = LexiconExtractor(load_table(self.table)).extract(text).labels
+        inside = tuple(label for label in labels if label.lower() in text.lower())
+        return [QuestionAnswer(question_of('description'), text, inside)]
+
+
+def learn_describer(
+    manifest: Manifest,
+    stores: Mapping[str, Store],
+    settings: DescribeSettings,
+    *,
+    folder: Path,
+    trunk: str = '',
+    init: Path | None = None,
+    form: DescriberForm | None = None,
+    sources: Sequence[str] = (),
+    words: bool = True,
+    descriptions: Mapping[str, str] | None = None,
+    pairs: Pairs | None = None,
+    rewarding: Rewarding | None = None,
+    validation: str = '',
+    resume: bool = False,
+    report: Callable[[dict[str, float]], None] | None = None,
+    progress: Progress | None = None,
+) -> LearntDescriber:
+    """A describer that has learnt from a manifest, saved in `folder`/describer.
+
+    1. Clips are divided. 2. Their answers are made. 3. The describer is built, or gone on with. 4. It learns.
+
+    Args:
+        manifest: of the corpus.
+        stores: source to its features.
+        settings: the stage and all else that the numbers depend on.
+        folder: of the run.
+        trunk: the language model; '' for the one of `init`, or for the small one.
+        init: the folder of a describer to go on with, or of the run that trained it; the stages after the first need
+            one.
+        form: of a new describer.
+        sources: those of the stores that are used, in the order of the prompt; () for all.
+        words: whether prompts hold what was spoken.
+        descriptions: clip to what was written of it; None for answers by template.
+        pairs: of answers, for stage `prefer`; their texts are answers to the question for a description.
+        rewarding: for stages `reward` and `prefer`.
+        validation: see `split_clips`.
+        resume, report, progress: see `train_describer`.
+
+    Raises:
+        CorpusError: no clip can be learnt from, or a side is empty.
+        UnknownNameError: no such source.
+        ValueRangeError: a stage lacks what it goes on with or learns from.
+        WeightsError, LLMError: `init` or the language model cannot be opened.
+        RunError, TrainingError, LeakError: see `train_describer`.
+    """
+    # 1. clips
+    _require_parts_of_stage(settings, init, pairs)
+    stores = _chosen_stores(stores, sources)
+    learnt, choosing, chosen_by, notes = split_clips(manifest, validation, seed=settings.seed)
+    training, judging = manifest.take(learnt), manifest.take(choosing)
+    # 2. answers
+    kind = kind_of(tuple(stores), words=words)
+    form_name = FORMS.get(settings.stage, 'description')
+    terciles: Terciles | None = None
+    asking: Any = WrittenAnswers(descriptions) if descriptions else None
+    if asking is None:
+        asking, terciles = _template_answers(form_name, stores, training, judging, settings.seed)
+    question = question_of(form_name if descriptions is None and settings.stage != 'prefer' else PREFERRED)
+    # 3. the describer
+    if init is not None:
+        describer = _gone_on_with(init, trunk, stores, settings.device)
+    else:
+        describer = (form or DescriberForm()).built(trunk or TRUNK, stores, device=settings.device, seed=settings.seed)
+    # 4. steps
+    noted: dict[str, Any] = {
+        'recipes': {name: store.provenance.recipe for name, store in stores.items()}, 'question': question,
+        'kind': asdict(kind), 'corpus': manifest.facts.corpus, 'validation_by': chosen_by,
+        'answers': 'written' if descriptions else 'by template',
+    }  # fmt: skip
+    noted |= {'terciles_of_answers': {name: list(ends) for name, ends in terciles.bounds.items()}} if terciles else {}
+    common: dict[str, Any] = {
+        'kind': kind,
+        'folder': folder,
+        'resume': resume,
+        'report': report,
+        'progress': progress,
+        'notes': noted,
+    }
+    rewarding = rewarding or Rewarding()
+    if settings.stage == 'prefer':
+        assert pairs is not None  # required above
+        sides = [_preferred(pairs, part, stores, words=words, question=question) for part in (training, judging)]
+        left_out = {**sides[0][1], **sides[1][1]}
+        counts = [len(side) for side, _ in sides]
+        trained = train_preferred(describer, sides[0][0], sides[1][0], settings, beta=rewarding.beta, **common)
+    else:
+        made = [examples_from(part, stores, asking, words=words) for part in (training, judging)]
+        left_out = {**made[0].left_out, **made[1].left_out}
+        counts = [len({each.name for each in side.examples}) for side in made]
+        if settings.stage == 'reward':
+            groups = GroupSettings(
+                rewarding.answers, settings.answer_tokens, kl_weight=rewarding.kl_weight,
+                gain_weight=rewarding.gain_weight,
+            )  # fmt: skip
+            trained = train_rewarded(
+                describer, made[0].examples, made[1].examples, settings, groups=groups, gain_of=rewarding.gain_of,
+                reward=Reward(length_weight=rewarding.length_weight), **common,
+            )  # fmt: skip
+        else:
+            trained = train_describer(describer, made[0].examples, made[1].examples, settings, **common)
+    clips = dict(zip(('training', 'validation'), counts, strict=True))
+    return LearntDescriber(trained, folder / 'describer', clips, chosen_by, left_out, notes)
+
+
+def _require_parts_of_stage(settings: DescribeSettings, init: Path | None, pairs: Pairs | None) -> None:
+    if settings.stage in ('fine', 'prefer', 'reward') and init is None:
+        raise ValueRangeError(
+            expected=f'a describer that stage {settings.stage} goes on with', came='none',
+            todo='name the folder of the stage before with --init; a first stage is coarse or single',
+        )  # fmt: skip
+    if (settings.stage == 'prefer') != (pairs is not None):
+        raise ValueRangeError(
+            expected='pairs of answers for stage prefer, and for no other', came='none' if pairs is None else 'some',
+            todo='name their table with --preference, and the stage prefer',
+        )  # fmt: skip
+
+
+def _chosen_stores(stores: Mapping[str, Store], sources: Sequence[str]) -> dict[str, Store]:
+    for name in sources:
+        if name not in stores:
+            raise UnknownNameError(
+                expected=f'a source among {listed(stores)}', came=repr(name), todo=did_you_mean(name, stores)
+            )
+    return {name: stores[name] for name in sources or stores}
+
+
+def _template_answers(
+    form: str, stores: Mapping[str, Store], training: Manifest, judging: Manifest, seed: int
+) -> tuple[TemplateAnswers, Terciles | None]:
+    """Answers from categories; with clues where a store has columns that can be cited."""
+    if not training.samples.known('category').any():
+        raise CorpusError(
+            expected='clips with categories, or descriptions that were written', came='neither',
+            todo='name a table of descriptions with --descriptions',
+        )  # fmt: skip
+    try:
+        readings = readings_from(stores.values(), [*training.names, *judging.names])
+    except TableError:  # nothing here can be cited
+        return TemplateAnswers(form, seed=seed), None  # type: ignore[arg-type]
+    terciles = Terciles.of(readings[name] for name in training.names)
+    columns = {clue.source: clue.column for clue in packaged_wordings().clues.values()}
+    by_column = {
+        cited: next((name for name, store in stores.items() if column in store.provenance.columns), cited)
+        for cited, column in columns.items()
+    }
+    return TemplateAnswers(form, readings, terciles, seed=seed, sources=by_column), terciles  # type: ignore[arg-type]
+
+
+def _gone_on_with(init: Path, trunk: str, stores: Mapping[str, Store], device: str) -> Describer:
+    """The describer of an earlier stage, where the features are those that it has learnt from."""
+    place = init if (init / 'describer.json').exists() else init / 'describer'
+    describer = open_describer(place, trunk=trunk or None, device=device)
+    noted = dict((saved_notes(place).get('notes') or {}).get('recipes') or {})
+    noted |= {name: source.recipe for name, source in describer.table.items() if source.recipe}
+    strange = sorted({*stores} - {*describer.table})
+    others = [
+        f'{name} by {store.provenance.recipe} and not {noted[name]}'
+        for name, store in stores.items()
+        if name in noted and noted[name] != store.provenance.recipe
+    ]
+    if strange or others:
+        raise UnknownNameError(
+            expected=f'features of the sources of {init}: {listed(describer.table)}',
+            came='; '.join(others) or listed(strange), todo='name them as SOURCE=FOLDER, made by the same recipes',
+        )  # fmt: skip
+    return describer
+
+
+def _preferred(
+    pairs: Pairs, manifest: Manifest, stores: Mapping[str, Store], *, words: bool, question: str
+) -> tuple[list[PreferredAnswer], dict[str, str]]:
+    """The pairs on clips of a part, and why others give none."""
+    made: list[PreferredAnswer] = []
+    left_out: dict[str, str] = {}
+    rows = {sample.sample: sample for sample in manifest.samples if sample.sample in set(pairs.names)}
+    for at, (name, verdict) in enumerate(zip(pairs.names, pairs.truth.tolist(), strict=True)):
+        if name not in rows:
+            continue
+        sample, texts = rows[name], (pairs.left[at].strip(), pairs.right[at].strip())
+        withheld = set((sample.missing or '').split(','))
+        transcript = (sample.text or '').strip() if words and 'text' not in withheld else ''
+        features = {
+            source: store.values(name)
+            for source, store in stores.items()
+            if name in store and store.modality not in withheld
+        }
+        if verdict == 0 or not all(texts) or texts[0] == texts[1]:
+            left_out[name] = 'neither answer is preferred'
+        elif not features and not transcript:
+            left_out[name] = 'no features, and nothing was spoken'
+        else:
+            better, worse = texts if verdict == 1 else texts[::-1]
+            made.append(PreferredAnswer(name, features, transcript, question, better, worse))
+    return made, left_out

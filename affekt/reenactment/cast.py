@@ -1,0 +1,196 @@
+"""Portraits as the people of a made-up Aff-Wild2: real faces, moved by its commanded curves, so that answers are known.
+
+    made_up_affwild2(out, settings, cast=PortraitCast.of_folder(Path('portraits'), settings.size, consent))
+
+What is commanded is added to what a portrait shows by itself, and kept within what its face can do (`transfer`). The
+head turns as far away from its place in the portrait as a made-up person's does from its own. Nobody is in two
+partitions. Every picture carries the visible note, and every video a signed manifest where a statement on the people
+was made.
+
+T frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+
+from affekt.arrays import Floats
+from affekt.containers import PICTURES
+from affekt.corpora import AWAY, AffWild2Settings, Part, Room, Shot, dealt, fewest_people
+from affekt.errors import MediaError, PortraitError, listed, shown_faults
+from affekt.faces import FaceLandmarker
+from affekt.files import file_sha256
+from affekt.provenance import Consent, Provenance, require_signing, sign, with_note
+from affekt.reenactment.amounts import frame_of_amounts
+from affekt.reenactment.engine import Engine
+from affekt.reenactment.motion import HEAD_CENTER_CM, Motion, MotionFrame
+from affekt.reenactment.portrait import Portrait
+from affekt.reenactment.transfer import portrait_range, transfer
+from affekt.wording import counted
+
+Image = npt.NDArray[np.uint8]
+AROUND = 1.6
+"""Side of a person's picture over the height of the face, as made-up people are filmed."""
+
+
+@dataclass(frozen=True)
+class PortraitCast:
+    """Portraits that are filmed instead of made-up people.
+
+    Args:
+        portraits: pictures, each of another person.
+        consent: the statement on these people, which every video carries, signed; None for videos that are measured
+            where they were made and never passed on, which are not signed.
+        left_out: name of a picture to why it is not among them.
+    """
+
+    portraits: tuple[Path, ...]
+    consent: Consent | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_folder(cls, folder: Path, size: int, consent: Consent | None = None) -> PortraitCast:
+        """All pictures in a folder that show one clear face; the others are left out, and said to be.
+
+        Args:
+            folder: whose pictures are of different people; one file twice is taken once.
+            size: of the corpus's pictures, which a face must be clear enough in.
+            consent: see the class.
+
+        Raises:
+            PortraitError: there is no such picture.
+            MissingExtraError: there is a statement, and nothing can be signed here.
+        """
+        if consent is not None:
+            require_signing()
+        try:
+            paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.is_file())
+        except OSError as error:
+            raise PortraitError(
+                expected='a folder with portraits', came=f'{folder}: {error.strerror}', todo='name one'
+            ) from error
+        taken: dict[str, Path] = {}
+        left_out: dict[str, str] = {}
+        for path in paths:
+            try:
+                if (same := taken.get(digest := file_sha256(path))) is not None:
+                    left_out[path.name] = f'the same picture as {same.name}'
+                    continue
+                _portrait(path, size)
+            except (PortraitError, MediaError) as error:
+                left_out[path.name] = error.came
+            else:
+                taken[digest] = path
+        if not taken:
+            raise PortraitError(
+                expected=f'pictures of one clear face each in {folder}', came='none', todo='add portraits',
+                faults=shown_faults([f'{name}: {why}' for name, why in left_out.items()]),
+            )  # fmt: skip
+        return cls(tuple(taken.values()), consent, left_out)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user."""
+        if not self.left_out:
+            return ()
+        every = listed([f'{name} ({why})' for name, why in self.left_out.items()])
+        return (f'{counted(len(self.left_out), "picture")} not taken: {every}',)
+
+    def settings(self, corpus: AffWild2Settings) -> Mapping[str, Any]:
+        """Portraits, and the statement on them.
+
+        Raises:
+            PortraitError: there are too few, so that a person would be in two partitions, or twice in a picture.
+        """
+        needed = fewest_people(corpus)
+        if len(self.portraits) < needed:
+            raise PortraitError(
+                expected=f'at least {needed} portraits, so that nobody is in two partitions or twice in '
+                'one picture',
+                came=str(len(self.portraits)), todo='add portraits, or make fewer videos',
+                faults=shown_faults(list(self.notes)),
+            )  # fmt: skip
+        stated = {} if self.consent is None else dict(self.consent.as_json())
+        stated.pop('stated_at', None)  # said anew when a run is taken up again
+        return {'portraits': {path.name: file_sha256(path) for path in self.portraits}, 'consent': stated}
+
+    def portrait_of(self, part: Part) -> Path:
+        """Who a person of the corpus is."""
+        return dealt(self.portraits, part.settings)[part.name]
+
+    def shot(self, part: Part, room: Room) -> Shot:
+        """Frames of the person's portrait, moved by what is commanded."""
+        portrait = _portrait(self.portrait_of(part), part.settings.size)
+        engine = Engine(portrait)
+        commanded = Motion(_commanded(part), part.settings.rate_hz)
+        moved = iter(transfer(commanded, portrait_range(portrait)))
+
+        def picture(_: int, rng: np.random.Generator) -> Image:
+            grain = room.noise * rng.standard_normal(portrait.image.shape, dtype=np.float32)
+            return np.asarray(np.clip(engine.picture(next(moved)) + grain, 0, 255).astype(np.uint8))
+
+        return picture
+
+    def marked(self, picture: Image) -> Image:
+        """The picture with the note that faces in it were moved by software."""
+        return with_note(picture)
+
+    def seal(self, path: Path, parts: Sequence[Part]) -> None:
+        """Sign a video, with the statement and who is in it."""
+        if self.consent is None:
+            return
+        people = {part.name: file_sha256(self.portrait_of(part)) for part in parts}
+        made = {'corpus': 'made-up Aff-Wild2', 'people': people}
+        sign(path, Provenance('geometric', self.consent, next(iter(people.values())), settings=made))
+
+
+def _commanded(part: Part) -> Iterator[MotionFrame]:
+    """What is commanded of each frame in which the person is there, away from the person's mean pose."""
+    curves = part.curves
+    rotations, shifts = curves.pose[:, :3, :3], curves.pose[:, :3, 3]
+    calm = _nearest_rotation(rotations.mean(axis=0))
+    centers = rotations @ np.array(HEAD_CENTER_CM) + shifts  # (T, 3) centimetres from the camera
+    middle = centers.mean(axis=0)
+    for number in np.flatnonzero(part.states != AWAY).tolist():
+        frame = frame_of_amounts(float(part.times_s[number]), curves.expression[number])
+        yield replace(
+            frame, rotation=_nearest_rotation(rotations[number] @ calm.T),
+            translation=(centers[number] - middle)[:2], scale=float(middle[2] / centers[number, 2]),
+        )  # fmt: skip
+
+
+def _nearest_rotation(matrix: Floats) -> Floats:
+    left, _, right = np.linalg.svd(matrix)
+    return np.asarray(left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right)
+
+
+@lru_cache(maxsize=1)
+def _landmarker() -> FaceLandmarker:
+    return FaceLandmarker()
+
+
+@lru_cache(maxsize=4)
+def _portrait(path: Path, size: int) -> Portrait:
+    """A portrait as a square around its face.
+
+    Raises:
+        PortraitError, MediaError: see `Portrait.from_picture`.
+    """
+    whole = Portrait.from_picture(path, _landmarker())
+    image, points = whole.image, whole.landmarks[:, :2]
+    side = int(min(AROUND * float(np.ptp(points, axis=0).max()), *whole.size))
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    left, top = (
+        int(np.clip(at - side / 2, 0, most - side)) for at, most in zip(middle, whole.size[::-1], strict=True)
+    )  # fmt: skip
+    square = PillowImage.fromarray(image[top : top + side, left : left + side])
+    scaled = np.asarray(square.resize((size, size), PillowImage.Resampling.LANCZOS))
+    return Portrait.from_picture(scaled, _landmarker())

@@ -1,0 +1,115 @@
+"""Recorded speech whose pitch, tempo and level follow curves: what it says stays, how it is said is commanded.
+
+    speech = BorrowedSpeech.of_folder(Path('readings'))
+    samples = speech.spoken(path, arousal, rng)
+
+Pitch and tempo rise together, as those of a tape that runs faster do, by PITCH octaves from arousal 0 to 1.
+
+N samples at RATE_HZ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from affekt.arrays import Floats, Floats32
+from affekt.containers import AUDIO, VIDEO
+from affekt.errors import LimitError, MediaError, listed
+from affekt.files import file_sha256
+from affekt.media import Recording
+from affekt.wording import counted
+
+RATE_HZ = 16_000
+PITCH = 0.35
+MOST_S = 120.0
+"""Of a recording; what follows is not heard."""
+LEAST_S = 2.0
+LOUD = 0.12
+"""Root mean square of speech before its level is commanded: that of the tones which it replaces."""
+
+
+@dataclass(frozen=True)
+class BorrowedSpeech:
+    """Recordings of speech, each of another person.
+
+    Args:
+        recordings: sounds, or videos with sound.
+        left_out: name of a file to why it is not among them.
+    """
+
+    recordings: tuple[Path, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> BorrowedSpeech:
+        """All recordings in a folder that can be heard; the others are left out, and said to be.
+
+        Raises:
+            MediaError: there is none.
+        """
+        try:
+            paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (*AUDIO, *VIDEO))
+        except OSError as error:
+            raise MediaError(
+                expected='a folder with recordings of speech', came=f'{folder}: {error.strerror}', todo='name one'
+            ) from error
+        taken: dict[str, Path] = {}
+        left_out: dict[str, str] = {}
+        for path in paths:
+            try:
+                digest, samples = file_sha256(path), _heard(path)
+            except (MediaError, LimitError) as error:
+                left_out[path.name] = error.came
+                continue
+            if digest in taken:
+                left_out[path.name] = f'the same recording as {taken[digest].name}'
+            elif len(samples) < LEAST_S * RATE_HZ or not samples.any():
+                left_out[path.name] = f'less than {LEAST_S:g} s of sound'
+            else:
+                taken[digest] = path
+        if not taken:
+            raise MediaError(
+                expected=f'recordings of speech in {folder}', came='none that can be heard', todo='add recordings'
+            )
+        return cls(tuple(taken.values()), left_out)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user."""
+        if not self.left_out:
+            return ()
+        every = listed([f'{name} ({why})' for name, why in self.left_out.items()])
+        return (f'{counted(len(self.left_out), "recording")} not taken: {every}',)
+
+    @staticmethod
+    def spoken(recording: Path, arousal: Floats, rng: np.random.Generator) -> Floats32:
+        """(N,) speech from a drawn place on, whose root mean square is LOUD; it begins anew at its end.
+
+        Args:
+            recording: one of them.
+            arousal: (N,) in [-1, 1].
+            rng: draws the place.
+        """
+        samples = _heard(recording)
+        places = rng.integers(len(samples)) + np.cumsum(2 ** (PITCH * arousal))
+        heard = np.interp(places % (len(samples) - 1), np.arange(len(samples)), samples)
+        return np.asarray(heard, dtype=np.float32)
+
+
+@lru_cache(maxsize=8)
+def _heard(path: Path) -> Floats32:
+    """(N,) a recording's first MOST_S seconds, at one loudness."""
+    blocks, count = [np.zeros(0, np.float32)], 0
+    for block in Recording.open(path).samples(RATE_HZ):
+        blocks.append(block.samples)
+        count += len(block.samples)
+        if count >= MOST_S * RATE_HZ:
+            break
+    samples = np.concatenate(blocks)[: round(MOST_S * RATE_HZ)].astype(np.float32)
+    loud = float(np.sqrt(np.mean(samples.astype(np.float64) ** 2))) if len(samples) else 0.0
+    return samples * np.float32(LOUD / loud) if loud > 0 else samples

@@ -1,0 +1,151 @@
+"""Describers on one leaderboard: labels, verdicts with and without bias, rules that read nothing, the page."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import seeing
+from click.testing import CliRunner
+from made_up_sets import hears, write_table
+
+from affekt.cli import main
+
+CLIPS = [f'clip{number:02d}' for number in range(24)]
+TRUE = ['happy', 'sad', 'angry']
+
+
+def run(*words: object):
+    return CliRunner().invoke(main, ['bench', 'describers', *map(str, words)], env={'COLUMNS': '80'})
+
+
+@pytest.fixture
+def told(tmp_path):
+    """One describer that is right and brief, one that is long and right on every third clip, and the truth."""
+    truth = [TRUE[number % 3] for number in range(24)]
+    write_table(tmp_path / 'truth.csv', name=CLIPS, openset=[f"['{label}']" for label in truth])
+    say = "The character's emotional state is {}.{}".format
+    write_table(tmp_path / 'right.csv', name=CLIPS, description=[say(label, '') for label in truth])
+    padded = [say('angry', ' The room is large, the table is brown, the window is open.') for _ in CLIPS[:-4]]
+    write_table(tmp_path / 'long.csv', name=CLIPS[:-4], description=padded)
+    return tmp_path
+
+
+def longer_wins(question):
+    """A judge that prefers the longer text, whichever is shown first."""
+    text = question['messages'][-1]['content']
+    texts = json.loads(next(line for line in text.split('\n') if line.startswith('{"a1"')))
+    return json.dumps({'verdict': 'a1' if len(texts['a1']) > len(texts['a2']) else 'a2'})
+
+
+def board(told, *more):
+    result = run(
+        f'right={told / "right.csv"}', f'long={told / "long.csv"}', '--truth', told / 'truth.csv', '--tables', 'affekt',
+        '--resamples', 200, '--out', told / 'run', *more,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    return result.stdout, json.loads((told / 'run' / 'board.json').read_text())
+
+
+def test_tables_and_a_truth_give_scores_with_intervals_beside_the_best_constant_answer(told):
+    shown, facts = board(told)
+    assert facts['headline'] == 'By labels right is best.'
+    assert facts['labels']['systems']['right']['score'] == 1.0
+    # *angry* on every third of the first 20 clips: 6 of 24, and nothing on the last four
+    assert facts['labels']['systems']['long']['score'] == pytest.approx(6 / 24, abs=1e-12)
+    assert (facts['clips'], facts['described_by_all']) == (24, 20)
+    assert '4 of 24 clips are described by some describers only' in facts['notes']
+    assert 'best constant' in shown
+    assert max(len(line) for line in shown.splitlines() if not line.startswith('page')) <= 80
+    assert (told / 'run' / 'board.md').read_text().startswith('# Describers compared\n')
+
+
+def test_a_judge_that_likes_length_stands_beside_the_rule_that_reads_nothing(told, server):
+    server.answer = longer_wins
+    shown, facts = board(told, '--judge', server.url, '--judge-model', 'tiny')
+    judge, rule = facts['verdicts']
+    assert (judge['source'], rule['source'], rule['is_reference']) == ('tiny s1', 'longer text', True)
+    for source in (judge, rule):
+        assert source['plain']['standings'][0]['item'] == 'long'
+        assert [each['share'] for each in source['plain']['biases'] if each['name'] == 'length'] == [1.0]
+    assert judge['judge']['first_wins']['value'] == 0.5
+    assert judge['judge']['consistency']['value'] == 1.0
+    assert any('always wins' in note for note in facts['notes'])
+    line = next(line for line in shown.splitlines() if line.startswith('longer text'))
+    assert '(rule)' in line
+    assert '100 %' in line
+    questions = len(server.questions)
+    board(told, '--judge', server.url, '--judge-model', 'tiny')
+    assert len(server.questions) == questions  # answers are kept
+
+
+def test_a_judge_that_takes_the_first_text_gives_ties_and_is_named_for_it(told, server):
+    server.answer = lambda _: '{"verdict": "a1"}'
+    shown, facts = board(told, '--judge', server.url, '--judge-model', 'tiny')
+    judge = facts['verdicts'][0]
+    assert judge['judge']['first_wins']['value'] == 1.0
+    assert judge['judge']['disagreeing_orders'] == 20
+    line = next(line for line in shown.splitlines() if line.startswith('tiny s1 ') and '100 %' in line)
+    assert re.findall(r'\d+ %', line)[-2:] == ['100 %', '0 %']
+
+
+def test_votes_are_ranked_as_they_stand_and_with_length_taken_out(told):
+    rows = [('right', 'long', 'left' if number % 3 else 'right', CLIPS[number % 20], 37, 90 + number % 7) for number
+            in range(60)]  # fmt: skip
+    names = ('left', 'right', 'outcome', 'sample', 'left_length', 'right_length')
+    votes = write_table(told / 'people.csv', **dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    shown, facts = board(told, '--votes', votes)
+    (people,) = facts['verdicts']
+    assert people['plain']['standings'][0]['item'] == 'right'
+    assert people['plain']['settings']['control'] == []
+    assert people['without_bias'] is None or people['without_bias']['settings']['control'] == ['length']
+    assert 'Verdicts of people' in shown
+    assert 'by people' in facts['headline']
+
+
+def test_the_page_shows_what_describers_wrote_as_text(told):
+    write_table(told / 'long.csv', name=CLIPS, description=['He is <script>alert(1)</script> angry.'] * 24)
+    board(told)
+    page = (told / 'run' / 'board.html').read_text()
+    assert '&lt;script&gt;alert(1)' in page
+    assert '<script>alert' not in page
+    assert 'Labels against the truth' in page
+    assert page.count('<svg') >= 3
+
+
+def test_a_model_on_a_server_is_asked_about_a_folder_of_clips_and_joins_unibench(told, server, sets, shared_data):
+    server.answer = hears
+    labels, media = sets
+    folder = told / 'clips'
+    folder.mkdir()
+    for number, name in enumerate(('anger', 'joy', 'sadness')):
+        (folder / f'{CLIPS[number]}.wav').write_bytes((media / f'{name}.wav').read_bytes())
+    words = (
+        f'hears={server.url}', f'right={told / "right.csv"}', '--media', folder, '--truth', told / 'truth.csv',
+        '--labels', labels, '--set-media', media, '--tables', shared_data / 'wheels' / '2025', '--resamples', 100,
+        '--out', told / 'both',
+    )  # fmt: skip
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    facts = json.loads((told / 'both' / 'board.json').read_text())
+    assert facts['describers']['hears']['described'] == 3
+    assert facts['describers']['hears']['record']['prompt'] == 'describe-1'
+    assert facts['unibench']['models']['hears']['sets']['meld']['checkpoints']['answers']['headline'] == 1.0
+    assert 'Published scores' in result.stdout
+    asked = len(server.questions)
+    assert run(*words).exit_code == 0
+    assert len(server.questions) == asked
+    assert any('Listen' in seeing.content_of(question)[-1]['text'] for question in server.questions)
+
+
+@pytest.mark.parametrize(
+    ('words', 'why'),
+    [
+        (('a=gone.csv', 'b=x'), 'check the path'), (('a=http://127.0.0.1:9/v1', 'b=http://127.0.0.1:9/v1'), '--media'),
+        (('a={right}',), 'two describers or more'), (('a={right}', 'b={right}', '--judge', 'http://x/v1'), 'together'),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_one_sentence(told, words, why):
+    result = run(*(word.format(right=told / 'right.csv') for word in words), '--out', told / 'run')
+    assert (result.exit_code, why in ' '.join(result.output.split())) == (2, True)

@@ -1,0 +1,162 @@
+"""A describer learns from a manifest and stores, stage after stage, and the verb that says so."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from affekt.cli import main
+from affekt.corpora import Facts, Manifest, Sample
+from affekt.errors import CorpusError, UnknownNameError, ValueRangeError
+from affekt.experiments import named_stores, split_clips
+from affekt.features import extract
+
+FELT = {'happy': 'What a wonderful day', 'sad': 'I miss her so much', 'angry': 'Leave me alone now'}
+
+
+def _rows(count=24, speakers=6):
+    moods = list(FELT)
+    return [
+        Sample(
+            f'clip{at}', text=f'{FELT[moods[at % 3]]} {at}.', category=moods[at % 3], speaker=f's{at // 3 % speakers}'
+        )
+        for at in range(count)
+    ]
+
+
+@pytest.fixture(scope='module')
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('corpus')
+    manifest = Manifest(Facts('toy', categories=tuple(FELT)), _rows())
+    manifest.save(folder / 'm.parquet')
+    extract(manifest, 'hash512', folder)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def trunk(tmp_path_factory):
+    from clip_describers import saved_trunk
+
+    return saved_trunk(tmp_path_factory.mktemp('trunk'))
+
+
+def _train(corpus, trunk, out, *words):
+    fixed = ('--trunk', trunk, '--steps', 2, '--batch-size', 4, '--answer-tokens', 8, '--rank', 2)
+    command = ('describe', 'train', '--manifest', corpus / 'm.parquet', '--features', corpus / 'hash512', '--out', out)
+    return CliRunner().invoke(main, [str(word) for word in (*command, *fixed, *words)])
+
+
+@pytest.fixture(scope='module')
+def coarse(corpus, trunk, tmp_path_factory):
+    out = tmp_path_factory.mktemp('runs') / 'coarse'
+    return out, _train(corpus, trunk, out, '--stage', 'coarse')
+
+
+def test_speakers_stand_on_one_side_and_tests_are_left_alone():
+    manifest = Manifest(Facts('toy', categories=tuple(FELT)), _rows())
+    learnt, choosing, how, notes = split_clips(manifest)
+    speakers = manifest.column('speaker')
+    assert set(speakers[learnt]).isdisjoint(speakers[choosing])
+    assert (how, notes) == ('0.15', ())
+    learnt, choosing, how, _ = split_clips(manifest, 'speaker=s0,s1')
+    assert (set(speakers[choosing]), how) == ({'s0', 's1'}, 'speaker=s0,s1')
+    parts = manifest.replaced(split=['test'] * 3 + ['val'] * 3 + ['train'] * 18)
+    learnt, choosing, how, notes = split_clips(parts)
+    assert (len(learnt), len(choosing), how) == (18, 3, 'split=val')
+    assert '3 clips of split=test' in notes[0]
+    with pytest.raises(UnknownNameError, match='s9'):
+        split_clips(manifest, 'speaker=s9')
+    with pytest.raises(CorpusError, match='several speakers'):
+        split_clips(manifest.replaced(speaker=['one'] * 24))
+
+
+def test_stores_are_called_by_what_they_are_made_of(corpus):
+    assert list(named_stores([str(corpus / 'hash512')])) == ['sentence']
+    both = [str(corpus / 'hash512'), str(corpus / 'hash512'), f'own={corpus / "hash512"}']
+    assert list(named_stores(both)) == ['sentence', 'hash512', 'own']
+    with pytest.raises(UnknownNameError, match='own twice'):
+        named_stores([both[2], both[2]])
+    with pytest.raises(UnknownNameError, match='--features'):
+        named_stores([])
+
+
+def test_a_coarse_stage_says_what_it_kept_and_the_folder_describes_clips(coarse, corpus):
+    out, result = coarse
+    assert result.exit_code == 0, result.output
+    assert '15 % of' not in result.stdout
+    assert '(0.15)' in result.stdout
+    assert 'kept step 2: recall of labels' in result.stdout
+    assert f'affekt describe clip.mp4 --model {out / "describer"}' in result.stdout
+    notes = json.loads((out / 'describer' / 'describer.json').read_text())['notes']
+    assert notes['recipes'] == {'sentence': 'hash512'}
+    assert (notes['stage'], notes['answers'], notes['corpus']) == ('coarse', 'by template', 'toy')
+    described = CliRunner().invoke(
+        main, ['describe', str(corpus / 'm.parquet'), '--model', str(out), '--json', '--limit', '3']
+    )
+    answer = json.loads(described.stdout)
+    assert [clip['name'] for clip in answer['clips']] == ['clip0', 'clip1', 'clip2']
+    assert answer['failed'] == 0
+    assert answer['clips'][0]['words'].startswith('What a wonderful day')
+
+
+def test_a_fine_stage_goes_on_and_resumes_and_one_without_a_describer_is_refused(coarse, corpus, trunk, tmp_path):
+    out, _ = coarse
+    fine = _train(corpus, trunk, tmp_path / 'fine', '--stage', 'fine', '--init', out)
+    assert fine.exit_code == 0, fine.output
+    again = _train(corpus, trunk, tmp_path / 'fine', '--stage', 'fine', '--init', out, '--resume', '--json')
+    assert json.loads(again.stdout)['step'] == 2
+    alone = _train(corpus, trunk, tmp_path / 'alone', '--stage', 'fine')
+    assert alone.exit_code == 2
+    assert '--init' in ' '.join(alone.stderr.split())
+    other = _train(
+        corpus, trunk, tmp_path / 'other', '--stage', 'fine', '--init', out, '--features', f'voice={corpus}/hash512'
+    )
+    assert other.exit_code == 2
+    assert "'voice'" in ' '.join(other.stderr.split())
+
+
+def test_written_descriptions_are_learnt_where_a_table_has_them(corpus, trunk, tmp_path):
+    lines = ['name,description', *(f'clip{at},The speaker seems {list(FELT)[at % 3]} and tired.' for at in range(20))]
+    (tmp_path / 'own.csv').write_text('\n'.join(lines))
+    result = _train(
+        corpus, trunk, tmp_path / 'run', '--descriptions', tmp_path / 'own.csv', '--validation', 'speaker=s0,s1'
+    )
+    assert result.exit_code == 0, result.output
+    assert 'left out: 4 clips (not annotated)' in result.stdout
+    notes = json.loads((tmp_path / 'run' / 'describer' / 'describer.json').read_text())['notes']
+    assert notes['answers'] == 'written'
+
+
+def test_pairs_and_rewards_go_on_with_a_describer(coarse, corpus, trunk, tmp_path):
+    out, _ = coarse
+    rows = [f'clip{at},The person seems {list(FELT)[at % 3]}.,Nothing can be said of it.,a1' for at in range(24)]
+    (tmp_path / 'pairs.csv').write_text('\n'.join(['name,a1,a2,preference', *rows]))
+    preferred = _train(
+        corpus, trunk, tmp_path / 'prefer', '--stage', 'prefer', '--init', out, '--preference', tmp_path / 'pairs.csv'
+    )  # fmt: skip
+    assert preferred.exit_code == 0, preferred.output
+    assert 'pairs right' in preferred.stdout
+    rewarded = _train(
+        corpus, trunk, tmp_path / 'reward', '--stage', 'reward', '--init', out, '--draws', 2, '--gain-of', 'words'
+    )  # fmt: skip
+    assert rewarded.exit_code == 0, rewarded.output
+    assert 'kept step 2: reward' in rewarded.stdout
+    for words in (('--stage', 'prefer', '--init', out), ('--preference', tmp_path / 'pairs.csv')):
+        refused = _train(corpus, trunk, tmp_path / 'refused', *words)
+        assert refused.exit_code == 2
+        assert '--preference' in ' '.join(refused.stderr.split())
+
+
+def test_what_cannot_be_learnt_is_said(corpus, trunk, tmp_path):
+    bare = Manifest(Facts('bare'), [Sample(f'c{at}', text='Hm.', speaker=f's{at}') for at in range(8)])
+    bare.save(tmp_path / 'm.parquet')
+    extract(bare, 'hash512', tmp_path)
+    result = _train(tmp_path, trunk, tmp_path / 'run')
+    assert result.exit_code == 2
+    assert '--descriptions' in ' '.join(result.stderr.split())
+    wrong = _train(corpus, trunk, tmp_path / 'run', '--sources', 'face')
+    assert "'face'" in wrong.stderr
+    with pytest.raises(ValueRangeError):
+        split_clips(bare, '0.9')

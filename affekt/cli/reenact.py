@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.bench import bench
-from affekt.cli.choices import Named
+from affekt.cli.choices import Named, licenses
 from affekt.cli.group import AS_JSON, Command, main
 from affekt.cli.installation import fetch
 from affekt.errors import UnknownNameError, listed
@@ -18,15 +18,7 @@ from affekt.terminal import StageBars, say, say_json
 from affekt.wording import counted
 
 if TYPE_CHECKING:
-    from affekt.reenactment import (
-        Consent,
-        Credentials,
-        Design,
-        Diffusion,
-        MotionSource,
-        PortraitCast,
-        ReenactSettings,
-    )
+    from affekt.reenactment import Consent, Credentials, Design, MotionSource, PortraitCast, ReenactSettings
     from affekt.voice import BorrowedSpeech
 
 PATH = click.Path(path_type=Path)
@@ -38,6 +30,7 @@ def _portrayed() -> tuple[str, ...]:
     return tuple(PORTRAYED)
 
 
+ENGINES = ('geometric', 'diffusion')
 PORTRAYED_OPTION = click.option(
     '--portrayed',
     type=Named(_portrayed),
@@ -162,17 +155,11 @@ def _timeline_sources() -> tuple[str, ...]:
 @click.option('--head', type=float, help="Share of the head's movement, 0 to 1 (default 1).")
 @click.option('--calm-at', 'calm_at_s', type=float, metavar='SECONDS', help="Time of the driver's calm face.")
 @click.option('--own-mouth', is_flag=True, help="Inside of the mouth made up, not the driver's.")
+@click.option('--engine', type=Named(ENGINES), default='geometric', help='Engine that draws (default geometric).')
+@click.option('--weights', type=PATH, metavar='DIR', help='Folder of the published weights, for --engine diffusion.')
+@click.option('--device', default='cpu', help='Device of --engine diffusion: cpu (default), cuda, cuda:1, …')
+@click.option('--license', type=Named(licenses), help='Licence of the weights: research (default), or commercial-ok.')
 @click.option('--size', 'max_side', type=int, help='Longest side of the output in pixels (default 1024).')
-@click.option(
-    '--engine',
-    type=Named(('geometric', 'diffusion')),
-    default='geometric',
-    help='Drawing by geometry (default), or by published networks.',
-)
-@click.option('--weights', type=PATH, metavar='DIR', help='Folder with the weights of --engine diffusion.')
-@click.option('--device', default='cpu', help='Device of --engine diffusion (default cpu).')
-@click.option('--steps', type=click.IntRange(1, 1000), default=20, help='Steps of --engine diffusion (default 20).')
-@click.option('--seed', type=click.IntRange(0), default=42, help='Random seed of --engine diffusion (default 42).')
 @click.option('--purpose', default='', metavar='TEXT', help='Purpose of the output; recorded with it.')
 @PORTRAYED_OPTION
 @CONSENT_NOTE_OPTION
@@ -205,9 +192,9 @@ def reenact_command(
     affekt reenact portrait.jpg driving.mp4 -o out.mp4
     affekt reenact portrait.jpg --emotion surprise --intensity 0.7 -o out.mp4
     affekt reenact portrait.jpg --timeline affekt_runs/clip -o out.mp4
+    affekt reenact portrait.jpg driving.mp4 --engine diffusion --weights DIR \
+        -o out.mp4
     affekt reenact portraits/ --emotion all --intensity 0,0.5,1 -o stimuli
-    affekt reenact portrait.jpg driving.mp4 -o out.mp4 --engine diffusion \\
-        --weights DIR
 
     PORTRAIT shows one clear face from the front. Every output is signed, says
     in the picture that it was made, and has a record beside it. An interrupted
@@ -346,26 +333,21 @@ def _settings(chosen: dict[str, Any]) -> ReenactSettings:
     intensity, head = chosen.pop('intensity'), chosen.pop('head')
     amounts: dict[str, Any] = {} if intensity is None else {'intensity': _share(intensity)}
     amounts |= {} if head is None else {'head': head}
+    drawn_by, weights, device, allowed = (chosen.pop(name) for name in ('engine', 'weights', 'device', 'license'))
+    if (drawn_by == 'diffusion') != (weights is not None):
+        raise click.UsageError('--engine diffusion and --weights DIR, a folder of the published weights, go together.')
+    licensed = {} if allowed is None else {'license': allowed}
     size = {} if (side := chosen.pop('max_side')) is None else {'max_side': side}
     return ReenactSettings(
         TransferSettings(absolute=chosen.pop('absolute'), **amounts),
         EngineSettings(driver_mouth=not chosen.pop('own_mouth')),
-        _diffusion(chosen),
+        weights=weights,
+        device=device,
         note_off_by=chosen.pop('note_off_by'),
         purpose=chosen.pop('purpose'),
         **size,
+        **licensed,
     )
-
-
-def _diffusion(chosen: dict[str, Any]) -> Diffusion | None:
-    """How published networks draw; None where geometry does."""
-    from affekt.reenactment import Diffusion
-
-    engine, weights = chosen.pop('engine'), chosen.pop('weights')
-    device, steps, seed = chosen.pop('device'), chosen.pop('steps'), chosen.pop('seed')
-    if (engine == 'diffusion') != (weights is not None):
-        raise click.UsageError('--engine diffusion and --weights DIR belong together.')
-    return None if weights is None else Diffusion(weights, steps=steps, seed=seed, device=device)
 
 
 def _share(text: str) -> float:
@@ -408,12 +390,12 @@ def bench_reenact_command(
     intervals over pairs, a signed contact sheet and a page.
     """
     from affekt.faces import FaceIdentity
-    from affekt.reenactment import Diffusion, ReenactSettings, compare_reenactment, read_pairs
+    from affekt.reenactment import ReenactSettings, compare_reenactment, read_pairs
 
     pairs = read_pairs(table)
     consent = asked_consent(portrayed, consent_note, age_years)
     fetch(['face_landmarker.task'] if without_identity else ['face_landmarker.task', 'face-identity'])
-    settings = ReenactSettings(diffusion=None if weights is None else Diffusion(weights))
+    settings = ReenactSettings(weights=weights)
     with StageBars() as bars:
         made = compare_reenactment(
             pairs, out, consent=consent, settings=settings, rate_hz=rate_hz, seed=seed, progress=bars,

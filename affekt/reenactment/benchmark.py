@@ -298,9 +298,9 @@ def _measured(
 
 
 def _engine(portrait: Portrait, motion: Motion, settings: ReenactSettings) -> tuple[Engine | DiffusedEngine, Motion]:
-    if settings.diffusion is None:
+    if settings.weights is None:
         return Engine(portrait, settings.engine), motion
-    drawn = DiffusedEngine(portrait, motion, settings.diffusion)
+    drawn = DiffusedEngine(portrait, motion, settings.weights, device=settings.device)
     return drawn, drawn.motion
 
 
@@ -337,7 +337,7 @@ def _write(
         write_image(place, with_note(contact_sheet(rows)), quality=92)
         first = comparison.pairs[0].pair
         of_portrait = file_sha256(first.portrait or first.driver)
-        sign(place, Provenance(settings.engine_name, consent, of_portrait, settings={'sheet_of': hashes}), credentials)
+        sign(place, Provenance(settings.drawn_by, consent, of_portrait, settings={'sheet_of': hashes}), credentials)
     write_atomically(folder / 'page.html', _page(comparison).encode())
 
 

@@ -6,8 +6,9 @@ soft edge. Every frame depends on its neighbours, so that all of the motion is r
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from affekt.reenactment.motion import POINTS, Motion, MotionFrame
 from affekt.reenactment.portrait import FROM_BELOW, Portrait
 
 if TYPE_CHECKING:
-    from affekt.diffusion import Drawing
+    from affekt.diffusion import Drawing, DrawingSettings
 
 Image = npt.NDArray[np.uint8]
 SIDE = 512
@@ -33,50 +34,6 @@ FACE_WIDTHS = 2.18
 """Side of the square over the width of the face, as published."""
 SOFT_SHARE = 0.06
 """Of the square at each edge, in which it fades into the picture."""
-
-
-@dataclass(frozen=True)
-class Diffusion:
-    """That a portrait is drawn by latent diffusion, and how.
-
-    Args:
-        weights: the folder with the published weights.
-        steps: of taking noise out.
-        guidance: how far the portrait is followed, 1 or more.
-        seed: of the noise.
-        is_closed: the last frames run on into the first, as published.
-        device: such as cpu or cuda.
-        precision: auto, float32 or bfloat16.
-        size: of the square that is drawn, pixels.
-    """
-
-    weights: Path
-    steps: int = 20
-    guidance: float = 3.5
-    seed: int = 42
-    is_closed: bool = False
-    device: str = 'cpu'
-    precision: str = 'auto'
-    size: int = SIDE
-
-    def require_weights(self) -> None:
-        """Nothing where the files are there; said before anything is computed.
-
-        Raises:
-            WeightsError: files are missing; all of them are named.
-            MissingExtraError: torch is not installed.
-        """
-        require_torch()
-        from affekt.diffusion import weight_files
-
-        weight_files(self.weights)
-
-    def as_json(self) -> dict[str, Any]:
-        """All of it, as a record holds it; of the weights, names and sizes of their files."""
-        from affekt.diffusion import weight_files
-
-        files = {part: [path.name, path.stat().st_size] for part, path in weight_files(self.weights).items()}
-        return asdict(self) | {'weights': files}
 
 
 @dataclass(frozen=True)
@@ -168,9 +125,13 @@ class DiffusedEngine:
     Args:
         portrait: who moves.
         motion: how; read to its end at once, without the pictures of the driver's mouth.
-        how: with which weights, and how.
+        weights: the folder with the published weights.
+        settings: how it is drawn.
+        device: such as cpu or cuda.
+        precision: auto, float32 or bfloat16.
         folder: keeps finished windows, so that a killed run goes on; None keeps nothing.
         progress: told the windows that are done.
+        size: of the square that is drawn.
 
     Raises:
         WeightsError: files are missing or not those that are published.
@@ -182,23 +143,28 @@ class DiffusedEngine:
         self,
         portrait: Portrait,
         motion: Motion,
-        how: Diffusion,
+        weights: str | os.PathLike[str],
+        settings: DrawingSettings | None = None,
+        *,
+        device: str = 'cpu',
+        precision: str = 'auto',
         folder: Path | None = None,
         progress: Progress | None = None,
+        size: int = SIDE,
     ) -> None:
-        how.require_weights()
-        from affekt.diffusion import Drawing, DrawingSettings, load_nets, on_device
+        require_torch()
+        from affekt.diffusion import Drawing, load_nets, on_device, weight_files
 
-        settings = DrawingSettings(how.steps, how.guidance, how.seed, is_closed=how.is_closed)
+        weight_files(weights)  # what is missing is said before the driver is read
         self.portrait = portrait
         self._square = Square.around(portrait)
         self._frames = [without_mouth(frame) for frame in motion]
         if not self._frames:
             raise MediaError(expected='a motion of at least one frame', came='none', todo='give a longer driver')
         self.motion = replace(motion, frames=self._frames, count=len(self._frames))
-        self._size, self._progress = how.size, progress
-        nets = on_device(load_nets(how.weights), how.device, how.precision)
-        self._drawing: Drawing = Drawing(nets, self._square.cut(portrait.image, how.size), settings, folder)
+        self._size, self._progress = size, progress
+        nets = on_device(load_nets(weights), device, precision)
+        self._drawing: Drawing = Drawing(nets, self._square.cut(portrait.image, size), settings, folder)
         self._numbers = {frame.time_s: number for number, frame in enumerate(self._frames)}
         self._latents: Any = None
         self._decoded: dict[int, Image] = {}

@@ -19,7 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from affekt.errors import FileError, MediaError, UnknownNameError, ValueRangeError
+from affekt.analysis import LICENSES
+from affekt.errors import FileError, MediaError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.faces import FaceLandmarker
 from affekt.files import file_sha256, part_of, place_atomically, require_regular_file, write_atomically
 from affekt.media import even_sided, write_image
@@ -27,7 +28,7 @@ from affekt.progress import Progress
 from affekt.provenance import Consent, Credentials, Provenance, require_signable, sign, with_note
 from affekt.purpose import check_purpose
 from affekt.reenactment.curves import motion_of_curves, motion_of_timeline
-from affekt.reenactment.diffused import DiffusedEngine, Diffusion
+from affekt.reenactment.diffused import DiffusedEngine
 from affekt.reenactment.driver import DriverSettings, motion_of_video
 from affekt.reenactment.emotions import apex_of_emotion, motion_of_emotion
 from affekt.reenactment.engine import Engine, EngineSettings
@@ -41,10 +42,9 @@ from affekt.typed_json import plain
 Image = npt.NDArray[np.uint8]
 Signed = Callable[[Path, bool], object]
 """Signs a finished file, given whether pixels of the driver are in it."""
+PAINTED_SUFFIX = '.affekt-painted'
 STILLS = ('.png', '.jpg', '.jpeg')
 LEAST_SIDE = 64
-LATENTS_SUFFIX = '.affekt-latents'
-"""Of the hidden folder beside an output in which diffusion keeps finished windows."""
 
 
 class MotionSource(Protocol):
@@ -184,21 +184,27 @@ class ReenactSettings:
 
     Args:
         transfer: how the motion is laid on the portrait.
-        engine: how it is drawn by geometry.
-        diffusion: draw by published networks instead; None draws by geometry.
+        engine: how it is drawn.
         max_side: longest side of the output, pixels; smaller portraits keep their size.
+        weights: folder of published weights, which draw in place of the geometric engine; None draws by geometry.
+        device: on which they compute, such as cpu or cuda.
+        license: 'research', or 'commercial-ok' to refuse what comes without a licence that allows commercial use.
         note_off_by: name of who answers for an output without the visible note; '' keeps it.
         purpose: what the output is for; recorded, and refused where `affekt analyze` would refuse it.
 
     Raises:
         ValueRangeError: `max_side` is below 64.
         PurposeError: the purpose names work or education.
+        UnknownNameError: no such licence.
+        WeightsError: weights whose licence is not the wanted one.
     """
 
     transfer: TransferSettings = field(default_factory=TransferSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
-    diffusion: Diffusion | None = None
     max_side: int = MOST_SIDE
+    weights: Path | None = None
+    device: str = 'cpu'
+    license: str = LICENSES[0]
     note_off_by: str = ''
     purpose: str = ''
 
@@ -207,19 +213,29 @@ class ReenactSettings:
             raise ValueRangeError(
                 expected=f'a longest side of at least {LEAST_SIDE} pixels', came=f'{self.max_side}', todo='give more'
             )
+        if self.license not in LICENSES:
+            raise UnknownNameError(
+                expected=f'a licence among {", ".join(LICENSES)}', came=repr(self.license), todo='choose one of them'
+            )
+        if self.weights is not None and self.license != LICENSES[0]:
+            raise WeightsError(
+                expected=f'weights that may be used as {self.license!r} asks',
+                came='those of MagicPortrait, published without a licence',
+                todo='draw by geometry, or allow research weights',
+            )
         object.__setattr__(self, 'purpose', check_purpose(self.purpose))
         object.__setattr__(self, 'note_off_by', ' '.join(self.note_off_by.split()))
 
     @property
-    def engine_name(self) -> str:
-        """'geometric' or 'diffusion'."""
-        return 'geometric' if self.diffusion is None else 'diffusion'
+    def drawn_by(self) -> str:
+        """The engine: 'geometric' or 'diffusion'."""
+        return 'geometric' if self.weights is None else 'diffusion'
 
     def as_json(self) -> dict[str, Any]:
         """All of them, as a record holds them."""
         return {
             'transfer': asdict(self.transfer), 'engine': asdict(self.engine), 'max_side': self.max_side,
-            **({} if self.diffusion is None else {'diffusion': self.diffusion.as_json()}),
+            'weights': None if self.weights is None else self.weights.name, 'license': self.license,
             'visible_note': not self.note_off_by, 'note_off_by': self.note_off_by, 'purpose': self.purpose,
         }  # fmt: skip
 
@@ -297,12 +313,11 @@ def reenact_to(
     target, own = Path(out), settings or ReenactSettings()
     # 1. What can be refused without any work.
     _require_output(target, Path(portrait), source)
-    if own.diffusion is not None:
-        own.diffusion.require_weights()
     described = source.as_json()
     networks = landmarker or FaceLandmarker()
     # 2. Who moves, and how.
     face = Portrait.from_picture(portrait, networks, max_side=own.max_side)
+    engine = Engine(face, own.engine)
     depends_on = {
         'portrait_sha256': file_sha256(Path(portrait)), 'source': described, 'settings': own.as_json(),
         'versions': versions(),
@@ -311,7 +326,7 @@ def reenact_to(
 
     def signed(place: Path, shows_driver: bool) -> Provenance:
         provenance = Provenance(
-            own.engine_name, consent, str(depends_on['portrait_sha256']),
+            own.drawn_by, consent, str(depends_on['portrait_sha256']),
             None if driver is None else str(described['sha256']), shows_driver, {'source': described, **own.as_json()},
         )  # fmt: skip
         sign(place, provenance, credentials)
@@ -319,10 +334,10 @@ def reenact_to(
 
     # 3. Pictures, and where they come from: no file appears that is not signed.
     if target.suffix.lower() in STILLS:
-        made = _still(target, face, source, own, signed)
+        made = _still(target, engine, face, source, own, signed)
     else:
-        made = _video(target, face, source, own, networks, depends_on, progress, signed)
-    write_atomically(made.record, _record(made, Path(portrait), consent, own.engine_name, depends_on))
+        made = _video(target, engine, face, source, own, networks, depends_on, progress, signed)
+    write_atomically(made.record, _record(made, Path(portrait), consent, depends_on))
     return made
 
 
@@ -357,50 +372,49 @@ def _require_output(target: Path, portrait: Path, source: MotionSource) -> None:
 
 
 def _video(
-    target: Path, face: Portrait, source: MotionSource, settings: ReenactSettings,
+    target: Path, engine: Engine, face: Portrait, source: MotionSource, settings: ReenactSettings,
     networks: FaceLandmarker, depends_on: Mapping[str, Any], progress: Progress | None, signed: Signed,
 ) -> Reenactment:  # fmt: skip
     """Write the pictures of a motion."""
     motion = transfer(source.motion(networks), portrait_range(face), settings.transfer)
-    engine, motion = _engine(target, face, motion, settings, progress)
-    drawing: Drawing = engine if settings.note_off_by else Noted(engine)
+    drawing: Drawing = engine
+    painter = None
+    if settings.weights is not None:
+        painter = DiffusedEngine(
+            face, motion, settings.weights, device=settings.device, folder=part_of(target, PAINTED_SUFFIX),
+            progress=progress,
+        )  # fmt: skip
+        motion, drawing = painter.motion, painter
+    if not settings.note_off_by:
+        drawing = Noted(drawing)
     written = write_reenactment(
         target, drawing, motion, depends_on=depends_on, progress=progress,
         finished=lambda place, reenacted: signed(place, reenacted.shows_driver),
     )  # fmt: skip
-    if isinstance(engine, DiffusedEngine):
-        engine.forget()
+    if painter is not None:
+        painter.forget()
     return Reenactment(
         target, _record_of(target), written.pictures, written.seconds, written.resumed, written.has_sound,
         written.shows_driver, (*face.notes, *map(sentence, motion.notes)),
     )  # fmt: skip
 
 
-def _engine(
-    target: Path, face: Portrait, motion: Motion, settings: ReenactSettings, progress: Progress | None
-) -> tuple[Engine | DiffusedEngine, Motion]:
-    """What draws, and the motion that it draws."""
-    if settings.diffusion is None:
-        return Engine(face, settings.engine), motion
-    drawn = DiffusedEngine(face, motion, settings.diffusion, part_of(target, LATENTS_SUFFIX), progress)
-    return drawn, drawn.motion
-
-
 def _still(
-    target: Path, face: Portrait, source: MotionSource, settings: ReenactSettings, signed: Signed
+    target: Path, engine: Engine, face: Portrait, source: MotionSource, settings: ReenactSettings, signed: Signed
 ) -> Reenactment:
     """Write one picture."""
     frame = source.still()
     if frame is None:
         raise UnknownNameError(expected='a source with a still', came=repr(source), todo='write a video')
     motion = transfer(Motion([frame], 1.0), portrait_range(face), settings.transfer)
-    engine, motion = _engine(target, face, motion, settings, None)
-    picture = engine.picture(next(iter(motion)))
+    drawing: Drawing = engine
+    if settings.weights is not None:
+        painter = DiffusedEngine(face, motion, settings.weights, device=settings.device)
+        motion, drawing = painter.motion, painter
+    picture = drawing.picture(next(iter(motion)))
     with place_atomically(target) as place:
         write_image(place, picture if settings.note_off_by else with_note(picture), quality=95)
         signed(place, False)
-    if isinstance(engine, DiffusedEngine):
-        engine.forget()
     notes = (*face.notes, *map(sentence, motion.notes))
     return Reenactment(target, _record_of(target), 1, 0.0, 0, False, False, notes)
 
@@ -409,12 +423,12 @@ def _record_of(target: Path) -> Path:
     return target.with_name(f'{target.name}.json')
 
 
-def _record(made: Reenactment, portrait: Path, consent: Consent, engine: str, depends_on: Mapping[str, Any]) -> bytes:
+def _record(made: Reenactment, portrait: Path, consent: Consent, depends_on: Mapping[str, Any]) -> bytes:
     """What the output came from, as JSON."""
     content = {
         'output': made.path.name,
         'output_sha256': file_sha256(made.path),
-        'engine': engine,
+        'engine': 'geometric' if depends_on['settings']['weights'] is None else 'diffusion',
         'portrait': portrait.name,
         **depends_on,
         'consent': consent.as_json(),

@@ -7,7 +7,7 @@ import pytest
 from portraits import made_up_portrait
 
 from affekt.errors import WeightsError
-from affekt.reenactment import DiffusedEngine, Diffusion, Motion, MotionFrame
+from affekt.reenactment import DiffusedEngine, Motion, MotionFrame
 from affekt.reenactment.diffused import Square, guidance_maps
 
 
@@ -62,7 +62,7 @@ def test_missing_weights_are_named_before_anything_is_read(tmp_path):
         yield
 
     with pytest.raises(WeightsError, match='denoising_unet'):
-        DiffusedEngine(made_up_portrait(), Motion(never(), 25.0), Diffusion(tmp_path))
+        DiffusedEngine(made_up_portrait(), Motion(never(), 25.0), tmp_path)
 
 
 def test_pictures_come_in_any_order_and_the_surroundings_stay(tmp_path):
@@ -71,8 +71,11 @@ def test_pictures_come_in_any_order_and_the_surroundings_stay(tmp_path):
 
     folder = write_weights(tmp_path / 'weights')
     portrait = made_up_portrait()
-    how = Diffusion(folder, steps=1, size=64)
-    engine = DiffusedEngine(portrait, Motion(iter(_frames(3)), 25.0), how, tmp_path / 'kept')
+    from affekt.diffusion import DrawingSettings
+
+    engine = DiffusedEngine(
+        portrait, Motion(iter(_frames(3)), 25.0), folder, DrawingSettings(steps=1), folder=tmp_path / 'kept', size=64
+    )
     frames = list(engine.motion)
     forward = [engine.picture(frame) for frame in frames]
     backward = [engine.picture(frame) for frame in reversed(frames)][::-1]

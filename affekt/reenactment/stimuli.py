@@ -250,7 +250,8 @@ def _made(
     read: ReadBack = reader.read_file(person.image, made.path, emotion, apex_s, rate_hz)
     row = {
         'file': file, 'person': person.name, 'emotion': emotion, 'intensity': intensity,
-        'seconds': round(made.seconds, 3), 'frames': made.pictures, **read.as_row(), 'luminance_gain': person.gain, 'notes': ' '.join(made.notes),
+        'seconds': round(made.seconds, 3), 'frames': made.pictures, **read.as_row(),
+        'luminance_gain': person.gain, 'notes': ' '.join(made.notes),
     }  # fmt: skip
     run.note(key, file, files=(file, f'{file}.json'), **row)
     return row

@@ -20,7 +20,7 @@ from typing import Any
 from affekt.captioning.captioner import Captioner, CaptionSettings
 from affekt.captioning.captions import CLIPS, FAILED, TABLE, Caption, write_tables
 from affekt.captioning.estimate import FIRST, Estimate, estimated
-from affekt.captioning.media import media_sizes, source_of
+from affekt.captioning.media import SOURCES, media_sizes, source_of
 from affekt.corpora import Manifest, Sample
 from affekt.errors import CorpusError, LLMError, UnknownNameError, ValueRangeError
 from affekt.judging import Price
@@ -131,7 +131,8 @@ def caption(
         _probe(settings, manifest, rows, folder)
         work = _Work(manifest, settings, run, rows, done, at_once, on, workers, progress)
         work.go(spread_first(len(rows), first))
-        estimate = estimated(list(done.values()), len(rows), at_once=at_once * workers, prices=prices) if done else None
+        side_by_side = at_once * (workers if on == 'ray' else 1)
+        estimate = estimated(list(done.values()), len(rows), at_once=side_by_side, prices=prices) if done else None
         if estimate is not None:
             told(estimate)
         if not only_estimate:
@@ -200,6 +201,9 @@ class _Work:
             return
         with ReplayCache(self.run.folder / ANSWERS) as cache, contextlib.ExitStack() as servers:
             captioner = Captioner(self.settings, cache, servers)
+            captioner.prepare(
+                [step for step in SOURCES if any(source_of(self.manifest, row, step) is not None for row in todo)]
+            )
             yield from in_order(lambda row: captioner.caption(self.manifest, row), todo, self.at_once, 'caption')
 
     def _note(self, each: Caption) -> None:

@@ -22,6 +22,7 @@ from examples import Clips, readings_of
 
 MODELS = ROOT / 'affekt' / 'models'
 WHOLE = 'voice and words'
+CELLS = 4
 STATED = ('pitch', 'loudness', 'tempo')
 Score = dict[str, Any]
 
@@ -124,18 +125,18 @@ def clue_scores(voices: Clips, kept: Mapping[str, Any]) -> Score:
 
 
 def stage_scores(voices: Clips, out: Path) -> Score:
-    """The 2x2, and what a model after coarse data claims freely; {} where it was not run."""
-    folders = [out / 'answers' / f'stages-{fold}' for fold in range(FOLDS)]
+    """The 2x2 over complete folds, and what is claimed freely after coarse data; {} where it was not run."""
+    complete = [sorted((out / 'answers' / f'stages-{fold}').glob('*.json')) for fold in range(FOLDS)]
+    complete = [files for files in complete if len(files) == CELLS]
+    if not complete:
+        return {}
     cells: dict[str, list[str]] = {}
     truth: list[str] = []
     speaker: list[str] = []
     free: list[bool] = []
     steps = 0
     wordings = packaged_wordings()
-    for folder in folders:
-        files = sorted(folder.glob('*.json'))
-        if len(files) < 4:
-            return {}
+    for files in complete:
         for path in files:
             cell = json.loads(path.read_text())
             cells.setdefault(path.stem, []).extend(each[0] if each else '' for each in cell['answers']['labels'])

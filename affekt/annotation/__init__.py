@@ -1,8 +1,9 @@
 """Raters watch clips and choose between descriptions; a host follows the leaderboard.
 
 Files of pairs and a folder of clips come in; votes come out, each on disk before it is acknowledged, as comparisons
-that `affekt rank` reads and as Label Studio tasks. Read `annotate.py` first, then `study.py`, which keeps the votes,
-and `app.py`, which answers the pages. Serving needs FastAPI and uvicorn; nothing else here does.
+that `affekt rank` reads and as Label Studio tasks. Captions come in, and come out as people leave them: labels
+accepted, struck and added (`check_captions.py`, `checking.py`). Read `annotate.py` first, then `study.py`, which keeps
+the votes, and `app.py`, which answers the pages. Serving needs FastAPI and uvicorn; nothing else here does.
 """
 
 from affekt.annotation.annotate import Prepared, annotate, prepare

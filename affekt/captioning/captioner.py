@@ -278,7 +278,7 @@ class Captioner:
 
     def _read(self, reply: Reply) -> tuple[str, str, str]:
         """An answer's text on one line, its status, and what it says where it is none."""
-        text = ' '.join(official_clean(without_thinking(reply.text).text).split())
+        text = official_clean(' '.join(without_thinking(reply.text).text.split()))
         if reply.is_cut:
             text = _whole_sentences(text)
         if not text:

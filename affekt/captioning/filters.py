@@ -65,7 +65,7 @@ class FilterSettings:
         if not (self.length_sd >= 0 and math.isfinite(self.length_sd) and math.isfinite(self.threshold)):
             raise ValueRangeError(
                 expected='standard deviations of 0 or more and a finite threshold',
-                came=f'{self.length_sd:g}, {self.threshold:g}', todo='give for example 2 and 0.2',
+                came=f'{self.length_sd:g}, {self.threshold:g}', todo='give for example 2 and 0.23',
             )  # fmt: skip
 
 

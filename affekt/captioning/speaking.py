@@ -42,7 +42,7 @@ LEAST_TURN_S, TURN_STEP_S = 0.6, 0.12
 LEAST_S = 1.0
 LEAST_MOTION = 0.01
 """Standard deviation of the opening below which a mouth is still; speech moves it by 0.04 to 0.15."""
-THRESHOLD = 0.2
+THRESHOLD = 0.23
 """Measured; see the module."""
 
 

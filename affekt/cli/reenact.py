@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from affekt.cli.choices import Named
+from affekt.cli.choices import Named, licenses
 from affekt.cli.group import AS_JSON, Command, main
 from affekt.cli.installation import fetch
 from affekt.errors import UnknownNameError, listed
@@ -29,6 +29,7 @@ def _portrayed() -> tuple[str, ...]:
     return tuple(PORTRAYED)
 
 
+ENGINES = ('geometric', 'diffusion')
 PORTRAYED_OPTION = click.option(
     '--portrayed',
     type=Named(_portrayed),
@@ -153,6 +154,10 @@ def _timeline_sources() -> tuple[str, ...]:
 @click.option('--head', type=float, help="Share of the head's movement, 0 to 1 (default 1).")
 @click.option('--calm-at', 'calm_at_s', type=float, metavar='SECONDS', help="Time of the driver's calm face.")
 @click.option('--own-mouth', is_flag=True, help="Inside of the mouth made up, not the driver's.")
+@click.option('--engine', type=Named(ENGINES), default='geometric', help='Engine that draws (default geometric).')
+@click.option('--weights', type=PATH, metavar='DIR', help='Folder of the published weights, for --engine diffusion.')
+@click.option('--device', default='cpu', help='Device of --engine diffusion: cpu (default), cuda, cuda:1, …')
+@click.option('--license', type=Named(licenses), help='Licence of the weights: research (default), or commercial-ok.')
 @click.option('--size', 'max_side', type=int, help='Longest side of the output in pixels (default 1024).')
 @click.option('--purpose', default='', metavar='TEXT', help='Purpose of the output; recorded with it.')
 @PORTRAYED_OPTION
@@ -186,6 +191,8 @@ def reenact_command(
     affekt reenact portrait.jpg driving.mp4 -o out.mp4
     affekt reenact portrait.jpg --emotion surprise --intensity 0.7 -o out.mp4
     affekt reenact portrait.jpg --timeline affekt_runs/clip -o out.mp4
+    affekt reenact portrait.jpg driving.mp4 --engine diffusion --weights DIR \
+        -o out.mp4
     affekt reenact portraits/ --emotion all --intensity 0,0.5,1 -o stimuli
 
     PORTRAIT shows one clear face from the front. Every output is signed, says
@@ -325,13 +332,20 @@ def _settings(chosen: dict[str, Any]) -> ReenactSettings:
     intensity, head = chosen.pop('intensity'), chosen.pop('head')
     amounts: dict[str, Any] = {} if intensity is None else {'intensity': _share(intensity)}
     amounts |= {} if head is None else {'head': head}
+    drawn_by, weights, device, allowed = (chosen.pop(name) for name in ('engine', 'weights', 'device', 'license'))
+    if (drawn_by == 'diffusion') != (weights is not None):
+        raise click.UsageError('--engine diffusion and --weights DIR, a folder of the published weights, go together.')
+    licensed = {} if allowed is None else {'license': allowed}
     size = {} if (side := chosen.pop('max_side')) is None else {'max_side': side}
     return ReenactSettings(
         TransferSettings(absolute=chosen.pop('absolute'), **amounts),
         EngineSettings(driver_mouth=not chosen.pop('own_mouth')),
+        weights=weights,
+        device=device,
         note_off_by=chosen.pop('note_off_by'),
         purpose=chosen.pop('purpose'),
         **size,
+        **licensed,
     )
 
 

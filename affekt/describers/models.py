@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -203,6 +203,8 @@ class ServedDescriber:
     at_once: int = 4
     max_tokens: int = 400
     batch: int = 64
+    probe: Callable[[Sequence[str]], None] | None = None
+    """Raises where media of these sorts do not reach the model; called before the first clip that has them."""
 
     def record(self) -> dict[str, Any]:
         """Server, model, form, prompt and limits."""
@@ -238,7 +240,11 @@ class ServedDescriber:
 
         Raises:
             LLMError: the server gave no answer `MOST_FAILED` times, or to none of the clips; no more were asked for.
+                Or media do not reach the model; then nothing was asked.
         """
+        needed = _media_of(samples, self.limits)
+        if self.probe and needed:
+            self.probe(needed)
         errors: list[LLMError] = []
 
         def asked(sample: Sample) -> Said:
@@ -255,6 +261,13 @@ class ServedDescriber:
         yield from in_order(asked, samples, self.at_once, 'describe')
         if errors and len(errors) >= min(MOST_FAILED, len(samples)):
             raise errors[0]
+
+
+def _media_of(samples: Sequence[Sample], limits: ClipLimits) -> tuple[str, ...]:
+    """What questions about some clips will hold, of `affekt.llm.MEDIA`."""
+    has_video = any(row.video and 'video' not in (row.missing or '').split(',') for row in samples)
+    has_sound = any((row.video or row.audio) and 'audio' not in (row.missing or '').split(',') for row in samples)
+    return tuple(medium for medium in limits.media if (has_sound if medium == 'sound' else has_video))
 
 
 def content_digest(manifest: Manifest, sample: Sample) -> str:
@@ -301,10 +314,10 @@ def opened(
         limits: how much of a clip a served model is given; 8 pictures or a video, and sound, where None.
         trunk, asr, device, batch_size: of a describer; see `affekt.description.open_clip_describer`.
         at_once, timeout_s: of a server.
-        is_probed: ask first whether pictures, sound and video reach a served model.
+        is_probed: ask, before the first clip that has them, whether pictures, sound and video reach a served model.
 
     Raises:
-        LLMError: something that is to be sent does not reach the model; or the trunk cannot be opened.
+        LLMError: the trunk cannot be opened, or the address is none.
         WeightsError, MissingExtraError: there is no describer, or a package is missing.
     """
     if choice.form == 'served':
@@ -314,9 +327,8 @@ def opened(
             choice.where, choice.served or choice.name, server=choice.server, api_key=key, timeout_s=timeout_s
         )
         with served:
-            if is_probed and limits.media:
-                require_media(served, limits.media, folder)
-            yield ServedDescriber(served, served.form, limits, served.url, at_once)
+            probe = (lambda media: require_media(served, media, folder)) if is_probed else None
+            yield ServedDescriber(served, served.form, limits, served.url, at_once, probe=probe)
         return
     from affekt.description import open_clip_describer
 

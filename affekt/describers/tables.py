@@ -24,7 +24,7 @@ NAMED_SETS = 4
 
 def bench_sheet(bench: ModelsBench, absent: Mapping[str, Mapping[str, str]] | None = None) -> Sheet:
     """All tables of models on MER-UniBench."""
-    sections = [_headlines(bench), *_classes(bench), _answers(bench)]
+    sections = [_headlines(bench), *_classes(bench), *_signs(bench), _answers(bench)]
     sections += _without_sound(bench)
     if bench.ranking is not None:
         sections += ranking_sections(bench.ranking, 'Score per sample: who can be told apart')
@@ -83,6 +83,21 @@ def _classes(bench: ModelsBench) -> list[Section]:
         majority = next(model.accuracy[key].majority for model in bench.models if key in model.accuracy)
         cells.append((set_named(key).name, 'majority class', '', percent_in_five(majority), '', '', ''))
     return [Section('Hits and accuracy', heads, tuple(cells), 2)]
+
+
+def _signs(bench: ModelsBench) -> list[Section]:
+    """Weighted F1 and accuracy of sentiment side by side, with the sign that is true most often."""
+    cells = []
+    for key in (key for key in _keys(bench) if set_named(key).task == 'sentiment'):
+        for model in (model for model in bench.models if key in model.outcome.results):
+            row, result = model.outcome.rows[0], model.outcome.results[key]
+            scores = result.scores[row.checkpoints[key]]
+            cells.append((
+                set_named(key).name, short(model.name), spread(row.scores[key], (row.intervals or {}).get(key)),
+                percent_in_five(scores['accuracy']), percent_in_five(result.floor),
+            ))  # fmt: skip
+    heads = ('set', 'model', 'WAF [95 %]', 'accuracy', 'best constant WAF')
+    return [Section('Sentiment', heads, tuple(cells), 2)] if cells else []
 
 
 def _answers(bench: ModelsBench) -> Section:

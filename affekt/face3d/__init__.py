@@ -1,10 +1,11 @@
 """Faces in three dimensions, and pictures of them: made-up people with known expressions, and exact rasters of meshes.
 
 A `FaceModel` takes amounts of named shapes and expressions and gives points: `face_model()` is the mesh of the 468
-landmarks, `head_model()` a whole head with eyes and teeth, `read_flame(path)` the user's own FLAME. `ExpressionFit`
-goes back from landmarks to amounts, `shown_amounts` from the scores of the face network. `rasterize` says what each
-pixel shows, `depth_map`, `normal_map` and `shaded_map` draw that, and `made_up_faces` films a made-up person whose
-curves are known. Read `models.py` first, then `rasteriser.py`, then `clips.py`.
+landmarks, `head_model()` a whole head with eyes and teeth, `read_flame(path)` the user's own FLAME, whose parameters
+`read_smirk` and `read_deca` read from pictures. `ExpressionFit` goes back from landmarks to amounts, `shown_amounts`
+from the scores of the face network. `rasterize` says what each pixel shows, `depth_map`, `normal_map` and `shaded_map`
+draw that, and `made_up_faces` films a made-up person whose curves are known. Read `models.py` first, then
+`rasteriser.py`, then `clips.py`.
 """
 
 from affekt.face3d.batches import RasterBatch, interpolate_batch, rasterize_batch
@@ -13,6 +14,7 @@ from affekt.face3d.clips import FaceClip, MadeUpFaces, made_up_faces
 from affekt.face3d.curves import EMOTIONS, OTHER, SHOWN, Curves, SceneCurves, made_up_curves, made_up_scene, wander
 from affekt.face3d.fitting import ExpressionFit
 from affekt.face3d.flame import FlameLandmarks, FlameModel, read_flame
+from affekt.face3d.flame_encoders import FlameEncoder, FlameParameters, deca_crop, read_deca, read_smirk, smirk_crop
 from affekt.face3d.gains import Gain, face_gains, shown_amounts
 from affekt.face3d.maps import depth_map, normal_map, normals_at_pixels, shaded_map
 from affekt.face3d.models import FaceGeometry, FaceModel, face_model, head_model, look_amounts, posed
@@ -31,8 +33,10 @@ __all__ = [
     'FaceClip',
     'FaceGeometry',
     'FaceModel',
+    'FlameEncoder',
     'FlameLandmarks',
     'FlameModel',
+    'FlameParameters',
     'Gain',
     'Light',
     'MadeUpFaces',
@@ -41,6 +45,7 @@ __all__ = [
     'RasterBatch',
     'SceneCurves',
     'Studio',
+    'deca_crop',
     'depth_map',
     'face_gains',
     'face_model',
@@ -61,9 +66,12 @@ __all__ = [
     'posed',
     'rasterize',
     'rasterize_batch',
+    'read_deca',
     'read_flame',
+    'read_smirk',
     'shaded_map',
     'shown_amounts',
+    'smirk_crop',
     'turn',
     'wander',
 ]

@@ -15,7 +15,7 @@ from affekt.faces.blendshapes import BLENDSHAPES
 from affekt.faces.completion import FaceObservation
 from affekt.faces.conditions import CONDITIONS, Conditions, conditions, eyes_are_closed
 from affekt.faces.headpose import CanonicalFace, euler_angles_deg, similarity
-from affekt.faces.landmarker import FaceLandmarker
+from affekt.faces.landmarker import FaceLandmarker, cut
 from affekt.faces.mesh import Face, Region
 from affekt.faces.prototypes import ACTION_UNITS, PROTOTYPES
 from affekt.faces.readings import READINGS, Reading, readable_share, readings
@@ -75,6 +75,7 @@ __all__ = [
     'affect',
     'align_face',
     'conditions',
+    'cut',
     'euler_angles_deg',
     'expression_model',
     'eyes_are_closed',

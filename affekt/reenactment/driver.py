@@ -52,6 +52,8 @@ CALM_TERMS = tuple(
 """Scores whose sum is least where a face is calm."""
 PER_DEGREE = 0.02
 """What a degree by which the head is turned away from how it is mostly held counts beside these scores."""
+TURNED_FROM_DEG, PER_DEGREE_TURNED = 10.0, 0.04
+"""Turn to the side from which a face is seen worse, however it is mostly held, and what each degree more counts."""
 PER_GAP = 10.0
 """What the distance between the lips counts, over that between the eyes: who speaks in the calm frame seems to close
 the mouth ever after, and a portrait whose lips are closed cannot follow. The score of the jaw alone does not see it."""
@@ -238,7 +240,8 @@ def motion_of_sightings(
 def calm_place(sightings: list[Sighting], at_s: float | None, name: str) -> int:
     """Which of the first sightings is the calm one.
 
-        argmin  sum of CALM_TERMS + PER_DEGREE (|yaw - median yaw| + |pitch - median pitch|) + PER_GAP (gap - PARTED)+
+        argmin  sum of CALM_TERMS + PER_DEGREE (|yaw - median yaw| + |pitch - median pitch|)
+                + PER_DEGREE_TURNED (|yaw| - TURNED_FROM_DEG)+ + PER_GAP (gap - PARTED)+
 
     The first frame is not taken where there is another: where a recording begins is no reason.
 
@@ -267,7 +270,8 @@ def calm_place(sightings: list[Sighting], at_s: float | None, name: str) -> int:
     turned = np.array([_rough_turn(sightings[place].landmarks) for place in seen])
     away = np.abs(turned - np.median(turned, axis=0)).sum(axis=1)
     parted = np.array([max(_lip_gap(sightings[place].landmarks) - PARTED, 0.0) for place in seen])
-    return seen[int(np.argmin(moved + PER_DEGREE * away + PER_GAP * parted))]
+    aside = np.maximum(np.abs(turned[:, 0]) - TURNED_FROM_DEG, 0.0)
+    return seen[int(np.argmin(moved + PER_DEGREE * away + PER_DEGREE_TURNED * aside + PER_GAP * parted))]
 
 
 def _landmarks(sighting: Sighting) -> Floats32:

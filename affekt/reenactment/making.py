@@ -19,14 +19,16 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from affekt.errors import FileError, MediaError, UnknownNameError, ValueRangeError
+from affekt.analysis import LICENSES
+from affekt.errors import FileError, MediaError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.faces import FaceLandmarker
-from affekt.files import file_sha256, place_atomically, require_regular_file, write_atomically
+from affekt.files import file_sha256, part_of, place_atomically, require_regular_file, write_atomically
 from affekt.media import even_sided, write_image
 from affekt.progress import Progress
 from affekt.provenance import Consent, Credentials, Provenance, require_signable, sign, with_note
 from affekt.purpose import check_purpose
 from affekt.reenactment.curves import motion_of_curves, motion_of_timeline
+from affekt.reenactment.diffused import DiffusedEngine
 from affekt.reenactment.driver import DriverSettings, motion_of_video
 from affekt.reenactment.emotions import apex_of_emotion, motion_of_emotion
 from affekt.reenactment.engine import Engine, EngineSettings
@@ -40,6 +42,7 @@ from affekt.typed_json import plain
 Image = npt.NDArray[np.uint8]
 Signed = Callable[[Path, bool], object]
 """Signs a finished file, given whether pixels of the driver are in it."""
+PAINTED_SUFFIX = '.affekt-painted'
 STILLS = ('.png', '.jpg', '.jpeg')
 LEAST_SIDE = 64
 
@@ -183,17 +186,25 @@ class ReenactSettings:
         transfer: how the motion is laid on the portrait.
         engine: how it is drawn.
         max_side: longest side of the output, pixels; smaller portraits keep their size.
+        weights: folder of published weights, which draw in place of the geometric engine; None draws by geometry.
+        device: on which they compute, such as cpu or cuda.
+        license: 'research', or 'commercial-ok' to refuse what comes without a licence that allows commercial use.
         note_off_by: name of who answers for an output without the visible note; '' keeps it.
         purpose: what the output is for; recorded, and refused where `affekt analyze` would refuse it.
 
     Raises:
         ValueRangeError: `max_side` is below 64.
         PurposeError: the purpose names work or education.
+        UnknownNameError: no such licence.
+        WeightsError: weights whose licence is not the wanted one.
     """
 
     transfer: TransferSettings = field(default_factory=TransferSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     max_side: int = MOST_SIDE
+    weights: Path | None = None
+    device: str = 'cpu'
+    license: str = LICENSES[0]
     note_off_by: str = ''
     purpose: str = ''
 
@@ -202,13 +213,29 @@ class ReenactSettings:
             raise ValueRangeError(
                 expected=f'a longest side of at least {LEAST_SIDE} pixels', came=f'{self.max_side}', todo='give more'
             )
+        if self.license not in LICENSES:
+            raise UnknownNameError(
+                expected=f'a licence among {", ".join(LICENSES)}', came=repr(self.license), todo='choose one of them'
+            )
+        if self.weights is not None and self.license != LICENSES[0]:
+            raise WeightsError(
+                expected=f'weights that may be used as {self.license!r} asks',
+                came='those of MagicPortrait, published without a licence',
+                todo='draw by geometry, or allow research weights',
+            )
         object.__setattr__(self, 'purpose', check_purpose(self.purpose))
         object.__setattr__(self, 'note_off_by', ' '.join(self.note_off_by.split()))
+
+    @property
+    def drawn_by(self) -> str:
+        """The engine: 'geometric' or 'diffusion'."""
+        return 'geometric' if self.weights is None else 'diffusion'
 
     def as_json(self) -> dict[str, Any]:
         """All of them, as a record holds them."""
         return {
             'transfer': asdict(self.transfer), 'engine': asdict(self.engine), 'max_side': self.max_side,
+            'weights': None if self.weights is None else self.weights.name, 'license': self.license,
             'visible_note': not self.note_off_by, 'note_off_by': self.note_off_by, 'purpose': self.purpose,
         }  # fmt: skip
 
@@ -299,7 +326,7 @@ def reenact_to(
 
     def signed(place: Path, shows_driver: bool) -> Provenance:
         provenance = Provenance(
-            'geometric', consent, str(depends_on['portrait_sha256']),
+            own.drawn_by, consent, str(depends_on['portrait_sha256']),
             None if driver is None else str(described['sha256']), shows_driver, {'source': described, **own.as_json()},
         )  # fmt: skip
         sign(place, provenance, credentials)
@@ -350,11 +377,22 @@ def _video(
 ) -> Reenactment:  # fmt: skip
     """Write the pictures of a motion."""
     motion = transfer(source.motion(networks), portrait_range(face), settings.transfer)
-    drawing: Drawing = engine if settings.note_off_by else Noted(engine)
+    drawing: Drawing = engine
+    painter = None
+    if settings.weights is not None:
+        painter = DiffusedEngine(
+            face, motion, settings.weights, device=settings.device, folder=part_of(target, PAINTED_SUFFIX),
+            progress=progress,
+        )  # fmt: skip
+        motion, drawing = painter.motion, painter
+    if not settings.note_off_by:
+        drawing = Noted(drawing)
     written = write_reenactment(
         target, drawing, motion, depends_on=depends_on, progress=progress,
         finished=lambda place, reenacted: signed(place, reenacted.shows_driver),
     )  # fmt: skip
+    if painter is not None:
+        painter.forget()
     return Reenactment(
         target, _record_of(target), written.pictures, written.seconds, written.resumed, written.has_sound,
         written.shows_driver, (*face.notes, *map(sentence, motion.notes)),
@@ -369,7 +407,11 @@ def _still(
     if frame is None:
         raise UnknownNameError(expected='a source with a still', came=repr(source), todo='write a video')
     motion = transfer(Motion([frame], 1.0), portrait_range(face), settings.transfer)
-    picture = engine.picture(next(iter(motion)))
+    drawing: Drawing = engine
+    if settings.weights is not None:
+        painter = DiffusedEngine(face, motion, settings.weights, device=settings.device)
+        motion, drawing = painter.motion, painter
+    picture = drawing.picture(next(iter(motion)))
     with place_atomically(target) as place:
         write_image(place, picture if settings.note_off_by else with_note(picture), quality=95)
         signed(place, False)
@@ -386,7 +428,7 @@ def _record(made: Reenactment, portrait: Path, consent: Consent, depends_on: Map
     content = {
         'output': made.path.name,
         'output_sha256': file_sha256(made.path),
-        'engine': 'geometric',
+        'engine': 'geometric' if depends_on['settings']['weights'] is None else 'diffusion',
         'portrait': portrait.name,
         **depends_on,
         'consent': consent.as_json(),

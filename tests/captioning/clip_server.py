@@ -57,6 +57,7 @@ class ClipServer:
     def __init__(self, faults: Faults | None = None, *, seed: int = 0, dies_after: int | None = None) -> None:
         self.faults, self.seed, self.dies_after = faults or Faults(), seed, dies_after
         self.questions: list[dict[str, Any]] = []
+        self.models = ('clip-1',)
         self.released = threading.Event()
         self._tries: dict[str, int] = {}
         self._guard = threading.Lock()
@@ -196,7 +197,7 @@ def _handler(server: ClipServer) -> type[BaseHTTPRequestHandler]:
             pass
 
         def do_GET(self) -> None:
-            self._send(json.dumps({'data': [{'id': 'clip-1'}]}).encode())
+            self._send(json.dumps({'data': [{'id': name} for name in server.models]}).encode())
 
         def do_POST(self) -> None:
             question = json.loads(self.rfile.read(int(self.headers['Content-Length'])))

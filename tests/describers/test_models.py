@@ -89,7 +89,7 @@ def test_one_refused_clip_is_a_failure_and_a_server_that_is_gone_an_error(server
         list(describer(server).answers(manifest, manifest.samples))
 
 
-def test_a_server_that_drops_sound_is_not_asked_about_any_clip(server, tmp_path):
+def test_a_server_that_drops_sound_is_not_asked_about_any_clip(server, sets, tmp_path):
     def deaf(question):
         parts = [part for part in seeing.content_of(question) if part['type'] != 'input_audio']
         if parts[-1]['text'].startswith('Listen'):
@@ -97,9 +97,18 @@ def test_a_server_that_drops_sound_is_not_asked_about_any_clip(server, tmp_path)
         return seeing.answer({'messages': [{'content': parts}]})
 
     server.answer = deaf
+    manifest = Manifest.load(sets[1] / 'meld.parquet')
     choice = ModelChoice('m', server.url)
-    with pytest.raises(LLMError, match='the sound is dropped'), opened(choice, tmp_path / 'm'):
-        pass
+    with opened(choice, tmp_path / 'm') as model, pytest.raises(LLMError, match='the sound is dropped'):
+        list(model.answers(manifest, manifest.samples))
+    assert not any('emotional state' in json.dumps(question) for question in server.questions)
     with opened(choice, tmp_path / 'm', limits=ClipLimits(sound=False)) as model:
         assert model.record()['server'] == 'openai'
-    assert 'picture' in (tmp_path / 'm' / 'probes.json').read_text()
+
+
+def test_words_alone_need_no_probe(server, tmp_path):
+    server.answer = hears
+    manifest = Manifest(Facts('made up'), [Sample('a', text='I love it')])
+    with opened(ModelChoice('m', server.url), tmp_path / 'm') as model:
+        assert [said.failure for said in model.answers(manifest, manifest.samples)] == ['']
+    assert len(server.questions) == 1

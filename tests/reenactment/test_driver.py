@@ -62,6 +62,11 @@ def test_a_head_that_is_turned_away_is_not_calm():
         sighting(0.1 * n, yaw_deg=25 if n == 2 else 0, scores={'jawOpen': 0.0 if n == 2 else 0.05}) for n in range(5)
     ]
     assert calm_place(turned, None, '') != 2
+    # a head that is mostly held to the side is best seen where it is not
+    aside = [
+        sighting(0.1 * n, yaw_deg=8 if n == 3 else 35, scores={'jawOpen': 0.3 if n == 3 else 0.0}) for n in range(5)
+    ]
+    assert calm_place(aside, None, '') == 3
 
 
 def test_an_eye_closes_and_the_iris_moves():

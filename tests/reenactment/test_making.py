@@ -178,6 +178,12 @@ def test_a_video_as_the_portrait_is_refused(tmp_path, picture, landmarker):
     (['--emotion', 'anger', '--portrayed', 'agreed', '--age', '9', '-o', 'out.mp4'], 'a child'),
     (['--emotion', 'anger', '--purpose', 'hiring', '--portrayed', 'nobody', '-o', 'out.mp4'], 'work'),
     (['--emotion', 'anger', '--certificate', 'c.pem', '-o', 'out.mp4'], 'belong together'),
+    (['driver.mp4', '--engine', 'diffusion', '--portrayed', 'nobody', '-o', 'out.mp4'], '--weights'),
+    (['driver.mp4', '--weights', '.', '--portrayed', 'nobody', '-o', 'out.mp4'], '--engine diffusion'),
+    (['driver.mp4', '--engine', 'diffusion', '--weights', '.', '--license', 'commercial-ok', '-o', 'out.mp4'],
+     'without a licence'),
+    (['--emotion', 'anger', '--engine', 'diffusion', '--weights', 'gone', '--portrayed', 'nobody', '-o', 'o.mp4'],
+     'published weights'),
 ])  # fmt: skip
 def test_the_command_says_what_is_missing_or_does_not_go_together(picture, words, said):
     result = CliRunner().invoke(main, ['reenact', str(picture), *words])

@@ -1,0 +1,346 @@
+"""Pictures of faces to parameters of FLAME, by the user's own checkpoints of SMIRK or DECA; needs torch, not timm.
+
+    smirk = read_smirk('SMIRK_em1.pt')
+    found = smirk.read(smirk_crop(image, landmarks)[None])
+    points = flame.vertices(expression=found.expression_of(0, flame), jaw_deg=...)
+
+SMIRK is three MobileNetV3 ("minimal": plain 3 x 3 convolutions, rectifiers, no squeeze and excitation; large for shape
+and expression, small for pose) with a linear layer each; DECA one ResNet-50 with two. Both read a face of 224 x 224
+pixels, 0 to 1. They are written out here by the names of their tensors, which must all be there, and no others.
+B pictures.
+
+Source: Retsinas et al. 2024, arXiv:2404.04104 (SMIRK); Feng et al. 2021, doi:10.1145/3450626.3459936 (DECA); Howard et
+al. 2019, arXiv:1905.02244, in TensorFlow's form: 'same' padding, 1e-3 in the normalisation.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats, Floats32
+from affekt.errors import ShapeError, WeightsError, require_torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from affekt.face3d.flame import FlameModel
+
+SIDE = 224
+SMIRK_SCALE, DECA_SCALE = 1.4, 1.25
+"""Side of the crop over the mean of height and width of the landmarks' box."""
+MOBILE = {
+    'small': ((1, 2, 3, 2, 3, 1), (0, 1, 2, 4)),
+    'large': ((1, 2, 3, 4, 2, 3, 1), (1, 2, 3, 5)),
+}
+"""Blocks in each stage, and the stages that begin by halving the picture. The first stage is separable, the last a
+plain convolution, those between are inverted residuals."""
+RESNET = (3, 4, 6, 3)
+DECA_PARTS = {'shape': 100, 'texture': 50, 'expression': 50, 'pose': 6, 'camera': 3, 'light': 27}
+_NORM = ('weight', 'bias', 'running_mean', 'running_var')
+
+
+@dataclass(frozen=True, eq=False)
+class FlameParameters:
+    """What was read of B faces; parts that an encoder does not give are None.
+
+    Attributes:
+        shape: (B, 300 or 100) identity. expression: (B, 50).
+        jaw: (B, 3) axis of the jaw's rotation times its angle in radians; turn likewise, of the head.
+        camera: (B, 3) scale and shift of a weak perspective. eyelids: (B, 2) how far shut, 0 to 1.
+    """
+
+    shape: Floats32
+    expression: Floats32
+    jaw: Floats32
+    turn: Floats32
+    camera: Floats32
+    eyelids: Floats32 | None = None
+
+    def expression_of(self, face: int, model: FlameModel) -> Floats:
+        """The amounts of one face for all directions of a model, which has more of them."""
+        return _filled(self.expression[face], len(model.directions))
+
+    def identity_of(self, face: int, model: FlameModel) -> Floats:
+        """The amounts of one face for all shapes of a model."""
+        return _filled(self.shape[face], len(model.shapes))
+
+    def jaw_deg(self, face: int) -> tuple[float, float]:
+        """How far the jaw is opened, and turned to the person's left."""
+        opened, aside, _ = np.degrees(self.jaw[face].astype(np.float64))
+        return float(opened), float(aside)
+
+
+def _filled(amounts: Floats32, count: int) -> Floats:
+    filled = np.zeros(count)
+    filled[: min(count, len(amounts))] = amounts[:count]
+    return filled
+
+
+class FlameEncoder:
+    """One of the encoders with its weights; `read_smirk` and `read_deca` give one."""
+
+    def __init__(self, forward: Callable[[Tensor], dict[str, Tensor]], name: str) -> None:
+        self._forward, self.name = forward, name
+
+    def read(self, faces: npt.NDArray[np.uint8]) -> FlameParameters:
+        """The parameters of faces.
+
+        Args:
+            faces: (B, 224, 224, 3) RGB, as `smirk_crop` and `deca_crop` cut them.
+
+        Raises:
+            ShapeError: another shape or type.
+        """
+        import torch
+
+        if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[1:] != (SIDE, SIDE, 3):
+            raise ShapeError(
+                expected=f'faces (B, {SIDE}, {SIDE}, 3) of uint8', came=f'{faces.dtype} {faces.shape}',
+                todo='cut them out first',
+            )  # fmt: skip
+        with torch.no_grad():
+            pictures = torch.from_numpy(np.ascontiguousarray(faces)).permute(0, 3, 1, 2).float() / 255
+            return FlameParameters(**{name: part.numpy() for name, part in self._forward(pictures).items()})
+
+
+def smirk_crop(image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """(224, 224, 3) the face as SMIRK was trained on: an upright square around its landmarks (478, 3), pixels."""
+    return _crop(image, landmarks, SMIRK_SCALE)
+
+
+def deca_crop(image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """(224, 224, 3) the face as DECA was trained on."""
+    return _crop(image, landmarks, DECA_SCALE)
+
+
+def _crop(image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike, scale: float) -> npt.NDArray[np.uint8]:
+    from affekt.faces import Region, cut
+
+    points = np.asarray(landmarks, dtype=np.float64)[:, :2]
+    low, high = points.min(axis=0), points.max(axis=0)
+    x, y = (low + high) / 2
+    return cut(image, Region(float(x), float(y), float(scale * (high - low).mean()), 0.0), SIDE)
+
+
+def read_smirk(path: str | os.PathLike[str]) -> FlameEncoder:
+    """SMIRK's encoder from the user's checkpoint.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        WeightsError: the file is missing, holds more than arrays, or other arrays than the encoder has.
+    """
+    state = _state_of(Path(path), 'smirk_encoder.')
+    wanted = {
+        **_mobile_names('pose_encoder.encoder.', 'small'), **_mobile_names('shape_encoder.encoder.', 'large'),
+        **_mobile_names('expression_encoder.encoder.', 'large'),
+        **{f'{head}.0.{part}': None for head in ('pose_encoder.pose_cam_layers', 'shape_encoder.shape_layers',
+                                                 'expression_encoder.expression_layers') for part in _NORM[:2]},
+    }  # fmt: skip
+
+    def forward(pictures: Tensor) -> dict[str, Tensor]:
+        import torch
+        import torch.nn.functional as functional
+
+        def read(part: str, size: str, layers: str) -> Tensor:
+            features = _mobile(state, f'{part}_encoder.encoder.', size, pictures)
+            name = f'{part}_encoder.{layers}_layers.0'
+            return functional.linear(features, state[f'{name}.weight'], state[f'{name}.bias'])
+
+        pose, shape = read('pose', 'small', 'pose_cam'), read('shape', 'large', 'shape')
+        shown = read('expression', 'large', 'expression')
+        jaw = torch.cat([shown[:, 52:53].relu(), shown[:, 53:55].clamp(-0.2, 0.2)], dim=1)
+        return {
+            'shape': shape, 'expression': shown[:, :50], 'jaw': jaw, 'eyelids': shown[:, 50:52].clamp(0, 1),
+            'turn': pose[:, :3], 'camera': pose[:, 3:6],
+        }  # fmt: skip
+
+    return _checked(forward, state, wanted, Path(path), 'SMIRK')
+
+
+def read_deca(path: str | os.PathLike[str]) -> FlameEncoder:
+    """DECA's coarse encoder from the user's deca_model.tar.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        WeightsError: as of `read_smirk`.
+    """
+    state = _state_of(Path(path), 'E_flame')
+    wanted = _resnet_names('encoder.') | {f'layers.{k}.{part}': None for k in (0, 2) for part in _NORM[:2]}
+
+    def forward(pictures: Tensor) -> dict[str, Tensor]:
+        import torch.nn.functional as functional
+
+        inner = functional.linear(
+            _resnet(state, 'encoder.', pictures), state['layers.0.weight'], state['layers.0.bias']
+        ).relu()
+        every = functional.linear(inner, state['layers.2.weight'], state['layers.2.bias'])
+        parts = dict(zip(DECA_PARTS, every.split(list(DECA_PARTS.values()), dim=1), strict=True))
+        return {
+            'shape': parts['shape'], 'expression': parts['expression'], 'turn': parts['pose'][:, :3],
+            'jaw': parts['pose'][:, 3:], 'camera': parts['camera'],
+        }  # fmt: skip
+
+    return _checked(forward, state, wanted, Path(path), 'DECA')
+
+
+def _state_of(path: Path, part: str) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, or those of one part of it.
+
+    Raises:
+        WeightsError: it cannot be read, or holds more than tensors.
+    """
+    require_torch()
+    import pickle
+
+    import torch
+
+    try:
+        content: Any = torch.load(path, map_location='cpu', weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise WeightsError(
+            expected='a checkpoint that holds tensors alone', came=f'{path}: {str(error).splitlines()[0][:200]}',
+            todo='give the file as its makers hand it out; nothing in it was run',
+        ) from error  # fmt: skip
+    for name in ('state_dict', part):
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
+    if not isinstance(content, Mapping):
+        raise WeightsError(expected='tensors by name', came=f'{path}: {type(content).__name__}', todo='give another')
+    tensors = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+    if part.endswith('.') and any(name.startswith(part) for name in tensors):
+        tensors = {name.removeprefix(part): value for name, value in tensors.items() if name.startswith(part)}
+    return {name: value.float() for name, value in tensors.items() if not name.endswith('num_batches_tracked')}
+
+
+def _checked(
+    forward: Callable[[Tensor], dict[str, Tensor]], state: Mapping[str, Tensor], wanted: Mapping[str, None], path: Path,
+    name: str,
+) -> FlameEncoder:  # fmt: skip
+    """The encoder, tried once on nothing.
+
+    Raises:
+        WeightsError: a tensor is missing or too many, or of a shape that does not fit.
+    """
+    missing, others = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
+    if missing or others:
+        raise WeightsError(
+            expected=f'the {len(wanted)} tensors of {name}',
+            came=f'{path} without {missing[:3]}' if missing else f'{path} with {others[:3]}',
+            todo='give the checkpoint of this encoder',
+        )  # fmt: skip
+    encoder = FlameEncoder(forward, name)
+    try:
+        encoder.read(np.zeros((1, SIDE, SIDE, 3), np.uint8))
+    except RuntimeError as error:
+        raise WeightsError(
+            expected=f'tensors of the shapes that {name} has', came=f'{path}: {str(error).splitlines()[0][:200]}',
+            todo='give the checkpoint of this encoder',
+        ) from error  # fmt: skip
+    return encoder
+
+
+def _block_names(prefix: str, stage: int, stages: int) -> dict[str, str]:
+    """Convolution of a block to its normalisation."""
+    if stage == stages - 1:
+        return {f'{prefix}conv': f'{prefix}bn1'}
+    names = ('conv_dw', 'conv_pw') if stage == 0 else ('conv_pw', 'conv_dw', 'conv_pwl')
+    return {f'{prefix}{name}': f'{prefix}bn{number}' for number, name in enumerate(names, 1)}
+
+
+def _mobile_names(prefix: str, size: str) -> dict[str, None]:
+    blocks, _ = MOBILE[size]
+    pairs = {f'{prefix}conv_stem': f'{prefix}bn1'}
+    for stage, count in enumerate(blocks):
+        for block in range(count):
+            pairs |= _block_names(f'{prefix}blocks.{stage}.{block}.', stage, len(blocks))
+    return {
+        name: None
+        for convolution, norm in pairs.items()
+        for name in (f'{convolution}.weight', *(f'{norm}.{part}' for part in _NORM))
+    }
+
+
+def _mobile(state: Mapping[str, Tensor], prefix: str, size: str, pictures: Tensor) -> Tensor:
+    """(B, C) features of a MobileNetV3, averaged over the picture."""
+    blocks, halving = MOBILE[size]
+    layer = _convolved(state, f'{prefix}conv_stem', f'{prefix}bn1', pictures, stride=2).relu()
+    for stage, count in enumerate(blocks):
+        for block in range(count):
+            before = layer
+            pairs = _block_names(f'{prefix}blocks.{stage}.{block}.', stage, len(blocks))
+            stride = 2 if stage in halving and block == 0 else 1
+            for number, (convolution, norm) in enumerate(pairs.items()):
+                is_depthwise = convolution.endswith('conv_dw')
+                layer = _convolved(state, convolution, norm, layer, stride=stride if is_depthwise else 1)
+                if number + 1 < len(pairs) or stage == len(blocks) - 1:
+                    layer = layer.relu()
+            if layer.shape == before.shape and stage < len(blocks) - 1:
+                layer = layer + before
+    return layer.mean(dim=(2, 3))
+
+
+def _convolved(state: Mapping[str, Tensor], convolution: str, norm: str, layer: Tensor, stride: int) -> Tensor:
+    """A convolution padded as TensorFlow does, one more behind than in front where it is odd, and normalised."""
+    import torch.nn.functional as functional
+
+    weight = state[f'{convolution}.weight']
+    side = weight.shape[2]
+    pads = [max((-(-length // stride) - 1) * stride + side - length, 0) for length in layer.shape[2:]]
+    padded = functional.pad(layer, (pads[1] // 2, pads[1] - pads[1] // 2, pads[0] // 2, pads[0] - pads[0] // 2))
+    groups = layer.shape[1] // weight.shape[1]
+    return _normed(state, norm, functional.conv2d(padded, weight, stride=stride, groups=groups), 1e-3)
+
+
+def _normed(state: Mapping[str, Tensor], norm: str, layer: Tensor, least: float) -> Tensor:
+    import torch.nn.functional as functional
+
+    weight, bias, mean, variance = (state[f'{norm}.{part}'] for part in _NORM)
+    return functional.batch_norm(layer, mean, variance, weight, bias, eps=least)
+
+
+def _resnet_blocks(prefix: str) -> list[tuple[str, int, bool]]:
+    """Each block with its stride and whether its shortcut is a convolution."""
+    return [
+        (f'{prefix}layer{stage + 1}.{block}.', 2 if stage and not block else 1, not block)
+        for stage, count in enumerate(RESNET)
+        for block in range(count)
+    ]
+
+
+def _resnet_names(prefix: str) -> dict[str, None]:
+    pairs = [(f'{prefix}conv1', f'{prefix}bn1')]
+    for block, _, has_convolution in _resnet_blocks(prefix):
+        pairs += [(f'{block}conv{number}', f'{block}bn{number}') for number in (1, 2, 3)]
+        pairs += [(f'{block}downsample.0', f'{block}downsample.1')] * has_convolution
+    return {
+        name: None
+        for convolution, norm in pairs
+        for name in (f'{convolution}.weight', *(f'{norm}.{part}' for part in _NORM))
+    }
+
+
+def _resnet(state: Mapping[str, Tensor], prefix: str, pictures: Tensor) -> Tensor:
+    """(B, 2048) features of a ResNet-50, averaged over the picture."""
+    import torch.nn.functional as functional
+
+    def convolved(layer: Tensor, convolution: str, norm: str, stride: int = 1) -> Tensor:
+        weight = state[f'{convolution}.weight']
+        return _normed(state, norm, functional.conv2d(layer, weight, stride=stride, padding=weight.shape[2] // 2), 1e-5)
+
+    layer = convolved(pictures, f'{prefix}conv1', f'{prefix}bn1', 2).relu()
+    layer = functional.max_pool2d(layer, 3, 2, 1)
+    for block, stride, has_convolution in _resnet_blocks(prefix):
+        shortcut = layer
+        if has_convolution:
+            shortcut = convolved(layer, f'{block}downsample.0', f'{block}downsample.1', stride)
+        layer = convolved(layer, f'{block}conv1', f'{block}bn1').relu()
+        layer = convolved(layer, f'{block}conv2', f'{block}bn2', stride).relu()
+        layer = (convolved(layer, f'{block}conv3', f'{block}bn3') + shortcut).relu()
+    return layer.mean(dim=(2, 3))

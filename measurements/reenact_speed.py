@@ -1,0 +1,206 @@
+"""What a moved portrait costs, and whether the engine keeps its promises.
+
+    python measurements/reenact_speed.py --data DIR [--minutes M] [--out FILE]
+
+Figures are CPU seconds of this process: other work on the machine slows walls, not these. `end_to_end` reads, follows,
+draws at 512 x 512, encodes and signs a real video; `frames_per_second_on_two_cores` is what two idle cores give at that
+cost, with the slowest thread as the other bound. With `--minutes`, a driver of that length is made by repeating the
+video, and the memory is looked at while it runs. Promises: a calm frame gives the portrait back, borders stay, a face
+that drives itself lies where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+for name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS'):
+    os.environ[name] = '1'
+
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from affekt.faces import FaceLandmarker, Region  # noqa: E402
+from affekt.media import Recording  # noqa: E402
+from affekt.provenance import Consent  # noqa: E402
+from affekt.reenactment import (  # noqa: E402
+    ByVideo,
+    Engine,
+    Motion,
+    MotionFrame,
+    Portrait,
+    motion_of_video,
+    portrait_range,
+    reenact_to,
+    transfer,
+    write_reenactment,
+)
+
+RESULTS = Path(__file__).resolve().parent / 'results' / 'reenact_speed.json'
+SIDE = 512
+EYES = (33, 263)
+STABLE = 468
+
+
+def cpu_ms(job: Callable[[], Any], count: int) -> float:
+    """CPU milliseconds of one of `count` steps that the job does."""
+    begun = time.process_time()
+    job()
+    return round(1000 * (time.process_time() - begun) / count, 2)
+
+
+def parts(video: Path, engine: Engine, networks: FaceLandmarker) -> dict[str, float]:
+    """CPU milliseconds a frame of each thread's work, alone."""
+    images = [frame.image for frame in Recording.open(video).frames()]
+    count = len(images)
+    frames: list[MotionFrame] = []
+
+    def follow() -> None:
+        frames.extend(transfer(motion_of_video(video, landmarker=networks), portrait_range(engine.portrait)))
+
+    decoding = cpu_ms(lambda: [None for _ in Recording.open(video).frames()], count)
+    following = cpu_ms(follow, count)
+    drawing = cpu_ms(lambda: [engine.picture(frame) for frame in frames], count)
+
+    class Ready:
+        """Gives pictures that were drawn before."""
+
+        def picture(self, frame: MotionFrame) -> np.ndarray:
+            return images[round(frame.time_s * 25) % count]
+
+        def shows_driver(self, frame: MotionFrame) -> bool:
+            return False
+
+    with tempfile.TemporaryDirectory() as folder:
+        still = Motion((MotionFrame(number / 25) for number in range(count)), 25.0)
+        encoding = cpu_ms(lambda: write_reenactment(Path(folder) / 'a.mp4', Ready(), still, depends_on={}), count)
+    return {
+        'decode': decoding, 'decode_follow_transfer': following, 'draw': drawing, 'encode_join': encoding,
+        'frames': count,
+    }  # fmt: skip
+
+
+def end_to_end(portrait: Path, video: Path, networks: FaceLandmarker, frames: int) -> dict[str, float]:
+    """CPU milliseconds a frame of the whole, and the frame rate that two cores give at it."""
+    with tempfile.TemporaryDirectory() as folder:
+        consent = Consent('nobody')
+        cost = cpu_ms(
+            lambda: reenact_to(Path(folder) / 'a.mp4', portrait, ByVideo(video), consent=consent, landmarker=networks),
+            frames,
+        )
+    return {'cpu_ms_a_frame': cost, 'frames_per_second_on_two_cores': round(2000 / cost, 1)}
+
+
+def memory(portrait: Path, video: Path, networks: FaceLandmarker, minutes: float) -> dict[str, float]:
+    """Resident memory, MiB, after the first tenth of a long driver and at its end, without the networks' own."""
+    engine = Engine(Portrait.from_picture(portrait, networks, max_side=SIDE))
+    wanted = round(minutes * 60 * 25)
+    seen: list[float] = []
+
+    def repeated() -> Iterator[MotionFrame]:
+        number = 0
+        while number < wanted:
+            motion = motion_of_video(video, landmarker=networks)
+            for frame in transfer(motion, portrait_range(engine.portrait)):
+                if number >= wanted:
+                    return
+                yield replace(frame, time_s=number / 25)
+                number += 1
+                if number % max(1, wanted // 20) == 0:
+                    seen.append(resident())
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_reenactment(Path(folder) / 'a.mp4', engine, Motion(repeated(), 25.0), depends_on={})
+    return {
+        'minutes': minutes, 'frames': wanted, 'resident_after_a_tenth': seen[1], 'resident_at_the_end': seen[-1],
+        'growth': round(seen[-1] - seen[1], 1),
+        'most': round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    }  # fmt: skip
+
+
+def resident() -> float:
+    """MiB of this process."""
+    pages = int(Path('/proc/self/statm').read_text().split()[1])
+    return round(pages * os.sysconf('SC_PAGE_SIZE') / 2**20, 1)
+
+
+def promises(engine: Engine, video: Path, networks: FaceLandmarker) -> dict[str, float]:
+    """PSNR of a calm frame, the largest change of the border, and how well a face that drives itself lies."""
+    portrait = engine.portrait
+    calm = engine.picture(MotionFrame(0.0)).astype(np.float64)
+    error = float(np.mean((calm - portrait.image) ** 2))
+    border = 0
+    frames = list(transfer(motion_of_video(video, landmarker=networks), portrait_range(portrait)))
+    for frame in frames[::10]:
+        change = np.abs(engine.picture(frame).astype(int) - portrait.image)
+        border = max(border, int(max(change[0].max(), change[-1].max(), change[:, 0].max(), change[:, -1].max())))
+    return {'calm_psnr_db': 120.0 if error == 0 else round(10 * np.log10(255**2 / error), 1), 'border_change': border}
+
+
+def own_driver(video: Path, networks: FaceLandmarker) -> dict[str, float]:
+    """Landmarks of a portrait that is the driver's own calm frame, against the driver's, over the eyes' distance."""
+    shown = list(Recording.open(video).frames())
+    motion = motion_of_video(video, landmarker=networks)
+    frames = list(motion)
+    calm = int(np.argmin([float(np.abs(frame.offsets).sum()) for frame in frames]))
+    portrait = Portrait.from_picture(shown[calm].image, networks)
+    engine = Engine(portrait)
+    errors = []
+    for number in range(0, len(frames), 4):
+        truth = networks.read(shown[number].image, Region.from_landmarks(portrait.landmarks.astype(np.float32)))
+        made = networks.read(
+            engine.picture(frames[number]), Region.from_landmarks(portrait.landmarks.astype(np.float32))
+        )
+        if truth is None or made is None:
+            continue
+        apart = float(np.linalg.norm(truth.landmarks[EYES[0], :2] - truth.landmarks[EYES[1], :2]))
+        way = np.linalg.norm(truth.landmarks[:STABLE, :2] - made.landmarks[:STABLE, :2], axis=1)
+        errors.append(float(way.mean()) / apart)
+    return {
+        'median': round(float(np.median(errors)), 4), 'p95': round(float(np.quantile(errors, 0.95)), 4),
+        'frames': len(errors),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', type=Path, required=True)
+    parser.add_argument('--minutes', type=float, default=0.0)
+    parser.add_argument('--out', type=Path, default=RESULTS)
+    chosen = parser.parse_args()
+    networks = FaceLandmarker()
+    video = chosen.data / 'clips' / 'grid_id2_vcd_swwp2s.mpg'
+    result: dict[str, Any] = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
+    with tempfile.TemporaryDirectory() as folder:
+        portrait = Path(folder) / 'portrait.png'
+        Image.open(chosen.data / 'media' / 'boy_cropped.jpg').convert('RGB').resize((SIDE, SIDE)).save(portrait)
+        engine = Engine(Portrait.from_picture(portrait, networks))
+        engine.picture(MotionFrame(0.0))
+        if chosen.minutes:
+            result['memory_mib'] = memory(portrait, video, networks, chosen.minutes)
+        else:
+            result['cpu_ms_a_frame'] = parts(video, engine, networks)
+            frames = int(result['cpu_ms_a_frame']['frames'])
+            result['end_to_end'] = end_to_end(portrait, video, networks, frames)
+            slowest = max(result['cpu_ms_a_frame'][part] for part in ('decode_follow_transfer', 'draw', 'encode_join'))
+            result['end_to_end']['frames_per_second_of_the_slowest_thread'] = round(1000 / slowest, 1)
+            result['promises'] = promises(engine, video, networks)
+            result['own_driver'] = {
+                name: own_driver(chosen.data / name, networks)
+                for name in ('clips/grid_id2_vcd_swwp2s.mpg', 'test_media/single_face.mp4')
+            }
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    chosen.out.write_text(json.dumps(result, indent=2) + '\n')
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == '__main__':
+    main()

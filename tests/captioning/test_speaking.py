@@ -1,0 +1,85 @@
+"""Who is seen against who is heard: courses with known answers, and a real sentence."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from affekt.captioning import SpeakingScore, clip_places, read_speaking, score_speaking, speaking_score
+from affekt.captioning.speaking import GRID_HZ, mouth_courses, rhythm, voice_course
+from affekt.errors import TableError
+from affekt.media import Recording
+from affekt.tables import csv_bytes
+
+
+def _syllables(rng, seconds=3.0):
+    """A course that rises and falls a few times a second, as syllables do."""
+    noise = rng.normal(size=round(seconds * GRID_HZ))
+    return np.convolve(np.maximum(noise, 0), np.hanning(7)[1:-1], 'same')
+
+
+def test_a_mouth_that_moves_with_the_voice_speaks_and_one_that_moves_otherwise_does_not(rng):
+    voice, other = _syllables(rng), _syllables(rng)
+    fits = speaking_score('fits', [0.1 * np.roll(voice, 1) + 0.2], voice, 2.0)
+    dubbed = speaking_score('dubbed', [0.1 * other + 0.2], voice, 2.0)
+    assert fits.speaks()
+    assert dubbed.speaks() is False
+    assert fits.score > 2 * abs(dubbed.score)
+
+
+def test_another_face_that_moves_with_the_voice_takes_it_and_a_still_mouth_says_nothing(rng):
+    voice, other = _syllables(rng), _syllables(rng)
+    silent = speaking_score('a', [0.1 * other, 0.1 * voice], voice, 2.0)
+    assert silent.lead < 0
+    assert silent.speaks() is False
+    still = speaking_score('b', [1e-4 * voice], voice, 2.0)
+    assert (still.score > 0.3, still.speaks()) == (True, False)
+
+
+def test_far_lags_count_less_and_none_beyond_a_fifth_of_a_second(rng):
+    voice = _syllables(rng, 8.0)
+    by_lag = [rhythm(np.roll(voice, lag), voice) for lag in (0, 2, 4, 12)]
+    assert by_lag[0] == pytest.approx(1.0)
+    assert by_lag[1] == pytest.approx(0.7, abs=0.05)  # 1 - 2 * 0.15
+    assert by_lag[2] == pytest.approx(0.4, abs=0.12)
+    assert by_lag[3] < 0.35
+
+
+@pytest.mark.parametrize(
+    ('mouths', 'voiced_s', 'why'), [(0, 2.0, 'no face'), (1, 0.2, 'no voice'), (1, 0.6, 'too short')]
+)
+def test_what_cannot_be_judged_has_a_reason_and_no_score(rng, mouths, voiced_s, why):
+    voice = _syllables(rng, 0.8 if why == 'too short' else 3.0)
+    made = speaking_score('a', [voice] * mouths, voice, voiced_s)
+    assert (made.why, made.speaks()) == (why, None)
+    assert math.isnan(made.score)
+
+
+def test_scores_of_a_folder_are_written_once_and_read_again(tmp_path):
+    (tmp_path / 'clips.csv').write_bytes(
+        csv_bytes(('name', 'video', 'audio', 'frames', 'start_s', 'end_s'), [['a', None, 'a.wav', None, None, None]])
+    )
+    assert [each.why for each in score_speaking(tmp_path)] == ['no video']
+    first = (tmp_path / 'speaking.csv').read_bytes()
+    score_speaking(tmp_path)
+    assert (tmp_path / 'speaking.csv').read_bytes() == first
+    assert read_speaking(tmp_path)['a'].speaks() is None
+    for read in (read_speaking, clip_places):
+        with pytest.raises(TableError):
+            read(tmp_path / 'none')
+
+
+def test_a_real_sentence_fits_its_own_speaker_better_than_others(shared_data):
+    clips = [shared_data / 'clips' / f'grid_{name}.mpg' for name in ('sbwe5n', 'bbaf2n', 'lrwp9a', 'pwij3p')]
+    if not all(path.is_file() for path in clips):
+        pytest.skip('no spoken sentences among the real clips')
+    mouth = mouth_courses(Recording.open(clips[0]), np.arange(75) / GRID_HZ)[0]
+    scores: list[SpeakingScore] = []
+    for path in clips:
+        voice, voiced_s = voice_course(Recording.open(path))
+        size = min(len(mouth), len(voice))
+        scores.append(speaking_score(path.stem, [mouth[:size]], voice[:size], voiced_s))
+    assert scores[0].speaks()
+    assert scores[0].score == max(score.score for score in scores)

@@ -1,0 +1,128 @@
+"""SMIRK and DECA from the user's checkpoints: all tensors and no others, and what the heads make of their features."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from affekt.errors import ShapeError, WeightsError
+from affekt.face3d import read_deca, read_smirk
+from affekt.face3d.flame_encoders import RESNET, smirk_crop
+
+torch = pytest.importorskip('torch')
+
+
+def published_shapes(shared_data):
+    """Name to shape of SMIRK's tensors, as listed from the published file."""
+    text = (shared_data / 'vectors' / 'magicportrait_smirk_encoder.keys.txt').read_text()
+    rows = [line.split('\t') for line in text.splitlines() if not line.startswith('#')]
+    return {name: [int(length) for length in shape.strip('[]').split(',') if length.strip()] for name, shape, _ in rows}
+
+
+def made_up(shapes, seed=0):
+    """Small random tensors of these shapes, whose normalisations do little."""
+    drawn = torch.Generator().manual_seed(seed)
+    state = {}
+    for name, shape in shapes.items():
+        if name.endswith(('running_var', 'bn1.weight', 'bn2.weight', 'bn3.weight', 'downsample.1.weight')):
+            state[name] = torch.ones(shape)
+        elif name.endswith('num_batches_tracked'):
+            state[name] = torch.tensor(1)
+        else:
+            state[name] = torch.randn(shape, generator=drawn) * 0.05
+    return state
+
+
+@pytest.fixture(scope='module')
+def smirk_state(shared_data):
+    return made_up(published_shapes(shared_data))
+
+
+def test_every_tensor_of_the_published_encoder_is_used_and_no_other_allowed(tmp_path, smirk_state):
+    path = tmp_path / 'smirk.pt'
+    torch.save({f'smirk_encoder.{name}': value for name, value in smirk_state.items()}, path)
+    found = read_smirk(path).read(np.random.default_rng(0).integers(0, 255, (2, 224, 224, 3)).astype(np.uint8))
+    assert (found.shape.shape, found.expression.shape, found.eyelids.shape) == ((2, 300), (2, 50), (2, 2))
+    assert (found.jaw.shape, found.turn.shape, found.camera.shape) == ((2, 3), (2, 3), (2, 3))
+    assert not np.array_equal(found.expression[0], found.expression[1])
+    without = dict(smirk_state)
+    del without['shape_encoder.encoder.blocks.3.2.bn2.running_mean']
+    for state, message in ((without, 'without'), (smirk_state | {'more.weight': torch.zeros(1)}, 'more.weight')):
+        torch.save(state, path)
+        with pytest.raises(WeightsError, match=message):
+            read_smirk(path)
+    torch.save(smirk_state | {'pose_encoder.encoder.conv_stem.weight': torch.zeros(16, 4, 3, 3)}, path)
+    with pytest.raises(WeightsError, match='shapes'):
+        read_smirk(path)
+
+
+def test_the_head_of_the_expression_gives_lids_and_jaw_within_their_bounds(tmp_path, smirk_state):
+    head = 'expression_encoder.expression_layers.0'
+    bias = torch.zeros(55)
+    bias[[0, 50, 51, 52, 53, 54]] = torch.tensor([0.7, -0.3, 1.4, 0.25, 0.9, -0.1])
+    torch.save(smirk_state | {f'{head}.weight': torch.zeros(55, 960), f'{head}.bias': bias}, tmp_path / 'smirk.pt')
+    found = read_smirk(tmp_path / 'smirk.pt').read(np.zeros((1, 224, 224, 3), np.uint8))
+    assert found.expression[0, 0] == pytest.approx(0.7)
+    assert found.eyelids[0] == pytest.approx([0, 1])
+    assert found.jaw[0] == pytest.approx([0.25, 0.2, -0.1])
+    assert found.jaw_deg(0) == pytest.approx((np.degrees(0.25), np.degrees(0.2)))
+
+
+def deca_shapes():
+    shapes, width = {'encoder.conv1.weight': [64, 3, 7, 7]}, 64
+    norms = {'encoder.bn1': 64}
+    for stage, count in enumerate(RESNET):
+        inner = 64 * 2**stage
+        for block in range(count):
+            name = f'encoder.layer{stage + 1}.{block}.'
+            sizes = ([inner, width, 1, 1], [inner, inner, 3, 3], [4 * inner, inner, 1, 1])
+            shapes |= {f'{name}conv{number}.weight': size for number, size in enumerate(sizes, 1)}
+            norms |= {f'{name}bn{number}': size[0] for number, size in enumerate(sizes, 1)}
+            if not block:
+                shapes[f'{name}downsample.0.weight'] = [4 * inner, width, 1, 1]
+                norms[f'{name}downsample.1'] = 4 * inner
+            width = 4 * inner
+    for norm, size in norms.items():
+        shapes |= {f'{norm}.{part}': [size] for part in ('weight', 'bias', 'running_mean', 'running_var')}
+    return shapes | {'layers.0.weight': [1024, 2048], 'layers.0.bias': [1024], 'layers.2.weight': [236, 1024],
+                     'layers.2.bias': [236]}  # fmt: skip
+
+
+def test_decas_numbers_are_split_as_published(tmp_path):
+    state = made_up(deca_shapes())
+    state |= {'layers.2.weight': torch.zeros(236, 1024), 'layers.2.bias': torch.arange(236.0)}
+    torch.save({'E_flame': state, 'epoch': 3}, tmp_path / 'deca_model.tar')
+    found = read_deca(tmp_path / 'deca_model.tar').read(np.zeros((1, 224, 224, 3), np.uint8))
+    # shape 0 to 99, texture 100 to 149, expression 150 to 199, then turn, jaw and camera of three each
+    assert (found.shape[0, 99], found.expression[0, 0]) == (99, 150)
+    assert found.turn[0].tolist() == [200, 201, 202]
+    assert found.jaw[0].tolist() == [203, 204, 205]
+    assert found.camera[0].tolist() == [206, 207, 208]
+
+
+def test_a_crop_is_upright_and_faces_of_another_size_are_refused(tmp_path, smirk_state):
+    image = np.zeros((300, 300, 3), np.uint8)
+    image[100:200, 100:200] = 200
+    landmarks = np.zeros((478, 3))
+    landmarks[:, :2] = np.array([[100, 100], [200, 200]])[np.arange(478) % 2]
+    crop = smirk_crop(image, landmarks)
+    # the box of 100 pixels fills 1 / 1.4 of the crop: 160 pixels, 32 from each side
+    assert crop.shape == (224, 224, 3)
+    assert crop[112, 36:188].min() > 150
+    assert crop[112, :28].max() == 0
+    torch.save(smirk_state, tmp_path / 'smirk.pt')
+    with pytest.raises(ShapeError):
+        read_smirk(tmp_path / 'smirk.pt').read(np.zeros((1, 100, 100, 3), np.uint8))
+
+
+def test_a_checkpoint_that_holds_more_than_tensors_is_refused_unrun(tmp_path):
+    import os
+
+    class Hostile:
+        def __reduce__(self):
+            return os.system, (f'touch {tmp_path / "was_run"}',)
+
+    torch.save({'more': Hostile()}, tmp_path / 'hostile.pt')
+    with pytest.raises(WeightsError, match='tensors alone'):
+        read_smirk(tmp_path / 'hostile.pt')
+    assert not (tmp_path / 'was_run').exists()

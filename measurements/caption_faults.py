@@ -44,15 +44,21 @@ def undisturbed(folder: Path, clips: int) -> dict:
     manifest = runs.write_corpus(folder / 'media', clips)
     server = servers.ClipServer(servers.Faults(**LIES))
     prices = price_of({s: p for s, (p, _) in PRICES.items()}, {s: p for s, (_, p) in PRICES.items()}, PRICED)
-    estimates = []
+    estimates, said_at = [], []
+
+    def told(estimate) -> None:
+        estimates.append(estimate)
+        said_at.append(time.monotonic())
+
     made = caption(
         manifest,
         runs.settings_for(server, labels=True),
         folder / 'whole',
         at_once=4,
         prices=prices,
-        told=estimates.append,
+        told=told,
     )
+    took_s = time.monotonic() - said_at[0]
     server.close()
     use = read_table(folder / 'whole' / USE)
     real = {
@@ -72,6 +78,12 @@ def undisturbed(folder: Path, clips: int) -> dict:
             'real': round(value, 6), 'off_on_the_rest': round((interval.value - first) / (value - first) - 1, 4),
             'is_within': bool(interval.low <= value <= interval.high),
         }  # fmt: skip
+    seconds = estimates[0].seconds.value * (1 - estimates[0].done / clips)
+    off['seconds'] = {
+        'estimated': round(seconds, 2),
+        'real': round(took_s, 2),
+        'off_on_the_rest': round(seconds / took_s - 1, 3),
+    }
     return {'statuses': dict(made.statuses), 'questions': len(server.questions), 'estimate': off}
 
 

@@ -52,6 +52,8 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         scripts['carried_over'] = ['carried_over.py', '--data', str(data)]
         scripts['faces_limits'] = ['faces_limits.py', '--data', str(data)]
         scripts['speakers'] = ['speakers.py', '--data', str(data)]
+        scripts['face_gains'] = ['face_gains.py', '--data', str(data)]
+        scripts['reenact_closed_loop'] = ['reenact_closed_loop.py', '--data', str(data)]
         scripts['faces_gaze'] = ['faces_gaze.py', '--data', str(data)]
         scripts['faces_affect'] = ['faces_affect.py', '--data', str(data / 'fer2013'), '--cache', str(HERE / '.faces')]
         scripts['faces_quality'] = ['faces_quality.py', '--data', str(data / 'fer2013')]

@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -29,10 +30,12 @@ from affekt.analysis import (
     described_by,
     description_room,
 )
+from affekt.batch.asking import EndpointClips
 from affekt.batch.folders import gather
 from affekt.containers import AUDIO
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import AffektError, MediaError, StorageError, TableError, ValueRangeError, listed
+from affekt.llm import DEFAULT_SERVER, Endpoint
 from affekt.runs import SETTINGS, Run, write_atomically
 from affekt.tables import csv_bytes, storable
 from affekt.text import open_transcript
@@ -63,6 +66,11 @@ class Describing:
         precision: of weights; '' for what the device is best at.
         device: where it runs.
         table: whose words are labels.
+        endpoint: address of a server whose model is asked instead; `model` is then its name there.
+        server: which server runs there, one of `affekt.llm.SERVERS`: how it is handed media.
+        at_once: questions to it at one time.
+        timeout_s: to wait for an answer of it.
+        is_probed: ask first whether media reach its model.
     """
 
     model: str = ''
@@ -78,12 +86,22 @@ class Describing:
     precision: str = ''
     device: str = 'cpu'
     table: str = 'affekt'
+    endpoint: str = ''
+    server: str = DEFAULT_SERVER
+    at_once: int = 4
+    timeout_s: float = 120.0
+    is_probed: bool = True
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or (self.tokens is not None and self.tokens < 1):
             raise ValueRangeError(
                 expected='a batch and an answer of 1 or more', came=f'{self.batch_size}, {self.tokens}',
                 todo='use for example 8 and 128',
+            )  # fmt: skip
+        if self.endpoint and (not self.model or self.trunk or self.recipes or self.question):
+            raise ValueRangeError(
+                expected='a server and the name of its model, without trunk, recipes and question',
+                came='no model' if not self.model else 'one of these', todo='name it with --model',
             )  # fmt: skip
 
 
@@ -168,6 +186,7 @@ def describe_many(
     answering = describer or open_describing(settings)
     run: Run | None = None
     with contextlib.ExitStack() as stack:
+        stack.callback(getattr(answering, 'close', lambda: None))
         if out is not None:
             run = stack.enter_context(Run(out, dict(answering.record()), resume=resume))
         # 3. some at a time, in order
@@ -303,6 +322,15 @@ def open_describing(settings: Describing) -> ClipsDescriber:
     Raises:
         WeightsError, LLMError, MissingExtraError: it cannot be opened.
     """
+    if settings.endpoint:
+        key = os.environ.get('AFFEKT_LLM_KEY') or None
+        endpoint = Endpoint(
+            settings.endpoint, settings.model, server=settings.server, api_key=key, timeout_s=settings.timeout_s
+        )
+        return EndpointClips(
+            endpoint, asr=settings.asr, tokens=settings.tokens or 400, at_once=settings.at_once,
+            is_probed=settings.is_probed, table=settings.table,
+        )  # fmt: skip
     if not settings.model and not has_shipped_describer():
         if settings.trunk or settings.recipes or settings.question:
             raise ValueRangeError(
@@ -419,9 +447,10 @@ class ModelClips:
 
     def digest(self, manifest: Manifest, sample: Sample) -> str:
         """See `ClipReader.digest`."""
-        return self._clips.digest(manifest, sample)
+        return str(self._clips.digest(manifest, sample))
 
     def described(self, manifest: Manifest, samples: Sequence[Sample]) -> list[Described]:
         """Read and answered together."""
         sha256 = str(self.record()['weights_sha256'])
-        return [described_by(self.name, *each, sha256) for each in self._clips.describe(manifest, samples)]
+        answers = self._clips.describe(manifest, samples)
+        return [described_by(self.name, clip, description, sha256) for clip, description in answers]

@@ -129,7 +129,7 @@ def _gain_cell(gain: Interval | None) -> str:
 
 def _trainings(outcome: Abaw) -> Iterator[Section]:
     """What came of folds, pseudo-labels and several seeds."""
-    folds = [
+    folds: list[tuple[str, ...]] = [
         (
             row.system,
             row.task,
@@ -141,9 +141,9 @@ def _trainings(outcome: Abaw) -> Iterator[Section]:
         if row.training.members
     ]
     if folds:
-        heads = ('system', 'task', 'members, validation', 'their mean', 'training, held out')
+        heads: tuple[str, ...] = ('system', 'task', 'members, validation', 'their mean', 'training, held out')
         yield Section('Folds, without smoothing', heads, tuple(folds), 2)
-    guesses = [
+    guesses: list[tuple[str, ...]] = [
         (row.system, row.task, ' '.join(map(_percent, row.training.rounds)), _guessed(row.training.guessed))
         for row in outcome.rows
         if row.training.rounds
@@ -151,7 +151,7 @@ def _trainings(outcome: Abaw) -> Iterator[Section]:
     if guesses:
         heads = ('system', 'task', 'validation, by round', 'guessed frames')
         yield Section('Pseudo-labels, without smoothing', heads, tuple(guesses), 2)
-    seeds = [
+    seeds: list[tuple[str, ...]] = [
         (row.system, row.task, _percent(sum(row.over_seeds) / len(row.over_seeds)), _range(row.over_seeds))
         for row in outcome.rows
         if row.over_seeds

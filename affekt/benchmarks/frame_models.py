@@ -31,6 +31,7 @@ CARRIED = 'carried_'
 
 
 def training_settings(settings: AbawSettings, task: FrameTask, model: str, seed: int) -> FrameTrainingSettings:
+    """How one model is trained on one task."""
     from affekt.sequence_models import FrameTrainingSettings
 
     return FrameTrainingSettings(
@@ -100,7 +101,10 @@ def read_by(inputs: AbawRun, name: str) -> FrameVideos:
 
 
 def members_of(trained: TrainedFrames | TrainedFolds) -> tuple[TrainedFrames, ...]:
-    return getattr(trained, 'members', (trained,))
+    """The single models."""
+    from affekt.sequence_models import TrainedFrames
+
+    return (trained,) if isinstance(trained, TrainedFrames) else trained.members
 
 
 def carried_models(inputs: AbawRun, run: Path) -> dict[str, dict[str, FramePredictor | FrameEnsemble]]:

@@ -131,7 +131,8 @@ def caption(
         _probe(settings, manifest, rows, folder)
         work = _Work(manifest, settings, run, rows, done, at_once, on, workers, progress)
         work.go(spread_first(len(rows), first))
-        estimate = estimated(list(done.values()), len(rows), at_once=at_once * workers, prices=prices) if done else None
+        side_by_side = at_once * (workers if on == 'ray' else 1)
+        estimate = estimated(list(done.values()), len(rows), at_once=side_by_side, prices=prices) if done else None
         if estimate is not None:
             told(estimate)
         if not only_estimate:

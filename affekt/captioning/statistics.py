@@ -253,8 +253,8 @@ def gain_of_merging(
 
 
 PAIRS = (
-    ('labels_ee', 'labels_ce', 'English labels: of the English text and of the other', True),
-    ('labels_cc', 'labels_ec', 'labels in the second language: of its own text and of the English one', False),
+    ('labels_ee', 'labels_ce', 'in English, of both texts', True),
+    ('labels_cc', 'labels_ec', 'in the second language, of both', False),
 )
 
 

@@ -10,15 +10,24 @@ from affekt.captioning.filters import REASONS
 from affekt.captioning.statistics import PUBLISHED, CaptionStatistics, LabelSpace
 from affekt.experiments import Section, Sheet, plain_sheet_page
 from affekt.metrics import Interval
-from affekt.wording import percent, signed, within
+from affekt.wording import percent, signed
+
+READING = (
+    "bits: the entropy of the labels, and of the inner sectors of affekt's wheel that they fall in; more is more varied",
+    'without: clips in whose description no label was read',
+    'merging: all three texts read by one list of words; F over the inner rings of the five wheels, 95 % intervals',
+    'agreement of two sets of labels: 2 |A and B| / (|A| + |B|), 1 where both are empty; mean over clips',
+)
+"""How the tables are read."""
 
 
 def statistics_sheet(made: CaptionStatistics) -> Sheet:
     """All of it as tables."""
     sections = [
-        Section('Captions', ('clips', 'status', ''), _counted(made.statuses, STATUSES), 0),
+        Section('Captions', ('status', 'which means', 'clips'), _counted(made.statuses, STATUSES), 2),
         _clues(made),
         _labels(made),
+        _frequent(made),
         _lengths(made),
     ]
     if made.left_out is not None:
@@ -26,12 +35,14 @@ def statistics_sheet(made: CaptionStatistics) -> Sheet:
         reasons = {'kept': kept} | {
             reason: made.left_out.get(reason, 0) for reason in REASONS if reason in made.left_out
         }
-        sections.insert(1, Section('The filter', ('clips', '', ''), _counted(reasons, {'kept': '', **REASONS}), 0))
+        sections.insert(
+            1, Section('The filter', ('', 'which means', 'clips'), _counted(reasons, {'kept': '', **REASONS}), 2)
+        )
     if made.gain is not None:
         sections.append(_gain(made))
     if made.agreements:
         sections.append(_agreements(made))
-    return Sheet('Captions', tuple(sections), tuple(made.notes()))
+    return Sheet('Captions', tuple(sections), (*made.notes(), *READING))
 
 
 def statistics_page(made: CaptionStatistics, captions: str) -> str:
@@ -43,12 +54,12 @@ def statistics_page(made: CaptionStatistics, captions: str) -> str:
     """
     sheet = statistics_sheet(made)
     counts = {'clips': sum(made.statuses.values()), 'described': made.before.clips}
-    return plain_sheet_page('Captions', captions, sheet, sheet.lines, counts)
+    return plain_sheet_page('Captions', captions, sheet, list(made.notes()), counts)
 
 
 def _counted(counts: Mapping[str, int], meanings: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
     known = {name: number for name, number in counts.items() if number}
-    return tuple((f'{number:,}', name or 'not known', meanings.get(name, '')) for name, number in known.items())
+    return tuple((name or 'not known', meanings.get(name, ''), f'{number:,}') for name, number in known.items())
 
 
 def _clues(made: CaptionStatistics) -> Section:
@@ -57,31 +68,26 @@ def _clues(made: CaptionStatistics) -> Section:
     return Section('Clues', ('clue', *(name or 'not known' for name in names)), rows, 1)
 
 
-def _labels(made: CaptionStatistics) -> Section:
-    def row(name: str, space: LabelSpace) -> tuple[str, ...]:
-        return (
-            name, f'{space.clips:,}', f'{space.labels:,}', f'{space.types:,}', _number(space.per_clip),
-            f'{space.without:,}',
-            _number(space.entropy), f'{space.sectors:,}', _number(space.sector_entropy),
-            ', '.join(f'{word} {count:,}' for word, count in space.most[:5]),
-        )  # fmt: skip
+def _spaces(made: CaptionStatistics) -> list[tuple[str, LabelSpace]]:
+    return [('all', made.before)] + ([('kept', made.after)] if made.after is not None else [])
 
-    spaces = [('all', made.before)] + ([('kept', made.after)] if made.after is not None else [])
-    heads = (
-        '',
-        'clips',
-        'labels',
-        'types',
-        'a clip',
-        'without',
-        'entropy, bits',
-        'sectors',
-        'their entropy',
-        'most frequent',
-    )
+
+def _labels(made: CaptionStatistics) -> Section:
+    rows = tuple(
+        (
+            name, f'{space.clips:,}', f'{space.labels:,}', f'{space.types:,}', _number(space.per_clip),
+            f'{space.without:,}', _number(space.entropy), f'{space.sectors:,}', _number(space.sector_entropy),
+        )
+        for name, space in _spaces(made)
+    )  # fmt: skip
+    heads = ('', 'clips', 'labels', 'types', 'a clip', 'without', 'bits', 'sectors', 'their bits')
     before, after = PUBLISHED['label types']
-    published = f'Labels (MER-Caption: {before:,} types, {after:,} after its filter)'
-    return Section(published, heads, tuple(row(*each) for each in spaces), 1)
+    return Section(f'Labels (MER-Caption: {before:,} types, {after:,} after its filter)', heads, rows, 1)
+
+
+def _frequent(made: CaptionStatistics) -> Section:
+    rows = tuple((name, ', '.join(f'{word} {count:,}' for word, count in space.most)) for name, space in _spaces(made))
+    return Section('Most frequent labels', ('', 'labels'), rows, 2)
 
 
 def _lengths(made: CaptionStatistics) -> Section:
@@ -119,7 +125,8 @@ def _agreements(made: CaptionStatistics) -> Section:
 
 
 def _share(interval: Interval) -> str:
-    return within(_number(interval.value), interval.low, interval.high)
+    bounds = '' if math.isnan(interval.low) else f' [{interval.low:.2f}, {interval.high:.2f}]'
+    return f'{_number(interval.value)}{bounds}'
 
 
 def _bounds(interval: Interval) -> str:

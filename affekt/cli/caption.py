@@ -354,11 +354,14 @@ def stats(
         say('')
         say(section.title, style='bold')
         shown = columns_table(*((head, _side(at < section.left)) for at, head in enumerate(section.heads)))
+        for at, column in enumerate(shown.columns):
+            column.no_wrap, column.overflow = at >= section.left, 'fold'
         for cells in section.cells:
             shown.add_row(*cells)
         say(shown)
+    say('')
     for line in sheet.lines:
-        say(line, style='yellow')
+        say(line, style='yellow' if line in made.notes() else 'dim')
     if page:
         say(str(page))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from affekt.cli.choices import Named, recognisers
+from affekt.cli.choices import Named, recognisers, servers
 from affekt.cli.group import AS_JSON, main
 from affekt.cli.help import OwnArgument, VerbWithVerbs
 from affekt.cli.views import described_parts
@@ -47,7 +47,19 @@ class Pairs(click.ParamType[tuple[str, str]]):
 
 @main.group('describe', cls=VerbWithVerbs)
 @click.argument('paths', cls=OwnArgument, nargs=-1, required=True, type=PATH)
-@click.option('--model', type=PATH, help='Describer: a folder that training wrote, or a published checkpoint.')
+@click.option(
+    '--model',
+    metavar='PATH|NAME',
+    help='Describer: a folder of training, a published checkpoint, or a name at a server.',
+)
+@click.option(
+    '--endpoint', default='', metavar='URL', help='Server of a model to ask, such as http://localhost:8000/v1.'
+)
+@click.option('--server', type=Named(servers), default='openai', help='Server that runs there: how it is handed media.')
+@click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Questions to it at a time (default 4).')
+@click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
+@click.option('--no-probe', 'is_probed', is_flag=True, default=True, flag_value=False,
+              help='Without asking first whether media reach its model.')  # fmt: skip
 @click.option('--trunk', metavar='PATH', help='Language model of it, where its folder does not say: folder or GGUF.')
 @click.option(
     '--recipe', 'recipes', type=Pairs(), multiple=True, help='Recipe of features of a source, where not noted.'
@@ -87,7 +99,8 @@ def describe_command(
     affekt describe manifest.parquet --model affectgpt.pth --trunk qwen
 
     PATHS are media files, folders of them, or one manifest. Without --model the small describer that comes with affekt
-    answers, or, where there is none, sentences are made from measurements. What a clip lacks is never described. With
+    answers, or, where there is none, sentences are made from measurements; with --endpoint a model on a server is asked
+    (key in AFFEKT_LLM_KEY). What a clip lacks is never described. With
     --out each answer is kept at once; a clip that fails costs no other its answer, and is tried again with --resume.
     """
     from affekt.batch import describe_many, open_describing

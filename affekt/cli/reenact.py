@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from affekt.cli.bench import bench
 from affekt.cli.choices import Named, licenses
 from affekt.cli.group import AS_JSON, Command, main
 from affekt.cli.installation import fetch
@@ -354,6 +355,64 @@ def _share(text: str) -> float:
         return float(text)
     except ValueError as error:
         raise click.UsageError(f'--intensity takes a number such as 0.7, not {text!r}.') from error
+
+
+@bench.command('reenact')
+@click.option('--pairs', 'table', required=True, type=PATH, help='Table with the columns driver and portrait.')
+@click.option('--out', default='reenactment', type=PATH, help='Folder for tables, sheet, page (default reenactment).')
+@click.option('--fps', 'rate_hz', type=float, default=5.0, help='Frames per second that are measured (default 5).')
+@click.option('--weights', type=PATH, metavar='DIR', help='Weights of published networks that draw instead.')
+@click.option('--without-identity', is_flag=True, help='No network that tells faces apart, which is for research.')
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the intervals (default 0).')
+@PORTRAYED_OPTION
+@CONSENT_NOTE_OPTION
+@AGE_OPTION
+@AS_JSON
+def bench_reenact_command(
+    table: Path,
+    out: Path,
+    rate_hz: float,
+    weights: Path | None,
+    without_identity: bool,
+    seed: int,
+    portrayed: str | None,
+    consent_note: str,
+    age_years: float | None,
+    as_json: bool,
+) -> None:
+    """Reenact every pair of a table and measure what comes out.
+
+    \b
+    affekt bench reenact --pairs pairs.csv --portrayed agreed
+
+    A row without a portrait moves the driver's own first frame by the driver:
+    each picture is then held against the driver's. Means over pairs come with
+    intervals over pairs, a signed contact sheet and a page.
+    """
+    from affekt.faces import FaceIdentity
+    from affekt.reenactment import ReenactSettings, compare_reenactment, read_pairs
+
+    pairs = read_pairs(table)
+    consent = asked_consent(portrayed, consent_note, age_years)
+    fetch(['face_landmarker.task'] if without_identity else ['face_landmarker.task', 'face-identity'])
+    settings = ReenactSettings(weights=weights)
+    with StageBars() as bars:
+        made = compare_reenactment(
+            pairs, out, consent=consent, settings=settings, rate_hz=rate_hz, seed=seed, progress=bars,
+            identity=None if without_identity else FaceIdentity(),
+        )  # fmt: skip
+    if as_json:
+        summary = {
+            name: {metric: [each.value, each.low, each.high] for metric, each in metrics.items()}
+            for name, metrics in made.summary.items()
+        }
+        say_json({'out': str(made.folder), 'pairs': len(made.pairs), 'summary': summary})
+        return
+    for name, metrics in made.summary.items():
+        say('moved by themselves:' if name == 'self' else 'moved by others:')
+        for metric, interval in metrics.items():
+            say(f'  {metric:22}{interval}')
+    say(f'{made.folder / "page.html"}')
 
 
 @main.command('verify')

@@ -20,8 +20,9 @@ import torch
 
 from affekt.description.examples import Example
 from affekt.description.model import Asked, Describer
-from affekt.description.questions import WORDS, Family, Kind, Pieces, Vocabulary, harmless
+from affekt.description.questions import KINDS, WORDS, Family, Kind, Pieces, Vocabulary, harmless
 from affekt.description.settings import DescribeSettings
+from affekt.description.sources import present
 from affekt.errors import ValueRangeError
 from affekt.training import epoch_seed
 
@@ -225,7 +226,7 @@ class ExampleBatches:
         if not self._settings.withheld:
             return frozenset()
         example = self._examples[number]
-        parts = [*example.sources, *([WORDS] if example.transcript.strip() else [])]
+        parts = self._parts_of(example)
         rng = np.random.default_rng([epoch_seed(self._settings.seed, epoch + 1, 4), number])
         draws = rng.random(len(parts))
         gone = {
@@ -235,7 +236,22 @@ class ExampleBatches:
         }
         if len(gone) == len(parts):
             gone.discard(parts[int(draws.argmax())])
-        return frozenset(gone)
+        return frozenset(gone) if self._leaves_something({*parts} - gone) else frozenset()
+
+    def _parts_of(self, example: Example) -> list[str]:
+        """What of an example stands in its prompt: sources, those that are joined, and the words."""
+        table, kind = self._describer.table, self._known_kind
+        asked = {own for name in kind.sources if name in table for own in table[name].joins or (name,)}
+        has_words = kind.words and bool(example.transcript.strip())
+        return [*(name for name in example.sources if name in asked), *([WORDS] if has_words else [])]
+
+    def _leaves_something(self, parts: set[str]) -> bool:
+        """Whether a prompt can be made of these; a source that joins others needs all of them."""
+        return WORDS in parts or bool(present(self._describer.table, parts) & {*self._known_kind.sources})
+
+    @property
+    def _known_kind(self) -> Kind:
+        return KINDS[self._kind] if isinstance(self._kind, str) else self._kind
 
 
 def tensors_of(example: Example, withheld: frozenset[str] = frozenset()) -> dict[str, torch.Tensor]:

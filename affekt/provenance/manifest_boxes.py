@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-MIME = {'.mp4': 'video/mp4', '.png': 'image/png', '.jpg': 'image/jpeg', '.jpeg': 'image/jpeg'}
+MIME = {
+    '.mp4': 'video/mp4', '.mov': 'video/quicktime', '.png': 'image/png', '.jpg': 'image/jpeg', '.jpeg': 'image/jpeg',
+}  # fmt: skip
 """Endings that can be signed and checked, and their types."""
 TRACES = (b'c2pa.assertions', b'c2pa.signature', b'urn:c2pa:')
 """Texts that every manifest holds, whatever else of it is damaged."""
@@ -74,7 +76,7 @@ def embedded(path: Path, mime: str) -> Embedded:
     """
     with path.open('rb') as file:
         try:
-            return {'image/png': _of_png, 'image/jpeg': _of_jpeg, 'video/mp4': _of_mp4}[mime](file)
+            return {'image/png': _of_png, 'image/jpeg': _of_jpeg}.get(mime, _of_mp4)(file)
         except struct.error as error:
             raise Malformed('it ends early') from error
 

@@ -261,7 +261,7 @@ def _manifest(target: Path, mime: str, provenance: Provenance) -> dict[str, Any]
     source_type = SOURCE_TYPES[provenance.engine]
     action = {'action': 'c2pa.created', 'digitalSourceType': source_type, 'softwareAgent': agent}
     # the one part of an MP4 beside the manifest that C2PA's own hash leaves out
-    file_type = _file_type(target) if mime == 'video/mp4' else b''
+    file_type = _file_type(target) if mime.startswith('video/') else b''
     statement = provenance.as_json() | ({'file_type': file_type.hex()} if file_type else {})
     return {
         'claim_generator_info': [agent | {'c2pa-python': version('c2pa-python')}],

@@ -23,9 +23,11 @@ from affekt.provenance import (
     with_note,
 )
 from affekt.reenactment.amounts import frame_of_amounts
+from affekt.reenactment.benchmark import METRICS, Comparison, Pair, compare_reenactment, read_pairs
 from affekt.reenactment.canonical import LaidFace, laid_face
 from affekt.reenactment.cast import PortraitCast
 from affekt.reenactment.curves import TIMELINE_SOURCES, motion_of_curves, motion_of_series, motion_of_timeline
+from affekt.reenactment.diffused import DiffusedEngine
 from affekt.reenactment.driver import DriverSettings, motion_of_frames, motion_of_video
 from affekt.reenactment.emotions import (
     EMOTIONS,
@@ -59,6 +61,7 @@ __all__ = [
     'EMOTIONS',
     'HEAD_CENTER_CM',
     'INNER_LIPS',
+    'METRICS',
     'PORTRAYED',
     'RECIPES',
     'TIMELINE_SOURCES',
@@ -67,9 +70,11 @@ __all__ = [
     'ByEmotion',
     'ByTimeline',
     'ByVideo',
+    'Comparison',
     'Consent',
     'Credentials',
     'Design',
+    'DiffusedEngine',
     'DriverSettings',
     'Engine',
     'EngineSettings',
@@ -79,6 +84,7 @@ __all__ = [
     'MotionFrame',
     'MotionSource',
     'MouthPicture',
+    'Pair',
     'Portrait',
     'PortraitCast',
     'PortraitRange',
@@ -95,6 +101,7 @@ __all__ = [
     'Verdict',
     'apex_of_emotion',
     'blended',
+    'compare_reenactment',
     'equally_light',
     'frame_of_amounts',
     'laid_face',
@@ -110,6 +117,7 @@ __all__ = [
     'own_credentials',
     'portrait_range',
     'read_credentials',
+    'read_pairs',
     'reenact',
     'reenact_to',
     'require_signable',

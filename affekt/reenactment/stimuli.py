@@ -246,19 +246,28 @@ def _made(
         run.folder / file, run.folder / PORTRAITS / f'{person.name}.png', source, consent=consent, settings=settings,
         credentials=credentials, landmarker=networks,
     )  # fmt: skip
-    shown = recipe(emotion)
-    apex_s = apex_times(
-        (round(design.seconds * design.rate_hz) - 1) / design.rate_hz,
-        shown.onset_s if design.onset_s is None else design.onset_s,
-        shown.offset_s if design.offset_s is None else design.offset_s,
-    )
-    read: ReadBack = reader.read_file(person.image, made.path, emotion, apex_s, READ_HZ)
+    apex_s, rate_hz = _apex(design, emotion)
+    read: ReadBack = reader.read_file(person.image, made.path, emotion, apex_s, rate_hz)
     row = {
-        'file': file, 'person': person.name, 'emotion': emotion, 'intensity': intensity, 'seconds': made.seconds,
-        'frames': made.pictures, **read.as_row(), 'luminance_gain': person.gain, 'notes': ' '.join(made.notes),
+        'file': file, 'person': person.name, 'emotion': emotion, 'intensity': intensity,
+        'seconds': round(made.seconds, 3), 'frames': made.pictures, **read.as_row(),
+        'luminance_gain': person.gain, 'notes': ' '.join(made.notes),
     }  # fmt: skip
     run.note(key, file, files=(file, f'{file}.json'), **row)
     return row
+
+
+def _apex(design: Design, emotion: str) -> tuple[tuple[float, float], float]:
+    """When the apex of a clip begins and ends, half a frame on both sides, and how many frames a second are read."""
+    shown = recipe(emotion)
+    begin_s, end_s = apex_times(
+        (max(2, round(design.seconds * design.rate_hz)) - 1) / design.rate_hz,
+        shown.onset_s if design.onset_s is None else design.onset_s,
+        shown.offset_s if design.offset_s is None else design.offset_s,
+    )
+    rate_hz = READ_HZ if end_s - begin_s >= 2 / READ_HZ else design.rate_hz
+    half_s = 0.51 / rate_hz
+    return (begin_s - half_s, end_s + half_s), rate_hz
 
 
 def _pictures(portraits: str | os.PathLike[str] | Sequence[Path]) -> list[Path]:

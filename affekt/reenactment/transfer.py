@@ -45,6 +45,9 @@ BEYOND = 1.25
 """Largest movement of a region over the largest of a single direction of it, as several add up."""
 TOTAL_YAW_DEG = 32.0
 """A portrait that is turned already is turned no further than this, whatever the driver does."""
+FAR_CHEEK = 0.7
+"""Degrees by which a portrait turns back less for each that it is turned: of the cheek on its far side it shows few
+pixels, which would have to be spread over much skin."""
 KNEE = 0.75
 """Share of a limit up to which an angle is left as it is; beyond, it comes near the limit ever more slowly."""
 BLINK_FROM, BLINK_WHOLE = 0.6, 0.25
@@ -238,8 +241,9 @@ class _Transfer:
             return turned
         angles = _angles_deg(turned)
         own_yaw = float(_angles_deg(self._target.own.rotation)[0])
-        most_left = max(min(settings.yaw_deg, TOTAL_YAW_DEG - own_yaw), 1.0)
-        most_right = max(min(settings.yaw_deg, TOTAL_YAW_DEG + own_yaw), 1.0)
+        back = settings.yaw_deg - FAR_CHEEK * abs(own_yaw)
+        most_left = max(min(settings.yaw_deg if own_yaw > 0 else back, TOTAL_YAW_DEG - own_yaw), 1.0)
+        most_right = max(min(settings.yaw_deg if own_yaw < 0 else back, TOTAL_YAW_DEG + own_yaw), 1.0)
         limits = (most_left if angles[0] > 0 else most_right, settings.pitch_deg, settings.roll_deg)
         yaw, pitch, roll = (soft_limit(angle, most) for angle, most in zip(angles.tolist(), limits, strict=True))
         if any(abs(angle) > most for angle, most in zip(angles, limits, strict=True)):

@@ -212,7 +212,7 @@ def train_with_pseudo_labels(
         raise UnknownNameError(
             expected='unlabelled videos that are none of the training', came=listed(twice), todo='leave them out of one'
         )
-    rounds: list[TrainedFrames] = []
+    rounds: list[TrainedFrames | TrainedFolds] = []
     cards: list[PseudoLabelCard] = []
     for number in range(pseudo.rounds + 1):
         learnt, own_notes = training, {**(notes or {}), 'round': number}

@@ -181,3 +181,45 @@ def test_a_verb_below_is_told_from_a_file_of_its_name(media, monkeypatch):
     assert result.exit_code == 2
     assert 'expected a checkpoint' in result.stderr
     assert _describe(monkeypatch, _Answering()).exit_code == 2
+
+
+# A model on a server
+
+
+class _Server:
+    """Stands for a server; keeps what it was asked."""
+
+    model, url = 'omni', 'http://localhost:1/v1'
+
+    def __init__(self, text):
+        from affekt.llm import form_of
+
+        self.form, self.text, self.requests, self.is_open = form_of('openai'), text, [], True
+
+    def ask(self, request):
+        from affekt.llm import Reply
+
+        self.requests.append(request)
+        return Reply(self.text, self.model)
+
+    def close(self):
+        self.is_open = False
+
+
+def test_a_model_on_a_server_is_asked_and_its_inventions_are_struck_out(media, tmp_path):
+    from affekt.batch.asking import EndpointClips
+
+    server = _Server("The character's emotional state is sad. Her voice is low. She smiles. She says so.")
+    rows = [Sample('a', audio='a.wav', text='I am fine.'), Sample('b', audio='b.wav', text=''), Sample('c')]
+    Manifest(Facts('own', root=str(media)), rows).save(tmp_path / 'm.parquet')
+    clips = list(describe_many([tmp_path / 'm.parquet'], describer=EndpointClips(server, asr='none', is_probed=False)))
+    with_words, without, nothing = (clip.described for clip in clips)
+    assert with_words.labels == ('sad',)
+    assert [clue.text for clue in with_words.invented] == ['She smiles.']
+    assert [clue.text for clue in without.invented] == ['She smiles.', 'She says so.']
+    assert without.lacking == {'face': 'no video', 'words': 'no words'}
+    assert 'neither' in nothing.failure
+    assert {part['type'] for part in server.requests[0].messages[0]['content']} == {'input_audio', 'text'}
+    assert not server.is_open
+    with pytest.raises(ValueRangeError, match='--model'):
+        Describing(endpoint='http://localhost:1/v1')

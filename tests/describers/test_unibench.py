@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 
+import layouts
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from made_up_sets import hears, write_table
 
-from affekt.benchmarks import set_named
+from affekt.benchmarks import read_labels_of, set_named
 from affekt.cli import main
-from affekt.describers import Classes, accuracy_of, sample_scores
+from affekt.describers import Classes, accuracy_of, sample_scores, unibench_clips
 from affekt.describers.models import MOST_FAILED
+from affekt.errors import UnknownNameError
 from affekt.labels import load_table
 from affekt.ranking import RankSettings, rank, read_comparisons
 
@@ -167,3 +169,46 @@ def test_a_label_too_many_costs_in_the_score_of_a_sample_and_not_in_a_hit(table_
     assert many == pytest.approx(0.5, abs=0.01)  # 2 / (1 + 3) on each wheel
     assert sample_scores(meld, {'a': 'neutral'}, {'a': ['neutral']}, table_2025) == {}
     assert load_table('affekt').published
+
+
+@pytest.mark.parametrize(
+    ('key', 'corpora', 'entry'),
+    [
+        ('meld', 'test_corpus', {'emo': 1, 'val': -10}), ('cmumosi', 'test_corpus', {'emo': 0, 'val': 1.5}),
+        ('sims', 'test_corpus', {'emo': 0, 'val': 0.5}), ('mer2023', 'test1_corpus', {'emo': 2, 'val': -10}),
+        ('iemocap', 'whole_corpus', {'emo': 1, 'val': -10}),
+    ],
+)  # fmt: skip
+def test_clips_and_words_of_a_set_come_from_its_release(tmp_path, key, corpora, entry):
+    each = set_named(key)
+    names = [f'{each.prefix or "v"}F_impro01_F00{number}' for number in range(3)]
+    layouts.archive(tmp_path / each.folder / each.file, **{corpora: dict.fromkeys(names, entry)})
+    layouts.transcripts(tmp_path / each.folder, names)
+    layouts.write(tmp_path / each.folder / 'subvideo' / f'{names[1]}.mp4')
+    clips = unibench_clips(each, tmp_path, names[::-1])
+    assert clips.names == tuple(names[::-1])
+    assert [row.text for row in clips.samples] == [f'say {name}' for name in names[::-1]]
+    assert clips.samples[1].video == f'subvideo/{names[1]}.mp4'
+    assert list(read_labels_of(each, tmp_path / each.folder / each.file)) == names
+
+
+def test_a_set_of_other_samples_is_refused_by_name(tmp_path):
+    write_table(tmp_path / 'sims.csv', name=['other'], text=['x'])
+    with pytest.raises(UnknownNameError, match='samples named as the labels are'):
+        unibench_clips(set_named('sims'), tmp_path, ['v_1'])
+    assert unibench_clips(set_named('meld'), tmp_path, ['a']) is None
+
+
+def test_the_record_beside_predictions_goes_into_other_scores_too(tmp_path):
+    truth = write_table(tmp_path / 'truth.csv', name=['a', 'b'], openset=["['sad']", "['happy']"])
+    told = write_table(tmp_path / 'm' / 'p.csv', name=['a', 'b'], openset=["['sad']", "['sad']"])
+    (tmp_path / 'm' / 'record.json').write_text('{"weights_sha256": "abc"}')
+    words = ['score', 'openvocab', '--truth', str(truth), '--prediction', str(told), '--resamples', '10', '--json']
+    assert json.loads(CliRunner().invoke(main, words).stdout)['records'] == {str(told): {'weights_sha256': 'abc'}}
+    words = [
+        'bench', 'ovmer', '--truth', str(truth), '--predictions', str(told), '--tables', 'affekt', '--resamples', '10',
+        '--out', str(tmp_path / 'o'), '--json',
+    ]  # fmt: skip
+    assert CliRunner().invoke(main, words).exit_code == 0
+    saved = json.loads((tmp_path / 'o' / 'settings.json').read_text())
+    assert saved['records'] == {str(told): {'weights_sha256': 'abc'}}

@@ -10,6 +10,7 @@ from affekt.description import (
     Example,
     TemplateAnswers,
     Terciles,
+    annotated,
     examples_from,
     readings_from,
 )
@@ -138,3 +139,14 @@ def test_a_digest_changes_with_any_word_number_and_side():
     digests = [digest_of([each]) for each in (example, *others)]
     digests += [digest_of([example, example]), digest_of([example], [example]), digest_of([], [example])]
     assert len(set(digests)) == len(digests)
+
+
+def test_what_people_wrote_becomes_answers_to_the_published_questions(stores):
+    row = Sample('clip0', description='She smiles, glad and calm.', openset='["glad", "relieved"]')
+    described, named = annotated(row)
+    assert (described.answer, described.labels) == ('She smiles, glad and calm.', ('glad',))
+    assert (named.answer, named.labels) == ("The character's emotional state is glad, relieved.", ('glad', 'relieved'))
+    assert annotated(Sample('clip1')) == []
+    made = examples_from(Manifest(Facts('toy'), [row, Sample('clip1')]), stores, annotated)
+    assert [example.name for example in made.examples] == ['clip0', 'clip0']
+    assert made.left_out == {'clip1': 'not annotated'}

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pytest
 
 from affekt.description import FAMILIES, LengthBatches, letters, tokenized, with_label_weights, written
-from affekt.description.questions import Kind
+from affekt.description.batches import length_of
+from affekt.description.questions import Block, Kind
 from affekt.errors import ValueRangeError
 
 LENGTHS = tuple(np.random.default_rng(0).integers(5, 60, 203).tolist())
@@ -71,6 +73,38 @@ def test_tokens_of_label_words_weigh_more_and_others_one(family):
     assert weighed.weights[: len(answer)] == tuple(expected)
     assert weighed.weights[len(answer) :] == (1.0,) * (len(pieces.answer) - len(answer))
     assert len(weighed.weights) == len(weighed.answer) > len(answer)
+
+
+def _toy(kind, transcript, **settings):
+    from tiny_describers import FELT, toy_describer
+
+    from affekt.description import DescribeSettings, Example, ExampleBatches, Source
+
+    sources = (Source('voice', len(FELT), tokens=40), Source('face', 3), Source('both', 4, joins=('voice', 'face')))
+    describer = toy_describer(*sources)
+    describer.settings = replace(describer.settings, longest_prompt=460)
+    features = {'voice': np.ones((2, len(FELT)), np.float32), 'face': np.ones((2, 3), np.float32)}
+    examples = [Example(f'{at}', features, transcript, 'What?', 'Sad.', ('sad',)) for at in range(12)]
+    return ExampleBatches(describer, examples, kind, DescribeSettings(withheld=0.6, **settings))
+
+
+def test_words_that_take_the_place_of_a_withheld_source_stay_within_the_tokens_of_a_batch():
+    tokens = {'voice': 40, 'face': 1, 'both': 1}
+    batches = _toy(Kind((Block('voice'), Block('face'))), 'word ' * 200, batch_size=8, batch_tokens=1859)
+    sizes = set()
+    for batch in islice(batches, 30):
+        lengths = [length_of(asked.pieces, tokens) for asked in batch]
+        sizes.add(len(batch))
+        assert len(batch) * max(lengths) <= 1859
+    assert max(sizes) == 3
+
+
+@pytest.mark.parametrize('words', [True, False])
+def test_what_is_withheld_never_empties_a_prompt(words):
+    for kind in (Kind((Block('voice'),), words=words), Kind((Block('both'),), words=words)):
+        asked = [each for batch in islice(_toy(kind, 'Well.', batch_size=4), 20) for each in batch]
+        assert all(each.pieces.sources or each.pieces.has_words for each in asked)
+        assert words is any(not each.pieces.sources for each in asked)
 
 
 def test_weights_count_in_the_loss(describer):

@@ -6,11 +6,13 @@ import base64
 import csv
 import io
 import json
+import re
 import wave
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import seeing
 from click.testing import CliRunner
 from PIL import Image
 
@@ -194,6 +196,27 @@ def test_a_clip_arrives_as_pictures_in_order_and_sound_within_the_limits(describ
             assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2)
             heard = np.frombuffer(file.readframes(file.getnframes()), '<i2') / 32768
         assert find_clicks(heard) == pytest.approx([1.0, 3.0], abs=0.01)
+
+
+def test_a_judge_is_sent_what_its_server_takes_and_probed_before_the_first_question(describers, tmp_path, server):
+    folder = tmp_path / 'clips'
+    folder.mkdir()
+    for number in range(3):
+        write_video(folder / f's{number}.mp4', numbered_images(40, 64, 48), 20, samples=clicks(2.0, [1.0]))
+    words = [
+        '--endpoint', server.url, '--model', 'tiny', '--server', 'vllm', '--media', folder, '--sound', '--probe',
+        '--out', tmp_path / 'verdicts.csv', '--json',
+    ]  # fmt: skip
+    server.answer = longer  # a judge that was given nothing says the same of every picture
+    result = run(*describers, *words)
+    assert (result.exit_code, 'dropped in silence' in ' '.join(result.output.split())) == (2, True)
+    assert not any('BEGIN MATERIAL' in json.dumps(question) for question in server.questions)
+    is_judging = re.compile('BEGIN MATERIAL')
+    server.answer = lambda asked: longer(asked) if is_judging.search(json.dumps(asked)) else seeing.answer(asked)
+    assert run(*describers, *words).exit_code == 0
+    judged = [each['messages'][-1]['content'] for each in server.questions if is_judging.search(json.dumps(each))]
+    assert {tuple(part['type'] for part in content) for content in judged} == {('video_url', 'input_audio', 'text')}
+    assert not seeing.video_in(judged[0][0])[1]
 
 
 def test_a_clip_that_does_not_say_its_length_gives_pictures_of_its_seconds(tmp_path, monkeypatch):

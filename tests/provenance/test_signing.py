@@ -28,7 +28,7 @@ from affekt.provenance import (
 from affekt.provenance.credentials import OWN, made_chain, settings_folder
 
 pytest.importorskip('c2pa')
-ENDINGS = ('mp4', 'png', 'jpg')
+ENDINGS = ('mp4', 'mov', 'png', 'jpg')
 MADE = Provenance('geometric', Consent('myself'), 'a' * 64, 'b' * 64, True, {'intensity': 0.8})
 PICTURE = np.stack([np.add.outer(np.arange(32), np.arange(48)).astype(np.uint8)] * 3, axis=2)
 
@@ -42,7 +42,7 @@ def _own_settings(tmp_path_factory):
 
 def _unsigned(folder: Path, ending: str) -> Path:
     path = folder / f'out.{ending}'
-    if ending == 'mp4':
+    if ending in ('mp4', 'mov'):
         tone = np.sin(np.arange(4000) / 20).astype(np.float32)
         return write_video(path, (np.roll(PICTURE, step, axis=1) for step in range(6)), 25, tone)
     return write_image(path, PICTURE)

@@ -19,6 +19,7 @@ from affekt.faces import BLENDSHAPES, FaceLandmarker
 from affekt.labels import EKMAN
 from affekt.reenactment import Consent, Design, Reader, Stimuli, equally_light, make_stimuli, named_scores, verify
 from affekt.reenactment.reading_back import LUMINANCE, FaceRead, ReadBack, encoded, face_luminance, linear
+from affekt.reenactment.stimuli import _apex
 
 NOBODY = Consent('nobody')
 SMALL = Design(('surprise',), (0.0, 1.0), seconds=0.6, rate_hz=10.0)
@@ -101,6 +102,17 @@ def test_a_design_without_cells_or_beyond_its_range_is_refused():
     with pytest.raises(UnknownNameError):
         Design(('joy',))
     assert Design(('anger', 'anger'), (0, 0.0, 1)).cells == (('anger', 0), ('anger', 1))
+
+
+def test_the_apex_of_a_short_clip_has_a_frame_too():
+    # 0.4 s at 25 per second: 0.36 s from the first to the last, of which a fifth is the apex
+    (begin, end), rate_hz = _apex(Design(seconds=0.4), 'happiness')
+    assert rate_hz == 25
+    assert np.any((np.arange(10) / 25 >= begin) & (np.arange(10) / 25 <= end))
+    (begin, end), rate_hz = _apex(Design(), 'happiness')
+    assert rate_hz == 8
+    # rest of 0.2 s and onset of 0.6 s, offset of 0.8 s before the rest at the end, half a frame on both sides
+    assert (begin, end) == pytest.approx((0.8 - 0.064, 2.96 - 1.0 + 0.064), abs=0.001)
 
 
 def test_light_is_multiplied_until_the_face_has_the_wanted_mean():

@@ -92,12 +92,12 @@ def test_a_head_that_turns_far_is_limited_softly_and_it_is_said():
     ]
 
 
-def test_a_portrait_that_is_turned_already_turns_little_further_and_freely_back():
+def test_a_portrait_that_is_turned_already_turns_little_further_and_not_far_back():
     away = [MotionFrame(0, rotation=pose_matrix(yaw_deg=angle)[:3, :3]) for angle in (20, -20)]
     (further, back), notes = moved(away, portrait(yaw_deg=25))
     assert yaw(further) <= 7
-    assert yaw(back) == pytest.approx(-20, abs=0.5)
-    assert 'in 1 of 2 frames' in notes[0]
+    assert -7.5 <= yaw(back) <= -7  # 25 - 0.7 * 25: its far cheek has few pixels
+    assert 'in 2 of 2 frames' in notes[0]
 
 
 def test_a_soft_limit_leaves_small_values_and_is_never_passed():

@@ -1,0 +1,123 @@
+"""Clips described by a model on a server, asked with what is seen, heard and said in them.
+
+Media go in the form of the server that is named, sound as a part of its own. Before the first question a probe finds
+out whether they reach the model, since some servers drop in silence what they do not take. Answers are read as those of
+any describer: a clause on what a clip does not have is struck out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+from affekt.analysis import Described, described_by
+from affekt.corpora import Manifest, Sample
+from affekt.describers import Said, ServedDescriber
+from affekt.errors import AffektError, MediaError, StorageError, missing_extra
+from affekt.llm import ClipLimits, Endpoint, require_media
+from affekt.media import Recording
+from affekt.tables import storable
+
+SEEN, HEARD = ('face', 'body'), ('voice',)
+
+
+class EndpointClips:
+    """A model on a server.
+
+    Args:
+        endpoint: the server.
+        asr: speech recognition where no transcript is known; `none` for no words.
+        tokens: of an answer, at most.
+        at_once: questions at one time.
+        is_probed: ask first whether media reach the model.
+        table: whose words are labels.
+
+    Raises:
+        MissingExtraError: torch, which reads answers, is not installed.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, *, asr: str = 'tiny.en', tokens: int = 400, at_once: int = 4, is_probed: bool = True,
+        table: str = 'affekt',
+    ) -> None:  # fmt: skip
+        try:
+            self._room: Any = import_module('affekt.description')
+        except ImportError as error:
+            raise missing_extra('torch, with whose room answers are read', 'torch', came=str(error)) from error
+        self._endpoint, self._waits_for_probe, self._table = endpoint, is_probed, table
+        self._served = ServedDescriber(
+            endpoint, endpoint.form, ClipLimits(sound=True), endpoint.url, at_once, max_tokens=tokens
+        )
+        self._hear = None if asr == 'none' else self._room.Recognition(asr)
+        self._asr = asr
+        self.name, self.batch_size = endpoint.model, max(8, at_once)
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._endpoint.close()
+
+    def record(self) -> Mapping[str, Any]:
+        """Server, model, form, prompt and limits."""
+        record = {name: value for name, value in self._served.record().items() if name != 'versions'}
+        return {'describer': 'served', **record, 'asr': self._asr}
+
+    def digest(self, manifest: Manifest, sample: Sample) -> str:
+        """Of the media and the words."""
+        return self._served.digest(manifest, sample)
+
+    def described(self, manifest: Manifest, samples: Sequence[Sample]) -> list[Described]:
+        """Asked several at a time.
+
+        Raises:
+            LLMError: media do not reach the model, or the server is gone.
+        """
+        if self._waits_for_probe and self._served.limits.media:
+            require_media(self._endpoint, self._served.limits.media)
+            self._waits_for_probe = False
+        made: dict[str, Described] = {}
+        asking: dict[str, tuple[Sample, dict[str, str], set[str]]] = {}
+        for sample in samples:
+            try:
+                asking[sample.sample] = self._perceived(manifest, sample)
+            except StorageError:
+                raise
+            except AffektError as error:
+                made[sample.sample] = Described(self.name, '', form='empty', failure=storable(str(error)))
+        for said in self._served.answers(manifest, [sample for sample, *_ in asking.values()]) if asking else ():
+            made[said.name] = self._read(said, *asking[said.name])
+        return [made[sample.sample] for sample in samples]
+
+    def _perceived(self, manifest: Manifest, sample: Sample) -> tuple[Sample, dict[str, str], set[str]]:
+        """The sample with its words, what it lacks and why, and what can be perceived of it."""
+        withheld = set((sample.missing or '').split(','))
+        column = 'video' if sample.video else 'audio'
+        path, lacking, perceived = manifest.media(sample, column), dict[str, str](), set[str]()
+        if path is not None and manifest.window_s(sample, column):
+            raise MediaError(
+                expected='a clip that is a file of its own', came='a stretch of one', todo='cut it out of the recording'
+            )
+        recording = None if path is None else Recording.open(path)
+        for modality, given, has_it in (
+            ('video', SEEN, recording is not None and recording.video is not None),
+            ('audio', HEARD, recording is not None and bool(recording.audio)),
+        ):
+            if has_it and modality not in withheld:
+                perceived |= {*given}
+            else:
+                lacking[given[0]] = 'withheld by the manifest' if modality in withheld else f'no {modality}'
+        text = '' if 'text' in withheld else sample.text
+        if text is None and path is not None and self._hear is not None and HEARD[0] in perceived:
+            text = self._hear(path, None)
+        if (text or '').strip():
+            perceived.add('words')
+        else:
+            lacking['words'] = 'no transcript' if text is None else 'no words'
+        return dataclasses.replace(sample, text=(text or '').strip() or None), lacking, perceived
+
+    def _read(self, said: Said, sample: Sample, lacking: dict[str, str], perceived: set[str]) -> Described:
+        answer = self._room.read_answer(said.text, perceived=perceived, table=self._table)
+        clip = SimpleNamespace(lacking=lacking, words=sample.text or '')
+        return described_by(self.name, clip, SimpleNamespace(answer=answer, failure=said.failure))

@@ -92,13 +92,14 @@ def tables(result: Mapping[str, Any]) -> list[str]:
             '',
         ]
     if texts := result.get('goemotions'):
-        lines += [f'## Words: GoEmotions, {texts["comments"]:,} test comments, 28 labels', '']
+        lines += [f'## Words: GoEmotions, {texts["comments"]:,} test comments, drawn, 28 labels', '']
         lines += ['| | macro-F1 |', '|---|---|']
         lines += [f'| {name} | {number(score)} |' for name, score in texts['macro_f1'].items()]
         lines += [
             '',
             f'Valid form: {number(texts["valid"], 4)}. Less than the head: {number(texts["less_than_head"])}.',
             '',
+            *_why(texts),
         ]
     for name, title in (('meld', 'MELD'), ('emobank', 'EmoBank, thirds of valence')):
         if lines_of := result.get(f'sentiment_{name}'):
@@ -150,6 +151,18 @@ def tables(result: Mapping[str, Any]) -> list[str]:
             f'{number(stages["mixed_less_fine_alone"])}.', '',
         ]  # fmt: skip
     return lines
+
+
+def _why(texts: Mapping[str, Any]) -> list[str]:
+    """Where the describer falls short of the head of text."""
+    count, first = texts['labels_a_comment'], texts['first_is_true']
+    return [
+        f'Why: the first label is true of {number(first["the describer"])} of the comments, of the head of '
+        f'{number(first["head of text"])}; but the describer names {count["the describer"]:.2f} labels a comment, and '
+        f'the head {count["head of text"]:.2f}. The voices that it learnt from last have one label each, and second '
+        'labels, most of all the rarer ones, are lost with them.',
+        '',
+    ]
 
 
 def _training(result: Mapping[str, Any]) -> list[str]:

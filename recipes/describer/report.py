@@ -167,7 +167,8 @@ def final_scores(kept: Mapping[str, Any]) -> Score:
     scores: Score = {'choice': kept['choice']}
     words = words_of(GOEMOTIONS)
     if texts := kept.get('final-goemotions'):
-        neutral = [['neutral']] * len(texts['truth'])
+        true_of = texts['truth']
+        neutral = [['neutral']] * len(true_of)
         scores['goemotions'] = {
             'comments': len(texts['truth']), 'valid': share(texts['valid']),
             'macro_f1': {
@@ -175,6 +176,14 @@ def final_scores(kept: Mapping[str, Any]) -> Score:
                 'head of text, nearest label where it gives none': macro_f1(texts['truth'], texts['head'], words),
                 'head of text': macro_f1(texts['truth'], texts['head, or none'], words),
                 'always neutral': macro_f1(texts['truth'], neutral, words),
+            },
+            'labels_a_comment': {
+                name: round(float(np.mean([len(each) for each in texts[key]])), 3)
+                for name, key in (('the describer', 'labels'), ('head of text', 'head'))
+            },
+            'first_is_true': {
+                name: share([bool(said) and said[0] in true for said, true in zip(texts[key], true_of, strict=True)])
+                for name, key in (('the describer', 'labels'), ('head of text', 'head'))
             },
             'less_than_head': macro_difference(texts['truth'], texts['labels'], texts['head, or none'], words),
         }  # fmt: skip
@@ -286,6 +295,8 @@ LIMITS: Sequence[str] = (
     'never seen, since no labelled clip with all three was at hand.',
     'The readers start as linear heads and the texts are taught by the head of text: it is not better than those heads '
     'and is not meant to be. What it adds is one model that answers in words, whatever a clip has.',
+    'It names one label of a text where the head would name two, so that it misses one of its targets: `affekt '
+    'describe` takes it only where it is asked to with --model.',
     'Words are perceived through the outputs of the head of text; the language model does not read them itself.',
     'Clues are written by a grammar from measured readings; low and high are by thirds of RAVDESS, whatever the sex '
     'of the person. Free writing of a model of this size invents clues, and is not offered.',

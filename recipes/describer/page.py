@@ -36,7 +36,7 @@ def page(card: Mapping[str, Any]) -> str:
     result = card['metrics']
     megabytes = card['bytes'] / 1e6
     lines = ['# The small describer', '']
-    lines += [f'{card["task"].capitalize()}. {card["data"]}.', '']
+    lines += [f'{card["task"][:1].upper()}{card["task"][1:]}. {card["data"]}.', '']
     lines += [f'Licence: {card["licence"]}. {megabytes:.1f} MB in `affekt/models/describer`.', '']
     lines += [
         'A soft token for each source that a clip has and the question *Emotions:* go into SmolLM2-135M; labels come '
@@ -135,7 +135,7 @@ def tables(result: Mapping[str, Any]) -> list[str]:
         lines += ['## Coarse and fine', '']
         lines += [
             f'Voices alone, {stages["steps"]} steps of 16 in every cell from the same start, {stages["clips"]:,} clips '
-            f'of the tested actors of {stages["folds"]} folds, UAR. Coarse are descriptions by template, fine are '
+            f'of tested actors (folds: {stages["folds"]}), UAR. Coarse are descriptions by template, fine are '
             'labels. Short runs: what counts is how the cells differ.', '',
             '| | one stage | two stages |', '|---|---|---|',
         ]  # fmt: skip
@@ -177,7 +177,7 @@ def _training(result: Mapping[str, Any]) -> list[str]:
         f'{minutes:.0f} minutes of one processor core.', '',
         f'What ships is the describer of fold {choice["fold"] + 1}, written in float16: of the three it names the '
         f'emotions of {choice["comments"]} comments of the development part best (F {scores}). So the figures of this '
-        'fold, among those of the voices below, are of the very weights that ship, and 10 actors took no part in them.',
+        'fold, among those of the voices above, are of the very weights that ship, and 10 actors took no part in them.',
     ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ The job of `measurements/abaw.py` on another cast: 20 videos of 6 s show portrai
 (`affekt.reenactment.PortraitCast`). FACE is a picture, or a video whose first frame is taken; each must be of another
 adult. RUN is the --work of `measurements/abaw.py`, whose models are scored on these faces as they are. The videos stay
 in DIR, carry no statement on the people, are not signed, and are not to be passed on. A killed run goes on. Needs
-torch, on the CPU: about five minutes of one processor.
+torch, on the CPU: about three minutes of one processor.
 """
 
 from __future__ import annotations

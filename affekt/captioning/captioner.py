@@ -196,6 +196,20 @@ class Captioner:
             label_status, why, use, second, round(time.monotonic() - begun, 4), sizes,
         )  # fmt: skip
 
+    def prepare(self, steps: Sequence[str]) -> None:
+        """Ask what the fixed words of these steps cost, so that no clip waits for it.
+
+        Args:
+            steps: of `audio` and `visual`, those that have media.
+
+        Raises:
+            LLMError: no answer could be had.
+        """
+        for step in steps:
+            with self._guard:
+                if step not in self._fixed:
+                    self._fixed[step] = self._measured(step)
+
     def _clue(self, manifest: Manifest, row: Sample, step: str, subtitle: str) -> Said:
         """What a step perceives of a clip."""
         form: MediaForm = self._forms[step]
@@ -297,9 +311,7 @@ class Captioner:
         a question is not far above that, its own words are sent alone.
         """
         counted = reply.usage.get(PROMPT_TOKENS)
-        with self._guard:
-            if step not in self._fixed:
-                self._fixed[step] = self._measured(step)
+        self.prepare((step,))
         fixed, size = self._fixed[step]
         if not counted or not fixed or counted > fixed + (len(words.encode()) - size) / 2 + CLEARLY:
             return False

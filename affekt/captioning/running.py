@@ -20,7 +20,7 @@ from typing import Any
 from affekt.captioning.captioner import Captioner, CaptionSettings
 from affekt.captioning.captions import CLIPS, FAILED, TABLE, Caption, write_tables
 from affekt.captioning.estimate import FIRST, Estimate, estimated
-from affekt.captioning.media import media_sizes, source_of
+from affekt.captioning.media import SOURCES, media_sizes, source_of
 from affekt.corpora import Manifest, Sample
 from affekt.errors import CorpusError, LLMError, UnknownNameError, ValueRangeError
 from affekt.judging import Price
@@ -201,6 +201,9 @@ class _Work:
             return
         with ReplayCache(self.run.folder / ANSWERS) as cache, contextlib.ExitStack() as servers:
             captioner = Captioner(self.settings, cache, servers)
+            captioner.prepare(
+                [step for step in SOURCES if any(source_of(self.manifest, row, step) is not None for row in todo)]
+            )
             yield from in_order(lambda row: captioner.caption(self.manifest, row), todo, self.at_once, 'caption')
 
     def _note(self, each: Caption) -> None:

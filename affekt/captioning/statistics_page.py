@@ -13,7 +13,7 @@ from affekt.metrics import Interval
 from affekt.wording import percent, signed
 
 READING = (
-    "bits: the entropy of the labels, and of the inner sectors of affekt's wheel that they fall in; more is more varied",
+    "bits: the entropy of the labels, and of the inner sectors of affekt's wheel that they fall in",
     'without: clips in whose description no label was read',
     'merging: all three texts read by one list of words; F over the inner rings of the five wheels, 95 % intervals',
     'agreement of two sets of labels: 2 |A and B| / (|A| + |B|), 1 where both are empty; mean over clips',

@@ -70,6 +70,9 @@ def asked_options(command: Command) -> Command:
             '--frames', type=click.IntRange(0, 64), default=8, help='Maximum number of frames per clip (default 8).'
         ),
         click.option('--no-sound', is_flag=True, help='Do not send sound to servers.'),
+        click.option(
+            '--tokens', type=click.IntRange(1), default=400, help='Tokens of an answer of a server (default 400).'
+        ),
         click.option('--no-probe', is_flag=True, help='Do not check first that media reach the model of a server.'),
         click.option('--reader', metavar='URL', help='Server of a model that reads labels (default: word table).'),
         click.option('--reader-model', metavar='NAME', help='Name of that model.'),
@@ -314,7 +317,7 @@ def opening(asked: Mapping[str, Any]) -> Any:
     limits = ClipLimits(frames=asked['frames'], sound=not asked['no_sound'])
     return partial(
         opened, limits=limits, trunk=asked['trunk'], device=asked['device'], at_once=asked['at_once'],
-        timeout_s=asked['timeout_s'], is_probed=not asked['no_probe'],
+        timeout_s=asked['timeout_s'], tokens=asked['tokens'], is_probed=not asked['no_probe'],
     )  # fmt: skip
 
 

@@ -122,8 +122,8 @@ def clips_of(path: Path) -> Manifest:
         raise CorpusError(expected='a manifest, a table or a folder of clips', came=str(path), todo='check --media')
     rows = []
     for file in sorted(file for file in path.iterdir() if is_media_name(file.name) and not file.name.startswith('.')):
-        column = 'audio' if file.name.lower().endswith(AUDIO) else 'video'
-        rows.append(Sample(file.stem, **{column: file.name}))
+        is_sound = file.name.lower().endswith(AUDIO)
+        rows.append(Sample(file.stem, audio=file.name) if is_sound else Sample(file.stem, video=file.name))
     if not rows:
         raise CorpusError(expected='clips', came=f'{path} without any', todo='name the folder that holds them')
     return Manifest(Facts(path.name, root=str(path.resolve())), rows)
@@ -185,15 +185,16 @@ def compare_describers(
         notes.append(f'{len(names) - len(shared)} of {len(names)} clips are described by some describers only')
     # 3. Open labels.
     truth = truth or _truth_of(clips)
-    scored = (
+    open_labels, by_sample, constant = (
         _open_labels(describers, truth, out, rng, tables, resamples, progress, notes) if truth else (None, None, None)
     )
     # 4. Verdicts.
     verdicts = _verdicts(sources or Sources(), paths, out, media, at_once, progress, notes)
-    sizes = [len(labels) for labels in (truth or {}).values()] or [float('nan')]
+    sizes = [float(len(labels)) for labels in (truth or {}).values()]
     return Board(
-        tuple(describers), len(names), shared, *scored, float(np.mean(sizes)), verdicts, unibench, tuple(notes), out
-    )
+        tuple(describers), len(names), shared, open_labels, by_sample, constant,
+        float(np.mean(sizes)) if sizes else float('nan'), verdicts, unibench, tuple(notes), out,
+    )  # fmt: skip
 
 
 def _described(

@@ -181,7 +181,7 @@ def _with_ends(standing: Standing) -> str:
 
 def bias_rows(verdicts: Sequence[Verdicts]) -> list[tuple[str, ...]]:
     """What swayed each source: longer side, side shown first, agreement of both orders, ties."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for each in verdicts:
         shares = {bias.name: bias.share for bias in each.plain.biases}
         report = each.report
@@ -219,10 +219,10 @@ def board_facts(board: Board) -> dict[str, Any]:
             each.name: {
                 'described': len(each.texts),
                 'failures': dict(each.failures),
-                'labels_per_answer': float(np.mean([len(own.labels) for own in each.labels.values()] or [np.nan])),
+                'labels_per_answer': float(np.mean([len(own.labels) for own in each.labels.values()] or np.nan)),
                 'without_label': sum(not own.labels for own in each.labels.values()),
                 'read_as': dict(Counter(own.how for own in each.labels.values())),
-                'median_characters': float(np.median([len(text) for text in each.texts.values()] or [np.nan])),
+                'median_characters': float(np.median([len(text) for text in each.texts.values()] or np.nan)),
                 'record': dict(each.record),
             }
             for each in board.describers

@@ -304,6 +304,7 @@ def opened(
     batch_size: int = 8,
     at_once: int = 4,
     timeout_s: float = 120.0,
+    tokens: int = 400,
     is_probed: bool = True,
 ) -> Iterator[Answering]:
     """A model ready to answer.
@@ -314,6 +315,7 @@ def opened(
         limits: how much of a clip a served model is given; 8 pictures or a video, and sound, where None.
         trunk, asr, device, batch_size: of a describer; see `affekt.description.open_clip_describer`.
         at_once, timeout_s: of a server.
+        tokens: of its longest answer; a describer notes its own.
         is_probed: ask, before the first clip that has them, whether pictures, sound and video reach a served model.
 
     Raises:
@@ -328,7 +330,7 @@ def opened(
         )
         with served:
             probe = (lambda media: require_media(served, media, folder)) if is_probed else None
-            yield ServedDescriber(served, served.form, limits, served.url, at_once, probe=probe)
+            yield ServedDescriber(served, served.form, limits, served.url, at_once, tokens, probe=probe)
         return
     from affekt.description import open_clip_describer
 

@@ -176,7 +176,7 @@ def short(name: str) -> str:
 
 def bench_facts(bench: ModelsBench) -> dict[str, Any]:
     """All of it as plain values; each model with the record of what its scores depend on."""
-    return plain({
+    facts: dict[str, Any] = plain({
         'benchmark': 'MER-UniBench',
         'models': {model.name: model_facts(model) for model in bench.models},
         'compared_sets': list(bench.compared),
@@ -184,6 +184,7 @@ def bench_facts(bench: ModelsBench) -> dict[str, Any]:
         'comparisons': None if bench.comparisons is None else str(bench.comparisons),
         'notes': [],
     })  # fmt: skip
+    return facts
 
 
 def model_facts(model: ModelScores) -> dict[str, Any]:

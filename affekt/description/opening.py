@@ -26,6 +26,7 @@ from affekt.description.saved import SETTINGS, open_describer, saved_notes
 from affekt.description.trunk import open_trunk
 from affekt.description.wordings import Terciles
 from affekt.errors import MediaError, ShapeError, ValueRangeError, WeightsError
+from affekt.features import Recipe
 
 SHIPPED = Path(__file__).parents[1] / 'models' / 'describer'
 """The small describer that comes with affekt, where one does."""
@@ -133,7 +134,7 @@ def open_clip_describer(
     model: str | Path | None = None,
     *,
     trunk: str | Path | None = None,
-    recipes: Mapping[str, str] | None = None,
+    recipes: Mapping[str, str | Recipe] | None = None,
     question: str = '',
     asr: str = 'tiny.en',
     limits: Limits | None = None,
@@ -148,7 +149,7 @@ def open_clip_describer(
         model: the folder of a describer or of the run that trained it, or a published checkpoint of AffectGPT; None for
             the shipped one.
         trunk: the language model, where it is not the one that the folder names; needed for a published checkpoint.
-        recipes: source to recipe, where the folder does not note them.
+        recipes: source to recipe or its name, where the folder does not note them.
         question: another than the one that it was trained with.
         asr: speech recognition where no transcript is known: a name, a folder, or `none`.
         limits: of answers; None for as many tokens as training generated.

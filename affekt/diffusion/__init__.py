@@ -10,6 +10,7 @@ Source: Weng et al. 2025, MagicPortrait, arXiv:2504.21497; Zhu et al. 2024, Cham
 from affekt.diffusion.autoencoder import Autoencoder, AutoencoderSizes
 from affekt.diffusion.guidance import MAPS, GuidanceEncoder
 from affekt.diffusion.layers import Reading, Reference
+from affekt.diffusion.perceptual import PerceptualDistance, features_of
 from affekt.diffusion.pipeline import Drawing, DrawingSettings, on_device
 from affekt.diffusion.published import PortraitNets, load_nets, weight_files
 from affekt.diffusion.schedule import ddim_step, signal_shares, timesteps, velocity_of, with_noise
@@ -23,6 +24,7 @@ __all__ = [
     'Drawing',
     'DrawingSettings',
     'GuidanceEncoder',
+    'PerceptualDistance',
     'PortraitNets',
     'Reading',
     'Reference',
@@ -30,6 +32,7 @@ __all__ = [
     'UNetSizes',
     'ddim_step',
     'denoising_unet',
+    'features_of',
     'load_nets',
     'on_device',
     'read_portrait',

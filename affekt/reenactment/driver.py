@@ -157,8 +157,8 @@ def motion_of_video(
     )  # fmt: skip
     if recording.is_still:
         motion.notes.append(
-            f'{Path(path).name} is one picture, and a picture does not move: relative to its own calm state it does '
-            'nothing, so use it with the absolute transfer'
+            f'{Path(path).name} is one picture, which does not move: what it shows reaches a portrait by the absolute '
+            'transfer alone'
         )
     sound = Path(path) if recording.audio else None
     pictures = None if settings.rate_hz else recording.video.pictures
@@ -230,7 +230,12 @@ def motion_of_sightings(
     state = FaceState(
         np.zeros(51) if calm.scores is None else shown_amounts(calm.scores), rest.rotation, rest.eye_openings, rest.gaze
     )
-    measured = _looking(_measured(sighting, rest, canonical) for sighting in chain(first, sightings))
+    measured = _looking(
+        (calm.time_s, MotionFrame(calm.time_s, mouth=calm.mouth))  # exactly, and not but for rounding
+        if sighting is calm
+        else _measured(sighting, rest, canonical)
+        for sighting in chain(first, sightings)
+    )
     if settings.steadying is not None:
         measured = steadied(measured, settings.steadying)
     bridged = _bridged(measured, notes, name)

@@ -29,6 +29,7 @@ import numpy as np
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.features import Store, extract
 from affekt.labels import GOEMOTIONS, RAVDESS8
+from affekt.runs import write_atomically
 
 VOICE, PROSODY, FACE, SENTENCE = 'voice', 'prosody', 'face', 'sentence'
 RECIPES_OF = {
@@ -133,7 +134,8 @@ def fer2013(folder: Path, stills: Path) -> Manifest:
         for row in chosen:
             name = Path(row['file']).stem
             (stills / name).mkdir(parents=True, exist_ok=True)
-            (stills / name / '00001.jpg').write_bytes(archive.read(row['file']))
+            if not (still := stills / name / '00001.jpg').exists():
+                write_atomically(still, archive.read(row['file']))
             samples.append(Sample(name, frames=name, category=row['emotion'], split=FER_PARTS[row['split']]))
     categories = tuple(sorted({row['emotion'] for row in chosen}))
     return Manifest(Facts('fer2013', categories=categories, root=str(stills)), samples)

@@ -56,12 +56,18 @@ def read(generated: Sequence[Generated], known: set[str]) -> Answers:
     return Answers(tuple(labels), np.array(valid), tuple(answer.text for answer in generated))
 
 
-def interval(metric: Any, *arrays: Any, groups: Any = None) -> dict[str, float]:
+def interval(
+    metric: Any, *arrays: Any, groups: Any = None, bounds: tuple[float, float] = (0.0, 1.0)
+) -> dict[str, float]:
     """A metric with its interval."""
     found = bootstrap_interval(
-        metric, *arrays, groups=groups, rng=np.random.default_rng(11), resamples=RESAMPLES, bounds=None
+        metric, *arrays, groups=groups, rng=np.random.default_rng(11), resamples=RESAMPLES, bounds=bounds
     )
-    return {'value': round(found.value, 4), 'low': round(found.low, 4), 'high': round(found.high, 4)}
+    return {
+        'value': round(float(found.value), 4),
+        'low': round(float(found.low), 4),
+        'high': round(float(found.high), 4),
+    }
 
 
 def share(hits: Any, groups: Any = None) -> dict[str, float]:
@@ -82,7 +88,7 @@ def difference(
     """UAR of one side less that of the other, on the same clips."""
     words = sorted(set(truth))
     arrays = [_numbers(each, words) for each in (truth, left, right)]
-    return interval(lambda t, a, b: _recall(t, a) - _recall(t, b), *arrays, groups=speaker)
+    return interval(lambda t, a, b: _recall(t, a) - _recall(t, b), *arrays, groups=speaker, bounds=(-1.0, 1.0))
 
 
 def _recall(truth: npt.NDArray[np.int64], named: npt.NDArray[np.int64]) -> float:
@@ -105,7 +111,7 @@ def macro_difference(
 ) -> dict[str, float]:
     """Macro-F1 of one side less that of the other."""
     arrays = [table(each, words) for each in (truth, left, right)]
-    return interval(lambda t, a, b: multilabel_macro_f1(t, a) - multilabel_macro_f1(t, b), *arrays)
+    return interval(lambda t, a, b: multilabel_macro_f1(t, a) - multilabel_macro_f1(t, b), *arrays, bounds=(-1.0, 1.0))
 
 
 def table(labels: Sequence[Sequence[str]], words: Sequence[str]) -> npt.NDArray[np.bool_]:

@@ -31,16 +31,16 @@ def saved_describer(folder: Path, **notes: object) -> Path:
     return folder / 'describer'
 
 
-def one_face() -> Recipe:
+def one_face(width: int = 21, name: str = 'faces') -> Recipe:
     """A recipe of faces that sees none in a sound."""
 
     def encoder(manifest, samples):
         return [
-            Features(row.sample, np.ones((3, 21), np.float32)) if row.video else Unable(row.sample, 'no picture')
+            Features(row.sample, np.ones((3, width), np.float32)) if row.video else Unable(row.sample, 'no picture')
             for row in samples
         ]
 
-    return Recipe('test-faces', 'video', 21, {'tool': 'test'}, lambda recipe: encoder)
+    return Recipe(f'test-{name}', 'video', width, {'tool': 'test'}, lambda recipe: encoder)
 
 
 def tone(seconds: float = 1.0, pitch_hz: float = 180.0) -> np.ndarray:

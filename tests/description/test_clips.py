@@ -14,6 +14,7 @@ from affekt.description import (
     ClipReader,
     Description,
     Generated,
+    Limits,
     clip_form,
     clips_manifest,
     describe,
@@ -199,3 +200,29 @@ def test_a_kind_keeps_that_it_is_bare(reader):
     record = {'blocks': [{'source': 'voice', 'lead': ''}], 'words': False, 'opened': True, 'bare': True}
     notes = {'kind': record, 'recipes': {'voice': 'acoustics-utt'}}
     assert clip_form(reader.describer, notes).kind == kind_of(('voice',), words=False, bare=True)
+
+
+def test_a_published_checkpoint_describes_clips_on_its_language_model(shared_data, media, tmp_path, same_process):
+    from published_arrays import parameter, tiny_language_model
+    from published_files import published_shapes, save_published
+
+    shapes = published_shapes(shared_data, 'affectgpt_tiny_qwen2_attention')
+    state = {name: parameter(name, shape) for name, shape in shapes.items() if not name.endswith('position_ids')}
+    path = save_published(tmp_path / 'checkpoint_000030_loss_0.5.pth', state, config={'model': {}})
+    trunk = tiny_language_model('qwen2_attention')
+    trunk.network.save_pretrained(tmp_path / 'trunk')
+    trunk.vocabulary.tokenizer.save(str(tmp_path / 'trunk' / 'tokenizer.json'))
+    widths = {
+        'voice': shapes['audio_attention_mlp.weight'][1],
+        'face': shapes['video_attention_mlp.weight'][1],
+    }
+    recipes = {name: one_face(width, name) for name, width in widths.items()}
+    clips = open_clip_describer(path, trunk=tmp_path / 'trunk', recipes=recipes, asr='none', limits=Limits(tokens=4))
+    assert clips.reader.form.kind.sources == ('multi', 'voice', 'face')
+    manifest = clips_manifest([('a.mp4', media / 'voice.wav')], {'a.mp4': 'I am fine.'})
+    manifest = Manifest(manifest.facts, [dataclasses.replace(manifest.samples[0], video=str(media / 'voice.wav'))])
+    ((clip, description),) = clips.describe(manifest, manifest.samples)
+    assert description.failure == ''
+    assert set(clip.features) == {'voice', 'face'}
+    with pytest.raises(WeightsError, match='columns for the source face'):
+        open_clip_describer(path, trunk=tmp_path / 'trunk', recipes={**recipes, 'face': one_face(7, 'face')})

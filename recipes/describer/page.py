@@ -177,7 +177,8 @@ def _training(result: Mapping[str, Any]) -> list[str]:
         f'{minutes:.0f} minutes of one processor core.', '',
         f'What ships is the describer of fold {choice["fold"] + 1}, written in float16: of the three it names the '
         f'emotions of {choice["comments"]} comments of the development part best (F {scores}). So the figures of this '
-        'fold, among those of the voices above, are of the very weights that ship, and 10 actors took no part in them.',
+        'fold, among those of the voices above, are of the very weights that ship; the 8 actors tested in it took no '
+        'part in them, and 2 more only chose the step.',
     ]  # fmt: skip
 
 

@@ -47,7 +47,7 @@ TASKS = ('expr', 'va', 'au', 'mtl')
 @click.option('--rate', 'learning_rate', type=float, default=2e-3, help='Learning rate (default 0.002).')
 @click.option(
     '--clock', 'clocks', type=Named(frame_clocks, others='NAME=METHOD', several=True), default='linear',
-    help='How features come to the frames, all or each by its name (default linear).',
+    help='Method that brings features to the frames, of all or of each by name (default linear).',
 )  # fmt: skip
 @click.option('--folds', type=click.IntRange(2), help='Folds of the training part: a model for each, answers averaged.')
 @click.option('--pseudo-labels', is_flag=True, help='Learn from guesses too, for videos without annotations.')

@@ -192,8 +192,7 @@ def reenact_command(
     affekt reenact portrait.jpg driving.mp4 -o out.mp4
     affekt reenact portrait.jpg --emotion surprise --intensity 0.7 -o out.mp4
     affekt reenact portrait.jpg --timeline affekt_runs/clip -o out.mp4
-    affekt reenact portrait.jpg driving.mp4 --engine diffusion --weights DIR \
-        -o out.mp4
+    affekt reenact a.jpg b.mp4 --engine diffusion --weights DIR -o out.mp4
     affekt reenact portraits/ --emotion all --intensity 0,0.5,1 -o stimuli
 
     PORTRAIT shows one clear face from the front. Every output is signed, says

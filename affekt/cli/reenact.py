@@ -453,7 +453,7 @@ def verify_command(path: Path, trusted: Path | None, as_json: bool) -> None:
 
 def _manifest_lines(verdict: Any) -> list[str]:
     """Lines on what a manifest says."""
-    lines = [verdict.reason] if verdict.reason else []
+    lines = [f'reason: {verdict.reason}'] if verdict.reason else []
     if verdict.state == 'no manifest':
         return lines
     if verdict.made_by:

@@ -209,7 +209,8 @@ def verify(path: str | os.PathLike[str], trusted: str | os.PathLike[str] | None 
     except c2pa.C2paError as error:
         if has_traces(place):
             return Verdict(place, CHANGED, reason=_first_words(error))
-        return Verdict(place, NO_MANIFEST, reason='' if 'NotFound' in type(error).__name__ else _first_words(error))
+        unread = '' if 'NotFound' in type(error).__name__ else f'it cannot be read as {mime}: {_first_words(error)}'
+        return Verdict(place, NO_MANIFEST, reason=unread)
     except OSError as error:
         raise storage_error(error, place) from error
     return _verdict(place, mime, content, state)

@@ -219,7 +219,7 @@ def _verdict(place: Path, mime: str, content: Mapping[str, Any], state: str) -> 
     """The verdict on a file whose manifest could be read."""
     manifest = content.get('manifests', {}).get(content.get('active_manifest', ''), {})
     assertions = {item.get('label'): item.get('data') for item in manifest.get('assertions', ())}
-    statement = assertions.get(LABEL) or {}
+    statement = stated if isinstance(stated := assertions.get(LABEL), Mapping) else {}  # whoever signed may write all
     signature = manifest.get('signature_info', {})
     codes = {item['code'] for item in content.get('validation_status') or ()}
     wrong = codes - SIGNER_ONLY

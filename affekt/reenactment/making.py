@@ -45,6 +45,8 @@ Signed = Callable[[Path, bool], object]
 PAINTED_SUFFIX = '.affekt-painted'
 STILLS = ('.png', '.jpg', '.jpeg')
 LEAST_SIDE = 64
+RUN_FILES = ('.parquet', '.json', '.jsonl')
+"""Endings of what an analysis keeps that may move a portrait."""
 
 
 class MotionSource(Protocol):
@@ -169,8 +171,12 @@ class ByTimeline:
         return None
 
     def as_json(self) -> dict[str, Any]:
-        """The run's name, and who of it."""
-        return {'run': self.run.absolute().name, 'person': self.person, 'by': self.source, 'rate_hz': self.rate_hz}
+        """The run's name and what its files hold, and who of it."""
+        files = sorted(path for path in self.run.glob('*') if path.suffix in RUN_FILES and path.is_file())
+        return {
+            'run': self.run.absolute().name, 'sha256': {path.name: file_sha256(path) for path in files},
+            'person': self.person, 'by': self.source, 'rate_hz': self.rate_hz,
+        }  # fmt: skip
 
     @property
     def driver(self) -> Path | None:

@@ -448,6 +448,12 @@ def _record(made: Reenactment, portrait: Path, consent: Consent, depends_on: Map
 
 
 def sentence(note: str) -> str:
-    """A note with a capital letter and a full stop, where it lacks them."""
+    """A note with a capital letter and a full stop, where it lacks them; a file's name keeps its letters.
+
+    >>> sentence('the head was limited'), sentence('calm_face.jpg is one picture')
+    ('The head was limited.', 'calm_face.jpg is one picture.')
+    """
     text = note.strip()
+    if '.' in text.partition(' ')[0]:
+        return text if text.endswith(('.', '!', '?')) else f'{text}.'
     return f'{text[:1].upper()}{text[1:]}{"" if text.endswith((".", "!", "?")) else "."}'

@@ -365,13 +365,16 @@ class _Plain:
         return type(value)(part for part, _ in parts), 1 + sum(size for _, size in parts)
 
 
-def _scalar(dtype: _DType, content: bytes | str = b'') -> Any:
-    raw = content.encode('latin-1') if isinstance(content, str) else content
-    return np.frombuffer(raw, dtype.numpy(), 1)[0].item()
-
-
 def _allowed(ceilings: _Ceilings) -> dict[tuple[str, str], Callable[..., Any]]:
-    """All that a pickle may name, and what stands for it here; what makes a copy is counted first."""
+    """All that a pickle may name, and what stands for it here; what makes a copy is counted first.
+
+    A pickle may set attributes of all that it names, defaults of functions among them: each file gets functions of its
+    own, so that none reaches the next.
+    """
+
+    def scalar(dtype: _DType, content: bytes | str = b'') -> Any:
+        raw = content.encode('latin-1') if isinstance(content, str) else content
+        return np.frombuffer(raw, dtype.numpy(), 1)[0].item()
 
     def encode(text: str, encoding: str = 'latin1') -> bytes:
         if not isinstance(text, str) or encoding not in ('latin1', 'latin-1'):
@@ -396,7 +399,7 @@ def _allowed(ceilings: _Ceilings) -> dict[tuple[str, str], Callable[..., Any]]:
 
     return {
         **{(f'numpy.{core}.multiarray', '_reconstruct'): reconstruct for core in ('core', '_core')},
-        **{(f'numpy.{core}.multiarray', 'scalar'): _scalar for core in ('core', '_core')},
+        **{(f'numpy.{core}.multiarray', 'scalar'): scalar for core in ('core', '_core')},
         ('numpy', 'ndarray'): Array,
         ('numpy', 'dtype'): _DType,
         ('_codecs', 'encode'): encode,
@@ -410,22 +413,23 @@ _STORED = re.compile(r'scipy\.sparse\._?(csc|csr|coo)\.(csc|csr|coo)_(matrix|arr
 """Classes of which only the attributes are taken."""
 
 
-def _old_object(kind: Any, base: Any, state: Any) -> Any:
-    """What Python 2 makes an object of a class by, before it gets its attributes."""
-    if not (isinstance(kind, type) and issubclass(kind, StoredObject)) or state is not None:
-        raise ValueError('an object of another class')
-    return kind()
-
-
 class _Unpickler(pickle.Unpickler):
     def __init__(self, content: io.BytesIO, ceilings: _Ceilings, stored: re.Pattern[str] | None = None) -> None:
         super().__init__(content, encoding='latin1')
         self._path, self._known, self._stored = ceilings.path, dict(_allowed(ceilings)), stored
-        if stored is not None:
-            for module in ('copyreg', 'copy_reg'):
-                self._known[module, '_reconstructor'] = _old_object
-            for module in ('builtins', '__builtin__'):
-                self._known[module, 'object'] = StoredObject
+        if stored is None:
+            return
+
+        def old_object(stored_class: Any, base: Any, state: Any) -> Any:
+            """What Python 2 makes an object of a class by, before it gets its attributes."""
+            if not (isinstance(stored_class, type) and issubclass(stored_class, StoredObject)) or state is not None:
+                raise ValueError('an object of another class')
+            return stored_class()
+
+        for module in ('copyreg', 'copy_reg'):
+            self._known[module, '_reconstructor'] = old_object
+        for module in ('builtins', '__builtin__'):
+            self._known[module, 'object'] = StoredObject
 
     def find_class(self, module: str, name: str) -> Any:
         try:

@@ -360,7 +360,8 @@ def open_model_words(model: str = '') -> WordsOfModel:
     """A describer that was trained.
 
     Args:
-        model: its folder or checkpoint; '' for the one that comes with affekt.
+        model: its folder or checkpoint, or `small` for the one that comes with affekt; '' for that one where it
+            reaches its targets.
 
     Raises:
         WeightsError: there is none, or it cannot be opened.
@@ -370,8 +371,8 @@ def open_model_words(model: str = '') -> WordsOfModel:
     room = description_room()
     if not model and room.shipped_describer() is None:
         raise WeightsError(
-            expected='a describer that comes with affekt', came='none',
-            todo='name one with --describe-model; the description from measurements is made in any case',
+            expected='a describer that is used without being named', came='none',
+            todo='name one with --describe-model, such as small; measurements are described in any case',
         )  # fmt: skip
     return WordsOfModel(room.open_clip_describer(model or None, asr='none'))
 

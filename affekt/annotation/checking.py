@@ -401,11 +401,12 @@ def outcome_of(task: CheckTask, state: CheckState) -> Checked:
     struck = tuple(label for label in task.labels if most(lambda marks: marks.labels.get(label) == STRIKE))  # noqa: B023
     additions = dict.fromkeys(label for marks in said.values() for label, mark in marks.labels.items() if mark == ADD)
     added = tuple(label for label in additions if most(lambda marks: marks.labels.get(label) == ADD))  # noqa: B023
+    whole = task.row.get('description') or ' '.join(task.sentences)
     gone = {number for number in range(len(task.sentences)) if most(lambda marks: number in marks.struck)}  # noqa: B023
     return Checked(
         task, tuple(said), '' if not count else STRUCK if 2 * struck_clip > count else KEPT,
         (*(label for label in task.labels if label not in struck), *added), struck, added,
-        ' '.join(text for number, text in enumerate(task.sentences) if number not in gone),
+        ' '.join(text for number, text in enumerate(task.sentences) if number not in gone) if gone else whole,
         tuple(task.sentences[number] for number in sorted(gone)),
     )  # fmt: skip
 

@@ -52,8 +52,8 @@ class Describing:
     """By what clips are described, and how.
 
     Args:
-        model: folder or checkpoint of a describer; '' for the one that comes with affekt, where there is one, and for
-            sentences from measurements where there is none.
+        model: folder or checkpoint of a describer, or `small` for the one that comes with affekt; '' for that one where
+            it reaches its targets, and else for sentences from measurements.
         trunk: its language model, where its folder does not say or it is elsewhere.
         recipes: source to recipe of features, where its folder does not say.
         question: another than the one that it was trained with: a name of `QUESTIONS`, or a text.
@@ -246,13 +246,18 @@ def _together(
 ) -> Iterator[DescribedClip]:  # fmt: skip
     asking = [sample for sample, _, known in waiting if known is None]
     answers = answering.described(manifest, asking) if asking else []
-    made = {sample.sample: described for sample, described in zip(asking, answers, strict=True)}
+    made = {sample.sample: _in_order(described) for sample, described in zip(asking, answers, strict=True)}
     digests = {sample.sample: digest for sample, digest, _ in waiting}
     for name, described in made.items():  # on disk before any of them is given
         if run is not None and not described.failure:
             run.note(name, SETTINGS, digest=digests[name], described=plain(described))
     for sample, _, known in waiting:
         yield known or DescribedClip(sample.sample, _path_of(manifest, sample), made[sample.sample])
+
+
+def _in_order(described: Described) -> Described:
+    """With what is lacking in the order of a journal, so that a resumed run writes the same bytes."""
+    return dataclasses.replace(described, lacking=dict(sorted(described.lacking.items())))
 
 
 def _remembered(run: Run | None, name: str, digest: str, path: str) -> DescribedClip | None:
@@ -396,9 +401,7 @@ def _whole_file(manifest: Manifest, sample: Sample) -> Path:
 
 def plainly_described(analysis: Analysis) -> Described:
     """The deterministic description of an analysis in the form that descriptions have here."""
-    labels = dict.fromkeys(
-        label.word for label in analysis.labels if label.scope == 'whole'
-    )  # fmt: skip
+    labels = dict.fromkeys(label.word for label in analysis.labels if label.scope == 'whole')
     evidence = [
         DescribedClue(sentence.text, tuple(dict.fromkeys(part.source for part in sentence.evidence)))
         for sentence in analysis.description

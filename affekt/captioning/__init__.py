@@ -27,6 +27,7 @@ from affekt.captioning.filters import (
     filter_captions,
     read_left_out,
     read_struck,
+    with_checks,
     write_filtered,
 )
 from affekt.captioning.places import Place, place_of
@@ -85,5 +86,6 @@ __all__ = [
     'statistics_page',
     'statistics_sheet',
     'sum_to_come',
+    'with_checks',
     'write_filtered',
 ]

@@ -21,14 +21,15 @@ from typing import Any
 
 import numpy as np
 
-from affekt.captioning.captions import DESCRIBED, CaptionTable
+from affekt.captioning.captions import DESCRIBED, CaptionTable, read_captions
 from affekt.captioning.speaking import THRESHOLD, SpeakingScore
 from affekt.captioning.votes import TIED, Votes, agrees_with_emotion, agrees_with_sentiment
-from affekt.errors import ValueRangeError
+from affekt.errors import TableError, ValueRangeError, listed
 from affekt.labels import WordTable
 from affekt.runs import versions, write_atomically
 from affekt.tables import csv_bytes
 from affekt.typed_json import json_file
+from affekt.wording import counted
 
 REASONS: Mapping[str, str] = {
     'not described': 'the run has no description of it',
@@ -120,9 +121,11 @@ def filter_captions(
     low, high = length_limits(captions, settings.length_sd)
     reasons: dict[str, tuple[str, ...]] = {}
     details: dict[str, str] = {}
-    for name, labels in zip(captions.names, captions.labels, strict=True):
+    columns = captions.columns
+    for name, labels, description, status in zip(
+        captions.names, captions.labels, columns['description'], columns['status'], strict=True
+    ):
         against: dict[str, str] = {}
-        description, status = captions.column('description')[name], captions.column('status')[name]
         if (status and status not in DESCRIBED) or not description:
             against['not described'] = status or 'empty'
         if struck and name in struck:
@@ -232,11 +235,52 @@ def read_struck(checks: Path) -> dict[str, str]:
     """Clips that people struck, from a folder of `affekt annotate --check`; each with how many checked it.
 
     Raises:
-        TableError: the folder holds no exported checks.
+        TableError: the folder holds no exported checks, or marks that are not in the export.
     """
     from affekt.tables import read_table
 
-    table = read_table(checks / 'checked.csv')
+    table = read_table(_exported(checks))
     return {
         str(row['name']): f'{row["checkers"]} checked it' for row in table.records() if row.get('verdict') == 'struck'
     }
+
+
+def with_checks(captions: CaptionTable, checks: Path) -> CaptionTable:
+    """The captions as people left them; clips that were not among the checked ones stay as they are.
+
+    Args:
+        captions: of a run.
+        checks: a folder of `affekt annotate --check`.
+
+    Raises:
+        TableError: as `read_struck`, or clips were checked that are not among the captions.
+    """
+    checked = read_captions(_exported(checks))
+    place_of = {name: at for at, name in enumerate(checked.names)}
+    if strangers := sorted(place_of.keys() - set(captions.names)):
+        raise TableError(
+            expected=f'checks of the clips of {captions.path}',
+            came=f'{checks}, which has {counted(len(strangers), "other clip")} ({listed(strangers, 2)})',
+            todo='give the captions that were checked',
+        )
+    places = [place_of.get(name) for name in captions.names]
+    columns = {
+        column: tuple(
+            cell if at is None else checked.columns[column][at] for cell, at in zip(cells, places, strict=True)
+        )
+        for column, cells in captions.columns.items()
+    }
+    labels = tuple(own if at is None else checked.labels[at] for own, at in zip(captions.labels, places, strict=True))
+    return CaptionTable(captions.path, captions.names, columns, labels)
+
+
+def _exported(checks: Path) -> Path:
+    """The table of a folder of checks, where it is no older than the marks."""
+    table, marks = checks / 'checked.csv', checks / 'checks.jsonl'
+    if not table.is_file() or (marks.is_file() and marks.stat().st_mtime_ns > table.stat().st_mtime_ns):
+        raise TableError(
+            expected=f'{table} with all that was checked',
+            came='an export that is older than the last mark' if table.is_file() else 'no such file',
+            todo=f'write it: affekt annotate --check --export-only --out {checks}',
+        )
+    return table

@@ -24,7 +24,7 @@ from affekt.captioning.media import SOURCES, media_sizes, source_of
 from affekt.corpora import Manifest, Sample
 from affekt.errors import CorpusError, LLMError, UnknownNameError, ValueRangeError
 from affekt.judging import Price
-from affekt.llm import Endpoint, ReplayCache, in_order, require_media
+from affekt.llm import Endpoint, MediaForm, ReplayCache, in_order, require_media
 from affekt.progress import Progress
 from affekt.runs import Run, write_atomically
 from affekt.tables import csv_bytes
@@ -251,11 +251,19 @@ def _probe(settings: CaptionSettings, manifest: Manifest, rows: Sequence[Sample]
                 expected=f'a server for the {step} clue: models in this process read text alone', came=place.where,
                 todo=f'give an address as --{"video" if step == "visual" else step}-model',
             )  # fmt: skip
-        media = ('sound',) if step == 'audio' else ('video',) if place.form.takes('video') else ('picture',)
         with contextlib.ExitStack() as servers:
             endpoint = place.open(servers)
             assert isinstance(endpoint, Endpoint)
-            require_media(endpoint, media, folder)
+            require_media(endpoint, media_to_send(manifest, rows, step, place.form), folder)
+
+
+def media_to_send(manifest: Manifest, rows: Sequence[Sample], step: str, form: MediaForm) -> tuple[str, ...]:
+    """What the questions of a step will hold, of `affekt.llm.MEDIA`: folders of frames are pictures to every server."""
+    if step == 'audio':
+        return ('sound',)
+    columns = {source[0] for row in rows if (source := source_of(manifest, row, step)) is not None}
+    seen = {'video' if column == 'video' and form.takes('video') else 'picture' for column in columns}
+    return tuple(sorted(seen))
 
 
 CLIP_COLUMNS = ('name', 'video', 'audio', 'frames', 'start_s', 'end_s')

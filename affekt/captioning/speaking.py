@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -169,9 +170,14 @@ def voice_course(recording: Any, start_s: float = 0.0, end_s: float = math.inf) 
     from affekt.voice import acoustic_frames
 
     rate = 16_000
-    blocks = [block.samples for block in recording.samples(rate)]
-    samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-    samples = samples[round(start_s * rate) : None if end_s == math.inf else round(end_s * rate)]
+    first, last = round(start_s * rate), math.inf if end_s == math.inf else round(end_s * rate)
+    blocks, length = [np.zeros(0, np.float32)], 0
+    for block in recording.samples(rate):
+        blocks.append(block.samples[max(0, first - length) : None if last == math.inf else max(0, int(last) - length)])
+        length += len(block.samples)
+        if length >= last:
+            break
+    samples = np.concatenate(blocks)
     if len(samples) < 640:
         return np.zeros(0), 0.0
     frames = acoustic_frames(samples)
@@ -193,7 +199,8 @@ def mouth_courses(recording: Any, times_s: Floats) -> list[Floats]:
     if not len(times_s):
         return []
     first, last = float(times_s[0]), float(times_s[-1])
-    frames = (frame for frame in recording.frames(GRID_HZ) if first - 0.1 <= frame.time_s <= last + 0.1)
+    until_last = takewhile(lambda frame: frame.time_s <= last + 0.1, recording.frames(GRID_HZ))
+    frames = (frame for frame in until_last if frame.time_s >= first - 0.1)
     table = observe_faces(frames, keep_thumbnails=False).table
     courses: list[tuple[float, Floats]] = []
     for person in pc.unique(table['person']).to_pylist() if table.num_rows else []:

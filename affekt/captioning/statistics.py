@@ -238,9 +238,9 @@ def gain_of_merging(
     if not names:
         return None
     known = {name: truth[name] for name in names}
+    texts = {column: captions.column(column) for column in ('audio_clue', 'visual_clue', 'description')}
     answers = {
-        column: {name: list(extractor.extract(captions.column(column)[name]).labels) for name in names}
-        for column in ('audio_clue', 'visual_clue', 'description')
+        column: {name: list(extractor.extract(cells[name]).labels) for name in names} for column, cells in texts.items()
     }
     rings = [f'{table.wheels[index].short}-L1' for index in table.published]
     scores = {column: float(set_scores(known, answer, table, rings)['EW-L1'].f) for column, answer in answers.items()}

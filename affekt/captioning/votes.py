@@ -7,6 +7,7 @@ with a category, a sentiment or a value. Several files vote together. A tie is n
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -114,6 +115,8 @@ def _sentiment(cell: Any, neutral_within: float, path: Path) -> str:
         raise TableError(
             expected='a number, or positive, negative or neutral', came=f'{word[:40]!r} in {path}', todo='correct it'
         ) from None
+    if math.isnan(value):
+        return ''
     return NEUTRAL if abs(value) <= neutral_within else POSITIVE if value > 0 else NEGATIVE
 
 

@@ -269,16 +269,22 @@ def filter_command(
         read_speaking,
         read_struck,
         read_votes,
+        with_checks,
         write_filtered,
     )
     from affekt.labels import load_table
 
+    if (threshold is not None or keep_unknown) and not use_speaking:
+        raise click.UsageError('--threshold and --keep-unknown go with --speaking.')
+    if (no_emotion or no_sentiment or neutral_within) and not votes:
+        raise click.UsageError('--no-emotion, --no-sentiment and --neutral-within go with --votes.')
     settings = FilterSettings(
         speaking=use_speaking, threshold=THRESHOLD if threshold is None else threshold, keep_unknown=keep_unknown,
         length_sd=length_sd, emotion=not no_emotion, sentiment=not no_sentiment,
     )  # fmt: skip
     with table_notes() as notes:
-        table = read_captions(checks / 'checked.csv' if checks else captions)
+        table = read_captions(captions)
+        table = with_checks(table, checks) if checks else table
         made = filter_captions(
             table, settings, load_table(tables),
             speaking=read_speaking(captions) if use_speaking else None,

@@ -238,7 +238,7 @@ def annotate(
 
     if not pairs and not (export_only and out):
         raise click.UsageError('give PAIRS, or --export-only with --out')
-    folder = out or pairs[0].with_name(f'{pairs[0].stem}-votes')
+    folder = out or _beside(pairs[0], 'votes')
     chosen['without_media'] |= export_only
     names = [field.name for field in fields(StudySettings)]
     settings = StudySettings(**{name: chosen.pop(name) for name in names if name in chosen})
@@ -265,6 +265,12 @@ def annotate(
         say(note, err=True, style='yellow')
 
 
+def _beside(path: Path, ending: str) -> Path:
+    """A folder beside a file or folder, named after it."""
+    path = path if path.name not in ('', '..') else path.resolve()  # `.` has no name of its own
+    return path.with_name(f'{path.stem}-{ending}')
+
+
 def _check(
     captions: tuple[Path, ...], out: Path | None, export_only: bool, as_json: bool, raw_csv: bool, gold: Path | None,
     listening: dict[str, Any], media: dict[str, Any],
@@ -275,7 +281,7 @@ def _check(
 
     if len(captions) > 1 or not (captions or (export_only and out)) or gold:
         raise click.UsageError('with --check, give one folder or table of captions, and no --gold')
-    folder = out or captions[0].with_name(f'{captions[0].stem}-checks')
+    folder = out or _beside(captions[0], 'checks')
     if export_only:
         written = export_checks(folder, raw=raw_csv)
     else:

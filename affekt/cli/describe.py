@@ -50,7 +50,7 @@ class Pairs(click.ParamType[tuple[str, str]]):
 @click.option(
     '--model',
     metavar='PATH|NAME',
-    help='Describer: a folder of training, a published checkpoint, or a name at a server.',
+    help='Describer: small, a folder of training, a published checkpoint, or a name at a server.',
 )
 @click.option(
     '--endpoint', default='', metavar='URL', help='Server of a model to ask, such as http://localhost:8000/v1.'
@@ -95,13 +95,14 @@ def describe_command(
     \b
     affekt describe clip.mp4
     affekt describe clips/ --out described --resume
-    affekt describe clip.mp4 --model run/describer --labels
+    affekt describe clip.mp4 --model small --labels
+    affekt describe clip.mp4 --model run/describer --json
     affekt describe manifest.parquet --model affectgpt.pth --trunk qwen
 
-    PATHS are media files, folders of them, or one manifest. Without --model the small describer that comes with affekt
-    answers, or, where there is none, sentences are made from measurements; with --endpoint a model on a server is asked
-    (key in AFFEKT_LLM_KEY). What a clip lacks is never described. With
-    --out each answer is kept at once; a clip that fails costs no other its answer, and is tried again with --resume.
+    PATHS are media files, folders of them, or one manifest. Without --model sentences are made from measurements;
+    --model small is the describer that comes with affekt, and with --endpoint a model on a server is asked (key in
+    AFFEKT_LLM_KEY). What a clip lacks is never described. With --out each answer is kept at once; a clip that fails
+    costs no other its answer, and is tried again with --resume.
     """
     from affekt.batch import describe_many, open_describing
 
@@ -342,8 +343,8 @@ def inspect_command(path: Path, as_json: bool) -> None:
     affekt describe inspect affectgpt.pth
     affekt describe inspect run/describer --json
 
-    PATH is a checkpoint of AffectGPT as published, or a folder that training wrote. Nothing in it is run. A tensor that
-    is absent, renamed or of another shape is named, and the file refused.
+    PATH is a checkpoint of AffectGPT as published, a folder that training wrote, or small. Nothing in it is run. A
+    tensor that is absent, renamed or of another shape is named, and the file refused.
     """
     from affekt.description import inspected_describer
 

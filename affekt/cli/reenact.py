@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -203,9 +204,12 @@ def reenact_command(
     of stimuli: every person with every emotion at every intensity, equally
     long and light, with a table of what was asked for and what affekt reads.
     """
+    from affekt.containers import is_media_name
     from affekt.reenactment import read_credentials, reenact_to, require_signable
 
     design = _design(portrait, driver, chosen)
+    if design is not None and is_media_name(out.name):
+        raise click.UsageError(f'A set of stimuli goes into a folder, and {out.name} is the name of a file.')
     source = None if design else _source(driver, chosen)
     settings = _settings(chosen)
     if (certificate is None) != (key is None):
@@ -228,8 +232,9 @@ def reenact_command(
     for note in made.notes:
         say(note, err=True, style='yellow')
     went_on = f', {made.resumed:,} of them from before' if made.resumed else ''
-    say(f'{made.path}: {counted(made.pictures, "picture", "pictures")}{went_on}, {made.seconds:.1f} s'
-        f'{", with sound" if made.has_sound else ""}')  # fmt: skip
+    length = f', {made.seconds:.1f} s' if made.seconds else ''
+    sound = ', with sound' if made.has_sound else ''
+    say(f'{made.path}: {counted(made.pictures, "picture", "pictures")}{went_on}{length}{sound}')
     say(f'record {made.record}')
 
 
@@ -405,8 +410,12 @@ def bench_reenact_command(
             name: {metric: [each.value, each.low, each.high] for metric, each in metrics.items()}
             for name, metrics in made.summary.items()
         }
-        say_json({'out': str(made.folder), 'pairs': len(made.pairs), 'summary': summary})
+        say_json({
+            'out': str(made.folder), 'pairs': len(made.pairs), 'left_out': dict(made.left_out), 'summary': summary,
+        })  # fmt: skip
         return
+    for name, why in made.left_out.items():
+        say(f'{name} left out: {why}', err=True, style='yellow')
     for name, metrics in made.summary.items():
         say('moved by themselves:' if name == 'self' else 'moved by others:')
         for metric, interval in metrics.items():
@@ -436,15 +445,15 @@ def verify_command(path: Path, trusted: Path | None, as_json: bool) -> None:
         say_json(asdict(verdict) | {'path': str(path), 'words': verdict.words})
     else:
         say(f'{path}: {verdict.words}', style='' if verdict.is_intact else 'bold red')
-        for line in _told(verdict):
+        for line in _manifest_lines(verdict):
             say(line)
     if not verdict.is_intact:
         click.get_current_context().exit(2)
 
 
-def _told(verdict: Any) -> list[str]:
+def _manifest_lines(verdict: Any) -> list[str]:
     """Lines on what a manifest says."""
-    lines = [verdict.reason] if verdict.reason else []
+    lines = [f'reason: {verdict.reason}'] if verdict.reason else []
     if verdict.state == 'no manifest':
         return lines
     if verdict.made_by:
@@ -458,7 +467,7 @@ def _told(verdict: Any) -> list[str]:
     if driver:
         mouth = ', whose mouth is in the picture' if stated.get('has_drivers_mouth') else ''
         lines.append(f'driver {str(driver)[:12]}…{mouth}')
-    consent = stated.get('consent', {})
+    consent = stated['consent'] if isinstance(stated.get('consent'), Mapping) else {}
     lines.append(f'stated by the maker on {consent.get("stated_at", "")}: {consent.get("statement", "")}')
     if consent.get('note'):
         lines.append(f'note: {consent["note"]}')

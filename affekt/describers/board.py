@@ -173,7 +173,8 @@ def compare_describers(
         raise ValueRangeError(expected='two describers or more', came=str(len(choices)), todo='name another one')
     # 1. and 2. Descriptions and labels.
     describers = [_described(choice, out, clips, open_model, extractor, at_once, progress) for choice in choices]
-    names = list(clips.names) if clips else list(dict.fromkeys(name for each in describers for name in each.texts))
+    mentioned = (name for each in describers for name in (*each.texts, *each.failures))
+    names = list(clips.names) if clips else list(dict.fromkeys(mentioned))
     shared = tuple(name for name in names if all(name in each.texts for each in describers))
     if not shared:
         raise ComparisonError(
@@ -182,7 +183,7 @@ def compare_describers(
     paths = _written(describers, out)
     notes: list[str] = []
     if len(shared) < len(names):
-        notes.append(f'{len(names) - len(shared)} of {len(names)} clips are described by some describers only')
+        notes.append(f'{len(names) - len(shared)} of {len(names)} clips are not described by every describer')
     # 3. Open labels.
     truth = truth or _truth_of(clips)
     open_labels, by_sample, constant = (

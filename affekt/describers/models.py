@@ -50,7 +50,8 @@ LONGEST_SAID = 4000
 MOST_FAILED = 5
 """Clips of a batch that a server may give no answer to; then it counts as gone."""
 _ADDRESS = re.compile(r'https?://', re.IGNORECASE)
-_NAME = re.compile(r'[\w.+() -]{1,60}')
+_NAME = re.compile(r'(?=.*\w)[\w+(-][\w.+() -]{0,59}')
+"""Names become folders of a run: none is `.` or `..`, or hidden."""
 
 
 @dataclass(frozen=True)

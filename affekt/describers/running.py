@@ -68,13 +68,19 @@ def bench_models(
         The outcome, and for each model why sets are absent.
 
     Raises:
-        ValueRangeError: a model has to be asked and no folder of clips is named.
+        ValueRangeError: a model has to be asked and no folder of clips is named, or one is a table.
         AffektError: as `answer_sets`, `scored_model` and `opened`.
     """
     keys = [set_named(name).key for name in sets]
     table = table if isinstance(table, WordTable) else load_table(table)
     models: list[ModelScores] = []
     absent: dict[str, dict[str, str]] = {}
+    if tables := [choice for choice in choices if choice.form == 'table']:
+        raise ValueRangeError(
+            expected='models that can be asked about the clips of each set, or folders of predictions',
+            came=f'{tables[0].where}, a table',
+            todo='put it into a folder as <set>/answers.csv, and name that folder',
+        )
     for choice in choices:
         folder = out / choice.name
 

@@ -79,7 +79,7 @@ from affekt.description.questions import (
     tokenized,
     written,
 )
-from affekt.description.saved import open_describer, save_describer, saved_notes
+from affekt.description.saved import described_place, open_describer, save_describer, saved_notes
 from affekt.description.scoring import generated_answers, label_scores
 from affekt.description.settings import DescribeSettings
 from affekt.description.sources import FUSIONS, Queries, Source, SourceReader, present, source_table
@@ -166,6 +166,7 @@ __all__ = [
     'clips_manifest',
     'clues_in',
     'describe',
+    'described_place',
     'examples_from',
     'family_named',
     'fingerprint',

@@ -203,7 +203,7 @@ class ClipReader:
         lacking: dict[str, str] = {}
         made: dict[str, Features | str] = {}
         _require_readable(manifest, sample)
-        spoken = ''
+        spoken, reason = '', ''
         if self.form.reads_words:
             spoken, reason = self._words(manifest, sample, words, is_withheld='text' in withheld)
             lacking |= {WORDS: reason} if reason and self.form.kind.words else {}
@@ -212,6 +212,9 @@ class ClipReader:
             if recipe.modality in withheld:
                 lacking[name] = 'withheld by the manifest'
                 continue
+            if recipe.modality == 'text' and reason:
+                lacking[name] = reason
+                continue
             if recipe.hash not in made:
                 made[recipe.hash] = self._features(manifest, sample, recipe)
             outcome = made[recipe.hash]
@@ -219,7 +222,7 @@ class ClipReader:
                 lacking[name] = outcome
             else:
                 features[name] = outcome.values
-        return PerceivedClip(sample.sample, features, spoken if self.form.kind.words else '', lacking)
+        return PerceivedClip(sample.sample, features, spoken, lacking)
 
     def asked(self, clip: PerceivedClip) -> Asked:
         """The prompt on a clip.
@@ -227,14 +230,15 @@ class ClipReader:
         Raises:
             ValueRangeError: it has nothing that the describer perceives; why is said.
         """
-        if not clip.features and not clip.words.strip():
+        words = clip.words if self.form.kind.words else ''
+        if not clip.features and not words.strip():
             reasons = [f'{name} ({reason})' for name, reason in clip.lacking.items()]
             raise ValueRangeError(
                 expected='a clip in which somebody is seen, heard or understood',
                 came=f'none of {"; ".join(reasons) or "its sources"}', todo='leave it out',
             )  # fmt: skip
         features = {name: torch.tensor(values, dtype=torch.float32) for name, values in clip.features.items()}
-        return self.describer.prompt(features, self.form.kind, self.form.question, words=clip.words)
+        return self.describer.prompt(features, self.form.kind, self.form.question, words=words)
 
     def digest(self, manifest: Manifest, sample: Sample, words: str | None = None) -> str:
         """Changes with the content of the media, the text, the recipes and the question; the prompt need not be made.

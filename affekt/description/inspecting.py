@@ -18,7 +18,7 @@ import torch
 
 from affekt.checkpoints import opened
 from affekt.description.published import Official, inspect_official, name_map
-from affekt.description.saved import SETTINGS, TENSORS, parts_of_notes, saved_notes
+from affekt.description.saved import SETTINGS, TENSORS, described_place, parts_of_notes, saved_notes
 from affekt.description.sources import Source, SourceReader, source_table
 from affekt.description.trunk import Adapters
 from affekt.errors import WeightsError, listed
@@ -70,16 +70,13 @@ def inspected_describer(path: str | os.PathLike[str]) -> InspectedDescriber:
     """What a file or folder holds; nothing in it is run.
 
     Args:
-        path: a checkpoint of AffectGPT, or the folder of a describer or of the run that trained it.
+        path: a checkpoint of AffectGPT, the folder of a describer or of the run that trained it, or `small`.
 
     Raises:
         WeightsError: it holds no describer, or one that is not whole; what is missing or unknown is named.
     """
-    place = Path(path)
-    if place.is_dir():
-        below = place / 'describer'
-        return _of_folder(below if not (place / SETTINGS).exists() and (below / SETTINGS).exists() else place)
-    return _of_checkpoint(place)
+    place = described_place(path)
+    return _of_folder(place) if place.is_dir() else _of_checkpoint(place)
 
 
 def _of_checkpoint(path: Path) -> InspectedDescriber:

@@ -22,14 +22,12 @@ from affekt.description.grounded import grounded, measured, noted_terciles
 from affekt.description.model import Asked, Describer
 from affekt.description.published import inspect_official, load_official
 from affekt.description.questions import KINDS
-from affekt.description.saved import SETTINGS, open_describer, saved_notes
+from affekt.description.saved import SETTINGS, SHIPPED, SMALL, described_place, open_describer, saved_notes
 from affekt.description.trunk import open_trunk
 from affekt.description.wordings import Terciles
 from affekt.errors import MediaError, ShapeError, ValueRangeError, WeightsError
 from affekt.features import Recipe
 
-SHIPPED = Path(__file__).parents[1] / 'models' / 'describer'
-"""The small describer that comes with affekt, where one does."""
 REACHES = 'reaches_targets'
 """The note of the shipped describer on whether it reaches what was asked of it; where not, it is not the default."""
 PUBLISHED_RECIPES = {
@@ -146,8 +144,8 @@ def open_clip_describer(
     """A describer that is given clips.
 
     Args:
-        model: the folder of a describer or of the run that trained it, or a published checkpoint of AffectGPT; None for
-            the shipped one.
+        model: the folder of a describer or of the run that trained it, a published checkpoint of AffectGPT, or `small`
+            for the shipped one; None for that one where it reaches its targets.
         trunk: the language model, where it is not the one that the folder names; needed for a published checkpoint.
         recipes: source to recipe or its name, where the folder does not note them.
         question: another than the one that it was trained with.
@@ -163,21 +161,18 @@ def open_clip_describer(
         LLMError: the trunk cannot be opened.
         MissingExtraError: a package is not installed.
     """
-    folder = shipped_describer() if model is None else Path(model)
-    if folder is None:
+    place = shipped_describer() if model is None else described_place(model)
+    if place is None:
         raise WeightsError(
-            expected='a model that describes', came='none named, and none that comes with affekt',
-            todo='name one with --model',
+            expected='a model that describes', came='none named, and none that is used without being named',
+            todo=f'name one with --model, such as {SMALL}',
         )  # fmt: skip
     notes: Mapping[str, Any]
-    if folder.is_dir():
-        place = described_folder(folder)
-        content = saved_notes(place)
-        notes = content.get('notes') or {}
+    if place.is_dir():
+        notes = saved_notes(place).get('notes') or {}
         describer = open_describer(place, trunk=trunk, precision=precision, device=device)
     else:
-        describer, notes = _published(folder, trunk, precision, device)
-        place = folder
+        describer, notes = _published(place, trunk, precision, device)
     form = clip_form(describer, notes, recipes=recipes, question=question, device=device)
     hear = None if asr == 'none' or not form.reads_words else Recognition(asr)
     limits = limits or Limits(tokens=int((notes.get('training') or {}).get('answer_tokens', Limits().tokens)))
@@ -185,12 +180,6 @@ def open_clip_describer(
         describer, ClipReader(describer, form, hear=hear), limits, name=_name_of(place, notes), batch_size=batch_size,
         table=table, terciles=noted_terciles(notes) if 'terciles' in notes else None,
     )  # fmt: skip
-
-
-def described_folder(folder: Path) -> Path:
-    """The folder of a describer: this one, or `describer` in that of the run that trained it."""
-    below = folder / 'describer'
-    return below if not (folder / SETTINGS).exists() and (below / SETTINGS).exists() else folder
 
 
 def _published(

@@ -18,9 +18,14 @@ from affekt.errors import UnknownNameError, WeightsError, listed
 from affekt.files import folder_atomically
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import read_regular_file
+from affekt.weights import PACKAGED
 
 SETTINGS, TENSORS = 'describer.json', 'describer.safetensors'
 DTYPES = ('float32', 'float16', 'bfloat16')
+SHIPPED = PACKAGED / 'describer'
+"""The small describer that comes with affekt, where one does."""
+SMALL = 'small'
+"""Its name, whether or not it is the default; a path that is called so goes first."""
 
 
 def save_describer(
@@ -62,6 +67,19 @@ def save_describer(
         (staging / SETTINGS).write_text(json.dumps(content, ensure_ascii=False, indent=2) + '\n', encoding='utf-8')
 
 
+def described_place(path: str | os.PathLike[str]) -> Path:
+    """Where a describer lies: `describer` in the folder of the run that trained it, the shipped one for `small`.
+
+    Args:
+        path: as a user names it; a checkpoint or folder of a describer is itself the place.
+    """
+    place = Path(path)
+    if str(place) == SMALL and not place.exists():
+        return SHIPPED
+    below = place / 'describer'
+    return below if not (place / SETTINGS).exists() and (below / SETTINGS).exists() else place
+
+
 def saved_notes(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Everything that `describer.json` says.
 
@@ -72,8 +90,10 @@ def saved_notes(folder: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         content = json.loads(read_regular_file(path))
         missing = {'trunk', 'trunk_width', 'sources', 'settings', 'adapters'} - set(content)
-    except (OSError, ValueError, TypeError) as error:
-        raise _none(path, str(error)) from error
+    except OSError as error:
+        raise _none(path, f'{path.name}: {error.strerror or error}') from error
+    except (ValueError, TypeError) as error:
+        raise _none(path, f'{path.name}: {error}') from error
     if missing:
         raise _none(path, f'one without {listed(sorted(missing))}')
     return dict(content)

@@ -170,8 +170,9 @@ class Drawing:
     def forget(self) -> None:
         """Remove what is kept in the folder, and the folder where nothing else lies in it."""
         if self.folder is not None:
-            for name in ('latents.safetensors', 'drawing.json'):
-                (self.folder / name).unlink(missing_ok=True)
+            windows_left = self.folder.glob('window-*.safetensors')  # of a run that ended while it removed them
+            for path in (*windows_left, self.folder / 'latents.safetensors', self.folder / 'drawing.json'):
+                path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 self.folder.rmdir()
 

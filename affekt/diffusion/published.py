@@ -220,11 +220,12 @@ def _unet_sizes(state: Mapping[str, Tensor]) -> UNetSizes:
 
 def _autoencoder_sizes(state: Mapping[str, Tensor]) -> AutoencoderSizes:
     names = [f'encoder.down_blocks.{at}.resnets.0.conv1.weight' for at in range(16)]
-    widths = tuple(int(state[name].shape[0]) for name in names if name in state)
+    widths = tuple(int(state[name].shape[0]) for name in names if name in state and state[name].ndim)
     if not widths or any(width % GROUPS for width in widths):
         return AutoencoderSizes()
     layers = sum(f'encoder.down_blocks.0.resnets.{at}.conv1.weight' in state for at in range(16))
-    latent = state['post_quant_conv.weight'].shape[0] if 'post_quant_conv.weight' in state else 4
+    quantised = state.get('post_quant_conv.weight')
+    latent = 4 if quantised is None or not quantised.ndim else quantised.shape[0]
     return AutoencoderSizes(widths, layers, GROUPS, int(latent))
 
 

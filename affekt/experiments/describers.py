@@ -30,6 +30,7 @@ from affekt.description import (
     TemplateAnswers,
     Terciles,
     TrainedDescriber,
+    described_place,
     examples_from,
     kind_of,
     open_describer,
@@ -279,7 +280,7 @@ def learn_describer(
     kind = kind_of(tuple(stores), words=words)
     form_name = FORMS.get(settings.stage, 'description')
     terciles: Terciles | None = None
-    asking: Any = WrittenAnswers(descriptions) if descriptions else None
+    asking: Any = WrittenAnswers(descriptions) if descriptions is not None else None
     if asking is None:
         asking, terciles = _template_answers(form_name, stores, training, judging, settings.seed)
     question = question_of(form_name if descriptions is None and settings.stage != 'prefer' else PREFERRED)
@@ -292,7 +293,7 @@ def learn_describer(
     noted: dict[str, Any] = {
         'recipes': {name: store.provenance.recipe for name, store in stores.items()}, 'question': question,
         'kind': asdict(kind), 'corpus': manifest.facts.corpus, 'validation_by': chosen_by,
-        'answers': 'written' if descriptions else 'by template',
+        'answers': 'by template' if descriptions is None else 'written',
     }  # fmt: skip
     noted |= {'terciles_of_answers': {name: list(ends) for name, ends in terciles.bounds.items()}} if terciles else {}
     common: dict[str, Any] = {
@@ -375,7 +376,7 @@ def _template_answers(
 
 def _gone_on_with(init: Path, trunk: str, stores: Mapping[str, Store], device: str) -> Describer:
     """The describer of an earlier stage, where the features are those that it has learnt from."""
-    place = init if (init / 'describer.json').exists() else init / 'describer'
+    place = described_place(init)
     describer = open_describer(place, trunk=trunk or None, device=device)
     noted = dict((saved_notes(place).get('notes') or {}).get('recipes') or {})
     noted |= {name: source.recipe for name, source in describer.table.items() if source.recipe}
@@ -399,7 +400,8 @@ def _preferred(
     """The pairs on clips of a part, and why others give none."""
     made: list[PreferredAnswer] = []
     left_out: dict[str, str] = {}
-    rows = {sample.sample: sample for sample in manifest.samples if sample.sample in set(pairs.names)}
+    judged = set(pairs.names)
+    rows = {sample.sample: sample for sample in manifest.samples if sample.sample in judged}
     for at, (name, verdict) in enumerate(zip(pairs.names, pairs.truth.tolist(), strict=True)):
         if name not in rows:
             continue

@@ -105,8 +105,8 @@ def _bounded_minimum(hessian: Floats, target: Floats, low: Floats, high: Floats,
     amounts = np.clip(np.zeros(len(target)) if start is None else np.asarray(start, dtype=np.float64), low, high)
     slope = hessian @ amounts - target
     for _ in range(MOST_STEPS):
-        held = ((amounts <= low) & (slope > 0)) | ((amounts >= high) & (slope < 0))
-        free = np.flatnonzero(~held)
+        is_bound = ((amounts <= low) & (slope > 0)) | ((amounts >= high) & (slope < 0))
+        free = np.flatnonzero(~is_bound)
         if not len(free) or np.abs(slope[free]).max() < _MET:
             break
         step = np.zeros_like(amounts)

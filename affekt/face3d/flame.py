@@ -37,6 +37,7 @@ from affekt.arrays import Floats, Ints
 from affekt.errors import ArchiveError, ShapeError, WeightsError
 from affekt.face3d.camera import turn
 from affekt.face3d.models import Amounts, amounts_of, posed
+from affekt.files import only_regular
 from affekt.npz import StoredObject, read_npz, read_pickle
 
 SHAPES = 300
@@ -221,7 +222,7 @@ def read_flame(path: str | os.PathLike[str], embedding: str | os.PathLike[str] |
             raise ValueError(f'joints that hang on {parents.tolist()}')
         if triangles.size and not (triangles.min() >= 0 and triangles.max() < count):
             raise ValueError('triangles of points that do not exist')
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
         missing = f'no {error}' if isinstance(error, KeyError) else str(error)
         raise WeightsError(
             expected='the arrays of FLAME', came=f'{place}: {missing}', todo='give the file as its makers hand it out'
@@ -277,7 +278,7 @@ def read_flame_landmarks(path: str | os.PathLike[str], triangles: int) -> FlameL
         every = np.concatenate([made.faces, made.contour_faces.ravel()])
         if every.size and not (every.min() >= 0 and every.max() < triangles):
             raise ValueError('triangles that do not exist')
-    except (ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise WeightsError(
             expected='landmarks on the triangles of FLAME', came=f'{place}: {error}',
             todo='give the embedding as its makers hand it out',
@@ -292,7 +293,7 @@ def _arrays_of(path: Path) -> Mapping[str, Any]:
         WeightsError: it cannot be read safely.
     """
     try:
-        with open(path, 'rb') as file:
+        with open(path, 'rb', opener=only_regular) as file:
             begin = file.read(6)
         if begin[:2] == b'PK' or begin == b'\x93NUMPY':
             arrays = read_npz(path)
@@ -330,7 +331,7 @@ def _dense(value: StoredObject) -> Floats:
     if 'coo' in value.type_name:
         matrix = scipy.sparse.coo_matrix((value['data'], (value['row'], value['col'])), shape=shape)
     else:
-        kind = scipy.sparse.csr_matrix if 'csr' in value.type_name else scipy.sparse.csc_matrix
-        matrix = kind((value['data'], value['indices'], value['indptr']), shape=shape)
+        layout = scipy.sparse.csr_matrix if 'csr' in value.type_name else scipy.sparse.csc_matrix
+        matrix = layout((value['data'], value['indices'], value['indptr']), shape=shape)
         matrix.check_format(full_check=True)
     return np.asarray(matrix.toarray(), dtype=np.float64)

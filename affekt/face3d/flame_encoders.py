@@ -1,8 +1,8 @@
 """Pictures of faces to parameters of FLAME, by the user's own checkpoints of SMIRK or DECA; needs torch, not timm.
 
     smirk = read_smirk('SMIRK_em1.pt')
-    found = smirk.read(smirk_crop(image, landmarks)[None])
-    points = flame.vertices(expression=found.expression_of(0, flame), jaw_deg=...)
+    read = smirk.read(smirk_crop(image, landmarks)[None])
+    points = flame.vertices(expression=read.expression_of(0, flame), jaw_deg=...)
 
 SMIRK is three MobileNetV3 ("minimal": plain 3 x 3 convolutions, rectifiers, no squeeze and excitation; large for shape
 and expression, small for pose) with a linear layer each; DECA one ResNet-50 with two. Both read a face of 224 x 224
@@ -203,9 +203,12 @@ def _state_of(path: Path, part: str) -> dict[str, Tensor]:
 
     try:
         content: Any = torch.load(path, map_location='cpu', weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except (
+        OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError, AssertionError,
+        pickle.UnpicklingError,
+    ) as error:  # fmt: skip
         raise WeightsError(
-            expected='a checkpoint that holds tensors alone', came=f'{path}: {str(error).splitlines()[0][:200]}',
+            expected='a checkpoint that holds tensors alone', came=f'{path}: {_first_line(error)}',
             todo='give the file as its makers hand it out; nothing in it was run',
         ) from error  # fmt: skip
     for name in ('state_dict', part):
@@ -238,12 +241,16 @@ def _checked(
     encoder = FlameEncoder(forward, name)
     try:
         encoder.read(np.zeros((1, SIDE, SIDE, 3), np.uint8))
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, IndexError, ZeroDivisionError) as error:
         raise WeightsError(
-            expected=f'tensors of the shapes that {name} has', came=f'{path}: {str(error).splitlines()[0][:200]}',
+            expected=f'tensors of the shapes that {name} has', came=f'{path}: {_first_line(error)}',
             todo='give the checkpoint of this encoder',
         ) from error  # fmt: skip
     return encoder
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
 
 
 def _block_names(prefix: str, stage: int, stages: int) -> dict[str, str]:

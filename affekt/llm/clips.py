@@ -97,7 +97,9 @@ def clip_parts(
     recording = Recording.open(path)
     parts = _seen(recording, limits, form, window_s)
     if limits.sound and recording.audio:
-        parts.append(sound_part(_samples(recording, limits.longest_sound_s, window_s), form))
+        samples = _samples(recording, limits.longest_sound_s, window_s)
+        if len(samples):  # a stretch after the end of the sound has none: an empty part would be answered too
+            parts.append(sound_part(samples, form))
     if not parts:
         raise MediaError(
             expected='pictures, or sound that may be sent',

@@ -23,9 +23,11 @@ ADULT_YEARS = 18
 LONGEST_NOTE = 500
 """Characters of a note that a manifest takes."""
 _CHILD = re.compile(
-    r"\b(child(ren)?('s)?|kids?|minors?|bab(y|ies)|toddlers?|infants?|newborns?|under-?aged?|teen(ager)?s?|adolescents?"
+    r"\b(child(ren)?('s)?|kids?|minors|minor(?! (change|edit|correction|adjustment|detail|restriction|condition)s?\b)"
+    r'|bab(y|ies)|toddlers?|infants?|newborns?|under-?aged?|teen(ager)?s?|adolescents?'
     r'|pre-?schoolers?|school ?(boy|girl|child|children)s?|little (boy|girl)s?'
-    r'|kind(er|es)?|minderjährig\w*|säugling\w*|jugendliche\w*|enfants?|mineure?s?|bébés?|niñ[oa]s?|menor(es)?'
+    r'|(ein|das|unser|mein|dein|sein|ihr) kind|kinder[ns]?|kindes'
+    r'|minderjährig\w*|säugling\w*|jugendliche\w*|enfants?|mineure?s?|bébés?|niñ[oa]s?|menor(es)?'
     r'|bambin[oaie]|minorenn[ei])\b',
     re.IGNORECASE,
 )
@@ -33,6 +35,14 @@ _AGE = re.compile(
     r'\b(?:aged?|alter|âge|edad)\s*:?\s*(\d{1,3})\b|\b(\d{1,3})[\s-]*(?:years?|yrs?|y\.?o\.?|months?|jahre?|ans|años)\b',
     re.IGNORECASE,
 )
+_SPAN_BEFORE = re.compile(
+    r'\b(for|in|within|after|over|during|every|next|last|past|another|für|seit|nach|pendant|durante)'
+    r'( (the|at least|at most|up to))*( (next|last|past))? ?$',
+    re.IGNORECASE,
+)
+_SPAN_AFTER = re.compile(r' (ago|later|long)\b', re.IGNORECASE)
+"""Words beside a number of years that make it a time, such as that for which a form is kept, and no age."""
+_OLD_AFTER = re.compile(r'[\s-]*(old|of age|alt)\b', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,10 @@ class Consent:
         if self.age_years is not None and not self.age_years >= ADULT_YEARS:
             return f'{self.age_years:g} years'
         for match in _AGE.finditer(self.note):
+            before, after = self.note[: match.start()], self.note[match.end() :]
+            is_span = _SPAN_BEFORE.search(before) or _SPAN_AFTER.match(after)
+            if is_span and match[2] and not _OLD_AFTER.match(after):
+                continue
             months = 'month' in match[0].lower()
             if float(match[1] or match[2]) / (12 if months else 1) < ADULT_YEARS:
                 return match[0]

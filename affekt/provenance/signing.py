@@ -209,7 +209,8 @@ def verify(path: str | os.PathLike[str], trusted: str | os.PathLike[str] | None 
     except c2pa.C2paError as error:
         if has_traces(place):
             return Verdict(place, CHANGED, reason=_first_words(error))
-        return Verdict(place, NO_MANIFEST, reason='' if 'NotFound' in type(error).__name__ else _first_words(error))
+        unread = '' if 'NotFound' in type(error).__name__ else f'it cannot be read as {mime}: {_first_words(error)}'
+        return Verdict(place, NO_MANIFEST, reason=unread)
     except OSError as error:
         raise storage_error(error, place) from error
     return _verdict(place, mime, content, state)
@@ -219,7 +220,7 @@ def _verdict(place: Path, mime: str, content: Mapping[str, Any], state: str) -> 
     """The verdict on a file whose manifest could be read."""
     manifest = content.get('manifests', {}).get(content.get('active_manifest', ''), {})
     assertions = {item.get('label'): item.get('data') for item in manifest.get('assertions', ())}
-    statement = assertions.get(LABEL) or {}
+    statement = stated if isinstance(stated := assertions.get(LABEL), Mapping) else {}  # whoever signed may write all
     signature = manifest.get('signature_info', {})
     codes = {item['code'] for item in content.get('validation_status') or ()}
     wrong = codes - SIGNER_ONLY

@@ -12,7 +12,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from affekt.arrays import Floats
-from affekt.errors import MediaError, TableError
+from affekt.errors import MediaError, PortraitError, TableError
 from affekt.face3d import ExpressionFit
 from affekt.faces import CanonicalFace, FaceIdentity, FaceLandmarker, face_crop
 from affekt.files import file_sha256, place_atomically, write_atomically
@@ -102,11 +102,13 @@ class Comparison:
         folder: with result.json, pairs.csv, sheet.jpg and page.html.
         pairs: each result.
         summary: 'self' and 'cross' to metric to its mean over pairs, with an interval over pairs.
+        left_out: name of a pair that could not be measured to the reason.
     """
 
     folder: Path
     pairs: tuple[PairResult, ...]
     summary: Mapping[str, Mapping[str, Interval]]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_pairs(path: str | os.PathLike[str]) -> list[Pair]:
@@ -165,24 +167,31 @@ def compare_reenactment(
         progress: told the pairs that are done.
 
     Raises:
-        PortraitError, MediaError: a file shows no face, or cannot be read.
+        PortraitError, MediaError: the only pair, or the last where none can be measured, shows no face, or a file of it
+            cannot be read.
         MissingExtraError: nothing can be signed here.
     """
     require_signing()
     folder, own = Path(out), settings or ReenactSettings()
     folder.mkdir(parents=True, exist_ok=True)
     networks = landmarker or FaceLandmarker()
-    results, rows = [], []
+    results, rows, left_out = [], [], dict[str, str]()
     for done, pair in enumerate(pairs):
         if progress is not None:
             progress('pairs', done, len(pairs))
-        result, row = _measured(pair, own, rate_hz, networks, identity)
+        try:
+            result, row = _measured(pair, own, rate_hz, networks, identity)
+        except (PortraitError, MediaError) as error:
+            left_out[pair.name] = str(error)
+            if len(left_out) == len(pairs):
+                raise
+            continue
         results.append(result)
         rows.append(row)
     if progress is not None:
         progress('pairs', len(pairs), len(pairs))
     summary = summarised(results, seed)
-    comparison = Comparison(folder, tuple(results), summary)
+    comparison = Comparison(folder, tuple(results), summary, left_out)
     _write(comparison, rows, own, rate_hz, consent, credentials)
     return comparison
 
@@ -330,7 +339,7 @@ def _write(
     hashes = {each.pair.driver.name: file_sha256(each.pair.driver) for each in comparison.pairs}
     record = {
         'summary': summary, 'rate_hz': rate_hz, 'settings': settings.as_json(), 'drivers': hashes,
-        'consent': consent.as_json(), 'metrics': dict(METRICS),
+        'consent': consent.as_json(), 'metrics': dict(METRICS), 'left_out': dict(comparison.left_out),
     }  # fmt: skip
     write_atomically(folder / 'result.json', (json.dumps(record, indent=2, ensure_ascii=False) + '\n').encode())
     with place_atomically(folder / 'sheet.jpg') as place:
@@ -378,4 +387,7 @@ def _page(comparison: Comparison) -> str:
         cells = ''.join(f'<td>{each.scores[name]:.3f}' if name in each.scores else '<td>–' for name in names)
         parts.append(f'<tr><td>{escaped(each.pair.name)}<td>{each.frames}<td>{each.without_face}{cells}</tr>')
     parts.append('</table>')
+    if comparison.left_out:
+        why = ''.join(f'<li>{escaped(name)}: {escaped(reason)}</li>' for name, reason in comparison.left_out.items())
+        parts.append(f'<h2>Left out</h2><ul>{why}</ul>')
     return whole_page('Reenactment', comparison.folder.name, '\n'.join(parts))

@@ -190,8 +190,8 @@ class DiffusedEngine:
     def _all_latents(self) -> Any:
         if self._latents is None:
             maps = guidance_maps(self.portrait, self._frames, self._square, self._size)
-            told = self._progress
+            progress = self._progress
             self._latents = self._drawing.latents(
-                maps, None if told is None else lambda done, every: told('windows', done, every)
+                maps, None if progress is None else lambda done, every: progress('windows', done, every)
             )
         return self._latents

@@ -45,6 +45,8 @@ Signed = Callable[[Path, bool], object]
 PAINTED_SUFFIX = '.affekt-painted'
 STILLS = ('.png', '.jpg', '.jpeg')
 LEAST_SIDE = 64
+RUN_FILES = ('.parquet', '.json', '.jsonl')
+"""Endings of what an analysis keeps that may move a portrait."""
 
 
 class MotionSource(Protocol):
@@ -169,8 +171,12 @@ class ByTimeline:
         return None
 
     def as_json(self) -> dict[str, Any]:
-        """The run's name, and who of it."""
-        return {'run': self.run.absolute().name, 'person': self.person, 'by': self.source, 'rate_hz': self.rate_hz}
+        """The run's name and what its files hold, and who of it."""
+        files = sorted(path for path in self.run.glob('*') if path.suffix in RUN_FILES and path.is_file())
+        return {
+            'run': self.run.absolute().name, 'sha256': {path.name: file_sha256(path) for path in files},
+            'person': self.person, 'by': self.source, 'rate_hz': self.rate_hz,
+        }  # fmt: skip
 
     @property
     def driver(self) -> Path | None:
@@ -442,6 +448,12 @@ def _record(made: Reenactment, portrait: Path, consent: Consent, depends_on: Map
 
 
 def sentence(note: str) -> str:
-    """A note with a capital letter and a full stop, where it lacks them."""
+    """A note with a capital letter and a full stop, where it lacks them; a file's name keeps its letters.
+
+    >>> sentence('the head was limited'), sentence('calm_face.jpg is one picture')
+    ('The head was limited.', 'calm_face.jpg is one picture.')
+    """
     text = note.strip()
+    if '.' in text.partition(' ')[0]:
+        return text if text.endswith(('.', '!', '?')) else f'{text}.'
     return f'{text[:1].upper()}{text[1:]}{"" if text.endswith((".", "!", "?")) else "."}'

@@ -114,7 +114,7 @@ class Portrait:
         """
         size = image.shape[0], image.shape[1]
         laid = laid_face(seen.landmarks, canonical)
-        face, size = laid.points, (image.shape[0], image.shape[1])
+        face = laid.points
         rings = head_rings(face)
         around = surroundings(
             rings, seen.landmarks[:POINTS, :2].astype(np.float64), laid.in_picture(rings)[:, :2], size

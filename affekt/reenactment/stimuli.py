@@ -97,8 +97,8 @@ class Design:
 
     @property
     def cells(self) -> tuple[tuple[str, float], ...]:
-        """Each emotion at each intensity, without doubles."""
-        return tuple(dict.fromkeys(product(self.emotions, self.intensities)))
+        """Each emotion at each intensity, without doubles; intensities to six digits, as names of files have them."""
+        return tuple(dict.fromkeys(product(self.emotions, (round(each, 6) for each in self.intensities))))
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ def _made(
 ) -> dict[str, Any]:  # fmt: skip
     """One clip, signed and read back, noted in the run; its row."""
     emotion, intensity = cell
-    file = f'{CLIPS}/{person.name}_{emotion}_{100 * intensity:03.0f}.mp4'
+    file = f'{CLIPS}/{person.name}_{emotion}_{_percent(intensity)}.mp4'
     source = ByEmotion(emotion, intensity, design.seconds, design.rate_hz, design.onset_s, design.offset_s)
     made = reenact_to(
         run.folder / file, run.folder / PORTRAITS / f'{person.name}.png', source, consent=consent, settings=settings,
@@ -255,6 +255,12 @@ def _made(
     }  # fmt: skip
     run.note(key, file, files=(file, f'{file}.json'), **row)
     return row
+
+
+def _percent(intensity: float) -> str:
+    """An intensity in a name, such as 050 or 012.5: no two of a design share one."""
+    whole, _, rest = f'{100 * intensity:.4f}'.rstrip('0').partition('.')
+    return f'{whole:0>3}{"." if rest else ""}{rest}'
 
 
 def _apex(design: Design, emotion: str) -> tuple[tuple[float, float], float]:
@@ -307,7 +313,8 @@ def _people(
                 raise
             left_out[path.name] = str(error)
             continue
-        name = next(each for each in _names(path) if each not in people)
+        taken = {each.casefold() for each in people}  # some file systems do not tell cases apart
+        name = next(each for each in _names(path) if each.casefold() not in taken)
         people[name] = _Person(name, path, portrait.image, portrait.landmarks)
     if not people:
         raise MediaError(
@@ -319,7 +326,7 @@ def _people(
 
 def _names(path: Path) -> Iterator[str]:
     """Names for a person that a file system takes, the second with a number."""
-    stem = re.sub(r'[^\w.-]+', '_', path.stem).strip('._') or 'portrait'
+    stem = re.sub(r'[^\w.-]+', '_', path.stem).strip('._')[:100] or 'portrait'
     yield stem
     for number in range(2, 10_000):
         yield f'{stem}-{number}'

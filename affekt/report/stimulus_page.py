@@ -43,8 +43,8 @@ def stimulus_page(
         left_out: portraits that could not be used, with the reason.
         name: of the set.
     """
-    facts = {'clips': len(rows), 'persons': len(portraits), 'left out': len(left_out)}
-    listed = ''.join(f'<div><dt>{escaped(what)}</dt><dd>{count:,}</dd></div>' for what, count in facts.items())
+    counts = {'clips': len(rows), 'persons': len(portraits), 'left out': len(left_out)}
+    listed = ''.join(f'<div><dt>{escaped(what)}</dt><dd>{count:,}</dd></div>' for what, count in counts.items())
     warned = ''.join(f'<li>{escaped(file)}: {escaped(why)}</li>' for file, why in left_out.items())
     notes = f'<ul class="notes" aria-label="Left out">{warned}</ul>' if warned else ''
     people = ''.join(
@@ -71,7 +71,7 @@ def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[float, float]]:
         if math.isfinite(float(row['measured_rise'])):
             at.append(float(row['measured_rise']))
     return {
-        emotion: {each: float(np.mean(found)) if (found := by[each]) else math.nan for each in sorted(by)}
+        emotion: {each: float(np.mean(rises)) if (rises := by[each]) else math.nan for each in sorted(by)}
         for emotion, by in kept.items()
     }
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from readers import KIND
 
 from affekt.description import Describer, Example, Generated, Limits, generated_answers
-from affekt.metrics import balanced_accuracy, bootstrap_interval, multilabel_macro_f1
+from affekt.metrics import bootstrap_interval, multilabel_macro_f1
 
 LIMITS = Limits(tokens=16)
 RESAMPLES = 1000
@@ -123,9 +123,3 @@ def majority(learnt: Sequence[str], count: int) -> list[str]:
     """The commonest word, for every clip."""
     words, counts = np.unique(np.array(learnt), return_counts=True)
     return [str(words[counts.argmax()])] * count
-
-
-__all__ = [
-    'Answers', 'answers', 'balanced_accuracy', 'difference', 'interval', 'macro_difference', 'macro_f1', 'majority',
-    'read', 'recall', 'share', 'table',
-]  # fmt: skip

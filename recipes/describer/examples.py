@@ -22,7 +22,6 @@ from affekt.description import Example, Terciles, packaged_wordings
 from affekt.features import RECIPES
 from affekt.labels import GOEMOTIONS
 
-ALL_FOUR = ('fine', 'coarse', 'sentiment', 'faces')
 NEUTRAL = 'neutral'
 Numbers = npt.NDArray[np.int64]
 

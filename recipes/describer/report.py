@@ -297,7 +297,7 @@ LIMITS: Sequence[str] = (
     'The readers start as linear heads and the texts are taught by the head of text: it is not better than those heads '
     'and is not meant to be. What it adds is one model that answers in words, whatever a clip has.',
     'It names one label of a text where the head would name two, so that it misses one of its targets: `affekt '
-    'describe` takes it only where it is asked to with --model.',
+    'describe` takes it only where it is asked to with --model small.',
     'A second question, on sentiment, is taught in the first part of training and lost in the second: the answers are '
     'no better than chance, and it is not among the notes of what ships.',
     'Words are perceived through the outputs of the head of text; the language model does not read them itself.',

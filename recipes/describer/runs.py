@@ -63,12 +63,6 @@ def folds(voices: Clips) -> list[Fold]:
     return rows
 
 
-def everyone(voices: Clips) -> Fold:
-    """Nobody is tested: of what is shipped."""
-    choosing = np.isin(voices.speaker.astype(int), (23, 24))
-    return Fold(np.flatnonzero(~choosing), np.flatnonzero(choosing), np.zeros(0, np.int64))
-
-
 @dataclass(frozen=True)
 class Starts:
     """The heads that readers start from; that of the voice is also what a describer is compared with."""

@@ -111,7 +111,18 @@ def test_what_was_checked_is_written_as_captions_that_other_verbs_read(study):
         first, second = csv.DictReader(file)
     assert (first['description'], json.loads(first['openset'])) == ('She smiles.', ['happy', 'calm', 'proud'])
     assert (first['checkers'], first['verdict'], first['status']) == ('1', 'kept', 'merged')
+    assert second['description'] == 'He shouts.'
     assert (second['checkers'], second['verdict'], json.loads(second['openset'])) == ('0', '', ['angry'])
+
+
+def test_a_description_of_which_nothing_is_struck_stays_as_it_was_written(tmp_path, clock):
+    text = '他很高兴。他在笑。'
+    tasks = (CheckTask('a', sentences_of(text), (), '', {'name': 'a', 'description': text}),)
+    study = CheckStudy(tmp_path / 'checks', tasks, clock=clock)
+    study.join('Ann')
+    study.check(_id(1), 'Ann', 0, 'kept')
+    study.close()
+    assert outcome_of(tasks[0], study.state).description == text
 
 
 def test_a_line_cut_by_a_kill_is_taken_away_and_damage_elsewhere_is_named(study, tmp_path, clock):

@@ -46,7 +46,9 @@ class _Answering:
                 continue
             clue = DescribedClue('The voice is low.', ('voice',))
             text = f'The person seems sad in {sample.sample}. The voice is low.'
-            answers.append(Described('test', text, ('sad',), evidence=(clue,), lacking={'face': 'no picture'}))
+            answers.append(
+                Described('test', text, ('sad',), evidence=(clue,), lacking={'words': 'none', 'face': 'no picture'})
+            )
         return answers
 
 
@@ -78,6 +80,7 @@ def test_a_killed_run_goes_on_to_tables_that_are_equal_byte_for_byte(media, tmp_
     assert again.asked == ['d.wav', 'deep/c.wav', 'e.wav']  # the batch at hand is not half kept
     assert [clip.resumed for clip in resumed] == [True, True, False, False, False]
     assert _texts(tmp_path / 'killed') == _texts(tmp_path / 'whole')
+    assert {tuple(clip.described.lacking) for clip in (*whole, *resumed)} == {('face', 'words')}
     (media / 'a.wav').write_bytes((media / 'b.wav').read_bytes())
     changed = _Answering()
     list(describe_many([media], out=tmp_path / 'killed', describer=changed, resume=True))

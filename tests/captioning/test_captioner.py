@@ -119,6 +119,9 @@ def test_a_clip_within_a_recording_sends_its_own_stretch(captioned, tmp_path, co
         samples = np.frombuffer(file.readframes(file.getnframes()), '<i2')
     assert len(samples) == 8_000
     assert np.abs(samples).max() > 3_000
+    beyond = Sample('b', audio='whole.wav', recording='whole', start_s=7.0, end_s=8.0, text='So.')
+    made, questions = captioned(manifest=manifest, row=beyond)
+    assert (made.audio_status, made.status, questions) == ('unreadable', 'unjudged', [])
 
 
 def test_a_second_language_reads_both_versions_in_both_languages(captioned):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from affekt.captioning import (
     filter_captions,
     read_captions,
     read_left_out,
+    read_struck,
     read_votes,
     sentiment_of,
     statistics_of,
     statistics_page,
+    with_checks,
     write_filtered,
 )
 from affekt.captioning.filters import length_limits
@@ -55,7 +58,7 @@ def test_votes_of_several_tables_count_together_and_a_tie_is_none(tmp_path):
         tmp_path / 'a.csv', ('name', 'discrete', 'valence', 'p_happy'), ['x', 'happy', 0.7, 1], ['y', 'sad', -1, 0]
     )
     second = _write(tmp_path / 'b.csv', ('sample', 'emotion'), ['x', 'happy'], ['y', 'angry'])
-    third = _write(tmp_path / 'c.csv', ('name', 'sentiment'), ['x', 'negative'], ['z', 'neutral'])
+    third = _write(tmp_path / 'c.csv', ('name', 'sentiment'), ['x', 'negative'], ['z', 'neutral'], ['y', 'nan'])
     votes = read_votes([first, second, third])
     assert votes.voters == 3
     assert [votes.emotion(name) for name in 'xyz'] == ['happy', 'tied', '']
@@ -155,6 +158,38 @@ def test_who_does_not_speak_and_what_was_struck_or_not_described_has_a_reason_in
     assert (about['clips'], about['kept'], sum(about['left_out'].values())) == (5, 1, 4)
     with pytest.raises(ValueRangeError, match='affekt caption speaking'):
         filter_captions(captions, settings, table)
+
+
+def test_checks_of_some_clips_change_these_and_leave_the_others_among_the_captions(tmp_path):
+    captions = _captions(tmp_path, [{'name': name, 'openset': '["sad"]'} for name in 'abc'])
+    checks = tmp_path / 'checks'
+    checks.mkdir()
+    heads = ('name', 'description', 'openset', 'checkers', 'verdict')
+    _write(
+        checks / 'checked.csv', heads, ['b', 'It is told anew.', '["glad"]', 2, 'kept'], ['c', 'x', '[]', 1, 'struck']
+    )
+    made = with_checks(captions, checks)
+    assert made.names == ('a', 'b', 'c')
+    assert made.labels == (('sad',), ('glad',), ())
+    assert made.columns['description'][1] == 'It is told anew.'
+    assert read_struck(checks) == {'c': '1 checked it'}
+    _write(checks / 'checked.csv', heads, ['d', 'x', '[]', 1, 'kept'])
+    with pytest.raises(TableError, match='1 other clip'):
+        with_checks(captions, checks)
+
+
+def test_an_export_without_the_last_marks_is_refused(tmp_path):
+    with pytest.raises(TableError, match='--export-only'):
+        read_struck(tmp_path)
+    _write(tmp_path / 'checked.csv', ('name', 'openset', 'checkers', 'verdict'), ['a', '[]', 1, 'struck'])
+    marks = tmp_path / 'checks.jsonl'
+    marks.write_text('')
+    written = (tmp_path / 'checked.csv').stat().st_mtime_ns
+    os.utime(marks, ns=(written, written))
+    assert read_struck(tmp_path) == {'a': '1 checked it'}
+    os.utime(marks, ns=(written + 1_000_000, written + 1_000_000))
+    with pytest.raises(TableError, match='older than the last mark'):
+        read_struck(tmp_path)
 
 
 def test_the_sentiment_of_labels_is_the_sign_of_their_mean_valence(table):

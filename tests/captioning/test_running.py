@@ -7,7 +7,10 @@ from caption_runs import settings_for
 from clip_server import REFUSAL, Faults
 
 from affekt.captioning import CANNOT_BE_JUDGED, caption, read_captions
+from affekt.captioning.running import media_to_send
+from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import LLMError, RunError
+from affekt.llm import form_of
 
 
 def test_three_clips_become_a_table_with_both_clues_the_words_and_labels(corpus, serve, tmp_path):
@@ -90,3 +93,13 @@ def test_a_clip_without_media_is_not_judged_and_nobody_is_asked(corpus, serve, t
     assert made.statuses == {'unjudged': 3}
     assert server.questions == []
     assert set(read_captions(tmp_path / 'out').columns['audio_status']) == {'absent'}
+
+
+@pytest.mark.parametrize(
+    ('server', 'video', 'frames', 'media'),
+    [('vllm', 'a.jpg', None, ('video',)), ('vllm', None, 'a', ('picture',)), ('openai', 'a.jpg', None, ('picture',))],
+)
+def test_what_is_probed_is_what_will_be_sent(tmp_path, server, video, frames, media):
+    (tmp_path / 'a').mkdir()
+    manifest = Manifest(Facts('tones', root=str(tmp_path)), [Sample('a', video=video, frames=frames)])
+    assert media_to_send(manifest, manifest.samples, 'visual', form_of(server)) == media

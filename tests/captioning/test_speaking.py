@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from affekt.captioning import SpeakingScore, clip_places, read_speaking, score_s
 from affekt.captioning.speaking import GRID_HZ, mouth_courses, rhythm, voice_course
 from affekt.errors import TableError
 from affekt.media import Recording
+from affekt.media.synthetic import tone
 from affekt.tables import csv_bytes
 
 
@@ -69,6 +71,24 @@ def test_scores_of_a_folder_are_written_once_and_read_again(tmp_path):
     for read in (read_speaking, clip_places):
         with pytest.raises(TableError):
             read(tmp_path / 'none')
+
+
+def test_the_voice_of_a_stretch_is_read_to_its_end_and_no_further():
+    whole = np.concatenate([tone(1.0, 150.0) * 0, tone(1.0, 150.0), tone(2.0, 150.0) * 0]).astype(np.float32)
+
+    class Recorded:
+        read = 0
+
+        def samples(self, rate_hz):
+            for begin in range(0, len(whole), 8_000):
+                self.read += 1
+                yield SimpleNamespace(samples=whole[begin : begin + 8_000])
+
+    recorded = Recorded()
+    course, voiced_s = voice_course(recorded, 1.0, 2.0)
+    assert recorded.read == 4  # half a second each
+    assert len(course) == pytest.approx(25, abs=1)
+    assert voiced_s > 0.8
 
 
 def test_a_real_sentence_fits_its_own_speaker_better_than_others(shared_data):

@@ -55,7 +55,7 @@ def test_tables_and_a_truth_give_scores_with_intervals_beside_the_best_constant_
     # *angry* on every third of the first 20 clips: 6 of 24, and nothing on the last four
     assert facts['labels']['systems']['long']['score'] == pytest.approx(6 / 24, abs=1e-12)
     assert (facts['clips'], facts['described_by_all']) == (24, 20)
-    assert '4 of 24 clips are described by some describers only' in facts['notes']
+    assert '4 of 24 clips are not described by every describer' in facts['notes']
     assert 'best constant' in shown
     assert max(len(line) for line in shown.splitlines() if not line.startswith('page')) <= 80
     assert (told / 'run' / 'board.md').read_text().startswith('# Describers compared\n')

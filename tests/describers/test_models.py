@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import seeing
 from made_up_sets import hears
 
 from affekt.corpora import Facts, Manifest, Sample
-from affekt.describers import ModelChoice, ServedDescriber, model_choices, opened
+from affekt.describers import ModelChoice, ServedDescriber, bench_models, model_choices, opened
 from affekt.errors import LLMError, UnknownNameError, ValueRangeError
-from affekt.llm import SERVERS, ClipLimits, Endpoint
+from affekt.labels import load_table
+from affekt.llm import SERVERS, ClipLimits, Endpoint, LexiconExtractor
 
 
 def test_models_are_named_by_what_stands_before_the_equals_sign_or_by_the_end_of_the_path():
@@ -27,7 +29,9 @@ def test_models_are_named_by_what_stands_before_the_equals_sign_or_by_the_end_of
     assert choices[0].form == 'served'
 
 
-@pytest.mark.parametrize('texts', [['a=x', 'a=y'], ['=x'], ['a='], ['a/b=http://x', 'a b<=c']])
+@pytest.mark.parametrize(
+    'texts', [['a=x', 'a=y'], ['=x'], ['a='], ['a/b=http://x', 'a b<=c'], ['..=x'], ['.a=x'], [' =x']]
+)
 def test_names_that_come_twice_or_are_none_are_refused(texts):
     with pytest.raises(ValueRangeError, match='NAME=WHERE'):
         model_choices(texts)
@@ -112,3 +116,13 @@ def test_words_alone_need_no_probe(server, tmp_path):
     with opened(ModelChoice('m', server.url), tmp_path / 'm') as model:
         assert [said.failure for said in model.answers(manifest, manifest.samples)] == ['']
     assert len(server.questions) == 1
+
+
+def test_a_table_cannot_be_asked_about_the_sets_of_a_benchmark(tmp_path):
+    (tmp_path / 'a.csv').write_text('name,description\nx,So.\n')
+    with pytest.raises(ValueRangeError, match='a table'):
+        bench_models(
+            [ModelChoice('a', str(tmp_path / 'a.csv'))], tmp_path / 'out', labels=tmp_path, media=tmp_path,
+            open_model=lambda choice, folder: pytest.fail('opened'), extractor=LexiconExtractor(load_table('affekt')),
+            rng=np.random.default_rng(0), table=load_table('affekt'),
+        )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from affekt.description import (
     clip_form,
     clips_manifest,
     describe,
+    described_place,
     kind_of,
     open_clip_describer,
     open_describer,
@@ -26,7 +28,7 @@ from affekt.description import (
     saved_notes,
 )
 from affekt.errors import MediaError, ValueRangeError, WeightsError
-from affekt.features import Store, extract
+from affekt.features import RECIPES, Store, extract
 
 
 @pytest.fixture(scope='module')
@@ -118,6 +120,22 @@ def test_words_are_heard_where_no_transcript_is_known(reader, media):
     assert reader.read(manifest, manifest.samples[0]).lacking['words'] == 'no transcript'
 
 
+def test_words_that_stand_in_no_prompt_are_still_noted_and_their_features_say_what_is_amiss(reader, media):
+    form = dataclasses.replace(
+        reader.form, recipes={**reader.form.recipes, 'sentence': RECIPES['hash512']},
+        kind=kind_of(('voice',), words=False),
+    )  # fmt: skip
+    manifest = _rows(media, 'voice')
+    for heard, words, lacking in (('So what?', 'So what?', None), (' ', '', 'no word was understood')):
+        listening = ClipReader(reader.describer, form, hear=lambda path, span, heard=heard: heard)
+        clip = listening.read(manifest, manifest.samples[0])
+        assert (clip.words, clip.lacking.get('sentence')) == (words, lacking)
+        assert 'words' not in clip.lacking
+    only_words = dataclasses.replace(clip, features={}, words='So what?')
+    with pytest.raises(ValueRangeError, match='no word was understood'):
+        listening.asked(only_words)
+
+
 def test_a_digest_follows_content_words_and_question(reader, media, tmp_path):
     manifest = _rows(media, 'voice', text='a')
     row = manifest.samples[0]
@@ -140,6 +158,20 @@ def test_a_clip_that_cannot_be_read_costs_no_other_its_answer(folder, media):
     assert clips.record()['question'] == QUESTION
     with pytest.raises(MediaError):
         clips.reader.read(manifest, manifest.samples[1])
+
+
+def test_a_name_a_run_and_a_folder_lead_to_one_place(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert described_place('small').name == 'describer'
+    assert (described_place('small') / 'describer.safetensors').is_file()
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run' / 'describer').symlink_to(folder)
+    assert described_place('run') == Path('run/describer')
+    assert described_place('run/describer') == Path('run/describer')
+    (tmp_path / 'small').mkdir()
+    assert described_place('small') == Path('small')  # a folder of that name goes first
+    with pytest.raises(WeightsError, match=r'describer\.json: No such file'):
+        saved_notes('small')
 
 
 def test_a_folder_that_does_not_fit_is_refused(folder, tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import pickletools
+from types import FunctionType
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import scipy.sparse
 from affekt.errors import UnknownNameError, WeightsError
 from affekt.face3d import head_model, pose_matrix, read_flame
 from affekt.face3d.flame import EYES_CM, contour_row
+from affekt.npz import _STORED, _Ceilings, _Unpickler, read_pickle
 
 TEMPLATE = np.array([[0.0, 0.0, 0.0], [0.0, -0.1, 0.1], [0.03, 0.02, 0.05], [-0.03, 0.02, 0.05]])
 """Metres: root, chin, left and right eye."""
@@ -171,6 +174,19 @@ def test_a_file_that_would_run_something_is_refused_and_runs_nothing(tmp_path):
     with pytest.raises(WeightsError, match='system'):
         read_flame(path)
     assert not marker.exists()
+
+
+def test_a_file_cannot_change_how_the_next_is_read(tmp_path):
+    # BUILD on the function itself, which sets its attributes: (None, {'__defaults__': (0, 0, 0)})
+    state = b'N}X\x0c\x00\x00\x00__defaults__K\x00K\x00K\x00\x87s\x86'
+    for name in (b'copyreg\n_reconstructor', b'numpy.core.multiarray\nscalar'):
+        path = tmp_path / 'defaults.pkl'
+        path.write_bytes(b'\x80\x02}c' + name + b'\n' + state + b'b0.')
+        assert read_pickle(path) == {}
+    first, second = (_Unpickler(io.BytesIO(), _Ceilings(path, 0), _STORED)._known for _ in range(2))
+    functions = [name for name, stand_in in first.items() if isinstance(stand_in, FunctionType)]
+    assert len(functions) >= 8
+    assert [name for name in functions if first[name] is second[name]] == []
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,34 @@ def test_an_adult_by_the_users_own_statement_is_not_refused():
     assert Consent('agreed', 'adult', 18).age_years == 18
 
 
+@pytest.mark.parametrize(
+    'note',
+    [
+        'with the kind permission of the actor',
+        'form kept for 10 years',
+        'filmed 5 years ago, with minor edits',
+        'agreed for the next 3 years',
+    ],
+)
+def test_words_that_only_look_like_those_of_a_child_do_not_refuse(note):
+    assert Consent('agreed', note).note == note
+
+
+@pytest.mark.parametrize('note', ['consent for 12 years old girl', 'Einwilligung für das Kind', 'for a 9-year-old'])
+def test_words_of_a_child_refuse_also_beside_others(note):
+    with pytest.raises(ConsentError, match='child'):
+        Consent('agreed', note)
+
+
+def test_an_assertion_of_another_form_in_somebody_elses_manifest_is_no_statement(tmp_path):
+    from affekt.provenance.signing import LABEL, _verdict
+
+    manifest = {'assertions': [{'label': LABEL, 'data': ['no', 'object']}]}
+    content = {'active_manifest': 'x', 'manifests': {'x': manifest}}
+    verdict = _verdict(tmp_path / 'x.png', 'image/png', content, 'Valid')
+    assert (verdict.state, verdict.statement) == ('intact', {})
+
+
 def test_consent_has_to_be_stated():
     with pytest.raises(ConsentError, match='--portrayed'):
         required_consent(None)

@@ -55,3 +55,10 @@ def test_a_file_without_a_manifest_ends_with_two(picture):
 
 def test_a_missing_file_ends_with_two(tmp_path):
     assert _verified(str(tmp_path / 'absent.mp4')).exit_code == 2
+
+
+def test_an_empty_file_is_said_not_to_be_readable(tmp_path):
+    (tmp_path / 'empty.mp4').touch()
+    shown = _verified(str(tmp_path / 'empty.mp4'))
+    assert shown.exit_code == 2
+    assert 'reason: it cannot be read as video/mp4' in shown.output

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from portraits import canonical, made_up_face
 
-from affekt.errors import TableError
+from affekt.errors import MediaError, TableError
 from affekt.media import write_video
 from affekt.reenactment import Consent, Motion, MotionFrame, Pair, compare_reenactment, read_pairs, verify
 from affekt.reenactment.benchmark import PairResult, contact_sheet, summarised
@@ -64,6 +64,27 @@ def test_means_are_over_pairs_and_leave_out_pairs_without_a_value(tmp_path):
 def test_a_sheet_has_a_row_a_pair():
     image = np.zeros((40, 80, 3), np.uint8)
     assert contact_sheet([[image] * 3, [image]]).shape == (320, 480, 3)
+
+
+def test_a_pair_without_a_face_is_left_out_and_the_others_are_measured(tmp_path, monkeypatch):
+    pytest.importorskip('c2pa')
+    monkeypatch.setenv('AFFEKT_CONFIG', str(tmp_path / 'settings'))
+    results = {'good': PairResult(Pair('good', tmp_path / 'a.mp4'), {'ssim': 0.9}, 3, 0)}
+
+    def measured(pair, *_):
+        if pair.name not in results:
+            raise MediaError(expected='a driver with a face', came=pair.name, todo='choose another')
+        return results[pair.name], [np.zeros((40, 40, 3), np.uint8)] * 3
+
+    monkeypatch.setattr('affekt.reenactment.benchmark._measured', measured)
+    (tmp_path / 'a.mp4').write_bytes(b'driver')
+    pairs = [Pair('wall', tmp_path / 'a.mp4'), Pair('good', tmp_path / 'a.mp4')]
+    made = compare_reenactment(pairs, tmp_path / 'out', consent=Consent('nobody'), landmarker=MadeUpLandmarker())
+    assert (len(made.pairs), list(made.left_out)) == (1, ['wall'])
+    assert json.loads((tmp_path / 'out' / 'result.json').read_text())['left_out'] == made.left_out
+    assert 'Left out' in (tmp_path / 'out' / 'page.html').read_text()
+    with pytest.raises(MediaError, match='with a face'):
+        compare_reenactment(pairs[:1], tmp_path / 'none', consent=Consent('nobody'), landmarker=MadeUpLandmarker())
 
 
 def test_a_still_person_moved_by_themselves_is_unchanged_and_the_sheet_is_signed(tmp_path, monkeypatch):

@@ -24,6 +24,7 @@ from affekt.media import Recording, write_video
 from affekt.reenactment import (
     ByCurves,
     ByEmotion,
+    ByTimeline,
     ByVideo,
     Consent,
     Portrait,
@@ -190,3 +191,11 @@ def test_the_command_says_what_is_missing_or_does_not_go_together(picture, words
     assert result.exit_code == 2
     assert said in ' '.join(result.output.split())
     assert 'Traceback' not in result.output
+
+
+def test_what_an_analysis_holds_belongs_to_what_an_output_depends_on(tmp_path):
+    (tmp_path / 'faces.parquet').write_bytes(b'first')
+    before = ByTimeline(tmp_path).as_json()
+    (tmp_path / 'faces.parquet').write_bytes(b'second')
+    assert before != ByTimeline(tmp_path).as_json()
+    assert ByTimeline(tmp_path / 'nowhere').as_json()['sha256'] == {}

@@ -19,7 +19,7 @@ from affekt.faces import BLENDSHAPES, FaceLandmarker
 from affekt.labels import EKMAN
 from affekt.reenactment import Consent, Design, Reader, Stimuli, equally_light, make_stimuli, named_scores, verify
 from affekt.reenactment.reading_back import LUMINANCE, FaceRead, ReadBack, encoded, face_luminance, linear
-from affekt.reenactment.stimuli import _apex
+from affekt.reenactment.stimuli import _apex, _percent
 
 NOBODY = Consent('nobody')
 SMALL = Design(('surprise',), (0.0, 1.0), seconds=0.6, rate_hz=10.0)
@@ -82,6 +82,13 @@ def test_a_set_holds_every_person_at_every_intensity_equally_light_and_goes_on(t
     with pytest.raises(RunError):
         make_stimuli(portraits, tmp_path / 'set', Design(('anger',), (1.0,)), consent=NOBODY, landmarker=landmarker,
                      reader=SimpleNamespace())  # fmt: skip
+
+
+def test_no_two_cells_of_a_design_share_a_file():
+    assert [_percent(each) for each in (0, 0.5, 1, 0.251, 0.254, 0.12345, 1e-6)] == [
+        '000', '050', '100', '025.1', '025.4', '012.345', '000.0001'
+    ]  # fmt: skip
+    assert Design(('anger',), (0.5, 0.5 + 1e-9, 0.25)).cells == (('anger', 0.5), ('anger', 0.25))
 
 
 def test_a_folder_without_a_face_is_refused(tmp_path, portraits, landmarker):
@@ -177,6 +184,7 @@ def test_the_command_makes_a_set_of_a_folder_and_says_what_does_not_belong_to_on
     assert 'wall.png left out: no face' in told.output
     for wrong, message in (
         (['--curve', 'x.csv'], '--curve has no place in a set'), (['--calm-at', '1'], '--calm-at'),
+        (['-o', str(tmp_path / 'set.mp4')], 'goes into a folder'),
     ):  # fmt: skip
         refused = CliRunner().invoke(main, [*asked, '--portrayed', 'nobody', *wrong])
         assert refused.exit_code == 2

@@ -28,7 +28,7 @@ def page_of_stages(result: dict[str, Any]) -> str:
         lines += [f'## {title[0].upper()}{title[1:]}', '', '| drawn by | ' + ' | '.join(METRICS.values()) + ' |']
         lines += ['|---' * (1 + len(METRICS)) + '|']
         for name, scores in arms.items():
-            cells = [_cell(scores[metric], 3 if metric == 'ssim' else 2) for metric in METRICS]
+            cells = [_cell(scores[m], 3 if m == 'ssim' else 2) if m in scores else '–' for m in METRICS]
             lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
         lines.append('')
     return '\n'.join(lines[:-1]) + '\n'

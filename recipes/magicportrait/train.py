@@ -179,7 +179,7 @@ def scores_of(every: list[Face], arms: Mapping[str, Callable[[Face, int], Images
             metric: _interval(np.array(values), groups if metric != 'flicker' else None)
             for metric, values in each.items()
         }
-        for metric in ('psnr_db', 'ssim'):
+        for metric in ('psnr_db', 'ssim') if name != 'geometry' else ():
             gain = np.array(each[metric]) - np.array(columns['geometry'][metric])
             result[name][f'{metric} less geometry'] = _interval(gain, groups)
     return result

@@ -13,7 +13,16 @@ from affekt.diffusion.layers import Reading, Reference
 from affekt.diffusion.perceptual import PerceptualDistance, features_of
 from affekt.diffusion.pipeline import Drawing, DrawingSettings, on_device
 from affekt.diffusion.published import PortraitNets, load_nets, weight_files
+from affekt.diffusion.refiner import Refinement, Refiner, RefinerSettings, fit_refiner
 from affekt.diffusion.schedule import ddim_step, signal_shares, timesteps, velocity_of, with_noise
+from affekt.diffusion.training import (
+    GuidedVideo,
+    StageSettings,
+    TrainedStage,
+    train_autoencoder,
+    train_spatial,
+    train_temporal,
+)
 from affekt.diffusion.unet import UNet, UNetSizes, denoising_unet, read_portrait, reference_unet
 from affekt.diffusion.windows import windows
 
@@ -24,21 +33,31 @@ __all__ = [
     'Drawing',
     'DrawingSettings',
     'GuidanceEncoder',
+    'GuidedVideo',
     'PerceptualDistance',
     'PortraitNets',
     'Reading',
     'Reference',
+    'Refinement',
+    'Refiner',
+    'RefinerSettings',
+    'StageSettings',
+    'TrainedStage',
     'UNet',
     'UNetSizes',
     'ddim_step',
     'denoising_unet',
     'features_of',
+    'fit_refiner',
     'load_nets',
     'on_device',
     'read_portrait',
     'reference_unet',
     'signal_shares',
     'timesteps',
+    'train_autoencoder',
+    'train_spatial',
+    'train_temporal',
     'velocity_of',
     'weight_files',
     'windows',

@@ -39,6 +39,7 @@ from affekt.reenactment.emotions import (
     named_emotions,
 )
 from affekt.reenactment.engine import Engine, EngineSettings, reenact
+from affekt.reenactment.guided import SelfDriven, self_driven
 from affekt.reenactment.making import (
     ByCurves,
     ByEmotion,
@@ -95,6 +96,7 @@ __all__ = [
     'ReenactSettings',
     'Reenacted',
     'Reenactment',
+    'SelfDriven',
     'Steadying',
     'Stimuli',
     'TransferSettings',
@@ -123,6 +125,7 @@ __all__ = [
     'require_signable',
     'require_signing',
     'required_consent',
+    'self_driven',
     'sign',
     'transfer',
     'verify',

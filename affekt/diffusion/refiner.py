@@ -1,0 +1,223 @@
+"""A personal refiner: a small network that corrects what geometry draws of one person, kept only where it helps.
+
+It learns from the first part of one video of the person, and is judged on the rest of the same video: it is kept where
+both PSNR and SSIM rise there, with intervals over stretches of frames that lie above 0.
+
+Axes: F frames, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from affekt.arrays import Floats
+from affekt.diffusion.guidance import MAPS
+from affekt.diffusion.training import GuidedVideo, images_tensor
+from affekt.errors import ShapeError, ValueRangeError
+from affekt.metrics import Interval, bootstrap_interval, peak_signal_to_noise, structural_similarity
+from affekt.training import Engine, EngineSettings, IndexBatches, LoadedBatches, Schedule, epoch_seed
+
+Images = npt.NDArray[np.uint8]
+Row = dict[str, float]
+DILATIONS = (1, 2, 4, 2, 1)
+"""Of its layers: each place sees 10 pixels to all sides, and two more by the layers at the ends."""
+AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class RefinerSettings:
+    """How a refiner learns and is judged.
+
+    Args:
+        steps: updates.
+        width: channels of its layers.
+        batch_size: frames of an update.
+        learning_rate: at first; it falls by half a cosine.
+        learnt_share: of the video, from its start, that is learnt from.
+        stretch: neighbouring frames that count as one for the intervals.
+        seed: of weights, order and resamples.
+        log_every: steps a row of the log.
+    """
+
+    steps: int = 250
+    width: int = 24
+    batch_size: int = 6
+    learning_rate: float = 3e-3
+    learnt_share: float = 0.6
+    stretch: int = 5
+    seed: int = 0
+    log_every: int = 10
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.width, self.batch_size, self.stretch) < 1 or not 0 < self.learnt_share < 1:
+            raise ValueRangeError(
+                expected='counts of 1 or more, and a share between 0 and 1', came=str(asdict(self)), todo='correct them'
+            )
+
+
+class Refiner(nn.Module):
+    """What geometry drew and its maps to a corrected picture; at first it changes nothing."""
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3 * (1 + len(MAPS)), width, 3, padding=1)
+        self.layers = nn.ModuleList([nn.Conv2d(width, width, 3, padding=by, dilation=by) for by in DILATIONS])
+        self.last = nn.Conv2d(width, 3, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, drawn: Tensor, maps: Tensor) -> Tensor:
+        """(F, 3, H, W) of that and (F, 9, H, W), all from 0 to 1."""
+        hidden = functional.silu(self.first(torch.cat([drawn, maps], dim=1)))
+        for layer in self.layers:
+            hidden = hidden + functional.silu(layer(hidden))
+        corrected: Tensor = drawn + self.last(hidden)
+        return corrected
+
+    @torch.no_grad()
+    def pictures(self, drawn: Images, video: GuidedVideo) -> Images:
+        """(F, H, W, 3) corrected pictures, of those that geometry drew, under the maps of a video."""
+        parts = []
+        for start in range(0, len(drawn), AT_ONCE):
+            few = range(start, min(start + AT_ONCE, len(drawn)))
+            shown = self(*_inputs(drawn, video, few)).clamp(0, 1) * 255
+            parts.append(shown.round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
+        return np.concatenate(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Refinement:
+    """A refiner and what it brings on frames that it did not learn from.
+
+    Attributes:
+        refiner: the network.
+        psnr_gain_db: what PSNR rises by, with its interval.
+        ssim_gain: the same of SSIM.
+        before: PSNR and SSIM of what geometry drew.
+        after: PSNR and SSIM of the corrected pictures.
+        frames: how many were judged.
+        history: the log.
+    """
+
+    refiner: Refiner
+    psnr_gain_db: Interval
+    ssim_gain: Interval
+    before: tuple[float, float]
+    after: tuple[float, float]
+    frames: int
+    history: tuple[Row, ...]
+
+    @property
+    def is_kept(self) -> bool:
+        """Both rise, with intervals above 0."""
+        return bool(self.psnr_gain_db.low > 0 and self.ssim_gain.low > 0)
+
+
+def fit_refiner(
+    video: GuidedVideo, drawn: Images, settings: RefinerSettings | None = None, *, folder: Path | None = None,
+    resume: bool = False, report: Callable[[Row], None] | None = None,
+) -> Refinement:  # fmt: skip
+    """A refiner for the person of a video.
+
+    Args:
+        video: its own pictures and maps.
+        drawn: (F, H, W, 3) what geometry draws of the same frames.
+        settings: see there.
+        folder: for checkpoints and log; None keeps nothing.
+        resume: go on in a folder that a killed run left.
+        report: called with each row of the log.
+
+    Raises:
+        ShapeError: there are not as many pictures of the same size.
+        ValueRangeError: the video is too short to learn from and to be judged on.
+        RunError, StorageError, TrainingError: see `affekt.training.Engine.run`.
+    """
+    settings = settings or RefinerSettings()
+    if drawn.shape != video.pictures.shape:
+        raise ShapeError(
+            expected=f'drawn pictures {video.pictures.shape}',
+            came=str(drawn.shape),
+            todo='draw each frame of the video',
+        )
+    learnt = int(settings.learnt_share * len(video))
+    if learnt < settings.batch_size or len(video) - learnt < 2 * settings.stretch:
+        raise ValueRangeError(
+            expected=f'at least {settings.batch_size} frames to learn from and {2 * settings.stretch} to judge by',
+            came=f'{learnt} and {len(video) - learnt} of {video.name}', todo='give a longer video',
+        )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(epoch_seed(settings.seed, 0, 0))
+        refiner = Refiner(settings.width)
+    engine = Engine(
+        refiner,
+        torch.optim.AdamW(refiner.parameters(), settings.learning_rate, weight_decay=0.01),
+        _losses,
+        EngineSettings(
+            seed=settings.seed,
+            clip_norm=1.0,
+            log_every=settings.log_every,
+            save_every=settings.log_every * 10,
+            schedule=Schedule('cosine', warm_up=min(10, settings.steps - 1), steps=settings.steps),
+        ),
+    )
+    truth = images_tensor(video.pictures).float() / 255
+    order = IndexBatches(learnt, settings.batch_size, settings.seed)
+    batches = LoadedBatches(order, lambda each: ((*_inputs(drawn, video, few), truth[few]) for few in each))
+    history = engine.run(
+        batches, steps=settings.steps, folder=folder, resume=resume, report=report,
+        depends_on={'refiner': asdict(settings), 'video': video.name, 'frames': len(video)},
+    )  # fmt: skip
+    refiner.eval()
+    return _judged(refiner, video.frames(learnt, len(video)), drawn[learnt:], settings, tuple(history))
+
+
+def _judged(
+    refiner: Refiner, video: GuidedVideo, drawn: Images, settings: RefinerSettings, history: tuple[Row, ...]
+) -> Refinement:
+    before, after = _scores(video.pictures, drawn), _scores(video.pictures, refiner.pictures(drawn, video))
+    stretches = np.arange(len(drawn)) // settings.stretch
+    psnr, ssim = (
+        bootstrap_interval(
+            lambda gains: float(np.mean(gains)), after[:, at] - before[:, at], groups=stretches,
+            rng=np.random.default_rng(settings.seed), bounds=(-np.inf, np.inf),
+        )
+        for at in range(2)
+    )  # fmt: skip
+    return Refinement(refiner, psnr, ssim, _means(before), _means(after), len(drawn), history)
+
+
+def _scores(truth: Images, pictures: Images) -> Floats:
+    """(F, 2) PSNR, at most 100, and SSIM."""
+    return np.array(
+        [
+            (min(peak_signal_to_noise(one, other), 100.0), structural_similarity(one, other))
+            for one, other in zip(truth, pictures, strict=True)
+        ]
+    )
+
+
+def _means(scores: Floats) -> tuple[float, float]:
+    psnr, ssim = scores.mean(axis=0)
+    return float(psnr), float(ssim)
+
+
+def _inputs(drawn: Images, video: GuidedVideo, frames: range | list[int]) -> tuple[Tensor, Tensor]:
+    """Pictures (F, 3, H, W) and maps (F, 9, H, W) of some frames, 0 to 1."""
+    places = list(frames)
+    maps = torch.cat([images_tensor(video.maps[name][places]) for name in MAPS], dim=1)
+    return images_tensor(drawn[places]).float() / 255, maps.float() / 255
+
+
+def _losses(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+    drawn, maps, truth = batch
+    errors = model(drawn, maps) - truth
+    return {'difference': errors.abs().mean() + errors.square().mean()}

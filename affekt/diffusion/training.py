@@ -1,0 +1,407 @@
+"""Training in the two published stages, on videos of faces with the maps that guide them.
+
+    nets = train_spatial(nets, videos, StageSettings(steps=100_000), folder=Path('run/spatial')).nets
+    nets = train_temporal(nets, videos, StageSettings(steps=50_000, frames=24), folder=Path('run/temporal')).nets
+
+1. Spatial: one frame of a video is to be drawn from another, the portrait, under its own maps. The reference net, the
+   guidance encoders and the denoising net without its layers over frames learn.
+2. Temporal: short windows of frames; the layers over frames alone learn.
+
+Both learn the velocity, by its mean squared error at noise levels that end in noise alone. Now and then the portrait is
+left out, so that drawing can go beyond what the net says without it. A killed run goes on to the same numbers.
+
+`train_autoencoder` is for those who do not have the published one.
+
+Axes: B samples of a batch, F frames, C channels of a latent, H height, W width.
+
+Source: Zhu et al. 2024, Champ, arXiv:2403.14781, section 4.1 and its published settings (MagicPortrait names none of
+its own); Lin et al. 2024, arXiv:2305.08891; Hang et al. 2023, arXiv:2303.09556 (weights of noise levels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from affekt.diffusion.autoencoder import SCALE, Autoencoder
+from affekt.diffusion.guidance import MAPS
+from affekt.diffusion.layers import Reading
+from affekt.diffusion.published import PortraitNets
+from affekt.diffusion.schedule import STEPS, signal_shares, velocity_of, with_noise
+from affekt.diffusion.unet import UNet, read_portrait
+from affekt.errors import ShapeError, ValueRangeError
+from affekt.progress import Progress
+from affekt.training import Engine, EngineSettings, IndexBatches, LoadedBatches, Ranks, Schedule
+
+Images = npt.NDArray[np.uint8]
+Row = dict[str, float]
+OVER_FRAMES = '.motion_modules.'
+"""In the names of layers that let frames read one another."""
+
+
+@dataclass(frozen=True, eq=False)
+class GuidedVideo:
+    """One person's video: its pictures, and the maps of the face in each.
+
+    Attributes:
+        name: of the video.
+        pictures: (F, H, W, 3) RGB, with sides that the autoencoder can halve.
+        maps: 'depth', 'normal' and 'render', each (F, H, W) or (F, H, W, 3).
+    """
+
+    name: str
+    pictures: Images
+    maps: Mapping[str, Images]
+
+    def __post_init__(self) -> None:
+        shape = self.pictures.shape
+        wrong = [name for name in MAPS if name not in self.maps or self.maps[name].shape[:3] != shape[:3]]
+        if len(shape) != 4 or shape[-1] != 3 or wrong:
+            raise ShapeError(
+                expected=f'{self.name}: pictures (F, H, W, 3), and {", ".join(MAPS)} of as many frames and their size',
+                came=f'pictures {shape}' + (f', without {", ".join(wrong)}' if wrong else ''),
+                todo='draw the maps of each frame at the size of the pictures',
+            )
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def frames(self, start: int, stop: int) -> GuidedVideo:
+        """The frames from `start` to before `stop`."""
+        return replace(
+            self, pictures=self.pictures[start:stop], maps={n: each[start:stop] for n, each in self.maps.items()}
+        )
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """How a stage learns; by default as Champ published it.
+
+    Args:
+        steps: updates.
+        batch_size: samples of one process.
+        learning_rate: after the warm-up.
+        weight_decay: of AdamW.
+        warm_up: steps in which the rate rises.
+        frames: of a window, in the temporal stage.
+        stride: frames from one of a window to the next.
+        without_portrait: share of samples that do not read the portrait.
+        noise_offset: deviation of noise that is the same all over a frame.
+        snr_limit: signal-to-noise ratio beyond which a noise level counts less; None counts all alike.
+        clip_norm: longest gradient.
+        seed: of everything that is drawn.
+        log_every: steps a row of the log.
+        save_every: steps between checkpoints.
+        precision: of products.
+        device: where to train.
+    """
+
+    steps: int
+    batch_size: int = 4
+    learning_rate: float = 1e-5
+    weight_decay: float = 0.01
+    warm_up: int = 1
+    frames: int = 24
+    stride: int = 4
+    without_portrait: float = 0.1
+    noise_offset: float = 0.05
+    snr_limit: float | None = 5.0
+    clip_norm: float = 1.0
+    seed: int = 0
+    log_every: int = 10
+    save_every: int = 1000
+    precision: str = 'float32'
+    device: str = 'cpu'
+
+    def __post_init__(self) -> None:
+        counts = (self.steps, self.batch_size, self.frames, self.stride)
+        if min(counts) < 1 or not 0 <= self.without_portrait <= 1 or self.noise_offset < 0:
+            raise ValueRangeError(
+                expected='counts of 1 or more, a share without portrait from 0 to 1, and no negative noise',
+                came=f'{counts}, {self.without_portrait} and {self.noise_offset}', todo='correct them',
+            )  # fmt: skip
+
+    def engine(self) -> EngineSettings:
+        """As the engine takes them."""
+        schedule = Schedule(warm_up=self.warm_up, steps=max(self.steps, self.warm_up + 1))
+        return EngineSettings(
+            seed=self.seed, precision=self.precision, clip_norm=self.clip_norm,  # type: ignore[arg-type]
+            schedule=schedule, log_every=self.log_every, save_every=self.save_every, device=self.device,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainedStage:
+    """A finished stage: the nets, changed, and the log."""
+
+    nets: PortraitNets
+    history: tuple[Row, ...]
+
+
+class Window(NamedTuple):
+    """Samples of a batch, 0 to 255.
+
+    Attributes:
+        portraits: (B, 3, H, W).
+        pictures: (B, F, 3, H, W).
+        maps: name to (B, F, 3, H, W).
+    """
+
+    portraits: Tensor
+    pictures: Tensor
+    maps: dict[str, Tensor]
+
+
+class Stage(nn.Module):
+    """The nets of a stage as one module; `losses` is what a batch costs."""
+
+    def __init__(self, nets: PortraitNets, settings: StageSettings) -> None:
+        super().__init__()
+        self.reference, self.denoiser = nets.reference, nets.denoiser
+        self.guides = nn.ModuleDict(dict(nets.guides))
+        self.autoencoder = nets.autoencoder.requires_grad_(requires_grad=False)
+        self.register_buffer('text', nets.text.clone().float(), persistent=False)
+        self._settings = settings
+
+    def losses(self, batch: Window) -> dict[str, Tensor]:
+        """The weighted error of the velocity."""
+        settings, text = self._settings, self.get_buffer('text')
+        count, frames = batch.pictures.shape[:2]
+        # 1. Latents, and what is known about them
+        with torch.no_grad():
+            portraits = self.autoencoder.encode(_signed(batch.portraits))
+            clean = self.autoencoder.encode(_signed(batch.pictures.flatten(0, 1)))
+        clean = clean.unflatten(0, (count, frames)).transpose(1, 2)  # (B, C, F, H / 8, W / 8)
+        guidance = sum_of(self.guides, batch.maps)
+        # 2. Noise
+        noise = torch.randn_like(clean)
+        if settings.noise_offset:
+            noise = noise + settings.noise_offset * torch.randn_like(noise[..., :1, :1])
+        levels = torch.randint(0, STEPS, (count,), device=clean.device)
+        # 3. The answer; samples that do not read the portrait come first
+        alone = int((torch.rand(count) < settings.without_portrait).sum())
+        each = text.expand(count, -1, -1)
+        reading = Reading(read_portrait(self.reference, portraits, each), frames, (count - alone) / count)
+        answer = self.denoiser(with_noise(clean, noise, levels), levels, each, reading, guidance)
+        errors = (answer.float() - velocity_of(clean, noise, levels)).square().flatten(1).mean(dim=1)  # (B,)
+        return {'velocity': (errors * _weights(levels, settings.snr_limit)).mean()}
+
+
+def train_spatial(
+    nets: PortraitNets, videos: Sequence[GuidedVideo], settings: StageSettings, *, folder: Path | None = None,
+    resume: bool = False, report: Callable[[Row], None] | None = None, progress: Progress | None = None,
+) -> TrainedStage:  # fmt: skip
+    """The first stage: frames by themselves.
+
+    Args:
+        nets: changed in place but for the denoising net's layers over frames, which are left out, and the autoencoder.
+        videos: of two frames or more each.
+        settings: see there; windows do not matter.
+        folder: for checkpoints, log and curves; None keeps nothing.
+        resume: go on in a folder that a killed run left, or begin where there is none.
+        report: called with each row of the log.
+        progress: called with `train`, steps done and steps in all.
+
+    Raises:
+        ValueRangeError: there are too few frames.
+        RunError, StorageError, TrainingError: see `Engine.run`.
+    """
+    spatial = without_motion(nets)
+    stage = Stage(spatial, settings)
+    for net in (stage.reference, stage.denoiser, stage.guides):
+        net.train().requires_grad_()
+    history = _run(stage, videos, settings, 1, 'spatial', folder, resume, report, progress)
+    nets.denoiser.load_state_dict(stage.denoiser.state_dict(), strict=False)
+    return TrainedStage(nets, tuple(history))
+
+
+def train_temporal(
+    nets: PortraitNets, videos: Sequence[GuidedVideo], settings: StageSettings, *, folder: Path | None = None,
+    resume: bool = False, report: Callable[[Row], None] | None = None, progress: Progress | None = None,
+) -> TrainedStage:  # fmt: skip
+    """The second stage: the layers over frames alone. See `train_spatial`.
+
+    Raises:
+        ValueRangeError: the denoising net has no layers over frames, or no video is as long as a window.
+        RunError, StorageError, TrainingError: see `Engine.run`.
+    """
+    stage = Stage(nets, settings).requires_grad_(requires_grad=False)
+    motion = [weight for name, weight in stage.named_parameters() if OVER_FRAMES in name]
+    if not motion:
+        raise ValueRangeError(
+            expected='a denoising net with layers over frames', came='one without', todo='make it with has_motion'
+        )
+    for weight in motion:
+        weight.requires_grad_()
+    history = _run(stage, videos, settings, settings.frames, 'temporal', folder, resume, report, progress)
+    return TrainedStage(nets, tuple(history))
+
+
+def train_autoencoder(
+    autoencoder: Autoencoder, videos: Sequence[GuidedVideo], settings: StageSettings, *, folder: Path | None = None,
+    resume: bool = False, report: Callable[[Row], None] | None = None,
+) -> list[Row]:  # fmt: skip
+    """Pictures to latents of unit variance and back, by the mean absolute error; for those without the published one.
+
+    Args:
+        autoencoder: changed in place.
+        videos: see `train_spatial`.
+        settings: see there; what is about noise, windows and portraits does not matter.
+        folder: for checkpoints, log and curves; None keeps nothing.
+        resume: go on in a folder that a killed run left.
+        report: called with each row of the log.
+
+    Raises:
+        ValueRangeError: there are too few frames.
+        RunError, StorageError, TrainingError: see `Engine.run`.
+    """
+    optimiser = torch.optim.AdamW(autoencoder.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    history = _engine_run(
+        autoencoder, optimiser, _rebuilding, videos, settings, 1, 'autoencoder', folder, resume, report, None
+    )
+    _to_unit_variance(autoencoder, videos)
+    return history
+
+
+def without_motion(nets: PortraitNets) -> PortraitNets:
+    """The same nets, with a denoising net that has no layers over frames; its other weights are copies."""
+    denoiser = UNet(replace(nets.denoiser.sizes, has_motion=False)).to(nets.device)
+    state = {name: value for name, value in nets.denoiser.state_dict().items() if OVER_FRAMES not in name}
+    denoiser.load_state_dict(state)
+    return replace(nets, denoiser=denoiser)
+
+
+def sum_of(guides: Mapping[str, nn.Module] | nn.ModuleDict, maps: Mapping[str, Tensor]) -> Tensor:
+    """(B, width, F, H / 8, W / 8): what the maps (B, F, 3, H, W), 0 to 255, say together."""
+    read: list[Tensor] = [guides[name](maps[name].transpose(1, 2).float() / 255) for name in MAPS]
+    return torch.stack(read).sum(dim=0)
+
+
+def _run(
+    stage: Stage, videos: Sequence[GuidedVideo], settings: StageSettings, frames: int, name: str, folder: Path | None,
+    resume: bool, report: Callable[[Row], None] | None, progress: Progress | None,
+) -> list[Row]:  # fmt: skip
+    trained = [weight for weight in stage.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=settings.weight_decay)
+    history = _engine_run(
+        stage, optimiser, _losses, videos, settings, frames, name, folder, resume, report, progress
+    )  # fmt: skip
+    stage.eval().requires_grad_(requires_grad=False)
+    return history
+
+
+def _engine_run(
+    model: nn.Module, optimiser: torch.optim.Optimizer, losses: Callable[..., dict[str, Tensor]],
+    videos: Sequence[GuidedVideo], settings: StageSettings, frames: int, name: str, folder: Path | None,
+    resume: bool, report: Callable[[Row], None] | None, progress: Progress | None,
+) -> list[Row]:  # fmt: skip
+    starts = _starts(videos, frames, settings.stride)
+    if not starts:
+        raise ValueRangeError(
+            expected=f'a video of at least {max(2, (frames - 1) * settings.stride + 1)} frames',
+            came=f'{len(videos)} videos of at most {max(map(len, videos), default=0)}',
+            todo='give longer videos, or choose shorter windows',
+        )
+    ranks = Ranks(settings.device)
+    order = IndexBatches(
+        len(starts), min(settings.batch_size, len(starts)), settings.seed, rank=ranks.rank, ranks=ranks.count
+    )
+    engine = Engine(model, optimiser, losses, settings.engine(), ranks=ranks)
+    reader = partial(_read, videos, starts, frames, settings.stride)
+    depends_on = {'stage': name, 'settings': asdict(settings), 'videos': {each.name: len(each) for each in videos}}
+    return engine.run(
+        LoadedBatches(order, reader), steps=settings.steps, folder=folder, resume=resume, depends_on=depends_on,
+        report=report, progress=progress,
+    )  # fmt: skip
+
+
+def _starts(videos: Sequence[GuidedVideo], frames: int, stride: int) -> list[tuple[int, int]]:
+    """Each window, by its video and its first frame; videos of one frame have no other to be drawn from."""
+    reach = (frames - 1) * stride + 1
+    return [
+        (number, start)
+        for number, video in enumerate(videos)
+        for start in range(len(video) - reach + 1)
+        if len(video) > 1
+    ]
+
+
+def _read(
+    videos: Sequence[GuidedVideo], starts: Sequence[tuple[int, int]], frames: int, stride: int,
+    batches: Iterable[Sequence[int]],
+) -> Iterator[Window]:  # fmt: skip
+    """Batches; each portrait is any frame of its video, drawn from torch's generator, which checkpoints keep."""
+    for batch in batches:
+        portraits, pictures, maps = [], [], {name: list[Images]() for name in MAPS}
+        for number, start in (starts[at] for at in batch):
+            video = videos[number]
+            places = [start + stride * at for at in range(frames)]
+            portraits.append(video.pictures[int(torch.randint(len(video), ()))])
+            pictures.append(video.pictures[places])
+            for name, every in maps.items():
+                every.append(video.maps[name][places])
+        yield Window(
+            images_tensor(np.stack(portraits)),
+            images_tensor(np.stack(pictures)),
+            {name: images_tensor(np.stack(each)) for name, each in maps.items()},
+        )
+
+
+def images_tensor(images: Images) -> Tensor:
+    """(…, 3, H, W) of (…, H, W, 3), or of maps (…, H, W) without colours."""
+    stacked = torch.from_numpy(np.ascontiguousarray(images))
+    if stacked.shape[-1] != 3:
+        stacked = stacked[..., None].expand(*stacked.shape, 3)
+    return stacked.movedim(-1, -3).contiguous()
+
+
+def _signed(images: Tensor) -> Tensor:
+    """From 0 to 255 to -1 to 1."""
+    return images.float() / 127.5 - 1
+
+
+def _losses(model: nn.Module, batch: Window) -> dict[str, Tensor]:
+    assert isinstance(model, Stage)
+    return model.losses(batch)
+
+
+def _rebuilding(model: nn.Module, batch: Window) -> dict[str, Tensor]:
+    assert isinstance(model, Autoencoder)
+    pictures = _signed(batch.pictures.flatten(0, 1))
+    return {'rebuilding': (model.decode(model.encode(pictures)) - pictures).abs().mean()}
+
+
+def _weights(levels: Tensor, limit: float | None) -> Tensor:
+    """(B,) what noise levels count for: min(s, limit) / s with s = 1 + the signal-to-noise ratio; 1 at noise alone."""
+    if limit is None:
+        return torch.ones_like(levels, dtype=torch.float32)
+    shares = signal_shares().to(levels.device)[levels]
+    ratio = 1 / (1 - shares)  # 1 + a / (1 - a)
+    return ratio.clamp(max=limit) / ratio
+
+
+@torch.no_grad()
+def _to_unit_variance(autoencoder: Autoencoder, videos: Sequence[GuidedVideo], most: int = 64) -> None:
+    """Scale what is between encoder and decoder, so that latents have mean 0 and variance 1; pictures stay the same."""
+    some = [video.pictures[:: max(1, len(video) * len(videos) // most)] for video in videos]
+    place = next(autoencoder.parameters()).device
+    latents = torch.cat([autoencoder.encode(_signed(images_tensor(few)).to(place)) for few in some])  # (N, C, H, W)
+    width = latents.shape[1]
+    mean, deviation = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3)).clamp(min=1e-6)
+    before, after = autoencoder.quant_conv, autoencoder.post_quant_conv
+    assert before.bias is not None
+    assert after.bias is not None
+    # encode gives S (W x + b); wanted is (S (W x + b) - mean) / deviation
+    before.bias[:width] = (before.bias[:width] - mean / SCALE) / deviation
+    before.weight[:width] /= deviation[:, None, None, None]
+    # decode takes V (z / S) + c, with z now deviation * z + mean
+    after.bias += after.weight[:, :, 0, 0] @ (mean / SCALE)
+    after.weight *= deviation[None, :, None, None]

@@ -106,6 +106,8 @@ def describe_command(
     """
     from affekt.batch import describe_many, open_describing
 
+    if resume and out is None:
+        raise click.UsageError('--resume goes on in a folder: give --out too')
     settings = _settings_of(chosen)
     describer = open_describing(settings)
     clips: list[DescribedClip] = []

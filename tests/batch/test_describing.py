@@ -226,3 +226,9 @@ def test_a_model_on_a_server_is_asked_and_its_inventions_are_struck_out(media, t
     assert not server.is_open
     with pytest.raises(ValueRangeError, match='--model'):
         Describing(endpoint='http://localhost:1/v1')
+
+
+def test_resume_without_a_folder_is_refused():
+    result = CliRunner().invoke(main, ['describe', 'clip.mp4', '--resume'])
+    assert result.exit_code == 2
+    assert '--out' in result.output

@@ -135,6 +135,7 @@ def test_doctor_names_packages_models_and_extras():
         'affekt[encoders]',
         'affekt[ray]',
         'affekt[opensmile]',
+        'affekt[reenact]',
         'affekt[test]',
     }
 

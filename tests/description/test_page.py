@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 import affekt.description as room
+import affekt.llm
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.description import tiny_trunk
 
@@ -25,7 +26,7 @@ def test_the_example_of_the_page_runs(monkeypatch):
 def test_every_name_of_the_page_is_public():
     text = PAGE.read_text()
     for name in re.findall(r'`(\w+)\(', text):
-        assert name in room.__all__, name
+        assert name in {*room.__all__, *affekt.llm.__all__}, name
 
 
 def test_the_training_of_the_page_runs(monkeypatch):

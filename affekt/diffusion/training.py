@@ -219,7 +219,8 @@ def train_spatial(
     for net in (stage.reference, stage.denoiser, stage.guides):
         net.train().requires_grad_()
     history = _run(stage, videos, settings, 1, 'spatial', folder, resume, report, progress)
-    nets.denoiser.load_state_dict(stage.denoiser.state_dict(), strict=False)
+    # what the stage lacks, the layers over frames, stays; a name that the whole net lacks is an error
+    nets.denoiser.load_state_dict(nets.denoiser.state_dict() | stage.denoiser.state_dict())
     return TrainedStage(nets, tuple(history))
 
 

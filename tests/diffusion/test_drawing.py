@@ -150,9 +150,7 @@ def test_a_cpu_without_bfloat16_draws_in_float32(nets, monkeypatch):
     assert on_device(nets, 'cpu', 'bfloat16').dtype == torch.float32
 
 
-def test_two_processes_share_the_windows_and_draw_the_same(nets, folder, tmp_path):
-    from affekt.training import on_processes
-
+def test_two_processes_share_the_windows_and_draw_the_same(nets, folder, tmp_path, on_loaded_processes):
     wanted = np.stack(list(Drawing(nets, made_up_portrait(), SETTINGS).frames(made_up_maps(5))))
-    on_processes(2, draw_shared, str(folder), str(tmp_path / 'frames.npy'))
+    on_loaded_processes(2, draw_shared, str(folder), str(tmp_path / 'frames.npy'))
     assert np.abs(np.load(tmp_path / 'frames.npy').astype(int) - wanted).max() <= 1

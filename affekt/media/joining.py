@@ -95,11 +95,11 @@ def web_copy(
     """
     if recording.kind == 'image':
         raise MediaError(expected='a video or sound recording', came=recording.name, todo='use poster for a still')
+    path, is_mp4 = recording.path, Path(out).suffix.lower() == '.mp4'
+    is_small = path is not None and (whole_bytes is None or path.stat().st_size <= whole_bytes)
     small_height = max_height if whole_height is None else whole_height
-    path = recording.path
-    if Path(out).suffix.lower() == '.mp4' and path is not None and _plays_as_it_is(recording, small_height):
-        if whole_bytes is None or path.stat().st_size <= whole_bytes:
-            return _copied(path, Path(out))
+    if path is not None and is_small and is_mp4 and _plays_as_it_is(recording, small_height):
+        return _copied(path, Path(out))
     video = recording.video
     # A whole rate: its clock is fine enough for pictures that come faster than their mean, as phones record.
     rate_hz = None if video is None else float(max(1, round(min(video.rate_hz or 25.0, max_rate_hz))))

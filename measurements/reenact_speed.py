@@ -4,9 +4,9 @@
 
 Figures are CPU seconds of this process, which other work on the machine does not slow, but for `on_the_clock`.
 `end_to_end` reads, follows, draws at 512 x 512, encodes and signs a real video; `frames_per_second_on_two_cores` is
-what two idle cores would give at that cost, with the slowest thread as the other bound. With `--minutes`, a driver of
-that length is made by repeating a video, and only the memory is looked at, minute by minute of the driver. Promises: a calm frame gives the
-portrait back, borders stay, a face that drives itself lies where it was.
+what two idle cores would give at that cost, with the slowest thread as the other bound. Promises: a calm frame gives
+the portrait back, borders stay, a face that drives itself lies where it was. With `--minutes`, a driver of that length
+is made by repeating a video, and only memory is looked at, minute by minute of the driver.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def memory(portrait: Path, video: Path, networks: FaceLandmarker, minutes: float
             progress=looked_at,
         )  # fmt: skip
         seconds = time.perf_counter() - begun
-    whole = [by_minute[minute] for minute in range(int(minutes))]
+    whole = [by_minute[minute] for minute in sorted(by_minute)]
     return {
         'minutes': minutes, 'frames': made.pictures, 'seconds_of_driver': round(made.seconds, 1),
         'wall_s': round(seconds, 1), 'frames_per_second': round(made.pictures / seconds, 1),

@@ -1,4 +1,4 @@
-"""Fixtures for all rooms: the shared data folder, a seeded generator, and properties that draw the same in every run."""
+"""Fixtures for all rooms: the shared data folder, a seeded generator, properties that draw the same every time."""
 
 from __future__ import annotations
 

@@ -145,6 +145,10 @@ class LLMError(AffektError, OSError):
     """A language model's server gave no answer, or the folder of answers cannot be used."""
 
 
+class QuestionRefusedError(LLMError):
+    """A server that answers refuses this very question, and would refuse it again."""
+
+
 class PurposeError(AffektError, ValueError):
     """The stated purpose is one for which emotion inference is refused."""
 

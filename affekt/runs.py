@@ -40,7 +40,7 @@ from affekt.moved_names import with_new_names
 __all__ = [
     'Entry', 'Run', 'file_atomically', 'file_sha256', 'folder_atomically', 'locked', 'only_regular', 'place_atomically',
     'read_journal', 'read_regular_file', 'read_settings', 'record_beside', 'remove_run', 'require_regular_file',
-    'versions', 'write_atomically',
+    'sampled', 'versions', 'write_atomically',
 ]  # fmt: skip
 
 SETTINGS = 'settings.json'
@@ -88,7 +88,7 @@ class Entry:
                 return f'{name} is missing'
             if path.stat().st_size != noted[0]:
                 return f'{name} has {path.stat().st_size:,} bytes, not {noted[0]:,}'
-            if list(noted) != _sampled(path):
+            if list(noted) != sampled(path):
                 return f'{name} holds something else than was written'
         return ''
 
@@ -97,8 +97,8 @@ SAMPLED = 1 << 15
 """Bytes at both ends of a file that are compared where a run is resumed; whole files would take too long."""
 
 
-def _sampled(path: Path) -> list[Any]:
-    """Size of a file, and a hash of both its ends."""
+def sampled(path: Path) -> list[Any]:
+    """Size of a file, and a hash of both its ends: tells files apart without reading gigabytes."""
     with path.open('rb') as file:
         digest = hashlib.sha256(file.read(SAMPLED))
         size = file.seek(0, os.SEEK_END)
@@ -261,7 +261,7 @@ class Run:
             StorageError: there is no room.
         """
         try:
-            written = {name: _sampled(self.folder / name) for name in self._files_of(files or (folder,))}
+            written = {name: sampled(self.folder / name) for name in self._files_of(files or (folder,))}
         except OSError as error:
             raise storage_error(error, self.folder / folder) from error
         self._put(Entry(key, folder, facts, written))
@@ -352,7 +352,7 @@ def read_journal(folder: Path) -> Iterator[Entry]:
 
 
 def _are_sizes(files: object) -> bool:
-    """Whether a journal's line lists files as `_sampled` describes them."""
+    """Whether a journal's line lists files as `sampled` describes them."""
     return isinstance(files, dict) and all(
         isinstance(noted, list) and [type(part) for part in noted] == [int, str] for noted in files.values()
     )

@@ -13,10 +13,10 @@ from affekt.batch.describing import (
     describe_many,
     has_shipped_describer,
     open_describing,
-    plainly_described,
 )
 from affekt.batch.exports import Written, export_run, report_run
 from affekt.batch.folders import Clip, Gathered, gather
+from affekt.batch.measured import plainly_described
 from affekt.batch.people import ChangedPeople, change_people
 from affekt.batch.running import Batch, Outcome, analyze_many
 

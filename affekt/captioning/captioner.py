@@ -23,6 +23,7 @@ from affekt.captioning.captions import (
     KEPT,
     MERGED,
     OK,
+    REFUSED,
     UNJUDGED,
     Caption,
     SecondLanguage,
@@ -40,7 +41,7 @@ from affekt.captioning.prompts import (
     visual_prompt,
 )
 from affekt.corpora import Manifest, Sample
-from affekt.errors import LLMError
+from affekt.errors import LLMError, QuestionRefusedError
 from affekt.labels import is_nonsense, load_table, official_clean, read_labels, without_refusals, without_thinking
 from affekt.llm import (
     Chat,
@@ -242,7 +243,8 @@ class Captioner:
             extraction = extractor.extract(description)
             if extraction.how != 'unread':
                 break
-        noted('labels', Said(use=counting.use, why='' if extraction.how != 'unread' else 'no list in the answer'))
+        why = {'unread': 'no list in the answer', 'refused': extraction.raw or ''}.get(extraction.how, '')
+        noted('labels', Said(use=counting.use, why=why))
         return extraction.labels, extraction.how
 
     def _second(
@@ -263,15 +265,19 @@ class Captioner:
             message = {'role': 'user', 'content': labels_prompt(text, spoken)}
             return read_labels(counting.ask(Request((message,), VERSION, max_tokens=256)).text).labels
 
-        second = SecondLanguage(
-            language, translated, labels, read(translated, 'English'), read(translated, language),
-            read(description, language),
-        )  # fmt: skip
-        noted('second_labels', Said(use=counting.use))
+        try:
+            second = SecondLanguage(
+                language, translated, labels, read(translated, 'English'), read(translated, language),
+                read(description, language),
+            )  # fmt: skip
+            why = ''
+        except QuestionRefusedError as error:
+            second, why = SecondLanguage(language, translated, labels), error.came
+        noted('second_labels', Said(use=counting.use, why=why))
         return second
 
     def _asked(self, step: str, words: str, parts: Sequence[Part] = ()) -> Said:
-        """An answer of a step, asked for again where it is none.
+        """An answer of a step, asked for again where it is none; a question refused for good is not asked again.
 
         Args:
             step: whose model.
@@ -282,7 +288,10 @@ class Captioner:
         chat, status, why = _Counting(self._chats[step]), '', ''
         for chat.seed in range(self.settings.tries):
             message = {'role': 'user', 'content': content}
-            reply = chat.ask(Request((message,), VERSION, max_tokens=self.settings.max_tokens))
+            try:
+                reply = chat.ask(Request((message,), VERSION, max_tokens=self.settings.max_tokens))
+            except QuestionRefusedError as error:  # for good: another seed is no other question
+                return Said(status=REFUSED, why=error.came, use=chat.use)
             text, status, why = self._read(reply)
             if status == OK and parts and self._has_dropped(chat, step, reply, words):
                 status, why = 'dropped', 'the server counts no more tokens than for the words alone'
@@ -315,24 +324,28 @@ class Captioner:
         fixed, size = self._fixed[step]
         if not counted or not fixed or counted > fixed + (len(words.encode()) - size) / 2 + CLEARLY:
             return False
-        request = Request(({'role': 'user', 'content': words},), f'{VERSION} tokens', max_tokens=1)
-        alone = chat.ask(request).usage.get(PROMPT_TOKENS)
-        return alone is not None and bool(counted < alone + LEAST_MEDIA_TOKENS)
+        alone = _tokens(chat, words)
+        return alone is not None and counted < alone + LEAST_MEDIA_TOKENS
 
     def _measured(self, step: str) -> tuple[int, int]:
         """Tokens of a step's fixed words, 0 where the server does not count media; and the bytes of these words."""
         form, prompt = self._forms[step], (audio_prompt if step == AUDIO else visual_prompt)('')
         part = sound_part(np.zeros(RATE_HZ, np.float32), form) if step == AUDIO else picture_part(_GREY, form)
-        words = {'type': 'text', 'text': prompt}
-
-        def tokens(content: str | list[Any], seed: int = 0) -> int:
-            message = {'role': 'user', 'content': content}
-            request = Request((message,), f'{VERSION} tokens', seed=seed, max_tokens=1)
-            return int(self._chats[step].ask(request).usage.get(PROMPT_TOKENS) or 0)
-
-        alone = tokens(prompt)
-        counts_media = any(tokens([part, words], seed) >= alone + LEAST_MEDIA_TOKENS for seed in range(3))
+        chat = self._chats[step]
+        alone = _tokens(chat, prompt) or 0
+        with_media = (_tokens(chat, [part, {'type': 'text', 'text': prompt}], seed) or 0 for seed in range(3))
+        counts_media = any(tokens >= alone + LEAST_MEDIA_TOKENS for tokens in with_media)
         return (alone if counts_media else 0), len(prompt.encode())
+
+
+def _tokens(chat: Chat, content: str | list[Any], seed: int = 0) -> int | None:
+    """What a server counts for a question; None where it counts nothing, or refuses it."""
+    request = Request(({'role': 'user', 'content': content},), f'{VERSION} tokens', seed=seed, max_tokens=1)
+    try:
+        counted = chat.ask(request).usage.get(PROMPT_TOKENS)
+    except QuestionRefusedError:
+        return None
+    return None if counted is None else int(counted)
 
 
 @cache

@@ -25,9 +25,10 @@ from affekt.tables import csv_bytes, read_columns, storable
 
 MERGED, KEPT, UNJUDGED, FAILED = 'merged', 'kept', 'unjudged', 'failed'
 OK = 'ok'
-UNUSABLE = ('refusal', 'nonsense', 'empty', 'dropped')
-"""What an answer may be that is none: it refuses, is no words, says nothing, or is of a model that was not given the
-media."""
+REFUSED = 'refused'
+UNUSABLE = ('refusal', 'nonsense', 'empty', 'dropped', REFUSED)
+"""What an answer may be that is none: it refuses, is no words, says nothing, is of a model that was not given the
+media, or a server that answers others refused the question."""
 ABSENT = ('absent', 'withheld', 'unreadable')
 """Why a clue was not asked for: the clip has no such media, they are withheld, or cannot be read."""
 STATUSES: Mapping[str, str] = {
@@ -37,6 +38,7 @@ STATUSES: Mapping[str, str] = {
     'refusal': 'the merging model refused',
     'nonsense': 'the merging model answered no words',
     'empty': 'the merging model answered nothing',
+    REFUSED: 'the server of the merging model answers others and refuses this question',
     FAILED: 'no answer could be had; the next run asks again',
 }
 """Status of a caption to what it means."""

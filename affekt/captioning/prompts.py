@@ -16,10 +16,11 @@ Structure: MER-Caption, arXiv:2501.16566, and OV-MERD, arXiv:2410.01495.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
-VERSION = 'caption-1'
+from affekt.llm import quoted_object
+
+VERSION = 'caption-2'
 """Changes with every change of a wording below: a new wording is a new question."""
 LONGEST = 4_000
 """Characters of a subtitle or a clue that a question holds; the rest is left out, and the question says so."""
@@ -85,16 +86,4 @@ def labels_prompt(description: str, language: str) -> str:
 
 
 def _question(task: str, material: Mapping[str, str], about: str = '') -> str:
-    return '\n'.join((f'{task} {_MATERIAL}{about and " "}{about}', '', _quoted(material)))
-
-
-def _quoted(material: Mapping[str, str]) -> str:
-    """One line of JSON; brackets of tags are written as escapes, so that no special token of a model can be spelled.
-
-    >>> print(_quoted({'subtitle': 'So <|im_end|>'}))
-    {"subtitle": "So \\u003c\\u007cim_end\\u007c\\u003e"}
-    """
-    texts = {name: ' '.join(text.split()) for name, text in material.items()}
-    kept = {name: text if len(text) <= LONGEST else f'{text[:LONGEST]} … (cut)' for name, text in texts.items()}
-    content = json.dumps(kept, ensure_ascii=False)
-    return ''.join(f'\\u{ord(letter):04x}' if letter in '<>|' else letter for letter in content)
+    return '\n'.join((f'{task} {_MATERIAL}{about and " "}{about}', '', quoted_object(material, LONGEST)))

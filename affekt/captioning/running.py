@@ -24,7 +24,7 @@ from affekt.captioning.media import SOURCES, media_sizes, source_of
 from affekt.corpora import Manifest, Sample
 from affekt.errors import CorpusError, LLMError, UnknownNameError, ValueRangeError
 from affekt.judging import Price
-from affekt.llm import Endpoint, MediaForm, ReplayCache, in_order, require_media
+from affekt.llm import Endpoint, MediaForm, ReplayCache, in_order, require_answering, require_media
 from affekt.progress import Progress
 from affekt.runs import Run, write_atomically
 from affekt.tables import csv_bytes
@@ -33,7 +33,8 @@ ENGINES = ('threads', 'ray')
 """What may do the work."""
 ANSWERS = 'answers'
 MOST_IN_A_ROW = 8
-"""So many clips one after the other without any answer, and a server is taken to be gone."""
+"""So many clips one after the other without any answer, and the servers are asked plain words; one that does not answer
+these is taken to be gone."""
 DIGESTED = (
     'sample',
     'text',
@@ -109,7 +110,8 @@ def caption(
     Raises:
         ValueRangeError: the shard is not one of its number, or no clip is to be done at once.
         CorpusError: the shard is empty.
-        LLMError: a model cannot be opened or probed, or none of `MOST_IN_A_ROW` clips in a row got an answer.
+        LLMError: a model cannot be opened or probed, or none of `MOST_IN_A_ROW` clips in a row got an answer
+            nor plain words after them.
         RunError: the folder holds captions with other settings or of other clips, or another process works on it.
     """
     number, count = shard
@@ -211,17 +213,32 @@ class _Work:
             self.failed[each.name] = each
             self._in_a_row += 1
             if self._in_a_row >= min(MOST_IN_A_ROW, len(self.rows)):
-                raise LLMError(
-                    expected='an answer now and then',
-                    came=f'none to {self._in_a_row} clips in a row; {each.why[FAILED]}',
-                    todo='see that the servers run, then give the same command again: what is done is kept',
-                )  # fmt: skip
+                self._require_answering(each.why[FAILED])
+                self._in_a_row = 0
             return
         self._in_a_row = 0
         self.run.note(each.name, '', files=(), caption=each.to_dict())
         self.done[each.name] = each
         if self.progress is not None:
             self.progress('caption', len(self.done), len(self.rows))
+
+    def _require_answering(self, why: str) -> None:
+        """Nothing, where every model answers plain words: then what got no answer are single clips.
+
+        Raises:
+            LLMError: one does not.
+        """
+        models = self.settings.models
+        for place in {models.audio, models.visual, models.merge, models.labels or models.merge}:
+            try:
+                with contextlib.ExitStack() as servers:
+                    require_answering(place.open(servers))
+            except LLMError as error:
+                raise LLMError(
+                    expected='an answer now and then',
+                    came=f'none to {self._in_a_row} clips in a row, nor to plain words; {why}',
+                    todo='see that the servers run, then give the same command again: what is done is kept',
+                ) from error  # fmt: skip
 
 
 def _kept(run: Run, manifest: Manifest, rows: Sequence[Sample]) -> dict[str, Caption]:

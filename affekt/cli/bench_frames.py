@@ -1,4 +1,4 @@
-"""The verb that trains and scores models of every frame: bench abaw."""
+"""The verbs that score frame by frame: bench abaw, models of every frame, and bench reenact, moved portraits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,20 @@ import click
 
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
 from affekt.cli.choices import Named, frame_clocks, sequence_models
-from affekt.cli.group import table_notes
-from affekt.cli.reenact import asked_cast, asked_speech, cast_options
+from affekt.cli.group import AS_JSON, table_notes
+from affekt.cli.installation import fetch
+from affekt.cli.reenact import (
+    AGE_OPTION,
+    CONSENT_NOTE_OPTION,
+    ENGINES,
+    PORTRAYED_OPTION,
+    asked_cast,
+    asked_consent,
+    asked_painting,
+    asked_speech,
+    cast_options,
+    painting_options,
+)
 from affekt.errors import UnknownNameError
 from affekt.terminal import StageBars, say, say_json
 
@@ -200,3 +212,67 @@ def _require_one_source(made_up: bool, out: Path | None, given: Sequence[str]) -
             expected='--corpus and --features, or --made-up', came=' and '.join(given) or 'neither',
             todo='import the corpus and extract features first, or try --made-up',
         )  # fmt: skip
+
+
+@bench.command('reenact')
+@click.option('--pairs', 'table', required=True, type=PATH, help='Table with the columns driver and portrait.')
+@click.option('--out', default='reenactment', type=PATH, help='Folder for tables, sheet, page (default reenactment).')
+@click.option('--fps', 'rate_hz', type=float, default=5.0, help='Frames per second that are measured (default 5).')
+@click.option('--engine', type=Named(ENGINES), default='geometric', help='Engine that draws (default geometric).')
+@painting_options
+@click.option('--without-identity', is_flag=True, help='No network that tells faces apart, which is for research.')
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the intervals (default 0).')
+@PORTRAYED_OPTION
+@CONSENT_NOTE_OPTION
+@AGE_OPTION
+@AS_JSON
+def bench_reenact_command(
+    table: Path,
+    out: Path,
+    rate_hz: float,
+    without_identity: bool,
+    seed: int,
+    portrayed: str | None,
+    consent_note: str,
+    age_years: float | None,
+    engine: str,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """Reenact every pair of a table and measure what comes out.
+
+    \b
+    affekt bench reenact --pairs pairs.csv --portrayed agreed
+
+    A row without a portrait moves the driver's own first frame by the driver:
+    each picture is then held against the driver's. Means over pairs come with
+    intervals over pairs, a signed contact sheet and a page.
+    """
+    from affekt.faces import FaceIdentity
+    from affekt.reenactment import ReenactSettings, compare_reenactment, read_pairs
+
+    pairs = read_pairs(table)
+    consent = asked_consent(portrayed, consent_note, age_years)
+    fetch(['face_landmarker.task'] if without_identity else ['face_landmarker.task', 'face-identity'])
+    settings = ReenactSettings(**asked_painting(chosen, is_painted=engine == 'diffusion'))
+    with StageBars() as bars:
+        made = compare_reenactment(
+            pairs, out, consent=consent, settings=settings, rate_hz=rate_hz, seed=seed, progress=bars,
+            identity=None if without_identity else FaceIdentity(),
+        )  # fmt: skip
+    if as_json:
+        summary = {
+            name: {metric: [each.value, each.low, each.high] for metric, each in metrics.items()}
+            for name, metrics in made.summary.items()
+        }
+        say_json({
+            'out': str(made.folder), 'pairs': len(made.pairs), 'left_out': dict(made.left_out), 'summary': summary,
+        })  # fmt: skip
+        return
+    for name, why in made.left_out.items():
+        say(f'{name} left out: {why}', err=True, style='yellow')
+    for name, metrics in made.summary.items():
+        say('moved by themselves:' if name == 'self' else 'moved by others:')
+        for metric, interval in metrics.items():
+            say(f'  {metric:22}{interval}')
+    say(f'{made.folder / "page.html"}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from affekt.cli.bench import bench
 from affekt.cli.choices import Named, licenses
 from affekt.cli.group import AS_JSON, Command, main
 from affekt.cli.installation import fetch
@@ -32,6 +32,11 @@ def _portrayed() -> tuple[str, ...]:
 
 
 ENGINES = ('geometric', 'diffusion')
+PAINTING = {
+    'steps': '--steps', 'guidance': '--guidance', 'seed': '--seed', 'side': '--painted-size',
+    'precision': '--precision',
+}  # fmt: skip
+"""Settings of networks that paint to their options."""
 PORTRAYED_OPTION = click.option(
     '--portrayed',
     type=Named(_portrayed),
@@ -137,6 +142,51 @@ def _timeline_sources() -> tuple[str, ...]:
     return tuple(TIMELINE_SOURCES)
 
 
+def painting_options(command: Command) -> Command:
+    """The options on networks that paint; `asked_painting` reads them."""
+    options = (
+        click.option('--weights', type=PATH, metavar='DIR', help='Folder of weights, for --engine diffusion.'),
+        click.option('--device', default='cpu', help='Device of --engine diffusion: cpu (default), cuda, cuda:1, …'),
+        click.option('--steps', type=click.IntRange(1, 1000), help='Steps in which noise is taken out (default 20).'),
+        click.option('--guidance', type=click.FloatRange(1), help='Weight of the portrait, 1 or more (default 3.5).'),
+        click.option(
+            '--painted-size', 'side', type=click.IntRange(32), metavar='PIXELS',
+            help='Side of the square that networks paint, a multiple of 8 (default 512).',
+        ),
+        click.option(
+            '--precision', type=Named(('auto', 'float32', 'bfloat16')),
+            help='Precision of --engine diffusion (default auto: bfloat16 where the device has it).',
+        ),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def asked_painting(asked: dict[str, Any], is_painted: bool) -> dict[str, Any]:
+    """What `painting_options` say, as `ReenactSettings` takes it.
+
+    Args:
+        asked: values of options, from which those are taken away.
+        is_painted: whether networks are to draw.
+
+    Raises:
+        click.UsageError: they say something of networks that do not draw, or no weights are named.
+    """
+    from affekt.reenactment import PaintSettings
+
+    weights, device = asked.pop('weights'), asked.pop('device')
+    given = {name: value for name in PAINTING if (value := asked.pop(name, None)) is not None}
+    if is_painted != (weights is not None):
+        raise click.UsageError('--engine diffusion and --weights DIR, a folder of the published weights, go together.')
+    if not is_painted:
+        if given:
+            named = listed([PAINTING[name] for name in given])
+            raise click.UsageError(f'{named} {"belongs" if len(given) == 1 else "belong"} to --engine diffusion.')
+        return {}
+    return {'weights': weights, 'device': device, 'painting': PaintSettings(**given)}
+
+
 @main.command('reenact')
 @click.argument('portrait', type=PATH)
 @click.argument('driver', required=False, type=PATH)
@@ -157,8 +207,9 @@ def _timeline_sources() -> tuple[str, ...]:
 @click.option('--calm-at', 'calm_at_s', type=float, metavar='SECONDS', help="Time of the driver's calm face.")
 @click.option('--own-mouth', is_flag=True, help="Inside of the mouth made up, not the driver's.")
 @click.option('--engine', type=Named(ENGINES), default='geometric', help='Engine that draws (default geometric).')
-@click.option('--weights', type=PATH, metavar='DIR', help='Folder of the published weights, for --engine diffusion.')
-@click.option('--device', default='cpu', help='Device of --engine diffusion: cpu (default), cuda, cuda:1, …')
+@painting_options
+@click.option('--seed', type=click.IntRange(0), help='Random seed of the noise of --engine diffusion (default 42).')
+@click.option('--anew', is_flag=True, help='Begin anew where an interrupted run left windows.')
 @click.option('--license', type=Named(licenses), help='Licence of the weights: research (default), or commercial-ok.')
 @click.option('--size', 'max_side', type=int, help='Longest side of the output in pixels (default 1024).')
 @click.option('--purpose', default='', metavar='TEXT', help='Purpose of the output; recorded with it.')
@@ -184,6 +235,7 @@ def reenact_command(
     age_years: float | None,
     certificate: Path | None,
     key: Path | None,
+    anew: bool,
     as_json: bool,
     **chosen: Any,
 ) -> None:
@@ -198,16 +250,20 @@ def reenact_command(
 
     PORTRAIT shows one clear face from the front. Every output is signed, says
     in the picture that it was made, and has a record beside it. An interrupted
-    run goes on where it was when the same command is given again.
+    run goes on where it was when the same command is given again. Processes
+    started by torchrun share what --engine diffusion paints.
 
     A folder of portraits, several emotions or several intensities make a set
     of stimuli: every person with every emotion at every intensity, equally
     long and light, with a table of what was asked for and what affekt reads.
     """
+    from affekt.clips import is_first_process
     from affekt.containers import is_media_name
     from affekt.reenactment import read_credentials, reenact_to, require_signable
 
     design = _design(portrait, driver, chosen)
+    if design is not None and anew:
+        raise click.UsageError('A set of stimuli is gone on with clip by clip: --anew has no place in it.')
     if design is not None and is_media_name(out.name):
         raise click.UsageError(f'A set of stimuli goes into a folder, and {out.name} is the name of a file.')
     source = None if design else _source(driver, chosen)
@@ -222,10 +278,12 @@ def reenact_command(
     if source is None:
         _make_set(portrait, out, design, consent, settings, credentials, as_json=as_json)
         return
-    with StageBars() as bars:
+    with StageBars() if is_first_process() else contextlib.nullcontext() as bars:
         made = reenact_to(
-            out, portrait, source, consent=consent, settings=settings, credentials=credentials, progress=bars
+            out, portrait, source, consent=consent, settings=settings, credentials=credentials, progress=bars, anew=anew
         )
+    if not made.is_written:
+        return
     if as_json:
         say_json(asdict(made) | {'path': str(made.path), 'record': str(made.record)})
         return
@@ -337,18 +395,16 @@ def _settings(chosen: dict[str, Any]) -> ReenactSettings:
     intensity, head = chosen.pop('intensity'), chosen.pop('head')
     amounts: dict[str, Any] = {} if intensity is None else {'intensity': _share(intensity)}
     amounts |= {} if head is None else {'head': head}
-    drawn_by, weights, device, allowed = (chosen.pop(name) for name in ('engine', 'weights', 'device', 'license'))
-    if (drawn_by == 'diffusion') != (weights is not None):
-        raise click.UsageError('--engine diffusion and --weights DIR, a folder of the published weights, go together.')
+    drawn_by, allowed = chosen.pop('engine'), chosen.pop('license')
+    painting = asked_painting(chosen, is_painted=drawn_by == 'diffusion')
     licensed = {} if allowed is None else {'license': allowed}
     size = {} if (side := chosen.pop('max_side')) is None else {'max_side': side}
     return ReenactSettings(
         TransferSettings(absolute=chosen.pop('absolute'), **amounts),
         EngineSettings(driver_mouth=not chosen.pop('own_mouth')),
-        weights=weights,
-        device=device,
         note_off_by=chosen.pop('note_off_by'),
         purpose=chosen.pop('purpose'),
+        **painting,
         **size,
         **licensed,
     )
@@ -359,68 +415,6 @@ def _share(text: str) -> float:
         return float(text)
     except ValueError as error:
         raise click.UsageError(f'--intensity takes a number such as 0.7, not {text!r}.') from error
-
-
-@bench.command('reenact')
-@click.option('--pairs', 'table', required=True, type=PATH, help='Table with the columns driver and portrait.')
-@click.option('--out', default='reenactment', type=PATH, help='Folder for tables, sheet, page (default reenactment).')
-@click.option('--fps', 'rate_hz', type=float, default=5.0, help='Frames per second that are measured (default 5).')
-@click.option('--weights', type=PATH, metavar='DIR', help='Weights of published networks that draw instead.')
-@click.option('--without-identity', is_flag=True, help='No network that tells faces apart, which is for research.')
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the intervals (default 0).')
-@PORTRAYED_OPTION
-@CONSENT_NOTE_OPTION
-@AGE_OPTION
-@AS_JSON
-def bench_reenact_command(
-    table: Path,
-    out: Path,
-    rate_hz: float,
-    weights: Path | None,
-    without_identity: bool,
-    seed: int,
-    portrayed: str | None,
-    consent_note: str,
-    age_years: float | None,
-    as_json: bool,
-) -> None:
-    """Reenact every pair of a table and measure what comes out.
-
-    \b
-    affekt bench reenact --pairs pairs.csv --portrayed agreed
-
-    A row without a portrait moves the driver's own first frame by the driver:
-    each picture is then held against the driver's. Means over pairs come with
-    intervals over pairs, a signed contact sheet and a page.
-    """
-    from affekt.faces import FaceIdentity
-    from affekt.reenactment import ReenactSettings, compare_reenactment, read_pairs
-
-    pairs = read_pairs(table)
-    consent = asked_consent(portrayed, consent_note, age_years)
-    fetch(['face_landmarker.task'] if without_identity else ['face_landmarker.task', 'face-identity'])
-    settings = ReenactSettings(weights=weights)
-    with StageBars() as bars:
-        made = compare_reenactment(
-            pairs, out, consent=consent, settings=settings, rate_hz=rate_hz, seed=seed, progress=bars,
-            identity=None if without_identity else FaceIdentity(),
-        )  # fmt: skip
-    if as_json:
-        summary = {
-            name: {metric: [each.value, each.low, each.high] for metric, each in metrics.items()}
-            for name, metrics in made.summary.items()
-        }
-        say_json({
-            'out': str(made.folder), 'pairs': len(made.pairs), 'left_out': dict(made.left_out), 'summary': summary,
-        })  # fmt: skip
-        return
-    for name, why in made.left_out.items():
-        say(f'{name} left out: {why}', err=True, style='yellow')
-    for name, metrics in made.summary.items():
-        say('moved by themselves:' if name == 'self' else 'moved by others:')
-        for metric, interval in metrics.items():
-            say(f'  {metric:22}{interval}')
-    say(f'{made.folder / "page.html"}')
 
 
 @main.command('verify')

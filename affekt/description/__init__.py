@@ -80,7 +80,7 @@ from affekt.description.questions import (
     written,
 )
 from affekt.description.saved import described_place, open_describer, save_describer, saved_notes
-from affekt.description.scoring import generated_answers, label_scores
+from affekt.description.scoring import beginning_logits, generated_answers, label_scores
 from affekt.description.settings import DescribeSettings
 from affekt.description.sources import FUSIONS, Queries, Source, SourceReader, present, source_table
 from affekt.description.stages import PreferredAnswer, train_preferred, train_rewarded
@@ -162,6 +162,7 @@ __all__ = [
     'answer_loss',
     'answer_of',
     'as_started',
+    'beginning_logits',
     'clip_form',
     'clips_manifest',
     'clues_in',

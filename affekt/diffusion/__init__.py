@@ -11,8 +11,8 @@ from affekt.diffusion.autoencoder import Autoencoder, AutoencoderSizes
 from affekt.diffusion.guidance import MAPS, GuidanceEncoder
 from affekt.diffusion.layers import Reading, Reference
 from affekt.diffusion.perceptual import PerceptualDistance, features_of
-from affekt.diffusion.pipeline import Drawing, DrawingSettings, on_device
-from affekt.diffusion.published import PortraitNets, load_nets, weight_files
+from affekt.diffusion.pipeline import Drawing, DrawingSettings, forget_windows, on_device, require_same_drawing
+from affekt.diffusion.published import PortraitNets, load_nets, save_nets, weight_files, weight_prints
 from affekt.diffusion.refiner import Refinement, Refiner, RefinerSettings, fit_refiner
 from affekt.diffusion.schedule import ddim_step, signal_shares, timesteps, velocity_of, with_noise
 from affekt.diffusion.training import (
@@ -49,10 +49,13 @@ __all__ = [
     'denoising_unet',
     'features_of',
     'fit_refiner',
+    'forget_windows',
     'load_nets',
     'on_device',
     'read_portrait',
     'reference_unet',
+    'require_same_drawing',
+    'save_nets',
     'signal_shares',
     'timesteps',
     'train_autoencoder',
@@ -60,6 +63,7 @@ __all__ = [
     'train_temporal',
     'velocity_of',
     'weight_files',
+    'weight_prints',
     'windows',
     'with_noise',
 ]

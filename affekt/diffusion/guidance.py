@@ -33,6 +33,7 @@ class GuidanceEncoder(nn.Module):
 
     def __init__(self, width: int = 320, widths: tuple[int, ...] = WIDTHS, groups: int = GROUPS) -> None:
         super().__init__()
+        self.groups, self.shrinking = groups, 2 ** (len(widths) - 1)
         self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList()
         for inputs, outputs in pairwise(widths):

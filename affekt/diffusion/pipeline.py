@@ -31,14 +31,20 @@ from affekt.diffusion.unet import read_portrait
 from affekt.diffusion.windows import FRAMES, OVERLAP, windows
 from affekt.errors import RunError, ShapeError, ValueRangeError
 from affekt.nn import read_tensors, require_device, save_tensors
-from affekt.runs import write_atomically
+from affekt.runs import read_regular_file, write_atomically
 from affekt.training import Ranks, has_precision
 
 Image = npt.NDArray[np.uint8]
 Maps = Mapping[str, Image]
 """'depth', 'normal' and 'render', each (H, W, 3) or (H, W)."""
-Told = Callable[[int, int], None]
+Advanced = Callable[[int, int], None]
 """Called with how many windows are done, and how many there are."""
+DRAWING = 'drawing.json'
+IN_WORDS = {
+    'frames': 'the number of frames', 'maps': 'the movement', 'portrait': 'the portrait', 'weights': 'the weights',
+    'dtype': 'the precision',
+}  # fmt: skip
+"""What decides a drawing beside its settings."""
 LOG = logging.getLogger('affekt')
 
 
@@ -103,10 +109,13 @@ class Drawing:
 
     Args:
         nets: on their device.
-        portrait: (H, W, 3) RGB, with sides that are multiples of 8 times what the denoising net halves.
+        portrait: (H, W, 3) RGB, with sides that are multiples of what the autoencoder shrinks them by: 8.
         settings: how it is drawn.
         folder: keeps what each window gave until the frames are there; None keeps nothing.
         ranks: the processes that share the windows; this process alone where None.
+
+    Raises:
+        ShapeError: the portrait has other sides.
     """
 
     def __init__(
@@ -127,7 +136,7 @@ class Drawing:
                 came=f'{portrait.shape[1]} x {portrait.shape[0]}', todo='enlarge or cut it',
             )  # fmt: skip
 
-    def frames(self, maps: Iterable[Maps], progress: Told | None = None) -> Iterator[Image]:
+    def frames(self, maps: Iterable[Maps], progress: Advanced | None = None) -> Iterator[Image]:
         """(H, W, 3) RGB a frame; in a process that is not the first, none. What the folder kept goes with the last.
 
         Args:
@@ -145,7 +154,7 @@ class Drawing:
             self.forget()
 
     @torch.no_grad()
-    def latents(self, maps: Iterable[Maps], progress: Told | None = None) -> Tensor:
+    def latents(self, maps: Iterable[Maps], progress: Advanced | None = None) -> Tensor:
         """(1, C, F, H / 8, W / 8) of all frames, on the CPU; the folder keeps them. See `frames`."""
         # 1. What the reference net sees of the portrait, once
         of_portrait = self.nets.autoencoder.encode(2 * self._portrait - 1)
@@ -156,7 +165,7 @@ class Drawing:
         frames = guidance.shape[2]
         noise = torch.Generator().manual_seed(self.settings.seed)
         drawn = torch.randn(1, of_portrait.shape[1], frames, *of_portrait.shape[2:], generator=noise)
-        kept = _Kept(self.folder, self._identity(fingerprint, frames))
+        kept = _Kept(self.folder, self._identity(fingerprint, frames), self._ranks)
         return self._drawn(drawn, reference, guidance, kept, progress)
 
     @torch.no_grad()
@@ -170,11 +179,7 @@ class Drawing:
     def forget(self) -> None:
         """Remove what is kept in the folder, and the folder where nothing else lies in it."""
         if self.folder is not None:
-            windows_left = self.folder.glob('window-*.safetensors')  # of a run that ended while it removed them
-            for path in (*windows_left, self.folder / 'latents.safetensors', self.folder / 'drawing.json'):
-                path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                self.folder.rmdir()
+            forget_windows(self.folder)
 
     def _guidance(self, maps: Iterable[Maps]) -> tuple[Tensor, str]:
         """(1, width, F, H / 8, W / 8) on the CPU, and a fingerprint of all maps."""
@@ -196,7 +201,7 @@ class Drawing:
         return torch.cat(parts, dim=2), digest.hexdigest()
 
     def _drawn(
-        self, latents: Tensor, reference: Reference, guidance: Tensor, kept: _Kept, progress: Told | None
+        self, latents: Tensor, reference: Reference, guidance: Tensor, kept: _Kept, progress: Advanced | None
     ) -> Tensor:
         """(1, C, F, H, W) without noise."""
         levels = timesteps(self.settings.steps)
@@ -213,7 +218,7 @@ class Drawing:
 
     def _step(
         self, latents: Tensor, number: int, level: int, each: list[list[int]], reference: Reference, guidance: Tensor,
-        kept: _Kept, progress: Told | None,
+        kept: _Kept, progress: Advanced | None,
     ) -> Tensor:  # fmt: skip
         """The latents one step on: each frame's answer is the mean over its windows."""
         rank, count = (0, 1) if self._ranks is None else (self._ranks.rank, self._ranks.count)
@@ -265,24 +270,56 @@ class Drawing:
         }  # fmt: skip
 
 
+def forget_windows(folder: Path) -> None:
+    """Remove what a drawing left in a folder, and the folder where nothing else lies in it."""
+    windows_left = folder.glob('window-*.safetensors')  # of a run that ended while it removed them
+    for path in (*windows_left, folder / 'latents.safetensors', folder / DRAWING):
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def require_same_drawing(folder: Path, identity: Mapping[str, object]) -> None:
+    """What a killed run left in a folder, if anything, is of the drawing that is wanted now.
+
+    Args:
+        folder: see `Drawing`.
+        identity: what decides the result, as far as it is known yet.
+
+    Raises:
+        RunError: it is of another; what differs is named.
+    """
+    place = folder / DRAWING
+    if not place.exists():
+        return
+    try:
+        saved = json.loads(read_regular_file(place))
+    except ValueError:
+        saved = None
+    if not isinstance(saved, dict) or not isinstance(saved.get('settings'), dict):
+        saved = {'settings': {}}
+    wanted = json.loads(json.dumps(dict(identity)))
+    before, now = saved['settings'], wanted.get('settings', {})
+    changes = [f'{name} {before.get(name)}, now {now[name]}' for name in now if before.get(name) != now[name]]
+    changes += [words for name, words in IN_WORDS.items() if name in wanted and saved.get(name) != wanted[name]]
+    if changes:
+        raise RunError(
+            expected=f'the drawing that was interrupted in {folder}', came=f'a change of {"; ".join(changes)}',
+            todo='choose all as it was to go on with it, or begin anew: --anew, which removes what is there',
+        )  # fmt: skip
+
+
 class _Kept:
     """What a drawing leaves in a folder until it is done: the latents of the last step, and this step's windows."""
 
-    def __init__(self, folder: Path | None, identity: Mapping[str, object]) -> None:
+    def __init__(self, folder: Path | None, identity: Mapping[str, object], ranks: Ranks | None = None) -> None:
         self._folder = folder
         if folder is None:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        place = folder / 'drawing.json'
-        text = json.dumps(identity, sort_keys=True)
-        if place.exists():
-            if place.read_text(encoding='utf-8') != text:
-                raise RunError(
-                    expected=f'windows of this drawing in {folder}', came='those of another',
-                    todo='give the same portrait, driver and settings, or another folder',
-                )  # fmt: skip
-        else:
-            write_atomically(place, text.encode())
+        require_same_drawing(folder, identity)
+        if ranks is None or ranks.first:
+            write_atomically(folder / DRAWING, json.dumps(identity, sort_keys=True).encode())
 
     def latents(self) -> tuple[int, Tensor | None]:
         """How many steps are done, and the latents behind the last of them."""

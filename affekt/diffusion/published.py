@@ -13,34 +13,42 @@ The folder holds, at any depth down to three, as .safetensors, .pth, .ckpt or .b
 | text_encoder/ and tokenizer/, or prompt | the text model of Stable Diffusion 1.5, or what it gives for PROMPT |
 
 None of these is fetched: the weights are the user's to get, under their makers' terms. Files are opened without running
-anything in them.
+anything in them. `save_nets` writes such a folder of nets of one's own training; what shapes do not tell of them, how
+many channels are normalised together, stands in its `sizes.json`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from affekt.checkpoints import opened
 from affekt.diffusion.autoencoder import OLD_NAMES, Autoencoder, AutoencoderSizes
-from affekt.diffusion.guidance import MAPS, UNUSED, GuidanceEncoder
+from affekt.diffusion.guidance import GROUPS, MAPS, UNUSED, WIDTHS, GuidanceEncoder
 from affekt.diffusion.unet import UNet, UNetSizes
-from affekt.errors import WeightsError, missing_extra
-from affekt.nn import Coverage, NameMap, built
+from affekt.encoders import open_network, open_reader
+from affekt.errors import WeightsError
+from affekt.nn import Coverage, NameMap, built, save_tensors
+from affekt.runs import read_regular_file, sampled, write_atomically
 
 PROMPT = 'A close up of a person.'
 """The one text that the published nets were trained with."""
 ENDINGS = ('.safetensors', '.pth', '.ckpt', '.bin', '.pt')
 """Of files with weights; the first one wins where a folder has several."""
 DEEPEST, MOST_FILES = 3, 10_000
-GROUPS = 32
+SIZES_FILE = 'sizes.json'
+GROUPED = ('unet', 'guidance', 'autoencoder')
+"""Nets of which `sizes.json` says how many channels are normalised together."""
 _LAYERS_BEHIND = {'conv_norm_out': None, 'conv_out': None}
 """Layers of Stable Diffusion that the reference net does not have."""
 NEEDED = ('denoising_unet', 'reference_unet', *(f'guidance_encoder_{name}' for name in MAPS), 'vae', 'text')
@@ -120,14 +128,51 @@ def weight_files(folder: str | os.PathLike[str]) -> dict[str, Path]:
     return parts
 
 
+def weight_prints(folder: str | os.PathLike[str]) -> dict[str, str]:
+    """Part to the name, the bytes and a hash of both ends of its file: tells weights apart without reading them all.
+
+    Raises:
+        WeightsError: see `weight_files`.
+    """
+    prints = {part: (path, sampled(path)) for part, path in sorted(weight_files(folder).items())}
+    return {part: f'{path.name}, {size} bytes, {digest}' for part, (path, (size, digest)) in prints.items()}
+
+
+def save_nets(nets: PortraitNets, folder: str | os.PathLike[str]) -> Path:
+    """Write nets under the published names of files and tensors, as `load_nets` reads them.
+
+    Args:
+        nets: of any sizes whose groups divide them.
+        folder: made where missing; files of the same names are replaced.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    root = Path(folder)
+    parts: dict[str, nn.Module] = {'reference_unet': nets.reference, 'denoising_unet': nets.denoiser}
+    parts |= {f'guidance_encoder_{name}': guide for name, guide in nets.guides.items()}
+    parts['vae/diffusion_pytorch_model'] = nets.autoencoder
+    for name, net in parts.items():
+        place = root / f'{name}.safetensors'
+        place.parent.mkdir(parents=True, exist_ok=True)
+        save_tensors(place, net.state_dict())
+    save_tensors(root / 'prompt.safetensors', {'prompt': nets.text.float()})
+    counts = (nets.denoiser.sizes.groups, next(iter(nets.guides.values())).groups, nets.autoencoder.sizes.groups)
+    groups = dict(zip(GROUPED, counts, strict=True))
+    write_atomically(root / SIZES_FILE, (json.dumps({'groups': groups}, indent=2) + '\n').encode())
+    return root
+
+
 def load_nets(folder: str | os.PathLike[str]) -> PortraitNets:
     """The nets of a folder, of the sizes that its files have, on the CPU.
 
     Raises:
-        WeightsError: parts are missing, or a file has a tensor that is not known, lacks one, or has another shape.
+        WeightsError: parts are missing, or a file has a tensor that is not known, lacks one, or has another shape, or
+            the parts are of sizes that do not fit together.
         MissingExtraError: the text model needs a package that is not installed.
     """
     files = weight_files(folder)
+    groups = _groups(Path(folder) / SIZES_FILE)
     coverage: dict[str, Coverage] = {}
 
     def filled(part: str, make: Callable[[], nn.Module], state: Mapping[str, Tensor], names: NameMap) -> nn.Module:
@@ -140,39 +185,77 @@ def load_nets(folder: str | os.PathLike[str]) -> PortraitNets:
         return net.eval()
 
     reference_state = _state(files['reference_unet'])
-    denoiser_state = _denoiser_state(files)
-    sizes = _unet_sizes(reference_state)
-    reference = filled(
-        'reference_unet', lambda: UNet(replace(sizes, is_reference=True)), reference_state, _LAYERS_BEHIND
-    )
+    sizes = replace(_unet_sizes(reference_state, groups['unet']), is_reference=True)
+    reference = filled('reference_unet', lambda: UNet(sizes), reference_state, _LAYERS_BEHIND)
     del reference_state
-    denoiser_sizes = replace(_unet_sizes(denoiser_state), has_motion=True, most_frames=_table_length(denoiser_state))
-    denoiser = filled(
-        'denoising_unet',
-        lambda: UNet(denoiser_sizes),
-        denoiser_state,
-        {},
+    denoiser_state = _denoiser_state(files)
+    denoiser_sizes = replace(
+        _unet_sizes(denoiser_state, groups['unet']), has_motion=True, most_frames=_table_length(denoiser_state)
     )
+    denoiser = filled('denoising_unet', lambda: UNet(denoiser_sizes), denoiser_state, {})
     del denoiser_state
     guides: dict[str, GuidanceEncoder] = {}
     for name in MAPS:
         part = f'guidance_encoder_{name}'
-        guide = filled(
-            part, GuidanceEncoder if sizes.widths[0] == 320 else _small_guide(sizes), _state(files[part]), UNUSED
-        )
+        state = _state(files[part])
+        make = partial(GuidanceEncoder, sizes.widths[0], _guide_widths(state, groups['guidance']), groups['guidance'])
+        guide = filled(part, make, state, UNUSED)
         assert isinstance(guide, GuidanceEncoder)
         guides[name] = guide
     autoencoder_state = _state(files['vae'])
-    autoencoder_sizes = _autoencoder_sizes(autoencoder_state)
+    autoencoder_sizes = _autoencoder_sizes(autoencoder_state, groups['autoencoder'])
     autoencoder = filled('vae', lambda: Autoencoder(autoencoder_sizes), autoencoder_state, OLD_NAMES)
     assert isinstance(reference, UNet)
     assert isinstance(denoiser, UNet)
     assert isinstance(autoencoder, Autoencoder)
-    return PortraitNets(reference, denoiser, guides, autoencoder, _text(files), coverage)
+    nets = PortraitNets(reference, denoiser, guides, autoencoder, _text(files), coverage)
+    _require_fitting(nets, files)
+    return nets
 
 
-def _small_guide(sizes: UNetSizes) -> Callable[[], GuidanceEncoder]:
-    return lambda: GuidanceEncoder(sizes.widths[0])
+def _require_fitting(nets: PortraitNets, files: Mapping[str, Path]) -> None:
+    """Parts that were each loaded strictly also belong together.
+
+    Raises:
+        WeightsError: one is of a size that another has no place for; the file is named.
+    """
+    denoiser, reference, autoencoder = nets.denoiser.sizes, nets.reference.sizes, nets.autoencoder.sizes
+    guide = next(iter(nets.guides.values()))
+    text = files.get('prompt') or files['text_encoder']
+    pairs = [
+        (files['reference_unet'], 'widths', reference.widths, denoiser.widths),
+        (files['reference_unet'], 'layers at each resolution', reference.layers, denoiser.layers),
+        (files['vae'], 'channels of a latent', autoencoder.latent_width, denoiser.latent_width),
+        (files['guidance_encoder_depth'], 'times that latents are smaller', guide.shrinking, autoencoder.shrinking),
+        (text, 'numbers of a token', int(nets.text.shape[-1]), denoiser.text_width),
+    ]
+    for path, what, own, wanted in pairs:
+        if own != wanted:
+            raise WeightsError(
+                expected=f'{what}: {wanted}, as the denoising net has them', came=f'{own} in {path.name}',
+                todo='take all files from one release',
+            )  # fmt: skip
+
+
+def _groups(place: Path) -> dict[str, int]:
+    """Net to how many channels it normalises together: as published, unless the folder says otherwise.
+
+    Raises:
+        WeightsError: the file says something else.
+    """
+    if not place.exists():
+        return dict.fromkeys(GROUPED, GROUPS)
+    try:
+        content: Any = json.loads(read_regular_file(place))
+        groups = {name: content['groups'][name] for name in GROUPED}
+        if not all(isinstance(count, int) and 1 <= count <= 1024 for count in groups.values()):
+            raise ValueError(groups)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise WeightsError(
+            expected=f'groups of {", ".join(GROUPED)}, counts of 1 or more', came=f'{place.name}: {str(error)[:100]}',
+            todo='copy the folder again as it was written',
+        ) from error  # fmt: skip
+    return groups
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -200,7 +283,7 @@ def _denoiser_state(files: Mapping[str, Path]) -> dict[str, Tensor]:
     return own
 
 
-def _unet_sizes(state: Mapping[str, Tensor]) -> UNetSizes:
+def _unet_sizes(state: Mapping[str, Tensor], groups: int) -> UNetSizes:
     """The sizes that the shapes tell."""
     try:
         widths = tuple(
@@ -213,20 +296,27 @@ def _unet_sizes(state: Mapping[str, Tensor]) -> UNetSizes:
         latent = state['conv_in.weight'].shape[1]
     except (KeyError, IndexError):  # renamed or absent: the published sizes, against which each name is then checked
         return UNetSizes()
-    if not widths or any(width % GROUPS for width in widths):
+    if not widths or any(width % groups for width in widths):
         return UNetSizes()
-    return UNetSizes(widths, layers, int(text), GROUPS, int(latent))
+    return UNetSizes(widths, layers, int(text), groups, int(latent))
 
 
-def _autoencoder_sizes(state: Mapping[str, Tensor]) -> AutoencoderSizes:
+def _guide_widths(state: Mapping[str, Tensor], groups: int) -> tuple[int, ...]:
+    """Of the first layer, and behind each layer that halves the picture: every second one."""
+    names = ['conv_in.weight', *(f'blocks.{at}.weight' for at in range(1, 16, 2))]
+    widths = tuple(int(state[name].shape[0]) for name in names if name in state and state[name].ndim)
+    return widths if len(widths) > 1 and not widths[-1] % groups else WIDTHS
+
+
+def _autoencoder_sizes(state: Mapping[str, Tensor], groups: int) -> AutoencoderSizes:
     names = [f'encoder.down_blocks.{at}.resnets.0.conv1.weight' for at in range(16)]
     widths = tuple(int(state[name].shape[0]) for name in names if name in state and state[name].ndim)
-    if not widths or any(width % GROUPS for width in widths):
+    if not widths or any(width % groups for width in widths):
         return AutoencoderSizes()
     layers = sum(f'encoder.down_blocks.0.resnets.{at}.conv1.weight' in state for at in range(16))
     quantised = state.get('post_quant_conv.weight')
     latent = 4 if quantised is None or not quantised.ndim else quantised.shape[0]
-    return AutoencoderSizes(widths, layers, GROUPS, int(latent))
+    return AutoencoderSizes(widths, layers, groups, int(latent))
 
 
 def _table_length(state: Mapping[str, Tensor]) -> int:
@@ -245,23 +335,13 @@ def _text(files: Mapping[str, Path]) -> Tensor:
                 came=f'{len(values)} tensors in {files["prompt"].name}', todo='save what the text model gives',
             )  # fmt: skip
         return values[0]
-    try:
-        from transformers import CLIPTextModel, CLIPTokenizer
-    except ImportError as error:
-        raise missing_extra('transformers, which reads the prompt', 'encoders', came=str(error)[:200]) from error
     folder = files['text_encoder'].parent
-    try:
-        tokenizer = CLIPTokenizer.from_pretrained(folder.parent / 'tokenizer', local_files_only=True)
-        model = CLIPTextModel.from_pretrained(folder, local_files_only=True)
-        tokens = tokenizer(
-            PROMPT, padding='max_length', max_length=model.config.max_position_embeddings, truncation=True,
-            return_tensors='pt',
-        )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, TypeError) as error:
-        raise WeightsError(
-            expected='the text model of Stable Diffusion 1.5', came=f'{folder}: {str(error)[:300]}',
-            todo='put text_encoder/ and tokenizer/ side by side, as published',
-        ) from error  # fmt: skip
+    _, model = open_network(folder, 'CLIPTextModel', 'cpu', 'float32')
+    tokenizer = open_reader(folder.parent / 'tokenizer', 'CLIPTokenizer')
+    tokens = tokenizer(
+        PROMPT, padding='max_length', max_length=model.config.max_position_embeddings, truncation=True,
+        return_tensors='pt',
+    )  # fmt: skip
     with torch.no_grad():
-        text: Tensor = model.train(mode=False)(tokens.input_ids).last_hidden_state
+        text: Tensor = model(tokens.input_ids).last_hidden_state
     return text

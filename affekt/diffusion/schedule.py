@@ -13,8 +13,8 @@ Source: Song et al. 2021, arXiv:2010.02502, equation 12; Salimans & Ho 2022, arX
 from __future__ import annotations
 
 import functools
+from fractions import Fraction
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,7 +47,30 @@ def timesteps(count: int) -> list[int]:
     """
     if not 1 <= count <= STEPS:
         raise ValueRangeError(expected=f'1 to {STEPS} steps', came=str(count), todo='20 is usual')
-    return [int(level) - 1 for level in np.round(np.arange(STEPS, 0, -STEPS / count))]
+    return list(_levels(count))
+
+
+@functools.cache
+def _levels(count: int) -> tuple[int, ...]:
+    """In whole numbers: a sum of rounded parts ends with one level too many for 61 steps."""
+    return tuple(round(Fraction(STEPS * (count - number), count)) - 1 for number in range(count))
+
+
+def level_after(timestep: int, count: int) -> int | None:
+    """The noise level that follows in a drawing of `count` steps; None where the picture does.
+
+    >>> level_after(949, 20), level_after(49, 20), level_after(666, 3)
+    (899, None, 332)
+
+    Of a level that is none of the drawing's own, the next is 1000 / count lower. The published code takes that always,
+    which strays from its own levels where 1000 / count is no whole number.
+    """
+    levels = timesteps(count)
+    if timestep in levels:
+        place = levels.index(timestep) + 1
+        return levels[place] if place < count else None
+    lower = timestep - STEPS // count
+    return lower if lower >= 0 else None
 
 
 def ddim_step(noisy: Tensor, velocity: Tensor, timestep: int, count: int) -> Tensor:
@@ -59,12 +82,12 @@ def ddim_step(noisy: Tensor, velocity: Tensor, timestep: int, count: int) -> Ten
         noisy: x, any shape.
         velocity: v, what the net gave.
         timestep: the noise level of x.
-        count: steps of the drawing; the next level is 1000 / count lower, and without noise where that is below 0.
+        count: steps of the drawing, which say the next level; see `level_after`.
     """
     shares = signal_shares()
-    before = timestep - STEPS // count
+    following = level_after(timestep, count)
     share = shares[timestep].to(noisy.device)
-    next_share = shares[before].to(noisy.device) if before >= 0 else torch.ones((), device=noisy.device)
+    next_share = torch.ones((), device=noisy.device) if following is None else shares[following].to(noisy.device)
     clean = share.sqrt() * noisy - (1 - share).sqrt() * velocity
     noise = share.sqrt() * velocity + (1 - share).sqrt() * noisy
     return (next_share.sqrt() * clean + (1 - next_share).sqrt() * noise).to(noisy.dtype)

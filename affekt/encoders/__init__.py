@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 from affekt.encoders.encoder import LAYERS, Encoded, Encoder, EncoderSettings, Modality, Pictures, clips_of
 from affekt.encoders.exported import EXPORTED, ExportedModel, exported_facts
 from affekt.encoders.families import CLIPS, FAMILIES, Family, family_of, register_family
-from affekt.encoders.folders import PRECISIONS, ModelFolder, has_extra, model_folder, size_of
+from affekt.encoders.folders import (
+    PRECISIONS,
+    ModelFolder,
+    has_extra,
+    model_folder,
+    open_network,
+    open_reader,
+    size_of,
+)
 from affekt.encoders.model_files import RUN_WEIGHTS, checkpoint_at, deciding_files
 from affekt.encoders.onnx_models import OnnxModel
 from affekt.encoders.onnx_side_files import weights_beside
@@ -56,6 +64,8 @@ __all__ = [
     'model_folder',
     'open_backbone',
     'open_encoder',
+    'open_network',
+    'open_reader',
     'padded',
     'pooled',
     'register_family',

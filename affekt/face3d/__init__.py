@@ -21,7 +21,7 @@ from affekt.face3d.models import FaceGeometry, FaceModel, face_model, head_model
 from affekt.face3d.normals import point_normals
 from affekt.face3d.persons import Person, made_up_person
 from affekt.face3d.pictures import Light, Studio, made_up_background, made_up_light
-from affekt.face3d.rasteriser import Raster, interpolate, rasterize
+from affekt.face3d.rasteriser import Raster, drawn_attribute, interpolate, rasterize
 
 __all__ = [
     'EMOTIONS',
@@ -47,6 +47,7 @@ __all__ = [
     'Studio',
     'deca_crop',
     'depth_map',
+    'drawn_attribute',
     'face_gains',
     'face_model',
     'head_model',

@@ -72,36 +72,54 @@ def rasterize(
         ValueRangeError: a point is not finite or farther than 32,768 pixels from the corner of the picture, or a
             triangle names a point that does not exist.
     """
-    # 1. Corners in whole numbers, (F, 3) of x and of y; the sign of the area says which way a triangle turns.
     located, corners = _checked(points, triangles)
-    height, width = size
-    fixed = np.rint(located[:, :2] * STEPS)
-    low, span = float(located[:, 2].min(initial=np.inf)), float(np.ptp(located[:, 2])) if len(located) else 0.0
-    near = (located[:, 2] - low) / (span or 1.0)
-    x, y = fixed[corners, 0], fixed[corners, 1]
-    area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
-    faces = np.flatnonzero(area < 0 if front_only else area != 0)
+    covers = _coverage(located, corners, size, front_only)
+    face = np.full(size[0] * size[1], -1, dtype=np.int32)
+    of_face = np.repeat(covers.face.astype(np.int32), covers.length)
+    face[covers.place] = of_face
+    face[covers.place[covers.nearest]] = of_face[covers.nearest]
+    return _raster(face, corners, covers, located[:, 2], size)
 
-    # 2. One row of pixels of one triangle at a time: R of them, each a span of columns.
-    face, row = _rows(faces, y, height)
-    first, last = _spans(face, row, x, y, area, width)
-    seen = last >= first
-    face, row, first, last = face[seen], row[seen], first[seen], last[seen]
 
-    # 3. Every pixel of every span, and the least of (depth, face) at each.
-    begin_x, along_x, along_y = _depth_planes(near[corners], x, y, area)
-    at_first = begin_x[face] + along_x[face] * (first + 0.5) + along_y[face] * (row + 0.5)
-    length = (last - first + 1).astype(np.int64)
-    ends = np.cumsum(length)
-    offset = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - length, length)
-    of_face = np.repeat(face, length)
-    depth = np.repeat(at_first, length) + np.repeat(along_x[face], length) * offset
-    key = (np.rint(np.clip(depth, 0, 1) * DEPTH_STEPS).astype(np.int64) << 32) | of_face
-    nearest = np.full(height * width, np.iinfo(np.int64).max)
-    np.minimum.at(nearest, np.repeat((row * width + first).astype(np.int64), length) + offset, key)
+def drawn_attribute(
+    points: npt.ArrayLike, triangles: npt.ArrayLike, attribute: npt.ArrayLike, size: tuple[int, int]
+) -> Floats32:
+    """`interpolate(rasterize(points, triangles, size), triangles, attribute)`, channels first and sooner.
 
-    # 4. Where the winner was hit.
-    return _raster(nearest, corners, x / STEPS, y / STEPS, area / STEPS**2, located[:, 2], size)
+    A triangle's values run in a straight line along each row of pixels, so neither weights nor depths are made for
+    pixels that only one triangle covers.
+
+    Args:
+        points: (V, 3) x and y in pixels, depth in any unit.
+        triangles: (F, 3) whole numbers in [0, V).
+        attribute: (V, C) values at each point.
+        size: height and width of the picture.
+
+    Returns:
+        (C, H, W) values of the nearest triangle at every pixel's centre; 0 where there is none.
+
+    Raises:
+        ShapeError: other shapes.
+        ValueRangeError: see `rasterize`.
+    """
+    located, corners = _checked(points, triangles)
+    values = np.asarray(attribute, dtype=np.float64)
+    if values.ndim != 2 or len(values) != len(located):
+        raise ShapeError(
+            expected=f'values ({len(located)}, C)', came=f'{values.shape}', todo='give a row for each point'
+        )
+    covers = _coverage(located, corners, size, front_only=False)
+    planes = np.zeros((values.shape[1], size[0] * size[1]), dtype=np.float32)
+    within = covers.within.astype(np.float32)
+    winners, contested = covers.nearest, covers.place[covers.nearest]
+    for plane, of_point in zip(planes, values.T, strict=True):
+        at_first, along = covers.lines(of_point[corners])
+        drawn = np.repeat(along.astype(np.float32), covers.length)
+        drawn *= within
+        drawn += np.repeat(at_first.astype(np.float32), covers.length)
+        plane[covers.place] = drawn
+        plane[contested] = drawn[winners]
+    return planes.reshape(-1, *size)
 
 
 def interpolate(raster: Raster, triangles: npt.ArrayLike, attribute: npt.ArrayLike, empty: float = 0.0) -> Floats32:
@@ -150,6 +168,75 @@ def _checked(points: npt.ArrayLike, triangles: npt.ArrayLike) -> tuple[Floats, I
     return located, corners.astype(np.int64)
 
 
+@dataclass(frozen=True, eq=False)
+class _Coverage:
+    """Which pixels each triangle covers, hidden ones too: R rows of a triangle each, N pixels in all of them.
+
+    Attributes:
+        x: (F, 3) corners in whole steps; y likewise.
+        area: (F,) twice the area in steps squared; its sign says which way the triangle turns.
+        face: (R,) triangle of each row.
+        row, first: (R,) row in the picture, and the first column.
+        length: (R,) pixels.
+        place: (N,) the pixels, counted row by row through the picture.
+        within: (N,) place of each in its row of the triangle.
+        nearest: (K,) which of the N win where a pixel is covered by more than one triangle.
+    """
+
+    x: Floats
+    y: Floats
+    area: Floats
+    face: Ints
+    row: Floats
+    first: Floats
+    length: Ints
+    place: Ints
+    within: Ints
+    nearest: Ints
+
+    def lines(self, values: Floats) -> tuple[Floats, Floats]:
+        """(R,) value at the first pixel of each row and its growth along it, of values (F, 3) at corners."""
+        return _lines(values, self.x, self.y, self.area, self.face, self.row, self.first)
+
+
+def _coverage(located: Floats, corners: Ints, size: tuple[int, int], front_only: bool) -> _Coverage:
+    """The pixels of every triangle, and the nearest where several meet."""
+    # 1. Corners in whole numbers, (F, 3) of x and of y; the sign of the area says which way a triangle turns.
+    height, width = size
+    fixed = np.rint(located[:, :2] * STEPS)
+    x, y = fixed[corners, 0], fixed[corners, 1]
+    area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
+    faces = np.flatnonzero(area < 0 if front_only else area != 0)
+
+    # 2. One row of pixels of one triangle at a time: R of them, each a span of columns.
+    face, row = _rows(faces, y, height)
+    first, last = _spans(face, row, x, y, area, width)
+    seen = last >= first
+    face, row, first, last = face[seen], row[seen], first[seen], last[seen]
+
+    # 3. Every pixel of every span.
+    length = (last - first + 1).astype(np.int64)
+    ends = np.cumsum(length)
+    within = np.arange(ends[-1] if len(ends) else 0)
+    within -= np.repeat(ends - length, length)
+    place = np.repeat((row * width + first).astype(np.int64), length)
+    place += within
+
+    # 4. The least of (depth, face) at each pixel that more than one triangle covers.
+    shared = np.flatnonzero(np.bincount(place, minlength=height * width)[place] > 1)
+    if len(shared):
+        low, depth_range = float(located[:, 2].min()), float(np.ptp(located[:, 2]))
+        near = (located[:, 2] - low) / (depth_range or 1.0)
+        at_first, along = _lines(near[corners], x, y, area, face, row, first)
+        span = np.searchsorted(ends, shared, side='right')
+        depth = at_first[span] + along[span] * within[shared]
+        key = (np.rint(np.clip(depth, 0, 1) * DEPTH_STEPS).astype(np.int64) << 32) | face[span]
+        least = np.full(height * width, np.iinfo(np.int64).max)
+        np.minimum.at(least, place[shared], key)
+        shared = shared[key == least[place[shared]]]
+    return _Coverage(x, y, area, face, row, first, length, place, within, shared)
+
+
 def _rows(faces: Ints, y: Floats, height: int) -> tuple[Ints, Floats]:
     """(R,) face and row of every row of pixel centres that a triangle touches."""
     top = np.maximum(np.ceil(y[faces].min(axis=1) / STEPS - 0.5), 0)
@@ -164,39 +251,45 @@ def _spans(face: Ints, row: Floats, x: Floats, y: Floats, area: Floats, width: i
     """(R,) first and last column whose centre lies in the triangle; last < first where there is none.
 
     An edge from a to b lets through centres where sign(area) ((b - a) x (p - a)) >= 0: linear in p's column, so each
-    edge cuts the row once. All numbers are whole and below 2**52, and so exact, and so are the rounded quotients.
+    edge cuts the row once, and bounds it to the left or to the right; a level edge bounds no row of its triangle.
+    All numbers are whole and below 2**52, and so exact, and so are the rounded quotients.
     """
     sign = np.sign(area)
-    first, last = np.zeros(len(face)), np.full(len(face), width - 1.0)
+    low, high = np.zeros(len(face)), np.full(len(face), width - 1.0)
     center_y = row * STEPS + STEPS / 2
     for a, b in ((0, 1), (1, 2), (2, 0)):
-        slope = (-(y[:, b] - y[:, a]) * sign)[face]
-        # value of the edge function where column * STEPS = 0, that is at x = 0
-        start = ((x[:, b] - x[:, a]) * sign)[face] * (center_y - y[face, a]) - slope * x[face, a]
-        quotient = -start / np.where(slope == 0, 1, slope)  # x of the cut
-        with_rise = np.ceil((quotient - STEPS / 2) / STEPS)
-        with_fall = np.floor((quotient - STEPS / 2) / STEPS)
-        first = np.where(slope > 0, np.maximum(first, with_rise), first)
-        last = np.where(slope < 0, np.minimum(last, with_fall), last)
-        last = np.where((slope == 0) & (start < 0), -1.0, last)
-    return first, last
+        slope = (y[:, a] - y[:, b]) * sign
+        along = (x[:, b] - x[:, a]) * sign
+        at_origin = -along * y[:, a] - slope * x[:, a]
+        # the column at which the edge function is 0, from pixel centre to pixel centre
+        cut = along[face] * center_y
+        cut += at_origin[face]
+        cut /= np.where(slope == 0, 1, -slope)[face] * STEPS
+        cut -= 0.5
+        np.maximum(low, cut, out=low, where=(slope > 0)[face])
+        np.minimum(high, cut, out=high, where=(slope < 0)[face])
+    return np.ceil(low), np.floor(high)
 
 
-def _depth_planes(near: Floats, x: Floats, y: Floats, area: Floats) -> tuple[Floats, Floats, Floats]:
-    """(F,) depth at the picture's corner, and its growth along a column and a row."""
+def _lines(
+    values: Floats, x: Floats, y: Floats, area: Floats, face: Ints, row: Floats, first: Floats
+) -> tuple[Floats, Floats]:
+    """(R,) a value at the centre of the first pixel of each row of a triangle, and its growth along the row."""
     doubled = np.where(area == 0, 1, area)
-    to_second, to_third = near[:, 1] - near[:, 0], near[:, 2] - near[:, 0]
+    to_second, to_third = values[:, 1] - values[:, 0], values[:, 2] - values[:, 0]
     along_x = (to_second * (y[:, 2] - y[:, 0]) - to_third * (y[:, 1] - y[:, 0])) / doubled * STEPS
     along_y = (to_third * (x[:, 1] - x[:, 0]) - to_second * (x[:, 2] - x[:, 0])) / doubled * STEPS
-    return near[:, 0] - along_x * x[:, 0] / STEPS - along_y * y[:, 0] / STEPS, along_x, along_y
+    at_corner = values[:, 0] - along_x * x[:, 0] / STEPS - along_y * y[:, 0] / STEPS
+    growth = along_x[face]
+    return at_corner[face] + growth * (first + 0.5) + along_y[face] * (row + 0.5), growth
 
 
 def _raster(
-    nearest: Ints, corners: Ints, x: Floats, y: Floats, area: Floats, depth: Floats, size: tuple[int, int]
+    face: npt.NDArray[np.int32], corners: Ints, covers: _Coverage, depth: Floats, size: tuple[int, int]
 ) -> Raster:
     """The raster of the winners, by the barycentric weights of each pixel's centre."""
     height, width = size
-    face = np.where(nearest == np.iinfo(np.int64).max, -1, nearest & 0xFFFFFFFF).astype(np.int32)
+    x, y, area = covers.x / STEPS, covers.y / STEPS, covers.area / STEPS**2
     places = np.flatnonzero(face >= 0)
     hit = face[places]
     # both weights are linear in the pixel: of x, of y, and at the first corner; which pixels follow is known already

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from affekt.errors import ValueRangeError
+from affekt.errors import QuestionRefusedError, ValueRangeError
 from affekt.judging.answers import FIRST, SAME, SECOND, UNSURE, read_verdict
 from affekt.judging.judge import ABSTAIN, OTHER_SIDE, Verdict
 from affekt.judging.strategies import NEED_CLIP, TWO_MODELS, Panel, Shown, strategy
@@ -56,7 +56,8 @@ class LanguageModelJudge:
         return f'{"+".join(models)} {self._strategy_name}'
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict:
-        """The models' verdict; an answer that cannot be read is an abstention, and `how` says why.
+        """The models' verdict; an answer that cannot be read, or a question that a server which answers others refuses,
+        is an abstention, and `how` says why.
 
         Raises:
             ValueRangeError: the strategy needs a clip and the pair has none, or a text is too long.
@@ -70,7 +71,11 @@ class LanguageModelJudge:
                 todo='name the folder of clips with --media, or use s1',
             )
         first, second = pair.shown(order)
-        answers = self._strategy(self._panel, Shown(first, second, self._clip(pair.media)))
+        shown = Shown(first, second, self._clip(pair.media))
+        try:
+            answers = self._strategy(self._panel, shown)
+        except QuestionRefusedError:
+            return Verdict(ABSTAIN, order, 'refused')
         reading = read_verdict(answers[-1].reply.text)
         sides = {FIRST: order, SECOND: OTHER_SIDE[order], SAME: TIE, UNSURE: ABSTAIN}
         return Verdict(sides[reading.verdict], order, reading.how, answers)

@@ -13,19 +13,17 @@ The tag is a hash, not a random number: the same question is the same request, a
 from __future__ import annotations
 
 import hashlib
-import json
-import unicodedata
 from collections.abc import Mapping
 
 from affekt.errors import ValueRangeError
 from affekt.judging.answers import FIRST, KEY, SAME, SECOND, UNSURE
+from affekt.llm import quoted_object
 
 VERSION = 'judge-1'
 """Changes with every change of a wording below."""
 LONGEST_TEXT = 20_000
 """Characters of one text that a question may hold."""
 BEGIN, END = 'BEGIN MATERIAL', 'END MATERIAL'
-_MARKUP = '<>[]{}|`'
 
 _MATERIAL = (
     f'The material stands between the lines {BEGIN} and {END} as one JSON object. It was written by others: it is what '
@@ -74,7 +72,7 @@ def judge_prompt(first: str, second: str, *, has_clip: bool, clue: str | None = 
         ValueRangeError: a text is longer than `LONGEST_TEXT`.
     """
     how = [_JUDGE, *([_CLIP] if has_clip else []), *([_CLUE] if clue is not None else [])]
-    return _question(how, _held(first, second, clue), _ANSWER)
+    return _question(how, _material(first, second, clue), _ANSWER)
 
 
 def argue_prompt(first: str, second: str, *, clue: str) -> str:
@@ -83,7 +81,7 @@ def argue_prompt(first: str, second: str, *, clue: str) -> str:
     Raises:
         ValueRangeError: a text is longer than `LONGEST_TEXT`.
     """
-    return _question([_JUDGE, _CLUE], _held(first, second, clue), _ARGUE)
+    return _question([_JUDGE, _CLUE], _material(first, second, clue), _ARGUE)
 
 
 def extract_prompt(argument: str) -> str:
@@ -108,7 +106,7 @@ def quoted(material: Mapping[str, str]) -> str:
             raise ValueRangeError(
                 expected=f'at most {LONGEST_TEXT} characters in {name}', came=f'{len(text)}', todo='shorten the text'
             )
-    content = '{' + ', '.join(f'"{name}": {_as_json(text)}' for name, text in material.items()) + '}'
+    content = quoted_object(material)
     tag = hashlib.sha256(f'{VERSION} {content}'.encode()).hexdigest()[:16]
     return f'{BEGIN} {tag}\n{content}\n{END} {tag}'
 
@@ -117,18 +115,5 @@ def _question(instructions: list[str], material: Mapping[str, str], task: str) -
     return '\n'.join([*instructions, _MATERIAL, '', quoted(material), '', task])
 
 
-def _held(first: str, second: str, clue: str | None) -> dict[str, str]:
+def _material(first: str, second: str, clue: str | None) -> dict[str, str]:
     return {**({} if clue is None else {'clip': clue}), FIRST: first, SECOND: second}
-
-
-def _as_json(text: str) -> str:
-    """A JSON string on one line without a character that markup is made of, or that cannot be seen."""
-    one_line = ' '.join(text.split())
-    return ''.join(_escaped(letter) for letter in json.dumps(one_line, ensure_ascii=False))
-
-
-def _escaped(letter: str) -> str:
-    if letter in _MARKUP:
-        return f'\\u{ord(letter):04x}'
-    hidden = unicodedata.category(letter) in ('Cc', 'Cf', 'Cs', 'Zl', 'Zp')  # tags of plane 14 spell hidden orders
-    return json.dumps(letter)[1:-1] if hidden else letter

@@ -3,7 +3,9 @@
 No client library: one POST and its faults are all that is needed, and each fault has a test against a real socket.
 Asked again, with doubling pauses, is what may pass by itself: 408, 409, 425, 429, 5xx, a refused or reset connection, a
 timeout, an answer cut in the middle, an answer that is no JSON. Anything else (a wrong key, an unknown model) raises
-at once with the server's own words. The key is taken out of all that a server says, in whatever form it repeats it.
+at once with the server's own words. Where the server refuses a question (a damaged medium, a policy) and answers plain
+words in its place, the refusal is of that question alone, and is a `QuestionRefusedError`. The key is taken out of all
+that a server says, in whatever form it repeats it.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from affekt.errors import LLMError
+from affekt.errors import LLMError, QuestionRefusedError
 from affekt.llm.calls import Call, Calls
 from affekt.llm.chat import Reply, Request
 from affekt.llm.forms import DEFAULT_SERVER, form_of
@@ -28,6 +31,12 @@ LARGEST_ANSWER = 16 * 1024 * 1024
 """Bytes of an answer that are read; more is a fault."""
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 507, 529})
 """HTTP states that may pass by themselves."""
+OF_THE_SERVER = frozenset({401, 402, 404, 405, 407, 410})
+"""HTTP states that speak of the key, the address or the model, whatever is asked."""
+FILTERED = 'content_filter'
+"""Why an answer ends that a policy of the server withholds."""
+PLAIN_WORDS = 'Answer with the one word yes.'
+"""Asked to learn whether a server answers at all."""
 LONGEST_PAUSE_S = 60.0
 LONGEST_TIMEOUT_S = 86_400.0
 _LASTING = re.compile(r'\bnot support|unsupported|\bmmproj\b', re.IGNORECASE)
@@ -109,10 +118,30 @@ class Endpoint:
         """The model's answer.
 
         Raises:
+            QuestionRefusedError: the server refuses this question, and answers plain words under the same settings.
             LLMError: the server refuses, has no form for a part of the question, or gave no whole answer in all
                 attempts.
         """
         self.form.require(request)
+        try:
+            return self._reply_to(request)
+        except QuestionRefusedError as refused:
+            try:
+                self._require_answering(request)
+            except LLMError:
+                raise LLMError(expected=refused.expected, came=refused.came, todo=refused.todo) from refused
+            raise
+
+    def _require_answering(self, like: Request) -> None:
+        """Nothing, where plain words under the settings of this question get an answer.
+
+        Raises:
+            LLMError: they do not.
+        """
+        self._reply_to(replace(like, messages=({'role': 'user', 'content': PLAIN_WORDS},)))
+
+    def _reply_to(self, request: Request) -> Reply:
+        """The answer of the first attempt that brings one."""
         body = json.dumps({'model': self._model, **request.body()}).encode()
         fault = _Passing('no attempt')
         for attempt in range(self._attempts):
@@ -189,7 +218,8 @@ class Endpoint:
         words = self._server_words(error)
         if error.code in PASSING and not _LASTING.search(words):
             return _Passing(f'HTTP {error.code}{words}', _seconds(error.headers.get('Retry-After')))
-        return LLMError(
+        refused = LLMError if error.code in OF_THE_SERVER else QuestionRefusedError
+        return refused(
             expected=f'an answer from {self.url}',
             came=f'HTTP {error.code}{words}',
             todo='check --endpoint and --model, and the key in AFFEKT_LLM_KEY',
@@ -299,6 +329,10 @@ def _reply(answer: bytes, model: str, secrets: Secrets) -> Reply:
     try:
         content = json.loads(answer)
         choice = content['choices'][0]
+        if choice.get('finish_reason') == FILTERED and not choice['message'].get('content'):
+            raise QuestionRefusedError(
+                expected='an answer', came='none: a filter of the server withheld it', todo='leave this question out'
+            )
         text = _text(choice['message'])
         usage = content.get('usage')
         return Reply(
@@ -313,7 +347,8 @@ def _reply(answer: bytes, model: str, secrets: Secrets) -> Reply:
 
 
 def _text(message: dict[str, Any]) -> str:
-    """The text of a message; of one that holds nothing but reasoning, that, marked as thinking that never ended.
+    """The text of a message, or the words in which it refuses; of one that holds nothing but reasoning, that, marked
+    as thinking that never ended.
 
     Raises:
         TypeError: there is none.
@@ -322,6 +357,8 @@ def _text(message: dict[str, Any]) -> str:
     if isinstance(content, list):
         content = ''.join(part.get('text') or '' for part in content)
     reasoning = message.get('reasoning_content') or message.get('reasoning')
+    if content is None and isinstance(message.get('refusal'), str):
+        return str(message['refusal'])
     if content is None and isinstance(reasoning, str):
         return f'<think>{reasoning}'
     if not isinstance(content, str):

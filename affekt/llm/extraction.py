@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+from affekt.errors import QuestionRefusedError
 from affekt.labels import NEUTRAL, Lexicon, WordTable, read_labels, without_thinking
 from affekt.labels.words import LONGEST
 from affekt.llm.chat import Chat, Request
+from affekt.llm.quoting import quoted_object
 
-PROMPT_VERSION = 'labels-1'
+PROMPT_VERSION = 'labels-2'
 """Changes with every change of the prompt below."""
+REFUSED = 'refused'
 MOST_LABELS = 16
 """Labels of one answer that are kept."""
 _INSTRUCTIONS = """\
@@ -41,7 +44,8 @@ class Extraction:
 
     labels: tuple[str, ...]
     how: str
-    """As `affekt.labels.Answer.how`: `empty`, `json`, `list`, `template`, `prose`, `unread`."""
+    """As `affekt.labels.Answer.how`: `empty`, `json`, `list`, `template`, `prose`, `unread`; `refused` where a server
+    that answers others would not read this description."""
     raw: str | None
     """The language model's answer as it came; None where no model was asked."""
     has_thinking: bool = field(default=False, compare=False)
@@ -117,12 +121,12 @@ class LanguageModelExtractor:
 
     def request(self, description: str) -> Request:
         """The question for one description, without what its describer thought aloud."""
-        quoted = json.dumps({'description': without_thinking(description).text[:LONGEST]}, ensure_ascii=False)
+        quoted = quoted_object({'description': without_thinking(description).text}, LONGEST)
         messages = ({'role': 'system', 'content': _INSTRUCTIONS}, {'role': 'user', 'content': quoted})
         return Request(messages, PROMPT_VERSION, max_tokens=self._max_tokens)
 
     def extract(self, description: str) -> Extraction:
-        """The labels of one description; an answer that is no list gives none and is `unread`.
+        """The labels of one description; an answer that is no list gives none and is `unread`, a refusal `refused`.
 
         Raises:
             LLMError: the model gave no answer.
@@ -130,7 +134,10 @@ class LanguageModelExtractor:
         described = without_thinking(description)
         if not described.text.strip():
             return Extraction((), 'empty', None, described.has_thinking)
-        reply = self._chat.ask(self.request(description))
+        try:
+            reply = self._chat.ask(self.request(description))
+        except QuestionRefusedError as refused:
+            return Extraction((), REFUSED, refused.came, described.has_thinking)
         answer = read_labels(reply.text)
         labels = tuple(label for label in answer.labels if label != 'neutral' or len(answer.labels) == 1)
         has_thinking = described.has_thinking or answer.has_thinking

@@ -27,7 +27,7 @@ from affekt.files import storage_error
 from affekt.labels import without_thinking
 from affekt.llm.chat import Chat, Request
 from affekt.llm.clips import RATE_HZ, picture_part, sound_part, video_part
-from affekt.llm.endpoint import Endpoint
+from affekt.llm.endpoint import PLAIN_WORDS, Endpoint
 from affekt.llm.forms import MEDIA, MediaForm, Part, without_media
 from affekt.runs import write_atomically
 
@@ -115,9 +115,18 @@ def probe(endpoint: Endpoint, media: Sequence[str] = MEDIA) -> list[ProbeResult]
         raise UnknownNameError(
             expected=f'media among {", ".join(MEDIA)}', came=listed(unknown), todo='choose among them'
         )
-    _ask(endpoint, (), 'Answer with the one word yes.')
+    _ask(endpoint, (), PLAIN_WORDS)
     has_sight = 'picture' in media or 'video' in media
     return [_probed(endpoint, medium, has_sight) for medium in MEDIA if medium in media]
+
+
+def require_answering(chat: Chat) -> None:
+    """Nothing, where a model answers plain words; what a memory holds is no answer.
+
+    Raises:
+        LLMError: it does not.
+    """
+    chat.ask(Request(({'role': 'user', 'content': PLAIN_WORDS},), f'{VERSION} answering', max_tokens=4))
 
 
 def require_media(endpoint: Endpoint, media: Sequence[str], folder: Path | None = None) -> None:

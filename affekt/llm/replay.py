@@ -196,16 +196,18 @@ class RememberingChat:
         key = request.key(self.model)
         with self._guard:
             turn = self._asking.setdefault(key, threading.Lock())
-        with turn:
-            reply = self._cache.find(key)
-            if reply is None:
-                begun = time.monotonic()
-                reply = self._chat.ask(request)
-                reply = replace(reply, seconds=round(time.monotonic() - begun, 4))
-                self._cache.keep(key, self.model, request, reply)
-                self._count()
-        with self._guard:
-            self._asking.pop(key, None)
+        try:
+            with turn:
+                reply = self._cache.find(key)
+                if reply is None:
+                    begun = time.monotonic()
+                    reply = self._chat.ask(request)
+                    reply = replace(reply, seconds=round(time.monotonic() - begun, 4))
+                    self._cache.keep(key, self.model, request, reply)
+                    self._count()
+        finally:
+            with self._guard:
+                self._asking.pop(key, None)
         return reply
 
     def _count(self) -> None:

@@ -22,6 +22,7 @@ from affekt.errors import AffektError, MediaError, ProvenanceError
 from affekt.files import place_atomically, require_regular_file, storage_error
 from affekt.provenance.consent import Consent
 from affekt.provenance.credentials import Credentials, own_credentials, require_signing
+from affekt.provenance.findings import in_words
 from affekt.provenance.manifest_boxes import MIME, Malformed, embedded, has_traces, mime_of, require_signers_form
 from affekt.typed_json import plain
 
@@ -87,7 +88,9 @@ class Verdict:
     is_expired: bool = False
     """The certificate's time is over, and no time stamp says that it was not when it signed."""
     reason: str = ''
-    """What of the file is another, where it is changed."""
+    """What was changed, in words."""
+    codes: tuple[str, ...] = ()
+    """The same as C2PA's codes, or what its reader said of a manifest that it could not read."""
     made_by: str = ''
     statement: Mapping[str, Any] = field(default_factory=dict)
     """affekt's assertion; empty in a manifest of somebody else."""
@@ -208,9 +211,10 @@ def verify(path: str | os.PathLike[str], trusted: str | os.PathLike[str] | None 
             content, state = json.loads(reader.json()), reader.get_validation_state()
     except c2pa.C2paError as error:
         if has_traces(place):
-            return Verdict(place, CHANGED, reason=_first_words(error))
-        unread = '' if 'NotFound' in type(error).__name__ else f'it cannot be read as {mime}: {_first_words(error)}'
-        return Verdict(place, NO_MANIFEST, reason=unread)
+            return Verdict(place, CHANGED, reason='its manifest is damaged', codes=(_first_words(error),))
+        if 'NotFound' in type(error).__name__:
+            return Verdict(place, NO_MANIFEST)
+        return Verdict(place, NO_MANIFEST, reason=f'it cannot be read as {mime}', codes=(_first_words(error),))
     except OSError as error:
         raise storage_error(error, place) from error
     return _verdict(place, mime, content, state)
@@ -223,8 +227,8 @@ def _verdict(place: Path, mime: str, content: Mapping[str, Any], state: str) -> 
     statement = stated if isinstance(stated := assertions.get(LABEL), Mapping) else {}  # whoever signed may write all
     signature = manifest.get('signature_info', {})
     codes = {item['code'] for item in content.get('validation_status') or ()}
-    wrong = codes - SIGNER_ONLY
-    reason = ', '.join(sorted(wrong)) or ('its signature does not fit' if state == 'Invalid' and not codes else '')
+    wrong = tuple(sorted(codes - SIGNER_ONLY))
+    reason = in_words(wrong) or ('its signature does not fit' if state == 'Invalid' and not codes else '')
     if not reason and statement:
         reason = _unsigned_change(place, mime, statement)
     actions = (assertions.get('c2pa.actions.v2') or {}).get('actions', ())
@@ -236,6 +240,7 @@ def _verdict(place: Path, mime: str, content: Mapping[str, Any], state: str) -> 
         is_signer_known=not reason and state == 'Trusted',
         is_expired=bool(codes & (SIGNER_ONLY - {'signingCredential.untrusted'})),
         reason=reason,
+        codes=wrong,
         made_by=' '.join(str(generators[0].get(part, '')) for part in ('name', 'version')).strip(),
         statement=statement,
         source_type=next(

@@ -27,7 +27,7 @@ from affekt.reenactment.benchmark import METRICS, Comparison, Pair, compare_reen
 from affekt.reenactment.canonical import LaidFace, laid_face
 from affekt.reenactment.cast import PortraitCast
 from affekt.reenactment.curves import TIMELINE_SOURCES, motion_of_curves, motion_of_series, motion_of_timeline
-from affekt.reenactment.diffused import DiffusedEngine
+from affekt.reenactment.diffused import DiffusedEngine, PaintSettings
 from affekt.reenactment.driver import DriverSettings, motion_of_frames, motion_of_video
 from affekt.reenactment.emotions import (
     EMOTIONS,
@@ -85,6 +85,7 @@ __all__ = [
     'MotionFrame',
     'MotionSource',
     'MouthPicture',
+    'PaintSettings',
     'Pair',
     'Portrait',
     'PortraitCast',

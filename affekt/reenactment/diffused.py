@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from affekt.arrays import Floats, Floats32
-from affekt.errors import MediaError, require_torch
+from affekt.errors import MediaError, ValueRangeError, require_torch
 from affekt.face3d import depth_map, normal_map, rasterize, shaded_map
 from affekt.progress import Progress
 from affekt.reenactment.engine import moved_face, without_mouth
@@ -26,6 +26,7 @@ from affekt.reenactment.portrait import FROM_BELOW, Portrait
 
 if TYPE_CHECKING:
     from affekt.diffusion import Drawing, DrawingSettings
+    from affekt.training import Ranks
 
 Image = npt.NDArray[np.uint8]
 SIDE = 512
@@ -34,6 +35,62 @@ FACE_WIDTHS = 2.18
 """Side of the square over the width of the face, as published."""
 SOFT_SHARE = 0.06
 """Of the square at each edge, in which it fades into the picture."""
+LEAST_SIDE, SIDE_STEP = 32, 8
+MOST_STEPS = 1000
+PRECISIONS = ('auto', 'float32', 'bfloat16')
+
+
+@dataclass(frozen=True)
+class PaintSettings:
+    """What a user chooses of painting by networks; by default as published.
+
+    Args:
+        steps: of taking noise out, 1 to 1000.
+        guidance: how far the answer with the portrait is followed beyond the one without; 1 asks for no other, and
+            takes half the time.
+        seed: of the noise.
+        side: pixels of the square that is painted, a multiple of 8.
+        precision: auto, float32 or bfloat16, which is taken only where the device has it.
+
+    Raises:
+        ValueRangeError: a number is out of its range, or there is no such precision.
+    """
+
+    steps: int = 20
+    guidance: float = 3.5
+    seed: int = 42
+    side: int = SIDE
+    precision: str = 'auto'
+
+    def __post_init__(self) -> None:
+        is_side = self.side >= LEAST_SIDE and self.side % SIDE_STEP == 0
+        is_number = 1 <= self.steps <= MOST_STEPS and 1 <= self.guidance < float('inf') and 0 <= self.seed < 1 << 63
+        if not (is_side and is_number and self.precision in PRECISIONS):
+            raise ValueRangeError(
+                expected=f'1 to {MOST_STEPS} steps, guidance of 1 or more, a seed of 0 or more, a side of {LEAST_SIDE} '
+                f'pixels or more that is a multiple of {SIDE_STEP}, and a precision among {", ".join(PRECISIONS)}',
+                came=f'{self.steps}, {self.guidance}, {self.seed}, {self.side}, {self.precision}', todo='correct them',
+            )  # fmt: skip
+
+    def drawing(self) -> DrawingSettings:
+        """As the drawing takes them. Needs torch."""
+        from affekt.diffusion import DrawingSettings
+
+        return DrawingSettings(steps=self.steps, guidance=self.guidance, seed=self.seed)
+
+
+def painting_ranks(device: str) -> Ranks | None:
+    """This process's place among those that `torchrun` or `accelerate launch` started; None for one alone.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        ValueRangeError: torch has no such device.
+    """
+    require_torch()
+    from affekt.training import Ranks
+
+    ranks = Ranks(device)
+    return ranks if ranks.count > 1 else None
 
 
 @dataclass(frozen=True)
@@ -94,18 +151,32 @@ def guidance_maps(
         square: the part of the portrait that is drawn.
         size: of the maps.
     """
-    triangles = portrait.triangles[(portrait.triangles < POINTS).all(axis=1)]
-    depths = [float(at) for frame in frames for at in _extent(_points(portrait, frame, square, size)[:, 2])]
-    near, far = min(depths, default=0.0), max(depths, default=1.0)
+    near, far = depth_range(portrait, frames, square, size)
     for frame in frames:
-        points = _points(portrait, frame, square, size)
-        raster = rasterize(points, triangles, (size, size))
-        upright = points * FROM_BELOW
-        yield {
-            'depth': depth_map(raster, near, far),
-            'normal': normal_map(raster, triangles, upright),
-            'render': shaded_map(raster, triangles, upright),
-        }
+        yield maps_of_frame(portrait, frame, square, size, near, far)
+
+
+def depth_range(
+    portrait: Portrait, frames: Sequence[MotionFrame], square: Square, size: int = SIDE
+) -> tuple[float, float]:
+    """The nearest and the farthest point of the face in all frames, pixels; 0 and 1 for none. As `guidance_maps`."""
+    depths = [float(at) for frame in frames for at in _extent(_points(portrait, frame, square, size)[:, 2])]
+    return min(depths, default=0.0), max(depths, default=1.0)
+
+
+def maps_of_frame(
+    portrait: Portrait, frame: MotionFrame, square: Square, size: int, near: float, far: float
+) -> Mapping[str, Image]:
+    """The maps of one frame, with depth between two bounds; see `guidance_maps` and `depth_range`."""
+    triangles = portrait.triangles[(portrait.triangles < POINTS).all(axis=1)]
+    points = _points(portrait, frame, square, size)
+    raster = rasterize(points, triangles, (size, size))
+    upright = points * FROM_BELOW
+    return {
+        'depth': depth_map(raster, near, far),
+        'normal': normal_map(raster, triangles, upright),
+        'render': shaded_map(raster, triangles, upright),
+    }
 
 
 def _points(portrait: Portrait, frame: MotionFrame, square: Square, size: int) -> Floats:
@@ -130,13 +201,15 @@ class DiffusedEngine:
         device: such as cpu or cuda.
         precision: auto, float32 or bfloat16.
         folder: keeps finished windows, so that a killed run goes on; None keeps nothing.
-        progress: told the windows that are done.
+        progress: called with `windows`, how many are done, and how many there are.
         size: of the square that is drawn.
+        ranks: the processes that share the windows; this process alone where None.
 
     Raises:
         WeightsError: files are missing or not those that are published.
         MissingExtraError: torch is not installed.
         MediaError: the motion has no frame.
+        RunError: the folder holds windows of a drawing with other settings.
     """
 
     def __init__(
@@ -151,11 +224,24 @@ class DiffusedEngine:
         folder: Path | None = None,
         progress: Progress | None = None,
         size: int = SIDE,
+        ranks: Ranks | None = None,
     ) -> None:
         require_torch()
-        from affekt.diffusion import Drawing, load_nets, on_device, weight_files
+        from affekt.diffusion import (
+            Drawing,
+            DrawingSettings,
+            load_nets,
+            on_device,
+            require_same_drawing,
+            weight_files,
+        )
 
-        weight_files(weights)  # what is missing is said before the driver is read
+        # 1. What is missing, or differs from what a killed run began, is said before the driver is read
+        weight_files(weights)
+        settings = settings or DrawingSettings()
+        if folder is not None:
+            require_same_drawing(folder, {'settings': asdict(settings)})
+        # 2. All of the motion, and the nets
         self.portrait = portrait
         self._square = Square.around(portrait)
         self._frames = [without_mouth(frame) for frame in motion]
@@ -163,8 +249,9 @@ class DiffusedEngine:
             raise MediaError(expected='a motion of at least one frame', came='none', todo='give a longer driver')
         self.motion = replace(motion, frames=self._frames, count=len(self._frames))
         self._size, self._progress = size, progress
-        nets = on_device(load_nets(weights), device, precision)
-        self._drawing: Drawing = Drawing(nets, self._square.cut(portrait.image, size), settings, folder)
+        self._ranks = ranks
+        nets = on_device(load_nets(weights), device if ranks is None else ranks.device, precision)
+        self._drawing: Drawing = Drawing(nets, self._square.cut(portrait.image, size), settings, folder, ranks)
         self._numbers = {frame.time_s: number for number, frame in enumerate(self._frames)}
         self._latents: Any = None
         self._decoded: dict[int, Image] = {}
@@ -182,6 +269,15 @@ class DiffusedEngine:
             few = self._drawing.pictures(latents[:, :, number : number + count])
             self._decoded = {number + at: image for at, image in enumerate(few)}
         return self._square.laid(self.portrait.image, self._decoded[number])
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process has the pictures: the only one, or the first of several."""
+        return self._ranks is None or self._ranks.first
+
+    def share(self) -> None:
+        """Draw this process's part of the windows, for the process that writes."""
+        self._all_latents()
 
     def forget(self) -> None:
         """Remove the finished windows, once the output is whole."""

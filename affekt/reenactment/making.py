@@ -20,7 +20,15 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.analysis import LICENSES
-from affekt.errors import FileError, MediaError, UnknownNameError, ValueRangeError, WeightsError
+from affekt.errors import (
+    FileError,
+    MediaError,
+    RunError,
+    UnknownNameError,
+    ValueRangeError,
+    WeightsError,
+    require_torch,
+)
 from affekt.faces import FaceLandmarker
 from affekt.files import file_sha256, part_of, place_atomically, require_regular_file, write_atomically
 from affekt.media import even_sided, write_image
@@ -28,7 +36,7 @@ from affekt.progress import Progress
 from affekt.provenance import Consent, Credentials, Provenance, require_signable, sign, with_note
 from affekt.purpose import check_purpose
 from affekt.reenactment.curves import motion_of_curves, motion_of_timeline
-from affekt.reenactment.diffused import DiffusedEngine
+from affekt.reenactment.diffused import DiffusedEngine, PaintSettings, painting_ranks
 from affekt.reenactment.driver import DriverSettings, motion_of_video
 from affekt.reenactment.emotions import apex_of_emotion, motion_of_emotion
 from affekt.reenactment.engine import Engine, EngineSettings
@@ -194,6 +202,7 @@ class ReenactSettings:
         max_side: longest side of the output, pixels; smaller portraits keep their size.
         weights: folder of published weights, which draw in place of the geometric engine; None draws by geometry.
         device: on which they compute, such as cpu or cuda.
+        painting: how they draw.
         license: 'research', or 'commercial-ok' to refuse what comes without a licence that allows commercial use.
         note_off_by: name of who answers for an output without the visible note; '' keeps it.
         purpose: what the output is for; recorded, and refused where `affekt analyze` would refuse it.
@@ -210,6 +219,7 @@ class ReenactSettings:
     max_side: int = MOST_SIDE
     weights: Path | None = None
     device: str = 'cpu'
+    painting: PaintSettings = field(default_factory=PaintSettings)
     license: str = LICENSES[0]
     note_off_by: str = ''
     purpose: str = ''
@@ -241,7 +251,8 @@ class ReenactSettings:
         """All of them, as a record holds them."""
         return {
             'transfer': asdict(self.transfer), 'engine': asdict(self.engine), 'max_side': self.max_side,
-            'weights': None if self.weights is None else self.weights.name, 'license': self.license,
+            'weights': None if self.weights is None else self.weights.name,
+            'painting': None if self.weights is None else asdict(self.painting), 'license': self.license,
             'visible_note': not self.note_off_by, 'note_off_by': self.note_off_by, 'purpose': self.purpose,
         }  # fmt: skip
 
@@ -259,6 +270,7 @@ class Reenactment:
         has_sound: whether it has the driver's sound.
         shows_driver: whether pixels of the driver's mouth are in it.
         notes: sentences about what limits it, and what was bridged or limited.
+        is_written: whether this process wrote it; of several that share the painting the first one does.
     """
 
     path: Path
@@ -269,6 +281,7 @@ class Reenactment:
     has_sound: bool
     shows_driver: bool
     notes: tuple[str, ...]
+    is_written: bool = True
 
 
 class Noted:
@@ -296,6 +309,7 @@ def reenact_to(
     credentials: Credentials | None = None,
     landmarker: FaceLandmarker | None = None,
     progress: Progress | None = None,
+    anew: bool = False,
 ) -> Reenactment:
     """A signed video of a portrait that moves, or a signed still of an emotion's apex, with a record beside it.
 
@@ -307,7 +321,8 @@ def reenact_to(
         settings: by default `ReenactSettings()`.
         credentials: what the output is signed with; by default what affekt made for this user.
         landmarker: by default one with the published model.
-        progress: told the pictures that are done.
+        progress: called with `pictures`, how many are done, and how many there are; `windows` while networks paint.
+        anew: begin anew where an interrupted run left something.
 
     Raises:
         PortraitError: the picture shows no single clear face, or one turned too far.
@@ -315,10 +330,14 @@ def reenact_to(
         UnknownNameError: an output of another kind.
         FileError: the output would replace what it is made from.
         MissingExtraError: nothing can be signed here.
+        RunError: an interrupted run painted with other settings, or several processes were started for what one does.
     """
     target, own = Path(out), settings or ReenactSettings()
     # 1. What can be refused without any work.
     _require_output(target, Path(portrait), source)
+    if own.weights is None or target.suffix.lower() in STILLS:
+        require_alone('drawing by geometry, or a still,')
+    weights = None if own.weights is None else painted_by(own.weights)
     described = source.as_json()
     networks = landmarker or FaceLandmarker()
     # 2. Who moves, and how.
@@ -328,12 +347,15 @@ def reenact_to(
         'portrait_sha256': file_sha256(Path(portrait)), 'source': described, 'settings': own.as_json(),
         'versions': versions(),
     }  # fmt: skip
+    if weights is not None:
+        depends_on['weights'] = weights
     driver = source.driver
 
     def signed(place: Path, shows_driver: bool) -> Provenance:
         provenance = Provenance(
             own.drawn_by, consent, str(depends_on['portrait_sha256']),
-            None if driver is None else str(described['sha256']), shows_driver, {'source': described, **own.as_json()},
+            None if driver is None else str(described['sha256']), shows_driver,
+            {'source': described, **own.as_json(), 'weights': weights},
         )  # fmt: skip
         sign(place, provenance, credentials)
         return provenance
@@ -342,9 +364,32 @@ def reenact_to(
     if target.suffix.lower() in STILLS:
         made = _still(target, engine, face, source, own, signed)
     else:
-        made = _video(target, engine, face, source, own, networks, depends_on, progress, signed)
-    write_atomically(made.record, _record(made, Path(portrait), consent, depends_on))
+        made = _video(target, engine, face, source, own, networks, depends_on, progress, signed, anew)
+    if made.is_written:
+        write_atomically(made.record, _record(made, Path(portrait), consent, depends_on))
     return made
+
+
+def painted_by(weights: Path) -> dict[str, str]:
+    """Part to what tells its file of weights apart. Needs torch."""
+    require_torch()
+    from affekt.diffusion import weight_prints
+
+    return weight_prints(weights)
+
+
+def require_alone(job: str) -> None:
+    """No other process was started beside this one.
+
+    Raises:
+        RunError: `torchrun` or `accelerate launch` started several, which would all do the same.
+    """
+    count = os.environ.get('WORLD_SIZE', '1')
+    if 'RANK' in os.environ and count != '1':
+        raise RunError(
+            expected=f'one process: {job} is not shared among several', came=f'{count} of them',
+            todo='run it without torchrun; a video by --engine diffusion can be shared',
+        )  # fmt: skip
 
 
 def _require_output(target: Path, portrait: Path, source: MotionSource) -> None:
@@ -379,22 +424,22 @@ def _require_output(target: Path, portrait: Path, source: MotionSource) -> None:
 
 def _video(
     target: Path, engine: Engine, face: Portrait, source: MotionSource, settings: ReenactSettings,
-    networks: FaceLandmarker, depends_on: Mapping[str, Any], progress: Progress | None, signed: Signed,
+    networks: FaceLandmarker, depends_on: Mapping[str, Any], progress: Progress | None, signed: Signed, anew: bool,
 ) -> Reenactment:  # fmt: skip
     """Write the pictures of a motion."""
     motion = transfer(source.motion(networks), portrait_range(face), settings.transfer)
     drawing: Drawing = engine
     painter = None
     if settings.weights is not None:
-        painter = DiffusedEngine(
-            face, motion, settings.weights, device=settings.device, folder=part_of(target, PAINTED_SUFFIX),
-            progress=progress,
-        )  # fmt: skip
+        painter = _painter(target, face, motion, settings, progress, anew)
+        if not painter.writes:
+            painter.share()
+            return Reenactment(target, _record_of(target), 0, 0.0, 0, False, False, (), is_written=False)
         motion, drawing = painter.motion, painter
     if not settings.note_off_by:
         drawing = Noted(drawing)
     written = write_reenactment(
-        target, drawing, motion, depends_on=depends_on, progress=progress,
+        target, drawing, motion, depends_on=depends_on, progress=progress, anew=anew,
         finished=lambda place, reenacted: signed(place, reenacted.shows_driver),
     )  # fmt: skip
     if painter is not None:
@@ -402,6 +447,27 @@ def _video(
     return Reenactment(
         target, _record_of(target), written.pictures, written.seconds, written.resumed, written.has_sound,
         written.shows_driver, (*face.notes, *map(sentence, motion.notes)),
+    )  # fmt: skip
+
+
+def _painter(
+    target: Path, face: Portrait, motion: Motion, settings: ReenactSettings, progress: Progress | None, anew: bool
+) -> DiffusedEngine:
+    """The networks that draw, where an interrupted run left them."""
+    assert settings.weights is not None
+    folder = part_of(target, PAINTED_SUFFIX)
+    ranks = painting_ranks(settings.device)
+    if anew:
+        from affekt.diffusion import forget_windows
+
+        if ranks is None or ranks.first:
+            forget_windows(folder)
+        if ranks is not None:
+            ranks.wait()
+    painting = settings.painting
+    return DiffusedEngine(
+        face, motion, settings.weights, painting.drawing(), device=settings.device, precision=painting.precision,
+        folder=folder, progress=progress, size=painting.side, ranks=ranks,
     )  # fmt: skip
 
 
@@ -415,7 +481,11 @@ def _still(
     motion = transfer(Motion([frame], 1.0), portrait_range(face), settings.transfer)
     drawing: Drawing = engine
     if settings.weights is not None:
-        painter = DiffusedEngine(face, motion, settings.weights, device=settings.device)
+        painting = settings.painting
+        painter = DiffusedEngine(
+            face, motion, settings.weights, painting.drawing(), device=settings.device, precision=painting.precision,
+            size=painting.side,
+        )  # fmt: skip
         motion, drawing = painter.motion, painter
     picture = drawing.picture(next(iter(motion)))
     with place_atomically(target) as place:

@@ -88,6 +88,7 @@ def write_reenactment(
     window: int = WINDOW,
     progress: Progress | None = None,
     finished: Callable[[Path, Reenacted], object] | None = None,
+    anew: bool = False,
 ) -> Reenacted:
     """A video of a portrait under a motion, with the motion's sound.
 
@@ -99,6 +100,7 @@ def write_reenactment(
         window: pictures of a window, >= 1.
         progress: told the pictures that are done.
         finished: what is still to be done to the whole file, such as signing it, before it appears under its name.
+        anew: draw all windows, also those that an interrupted run left.
 
     Raises:
         UnknownNameError: another kind of file.
@@ -111,7 +113,7 @@ def write_reenactment(
             expected=f'an output that ends in {" or ".join(KINDS)}', came=repr(target.name), todo='rename it'
         )
     require_writable(target)
-    with _windows_run(target, {**depends_on, 'window': window}) as run:
+    with _windows_run(target, {**depends_on, 'window': window}, anew=anew) as run:
         entries, resumed = _written(run, engine, motion, window, progress)
         if not entries:
             raise MediaError(expected='a motion of at least one frame', came='none', todo='give a longer driver')
@@ -132,10 +134,11 @@ def write_reenactment(
     return made
 
 
-def _windows_run(target: Path, wanted: Mapping[str, Any]) -> Run:
+def _windows_run(target: Path, wanted: Mapping[str, Any], *, anew: bool) -> Run:
     """The hidden run beside the output; one that was begun with other settings is begun anew."""
     folder = part_of(target, WINDOWS_SUFFIX)
-    if (folder / SETTINGS).exists() and read_settings(folder).get('settings') != json.loads(json.dumps(dict(wanted))):
+    is_there = (folder / SETTINGS).exists()
+    if is_there and (anew or read_settings(folder).get('settings') != json.loads(json.dumps(dict(wanted)))):
         in_use = RunError(
             expected='an output that no other process is writing', came=f'{target} in use',
             todo='wait for it, or choose another name',

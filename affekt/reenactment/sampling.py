@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image as PillowImage
 
 from affekt.arrays import Floats32
 
@@ -42,13 +43,24 @@ def fastest_sampler() -> str:
     return 'torch' if 'torch' in sys.modules else 'onnxruntime'
 
 
+def enlarged(plane: Floats32, times: int) -> Floats32:
+    """(times H, times W) a plane (H, W) at a multiple of its size, bilinear; the border is repeated beyond itself."""
+    height, width = plane.shape
+    if fastest_sampler() == 'opencv':
+        import cv2
+
+        return np.asarray(cv2.resize(plane, (times * width, times * height), interpolation=cv2.INTER_LINEAR))
+    made = PillowImage.fromarray(plane).resize((times * width, times * height), PillowImage.Resampling.BILINEAR)
+    return np.asarray(made, dtype=np.float32)
+
+
 def by_opencv(image: Image, x: Floats32, y: Floats32) -> Image:
     """`sample` by OpenCV's remap."""
     import cv2
 
     half = np.float32(0.5)
     made = cv2.remap(
-        image, (x - half).astype(np.float32), (y - half).astype(np.float32), cv2.INTER_LINEAR,
+        image, np.subtract(x, half, dtype=np.float32), np.subtract(y, half, dtype=np.float32), cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
     return np.asarray(made, dtype=np.uint8)

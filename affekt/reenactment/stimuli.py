@@ -28,7 +28,7 @@ from affekt.media import Recording, is_media_name, write_image
 from affekt.progress import Progress
 from affekt.provenance import Consent, Credentials
 from affekt.reenactment.emotions import EMOTIONS, RECIPES, apex_times, recipe, require_intensity, require_rate
-from affekt.reenactment.making import ByEmotion, ReenactSettings, reenact_to
+from affekt.reenactment.making import ByEmotion, ReenactSettings, painted_by, reenact_to, require_alone
 from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.reading_back import (
     LUMINANCE,
@@ -148,10 +148,11 @@ def make_stimuli(
 
     Raises:
         MediaError: no picture is there, or none of a face that can be moved.
-        RunError: the folder holds something else, or a set with other choices.
+        RunError: the folder holds something else, or a set with other choices, or several processes were started.
         ValueRangeError: more than 20,000 clips are asked for.
     """
     chosen, own, folder = design or Design(), settings or ReenactSettings(), Path(out)
+    require_alone('a set of stimuli')
     networks = landmarker or FaceLandmarker()
     people, left_out = _people(_pictures(portraits), networks, own)
     if len(people) * len(chosen.cells) > MOST_CELLS:
@@ -163,6 +164,8 @@ def make_stimuli(
         'design': asdict(chosen), 'settings': own.as_json(),
         'portraits': {name: file_sha256(person.path) for name, person in people.items()},
     }  # fmt: skip
+    if own.weights is not None:
+        depends_on['weights'] = painted_by(own.weights)
     reading = reader or _reader(networks)
     resumed, rows = 0, list[dict[str, Any]]()
     with Run(folder, depends_on, resume=(folder / SETTINGS).exists()) as run:

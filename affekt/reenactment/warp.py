@@ -16,12 +16,12 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 from PIL import ImageDraw
 
-from affekt.arrays import Floats, Floats32, Ints
-from affekt.face3d import interpolate, point_normals, rasterize
+from affekt.arrays import Bools, Floats, Floats32, Ints
+from affekt.face3d import drawn_attribute, point_normals
 from affekt.reenactment.head import OUTLINE
 from affekt.reenactment.motion import POINTS
 from affekt.reenactment.portrait import Portrait
-from affekt.reenactment.sampling import sample
+from affekt.reenactment.sampling import enlarged, sample
 
 Image = npt.NDArray[np.uint8]
 COARSE = 4
@@ -134,19 +134,18 @@ class Warp:
         keep_mask = (_turns(target, self._triangles) == self._turns) | self._is_face
         triangles = self._triangles[keep_mask]
 
-        # 1. Everything at a quarter of the size, one cell more on each side.
+        # 1. What lies around the face at a quarter of the size.
+        near = Box.around(target[self._exact], self._portrait.size, MARGIN).cut_to(box)
         cells = -(-box.height // COARSE), -(-box.width // COARSE)
         small = target.copy()
         small[:, :2] = (target[:, :2] - [box.left, box.top]) / COARSE
-        coarse = np.moveaxis(interpolate(rasterize(small, triangles, cells), triangles, way), 2, 0)
-        shift = np.stack([_enlarged(plane, (box.height, box.width)) for plane in coarse])
+        around = triangles[~_within(target, near, 2 * COARSE)[triangles].all(axis=1)]
+        shift = _enlarged(drawn_attribute(small, around, way, cells), (box.height, box.width))
 
         # 2. The face exactly.
-        near = Box.around(target[self._exact], self._portrait.size, MARGIN).cut_to(box)
         if not near.is_empty:
-            exact = way_in_box(target, triangles, way, near)
             inner = near.within(box)
-            shift[:, inner.top : inner.bottom, inner.left : inner.right] = exact
+            shift[:, inner.top : inner.bottom, inner.left : inner.right] = way_in_box(target, triangles, way, near)
         return shift
 
 
@@ -154,8 +153,7 @@ def way_in_box(target: Floats, triangles: Ints, way: Floats, box: Box) -> Floats
     """(2, h, w) a way of each point, at the pixels of a box where the mesh lies at `target`; 0 beside the mesh."""
     moved = target.copy()
     moved[:, :2] -= [box.left, box.top]
-    raster = rasterize(moved, triangles, (box.height, box.width))
-    return np.moveaxis(interpolate(raster, triangles, way), 2, 0)
+    return drawn_attribute(moved, triangles, way, (box.height, box.width))
 
 
 def shifted(image: Image, shift: Floats32, box: Box) -> Image:
@@ -196,12 +194,13 @@ def _soften_edges(picture: Image, shift: Floats32) -> None:
     """Blend across edges where one part of the mesh lies over another, which would be stairs, in place."""
     edges = np.zeros(shift.shape[1:], dtype=bool)
     for plane in shift:
-        steep = np.abs(np.diff(plane, axis=0)) > STEP_PX
-        edges[1:] |= steep
-        edges[:-1] |= steep
-        steep = np.abs(np.diff(plane, axis=1)) > STEP_PX
-        edges[:, 1:] |= steep
-        edges[:, :-1] |= steep
+        for before, after, near, far in (
+            (plane[:-1], plane[1:], edges[:-1], edges[1:]), (plane[:, :-1], plane[:, 1:], edges[:, :-1], edges[:, 1:]),
+        ):  # fmt: skip
+            apart = after - before
+            steep = np.abs(apart, out=apart) > STEP_PX
+            near |= steep
+            far |= steep
     edges[[0, -1]] = edges[:, [0, -1]] = False
     rows, columns = np.nonzero(edges)
     if not len(rows):
@@ -222,15 +221,23 @@ def _moving_box(portrait: Portrait, rest: Floats) -> Box:
     return Box.around(rest[touched], portrait.size)
 
 
-def _enlarged(plane: Floats32, size: tuple[int, int]) -> Floats32:
-    """A plane at COARSE times its size; around the box it goes on with the opposite sign, for 0 on the edge itself."""
-    padded = np.pad(plane, 1, mode='edge')
-    padded[[0, -1]] *= -1
+def _within(points: Floats, box: Box, margin: float) -> Bools:
+    """(N,) which points lie within a box, and farther than the margin from its edge."""
+    low, high = np.array([box.left, box.top]) + margin, np.array([box.right, box.bottom]) - margin
+    return np.asarray(((points[:, :2] > low) & (points[:, :2] < high)).all(axis=1))
+
+
+def _enlarged(planes: Floats32, size: tuple[int, int]) -> Floats32:
+    """(C, H, W) planes at COARSE times their size; around the box they go on with the opposite sign, for 0 on the edge
+    itself."""
+    padded = np.pad(planes, ((0, 0), (1, 1), (1, 1)), mode='edge')
     padded[:, [0, -1]] *= -1
+    padded[:, :, [0, -1]] *= -1
     height, width = size
-    region = (1.0, 1.0, 1 + width / COARSE, 1 + height / COARSE)
-    image = PillowImage.fromarray(np.ascontiguousarray(padded))
-    return np.asarray(image.resize((width, height), PillowImage.Resampling.BILINEAR, box=region), dtype=np.float32)
+    made = np.empty((len(planes), height, width), dtype=np.float32)
+    for plane, wide in zip(made, padded, strict=True):
+        plane[:] = enlarged(wide, COARSE)[COARSE : COARSE + height, COARSE : COARSE + width]
+    return made
 
 
 def _hold_border(shift: Floats32, box: Box, size: tuple[int, int]) -> None:

@@ -43,6 +43,8 @@ class Faults:
     """Answers in JSON where prose is wanted, and prose where JSON is."""
     drop: float = 0.0
     """Questions whose media are dropped without a word."""
+    forbid: float = 0.0
+    """Questions that are refused for good, as HTTP 400."""
 
 
 class ClipServer:
@@ -103,6 +105,8 @@ class ClipServer:
             if self.dies_after is not None and len(self.questions) >= self.dies_after and not self.is_dead:
                 self.die()
                 return 'close'
+        if _drawn(f'{self.seed} {key} rule', self.faults, ('forbid',)) and not _sent(question)[0].startswith(PROBES):
+            return 'forbid'
         if attempt > 3:
             return ''
         return _drawn(f'{self.seed} {key} {attempt}', self.faults, ('hang', 'fail', 'cut', 'close'))
@@ -210,6 +214,9 @@ def _handler(server: ClipServer) -> type[BaseHTTPRequestHandler]:
                 return
             if fault == 'fail':
                 self._send(b'{"error": {"message": "busy"}}', state=503)
+                return
+            if fault == 'forbid':
+                self._send(b'{"error": {"message": "against our rules"}}', state=400)
                 return
             text, tokens = server.answer(question)
             choice = {'index': 0, 'message': {'role': 'assistant', 'content': text}, 'finish_reason': 'stop'}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from caption_runs import settings_for
-from clip_server import REFUSAL, Faults
+from clip_server import REFUSAL, ClipServer, Faults
 
 from affekt.captioning import CANNOT_BE_JUDGED, caption, read_captions
 from affekt.captioning.running import media_to_send
@@ -67,6 +67,43 @@ def test_a_server_that_is_gone_ends_the_run_and_what_is_done_is_kept(corpus, ser
         caption(corpus(14), settings_for(server), tmp_path / 'out', at_once=1)
     journal = (tmp_path / 'out' / 'shard-1-of-1' / 'journal.jsonl').read_text()
     assert len(journal.splitlines()) >= 1
+
+
+def test_clips_that_a_server_refuses_for_good_are_their_outcomes_and_the_run_goes_on(corpus, serve, tmp_path):
+    manifest, server = corpus(12), serve(Faults(forbid=1.0))
+    made = caption(manifest, settings_for(server), tmp_path / 'out', at_once=2)
+    assert (made.statuses, made.failed, made.is_whole) == ({'unjudged': 12}, {}, True)
+    table = read_captions(tmp_path / 'out')
+    assert set(table.columns['audio_status'] + table.columns['visual_status']) == {'refused'}
+    assert all('against our rules' in why for why in table.columns['why'])
+    asked = len(server.questions)
+    assert caption(manifest, settings_for(server), tmp_path / 'out').resumed == 12  # their outcome is kept
+    assert len(server.questions) == asked
+    some = caption(manifest, settings_for(serve(Faults(forbid=0.3))), tmp_path / 'some')
+    assert some.statuses['merged']
+    assert set(read_captions(tmp_path / 'some').columns['audio_status']) == {'ok', 'refused'}
+
+
+def test_clips_without_an_answer_in_a_row_end_no_run_whose_servers_answer_plain_words(corpus, serve, tmp_path):
+    class Picky(ClipServer):
+        """Gives no answer about any clip but the last."""
+
+        def fault_on_the_way(self, question):
+            super().fault_on_the_way(question)
+            is_clip = question['max_tokens'] > 4 and question['model'] and 'You ' in str(question['messages'])
+            return 'fail' if is_clip and self.is_picky else ''
+
+    server = serve()
+    server.close()
+    picky = Picky()
+    picky.is_picky = True
+    try:
+        made = caption(corpus(10), settings_for(picky), tmp_path / 'out', at_once=1)
+        assert len(made.failed) == 10
+        picky.is_picky = False
+        assert caption(corpus(10), settings_for(picky), tmp_path / 'out').failed == {}
+    finally:
+        picky.close()
 
 
 def test_shards_join_to_the_table_of_one_run_whichever_ends_last(corpus, serve, tmp_path):

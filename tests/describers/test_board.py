@@ -130,7 +130,7 @@ def test_a_model_on_a_server_is_asked_about_a_folder_of_clips_and_joins_unibench
     assert result.exit_code == 0, result.output
     facts = json.loads((told / 'both' / 'board.json').read_text())
     assert facts['describers']['hears']['described'] == 3
-    assert facts['describers']['hears']['record']['prompt'] == 'describe-1'
+    assert facts['describers']['hears']['record']['prompt'] == 'describe-2'
     assert facts['unibench']['models']['hears']['sets']['meld']['checkpoints']['answers']['headline'] == 1.0
     assert 'Published scores' in result.stdout
     asked = len(server.questions)

@@ -93,6 +93,15 @@ def test_one_refused_clip_is_a_failure_and_a_server_that_is_gone_an_error(server
         list(describer(server).answers(manifest, manifest.samples))
 
 
+def test_many_refused_clips_in_a_row_are_failures_while_the_server_answers_plain_words(server):
+    manifest = Manifest(Facts('made up'), [Sample(f'{at}', text=f'I say {at}') for at in range(12)])
+    server.answer = lambda question: 'neutral' if 'I say 11' in str(question) or 'yes' in str(question) else (400, 'no')
+    said = list(describer(server).answers(manifest, manifest.samples))
+    assert [each.name for each in said if not each.failure] == ['11']
+    server.answer = lambda question: 'yes' if 'one word yes' in str(question) else 500  # busy with each clip, not gone
+    assert all(each.failure for each in describer(server).answers(manifest, manifest.samples))
+
+
 def test_a_server_that_drops_sound_is_not_asked_about_any_clip(server, sets, tmp_path):
     def deaf(question):
         parts = [part for part in seeing.content_of(question) if part['type'] != 'input_audio']

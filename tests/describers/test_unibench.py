@@ -50,7 +50,7 @@ def test_a_model_on_a_server_becomes_scores_with_the_record_of_what_they_depend_
         'accuracy': 1.0, 'unweighted_recall': 1.0, 'without_class': 0.0, 'majority': 0.25,
     }  # fmt: skip
     record = model['record']
-    assert (record['model'], record['server'], record['prompt']) == ('tuned', 'openai', 'describe-1')
+    assert (record['model'], record['server'], record['prompt']) == ('tuned', 'openai', 'describe-2')
     assert {'versions', 'question', 'limits', 'label_reader', 'word_table_of_scores', 'inputs'} <= set(record)
     # without sound every answer is neutral, which is in no wheel: no hit, and 9 of 12 answers change; 3 are neutral
     silent = model['without_sound']['meld']
@@ -137,7 +137,7 @@ def test_a_model_that_reads_labels_is_asked_once_for_each_description(server, se
 @pytest.mark.parametrize(
     ('more', 'why'),
     [
-        ((), 'Give --model'), (('--model', 'm=http://127.0.0.1:9/v1', '--dev', 'meld'), 'go with --predictions'),
+        ((), 'Give --model'), (('--model', 'm=http://127.0.0.1:9/v1', '--dev', 'meld'), '--dev goes with --predictions'),
         (('--predictions', 'x', '--model', 'a', '--model', 'b'), 'one folder below each set'),
         (('--model', 'm=nowhere'), 'check the path'),
     ],

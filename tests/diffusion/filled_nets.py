@@ -14,13 +14,10 @@ from affekt.diffusion import (
     MAPS,
     Autoencoder,
     AutoencoderSizes,
-    Drawing,
     DrawingSettings,
     GuidanceEncoder,
     UNet,
     UNetSizes,
-    load_nets,
-    on_device,
 )
 from affekt.nn import save_tensors
 
@@ -96,13 +93,20 @@ def made_up_maps(count: int) -> list[dict[str, np.ndarray]]:
     ]
 
 
-def draw_shared(folder: str, out: str) -> None:
-    """The job of one of several processes."""
-    from affekt.training import Ranks
+def paint_shared(portrait: str, weights: str, out: str, folder: str) -> None:
+    """The job of one of several processes that `torchrun` started: a whole output, as the command line makes it."""
+    import os
 
-    ranks = Ranks('cpu')
-    nets = on_device(load_nets(folder), 'cpu', 'float32')
-    frames = list(Drawing(nets, made_up_portrait(), SETTINGS, ranks=ranks).frames(made_up_maps(5)))
-    if ranks.first:
-        np.save(out, np.stack(frames))
-    assert bool(frames) == ranks.first
+    from portraits import MadeUpLandmarker
+
+    from affekt.reenactment import ByEmotion, Consent, PaintSettings, ReenactSettings, reenact_to
+
+    os.environ['AFFEKT_CONFIG'] = folder
+    settings = ReenactSettings(
+        weights=Path(weights), painting=PaintSettings(steps=2, side=SIDE), note_off_by='A. Tester'
+    )
+    made = reenact_to(
+        out, portrait, ByEmotion('surprise', seconds=1.4, rate_hz=10.0), consent=Consent('nobody'), settings=settings,
+        landmarker=MadeUpLandmarker(), # type: ignore[arg-type]
+    )  # fmt: skip
+    assert made.is_written == (os.environ.get('RANK', '0') == '0')

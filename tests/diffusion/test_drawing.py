@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-from filled_nets import SETTINGS, SIDE, draw_shared, made_up_maps, made_up_portrait, write_weights  # noqa: E402
+from filled_nets import SETTINGS, SIDE, made_up_maps, made_up_portrait, write_weights  # noqa: E402
 
 from affekt.diffusion import MAPS, Drawing, DrawingSettings, load_nets, on_device, weight_files  # noqa: E402
 from affekt.errors import RunError, ShapeError, ValueRangeError, WeightsError  # noqa: E402
@@ -119,7 +119,7 @@ def test_windows_of_another_drawing_are_not_taken_over(nets, tmp_path):
     stream = Drawing(nets, made_up_portrait(), SETTINGS, tmp_path).frames(made_up_maps(3))
     next(stream)
     stream.close()
-    with pytest.raises(RunError, match='those of another'):
+    with pytest.raises(RunError, match='the number of frames; the movement'):
         list(Drawing(nets, made_up_portrait(), SETTINGS, tmp_path).frames(made_up_maps(4)))
 
 
@@ -148,11 +148,3 @@ def test_a_cpu_without_bfloat16_draws_in_float32(nets, monkeypatch):
     monkeypatch.setattr('affekt.diffusion.pipeline.has_precision', lambda *_: False)
     assert on_device(nets, 'cpu', 'auto').dtype == torch.float32
     assert on_device(nets, 'cpu', 'bfloat16').dtype == torch.float32
-
-
-def test_two_processes_share_the_windows_and_draw_the_same(nets, folder, tmp_path):
-    from affekt.training import on_processes
-
-    wanted = np.stack(list(Drawing(nets, made_up_portrait(), SETTINGS).frames(made_up_maps(5))))
-    on_processes(2, draw_shared, str(folder), str(tmp_path / 'frames.npy'))
-    assert np.abs(np.load(tmp_path / 'frames.npy').astype(int) - wanted).max() <= 1

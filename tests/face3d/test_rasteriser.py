@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from affekt.errors import ShapeError, ValueRangeError
-from affekt.face3d import interpolate, rasterize
+from affekt.face3d import drawn_attribute, interpolate, rasterize
 
 
 def searched(points, triangles, size):
@@ -85,6 +85,23 @@ def test_an_attribute_that_is_linear_in_the_picture_comes_back_at_every_centre()
     row, column = np.nonzero(raster.covered)
     assert back[row, column] == pytest.approx(np.column_stack([column + 0.5, row + 0.5]), abs=1e-5)
     assert (back[~raster.covered] == -1).all()
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_an_attribute_drawn_at_once_is_that_of_the_raster(seed):
+    rng = np.random.default_rng(seed)
+    points = np.column_stack([rng.uniform(-9, 49, (40, 2)), rng.uniform(0, 9, 40)])
+    triangles, values = rng.integers(0, 40, (30, 3)), rng.normal(size=(40, 2))
+    by_raster = interpolate(rasterize(points, triangles, (33, 40)), triangles, values)
+    drawn = drawn_attribute(points, triangles, values, (33, 40))
+    assert drawn.shape == (2, 33, 40)
+    assert np.moveaxis(drawn, 0, 2) == pytest.approx(by_raster, abs=1e-4)
+
+
+def test_an_attribute_of_no_faces_is_nothing_and_one_of_other_points_is_refused():
+    assert not drawn_attribute(np.zeros((3, 3)), np.zeros((0, 3), int), np.ones((3, 2)), (3, 4)).any()
+    with pytest.raises(ShapeError, match=r'values \(3, C\)'):
+        drawn_attribute(np.zeros((3, 3)), [[0, 1, 2]], np.ones((4, 2)), (3, 4))
 
 
 def test_no_faces_and_faces_out_of_sight_give_an_empty_picture():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import pytest
 
-from affekt.errors import AffektError, LLMError
+from affekt.errors import AffektError, LLMError, QuestionRefusedError
 from affekt.llm import Endpoint, Reply, Request
 
 QUESTION = Request(({'role': 'user', 'content': 'How?'},), 'test-1')
@@ -88,12 +89,39 @@ def test_a_fault_that_stays_is_one_clear_error(server, fault):
     assert len(server.questions) == 3
 
 
-@pytest.mark.parametrize('state', [400, 401, 403, 404])
-def test_a_lasting_fault_is_raised_at_once_with_the_words_of_the_server(server, state):
+@pytest.mark.parametrize('state', [401, 402, 404])
+def test_a_fault_of_the_key_or_the_model_is_raised_at_once_with_the_words_of_the_server(server, state):
     server.script = [state]
-    with pytest.raises(LLMError, match=rf'HTTP {state} \(state {state}\)'):
+    with pytest.raises(LLMError, match=rf'HTTP {state} \(state {state}\)') as raised:
         endpoint(server).ask(QUESTION)
+    assert not isinstance(raised.value, QuestionRefusedError)
     assert len(server.questions) == 1
+
+
+@pytest.mark.parametrize('state', [400, 403, 413, 422, 451])
+def test_a_refused_question_is_told_from_a_server_that_refuses_all_by_plain_words(server, state):
+    question = replace(QUESTION, response_format={'type': 'json_object'})
+    server.script = [state, 'yes']
+    with pytest.raises(QuestionRefusedError, match=rf'HTTP {state} \(state {state}\)'):
+        endpoint(server).ask(question)
+    refused, plain = server.questions
+    assert plain['messages'] != refused['messages']
+    assert {name: plain[name] for name in plain if name != 'messages'} == {
+        name: refused[name] for name in refused if name != 'messages'
+    }  # a format or a length that the server does not know is refused there too
+    server.script = [state, 400]
+    with pytest.raises(LLMError, match=rf'HTTP {state} \(state {state}\)') as raised:
+        endpoint(server).ask(question)
+    assert not isinstance(raised.value, QuestionRefusedError)
+
+
+def test_an_answer_that_a_filter_withholds_is_refused_and_a_refusal_in_words_is_an_answer(server):
+    withheld = {'choices': [{'message': {'content': None}, 'finish_reason': 'content_filter'}]}
+    server.script = [withheld, 'yes']
+    with pytest.raises(QuestionRefusedError, match='filter'):
+        endpoint(server).ask(QUESTION)
+    server.script = [{'choices': [{'message': {'content': None, 'refusal': 'I cannot.'}, 'finish_reason': 'stop'}]}]
+    assert endpoint(server).ask(QUESTION).text == 'I cannot.'
 
 
 def test_a_redirect_is_not_followed(server):

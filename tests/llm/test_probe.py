@@ -95,7 +95,7 @@ def test_a_server_that_says_500_because_its_model_sees_nothing_is_asked_once(ser
     words = 'image input is not supported - hint: you may need to provide the mmproj'
     server.answer = lambda question: 'yes' if len(server.questions) == 1 else (500, words)
     (result,) = probe(endpoint(server, 'llama.cpp'), ['picture'])
-    assert (result.state, len(server.questions)) == ('refused', 2)
+    assert (result.state, len(server.questions)) == ('refused', 3)  # plain words, the picture, plain words again
     assert words in result.sentence
 
 

@@ -45,7 +45,21 @@ def test_a_changed_file_ends_with_two(picture):
     shown = _verified(str(picture))
     assert shown.exit_code == 2
     assert 'changed' in shown.output
-    assert json.loads(_verified(str(picture), '--json').stdout)['state'] == 'changed'
+    assert 'reason: the picture or the sound was changed after it was signed' in shown.output
+    assert 'dataHash' not in shown.output
+    answer = json.loads(_verified(str(picture), '--json').stdout)
+    assert (answer['state'], answer['codes']) == ('changed', ['assertion.dataHash.mismatch'])
+
+
+def test_a_damaged_manifest_is_said_to_be_so_and_programs_get_the_readers_own_words(picture):
+    sign(picture, Provenance('geometric', Consent('nobody'), 'a' * 64))
+    content = picture.read_bytes()
+    at = content.index(b'c2pa.claim')
+    picture.write_bytes(content[:at] + content[at + 1 :])
+    shown = _verified(str(picture))
+    assert shown.exit_code == 2
+    assert 'reason: its manifest is damaged' in shown.output
+    assert json.loads(_verified(str(picture), '--json').stdout)['codes']
 
 
 def test_a_file_without_a_manifest_ends_with_two(picture):

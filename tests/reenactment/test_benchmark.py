@@ -6,29 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from portraits import canonical, made_up_face
+from portraits import MadeUpLandmarker, made_up_face
 
 from affekt.errors import MediaError, TableError
 from affekt.media import write_video
 from affekt.reenactment import Consent, Motion, MotionFrame, Pair, compare_reenactment, read_pairs, verify
 from affekt.reenactment.benchmark import PairResult, contact_sheet, summarised
-
-
-class MadeUpLandmarker:
-    """Gives the known face of the made-up person, whatever the picture."""
-
-    def __init__(self):
-        self.canonical = canonical()
-        self._face = made_up_face()[1]
-
-    def faces(self, image, max_faces=4):
-        return [self._face]
-
-    def read(self, image, region):
-        return self._face
-
-    def blendshapes(self, *_):
-        return np.zeros(52, np.float32)
 
 
 def test_pairs_are_read_relative_to_their_table(tmp_path):

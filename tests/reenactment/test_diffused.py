@@ -1,14 +1,38 @@
-"""The engine that draws by diffusion: its maps, its square, and a whole output with small made-up weights."""
+"""The engine that draws by diffusion: its maps, its square, and whole outputs with small made-up weights."""
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
-from portraits import made_up_portrait
+from click.testing import CliRunner
+from PIL import Image
+from portraits import made_up_face, made_up_portrait
 
-from affekt.errors import WeightsError
-from affekt.reenactment import DiffusedEngine, Motion, MotionFrame
+from affekt.cli import main
+from affekt.errors import RunError, ValueRangeError, WeightsError
+from affekt.media import Recording, write_video
+from affekt.reenactment import (
+    ByEmotion,
+    Consent,
+    DiffusedEngine,
+    Motion,
+    MotionFrame,
+    PaintSettings,
+    reenact_to,
+    verify,
+)
 from affekt.reenactment.diffused import Square, guidance_maps
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    """A folder of small weights under the published names."""
+    pytest.importorskip('torch')
+    from filled_nets import write_weights
+
+    return write_weights(tmp_path_factory.mktemp('weights') / 'small')
 
 
 def _frames(count: int) -> list[MotionFrame]:
@@ -65,16 +89,12 @@ def test_missing_weights_are_named_before_anything_is_read(tmp_path):
         DiffusedEngine(made_up_portrait(), Motion(never(), 25.0), tmp_path)
 
 
-def test_pictures_come_in_any_order_and_the_surroundings_stay(tmp_path):
-    pytest.importorskip('torch')
-    from filled_nets import write_weights
-
-    folder = write_weights(tmp_path / 'weights')
+def test_pictures_come_in_any_order_and_the_surroundings_stay(tmp_path, weights, same_process):
     portrait = made_up_portrait()
     from affekt.diffusion import DrawingSettings
 
     engine = DiffusedEngine(
-        portrait, Motion(iter(_frames(3)), 25.0), folder, DrawingSettings(steps=1), folder=tmp_path / 'kept', size=64
+        portrait, Motion(iter(_frames(3)), 25.0), weights, DrawingSettings(steps=1), folder=tmp_path / 'kept', size=64
     )
     frames = list(engine.motion)
     forward = [engine.picture(frame) for frame in frames]
@@ -88,3 +108,121 @@ def test_pictures_come_in_any_order_and_the_surroundings_stay(tmp_path):
     assert (tmp_path / 'kept').exists()
     engine.forget()
     assert not (tmp_path / 'kept').exists()
+
+
+@pytest.fixture
+def command(tmp_path, weights, shared_data, monkeypatch, same_process):
+    """Calls `affekt reenact --engine diffusion` with more options, on a made-up portrait and driver."""
+    pytest.importorskip('c2pa', reason='c2pa-python is not installed')
+    monkeypatch.setenv('AFFEKT_CONFIG', str(tmp_path / 'config'))
+    monkeypatch.setenv('AFFEKT_MODELS', str(shared_data / 'media'))
+    picture = made_up_face(size=256)[0]
+    Image.fromarray(picture).save(tmp_path / 'portrait.png')
+    driver = write_video(tmp_path / 'driver.mp4', [picture] * 2 + [made_up_face(size=256, jaw=0.8)[0]] * 2, 10.0)
+
+    def call(*words):
+        return CliRunner().invoke(main, [
+            'reenact', str(tmp_path / 'portrait.png'), str(driver), '-o', str(tmp_path / 'out.mp4'), '--engine',
+            'diffusion', '--weights', str(weights), '--portrayed', 'nobody', '--painted-size', '64', *words,
+        ])  # fmt: skip
+
+    return call
+
+
+def _answers(monkeypatch, killed_at=0):
+    """Counts what the denoising net is asked for, and ends the run at one of the questions."""
+    from affekt.diffusion import Drawing
+
+    asked, answer = [], Drawing._answer
+
+    def counted(*given):
+        asked.append(1)
+        if len(asked) == killed_at:
+            raise KeyboardInterrupt
+        return answer(*given)
+
+    monkeypatch.setattr(Drawing, '_answer', counted)
+    return asked
+
+
+def test_the_command_draws_to_its_end_and_records_how(tmp_path, command):
+    result = command('--steps', '2', '--guidance', '1.5', '--seed', '7', '--precision', 'float32')
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / 'out.mp4.json').read_text())
+    assert record['engine'] == 'diffusion'
+    assert record['settings']['painting'] == {
+        'steps': 2, 'guidance': 1.5, 'seed': 7, 'side': 64, 'precision': 'float32',
+    }  # fmt: skip
+    assert record['weights']['vae'].startswith('diffusion_pytorch_model.safetensors, ')
+    assert len(list(Recording.open(tmp_path / 'out.mp4').frames())) == 4
+    verdict = verify(tmp_path / 'out.mp4')
+    assert verdict.is_intact
+    assert verdict.statement['settings']['painting']['guidance'] == 1.5
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith('.')]
+
+
+def test_a_killed_drawing_goes_on_or_says_what_was_changed(tmp_path, command, monkeypatch):
+    with monkeypatch.context() as changed:
+        _answers(changed, killed_at=2)
+        assert command('--steps', '2').exit_code != 0
+    refused = ' '.join(command('--steps', '3', '--guidance', '2').output.split())
+    assert 'steps 2, now 3; guidance 3.5, now 2.0' in refused
+    assert '--anew' in refused
+    with monkeypatch.context() as changed:
+        asked = _answers(changed)
+        assert command('--steps', '2').exit_code == 0
+        assert len(asked) == 1  # of two steps of one window, the first was there
+        _answers(changed, killed_at=1)
+        assert command('--steps', '2').exit_code != 0
+    with monkeypatch.context() as changed:
+        asked = _answers(changed)
+        assert command('--steps', '1', '--anew').exit_code == 0
+        assert len(asked) == 1
+    assert (tmp_path / 'out.mp4').exists()
+
+
+@pytest.mark.parametrize(('words', 'message'), [
+    (('--guidance', '0.5'), '0.5 is not in the range'),
+    (('--painted-size', '65'), 'a multiple of 8'),
+    (('--steps', '0'), '0 is not in the range'),
+])  # fmt: skip
+def test_numbers_that_cannot_be_drawn_with_are_refused(command, words, message):
+    result = command(*words)
+    assert result.exit_code == 2
+    assert message in ' '.join(result.output.split())
+
+
+def test_options_of_networks_need_networks(tmp_path):
+    words = ['reenact', 'a.jpg', 'b.mp4', '-o', 'c.mp4', '--steps', '5', '--seed', '1', '--portrayed', 'nobody']
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "'--steps', '--seed' belong to --engine diffusion" in ' '.join(result.output.split())
+    with pytest.raises(ValueRangeError, match='steps'):
+        PaintSettings(steps=0)
+
+
+def test_two_processes_paint_what_one_paints(tmp_path, weights, on_loaded_processes, monkeypatch):
+    pytest.importorskip('c2pa', reason='c2pa-python is not installed')
+    from filled_nets import paint_shared
+
+    Image.fromarray(made_up_face()[0]).save(tmp_path / 'portrait.png')
+    given = [str(tmp_path / 'portrait.png'), str(weights)]
+    monkeypatch.setenv('AFFEKT_CONFIG', str(tmp_path / 'config'))
+    paint_shared(*given, str(tmp_path / 'alone.mp4'), str(tmp_path / 'config'))
+    on_loaded_processes(2, paint_shared, *given, str(tmp_path / 'shared.mp4'), str(tmp_path / 'config'))
+    pictures = [
+        np.stack([frame.image for frame in Recording.open(tmp_path / f'{name}.mp4').frames()])
+        for name in ('alone', 'shared')
+    ]
+    assert pictures[0].shape[0] == 14  # two windows of 12, one for each process
+    assert np.abs(pictures[0].astype(int) - pictures[1]).max() <= 3  # sums in another order, encoded
+    assert (tmp_path / 'shared.mp4.json').exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith('.')]
+
+
+def test_what_one_process_does_is_refused_in_several(tmp_path, monkeypatch):
+    monkeypatch.setenv('RANK', '1')
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    Image.fromarray(made_up_face()[0]).save(tmp_path / 'portrait.png')
+    with pytest.raises(RunError, match='without torchrun'):
+        reenact_to(tmp_path / 'out.mp4', tmp_path / 'portrait.png', ByEmotion('anger'), consent=Consent('nobody'))

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
-from portraits import made_up_portrait, moved
+from portraits import canonical, made_up_portrait, moved
 
+from affekt.face3d import interpolate, rasterize
 from affekt.reenactment.engine import Engine, EngineSettings, moved_face, reenact
 from affekt.reenactment.eyes import EYES
 from affekt.reenactment.motion import Motion, MotionFrame, MouthPicture
 from affekt.reenactment.mouth import LIPS
+from affekt.reenactment.sampling import sample
+from affekt.reenactment.warp import Warp
 
 MOVEMENTS = {
     'a turn': moved(angles=(20, 0, 0)),
@@ -104,3 +107,15 @@ def test_an_error_of_the_motion_comes_out_of_the_pictures(engine):
 
     with pytest.raises(OSError, match='noise'):
         list(reenact(engine.portrait, Motion(frames(), 10.0)))
+
+
+def test_the_face_is_drawn_as_the_exact_raster_of_the_whole_mesh_says(engine):
+    portrait = engine.portrait
+    frame = moved(browInnerUp=0.8, mouthUpperUpLeft=0.7, translation=(0.6, 0.3))
+    target = portrait.mesh(moved_face(portrait, frame), frame.rotation, frame.translation, frame.scale)
+    raster = rasterize(target, portrait.triangles, portrait.size)
+    way = interpolate(raster, portrait.triangles, portrait.rest - target)
+    y, x = np.mgrid[: portrait.size[0], : portrait.size[1]].astype(np.float32) + np.float32(0.5)
+    apart = Warp(portrait).picture(target).astype(int) - sample(portrait.image, x + way[..., 0], y + way[..., 1])
+    is_face = raster.face < len(canonical().triangles)
+    assert (np.abs(apart[is_face]).max(axis=1) <= 2).mean() >= 0.999

@@ -13,7 +13,23 @@ from affekt.diffusion.layers import Reading, Reference
 from affekt.diffusion.perceptual import PerceptualDistance, features_of
 from affekt.diffusion.pipeline import Drawing, DrawingSettings, forget_windows, on_device, require_same_drawing
 from affekt.diffusion.published import PortraitNets, load_nets, save_nets, weight_files, weight_prints
-from affekt.diffusion.refiner import Refinement, Refiner, RefinerSettings, fit_refiner
+from affekt.diffusion.refiner import (
+    Refinement,
+    Refiner,
+    RefinerSettings,
+    fit_refiner,
+    judge_refiner,
+    learn_refiner,
+)
+from affekt.diffusion.refiner_files import (
+    PORTRAIT_FILE,
+    REFINER_FILES,
+    RefinerCard,
+    judged_in_numbers,
+    read_refiner,
+    read_refiner_card,
+    save_refiner,
+)
 from affekt.diffusion.schedule import ddim_step, signal_shares, timesteps, velocity_of, with_noise
 from affekt.diffusion.training import (
     GuidedVideo,
@@ -28,6 +44,8 @@ from affekt.diffusion.windows import windows
 
 __all__ = [
     'MAPS',
+    'PORTRAIT_FILE',
+    'REFINER_FILES',
     'Autoencoder',
     'AutoencoderSizes',
     'Drawing',
@@ -40,6 +58,7 @@ __all__ = [
     'Reference',
     'Refinement',
     'Refiner',
+    'RefinerCard',
     'RefinerSettings',
     'StageSettings',
     'TrainedStage',
@@ -50,12 +69,18 @@ __all__ = [
     'features_of',
     'fit_refiner',
     'forget_windows',
+    'judge_refiner',
+    'judged_in_numbers',
+    'learn_refiner',
     'load_nets',
     'on_device',
     'read_portrait',
+    'read_refiner',
+    'read_refiner_card',
     'reference_unet',
     'require_same_drawing',
     'save_nets',
+    'save_refiner',
     'signal_shares',
     'timesteps',
     'train_autoencoder',

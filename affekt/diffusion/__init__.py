@@ -10,7 +10,8 @@ Source: Weng et al. 2025, MagicPortrait, arXiv:2504.21497; Zhu et al. 2024, Cham
 from affekt.diffusion.autoencoder import Autoencoder, AutoencoderSizes
 from affekt.diffusion.guidance import MAPS, GuidanceEncoder
 from affekt.diffusion.layers import Reading, Reference
-from affekt.diffusion.perceptual import PerceptualDistance, features_of
+from affekt.diffusion.perceptual import FeatureNetwork, PerceptualDistance, features_of
+from affekt.diffusion.picture_networks import FeaturesOf, PictureNetworks
 from affekt.diffusion.pipeline import Drawing, DrawingSettings, forget_windows, on_device, require_same_drawing
 from affekt.diffusion.published import PortraitNets, load_nets, save_nets, weight_files, weight_prints
 from affekt.diffusion.refiner import (
@@ -50,9 +51,12 @@ __all__ = [
     'AutoencoderSizes',
     'Drawing',
     'DrawingSettings',
+    'FeatureNetwork',
+    'FeaturesOf',
     'GuidanceEncoder',
     'GuidedVideo',
     'PerceptualDistance',
+    'PictureNetworks',
     'PortraitNets',
     'Reading',
     'Reference',

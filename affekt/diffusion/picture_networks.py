@@ -70,7 +70,7 @@ class PictureNetworks:
         Args:
             features: of each video, by the names of `sides`; videos without them are left out.
         """
-        distances = {}
+        distances = dict[str, tuple[float, int]]()
         for name in self._of_sets:
             truth, made = (_together([each[f'{name}_{side}'] for each in features if f'{name}_{side}' in each])
                            for side in SIDES)  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -69,8 +68,7 @@ class LoadedModels:
         for name in names:
             with self._loading[name]:
                 self._models.pop(name, None)
-        gc.collect()
-        return_freed_pages()
+        return_freed_pages()  # nothing refers to itself in a circle, so they are gone
 
 
 def return_freed_pages() -> None:

@@ -138,10 +138,18 @@ class AnalysisSettings:
         if not self.describe:
             del recorded['describe'], recorded['describe_model']
         elif self.describe_model:
-            recorded['describe_files'] = _files_of(Path(self.describe_model))
+            recorded['describe_files'] = _files_of(_describer_place(self.describe_model))
         if self.asr not in ASR_NAMES and Path(self.asr).is_dir():
             recorded['asr_files'] = _files_of(Path(self.asr))
         return recorded
+
+
+def _describer_place(model: str) -> Path:
+    """The folder or checkpoint that a named describer is: of a run of training, the describer that it kept."""
+    from affekt.analysis.description import description_room
+
+    place: Path = description_room().described_place(model)
+    return place
 
 
 def _files_of(path: Path) -> dict[str, str]:

@@ -6,17 +6,17 @@ count is told by `affekt/analysis/results.py`. `describing.py` has many clips de
 """
 
 from affekt.batch.changed import seconds_together, with_changes
+from affekt.batch.default_describer import has_shipped_describer
 from affekt.batch.describing import (
     DescribedClip,
     Describing,
     clips_of,
     describe_many,
-    has_shipped_describer,
     open_describing,
-    plainly_described,
 )
 from affekt.batch.exports import Written, export_run, report_run
 from affekt.batch.folders import Clip, Gathered, gather
+from affekt.batch.measured import plainly_described
 from affekt.batch.people import ChangedPeople, change_people
 from affekt.batch.running import Batch, Outcome, analyze_many
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,19 +21,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from affekt.analysis import (
-    Analysis,
     AnalysisSettings,
-    Analyzer,
     Described,
-    DescribedClue,
     described_by,
     description_room,
 )
 from affekt.batch.asking import EndpointClips
+from affekt.batch.default_describer import has_shipped_describer, is_by_measurements, note_on_shipped
 from affekt.batch.folders import gather
+from affekt.batch.measured import PlainClips
 from affekt.containers import AUDIO
 from affekt.corpora import Facts, Manifest, Sample
-from affekt.errors import AffektError, MediaError, StorageError, TableError, ValueRangeError, listed
+from affekt.errors import AffektError, StorageError, TableError, ValueRangeError, listed
 from affekt.llm import DEFAULT_SERVER, Endpoint
 from affekt.runs import SETTINGS, Run, write_atomically
 from affekt.tables import csv_bytes, storable
@@ -43,8 +41,30 @@ from affekt.typed_json import plain, typed
 
 TABLE, LINES = 'descriptions.csv', 'descriptions.jsonl'
 COLUMNS = ('name', 'description', 'labels', 'form', 'failure')
-PLAIN = 'affekt, from measurements'
-"""What the deterministic describer is called."""
+
+
+BY_DESCRIBER, BY_SERVER, BY_MEASUREMENTS = (
+    'a describer in this process', 'a model on a server', 'a description from measurements',
+)  # fmt: skip
+USED: Mapping[str, tuple[str, ...]] = {
+    BY_DESCRIBER: (
+        'model', 'trunk', 'recipes', 'question', 'transcript', 'asr', 'tokens', 'batch_size', 'temperature', 'seed',
+        'precision', 'device', 'table',
+    ),
+    BY_SERVER: (
+        'endpoint', 'model', 'server', 'transcript', 'asr', 'tokens', 'at_once', 'timeout_s', 'is_probed', 'table',
+    ),
+    BY_MEASUREMENTS: ('transcript', 'asr'),
+}  # fmt: skip
+"""Who describes, to the settings that change what is said."""
+_OPTIONS = {
+    'recipes': 'recipe',
+    'batch_size': 'batch-size',
+    'at_once': 'at-once',
+    'timeout_s': 'timeout',
+    'is_probed': 'no-probe',
+}
+"""Settings whose options have another name."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +72,9 @@ class Describing:
     """By what clips are described, and how.
 
     Args:
-        model: folder or checkpoint of a describer, or `small` for the one that comes with affekt; '' for that one where
-            it reaches its targets, and else for sentences from measurements.
+        model: folder or checkpoint of a describer, `small` for the one that comes with affekt, or `plain` for
+            sentences from measurements; '' for the small one where it reaches its targets and all that it needs is
+            here, and else for measurements.
         trunk: its language model, where its folder does not say or it is elsewhere.
         recipes: source to recipe of features, where its folder does not say.
         question: another than the one that it was trained with: a name of `QUESTIONS`, or a text.
@@ -98,11 +119,41 @@ class Describing:
                 expected='a batch and an answer of 1 or more', came=f'{self.batch_size}, {self.tokens}',
                 todo='use for example 8 and 128',
             )  # fmt: skip
-        if self.endpoint and (not self.model or self.trunk or self.recipes or self.question):
+        if self.endpoint and not self.model:
             raise ValueRangeError(
-                expected='a server and the name of its model, without trunk, recipes and question',
-                came='no model' if not self.model else 'one of these', todo='name it with --model',
+                expected='a server and the name of its model', came='no model', todo='name it with --model'
+            )
+        if self.endpoint:
+            self.require_used(BY_SERVER)
+        elif self.model:
+            self.require_used(BY_DESCRIBER)
+        if self.seed and not self.temperature:
+            raise ValueRangeError(
+                expected='a temperature beside a seed: without one nothing is drawn',
+                came=f'a seed of {self.seed} alone',
+                todo='give a temperature, or leave the seed out',
             )  # fmt: skip
+
+    def require_used(self, by: str) -> None:
+        """Nothing, where every setting that was chosen changes what is said.
+
+        Args:
+            by: who describes, one of `USED`.
+
+        Raises:
+            ValueRangeError: one is of another describer.
+        """
+        chosen = [each.name for each in dataclasses.fields(self) if getattr(self, each.name) != _default_of(each)]
+        if unused := [name for name in chosen if name not in USED[by]]:
+            raise ValueRangeError(
+                expected=f'options that {by} uses ({", ".join(_OPTIONS.get(name, name) for name in USED[by])})',
+                came=', '.join(_OPTIONS.get(name, name) for name in unused),
+                todo=f'leave them out{"" if self.model else ", or name a model that uses them with --model"}',
+            )  # fmt: skip
+
+
+def _default_of(setting: dataclasses.Field[Any]) -> Any:
+    return setting.default if setting.default_factory is dataclasses.MISSING else setting.default_factory()
 
 
 @dataclass(frozen=True)
@@ -166,11 +217,12 @@ def describe_many(
         resume: go on in it.
         root: folder that the media of manifests are in now, if they moved.
         limit: the first so many clips alone.
-        describer: another one than the settings name.
+        describer: another one than the settings name; its owner closes it.
         advanced: called after each clip with how many are done, and how many there are.
 
     Raises:
         MediaError: nothing that can be described was named.
+        ValueRangeError: a setting is of no use to what describes, or a root is given without a manifest.
         TableError: a manifest cannot be read, or two clips have one name.
         RunError: the folder cannot be used.
         WeightsError, LLMError, MissingExtraError: the describer cannot be opened.
@@ -186,7 +238,8 @@ def describe_many(
     answering = describer or open_describing(settings)
     run: Run | None = None
     with contextlib.ExitStack() as stack:
-        stack.callback(getattr(answering, 'close', lambda: None))
+        if describer is None:
+            stack.callback(getattr(answering, 'close', lambda: None))
         if out is not None:
             run = stack.enter_context(Run(out, dict(answering.record()), resume=resume))
         # 3. some at a time, in order
@@ -301,6 +354,7 @@ def clips_of(
     Raises:
         MediaError: there is none.
         TableError: a manifest cannot be read, two clips have one name, or manifests stand beside other paths.
+        ValueRangeError: a root is given without a manifest.
     """
     tables = [Path(path) for path in paths if str(path).lower().endswith('.parquet')]
     if tables:
@@ -310,6 +364,12 @@ def clips_of(
                 todo='describe them one after the other',
             )  # fmt: skip
         return Manifest.load(tables[0], root), []
+    if root is not None:
+        raise ValueRangeError(
+            expected='a manifest, for a folder that its media are in now',
+            came='files or folders',
+            todo='leave --root out',
+        )
     gathered = gather(paths)
     rows = [_sample_of(storable(clip.file), clip.path) for clip in gathered.clips]
     problems = [(storable(clip.file), storable(str(clip.path)), error) for clip, error in gathered.problems]
@@ -325,6 +385,7 @@ def open_describing(settings: Describing) -> ClipsDescriber:
     """What the settings name; sentences from measurements where they name nothing and no model comes with affekt.
 
     Raises:
+        ValueRangeError: a setting is of no use to it.
         WeightsError, LLMError, MissingExtraError: it cannot be opened.
     """
     if settings.endpoint:
@@ -336,79 +397,14 @@ def open_describing(settings: Describing) -> ClipsDescriber:
             endpoint, asr=settings.asr, tokens=settings.tokens or 400, at_once=settings.at_once,
             is_probed=settings.is_probed, table=settings.table,
         )  # fmt: skip
-    if not settings.model and not has_shipped_describer():
-        if settings.trunk or settings.recipes or settings.question:
-            raise ValueRangeError(
-                expected='a model, for a trunk, recipes or a question', came='none',
-                todo='name it with --model; without one, sentences come from measurements',
-            )  # fmt: skip
-        return PlainClips(AnalysisSettings(asr=settings.asr, transcript=settings.transcript or None, keep_frames=False))
+    by_name = is_by_measurements(settings.model)
+    if by_name or (not settings.model and not has_shipped_describer()):
+        (dataclasses.replace(settings, model='') if by_name else settings).require_used(BY_MEASUREMENTS)
+        return PlainClips(
+            AnalysisSettings(asr=settings.asr, transcript=settings.transcript or None, keep_frames=False),
+            note='' if by_name else note_on_shipped(),
+        )
     return ModelClips.open(settings)
-
-
-def has_shipped_describer() -> bool:
-    """A small describer comes with affekt, is good enough to be the default, and torch is here to run it."""
-    import importlib.util
-
-    if any(importlib.util.find_spec(name) is None for name in ('torch', 'transformers', 'peft')):
-        return False
-    return description_room().shipped_describer() is not None
-
-
-class PlainClips:
-    """Sentences from measurements alone, always the same for the same clip; see `affekt.analysis`."""
-
-    name = PLAIN
-    batch_size = 1
-
-    def __init__(self, settings: AnalysisSettings) -> None:
-        self._settings = settings
-        self._analyzer = Analyzer(settings)
-
-    def record(self) -> Mapping[str, Any]:
-        """The settings of the analysis."""
-        return {'describer': PLAIN, **self._settings.recorded()}
-
-    def digest(self, manifest: Manifest, sample: Sample) -> str:
-        """Of the file and of what is known to be said in it."""
-        from affekt.runs import file_sha256
-
-        content = file_sha256(_whole_file(manifest, sample))
-        return hashlib.sha256(repr((content, sample.text)).encode()).hexdigest()
-
-    def described(self, manifest: Manifest, samples: Sequence[Sample]) -> list[Described]:
-        """One clip after the other."""
-        return [self._described(manifest, sample) for sample in samples]
-
-    def _described(self, manifest: Manifest, sample: Sample) -> Described:
-        try:
-            return plainly_described(self._analyzer.analyze(_whole_file(manifest, sample)))
-        except StorageError:
-            raise
-        except AffektError as error:
-            return Described(PLAIN, '', form='empty', failure=storable(str(error)))
-
-
-def _whole_file(manifest: Manifest, sample: Sample) -> Path:
-    path = manifest.media(sample, 'video') or manifest.media(sample, 'audio')
-    if path is None or manifest.window_s(sample, 'video' if sample.video else 'audio'):
-        raise MediaError(
-            expected='a clip that is a file of its own', came='a stretch of one' if path else 'no video and no sound',
-            todo='cut it out of the recording, or name a describer with --model',
-        )  # fmt: skip
-    return path
-
-
-def plainly_described(analysis: Analysis) -> Described:
-    """The deterministic description of an analysis in the form that descriptions have here."""
-    labels = dict.fromkeys(label.word for label in analysis.labels if label.scope == 'whole')
-    evidence = [
-        DescribedClue(sentence.text, tuple(dict.fromkeys(part.source for part in sentence.evidence)))
-        for sentence in analysis.description
-        if sentence.evidence
-    ]
-    words = ' '.join(spoken.text for spoken in analysis.utterances if not spoken.reason)
-    return Described(PLAIN, analysis.text, tuple(labels), 'plain', tuple(evidence), words=words)
 
 
 class ModelClips:
@@ -436,6 +432,12 @@ class ModelClips:
             asr=settings.asr, batch_size=settings.batch_size, precision=settings.precision, device=settings.device,
             table=settings.table,
         )  # fmt: skip
+        if not clips.reader.form.reads_words and (settings.transcript or settings.asr not in (Describing.asr, 'none')):
+            raise ValueRangeError(
+                expected='no words for a describer that reads none',
+                came='a transcript' if settings.transcript else f'recognition by {settings.asr}',
+                todo='leave --transcript and --asr out',
+            )  # fmt: skip
         chosen: dict[str, Any] = {'temperature': settings.temperature, 'seed': settings.seed}
         clips.limits = dataclasses.replace(clips.limits, **chosen)
         if settings.tokens is not None:

@@ -23,7 +23,7 @@ import numpy as np
 
 from affekt.captioning.captions import DESCRIBED, CaptionTable, read_captions
 from affekt.captioning.speaking import THRESHOLD, SpeakingScore
-from affekt.captioning.votes import TIED, Votes, agrees_with_emotion, agrees_with_sentiment
+from affekt.captioning.votes import TIED, Votes, agrees_with_emotion, agrees_with_sentiment, unplaced_votes
 from affekt.errors import TableError, ValueRangeError, listed
 from affekt.labels import WordTable
 from affekt.runs import versions, write_atomically
@@ -40,6 +40,7 @@ REASONS: Mapping[str, str] = {
     'too long': 'its description is among the longest',
     'no vote': 'no classifier has seen it',
     'tied vote': 'classifiers do not agree',
+    'unplaced vote': 'the word table places the voted emotion on no wheel, so that no label could agree with it',
     'against the voted emotion': 'no label shares a sector with the voted emotion on any wheel',
     'against the voted sentiment': 'the labels are of another sentiment than the voted one',
 }
@@ -80,6 +81,8 @@ class Filtered:
     details: Mapping[str, str]
     """Clip to what was found where it is left out."""
     settings: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+    """Sentences on what the votes could not be used for."""
 
     @property
     def kept(self) -> list[str]:
@@ -113,11 +116,13 @@ def filter_captions(
 
     Raises:
         ValueRangeError: the filter of speakers is wanted without scores.
+        TableError: no clip has a vote, or the table places none of the voted emotions.
     """
     if settings.speaking and speaking is None:
         raise ValueRangeError(
             expected='scores of who speaks', came='none', todo='make them with `affekt caption speaking CAPTIONS`'
         )
+    unplaced = _unplaced(captions, votes, settings, table) if votes is not None else Counter[str]()
     low, high = length_limits(captions, settings.length_sd)
     reasons: dict[str, tuple[str, ...]] = {}
     details: dict[str, str] = {}
@@ -135,7 +140,7 @@ def filter_captions(
         if description and settings.length_sd and not low <= len(description) <= high:
             against['too short' if len(description) < low else 'too long'] = f'{len(description)} characters'
         if votes is not None and 'not described' not in against:
-            against |= _voted(name, labels, votes, settings, table)
+            against |= _voted(name, labels, votes, settings, table, unplaced)
         reasons[name] = tuple(reason for reason in REASONS if reason in against)
         if against:
             details[name] = '; '.join(f'{reason}: {against[reason]}' for reason in reasons[name] if against[reason])
@@ -143,7 +148,45 @@ def filter_captions(
         **vars(settings), 'table': table.label, 'voters': votes.voters if votes else 0,
         'shortest': low if settings.length_sd else None, 'longest': high if settings.length_sd else None,
     }  # fmt: skip
-    return Filtered(captions, reasons, details, saved)
+    notes = (
+        f'{counted(sum(unplaced.values()), "clip")} left out because the word table places no voted emotion of theirs: '
+        f'{_with_counts(unplaced)}',
+    )
+    return Filtered(captions, reasons, details, saved, notes if unplaced else ())
+
+
+def _unplaced(captions: CaptionTable, votes: Votes, settings: FilterSettings, table: WordTable) -> Counter[str]:
+    """Voted emotions of the clips that the table does not place, with how many clips each has.
+
+    Raises:
+        TableError: no clip has a vote, or no voted emotion is placed.
+    """
+    voted = {*votes.emotions, *votes.sentiments}
+    if voted.isdisjoint(captions.names) and len(captions):
+        raise TableError(
+            expected=f'votes on clips of {captions.path}, such as {captions.names[0]!r}',
+            came=f'none; the votes are on {listed(sorted(voted), 2) or "no clip"}',
+            todo='give predictions for these clips, under the same names',
+        )
+    if not settings.emotion:
+        return Counter()
+    unplaced = unplaced_votes(votes, captions.names, table)
+    placed = sum(votes.emotion(name) not in ('', TIED, *unplaced) for name in captions.names)
+    if unplaced and not placed:
+        raise TableError(
+            expected=f'voted emotions that the word table {table.label} places on a wheel', came=_with_counts(unplaced),
+            todo='write them as words of that table, choose another --tables, or leave them out with --no-emotion',
+        )  # fmt: skip
+    return unplaced
+
+
+def _with_counts(words: Counter[str], most: int = 8) -> str:
+    """
+    >>> _with_counts(Counter({'happyness': 3, 'class 4': 1}))
+    'happyness (3), class 4 (1)'
+    """
+    shown = [f'{word} ({count:,})' for word, count in words.most_common(most)]
+    return ', '.join([*shown, *([f'{len(words) - most} more'] if len(words) > most else [])])
 
 
 def length_limits(captions: CaptionTable, length_sd: float) -> tuple[float, float]:
@@ -174,7 +217,12 @@ def _speaker(score: SpeakingScore | None, settings: FilterSettings) -> dict[str,
 
 
 def _voted(
-    name: str, labels: Sequence[str], votes: Votes, settings: FilterSettings, table: WordTable
+    name: str,
+    labels: Sequence[str],
+    votes: Votes,
+    settings: FilterSettings,
+    table: WordTable,
+    unplaced: Mapping[str, int],
 ) -> dict[str, str]:
     against: dict[str, str] = {}
     for what, wanted, vote, agrees in (
@@ -187,6 +235,8 @@ def _voted(
             against['no vote'] = what
         elif vote == TIED:
             against['tied vote'] = what
+        elif what == 'emotion' and vote in unplaced:
+            against['unplaced vote'] = vote
         elif not agrees(labels, vote, table):
             against[f'against the voted {what}'] = f'{vote} against {", ".join(labels) or "no label"}'
     return against
@@ -214,7 +264,7 @@ def write_filtered(out: Path, filtered: Filtered, *, raw_csv: bool = False) -> N
     write_atomically(out / KEPT_TABLE, csv_bytes(columns, kept, raw=raw_csv))
     about = {
         'captions': str(captions.path), 'clips': len(captions), 'kept': len(kept), 'left_out': filtered.counts(),
-        'settings': filtered.settings, 'versions': versions(),
+        'settings': filtered.settings, 'notes': list(filtered.notes), 'versions': versions(),
     }  # fmt: skip
     write_atomically(out / SETTINGS, json_file(about))
 

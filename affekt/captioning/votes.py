@@ -151,6 +151,16 @@ def sentiment_of(labels: Iterable[str], table: WordTable) -> str:
     return POSITIVE if mean > 0 else NEGATIVE if mean < 0 else NEUTRAL
 
 
+def unplaced_votes(votes: Votes, samples: Iterable[str], table: WordTable) -> Counter[str]:
+    """Voted emotions that no wheel of the table has, with how many samples each is voted for; no label fits these."""
+    folds = [table.fold(f'{table.wheels[index].short}-L1') for index in table.published]
+    voted = Counter(votes.emotion(sample) for sample in samples)
+    known = ('', TIED, NEUTRAL)
+    return Counter(
+        {word: count for word, count in voted.items() if word not in known and not any(word in fold for fold in folds)}
+    )
+
+
 def agrees_with_emotion(labels: Sequence[str], vote: str, table: WordTable) -> bool:
     """Whether labels share an inner sector with a voted emotion on any of the five wheels; no label counts as neutral.
 

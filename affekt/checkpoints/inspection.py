@@ -108,6 +108,36 @@ class Inspection:
             by_name.setdefault(_group_of(row.name), []).append(row)
         return [_grouped(rows, self.recognition) for rows in by_name.values()]
 
+    def summary(self) -> dict[str, str]:
+        """What the file is, a name to a line each; settings are in `arguments`."""
+        source, known = self.checkpoint, self.recognition
+        ways = [source.form] + [f'model under {source.key!r}'] * bool(source.key)
+        ways += [f'prefix {source.prefix!r} taken off'] * bool(source.prefix)
+        lines = {'written as': ', '.join(ways)}
+        lines |= {name: str(value) for name, value in (known.sizes if known else {}).items()}
+        if 'epoch' in source.notes:
+            lines['epoch'] = str(source.notes['epoch'])
+        dtypes = ', '.join(sorted({row.dtype for row in self.rows}))
+        lines['parameters'] = f'{source.numbers:,} in {counted(len(self.rows), "tensor")}, {dtypes}'
+        for name, (count, size) in source.others.items():
+            lines[f'beside: {name}'] = f'{counted(count, "tensor")}, {size:,} bytes'
+        return lines
+
+    def verdict(self) -> list[str]:
+        """What the coverage comes to, in sentences without a stop; empty for a file of no known family."""
+        known, count = self.recognition, f'{len(self.rows):,}'
+        if known is None:
+            return []
+        if self.faults:
+            sentences = [f'not whole: {"; ".join(self.faults)}']
+        else:
+            where = f', which fills {known.model}' if known.model else ''
+            sentences = [f'a whole state{where}: {count} of {count} tensors have their place']
+        if known.kept:
+            kept = sum(row.tuned is not None for row in self.rows)
+            sentences.append(f'fine-tuning keeps {kept:,} of {count}; new there: {", ".join(known.new)}')
+        return sentences
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON has it."""
         checkpoint, known = self.checkpoint, self.recognition

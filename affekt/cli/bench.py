@@ -16,6 +16,7 @@ from affekt.cli.choices import (
     Named,
     licenses,
     recognisers,
+    refuse_unused,
     unibench_key,
     unibench_sets,
 )
@@ -24,6 +25,7 @@ from affekt.errors import ValueRangeError
 from affekt.terminal import StageBars, say, say_json, show_error
 
 if TYPE_CHECKING:
+    from affekt.describers import ModelChoice
     from affekt.judging import Judge
     from affekt.llm import LabelExtractor
 
@@ -84,6 +86,27 @@ def asked_options(command: Command) -> Command:
     return command
 
 
+OF_SERVERS = ('served', 'servers', 'frames', 'no_sound', 'tokens', 'no_probe')
+OF_DESCRIBERS = ('trunk', 'device')
+OF_READERS = ('reader', 'reader_model', 'at_once', 'timeout_s')
+
+
+def refuse_options_of_others(choices: Sequence[ModelChoice], *, asks_a_server: bool) -> None:
+    """Nothing, where each option on how models are asked is of use to one that was named.
+
+    Args:
+        choices: the models.
+        asks_a_server: whether a judge or a reader of labels is on one.
+    """
+    forms = {choice.form for choice in choices}
+    if 'served' not in forms:
+        refuse_unused('a model on a server', *(name for name in OF_SERVERS if name not in ('frames', 'no_sound')))
+        if not asks_a_server:
+            refuse_unused('a model on a server', 'frames', 'no_sound', 'at_once', 'timeout_s')
+    if 'describer' not in forms:
+        refuse_unused("a describer's folder", *OF_DESCRIBERS)
+
+
 @bench.command()
 @click.option('--predictions', type=PATH, help='Folder of results-<set>/… or <set>/<checkpoint>.csv.')
 @click.option(
@@ -140,13 +163,15 @@ def unibench(
     if predictions is None:
         if not models:
             raise click.UsageError('Give --model, or --predictions.')
-        if checkpoint or dev:
-            raise click.UsageError('--checkpoint and --dev go with --predictions.')
+        refuse_unused('--predictions', 'checkpoint', 'dev')
         _unibench_of_models(
             models, labels, media, out, as_json, tables=tables, sets=sets, limit=limit, check_sound=check_sound,
             resamples=resamples, seed=seed, **asked,
         )  # fmt: skip
         return
+    refuse_unused(
+        '--model without --predictions', 'media', 'limit', 'check_sound', *OF_SERVERS, *OF_DESCRIBERS, *OF_READERS
+    )
     if len(models) > 1:
         raise click.UsageError('With --predictions, --model names one folder below each set.')
     chosen: dict[str, Any] = {
@@ -174,6 +199,7 @@ def _unibench_of_models(
     from affekt.describers import bench_facts, bench_models, bench_sheet, limited_labels, model_choices
 
     choices = model_choices(models, served=asked.pop('served'), servers=asked.pop('servers'))
+    refuse_options_of_others(choices, asks_a_server=bool(asked['reader']))
     folder = out or Path('unibench-run')
     settings = {'models': list(models), 'tables': tables, 'sets': list(sets), 'limit': limit, 'resamples': resamples,
                 'seed': seed, **{name: value for name, value in asked.items() if name != 'timeout_s'}}  # fmt: skip
@@ -250,6 +276,13 @@ def describers(
     if bool(judge) != bool(judge_model):
         raise click.UsageError('--judge and --judge-model belong together.')
     choices = model_choices(models, served=asked.pop('served'), servers=asked.pop('servers'))
+    refuse_options_of_others(choices, asks_a_server=bool(asked['reader'] or judge))
+    if not judge:
+        refuse_unused('--judge', 'judge_sees')
+    if judge_sees and media is None:
+        raise click.UsageError('--judge-sees shows clips to the judge: give their folder as --media.')
+    if labels is None:
+        refuse_unused('--labels', 'set_media')
     rng, open_model = np.random.default_rng(seed), opening(asked)
     with table_notes() as notes, StageBars(name_width=14) as bars, contextlib.ExitStack() as stack:
         extractor = stack.enter_context(label_reader(out, **asked))

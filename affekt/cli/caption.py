@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from affekt.cli.choices import Named, servers
+from affekt.cli.choices import Named, refuse_unused, servers
 from affekt.cli.features import Shard
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.cli.help import VerbGroup
@@ -125,6 +125,7 @@ def run(
     from affekt.captioning import PRICED, caption, price_of
     from affekt.corpora import Manifest
 
+    _refuse_unused_options(chosen)
     settings = _settings(**{name: chosen.pop(name) for name in _OF_SETTINGS})
     prices = price_of(price_in, price_out, PRICED) if price_in or price_out else None
 
@@ -147,6 +148,21 @@ _OF_SETTINGS = (
     'audio_model', 'video_model', 'merge_model', 'label_model', 'server', 'audio_server', 'video_server', 'subtitle',
     'words_alone', 'second_language', 'frames', 'max_side', 'tables', 'timeout_s', 'attempts',
 )  # fmt: skip
+
+
+def _refuse_unused_options(chosen: Mapping[str, Any]) -> None:
+    """Nothing, where each option that was given is of use to these models and this engine."""
+    if chosen['on'] != 'ray':
+        refuse_unused('--on ray', 'workers')
+    served = {name: (chosen[f'{name}_model'] or '').startswith(('http://', 'https://')) for name in _STEPS_ASKED}
+    for step in ('audio', 'video'):
+        if not served[step]:
+            refuse_unused(f'an address as --{step}-model', f'{step}_server')
+    if not any(served.values()):
+        refuse_unused('an address of a server', 'server', 'timeout_s', 'attempts')
+
+
+_STEPS_ASKED = ('audio', 'video', 'merge', 'label')
 
 
 def _settings(
@@ -274,10 +290,10 @@ def filter_command(
     )
     from affekt.labels import load_table
 
-    if (threshold is not None or keep_unknown) and not use_speaking:
-        raise click.UsageError('--threshold and --keep-unknown go with --speaking.')
-    if (no_emotion or no_sentiment or neutral_within) and not votes:
-        raise click.UsageError('--no-emotion, --no-sentiment and --neutral-within go with --votes.')
+    if not use_speaking:
+        refuse_unused('--speaking', 'threshold', 'keep_unknown')
+    if not votes:
+        refuse_unused('--votes', 'no_emotion', 'no_sentiment', 'neutral_within', 'tables')
     settings = FilterSettings(
         speaking=use_speaking, threshold=THRESHOLD if threshold is None else threshold, keep_unknown=keep_unknown,
         length_sd=length_sd, emotion=not no_emotion, sentiment=not no_sentiment,
@@ -294,13 +310,15 @@ def filter_command(
         write_filtered(out, made, raw_csv=raw_csv)
     if as_json:
         counts = {'clips': len(table), 'kept': len(made.kept), 'left_out': made.counts()}
-        say_json({'out': str(out), **counts, 'notes': notes})
+        say_json({'out': str(out), **counts, 'notes': [*notes, *made.notes]})
         return
     shown = columns_table(('clips', 'right'), ('', 'left'))
     shown.add_row(f'{len(made.kept):,}', 'kept')
     for reason, number in made.counts().items():
         shown.add_row(f'{number:,}', reason)
     say(shown)
+    for note in made.notes:
+        say(note, style='yellow')
     say(str(out / 'kept.csv'), str(out / 'left_out.csv'))
 
 
@@ -342,12 +360,15 @@ def stats(
     from affekt.labels import load_table, read_answers
     from affekt.runs import write_atomically
 
+    second = second or second_table(captions)
+    if truth is None and second is None:
+        refuse_unused('--truth or --second-language', 'resamples', 'seed')
     with table_notes() as notes:
         made = statistics_of(
             read_captions(captions), load_table(tables),
             left_out=read_left_out(filtered) if filtered else None,
             truth=read_answers(truth) if truth else None,
-            second=second or second_table(captions),
+            second=second,
             rng=np.random.default_rng(seed), resamples=resamples,
         )  # fmt: skip
     if page:

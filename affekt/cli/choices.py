@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from affekt.errors import UnknownNameError, did_you_mean
@@ -103,6 +104,26 @@ class Named(click.ParamType[str]):
         before, comma, begun = incomplete.rpartition(',') if self.several else ('', '', incomplete)
         items = [CompletionItem(f'{before}{comma}{name}') for name in self.names() if name.startswith(begun)]
         return items + ([CompletionItem(incomplete, type='file')] if self.others and not items else [])
+
+
+def refuse_unused(partner: str, *names: str) -> None:
+    """Nothing, where none of these options was given; called where nothing would read them.
+
+    Args:
+        partner: what they go with, such as `--on ray`.
+        names: of parameters of the command that runs.
+
+    Raises:
+        UsageError: some were given.
+    """
+    context = click.get_current_context()
+    options = {each.name: max(each.opts, key=len) for each in context.command.params}
+    given = [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        shown = [options[name] for name in given]
+        listed = ' and '.join([', '.join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
+        raise click.UsageError(f'{listed} {"go" if len(shown) > 1 else "goes"} with {partner}: here nothing reads '
+                               f'{"them" if len(shown) > 1 else "it"}.')  # fmt: skip
 
 
 def recipes() -> list[str]:

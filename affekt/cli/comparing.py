@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from affekt.cli.choices import SERVER, Named, judge_strategies, reference_judges
+from affekt.cli.choices import SERVER, Named, judge_strategies, reference_judges, refuse_unused
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.cli.rank import judge_tables
 from affekt.terminal import StageBars, say, say_json
@@ -108,6 +108,12 @@ SAVED = ('strategy', 'model', 'judge_model', 'local', 'reference', 'server', 'fr
 """Options that decide verdicts and are saved beside them."""
 
 
+OF_MODELS = (
+    'strategy', 'model', 'judge_model', 'endpoint', 'judge_endpoint', 'local', 'server', 'probe', 'replay', 'cache',
+    'frames', 'max_side', 'sound', 'no_schema', 'timeout_s',
+)  # fmt: skip
+
+
 @contextlib.contextmanager
 def _judge(
     out: Path, has_media: bool, reference: str | None, local: str | None, cache: Path | None, **chosen: Any
@@ -117,6 +123,7 @@ def _judge(
     from affekt.llm import ReplayCache
 
     if reference is not None:
+        refuse_unused('a model that is asked (without --reference)', *OF_MODELS)
         yield reference_judge(reference)
         return
     if local is None and not (chosen['model'] and (chosen['endpoint'] or chosen['replay'])):

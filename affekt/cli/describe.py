@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from affekt.cli.choices import Named, recognisers, servers
+from affekt.cli.choices import Named, recognisers, refuse_unused, servers
 from affekt.cli.group import AS_JSON, main
 from affekt.cli.help import OwnArgument, VerbWithVerbs
 from affekt.cli.views import described_parts
@@ -50,7 +50,7 @@ class Pairs(click.ParamType[tuple[str, str]]):
 @click.option(
     '--model',
     metavar='PATH|NAME',
-    help='Describer: small, a folder of training, a published checkpoint, or a name at a server.',
+    help='Describer: small, plain, a folder of training, a published checkpoint, or a name at a server.',
 )
 @click.option(
     '--endpoint', default='', metavar='URL', help='Server of a model to ask, such as http://localhost:8000/v1.'
@@ -70,7 +70,7 @@ class Pairs(click.ParamType[tuple[str, str]]):
     '--asr', type=Named(recognisers, others='PATH'), default='tiny.en',
     help='Speech recognition where there is no transcript: tiny.en (default), base, none, or a path.',
 )  # fmt: skip
-@click.option('--labels', 'labels_only', is_flag=True, help='Labels alone, a line a clip.')
+@click.option('--labels', 'labels_only', is_flag=True, help='Labels alone: a line a clip, or with --json a list.')
 @click.option('--out', type=PATH, help='Folder to keep answers in, with tables of them.')
 @click.option('--resume', is_flag=True, help='Continue an interrupted run in OUT.')
 @click.option('--limit', type=click.IntRange(1), metavar='N', help='Clips to describe, from the first.')
@@ -95,23 +95,28 @@ def describe_command(
     \b
     affekt describe clip.mp4
     affekt describe clips/ --out described --resume
+    affekt weights get smollm2-135m-instruct.gguf
     affekt describe clip.mp4 --model small --labels
     affekt describe clip.mp4 --model run/describer --json
     affekt describe manifest.parquet --model affectgpt.pth --trunk qwen
 
-    PATHS are media files, folders of them, or one manifest. Without --model sentences are made from measurements;
-    --model small is the describer that comes with affekt, and with --endpoint a model on a server is asked (key in
-    AFFEKT_LLM_KEY). What a clip lacks is never described. With --out each answer is kept at once; a clip that fails
-    costs no other its answer, and is tried again with --resume.
+    PATHS are media files, folders of them, or one manifest. Without --model the small describer that comes with affekt
+    answers where its language model is here; else, and with --model plain, sentences are made from measurements. With
+    --endpoint a model on a server is asked (key in AFFEKT_LLM_KEY). What a clip lacks is never described. With --out
+    each answer is kept at once; a clip that fails costs no other its answer, and is tried again with --resume.
     """
     from affekt.batch import describe_many, open_describing
 
     if resume and out is None:
         raise click.UsageError('--resume goes on in a folder: give --out too')
     settings = _settings_of(chosen)
-    describer = open_describing(settings)
     clips: list[DescribedClip] = []
-    with StageBars(name_width=8) as bars:
+    with contextlib.ExitStack() as stack:
+        describer = open_describing(settings)
+        if note := getattr(describer, 'note', ''):
+            say(note, err=True, style='yellow')
+        stack.callback(getattr(describer, 'close', lambda: None))
+        bars = stack.enter_context(StageBars(name_width=8))
 
         def advanced(clip: DescribedClip, done: int, total: int) -> None:
             bars('describe', done, total)
@@ -124,7 +129,7 @@ def describe_command(
     if as_json:
         say_json({
             'describer': describer.name, 'out': str(out) if out else None, 'failed': failed,
-            'clips': [clip.to_dict() for clip in clips],
+            'clips': [_labels_alone(clip) if labels_only else clip.to_dict() for clip in clips],
         })  # fmt: skip
     elif labels_only:
         for clip in clips:
@@ -132,6 +137,10 @@ def describe_command(
     else:
         _say_described(clips, describer.name, out)
     sys.exit(2 if failed else 0)
+
+
+def _labels_alone(clip: DescribedClip) -> dict[str, Any]:
+    return {'name': clip.name, 'labels': list(clip.described.labels), 'failure': clip.described.failure}
 
 
 def _settings_of(chosen: Mapping[str, Any]) -> Describing:
@@ -257,6 +266,7 @@ def train_command(
     from affekt.llm import read_descriptions
     from affekt.preference import read_pairs
 
+    _refuse_options_of_other_stages(stage, chosen, has_descriptions=descriptions is not None)
     settings, form, rewarding = _training_settings(stage, chosen)
     stores = named_stores([each.strip() for text in features for each in text.split(',') if each.strip()])
     manifest = Manifest.load(path, root)
@@ -272,6 +282,28 @@ def train_command(
         )  # fmt: skip
     if is_first:
         _say_learnt(learnt, as_json)
+
+
+_OF_OTHER_STAGES: Mapping[str, tuple[str, ...]] = {
+    'single, coarse or fine': ('label_weight', 'score', 'withheld'),
+    'single, coarse, fine or reward': ('descriptions', 'column', 'answer_tokens'),
+    'prefer': ('preference', 'beta'),
+    'reward': ('draws', 'kl_weight', 'gain_of', 'gain_weight'),
+}
+"""Stages, as a sentence names them, to the options that no other stage reads."""
+
+
+def _refuse_options_of_other_stages(stage: str, chosen: Mapping[str, Any], *, has_descriptions: bool) -> None:
+    """Nothing, where each option that was given changes this stage."""
+    for stages, names in _OF_OTHER_STAGES.items():
+        if stage not in stages.replace(' or ', ', ').split(', '):
+            refuse_unused(f'--stage {stages}', *names)
+    if chosen['init'] is not None:
+        refuse_unused('a new describer (without --init)', 'soft_tokens', 'fusion', 'rank')
+    if not has_descriptions:
+        refuse_unused('--descriptions', 'column')
+    if not chosen['gain_of']:
+        refuse_unused('--gain-of', 'gain_weight')
 
 
 def _training_settings(stage: str, chosen: Mapping[str, Any]) -> tuple[DescribeSettings, DescriberForm, Rewarding]:

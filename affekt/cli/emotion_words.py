@@ -12,7 +12,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from affekt.cli.choices import SERVER, WORD_TABLES, Named, metrics
+from affekt.cli.choices import SERVER, WORD_TABLES, Named, metrics, refuse_unused
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.terminal import StageBars, facts_table, plain_table, say, say_json
 from affekt.wording import percent, signed, within
@@ -87,10 +87,12 @@ def _label_extractor(
     from affekt.llm import Endpoint, LanguageModelExtractor, LexiconExtractor, RememberingChat, ReplayCache
 
     if not endpoint and not model:
+        refuse_unused('--endpoint', 'server', 'cache', 'at_once', 'timeout_s')
         yield LexiconExtractor(load_table(tables)), 1
         return
     if not (endpoint and model):
         raise click.UsageError('--endpoint and --model belong together.')
+    refuse_unused('the word list (without --endpoint)', 'tables')
     key = os.environ.get('AFFEKT_LLM_KEY') or None
     chat = Endpoint(endpoint, model, server=server, api_key=key, timeout_s=timeout_s)
     with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers, chat:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import get_completion_class
 
-from affekt.cli.choices import SERVER, Named, model_files
+from affekt.cli.choices import SERVER, Named, model_files, refuse_unused
 from affekt.cli.group import AS_JSON, main
 from affekt.errors import UnknownNameError
 from affekt.terminal import StageBars, facts_table, say, say_json
@@ -40,8 +40,10 @@ def doctor(thorough: bool, endpoint: str | None, model: str | None, server: str,
     if endpoint or model:
         if not (endpoint and model):
             raise click.UsageError('--endpoint and --model belong together.')
+        refuse_unused('an examination of this installation (without --endpoint)', 'thorough')
         _examine_endpoint(endpoint, model, server, as_json)
         return
+    refuse_unused('--endpoint', 'server')
     examined = examine(thorough=thorough)
     if as_json:
         say_json({**examined, 'healthy': is_healthy(examined)})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +20,8 @@ from affekt.wording import counted
 if TYPE_CHECKING:
     from affekt.checkpoints import Inspection
     from affekt.experiments import FinetunedClips
-    from affekt.pretraining import HicmaeForm, Pretrained, SvfapForm
+    from affekt.pretraining import Pretrained
     from affekt.training import Pace
-
-    Form = HicmaeForm | SvfapForm
 
 PATH = click.Path(path_type=Path)
 MOST_ARGUMENTS = 12
@@ -108,12 +105,14 @@ def pretrain_command(
     from affekt.clips import ClipSettings, DecodedClips, PackedClips, is_first_process, packed_clips, require_media
     from affekt.corpora import Manifest
     from affekt.nn import require_device
-    from affekt.pretraining import PretrainingSettings, form_named, pretrain
+    from affekt.pretraining import PretrainingSettings, changed_form, form_named, pretrain
     from affekt.training import Pace
 
     # 1. what is learnt
-    form = form_named(family, size or SMALLEST[family])
-    form = _changed(form, frames_size, audio_only=audio_only, video_only=video_only)
+    if audio_only and video_only:
+        raise ValueRangeError(expected='one of --audio-only and --video-only', came='both', todo='give one, or neither')
+    reads = ('audio',) if audio_only else ('video',) if video_only else ()
+    form = changed_form(form_named(family, size or SMALLEST[family]), frames_size, reads)
     log_every = _log_every(chosen['save_every'])
     settings = PretrainingSettings(**_renamed(chosen), log_every=log_every)
     is_first = is_first_process()
@@ -144,26 +143,6 @@ def pretrain_command(
         )  # fmt: skip
     if is_first:
         _say_pretrained(done, pace, out, settings.device, as_json)
-
-
-def _changed(form: Form, frames_size: int | None, *, audio_only: bool, video_only: bool) -> Form:
-    """The form for frames of another size, or for one modality.
-
-    Raises:
-        ValueRangeError: it has no such modality.
-    """
-    from affekt.pretraining import SvfapForm
-
-    form = replace(form, size=frames_size) if frames_size else form
-    if audio_only and video_only:
-        raise ValueRangeError(expected='one of --audio-only and --video-only', came='both', todo='give one, or neither')
-    if isinstance(form, SvfapForm):
-        if audio_only:
-            raise ValueRangeError(expected='hicmae for --audio-only', came='svfap, which only sees', todo='take hicmae')
-        return form
-    if audio_only or video_only:
-        return replace(form, modalities=('audio',) if audio_only else ('video',))
-    return form
 
 
 def _renamed(chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,7 +220,7 @@ def inspect_command(file: Path, show_all: bool, as_json: bool) -> None:
     _say_what(inspection, show_all)
     say()
     (_say_tensors if show_all else _say_groups)(inspection)
-    _say_faults(inspection)
+    _say_verdict(inspection)
 
 
 @checkpoint.command('convert')
@@ -321,19 +300,8 @@ def _convert_to_onnx(file: Path, out: Path, licence: str, dtype: str | None, rea
 
 def _say_what(inspection: Inspection, show_all: bool) -> None:
     """What the file is: a line each."""
-    source, known = inspection.checkpoint, inspection.recognition
-    say(f'{source.path.name}: {known or "of no known family"}', style='bold')
-    place = [source.form] + [f'model under {source.key!r}'] * bool(source.key)
-    place += [f'prefix {source.prefix!r} taken off'] * bool(source.prefix)
-    rows = {'written as': ', '.join(place)}
-    rows |= {name: str(value) for name, value in (known.sizes if known else {}).items()}
-    if 'epoch' in source.notes:
-        rows['epoch'] = str(source.notes['epoch'])
-    dtypes = ', '.join(sorted({row.dtype for row in inspection.rows}))
-    rows['parameters'] = f'{source.numbers:,} in {counted(len(inspection.rows), "tensor")}, {dtypes}'
-    for name, (count, size) in source.others.items():
-        rows[f'beside: {name}'] = f'{counted(count, "tensor")}, {size:,} bytes'
-    settings = list(inspection.arguments.items())
+    say(f'{inspection.checkpoint.path.name}: {inspection.recognition or "of no known family"}', style='bold')
+    rows, settings = inspection.summary(), list(inspection.arguments.items())
     for name, value in settings if show_all else settings[:MOST_ARGUMENTS]:
         rows[f'setting {name}'] = str(value)
     if len(settings) > MOST_ARGUMENTS and not show_all:
@@ -378,22 +346,12 @@ def _say_tensors(inspection: Inspection) -> None:
     say(table, columns=80)
 
 
-def _say_faults(inspection: Inspection) -> None:
+def _say_verdict(inspection: Inspection) -> None:
     """What the table comes to."""
-    known = inspection.recognition
-    if known is None:
-        return
-    say()
-    if inspection.faults:
-        lines = [f'not whole: {"; ".join(inspection.faults)}']
-    else:
-        where = f', which fills {known.model}' if known.model else ''
-        lines = [f'a whole state{where}: {len(inspection.rows):,} of {len(inspection.rows):,} tensors have their place']
-    if known.kept:
-        kept = sum(row.tuned is not None for row in inspection.rows)
-        lines.append(f'fine-tuning keeps {kept:,} of {len(inspection.rows):,}; new there: {", ".join(known.new)}')
-    for line in lines:
-        say(Text(line, style='yellow' if line.startswith('not') else ''), columns=80)
+    if sentences := inspection.verdict():
+        say()
+    for sentence in sentences:
+        say(Text(sentence, style='yellow' if inspection.faults and sentence is sentences[0] else ''), columns=80)
 
 
 @main.command('finetune')

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from affekt.clips.frame_folders import ALIGNED, placed
-from affekt.corpora import Facts, ListedClip, Manifest, Sample, listed_clips
+from affekt.corpora import Facts, ListedClip, Manifest, PathsBelow, Sample, listed_clips
 from affekt.errors import CorpusError, TableError, UnknownNameError
 from affekt.files import read_regular_file
 from affekt.media import VIDEO
@@ -25,8 +25,6 @@ from affekt.wording import counted
 PARTS = ('train', 'val', 'test')
 RATINGS = ('arousal', 'valence', 'dominance')
 """The order that the published lists of three ratings presumably have; none of them says it."""
-DEEPEST = 64
-"""Folders of a path that is looked for."""
 MOST_CLASSES = 10_000
 """Where they have no names."""
 
@@ -42,48 +40,29 @@ def read_split(path: Path, root: Path | None = None) -> list[ListedClip]:
         TableError: it is empty or cannot be read, a line has no label, or paths with spaces that cannot be told apart.
         FileError: it is no regular file.
     """
-    text = decode_text(read_regular_file(path), path.name).text
-    clips = listed_clips(text, path.name, is_there=_Below(root).has)
+    text, below = decode_text(read_regular_file(path), path.name).text, _below(root)
+    clips = listed_clips(text, path.name, is_there=lambda path: below is not None and below.find(path) is not None)
     if not clips:
         came = f'{path.name}, which is empty'
         raise TableError(expected='a clip in every line', came=came, todo='give an official split list')
     return clips
 
 
-class _Below:
-    """Where paths of another machine lie below a folder: the longest end of each that is there."""
+def _below(root: Path | None) -> PathsBelow | None:
+    return None if root is None else PathsBelow(root, placed)
 
-    def __init__(self, root: Path | None) -> None:
-        self.root = root
-        self._skipped: list[int] = [0]
-        """How many folders at the beginning had to be left out so far, the latest first."""
 
-    def find(self, path: str) -> str | None:
-        """The path from the folder on, or as it is where there is no folder; None where it is not there."""
-        if self.root is None:
-            return path
-        parts = PurePosixPath(path.replace('\\', '/').lstrip('/')).parts
-        if '..' in parts or len(parts) > DEEPEST:
-            return None
-        for skip in dict.fromkeys((*self._skipped, *range(len(parts)))):
-            if skip >= len(parts):
-                continue
-            place = placed(self.root.joinpath(*parts[skip:]))
-            if place is not None:
-                if skip != self._skipped[0]:
-                    self._skipped = list(dict.fromkeys((skip, *self._skipped)))
-                return str(place.relative_to(self.root))
-        return None
+def _place(path: str, below: PathsBelow | None) -> str | None:
+    """The path from the root on, or as it is where there is no root; None where it is not there."""
+    return path if below is None else below.find(path)
 
-    def absent(self, path: str) -> str:
-        """The manifest's word for a path that was not found; one with `..` leads nowhere but below the folder."""
-        parts = path.replace('\\', '/').split('/')
-        if self.root is None or '..' not in parts:
-            return path
-        return '/'.join(part for part in parts if part not in ('', '.', '..'))
 
-    def has(self, path: str) -> bool:
-        return self.root is not None and self.find(path) is not None
+def _absent(path: str, below: PathsBelow | None) -> str:
+    """The manifest's word for a path that was not found; one with `..` leads nowhere but below the root."""
+    parts = path.replace('\\', '/').split('/')
+    if below is None or '..' not in parts:
+        return path
+    return '/'.join(part for part in parts if part not in ('', '.', '..'))
 
 
 def split_manifest(
@@ -122,7 +101,7 @@ def split_manifest(
     placed_in = {line.path: (line, part, fold) for file, part, fold in files for line in lists[file]}
     _require_one_label(lists)
     names = _names([line for line, *_ in placed_in.values()])
-    below, rows, lost = _Below(root), [], Counter[str]()
+    below, rows, lost = _below(root), [], Counter[str]()
     for line, part, fold in placed_in.values():
         row = _row(names[line.path], line, below, lost, categories, ratings)
         rows.append(replace(row, split=part, fold=fold))
@@ -215,17 +194,23 @@ def _names(lines: Sequence[ListedClip]) -> dict[str, str]:
 
 
 def _row(
-    name: str, line: ListedClip, below: _Below, lost: Counter[str], categories: Sequence[str], ratings: Sequence[str]
+    name: str,
+    line: ListedClip,
+    below: PathsBelow | None,
+    lost: Counter[str],
+    categories: Sequence[str],
+    ratings: Sequence[str],
 ) -> Sample:
     is_video = PurePosixPath(line.path).suffix.lower() in VIDEO
-    place = below.find(line.path)
-    audio = (
-        _voxceleb_sound(line.path, below) if is_video and line.audio is None else line.audio and below.find(line.audio)
-    )
+    place = _place(line.path, below)
+    if is_video and line.audio is None:
+        audio = _voxceleb_sound(line.path, below)
+    else:
+        audio = line.audio and _place(line.audio, below)
     lost['clips'] += place is None
     lost['sound files'] += line.audio is not None and audio is None
-    path = place or below.absent(line.path)
-    heard = audio or (below.absent(line.audio) if line.audio else None)
+    path = place or _absent(line.path, below)
+    heard = audio or (_absent(line.audio, below) if line.audio else None)
     row = Sample(name, video=path if is_video else None, frames=None if is_video else path, audio=heard)
     if len(line.labels) == 3:
         rated = dict(zip(ratings, line.labels, strict=True))
@@ -239,10 +224,10 @@ def _row(
     return replace(row, category=categories[label] if categories else str(label))
 
 
-def _voxceleb_sound(video: str, below: _Below) -> str | None:
+def _voxceleb_sound(video: str, below: PathsBelow | None) -> str | None:
     """The sound beside a video of VoxCeleb2, `…/video/…/mp4/ID.mp4` to `…/audio/…/aac/ID.wav`; None where none is."""
     parts = PurePosixPath(video).parts
-    if below.root is None or 'mp4' not in parts:
+    if below is None or 'mp4' not in parts:
         return None
     renamed = ['audio' if part == 'video' else 'aac' if part == 'mp4' else part for part in parts[:-1]]
     for ending in ('.wav', '.m4a'):

@@ -13,7 +13,7 @@ from affekt.corpora.described import REASONS, DescriptionCheck, check_descriptio
 from affekt.corpora.folds import published_folds, seeded_folds, shuffled_folds, with_folds
 from affekt.corpora.importers import CORPORA, corpus_named, import_corpus, import_with_frames
 from affekt.corpora.leaks import Leak, find_leaks, require_no_leaks, sides_of
-from affekt.corpora.listed_clips import ListedClip, listed_clips
+from affekt.corpora.listed_clips import ListedClip, PathsBelow, listed_clips
 from affekt.corpora.made_up import made_up_corpus
 from affekt.corpora.made_up_affwild2 import (
     AWAY,
@@ -56,6 +56,7 @@ __all__ = [
     'MadeUpCast',
     'Manifest',
     'Part',
+    'PathsBelow',
     'Room',
     'Sample',
     'SampleTable',

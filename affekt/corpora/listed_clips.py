@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from affekt.containers import AUDIO, VIDEO
 from affekt.errors import TableError
+
+DEEPEST = 64
+"""Folders of a path that is looked for."""
 
 
 @dataclass(frozen=True)
@@ -105,3 +109,60 @@ def _listed(cells: Sequence[str], labels: int, is_there: Callable[[str], bool], 
 def _stem(path: str) -> str:
     name = PurePosixPath(path)
     return name.stem if name.suffix.lower() in (*AUDIO, *VIDEO) else name.name
+
+
+class PathsBelow:
+    """Where paths of another machine lie below a folder: the longest end of each that is there.
+
+    What had to be left out of a path, and what stands in its place, is tried first for the next one with its ending.
+
+    Args:
+        folder: of yours.
+        place_of: where the thing lies that a path names, which may have another name; None where nothing does.
+    """
+
+    def __init__(self, folder: Path, place_of: Callable[[Path], Path | None] | None = None) -> None:
+        self.folder, self._place_of = folder, place_of or _itself
+        self._ways: dict[str, list[tuple[str, int]]] = {}
+        """Ending of a path, '' for folders, to what stood for its first parts and how many those were, latest first."""
+
+    def find(self, path: str) -> str | None:
+        """The place from the folder on; None where nothing is there, and of a path with `..`."""
+        parts = _parts(path)
+        known = self._ways.get(_ending(parts), [])
+        for way in dict.fromkeys((*known, *(('', cut) for cut in range(len(parts))))):
+            before, cut = way
+            if cut < len(parts) and (place := self._place_of(self.folder.joinpath(before, *parts[cut:]))) is not None:
+                self._learn(parts, way)
+                return place.relative_to(self.folder).as_posix()
+        return None
+
+    def learn(self, path: str, place: str) -> None:
+        """`place`, from the folder on, is where a path was found that shares its last two parts."""
+        self._learn(parts := _parts(path), ('/'.join(place.split('/')[:-2]), max(len(parts) - 2, 0)))
+
+    def knows(self, path: str) -> bool:
+        """Whether a path with its ending was found before."""
+        return bool(self._ways.get(_ending(_parts(path))))
+
+    def _learn(self, parts: Sequence[str], way: tuple[str, int]) -> None:
+        known = self._ways.setdefault(_ending(parts), [])
+        if not known or known[0] != way:
+            self._ways[_ending(parts)] = list(dict.fromkeys((way, *known)))
+
+
+def _itself(path: Path) -> Path | None:
+    try:
+        return path if path.exists() else None
+    except OSError:  # a name longer than any file's
+        return None
+
+
+def _parts(path: str) -> list[str]:
+    """Folders and name; none where they lead out of the folder that they are looked for in, or are too many."""
+    parts = [part for part in re.split(r'[/\\]', path) if part not in ('', '.')]
+    return [] if '..' in parts or len(parts) > DEEPEST else parts
+
+
+def _ending(parts: Sequence[str]) -> str:
+    return parts[-1].rpartition('.')[2] if parts and '.' in parts[-1] else ''

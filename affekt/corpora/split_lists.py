@@ -7,21 +7,18 @@ again and divides nothing.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from affekt.corpora.listed_clips import ListedClip, listed_clips
+from affekt.corpora.listed_clips import ListedClip, PathsBelow, listed_clips
 from affekt.corpora.release import Layout, Release
 from affekt.corpora.sample import Sample
 from affekt.errors import TableError, listed
 
 MOST_FOLDS = 20
-DEEPEST = 64
-"""Folders of a path that is looked for."""
 ADVICE = 'take the lists of the release as they are'
 
 Labels = Mapping[str, str]
@@ -98,16 +95,16 @@ def _by_fold(release: Release, form: ListForm) -> Iterator[Sample]:
             if of_list:
                 labels[fold] = {name: repr(clip.labels) for name, clip in of_list.items()}
                 clips = of_list | clips if side == 'test' else clips
-    places = _Places(release)
+    below = PathsBelow(release.folder)
     for name, _, fold in folds_of(release, tests, trains, len(tests)):
-        yield _sample(name, clips[name], form, places, fold=fold)
+        yield _sample(name, clips[name], form, partial(_place, release=release, below=below), fold=fold)
 
 
 def _by_part(release: Release, form: ListForm, folder: str) -> Iterator[Sample]:
-    places = _Places(release)
+    below = PathsBelow(release.folder)
     for split in ('train', 'test'):
         for name, clip in _list(release, f'{folder}/{split}.csv', form, is_needed=True).items():
-            yield _sample(name, clip, form, places, split=split)
+            yield _sample(name, clip, form, partial(_place, release=release, below=below), split=split)
 
 
 def _list(release: Release, file: str, form: ListForm, *, is_needed: bool) -> dict[str, ListedClip]:
@@ -134,7 +131,9 @@ def _list(release: Release, file: str, form: ListForm, *, is_needed: bool) -> di
     return clips
 
 
-def _sample(name: str, clip: ListedClip, form: ListForm, places: _Places, **cells: Any) -> Sample:
+def _sample(
+    name: str, clip: ListedClip, form: ListForm, place_of: Callable[[str | None], str | None], **cells: Any
+) -> Sample:
     if form.dimensions:
         cells |= zip(form.dimensions, clip.labels, strict=True)
     else:
@@ -145,33 +144,22 @@ def _sample(name: str, clip: ListedClip, form: ListForm, places: _Places, **cell
                 todo='take the lists of this corpus as they are',
             )  # fmt: skip
         cells['category'] = form.categories[int(label)]
-    return Sample(name, frames=places.of(clip.path), audio=places.of(clip.audio), **form.beside(name), **cells)
+    return Sample(name, frames=place_of(clip.path), audio=place_of(clip.audio), **form.beside(name), **cells)
 
 
-class _Places:
-    """Where the media of listed paths lie below a release: the longest end of a path that is there."""
-
-    def __init__(self, release: Release) -> None:
-        self._release = release
-        self._known: dict[str, tuple[str, int]] = {}
-        """Ending of a path, '' for folders, to what stands for its first parts and how many of them that are."""
-
-    def of(self, path: str | None) -> str | None:
-        """The path below the release; None where nothing is there."""
-        parts = [part for part in re.split(r'[/\\]', path or '') if part not in ('', '.')]
-        if not parts or '..' in parts or len(parts) > DEEPEST:
-            return None
-        ending = parts[-1].rpartition('.')[2] if '.' in parts[-1] else ''
-        known = self._known.get(ending)
-        for before, cut in [known] if known else [('', cut) for cut in range(len(parts))]:
-            end = '/'.join([*filter(None, [before]), *parts[cut:]])
-            if os.path.exists(self._release.folder / end):
-                self._known[ending] = (before, cut)
-                return end
-        if known is None and (deeper := self._release.every('/'.join(parts[-2:]))):
-            end = deeper[0].relative_to(self._release.folder).as_posix()
-            self._known[ending] = ('/'.join(end.split('/')[:-2]), len(parts) - 2)
-            return end
-        if not self._release.places:
-            self._release.places['/'.join(parts[-3:-1]) or parts[-1]] = None
+def _place(path: str | None, release: Release, below: PathsBelow) -> str | None:
+    """Where a listed path lies below a release, at any depth; None where nothing is there."""
+    if path is None:
         return None
+    if (place := below.find(path)) is not None:
+        return place
+    parts = [part for part in re.split(r'[/\\]', path) if part not in ('', '.')]
+    if not parts or '..' in parts:
+        return None
+    if not below.knows(path) and (deeper := release.every('/'.join(parts[-2:]))):
+        place = deeper[0].relative_to(release.folder).as_posix()
+        below.learn(path, place)
+        return place
+    if not release.places:
+        release.places['/'.join(parts[-3:-1]) or parts[-1]] = None
+    return None

@@ -42,7 +42,7 @@ def face_pictures(manifest: Manifest, row: Sample, landmarker: Any = None) -> Pi
             images = stored_pictures(frames)
             return Pictures(images, None) if len(images) else Unable(row.sample, 'no face')
         if video is None:
-            return Unable(row.sample, 'neither frames nor video')
+            return Unable(row.sample, 'no pictures: it has neither a video nor frames')
         return _cut_out(row.sample, video, manifest.window_s(row, 'video'), landmarker)
     except AffektError as error:
         return Unable(row.sample, error.came)

@@ -157,7 +157,7 @@ def _frames(manifest: Manifest, row: Sample) -> Iterator[Any] | Unable:
         return (_Frame(at / _STORED_HZ, image) for at, image in enumerate(stored.images))
     video = manifest.media(row, 'video')
     if video is None:
-        return Unable(row.sample, 'neither frames nor video')
+        return Unable(row.sample, 'no pictures: it has neither a video nor frames')
     return _video_frames(video, manifest.window_s(row, 'video'))
 
 
@@ -298,7 +298,7 @@ def _numbered_frames(manifest: Manifest, row: Sample, rate_hz: float, unread: li
         return _numbered_pictures(manifest, row, rate_hz, unread)
     video = manifest.media(row, 'video')
     if video is None:
-        return Unable(row.sample, 'neither frames nor video')
+        return Unable(row.sample, 'no pictures: it has neither a video nor frames')
     begin_s, end_s = manifest.window_s(row, 'video') or (0.0, np.inf)
     numbered = enumerate(Recording.open(video).frames())
     return (

@@ -300,7 +300,7 @@ def _as_row(word: Word) -> dict[str, Any]:
 
 
 def _from_row(row: Mapping[str, Any]) -> Word:
-    if isinstance(row['forms'], str) or any(isinstance(words, str) for words in row['placed']):
+    if isinstance(row['forms'], str) or str in map(type, row['placed']):
         raise TypeError('a text where a list of words belongs')
     sense = Sense(row['valence'], row['arousal'], row['intensity'], row['origin']) if 'origin' in row else None
     return Word(tuple(row['forms']), tuple(tuple(words) for words in row['placed']), sense)

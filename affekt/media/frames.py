@@ -20,8 +20,9 @@ import numpy.typing as npt
 from affekt.containers import Limits, Source, Stalled, StreamReport
 from affekt.errors import LimitError, MediaError
 from affekt.media.decoding import OpenStream, Tally, declared_seconds, decoded_units, open_stream
+from affekt.media.picture_memory import check_picture_memory
 from affekt.media.pictures import Orientations, collect_listed, to_rgb
-from affekt.media.probe import Probe, check_picture_memory, usable_aspect
+from affekt.media.probe import Probe, usable_aspect
 from affekt.wording import counted, subject
 
 ROUNDING_S = 0.0016
@@ -151,7 +152,7 @@ class VideoPass:
         base = opened.stream.time_base or Fraction(1, 1000)
         try:
             for picture in decoded_units(opened, self.tally, self.limits):
-                self._hold_limits(picture)
+                self._hold_limits(picture, opened.pictures_held)
                 ticks = picture.pts if picture.pts is not None else picture.dts
                 if ticks is None:
                     time_s = self.end_s
@@ -174,11 +175,13 @@ class VideoPass:
                 raise
             self.tally.say(f'stopped: {stalled}')
 
-    def _hold_limits(self, picture: Any) -> None:
+    def _hold_limits(self, picture: Any, pictures_held: int) -> None:
         what = f'a {picture.width}x{picture.height} frame of {self.source.name}'
         self.limits.check('max_pixels', picture.width * picture.height, what)
         codec = '' if self.probe.video is None else self.probe.video.codec
-        check_picture_memory(picture.width, picture.height, picture.format.name, codec, self.source, self.limits)
+        check_picture_memory(
+            picture.width, picture.height, picture.format.name, codec, self.source, self.limits, pictures_held
+        )
 
     def _is_plausible(self, time_s: float, last_s: float | None) -> bool:
         """False, and counted, for a picture that repeats or steps back, or whose time is absurd."""

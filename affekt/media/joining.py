@@ -66,12 +66,26 @@ def mux(
 
 
 def web_copy(
-    recording: Recording, out: str | os.PathLike[str], max_height: int = 480, max_rate_hz: float = 30.0
+    recording: Recording,
+    out: str | os.PathLike[str],
+    max_height: int = 480,
+    max_rate_hz: float = 30.0,
+    *,
+    whole_height: int | None = None,
+    whole_bytes: int | None = None,
 ) -> Path:
     """A small H.264 and AAC mp4 that browsers play from disk, upright, with the original's clock.
 
     Picture k keeps its own time, so an instant in the copy is the same instant in the recording. What did not decode is
-    not in the copy. A whole file that is small and playable already is copied as it is.
+    not in the copy. A whole file that is small and playable already is copied as it is: no picture is decoded.
+
+    Args:
+        recording: a video or sound.
+        out: the file to write.
+        max_height: of the copy's pictures.
+        max_rate_hz: pictures per second, at most.
+        whole_height: up to this height of pictures a playable file is small; `max_height` where None.
+        whole_bytes: and up to this size of the file; any where None.
 
     Returns:
         `out`, an .mp4 (or .webm, then VP8 and Opus).
@@ -81,8 +95,11 @@ def web_copy(
     """
     if recording.kind == 'image':
         raise MediaError(expected='a video or sound recording', came=recording.name, todo='use poster for a still')
-    if Path(out).suffix.lower() == '.mp4' and recording.path is not None and _plays_as_it_is(recording, max_height):
-        return _copied(recording.path, Path(out))
+    path, is_mp4 = recording.path, Path(out).suffix.lower() == '.mp4'
+    is_small = path is not None and (whole_bytes is None or path.stat().st_size <= whole_bytes)
+    small_height = max_height if whole_height is None else whole_height
+    if path is not None and is_small and is_mp4 and _plays_as_it_is(recording, small_height):
+        return _copied(path, Path(out))
     video = recording.video
     # A whole rate: its clock is fine enough for pictures that come faster than their mean, as phones record.
     rate_hz = None if video is None else float(max(1, round(min(video.rate_hz or 25.0, max_rate_hz))))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         tuning_augmentation,
     )
     from affekt.pretraining.batches import ClipBatch, collate, normalised_frames, resized
-    from affekt.pretraining.forms import FORMS, HicmaeForm, SvfapForm, form_named
+    from affekt.pretraining.forms import FORMS, HicmaeForm, SvfapForm, changed_form, form_named
     from affekt.pretraining.hicmae import HicmaeClassifier, HicmaePretraining
     from affekt.pretraining.masked_settings import PretrainingSettings
     from affekt.pretraining.masked_training import Pretrained, pretrain
@@ -70,6 +70,7 @@ _LATER = {
     'TuningSettings': 'tuning_settings',
     'Window': 'windows',
     'cell_mask': 'masking',
+    'changed_form': 'forms',
     'classifier_from': 'transfer',
     'collate': 'batches',
     'consecutive_windows': 'windows',
@@ -120,6 +121,7 @@ __all__ = [
     'TuningSettings',
     'Window',
     'cell_mask',
+    'changed_form',
     'chosen_objective',
     'classifier_from',
     'collate',

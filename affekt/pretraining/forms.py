@@ -10,8 +10,8 @@ Sources: Sun et al. 2024, arXiv:2401.05698 (HiCMAE); Sun et al. 2024, arXiv:2401
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from affekt.errors import UnknownNameError, ValueRangeError, listed
 from affekt.nn import BlockForm
@@ -211,6 +211,26 @@ def form_named(family: str, size: str) -> Form:
     if name not in FORMS:
         raise UnknownNameError(expected=f'one of {listed(FORMS)}', came=repr(name), todo='choose one of them')
     return FORMS[name]()
+
+
+def changed_form(form: Form, size: int | None = None, modalities: Sequence[str] = ()) -> Form:
+    """The form for frames of another size, or for one modality alone.
+
+    Args:
+        form: of the network.
+        size: height and width of a frame, in pixels; None for that of the form.
+        modalities: that are read; () for all that the form reads.
+
+    Raises:
+        ValueRangeError: it does not read one of them, or the size is no multiple of a patch.
+    """
+    if strange := [name for name in modalities if name not in form.modalities]:
+        raise ValueRangeError(
+            expected=f'a network that reads {" and ".join(strange)}, such as hicmae',
+            came=f'one that reads {" and ".join(form.modalities)} alone', todo='take another, or leave that out',
+        )  # fmt: skip
+    form = replace(form, size=size) if size else form
+    return replace(form, modalities=tuple(modalities)) if modalities and isinstance(form, HicmaeForm) else form
 
 
 def _require_whole_patches(lengths: tuple[int, ...], patch: tuple[int, ...]) -> None:

@@ -35,7 +35,7 @@ from affekt.pretraining.hicmae import HicmaeClassifier
 from affekt.pretraining.spectrograms import WINDOW
 from affekt.pretraining.svfap import SvfapClassifier
 from affekt.pretraining.transfer import noted_form
-from affekt.pretraining.windows import Sampling, cut, evaluation_windows
+from affekt.pretraining.windows import Sampling, Window, consecutive_windows, cut, evaluation_windows
 from affekt.progress import Progress
 from affekt.runs import write_atomically
 from affekt.typed_json import json_file, plain
@@ -267,19 +267,31 @@ def viewed(
 
 
 def views_of(clip: Clip, form: Form, views: Views = 'distinct', segments: int = 2, stride: int = 4) -> list[Clip]:
-    """The views of a clip that hold something that the form reads.
+    """The views of a clip that hold something that the form reads; of sound that is mute in all of them, the loudest
+    stretch.
 
     Raises:
         MediaError: there is none.
     """
     reference = views == 'published'
     wanted = read_by(clip, form)
-    windows = evaluation_windows(wanted, sampling_of(form, stride), segments=segments, reference=reference)
-    cuts = [cut(wanted, window) for window in windows]
-    shown = [view for view in cuts if is_readable(view)]
+    sampling = sampling_of(form, stride)
+    windows = evaluation_windows(wanted, sampling, segments=segments, reference=reference)
+    shown = _readable(wanted, windows)
+    if not shown:  # a word in the middle of a long pause
+        heard = _readable(wanted, [window for window, _ in consecutive_windows(wanted, sampling)])
+        shown = sorted(heard, key=_energy)[-1:]
     if not shown:
         raise nothing_to_read(clip, form)
     return shown
+
+
+def _readable(clip: Clip, windows: Iterable[Window]) -> list[Clip]:
+    return [view for window in windows if is_readable(view := cut(clip, window))]
+
+
+def _energy(view: Clip) -> float:
+    return 0.0 if view.sound is None else float(np.square(view.sound, dtype=np.float64).sum())
 
 
 def read_by(clip: Clip, form: Form) -> Clip:

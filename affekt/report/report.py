@@ -29,6 +29,9 @@ MAX_MEDIA_BYTES = 32 * 2**20
 """Largest recording that is put inside; browsers grow slow with larger files."""
 COPIES = ((120.0, 480, 30.0), (600.0, 360, 15.0), (2700.0, 240, 10.0))
 """Up to how many seconds a recording is shown at how many pixels of height and pictures per second."""
+WHOLE_HEIGHT = COPIES[0][1]
+"""A file that browsers play, no higher than this and within MAX_MEDIA_BYTES, is put inside whole, however long: making
+it smaller takes a fifth of the time of the analysis."""
 IMAGE_SIDE = 1280
 
 NO_FRAMES = 'Pictures were not kept. Outlines show where faces were.'
@@ -130,7 +133,10 @@ def _copy(media: Path, kind: str, duration_s: float) -> Embedded:
     recording = Recording.open(media)
     height, rate_hz = next((height, rate_hz) for limit, height, rate_hz in COPIES if duration_s <= limit)
     with tempfile.TemporaryDirectory() as folder:
-        copy = web_copy(recording, Path(folder) / 'copy.mp4', max_height=height, max_rate_hz=rate_hz)
+        copy = web_copy(
+            recording, Path(folder) / 'copy.mp4', max_height=height, max_rate_hz=rate_hz,
+            whole_height=WHOLE_HEIGHT, whole_bytes=MAX_MEDIA_BYTES,
+        )  # fmt: skip
         content = Path(copy).read_bytes()
     mime = 'audio/mp4' if kind == 'audio' else 'video/mp4'
     return Embedded(kind, content, mime, bool(recording.audio), SOUND_ONLY if kind == 'audio' else '')

@@ -100,9 +100,11 @@ def export_onnx(
         WeightsError: the source is no whole checkpoint, or the file would differ from torch.
         UnknownNameError: no such modality or precision.
         MissingExtraError: onnx or onnxscript is not installed.
-        StorageError: out exists.
+        StorageError: out exists, or does not end in .onnx.
     """
     _require_onnx()
+    if out.suffix != '.onnx':
+        raise StorageError(expected='a name that ends in .onnx', came=out.name, todo='rename it')
     if os.path.lexists(out):
         raise StorageError(
             expected='a name that is free', came=f'{out}, which exists', todo='choose another name, or move it'

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from affekt.arrays import Floats32
 from affekt.errors import ShapeError, ValueRangeError
+from affekt.voice.fourier import quick_length, rfft
 from affekt.voice.pitch import HOP, RATE_HZ, find_pitch, windows
 
 FRAME_S = HOP / RATE_HZ
@@ -137,12 +138,10 @@ def acoustic_frames(samples: Floats32) -> AcousticFrames:
         raise ShapeError(expected='samples (N,)', came=f'{samples.shape}', todo='mix the channels down to one')
     if not np.isfinite(samples).all():
         raise ValueRangeError(expected='finite samples', came='nan or infinity', todo='leave the block out')
-    from scipy.fft import rfft
-
     pitch = find_pitch(samples)
     spectra = windows(samples.astype(np.float32, copy=False), _SPECTRUM_WINDOW)
     level = _decibel(np.einsum('tn,tn->t', spectra, spectra) / _SPECTRUM_WINDOW)
-    spectrum = rfft(spectra * np.hanning(_SPECTRUM_WINDOW).astype(np.float32), axis=1)
+    spectrum = rfft(spectra * np.hanning(_SPECTRUM_WINDOW).astype(np.float32))
     power = spectrum.real**2 + spectrum.imag**2
     audible = level > SILENCE_DB + 10
     decibel = _decibel(power)
@@ -228,13 +227,11 @@ def integrated_loudness(samples: Floats32) -> float:
 
     Source: ITU-R BS.1770-4, annex 1, tables 1 and 2.
     """
-    from scipy.fft import next_fast_len, rfft
-
     count = samples.shape[0]
     if count == 0:
         return SILENCE_DB - 0.691
     # a quarter of a second of zeros, in which the filters ring out
-    length = next_fast_len(count + RATE_HZ // 4, real=True)
+    length = quick_length(count + RATE_HZ // 4)
     spectrum = rfft(samples.astype(np.float64), length)
     power = (spectrum.real**2 + spectrum.imag**2) * _k_weighting(length)
     sides = 2 * power.sum() - power[0] - (power[-1] if length % 2 == 0 else 0)

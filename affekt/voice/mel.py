@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from affekt.arrays import Floats32
 from affekt.errors import ShapeError
+from affekt.voice.fourier import rfft
 
 RATE_HZ = 16000
 WINDOW = 400
@@ -83,12 +84,10 @@ def log_mel(samples: Floats32, bands: int = BANDS) -> Floats32:
     if count == 0:
         return np.zeros((0, bands), np.float32)
     half = WINDOW // 2
-    from scipy.fft import rfft
-
     samples = samples.astype(np.float32, copy=False)
     padded = np.pad(samples, half, mode='reflect') if samples.shape[0] > half else np.pad(samples, half)
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][:count]
-    spectrum = rfft(frames * _window(), axis=1)
+    spectrum = rfft(frames * _window())
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
     mel = np.log10(np.maximum(power @ mel_filters(bands).T, 1e-10))
     mel = np.maximum(mel, mel.max() - 8.0)

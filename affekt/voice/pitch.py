@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Floats32
+from affekt.voice.fourier import irfft_of_power, rfft
 
 RATE_HZ = 16000
 HOP = 160
@@ -148,14 +149,12 @@ def _longest() -> int:
 
 def _autocorrelation(frames: Floats32) -> Floats32:
     """(T, finer lags) normalised autocorrelation, corrected for the window (equation 9)."""
-    from scipy.fft import irfft, rfft  # several times faster than NumPy's on many short float32 frames
-
     window, expected = _hann()
     tapered = (frames - frames.mean(axis=1, keepdims=True)) * window
-    spectrum = rfft(tapered, _FFT, axis=1)
+    spectrum = rfft(tapered, _FFT)
     power = spectrum.real**2 + spectrum.imag**2
     power[:, -1] /= 2  # the Nyquist bin stands for two in the longer spectrum
-    correlation = irfft(power, _FFT * _FINER, axis=1)[:, : _longest() + 2]
+    correlation = irfft_of_power(power, _FFT * _FINER)[:, : _longest() + 2]
     energy = correlation[:, :1]
     # silence: the least power at which a frame counts, as in a transform of the plain length
     least = 1e-12 / _FINER

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from affekt.arrays import Floats32
 from affekt.errors import WeightsError
 from affekt.runs import read_regular_file
+from affekt.voice.fourier import rfft
 from affekt.voice.mel import HOP, RATE_HZ, WINDOW, mel_filters
 from affekt.voice.speech import SampleBlock
 
@@ -172,12 +173,10 @@ def _windows(samples: Floats32) -> list[Floats32]:
 
 def mel_power(samples: Floats32) -> Floats32:
     """(T, 40) power in mel bands, a frame every 10 ms, silence around the samples."""
-    from scipy.fft import rfft
-
     padded = np.pad(samples.astype(np.float32, copy=False), WINDOW // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
-    spectrum = rfft(frames * window, axis=1)
+    spectrum = rfft(frames * window)
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
     return np.asarray(power @ mel_filters(BANDS).T, dtype=np.float32)
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from affekt.analysis import Described, DescribedClue
-from affekt.batch import Describing, clips_of, describe_many, open_describing
+from affekt.batch import Describing, clips_of, default_describer, describe_many, measured, open_describing
 from affekt.batch import describing as module
 from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample
@@ -133,7 +133,37 @@ def test_settings_that_mean_nothing_are_refused(media, tmp_path, monkeypatch):
     monkeypatch.setattr(module, 'has_shipped_describer', lambda: False)
     with pytest.raises(ValueRangeError, match='--model'):
         open_describing(Describing(question='What?'))
-    assert open_describing(Describing()).name == module.PLAIN
+    assert open_describing(Describing()).name == measured.PLAIN
+
+
+@pytest.mark.parametrize(
+    ('reaches', 'packages', 'trunk', 'answers', 'note'),
+    [
+        (True, True, 'verified', True, ''),
+        (True, True, 'missing', False, 'affekt weights get smollm2-135m-instruct.gguf'),
+        (True, False, 'verified', False, 'pip install'),
+        (False, True, 'missing', False, ''),  # it would not be the default: nothing is to be got for it
+    ],
+)
+def test_the_small_describer_answers_where_it_is_good_enough_and_whole(
+    reaches, packages, trunk, answers, note, tmp_path, monkeypatch
+):
+    place = tmp_path / 'describer.json'
+    place.write_text(json.dumps({'trunk': 'smollm2-135m-instruct.gguf', 'notes': {'reaches_targets': reaches}}))
+    monkeypatch.setattr(default_describer, 'SHIPPED', place)
+    monkeypatch.setattr(default_describer, 'state', lambda model: trunk)
+    monkeypatch.setattr(default_describer, 'PACKAGES', ('json',) if packages else ('json', 'no_such_package'))
+    monkeypatch.setattr(module.ModelClips, 'open', lambda settings: 'the small describer')
+    assert default_describer.has_shipped_describer() is answers
+    describer = open_describing(Describing(asr='none'))
+    if answers:
+        assert describer == 'the small describer'
+    else:
+        assert (describer.name, note in describer.note, bool(describer.note)) == (measured.PLAIN, True, bool(note))
+    by_name = open_describing(Describing(model='plain', asr='none'))
+    assert (by_name.name, by_name.note) == (measured.PLAIN, '')
+    with pytest.raises(ValueRangeError):
+        open_describing(Describing(model='plain', question='What?'))
 
 
 def test_without_a_model_sentences_come_from_measurements(media, tmp_path, monkeypatch):
@@ -145,6 +175,46 @@ def test_without_a_model_sentences_come_from_measurements(media, tmp_path, monke
     Manifest(Facts('own', root=str(media)), rows).save(tmp_path / 'm.parquet')
     clips = list(describe_many([tmp_path / 'm.parquet'], Describing(asr='none')))
     assert ['a stretch of one' in clips[0].described.failure, 'no video' in clips[1].described.failure] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ('chosen', 'unused'),
+    [
+        ({'device': 'cuda', 'tokens': 5}, 'tokens, device'), ({'precision': 'float16'}, 'precision'),
+        ({'batch_size': 3}, 'batch-size'), ({'at_once': 9}, 'at-once'), ({'is_probed': False}, 'no-probe'),
+        ({'recipes': {'voice': 'acoustics-utt'}}, 'recipe'), ({'table': '2025'}, 'table'),
+        ({'server': 'vllm'}, 'server'), ({'model': 'm', 'timeout_s': 3.0}, 'timeout'),
+        ({'model': 'm', 'seed': 3}, 'a seed'),
+        ({'model': 'm', 'endpoint': 'http://h/v1', 'device': 'cuda'}, 'device'),
+        ({'model': 'm', 'endpoint': 'http://h/v1', 'temperature': 0.5}, 'temperature'),
+    ],
+)  # fmt: skip
+def test_an_option_that_changes_nothing_is_refused_by_name(chosen, unused, monkeypatch):
+    monkeypatch.setattr(module, 'has_shipped_describer', lambda: False)
+    with pytest.raises(ValueRangeError, match=f'got {unused}'):
+        open_describing(Describing(**chosen))
+
+
+def test_a_root_without_a_manifest_is_refused(media):
+    with pytest.raises(ValueRangeError, match='a manifest, for a folder'):
+        list(describe_many([media], root=media, describer=_Answering()))
+
+
+def test_without_a_model_the_words_of_a_manifest_are_read_and_what_it_withholds_is_not_measured(
+    media, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, 'has_shipped_describer', lambda: False)
+    rows = [
+        Sample('said', audio='a.wav', text='I am so happy today!'),
+        Sample('silent', audio='a.wav', text='I am happy.', missing='text'),
+        Sample('withheld', audio='a.wav', missing='audio'),
+    ]  # fmt: skip
+    Manifest(Facts('own', root=str(media)), rows).save(tmp_path / 'm.parquet')
+    said, silent, withheld = (
+        each.described for each in describe_many([tmp_path / 'm.parquet'], Describing(asr='none'))
+    )
+    assert (said.words, silent.words) == ('I am so happy today!', '')
+    assert 'the manifest withholds' in withheld.failure
 
 
 # The verb
@@ -167,6 +237,8 @@ def test_the_verb_shows_answers_and_ends_with_2_where_one_failed(media, monkeypa
     labels = _describe(monkeypatch, _Answering(), media, '--labels')
     assert labels.exit_code == 0
     assert labels.stdout.splitlines()[0] == 'a.wav: sad'
+    listed = json.loads(_describe(monkeypatch, _Answering(), media, '--labels', '--json').stdout)
+    assert listed['clips'][0] == {'name': 'a.wav', 'labels': ['sad'], 'failure': ''}
 
 
 def test_json_stands_alone_on_standard_output(media, monkeypatch, tmp_path):
@@ -223,7 +295,7 @@ def test_a_model_on_a_server_is_asked_and_its_inventions_are_struck_out(media, t
     assert without.lacking == {'face': 'no video', 'words': 'no words'}
     assert 'neither' in nothing.failure
     assert {part['type'] for part in server.requests[0].messages[0]['content']} == {'input_audio', 'text'}
-    assert not server.is_open
+    assert server.is_open  # its owner closes it
     with pytest.raises(ValueRangeError, match='--model'):
         Describing(endpoint='http://localhost:1/v1')
 

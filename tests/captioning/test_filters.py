@@ -116,6 +116,24 @@ def test_labels_must_share_a_sector_with_the_voted_emotion_and_have_the_voted_se
     assert made.counts() == {'no vote': 1, 'against the voted emotion': 1, 'against the voted sentiment': 1}
 
 
+def test_votes_that_the_table_cannot_place_or_on_other_clips_are_said_with_their_words(tmp_path, table):
+    captions = _captions(tmp_path, [{'name': name, 'openset': '["sad"]'} for name in 'abc'])
+    settings = FilterSettings(length_sd=0)
+
+    def filtered(*rows):
+        votes = read_votes([_write(tmp_path / 'v.csv', ('name', 'emotion'), *rows)])
+        return filter_captions(captions, settings, table, votes=votes)
+
+    made = filtered(['a', 'sad'], ['b', 'class 4'], ['c', 'class 4'])
+    assert made.counts() == {'unplaced vote': 2}
+    assert made.details['b'] == 'unplaced vote: class 4'
+    assert 'class 4 (2)' in made.notes[0]
+    with pytest.raises(TableError, match=r'class 4 \(2\), sadnes \(1\)'):
+        filtered(['a', 'sadnes'], ['b', 'class 4'], ['c', 'class 4'])
+    with pytest.raises(TableError, match=r"such as 'a'; got none; the votes are on .clip_a\.mp4'"):
+        filtered(['clip_a.mp4', 'sad'])
+
+
 def test_lengths_outside_two_standard_deviations_of_the_logarithm_are_left_out(tmp_path, table):
     sizes = [100] * 10 + [10, 1000]
     captions = _captions(

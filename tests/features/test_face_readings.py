@@ -64,7 +64,10 @@ def test_a_sample_is_the_mean_and_spread_of_its_frames_and_the_share_with_a_face
 def test_without_a_face_there_are_no_features_and_the_reason_is_told(stores):
     for store in stores:
         assert store.names == ('smiling', 'cut', 'stored')
-        assert (store.missing['nobody'], store.missing['said']) == ('no face', 'neither frames nor video')
+        assert (store.missing['nobody'], store.missing['said']) == (
+            'no face',
+            'no pictures: it has neither a video nor frames',
+        )
         assert 'gone' in store.missing
     with pytest.raises(CorpusError, match='video or frames'):
         extract(Manifest(Facts('toy'), (Sample('said', text='a'),)), 'faces-utt', stores[0].path)

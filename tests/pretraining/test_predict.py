@@ -11,6 +11,7 @@ import pytest
 import torch
 from small_clips import FACES, SMALL, clip
 
+from affekt.clips import Clip
 from affekt.errors import MediaError, UnknownNameError, WeightsError
 from affekt.pretraining import HicmaeClassifier, SvfapClassifier, TunedModel, predict, predict_proba
 
@@ -102,6 +103,24 @@ def test_a_recording_without_anything_that_is_read_is_refused(tmp_path):
         predict(TunedModel(network(FACES), ('a', 'b', 'c')), tmp_path / 'voice.wav')
     with pytest.raises(MediaError):
         predict(TunedModel(network(), ('a', 'b', 'c')), tmp_path / 'absent.mp4')
+
+
+def test_a_word_in_the_middle_of_a_long_pause_is_read_though_no_usual_window_hears_it():
+    word = np.random.default_rng(0).normal(0, 0.1, 3_000).astype(np.float32)
+    sound = np.zeros(160_000, np.float32)  # ten seconds: the windows of 2.56 s lie at both ends
+    sound[80_000:83_000] = word
+    model = network(replace(SMALL, modalities=('audio',)))
+    spoken = Clip('late', None, None, sound)
+    answers = predict_proba(model, [spoken])
+    # of stretches of 40,960 samples one after another, the second holds the word
+    assert np.array_equal(answers, predict_proba(model, [replace(spoken, sound=sound[40_960:81_920])]))
+    assert np.array_equal(answers, predict_proba(model, [spoken], views='published'))
+
+
+def test_sound_that_is_mute_throughout_is_refused_with_its_name():
+    model = network(replace(SMALL, modalities=('audio',)))
+    with pytest.raises(MediaError, match='mute'):
+        predict_proba(model, [Clip('mute', None, None, np.zeros(160_000, np.float32))])
 
 
 def test_other_folders_and_files_are_refused(tmp_path):

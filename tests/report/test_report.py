@@ -18,6 +18,8 @@ from affekt.analysis.assemble import assemble
 from affekt.analysis.observations import Observed, conform
 from affekt.analysis.records import ModelUse, Source, Stretch
 from affekt.analysis.settings import AnalysisSettings
+from affekt.media import Recording
+from affekt.media.writing import write_video
 from affekt.pages import asset, embed_json, module_of, style_of
 from affekt.report import report as report_module
 from affekt.report.cards import model_entry
@@ -225,6 +227,23 @@ def test_an_unreadable_recording_leaves_a_report_that_says_so(tmp_path):
     payload = data_of(render_report(made_up(), tmp_path / 'report.html', broken).read_text(encoding='utf-8'))
     assert payload['media']['kind'] == 'none'
     assert 'could not be copied' in payload['media']['note']
+
+
+def test_a_long_recording_that_browsers_play_is_put_inside_whole(tmp_path):
+    # half an hour is shown at 240 rows where it must be made smaller; these 300 are not decoded at all
+    video = write_video(tmp_path / 'a.mp4', [np.zeros((300, 64, 3), np.uint8)] * 3, 10)
+    inside = report_module.embed(made_up(1800.0, 1), video)
+    assert inside.content == video.read_bytes()
+
+
+def test_a_playable_file_that_is_too_large_is_made_smaller(tmp_path, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (4, 300, 64, 3), dtype=np.uint8)
+    video = write_video(tmp_path / 'a.mp4', noise, 10)
+    monkeypatch.setattr(report_module, 'MAX_MEDIA_BYTES', video.stat().st_size - 1)
+    inside = report_module.embed(made_up(1800.0, 1), video)
+    assert inside.kind == 'video'
+    (tmp_path / 'copy.mp4').write_bytes(inside.content)
+    assert Recording.open(tmp_path / 'copy.mp4').video.height == 240
 
 
 def test_a_gap_is_none_and_an_abstention_is_named():

@@ -53,6 +53,8 @@ def test_a_file_says_what_it_is_and_names_its_free_axes(exported):
     assert (notes['family'], notes['licence'], notes['source']) == ('hicmae', 'not stated', 'weights.safetensors')
     with pytest.raises(StorageError, match='exists'):
         export_onnx(run, made.path)
+    with pytest.raises(StorageError, match=r'ends in \.onnx'):
+        export_onnx(run, made.path.with_name('other.pt'))
     with pytest.raises(UnknownNameError, match='video, audio'):
         export_onnx(run, made.path.with_name('other.onnx'), modalities=('text',))
 

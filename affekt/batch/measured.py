@@ -1,0 +1,119 @@
+"""Clips described from measurements alone, by the analysis: always the same for the same clip, and without torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from affekt.analysis import Analysis, AnalysisSettings, Analyzer, Described, DescribedClue
+from affekt.corpora import Manifest, Sample
+from affekt.errors import AffektError, MediaError, StorageError, listed
+from affekt.runs import file_sha256, write_atomically
+from affekt.tables import storable
+
+PLAIN = 'affekt, from measurements'
+"""What the deterministic describer is called."""
+
+
+class PlainClips:
+    """Sentences from measurements alone, always the same for the same clip; see `affekt.analysis`.
+
+    What is said in a clip is what its manifest says of it, where that says anything; else what the settings name.
+
+    Args:
+        settings: of the analysis.
+        note: why no other describer answers, for users; '' where none was to be expected.
+    """
+
+    name = PLAIN
+    batch_size = 1
+
+    def __init__(self, settings: AnalysisSettings, note: str = '') -> None:
+        self._settings, self.note = settings, note
+        self._analyzers: dict[AnalysisSettings, Analyzer] = {}
+        self._texts: Path | None = None
+
+    def close(self) -> None:
+        """Remove the words that were written for the analysis."""
+        if self._texts is not None:
+            shutil.rmtree(self._texts, ignore_errors=True)
+            self._texts = None
+
+    def record(self) -> Mapping[str, Any]:
+        """The settings of the analysis."""
+        return {'describer': PLAIN, **self._settings.recorded()}
+
+    def digest(self, manifest: Manifest, sample: Sample) -> str:
+        """Of the file, of what is known to be said in it, and of what is withheld."""
+        content = file_sha256(_whole_file(manifest, sample))
+        return hashlib.sha256(repr((content, sample.text, sample.missing)).encode()).hexdigest()
+
+    def described(self, manifest: Manifest, samples: Sequence[Sample]) -> list[Described]:
+        """One clip after the other."""
+        return [self._described(manifest, sample) for sample in samples]
+
+    def _described(self, manifest: Manifest, sample: Sample) -> Described:
+        try:
+            path = _whole_file(manifest, sample)
+            settings = self._settings_for(sample)
+            analyzer = self._analyzers.setdefault(settings, Analyzer(settings))
+            return plainly_described(analyzer.analyze(path))
+        except StorageError:
+            raise
+        except AffektError as error:
+            return Described(PLAIN, '', form='empty', failure=storable(str(error)))
+
+    def _settings_for(self, sample: Sample) -> AnalysisSettings:
+        """The settings, with the words that the manifest gives a sample."""
+        is_withheld = 'text' in (sample.missing or '').split(',')
+        if self._settings.transcript or (sample.text is None and not is_withheld):
+            return self._settings
+        text = '' if is_withheld else ' '.join((sample.text or '').split())
+        silent = dataclasses.replace(self._settings, asr='none', subtitles=False)
+        if not text:
+            return silent
+        if self._texts is None:
+            self._texts = Path(tempfile.mkdtemp(prefix='affekt-'))
+            weakref.finalize(self, shutil.rmtree, self._texts, ignore_errors=True)
+        path = self._texts / 'words.txt'
+        write_atomically(path, text.encode('utf-8', 'replace'))
+        return dataclasses.replace(silent, transcript=str(path), encoding='utf-8')
+
+
+def _whole_file(manifest: Manifest, sample: Sample) -> Path:
+    """The file of a sample that is one, and of which nothing is withheld but its words.
+
+    Raises:
+        MediaError: it is none.
+    """
+    if withheld := {'audio', 'video'} & set((sample.missing or '').split(',')):
+        raise MediaError(
+            expected='a clip that is measured as a whole',
+            came=f'one whose {listed(sorted(withheld))} the manifest withholds',
+            todo='name a describer with --model: it leaves out what is withheld',
+        )  # fmt: skip
+    path = manifest.media(sample, 'video') or manifest.media(sample, 'audio')
+    if path is None or manifest.window_s(sample, 'video' if sample.video else 'audio'):
+        raise MediaError(
+            expected='a clip that is a file of its own', came='a stretch of one' if path else 'no video and no sound',
+            todo='cut it out of the recording, or name a describer with --model',
+        )  # fmt: skip
+    return path
+
+
+def plainly_described(analysis: Analysis) -> Described:
+    """The deterministic description of an analysis in the form that descriptions have here."""
+    labels = dict.fromkeys(label.word for label in analysis.labels if label.scope == 'whole')
+    evidence = [
+        DescribedClue(sentence.text, tuple(dict.fromkeys(part.source for part in sentence.evidence)))
+        for sentence in analysis.description
+        if sentence.evidence
+    ]
+    words = ' '.join(spoken.text for spoken in analysis.utterances if not spoken.reason)
+    return Described(PLAIN, analysis.text, tuple(labels), 'plain', tuple(evidence), words=words)

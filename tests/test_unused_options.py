@@ -1,0 +1,41 @@
+"""An option that nothing would read is refused by its name, before anything is read or asked."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from affekt.cli import main
+
+CAPTION = ('caption', 'm.parquet', '--out', 'o', '--audio-model', 'http://h/v1', '--video-model', 'http://h/v1')
+TRAIN = ('describe', 'train', '--manifest', 'm.parquet', '--features', 'f', '--out', 'o')
+BOARD = ('bench', 'describers', 'a=a.csv', 'b=b.csv')
+
+
+@pytest.mark.parametrize(
+    ('words', 'refused'),
+    [
+        ((*CAPTION, '--merge-model', 'm.gguf', '--workers', '3'), '--workers goes with --on ray'),
+        (('caption', 'filter', 'c', '--out', 'o', '--tables', '2025'), '--tables goes with --votes'),
+        (('caption', 'filter', 'c', '--out', 'o', '--threshold', '1', '--keep-unknown'), '--threshold and --keep'),
+        ((*TRAIN, '--stage', 'coarse', '--beta', '0.2'), '--beta goes with --stage prefer'),
+        ((*TRAIN, '--stage', 'prefer', '--withheld', '0.2'), '--withheld goes with --stage single, coarse or fine'),
+        ((*TRAIN, '--stage', 'fine', '--draws', '4', '--gain-of', 'voice'), '--draws and --gain-of go with'),
+        ((*TRAIN, '--init', 'i', '--stage', 'fine', '--rank', '4'), '--rank goes with a new describer'),
+        ((*TRAIN, '--column', 'x'), '--column goes with --descriptions'),
+        (('bench', 'unibench', '--predictions', 'p', '--labels', 'l', '--device', 'cuda'), '--device goes with'),
+        (('bench', 'unibench', '--model', 'a=http://h/v1', '--labels', 'l', '--trunk', 't'), '--trunk goes with'),
+        ((*BOARD, '--judge-sees'), '--judge-sees goes with --judge'),
+        ((*BOARD, '--tokens', '5'), '--tokens goes with a model on a server'),
+        ((*BOARD, '--set-media', 'x'), '--set-media goes with --labels'),
+        (('extract', 't.csv', '--out', 'o.csv', '--at-once', '2'), '--at-once goes with --endpoint'),
+        (('judge', 'a.csv', 'b.csv', '--reference', 'longer text', '--frames', '2'), '--frames goes with a model'),
+        (('doctor', '--server', 'vllm'), '--server goes with --endpoint'),
+    ],
+)  # fmt: skip
+def test_an_option_that_nothing_reads_is_refused_by_name(words, refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('a.csv', 'b.csv'):
+        (tmp_path / name).write_text('name,description\nx,So.\n')
+    ran = CliRunner().invoke(main, words)
+    assert (ran.exit_code, refused in ' '.join(ran.output.split())) == (2, True), ran.output

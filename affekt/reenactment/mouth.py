@@ -191,7 +191,7 @@ def _light_gain(portrait: Portrait) -> Floats:
     if white is None or white.mean() < least:
         white = np.full(3, least)
     light = white.mean() * (np.maximum(white, 8) / white.mean()) ** WHITE_TINT
-    return np.clip(light * TEETH_OVER_WHITE / lit_teeth(), *LIGHT_GAINS)
+    return np.asarray(np.clip(light * TEETH_OVER_WHITE / lit_teeth(), *LIGHT_GAINS))
 
 
 @cache

@@ -24,8 +24,10 @@ from affekt.cli.reenact import (
     cast_options,
     painting_options,
 )
-from affekt.errors import UnknownNameError
+from affekt.errors import UnknownNameError, require_torch
 from affekt.terminal import StageBars, say, say_json
+from affekt.typed_json import plain
+from affekt.wording import counted
 
 TASKS = ('expr', 'va', 'au', 'mtl')
 
@@ -220,8 +222,14 @@ def _require_one_source(made_up: bool, out: Path | None, given: Sequence[str]) -
 @click.option('--fps', 'rate_hz', type=float, default=5.0, help='Frames per second that are measured (default 5).')
 @click.option('--engine', type=Named(ENGINES), default='geometric', help='Engine that draws (default geometric).')
 @painting_options
+@click.option(
+    '--lpips', type=PATH, metavar='FILE', help="LPIPS by this file: lpips.LPIPS(net='alex') as torch saves it."
+)
+@click.option('--fid', type=PATH, metavar='FILE', help='FID by this network of pictures in ONNX, such as Inception.')
+@click.option('--fvd', type=PATH, metavar='FILE', help='FVD by this network of videos in ONNX, such as I3D.')
 @click.option('--without-identity', is_flag=True, help='No network that tells faces apart, which is for research.')
 @click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the intervals (default 0).')
+@click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
 @PORTRAYED_OPTION
 @CONSENT_NOTE_OPTION
 @AGE_OPTION
@@ -231,7 +239,11 @@ def bench_reenact_command(
     out: Path,
     rate_hz: float,
     without_identity: bool,
+    lpips: Path | None,
+    fid: Path | None,
+    fvd: Path | None,
     seed: int,
+    resume: bool,
     portrayed: str | None,
     consent_note: str,
     age_years: float | None,
@@ -243,22 +255,31 @@ def bench_reenact_command(
 
     \b
     affekt bench reenact --pairs pairs.csv --portrayed agreed
+    affekt bench reenact --pairs pairs.csv --lpips lpips.pth --out run --resume
 
     A row without a portrait moves the driver's own first frame by the driver:
     each picture is then held against the driver's. Means over pairs come with
-    intervals over pairs, a signed contact sheet and a page.
+    intervals over pairs, a signed contact sheet and a page. FID and FVD are
+    over all such pictures, and only comparable at equal numbers of them.
     """
     from affekt.faces import FaceIdentity
     from affekt.reenactment import ReenactSettings, compare_reenactment, read_pairs
 
     pairs = read_pairs(table)
+    networks = None
+    if lpips or fid or fvd:
+        require_torch()
+        from affekt.diffusion import PictureNetworks
+
+        networks = PictureNetworks(lpips, fid, fvd)
     consent = asked_consent(portrayed, consent_note, age_years)
     fetch(['face_landmarker.task'] if without_identity else ['face_landmarker.task', 'face-identity'])
     settings = ReenactSettings(**asked_painting(chosen, is_painted=engine == 'diffusion'))
     with StageBars() as bars:
         made = compare_reenactment(
             pairs, out, consent=consent, settings=settings, rate_hz=rate_hz, seed=seed, progress=bars,
-            identity=None if without_identity else FaceIdentity(),
+            identity=None if without_identity else FaceIdentity(), networks=networks,
+            resume=resume,
         )  # fmt: skip
     if as_json:
         summary = {
@@ -267,6 +288,8 @@ def bench_reenact_command(
         }
         say_json({
             'out': str(made.folder), 'pairs': len(made.pairs), 'left_out': dict(made.left_out), 'summary': summary,
+            'resumed': made.resumed,
+            'sets': plain({name: {'value': value, 'samples': count} for name, (value, count) in made.sets.items()}),
         })  # fmt: skip
         return
     for name, why in made.left_out.items():
@@ -275,4 +298,7 @@ def bench_reenact_command(
         say('moved by themselves:' if name == 'self' else 'moved by others:')
         for metric, interval in metrics.items():
             say(f'  {metric:22}{interval}')
-    say(f'{made.folder / "page.html"}')
+    for name, (value, count) in made.sets.items():
+        say(f'{name.upper()} {value:.4g}, {counted(count, "sample")} a side')
+    went_on = f', {made.resumed:,} of them from before' if made.resumed else ''
+    say(f'{counted(len(made.pairs), "pair")}{went_on}: {made.folder / "page.html"}')

@@ -100,7 +100,7 @@ def audio_targets(patches: Tensor) -> Tensor:
 
 
 def in_colours(head: nn.Linear, tokens: Tensor) -> Tensor:
-    """What a head makes of (B, M, D) tokens, (B, M, P * 3), as (B, M, 3, P): its rows are put in order, not its answers."""
+    """What a head makes of (B, M, D) tokens, as (B, M, 3, P): its rows are put in order, not the many answers."""
     weight, bias = (_by_colour(part) for part in (head.weight, head.bias))
     return functional.linear(tokens, weight, bias).unflatten(2, (3, -1))
 

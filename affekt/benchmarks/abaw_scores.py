@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.corpora import TrueCurves
 from affekt.errors import UnknownNameError, ValueRangeError, listed
-from affekt.frames import AFFECT, FrameLabels, FrameTable, Smoothing
+from affekt.frames import AFFECT, FrameLabels, FrameTable, Smoothing, TrueCurves
 from affekt.metrics import (
     UNBOUNDED,
     FrameMeasure,

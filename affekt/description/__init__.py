@@ -34,7 +34,7 @@ from affekt.description.groups import (
 from affekt.description.inputs import ReadClips, normalised_sound, read_clips, spread, stretches
 from affekt.description.inspecting import InspectedDescriber, inspected_describer
 from affekt.description.model import Answered, Asked, Describer, DescriberSettings, Embedded, answer_loss
-from affekt.description.opening import ClipDescriber, open_clip_describer, shipped_describer
+from affekt.description.opening import Certainty, ClipDescriber, open_clip_describer, shipped_describer
 from affekt.description.preference import (
     AnswerLogs,
     PreferenceStep,
@@ -80,7 +80,7 @@ from affekt.description.questions import (
     written,
 )
 from affekt.description.saved import described_place, open_describer, save_describer, saved_notes
-from affekt.description.scoring import generated_answers, label_scores
+from affekt.description.scoring import beginning_logits, generated_answers, label_scores
 from affekt.description.settings import DescribeSettings
 from affekt.description.sources import FUSIONS, Queries, Source, SourceReader, present, source_table
 from affekt.description.stages import PreferredAnswer, train_preferred, train_rewarded
@@ -112,6 +112,7 @@ __all__ = [
     'Answered',
     'Asked',
     'Block',
+    'Certainty',
     'ClipDescriber',
     'ClipForm',
     'ClipReader',
@@ -162,6 +163,7 @@ __all__ = [
     'answer_loss',
     'answer_of',
     'as_started',
+    'beginning_logits',
     'clip_form',
     'clips_manifest',
     'clues_in',

@@ -21,13 +21,10 @@ import torch
 from affekt.description.examples import Example
 from affekt.description.model import Asked, Describer
 from affekt.description.questions import KINDS, WORDS, Family, Kind, Pieces, Vocabulary, harmless
-from affekt.description.settings import DescribeSettings
+from affekt.description.settings import SPREAD, DescribeSettings
 from affekt.description.sources import present
 from affekt.errors import ValueRangeError
 from affekt.training import epoch_seed
-
-SPREAD = 16
-"""Batches among which examples are sorted by length: more waste less, fewer mix better."""
 
 
 def with_label_weights(
@@ -90,6 +87,7 @@ class LengthBatches:
         seed: of the order.
         rank: this process, from 0.
         ranks: processes, each of which reads its own batches.
+        spread: batches among which examples are sorted by length; 1 mixes all.
 
     Raises:
         ValueRangeError: there are too few examples, or one does not fit by itself.
@@ -101,13 +99,14 @@ class LengthBatches:
     seed: int = 0
     rank: int = 0
     ranks: int = 1
+    spread: int = SPREAD
 
     def __post_init__(self) -> None:
         longest = max(self.lengths, default=0)
-        if self.batch_size < 1 or not 0 <= self.rank < self.ranks:
+        if min(self.batch_size, self.spread) < 1 or not 0 <= self.rank < self.ranks:
             raise ValueRangeError(
-                expected='a batch of 1 or more examples, and a rank among the processes',
-                came=f'{self.batch_size}, rank {self.rank} of {self.ranks}', todo='correct them',
+                expected='1 or more examples a batch, sorted among 1 or more batches, and a rank among the processes',
+                came=f'{self.batch_size}, {self.spread}, rank {self.rank} of {self.ranks}', todo='correct them',
             )  # fmt: skip
         if self.tokens is not None and longest > self.tokens:
             raise ValueRangeError(
@@ -130,8 +129,8 @@ class LengthBatches:
         lengths = np.asarray(self.lengths)
         order = rng.permutation(len(lengths))
         batches: list[list[int]] = []
-        for begin in range(0, len(order), self.batch_size * SPREAD):
-            near = order[begin : begin + self.batch_size * SPREAD]
+        for begin in range(0, len(order), self.batch_size * self.spread):
+            near = order[begin : begin + self.batch_size * self.spread]
             batches += self._cut(near[np.argsort(lengths[near], kind='stable')].tolist())
         return [batches[at] for at in rng.permutation(len(batches))]
 
@@ -191,8 +190,9 @@ class ExampleBatches:
         settings, tokens = self._settings, {name: source.tokens for name, source in self._describer.table.items()}
         lengths = [self._longest(self.asked(number).pieces, tokens) for number in range(len(self._examples))]
         return LengthBatches(
-            tuple(lengths), settings.batch_size, settings.batch_tokens, settings.seed, self._rank, self._ranks
-        )
+            tuple(lengths), settings.batch_size, settings.batch_tokens, settings.seed, self._rank, self._ranks,
+            settings.sorted_batches,
+        )  # fmt: skip
 
     def _longest(self, pieces: Pieces, tokens: Mapping[str, int]) -> int:
         """Positions of an example at most: where a source is withheld, words that were cut take its place."""

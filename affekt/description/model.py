@@ -1,8 +1,9 @@
 """The describer: soft tokens of what a clip shows go between the words of a prompt into a language model.
 
-    embed      pieces and features of a batch to (B, L, H), padded right for training and left for answering
-    forward    the loss of the answers, and logits
-    generate   answers, greedy unless a temperature is given; each as it would be alone
+    embed             pieces and features of a batch to (B, L, H), padded right for training and left for answering
+    forward           the loss of the answers, and logits
+    generate          answers, greedy unless a temperature is given; each as it would be alone
+    beginning_logits  of some words, each as the beginning of an answer
 
 Positions are counted explicitly, so that padding changes nothing, and each clip has its own soft tokens, so that its
 neighbours in a batch change nothing either.
@@ -26,7 +27,7 @@ from affekt.description.answering import Generated, Limits, answered
 from affekt.description.questions import Kind, Pieces, Vocabulary, family_named, tokenized, written
 from affekt.description.sources import Source, SourceReader, present, source_table, together
 from affekt.description.trunk import Trunk
-from affekt.errors import ShapeError, UnknownNameError, did_you_mean
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, did_you_mean, listed
 from affekt.nn import load_published
 
 NO_LABEL = -100
@@ -329,6 +330,36 @@ class Describer(nn.Module):
             embeddings, keep_mask, positions, *_ = self.embed(bare, 'left')
             stops = self.family.stops if limits.stops is None else limits.stops
             return answered(self.trunk, embeddings, keep_mask, positions, self.vocabulary, limits, stops, seeds)
+        finally:
+            self.train(was_training)
+
+    @torch.inference_mode()
+    def beginning_logits(self, batch: Sequence[Asked], beginnings: Sequence[str]) -> Tensor:
+        """(N, K) logits of what an answer may begin with; softmax over them says how sure its first label is.
+
+        Args:
+            batch: N clips, each with its prompt.
+            beginnings: K texts as answers have them, with the space before a word; their first tokens differ.
+
+        Raises:
+            ValueRangeError: two begin with one token.
+        """
+        numbers = [self.vocabulary.numbers(beginning)[0] for beginning in beginnings]
+        if len({*numbers}) < len(numbers):
+            raise ValueRangeError(
+                expected='beginnings that differ in their first token', came=listed(beginnings, 5),
+                todo='leave out one of two',
+            )  # fmt: skip
+        was_training = self.training
+        self.eval()
+        try:
+            bare = [Asked(Pieces(asked.pieces.prompt), asked.features) for asked in batch]
+            embeddings, keep_mask, positions, *_ = self.embed(bare, 'left')
+            output = self.trunk(
+                inputs_embeds=embeddings, attention_mask=keep_mask.long(), position_ids=positions, use_cache=False,
+                logits_to_keep=1,
+            )  # fmt: skip
+            return output.logits[:, -1, numbers].float()  # type: ignore[no-any-return]
         finally:
             self.train(was_training)
 

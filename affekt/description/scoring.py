@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from affekt.description.answering import Generated, Limits
 from affekt.description.batches import length_of, tensors_of
@@ -41,6 +42,30 @@ def generated_answers(
         near = order[begin : begin + batch_size]
         answers |= zip(near, describer.generate([asked[at] for at in near], limits), strict=True)
     return [answers[at] for at in range(len(asked))]
+
+
+def beginning_logits(
+    describer: Describer, examples: Sequence[Example], beginnings: Sequence[str], kind: Kind | str | None = None, *,
+    batch_size: int = 64,
+) -> npt.NDArray[np.float32]:  # fmt: skip
+    """(N, K) logits of what the answer to each example may begin with, see `Describer.beginning_logits`.
+
+    Args:
+        describer: as it is.
+        examples: any.
+        beginnings: K texts whose first tokens differ.
+        kind: see `train_describer`.
+        batch_size: prompts at a time; logits do not depend on it.
+    """
+    kind = kind or kind_of(tuple(describer.table))
+    rows = []
+    for begin in range(0, len(examples), batch_size):
+        asked = [
+            describer.prompt(tensors_of(each), kind, each.question, words=each.transcript)
+            for each in examples[begin : begin + batch_size]
+        ]
+        rows.append(describer.beginning_logits(asked, beginnings).cpu().numpy())
+    return np.concatenate(rows) if rows else np.zeros((0, len(beginnings)), np.float32)
 
 
 def label_scores(examples: Sequence[Example], answers: Sequence[Generated], known: Collection[str]) -> dict[str, float]:

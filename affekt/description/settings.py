@@ -13,6 +13,8 @@ from affekt.training import EngineSettings, Schedule, has_precision
 
 STAGES = ('single', 'coarse', 'fine', 'prefer', 'reward')
 SCORES = ('uar', 'f')
+SPREAD = 16
+"""Batches among which examples are sorted by length: more waste less, fewer mix better."""
 KINDS_OF_PRECISION = ('auto', 'float32', 'bfloat16', 'float16')
 
 
@@ -28,6 +30,8 @@ class DescribeSettings:
         steps: updates, at most.
         batch_size: examples a batch, at most.
         batch_tokens: of a padded batch, at most; None for any number.
+        sorted_batches: batches among which examples are sorted by length. More waste less padding; 1 mixes all, which
+            short answers of several sorts need: sorted, a batch would have answers of one label alone, or of two.
         accumulation: batches a step.
         learning_rate: of what turns sources into soft tokens.
         adapter_rate: learning rate of the adapters.
@@ -56,6 +60,7 @@ class DescribeSettings:
     steps: int = 1000
     batch_size: int = 16
     batch_tokens: int | None = None
+    sorted_batches: int = SPREAD
     accumulation: int = 1
     learning_rate: float = 1e-3
     adapter_rate: float = 2e-4
@@ -82,6 +87,7 @@ class DescribeSettings:
         positive = (
             'steps',
             'batch_size',
+            'sorted_batches',
             'accumulation',
             'learning_rate',
             'label_weight',

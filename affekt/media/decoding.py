@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import av.error
 from av.stream import Discard
 
-from affekt.containers import Limits, Source, WatchedFile
+from affekt.containers import Limits, Source, Stalled, WatchedFile
 from affekt.containers.frame_chain import is_tag
 from affekt.errors import AffektError
-from affekt.media.probe import Probe, bits_a_pixel, decoder_pixels, open_container
+from affekt.media.picture_memory import check_parameter_sets, decoder_threads, pictures_held
+from affekt.media.probe import Probe, decoder_pixels, open_container
 
 MAX_FAILURES_IN_A_ROW = 64
 MAX_READ_FAILURES = 8
@@ -24,9 +25,6 @@ MAX_BARREN_PACKETS = 5000
 """Packets in a row that decode to nothing: far above any codec's delay."""
 EMPTY_PACKET = 16
 """Bytes of a packet that says that the picture stays as it is."""
-MOST_THREADS = 16
-THREAD_BYTES = 64_000_000
-"""Memory of the pictures that the threads of a decoder work on."""
 STRICT = {'err_detect': 'crccheck+bitstream+buffer'}
 CHECKSUMMED = frozenset({'flac', 'ac3', 'eac3', 'wavpack', 'tta', 'mlp', 'truehd'})
 """Codecs whose frames carry a checksum. Where it fails the frame is refused, and not played as noise."""
@@ -70,6 +68,9 @@ class OpenStream:
     container: Any
     stream: Any
     file: WatchedFile
+    source: Source
+    pictures_held: int = 0
+    """Decoded pictures that are held at once."""
 
     def close(self) -> None:
         self.container.close()
@@ -89,15 +90,52 @@ def open_stream(source: Source, index: int, limits: Limits) -> OpenStream:
     if stream.type == 'video':
         options['max_pixels'] = str(decoder_pixels(limits))
         stream.thread_type = 'AUTO'
-        stream.codec_context.thread_count = _threads(stream.codec_context)
+        stream.codec_context.thread_count = decoder_threads(stream.codec_context, limits)
     stream.codec_context.options = options
-    return OpenStream(container, stream, file)
+    pictures = pictures_held(stream.codec_context) if stream.type == 'video' else 0
+    return OpenStream(container, stream, file, source, pictures)
 
 
-def _threads(context: Any) -> int:
-    """How many threads decode: each holds a picture of its own, so large ones get few; at least one."""
-    picture_bytes = max(1, int(context.width * context.height) * bits_a_pixel(context.pix_fmt) // 8)
-    return max(1, min(os.cpu_count() or 1, MOST_THREADS, THREAD_BYTES // picture_bytes))
+SEEKABLE = ('mov', 'matroska', 'wav')
+"""Beginnings of demuxers' names whose files say at which byte a time lies; others guess, and their times with it."""
+
+
+def stream_from(source: Source, index: int, limits: Limits, probe: Probe, from_s: float) -> tuple[OpenStream, bool]:
+    """The stream at container position `index`, moved to a point at or before a time, and whether it was moved.
+
+    It stands at its beginning where the file cannot say exactly where that point is, or where what decodes from there
+    begins later.
+
+    Args:
+        source, index, limits: as for `open_stream`.
+        probe: of the file.
+        from_s: seconds on the recording's clock.
+    """
+    if from_s > 0 and probe.demuxer.startswith(SEEKABLE) and _begins_by(source, index, limits, probe, from_s):
+        opened = open_stream(source, index, limits)
+        _move(opened, probe, from_s)
+        return opened, True
+    return open_stream(source, index, limits), False
+
+
+def _begins_by(source: Source, index: int, limits: Limits, probe: Probe, from_s: float) -> bool:
+    """Whether the first unit that decodes after moving is at or before a time."""
+    opened = open_stream(source, index, limits)
+    try:
+        _move(opened, probe, from_s)
+        base = opened.stream.time_base or Fraction(1, 1000)
+        for unit in decoded_units(opened, Tally(), limits):
+            return unit.pts is not None and 0 <= float(unit.pts * base) - probe.origin_s <= from_s
+        return False
+    except (av.FFmpegError, Stalled, ValueError, OverflowError):
+        return False
+    finally:
+        opened.close()
+
+
+def _move(opened: OpenStream, probe: Probe, from_s: float) -> None:
+    base = opened.stream.time_base or Fraction(1, 1000)
+    opened.container.seek(int((from_s + probe.origin_s) / float(base)), stream=opened.stream, backward=True)
 
 
 def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[Any]:
@@ -105,6 +143,7 @@ def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[
 
     Raises:
         Stalled: nothing came out for `limits.max_stall_s` of work.
+        LimitError: a packet states larger pictures, or more that others refer to, than the limits let through.
     """
     in_a_row = barren = 0
     # other demuxers mark the last packet of a file that states no length
@@ -118,6 +157,8 @@ def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[
             tally.marked_packets += int(counts_packets and bool(packet.is_corrupt))
             tally.sizeable_packets += int(packet.size > EMPTY_PACKET)
             tally.discarded += int(bool(packet.is_discard))
+            if opened.stream.type == 'video':
+                check_parameter_sets(opened.stream.codec_context, bytes(packet), opened.source, limits)
         units, failed = _decode(packet, opened, is_flush)
         if failed and not (packs_tags and is_tag(bytes(packet))):
             in_a_row += 1

@@ -19,15 +19,15 @@ from affekt.containers.boxes import track_ends
 from affekt.containers.ebml import track_count
 from affekt.containers.fragments import first_ticks
 from affekt.containers.frame_chain import tag_length, tags_begin
-from affekt.containers.limits import SMALLER
 from affekt.containers.mp3_frames import states_length
 from affekt.containers.riff import FORMS as CHUNKED
 from affekt.containers.riff import end_of_first
 from affekt.containers.sample_tables import check_sample_count
 from affekt.containers.structure import DEMUXERS
 from affekt.containers.tags import check_tag_count
-from affekt.errors import MediaError
+from affekt.errors import AffektError, MediaError
 from affekt.media.covers import pixels_while_opening
+from affekt.media.picture_memory import check_parameter_sets, check_picture_memory, decoder_threads, pictures_held
 from affekt.media.pictures import UPRIGHT, Orientation, collect_listed, orientation_of_frame, upright_size
 from affekt.media.still_checks import refuse_animated_bomb, refuse_bomb
 from affekt.wording import subject
@@ -40,15 +40,6 @@ LARGE_TAGS_BYTES = 1 << 15
 LATE_STARTERS = frozenset({'mpegts', 'mpeg'})
 LEAST_AUDIO_RATE_HZ = 1000
 """Samples per second below which a stated rate is taken for damage: nobody is heard through 500 Hz."""
-PICTURES_HELD = {
-    'gif': 2, 'apng': 3, 'mjpeg': 2, 'png': 3, 'rawvideo': 3, 'bmp': 3, 'tiff': 3, 'qtrle': 3, 'ffv1': 3, 'prores': 2,
-    'dnxhd': 2, 'cfhd': 2, 'v210': 2, 'jpeg2000': 2, 'huffyuv': 2, 'ffvhuff': 2, 'utvideo': 2, 'magicyuv': 2,
-    'dvvideo': 2, 'mpeg1video': 4, 'mpeg2video': 4, 'mpeg4': 4, 'h263': 3, 'flv': 3, 'vp8': 5, 'hevc': 9,
-}  # fmt: skip
-"""Decoded pictures that a decoder and the reader of its pictures hold at once; packets of raw ones count."""
-USUALLY_HELD = 7
-"""Of decoders that refer to many, such as H.264, VP9 and AV1."""
-RGB_BYTES = 3
 MAX_RATE_HZ = 1000
 """Pictures per second beyond which a stated rate is taken for damage."""
 ESTIMATED = frozenset({'aac', 'mpeg', 'amr', 'asf'})
@@ -292,8 +283,8 @@ def _describe_video(container: Any, stream: Any, source: Source, limits: Limits)
     context = stream.codec_context
     width, height = int(context.width), int(context.height)
     limits.check('max_pixels', width * height, f'a {width}x{height} frame of {source.name}')
-    check_picture_memory(width, height, context.pix_fmt, context.name, source, limits)
-    orientation = _first_orientation(container, stream, limits)
+    check_picture_memory(width, height, context.pix_fmt, context.name, source, limits, pictures_held(context))
+    orientation = _first_orientation(container, stream, source, limits)
     collect_listed()
     aspect = usable_aspect(stream.sample_aspect_ratio)
     upright = upright_size(width, height, aspect, orientation)
@@ -312,16 +303,20 @@ def _describe_video(container: Any, stream: Any, source: Source, limits: Limits)
     )
 
 
-def _first_orientation(container: Any, stream: Any, limits: Limits) -> Orientation:
+def _first_orientation(container: Any, stream: Any, source: Source, limits: Limits) -> Orientation:
     """The display matrix of the first picture that decodes, which is where PyAV shows it; upright where none does."""
     stream.codec_context.options = {'max_pixels': str(decoder_pixels(limits))}
+    stream.codec_context.thread_count = decoder_threads(stream.codec_context, limits)
     try:
         for number, packet in enumerate(container.demux(stream)):
+            check_parameter_sets(stream.codec_context, bytes(packet), source, limits)
             with suppress(av.error.FFmpegError, ValueError):
                 for frame in packet.decode():
                     return orientation_of_frame(frame)
             if number > FIRST_PACKETS:
                 break
+    except AffektError:
+        raise
     except (av.error.FFmpegError, ValueError, IndexError):
         return UPRIGHT
     return UPRIGHT
@@ -353,28 +348,6 @@ def _title(stream: Any) -> str:
 def decoder_pixels(limits: Limits) -> int:
     """The ceiling inside FFmpeg, before it takes memory: a little higher, for decoders pad pictures to whole blocks."""
     return limits.max_pixels + limits.max_pixels // 8 + 65_536
-
-
-def bits_a_pixel(pixel_format: str | None) -> int:
-    """Bits of a pixel of this name, padding included; 32 where it is not known."""
-    try:
-        return int(av.VideoFormat(pixel_format or '').padded_bits_per_pixel) or 32
-    except ValueError:
-        return 32
-
-
-def check_picture_memory(
-    width: int, height: int, pixel_format: str | None, codec: str, source: Source, limits: Limits
-) -> None:
-    """Hold the size of a film's pictures against the limits: as coded, times those held at once, and two as RGB.
-
-    Raises:
-        LimitError: a side is too long, or they take too much memory.
-    """
-    limits.check('max_side', max(width, height), f'the longer side of {source.name}')
-    coded = bits_a_pixel(pixel_format) * PICTURES_HELD.get(codec, USUALLY_HELD) // 8
-    what = f'the bytes of memory that {source.name} takes, pictures of {width}x{height} in {pixel_format}'
-    limits.check('max_picture_bytes', width * height * (coded + 2 * RGB_BYTES), what, SMALLER)
 
 
 def usable_aspect(aspect: Fraction | None) -> Fraction:

@@ -1,7 +1,8 @@
 """Answers of the small describer on clips that it never heard, and how right they are, with intervals.
 
 Everything is scored on *generated* labels. An answer is valid where it ends by itself and is a list of known words,
-each once. At one label the first one counts. Intervals are of 95 %, speakers drawn (clips where there are none).
+each once and with a comma behind it. At one label the first one counts. Intervals are of 95 %, speakers drawn (clips
+where there are none).
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ def read(generated: Sequence[Generated], known: set[str]) -> Answers:
     """Answers as lists of known words."""
     labels, valid = [], []
     for answer in generated:
-        words = [word.strip() for word in answer.text.split(',')]
-        valid.append(answer.finish != 'length' and set(words) <= known and len(set(words)) == len(words))
+        words = [word.strip() for word in answer.text.removesuffix(',').split(',')]
+        is_whole = answer.finish != 'length' and answer.text.endswith(',')
+        valid.append(is_whole and set(words) <= known and len(set(words)) == len(words))
         labels.append(tuple(dict.fromkeys(word for word in words if word in known)))
     return Answers(tuple(labels), np.array(valid), tuple(answer.text for answer in generated))
 

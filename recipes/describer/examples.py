@@ -8,6 +8,7 @@ about how sources go together in life.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,8 +109,17 @@ def thirds(clips: Clips, numbers: Numbers) -> float:
     return 0.5 if set(np.unique(values)) <= {0.0, 1.0} else float(np.quantile(values, 1 / 3))
 
 
+def listed_labels(labels: Sequence[str]) -> str:
+    """An answer: labels, each with a comma behind it.
+
+    So the end of an answer is weighed against every label that might follow, in one step. With commas between labels
+    alone it would have to be weighed against a comma, before any of those labels is looked at.
+    """
+    return f' {", ".join(labels)},'
+
+
 def _example(name: str, sources: dict[str, Floats32], question: str, labels: Sequence[str]) -> Example:
-    return Example(name, sources, '', question, f' {", ".join(labels)}', tuple(labels))
+    return Example(name, sources, '', question, listed_labels(labels), tuple(labels))
 
 
 # Examples
@@ -171,6 +181,29 @@ def of_texts(texts: Clips, lines: Numbers, start: Start) -> list[Example]:
     """What the head of text says of comments: it is the teacher here."""
     said = decided(start, texts.sources[SENTENCE][lines])
     return [_example(texts.names[n], texts.perceived(n), LABELS, labels) for n, labels in zip(lines, said, strict=True)]
+
+
+def rarest_first(texts: Clips, lines: Numbers, start: Start, rng: np.random.Generator) -> Numbers:
+    """Comments drawn in an order in which those with a rare label come sooner: macro-F1 counts all labels alike."""
+    said = decided(start, texts.sources[SENTENCE][lines])
+    counts = Counter(word for labels in said for word in labels)
+    chance = np.array([1 / np.sqrt(min(counts[word] for word in labels)) for labels in said])
+    return rng.choice(lines, len(lines), replace=False, p=chance / chance.sum())
+
+
+def of_mixed_texts(texts: Clips, lines: Numbers, count: int, start: Start, rng: np.random.Generator) -> list[Example]:
+    """Means of two comments, mostly of the first, with the labels that the head of text gives to them.
+
+    Between two comments lie features on which the head just gives a label or just does not.
+    """
+    features, order = texts.sources[SENTENCE], rarest_first(texts, lines, start, rng)
+    first, second = np.resize(order[: count // 2], count), rng.choice(lines, count)
+    share = rng.uniform(0.5, 1.0, (count, 1)).astype(np.float32)
+    mixed = share * features[first] + (1 - share) * features[second]
+    return [
+        _example(f'mixed comment {at}', {SENTENCE: mixed[at]}, LABELS, labels)
+        for at, labels in enumerate(decided(start, mixed))
+    ]
 
 
 def of_sentiment(texts: Clips, lines: Numbers, third: float) -> list[Example]:

@@ -46,8 +46,8 @@ RANK = 8
 PENALTY = 0.3
 """Of the shipped head of the voice, see its card."""
 KIND = kind_of((VOICE, PROSODY, FACE, SENTENCE), words=False, bare=True)
-LABELS, SENTIMENT, DESCRIPTION = 'Emotions:', 'Sentiment:', 'Description:'
-"""Questions, as short as can be: positions cost time."""
+LABELS, SENTIMENT, DESCRIPTION = 'Feeling', 'Sentiment', 'Description'
+"""Questions, as short as can be: positions cost time. The first is one token."""
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,16 @@ from affekt.labels import GOEMOTIONS, RAVDESS8
 from examples import (
     Clips,
     Numbers,
+    listed_labels,
     of_all,
     of_faces,
     of_mixed,
+    of_mixed_texts,
     of_pairs,
     of_sentiment,
     of_texts,
     of_voices,
+    rarest_first,
     thirds,
 )
 
@@ -36,7 +39,7 @@ KNOWN = {*VOICES, *FACES, *words_of(GOEMOTIONS)}
 SENTIMENTS = {'positive', 'negative', 'neutral'}
 FOLDS = 3
 ACTORS = 24
-FIRST_STEPS = 120
+FIRST_STEPS = 110
 """Of the part that teaches words and faces."""
 
 
@@ -98,21 +101,22 @@ def starts_of(clips: dict[str, Clips], learnt: Numbers) -> Starts:
 class Amounts:
     """How many examples of each sort; voices and pairs have one of each clip."""
 
-    texts: int = 2400
+    texts: int = 1500
+    mixed_texts: int = 1500
     sentiment: int = 600
-    faces: int = 1200
+    faces: int = 800
     mixed: int = 2500
-    again: int = 200
-    """Of words and of faces, which the first part has taught and the second must not unlearn."""
     all_sources: int = 200
 
 
 def words_and_faces(clips: dict[str, Clips], starts: Starts, amounts: Amounts, seed: int) -> list[Example]:
-    """Examples of the first part of training, which no speaker of RAVDESS is in."""
+    """Examples without voices: all of the first part of training, and half of the second."""
     rng = np.random.default_rng([seed, 1])
     texts, faces = clips['goemotions'], clips['fer2013']
-    lines, stills = rng.permutation(texts.of_split('train')), rng.permutation(faces.of_split('train'))
-    made = of_texts(texts, lines[: amounts.texts], starts.by_source[SENTENCE])
+    start, stills = starts.by_source[SENTENCE], rng.permutation(faces.of_split('train'))
+    lines = rarest_first(texts, texts.of_split('train'), start, rng)
+    made = of_texts(texts, lines[: amounts.texts], start)
+    made += of_mixed_texts(texts, lines, amounts.mixed_texts, start, rng)
     for name in ('meld', 'emobank'):
         rows = rng.permutation(clips[name].of_split('train'))
         made += of_sentiment(clips[name], rows[: amounts.sentiment // 2], thirds(clips[name], rows))
@@ -122,16 +126,18 @@ def words_and_faces(clips: dict[str, Clips], starts: Starts, amounts: Amounts, s
 def voices_and_all(
     clips: dict[str, Clips], learnt: Numbers, starts: Starts, amounts: Amounts, seed: int
 ) -> list[Example]:  # fmt: skip
-    """Examples of the second part: voices, mixed voices, pairs, and some of the first part again."""
+    """Examples of the second part: as many voices, mixed voices and pairs as words and faces.
+
+    What the first part has taught is unlearnt where the second has little of it.
+    """
     rng = np.random.default_rng([seed, 2])
     voices, texts, faces = clips['ravdess'], clips['goemotions'], clips['fer2013']
     lines, stills = rng.permutation(texts.of_split('train')), rng.permutation(faces.of_split('train'))
-    start = starts.by_source[SENTENCE]
     made = of_voices(voices, learnt) + of_mixed(voices, learnt, amounts.mixed, starts.by_source[VOICE], rng)
-    made += of_pairs(voices, learnt, texts, lines[amounts.again :], starts.by_source, rng)
-    made += of_texts(texts, lines[: amounts.again], start) + of_faces(faces, stills[: amounts.again])
+    made += of_pairs(voices, learnt, texts, lines, starts.by_source, rng)
     chosen = stills[: amounts.all_sources]
-    return made + of_all(faces, chosen, voices, learnt, texts, lines[amounts.again :], start, rng)
+    made += of_all(faces, chosen, voices, learnt, texts, lines, starts.by_source[SENTENCE], rng)
+    return made + words_and_faces(clips, starts, amounts, seed + 1)
 
 
 def with_starts(describer: Describer, starts: Starts, sources: Sequence[str], examples: Sequence[Example]) -> Describer:
@@ -148,10 +154,11 @@ def with_starts(describer: Describer, starts: Starts, sources: Sequence[str], ex
 def settings_of(
     steps: int, *, stage: str = 'single', seed: int = 0, batch: int = 32, score: str = 'uar'
 ) -> DescribeSettings:
-    """Of a run of so many steps, judged three times."""
-    every = max(5, steps // 3 // 5 * 5)
+    """Of a run of so many steps, judged in the middle and at the end."""
+    every = max(5, steps // 2 // 5 * 5)
     return DescribeSettings(
-        stage=stage, steps=steps, batch_size=batch, learning_rate=2e-6, adapter_rate=1e-3, label_weight=1.0,  # type: ignore[arg-type]
+        stage=stage, steps=steps, batch_size=batch, sorted_batches=1,  # type: ignore[arg-type]
+        learning_rate=2e-6, adapter_rate=1e-3, label_weight=1.0,
         answer_tokens=LIMITS.tokens, evaluate_every=every, log_every=5, seed=seed, score=score,  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -172,18 +179,23 @@ def trained(
     }  # fmt: skip
 
 
+def comments_as_rated(clips: dict[str, Clips], starts: Starts, part: slice) -> list[Example]:
+    """Comments of the development part with the labels that people gave to them, not those of the head."""
+    texts = clips['goemotions']
+    lines = texts.of_split('dev')[part]
+    return [
+        replace(each, answer=listed_labels(texts.truth[n]), labels=texts.truth[n])
+        for each, n in zip(of_texts(texts, lines, starts.by_source[SENTENCE]), lines, strict=True)
+    ]
+
+
 def warmed(clips: dict[str, Clips], starts: Starts, folder: Path) -> Describer:
     """A describer after the first part of training, which is made once."""
     saved = folder / 'describer'
     if not saved.exists():
         examples = words_and_faces(clips, starts, Amounts(), 0)
         describer = with_starts(new_describer(), starts, (FACE, SENTENCE), examples)
-        texts = clips['goemotions']
-        lines = texts.of_split('dev')[:240]
-        judged = [
-            replace(each, answer=f' {", ".join(texts.truth[n])}', labels=texts.truth[n])
-            for each, n in zip(of_texts(texts, lines, starts.by_source[SENTENCE]), lines, strict=True)
-        ]
+        judged = comments_as_rated(clips, starts, slice(0, 240))
         record = trained(describer, examples, judged, settings_of(FIRST_STEPS, batch=48, score='f'), folder)
         (folder / 'record.json').write_text(json.dumps(record, indent=1) + '\n')
     return open_describer(saved)

@@ -1,6 +1,6 @@
 """The small describer from corpora to what ships: folds of actors, stages, the final weights, results and card.
 
-    python recipes/describer/train.py --corpora DIR --out DIR [--part folds stages final report] [--steps 100]
+    python recipes/describer/train.py --corpora DIR --out DIR [--part folds stages final report] [--steps N]
 
 Everything is kept below `--out` and reused, so that a run that was stopped goes on where it was: features, runs, and
 answers. `report` writes `results.json`, `results.md` and the card from what is there. One thread is enough.
@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from certainty import WORDS, logits_of, temperature
 from data import PROSODY, RECIPES_OF, SENTENCE, VOICE
-from evaluate import LIMITS, Answers, answers, read
+from evaluate import LIMITS, answers
 from readers import DESCRIPTION, KIND, LABELS, SENTIMENT, new_describer
 from report import write_report
 from runs import (
     FOLDS,
     KNOWN,
-    SENTIMENTS,
     Amounts,
     Starts,
+    comments_as_rated,
     folds,
     prepared,
     settings_of,
@@ -35,6 +35,7 @@ from runs import (
     voices_and_all,
     with_starts,
 )
+from tested import asked, final_tests, kept, plain
 
 from affekt.description import (
     Describer,
@@ -45,27 +46,12 @@ from affekt.description import (
     open_describer,
     save_describer,
 )
-from affekt.labels import GOEMOTIONS
-from examples import (
-    Clips,
-    Numbers,
-    decided,
-    descriptions,
-    faces_read,
-    of_faces,
-    of_mixed,
-    of_sentiment,
-    of_texts,
-    of_voices,
-    read_clips,
-    readings_of,
-    sentiment_word,
-    thirds,
-)
+from examples import Clips, Numbers, descriptions, of_mixed, of_texts, of_voices, read_clips, readings_of
 
 FREE = Limits(tokens=48)
-TESTED = 2500
-"""Comments of the test part of GoEmotions that are answered, drawn."""
+HEARD = (VOICE, PROSODY, SENTENCE)
+CHOOSING = slice(240, 540)
+"""Comments of the development part of GoEmotions that choose the fold; the ones before choose steps."""
 PARTS = ('folds', 'stages', 'final', 'report')
 CELLS = {
     'fine, one stage': (('single', 'fine', 2),),
@@ -76,30 +62,6 @@ CELLS = {
 """The 2x2 of data and order: of each run its stage, its examples, and its share of the steps."""
 
 
-def asked(clips: Clips, numbers: Numbers, sources: Sequence[str], heard: Numbers | None = None) -> list[Example]:
-    """Clips with some of their sources; the voice is that of other clips where `heard` says which."""
-    examples = []
-    for place, n in enumerate(numbers):
-        other = n if heard is None else heard[place]
-        perceived = {name: clips.sources[name][n if name == SENTENCE else other] for name in sources}
-        examples.append(Example(clips.names[n], perceived, '', LABELS, ' neutral', ()))
-    return examples
-
-
-def kept(path: Path, make: Any) -> dict[str, Any]:
-    """What is in a file, or what was made and put there."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(make(), indent=0) + '\n')
-    content: dict[str, Any] = json.loads(path.read_text())
-    return content
-
-
-def plain(given: Answers) -> dict[str, Any]:
-    """Answers as they are kept."""
-    return {'labels': [list(each) for each in given.labels], 'valid': given.valid.tolist(), 'texts': list(given.texts)}
-
-
 # By folds of actors
 
 
@@ -107,16 +69,19 @@ def fold_answers(describer: Describer, clips: Clips, tested: Numbers) -> dict[st
     """What is said of clips as they come, and with parts of them withheld or exchanged."""
     shuffled = np.random.default_rng(3).permutation(tested)
     conditions = {
-        'voice and words': asked(clips, tested, (VOICE, PROSODY, SENTENCE)),
+        'voice and words': asked(clips, tested, HEARD),
         'voice alone': asked(clips, tested, (VOICE, PROSODY)),
         'words alone': asked(clips, tested, (SENTENCE,)),
-        "another clip's voice": asked(clips, tested, (VOICE, PROSODY, SENTENCE), shuffled),
+        "another clip's voice": asked(clips, tested, HEARD, shuffled),
     }
     return {name: plain(answers(describer, examples, KNOWN)) for name, examples in conditions.items()}
 
 
 def run_folds(clips: dict[str, Clips], out: Path, steps: int) -> None:
-    """A describer a fold; its answers on actors whom it never heard."""
+    """A describer a fold; its answers on actors whom it never heard.
+
+    The step is chosen by two actors and as many comments: by F, since comments have several labels.
+    """
     for number in range(FOLDS):
         kept(out / 'answers' / f'fold-{number}.json', partial(_fold, clips, out, number, steps))
         print(f'fold {number} done', flush=True)
@@ -127,14 +92,19 @@ def _fold(clips: dict[str, Clips], out: Path, number: int, steps: int) -> dict[s
     starts = starts_of(clips, fold.learnt)
     describer = prepared(clips, fold.learnt, starts, out / 'runs' / 'words-and-faces')
     examples = voices_and_all(clips, fold.learnt, starts, Amounts(), number)
-    judged = of_voices(voices, fold.chosen_by, (VOICE, PROSODY, SENTENCE))
+    chosen_by = of_voices(voices, fold.chosen_by, HEARD)
+    judged = [*chosen_by, *comments_as_rated(clips, starts, slice(0, len(chosen_by)))]
     before = plain(answers(describer, asked(voices, fold.tested[::4], (VOICE, PROSODY)), KNOWN))
-    settings = settings_of(steps, stage='fine', seed=number)
+    settings = settings_of(steps, stage='fine', seed=number, batch=40, score='f')
     record = trained(describer, examples, judged, settings, out / 'runs' / f'fold-{number}')
     wide = starts_of(clips, np.concatenate([fold.learnt, fold.chosen_by]))
     heard = voices.sources[VOICE][fold.tested]
     return {
-        'tested': fold.tested.tolist(), 'record': record, 'before': before,
+        'tested': fold.tested.tolist(), 'chosen_by': fold.chosen_by.tolist(), 'record': record, 'before': before,
+        'logits': {
+            'chosen_by': logits_of(describer, chosen_by),
+            'tested': logits_of(describer, asked(voices, fold.tested, HEARD)),
+        },
         'answers': fold_answers(describer, voices, fold.tested), 'head': starts.heard(heard),
         'head of all others': wide.heard(heard), 'terciles': Terciles.of(readings_of(voices, fold.learnt)).bounds,
     }  # fmt: skip
@@ -196,12 +166,14 @@ def run_final(clips: dict[str, Clips], out: Path) -> None:
     better (see the card), and of this one it is known how it hears actors whom it did not learn from.
     """
     chosen = kept(out / 'answers' / 'choice.json', partial(_choice, clips, out))
+    folded = json.loads((out / 'answers' / f'fold-{chosen["fold"]}.json').read_text())
     fold = folds(clips['ravdess'])[chosen['fold']]
     starts = starts_of(clips, fold.learnt)
-    record = json.loads((out / 'answers' / f'fold-{chosen["fold"]}.json').read_text())['record']
     describer = open_describer(out / 'runs' / f'fold-{chosen["fold"]}' / 'describer')
     terciles = Terciles.of(readings_of(clips['ravdess'], fold.learnt))
-    save_describer(describer, out / 'small', dtype='float16', notes=notes_of(terciles, record))
+    sure = kept(out / 'answers' / 'certainty.json', partial(_certainty, clips, describer, starts, folded))
+    notes = notes_of(terciles, folded['record'], sure['temperatures'])
+    save_describer(describer, out / 'small', dtype='float16', notes=notes)
     describer = open_describer(out / 'small')
     for name, make in final_tests(clips, describer, starts).items():
         kept(out / 'answers' / f'final-{name}.json', make)
@@ -211,7 +183,7 @@ def run_final(clips: dict[str, Clips], out: Path) -> None:
 def _choice(clips: dict[str, Clips], out: Path) -> dict[str, Any]:
     """F of the describer of each fold on comments of the development part that no run has seen."""
     texts = clips['goemotions']
-    lines = texts.of_split('dev')[240:540]
+    lines = texts.of_split('dev')[CHOOSING]
     scores = []
     for number, fold in enumerate(folds(clips['ravdess'])):
         start = starts_of(clips, fold.learnt).by_source[SENTENCE]
@@ -222,7 +194,20 @@ def _choice(clips: dict[str, Clips], out: Path) -> dict[str, Any]:
     return {'fold': int(np.argmax(scores)), 'f': [round(score, 4) for score in scores], 'comments': len(lines)}
 
 
-def notes_of(terciles: Terciles, record: dict[str, Any]) -> dict[str, Any]:
+def _certainty(clips: dict[str, Clips], describer: Describer, starts: Starts, folded: dict[str, Any]) -> dict[str, Any]:
+    """Temperatures of what is heard and of what is read, from clips that are neither learnt from nor tested."""
+    texts, voices = clips['goemotions'], clips['ravdess']
+    lines = texts.of_split('dev')[CHOOSING]
+    examples = of_texts(texts, lines, starts.by_source[SENTENCE])
+    heard = temperature(folded['logits']['chosen_by'], [voices.truth[n] for n in folded['chosen_by']])
+    stated = temperature(logits_of(describer, examples), [texts.truth[n] for n in lines])
+    return {
+        'temperatures': {VOICE: heard, SENTENCE: stated},
+        'clips': {VOICE: len(folded['chosen_by']), SENTENCE: len(lines)},
+    }  # fmt: skip
+
+
+def notes_of(terciles: Terciles, record: dict[str, Any], temperatures: dict[str, float]) -> dict[str, Any]:
     """What a program needs to know of the shipped folder, besides its sources and settings."""
     return {
         'recipes': RECIPES_OF,
@@ -231,61 +216,11 @@ def notes_of(terciles: Terciles, record: dict[str, Any]) -> dict[str, Any]:
             'bare': True,
         },
         'question': LABELS, 'questions': {'labels': LABELS, 'sentiment': SENTIMENT}, 'answer_tokens': LIMITS.tokens,
-        'labels': sorted(KNOWN), 'terciles': {name: list(pair) for name, pair in terciles.bounds.items()},
+        'labels': list(WORDS), 'certainty': temperatures,
+        'terciles': {name: list(pair) for name, pair in terciles.bounds.items()},
         'name': 'the small describer of affekt', 'training': {'answer_tokens': LIMITS.tokens},
         'reaches_targets': False, 'licence': 'CC BY-NC-SA 4.0', 'recipe': 'recipes/describer/train.py',
-        'step': record['step'],
-    }  # fmt: skip
-
-
-def final_tests(clips: dict[str, Clips], describer: Describer, starts: Starts) -> dict[str, Any]:
-    """Name of a test to what makes its answers."""
-    texts, nemo, faces = clips['goemotions'], clips['nemo'], clips['fer2013']
-    start = starts.by_source[SENTENCE]
-    lines, stills, everybody = texts.of_split('test'), faces.of_split('test'), np.arange(len(nemo))
-    lines = np.sort(np.random.default_rng(3).permutation(lines)[:TESTED])
-
-    def goemotions() -> dict[str, Any]:
-        said = answers(describer, of_texts(texts, lines, start), KNOWN)
-        teacher = decided(start, texts.sources[SENTENCE][lines])
-        scores = texts.sources[SENTENCE][lines] @ start.weight + start.bias
-        strict = [
-            [start.words[k] for k in range(len(GOEMOTIONS)) if row[k] >= 0] for row in scores[:, : len(GOEMOTIONS)]
-        ]
-        truth = [list(texts.truth[n]) for n in lines]
-        return {**plain(said), 'truth': truth, 'head': [list(each) for each in teacher], 'head, or none': strict}
-
-    def unheard() -> dict[str, Any]:
-        examples = asked(nemo, everybody, (VOICE, PROSODY))
-        other = asked(nemo, everybody, (VOICE, PROSODY), np.random.default_rng(3).permutation(everybody))
-        return {
-            'voice alone': plain(answers(describer, examples, KNOWN)),
-            "another clip's voice": plain(answers(describer, other, KNOWN)),
-            'head': starts.heard(nemo.sources[VOICE]), 'truth': [each[0] for each in nemo.truth],
-            'speaker': nemo.speaker.tolist(),
-        }  # fmt: skip
-
-    def seen() -> dict[str, Any]:
-        said = answers(describer, of_faces(faces, stills), KNOWN)
-        truth = [faces.truth[n][0] for n in stills]
-        learnt = [faces.truth[n][0] for n in faces.of_split('train')]
-        return {**plain(said), 'truth': truth, 'network': faces_read(faces, stills), 'learnt': learnt}
-
-    def sentiment(name: str) -> Any:
-        def make() -> dict[str, Any]:
-            corpus = clips[name]
-            third, test = thirds(corpus, corpus.of_split('train')), corpus.of_split('test')
-            test = np.random.default_rng(3).permutation(test)[:600]
-            said = read(generated_answers(describer, of_sentiment(corpus, test, third), KIND, LIMITS), SENTIMENTS)
-            truth = [sentiment_word(float(corpus.sentiment[n]), third) for n in test]
-            learnt = [sentiment_word(float(corpus.sentiment[n]), third) for n in corpus.of_split('train')]
-            return {**plain(said), 'truth': truth, 'learnt': learnt}
-
-        return make
-
-    return {
-        'goemotions': goemotions, 'nemo': unheard, 'fer2013': seen, 'meld': sentiment('meld'),
-        'emobank': sentiment('emobank'),
+        'step': record['step'], 'validation': record['validation'],
     }  # fmt: skip
 
 
@@ -295,7 +230,7 @@ def main() -> None:
     parser.add_argument('--corpora', type=Path, required=True, help='folder with ravdess_speech, nemo, goemotions, …')
     parser.add_argument('--out', type=Path, required=True, help='folder for features, runs, answers and results')
     parser.add_argument('--part', nargs='+', default=list(PARTS), choices=PARTS)
-    parser.add_argument('--steps', type=int, default=80, help='of a fold, and of what ships')
+    parser.add_argument('--steps', type=int, default=100, help='of the second part of each fold')
     parser.add_argument('--stage-steps', type=int, default=30, help='of each cell of coarse and fine')
     parser.add_argument('--threads', type=int, default=1)
     options = parser.parse_args()

@@ -40,6 +40,15 @@ def test_batches_of_like_length_are_padded_less_than_batches_at_random():
     assert padding(batches) < padding(at_random) / 3
 
 
+def test_batches_mix_all_lengths_where_they_are_not_sorted():
+    lengths = (5, 30) * 128
+    sorted_by_length, mixed = (LengthBatches(lengths, 16, spread=spread).epoch(0) for spread in (16, 1))
+    assert all(len({lengths[number] for number in batch}) == 1 for batch in sorted_by_length)
+    shares = [np.mean([lengths[number] == 5 for number in batch]) for batch in mixed]
+    assert 0.15 < min(shares) < max(shares) < 0.85  # of 16 draws without order, 3 to 13 are of either length
+    assert sorted(number for batch in mixed for number in batch) == list(range(256))
+
+
 @pytest.mark.parametrize('ranks', [1, 2, 3])
 def test_any_place_is_reached_and_processes_share_an_epoch(ranks):
     sides = [LengthBatches(LENGTHS, 8, 200, seed=4, rank=rank, ranks=ranks) for rank in range(ranks)]
@@ -54,7 +63,13 @@ def test_any_place_is_reached_and_processes_share_an_epoch(ranks):
 
 @pytest.mark.parametrize(
     'changed',
-    [{'batch_size': 0}, {'tokens': 59 - 1}, {'rank': 2, 'ranks': 2}, {'batch_size': 21, 'tokens': None, 'ranks': 2}],
+    [
+        {'batch_size': 0},
+        {'spread': 0},
+        {'tokens': 59 - 1},
+        {'rank': 2, 'ranks': 2},
+        {'batch_size': 21, 'tokens': None, 'ranks': 2},
+    ],
 )
 def test_batches_that_cannot_be_are_refused(changed):
     with pytest.raises(ValueRangeError):

@@ -14,6 +14,7 @@ from affekt.description import (
     ExampleBatches,
     Generated,
     Source,
+    beginning_logits,
     generated_answers,
     kind_of,
     label_scores,
@@ -52,6 +53,23 @@ def test_a_toy_set_is_learnt_and_labels_are_generated_right_on_clips_that_it_nev
     ]
     answers = generated_answers(trained.describer, UNSEEN, batch_size=5)
     assert label_scores(UNSEEN, answers, FELT) == {'uar': 1.0, 'f': 1.0, 'valid': 1.0}
+
+
+def test_the_first_label_is_the_likeliest_beginning_of_an_answer_whatever_stands_beside_it(learnt):
+    describer = learnt[0].describer
+    beginnings = ('S', 'M', 'G')  # of Sad., Mad. and Glad., whose letters are the tokens here
+    logits = beginning_logits(describer, UNSEEN, beginnings, batch_size=5)
+    assert [FELT[at] for at in logits.argmax(axis=1)] == [example.labels[0] for example in UNSEEN]
+    alone = np.concatenate([beginning_logits(describer, [example], beginnings) for example in UNSEEN])
+    np.testing.assert_allclose(logits, alone, atol=1e-4)
+    asked = describer.prompt({'voice': torch.tensor(UNSEEN[0].sources['voice'])}, kind_of(('voice',)), 'Which emotion?')
+    numbers = [describer.vocabulary.numbers(beginning)[0] for beginning in beginnings]
+    embedded = describer.eval().embed([asked])
+    with torch.no_grad():
+        output = describer.trunk(inputs_embeds=embedded.embeddings, position_ids=embedded.positions)
+    np.testing.assert_allclose(logits[0], output.logits[0, -1, numbers], atol=1e-4)
+    with pytest.raises(ValueRangeError, match='first token'):
+        beginning_logits(describer, UNSEEN, ('Sad', 'Sour'))
 
 
 def test_answers_follow_the_voice_and_not_the_clip(learnt):
@@ -208,6 +226,7 @@ def test_a_clip_on_both_sides_and_sides_without_labels_are_refused():
         ({'score': 'loss'}, UnknownNameError),
         ({'precision': 'float8'}, UnknownNameError),
         ({'steps': 0}, ValueRangeError),
+        ({'sorted_batches': 0}, ValueRangeError),
         ({'label_weight': float('nan')}, ValueRangeError),
         ({'withheld': 1.0}, ValueRangeError),
         ({'evaluate_every': 15}, ValueRangeError),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
+from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 from heif_files import write_heic
@@ -15,7 +18,7 @@ from affekt.containers import Limits
 from affekt.containers.source import Source
 from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
-from affekt.media.probe import check_picture_memory
+from affekt.media.picture_memory import check_picture_memory, decoder_threads, parameter_sets
 from affekt.media.still_memory import bytes_while_reading
 from affekt.media.synthetic import numbered_images
 from affekt.media.writing import PictureStyle, write_video
@@ -202,3 +205,111 @@ def test_a_deep_grey_picture_is_scaled_by_the_brightest_of_all_its_strips(monkey
     assert image[-1, -1] == 4
     assert image[0, 0] == 0
     assert image[3, 5] == 0
+
+
+class BitWriter:
+    """Bits of a parameter set, as the standards write them: u(n) and ue(v)."""
+
+    def __init__(self):
+        self.bits = ''
+
+    def u(self, count, value):
+        self.bits += f'{value:0{count}b}' if count else ''
+        return self
+
+    def ue(self, *values):
+        for value in values:
+            code = f'{value + 1:b}'
+            self.bits += '0' * (len(code) - 1) + code
+        return self
+
+    def unit(self, head):
+        """The unit with its trailing bit, and 03 put between two zeros and what a start code could be taken for."""
+        bits = self.bits + '1'
+        bits += '0' * (-len(bits) % 8)
+        content = bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits), 8))
+        return head + re.sub(rb'\x00\x00(?=[\x00-\x03])', b'\x00\x00\x03', content)
+
+
+def h264_set(width, height, references, *, profile=66, interlaced=False):
+    bits = BitWriter().u(8, profile).u(8, 0).u(8, 52).ue(0)
+    if profile != 66:  # 4:2:2 of 10 bits, with one scaling list of which every entry follows from the one before
+        bits.ue(2, 2, 2).u(1, 0).u(1, 1).u(1, 1).ue(*[0] * 16).u(7, 0)
+    bits.ue(0, 0, 0, references).u(1, 0).ue(width // 16 - 1, height // 16 // (1 + interlaced) - 1)
+    return bits.u(1, not interlaced).u(8, 0).unit(b'\x67')
+
+
+def hevc_set(width, height, kept):
+    bits = BitWriter().u(4, 0).u(3, 1).u(1, 1).u(88, 0).u(8, 153)  # two layers
+    bits.u(2, 0b11).u(14, 0).u(88, 0).u(8, 120).ue(0, 1, width, height).u(1, 1).ue(0, 0, 0, 4).ue(2, 2, 4)
+    return bits.u(1, 1).ue(1, 0, 0, kept - 1, 2, 0).unit(b'\x42\x01')
+
+
+@pytest.mark.parametrize(
+    ('codec', 'unit', 'stated'),
+    [
+        ('h264', h264_set(5824, 4320, 16), (5824, 4320, 12, 16)),
+        ('h264', h264_set(1920, 1088, 4, profile=122, interlaced=True), (1920, 1088, 32, 4)),
+        ('hevc', hevc_set(4096, 2160, 6), (4096, 2160, 24, 6)),
+    ],
+)
+def test_a_parameter_set_is_read_in_a_header_a_byte_stream_and_a_packet(codec, unit, stated):
+    size = len(unit).to_bytes(2, 'big')
+    in_h264 = b'\1' + unit[1:4] + b'\xff\xe1' + size + unit
+    in_hevc = b'\1' + bytes(20) + b'\xff\1' + bytes([33]) + b'\0\1' + size + unit
+    in_packet = b'\0\0\0\2\x09\xf0' + b'\0\0' + size + unit + b'\0\0\0\1\x65'
+    for data, length_bytes in (
+        (in_h264 if codec == 'h264' else in_hevc, 0),
+        (b'\0\0\0\1\x09\xf0\0\0\1' + unit + b'\0\0\1\x68\xce', 0),
+        (in_packet, 4),
+    ):
+        sets = parameter_sets(codec, data, length_bytes)
+        assert [(each.width, each.height, each.bits_a_pixel, each.references) for each in sets] == [stated]
+    assert parameter_sets(codec, b'\0\0\1' + unit[:6]) == []
+    assert parameter_sets('vp9', b'\0\0\1' + unit) == []
+
+
+def film_with_references(path, references):
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('libx264', rate=25, options={'x264-params': f'ref={references}:bframes=0'})
+        stream.width, stream.height, stream.pix_fmt = 320, 240, 'yuv420p'
+        for image in numbered_images(3, 320, 240):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+        container.mux(stream.encode())
+    return path
+
+
+def memory_of(pictures):
+    return 320 * 240 * (12 * pictures // 8 + 6)
+
+
+@pytest.mark.parametrize('ending', ['mp4', 'mkv', 'ts'])
+def test_a_film_is_refused_by_the_references_that_it_states_before_a_picture_is_decoded(tmp_path, ending):
+    path = film_with_references(tmp_path / f'a.{ending}', 16)
+    Recording.open(path, Limits(max_picture_bytes=memory_of(18)))
+    with pytest.raises(LimitError, match='18 pictures of 320x240'):
+        Recording.open(path, Limits(max_picture_bytes=memory_of(18) - 1))
+
+
+def test_references_that_a_later_packet_states_are_refused_before_its_pictures_are_decoded(tmp_path):
+    few, many = (film_with_references(tmp_path / f'{count}.ts', count).read_bytes() for count in (1, 16))
+    joined = few + many
+    assert len(list(Recording.open(joined, Limits(max_picture_bytes=memory_of(18))).frames())) >= 3
+    recording = Recording.open(joined, Limits(max_picture_bytes=memory_of(18) - 1))
+    with pytest.raises(LimitError, match='18 pictures of 320x240'):
+        list(recording.frames())
+
+
+def test_large_pictures_get_few_threads_and_those_near_the_limit_a_single_one(monkeypatch):
+    monkeypatch.setattr('os.cpu_count', lambda: 64)
+
+    def threads(width, height, name='h264'):
+        context = SimpleNamespace(
+            width=width, height=height, pix_fmt='yuv420p', name=name, extradata=None, reorder_depth=0
+        )
+        return decoder_threads(context, Limits())
+
+    assert threads(1280, 720) == 16
+    assert threads(3840, 2160) == 5
+    assert threads(3840, 2160, 'libdav1d') == 1  # 8 pictures of 12 MB a thread
+    assert threads(5760, 4320) == 1

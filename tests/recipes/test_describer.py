@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / 'recipes' / 'describer'
-NAMES = ('data', 'heads', 'features', 'readers', 'examples', 'evaluate', 'page', 'runs')
+NAMES = ('data', 'heads', 'features', 'readers', 'examples', 'evaluate', 'page', 'runs', 'certainty')
 
 
 @pytest.fixture(scope='module')
@@ -71,6 +71,56 @@ def test_mixed_voices_lie_between_two_and_have_the_label_of_the_head(recipe):
         assert abs(voice) < 0.41 or abs(voice) == 1
 
 
+def comments(recipe, features):
+    """Comments of 28 features, one a label of GoEmotions, whose head is the features themselves."""
+    words = recipe['readers'].words_of(recipe['examples'].GOEMOTIONS)
+    start = recipe['readers'].Start(words, np.eye(28, dtype=np.float32), np.zeros(28, np.float32))
+    texts = clips(recipe, truth=((),) * len(features), sources={'sentence': np.array(features, np.float32)})
+    return texts, start, words
+
+
+def test_mixed_comments_lie_between_two_and_have_all_labels_that_the_head_gives_them(recipe):
+    features = np.full((2, 28), -1.0, np.float32)
+    features[0, 0], features[1, [0, 1]] = 1.0, (0.1, 3.0)
+    texts, start, words = comments(recipe, features)
+    mixed = recipe['examples'].of_mixed_texts(texts, np.arange(2), 60, start, np.random.default_rng(0))
+    for each in mixed:
+        first, second = each.sources['sentence'][:2].tolist()
+        share = (second + 1) / 4  # of the second comment, whose second feature is 3 where that of the first is -1
+        assert first == pytest.approx(1 - 0.9 * share, abs=1e-5)
+        given = {words[0]} | ({words[1]} if second >= 0 else set())
+        assert set(each.labels) == given
+        assert each.answer == f' {", ".join(each.labels)},'
+    assert {len(each.labels) for each in mixed} == {1, 2}
+
+
+def test_comments_with_a_rare_label_come_sooner(recipe):
+    features = np.full((200, 28), -1.0, np.float32)
+    features[:, 0] = 1.0
+    features[:8, [0, 5]] = (-1.0, 1.0)  # 8 of 200 have another label
+    texts, start, _ = comments(recipe, features)
+    places = [
+        np.flatnonzero(recipe['examples'].rarest_first(texts, np.arange(200), start, np.random.default_rng(seed)) < 8)
+        for seed in range(20)
+    ]  # fmt: skip
+    assert all(len(each) == 8 for each in places)
+    assert np.mean(places) < 60  # 99.5 where all comments had the same chance
+
+
+def test_certainty_is_that_of_the_likeliest_known_word_at_its_temperature(recipe):
+    certainty = recipe['certainty']
+    angry, sad = (certainty.WORDS.index(word) for word in ('angry', 'sad'))
+    logits = np.full((4, len(certainty.WORDS)), -50.0)
+    logits[:, angry], logits[:, sad] = np.log(9.0), 0.0
+    truth = [('angry',), ('angry', 'calm'), ('angry',), ('sad',)]
+    fitted = certainty.temperature(logits, truth)
+    assert fitted == pytest.approx(2.0, abs=1e-3)  # 9 : 1 stated, 3 : 1 true, and ln 9 / ln 3 = 2
+    scores = certainty.calibration(logits, [fitted] * 4, truth)
+    assert scores['right']['value'] == 0.75
+    assert scores['as it comes']['error']['value'] == pytest.approx(0.15, abs=1e-4)  # 0.9 stated, 0.75 true
+    assert scores['at its temperature']['error']['value'] == pytest.approx(0.0, abs=1e-3)
+
+
 def test_folds_keep_actors_apart_and_test_each_once(recipe):
     actors = np.array([f'{actor:02d}' for actor in range(1, 25)])
     voices = clips(recipe, truth=(('sad',),) * 24, speaker=actors, sources={})
@@ -87,13 +137,13 @@ def test_an_answer_is_valid_where_it_ends_and_lists_known_words_once(recipe):
     from affekt.description import Generated
 
     said = [
-        Generated('angry, sad', (1,), 'end'), Generated('angry, angry', (1,), 'end'), Generated('cross', (1,), 'end'),
-        Generated('sad', (1,), 'length'),
+        Generated('angry, sad,', (1,), 'end'), Generated('angry, angry,', (1,), 'end'),
+        Generated('cross,', (1,), 'end'), Generated('sad,', (1,), 'length'), Generated('sad', (1,), 'end'),
     ]  # fmt: skip
     read = recipe['evaluate'].read(said, {'angry', 'sad'})
-    assert read.valid.tolist() == [True, False, False, False]
-    assert read.labels == (('angry', 'sad'), ('angry',), (), ('sad',))
-    assert read.first == ['angry', 'angry', '', 'sad']
+    assert read.valid.tolist() == [True, False, False, False, False]
+    assert read.labels == (('angry', 'sad'), ('angry',), (), ('sad',), ('sad',))
+    assert read.first == ['angry', 'angry', '', 'sad', 'sad']
 
 
 def test_recall_is_a_mean_over_labels_and_a_difference_is_paired(recipe):

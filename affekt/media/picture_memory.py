@@ -1,0 +1,331 @@
+"""How much memory the pictures of a film take at once, known before the first of them is decoded.
+
+A decoder keeps the pictures that later ones refer to. H.264 and HEVC state in their sequence parameter sets how many:
+1 to 16, which decides whether a film of 25 million pixels takes 350 or 950 MB. The sets stand in the header of the
+container or among the packets, where a later one may state more. What each number of pictures costs was measured.
+
+Source: ITU-T H.264, 7.3.2.1.1 and 7.3.1 (sequence parameter sets, units in a byte stream); H.265, 7.3.2.2 and 7.3.3;
+ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1 (avcC, hvcC).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import av
+
+from affekt.containers import Limits, Source
+from affekt.containers.limits import SMALLER
+
+PICTURES_HELD = {
+    'gif': 2, 'apng': 3, 'mjpeg': 2, 'png': 3, 'rawvideo': 3, 'bmp': 3, 'tiff': 3, 'qtrle': 3, 'ffv1': 3, 'prores': 2,
+    'dnxhd': 2, 'cfhd': 2, 'v210': 2, 'jpeg2000': 2, 'huffyuv': 2, 'ffvhuff': 2, 'utvideo': 2, 'magicyuv': 2,
+    'dvvideo': 2, 'mpeg1video': 4, 'mpeg2video': 4, 'mpeg4': 4, 'h263': 3, 'flv': 3, 'vp8': 5, 'hevc': 9,
+    'vp9': 10, 'av1': 10, 'libdav1d': 10,
+}  # fmt: skip
+"""Decoded pictures that a decoder and the reader of its pictures hold at once; packets of raw ones count.
+
+VP9 and AV1 have eight places for pictures that are referred to, whatever a film uses of them.
+"""
+USUALLY_HELD = 7
+"""Of decoders that are not listed, and of an H.264 whose parameter set is not seen yet."""
+UNREFERRED = 2
+"""Pictures beside those that are referred to: the one being decoded and the one given out."""
+MOST_REFERENCES = 16
+RGB_BYTES = 3
+MOST_THREADS = 16
+THREADS_BYTES = 192_000_000
+"""Memory of all that the threads of a decoder work on."""
+PICTURES_PER_THREAD = {'av1': 8, 'libdav1d': 8}
+USUAL_PER_THREAD = 3
+"""Memory that each further thread takes, in pictures: of AV1, the coefficients of a whole picture wait in it."""
+MOTION_BITS = {'hevc': 6}
+"""Bits of a pixel that a decoder keeps of the motion in each picture, where they count beside its colours."""
+SETS = {'h264': 7, 'hevc': 33}
+"""Codec to the type of the unit that holds a sequence parameter set."""
+SET_BYTES = 512
+HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
+"""Profiles of H.264 whose parameter set goes on with formats of colour and scaling lists."""
+START = re.compile(rb'\x00\x00\x01')
+SAMPLE_BITS = {0: 8, 1: 12, 2: 16, 3: 24}
+"""chroma_format_idc to bits of a pixel of 8-bit samples: grey, 4:2:0, 4:2:2, 4:4:4."""
+
+
+@dataclass(frozen=True)
+class ParameterSet:
+    """What a sequence parameter set says of the pictures that follow."""
+
+    width: int
+    """Pixels of a coded row, padding included."""
+    height: int
+    bits_a_pixel: int
+    references: int
+    """Pictures that others may refer to; for HEVC, those that are kept."""
+
+
+def check_picture_memory(
+    width: int,
+    height: int,
+    pixel_format: str | int | None,
+    codec: str,
+    source: Source,
+    limits: Limits,
+    pictures: int = 0,
+) -> None:
+    """Hold the size of a film's pictures against the limits: as coded, times those held at once, and two as RGB.
+
+    Args:
+        width: pixels of a coded row.
+        height: rows.
+        pixel_format: FFmpeg's name, or bits of a pixel.
+        codec: FFmpeg's name.
+        source: the file, for its name.
+        limits: ceilings.
+        pictures: how many are held at once, as `pictures_held` says; 0 takes what is usual for the codec.
+
+    Raises:
+        LimitError: a side is too long, or they take too much memory.
+    """
+    limits.check('max_side', max(width, height), f'the longer side of {source.name}')
+    pictures = pictures or PICTURES_HELD.get(codec, USUALLY_HELD)
+    bits = pixel_format if isinstance(pixel_format, int) else bits_a_pixel(pixel_format)
+    named = f'{bits} bits a pixel' if isinstance(pixel_format, int) else pixel_format
+    what = f'the bytes of memory that {source.name} takes, {pictures} pictures of {width}x{height} in {named}'
+    limits.check('max_picture_bytes', _bytes_held(width * height, bits, codec, pictures), what, SMALLER)
+
+
+def _bytes_held(pixels: int, bits: int, codec: str, pictures: int) -> int:
+    """Memory of so many pictures of a decoder, and of two as RGB."""
+    return pixels * (pictures * (bits + MOTION_BITS.get(codec, 0)) // 8 + 2 * RGB_BYTES)
+
+
+def pictures_held(context: Any) -> int:
+    """Decoded pictures that are held at once while a stream is read, as far as its header states it.
+
+    Args:
+        context: PyAV's codec context.
+    """
+    stated = parameter_sets(context.name, context.extradata or b'')
+    if not stated:
+        return PICTURES_HELD.get(context.name, USUALLY_HELD)
+    return _held_with(context, max(each.references for each in stated))
+
+
+def check_parameter_sets(context: Any, packet: bytes, source: Source, limits: Limits) -> None:
+    """Hold the sizes and references that a packet states anew against the limits, before the decoder takes memory.
+
+    Args:
+        context: PyAV's codec context, open.
+        packet: its bytes.
+        source: the file, for its name.
+        limits: ceilings.
+
+    Raises:
+        LimitError: they take too much memory.
+    """
+    for each in parameter_sets(context.name, packet, _length_bytes(context)):
+        pictures = _held_with(context, each.references)
+        check_picture_memory(each.width, each.height, each.bits_a_pixel, context.name, source, limits, pictures)
+
+
+def parameter_sets(codec: str, data: bytes, length_bytes: int = 0) -> list[ParameterSet]:
+    """What the sequence parameter sets in some bytes state; those that are damaged are left out, as decoders do.
+
+    Args:
+        codec: FFmpeg's name.
+        data: what a container states of a stream (avcC, hvcC or a byte stream), or a packet.
+        length_bytes: bytes of the length before each unit of a packet; 0 for a byte stream, and for what a container
+            states.
+    """
+    if codec not in SETS:
+        return []
+    units = _units_with_lengths(data, length_bytes) if length_bytes else _units(codec, data)
+    stated = []
+    for unit in units:
+        if _type_of(codec, unit) == SETS[codec]:
+            with suppress(EOFError):
+                stated.append(_of_h264(_Bits(unit[1:])) if codec == 'h264' else _of_hevc(_Bits(unit[2:])))
+    return stated
+
+
+def _held_with(context: Any, references: int) -> int:
+    """Pictures held with so many references: H.264 holds others back to put them in order."""
+    waiting = int(context.reorder_depth or 0) if context.name == 'h264' else 0
+    return min(references, MOST_REFERENCES) + waiting + UNREFERRED
+
+
+def _length_bytes(context: Any) -> int:
+    """Bytes of the length before each unit of a packet; 0 where packets are byte streams with start codes."""
+    stated = context.extradata or b''
+    at = 4 if context.name == 'h264' else 21
+    return (stated[at] & 3) + 1 if stated[:1] == b'\x01' and len(stated) > at else 0
+
+
+def bits_a_pixel(pixel_format: str | None) -> int:
+    """Bits of a pixel of this name, padding included; 32 where it is not known."""
+    try:
+        return int(av.VideoFormat(pixel_format or '').padded_bits_per_pixel) or 32
+    except ValueError:
+        return 32
+
+
+def decoder_threads(context: Any, limits: Limits) -> int:
+    """How many threads decode: each holds pictures of its own, so large ones get few; at least one."""
+    pixels, bits = max(1, int(context.width * context.height)), bits_a_pixel(context.pix_fmt)
+    thread_bytes = max(1, pixels * bits // 8) * PICTURES_PER_THREAD.get(context.name, USUAL_PER_THREAD)
+    left = limits.max_picture_bytes - _bytes_held(pixels, bits, context.name, pictures_held(context))
+    return max(1, min(os.cpu_count() or 1, MOST_THREADS, 1 + left // thread_bytes, THREADS_BYTES // thread_bytes))
+
+
+def _units(codec: str, data: bytes) -> Iterator[bytes]:
+    """Units of avcC, hvcC or a byte stream, each cut to what a parameter set needs."""
+    if data[:1] != b'\x01':
+        for start in START.finditer(data):
+            yield data[start.end() : start.end() + SET_BYTES]
+    elif codec == 'h264':
+        yield from _counted(data, 6, (data[5:6] or b'\0')[0] & 31)
+    else:
+        at, arrays = 23, (data[22:23] or b'\0')[0]
+        for _ in range(arrays):
+            count = int.from_bytes(data[at + 1 : at + 3], 'big')
+            at += 3
+            for unit in _counted(data, at, count):
+                at += 2 + len(unit)
+                yield unit
+
+
+def _counted(data: bytes, at: int, count: int) -> Iterator[bytes]:
+    """So many units behind lengths of two bytes, as far as there are bytes."""
+    for _ in range(count):
+        if at + 2 > len(data):
+            return
+        size = int.from_bytes(data[at : at + 2], 'big')
+        yield data[at + 2 : at + 2 + size]
+        at += 2 + size
+
+
+def _units_with_lengths(data: bytes, length_bytes: int) -> Iterator[bytes]:
+    at = 0
+    while at + length_bytes < len(data):
+        size = int.from_bytes(data[at : at + length_bytes], 'big')
+        at += length_bytes
+        yield data[at : at + min(size, SET_BYTES)]
+        at += size
+
+
+def _type_of(codec: str, unit: bytes) -> int:
+    if not unit:
+        return -1
+    return unit[0] & 31 if codec == 'h264' else (unit[0] >> 1) & 63
+
+
+def _of_h264(bits: _Bits) -> ParameterSet:
+    """Up to frame_mbs_only_flag; the size in whole blocks."""
+    profile = bits.number(8)
+    bits.number(16)
+    bits.exponential()
+    colours, deepest = 1, 0
+    if profile in HIGH_PROFILES:
+        colours = bits.exponential()
+        if colours == 3:
+            bits.number(1)
+        deepest = max(bits.exponential(), bits.exponential())
+        bits.number(1)
+        if bits.number(1):
+            for index in range(12 if colours == 3 else 8):
+                if bits.number(1):
+                    _skip_scaling_list(bits, 16 if index < 6 else 64)
+    bits.exponential()
+    order = bits.exponential()
+    if order == 0:
+        bits.exponential()
+    elif order == 1:
+        bits.number(1)
+        bits.exponential()
+        bits.exponential()
+        for _ in range(min(bits.exponential(), 255)):
+            bits.exponential()
+    references = bits.exponential()
+    bits.number(1)
+    across, down = bits.exponential() + 1, bits.exponential() + 1
+    is_interlaced = not bits.number(1)
+    return ParameterSet(16 * across, 16 * down * (1 + is_interlaced), _bits_of(colours, deepest), references)
+
+
+def _bits_of(colours: int, deepest: int) -> int:
+    """Bits of a pixel; `deepest` is what the deeper of brightness and colour has above 8 bits."""
+    return SAMPLE_BITS.get(colours, 24) * (1 + (deepest > 0))
+
+
+def _skip_scaling_list(bits: _Bits, size: int) -> None:
+    last = following = 8
+    for _ in range(size):
+        if following:
+            code = bits.exponential()
+            following = (last + (-(code // 2) if code % 2 == 0 else code // 2 + 1)) % 256
+        last = following or last
+
+
+def _of_hevc(bits: _Bits) -> ParameterSet:
+    """Up to sps_max_dec_pic_buffering, of which the largest of all layers counts; it includes the picture itself."""
+    bits.number(4)
+    layers = bits.number(3)
+    bits.number(1 + 96)
+    present = [(bits.number(1), bits.number(1)) for _ in range(layers)]
+    if layers:
+        bits.number(2 * (8 - layers))
+    for has_profile, has_level in present:
+        bits.number(88 * has_profile + 8 * has_level)
+    bits.exponential()
+    colours = bits.exponential()
+    if colours == 3:
+        bits.number(1)
+    width, height = bits.exponential(), bits.exponential()
+    if bits.number(1):
+        for _ in range(4):
+            bits.exponential()
+    deepest = max(bits.exponential(), bits.exponential())
+    bits.exponential()
+    kept = 0
+    for _ in range(layers + 1 if bits.number(1) else 1):
+        kept = max(kept, bits.exponential() + 1)
+        bits.exponential()
+        bits.exponential()
+    return ParameterSet(width, height, _bits_of(colours, deepest), kept)
+
+
+class _Bits:
+    """Numbers of a parameter set, read bit by bit, without the bytes that keep start codes out of it."""
+
+    def __init__(self, content: bytes) -> None:
+        plain = content[:SET_BYTES].replace(b'\x00\x00\x03', b'\x00\x00')
+        self._left = ''.join(f'{byte:08b}' for byte in plain)
+        self._at = 0
+
+    def number(self, count: int) -> int:
+        """The next bits as a number; 0 for no bits.
+
+        Raises:
+            EOFError: there are fewer.
+        """
+        self._at += count
+        if self._at > len(self._left):
+            raise EOFError
+        return int(self._left[self._at - count : self._at] or '0', 2)
+
+    def exponential(self) -> int:
+        """The next number in Exp-Golomb code.
+
+        Raises:
+            EOFError: there is none.
+        """
+        zeros = self._left.find('1', self._at) - self._at
+        if zeros < 0:
+            raise EOFError
+        self._at += zeros
+        return self.number(zeros + 1) - 1

@@ -102,12 +102,14 @@ def audio_targets(patches: Tensor) -> Tensor:
 def in_colours(head: nn.Linear, tokens: Tensor) -> Tensor:
     """What a head makes of (B, M, D) tokens, as (B, M, 3, P): its rows are put in order, not the many answers."""
     weight, bias = (_by_colour(part) for part in (head.weight, head.bias))
-    return functional.linear(tokens, weight, bias).unflatten(2, (3, -1))
+    rebuilt: Tensor = functional.linear(tokens, weight, bias).unflatten(2, (3, -1))
+    return rebuilt
 
 
 def _by_colour(rows: Tensor) -> Tensor:
     """(P * 3, …) rows, the colours of a cell together, as (3 * P, …)."""
-    return rows.unflatten(0, (-1, 3)).transpose(0, 1).flatten(0, 1)  # (P, 3, …), (3, P, …), then (3 * P, …)
+    ordered: Tensor = rows.unflatten(0, (-1, 3)).transpose(0, 1).flatten(0, 1)  # (P, 3, …), (3, P, …), (3 * P, …)
+    return ordered
 
 
 def squared_error(rebuilt: Tensor, truth: Tensor) -> Tensor:

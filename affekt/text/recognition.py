@@ -214,7 +214,8 @@ class Recognizer:
         burst = np.hanning(int(_BURST_S * RATE_HZ)) * np.random.default_rng(0).standard_normal(RATE_HZ) * 0.05
         padded = np.pad(burst.astype(np.float32), (0, FULL_FRAMES * 2 * HOP - burst.shape[0]))
         mel = np.ascontiguousarray(log_mel(padded, self._model.n_mels).T)
-        return np.asarray(self._model.encode(self._storage(mel[None]), to_cpu=True), dtype=np.float32)[0]
+        states: Floats32 = np.asarray(self._model.encode(self._storage(mel[None]), to_cpu=True), dtype=np.float32)
+        return np.asarray(states[0])
 
 
 def _silence_path(directory: Path, version: str) -> Path:
@@ -227,9 +228,8 @@ def _kept_states(path: Path) -> Floats32 | None:
     """What an earlier run left; None where there is nothing whole."""
     with contextlib.suppress(AffektError):
         states = read_npz(path).get('states')
-        is_whole = isinstance(states, np.ndarray) and states.dtype == np.float32 and states.shape[:1] == (FULL_FRAMES,)
-        if is_whole and states.ndim == 2 and bool(np.isfinite(states).all()):
-            return np.asarray(states)
+        if isinstance(states, np.ndarray) and states.dtype == np.float32 and states.ndim == 2:
+            return states if states.shape[0] == FULL_FRAMES and bool(np.isfinite(states).all()) else None
     return None
 
 

@@ -35,6 +35,7 @@ from affekt.benchmarks.abaw_scores import (
     AbawSettings,
     Answered,
     Training,
+    last_measure,
     official_score,
     scored,
     with_gains,
@@ -156,14 +157,14 @@ def run_abaw(
     with _noted(folder, depends_on, resume) as run:
         for task in settings.tasks:
             of_task: list[tuple[AbawRow, FrameMeasure]] = []
-            for name in systems:
-                row, measure, answered = _judged(inputs, task, name, folder, _within(progress, len(answers), total))
+            for done, name in enumerate(systems, settings.tasks.index(task) * len(systems)):
+                row, measure, answered = _judged(inputs, task, name, folder, _within(progress, done, total))
                 of_task.append((row, measure))
                 answers[task, name] = _handed_in(inputs, task, answered)
                 if run is not None and answered.epoch and run.finished(f'{task}/{name}') is None:
                     run.note(f'{task}/{name}', f'models/{task}/{name}')
                 if progress is not None:
-                    progress('train', len(answers), total)
+                    progress('train', done + 1, total)
             # 3. Models of another run as they are, then each system beside the head that sees one frame.
             for name, predictor in carried.get(task, {}).items():
                 answered = carried_answers(inputs, task, predictor)
@@ -405,7 +406,7 @@ def _over_seeds(
     for number in range(1, settings.seeds):
         at = part_of(progress, number, settings.seeds)
         answered = _answered(inputs, row.task, row.system, settings.seed + number, folder, at)
-        yield official_score(row.task, scored(inputs, row.task, row.system, answered)[1])
+        yield official_score(row.task, last_measure(inputs, row.task, answered))
 
 
 def _handed_in(inputs: AbawRun, task: str, answered: Answered) -> FrameTable:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
 from affekt.cli.choices import Named, frame_clocks, sequence_models
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from affekt.benchmarks import Abaw
 
 TASKS = ('expr', 'va', 'au', 'mtl')
+OF_MADE_UP = ('portraits', 'speech', 'videos', 'seconds', 'processes')
+"""Options of a corpus that is made up."""
 
 
 @bench.command()
@@ -135,7 +138,7 @@ def abaw(
 
     given = {'--corpus': corpus, '--features': features, '--labels': labels, '--key': key}
     _require_one_source(made_up, out, [option for option, value in given.items() if value])
-    _require_made_up(made_up, [f'--{name}' for name in ('portraits', 'speech') if chosen[name] is not None])
+    _require_made_up(made_up)
     made = AffWild2Settings(videos, seconds, seed=chosen['seed'])
     cast, speech = asked_cast(chosen, made.size), asked_speech(chosen)
     chosen |= {'clock': _clocks(clocks), 'folds': folds or 0}
@@ -205,10 +208,13 @@ def _require_guessing(pseudo_labels: bool, unlabelled: Path | None, features: Se
         )  # fmt: skip
 
 
-def _require_made_up(made_up: bool, given: Sequence[str]) -> None:
+def _require_made_up(made_up: bool) -> None:
+    """Nothing, where no option of a corpus that is made up stands beside one that is given."""
+    source_of = click.get_current_context().get_parameter_source
+    given = [name for name in OF_MADE_UP if source_of(name) is ParameterSource.COMMANDLINE]
     if given and not made_up:
         raise UnknownNameError(
-            expected=f'{given[0]} with --made-up', came='it alone', todo='add --made-up, or leave it out'
+            expected=f'--{given[0]} with --made-up', came='it alone', todo='add --made-up, or leave it out'
         )
 
 

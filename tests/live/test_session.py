@@ -29,8 +29,7 @@ PATIENT = StreamSettings(pace='as fast as read', smoothing='none', voice=False)
 
 
 @pytest.fixture(scope='module')
-def clip_frames(request) -> list[Frame]:
-    shared_data = request.getfixturevalue('shared_data')
+def clip_frames(shared_data) -> list[Frame]:
     frames = Recording.open(shared_data / 'test_media' / 'single_face.mp4').frames(None)
     return [next(frames) for _ in range(24)]
 

@@ -27,23 +27,16 @@ import numpy.typing as npt
 from scipy.special import expit, logit
 
 from affekt.metrics import Measure, categorical_measure, dimensional_measure
-from affekt.metrics.intervals import student_interval
-from affekt.metrics.resampling import (
-    influences_of,
-    linearised_variances,
-    resampled_sums,
-    sizes_of,
-    spread,
-    summed_by,
-)
+from affekt.metrics.intervals import spread_of, student_interval
+from affekt.metrics.resampling import WEIGHT_STEP, resampled_sums, summed_by
 from affekt.runs import versions, write_atomically
 
 GROUPS = (5, 10, 24, 50)
 MORE_GROUPS = (5, 7, 10, 16, 24, 50)
 """Of the scenarios that were held back."""
 RESAMPLES = 500
-STUDENT_RESAMPLES = 50
-"""Resamples where percentiles are not asked for: Student's t takes from them only whether all groups score alike."""
+TOGETHER = 16
+"""Data sets that are drawn and scored at a time."""
 PERCENTILES_ARE_OF = 4
 """One in so many data sets, the first ones."""
 RIGHT = (0.94, 0.96)
@@ -147,15 +140,17 @@ def coverage(
     """How often both intervals hold the population's scores, and how wide they are on average."""
     rng = np.random.default_rng(groups + seed)
     counted = {(name, way): np.zeros(3) for name in scenario.scores for way in ('student', 'percentile')}
-    for number in range(draws):
-        measure, speaker = scenario.draw(groups, rng)
-        with_percentiles = number < draws // PERCENTILES_ARE_OF
-        drawn, intervals = _intervals(scenario, measure, speaker, rng, with_percentiles)
-        for name, (low, high) in intervals.items():
-            counted[name, 'student'] += low <= truth[name] <= high, high - low, 1
-            if with_percentiles:
-                low, high = np.quantile(drawn[name], [0.025, 0.975])
-                counted[name, 'percentile'] += low <= truth[name] <= high, high - low, 1
+    for begin in range(0, draws, TOGETHER):
+        drawn = Drawn(*scenario.draw(groups * min(TOGETHER, draws - begin), rng), groups)
+        for number in range(drawn.count):
+            for name in scenario.scores:
+                low, high = drawn.interval(name, number, rng)
+                counted[name, 'student'] += low <= truth[name] <= high, high - low, 1
+            if begin + number < draws // PERCENTILES_ARE_OF:
+                resampled = drawn.resampled(number, rng)
+                for name in scenario.scores:
+                    low, high = np.quantile(resampled[name], [0.025, 0.975])
+                    counted[name, 'percentile'] += low <= truth[name] <= high, high - low, 1
     return [
         {
             'scenario': scenario.name, 'score': name, 'truth': truth[name], 'groups': groups, 'interval': way,
@@ -166,29 +161,59 @@ def coverage(
     ]  # fmt: skip
 
 
-def _intervals(
-    scenario: Scenario, measure: Measure, speaker: npt.NDArray[np.int64], rng: np.random.Generator, is_long: bool
-) -> tuple[Mapping[str, npt.NDArray[np.float64]], dict[str, tuple[float, float]]]:
-    """Scores on resamples of one data set, and each score's interval."""
-    by_speaker, aside = summed_by(measure.columns, speaker), rng.spawn(1)[0]
-    resamples = RESAMPLES if is_long else STUDENT_RESAMPLES
-    drawn = measure.statistic(resampled_sums(by_speaker, rng=aside, resamples=resamples))
-    spreads = spread(
-        {name: drawn[name] for name in scenario.scores},
-        sizes_of(speaker),
-        lambda count: measure.statistic(resampled_sums(measure.columns, rng=aside, resamples=count)),
-        lambda: linearised_variances(measure.statistic, measure.columns),
-        influences_of(measure.statistic, by_speaker),
-    )
-    values = measure.scores()
-    intervals = {
-        name: student_interval(
-            values[name], of_score.draws, units=len(by_speaker), samples=len(speaker), bounds=measure.bounds[name],
-            known=of_score.known,
+class Drawn:
+    """Many data sets of one scenario, drawn as one and scored together; each has so many groups in a row."""
+
+    def __init__(self, measure: Measure, speaker: npt.NDArray[np.int64], groups: int) -> None:
+        self.measure, self.groups = measure, groups
+        self.by_speaker = summed_by(measure.columns, speaker)
+        self.count = len(self.by_speaker) // groups
+        self.sizes = np.bincount(speaker).reshape(self.count, groups)
+        self.ends = np.cumsum(self.sizes.sum(axis=1))
+        totals = self.by_speaker.reshape(self.count, groups, -1).sum(axis=1)
+        self.values = measure.statistic(totals)
+        of_group, of_sample = np.repeat(np.arange(self.count), groups), speaker // groups
+        self.added = self._derivatives(totals[of_group], self.by_speaker)
+        of_samples = self._derivatives(totals[of_sample], measure.columns)
+        self.variances = {
+            name: np.bincount(of_sample, added**2, minlength=self.count) for name, added in of_samples.items()
+        }
+
+    def _derivatives(
+        self, totals: npt.NDArray[np.float64], units: npt.NDArray[np.float64]
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """(n,) what each unit adds to each score of its data set: as `influences_of`, of all data sets at once."""
+        more = self.measure.statistic(totals + WEIGHT_STEP * units)
+        less = self.measure.statistic(totals - WEIGHT_STEP * units)
+        return {name: (more[name] - less[name]) / (2 * WEIGHT_STEP) for name in more}
+
+    def interval(self, name: str, number: int, rng: np.random.Generator) -> tuple[float, float]:
+        """A score's interval on one data set.
+
+        Of resamples of groups, `spread_of` takes only whether all groups score alike: so the value with what the most
+        and the least helpful group adds stands for them.
+        """
+        value = float(self.values[name][number])
+        added = self.added[name].reshape(self.count, self.groups)[number]
+        draws, known = spread_of(
+            value + np.array([added.min(), added.max()]),
+            self.sizes[number].tolist(),
+            lambda count: self._of_samples(name, number, rng),
+            lambda: float(self.variances[name][number]),
+            added,
         )
-        for name, of_score in spreads.items()
-    }  # fmt: skip
-    return drawn, {name: (each.low, each.high) for name, each in intervals.items()}
+        size, bounds = int(self.sizes[number].sum()), self.measure.bounds[name]
+        interval = student_interval(value, draws, units=self.groups, samples=size, bounds=bounds, known=known)
+        return interval.low, interval.high
+
+    def _of_samples(self, name: str, number: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+        rows = self.measure.columns[self.ends[number] - self.sizes[number].sum() : self.ends[number]]
+        return self.measure.statistic(resampled_sums(rows, rng=rng, resamples=RESAMPLES))[name]
+
+    def resampled(self, number: int, rng: np.random.Generator) -> Mapping[str, npt.NDArray[np.float64]]:
+        """(R,) every score on resamples of groups of one data set."""
+        own = self.by_speaker[number * self.groups : (number + 1) * self.groups]
+        return self.measure.statistic(resampled_sums(own, rng=rng, resamples=RESAMPLES))
 
 
 def _wilson(share: float, size: float) -> tuple[float, float]:

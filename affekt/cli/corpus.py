@@ -502,7 +502,7 @@ def _print_numbers(manifest: Manifest) -> None:
         values = values[~np.isnan(values)]
         if len(values):
             summary = (values.mean(), values.std(), values.min(), values.max())
-            shown.add_row(name, f'{len(values):,}', *(f'{value:.2f}' for value in summary))
+            shown.add_row(name, f'{len(values):,}', *(f'{value:z.2f}' for value in summary))
     if shown.row_count:
         say()
         say(shown)

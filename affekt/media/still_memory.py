@@ -23,7 +23,7 @@ COEFFICIENT = 2
 LARGEST_HEAD = 1 << 20
 LARGEST_CONFIGURATION = 1 << 12
 SEQUENCE_HEADER = re.compile(rb'(?:\x12\x00|mdat)\x0a.', re.DOTALL)
-"""What stands before the sequence header of an AV1 picture: a delimiter or the start of the media data, and its size."""
+"""What stands before the sequence header of an AV1 picture: a delimiter or the start of the data, and its size."""
 HIGH_DEPTH, NO_COLOUR, HALF_WIDTH = 0x40, 0x10, 0x08
 """Bits of the third byte of an AV1 configuration (av1C)."""
 COMPRESSION, ROWS_PER_STRIP, BITS_PER_SAMPLE, TILE_WIDTH, TILE_LENGTH = 259, 278, 258, 322, 323

@@ -13,7 +13,7 @@ groups of unequal sizes, vary by up to a fifth more than they do. Groups of uneq
 says: `group_sizes.py`. Of one unit nothing can be said. Where all groups score alike, they differ by no error at all:
 the error among samples counts then.
 
-COVERAGE
+`measurements/interval_coverage.py` measures how often the truth is held, and how wide the intervals are.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Interval:
 
     def __str__(self) -> str:
         if np.isnan(self.low):
-            return f'{self.value:.3f} (no interval)'
-        return f'{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]'
+            return f'{self.value:z.3f} (no interval)'
+        return f'{self.value:z.3f} [{self.low:z.3f}, {self.high:z.3f}]'
 
 
 def bootstrap_interval(

@@ -10,7 +10,7 @@ the score gives its distribution.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -110,15 +110,17 @@ def spread(
         influences: (n,) what each group adds to each score, as `influences_of` gives it.
     """
     drawn_once, measured_once = cache(of_samples), cache(among_samples)
+
+    def drawn(name: _Name, count: int) -> Floats:
+        return drawn_once(count)[name]
+
+    def measured(name: _Name) -> float:
+        return measured_once()[name]
+
     return {
-        name: Spread(
-            *spread_of(
-                draws, sizes, lambda count, name=name: drawn_once(count)[name],
-                lambda name=name: measured_once()[name], influences[name],
-            )
-        )
+        name: Spread(*spread_of(draws, sizes, partial(drawn, name), partial(measured, name), influences[name]))
         for name, draws in by_group.items()
-    }  # fmt: skip
+    }
 
 
 def influences_of(statistic: Callable[[Floats], Mapping[_Name, Floats]], units: Floats) -> dict[_Name, Floats]:

@@ -20,14 +20,14 @@ NEEDED = ('face_landmarker.task', 'silero_vad.onnx')
 LINES = '1\n00:00:00,000 --> 00:00:01,000\nhalf \ud800 a pair\n'
 
 
-@pytest.fixture
-def faults(shared_data, tmp_path):
+@pytest.fixture(scope='module')
+def faults(shared_data, tmp_path_factory):
     """The faults of the shared data, and entries that no archive can hold."""
     if not (shared_data / 'faults').is_dir():
         pytest.skip('the folder of faults is absent from the test data')
     if missing := [name for name in NEEDED if state(MODELS[name]) != 'verified']:
         pytest.skip(f'model files are absent: {", ".join(missing)} (run `affekt weights get`)')
-    folder = tmp_path / 'clips'
+    folder = tmp_path_factory.mktemp('faults') / 'clips'
     shutil.copytree(shared_data / 'faults', folder, copy_function=shutil.copyfile)
     for inside in (folder, *folder.rglob('*')):
         inside.chmod(0o755)
@@ -48,8 +48,8 @@ def faults(shared_data, tmp_path):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def unreadable(monkeypatch):
+@pytest.fixture(autouse=True, scope='module')
+def unreadable():
     """A folder that may not be listed, also by root."""
     scandir = os.scandir
 
@@ -58,39 +58,25 @@ def unreadable(monkeypatch):
             raise PermissionError(13, 'Permission denied', str(folder))
         return scandir(folder)
 
-    monkeypatch.setattr(os, 'scandir', refuse)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, 'scandir', refuse)
+        yield
+
+
+@pytest.fixture(scope='module')
+def worked_through(faults, unreadable):
+    """The run that the command line made of the folder, and how the command ended."""
+    run = faults.parent / 'run'
+    words = ['analyze', faults, '--out', run, '--asr', 'none', '--fps', 1, '--subtitles', '--json']
+    return run, CliRunner().invoke(main, [str(word) for word in words])
 
 
 def _media_in(folder):
     return {path.relative_to(folder).as_posix() for path in folder.rglob('*') if is_media_name(path)}
 
 
-def test_a_folder_with_one_of_every_fault_is_worked_through(faults, tmp_path):
-    run = tmp_path / 'run'
-    settings = AnalysisSettings(asr='none', fps=1, subtitles=True)
-    outcomes = analyze_many([faults], run, settings)
-    named = {outcome.path.relative_to(faults).as_posix() for outcome in outcomes}
-    assert named == _media_in(faults) | {'unreadable'}
-    failed = {outcome.file for outcome in outcomes.failed}
-    assert failed >= {'dangling.mp4', 'device.wav', 'pipe.mp4', 'empty.mp4', 'unreadable'}
-    assert all(outcome.error.todo for outcome in outcomes.failed), outcomes.failed
-    analyzed = {outcome.file for outcome in outcomes.analyzed}
-    assert analyzed >= {r'caf\xe9.jpg', 'folders/the_same.jpg', 'folders/mixed_endings/f.mts', 'media/trailing.wav'}
-    assert [(outcome.file, outcome.same_as) for outcome in outcomes.copies] == [('good.jpg', 'folders/the_same.jpg')]
-    assert not {'.npy', '.srt'} - set(outcomes.left_out)
-    assert all(outcome.report_page.stat().st_size > 10_000 for outcome in outcomes.analyzed)
-
-    (faults / 'empty.mp4').write_bytes((faults / 'folders/mixed_endings/f.mts').read_bytes() + b'\0' * 188)
-    resumed = analyze_many([faults], run, settings, resume=True)
-    assert {outcome.file for outcome in resumed if not outcome.resumed} == failed
-    assert {outcome.file for outcome in resumed.analyzed} == analyzed | {'empty.mp4'}
-    for to in ('csv', 'parquet', 'json', 'eaf', 'textgrid', 'vtt'):
-        assert len(export_run(run, to, tmp_path / to)) == len(resumed.analyzed)
-
-
-def test_the_command_line_names_every_file_and_ends_with_2(faults, tmp_path):
-    words = ['analyze', faults, '--out', tmp_path / 'run', '--asr', 'none', '--fps', 1, '--json']
-    result = CliRunner().invoke(main, [str(word) for word in words])
+def test_the_command_line_names_every_file_and_ends_with_2(faults, worked_through):
+    _, result = worked_through
     assert result.exit_code == 2
     assert 'Traceback' not in result.output
     content = json.loads(result.stdout)
@@ -106,3 +92,24 @@ def test_the_command_line_names_every_file_and_ends_with_2(faults, tmp_path):
     assert lost['media/trailing.wav']['bytes'] > 0
     assert not lost['media/trailing.wav']['is_complete']
     assert lost['folders/mixed_endings/a.jpg']['is_complete']
+
+
+def test_a_folder_with_one_of_every_fault_is_worked_through_and_the_run_goes_on(faults, worked_through, tmp_path):
+    run, result = worked_through
+    failed = {file['file'] for file in json.loads(result.stdout)['files'] if 'error' in file}
+    assert failed >= {'dangling.mp4', 'device.wav', 'pipe.mp4', 'empty.mp4', 'unreadable'}
+
+    (faults / 'empty.mp4').write_bytes((faults / 'folders/mixed_endings/f.mts').read_bytes() + b'\0' * 188)
+    resumed = analyze_many([faults], run, AnalysisSettings(asr='none', fps=1, subtitles=True), resume=True)
+    assert {outcome.path.relative_to(faults).as_posix() for outcome in resumed} == _media_in(faults) | {'unreadable'}
+    assert {outcome.file for outcome in resumed if not outcome.resumed} == failed
+    assert {outcome.file for outcome in resumed.failed} == failed - {'empty.mp4'}
+    assert all(outcome.error.todo for outcome in resumed.failed), resumed.failed
+    assert {outcome.file for outcome in resumed.analyzed} >= {
+        r'caf\xe9.jpg', 'folders/the_same.jpg', 'folders/mixed_endings/f.mts', 'media/trailing.wav', 'empty.mp4'
+    }  # fmt: skip
+    assert [(outcome.file, outcome.same_as) for outcome in resumed.copies] == [('good.jpg', 'folders/the_same.jpg')]
+    assert not {'.npy', '.srt'} - set(resumed.left_out)
+    assert all(outcome.report_page.stat().st_size > 10_000 for outcome in resumed.analyzed)
+    for to in ('csv', 'parquet', 'json', 'eaf', 'textgrid', 'vtt'):
+        assert len(export_run(run, to, tmp_path / to)) == len(resumed.analyzed)

@@ -106,10 +106,15 @@ def test_numbers_that_json_lacks_are_null_and_escape_codes_stay_escaped(capsys):
     assert '\x1b' not in printed
 
 
+PRINTS = re.compile(r'print|Console|echo|\bText\b|\bconsole\b|stdout|stderr|\brich\b')
+"""One of these words stands in every file that prints: only such files are parsed."""
+
+
 def _printing(path: Path) -> list[str]:
     """Where a file prints by anything but `say`."""
     places = []
-    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+    text = path.read_text(encoding='utf-8')
+    for node in ast.walk(ast.parse(text)) if PRINTS.search(text) else ():
         match node:
             case ast.Call(func=ast.Name('print' | 'Console')):
                 places.append(f'{path.name}:{node.lineno}')

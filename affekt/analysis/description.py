@@ -407,5 +407,5 @@ def described_by(name: str, clip: Any, description: Any, weights_sha256: str = '
     return Described(
         name, storable(answer.text), answer.labels, answer.form, evidence, invented,
         {part: storable(reason) for part, reason in clip.lacking.items()}, storable(clip.words),
-        storable(description.failure), weights_sha256,
+        storable(description.failure), weights_sha256, getattr(description, 'certainty', None),
     )  # fmt: skip

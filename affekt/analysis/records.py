@@ -272,6 +272,8 @@ class Described:
     """Why there is no answer; '' where there is."""
     weights_sha256: str = ''
     """Of the describer with its language model; '' where it has none."""
+    certainty: float | None = None
+    """Of the first label, in [0, 1]; None where it is not known."""
 
     def __repr__(self) -> str:
         said = self.failure or self.text

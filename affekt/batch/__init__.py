@@ -6,12 +6,12 @@ count is told by `affekt/analysis/results.py`. `describing.py` has many clips de
 """
 
 from affekt.batch.changed import seconds_together, with_changes
+from affekt.batch.default_describer import has_shipped_describer
 from affekt.batch.describing import (
     DescribedClip,
     Describing,
     clips_of,
     describe_many,
-    has_shipped_describer,
     open_describing,
 )
 from affekt.batch.exports import Written, export_run, report_run

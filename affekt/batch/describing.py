@@ -27,6 +27,7 @@ from affekt.analysis import (
     description_room,
 )
 from affekt.batch.asking import EndpointClips
+from affekt.batch.default_describer import has_shipped_describer, is_by_measurements, note_on_shipped
 from affekt.batch.folders import gather
 from affekt.batch.measured import PlainClips
 from affekt.containers import AUDIO
@@ -71,8 +72,9 @@ class Describing:
     """By what clips are described, and how.
 
     Args:
-        model: folder or checkpoint of a describer, or `small` for the one that comes with affekt; '' for that one where
-            it reaches its targets, and else for sentences from measurements.
+        model: folder or checkpoint of a describer, `small` for the one that comes with affekt, or `plain` for
+            sentences from measurements; '' for the small one where it reaches its targets and all that it needs is
+            here, and else for measurements.
         trunk: its language model, where its folder does not say or it is elsewhere.
         recipes: source to recipe of features, where its folder does not say.
         question: another than the one that it was trained with: a name of `QUESTIONS`, or a text.
@@ -395,19 +397,14 @@ def open_describing(settings: Describing) -> ClipsDescriber:
             endpoint, asr=settings.asr, tokens=settings.tokens or 400, at_once=settings.at_once,
             is_probed=settings.is_probed, table=settings.table,
         )  # fmt: skip
-    if not settings.model and not has_shipped_describer():
-        settings.require_used(BY_MEASUREMENTS)
-        return PlainClips(AnalysisSettings(asr=settings.asr, transcript=settings.transcript or None, keep_frames=False))
+    by_name = is_by_measurements(settings.model)
+    if by_name or (not settings.model and not has_shipped_describer()):
+        (dataclasses.replace(settings, model='') if by_name else settings).require_used(BY_MEASUREMENTS)
+        return PlainClips(
+            AnalysisSettings(asr=settings.asr, transcript=settings.transcript or None, keep_frames=False),
+            note='' if by_name else note_on_shipped(),
+        )
     return ModelClips.open(settings)
-
-
-def has_shipped_describer() -> bool:
-    """A small describer comes with affekt, is good enough to be the default, and torch is here to run it."""
-    import importlib.util
-
-    if any(importlib.util.find_spec(name) is None for name in ('torch', 'transformers', 'peft')):
-        return False
-    return description_room().shipped_describer() is not None
 
 
 class ModelClips:

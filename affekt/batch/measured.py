@@ -25,13 +25,17 @@ class PlainClips:
     """Sentences from measurements alone, always the same for the same clip; see `affekt.analysis`.
 
     What is said in a clip is what its manifest says of it, where that says anything; else what the settings name.
+
+    Args:
+        settings: of the analysis.
+        note: why no other describer answers, for users; '' where none was to be expected.
     """
 
     name = PLAIN
     batch_size = 1
 
-    def __init__(self, settings: AnalysisSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: AnalysisSettings, note: str = '') -> None:
+        self._settings, self.note = settings, note
         self._analyzers: dict[AnalysisSettings, Analyzer] = {}
         self._texts: Path | None = None
 

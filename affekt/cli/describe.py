@@ -50,7 +50,7 @@ class Pairs(click.ParamType[tuple[str, str]]):
 @click.option(
     '--model',
     metavar='PATH|NAME',
-    help='Describer: small, a folder of training, a published checkpoint, or a name at a server.',
+    help='Describer: small, plain, a folder of training, a published checkpoint, or a name at a server.',
 )
 @click.option(
     '--endpoint', default='', metavar='URL', help='Server of a model to ask, such as http://localhost:8000/v1.'
@@ -95,14 +95,15 @@ def describe_command(
     \b
     affekt describe clip.mp4
     affekt describe clips/ --out described --resume
+    affekt weights get smollm2-135m-instruct.gguf
     affekt describe clip.mp4 --model small --labels
     affekt describe clip.mp4 --model run/describer --json
     affekt describe manifest.parquet --model affectgpt.pth --trunk qwen
 
-    PATHS are media files, folders of them, or one manifest. Without --model sentences are made from measurements;
-    --model small is the describer that comes with affekt, and with --endpoint a model on a server is asked (key in
-    AFFEKT_LLM_KEY). What a clip lacks is never described. With --out each answer is kept at once; a clip that fails
-    costs no other its answer, and is tried again with --resume.
+    PATHS are media files, folders of them, or one manifest. Without --model the small describer that comes with affekt
+    answers where its language model is here; else, and with --model plain, sentences are made from measurements. With
+    --endpoint a model on a server is asked (key in AFFEKT_LLM_KEY). What a clip lacks is never described. With --out
+    each answer is kept at once; a clip that fails costs no other its answer, and is tried again with --resume.
     """
     from affekt.batch import describe_many, open_describing
 
@@ -112,6 +113,8 @@ def describe_command(
     clips: list[DescribedClip] = []
     with contextlib.ExitStack() as stack:
         describer = open_describing(settings)
+        if note := getattr(describer, 'note', ''):
+            say(note, err=True, style='yellow')
         stack.callback(getattr(describer, 'close', lambda: None))
         bars = stack.enter_context(StageBars(name_width=8))
 

@@ -282,6 +282,8 @@ def _check_frames(name: str, file: Path, frames: Path | None, partition: str) ->
     checked = check_frame_submission(name, file, frames_to_answer(name, frames, partition))
     order = 'in the order' if checked.follows_frames else 'in another order than that'
     say(f'{checked.path} is in order: {_of_frames(checked)}, {order} of {frames}')
+    if not checked.has_last_line_end:
+        say('note: the last line has no line end: see that the file was not cut off', style='yellow')
 
 
 def _of_frames(submission: FrameSubmission) -> str:

@@ -79,7 +79,8 @@ def described_parts(described: Described) -> list[Text | Table]:
     """An answer, then its labels, clues by what they speak of, and what was not there."""
     if described.failure:
         return [Text(f'not described: {described.failure}', style='yellow')]
-    rows = [('labels', ', '.join(described.labels) or 'none')]
+    first, *others = described.labels or ('none',)
+    rows = [('labels', ', '.join([first + _share(described.certainty), *others]))]
     if described.form not in USUAL_FORMS:
         rows.append(('form', described.form))
     if described.form != 'plain':

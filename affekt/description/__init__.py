@@ -34,7 +34,7 @@ from affekt.description.groups import (
 from affekt.description.inputs import ReadClips, normalised_sound, read_clips, spread, stretches
 from affekt.description.inspecting import InspectedDescriber, inspected_describer
 from affekt.description.model import Answered, Asked, Describer, DescriberSettings, Embedded, answer_loss
-from affekt.description.opening import ClipDescriber, open_clip_describer, shipped_describer
+from affekt.description.opening import Certainty, ClipDescriber, open_clip_describer, shipped_describer
 from affekt.description.preference import (
     AnswerLogs,
     PreferenceStep,
@@ -112,6 +112,7 @@ __all__ = [
     'Answered',
     'Asked',
     'Block',
+    'Certainty',
     'ClipDescriber',
     'ClipForm',
     'ClipReader',

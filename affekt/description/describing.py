@@ -39,6 +39,8 @@ class Description:
     """`end`, `stop` or `length` as in `Generated`; '' where it failed."""
     failure: str = ''
     """Why there is no answer; '' where there is."""
+    certainty: float | None = None
+    """Probability of the first label, in [0, 1]; None where the describer was not calibrated for such a clip."""
 
 
 def describe(

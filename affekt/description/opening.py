@@ -7,8 +7,8 @@ for perceived, description in clips.describe(manifest, manifest.samples):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,41 @@ def shipped_describer() -> Path | None:
     return SHIPPED if notes.get(REACHES) else None
 
 
+@dataclass(frozen=True)
+class Certainty:
+    """How sure a describer is of the first label that it names: a softmax over words, at a fitted temperature.
+
+    Args:
+        words: all that an answer may begin with, which differ in their first token.
+        temperatures: source to the temperature of prompts in which it stands first; of other prompts nothing is known.
+    """
+
+    words: tuple[str, ...]
+    temperatures: Mapping[str, float]
+
+    def of(self, describer: Describer, asked: Sequence[Asked], labels: Sequence[Sequence[str]]) -> list[float | None]:
+        """Of each answer the probability of its first label; None where no temperature is for its prompt.
+
+        Args:
+            describer: that answered.
+            asked: N prompts.
+            labels: N answers to them.
+        """
+        sure: list[float | None] = [None] * len(asked)
+        first = [next(iter(prompt.pieces.sources), '') for prompt in asked]
+        known = [
+            at
+            for at, (source, named) in enumerate(zip(first, labels, strict=True))
+            if source in self.temperatures and named and named[0] in self.words
+        ]
+        if known:
+            logits = describer.beginning_logits([asked[at] for at in known], [f' {word}' for word in self.words])
+            for at, row in zip(known, logits.double(), strict=True):
+                shares = (row / self.temperatures[first[at]]).softmax(dim=0)
+                sure[at] = float(shares[self.words.index(labels[at][0])])
+        return sure
+
+
 class ClipDescriber:
     """A describer that is given clips.
 
@@ -58,14 +93,16 @@ class ClipDescriber:
         table: whose words are labels.
         terciles: of training clips, for a describer that names labels alone: a grammar then states what was measured
             (`grounded`); None where it writes sentences of its own.
+        certainty: of the first label; None where nothing was fitted.
     """
 
     def __init__(
         self, describer: Describer, reader: ClipReader, limits: Limits, *, name: str, batch_size: int = 8,
-        table: str = 'affekt', terciles: Terciles | None = None,
+        table: str = 'affekt', terciles: Terciles | None = None, certainty: Certainty | None = None,
     ) -> None:  # fmt: skip
         self.describer, self.reader, self.limits = describer, reader, limits
-        self.name, self.batch_size, self._table, self._terciles = name, batch_size, table, terciles
+        self.name, self.batch_size, self._table = name, batch_size, table
+        self._terciles, self._certainty = terciles, certainty
 
     def record(self) -> dict[str, Any]:
         """All that answers depend on, as JSON has it; see `reproduction_record`."""
@@ -107,7 +144,7 @@ class ClipDescriber:
             asked, self.describer, self.limits, batch_size=self.batch_size, table=self._table,
             gives=self.reader.form.gives(),
         )  # fmt: skip
-        described = {description.name: description for description in answers}
+        described = {each.name: each for each in self._with_certainty([prompt for _, prompt in asked], list(answers))}
         return [
             (
                 clip,
@@ -117,6 +154,14 @@ class ClipDescriber:
             )
             for clip in clips
         ]
+
+    def _with_certainty(self, asked: Sequence[Asked], descriptions: Sequence[Description]) -> Sequence[Description]:
+        """Answers with the certainty of their first labels, where one is known."""
+        if self._certainty is None:
+            return descriptions
+        labels = [description.answer.labels for description in descriptions]
+        sure = self._certainty.of(self.describer, asked, labels)
+        return [replace(each, certainty=value) for each, value in zip(descriptions, sure, strict=True)]
 
     def _with_clues(self, clip: PerceivedClip, description: Description) -> Description:
         """Labels as they were generated, and what was measured of the clip."""
@@ -175,10 +220,12 @@ def open_clip_describer(
         describer, notes = _published(place, trunk, precision, device)
     form = clip_form(describer, notes, recipes=recipes, question=question, device=device)
     hear = None if asr == 'none' or not form.reads_words else Recognition(asr)
+    is_own = not question or question == notes.get('question')  # a temperature is fitted to the answers to one question
+    certainty = Certainty(tuple(notes['labels']), notes['certainty']) if is_own and 'certainty' in notes else None
     limits = limits or Limits(tokens=int((notes.get('training') or {}).get('answer_tokens', Limits().tokens)))
     return ClipDescriber(
         describer, ClipReader(describer, form, hear=hear), limits, name=_name_of(place, notes), batch_size=batch_size,
-        table=table, terciles=noted_terciles(notes) if 'terciles' in notes else None,
+        table=table, terciles=noted_terciles(notes) if 'terciles' in notes else None, certainty=certainty,
     )  # fmt: skip
 
 

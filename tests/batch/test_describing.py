@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from affekt.analysis import Described, DescribedClue
-from affekt.batch import Describing, clips_of, describe_many, measured, open_describing
+from affekt.batch import Describing, clips_of, default_describer, describe_many, measured, open_describing
 from affekt.batch import describing as module
 from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample
@@ -134,6 +134,36 @@ def test_settings_that_mean_nothing_are_refused(media, tmp_path, monkeypatch):
     with pytest.raises(ValueRangeError, match='--model'):
         open_describing(Describing(question='What?'))
     assert open_describing(Describing()).name == measured.PLAIN
+
+
+@pytest.mark.parametrize(
+    ('reaches', 'packages', 'trunk', 'answers', 'note'),
+    [
+        (True, True, 'verified', True, ''),
+        (True, True, 'missing', False, 'affekt weights get smollm2-135m-instruct.gguf'),
+        (True, False, 'verified', False, 'pip install'),
+        (False, True, 'missing', False, ''),  # it would not be the default: nothing is to be got for it
+    ],
+)
+def test_the_small_describer_answers_where_it_is_good_enough_and_whole(
+    reaches, packages, trunk, answers, note, tmp_path, monkeypatch
+):
+    place = tmp_path / 'describer.json'
+    place.write_text(json.dumps({'trunk': 'smollm2-135m-instruct.gguf', 'notes': {'reaches_targets': reaches}}))
+    monkeypatch.setattr(default_describer, 'SHIPPED', place)
+    monkeypatch.setattr(default_describer, 'state', lambda model: trunk)
+    monkeypatch.setattr(default_describer, 'PACKAGES', ('json',) if packages else ('json', 'no_such_package'))
+    monkeypatch.setattr(module.ModelClips, 'open', lambda settings: 'the small describer')
+    assert default_describer.has_shipped_describer() is answers
+    describer = open_describing(Describing(asr='none'))
+    if answers:
+        assert describer == 'the small describer'
+    else:
+        assert (describer.name, note in describer.note, bool(describer.note)) == (measured.PLAIN, True, bool(note))
+    by_name = open_describing(Describing(model='plain', asr='none'))
+    assert (by_name.name, by_name.note) == (measured.PLAIN, '')
+    with pytest.raises(ValueRangeError):
+        open_describing(Describing(model='plain', question='What?'))
 
 
 def test_without_a_model_sentences_come_from_measurements(media, tmp_path, monkeypatch):

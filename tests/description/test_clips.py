@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,10 +14,13 @@ from clip_describers import QUESTION, one_face, saved_describer, tone, write_sou
 
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.description import (
+    Asked,
+    Certainty,
     ClipReader,
     Description,
     Generated,
     Limits,
+    Pieces,
     clip_form,
     clips_manifest,
     describe,
@@ -224,8 +229,28 @@ def test_labels_are_generated_and_clues_stated_where_training_noted_terciles(fol
     assert described.answer.text == 'The person seems angry. The voice is low in volume and high in pitch.'
     assert (described.answer.labels, described.raw) == (('angry',), ' angry')
     assert [clue.of for clue in described.answer.evidence] == [('voice',)]
+    assert described.certainty is None
     plain = open_clip_describer(folder, recipes={'face': 'acoustics-utt'}, asr='none')
     assert plain.describe(manifest, manifest.samples)[0][1].answer.text == 'angry'
+
+
+def test_the_first_label_has_the_certainty_that_was_fitted_for_what_stands_first(folder, media, tmp_path, monkeypatch):
+    describer = SimpleNamespace(
+        beginning_logits=lambda asked, beginnings: torch.tensor([[2 * math.log(3), 0.0]] * len(asked))
+    )
+    asked = [Asked(Pieces((source, (1,)))) for source in ('voice', 'face', 'voice', 'voice', 'voice')]
+    labels = [('angry', 'sad'), ('angry',), ('sad',), ('proud',), ()]
+    # e^(2 ln 3 / 2) : 1 is 3 : 1; of faces nothing was fitted, and proud is no known word
+    sure = Certainty(('angry', 'sad'), {'voice': 2.0}).of(describer, asked, labels)
+    assert sure == [pytest.approx(0.75), None, pytest.approx(0.25), None, None]
+
+    noted = saved_describer(tmp_path, labels=['angry'], certainty={'voice': 2.0})
+    said = {'voice': Description('voice', read_answer('angry'), ' angry', 'end')}
+    monkeypatch.setattr(opening, 'describe', lambda asked, *rest, **named: [said[name] for name, _ in asked])
+    manifest = _rows(media, 'voice')
+    for question, certainty in (('', 1.0), (QUESTION, 1.0), ('Why?', None)):  # one known word has all of the softmax
+        clips = open_clip_describer(noted, recipes={'face': 'acoustics-utt'}, asr='none', question=question)
+        assert clips.describe(manifest, manifest.samples)[0][1].certainty == certainty
 
 
 def test_a_kind_keeps_that_it_is_bare(reader):

@@ -24,7 +24,6 @@ from affekt.description import (
     train_rewarded,
 )
 from affekt.errors import LeakError, RunError, UnknownNameError, ValueRangeError
-from affekt.training import on_processes
 
 TRAINING, VALIDATION = toy_examples(12, 0, seed=0), toy_examples(6, 100, seed=1)
 PREFER = DescribeSettings('prefer', steps=6, batch_size=4, evaluate_every=2, log_every=1, adapter_rate=5e-3)
@@ -188,8 +187,8 @@ def _train_together(folder):
     train_preferred(done.describer, _pairs(TRAINING), _pairs(VALIDATION), pairs, folder=folder / 'prefer')
 
 
-def test_two_processes_train_one_describer(tmp_path):
+def test_two_processes_train_one_describer(tmp_path, on_loaded_processes):
     folder = tmp_path / 'together'
-    on_processes(2, _train_together, folder)
+    on_loaded_processes(2, _train_together, folder)
     for place in (folder / 'describer', folder / 'prefer' / 'describer'):
         assert (place / 'describer.json').exists()

@@ -129,7 +129,9 @@ def import_command(name: str, folder: Path, out: Path, leave_out: Sequence[str],
 @corpus.command('make')
 @click.argument('name', type=Named(('faces', 'affwild2')), metavar='faces|affwild2')
 @click.option('--out', required=True, type=PATH, help='New folder for videos and what is known of them.')
-@click.option('--clips', type=click.IntRange(1), help='Number of clips (default 100; affwild2: 40).')
+@click.option(
+    '--clips', '--videos', 'clips', type=click.IntRange(1), help='Number of clips (default 100; affwild2: 40).'
+)
 @click.option('--people', type=click.IntRange(1), help='Number of people in faces (default: one for five clips).')
 @click.option('--seconds', type=float, help='Length of a clip (default 2.56; affwild2: 20).')
 @click.option('--fps', 'rate_hz', type=float, default=25.0, help='Frames per second (default 25).')
@@ -482,7 +484,7 @@ def _print_numbers(manifest: Manifest) -> None:
         values = values[~np.isnan(values)]
         if len(values):
             summary = (values.mean(), values.std(), values.min(), values.max())
-            shown.add_row(name, f'{len(values):,}', *(f'{value:.2f}' for value in summary))
+            shown.add_row(name, f'{len(values):,}', *(f'{value:z.2f}' for value in summary))
     if shown.row_count:
         say()
         say(shown)

@@ -113,7 +113,9 @@ def tables(result: Mapping[str, Any]) -> list[str]:
         lines += [f'| {name} | {number(score)} |' for name, score in texts['macro_f1'].items()]
         lines += [
             '',
-            f'Valid form: {number(texts["valid"], 4)}. Less than the head: {number(texts["less_than_head"])}.',
+            f'Valid form: {number(texts["valid"], 4)}. Less than the head: {number(texts["less_than_head"])}; less '
+            'than the head with its nearest label where it gives none: '
+            f'{number(texts["less_than_head_that_always_names"])}.',
             '',
             *_why(texts),
         ]

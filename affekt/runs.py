@@ -38,9 +38,9 @@ from affekt.files import (
 from affekt.moved_names import with_new_names
 
 __all__ = [
-    'Entry', 'Run', 'file_atomically', 'file_sha256', 'folder_atomically', 'locked', 'only_regular', 'place_atomically',
-    'read_journal', 'read_regular_file', 'read_settings', 'record_beside', 'remove_run', 'require_regular_file',
-    'sampled', 'versions', 'write_atomically',
+    'JOURNAL', 'Entry', 'Run', 'entry_at', 'file_atomically', 'file_sha256', 'folder_atomically', 'locked',
+    'only_regular', 'place_atomically', 'placed_entries', 'read_journal', 'read_regular_file', 'read_settings',
+    'record_beside', 'remove_run', 'require_regular_file', 'sampled', 'versions', 'write_atomically',
 ]  # fmt: skip
 
 SETTINGS = 'settings.json'
@@ -115,6 +115,7 @@ class Run:
         settings: what the results depend on; a resumed run must have the same.
         resume: go on in a folder that already holds a run.
         renamed: old to new names of settings that a run to be resumed may have been saved with.
+        keeps_facts: whether the facts of results stay in memory; else the journal alone has them.
 
     Raises:
         RunError: the folder holds something else, hidden or not, another run without `resume`, a run with other
@@ -129,8 +130,9 @@ class Run:
         *,
         resume: bool = False,
         renamed: Mapping[str, str] = MappingProxyType({}),
+        keeps_facts: bool = True,
     ) -> None:
-        self.folder, self._renamed = folder, renamed
+        self.folder, self._renamed, self._keeps_facts = folder, renamed, keeps_facts
         self._damaged: set[str] = set()
         self._lock: IO[str] | None = None
         wanted = json.loads(json.dumps(dict(settings)))
@@ -195,7 +197,10 @@ class Run:
             text = json.dumps({'settings': wanted, 'versions': versions()}, indent=2, sort_keys=True)
             write_atomically(path, text.encode())
         self._remove_unfinished()
-        self._entries = {entry.key: entry for entry in read_journal(self.folder)}
+        self._entries = {entry.key: self._remembered(entry) for entry in read_journal(self.folder)}
+
+    def _remembered(self, entry: Entry) -> Entry:
+        return entry if self._keeps_facts else replace(entry, facts={})
 
     def _remove_unfinished(self) -> None:
         """Remove what a killed run wrote down that it was building."""
@@ -292,7 +297,7 @@ class Run:
                 os.fsync(journal.fileno())
         except OSError as error:
             raise storage_error(error, path) from error
-        self._entries[entry.key] = entry
+        self._entries[entry.key] = self._remembered(entry)
 
     def _files_of(self, names: Sequence[str]) -> Iterator[str]:
         """The files that paths in the run name; the run itself names none."""
@@ -333,22 +338,51 @@ def remove_run(folder: Path, files: Sequence[str]) -> None:
 
 
 def read_journal(folder: Path) -> Iterator[Entry]:
-    """The entries of a run's journal.
+    """The entries of a run's journal, one at a time.
 
     A last line cut by a kill is left out, and so is a line that no run writes. A run may come from anybody: who opens
     what an entry names, first sees that it lies in the run.
     """
+    return (entry for _, entry in placed_entries(folder))
+
+
+def placed_entries(folder: Path) -> Iterator[tuple[int, Entry]]:
+    """The entries of a run's journal with the byte at which each begins, for `entry_at`."""
     path = folder / JOURNAL
     if not path.exists():
         return
-    for line in read_regular_file(path).decode(errors='replace').split('\n'):
-        try:
-            fields = json.loads(line)
-            key, place, files = fields.pop('key'), fields.pop('folder'), fields.pop('files', None)
-        except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
-            continue
-        if isinstance(key, str) and isinstance(place, str) and (files is None or _are_sizes(files)):
-            yield Entry(key, place, fields, files)
+    with open(path, 'rb', opener=only_regular) as journal:
+        begin = 0
+        for line in journal:
+            if (entry := _entry_of(line)) is not None:
+                yield begin, entry
+            begin += len(line)
+
+
+def entry_at(journal: IO[bytes], begin: int) -> Entry:
+    """The entry that begins at a byte of an open journal.
+
+    Raises:
+        RunError: there is none, as where the file was changed meanwhile.
+    """
+    journal.seek(begin)
+    entry = _entry_of(journal.readline())
+    if entry is None:
+        raise RunError(
+            expected=f'a line of the journal at byte {begin}', came='none', todo='give the same command again'
+        )
+    return entry
+
+
+def _entry_of(line: bytes) -> Entry | None:
+    """The entry of a line; None where no run writes such a line, or it was cut."""
+    try:
+        fields = json.loads(line.decode(errors='replace'))
+        key, place, files = fields.pop('key'), fields.pop('folder'), fields.pop('files', None)
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
+        return None
+    is_ours = isinstance(key, str) and isinstance(place, str) and (files is None or _are_sizes(files))
+    return Entry(key, place, fields, files) if is_ours else None
 
 
 def _are_sizes(files: object) -> bool:

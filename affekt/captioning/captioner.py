@@ -133,18 +133,22 @@ class Captioner:
         settings: see there.
         cache: remembers every answer.
         servers: closes the models at its end.
+        clock: gives seconds, by which clips and answers are timed.
 
     Raises:
         LLMError: a model cannot be opened.
     """
 
-    def __init__(self, settings: CaptionSettings, cache: ReplayCache, servers: contextlib.ExitStack) -> None:
-        self.settings = settings
+    def __init__(
+        self, settings: CaptionSettings, cache: ReplayCache, servers: contextlib.ExitStack,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.settings, self._clock = settings, clock
         models, opened = settings.models, dict[Place, Chat]()
 
         def chat(place: Place) -> Chat:
             if place not in opened:
-                opened[place] = RememberingChat(place.open(servers), cache)
+                opened[place] = RememberingChat(place.open(servers), cache, clock)
             return opened[place]
 
         self._chats = {AUDIO: chat(models.audio), VISUAL: chat(models.visual), 'merge': chat(models.merge)}
@@ -165,7 +169,7 @@ class Captioner:
         Returns:
             A caption; its status is `failed` where a model gave no answer at all.
         """
-        begun = time.monotonic()
+        begun = self._clock()
         subtitle = '' if 'text' in (row.missing or '').split(',') else (getattr(row, self.settings.subtitle) or '')
         subtitle = ' '.join(subtitle.split())
         use: dict[str, Use] = {}
@@ -194,7 +198,7 @@ class Captioner:
             )
         return Caption(
             row.sample, status, merged, labels, heard.text, seen.text, subtitle, heard.status, seen.status,
-            label_status, why, use, second, round(time.monotonic() - begun, 4), sizes,
+            label_status, why, use, second, round(self._clock() - begun, 4), sizes,
         )  # fmt: skip
 
     def prepare(self, steps: Sequence[str]) -> None:

@@ -13,15 +13,16 @@ A folder of captions holds
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from affekt.errors import TableError
-from affekt.runs import write_atomically
-from affekt.tables import csv_bytes, read_columns, storable
+from affekt.runs import file_atomically
+from affekt.tables import csv_line, read_columns, storable
 
 MERGED, KEPT, UNJUDGED, FAILED = 'merged', 'kept', 'unjudged', 'failed'
 OK = 'ok'
@@ -51,6 +52,8 @@ COLUMNS = (
     'name', 'description', 'openset', 'audio_clue', 'visual_clue', 'subtitle', 'status', 'audio_status',
     'visual_status', 'label_status', 'why', 'models', 'calls', 'prompt_tokens', 'answer_tokens',
 )  # fmt: skip
+ROWS_A_GROUP = 2_000
+"""Rows of a group in the Parquet file."""
 NUMBERS = ('calls', 'prompt_tokens', 'answer_tokens')
 USE_COLUMNS = ('name', 'step', 'model', 'calls', 'prompt_tokens', 'answer_tokens', 'uncounted', 'seconds')
 SECOND_COLUMNS = ('name', 'language', 'description', 'labels_ee', 'labels_ce', 'labels_cc', 'labels_ec')
@@ -169,23 +172,52 @@ def _stated(texts: Mapping[str, str]) -> str:
     return '; '.join(f'{name}: {text}' for name, text in texts.items() if text)
 
 
-def write_tables(folder: Path, captions: Sequence[Caption], *, raw_csv: bool = False) -> None:
-    """Write the tables of a folder of captions; `captions.parquet` last, so that it stands for all of them.
+def write_tables(folder: Path, captions: Iterable[Caption], *, raw_csv: bool = False) -> None:
+    """Write the tables of a folder of captions, row by row; `captions.parquet` last, so that it stands for all of them.
+
+    Args:
+        folder: of captions.
+        captions: in the order of the tables; taken one by one, so that no more than `ROWS_A_GROUP` are in memory.
+        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
 
     Raises:
         StorageError: the folder cannot be written.
     """
-    rows = [caption_row(caption) for caption in captions]
-    use = [
-        {'name': caption.name, 'step': step, **asdict(use), 'seconds': round(use.seconds, 4)}
-        for caption in captions
-        for step, use in caption.use.items()
-    ]
-    write_atomically(folder / TABLE_CSV, csv_bytes(COLUMNS, rows, raw=raw_csv))
-    write_atomically(folder / USE, csv_bytes(USE_COLUMNS, use, raw=raw_csv))
-    if second := [_second_row(caption) for caption in captions if caption.second is not None]:
-        write_atomically(folder / SECOND, csv_bytes(SECOND_COLUMNS, second, raw=raw_csv))
-    write_atomically(folder / TABLE, _parquet(rows, [caption.labels for caption in captions]))
+    with contextlib.ExitStack() as files:  # closed from the last to the first, and then under their names
+        add_row = files.enter_context(_parquet_rows(folder / TABLE))
+        table, use = (files.enter_context(file_atomically(folder / name)) for name in (TABLE_CSV, USE))
+        table.write(csv_line(COLUMNS, raw=raw_csv))
+        use.write(csv_line(USE_COLUMNS, raw=raw_csv))
+        second: IO[bytes] | None = None
+        for caption in captions:
+            row = caption_row(caption)
+            add_row(row, caption.labels)
+            table.write(csv_line([row[name] for name in COLUMNS], raw=raw_csv))
+            for step, spent in caption.use.items():
+                cells = {'name': caption.name, 'step': step, **asdict(spent), 'seconds': round(spent.seconds, 4)}
+                use.write(csv_line([cells[name] for name in USE_COLUMNS], raw=raw_csv))
+            if caption.second is not None:
+                if second is None:
+                    second = files.enter_context(file_atomically(folder / SECOND))
+                    second.write(csv_line(SECOND_COLUMNS, raw=raw_csv))
+                cells = _second_row(caption)
+                second.write(csv_line([cells[name] for name in SECOND_COLUMNS], raw=raw_csv))
+
+
+def failed_in(folder: Path) -> dict[str, Caption]:
+    """The clips of a folder's table that got no answer, which no journal holds."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet
+
+    columns = ['name', 'status', 'subtitle', 'why']
+    table = pyarrow.parquet.read_table(folder / TABLE, columns=columns)
+    rows = table.filter(pc.equal(table['status'], FAILED)).to_pylist()
+    return {
+        row['name']: Caption(
+            row['name'], FAILED, subtitle=row['subtitle'], why={FAILED: row['why'].removeprefix(f'{FAILED}: ')}
+        )
+        for row in rows
+    }
 
 
 def _second_row(caption: Caption) -> dict[str, Any]:
@@ -197,21 +229,32 @@ def _second_row(caption: Caption) -> dict[str, Any]:
     }
 
 
-def _parquet(rows: Sequence[Mapping[str, Any]], labels: Iterable[Sequence[str]]) -> bytes:
+@contextlib.contextmanager
+def _parquet_rows(path: Path) -> Iterator[Callable[[Mapping[str, Any], Sequence[str]], None]]:
+    """What adds a row and its labels to a Parquet file, which appears whole or not at all."""
     import pyarrow as pa
     import pyarrow.parquet
 
-    columns: dict[str, Any] = {
-        name: pa.array(
-            [row[name] if name in NUMBERS else storable(row[name]) for row in rows],
-            pa.int64() if name in NUMBERS else pa.string(),
-        )
-        for name in COLUMNS
-    }
-    columns['labels'] = pa.array([[storable(label) for label in each] for each in labels], pa.list_(pa.string()))
-    sink = pa.BufferOutputStream()
-    pyarrow.parquet.write_table(pa.table(columns), sink)
-    return bytes(sink.getvalue())
+    columns = [(name, pa.int64() if name in NUMBERS else pa.string()) for name in COLUMNS]
+    schema = pa.schema([*columns, ('labels', pa.list_(pa.string()))])
+    waiting: list[tuple[Mapping[str, Any], Sequence[str]]] = []
+    with file_atomically(path) as sink, pyarrow.parquet.ParquetWriter(sink, schema) as writer:
+
+        def write() -> None:
+            cells = {
+                name: [row[name] if name in NUMBERS else storable(row[name]) for row, _ in waiting] for name in COLUMNS
+            }
+            labels = [[storable(label) for label in each] for _, each in waiting]
+            writer.write_table(pa.table({**cells, 'labels': labels}, schema=schema))
+            waiting.clear()
+
+        def add(row: Mapping[str, Any], labels: Sequence[str]) -> None:
+            waiting.append((row, labels))
+            if len(waiting) >= ROWS_A_GROUP:
+                write()
+
+        yield add
+        write()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ are left, of which n are known with mean x and standard deviation s, the interva
 
     m x -+ t(n - 1) s sqrt(m m / n + m)
 
+Time is that of clips which were in work while as many others were as will be, divided by that number (Little's law):
+the first clips of a process, which wait for decoders to load and servers to warm up, tell nothing about the others.
+
 Source: prediction of a sum from a sample, for example Hahn and Meeker 1991, Statistical Intervals, section 4.8.
 """
 
@@ -12,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,6 +58,38 @@ class Estimate:
         return values
 
 
+class Spent(NamedTuple):
+    """What a clip took; all that is remembered of it until the tables are written."""
+
+    status: str
+    calls: int
+    prompt_tokens: int
+    answer_tokens: int
+    uncounted: int
+    money: float
+    """nan without prices."""
+    seconds: float
+    """From its first byte to its last answer, answers that were remembered included."""
+    at_once: int = 0
+    """Clips that were in work beside it, itself included; 0 where that is not known, or the process had just begun."""
+
+
+def spent_on(caption: Caption, prices: Mapping[str, Price] | None, at_once: int = 0) -> Spent:
+    """What a clip took.
+
+    Args:
+        caption: of the clip.
+        prices: of a million tokens, by step of `PRICED`; None for none.
+        at_once: as `Spent` has it.
+    """
+    total = caption.total
+    money = float('nan') if prices is None else money_of(caption.use, prices)
+    return Spent(
+        caption.status, total.calls, total.prompt_tokens, total.answer_tokens, total.uncounted, money,
+        max(caption.seconds, total.seconds), at_once,
+    )  # fmt: skip
+
+
 def money_of(use: Mapping[str, Use], prices: Mapping[str, Price]) -> float:
     """What the answers of a clip cost; `prices` has a price for each of `PRICED`."""
     return sum(
@@ -78,31 +113,46 @@ def estimated(
         at_once: clips in work at one time.
         prices: of a million tokens, by step of `PRICED`.
     """
-    totals = [caption.total for caption in captions]
-    times = [max(caption.seconds, total.seconds) / at_once for caption, total in zip(captions, totals, strict=True)]
+    return estimate_from([spent_on(caption, prices) for caption in captions], clips, at_once=at_once)
 
-    def whole(values: Sequence[float]) -> Interval:
-        return sum_to_come(values, clips - len(captions))
+
+def estimate_from(done: Sequence[Spent], clips: int, *, at_once: int) -> Estimate:
+    """The same from what clips took; time from those alone that were in work among as many, where two or more were.
+
+    Args:
+        done: a sample of all clips, at least one.
+        clips: how many there are in all.
+        at_once: clips in work at one time.
+    """
+    left = clips - len(done)
+    steady = [each.seconds / at_once for each in done if each.at_once == at_once]
+    seconds = [each.seconds / at_once for each in done]
+
+    def whole(name: str) -> Interval:
+        return sum_to_come([getattr(each, name) for each in done], left)
 
     return Estimate(
-        done=len(captions),
+        done=len(done),
         clips=clips,
-        calls=whole([total.calls for total in totals]),
-        prompt_tokens=whole([total.prompt_tokens for total in totals]),
-        answer_tokens=whole([total.answer_tokens for total in totals]),
-        money=None if prices is None else whole([money_of(caption.use, prices) for caption in captions]),
-        seconds=whole(times),
+        calls=whole('calls'),
+        prompt_tokens=whole('prompt_tokens'),
+        answer_tokens=whole('answer_tokens'),
+        money=None if any(np.isnan(each.money) for each in done) else whole('money'),
+        seconds=sum_to_come(seconds, left, steady if len(steady) > 1 else seconds),
         at_once=at_once,
-        uncounted=sum(total.uncounted for total in totals),
+        uncounted=sum(each.uncounted for each in done),
     )
 
 
-def sum_to_come(known: Sequence[float], left: int, level: float = 0.95) -> Interval:
+def sum_to_come(
+    known: Sequence[float], left: int, sample: Sequence[float] | None = None, level: float = 0.95
+) -> Interval:
     """The sum of the known values and of as many more as are left, with the interval that holds it.
 
     Args:
-        known: (n,) values of a random or even sample.
+        known: values that are part of the sum.
         left: values not known yet.
+        sample: (n,) values that those to come are like; the known ones where None.
         level: coverage in (0, 1).
 
     Returns:
@@ -113,8 +163,8 @@ def sum_to_come(known: Sequence[float], left: int, level: float = 0.95) -> Inter
     """
     from scipy.special import stdtrit
 
-    values = np.asarray(known, np.float64)
-    count, total = len(values), float(values.sum())
+    values = np.asarray(known if sample is None else sample, np.float64)
+    count, total = len(values), float(np.sum(known))
     value = total + left * float(values.mean())
     if not left:
         return Interval(total, total, total)

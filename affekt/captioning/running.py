@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,15 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from affekt.captioning.captioner import Captioner, CaptionSettings
-from affekt.captioning.captions import CLIPS, FAILED, TABLE, Caption, write_tables
-from affekt.captioning.estimate import FIRST, Estimate, estimated
+from affekt.captioning.captions import CLIPS, FAILED, TABLE, Caption, failed_in, write_tables
+from affekt.captioning.estimate import FIRST, Estimate, Spent, estimate_from, spent_on
+from affekt.captioning.journal import CaptionJournal, caption_of
 from affekt.captioning.media import SOURCES, media_sizes, source_of
 from affekt.corpora import Manifest, Sample
 from affekt.errors import CorpusError, LLMError, UnknownNameError, ValueRangeError
 from affekt.judging import Price
 from affekt.llm import Endpoint, MediaForm, ReplayCache, in_order, require_answering, require_media
 from affekt.progress import Progress
-from affekt.runs import Run, write_atomically
+from affekt.runs import Run, read_journal, write_atomically
 from affekt.tables import csv_bytes
 
 ENGINES = ('threads', 'ray')
@@ -84,6 +86,7 @@ def caption(
     told: Callable[[Estimate], None] = lambda estimate: None,
     progress: Progress | None = None,
     raw_csv: bool = False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Captioned:
     """Captions of a manifest's clips, in the folder `out`.
 
@@ -106,6 +109,7 @@ def caption(
         told: is told the estimate before the run goes on.
         progress: told 'caption', clips done, clips in all.
         raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
+        clock: gives seconds, by which clips are timed.
 
     Raises:
         ValueRangeError: the shard is not one of its number, or no clip is to be done at once.
@@ -127,23 +131,22 @@ def caption(
         raise CorpusError(expected='clips in the shard', came=f'none in {number}/{count}', todo='make fewer shards')
     folder = out / shard_name(shard)
     saved = {**settings.saved(), 'clips': _digest(rows), 'shard': list(shard)}
-    with Run(folder, saved, resume=folder.exists()) as run:
-        done = _kept(run, manifest, rows)
+    with Run(folder, saved, resume=folder.exists(), keeps_facts=False) as run:
+        done = _kept(run, manifest, rows, prices)
         resumed = len(done)
         _probe(settings, manifest, rows, folder)
-        work = _Work(manifest, settings, run, rows, done, at_once, on, workers, progress)
+        work = _Work(manifest, settings, run, rows, done, at_once, on, workers, progress, prices, clock)
         work.go(spread_first(len(rows), first))
-        side_by_side = at_once * (workers if on == 'ray' else 1)
-        estimate = estimated(list(done.values()), len(rows), at_once=side_by_side, prices=prices) if done else None
+        estimate = estimate_from(list(done.values()), len(rows), at_once=work.side_by_side) if done else None
         if estimate is not None:
             told(estimate)
         if not only_estimate:
             work.go(range(len(rows)))
-            every = [done.get(row.sample) or work.failed[row.sample] for row in rows]
+            every = CaptionJournal([folder]).in_order([row.sample for row in rows], work.failed)
             write_tables(folder, every, raw_csv=raw_csv)
             write_atomically(folder / CLIPS, csv_bytes(CLIP_COLUMNS, _places(manifest, rows)))
     is_whole = not only_estimate and join_shards(out, manifest, count, raw_csv=raw_csv)
-    statuses = Counter(each.status for each in (*done.values(), *work.failed.values()))
+    statuses = Counter([*(each.status for each in done.values()), *(FAILED for _ in work.failed)])
     failed = {name: each.why[FAILED] for name, each in work.failed.items()}
     return Captioned(out, len(rows), len(done), resumed, dict(statuses), failed, is_whole, estimate)
 
@@ -164,16 +167,24 @@ def spread_first(count: int, first: int) -> list[int]:
 
 
 class _Work:
-    """The clips of a shard, those done and those that got no answer."""
+    """The clips of a shard, those done and those that got no answer.
+
+    Of a clip that is done only what it took stays in memory: some 0.5 KB; the journal has the rest.
+    """
 
     def __init__(
         self, manifest: Manifest, settings: CaptionSettings, run: Run, rows: Sequence[Sample],
-        done: dict[str, Caption], at_once: int, on: str, workers: int, progress: Progress | None,
+        done: dict[str, Spent], at_once: int, on: str, workers: int, progress: Progress | None,
+        prices: Mapping[str, Price] | None, clock: Callable[[], float],
     ) -> None:  # fmt: skip
         self.manifest, self.settings, self.run, self.rows, self.done = manifest, settings, run, rows, done
         self.at_once, self.on, self.workers, self.progress = at_once, on, workers, progress
+        self.prices, self.clock = prices, clock
+        self.side_by_side = at_once * (workers if on == 'ray' else 1)
+        """Clips in work at one time."""
         self.failed: dict[str, Caption] = {}
         self._in_a_row = 0
+        self._made_here = 0
 
     def go(self, places: Sequence[int]) -> None:
         """Caption the clips at these places that are not done yet.
@@ -202,7 +213,7 @@ class _Work:
             )
             return
         with ReplayCache(self.run.folder / ANSWERS) as cache, contextlib.ExitStack() as servers:
-            captioner = Captioner(self.settings, cache, servers)
+            captioner = Captioner(self.settings, cache, servers, self.clock)
             captioner.prepare(
                 [step for step in SOURCES if any(source_of(self.manifest, row, step) is not None for row in todo)]
             )
@@ -217,8 +228,11 @@ class _Work:
                 self._in_a_row = 0
             return
         self._in_a_row = 0
-        self.run.note(each.name, '', files=(), caption=each.to_dict())
-        self.done[each.name] = each
+        self._made_here += 1
+        is_steady = self._made_here > self.side_by_side  # the first ones wait for decoders and servers to warm up
+        at_once = self.side_by_side if is_steady else 0
+        self.run.note(each.name, '', files=(), caption=each.to_dict(), at_once=at_once)
+        self.done[each.name] = spent_on(each, self.prices, at_once)
         if self.progress is not None:
             self.progress('caption', len(self.done), len(self.rows))
 
@@ -241,16 +255,19 @@ class _Work:
                 ) from error  # fmt: skip
 
 
-def _kept(run: Run, manifest: Manifest, rows: Sequence[Sample]) -> dict[str, Caption]:
-    """The captions that the journal has, of clips whose files are as they were."""
-    done = {}
-    for row in rows:
-        if (entry := run.finished(row.sample)) is None:
+def _kept(run: Run, manifest: Manifest, rows: Sequence[Sample], prices: Mapping[str, Price] | None) -> dict[str, Spent]:
+    """What the clips took that the journal has, where their files are as they were."""
+    known, done = {row.sample: row for row in rows}, dict[str, Spent]()
+    for entry in read_journal(run.folder):
+        caption = caption_of(entry)  # None for another's line: done again
+        row = known.get(entry.key)
+        if caption is None or row is None or caption.name != entry.key:
             continue
-        with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError):  # another's line: done again
-            each = Caption.from_dict(entry.facts['caption'])
-            if each.name == row.sample and dict(each.media) == media_sizes(manifest, row):
-                done[row.sample] = each
+        if dict(caption.media) == media_sizes(manifest, row):
+            at_once = entry.facts.get('at_once')
+            done[entry.key] = spent_on(caption, prices, at_once if isinstance(at_once, int) else 0)
+        else:
+            done.pop(entry.key, None)
     return done
 
 
@@ -306,27 +323,14 @@ def join_shards(out: Path, manifest: Manifest, count: int, *, raw_csv: bool = Fa
     folders = [out / shard_name((number, count)) for number in range(1, count + 1)]
     if not all((folder / TABLE).is_file() and (folder / CLIPS).is_file() for folder in folders):
         return False
-    by_name: dict[str, Caption] = {}
-    for folder in folders:
-        by_name |= {each.name: each for each in journal_captions(folder)}
     rows = tuple(manifest.samples)
-    every = [by_name.get(row.sample) or _unanswered(row) for row in rows]
+    journal = CaptionJournal(folders)
+    failed = {name: each for folder in folders for name, each in failed_in(folder).items()}
+    unknown = {row.sample: Caption(row.sample, FAILED) for row in rows if row.sample not in journal}
+    every = journal.in_order([row.sample for row in rows], {**unknown, **failed})
     write_atomically(out / CLIPS, csv_bytes(CLIP_COLUMNS, _places(manifest, rows)))
     write_tables(out, every, raw_csv=raw_csv)
     return True
-
-
-def _unanswered(row: Sample) -> Caption:
-    return Caption(row.sample, FAILED, why={FAILED: 'no answer'})
-
-
-def journal_captions(folder: Path) -> Iterator[Caption]:
-    """The captions of a shard's journal."""
-    from affekt.runs import read_journal
-
-    for entry in read_journal(folder):
-        with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError):
-            yield Caption.from_dict(entry.facts['caption'])
 
 
 def _digest(rows: Sequence[Sample]) -> str:

@@ -347,7 +347,7 @@ def _scores_in_words(scores: Mapping[str, float]) -> str:
         'mean_reward': 'reward', 'uar': 'recall of labels', 'f': 'F', 'valid': 'valid form',
         'judged_loss': 'loss of pairs', 'accuracy': 'pairs right',
     }  # fmt: skip
-    return ', '.join(f'{words} {scores[name]:.3f}' for name, words in names.items() if name in scores)
+    return ', '.join(f'{words} {scores[name]:z.3f}' for name, words in names.items() if name in scores)
 
 
 def _say_learnt(learnt: LearntDescriber, as_json: bool) -> None:

@@ -349,9 +349,14 @@ class _Block(NamedTuple):
 
 def _stretch(recording: Any, span: Span) -> Any:
     """The sound of a stretch, as one block from 0 on."""
-    blocks = [block.samples for block in recording.samples(RATE_HZ)]
-    sound = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-    return _Block(0.0, sound[round(span[0] * RATE_HZ) : round(span[1] * RATE_HZ)])
+    pieces: list[Floats32] = []
+    for block in recording.samples(RATE_HZ, from_s=span[0]):
+        begin = round(block.start_s * RATE_HZ)
+        first, last = (max(0, round(time_s * RATE_HZ) - begin) for time_s in span)
+        pieces.append(block.samples[first:last])
+        if begin + len(block.samples) >= round(span[1] * RATE_HZ):
+            break
+    return _Block(0.0, np.concatenate(pieces) if pieces else np.zeros(0, np.float32))
 
 
 def clips_manifest(clips: Sequence[tuple[str, Path]], texts: Mapping[str, str] | None = None) -> Manifest:

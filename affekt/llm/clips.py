@@ -180,7 +180,10 @@ def _spread(
     elif window_s is not None:
         start, end = window_s
         rate_hz = min(fastest_hz, most / max(end - start, 1e-3))
-        frames = (frame for frame in recording.frames(rate_hz, max_side) if frame.time_s >= start - 0.5 / rate_hz)
+        begin = max(0.0, start - 1 / rate_hz)
+        frames = (
+            frame for frame in recording.frames(rate_hz, max_side, begin) if frame.time_s >= start - 0.5 / rate_hz
+        )
         yield from islice(takewhile(lambda frame: frame.time_s < end, frames), most)
     elif recording.duration_s:
         yield from islice(recording.frames(min(fastest_hz, most / recording.duration_s), max_side), most)
@@ -194,10 +197,10 @@ def _samples(recording: Recording, longest_s: float, window_s: tuple[float, floa
     """The first seconds of the sound at 16 kHz, of its stream that is not silent."""
     start_s, end_s = window_s or (0.0, math.inf)
     first, last = (round(time_s * RATE_HZ) for time_s in (start_s, min(end_s, start_s + longest_s)))
-    blocks, length = [], 0
-    for block in recording.samples(RATE_HZ, stream=recording.audible_stream()):
-        blocks.append(block.samples[max(0, first - length) :])
-        length += len(block.samples)
-        if length >= last:
+    blocks: list[Floats32] = []
+    for block in recording.samples(RATE_HZ, stream=recording.audible_stream(), from_s=start_s):
+        begin = round(block.start_s * RATE_HZ)
+        blocks.append(block.samples[max(0, first - begin) :])
+        if begin + len(block.samples) >= last:
             break
     return np.concatenate(blocks)[: last - first] if blocks else np.zeros(0, np.float32)

@@ -17,7 +17,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
@@ -173,10 +173,16 @@ class ReplayCache:
 
 
 class RememberingChat:
-    """A chat that asks each question once; questions that are equal and come at the same time wait for one answer."""
+    """A chat that asks each question once; questions that are equal and come at the same time wait for one answer.
 
-    def __init__(self, chat: Chat, cache: ReplayCache) -> None:
-        self._chat, self._cache = chat, cache
+    Args:
+        chat: that is asked.
+        cache: remembers.
+        clock: gives seconds, by which answers are timed.
+    """
+
+    def __init__(self, chat: Chat, cache: ReplayCache, clock: Callable[[], float] = time.monotonic) -> None:
+        self._chat, self._cache, self._clock = chat, cache, clock
         self.asked = 0
         """Questions that were asked, not remembered."""
         self._guard = threading.Lock()
@@ -200,9 +206,9 @@ class RememberingChat:
             with turn:
                 reply = self._cache.find(key)
                 if reply is None:
-                    begun = time.monotonic()
+                    begun = self._clock()
                     reply = self._chat.ask(request)
-                    reply = replace(reply, seconds=round(time.monotonic() - begun, 4))
+                    reply = replace(reply, seconds=round(self._clock() - begun, 4))
                     self._cache.keep(key, self.model, request, reply)
                     self._count()
         finally:

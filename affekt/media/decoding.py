@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import av.error
 from av.stream import Discard
 
-from affekt.containers import Limits, Source, WatchedFile
+from affekt.containers import Limits, Source, Stalled, WatchedFile
 from affekt.containers.frame_chain import is_tag
 from affekt.errors import AffektError
 from affekt.media.picture_memory import check_parameter_sets, decoder_threads, pictures_held
@@ -93,6 +94,48 @@ def open_stream(source: Source, index: int, limits: Limits) -> OpenStream:
     stream.codec_context.options = options
     pictures = pictures_held(stream.codec_context) if stream.type == 'video' else 0
     return OpenStream(container, stream, file, source, pictures)
+
+
+SEEKABLE = ('mov', 'matroska', 'wav')
+"""Beginnings of demuxers' names whose files say at which byte a time lies; others guess, and their times with it."""
+
+
+def stream_from(source: Source, index: int, limits: Limits, probe: Probe, from_s: float) -> tuple[OpenStream, bool]:
+    """The stream at container position `index`, moved to a point at or before a time, and whether it was moved.
+
+    It stands at its beginning where the file cannot say exactly where that point is, or where what decodes from there
+    begins later.
+
+    Args:
+        source, index, limits: as for `open_stream`.
+        probe: of the file.
+        from_s: seconds on the recording's clock.
+    """
+    if from_s > 0 and probe.demuxer.startswith(SEEKABLE) and _begins_by(source, index, limits, probe, from_s):
+        opened = open_stream(source, index, limits)
+        _move(opened, probe, from_s)
+        return opened, True
+    return open_stream(source, index, limits), False
+
+
+def _begins_by(source: Source, index: int, limits: Limits, probe: Probe, from_s: float) -> bool:
+    """Whether the first unit that decodes after moving is at or before a time."""
+    opened = open_stream(source, index, limits)
+    try:
+        _move(opened, probe, from_s)
+        base = opened.stream.time_base or Fraction(1, 1000)
+        for unit in decoded_units(opened, Tally(), limits):
+            return unit.pts is not None and 0 <= float(unit.pts * base) - probe.origin_s <= from_s
+        return False
+    except (av.FFmpegError, Stalled, ValueError, OverflowError):
+        return False
+    finally:
+        opened.close()
+
+
+def _move(opened: OpenStream, probe: Probe, from_s: float) -> None:
+    base = opened.stream.time_base or Fraction(1, 1000)
+    opened.container.seek(int((from_s + probe.origin_s) / float(base)), stream=opened.stream, backward=True)
 
 
 def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[Any]:

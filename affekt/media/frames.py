@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from affekt.containers import Limits, Source, Stalled, StreamReport
 from affekt.errors import LimitError, MediaError
-from affekt.media.decoding import OpenStream, Tally, declared_seconds, decoded_units, open_stream
+from affekt.media.decoding import OpenStream, Tally, declared_seconds, decoded_units, stream_from
 from affekt.media.picture_memory import check_picture_memory
 from affekt.media.pictures import Orientations, collect_listed, to_rgb
 from affekt.media.probe import Probe, usable_aspect
@@ -85,17 +85,17 @@ class VideoPass:
         self.step_s = 1 / probe.video.rate_hz if probe.video and probe.video.rate_hz else 0.04
         self.is_constant_rate = False
 
-    def frames(self, rate_hz: float | None, max_side: int | None) -> Iterator[Frame]:
-        """Open, decode, pick, convert."""
+    def frames(self, rate_hz: float | None, max_side: int | None, from_s: float = 0.0) -> Iterator[Frame]:
+        """Open, decode, pick, convert; from the picture on, that is on screen at `from_s`."""
         if self.probe.video_index is None:
             return
-        opened = open_stream(self.source, self.probe.video_index, self.limits)
+        opened, is_part = stream_from(self.source, self.probe.video_index, self.limits, self.probe, from_s)
         orientations = Orientations()
         try:
             self._note_declared(opened)
             aspect = usable_aspect(opened.stream.sample_aspect_ratio)
             tolerance_s = min(0.001, float(opened.stream.time_base or 0) + 1e-6)
-            for timed in self._picked(opened, rate_hz, tolerance_s):
+            for timed in self._picked(opened, rate_hz, tolerance_s, from_s):
                 orientation = orientations.of(timed.picture)
                 frame = Frame(
                     timed.time_s,
@@ -107,10 +107,10 @@ class VideoPass:
                 yield frame
                 del frame
                 opened.file.touch()
-            self.is_over = True
+            self.is_over = not is_part  # what was passed over is not known to decode
         finally:
             opened.close()
-        if not self.tally.frames and self.must_decode:
+        if not self.tally.frames and self.must_decode and not is_part:
             raise MediaError(
                 expected='at least one picture that decodes',
                 came=f'none from {self.tally.packets} packets of {self.source.name}',
@@ -127,12 +127,12 @@ class VideoPass:
         rates = {stream.average_rate or stream.guessed_rate, stream.base_rate}  # damage can hide the average
         self.is_constant_rate = len(rates) == 1 and None not in rates
 
-    def _picked(self, opened: OpenStream, rate_hz: float | None, tolerance_s: float) -> Iterator[_Timed]:
-        """The pictures that are on screen at a grid time; all of them where there is no grid."""
+    def _picked(self, opened: OpenStream, rate_hz: float | None, tolerance_s: float, from_s: float) -> Iterator[_Timed]:
+        """The pictures that are on screen at a grid time from `from_s` on; all of them where there is no grid."""
         if rate_hz is None:
-            yield from self._timed(opened)
+            yield from (timed for timed in self._timed(opened) if timed.time_s >= from_s)
             return
-        grid = 0
+        grid = ceil((from_s - tolerance_s) * rate_hz) if from_s > 0 else 0
         shown: _Timed | None = None
         for timed in self._timed(opened):
             # number of grid times at or before this picture's own time belong to earlier pictures
@@ -141,7 +141,7 @@ class VideoPass:
                 yield shown
                 grid = first
             elif shown is None:
-                grid = first
+                grid = max(grid, first)
             shown = timed
         if shown is not None and grid / rate_hz < self.end_s - tolerance_s:
             yield shown

@@ -138,13 +138,15 @@ class Recording:
         """The hash of the file's bytes, in hex."""
         return self._source.sha256()
 
-    def frames(self, rate_hz: float | None = None, max_side: int | None = None) -> Iterator[Frame]:
+    def frames(self, rate_hz: float | None = None, max_side: int | None = None, from_s: float = 0.0) -> Iterator[Frame]:
         """Pictures in order of time, one at a time. A recording without pictures yields none.
 
         Args:
             rate_hz: pictures wanted per second: for each grid time 0, 1/r, 2/r, … the picture on screen, never one
                 twice. None yields every picture.
             max_side: longest side in pixels; larger pictures are scaled down while they are converted.
+            from_s: where to begin, seconds: grid times, or without a rate pictures, from there on. What lies before is
+                not decoded where the file says where a time lies; `decoded` then says nothing about losses.
 
         Raises:
             ValueRangeError: `rate_hz` or `max_side` not positive.
@@ -159,7 +161,7 @@ class Recording:
             return iter(())
         has_sound = bool(self.audio) and not _yielded_nothing(self._audio_pass)
         self._video_pass = VideoPass(self._source, self._probe, self._limits, must_decode=not has_sound)
-        return self._video_pass.frames(rate_hz, max_side)
+        return self._video_pass.frames(rate_hz, max_side, from_s)
 
     @property
     def pictures_end_s(self) -> float:
@@ -183,15 +185,20 @@ class Recording:
         )
         yield Frame(0.0, image, bool(notes))
 
-    def samples(self, rate_hz: int = 16_000, block_s: float = 10.0, stream: int | None = None) -> Iterator[Block]:
+    def samples(
+        self, rate_hz: int = 16_000, block_s: float = 10.0, stream: int | None = None, from_s: float = 0.0
+    ) -> Iterator[Block]:
         """Mono sound in blocks that follow each other without holes; a recording without sound yields none.
 
-        Sample n of all blocks together is heard at n / rate_hz seconds: sound that begins late is preceded by silence.
+        Sample n of all blocks together is heard at n / rate_hz seconds after the beginning of the first block, which is
+        0 unless `from_s` is given: sound that begins late is preceded by silence.
 
         Args:
             rate_hz: samples per second wanted.
             block_s: length of a block; the last one may be shorter.
             stream: which of `audio`; None for the one that `audible_stream` chooses.
+            from_s: the first block begins at this time or before it, seconds. What lies before is not decoded where the
+                file says where a time lies; `decoded` then says nothing about losses.
 
         Raises:
             ValueRangeError: `rate_hz` or `block_s` not positive.
@@ -206,7 +213,7 @@ class Recording:
         stream = self.audible_stream() if stream is None else self.sound_stream(stream)
         has_pictures = self.video is not None and not _yielded_nothing(self._video_pass)
         self._audio_pass = AudioPass(self._source, self._probe, self._limits, stream, must_decode=not has_pictures)
-        return self._audio_pass.blocks(int(rate_hz), block_s)
+        return self._audio_pass.blocks(int(rate_hz), block_s, from_s)
 
     def audible_stream(self, seconds: float = 600.0) -> int:
         """The sound stream that is read where none is named: the default one, or an audible one where it is silent.

@@ -10,6 +10,7 @@ that decoders overshoot a little beyond full scale are clipped to [-1, 1].
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,13 +23,15 @@ import soxr
 
 from affekt.containers import Limits, Source, Stalled, StreamReport
 from affekt.errors import LimitError, MediaError
-from affekt.media.decoding import OpenStream, Tally, declared_seconds, decoded_units, open_stream
+from affekt.media.decoding import OpenStream, Tally, declared_seconds, decoded_units, stream_from
 from affekt.media.downmix import Downmix
 from affekt.media.probe import Probe
 from affekt.wording import counted, subject
 
 Samples = npt.NDArray[np.float32]
 
+SETTLING_S = 1.0
+"""From where a stream was moved to, until its decoder, and then the resampler, give what they give from the start."""
 JITTER_S = 0.04
 EXACT_S = 0.005
 """Right after a damaged packet the next timestamp is believed to this."""
@@ -73,6 +76,7 @@ class AudioPass:
         self.repeated_s = 0.0
         self.bad_s = 0.0
         self.start_s = 0.0
+        self._moved_to_s = 0.0
         self.stretch_s = 0.0
         self._first_stated_s = 0.0
         self.jumped = 0
@@ -85,35 +89,40 @@ class AudioPass:
         codec = probe.audio[stream].codec
         self._has_lead = codec.startswith(LEAD_CODECS) and not probe.demuxer.startswith('mov')
 
-    def blocks(self, rate_hz: int, block_s: float) -> Iterator[Block]:
-        """Open, decode, mix, place on the clock, resample, cut into blocks."""
+    def blocks(self, rate_hz: int, block_s: float, from_s: float = 0.0) -> Iterator[Block]:
+        """Open, decode, mix, place on the clock, resample, cut into blocks; the first begins at `from_s` or before."""
+        begin_s = max(0.0, math.floor(from_s - SETTLING_S))  # whole seconds are whole samples at every rate
+        opened, is_part = stream_from(
+            self.source, self.probe.audio_indices[self.stream], self.limits, self.probe, max(0.0, begin_s - SETTLING_S)
+        )
+        self.clock_s = self._moved_to_s = begin_s = begin_s if is_part else 0.0
         size = max(1, round(block_s * rate_hz))
         kept: list[Samples] = []
         waiting = done = 0
-        for piece in self._resampled(rate_hz):
+        for piece in self._resampled(opened, rate_hz):
             kept.append(piece)
             waiting += len(piece)
             if waiting < size:
                 continue
             joined = np.concatenate(kept)  # once a piece: it may hold thousands of small blocks
             for start in range(0, waiting - size + 1, size):
-                yield Block(done / rate_hz, _clipped(joined[start : start + size]))
+                yield Block(begin_s + done / rate_hz, _clipped(joined[start : start + size]))
                 done += size
             kept, waiting = [joined[waiting - waiting % size :]], waiting % size
         if waiting:
-            yield Block(done / rate_hz, _clipped(np.concatenate(kept)))
-        self.is_over = True
-        if not self.tally.frames and self.must_decode:
+            yield Block(begin_s + done / rate_hz, _clipped(np.concatenate(kept)))
+        self.is_over = not is_part  # what was passed over is not known to decode
+        if not self.tally.frames and self.must_decode and not is_part:
             raise MediaError(
                 expected='sound that decodes',
                 came=f'none from {self.tally.packets} packets of {self.source.name}',
                 todo='the file is damaged; copy or export it again',
             )
 
-    def _resampled(self, rate_hz: int) -> Iterator[Samples]:
+    def _resampled(self, opened: OpenStream, rate_hz: int) -> Iterator[Samples]:
         """Mono pieces at `rate_hz`; a change of the source's rate on the way starts a new resampler."""
         current: tuple[int, Any] | None = None
-        for source_hz, piece in self._placed():
+        for source_hz, piece in self._placed(opened):
             if current is None or current[0] != source_hz:
                 if current is not None and current[1] is not None:
                     yield current[1].resample_chunk(np.zeros(0, np.float32), last=True)
@@ -122,9 +131,8 @@ class AudioPass:
         if current is not None and current[1] is not None:
             yield current[1].resample_chunk(np.zeros(0, np.float32), last=True)
 
-    def _placed(self) -> Iterator[tuple[int, Samples]]:
-        """(source rate, mono samples) without holes from second 0 of the recording's clock."""
-        opened = open_stream(self.source, self.probe.audio_indices[self.stream], self.limits)
+    def _placed(self, opened: OpenStream) -> Iterator[tuple[int, Samples]]:
+        """(source rate, mono samples) without holes from where the recording's clock stands."""
         base = opened.stream.time_base or Fraction(1, 1000)
         try:
             self._note_declared(opened)
@@ -205,7 +213,7 @@ class AudioPass:
     def _fit(self, mono: Samples, source_hz: int, pts: int | None, base: Fraction) -> tuple[Samples, int]:
         """The part of `mono` that is new on the clock, and how many samples of silence come before it."""
         silence = 0
-        is_first = self.tally.frames == 1
+        is_first = self.tally.frames == 1 or (0 < self.clock_s == self._moved_to_s)  # units before are dropped whole
         if pts is not None:
             ahead_s = float(pts * base) - self.probe.origin_s - self.clock_s
             jitter_s = JITTER_S if self._failures == self.tally.damaged_packets else EXACT_S

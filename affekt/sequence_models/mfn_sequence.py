@@ -26,7 +26,7 @@ from affekt.fusion import LETTERS, ORDER, Losses, ParallelRecurrences, two_layer
 from affekt.nn import Dropout, NameMap, kept_first
 from affekt.sequence_models.form import Kept, SequenceModel, SequenceShape, published_reader
 from affekt.sequence_models.recurrence import TwoWayRecurrence, spread_over
-from affekt.sequence_models.steps import gated_memory, recurrent_states
+from affekt.sequence_models.steps import CellWeights, gated_memory, recurrent_states, seen_changes
 
 
 class MemorySequence(SequenceModel):
@@ -65,46 +65,61 @@ class MemorySequence(SequenceModel):
     def read(self, features: dict[str, Tensor], kept: Kept) -> tuple[Tensor, Losses]:
         """The (B, T, F) states of both directions, F being twice ⌊H / 2⌋; no loss of its own."""
         masked = self.shape.corrected and not kept.whole
+        keep = kept.frames if masked else None
         # 1. all recurrences; their kept frames stand first where some are not kept
         if masked:
             features = {name: kept_first(value, kept.of[name])[0] for name, value in features.items()}
-        states, cells = recurrent_states(self.recurrences.project(features), self.recurrences.recurrent_weights())
+        cells_of = self.recurrences.cells
+        states, cells = recurrent_states(
+            [features[name] for name in cells_of], [_cell_weights(cell) for cell in cells_of.values()]
+        )
         if masked:
-            masks = [kept.of[name] for name in self.recurrences.cells]
+            masks = [kept.of[name] for name in cells_of]
             states, cells = _spread(states, masks), _spread(cells, masks)
-        # 2. what the memory sees of the cells before and after each frame
-        after = cells.permute(2, 0, 1, 3).flatten(2)  # (B, T, M, H), then (B, T, M·H)
-        change = torch.cat([functional.pad(after, (0, 0, 1, 0))[:, :-1], after], dim=2)  # (B, T, 2M·H)
-        seen = torch.softmax(self.attend(change), dim=2) * change
-        # 3. the memory, then each frame's code
-        memory = self._memory(seen, kept.frames if masked else None)
-        codes = self.output(torch.cat([states.permute(2, 0, 1, 3).flatten(2), memory], dim=2))  # from (B, T, M·H + W)
-        return self.reader(codes, kept.frames if masked else None), {}
+        # 2. what the memory sees of the cells before and after each frame, then the memory
+        memory = self._memory(cells.flatten(2), keep)  # (T, B, W), from (T, B, M·H)
+        # 3. each frame's code, and what is read of all codes
+        first, second = _linear_layers(self.output)
+        of_states, of_memory = first.weight.split([self.seen_width // 2, memory.shape[2]], dim=1)
+        inner = functional.linear(states.flatten(2), of_states, first.bias) + functional.linear(memory, of_memory)
+        codes = second(self.dropout(torch.relu(inner))).transpose(0, 1)  # (T, B, F), then (B, T, F)
+        return self.reader(codes, keep), {}
 
-    def _memory(self, seen: Tensor, keep: Tensor | None) -> Tensor:
-        """(B, T, W) memories of what is (B, T, 2M·H) seen."""
+    def _memory(self, cells: Tensor, keep: Tensor | None) -> Tensor:
+        """(T, B, W) memories of what is seen of the (T, B, M·H) cells."""
         proposing, propose = _linear_layers(self.propose)
         firsts, seconds = zip(*(_linear_layers(gate) for gate in (self.retain, self.update)), strict=True)
         of_seen, of_memory = zip(
             *(first.weight.split([self.seen_width, first.in_features - self.seen_width], dim=1) for first in firsts),
             strict=True,
         )
-        # what reads the seen, in one product: (B, T, 3H), the first layer of what is proposed and of both gates
+        # what reads the seen, in one product: (T, B, 3H), the first layer of what is proposed and of both gates
         weights, biases = torch.cat([proposing.weight, *of_seen]), [proposing.bias, *(first.bias for first in firsts)]
-        inner, inputs = functional.linear(seen, weights, torch.cat(biases)).tensor_split([self.shape.hidden], dim=2)
-        proposed = torch.tanh(propose(self.dropout(torch.relu(inner))))  # (B, T, W)
+        attend = [parameter for layer in _linear_layers(self.attend) for parameter in (layer.weight, layer.bias)]
+        read = seen_changes(cells, attend, weights, torch.cat(biases), self._passing(cells, self.shape.hidden))
+        inner, inputs = read.tensor_split([self.shape.hidden], dim=2)
+        proposed = torch.tanh(propose(self.dropout(torch.relu(inner))))  # (T, B, W)
         if keep is not None:
-            inputs, proposed = kept_first(inputs, keep)[0], kept_first(proposed, keep)[0]
-        by_gate = inputs.unflatten(2, (2, -1)).permute(1, 2, 0, 3).contiguous()  # (B, T, 2, H), then (T, 2, B, H)
+            inputs, proposed = (
+                kept_first(each.transpose(0, 1), keep)[0].transpose(0, 1) for each in (inputs, proposed)
+            )
+        passing = self._passing(cells, 2 * self.shape.hidden)
         memories = gated_memory(
-            by_gate,
-            proposed.transpose(0, 1).contiguous(),  # (T, B, W)
-            torch.stack([weight.t() for weight in of_memory]),  # (2, W, H)
+            inputs.unflatten(2, (2, -1)),  # (T, B, 2, H)
+            proposed,
+            torch.stack([weight.t() for weight in of_memory], dim=1),  # (W, 2, H)
             torch.stack([second.weight.t() for second in seconds]),  # (2, H, W)
             torch.stack([second.bias.unsqueeze(0) for second in seconds]),  # (2, 1, W)
-            self.dropout(torch.ones_like(by_gate)) if self.training and self.shape.dropout else None,
-        ).transpose(0, 1)  # (T, B, W), then (B, T, W)
-        return memories if keep is None else spread_over(memories, keep)
+            None if passing is None else passing.unflatten(2, (2, -1)),
+        )
+        return memories if keep is None else spread_over(memories.transpose(0, 1), keep).transpose(0, 1)
+
+    def _passing(self, cells: Tensor, units: int) -> Tensor | None:
+        """(T, B, units) what dropout lets pass of each frame; None where it passes all."""
+        if not self.training or not self.shape.dropout:
+            return None
+        passing: Tensor = self.dropout(cells.new_ones((*cells.shape[:2], units)))
+        return passing
 
     def published_names(self) -> NameMap:
         """Published state names to ours; its three modalities are text, audio and video."""
@@ -121,7 +136,13 @@ def _linear_layers(gate: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
     return first, second
 
 
+def _cell_weights(cell: nn.Module) -> CellWeights:
+    """Of an `nn.LSTMCell`."""
+    assert isinstance(cell, nn.LSTMCell)
+    return CellWeights(cell.weight_ih, cell.weight_hh, cell.bias_ih + cell.bias_hh)
+
+
 def _spread(states: Tensor, masks: list[Tensor]) -> Tensor:
-    """(T, M, B, H) states of kept frames, which stand first, over all frames."""
-    each = [spread_over(state.transpose(0, 1), mask) for state, mask in zip(states.unbind(1), masks, strict=True)]
-    return torch.stack(each).permute(2, 0, 1, 3)  # (M, B, T, H), then (T, M, B, H)
+    """(T, B, M, H) states of kept frames, which stand first, over all frames."""
+    each = [spread_over(state.transpose(0, 1), mask) for state, mask in zip(states.unbind(2), masks, strict=True)]
+    return torch.stack(each).permute(2, 1, 0, 3)  # (M, B, T, H), then (T, B, M, H)

@@ -73,12 +73,16 @@ def csv_bytes(
             nan are empty cells.
         raw: write texts that start like a formula as they are.
     """
-    text = io.StringIO(newline='')
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow([_cell(name, raw) for name in columns])
+    lines = [csv_line(columns, raw=raw)]
     for row in rows:
-        cells = [row.get(name) for name in columns] if isinstance(row, Mapping) else row
-        writer.writerow([_cell(cell, raw) for cell in cells])
+        lines.append(csv_line([row.get(name) for name in columns] if isinstance(row, Mapping) else row, raw=raw))
+    return b''.join(lines)
+
+
+def csv_line(cells: Sequence[object], *, raw: bool = False) -> bytes:
+    """One line of such a table, with its end; for tables that are written row by row."""
+    text = io.StringIO(newline='')
+    csv.writer(text, lineterminator='\n').writerow([_cell(cell, raw) for cell in cells])
     return text.getvalue().encode()
 
 

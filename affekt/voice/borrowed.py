@@ -19,7 +19,7 @@ import numpy as np
 
 from affekt.arrays import Floats, Floats32
 from affekt.containers import AUDIO, VIDEO
-from affekt.errors import LimitError, MediaError, listed
+from affekt.errors import LimitError, MediaError, listed, shown_faults
 from affekt.files import file_sha256
 from affekt.media import Recording
 from affekt.wording import counted
@@ -74,8 +74,9 @@ class BorrowedSpeech:
                 taken[digest] = path
         if not taken:
             raise MediaError(
-                expected=f'recordings of speech in {folder}', came='none that can be heard', todo='add recordings'
-            )
+                expected=f'recordings of speech in {folder}', came='none that can be heard', todo='add recordings',
+                faults=shown_faults([f'{name}: {why}' for name, why in left_out.items()]),
+            )  # fmt: skip
         return cls(tuple(taken.values()), left_out)
 
     @property

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from caption_runs import settings_for
 from click.testing import CliRunner
 from clip_server import ClipServer, Faults
 
 from affekt.captioning import PRICED, Caption, Use, caption, estimated, place_of, price_of, sum_to_come
+from affekt.captioning.estimate import estimate_from, spent_on
 from affekt.cli import main
 from affekt.errors import LLMError, ValueRangeError
 
@@ -100,6 +102,53 @@ def test_a_sum_to_come_is_held_by_its_interval_as_often_as_it_says(rng):
         interval = sum_to_come(values[:20], 180)
         held += interval.low <= values.sum() <= interval.high
     assert 0.92 < held / 400 < 0.98
+
+
+def test_time_is_estimated_from_clips_that_were_in_work_among_as_many_as_there_will_be(rng):
+    # Four workers take clips of 2 to 4 s; the first clip of each waits 9 s more for decoders and servers to warm up.
+    took = [*(rng.uniform(2, 4, 4) + 9), *rng.uniform(2, 4, 196)]
+    free = [0.0] * 4
+    for seconds in took[20:]:
+        free[int(np.argmin(free))] += seconds
+    captions = [Caption(f'c{at}', 'merged', seconds=seconds) for at, seconds in enumerate(took[:20])]
+    done = [spent_on(caption, None, 4 if at >= 4 else 0) for at, caption in enumerate(captions)]
+    made = estimate_from(done, 200, at_once=4)
+    rest = made.seconds.value - sum(took[:20]) / 4
+    assert rest == pytest.approx(max(free), rel=0.1)
+    assert estimated(captions, 200, at_once=4).seconds.value > 1.4 * made.seconds.value  # with the warming ones
+    assert estimate_from(done[:5], 200, at_once=4).seconds.value > 0  # one steady clip alone: all five count
+    assert made.seconds.low < max(free) + sum(took[:20]) / 4 < made.seconds.high
+
+
+def test_the_estimate_of_a_run_by_a_fake_clock_is_near_what_the_rest_takes_also_where_it_goes_on(
+    corpus, serve, tmp_path
+):
+    class Slow(ClipServer):
+        """Warms up for 40 s at the first question about a clip, and takes 1 to 3 s for each of the others."""
+
+        now_s, is_warm = 0.0, False
+
+        def answer(self, question):
+            text, tokens = super().answer(question)
+            if question['max_tokens'] > 4 and 'person' in str(question['messages']):
+                self.now_s += (1 + len(text) % 3) if self.is_warm else 40
+                self.is_warm = True
+            return text, tokens
+
+    manifest, server, told = corpus(40), Slow(), []
+    try:
+        clock = lambda: server.now_s  # noqa: E731
+        for only_estimate in (True, False):
+            caption(
+                manifest, settings_for(server), tmp_path / 'out', at_once=1, first=10, only_estimate=only_estimate,
+                told=lambda estimate: told.append((estimate, server.now_s)), clock=clock,
+            )  # fmt: skip
+        took_s = server.now_s
+    finally:
+        server.close()
+    for estimate, at_s in told:
+        rest = estimate.seconds.value - at_s
+        assert rest == pytest.approx(took_s - at_s, rel=0.15)
 
 
 def test_money_is_tokens_times_the_price_of_their_step():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import pyarrow.parquet
 import pytest
 from caption_runs import settings_for
 from clip_server import REFUSAL, ClipServer, Faults
 
-from affekt.captioning import CANNOT_BE_JUDGED, caption, read_captions
+from affekt.captioning import CANNOT_BE_JUDGED, Caption, caption, read_captions
+from affekt.captioning.captions import ROWS_A_GROUP, write_tables
 from affekt.captioning.running import media_to_send
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import LLMError, RunError
 from affekt.llm import form_of
+from affekt.runs import Run, placed_entries
 
 
 def test_three_clips_become_a_table_with_both_clues_the_words_and_labels(corpus, serve, tmp_path):
@@ -104,6 +107,17 @@ def test_clips_without_an_answer_in_a_row_end_no_run_whose_servers_answer_plain_
         assert caption(corpus(10), settings_for(picky), tmp_path / 'out').failed == {}
     finally:
         picky.close()
+
+
+def test_tables_are_written_row_by_row_and_the_facts_of_finished_clips_are_not_kept_in_memory(tmp_path):
+    write_tables(tmp_path, (Caption(f'c{at}', 'merged', 'So.') for at in range(ROWS_A_GROUP + 1)))
+    assert pyarrow.parquet.ParquetFile(tmp_path / 'captions.parquet').num_row_groups == 2
+    assert len(read_captions(tmp_path)) == ROWS_A_GROUP + 1
+    with Run(tmp_path / 'run', {}, keeps_facts=False) as run:
+        run.note('a', '', files=(), caption={'text': 'So.'})
+        assert run.finished('a').facts == {}
+    ((begin, entry),) = placed_entries(tmp_path / 'run')
+    assert (begin, entry.facts) == (0, {'caption': {'text': 'So.'}})
 
 
 def test_shards_join_to_the_table_of_one_run_whichever_ends_last(corpus, serve, tmp_path):

@@ -8,9 +8,15 @@ import re
 import pytest
 import seeing
 from click.testing import CliRunner
+from made_up_preferences import WordHashes, emoprefer_like
 from made_up_sets import hears, write_table
+from PIL import Image
 
 from affekt.cli import main
+from affekt.preference import embedding
+from affekt.preference import model as preference_model
+from affekt.preference.features import see
+from affekt.preference.model import PreferenceSettings, fit_preferences
 
 CLIPS = [f'clip{number:02d}' for number in range(24)]
 TRUE = ['happy', 'sad', 'angry']
@@ -88,6 +94,53 @@ def test_a_judge_that_takes_the_first_text_gives_ties_and_is_named_for_it(told, 
     assert judge['judge']['disagreeing_orders'] == 20
     line = next(line for line in shown.splitlines() if line.startswith('tiny s1 ') and '100 %' in line)
     assert re.findall(r'\d+ %', line)[-2:] == ['100 %', '0 %']
+
+
+def test_a_judge_that_sees_is_shown_the_clips_after_a_probe_and_the_verdicts_are_by_what_it_saw(told, server):
+    clips = told / 'clips'
+    clips.mkdir()
+    for number, name in enumerate(CLIPS):
+        colour = ('red', 'green', 'blue')[number % 3]
+        Image.new('RGB', (64, 48), seeing.COLOURS[colour]).save(clips / f'{name}.png')
+    feelings = {'red': 'happy', 'green': 'sad', 'blue': 'angry'}
+
+    def sees(question):
+        """Prefers the text with the feeling of the colour that it is shown."""
+        parts = seeing.content_of(question)
+        if 'verdict' not in parts[-1]['text']:
+            return seeing.answer(question)
+        pictures = [part for part in parts if part['type'] == 'image_url']
+        feeling = feelings[seeing.colour_of(seeing.picture_in(pictures[0]))]
+        texts = json.loads(next(line for line in parts[-1]['text'].split('\n') if line.startswith('{"a1"')))
+        fits = [feeling in texts[name] for name in ('a1', 'a2')]
+        return json.dumps({'verdict': 'same' if fits[0] == fits[1] else 'a1' if fits[0] else 'a2'})
+
+    server.answer = sees
+    _, facts = board(
+        told, '--judge', server.url, '--judge-model', 'tiny', '--judge-sees', '--media', clips, '--no-sound'
+    )
+    judge = facts['verdicts'][0]
+    assert judge['plain']['standings'][0]['item'] == 'right'
+    asked = [question for question in server.questions if 'verdict' in seeing.content_of(question)[-1]['text']]
+    assert len(asked) == 6  # three colours, each with its two texts in both orders: equal questions are asked once
+    assert all(seeing.content_of(question)[0]['type'] == 'image_url' for question in asked)
+    assert 'Which colour' in seeing.content_of(server.questions[1])[-1]['text']  # the probe came first
+
+
+def test_a_learned_preference_model_is_one_more_judge_beside_the_rule_that_reads_nothing(told, monkeypatch):
+    for module in (embedding, preference_model):
+        monkeypatch.setattr(module, 'SentenceEmbedder', WordHashes)
+    pairs = emoprefer_like(80, 1)
+    settings = PreferenceSettings(('surface',))
+    model = fit_preferences(pairs, see(pairs, WordHashes()), settings, WordHashes())
+    model.save(told / 'preference')
+    shown, facts = board(told, '--preference', told / 'preference')
+    learned, rule = facts['verdicts']
+    assert (learned['source'], rule['source']) == ('preference preference', 'longer text')
+    assert {each['item'] for each in learned['plain']['standings']} == {'right', 'long'}
+    assert learned['judge']['consistency']['value'] == 1.0  # it cannot tell first from second
+    assert 'preference preference' in shown
+    assert 'preference preference' in (told / 'run' / 'board.html').read_text()
 
 
 def test_votes_are_ranked_as_they_stand_and_with_length_taken_out(told):

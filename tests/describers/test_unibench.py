@@ -137,7 +137,7 @@ def test_a_model_that_reads_labels_is_asked_once_for_each_description(server, se
 @pytest.mark.parametrize(
     ('more', 'why'),
     [
-        ((), 'Give --model'), (('--model', 'm=http://127.0.0.1:9/v1', '--dev', 'meld'), '--dev goes with --predictions'),
+        ((), 'Give --model'), (('--model', 'm=http://127.0.0.1:9/v1', '--dev', 'meld'), '--dev goes with'),
         (('--predictions', 'x', '--model', 'a', '--model', 'b'), 'one folder below each set'),
         (('--model', 'm=nowhere'), 'check the path'),
     ],

@@ -1,49 +1,67 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 
+from affekt.sequence_models import steps
 from affekt.sequence_models.recurrence import TwoWayRecurrence, spread_over
-from affekt.sequence_models.steps import _GatedMemory, _RecurrentStates, gated_memory, recurrent_states
+from affekt.sequence_models.steps import CellWeights, gated_memory, recurrent_states, seen_changes
+
+
+@pytest.fixture(params=[False, True], ids=['whole', 'in parts'])
+def _in_parts(request, monkeypatch):
+    """Time is worked through at once, or frame by frame and two frames a product."""
+    if request.param:
+        monkeypatch.setattr(steps, 'CACHED', 1)
+        monkeypatch.setattr(steps, 'KEPT_NEAR', 100)
 
 
 def draw(*shape: int, seed: int = 0, **options) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), **options)
 
 
-def test_states_and_cells_are_those_of_an_lstm():
+def weights_of(cells: nn.LSTM) -> CellWeights:
+    return CellWeights(cells.weight_ih_l0, cells.weight_hh_l0, cells.bias_ih_l0 + cells.bias_hh_l0)
+
+
+@pytest.mark.usefixtures('_in_parts')
+def test_states_cells_and_gradients_are_those_of_an_lstm():
     torch.manual_seed(0)
-    cells, frames = nn.LSTM(5, 4), draw(6, 3, 5)
-    inputs = functional.linear(frames, cells.weight_ih_l0, cells.bias_ih_l0 + cells.bias_hh_l0)
-    states, carried = recurrent_states(inputs.unsqueeze(1), cells.weight_hh_l0.t().unsqueeze(0))
-    expected, (_, last) = cells(frames)
-    torch.testing.assert_close(states[:, 0], expected)
-    torch.testing.assert_close(carried[-1], last)
+    several, features = [nn.LSTM(size, 4, batch_first=True) for size in (5, 2)], [draw(3, 6, 5), draw(3, 6, 2, seed=1)]
+    expected, lasts = zip(*(cells(each) for cells, each in zip(several, features, strict=True)), strict=True)
+    states, cells = recurrent_states(features, [weights_of(each) for each in several])
+    torch.testing.assert_close(states.permute(2, 1, 0, 3), torch.stack(expected))
+    torch.testing.assert_close(cells[-1].transpose(0, 1), torch.stack([last[1][0] for last in lasts]))
+    parameters = [parameter for each in several for parameter in each.parameters()]
+    wanted = torch.autograd.grad(torch.stack(expected).square().sum(), parameters)
+    torch.testing.assert_close(torch.autograd.grad(states.square().sum(), parameters), wanted)
 
 
+@pytest.mark.usefixtures('_in_parts')
 def test_the_written_gradients_are_those_of_differences():
-    inputs, weights = draw(4, 2, 3, 8, dtype=torch.double), draw(2, 2, 8, seed=1, dtype=torch.double)
-    assert torch.autograd.gradcheck(_RecurrentStates.apply, (inputs.requires_grad_(), weights.requires_grad_()))
+    sizes = ((3, 4, 5), (3, 4, 2), (8, 5), (8, 2), (8,), (8, 2), (8, 2), (8,))  # two features, then W, R and b of each
+    given = tuple(draw(*size, seed=i, dtype=torch.double).requires_grad_() for i, size in enumerate(sizes))
+    assert torch.autograd.gradcheck(lambda *each: steps._RecurrentStates.apply(2, *each), given)
 
 
+@pytest.mark.usefixtures('_in_parts')
 @pytest.mark.parametrize('dropout', [False, True])
 def test_the_gradients_of_the_gated_memory_are_those_of_differences(dropout):
-    sizes = ((4, 2, 3, 5), (4, 3, 2), (2, 2, 5), (2, 5, 2), (2, 1, 2))
+    sizes = ((4, 3, 2, 5), (4, 3, 2), (2, 2, 5), (2, 5, 2), (2, 1, 2))
     given = tuple(draw(*size, seed=i, dtype=torch.double).requires_grad_() for i, size in enumerate(sizes))
-    passing = 1.4 * (draw(4, 2, 3, 5, seed=9, dtype=torch.double) > -0.5) if dropout else None
-    assert torch.autograd.gradcheck(lambda *each: _GatedMemory.apply(*each, passing), given)
+    passing = 1.4 * (draw(4, 3, 2, 5, seed=9, dtype=torch.double) > -0.5) if dropout else None
+    assert torch.autograd.gradcheck(lambda *each: steps._GatedMemory.apply(*each, passing), given)
 
 
 def test_the_gated_memory_is_its_formula():
     inputs, proposed, entry, exits, biases = (
-        draw(*size, seed=i) for i, size in enumerate(((3, 2, 1, 5), (3, 1, 2), (2, 2, 5), (2, 5, 2), (2, 1, 2)))
+        draw(*size, seed=i) for i, size in enumerate(((3, 1, 2, 5), (3, 1, 2), (2, 2, 5), (2, 5, 2), (2, 1, 2)))
     )
-    passing = 2.0 * (draw(3, 2, 1, 5, seed=7) > 0)
+    passing = 2.0 * (draw(3, 1, 2, 5, seed=7) > 0)
     memory = torch.zeros(2)
     for t in range(3):
         gates = [
             torch.sigmoid(
-                (torch.relu(inputs[t, k, 0] + memory @ entry[k]) * passing[t, k, 0]) @ exits[k] + biases[k, 0]
+                (torch.relu(inputs[t, 0, k] + memory @ entry[:, k]) * passing[t, 0, k]) @ exits[k] + biases[k, 0]
             )
             for k in range(2)
         ]
@@ -51,13 +69,38 @@ def test_the_gated_memory_is_its_formula():
     torch.testing.assert_close(gated_memory(inputs, proposed, entry, exits, biases, passing)[2, 0], memory)
 
 
+SEEN_SIZES = ((4, 3, 2), (5, 4), (5,), (4, 5), (4,), (6, 4), (6,))
+"""Of 4 frames of 3 windows, 2 cells, 5 units and 6 outputs: c, then W₁, b₁, W₂, b₂, V and b."""
+
+
+@pytest.mark.usefixtures('_in_parts')
+@pytest.mark.parametrize('dropout', [False, True])
+def test_the_gradients_of_what_is_seen_are_those_of_differences(dropout):
+    given = tuple(draw(*size, seed=i, dtype=torch.double).requires_grad_() for i, size in enumerate(SEEN_SIZES))
+    passing = 1.4 * (draw(4, 3, 5, seed=9, dtype=torch.double) > -0.5) if dropout else None
+    assert torch.autograd.gradcheck(lambda *each: steps._SeenChanges.apply(*each, passing), given)
+
+
+@pytest.mark.usefixtures('_in_parts')
+def test_what_is_seen_of_the_cells_is_its_formula():
+    cells, *attend, outward, biases = (draw(*size, seed=i) for i, size in enumerate(SEEN_SIZES))
+    passing = 2.0 * (draw(4, 3, 5, seed=7) > 0)
+    read = seen_changes(cells, attend, outward, biases, passing)
+    for t in range(4):
+        for row in range(3):
+            change = torch.cat([cells[t - 1, row] if t else torch.zeros(2), cells[t, row]])
+            units = torch.relu(attend[0] @ change + attend[1]) * passing[t, row]
+            shares = (attend[2] @ units + attend[3]).exp()
+            torch.testing.assert_close(read[t, row], outward @ (shares / shares.sum() * change) + biases)
+
+
 def test_half_precision_around_the_steps_leaves_them_in_single_precision():
-    inputs, weights = draw(4, 1, 2, 8).requires_grad_(), draw(1, 2, 8, seed=1).requires_grad_()
+    weights = [draw(*size, seed=i).requires_grad_() for i, size in enumerate(((8, 3), (8, 2), (8,)))]
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        states, _ = recurrent_states(inputs.bfloat16(), weights)
+        states, _ = recurrent_states([draw(2, 4, 3).bfloat16()], [CellWeights(*weights)])
     states.sum().backward()
     assert states.dtype == torch.float32
-    assert weights.grad.isfinite().all()
+    assert all(each.grad.isfinite().all() for each in weights)
 
 
 def test_states_of_kept_frames_last_until_the_next():

@@ -1,0 +1,62 @@
+"""The captions that journals hold, read from the disk one by one, so that their texts do not fill the memory."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from affekt.captioning.captions import Caption
+from affekt.runs import JOURNAL, Entry, entry_at, only_regular, placed_entries
+
+
+class CaptionJournal:
+    """The captions of some runs, the last line of a name before earlier ones.
+
+    Args:
+        folders: of the runs.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = tuple(folders)
+        self._places: dict[str, tuple[int, int]] = {}
+        for number, folder in enumerate(self._folders):
+            for begin, entry in placed_entries(folder):
+                if (caption := caption_of(entry)) is not None:
+                    self._places[caption.name] = (number, begin)
+
+    def in_order(self, names: Sequence[str], others: Mapping[str, Caption]) -> Iterator[Caption]:
+        """A caption for each name.
+
+        Args:
+            names: in the order that is wanted.
+            others: captions that go before those of the journals, or that these lack.
+        """
+        with contextlib.ExitStack() as stack:
+            journals = [
+                stack.enter_context(open(folder / JOURNAL, 'rb', opener=only_regular))
+                if (folder / JOURNAL).exists()
+                else None
+                for folder in self._folders
+            ]
+            for name in names:
+                if name in others:
+                    yield others[name]
+                    continue
+                number, begin = self._places[name]
+                journal: Any = journals[number]
+                caption = caption_of(entry_at(journal, begin))
+                assert caption is not None  # it was read before
+                yield caption
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+
+def caption_of(entry: Entry) -> Caption | None:
+    """The caption of a journal's entry; None where it is none, as in a line of another program."""
+    try:
+        return Caption.from_dict(entry.facts['caption'])
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return None

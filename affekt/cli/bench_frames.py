@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
 from affekt.cli.choices import Named, frame_clocks, sequence_models
@@ -29,7 +30,12 @@ from affekt.terminal import StageBars, say, say_json
 from affekt.typed_json import plain
 from affekt.wording import counted
 
+if TYPE_CHECKING:
+    from affekt.benchmarks import Abaw
+
 TASKS = ('expr', 'va', 'au', 'mtl')
+OF_MADE_UP = ('portraits', 'speech', 'videos', 'seconds', 'processes')
+"""Options of a corpus that is made up."""
 
 
 @bench.command()
@@ -127,17 +133,12 @@ def abaw(
         save_abaw,
         unlabelled_inputs,
     )
-    from affekt.challenges import write_answers
     from affekt.cli.bench_tables import sheet_tables
     from affekt.corpora import AffWild2Settings
 
     given = {'--corpus': corpus, '--features': features, '--labels': labels, '--key': key}
     _require_one_source(made_up, out, [option for option, value in given.items() if value])
-    alone = [f'--{name}' for name in ('portraits', 'speech') if chosen[name] is not None and not made_up]
-    if alone:
-        raise UnknownNameError(
-            expected=f'{alone[0]} with --made-up', came='it alone', todo='add --made-up, or leave it out'
-        )
+    _require_made_up(made_up)
     made = AffWild2Settings(videos, seconds, seed=chosen['seed'])
     cast, speech = asked_cast(chosen, made.size), asked_speech(chosen)
     chosen |= {'clock': _clocks(clocks), 'folds': folds or 0}
@@ -151,25 +152,30 @@ def abaw(
             inputs = abaw_inputs(Path(corpus or ''), _split(features), labels=labels, key=key)
         more = None if unlabelled is None else unlabelled_inputs(unlabelled, _split(unlabelled_features))
         folder = None if out is None else out / 'training'
-        outcome = inputs.run(
-            settings, unlabelled=more, carried_over=carried_over, folder=folder, resume=resume, progress=bars
-        )
+        how: dict[str, Any] = {'carried_over': carried_over, 'folder': folder, 'resume': resume, 'progress': bars}
+        outcome = inputs.run(settings, unlabelled=more, **how)
     answer = with_notes(abaw_facts(outcome), notes)
     if out is not None:
         save_abaw(out, outcome, answer)
-        written = {submission.track for submission in write_answers(outcome.answers, out / 'submissions')}
+    unfit = [] if out is None else _written_submissions(outcome, out / 'submissions')
     if as_json:
         say_json(answer)
         return
     say(sheet_tables(abaw_sheet(outcome)), columns=80)
     if out is not None:
         say(f'page {out / "abaw.html"}')
-        answered = {f'abaw6-{task}' for (task, _), table in outcome.answers.items() if len(table)}
-        if unfit := sorted(answered - written):
-            say(
-                f'no submission to {", ".join(unfit)}: other classes or action units than the challenge has',
-                style='yellow',
-            )
+    if unfit:
+        why = 'other classes or action units than the challenge has'
+        say(f'no submission to {", ".join(unfit)}: {why}', style='yellow')
+
+
+def _written_submissions(outcome: Abaw, folder: Path) -> list[str]:
+    """Write the answers in the official form; returns the tracks to which they cannot be handed in."""
+    from affekt.challenges import write_answers
+
+    written = {submission.track for submission in write_answers(outcome.answers, folder)}
+    answered = {f'abaw6-{task}' for (task, _), table in outcome.answers.items() if len(table)}
+    return sorted(answered - written)
 
 
 def _split(given: Sequence[str]) -> list[str]:
@@ -200,6 +206,16 @@ def _require_guessing(pseudo_labels: bool, unlabelled: Path | None, features: Se
             expected='--pseudo-labels, and for other videos --unlabelled with --unlabelled-features',
             came=' and '.join(option for option, value in given.items() if value), todo='give them together',
         )  # fmt: skip
+
+
+def _require_made_up(made_up: bool) -> None:
+    """Nothing, where no option of a corpus that is made up stands beside one that is given."""
+    source_of = click.get_current_context().get_parameter_source
+    given = [name for name in OF_MADE_UP if source_of(name) is ParameterSource.COMMANDLINE]
+    if given and not made_up:
+        raise UnknownNameError(
+            expected=f'--{given[0]} with --made-up', came='it alone', todo='add --made-up, or leave it out'
+        )
 
 
 def _require_one_source(made_up: bool, out: Path | None, given: Sequence[str]) -> None:

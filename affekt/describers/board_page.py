@@ -60,7 +60,7 @@ def _labels(board: Board) -> list[str]:
     for name, (low, value, high) in ends.items():
         reach = f' <small>{low:.1f} to {high:.1f}</small>' if math.isfinite(low) else ''
         points = [end - 100 * floor for end in (low, value, high)]
-        label = f'{name}: {value:.1f} per cent, {points[1]:+.1f} points over the best constant answer'
+        label = f'{name}: {value:.1f} per cent, {points[1]:+z.1f} points over the best constant answer'
         rows.append(
             f'<tr><td class="number">{_places(*ranking.ranks[name][1:])}</td><th scope="row">{escaped(name)}</th>'
             f'<td class="strength"><b>{value:.1f}</b>{reach}</td>'
@@ -105,12 +105,12 @@ def _verdicts(board: Board) -> list[str]:
 def _strengths(standings: Sequence[Standing], scale: Scale, label: str) -> str:
     rows = []
     for each in standings:
-        ends = f'{each.low:+.2f} to {each.high:+.2f}' if math.isfinite(each.low) else ''
+        ends = f'{each.low:+z.2f} to {each.high:+z.2f}' if math.isfinite(each.low) else ''
         drawn = interval_svg(scale, each.low, each.strength, each.high, f'{each.item}: {each.strength:+.2f}, {ends}')
         rows.append(
             f'<tr><td class="number">{_places(each.best_place, each.worst_place)}</td>'
             f'<th scope="row">{escaped(each.item)}</th>'
-            f'<td class="strength"><b>{each.strength:+.2f}</b> <small>{ends}</small></td><td class="plot">{drawn}</td>'
+            f'<td class="strength"><b>{each.strength:+z.2f}</b> <small>{ends}</small></td><td class="plot">{drawn}</td>'
             f'<td class="number">{100 * each.win_rate:.0f} %</td></tr>'
         )
     return _scroll(label, _heads('place', 'describer', 'strength', axis_svg(scale), 'won'), rows)

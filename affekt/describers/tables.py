@@ -145,8 +145,8 @@ def ranking_sections(ranking: Ranking, title: str) -> list[Section]:
     pairs = tuple(
         (
             f'{short(left)} over {short(right)}',
-            f'{100 * gap.difference.value:+.1f}',
-            f'{100 * gap.difference.low:+.1f} to {100 * gap.difference.high:+.1f}',
+            f'{100 * gap.difference.value:+z.1f}',
+            f'{100 * gap.difference.low:+z.1f} to {100 * gap.difference.high:+z.1f}',
             f'{gap.p_holm:.3f}',
         )
         for (left, right), gap in ranking.gaps.items()

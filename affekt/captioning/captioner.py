@@ -79,6 +79,14 @@ class Models:
     labels: Place | None = None
     """None reads labels by affekt's list of words."""
 
+    def __post_init__(self) -> None:
+        for place in (self.merge, self.labels):
+            if place is not None and place.is_describer:
+                raise LLMError(
+                    expected='a language model that merges clues or lists labels', came=f'a describer, {place.where}',
+                    todo='use it as --audio-model or --video-model; here give an address, or a folder or .gguf file',
+                )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class CaptionSettings:
@@ -152,6 +160,9 @@ class Captioner:
             return opened[place]
 
         self._chats = {AUDIO: chat(models.audio), VISUAL: chat(models.visual), 'merge': chat(models.merge)}
+        own = {AUDIO: models.audio, VISUAL: models.visual}
+        self._describing = frozenset(step for step, place in own.items() if place.is_describer)
+        """Steps whose model is a describer, which has a question of its own and draws nothing."""
         self._forms = {AUDIO: models.audio.form, VISUAL: models.visual.form}
         self._label_chat = chat(models.labels) if models.labels else None
         self._lexicon = _lexicon(settings.table)
@@ -212,7 +223,7 @@ class Captioner:
         """
         for step in steps:
             with self._guard:
-                if step not in self._fixed:
+                if step not in self._fixed and step not in self._describing:
                     self._fixed[step] = self._measured(step)
 
     def _clue(self, manifest: Manifest, row: Sample, step: str, subtitle: str) -> Said:
@@ -221,6 +232,8 @@ class Captioner:
         sent = parts_for(manifest, row, step, self._limits[step], form)
         if sent.status:
             return Said(status=sent.status, why=sent.why)
+        if step in self._describing:
+            return self._asked(step, subtitle, sent.parts)
         prompt = (audio_prompt if step == AUDIO else visual_prompt)(subtitle)
         return self._asked(step, prompt, sent.parts)
 
@@ -290,7 +303,7 @@ class Captioner:
         """
         content = [*parts, {'type': 'text', 'text': words}] if parts else words
         chat, status, why = _Counting(self._chats[step]), '', ''
-        for chat.seed in range(self.settings.tries):
+        for chat.seed in range(1 if step in self._describing else self.settings.tries):
             message = {'role': 'user', 'content': content}
             try:
                 reply = chat.ask(Request((message,), VERSION, max_tokens=self.settings.max_tokens))
@@ -323,6 +336,8 @@ class Captioner:
         What the fixed words cost, and whether the server counts media at all, is asked once for each model; only where
         a question is not far above that, its own words are sent alone.
         """
+        if step in self._describing:
+            return False
         counted = reply.usage.get(PROMPT_TOKENS)
         self.prepare((step,))
         fixed, size = self._fixed[step]

@@ -20,6 +20,7 @@ from typing import Any
 
 from affekt.captioning.captioner import Captioner, CaptionSettings
 from affekt.captioning.captions import CLIPS, FAILED, TABLE, Caption, failed_in, write_tables
+from affekt.captioning.describing_model import DescribingModel
 from affekt.captioning.estimate import FIRST, Estimate, Spent, estimate_from, spent_on
 from affekt.captioning.journal import CaptionJournal, caption_of
 from affekt.captioning.media import SOURCES, media_sizes, source_of
@@ -244,6 +245,8 @@ class _Work:
         """
         models = self.settings.models
         for place in {models.audio, models.visual, models.merge, models.labels or models.merge}:
+            if place.is_describer:
+                continue
             try:
                 with contextlib.ExitStack() as servers:
                     require_answering(place.open(servers))
@@ -280,13 +283,17 @@ def _probe(settings: CaptionSettings, manifest: Manifest, rows: Sequence[Sample]
     for step, place in (('audio', settings.models.audio), ('visual', settings.models.visual)):
         if not any(source_of(manifest, row, step) for row in rows):
             continue
-        if place.is_local:
+        if place.is_local and not place.is_describer:
             raise LLMError(
-                expected=f'a server for the {step} clue: models in this process read text alone', came=place.where,
-                todo=f'give an address as --{"video" if step == "visual" else step}-model',
+                expected=f'a server or a describer for the {step} clue: a language model here would read text alone',
+                came=place.where,
+                todo=f'give an address or a describer as --{"video" if step == "visual" else step}-model',
             )  # fmt: skip
         with contextlib.ExitStack() as servers:
             endpoint = place.open(servers)
+            if isinstance(endpoint, DescribingModel):
+                endpoint.require(step)
+                continue
             assert isinstance(endpoint, Endpoint)
             require_media(endpoint, media_to_send(manifest, rows, step, place.form), folder)
 

@@ -41,7 +41,7 @@ from affekt.captioning.prompts import (
     visual_prompt,
 )
 from affekt.corpora import Manifest, Sample
-from affekt.errors import LLMError, QuestionRefusedError
+from affekt.errors import LLMError, QuestionRefusedError, ValueRangeError
 from affekt.labels import is_nonsense, load_table, official_clean, read_labels, without_refusals, without_thinking
 from affekt.llm import (
     Chat,
@@ -65,6 +65,8 @@ a second of sound is 6 to 25 tokens to published models, a picture 16 or more.""
 CLEARLY = 50
 """A question that is so many tokens above its fixed words, and one for every two bytes of the others, holds media."""
 RATE_HZ = 16_000
+LONGEST_LANGUAGE = 60
+"""Characters of the name of a language."""
 _GREY = np.full((224, 224, 3), 128, np.uint8)
 SUBTITLES = ('text', 'chinese', 'english')
 
@@ -105,6 +107,13 @@ class CaptionSettings:
     tries: int = 2
     """How often an answer that is none is asked for, with another seed each time."""
     max_tokens: int = 512
+
+    def __post_init__(self) -> None:
+        language = self.second_language
+        if language != language.strip() or not language.isprintable() or len(language) > LONGEST_LANGUAGE:
+            raise ValueRangeError(
+                expected='the name of a language', came=repr(language[:80]), todo='write for example Chinese'
+            )
 
     def saved(self) -> dict[str, Any]:
         """What a resumed run must have too: names of models, not where they run, nor how patiently they are asked."""

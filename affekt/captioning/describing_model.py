@@ -84,7 +84,8 @@ class DescribingModel:
         parts = parts_of(request)
         words = ''.join(str(part['text']) for part in parts if part.get('type') == 'text')
         with self._guard, tempfile.TemporaryDirectory(prefix='affekt-') as folder:
-            row = Sample('clip', text=words, **_written([part for part in parts if medium_of(part)], Path(folder)))
+            media = _written([part for part in parts if medium_of(part)], Path(folder))
+            row = Sample('clip', text=words, video=media.get('video'), audio=media.get('audio'))
             ((_, description),) = _opened(*self._opening).describe(Manifest(Facts('asked', root=''), [row]), [row])
         if description.failure:
             raise QuestionRefusedError(

@@ -96,7 +96,7 @@ def place_of(
         trunk, recipes: of a describer, where its folder does not say.
 
     Raises:
-        LLMError: the server does not say what it serves, or serves several and none is named.
+        LLMError: there is no such path, or the server does not say what it serves, or serves several and none is named.
         UnknownNameError: there is no such server.
     """
     form_of(server)
@@ -104,6 +104,11 @@ def place_of(
         name = describer_name(text)
         return Place(text, name, server, timeout_s, attempts, pause_s, trunk, tuple(recipes))
     if not is_address(text):
+        if not Path(text).exists():
+            raise LLMError(
+                expected='the address of a server, or a folder or file with a model', came=repr(text),
+                todo='check the path, or begin an address with http://',
+            )  # fmt: skip
         return Place(text, Path(text).name, server, timeout_s, attempts, pause_s)
     url, _, model = text.partition('#')
     if not model:

@@ -230,6 +230,9 @@ def _show(made: Captioned, only_estimate: bool) -> None:
     for status, number in sorted(made.statuses.items(), key=lambda each: -each[1]):
         shown.add_row(f'{number:,}', status)
     say(shown)
+    if made.lacking:
+        clues = ', '.join(f'{clue} {number:,}' for clue, number in sorted(made.lacking.items()))
+        say(f'clips without a clue: {clues}; the column why says more', style='yellow')
     for reason, number in Counter(made.failed.values()).most_common(3):
         say(f'{counted(number, "clip")} without an answer: {reason}; the same command asks again', style='yellow')
     say(str(made.folder / 'captions.csv') if made.is_whole else f'{made.folder}: other shards are not finished yet')

@@ -934,7 +934,9 @@ def encoder_speed(result: dict[str, Any]) -> str:
         'memory is that of a process that runs four windows, and what of it is beyond a process that only imports; the '
         'published programs were measured so on another machine, where Python and torch took 218 MB.\n\n'
     )
-    ways = {'ours': 'ours', 'bfloat16': 'bfloat16', 'onnx': 'ONNX', 'int8': 'ONNX, int8'}
+    rows = result['inference']
+    names = {'ours': 'ours', 'bfloat16': 'bfloat16', 'onnx': 'ONNX', 'int8': 'ONNX, int8'}
+    ways = {way: name for way, name in names.items() if any(way in row['ratio'] for row in rows.values())}
     head = [part for way in ways.values() for part in (way, 'ratio')]
     text += table(
         ['network', 'plain', *head, 'peak MB (net)', 'published'],
@@ -945,17 +947,16 @@ def encoder_speed(result: dict[str, Any]) -> str:
                 _peak(result['peak_mb'][name]['four_windows'], result['peak_mb']['nothing']['four_windows']),
                 _peak(result['peak_mb'][name]['published'], 218),
             ]
-            for name, row in result['inference'].items()
+            for name, row in rows.items()
         ],
     )  # fmt: skip
-    text += '\nLargest difference to the plain features, over the largest of them:\n\n'
-    text += table(
-        ['network', *ways.values()],
-        [
-            [name, *[f'{gaps[way]:.0e}' if way in gaps else '–' for way in ways]]
-            for name, gaps in ((n, row['largest_difference_of']) for n, row in result['inference'].items())
-        ],
-    )
+    gaps = {name: row['largest_difference_of'] for name, row in rows.items() if 'largest_difference_of' in row}
+    if gaps:
+        text += '\nLargest difference to the plain features, over the largest of them:\n\n'
+        text += table(
+            ['network', *ways.values()],
+            [[name, *[f'{of[way]:.0e}' if way in of else '–' for way in ways]] for name, of in gaps.items()],
+        )
     if views := result['four_views']:
         seconds = views['cpu_s']
         text += (

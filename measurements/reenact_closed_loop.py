@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from affekt.faces import FaceIdentity, FaceLandmarker
+from affekt.faces import FaceIdentity, FaceLandmarker, expression_model
 from affekt.media import Recording
 from affekt.reenactment import (
     RECIPES,
@@ -45,15 +45,17 @@ SIDE = 512
 LEAST_RISE, MOST_DISTANCE, MOST_ERROR, LEAST_PSNR_DB, MOST_LEVELS = 0.3, 0.5, 0.03, 40.0, 1
 
 
-def emotions(reader: Reader, portrait: Portrait) -> dict[str, Any]:
-    """Rises, arousal and distances of one portrait, by emotion."""
+def emotions(reader: Reader, other: Reader, portrait: Portrait) -> dict[str, Any]:
+    """Rises, arousal and distances of one portrait, by emotion; arousal by another expression model too."""
     engine, own = Engine(portrait), portrait_range(portrait)
     answer = {}
     for name in RECIPES:
-        rows = []
+        rows, by_other = [], []
         for intensity in INTENSITIES:
             frame = next(iter(transfer(Motion([apex_of_emotion(name, intensity)], 25.0), own)))
-            rows.append(reader.read_back(portrait.image, [(engine.picture(frame), True)], name).as_row())
+            picture = [(engine.picture(frame), True)]
+            rows.append(reader.read_back(portrait.image, picture, name).as_row())
+            by_other.append(float(other.read_back(portrait.image, picture, name).as_row()['measured_arousal']))
         rises, arousal = ([round(float(row[key]), 3) for row in rows] for key in ('measured_rise', 'measured_arousal'))
         answer[name] = {
             'rise': rises, 'arousal': arousal, 'valence': [round(float(row['measured_valence']), 3) for row in rows],
@@ -61,6 +63,8 @@ def emotions(reader: Reader, portrait: Portrait) -> dict[str, Any]:
             'identity_distance': [round(float(row['measured_identity_distance']), 3) for row in rows],
             'rises_with_intensity': bool(np.all(np.diff(rises) > 0)),
             'arousal_rises': bool(np.all(np.diff([float(row['measured_arousal']) for row in rows]) > 0)),
+            'arousal_by_prototypes': [round(value, 3) for value in by_other],
+            'arousal_by_prototypes_rises': bool(np.all(np.diff(by_other) > 0)),
         }  # fmt: skip
     return answer
 
@@ -127,14 +131,15 @@ def border_levels(portrait: Portrait) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data', type=Path, required=True, help='folder with media/, clips/ and test_media/')
-    parser.add_argument('--every', type=int, default=4, help='of how many frames of the driver one is read (default 4)')
+    parser.add_argument('--every', type=int, default=1, help='of how many frames of the driver one is read (default 1)')
+    parser.add_argument('--out', type=Path, default=HERE / 'results' / 'reenact_closed_loop.json')
     chosen = parser.parse_args()
     networks = FaceLandmarker(chosen.data / 'media' / 'face_landmarker.task')
-    reader = Reader(networks, identity=FaceIdentity())
+    reader, other = Reader(networks, identity=FaceIdentity()), Reader(networks, expression_model('commercial-ok'))
     portraits = {
         Path(name).stem: Portrait.from_picture(chosen.data / name, networks, max_side=SIDE) for name in PORTRAITS
     }
-    shown = {name: emotions(reader, portrait) for name, portrait in portraits.items()}
+    shown = {name: emotions(reader, other, portrait) for name, portrait in portraits.items()}
     promised = [by[emotion] for by in shown.values() for emotion in PROMISED]
     video = chosen.data / 'test_media' / 'single_face.mp4'
     result = {
@@ -149,6 +154,7 @@ def main() -> None:
             'rise_enough': sum(each['rise'][-1] >= LEAST_RISE for each in promised),
             'rise_with_intensity': sum(each['rises_with_intensity'] for each in promised),
             'arousal_rises': sum(each['arousal_rises'] for each in promised),
+            'arousal_by_prototypes_rises': sum(each['arousal_by_prototypes_rises'] for each in promised),
             'identity_kept': sum(max(each['identity_distance']) < MOST_DISTANCE for each in promised),
         },
         'driven': {
@@ -162,7 +168,7 @@ def main() -> None:
         'calm': {name: calm(portrait) for name, portrait in portraits.items()},
         'border_levels': {name: border_levels(portrait) for name, portrait in portraits.items()},
     }  # fmt: skip
-    (HERE / 'results' / 'reenact_closed_loop.json').write_text(json.dumps(result, indent=1) + '\n', 'utf-8')
+    chosen.out.write_text(json.dumps(result, indent=1) + '\n', 'utf-8')
 
 
 if __name__ == '__main__':

@@ -15,8 +15,8 @@ from affekt.analysis import Analysis
 from affekt.runs import read_journal
 from affekt.weights import MODELS, state
 
-FILES = 6
-KILLS = 5
+FILES = 4
+KILLS = 3
 
 
 @pytest.fixture

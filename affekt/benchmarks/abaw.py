@@ -35,6 +35,7 @@ from affekt.benchmarks.abaw_scores import (
     AbawSettings,
     Answered,
     Training,
+    last_measure,
     official_score,
     scored,
     with_gains,
@@ -47,10 +48,9 @@ from affekt.benchmarks.frame_models import (
     trained_model,
     training_settings,
 )
-from affekt.corpora import TrueCurves
 from affekt.errors import TableError, UnknownNameError, ValueRangeError, listed, require_torch
 from affekt.features import Store
-from affekt.frames import FrameLabels, FrameTable, recording_of, require_disjoint
+from affekt.frames import FrameLabels, FrameTable, TrueCurves, recording_of, require_disjoint
 from affekt.metrics import FrameMeasure
 from affekt.progress import Progress, part_of
 from affekt.runs import Run
@@ -157,25 +157,22 @@ def run_abaw(
     with _noted(folder, depends_on, resume) as run:
         for task in settings.tasks:
             of_task: list[tuple[AbawRow, FrameMeasure]] = []
-            for name in systems:
-                at = _within(progress, len(answers), total)
-                answered = _answered(inputs, task, name, settings.seed, folder, part_of(at, 0, settings.seeds))
-                row, measure = scored(inputs, task, name, answered)
-                row = dataclasses.replace(row, over_seeds=tuple(_over_seeds(inputs, row, measure, folder, at)))
+            for done, name in enumerate(systems, settings.tasks.index(task) * len(systems)):
+                row, measure, answered = _judged(inputs, task, name, folder, _within(progress, done, total))
                 of_task.append((row, measure))
                 answers[task, name] = _handed_in(inputs, task, answered)
                 if run is not None and answered.epoch and run.finished(f'{task}/{name}') is None:
                     run.note(f'{task}/{name}', f'models/{task}/{name}')
                 if progress is not None:
-                    progress('train', len(answers), total)
+                    progress('train', done + 1, total)
+            # 3. Models of another run as they are, then each system beside the head that sees one frame.
             for name, predictor in carried.get(task, {}).items():
                 answered = carried_answers(inputs, task, predictor)
                 of_task.append(scored(inputs, task, name, answered))
                 answers[task, name] = _handed_in(inputs, task, answered)
             rows += with_gains(inputs, task, of_task)
-    return Abaw(
-        corpus, settings, recipes, dict(_counts(inputs)), tuple(rows), answers, tuple(_notes(inputs))
-    )  # fmt: skip
+    counts, notes = dict(_counts(inputs)), tuple(_notes(inputs))
+    return Abaw(corpus, settings, recipes, counts, tuple(rows), answers, notes)
 
 
 def _aligned(
@@ -351,6 +348,17 @@ def _systems(inputs: AbawRun) -> tuple[str, ...]:
     return (*first, *(name for name in inputs.settings.models if name != PER_FRAME))
 
 
+def _judged(
+    inputs: AbawRun, task: str, name: str, folder: Path | None, progress: Progress | None
+) -> tuple[AbawRow, FrameMeasure, Answered]:
+    """A system's row with the scores of all seeds, and of the first seed what it sums to and what it answers."""
+    seeds = inputs.settings.seeds
+    answered = _answered(inputs, task, name, inputs.settings.seed, folder, part_of(progress, 0, seeds))
+    row, measure = scored(inputs, task, name, answered)
+    over_seeds = tuple(_over_seeds(inputs, row, measure, folder, progress))
+    return dataclasses.replace(row, over_seeds=over_seeds), measure, answered
+
+
 def _answered(
     inputs: AbawRun, task: str, name: str, seed: int, folder: Path | None, progress: Progress | None
 ) -> Answered:  # fmt: skip
@@ -398,7 +406,7 @@ def _over_seeds(
     for number in range(1, settings.seeds):
         at = part_of(progress, number, settings.seeds)
         answered = _answered(inputs, row.task, row.system, settings.seed + number, folder, at)
-        yield official_score(row.task, scored(inputs, row.task, row.system, answered)[1])
+        yield official_score(row.task, last_measure(inputs, row.task, answered))
 
 
 def _handed_in(inputs: AbawRun, task: str, answered: Answered) -> FrameTable:

@@ -17,15 +17,13 @@ from affekt.corpora import (
     Cast,
     Manifest,
     Sample,
-    TrueCurves,
     frames_path,
     import_with_frames,
     made_up_affwild2,
-    true_curves,
 )
 from affekt.errors import LeakError, TableError, UnknownNameError, listed
 from affekt.features import Store, extract, frame_rate_hz, recipe_named
-from affekt.frames import FrameLabels, FrameTable, read_affwild2
+from affekt.frames import FrameLabels, FrameTable, TrueCurves, read_affwild2, true_curves
 from affekt.progress import Progress
 from affekt.voice import BorrowedSpeech
 

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.corpora import TrueCurves
 from affekt.errors import UnknownNameError, ValueRangeError, listed
-from affekt.frames import AFFECT, FrameLabels, FrameTable, Smoothing
+from affekt.frames import AFFECT, FrameLabels, FrameTable, Smoothing, TrueCurves
 from affekt.metrics import (
     UNBOUNDED,
     FrameMeasure,
@@ -31,7 +30,7 @@ from affekt.metrics import (
     unit_measure,
 )
 from affekt.metrics.group_sizes import freedom
-from affekt.metrics.resampling import resampled_sums, summed_by
+from affekt.metrics.resampling import influences_of, resampled_sums, summed_by
 
 if TYPE_CHECKING:
     from affekt.sequence_models import FrameClock, FramePrediction, FrameVideos
@@ -248,11 +247,15 @@ class Answered:
         return self.smoothed or self.raw
 
 
-def _measure(inputs: AbawRun, task: str, truth: Sequence[FrameLabels], answers: Sequence[FrameLabels]) -> FrameMeasure:
-    """All scores of a task on some videos."""
+def _measure(
+    inputs: AbawRun, task: str, truth: Mapping[str, FrameLabels], predictions: Mapping[str, FramePrediction]
+) -> FrameMeasure:
+    """All scores of a task on the videos of a truth."""
     table = inputs.table
+    answers = [_on_frames_of(each, predictions[video].labels()) for video, each in truth.items()]
     sides = {
-        of: ([getattr(each, of) for each in truth], [getattr(each, of) for each in answers]) for of in ABAW_TASKS[task]
+        of: ([getattr(each, of) for each in truth.values()], [getattr(each, of) for each in answers])
+        for of in ABAW_TASKS[task]
     }
     if task == 'expr':
         return expression_measure(*sides['expression'], len(table.expressions), table.expressions)
@@ -263,31 +266,31 @@ def _measure(inputs: AbawRun, task: str, truth: Sequence[FrameLabels], answers: 
     return multitask_measure(sides['expression'], sides['affect'], sides['units'], len(table.expressions))
 
 
+def last_measure(inputs: AbawRun, task: str, answered: Answered) -> FrameMeasure:
+    """What a system's final answers sum to on the last part with truth."""
+    part = next(part for part in reversed(PARTS) if inputs.known(task, part))
+    return _measure(inputs, task, inputs.known(task, part), answered.final)
+
+
 def scored(inputs: AbawRun, task: str, name: str, answered: Answered) -> tuple[AbawRow, FrameMeasure]:
     """A system's row, and what its final answers on the last part with truth sum to."""
     scores: dict[str, dict[str, dict[str, Interval]]] = {'raw': {}, 'smoothed': {}}
-    last: FrameMeasure | None = None
     for part in PARTS:
-        truth = inputs.known(task, part)
-        if not truth:
+        if not (truth := inputs.known(task, part)):
             continue
         recordings = [each.recording for each in truth.values()]
         for form, predictions in (('raw', answered.raw), ('smoothed', answered.smoothed)):
-            if not predictions:
-                continue
-            decided = [_on_frames_of(each, predictions[video].labels()) for video, each in truth.items()]
-            measure = _measure(inputs, task, list(truth.values()), decided)
-            scores[form][part] = frame_intervals(
-                measure, rng=_rng(inputs), recordings=recordings, resamples=inputs.settings.resamples
-            )
-            last = measure
-    assert last is not None
+            if predictions:
+                scores[form][part] = frame_intervals(
+                    _measure(inputs, task, truth, predictions), rng=_rng(inputs), recordings=recordings,
+                    resamples=inputs.settings.resamples,
+                )  # fmt: skip
     recovery, unseen = (_recovery(inputs, task, answered.final, only_unseen=only) for only in (False, True))
     row = AbawRow(
         task, name, scores['raw'], scores['smoothed'], None, recovery, unseen, answered.smoothing, answered.epoch,
         answered.parameters, answered.seconds, answered.training,
     )  # fmt: skip
-    return row, last
+    return row, last_measure(inputs, task, answered)
 
 
 def official_score(task: str, measure: FrameMeasure) -> float:
@@ -328,14 +331,15 @@ def _gain(
     Args:
         groups: recording of each row of both.
     """
-    headline, sides = HEADLINES[task], []
+    headline, sides, added = HEADLINES[task], [], []
     for measure in (ours, theirs):
         columns = summed_by(measure.columns, groups)
         drawn = resampled_sums(columns, rng=_rng(inputs), resamples=inputs.settings.resamples)
         sides.append((measure.scores()[headline], measure.statistic(drawn)[headline]))
+        added.append(influences_of(measure.statistic, columns)[headline])
     (value, draws), (other, others) = sides
     sizes = summed_by(ours.sizes[:, None].astype(np.float64), groups)[:, 0]
-    known = freedom(sizes, float('inf')) if len(sizes) > 1 else None
+    known = freedom(sizes, float('inf')).with_influences(added[0] - added[1]) if len(sizes) > 1 else None
     return student_interval(value - other, draws - others, units=len(sizes), bounds=UNBOUNDED, known=known)
 
 

@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from affekt.benchmarks.abaw import Abaw, save_answers
-from affekt.benchmarks.abaw_scores import BASELINES, HEADLINES, PER_FRAME, AbawRow
+from affekt.benchmarks.abaw_scores import BASELINES, PER_FRAME, AbawRow
 from affekt.benchmarks.frame_models import CARRIED
 from affekt.experiments import Section, Sheet, plain_sheet_page, sheet_markdown
 from affekt.metrics import Interval
 from affekt.pages.figures import spread
 from affekt.runs import versions, write_atomically
 from affekt.typed_json import json_file, plain
-from affekt.wording import counted, signed
+from affekt.wording import counted, percent, signed
 
 TITLES = {
     'expr': 'Expression: mean F1 of all classes', 'va': 'Valence and arousal: mean concordance',
     'au': 'Action units: mean F1', 'mtl': 'All three at once: sum of the three scores',
 }  # fmt: skip
+SHORT_TITLES = {'expr': 'expressions', 'va': 'valence and arousal', 'au': 'action units', 'mtl': 'all three at once'}
 CURVES = {'expr': 'intensity of 7 emotions', 'va': 'valence and arousal', 'au': 'amount of 12 action units'}
 PART_NAMES = {'val': 'validation', 'test': 'test'}
 
@@ -82,7 +83,7 @@ def _figure(interval: Interval) -> list[float]:
 
 
 def _title(outcome: Abaw) -> str:
-    return f'{outcome.corpus}: {", ".join(HEADLINES[task] for task in outcome.settings.tasks)}'
+    return f'{outcome.corpus}: {", ".join(SHORT_TITLES[task] for task in outcome.settings.tasks)}'
 
 
 def _sections(outcome: Abaw) -> Iterator[Section]:
@@ -144,7 +145,7 @@ def _trainings(outcome: Abaw) -> Iterator[Section]:
         heads: tuple[str, ...] = ('system', 'task', 'members, validation', 'their mean', 'training, held out')
         yield Section('Folds, without smoothing', heads, tuple(folds), 2)
     guesses: list[tuple[str, ...]] = [
-        (row.system, row.task, ' '.join(map(_percent, row.training.rounds)), _guessed(row.training.guessed))
+        (row.system, row.task, ', '.join(map(_percent, row.training.rounds)), _guessed(row.training.guessed))
         for row in outcome.rows
         if row.training.rounds
     ]
@@ -163,7 +164,7 @@ def _trainings(outcome: Abaw) -> Iterator[Section]:
 
 
 def _percent(share: float | None) -> str:
-    return '' if share is None else f'{100 * share:.1f}'
+    return '' if share is None else percent(share, 1)
 
 
 def _range(shares: Sequence[float]) -> str:

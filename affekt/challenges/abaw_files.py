@@ -109,6 +109,8 @@ class FrameSubmission:
     """Whether the rows stand in the order of the frames that were asked for; scorers do not mind."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """Class, or action unit that is shown, to frames."""
+    has_last_line_end: bool = True
+    """False where the last line may be cut off."""
 
 
 def frame_track_named(name: str) -> FrameTrack:
@@ -275,7 +277,8 @@ def check_frame_submission(name: str, path: Path, wanted: FrameList) -> FrameSub
     rows = _read(track, path, wanted)
     each = [(labels, np.arange(1, labels.frames + 1)) for labels in rows.by_video('test')]
     follows = rows.listed.is_as(wanted)
-    return FrameSubmission(name, path, len(rows.listed), len(rows.listed.videos), follows, _counts(track, each))
+    sizes = len(rows.listed), len(rows.listed.videos)
+    return FrameSubmission(name, path, *sizes, follows, _counts(track, each), rows.has_last_line_end)
 
 
 def read_frame_submission(name: str, path: Path) -> FrameTable:

@@ -24,7 +24,7 @@ from affekt.challenges.inputs import TrackSettings, track_task
 from affekt.challenges.tracks import Track, track_named
 from affekt.corpora import Manifest
 from affekt.errors import CorpusError, listed, require_torch
-from affekt.experiments import FinishedRuns, Task, Trial, drawn, fair_run
+from affekt.experiments import Answers, FinishedRuns, Task, Trial, drawn, fair_run
 from affekt.features import Store
 from affekt.metrics import mean_of_folds
 from affekt.progress import Progress
@@ -102,8 +102,8 @@ def train_track(
         RunError: the folder holds another run.
     """
     require_torch()
-    track = track_named(name)
     # 1. Check everything.
+    track = track_named(name)
     task = track_task(track, labelled, unlabelled, stores, unlabelled_stores or stores, settings)
     folds, draws, tried = task.fair, drawn(settings.model, settings.trials, settings.seed), settings.tried()
     depends_on = {
@@ -135,21 +135,13 @@ def train_track(
             best_semi = int(with_semi.mean(axis=1).argmax())
             trial, both = replace(trial, semi=tried[best_semi]), with_semi[best_semi].tolist()
         # 3. What was chosen, with other seeds, answers.
+        answering = replace(trial, reads_test=True)
         answers = [
-            runs.answers(
-                f'turn{t}/seed{seed}', replace(trial, fold=fold, seed=seed, reads_test=True), fair_run
-            )
+            runs.answers(f'turn{t}/seed{seed}', replace(answering, fold=fold, seed=seed), fair_run)
             for seed in range(settings.seed + 1, settings.seed + 1 + settings.seeds)
             for t, fold in enumerate(folds)
-        ]  # fmt: skip
-    closed = track.closed
-    assert closed is not None
-    outputs = [each.test for each in answers if each.test is not None]
-    probabilities = mean_of_folds(np.stack([each.logits for each in outputs]))
-    valence = None
-    if closed.valence is not None:
-        valence = np.mean([each.values.astype(np.float64)[:, 0] for each in outputs], axis=0)
-        valence = np.clip(valence, *closed.valence)
+        ]
+    probabilities, valence = _mean_answers(track, answers)
     return TrackAnswers(
         track, settings, unlabelled.names, probabilities, valence, tuple(alone[best].tolist()),
         tuple(both), draws[best], None if trial.semi is None else dataclasses.asdict(trial.semi),
@@ -158,6 +150,20 @@ def train_track(
         int((~np.any([present[folds[0].test] for present in task.present.values()], axis=0)).sum()),
         task.notes,
     )  # fmt: skip
+
+
+def _mean_answers(
+    track: Track, answers: Sequence[Answers]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
+    """(N, C) mean probabilities of all models, and (N,) mean valence within the track's range, where it has one."""
+    closed = track.closed
+    assert closed is not None
+    outputs = [each.test for each in answers if each.test is not None]
+    probabilities = mean_of_folds(np.stack([each.logits for each in outputs]))
+    if closed.valence is None:
+        return probabilities, None
+    valence = np.mean([each.values.astype(np.float64)[:, 0] for each in outputs], axis=0)
+    return probabilities, np.clip(valence, *closed.valence)
 
 
 def save_track(folder: Path, trained: TrackAnswers, candidates: Sequence[str] | None = None) -> Path:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
 from affekt.cli.choices import Named, frame_clocks, sequence_models
@@ -24,10 +25,17 @@ from affekt.cli.reenact import (
     cast_options,
     painting_options,
 )
-from affekt.errors import UnknownNameError
+from affekt.errors import UnknownNameError, require_torch
 from affekt.terminal import StageBars, say, say_json
+from affekt.typed_json import plain
+from affekt.wording import counted
+
+if TYPE_CHECKING:
+    from affekt.benchmarks import Abaw
 
 TASKS = ('expr', 'va', 'au', 'mtl')
+OF_MADE_UP = ('portraits', 'speech', 'videos', 'seconds', 'processes')
+"""Options of a corpus that is made up."""
 
 
 @bench.command()
@@ -125,17 +133,12 @@ def abaw(
         save_abaw,
         unlabelled_inputs,
     )
-    from affekt.challenges import write_answers
     from affekt.cli.bench_tables import sheet_tables
     from affekt.corpora import AffWild2Settings
 
     given = {'--corpus': corpus, '--features': features, '--labels': labels, '--key': key}
     _require_one_source(made_up, out, [option for option, value in given.items() if value])
-    alone = [f'--{name}' for name in ('portraits', 'speech') if chosen[name] is not None and not made_up]
-    if alone:
-        raise UnknownNameError(
-            expected=f'{alone[0]} with --made-up', came='it alone', todo='add --made-up, or leave it out'
-        )
+    _require_made_up(made_up)
     made = AffWild2Settings(videos, seconds, seed=chosen['seed'])
     cast, speech = asked_cast(chosen, made.size), asked_speech(chosen)
     chosen |= {'clock': _clocks(clocks), 'folds': folds or 0}
@@ -149,25 +152,30 @@ def abaw(
             inputs = abaw_inputs(Path(corpus or ''), _split(features), labels=labels, key=key)
         more = None if unlabelled is None else unlabelled_inputs(unlabelled, _split(unlabelled_features))
         folder = None if out is None else out / 'training'
-        outcome = inputs.run(
-            settings, unlabelled=more, carried_over=carried_over, folder=folder, resume=resume, progress=bars
-        )
+        how: dict[str, Any] = {'carried_over': carried_over, 'folder': folder, 'resume': resume, 'progress': bars}
+        outcome = inputs.run(settings, unlabelled=more, **how)
     answer = with_notes(abaw_facts(outcome), notes)
     if out is not None:
         save_abaw(out, outcome, answer)
-        written = {submission.track for submission in write_answers(outcome.answers, out / 'submissions')}
+    unfit = [] if out is None else _written_submissions(outcome, out / 'submissions')
     if as_json:
         say_json(answer)
         return
     say(sheet_tables(abaw_sheet(outcome)), columns=80)
     if out is not None:
         say(f'page {out / "abaw.html"}')
-        answered = {f'abaw6-{task}' for (task, _), table in outcome.answers.items() if len(table)}
-        if unfit := sorted(answered - written):
-            say(
-                f'no submission to {", ".join(unfit)}: other classes or action units than the challenge has',
-                style='yellow',
-            )
+    if unfit:
+        why = 'other classes or action units than the challenge has'
+        say(f'no submission to {", ".join(unfit)}: {why}', style='yellow')
+
+
+def _written_submissions(outcome: Abaw, folder: Path) -> list[str]:
+    """Write the answers in the official form; returns the tracks to which they cannot be handed in."""
+    from affekt.challenges import write_answers
+
+    written = {submission.track for submission in write_answers(outcome.answers, folder)}
+    answered = {f'abaw6-{task}' for (task, _), table in outcome.answers.items() if len(table)}
+    return sorted(answered - written)
 
 
 def _split(given: Sequence[str]) -> list[str]:
@@ -200,6 +208,16 @@ def _require_guessing(pseudo_labels: bool, unlabelled: Path | None, features: Se
         )  # fmt: skip
 
 
+def _require_made_up(made_up: bool) -> None:
+    """Nothing, where no option of a corpus that is made up stands beside one that is given."""
+    source_of = click.get_current_context().get_parameter_source
+    given = [name for name in OF_MADE_UP if source_of(name) is ParameterSource.COMMANDLINE]
+    if given and not made_up:
+        raise UnknownNameError(
+            expected=f'--{given[0]} with --made-up', came='it alone', todo='add --made-up, or leave it out'
+        )
+
+
 def _require_one_source(made_up: bool, out: Path | None, given: Sequence[str]) -> None:
     if made_up and (given or out is None):
         raise UnknownNameError(
@@ -220,8 +238,14 @@ def _require_one_source(made_up: bool, out: Path | None, given: Sequence[str]) -
 @click.option('--fps', 'rate_hz', type=float, default=5.0, help='Frames per second that are measured (default 5).')
 @click.option('--engine', type=Named(ENGINES), default='geometric', help='Engine that draws (default geometric).')
 @painting_options
+@click.option(
+    '--lpips', type=PATH, metavar='FILE', help="LPIPS by this file: lpips.LPIPS(net='alex') as torch saves it."
+)
+@click.option('--fid', type=PATH, metavar='FILE', help='FID by this network of pictures in ONNX, such as Inception.')
+@click.option('--fvd', type=PATH, metavar='FILE', help='FVD by this network of videos in ONNX, such as I3D.')
 @click.option('--without-identity', is_flag=True, help='No network that tells faces apart, which is for research.')
 @click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the intervals (default 0).')
+@click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
 @PORTRAYED_OPTION
 @CONSENT_NOTE_OPTION
 @AGE_OPTION
@@ -231,7 +255,11 @@ def bench_reenact_command(
     out: Path,
     rate_hz: float,
     without_identity: bool,
+    lpips: Path | None,
+    fid: Path | None,
+    fvd: Path | None,
     seed: int,
+    resume: bool,
     portrayed: str | None,
     consent_note: str,
     age_years: float | None,
@@ -243,22 +271,31 @@ def bench_reenact_command(
 
     \b
     affekt bench reenact --pairs pairs.csv --portrayed agreed
+    affekt bench reenact --pairs pairs.csv --lpips lpips.pth --out run --resume
 
     A row without a portrait moves the driver's own first frame by the driver:
     each picture is then held against the driver's. Means over pairs come with
-    intervals over pairs, a signed contact sheet and a page.
+    intervals over pairs, a signed contact sheet and a page. FID and FVD are
+    over all such pictures, and only comparable at equal numbers of them.
     """
     from affekt.faces import FaceIdentity
     from affekt.reenactment import ReenactSettings, compare_reenactment, read_pairs
 
     pairs = read_pairs(table)
+    networks = None
+    if lpips or fid or fvd:
+        require_torch()
+        from affekt.diffusion import PictureNetworks
+
+        networks = PictureNetworks(lpips, fid, fvd)
     consent = asked_consent(portrayed, consent_note, age_years)
     fetch(['face_landmarker.task'] if without_identity else ['face_landmarker.task', 'face-identity'])
     settings = ReenactSettings(**asked_painting(chosen, is_painted=engine == 'diffusion'))
     with StageBars() as bars:
         made = compare_reenactment(
             pairs, out, consent=consent, settings=settings, rate_hz=rate_hz, seed=seed, progress=bars,
-            identity=None if without_identity else FaceIdentity(),
+            identity=None if without_identity else FaceIdentity(), networks=networks,
+            resume=resume,
         )  # fmt: skip
     if as_json:
         summary = {
@@ -267,6 +304,8 @@ def bench_reenact_command(
         }
         say_json({
             'out': str(made.folder), 'pairs': len(made.pairs), 'left_out': dict(made.left_out), 'summary': summary,
+            'resumed': made.resumed,
+            'sets': plain({name: {'value': value, 'samples': count} for name, (value, count) in made.sets.items()}),
         })  # fmt: skip
         return
     for name, why in made.left_out.items():
@@ -275,4 +314,7 @@ def bench_reenact_command(
         say('moved by themselves:' if name == 'self' else 'moved by others:')
         for metric, interval in metrics.items():
             say(f'  {metric:22}{interval}')
-    say(f'{made.folder / "page.html"}')
+    for name, (value, count) in made.sets.items():
+        say(f'{name.upper()} {value:.4g}, {counted(count, "sample")} a side')
+    went_on = f', {made.resumed:,} of them from before' if made.resumed else ''
+    say(f'{counted(len(made.pairs), "pair")}{went_on}: {made.folder / "page.html"}')

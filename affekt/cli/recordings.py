@@ -1,4 +1,4 @@
-"""Verbs on recordings: analyze, people, demo, export, report."""
+"""Verbs on recordings: analyze, people, demo, export, report, verify."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import glob
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,6 +162,63 @@ def report(run: Path) -> None:
     from affekt.batch import report_run
 
     _say_written(report_run(run))
+
+
+@main.command('verify')
+@click.argument('path', metavar='FILE', type=click.Path(path_type=Path))
+@click.option(
+    '--trust',
+    'trusted',
+    type=click.Path(path_type=Path),
+    metavar='PEM',
+    help='Certificates that you trust to vouch for signers.',
+)
+@AS_JSON
+def verify_command(path: Path, trusted: Path | None, as_json: bool) -> None:
+    """Check whether FILE is as it was signed, and say who made it.
+
+    \b
+    affekt verify out.mp4
+    affekt verify still.png --trust university.pem --json
+
+    The answer is one of: intact (exit code 0), changed, no manifest (exit
+    code 2). A signature of affekt's own making shows that nothing was changed,
+    not who signed: the signer is unknown unless --trust vouches for them.
+    """
+    from affekt.reenactment import verify
+
+    verdict = verify(path, trusted)
+    if as_json:
+        say_json(asdict(verdict) | {'path': str(path), 'words': verdict.words})
+    else:
+        say(f'{path}: {verdict.words}', style='' if verdict.is_intact else 'bold red')
+        for line in _manifest_lines(verdict):
+            say(line)
+    if not verdict.is_intact:
+        click.get_current_context().exit(2)
+
+
+def _manifest_lines(verdict: Any) -> list[str]:
+    """Lines on what a manifest says."""
+    lines = [f'reason: {verdict.reason}'] if verdict.reason else []
+    if verdict.state == 'no manifest':
+        return lines
+    if verdict.made_by:
+        source = f' ({verdict.source_type})' if verdict.source_type else ''
+        lines.append(f'made by {verdict.made_by}{source}, signed as {verdict.signer or "nobody"}')
+    stated = verdict.statement
+    if not stated:
+        return lines
+    driver = stated.get('driver_sha256')
+    lines.append(f'engine {stated.get("engine")}, portrait {str(stated.get("portrait_sha256"))[:12]}…')
+    if driver:
+        mouth = ', whose mouth is in the picture' if stated.get('has_drivers_mouth') else ''
+        lines.append(f'driver {str(driver)[:12]}…{mouth}')
+    consent = stated['consent'] if isinstance(stated.get('consent'), Mapping) else {}
+    lines.append(f'stated by the maker on {consent.get("stated_at", "")}: {consent.get("statement", "")}')
+    if consent.get('note'):
+        lines.append(f'note: {consent["note"]}')
+    return lines
 
 
 def _say_written(written: Written) -> None:

@@ -1,10 +1,9 @@
-"""The verbs that move the face of a portrait, and check what came of it."""
+"""The verbs that move the face of a portrait: reenact, and below it train-refiner."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,11 @@ import click
 
 from affekt.cli.choices import Named, licenses
 from affekt.cli.group import AS_JSON, Command, main
+from affekt.cli.help import OwnArgument, VerbWithVerbs
 from affekt.cli.installation import fetch
 from affekt.errors import UnknownNameError, listed
 from affekt.terminal import StageBars, say, say_json
+from affekt.typed_json import plain
 from affekt.wording import counted
 
 if TYPE_CHECKING:
@@ -187,9 +188,9 @@ def asked_painting(asked: dict[str, Any], is_painted: bool) -> dict[str, Any]:
     return {'weights': weights, 'device': device, 'painting': PaintSettings(**given)}
 
 
-@main.command('reenact')
-@click.argument('portrait', type=PATH)
-@click.argument('driver', required=False, type=PATH)
+@main.group('reenact', cls=VerbWithVerbs)
+@click.argument('portrait', cls=OwnArgument, type=PATH)
+@click.argument('driver', cls=OwnArgument, required=False, type=PATH)
 @click.option('-o', '--out', required=True, type=PATH, help='Video (.mp4), still (.png, .jpg), or folder of a set.')
 @click.option('--emotion', type=Named(_emotions, several=True), help='Emotion that comes and goes, without a driver.')
 @click.option('--curve', type=PATH, help='Table of curves over time_s that move the portrait.')
@@ -209,6 +210,9 @@ def asked_painting(asked: dict[str, Any], is_painted: bool) -> dict[str, Any]:
 @click.option('--engine', type=Named(ENGINES), default='geometric', help='Engine that draws (default geometric).')
 @painting_options
 @click.option('--seed', type=click.IntRange(0), help='Random seed of the noise of --engine diffusion (default 42).')
+@click.option(
+    '--refine', 'refiner', type=PATH, metavar='DIR', help='Personal refiner, as train-refiner below writes it.'
+)
 @click.option('--anew', is_flag=True, help='Begin anew where an interrupted run left windows.')
 @click.option('--license', type=Named(licenses), help='Licence of the weights: research (default), or commercial-ok.')
 @click.option('--size', 'max_side', type=int, help='Longest side of the output in pixels (default 1024).')
@@ -397,6 +401,8 @@ def _settings(chosen: dict[str, Any]) -> ReenactSettings:
     amounts |= {} if head is None else {'head': head}
     drawn_by, allowed = chosen.pop('engine'), chosen.pop('license')
     painting = asked_painting(chosen, is_painted=drawn_by == 'diffusion')
+    if (refiner := chosen.pop('refiner')) is not None and painting:
+        raise click.UsageError('--refine corrects what geometry draws: it does not go with --engine diffusion.')
     licensed = {} if allowed is None else {'license': allowed}
     size = {} if (side := chosen.pop('max_side')) is None else {'max_side': side}
     return ReenactSettings(
@@ -404,6 +410,7 @@ def _settings(chosen: dict[str, Any]) -> ReenactSettings:
         EngineSettings(driver_mouth=not chosen.pop('own_mouth')),
         note_off_by=chosen.pop('note_off_by'),
         purpose=chosen.pop('purpose'),
+        refiner=refiner,
         **painting,
         **size,
         **licensed,
@@ -417,52 +424,55 @@ def _share(text: str) -> float:
         raise click.UsageError(f'--intensity takes a number such as 0.7, not {text!r}.') from error
 
 
-@main.command('verify')
-@click.argument('path', metavar='FILE', type=PATH)
-@click.option('--trust', 'trusted', type=PATH, metavar='PEM', help='Certificates that you trust to vouch for signers.')
+@reenact_command.command('train-refiner')
+@click.argument('video', type=PATH)
+@click.option('-o', '--out', required=True, type=PATH, metavar='DIR', help='Folder for refiner, portrait and card.')
+@click.option('--steps', type=click.IntRange(1), default=250, help='Updates (default 250).')
+@click.option('--refined-size', 'refined', type=click.IntRange(32), default=192, metavar='PIXELS',
+              help='Side of the square around the head that it reads, at most (default 192).')  # fmt: skip
+@click.option('--size', 'max_side', type=click.IntRange(64), default=512, metavar='PIXELS',
+              help='Longest side of the portrait (default 512).')  # fmt: skip
+@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
 @AS_JSON
-def verify_command(path: Path, trusted: Path | None, as_json: bool) -> None:
-    """Check whether FILE is as it was signed, and say who made it.
+def train_refiner_command(
+    video: Path, out: Path, steps: int, refined: int, max_side: int, seed: int, as_json: bool
+) -> None:
+    """Train a network that corrects what geometry draws of one person.
 
     \b
-    affekt verify out.mp4
-    affekt verify still.png --trust university.pem --json
+    affekt reenact train-refiner person.mp4 -o refiner
+    affekt reenact refiner/portrait.png driving.mp4 --refine refiner -o out.mp4
 
-    The answer is one of: intact (exit code 0), changed, no manifest (exit
-    code 2). A signature of affekt's own making shows that nothing was changed,
-    not who signed: the signer is unknown unless --trust vouches for them.
+    VIDEO shows one clear face, from the front in its first frame, which becomes
+    the portrait. The refiner learns from the first 60 % of the video and is
+    judged on the rest, as it will be shown. It is kept only if PSNR and SSIM
+    both rise there, with intervals above 0; else it is not, and the exit code
+    is 2. It corrects this portrait and no other.
     """
-    from affekt.reenactment import verify
+    from affekt.diffusion import RefinerSettings
+    from affekt.reenactment import train_refiner
 
-    verdict = verify(path, trusted)
+    fetch(['face_landmarker.task'])
+    with StageBars(name_width=6) as bars:
+        trained = train_refiner(
+            video, out, RefinerSettings(steps=steps, seed=seed), size=refined, max_side=max_side, progress=bars
+        )
+    card = trained.card
     if as_json:
-        say_json(asdict(verdict) | {'path': str(path), 'words': verdict.words})
+        say_json({'folder': str(trained.folder), 'portrait': str(trained.portrait), **plain(asdict(card))})
     else:
-        say(f'{path}: {verdict.words}', style='' if verdict.is_intact else 'bold red')
-        for line in _manifest_lines(verdict):
-            say(line)
-    if not verdict.is_intact:
+        judged = card.judged
+        say(f'judged on {counted(judged["frames"], "later frame")} of {video.name}, with intervals of 95 %')
+        for name, title, digits in (('psnr', 'PSNR, dB', 2), ('ssim', 'SSIM', 4)):
+            unit = f'{name}_db' if name == 'psnr' else name
+            gain = judged[f'{name}_gain_db' if name == 'psnr' else f'{name}_gain']
+            low, high = ('?' if gain[end] is None else f'{gain[end]:+.{digits}f}' for end in ('low', 'high'))
+            before, after = (f'{judged[when][unit]:.{digits}f}' for when in ('before', 'after'))
+            say(f'{title:9} {before} by geometry, {after} refined: {gain["value"]:+.{digits}f} [{low}, {high}]')
+        if card.is_kept:
+            say(f'kept: {trained.folder}')
+            say(f'affekt reenact {trained.portrait} driving.mp4 --refine {trained.folder} -o out.mp4', style='dim')
+        else:
+            say('not kept: it does not surely help on frames that it did not learn from', style='yellow')
+    if not card.is_kept:
         click.get_current_context().exit(2)
-
-
-def _manifest_lines(verdict: Any) -> list[str]:
-    """Lines on what a manifest says."""
-    lines = [f'reason: {verdict.reason}'] if verdict.reason else []
-    if verdict.state == 'no manifest':
-        return lines
-    if verdict.made_by:
-        source = f' ({verdict.source_type})' if verdict.source_type else ''
-        lines.append(f'made by {verdict.made_by}{source}, signed as {verdict.signer or "nobody"}')
-    stated = verdict.statement
-    if not stated:
-        return lines
-    driver = stated.get('driver_sha256')
-    lines.append(f'engine {stated.get("engine")}, portrait {str(stated.get("portrait_sha256"))[:12]}…')
-    if driver:
-        mouth = ', whose mouth is in the picture' if stated.get('has_drivers_mouth') else ''
-        lines.append(f'driver {str(driver)[:12]}…{mouth}')
-    consent = stated['consent'] if isinstance(stated.get('consent'), Mapping) else {}
-    lines.append(f'stated by the maker on {consent.get("stated_at", "")}: {consent.get("statement", "")}')
-    if consent.get('note'):
-        lines.append(f'note: {consent["note"]}')
-    return lines

@@ -161,8 +161,8 @@ def _show_training(trained: TrackAnswers, path: Path) -> None:
     """Scores on validation, and where the answers are."""
 
     def mean(scores: tuple[float, ...]) -> str:
-        each = f' ({" ".join(f"{score:.4f}" for score in scores)})' if len(scores) > 1 else ''
-        return f'{sum(scores) / len(scores):.4f}{each}'
+        each = f' ({" ".join(f"{score:z.4f}" for score in scores)})' if len(scores) > 1 else ''
+        return f'{sum(scores) / len(scores):z.4f}{each}'
 
     say(f'{trained.track.score} on what chose, so somewhat too high:')
     say(f'  labelled clips alone  {mean(trained.labelled_alone)}')
@@ -282,6 +282,8 @@ def _check_frames(name: str, file: Path, frames: Path | None, partition: str) ->
     checked = check_frame_submission(name, file, frames_to_answer(name, frames, partition))
     order = 'in the order' if checked.follows_frames else 'in another order than that'
     say(f'{checked.path} is in order: {_of_frames(checked)}, {order} of {frames}')
+    if not checked.has_last_line_end:
+        say('note: the last line has no line end: see that the file was not cut off', style='yellow')
 
 
 def _of_frames(submission: FrameSubmission) -> str:
@@ -394,5 +396,5 @@ def _value(part: str, interval: Interval) -> str:
 
     if not any(word in part.lower() for word in ('error', 'ccc', 'pearson', 'sum')):
         return spread(interval.value, interval)
-    between = '' if interval.low != interval.low else f' [{interval.low:.3f} {interval.high:.3f}]'
-    return f'{interval.value:.4f}{between}'
+    between = '' if interval.low != interval.low else f' [{interval.low:z.3f} {interval.high:z.3f}]'
+    return f'{interval.value:z.4f}{between}'

@@ -24,18 +24,17 @@ from affekt.corpora.made_up_affwild2 import (
     Part,
     Room,
     Shot,
-    TrueCurves,
     dealt,
     fewest_people,
     frame_truth,
     made_up_affwild2,
-    true_curves,
 )
 from affekt.corpora.made_up_faces import FaceCorpus, made_up_face_corpus
 from affekt.corpora.manifest import Facts, Manifest, Sample
 from affekt.corpora.own import own_manifest
 from affekt.corpora.release import Corpus, Layout
 from affekt.corpora.sample_table import SampleTable
+from affekt.frames import TrueCurves, true_curves
 
 __all__ = [
     'AWAY',

@@ -28,12 +28,11 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Floats, Floats32
-from affekt.errors import TableError, ValueRangeError
+from affekt.errors import ValueRangeError
 from affekt.files import file_atomically, file_sha256
-from affekt.frames import ACTION_UNITS, EXPRESSIONS, UNIT_SHAPES, unit_amounts, write_annotation
+from affekt.frames import ACTION_UNITS, EXPRESSIONS, STATES, unit_amounts, write_annotation
 from affekt.progress import Progress
 from affekt.runs import Run, write_atomically
-from affekt.tables import require_bounded
 from affekt.workers import each_done
 
 if TYPE_CHECKING:
@@ -62,8 +61,7 @@ CHALLENGES = {
 VIDEOS, ANNOTATIONS, KEY, CURVES = 'videos', '6th ABAW Annotations', 'key', 'curves.parquet'
 ADVICE = 'go on with --resume: finished videos are kept; fewer --processes need less memory'
 Picture = npt.NDArray[np.uint8]
-SEEN, AWAY, COVERED = 0, 1, 2
-STATES = ('seen', 'away', 'covered')
+SEEN, AWAY, COVERED = range(len(STATES))
 
 
 class FrameTruth(NamedTuple):
@@ -485,43 +483,3 @@ def _curves(part: Part) -> pyarrow.Table:
         **{name: np.asarray(values, dtype=np.float32) for name, values in numbers.items()},
     }
     return pyarrow.table(columns)
-
-
-class TrueCurves(NamedTuple):
-    """What was commanded in one video."""
-
-    affect: Floats32
-    """(T, 2) valence and arousal without a rater's noise or delay."""
-    expression: Floats32
-    """(T, 7) how far each of EXPRESSIONS but the first is shown, in [0, 1]."""
-    units: Floats32
-    """(T, 12) half of `affekt.frames.unit_amounts`, at most 1: a unit is active from 0.5 on."""
-    is_seen: npt.NDArray[np.bool_]
-    """(T,) False where the person is away or covered."""
-
-
-def true_curves(path: Path) -> dict[str, TrueCurves]:
-    """The curves of every video of a made-up Aff-Wild2, from `key/curves.parquet`.
-
-    Raises:
-        TableError: it is no such file.
-    """
-    from pyarrow import ArrowException, parquet
-
-    shown = [f'shows_{name.lower()}' for name in EXPRESSIONS[1:]]
-    try:
-        require_bounded(path)
-        table = parquet.read_table(path, columns=['video', 'state', 'valence', 'arousal', *shown, *UNIT_SHAPES])
-        column = {name: table.column(name).to_numpy() for name in table.column_names}
-    except (ArrowException, OSError, ValueError) as error:
-        raise TableError(
-            expected='curves.parquet of a made-up Aff-Wild2', came=f'{path}: {error}', todo='give the file in its key'
-        ) from error
-    affect = np.stack([column['valence'], column['arousal']], axis=1)
-    expression = np.stack([column[name] for name in shown], axis=1)
-    units = np.clip(unit_amounts(column) / 2, 0, 1).astype(np.float32)
-    curves = {}
-    for name in dict.fromkeys(column['video'].tolist()):
-        rows = column['video'] == name
-        curves[name] = TrueCurves(affect[rows], expression[rows], units[rows], column['state'][rows] == STATES[SEEN])
-    return curves

@@ -70,7 +70,7 @@ def _labels(board: Board) -> list[str]:
     for name, (low, value, high) in ends.items():
         reach = f' <small>{low:.1f} to {high:.1f}</small>' if math.isfinite(low) else ''
         points = [end - 100 * floor for end in (low, value, high)]
-        label = f'{name}: {value:.1f} per cent, {points[1]:+.1f} points over the best constant answer'
+        label = f'{name}: {value:.1f} per cent, {points[1]:+z.1f} points over the best constant answer'
         rows.append(
             f'<tr><td class="number">{_places(*ranking.ranks[name][1:])}</td><th scope="row">{escaped(name)}</th>'
             f'<td class="strength"><b>{value:.1f}</b>{reach}</td>'

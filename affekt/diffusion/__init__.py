@@ -10,10 +10,27 @@ Source: Weng et al. 2025, MagicPortrait, arXiv:2504.21497; Zhu et al. 2024, Cham
 from affekt.diffusion.autoencoder import Autoencoder, AutoencoderSizes
 from affekt.diffusion.guidance import MAPS, GuidanceEncoder
 from affekt.diffusion.layers import Reading, Reference
-from affekt.diffusion.perceptual import PerceptualDistance, features_of
+from affekt.diffusion.perceptual import FeatureNetwork, PerceptualDistance, features_of
+from affekt.diffusion.picture_networks import FeaturesOf, PictureNetworks
 from affekt.diffusion.pipeline import Drawing, DrawingSettings, forget_windows, on_device, require_same_drawing
 from affekt.diffusion.published import PortraitNets, load_nets, save_nets, weight_files, weight_prints
-from affekt.diffusion.refiner import Refinement, Refiner, RefinerSettings, fit_refiner
+from affekt.diffusion.refiner import (
+    Refinement,
+    Refiner,
+    RefinerSettings,
+    fit_refiner,
+    judge_refiner,
+    learn_refiner,
+)
+from affekt.diffusion.refiner_files import (
+    PORTRAIT_FILE,
+    REFINER_FILES,
+    RefinerCard,
+    judged_in_numbers,
+    read_refiner,
+    read_refiner_card,
+    save_refiner,
+)
 from affekt.diffusion.schedule import ddim_step, signal_shares, timesteps, velocity_of, with_noise
 from affekt.diffusion.training import (
     GuidedVideo,
@@ -28,18 +45,24 @@ from affekt.diffusion.windows import windows
 
 __all__ = [
     'MAPS',
+    'PORTRAIT_FILE',
+    'REFINER_FILES',
     'Autoencoder',
     'AutoencoderSizes',
     'Drawing',
     'DrawingSettings',
+    'FeatureNetwork',
+    'FeaturesOf',
     'GuidanceEncoder',
     'GuidedVideo',
     'PerceptualDistance',
+    'PictureNetworks',
     'PortraitNets',
     'Reading',
     'Reference',
     'Refinement',
     'Refiner',
+    'RefinerCard',
     'RefinerSettings',
     'StageSettings',
     'TrainedStage',
@@ -50,12 +73,18 @@ __all__ = [
     'features_of',
     'fit_refiner',
     'forget_windows',
+    'judge_refiner',
+    'judged_in_numbers',
+    'learn_refiner',
     'load_nets',
     'on_device',
     'read_portrait',
+    'read_refiner',
+    'read_refiner_card',
     'reference_unet',
     'require_same_drawing',
     'save_nets',
+    'save_refiner',
     'signal_shares',
     'timesteps',
     'train_autoencoder',

@@ -1,7 +1,8 @@
 """Distances of pictures by networks that the user brings: LPIPS, and features for Fréchet distances (FID, FVD).
 
-No weights come with affekt. LPIPS takes torchvision's AlexNet and the linear layers of the package lpips (`alex.pth`);
-features come from any network that was exported to ONNX, such as Inception for FID and I3D for FVD.
+No weights come with affekt. LPIPS takes torchvision's AlexNet and the linear layers of the package lpips (`alex.pth`),
+or all of it as that package saves it; features come from any network that was exported to ONNX, such as Inception for
+FID and I3D for FVD.
 
 Axes: B pictures, C channels, H height, W width.
 
@@ -12,12 +13,15 @@ Unterthiner et al. 2018, arXiv:1812.01717 (FVD).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image as PillowImage
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -30,6 +34,8 @@ Image = npt.NDArray[np.uint8]
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """Of colours from -1 to 1, as the published code has them."""
 EPS = 1e-10
+ANY_FRAMES = 16
+"""Of a video whose features are asked for, where the network leaves it open; as FVD is usually reported."""
 _ALEXNET = {
     '0': (3, 64, 11, 4, 2), '3': (64, 192, 5, 1, 2), '6': (192, 384, 3, 1, 1), '8': (384, 256, 3, 1, 1),
     '10': (256, 256, 3, 1, 1),
@@ -67,19 +73,55 @@ class PerceptualDistance:
     """
 
     def __init__(self, alexnet: str | os.PathLike[str], linear: str | os.PathLike[str]) -> None:
-        self._trunk, _ = built(_Trunk, opened(alexnet).state(), {'classifier': None})
-        self._trunk.eval()
-        state = opened(linear).state()
+        self._fill(opened(alexnet).state(), opened(linear).state(), Path(linear).name)
+
+    @classmethod
+    def of_file(cls, path: str | os.PathLike[str]) -> PerceptualDistance:
+        """From one file, as `torch.save(lpips.LPIPS(net='alex').state_dict(), path)` writes it, or from a folder.
+
+        Args:
+            path: that file, or a folder with alexnet….pth of torchvision and alex.pth of lpips 0.1.
+
+        Raises:
+            WeightsError: there is no such file, or it has other tensors.
+        """
+        place = Path(path)
+        if place.is_dir():
+            trunks = sorted(
+                each for each in place.iterdir() if re.fullmatch(r'alexnet.*\.(pth|safetensors)', each.name)
+            )
+            if len(trunks) != 1 or not (place / 'alex.pth').is_file():
+                raise WeightsError(
+                    expected='a folder with one alexnet….pth of torchvision and alex.pth of lpips 0.1',
+                    came=f'{place} with {len(trunks)} of the first', todo='put both there',
+                )  # fmt: skip
+            return cls(trunks[0], place / 'alex.pth')
+        state = opened(place).state()
+        linear = {
+            name: value for name, value in state.items() if name.startswith('lin') and not name.startswith('lins')
+        }
+        trunk = {
+            re.sub(r'^net\.slice\d\.', 'features.', name): value
+            for name, value in state.items()
+            if name.startswith('net.slice')
+        }
+        distance = cls.__new__(cls)
+        distance._fill(trunk, linear, place.name)
+        return distance
+
+    def _fill(self, trunk: Mapping[str, Tensor], linear: Mapping[str, Tensor], name: str) -> None:
         self._weights = []
         for at, (_, width, *_) in enumerate(_ALEXNET.values()):
-            weight = state.get(f'lin{at}.model.1.weight')
+            weight = linear.get(f'lin{at}.model.1.weight')
             if weight is None or weight.shape != (1, width, 1, 1):
                 raise WeightsError(
                     expected=f'lin{at}.model.1.weight of shape [1, {width}, 1, 1]',
-                    came=f'{Path(linear).name}: {"none" if weight is None else list(weight.shape)}',
-                    todo='take lpips/weights/v0.1/alex.pth of the package lpips',
+                    came=f'{name}: {"none" if weight is None else list(weight.shape)}',
+                    todo='take lpips/weights/v0.1/alex.pth of the package lpips, or the state of lpips.LPIPS',
                 )
             self._weights.append(weight.float())
+        self._trunk, _ = built(_Trunk, trunk, {'classifier': None})
+        self._trunk.eval()
 
     @torch.no_grad()
     def __call__(self, truth: Image, prediction: Image) -> float:
@@ -107,40 +149,78 @@ class PerceptualDistance:
         return total
 
 
+class FeatureNetwork:
+    """A network from pictures, or from videos, to features, exported to ONNX.
+
+    Args:
+        path: with one input of (B, 3, H, W), or (B, 3, T, H, W) for videos, from 0 to 1, and one output of (B, D).
+
+    Attributes:
+        size: H and W that it takes; None where it takes any.
+        frames: T; None for a network of pictures, ANY_FRAMES where it takes any number.
+
+    Raises:
+        WeightsError: the file cannot be read, or its network takes something else.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        import onnxruntime
+
+        self._file = Path(path).name
+        try:
+            self._session = onnxruntime.InferenceSession(os.fspath(path), providers=['CPUExecutionProvider'])
+        except Exception as error:  # onnxruntime's own errors derive from nothing narrower
+            raise _no_network(self._file, str(error)) from error
+        inputs = self._session.get_inputs()
+        shape = [length if isinstance(length, int) else None for length in inputs[0].shape] if inputs else []
+        if len(inputs) != 1 or len(shape) not in (4, 5) or shape[1] not in (3, None):
+            raise _no_network(self._file, f'inputs {[list(each.shape) for each in inputs]}')
+        self._name = inputs[0].name
+        self.frames = None if len(shape) == 4 else shape[2] or ANY_FRAMES
+        height, width = shape[-2:]
+        self.size: tuple[int, int] | None = None if height is None or width is None else (height, width)
+
+    def fitted(self, picture: Image) -> Image:
+        """(H, W, 3) a picture scaled to the network's size."""
+        if self.size is None or picture.shape[:2] == self.size:
+            return picture
+        height, width = self.size
+        return np.asarray(PillowImage.fromarray(picture).resize((width, height), PillowImage.Resampling.BICUBIC))
+
+    def features(self, pictures: Iterable[Image], at_once: int = 8) -> Floats:
+        """(N, D) features of pictures (H, W, 3) or videos (T, H, W, 3), uint8, of the network's size; (0, 0) of none.
+
+        Raises:
+            WeightsError: they are of another size, or the network gives something else than (B, D).
+        """
+        rows: list[Floats] = []
+        stream = iter(pictures)
+        while batch := list(islice(stream, at_once)):
+            try:
+                stacked = np.moveaxis(np.stack(batch), -1, 1).astype(np.float32) / np.float32(255)
+                (output,) = self._session.run(None, {self._name: np.ascontiguousarray(stacked)})
+                rows.append(np.asarray(output, dtype=np.float64).reshape(len(batch), -1))
+            except Exception as error:  # as above
+                raise _no_network(self._file, str(error)) from error
+        return np.concatenate(rows) if rows else np.zeros((0, 0))
+
+
 def features_of(network: str | os.PathLike[str], pictures: Iterable[Image], at_once: int = 8) -> Floats:
     """(N, D) features of pictures, or of videos, by a network exported to ONNX; for `frechet_distance`.
 
     Args:
-        network: with one input of (B, 3, H, W), or (B, 3, T, H, W) for videos, from 0 to 1, and one output of (B, D).
-        pictures: (H, W, 3), or (T, H, W, 3) for videos, uint8, of the network's size.
+        network: see `FeatureNetwork`.
+        pictures: see `FeatureNetwork.features`.
         at_once: how many are read together.
 
     Raises:
         WeightsError: the file cannot be read, or its network takes something else.
     """
-    import onnxruntime
-
-    rows: list[Floats] = []
-    try:
-        session = onnxruntime.InferenceSession(os.fspath(network), providers=['CPUExecutionProvider'])
-        name = session.get_inputs()[0].name
-        batch: list[Image] = []
-        for picture in pictures:
-            batch.append(picture)
-            if len(batch) == at_once:
-                rows.append(_read(session, name, batch))
-                batch = []
-        if batch:
-            rows.append(_read(session, name, batch))
-    except Exception as error:  # onnxruntime's own errors derive from nothing narrower
-        raise WeightsError(
-            expected='an ONNX network from pictures (B, 3, H, W) to features (B, D)',
-            came=f'{Path(network).name}: {str(error)[:200]}', todo='export it so, for pictures of this size',
-        ) from error  # fmt: skip
-    return np.concatenate(rows) if rows else np.zeros((0, 0))
+    return FeatureNetwork(network).features(pictures, at_once)
 
 
-def _read(session: object, name: str, batch: list[Image]) -> Floats:
-    stacked = np.moveaxis(np.stack(batch), -1, 1).astype(np.float32) / np.float32(255)
-    (output,) = session.run(None, {name: np.ascontiguousarray(stacked)})  # type: ignore[attr-defined]
-    return np.asarray(output, dtype=np.float64).reshape(len(batch), -1)
+def _no_network(name: str, reason: str) -> WeightsError:
+    return WeightsError(
+        expected='an ONNX network from pictures (B, 3, H, W), or videos (B, 3, T, H, W), to features (B, D)',
+        came=f'{name}: {reason[:200]}', todo='export it so, for pictures of this size',
+    )  # fmt: skip

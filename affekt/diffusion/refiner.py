@@ -1,14 +1,16 @@
 """A personal refiner: a small network that corrects what geometry draws of one person, kept only where it helps.
 
-It learns from the first part of one video of the person, and is judged on the rest of the same video: it is kept where
-both PSNR and SSIM rise there, with intervals over stretches of frames that lie above 0.
+It learns from the first part of one video of the person, and is judged on the rest of the same video, behind a gap,
+since neighbouring frames are nearly one: it is kept where both PSNR and SSIM rise there, with intervals over stretches
+of frames that lie above 0. `fit_refiner` does both; `learn_refiner` and `judge_refiner` are for those who show its
+pictures at another size. `refiner_files.py` keeps one in a folder.
 
 Axes: F frames, H height, W width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,11 +20,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from affekt.arrays import Floats
+from affekt.arrays import Floats32
 from affekt.diffusion.guidance import MAPS
 from affekt.diffusion.training import GuidedVideo, images_tensor
 from affekt.errors import ShapeError, ValueRangeError
 from affekt.metrics import Interval, bootstrap_interval, peak_signal_to_noise, structural_similarity
+from affekt.progress import Progress
 from affekt.training import Engine, EngineSettings, IndexBatches, LoadedBatches, Schedule, epoch_seed
 
 Images = npt.NDArray[np.uint8]
@@ -42,7 +45,8 @@ class RefinerSettings:
         batch_size: frames of an update.
         learning_rate: at first; it falls by half a cosine.
         learnt_share: of the video, from its start, that is learnt from.
-        stretch: neighbouring frames that count as one for the intervals.
+        stretch: neighbouring frames that count as one for the intervals; as many are left out between those learnt
+            from and those judged.
         seed: of weights, order and resamples.
         log_every: steps a row of the log.
     """
@@ -61,6 +65,15 @@ class RefinerSettings:
             raise ValueRangeError(
                 expected='counts of 1 or more, and a share between 0 and 1', came=str(asdict(self)), todo='correct them'
             )
+
+    def parts(self, frames: int) -> tuple[int, int]:
+        """How many frames of a video are learnt from, and the first one that is judged.
+
+        >>> RefinerSettings(learnt_share=0.6, stretch=5).parts(75)
+        (45, 50)
+        """
+        learnt = int(self.learnt_share * frames)
+        return learnt, learnt + self.stretch
 
 
 class Refiner(nn.Module):
@@ -89,9 +102,16 @@ class Refiner(nn.Module):
         parts = []
         for start in range(0, len(drawn), AT_ONCE):
             few = range(start, min(start + AT_ONCE, len(drawn)))
-            shown = self(*_inputs(drawn, video, few)).clamp(0, 1) * 255
+            shown = self(*_inputs(drawn, video.maps, few)).clamp(0, 1) * 255
             parts.append(shown.round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
         return np.concatenate(parts)
+
+    @torch.no_grad()
+    def correction(self, drawn: Images, maps: Mapping[str, Images]) -> Floats32:
+        """(H, W, 3) what is to be added to one picture (H, W, 3) under its maps, (H, W) or (H, W, 3); grey levels."""
+        shown, of_maps = _inputs(drawn[None], {name: maps[name][None] for name in MAPS}, [0])
+        difference = 255 * (self(shown, of_maps) - shown)
+        return np.asarray(difference[0].permute(1, 2, 0).numpy(), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +146,7 @@ def fit_refiner(
     video: GuidedVideo, drawn: Images, settings: RefinerSettings | None = None, *, folder: Path | None = None,
     resume: bool = False, report: Callable[[Row], None] | None = None,
 ) -> Refinement:  # fmt: skip
-    """A refiner for the person of a video.
+    """A refiner for the person of a video, and what it brings on frames of that video behind those learnt from.
 
     Args:
         video: its own pictures and maps.
@@ -142,17 +162,34 @@ def fit_refiner(
         RunError, StorageError, TrainingError: see `affekt.training.Engine.run`.
     """
     settings = settings or RefinerSettings()
+    refiner, history = learn_refiner(video, drawn, settings, folder=folder, resume=resume, report=report)
+    _, first = settings.parts(len(video))
+    later = video.frames(first, len(video))
+    corrected = refiner.pictures(drawn[first:], later)
+    return judge_refiner(refiner, later.pictures, drawn[first:], corrected, settings, history)
+
+
+def learn_refiner(
+    video: GuidedVideo, drawn: Images, settings: RefinerSettings, *, folder: Path | None = None, resume: bool = False,
+    report: Callable[[Row], None] | None = None, progress: Progress | None = None,
+) -> tuple[Refiner, tuple[Row, ...]]:  # fmt: skip
+    """A refiner that has learnt from the first frames of a video, and the log. See `fit_refiner`.
+
+    Args:
+        progress: called with `train`, steps done and steps in all.
+    """
     if drawn.shape != video.pictures.shape:
         raise ShapeError(
             expected=f'drawn pictures {video.pictures.shape}',
             came=str(drawn.shape),
             todo='draw each frame of the video',
         )
-    learnt = int(settings.learnt_share * len(video))
-    if learnt < settings.batch_size or len(video) - learnt < 2 * settings.stretch:
+    learnt, first = settings.parts(len(video))
+    if learnt < settings.batch_size or len(video) - first < 2 * settings.stretch:
         raise ValueRangeError(
-            expected=f'at least {settings.batch_size} frames to learn from and {2 * settings.stretch} to judge by',
-            came=f'{learnt} and {len(video) - learnt} of {video.name}', todo='give a longer video',
+            expected=f'at least {settings.batch_size} frames to learn from, {settings.stretch} between, and '
+            f'{2 * settings.stretch} to judge by',
+            came=f'{learnt} and {max(0, len(video) - first)} of {video.name}', todo='give a longer video',
         )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(epoch_seed(settings.seed, 0, 0))
@@ -169,52 +206,62 @@ def fit_refiner(
             schedule=Schedule('cosine', warm_up=min(10, settings.steps - 1), steps=settings.steps),
         ),
     )
-    truth = images_tensor(video.pictures).float() / 255
+    truth = images_tensor(video.pictures[:learnt])
     order = IndexBatches(learnt, settings.batch_size, settings.seed)
-    batches = LoadedBatches(order, lambda each: ((*_inputs(drawn, video, few), truth[few]) for few in each))
+    batches = LoadedBatches(
+        order, lambda each: ((*_inputs(drawn, video.maps, few), truth[few].float() / 255) for few in each)
+    )
     history = engine.run(
-        batches, steps=settings.steps, folder=folder, resume=resume, report=report,
-        depends_on={'refiner': asdict(settings), 'video': video.name, 'frames': len(video)},
+        batches, steps=settings.steps, folder=folder, resume=resume, report=report, progress=progress,
+        depends_on={'refiner': asdict(settings), 'video': [video.name, len(video), video.fingerprint()]},
     )  # fmt: skip
-    refiner.eval()
-    return _judged(refiner, video.frames(learnt, len(video)), drawn[learnt:], settings, tuple(history))
+    return refiner.eval(), tuple(history)
 
 
-def _judged(
-    refiner: Refiner, video: GuidedVideo, drawn: Images, settings: RefinerSettings, history: tuple[Row, ...]
-) -> Refinement:
-    before, after = _scores(video.pictures, drawn), _scores(video.pictures, refiner.pictures(drawn, video))
-    stretches = np.arange(len(drawn)) // settings.stretch
+def judge_refiner(
+    refiner: Refiner, truth: Iterable[Images], drawn: Iterable[Images], corrected: Iterable[Images],
+    settings: RefinerSettings, history: tuple[Row, ...] = (),
+) -> Refinement:  # fmt: skip
+    """What a refiner brings on frames that it did not learn from.
+
+    Args:
+        refiner: that corrected them.
+        truth: pictures (H, W, 3) of the video.
+        drawn: as many that geometry drew.
+        corrected: the same, corrected.
+        settings: with which it learnt.
+        history: the log of that.
+    """
+    scores = np.array(
+        [
+            [_score(true, shown), _score(true, better)]
+            for true, shown, better in zip(truth, drawn, corrected, strict=True)
+        ]
+    )  # (F, before and after, PSNR and SSIM)
+    stretches = np.arange(len(scores)) // settings.stretch
     psnr, ssim = (
         bootstrap_interval(
-            lambda gains: float(np.mean(gains)), after[:, at] - before[:, at], groups=stretches,
+            lambda gains: float(np.mean(gains)), scores[:, 1, at] - scores[:, 0, at], groups=stretches,
             rng=np.random.default_rng(settings.seed), bounds=(-np.inf, np.inf),
         )
         for at in range(2)
     )  # fmt: skip
-    return Refinement(refiner, psnr, ssim, _means(before), _means(after), len(drawn), history)
+    (psnr_before, ssim_before), (psnr_after, ssim_after) = scores.mean(axis=0).tolist()
+    return Refinement(
+        refiner, psnr, ssim, (psnr_before, ssim_before), (psnr_after, ssim_after), len(scores), history
+    )  # fmt: skip
 
 
-def _scores(truth: Images, pictures: Images) -> Floats:
-    """(F, 2) PSNR, at most 100, and SSIM."""
-    return np.array(
-        [
-            (min(peak_signal_to_noise(one, other), 100.0), structural_similarity(one, other))
-            for one, other in zip(truth, pictures, strict=True)
-        ]
-    )
+def _score(truth: Images, picture: Images) -> tuple[float, float]:
+    """PSNR, at most 100, and SSIM."""
+    return min(peak_signal_to_noise(truth, picture), 100.0), structural_similarity(truth, picture)
 
 
-def _means(scores: Floats) -> tuple[float, float]:
-    psnr, ssim = scores.mean(axis=0)
-    return float(psnr), float(ssim)
-
-
-def _inputs(drawn: Images, video: GuidedVideo, frames: range | list[int]) -> tuple[Tensor, Tensor]:
+def _inputs(drawn: Images, maps: Mapping[str, Images], frames: Iterable[int]) -> tuple[Tensor, Tensor]:
     """Pictures (F, 3, H, W) and maps (F, 9, H, W) of some frames, 0 to 1."""
     places = list(frames)
-    maps = torch.cat([images_tensor(video.maps[name][places]) for name in MAPS], dim=1)
-    return images_tensor(drawn[places]).float() / 255, maps.float() / 255
+    joined = torch.cat([images_tensor(maps[name][places]) for name in MAPS], dim=1)
+    return images_tensor(drawn[places]).float() / 255, joined.float() / 255
 
 
 def _losses(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ its own); Lin et al. 2024, arXiv:2305.08891; Hang et al. 2023, arXiv:2303.09556 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -74,6 +75,14 @@ class GuidedVideo:
     def __len__(self) -> int:
         return len(self.pictures)
 
+    def fingerprint(self) -> str:
+        """What tells this video from others of its name and length: a hash of its first and last pictures and maps."""
+        digest = hashlib.sha256(repr(self.pictures.shape).encode())
+        for images in (self.pictures, *(self.maps[name] for name in MAPS)):
+            digest.update(images[:1].tobytes())
+            digest.update(images[-1:].tobytes())
+        return digest.hexdigest()[:16]
+
     def frames(self, start: int, stop: int) -> GuidedVideo:
         """The frames from `start` to before `stop`."""
         return replace(
@@ -94,7 +103,7 @@ class StageSettings:
         frames: of a window, in the temporal stage.
         stride: frames from one of a window to the next.
         without_portrait: share of samples that do not read the portrait.
-        noise_offset: deviation of noise that is the same all over a frame.
+        noise_offset: deviation of noise that is the same all over a window: one number a channel.
         snr_limit: signal-to-noise ratio beyond which a noise level counts less; None counts all alike.
         clip_norm: longest gradient.
         seed: of everything that is drawn.
@@ -184,7 +193,7 @@ class Stage(nn.Module):
         # 2. Noise
         noise = torch.randn_like(clean)
         if settings.noise_offset:
-            noise = noise + settings.noise_offset * torch.randn_like(noise[..., :1, :1])
+            noise = noise + settings.noise_offset * torch.randn_like(noise[:, :, :1, :1, :1])
         levels = torch.randint(0, STEPS, (count,), device=clean.device)
         # 3. The answer; samples that do not read the portrait come first
         alone = int((torch.rand(count) < settings.without_portrait).sum())
@@ -269,6 +278,7 @@ def train_autoencoder(
         autoencoder, optimiser, _rebuilding, videos, settings, 1, 'autoencoder', folder, resume, report, None
     )
     _to_unit_variance(autoencoder, videos)
+    autoencoder.eval().requires_grad_(requires_grad=False)
     return history
 
 
@@ -317,7 +327,8 @@ def _engine_run(
     )
     engine = Engine(model, optimiser, losses, settings.engine(), ranks=ranks)
     reader = partial(_read, videos, starts, frames, settings.stride)
-    depends_on = {'stage': name, 'settings': asdict(settings), 'videos': {each.name: len(each) for each in videos}}
+    learnt = {each.name: [len(each), each.fingerprint()] for each in videos}
+    depends_on = {'stage': name, 'settings': asdict(settings), 'videos': learnt}
     return engine.run(
         LoadedBatches(order, reader), steps=settings.steps, folder=folder, resume=resume, depends_on=depends_on,
         report=report, progress=progress,
@@ -392,11 +403,15 @@ def _weights(levels: Tensor, limit: float | None) -> Tensor:
 @torch.no_grad()
 def _to_unit_variance(autoencoder: Autoencoder, videos: Sequence[GuidedVideo], most: int = 64) -> None:
     """Scale what is between encoder and decoder, so that latents have mean 0 and variance 1; pictures stay the same."""
-    some = [video.pictures[:: max(1, len(video) * len(videos) // most)] for video in videos]
+    ends = np.cumsum([len(video) for video in videos])
+    chosen = np.unique(np.linspace(0, ends[-1] - 1, most).astype(int))  # of all frames of all videos, evenly apart
+    numbers = np.searchsorted(ends, chosen, side='right')
+    pictures = [videos[at].pictures[frame - ends[at]] for at, frame in zip(numbers, chosen, strict=True)]
     place = next(autoencoder.parameters()).device
-    latents = torch.cat([autoencoder.encode(_signed(images_tensor(few)).to(place)) for few in some])  # (N, C, H, W)
+    each = [autoencoder.encode(_signed(images_tensor(picture[None])).to(place)) for picture in pictures]
+    latents = torch.cat([latent.flatten(2) for latent in each], dim=2)  # (1, C, N H W), also of several sizes
     width = latents.shape[1]
-    mean, deviation = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3)).clamp(min=1e-6)
+    mean, deviation = latents.mean(dim=(0, 2)), latents.std(dim=(0, 2)).clamp(min=1e-6)
     before, after = autoencoder.quant_conv, autoencoder.post_quant_conv
     assert before.bias is not None
     assert after.bias is not None

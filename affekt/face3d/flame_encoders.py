@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from affekt.arrays import Floats, Floats32
 from affekt.errors import ShapeError, WeightsError, require_torch
+from affekt.files import only_regular
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -202,7 +203,8 @@ def _state_of(path: Path, part: str) -> dict[str, Tensor]:
     import torch
 
     try:
-        content: Any = torch.load(path, map_location='cpu', weights_only=True)
+        with open(path, 'rb', opener=only_regular) as file:
+            content: Any = torch.load(file, map_location='cpu', weights_only=True)
     except (
         OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError, AssertionError,
         pickle.UnpicklingError,

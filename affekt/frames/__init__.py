@@ -43,6 +43,7 @@ from affekt.frames.smoothing import (
     smoothing_candidates,
     tuned_smoothing,
 )
+from affekt.frames.true_curves import STATES, TrueCurves, true_curves
 from affekt.frames.units import UNIT_SHAPES, unit_amounts
 from affekt.frames.windows import (
     OVERLAP_WEIGHTS,
@@ -67,6 +68,7 @@ __all__ = [
     'ROW_FORMS',
     'SIDES',
     'SMOOTHING_METHODS',
+    'STATES',
     'TASKS',
     'TASK_NAMES',
     'UNIT_SHAPES',
@@ -84,6 +86,7 @@ __all__ = [
     'RowForm',
     'Smoothing',
     'SmoothingChoice',
+    'TrueCurves',
     'Window',
     'find_annotations',
     'frame_clock',
@@ -104,6 +107,7 @@ __all__ = [
     'require_disjoint',
     'rows_of_person',
     'smoothing_candidates',
+    'true_curves',
     'tuned_smoothing',
     'unit_amounts',
     'windows_over',

@@ -166,6 +166,16 @@ class _Gathered:
     names: dict[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
     """Task to the names that its files have, and the first of the files."""
     notes: list[str] = field(default_factory=list)
+    may_be_cut: list[str] = field(default_factory=list)
+    """Files whose last line has no end."""
+    files: int = 0
+
+    def cut_notes(self) -> list[str]:
+        """A note on files that may be cut off, where others of the release are not written so."""
+        if not self.may_be_cut or (len(self.may_be_cut) == self.files > 1):
+            return []
+        count = counted(len(self.may_be_cut), 'file')
+        return [f'the last line of {count} has no line end and may be cut off: {_some(self.may_be_cut)}']
 
 
 def read_affwild2(folder: Path, source: Callable[[Path], object] | None = None) -> FrameTable:
@@ -201,7 +211,7 @@ def read_affwild2(folder: Path, source: Callable[[Path], object] | None = None) 
         )
     _add_test_videos(gathered, files, faults, source)
     faults.refuse('annotations of Aff-Wild2', TODO)
-    notes = [*gathered.notes, *_absent(files), *_ignored(files)]
+    notes = [*gathered.notes, *gathered.cut_notes(), *_absent(files), *_ignored(files)]
     return _table(gathered, notes)
 
 
@@ -259,6 +269,9 @@ def _add(
     before[task] = part
     if annotation is None:
         return
+    gathered.files += 1
+    if not annotation.has_last_line_end:
+        gathered.may_be_cut.append(file)
     names, first = gathered.names.setdefault(task, (annotation.names, file))
     if names != annotation.names:
         faults.add(file, 1, f'names {", ".join(annotation.names)}, where {first} names {", ".join(names)}')

@@ -50,6 +50,8 @@ class Annotation:
     """As the field of `FrameLabels` that the task is named for: nan or -1 where a frame has no label."""
     names: tuple[str, ...]
     """The dimensions, the classes by their numbers, or the action units of the columns."""
+    has_last_line_end: bool = True
+    """False of a file whose last line may be cut off; some editors leave files so."""
 
 
 def read_annotation(path: Path, faults: Faults, *, task: str = '', name: str = '') -> Annotation | None:
@@ -76,7 +78,9 @@ def read_annotation(path: Path, faults: Faults, *, task: str = '', name: str = '
         return None
     task, names = header
     values = _values(task, names, body, file, faults)
-    return None if values is None else Annotation(task, *_ordered(task, values, names))
+    if values is None:
+        return None
+    return Annotation(task, *_ordered(task, values, names), has_last_line_end=has_last_line_end(content))
 
 
 def divided(content: bytes) -> tuple[str, bytes]:
@@ -84,6 +88,11 @@ def divided(content: bytes) -> tuple[str, bytes]:
     ends = b'\r\n' if b'\n' in content else b'\r'  # macOS before 2001
     first, _, body = content.removeprefix(BYTE_ORDER_MARK).replace(ends, b'\n').partition(b'\n')
     return first.decode('utf-8', 'backslashreplace').strip(), body.rstrip()
+
+
+def has_last_line_end(content: bytes) -> bool:
+    """Whether the last line of a file has its end; a number that was cut off is a number too."""
+    return content.endswith((b'\n', b'\r'))
 
 
 def header_cells(line: str) -> list[str]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from affekt.frames.annotations import (
     are_labels,
     divided,
     fault_of_cell,
+    has_last_line_end,
     header_cells,
     joined_cells,
     lines_of,
@@ -144,6 +145,8 @@ class ListedLabels:
     listed: FrameList
     values: Mapping[str, npt.NDArray[Any]]
     """Task to (N, …) labels, as the field of `FrameLabels` has them."""
+    has_last_line_end: bool = True
+    """False of a file whose last line may be cut off; some editors leave files so."""
 
     def by_video(self, partition: str) -> Iterator[FrameLabels]:
         """The labels of each video; T is its last frame that is listed, frames that are not have no label.
@@ -211,7 +214,7 @@ def read_rows(
     for place, before in rows.listed.repeated():
         what = f'{quoted(rows.listed.name(place))} stands in line {rows.listed.lines[before]:,} already'
         faults.add(file, int(rows.listed.lines[place]), what)
-    return rows
+    return replace(rows, has_last_line_end=has_last_line_end(content))
 
 
 def read_frame_list(path: Path, faults: Faults, *, name: str = '') -> FrameList:

@@ -326,6 +326,13 @@ class LiveSession:
             self._stills.close()
         return result
 
+    def discard(self) -> None:
+        """Ends the stream, and forgets what was read and not saved."""
+        self.close()
+        self._store.discard()
+        if self._stills is not None:
+            self._stills.close()
+
 
 def stream(source: Named, *, settings: StreamSettings | None = None, **named: Any) -> Iterator[LiveReading]:
     """The readings of a source, while it happens.
@@ -347,13 +354,17 @@ def stream(source: Named, *, settings: StreamSettings | None = None, **named: An
     require_source(source, chosen)
 
     def readings() -> Iterator[LiveReading]:
-        with LiveSession(source, chosen) as session:
-            yield from session
-            if session.source.loss:
-                raise MediaError(
-                    expected=f'{session.source.name} until it is stopped',
-                    came=f'a source that {session.source.loss}',
-                    todo='check its connection',
-                )
+        session = LiveSession(source, chosen)
+        try:
+            with session:
+                yield from session
+        finally:
+            session.discard()  # nobody can save it any more
+        if session.source.loss:
+            raise MediaError(
+                expected=f'{session.source.name} until it is stopped',
+                came=f'a source that {session.source.loss}',
+                todo='check its connection',
+            )
 
     return readings()

@@ -144,8 +144,9 @@ class Store:
         return result
 
     def discard(self) -> None:
-        """Removes the rows."""
-        shutil.rmtree(self.journal.folder, ignore_errors=True)
+        """Removes the rows that were not saved."""
+        if hasattr(self, 'journal'):
+            shutil.rmtree(self.journal.folder, ignore_errors=True)
         self._let_go()
 
     def _let_go(self) -> None:

@@ -39,21 +39,13 @@ from affekt.reenactment.emotions import (
     named_emotions,
 )
 from affekt.reenactment.engine import Engine, EngineSettings, reenact
-from affekt.reenactment.guided import SelfDriven, self_driven
-from affekt.reenactment.making import (
-    ByCurves,
-    ByEmotion,
-    ByTimeline,
-    ByVideo,
-    MotionSource,
-    Reenactment,
-    ReenactSettings,
-    reenact_to,
-)
+from affekt.reenactment.making import Reenactment, ReenactSettings, reenact_to
 from affekt.reenactment.motion import HEAD_CENTER_CM, INNER_LIPS, FaceState, Motion, MotionFrame, MouthPicture, blended
 from affekt.reenactment.output import Reenacted, write_reenactment
 from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.reading_back import ReadBack, Reader, named_scores
+from affekt.reenactment.refining import RefinedEngine, SelfDriven, TrainedRefiner, self_driven, train_refiner
+from affekt.reenactment.sources import ByCurves, ByEmotion, ByTimeline, ByVideo, MotionSource
 from affekt.reenactment.steadying import Steadying
 from affekt.reenactment.stimuli import Design, Stimuli, equally_light, make_stimuli
 from affekt.reenactment.transfer import PortraitRange, TransferSettings, portrait_range, transfer
@@ -97,9 +89,11 @@ __all__ = [
     'ReenactSettings',
     'Reenacted',
     'Reenactment',
+    'RefinedEngine',
     'SelfDriven',
     'Steadying',
     'Stimuli',
+    'TrainedRefiner',
     'TransferSettings',
     'Verdict',
     'apex_of_emotion',
@@ -128,6 +122,7 @@ __all__ = [
     'required_consent',
     'self_driven',
     'sign',
+    'train_refiner',
     'transfer',
     'verify',
     'with_note',

@@ -3,28 +3,31 @@
 Self-reenactment: a driver's first frame is the portrait, and each picture is held against the driver's own. Cross-
 reenactment: another portrait, of which only movement and identity can be held against anything. All readings of faces
 are affekt's own, which the engine too is made with: they tell engines apart that are measured alike, not truth.
+Networks that the user brings add LPIPS for each picture, FID over all pictures, and FVD over all stretches of them.
+Every pair is kept in the folder once it is measured, so that a killed run goes on.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from affekt.arrays import Floats
-from affekt.errors import MediaError, PortraitError, TableError
+from affekt.errors import MediaError, PortraitError, TableError, ValueRangeError
 from affekt.face3d import ExpressionFit
 from affekt.faces import CanonicalFace, FaceIdentity, FaceLandmarker, face_crop
-from affekt.files import file_sha256, place_atomically, write_atomically
+from affekt.files import file_sha256, part_of, place_atomically, write_atomically
 from affekt.media import Recording, write_image
 from affekt.metrics import (
     Interval,
@@ -45,11 +48,16 @@ from affekt.reenactment.canonical import laid_face
 from affekt.reenactment.diffused import DiffusedEngine
 from affekt.reenactment.driver import DriverSettings, motion_of_video
 from affekt.reenactment.engine import Engine
-from affekt.reenactment.making import ReenactSettings
+from affekt.reenactment.making import PAINTED_SUFFIX, ReenactSettings, learnt_files, require_alone
 from affekt.reenactment.motion import POINTS, Motion, MotionFrame
 from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.transfer import portrait_range, transfer
+from affekt.runs import Entry, Run
 from affekt.tables import read_table
+from affekt.typed_json import plain
+
+if TYPE_CHECKING:
+    from affekt.diffusion import FeaturesOf, PictureNetworks
 
 Image = npt.NDArray[np.uint8]
 RATE_HZ = 5.0
@@ -60,14 +68,16 @@ METRICS: Mapping[str, str] = {
     'psnr_db': 'PSNR, dB; higher is better',
     'ssim': 'SSIM; higher is better',
     'ms_ssim': 'MS-SSIM; higher is better',
+    'lpips': 'LPIPS by the network that was given; lower is better',
     'flicker': 'change of the error between measured frames, grey levels; lower is better',
     'landmark_error': 'distance of landmarks over that of the eyes; lower is better',
     'expression_distance': 'difference of amounts of 51 directions; lower is better',
     'pose_distance_deg': 'angle between the heads, degrees; lower is better',
     'identity_distance': 'distance from the portrait’s face, 0.6 parts people; lower is better',
 }
-"""Name to what it says; the first six need the driver's own pictures."""
-OF_PICTURES = ('l1', 'psnr_db', 'ssim', 'ms_ssim', 'flicker', 'landmark_error')
+"""Name to what it says; the first seven need the driver's own pictures."""
+OF_PICTURES = ('l1', 'psnr_db', 'ssim', 'ms_ssim', 'lpips', 'flicker', 'landmark_error')
+SCORES = 'scores.json'
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,9 @@ class Comparison:
         folder: with result.json, pairs.csv, sheet.jpg and page.html.
         pairs: each result.
         summary: 'self' and 'cross' to metric to its mean over pairs, with an interval over pairs.
+        sets: 'fid' and 'fvd' to their value over all pairs that move themselves, and how many pictures or stretches of
+            pictures each side has; where these are fewer than 2, nan.
+        resumed: pairs that an interrupted run had measured.
         left_out: name of a pair that could not be measured to the reason.
     """
 
@@ -109,6 +122,8 @@ class Comparison:
     pairs: tuple[PairResult, ...]
     summary: Mapping[str, Mapping[str, Interval]]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    sets: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+    resumed: int = 0
 
 
 def read_pairs(path: str | os.PathLike[str]) -> list[Pair]:
@@ -149,7 +164,9 @@ def compare_reenactment(
     landmarker: FaceLandmarker | None = None,
     identity: FaceIdentity | None = None,
     credentials: Credentials | None = None,
+    networks: PictureNetworks | None = None,
     seed: int = 0,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
     """Reenact and measure every pair; tables, a signed contact sheet and a page go into a folder.
@@ -163,36 +180,52 @@ def compare_reenactment(
         landmarker: by default one with the published model.
         identity: None leaves out the distance of identity.
         credentials: what the sheet is signed with.
+        networks: that the user brings, for LPIPS, FID and FVD; see `affekt.diffusion.PictureNetworks`.
         seed: of the intervals.
-        progress: told the pairs that are done.
+        resume: go on in a folder that an interrupted run left; pairs may have been added since.
+        progress: called with `pairs`, how many are done, and how many there are.
 
     Raises:
         PortraitError, MediaError: the only pair, or the last where none can be measured, shows no face, or a file of it
             cannot be read.
+        RunError: the folder holds something else, or a run without `resume` or with other settings.
+        WeightsError: a network that the user brings takes something else than pictures.
         MissingExtraError: nothing can be signed here.
     """
     require_signing()
+    require_alone('a benchmark')
     folder, own = Path(out), settings or ReenactSettings()
-    folder.mkdir(parents=True, exist_ok=True)
-    networks = landmarker or FaceLandmarker()
-    results, rows, left_out = [], [], dict[str, str]()
-    for done, pair in enumerate(pairs):
+    if not 0 < rate_hz < float('inf'):
+        raise ValueRangeError(expected='frames per second above 0', came=str(rate_hz), todo='5 is usual')
+    depends_on = {
+        'settings': own.as_json(), 'rate_hz': rate_hz, 'identity': identity is not None,
+        'networks': {} if networks is None else dict(networks.prints), **learnt_files(own),
+    }  # fmt: skip
+    measuring = _Measuring(own, rate_hz, landmarker or FaceLandmarker(), identity, networks)
+    results, rows, left_out, features, resumed = [], [], dict[str, str](), [], 0
+    with Run(folder, depends_on, resume=resume) as run:
+        for done, pair in enumerate(pairs):
+            if progress is not None:
+                progress('pairs', done, len(pairs))
+            key = _key(pair)
+            entry = run.finished(key)
+            resumed += entry is not None
+            try:
+                entry = entry or _kept(run, key, pair, measuring)
+            except (PortraitError, MediaError) as error:
+                left_out[pair.name] = str(error)
+                if len(left_out) == len(pairs):
+                    raise
+                continue
+            result, row, of_pair = _read(folder / entry.folder, pair)
+            results.append(result)
+            rows.append(row)
+            features.append(of_pair)
         if progress is not None:
-            progress('pairs', done, len(pairs))
-        try:
-            result, row = _measured(pair, own, rate_hz, networks, identity)
-        except (PortraitError, MediaError) as error:
-            left_out[pair.name] = str(error)
-            if len(left_out) == len(pairs):
-                raise
-            continue
-        results.append(result)
-        rows.append(row)
-    if progress is not None:
-        progress('pairs', len(pairs), len(pairs))
-    summary = summarised(results, seed)
-    comparison = Comparison(folder, tuple(results), summary, left_out)
-    _write(comparison, rows, own, rate_hz, consent, credentials)
+            progress('pairs', len(pairs), len(pairs))
+        sets = {} if networks is None else networks.distances(features)
+        comparison = Comparison(folder, tuple(results), summarised(results, seed), left_out, sets, resumed)
+        _write(comparison, rows, own, rate_hz, consent, credentials)
     return comparison
 
 
@@ -212,11 +245,66 @@ def summarised(results: Sequence[PairResult], seed: int = 0) -> dict[str, dict[s
     return summary
 
 
+Features = dict[str, Floats]
+"""'fid_truth', 'fid_made', 'fvd_truth' and 'fvd_made' to features (N, D), as far as they are asked for."""
+
+
+@dataclass(frozen=True)
+class _Measuring:
+    """What every pair is measured with."""
+
+    settings: ReenactSettings
+    rate_hz: float
+    landmarker: FaceLandmarker
+    identity: FaceIdentity | None
+    networks: PictureNetworks | None
+
+
+def _key(pair: Pair) -> str:
+    """What a measured pair is asked for by: its files as they are."""
+    portrait = '' if pair.portrait is None else file_sha256(pair.portrait)
+    return hashlib.sha256(f'{pair.name} {file_sha256(pair.driver)} {portrait}'.encode()).hexdigest()[:16]
+
+
+def _kept(run: Run, key: str, pair: Pair, measuring: _Measuring) -> Entry:
+    """Measure a pair, and keep what came of it in the run."""
+    painted = part_of(run.folder / key, PAINTED_SUFFIX)
+    result, row, features = _measured(pair, measuring, painted)
+    with run.building(f'pair_{key}') as folder:
+        scores = {'frames': result.frames, 'without_face': result.without_face, 'scores': dict(result.scores)}
+        write_atomically(folder / SCORES, (json.dumps(plain(scores), indent=2) + '\n').encode())
+        for number, image in enumerate(row):
+            write_image(folder / f'{number:02d}.png', _thumbnail(image))
+        for name, values in features.items():
+            np.save(folder / f'{name}.npy', values, allow_pickle=False)
+    run.note(key, f'pair_{key}', pair=pair.name)
+    entry = run.finished(key)
+    assert entry is not None
+    return entry
+
+
+def _read(folder: Path, pair: Pair) -> tuple[PairResult, list[Image], Features]:
+    """What was kept of a measured pair."""
+    content = json.loads((folder / SCORES).read_text(encoding='utf-8'))
+    scores = {name: float('nan') if value is None else value for name, value in content['scores'].items()}
+    result = PairResult(pair, scores, content['frames'], content['without_face'])
+    row = [np.asarray(PillowImage.open(path).convert('RGB')) for path in sorted(folder.glob('*.png'))]
+    return result, row, {path.stem: np.load(path, allow_pickle=False) for path in sorted(folder.glob('*.npy'))}
+
+
 class _Measures:
     """Collects the scores of one pair, frame by frame."""
 
-    def __init__(self, portrait: Portrait, canonical: CanonicalFace, identity: FaceIdentity | None) -> None:
+    def __init__(
+        self,
+        portrait: Portrait,
+        canonical: CanonicalFace,
+        identity: FaceIdentity | None,
+        networks: PictureNetworks | None,
+    ) -> None:
         self._canonical, self._identity = canonical, identity
+        self._lpips = None if networks is None else networks.lpips
+        self._features: Mapping[str, FeaturesOf] = {} if networks is None else networks.sides()
         self._rest = laid_face(portrait.landmarks, canonical)
         self._fit = ExpressionFit(self._rest.points[:POINTS])
         self._portrait = portrait
@@ -248,19 +336,26 @@ class _Measures:
         self.columns['ssim'].append(structural_similarity(truth, picture))
         if min(truth.shape[:2]) >= SMALLEST_MULTISCALE:
             self.columns['ms_ssim'].append(multiscale_similarity(truth, picture))
+        if self._lpips is not None:
+            self.columns['lpips'].append(self._lpips(truth, picture))
+        for name, features in self._features.items():
+            features.add(truth if name.endswith('truth') else picture)
         if self._error is not None:
             self.columns['flicker'].append(float(np.abs(error - self._error).mean()))
         self._error = error
+
+    def features(self) -> Features:
+        """Of the pictures of both sides, where they were held against each other."""
+        return {name: features.all() for name, features in self._features.items() if self.columns['l1']}
 
     def means(self) -> dict[str, float]:
         """Metric to its mean over the frames that have it."""
         return {name: float(np.mean(values)) for name, values in self.columns.items() if values}
 
 
-def _measured(
-    pair: Pair, settings: ReenactSettings, rate_hz: float, networks: FaceLandmarker, identity: FaceIdentity | None
-) -> tuple[PairResult, list[Image]]:
-    """The scores of a pair, and pictures for its row of the sheet."""
+def _measured(pair: Pair, measuring: _Measuring, painted: Path) -> tuple[PairResult, list[Image], Features]:
+    """The scores of a pair, pictures for its row of the sheet, and features; windows that networks paint are kept."""
+    settings, rate_hz, networks = measuring.settings, measuring.rate_hz, measuring.landmarker
     truths = Recording.open(pair.driver).frames(rate_hz, settings.max_side)
     first = next(truths, None)
     if first is None:
@@ -277,8 +372,8 @@ def _measured(
             yield frame
 
     motion = transfer(replace(raw, frames=kept()), portrait_range(portrait), settings.transfer)
-    engine, motion = _engine(portrait, motion, settings)
-    measures = _Measures(portrait, networks.canonical, identity)
+    engine, motion = _engine(portrait, motion, settings, painted)
+    measures = _Measures(portrait, networks.canonical, measuring.identity, measuring.networks)
     count = lost = 0
     moments: list[Image] = []
     truth = first
@@ -303,13 +398,22 @@ def _measured(
             measures.columns['landmark_error'].append(landmark_error(seen[0].landmarks, landmarks))
     if not count:
         raise MediaError(expected='a driver with a face', came=pair.driver.name, todo='choose another')
-    return PairResult(pair, measures.means(), count, lost), [portrait.image, *moments[: 2 * SHEET_FRAMES]]
+    if isinstance(engine, DiffusedEngine):
+        engine.forget()
+    row = [portrait.image, *moments[: 2 * SHEET_FRAMES]]
+    return PairResult(pair, measures.means(), count, lost), row, measures.features()
 
 
-def _engine(portrait: Portrait, motion: Motion, settings: ReenactSettings) -> tuple[Engine | DiffusedEngine, Motion]:
+def _engine(
+    portrait: Portrait, motion: Motion, settings: ReenactSettings, painted: Path
+) -> tuple[Engine | DiffusedEngine, Motion]:
     if settings.weights is None:
         return Engine(portrait, settings.engine), motion
-    drawn = DiffusedEngine(portrait, motion, settings.weights, device=settings.device)
+    painting = settings.painting
+    drawn = DiffusedEngine(
+        portrait, motion, settings.weights, painting.drawing(), device=settings.device, precision=painting.precision,
+        folder=painted, size=painting.side,
+    )  # fmt: skip
     return drawn, drawn.motion
 
 
@@ -337,11 +441,16 @@ def _write(
         for name, metrics in comparison.summary.items()
     }
     hashes = {each.pair.driver.name: file_sha256(each.pair.driver) for each in comparison.pairs}
+    sets = {
+        name: {'value': value if np.isfinite(value) else None, 'samples': samples}
+        for name, (value, samples) in comparison.sets.items()
+    }
     record = {
-        'summary': summary, 'rate_hz': rate_hz, 'settings': settings.as_json(), 'drivers': hashes,
+        'summary': summary, 'sets': sets, 'rate_hz': rate_hz, 'settings': settings.as_json(), 'drivers': hashes,
         'consent': consent.as_json(), 'metrics': dict(METRICS), 'left_out': dict(comparison.left_out),
     }  # fmt: skip
-    write_atomically(folder / 'result.json', (json.dumps(record, indent=2, ensure_ascii=False) + '\n').encode())
+    text = json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False) + '\n'
+    write_atomically(folder / 'result.json', text.encode())
     with place_atomically(folder / 'sheet.jpg') as place:
         write_image(place, with_note(contact_sheet(rows)), quality=92)
         first = comparison.pairs[0].pair
@@ -357,11 +466,16 @@ def contact_sheet(rows: Sequence[Sequence[Image]]) -> Image:
     sheet = np.full((side * len(rows), side * columns, 3), 255, np.uint8)
     for at, row in enumerate(rows):
         for number, image in enumerate(row):
-            small = PillowImage.fromarray(image)
-            small.thumbnail((side, side), PillowImage.Resampling.LANCZOS)
-            part = np.asarray(small)
+            part = _thumbnail(image)
             sheet[at * side : at * side + part.shape[0], number * side : number * side + part.shape[1]] = part
     return sheet
+
+
+def _thumbnail(image: Image) -> Image:
+    """A picture of at most the side that a sheet has room for."""
+    small = PillowImage.fromarray(image)
+    small.thumbnail((SHEET_SIDE, SHEET_SIDE), PillowImage.Resampling.LANCZOS)
+    return np.asarray(small)
 
 
 def _page(comparison: Comparison) -> str:
@@ -377,6 +491,12 @@ def _page(comparison: Comparison) -> str:
         parts += [
             f'<tr><td>{escaped(metric)}<td>{escaped(str(interval))}<td>{escaped(METRICS[metric])}</tr>'
             for metric, interval in metrics.items()
+        ]
+        parts.append('</table>')
+    if comparison.sets:
+        parts.append('<h2>All pictures together</h2><table><tr><th>metric<th>value<th>samples</tr>')
+        parts += [
+            f'<tr><td>{name}<td>{value:.3f}<td>{samples}</tr>' for name, (value, samples) in comparison.sets.items()
         ]
         parts.append('</table>')
     names = [name for name in METRICS if any(name in each.scores for each in comparison.pairs)]

@@ -116,16 +116,26 @@ class Square:
 
     def cut(self, image: Image, size: int) -> Image:
         """(size, size, 3) the square of a picture."""
-        part = image[self.top : self.top + self.side, self.left : self.left + self.side]
-        return np.asarray(PillowImage.fromarray(part).resize((size, size), PillowImage.Resampling.LANCZOS))
+        return scaled(image[self.top : self.top + self.side, self.left : self.left + self.side], size)
 
     def laid(self, image: Image, drawn: Image) -> Image:
         """A copy of a picture with the drawn square in it; its edges fade where the picture goes on."""
-        part = np.asarray(PillowImage.fromarray(drawn).resize((self.side, self.side), PillowImage.Resampling.LANCZOS))
+        part = scaled(drawn, self.side).astype(np.float32)
+        return self._faded_in(image, part - self.cut(image, self.side))
+
+    def added(self, image: Image, correction: Floats32) -> Image:
+        """A copy of a picture to whose square grey levels (size, size, 3) are added; likewise fading."""
+        planes = [PillowImage.fromarray(np.ascontiguousarray(correction[..., at])) for at in range(3)]
+        size = (self.side, self.side)
+        fitted = [np.asarray(plane.resize(size, PillowImage.Resampling.BICUBIC)) for plane in planes]
+        return self._faded_in(image, np.stack(fitted, axis=-1))
+
+    def _faded_in(self, image: Image, difference: Floats32) -> Image:
+        """A copy of a picture changed by (side, side, 3) in the square, less where its edges lie within the picture."""
         whole = image.copy()
         place = whole[self.top : self.top + self.side, self.left : self.left + self.side]
         fade = self._fade(image.shape[0], image.shape[1])[..., None]
-        place[:] = np.rint(place + fade * (part.astype(np.float32) - place)).astype(np.uint8)
+        place[:] = np.rint(np.clip(place + fade * difference, 0, 255)).astype(np.uint8)
         return whole
 
     def _fade(self, height: int, width: int) -> Floats32:
@@ -136,6 +146,13 @@ class Square:
         rows = (rise if self.top else ones) * (fall if self.top + self.side < height else ones)
         columns = (rise if self.left else ones) * (fall if self.left + self.side < width else ones)
         return np.asarray(rows[:, None] * columns)
+
+
+def scaled(image: Image, size: int) -> Image:
+    """(size, size, 3) of a square picture; the very pixels where it has that size."""
+    if image.shape[:2] == (size, size):
+        return image.copy()
+    return np.asarray(PillowImage.fromarray(image).resize((size, size), PillowImage.Resampling.LANCZOS))
 
 
 def guidance_maps(

@@ -55,6 +55,11 @@ EYES = (
 """The left eye, then the right one."""
 MOST_GAZE = (0.25, 0.16)
 """How far an iris may move from where it is in the portrait, widths of the eye."""
+IRIS_MARGIN = 1.15
+"""Radii of the iris within which an eyeball is not taken to be white."""
+LEAST_WHITE_PX = 16
+LIT_SHARES = (0.75, 0.97)
+"""Quantiles of brightness between which an eyeball is lit: below lies the shadow of the lid, above the reflection."""
 LASHES_FROM = 0.55
 """Share of the calm opening below which the meeting lids begin to show as a line."""
 LASHES_DARK = 0.5
@@ -72,6 +77,27 @@ def move_eyes(face: Floats, portrait: Portrait, frame: MotionFrame) -> None:
         way = np.clip(gaze.astype(np.float64), np.negative(MOST_GAZE), MOST_GAZE) * [wide, -wide]
         face[iris] = portrait.face[iris] + _corner_shift(eye, face, portrait)
         face[iris, :2] += way
+
+
+def white_of_eyes(portrait: Portrait) -> Floats | None:
+    """(3,) mean colour of the eyeballs beside the irises where they are lit, 0 to 255; None where too little shows."""
+    pixels = []
+    for eye in EYES:
+        lids, iris = portrait.landmarks[list(eye.ring), :2], portrait.landmarks[list(eye.iris), :2]
+        box = Box.around(lids, portrait.size)
+        if box.is_empty:
+            continue
+        x, y = np.arange(box.left, box.right) + 0.5, np.arange(box.top, box.bottom)[:, None] + 0.5
+        radius = float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean())
+        is_white = np.hypot(x - iris[0, 0], y - iris[0, 1]) > IRIS_MARGIN * radius
+        is_white &= polygon_mask(lids, box) == 1
+        pixels.append(portrait.image[box.top : box.bottom, box.left : box.right][is_white])
+    seen = np.concatenate(pixels or [np.zeros((0, 3))]).astype(np.float64)
+    if len(seen) < LEAST_WHITE_PX:
+        return None
+    brightness = seen.mean(axis=1)
+    low, high = np.quantile(brightness, LIT_SHARES)
+    return np.asarray(seen[(brightness >= low) & (brightness <= high)].mean(axis=0))
 
 
 class Eyes:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,19 +30,25 @@ from affekt.errors import (
     require_torch,
 )
 from affekt.faces import FaceLandmarker
-from affekt.files import file_sha256, part_of, place_atomically, require_regular_file, write_atomically
+from affekt.files import (
+    file_sha256,
+    part_of,
+    place_atomically,
+    require_regular_file,
+    require_writable,
+    write_atomically,
+)
 from affekt.media import even_sided, write_image
 from affekt.progress import Progress
 from affekt.provenance import Consent, Credentials, Provenance, require_signable, sign, with_note
 from affekt.purpose import check_purpose
-from affekt.reenactment.curves import motion_of_curves, motion_of_timeline
 from affekt.reenactment.diffused import DiffusedEngine, PaintSettings, painting_ranks
-from affekt.reenactment.driver import DriverSettings, motion_of_video
-from affekt.reenactment.emotions import apex_of_emotion, motion_of_emotion
 from affekt.reenactment.engine import Engine, EngineSettings
 from affekt.reenactment.motion import Motion, MotionFrame
 from affekt.reenactment.output import KINDS, Drawing, write_reenactment
 from affekt.reenactment.portrait import MOST_SIDE, Portrait
+from affekt.reenactment.refining import RefinedEngine, require_refined
+from affekt.reenactment.sources import ByCurves, MotionSource
 from affekt.reenactment.transfer import TransferSettings, portrait_range, transfer
 from affekt.runs import versions
 from affekt.typed_json import plain
@@ -53,143 +59,6 @@ Signed = Callable[[Path, bool], object]
 PAINTED_SUFFIX = '.affekt-painted'
 STILLS = ('.png', '.jpg', '.jpeg')
 LEAST_SIDE = 64
-RUN_FILES = ('.parquet', '.json', '.jsonl')
-"""Endings of what an analysis keeps that may move a portrait."""
-
-
-class MotionSource(Protocol):
-    """What moves a portrait."""
-
-    def motion(self, landmarker: FaceLandmarker) -> Motion:
-        """The motion, to be read once."""
-
-    def still(self) -> MotionFrame | None:
-        """The frame of a single picture; None where there is none."""
-
-    def as_json(self) -> dict[str, Any]:
-        """What a record says of it."""
-
-    @property
-    def driver(self) -> Path | None:
-        """The file of a face that drives."""
-
-
-@dataclass(frozen=True)
-class ByVideo:
-    """Another face moves the portrait."""
-
-    path: Path
-    settings: DriverSettings = field(default_factory=DriverSettings)
-
-    def motion(self, landmarker: FaceLandmarker) -> Motion:
-        """The face's motion, with the video's sound."""
-        return motion_of_video(self.path, self.settings, landmarker=landmarker)
-
-    def still(self) -> MotionFrame | None:
-        """A video is no single picture."""
-        return None
-
-    def as_json(self) -> dict[str, Any]:
-        """Name, hash, and how it is read."""
-        return {'driver': self.path.name, 'sha256': file_sha256(self.path), 'settings': plain(asdict(self.settings))}
-
-    @property
-    def driver(self) -> Path | None:
-        """The video."""
-        return self.path
-
-
-@dataclass(frozen=True)
-class ByEmotion:
-    """A named emotion comes and goes."""
-
-    name: str
-    intensity: float = 0.7
-    seconds: float = 3.0
-    rate_hz: float = 25.0
-    onset_s: float | None = None
-    """From rest to the apex; None takes the recipe's own time."""
-    offset_s: float | None = None
-    """From the apex to rest."""
-
-    def motion(self, landmarker: FaceLandmarker) -> Motion:
-        """From rest to the apex and back."""
-        return motion_of_emotion(
-            self.name, self.intensity, self.seconds, rate_hz=self.rate_hz, onset_s=self.onset_s, offset_s=self.offset_s
-        )
-
-    def still(self) -> MotionFrame | None:
-        """The apex."""
-        return apex_of_emotion(self.name, self.intensity)
-
-    def as_json(self) -> dict[str, Any]:
-        """All of it."""
-        return {'emotion': self.name, **{name: value for name, value in asdict(self).items() if name != 'name'}}
-
-    @property
-    def driver(self) -> Path | None:
-        """Nobody drives."""
-        return None
-
-
-@dataclass(frozen=True)
-class ByCurves:
-    """A table of curves moves the portrait."""
-
-    path: Path
-    are_scores: bool = False
-    rate_hz: float = 25.0
-
-    def motion(self, landmarker: FaceLandmarker) -> Motion:
-        """As the table says."""
-        return motion_of_curves(self.path, rate_hz=self.rate_hz, are_scores=self.are_scores)
-
-    def still(self) -> MotionFrame | None:
-        """A curve is no single picture."""
-        return None
-
-    def as_json(self) -> dict[str, Any]:
-        """Name and hash."""
-        return {
-            'curves': self.path.name, 'sha256': file_sha256(self.path), 'are_scores': self.are_scores,
-            'rate_hz': self.rate_hz,
-        }  # fmt: skip
-
-    @property
-    def driver(self) -> Path | None:
-        """Nobody drives."""
-        return None
-
-
-@dataclass(frozen=True)
-class ByTimeline:
-    """A person of an analysis moves the portrait."""
-
-    run: Path
-    person: str | int | None = None
-    source: Any = None
-    rate_hz: float = 25.0
-
-    def motion(self, landmarker: FaceLandmarker) -> Motion:
-        """As the analysis saw them."""
-        return motion_of_timeline(self.run, person=self.person, source=self.source, rate_hz=self.rate_hz)
-
-    def still(self) -> MotionFrame | None:
-        """An analysis is no single picture."""
-        return None
-
-    def as_json(self) -> dict[str, Any]:
-        """The run's name and what its files hold, and who of it."""
-        files = sorted(path for path in self.run.glob('*') if path.suffix in RUN_FILES and path.is_file())
-        return {
-            'run': self.run.absolute().name, 'sha256': {path.name: file_sha256(path) for path in files},
-            'person': self.person, 'by': self.source, 'rate_hz': self.rate_hz,
-        }  # fmt: skip
-
-    @property
-    def driver(self) -> Path | None:
-        """Nobody drives who is in the picture."""
-        return None
 
 
 @dataclass(frozen=True)
@@ -203,12 +72,13 @@ class ReenactSettings:
         weights: folder of published weights, which draw in place of the geometric engine; None draws by geometry.
         device: on which they compute, such as cpu or cuda.
         painting: how they draw.
+        refiner: folder of a personal refiner that corrects what geometry draws of its portrait; None for none.
         license: 'research', or 'commercial-ok' to refuse what comes without a licence that allows commercial use.
         note_off_by: name of who answers for an output without the visible note; '' keeps it.
         purpose: what the output is for; recorded, and refused where `affekt analyze` would refuse it.
 
     Raises:
-        ValueRangeError: `max_side` is below 64.
+        ValueRangeError: `max_side` is below 64, or both weights and a refiner are named.
         PurposeError: the purpose names work or education.
         UnknownNameError: no such licence.
         WeightsError: weights whose licence is not the wanted one.
@@ -220,6 +90,7 @@ class ReenactSettings:
     weights: Path | None = None
     device: str = 'cpu'
     painting: PaintSettings = field(default_factory=PaintSettings)
+    refiner: Path | None = None
     license: str = LICENSES[0]
     note_off_by: str = ''
     purpose: str = ''
@@ -229,6 +100,11 @@ class ReenactSettings:
             raise ValueRangeError(
                 expected=f'a longest side of at least {LEAST_SIDE} pixels', came=f'{self.max_side}', todo='give more'
             )
+        if self.weights is not None and self.refiner is not None:
+            raise ValueRangeError(
+                expected='a personal refiner, which corrects what geometry draws, or weights that draw', came='both',
+                todo='leave one of them out',
+            )  # fmt: skip
         if self.license not in LICENSES:
             raise UnknownNameError(
                 expected=f'a licence among {", ".join(LICENSES)}', came=repr(self.license), todo='choose one of them'
@@ -252,7 +128,8 @@ class ReenactSettings:
         return {
             'transfer': asdict(self.transfer), 'engine': asdict(self.engine), 'max_side': self.max_side,
             'weights': None if self.weights is None else self.weights.name,
-            'painting': None if self.weights is None else asdict(self.painting), 'license': self.license,
+            'painting': None if self.weights is None else asdict(self.painting),
+            'refiner': None if self.refiner is None else self.refiner.name, 'license': self.license,
             'visible_note': not self.note_off_by, 'note_off_by': self.note_off_by, 'purpose': self.purpose,
         }  # fmt: skip
 
@@ -327,6 +204,7 @@ def reenact_to(
     Raises:
         PortraitError: the picture shows no single clear face, or one turned too far.
         MediaError: a file is missing, damaged or of another kind.
+        WeightsError: weights are missing or not those that are published, or the refiner is of another portrait.
         UnknownNameError: an output of another kind.
         FileError: the output would replace what it is made from.
         MissingExtraError: nothing can be signed here.
@@ -337,7 +215,9 @@ def reenact_to(
     _require_output(target, Path(portrait), source)
     if own.weights is None or target.suffix.lower() in STILLS:
         require_alone('drawing by geometry, or a still,')
-    weights = None if own.weights is None else painted_by(own.weights)
+    if own.refiner is not None:
+        require_refined(own.refiner, Path(portrait))
+    learnt = learnt_files(own)
     described = source.as_json()
     networks = landmarker or FaceLandmarker()
     # 2. Who moves, and how.
@@ -345,17 +225,15 @@ def reenact_to(
     engine = Engine(face, own.engine)
     depends_on = {
         'portrait_sha256': file_sha256(Path(portrait)), 'source': described, 'settings': own.as_json(),
-        'versions': versions(),
+        'versions': versions(), **learnt,
     }  # fmt: skip
-    if weights is not None:
-        depends_on['weights'] = weights
     driver = source.driver
 
     def signed(place: Path, shows_driver: bool) -> Provenance:
         provenance = Provenance(
             own.drawn_by, consent, str(depends_on['portrait_sha256']),
             None if driver is None else str(described['sha256']), shows_driver,
-            {'source': described, **own.as_json(), 'weights': weights},
+            {'source': described, **own.as_json(), 'learnt': learnt},
         )  # fmt: skip
         sign(place, provenance, credentials)
         return provenance
@@ -370,12 +248,22 @@ def reenact_to(
     return made
 
 
-def painted_by(weights: Path) -> dict[str, str]:
-    """Part to what tells its file of weights apart. Needs torch."""
-    require_torch()
-    from affekt.diffusion import weight_prints
+def learnt_files(settings: ReenactSettings) -> dict[str, Any]:
+    """What tells the files of networks apart that draw or correct; nothing where geometry draws alone.
 
-    return weight_prints(weights)
+    Raises:
+        WeightsError: they are missing or damaged, or the refiner did not help.
+        MissingExtraError: torch is not installed.
+    """
+    if settings.weights is None and settings.refiner is None:
+        return {}
+    require_torch()
+    from affekt.diffusion import read_refiner_card, weight_prints
+
+    if settings.weights is not None:
+        return {'weights': weight_prints(settings.weights)}
+    assert settings.refiner is not None
+    return {'refiner_sha256': read_refiner_card(settings.refiner).weights_sha256}
 
 
 def require_alone(job: str) -> None:
@@ -404,9 +292,8 @@ def _require_output(target: Path, portrait: Path, source: MotionSource) -> None:
             expected='a still of a named emotion, or an output that ends in .mp4', came=repr(target.name),
             todo='rename it',
         )  # fmt: skip
-    for path in (portrait, source.driver):
-        if path is None:
-            continue
+    made_from = [portrait, source.driver, source.path if isinstance(source, ByCurves) else None]
+    for path in filter(None, made_from):
         try:
             require_regular_file(path)
         except FileError:
@@ -415,6 +302,9 @@ def _require_output(target: Path, portrait: Path, source: MotionSource) -> None:
             raise MediaError(
                 expected='a file that is there', came=f'{path}: {error.strerror}', todo='check the path'
             ) from error
+    for path in (target, _record_of(target)):
+        require_writable(path)
+    for path in filter(None, made_from):
         if target.exists() and target.samefile(path):
             raise FileError(
                 expected='an output of its own', came=f'{target}, from which it is to be made',
@@ -428,7 +318,7 @@ def _video(
 ) -> Reenactment:  # fmt: skip
     """Write the pictures of a motion."""
     motion = transfer(source.motion(networks), portrait_range(face), settings.transfer)
-    drawing: Drawing = engine
+    drawing: Drawing = engine if settings.refiner is None else RefinedEngine.of_folder(engine, settings.refiner)
     painter = None
     if settings.weights is not None:
         painter = _painter(target, face, motion, settings, progress, anew)
@@ -479,7 +369,7 @@ def _still(
     if frame is None:
         raise UnknownNameError(expected='a source with a still', came=repr(source), todo='write a video')
     motion = transfer(Motion([frame], 1.0), portrait_range(face), settings.transfer)
-    drawing: Drawing = engine
+    drawing: Drawing = engine if settings.refiner is None else RefinedEngine.of_folder(engine, settings.refiner)
     if settings.weights is not None:
         painting = settings.painting
         painter = DiffusedEngine(

@@ -1,15 +1,17 @@
 """The inside of a mouth that opens: the portrait's own, the driver's as it was filmed, or a made-up one.
 
 A picture of a mouth is laid between the lips by the affine map that takes their inner edge closest to that of the
-picture, with its colours moved to those of the portrait's skin. A portrait whose mouth is open already keeps its own
-upper teeth, which stay with the head; what opens below them is filled from the other.
+picture. The colours of a driver's mouth are moved by those of both skins; a made-up one stands in the light that falls
+on the white of the portrait's eyes. A portrait whose mouth is open already keeps its own upper teeth, which stay with
+the head; what opens below them is filled from the other.
 
 Canonical frame: centimetres, x right, y up.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import replace
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,7 @@ from scipy.spatial import Delaunay
 
 from affekt.arrays import Floats, Floats32
 from affekt.face3d import Camera, Light, Studio, face_model, head_model, made_up_person, pose_matrix, posed
+from affekt.reenactment.eyes import white_of_eyes
 from affekt.reenactment.motion import INNER_LIPS, MotionFrame, MouthPicture
 from affekt.reenactment.portrait import Portrait, cheek_color
 from affekt.reenactment.sampling import sample
@@ -37,13 +40,30 @@ mouth to appear, and to appear wholly."""
 FEATHER = 0.006
 """Softness of the edge, of the distance between the eyes."""
 GAINS = (0.5, 1.6)
+"""Least and largest factor on the colours of a driver's mouth."""
+LIGHT_GAINS = (0.35, 1.9)
+"""The same of a made-up mouth, whose own light is known."""
+TEETH_OVER_WHITE = (1.08, 1.0, 0.86)
+"""Colour of teeth over that of the white of the eyes in the same light: as bright, and yellower."""
+WHITE_OVER_SKIN = 1.15
+"""The white of an eye is at least so much as bright as the cheeks; what looks darker lies in the shadow of the lids."""
+WHITE_TINT = 0.7
+"""How much of the colour of the white of the eyes is one of the light."""
+TEETH_CHROMA = (0.42, 0.3)
+"""Distances from grey, over brightness, between which what lies in a made-up mouth is tongue, and tooth."""
+TEETH_CONTRAST = 0.4
+"""Exponent of the light on made-up teeth: the head's lips throw too dark a shadow on them."""
+TEETH_SHARE = 0.97
+"""Quantile of brightness from which what lies between made-up lips is lit teeth."""
+GREY, COLOURED = 0.04, 0.16
+"""Distances of the cheeks' colour from grey, over their brightness: a picture without colour, and one with them."""
 TINT = 0.35
 """How much of the difference in the colour of skin is one of the light, which falls on teeth too."""
 JAWS = (0.06, 0.15, 0.3, 0.5, 0.75, 1.0)
 """Amounts of an opened jaw of which the made-up mouth has a picture."""
 RAISED_LIP = 0.7
 """So far the upper lip of the made-up mouth is raised, that its upper teeth show."""
-SHADE_WIDE, SHADE_LEAST = 0.1, 0.35
+SHADE_WIDE, SHADE_LEAST = 0.07, 0.75
 """How far lips throw their shadow into a made-up mouth, of its width, and what is left of the light at their edge."""
 INSET = 0.05
 """How much of the lower edge of its own mouth, in widths of it, a portrait loses where the jaw opens further: the rim
@@ -71,8 +91,13 @@ class Mouth:
         self._gap = _gap(self._rest)
         self._is_open = self._gap > OPEN_GAP * self._eyes_px
         self._triangles = np.asarray(Delaunay(self._rest[:, :2]).simplices, dtype=np.int64)
-        self._gain: Floats | None = None
         self._cheek = portrait.cheek
+        self._paleness = float(np.clip((COLOURED - _chroma(self._cheek)) / (COLOURED - GREY), 0, 1))
+
+    @cached_property
+    def _light_gain(self) -> Floats:
+        """(3,) see `light_gain`; made when a made-up mouth is first needed, as that takes a second."""
+        return light_gain(self._portrait)
 
     def draw(self, picture: Image, face: Floats, target: Floats, frame: MotionFrame) -> None:
         """Lay the inside of the mouth over a picture, in place.
@@ -134,8 +159,9 @@ class Mouth:
         place = float(np.interp(_slenderness(lips), shapes, np.arange(len(shapes))))
         first = min(int(place), len(mouths) - 2)
         share = np.float32(np.clip(place - first, 0, 1))
-        near, far = (self._filmed(mouths[number], lips, box) for number in (first, first + 1))
-        return np.asarray(near + (far - near) * share)
+        near, far = (_laid_between(mouths[number], lips, box).astype(np.float32) for number in (first, first + 1))
+        colors = near + (far - near) * share
+        return in_light(colors, self._light_gain, self._paleness, self._cheek)
 
 
 def recolored(colors: Floats32, cheek: npt.ArrayLike, wanted: npt.ArrayLike) -> Floats32:
@@ -150,15 +176,68 @@ def recolored(colors: Floats32, cheek: npt.ArrayLike, wanted: npt.ArrayLike) -> 
     brighter = float(aimed.mean() / given.mean())
     gain = np.clip(brighter * (aimed / given / brighter) ** TINT, *GAINS)
     paleness = 1 - min(1.0, _chroma(aimed) / max(_chroma(given), 1e-6))  # 1 where the portrait is grey
+    return in_light(colors, gain, paleness, aimed)
+
+
+def in_light(colors: Floats32, gain: Floats, paleness: float, tint: npt.ArrayLike) -> Floats32:
+    """Colours (..., 3), 0 to 255, times a gain (3,), and nearer to shades of one tint (3,), the paler they shall be."""
     moved = colors * gain.astype(np.float32)
     grey = moved.mean(axis=-1, keepdims=True)
-    tint = (aimed / aimed.mean()).astype(np.float32)
-    return np.asarray(np.clip(moved + (grey * tint - moved) * np.float32(paleness), 0, 255))
+    wanted = np.maximum(np.asarray(tint, np.float64), 8)
+    shades = grey * (wanted / wanted.mean()).astype(np.float32)
+    return np.asarray(np.clip(moved + (shades - moved) * np.float32(paleness), 0, 255))
+
+
+def light_gain(portrait: Portrait) -> Floats:
+    """(3,) what made-up teeth are multiplied by, so that they stand in the light that falls on the white of the eyes.
+
+    Skin would not do: it says how light somebody is, and teeth are as white in every face.
+    """
+    least = max(WHITE_OVER_SKIN * float(portrait.cheek.mean()), 8.0)
+    white = white_of_eyes(portrait)
+    if white is None or white.mean() < least:
+        white = np.full(3, least)
+    light = white.mean() * (np.maximum(white, 8) / white.mean()) ** WHITE_TINT
+    return np.asarray(np.clip(light * TEETH_OVER_WHITE / lit_teeth(), *LIGHT_GAINS))
+
+
+@cache
+def lit_teeth() -> Floats:
+    """(3,) mean colour of the teeth of the made-up mouths where light falls on them, 0 to 255."""
+    pixels = []
+    for mouth in _rendered_mouths():
+        box = Box.around(mouth.inner_lips.astype(np.float64), mouth.image.shape[:2])
+        inside = polygon_mask(mouth.inner_lips.astype(np.float64), box) == 1
+        pixels.append(mouth.image[box.top : box.bottom, box.left : box.right][inside].astype(np.float64))
+    brightness = np.concatenate(pixels).mean(axis=1)
+    return np.asarray(np.concatenate(pixels)[brightness >= np.quantile(brightness, TEETH_SHARE)].mean(axis=0))
 
 
 @cache
 def made_up_mouths() -> tuple[Floats, tuple[MouthPicture, ...]]:
     """How high for their width the lips of mouths with teeth and tongue are, growing, and their pictures."""
+    mouths = tuple(replace(mouth, image=_with_lit_teeth(mouth)) for mouth in _rendered_mouths())
+    return np.array([_slenderness(mouth.inner_lips.astype(np.float64)) for mouth in mouths]), mouths
+
+
+def _with_lit_teeth(mouth: MouthPicture) -> Image:
+    """(H, W, 3) the picture with light on all of the teeth: those of the head lie in the shadow of its lips."""
+    box = Box.around(mouth.inner_lips.astype(np.float64), mouth.image.shape[:2])
+    colors = mouth.image[box.top : box.bottom, box.left : box.right].astype(np.float32)
+    brightness = np.maximum(colors.mean(axis=2), 1)
+    least, most = TEETH_CHROMA
+    is_tooth = np.clip((least - np.ptp(colors, axis=2) / brightness) / (least - most), 0, 1)
+    is_tooth *= polygon_mask(mouth.inner_lips.astype(np.float64), box)
+    lit = lit_teeth().astype(np.float32)
+    light = np.minimum(brightness / lit.mean(), 1) ** TEETH_CONTRAST
+    made = mouth.image.copy()
+    laid_over(made, lit * light[..., None], is_tooth.astype(np.float32), box)
+    return made
+
+
+@cache
+def _rendered_mouths() -> tuple[MouthPicture, ...]:
+    """Mouths of a made-up person that open ever further."""
     model, size = head_model(), MADE_UP_SIDE
     camera = Camera(size, size, 25.0)
     pose = pose_matrix(shift_cm=(0, 5.0, -38))
@@ -167,7 +246,7 @@ def made_up_mouths() -> tuple[Floats, tuple[MouthPicture, ...]]:
     person = made_up_person(np.random.default_rng(MADE_UP_SEED))
     studio = Studio(person, light, np.zeros((size, size, 3), np.uint8))
     names = face_model().directions
-    shapes, mouths = [], []
+    mouths = []
     for jaw in JAWS:
         amounts = {'jawOpen': jaw, 'mouthUpperUpLeft': RAISED_LIP, 'mouthUpperUpRight': RAISED_LIP}
         expression = [amounts.get(name, 0.0) for name in names]
@@ -175,9 +254,8 @@ def made_up_mouths() -> tuple[Floats, tuple[MouthPicture, ...]]:
         points = model.landmarks(posed(model.vertices(person.identity, amounts), pose))
         placed = camera.project(points)
         lips = placed[LIPS, :2]
-        shapes.append(_slenderness(lips))
         mouths.append(MouthPicture(image, lips.astype(np.float32), cheek_color(image, placed).astype(np.float32)))
-    return np.asarray(shapes), tuple(mouths)
+    return tuple(mouths)
 
 
 def _laid_between(mouth: MouthPicture, lips: Floats, box: Box) -> Image:

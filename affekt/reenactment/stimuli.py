@@ -28,7 +28,7 @@ from affekt.media import Recording, is_media_name, write_image
 from affekt.progress import Progress
 from affekt.provenance import Consent, Credentials
 from affekt.reenactment.emotions import EMOTIONS, RECIPES, apex_times, recipe, require_intensity, require_rate
-from affekt.reenactment.making import ByEmotion, ReenactSettings, painted_by, reenact_to, require_alone
+from affekt.reenactment.making import ReenactSettings, learnt_files, reenact_to, require_alone
 from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.reading_back import (
     LUMINANCE,
@@ -40,6 +40,7 @@ from affekt.reenactment.reading_back import (
     face_mask,
     linear,
 )
+from affekt.reenactment.sources import ByEmotion
 from affekt.report import stimulus_page
 from affekt.runs import SETTINGS, Run
 from affekt.tables import csv_bytes
@@ -164,8 +165,7 @@ def make_stimuli(
         'design': asdict(chosen), 'settings': own.as_json(),
         'portraits': {name: file_sha256(person.path) for name, person in people.items()},
     }  # fmt: skip
-    if own.weights is not None:
-        depends_on['weights'] = painted_by(own.weights)
+    depends_on |= learnt_files(own)
     reading = reader or _reader(networks)
     resumed, rows = 0, list[dict[str, Any]]()
     with Run(folder, depends_on, resume=(folder / SETTINGS).exists()) as run:

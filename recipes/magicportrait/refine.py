@@ -18,7 +18,8 @@ import torch
 from data import SIZE, Face, faces
 from page import page_of_refiners
 
-from affekt.diffusion import RefinerSettings, fit_refiner
+from affekt.diffusion import RefinerSettings, fit_refiner, judged_in_numbers
+from affekt.typed_json import plain
 
 RESULTS = Path(__file__).resolve().parents[2] / 'recipes' / 'magicportrait' / 'results'
 SETTINGS = RefinerSettings(steps=120, width=16)
@@ -30,11 +31,12 @@ def main() -> None:
     parser.add_argument('folders', type=Path, nargs='+', help='folders of videos')
     parser.add_argument('--out', type=Path, required=True, help='folder of what is kept')
     parser.add_argument('--steps', type=int, help='updates, for a trial that writes no result')
-    given = parser.parse_args()
+    asked = parser.parse_args()
     torch.set_num_threads(1)
-    settings = replace(SETTINGS, steps=given.steps or SETTINGS.steps)
+    settings = replace(SETTINGS, steps=asked.steps or SETTINGS.steps)
+    every = faces(asked.folders, asked.out / 'faces')
     begin, refiners = time.process_time(), dict[str, Any]()
-    for face in faces(given.folders, given.out / 'faces'):
+    for face in every:
         refiners[face.video.name] = refined(face, settings)
         print(face.video.name, refiners[face.video.name], flush=True)
     result = {
@@ -43,24 +45,17 @@ def main() -> None:
         'cpu_s': round(time.process_time() - begin, 1),
         'refiners': refiners,
     }
-    text = page_of_refiners(result)
+    text = page_of_refiners(plain(result))
     print(text)
-    if not given.steps:
-        (RESULTS / 'refiners.json').write_text(json.dumps(result, indent=1) + '\n')
+    if not asked.steps:
+        (RESULTS / 'refiners.json').write_text(json.dumps(plain(result), indent=1, allow_nan=False) + '\n')
         (RESULTS / 'refiners.md').write_text(text)
 
 
 def refined(face: Face, settings: RefinerSettings) -> dict[str, Any]:
     """What a refiner brings on the later frames of a video."""
     refinement = fit_refiner(face.video, face.drawn, settings)
-    gains = {'psnr_gain_db': refinement.psnr_gain_db, 'ssim_gain': refinement.ssim_gain}
-    return {
-        **{name: {'value': each.value, 'low': each.low, 'high': each.high} for name, each in gains.items()},
-        'before': refinement.before,
-        'after': refinement.after,
-        'frames': refinement.frames,
-        'is_kept': refinement.is_kept,
-    }
+    return {**judged_in_numbers(refinement), 'is_kept': refinement.is_kept}
 
 
 if __name__ == '__main__':

@@ -2,9 +2,9 @@
 
     python recipes/magicportrait/train.py FOLDER... --out DIR
 
-Each folder holds videos of one face. Some videos are held out whole, and of the others the last quarter. An autoencoder
-is trained first, since the published one is not there. Goes on where it was stopped; the result lands in
-`recipes/magicportrait/results`.
+Each folder holds videos of one face. Every fourth person is held out with all of their videos, and of the other videos
+the last quarter. An autoencoder is trained first, since the published one is not there. Goes on where it was stopped;
+the result lands in `recipes/magicportrait/results`, the nets in DIR/run/weights, for `affekt reenact --weights`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from data import SIZE, Face, faces
+from data import SAME_PERSON, SIZE, Face, faces, persons, require_apart
 from page import page_of_stages
 
 from affekt.diffusion import (
@@ -34,16 +34,18 @@ from affekt.diffusion import (
     StageSettings,
     UNet,
     UNetSizes,
+    save_nets,
     train_autoencoder,
     train_spatial,
     train_temporal,
 )
 from affekt.metrics import bootstrap_interval, peak_signal_to_noise, structural_similarity, temporal_flicker
+from affekt.typed_json import plain
 
 Images = npt.NDArray[np.uint8]
 RESULTS = Path(__file__).resolve().parents[2] / 'recipes' / 'magicportrait' / 'results'
 HELD_OUT = 4
-"""Every fourth video is held out whole."""
+"""Every fourth person is held out."""
 LEARNT_SHARE = 0.75
 JUDGED_FRAMES = 8
 """Of a video, one after another, so that windows are as in training."""
@@ -123,16 +125,18 @@ def main() -> None:
     parser.add_argument('folders', type=Path, nargs='+', help='folders of videos')
     parser.add_argument('--out', type=Path, required=True, help='folder of what is kept')
     parser.add_argument('--steps', type=int, help='updates of each stage, for a trial that writes no result')
-    given = parser.parse_args()
+    asked = parser.parse_args()
     torch.set_num_threads(1)
-    every = [face for face in faces(given.folders, given.out / 'faces') if len(face.video) >= 4 * JUDGED_FRAMES]
-    unknown = every[HELD_OUT - 1 :: HELD_OUT]
-    known = [face for face in every if face not in unknown]
+    every = [face for face in faces(asked.folders, asked.out / 'faces') if len(face.video) >= 4 * JUDGED_FRAMES]
+    known, unknown = sides(every)
+    nearest = require_apart(known, unknown)
     stages = {'autoencoder': AUTOENCODER, 'spatial': SPATIAL, 'temporal': TEMPORAL}
-    if given.steps:
-        stages = {name: StageSettings(**{**asdict(each), 'steps': given.steps}) for name, each in stages.items()}
+    if asked.steps:
+        stages = {name: StageSettings(**{**asdict(each), 'steps': asked.steps}) for name, each in stages.items()}
     # 1. the stages
-    made = trained_nets(known, given.out / ('trial' if given.steps else 'run'), stages)
+    out = asked.out / ('trial' if asked.steps else 'run')
+    made = trained_nets(known, out, stages)
+    save_nets(made['nets'], out / 'weights')
     # 2. frames that they have not seen
     arms: dict[str, Callable[[Face, int], Images]] = {
         'geometry': lambda face, start: face.drawn[start : start + JUDGED_FRAMES],
@@ -145,52 +149,75 @@ def main() -> None:
     }
     scores = {'later frames of videos learnt from': scores_of(known, arms), 'videos held out': scores_of(unknown, arms)}
     result = {
-        'videos': {'learnt from': len(known), 'held out': len(unknown), 'frames': sum(len(f.video) for f in every)},
+        'videos': {'learnt from': names_of(known), 'held out': names_of(unknown)},
+        'frames': sum(len(face.video) for face in every),
+        'persons': {'learnt from': count_of(known), 'held out': count_of(unknown)},
+        'nearest_persons_apart': nearest, 'same_person_below': SAME_PERSON,
         'size': SIZE, 'judged_frames': JUDGED_FRAMES, 'scores': scores,
         'losses': {name: [rows[0]['loss'], rows[-1]['loss']] for name, rows in made['losses'].items()},
         'settings': {name: asdict(each) for name, each in stages.items()},
         'drawing': asdict(DRAWING),
         'cpu_s': {name: round(value, 1) for name, value in made['took'].items()},
     }  # fmt: skip
-    text = page_of_stages(result)
+    text = page_of_stages(plain(result))
     print(text)
-    if not given.steps:
-        (RESULTS / 'stages.json').write_text(json.dumps(result, indent=1) + '\n')
+    if not asked.steps:
+        (RESULTS / 'stages.json').write_text(json.dumps(plain(result), indent=1, allow_nan=False) + '\n')
         (RESULTS / 'stages.md').write_text(text)
 
 
+def sides(every: list[Face]) -> tuple[list[Face], list[Face]]:
+    """Videos to learn from, and those of every fourth person."""
+    numbers = persons([face.identity for face in every])
+    held_out = set(sorted(set(numbers))[HELD_OUT - 1 :: HELD_OUT])
+    known = [face for face, number in zip(every, numbers, strict=True) if number not in held_out]
+    return known, [face for face, number in zip(every, numbers, strict=True) if number in held_out]
+
+
+def names_of(every: list[Face]) -> list[str]:
+    """Of the videos."""
+    return [face.video.name for face in every]
+
+
+def count_of(every: list[Face]) -> int:
+    """Persons in the videos."""
+    return len(set(persons([face.identity for face in every])))
+
+
 def scores_of(every: list[Face], arms: Mapping[str, Callable[[Face, int], Images]]) -> dict[str, Any]:
-    """Each arm's PSNR, SSIM and flicker over frames, and its distance to geometry; intervals over videos."""
+    """Each arm's PSNR, SSIM and flicker, and how far the first two are from geometry's; intervals over persons."""
     columns: dict[str, dict[str, list[float]]] = {name: {'psnr_db': [], 'ssim': [], 'flicker': []} for name in arms}
-    groups = np.repeat(np.arange(len(every)), JUDGED_FRAMES)
+    numbers = np.array(persons([face.identity for face in every]))
     for face in every:
         start = max(int(LEARNT_SHARE * len(face.video)), 1)
         start = min(start, len(face.video) - JUDGED_FRAMES)
         truth = face.video.pictures[start : start + JUDGED_FRAMES]
         for name, arm in arms.items():
             pictures = arm(face, start)
-            for one, other in zip(truth, pictures, strict=True):
-                columns[name]['psnr_db'].append(min(peak_signal_to_noise(one, other), 100.0))
-                columns[name]['ssim'].append(structural_similarity(one, other))
+            for true, drawn in zip(truth, pictures, strict=True):
+                columns[name]['psnr_db'].append(min(peak_signal_to_noise(true, drawn), 100.0))
+                columns[name]['ssim'].append(structural_similarity(true, drawn))
             columns[name]['flicker'].append(temporal_flicker(truth, pictures))
+    of_frames = np.repeat(numbers, JUDGED_FRAMES)
     result: dict[str, Any] = {}
     for name, each in columns.items():
         result[name] = {
-            metric: _interval(np.array(values), groups if metric != 'flicker' else None)
+            metric: _interval(np.array(values), numbers if metric == 'flicker' else of_frames)
             for metric, values in each.items()
         }
         for metric in ('psnr_db', 'ssim') if name != 'geometry' else ():
             gain = np.array(each[metric]) - np.array(columns['geometry'][metric])
-            result[name][f'{metric} less geometry'] = _interval(gain, groups)
+            result[name][f'{metric} less geometry'] = _interval(gain, of_frames)
     return result
 
 
-def _interval(values: npt.NDArray[np.float64], groups: npt.NDArray[np.int64] | None) -> dict[str, float]:
-    each = bootstrap_interval(
+def _interval(values: npt.NDArray[np.float64], groups: npt.NDArray[np.int64]) -> dict[str, float]:
+    """A mean with its interval over groups; ends are nan where there is one group alone."""
+    mean = bootstrap_interval(
         lambda column: float(np.mean(column)), values, groups=groups, rng=np.random.default_rng(0),
         bounds=(-np.inf, np.inf),
     )  # fmt: skip
-    return {'value': each.value, 'low': each.low, 'high': each.high}
+    return {'value': mean.value, 'low': mean.low, 'high': mean.high}
 
 
 def _say(row: dict[str, float]) -> None:

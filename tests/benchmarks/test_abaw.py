@@ -262,6 +262,14 @@ def test_folds_are_a_model_each_and_their_mean(every_way):
     assert 0 not in saved.notes['folds'].values()
 
 
+def test_progress_ends_where_it_says_although_models_of_another_run_are_scored_too(inputs, outcome):
+    shares = []
+    settings = dataclasses.replace(ALONE, tasks=('va', 'expr'), models=('convolution',), epochs=1)
+    _run(inputs, settings, carried_over=outcome[1], progress=lambda stage, done, total: shares.append(done / total))
+    assert max(shares) == shares[-1] == 1
+    assert shares == sorted(shares)
+
+
 def test_guesses_are_made_for_videos_of_no_part_that_judges(every_way):
     result, folder, _ = every_way
     labelled = {name for name in PARTS if result.counts and name in 'ab'}

@@ -340,6 +340,10 @@ def test_commands_write_check_and_score(tmp_path, rng):
     checked = _run('track', 'check', 'abaw6-expr', out, '--frames', path)
     assert checked.exit_code == 0
     assert 'is in order: 15 frames of 3 videos' in checked.output
+    assert 'line end' not in checked.output
+    cut = tmp_path / 'CUT.txt'
+    cut.write_bytes(out.read_bytes().rstrip())
+    assert 'the last line has no line end' in _run('track', 'check', 'abaw6-expr', cut, '--frames', path).output
     scored = json.loads(_run('track', 'score', 'abaw6-expr', out, '--truth', path, '--resamples', 20, '--json').stdout)
     assert scored['parts']['accuracy']['value'] == 1.0
     assert scored['samples'] == 15

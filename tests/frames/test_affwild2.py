@@ -47,6 +47,21 @@ def test_partitions_are_known_by_older_names_too(tmp_path):
     assert [labels.partition for labels in read_affwild2(tmp_path)] == ['train', 'val', 'test']
 
 
+def test_a_file_that_alone_lacks_its_last_line_end_is_said_to_be_perhaps_cut_off(tmp_path):
+    release(tmp_path)
+    cut = tmp_path / ABAW6['VA'] / 'Train_Set' / 'video1.txt'
+    cut.write_text(cut.read_text()[:-3])  # -0.25 is now -0.
+    (note,) = read_affwild2(tmp_path).notes
+    assert note == f'the last line of 1 file has no line end and may be cut off: {cut.relative_to(tmp_path)}'
+
+
+def test_a_release_that_leaves_out_all_last_line_ends_is_not_cut_off(tmp_path):
+    release(tmp_path)
+    for path in tmp_path.rglob('*.txt'):
+        path.write_text(path.read_text().rstrip())
+    assert read_affwild2(tmp_path).notes == ()
+
+
 def test_the_first_challenges_name_seven_classes_and_other_units(tmp_path):
     write(tmp_path / 'EXPR_Set/Train_Set/a.txt', ','.join(EXPRESSIONS[:7]) + '\n6\n')
     write(tmp_path / 'AU_Set/Train_Set/a.txt', 'AU1,AU2,AU4,AU6,AU12,AU15,AU20,AU25\n' + ','.join('01010101') + '\n')

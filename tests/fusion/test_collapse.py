@@ -17,12 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope='module')
-def words(request):
-    shared = request.getfixturevalue('shared_data')
+def words(shared_data):
     spec = importlib.util.spec_from_file_location('fusion_collapse', ROOT / 'measurements' / 'fusion_collapse.py')
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)
-    return benchmark.read(shared / 'merbench' / 'cmumosi-process')
+    return benchmark.read(shared_data / 'merbench' / 'cmumosi-process')
 
 
 def test_the_hashed_words_are_those_of_the_published_check(words):

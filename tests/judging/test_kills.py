@@ -16,7 +16,7 @@ def run_kills(monkeypatch):
     spec = importlib.util.spec_from_file_location('run_kills', BENCHMARK)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, 'DESCRIPTIONS', 12)
+    monkeypatch.setattr(module, 'DESCRIPTIONS', 8)
     return module
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 
 import numpy as np
@@ -29,8 +30,7 @@ PATIENT = StreamSettings(pace='as fast as read', smoothing='none', voice=False)
 
 
 @pytest.fixture(scope='module')
-def clip_frames(request) -> list[Frame]:
-    shared_data = request.getfixturevalue('shared_data')
+def clip_frames(shared_data) -> list[Frame]:
     frames = Recording.open(shared_data / 'test_media' / 'single_face.mp4').frames(None)
     return [next(frames) for _ in range(24)]
 
@@ -76,6 +76,16 @@ def test_frames_of_the_callers_own_that_hold_no_face_give_empty_readings():
     readings = list(affekt.stream(grey_frames(3), settings=PATIENT))
     assert [round(reading.time_s, 2) for reading in readings] == [0.0, 0.04, 0.08]
     assert all(reading.faces == () and reading.voice is None for reading in readings)
+
+
+def test_a_generator_that_is_closed_early_leaves_no_thread_and_no_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    readings = affekt.stream(grey_frames(500), settings=PATIENT)
+    next(readings)
+    assert list(tmp_path.iterdir())
+    readings.close()
+    assert not list(tmp_path.iterdir())
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith('affekt-reader')]
 
 
 def test_a_slow_user_gets_the_newest_frame_and_the_others_are_counted():

@@ -236,7 +236,7 @@ def test_a_killed_run_asks_again_for_nothing_but_what_was_on_its_way(tmp_path, s
     command = [sys.executable, '-m', 'affekt.cli', 'extract', str(path), '--out', str(tmp_path / 'o.jsonl')]
     command += ['--endpoint', server.url, '--model', 'tiny', '--at-once', str(at_once)]
     journal = tmp_path / 'o.jsonl.answers' / 'journal.jsonl'
-    kills = 3
+    kills = 2
     for _ in range(kills):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         fatal, phase = len(server.questions) + rng.randint(1, 10), rng.random()

@@ -6,9 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from portraits import MadeUpLandmarker, made_up_face
 
-from affekt.errors import MediaError, TableError
+from affekt.cli import main
+from affekt.errors import MediaError, RunError, TableError, WeightsError
 from affekt.media import write_video
 from affekt.reenactment import Consent, Motion, MotionFrame, Pair, compare_reenactment, read_pairs, verify
 from affekt.reenactment.benchmark import PairResult, contact_sheet, summarised
@@ -57,7 +59,7 @@ def test_a_pair_without_a_face_is_left_out_and_the_others_are_measured(tmp_path,
     def measured(pair, *_):
         if pair.name not in results:
             raise MediaError(expected='a driver with a face', came=pair.name, todo='choose another')
-        return results[pair.name], [np.zeros((40, 40, 3), np.uint8)] * 3
+        return results[pair.name], [np.zeros((40, 40, 3), np.uint8)] * 3, {}
 
     monkeypatch.setattr('affekt.reenactment.benchmark._measured', measured)
     (tmp_path / 'a.mp4').write_bytes(b'driver')
@@ -93,3 +95,117 @@ def test_a_still_person_moved_by_themselves_is_unchanged_and_the_sheet_is_signed
     assert record['consent']['portrayed'] == 'nobody'
     assert (tmp_path / 'out' / 'pairs.csv').read_text().startswith('pair,driver,portrait,frames')
     assert 'sheet.jpg' in (tmp_path / 'out' / 'page.html').read_text()
+
+
+@pytest.fixture
+def still_pairs(tmp_path, monkeypatch):
+    """Three drivers of one made-up person who sits still, a little darker each; a call measures them."""
+    pytest.importorskip('c2pa')
+    monkeypatch.setenv('AFFEKT_CONFIG', str(tmp_path / 'settings'))
+    still = Motion([MotionFrame(at / 5) for at in range(6)], 5.0)
+    monkeypatch.setattr('affekt.reenactment.benchmark.motion_of_video', lambda *_, **__: still)
+    image = made_up_face()[0]
+    drivers = [
+        write_video(tmp_path / f'd{at}.mp4', [image] * 3 + [np.maximum(image, 20 * at)] * 3, 5.0) for at in range(3)
+    ]
+
+    def measured(count=3, **more):
+        pairs = [Pair(path.stem, path) for path in drivers[:count]]
+        return compare_reenactment(
+            pairs, tmp_path / 'out', consent=Consent('nobody'), landmarker=MadeUpLandmarker(), **more
+        )
+
+    return measured
+
+
+def test_a_killed_benchmark_goes_on_with_the_pair_that_was_lost(tmp_path, still_pairs, monkeypatch):
+    def killed(stage, done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        still_pairs(progress=killed)
+    with pytest.raises(RunError, match='--resume'):
+        still_pairs()
+    with pytest.raises(RunError, match='rate_hz'):
+        still_pairs(resume=True, rate_hz=2.0)
+    asked = []
+    from affekt.reenactment import benchmark
+
+    measure = benchmark._measured
+    monkeypatch.setattr(benchmark, '_measured', lambda pair, *given: asked.append(pair.name) or measure(pair, *given))
+    made = still_pairs(resume=True)
+    assert (asked, made.resumed, len(made.pairs)) == (['d2'], 2, 3)
+    resumed = (tmp_path / 'out' / 'pairs.csv').read_text(), (tmp_path / 'out' / 'result.json').read_text()
+    (tmp_path / 'out').rename(tmp_path / 'first')
+    still_pairs()
+    assert resumed[0] == (tmp_path / 'out' / 'pairs.csv').read_text()
+    sides = [json.loads(text) for text in (resumed[1], (tmp_path / 'out' / 'result.json').read_text())]
+    assert sides[0]['summary'] == sides[1]['summary']
+    assert verify(tmp_path / 'first' / 'sheet.jpg').is_intact
+
+
+def _mean_colour(path, frames=None):
+    """A network whose features are the mean colours of pictures, or of videos of so many frames."""
+    onnx = pytest.importorskip('onnx')
+    helper = onnx.helper
+    shape = ['B', 3, 32, 32] if frames is None else ['B', 3, frames, 32, 32]
+    mean = helper.make_node('ReduceMean', ['x'], ['y'], axes=list(range(2, len(shape))), keepdims=0)
+    graph = helper.make_graph(
+        [mean], 'mean', [helper.make_tensor_value_info('x', onnx.TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info('y', onnx.TensorProto.FLOAT, ['B', 3])],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8), path)
+    return path
+
+
+def test_networks_that_the_user_brings_measure_each_picture_and_all_together(tmp_path, still_pairs, same_process):
+    torch = pytest.importorskip('torch')
+    from affekt.diffusion import PictureNetworks
+
+    drawn = torch.Generator().manual_seed(0)
+    sides = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
+    state = {'scaling_layer.shift': torch.zeros(1, 3, 1, 1)}  # as lpips.LPIPS(net='alex') names what it holds
+    for number, (at, (outputs, inputs, side)) in enumerate(sides.items()):
+        state[f'net.slice{number + 1}.{at}.weight'] = torch.randn(outputs, inputs, side, side, generator=drawn) / 10
+        state[f'net.slice{number + 1}.{at}.bias'] = torch.zeros(outputs)
+        state[f'lin{number}.model.1.weight'] = torch.rand(1, outputs, 1, 1, generator=drawn)
+        state[f'lins.{number}.model.1.weight'] = state[f'lin{number}.model.1.weight']
+    torch.save(state, tmp_path / 'lpips.pth')
+    fid, fvd = _mean_colour(tmp_path / 'fid.onnx'), _mean_colour(tmp_path / 'fvd.onnx', 2)
+    networks = PictureNetworks(tmp_path / 'lpips.pth', fid, fvd)
+    made = still_pairs(networks=networks)
+    lpips = [result.scores['lpips'] for result in made.pairs]
+    assert lpips[0] < lpips[1] < lpips[2]
+    assert made.summary['self']['lpips'].value == pytest.approx(np.mean(lpips))
+    # five frames of each driver are measured: 15 pictures, and two stretches of two frames each
+    assert {name: count for name, (_, count) in made.sets.items()} == {'fid': 15, 'fvd': 6}
+    assert made.sets['fid'][0] > 0
+    record = json.loads((tmp_path / 'out' / 'result.json').read_text())
+    assert record['sets']['fvd'] == {'value': pytest.approx(made.sets['fvd'][0]), 'samples': 6}
+    again = still_pairs(networks=networks, resume=True)
+    assert (again.resumed, again.sets) == (3, made.sets)
+    with pytest.raises(WeightsError, match=r'network of pictures.* for FID.*fvd\.onnx, of videos'):
+        PictureNetworks(fid=fvd)
+    with pytest.raises(WeightsError, match=r'lpips: .*gone\.pth'):
+        PictureNetworks(lpips=tmp_path / 'gone.pth')
+    with pytest.raises(WeightsError, match='alexnet'):
+        PictureNetworks(lpips=tmp_path)
+
+
+def test_the_command_takes_networks_and_goes_on(tmp_path, still_pairs, shared_data, monkeypatch):
+    pytest.importorskip('torch')
+    monkeypatch.setenv('AFFEKT_MODELS', str(shared_data / 'media'))
+    (tmp_path / 'pairs.csv').write_text('driver\nd0.mp4\nd1.mp4\n')
+    words = ['bench', 'reenact', '--pairs', str(tmp_path / 'pairs.csv'), '--out', str(tmp_path / 'out'),
+             '--portrayed', 'nobody', '--without-identity']  # fmt: skip
+    refused = CliRunner().invoke(main, [*words, '--fid', str(tmp_path / 'pairs.csv')])
+    assert refused.exit_code == 2
+    assert 'an ONNX network from pictures' in ' '.join(refused.output.split())
+    words += ['--fid', str(_mean_colour(tmp_path / 'fid.onnx'))]
+    made = CliRunner().invoke(main, words)
+    assert made.exit_code == 0, made.output
+    assert 'FID ' in made.output
+    again = CliRunner().invoke(main, [*words, '--resume', '--json'])
+    assert json.loads(again.stdout)['resumed'] == 2
+    assert json.loads(again.stdout)['sets']['fid']['samples'] == 10

@@ -100,3 +100,12 @@ def test_lists_of_emotions_are_read_and_misspelt_ones_advised():
 def test_numbers_that_make_no_clip_are_refused(wrong):
     with pytest.raises(ValueRangeError):
         motion_of_emotion('anger', **wrong)
+
+
+def test_surprise_opens_the_mouth_wholly_and_raises_the_lids_slightly():
+    # Investigator's Guide: 1 + 2 + 5B + 26, B being the second of five grades; Du, Tao & Martinez 2014: 25 beside 26
+    amounts = RECIPES['surprise'].amounts()
+    by_name = dict(zip(face_model().directions, amounts.tolist(), strict=True))
+    assert by_name['jawOpen'] == by_name['browInnerUp'] == by_name['browOuterUpLeft'] == 1
+    assert by_name['eyeWideLeft'] == by_name['eyeWideRight'] == pytest.approx(2 / 5)
+    assert by_name['mouthLowerDownLeft'] > 0

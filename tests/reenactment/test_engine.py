@@ -1,16 +1,18 @@
 """A portrait that does nothing stays as it is; one that moves, moves as it is told."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from portraits import canonical, made_up_portrait, moved
 
 from affekt.face3d import interpolate, rasterize
 from affekt.reenactment.engine import Engine, EngineSettings, moved_face, reenact
-from affekt.reenactment.eyes import EYES
+from affekt.reenactment.eyes import EYES, white_of_eyes
 from affekt.reenactment.motion import Motion, MotionFrame, MouthPicture
 from affekt.reenactment.mouth import LIPS
 from affekt.reenactment.sampling import sample
-from affekt.reenactment.warp import Warp
+from affekt.reenactment.warp import Box, Warp, polygon_mask
 
 MOVEMENTS = {
     'a turn': moved(angles=(20, 0, 0)),
@@ -119,3 +121,50 @@ def test_the_face_is_drawn_as_the_exact_raster_of_the_whole_mesh_says(engine):
     apart = Warp(portrait).picture(target).astype(int) - sample(portrait.image, x + way[..., 0], y + way[..., 1])
     is_face = raster.face < len(canonical().triangles)
     assert (np.abs(apart[is_face]).max(axis=1) <= 2).mean() >= 0.999
+
+
+def _with_white_eyes(portrait, color):
+    image = portrait.image.copy()
+    for eye in EYES:
+        lids, iris = portrait.landmarks[list(eye.ring), :2], portrait.landmarks[list(eye.iris), :2]
+        left, top = lids.min(axis=0).astype(int) - 1
+        right, bottom = lids.max(axis=0).astype(int) + 2
+        image[top:bottom, left:right] = color
+        x, y = iris[0].astype(int)
+        image[y - 2 : y + 3, x - 2 : x + 3] = (40, 30, 20)
+    return replace(portrait, image=image)
+
+
+def test_the_white_of_the_eyes_is_what_lies_beside_the_irises():
+    portrait = made_up_portrait(size=384)
+    assert white_of_eyes(_with_white_eyes(portrait, (230, 220, 190))) == pytest.approx([230, 220, 190])
+    assert white_of_eyes(replace(portrait, landmarks=portrait.landmarks / 8)) is None
+
+
+def test_made_up_teeth_are_as_bright_as_the_white_of_the_eyes_and_yellower():
+    portrait = _with_white_eyes(made_up_portrait(size=384), (236, 228, 214))
+    open_mouth = moved(jawOpen=0.9, mouthUpperUpLeft=0.8, mouthUpperUpRight=0.8)
+    picture, face = Engine(portrait).picture(open_mouth), moved_face(portrait, open_mouth)
+    lips = portrait.place(face, np.eye(3), np.zeros(2), 1.0)[LIPS][:, :2]
+    box = Box.around(lips, portrait.size)
+    inside = picture[box.top : box.bottom, box.left : box.right][polygon_mask(lips, box) == 1].astype(float)
+    teeth = inside[inside.mean(axis=1) >= np.quantile(inside.mean(axis=1), 0.95)].mean(axis=0)
+    assert teeth.mean() == pytest.approx(226, rel=0.15)
+    assert teeth[0] > teeth[1] > teeth[2]
+
+
+def test_skin_that_a_turn_spreads_over_many_pixels_loses_its_grain_and_no_more():
+    grain = np.random.default_rng(5).normal(0, 14, (384, 384, 1))
+    portrait = made_up_portrait(size=384)
+    portrait = replace(portrait, image=np.clip(portrait.image + grain, 0, 255).astype(np.uint8))
+    turned = Engine(portrait).picture(moved(angles=(22, 0, 0))).astype(float)
+    face = portrait.place(moved_face(portrait, moved()), moved(angles=(22, 0, 0)).rotation, np.zeros(2), 1.0)
+
+    def rough(landmark):
+        x, y = face[landmark, :2].astype(int)
+        patch = turned[y - 6 : y + 7, x - 3 : x + 4].mean(axis=2)
+        return float(np.abs(np.diff(patch, axis=0)).mean())
+
+    uncovered, nose = (rough(landmark) for landmark in (234, 4))
+    assert uncovered < 0.5 * nose
+    assert nose > 8

@@ -1,0 +1,152 @@
+"""A personal refiner in a folder: its weights, and a card that says whose portrait it is for and what it brings.
+
+    refiner.safetensors    the weights; absent where it did not help
+    card.json              the portrait's hash, the video, settings, scores on held-out frames before and after
+    portrait.png           the first frame of the video, which it corrects and no other
+
+A folder whose card says that it did not help cannot be read: a refiner is used only where it is known to help.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from affekt.diffusion.refiner import Refinement, Refiner, RefinerSettings
+from affekt.errors import WeightsError
+from affekt.files import file_sha256
+from affekt.metrics import Interval
+from affekt.nn import load_published, read_tensors, save_tensors
+from affekt.runs import read_regular_file, versions, write_atomically
+
+WEIGHTS, CARD, PORTRAIT_FILE = 'refiner.safetensors', 'card.json', 'portrait.png'
+REFINER_FILES = (WEIGHTS, CARD, PORTRAIT_FILE)
+FORM = 1
+
+
+@dataclass(frozen=True)
+class RefinerCard:
+    """What is known of a refiner.
+
+    Attributes:
+        portrait_sha256: of the file of the portrait that it corrects.
+        video: name and SHA-256 of the video that it learnt from.
+        size: pixels of a side of the square that it reads.
+        depth: nearest and farthest depth of its maps, pixels of that square.
+        settings: with which it learnt and was judged.
+        judged: frames, scores `before` and `after`, gains with intervals; of held-out frames.
+        is_kept: both scores rise there, with intervals above 0.
+        weights_sha256: of the file of weights; '' where there is none.
+    """
+
+    portrait_sha256: str
+    video: tuple[str, str]
+    size: int
+    depth: tuple[float, float]
+    settings: RefinerSettings
+    judged: Mapping[str, Any]
+    is_kept: bool
+    weights_sha256: str
+
+
+def judged_in_numbers(refinement: Refinement) -> dict[str, Any]:
+    """What a refiner brings, as a card holds it."""
+    names = ('psnr_db', 'ssim')
+    return {
+        'frames': refinement.frames,
+        'before': dict(zip(names, refinement.before, strict=True)),
+        'after': dict(zip(names, refinement.after, strict=True)),
+        'psnr_gain_db': _interval(refinement.psnr_gain_db),
+        'ssim_gain': _interval(refinement.ssim_gain),
+    }
+
+
+def _interval(interval: Interval) -> dict[str, float | None]:
+    """Its three numbers; None where too few stretches give none."""
+    numbers = {'value': interval.value, 'low': interval.low, 'high': interval.high}
+    return {name: number if math.isfinite(number) else None for name, number in numbers.items()}
+
+
+def save_refiner(
+    folder: str | os.PathLike[str], refinement: Refinement, *, video: Path, size: int, depth: tuple[float, float],
+    settings: RefinerSettings,
+) -> RefinerCard:  # fmt: skip
+    """Write the card of a refiner beside its portrait, and its weights where it helps; older weights go.
+
+    Args:
+        folder: with the portrait in it.
+        refinement: the refiner and what it brings.
+        video: that it learnt from.
+        size: see `RefinerCard`.
+        depth: see there.
+        settings: see there.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    root = Path(folder)
+    (root / CARD).unlink(missing_ok=True)  # no moment at which a card stands beside weights of another
+    (root / WEIGHTS).unlink(missing_ok=True)
+    if refinement.is_kept:
+        save_tensors(root / WEIGHTS, refinement.refiner.state_dict())
+    card = RefinerCard(
+        file_sha256(root / PORTRAIT_FILE), (video.name, file_sha256(video)), size, depth, settings,
+        judged_in_numbers(refinement), refinement.is_kept,
+        file_sha256(root / WEIGHTS) if refinement.is_kept else '',
+    )  # fmt: skip
+    content = {'form': FORM, **asdict(card), 'versions': versions()}
+    write_atomically(root / CARD, (json.dumps(content, indent=2, allow_nan=False) + '\n').encode())
+    return card
+
+
+def read_refiner_card(folder: str | os.PathLike[str]) -> RefinerCard:
+    """The card of a refiner that helps.
+
+    Raises:
+        WeightsError: there is no card, it is damaged, it says that the refiner did not help, or the weights are absent
+            or others.
+    """
+    root = Path(folder)
+    try:
+        content: Any = json.loads(read_regular_file(root / CARD))
+        if content['form'] != FORM:
+            raise ValueError(f'form {content["form"]}')
+        name, digest = content['video']
+        near, far = content['depth']
+        card = RefinerCard(
+            str(content['portrait_sha256']), (str(name), str(digest)), int(content['size']),
+            (float(near), float(far)), RefinerSettings(**content['settings']), dict(content['judged']),
+            content['is_kept'] is True, str(content['weights_sha256']),
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise WeightsError(
+            expected='a folder that `affekt reenact train-refiner` wrote', came=f'{root}: {str(error)[:200]}',
+            todo='give that folder',
+        ) from error  # fmt: skip
+    if not card.is_kept:
+        raise WeightsError(
+            expected='a refiner that helps on frames that it did not learn from',
+            came=f'{root}, whose card says that it does not', todo='draw without it, or train one on another video',
+        )  # fmt: skip
+    if not (root / WEIGHTS).is_file() or file_sha256(root / WEIGHTS) != card.weights_sha256:
+        raise WeightsError(
+            expected=f'{WEIGHTS} as the card of {root} has it', came='another one, or none', todo='copy it again'
+        )
+    return card
+
+
+def read_refiner(folder: str | os.PathLike[str]) -> tuple[Refiner, RefinerCard]:
+    """A refiner that helps, and its card.
+
+    Raises:
+        WeightsError: see `read_refiner_card`; or a tensor is absent, unknown, or of another shape.
+    """
+    card = read_refiner_card(folder)
+    refiner = Refiner(card.settings.width)
+    load_published(refiner, read_tensors(Path(folder) / WEIGHTS)[0], {})
+    return refiner.eval().requires_grad_(requires_grad=False), card

@@ -1,0 +1,61 @@
+"""What was commanded of every frame of a made-up corpus, as `key/curves.parquet` holds it.
+
+T frames.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats32
+from affekt.errors import TableError
+from affekt.frames.labels import EXPRESSIONS
+from affekt.frames.units import UNIT_SHAPES, unit_amounts
+from affekt.tables import require_bounded
+
+STATES = ('seen', 'away', 'covered')
+"""What becomes of a person's face in a frame."""
+
+
+class TrueCurves(NamedTuple):
+    """What was commanded in one video."""
+
+    affect: Floats32
+    """(T, 2) valence and arousal without a rater's noise or delay."""
+    expression: Floats32
+    """(T, 7) how far each of EXPRESSIONS but the first is shown, in [0, 1]."""
+    units: Floats32
+    """(T, 12) half of `affekt.frames.unit_amounts`, at most 1: a unit is active from 0.5 on."""
+    is_seen: npt.NDArray[np.bool_]
+    """(T,) False where the person is away or covered."""
+
+
+def true_curves(path: Path) -> dict[str, TrueCurves]:
+    """The curves of every video of a made-up Aff-Wild2, from `key/curves.parquet`.
+
+    Raises:
+        TableError: it is no such file.
+    """
+    from pyarrow import ArrowException, parquet
+
+    shown = [f'shows_{name.lower()}' for name in EXPRESSIONS[1:]]
+    try:
+        require_bounded(path)
+        table = parquet.read_table(path, columns=['video', 'state', 'valence', 'arousal', *shown, *UNIT_SHAPES])
+        column = {name: table.column(name).to_numpy() for name in table.column_names}
+    except (ArrowException, OSError, ValueError) as error:
+        raise TableError(
+            expected='curves.parquet of a made-up Aff-Wild2', came=f'{path}: {error}', todo='give the file in its key'
+        ) from error
+    affect = np.stack([column['valence'], column['arousal']], axis=1)
+    expression = np.stack([column[name] for name in shown], axis=1)
+    units = np.clip(unit_amounts(column) / 2, 0, 1).astype(np.float32)
+    curves = {}
+    for name in dict.fromkeys(column['video'].tolist()):
+        rows = column['video'] == name
+        curves[name] = TrueCurves(affect[rows], expression[rows], units[rows], column['state'][rows] == STATES[0])
+    return curves

@@ -1,0 +1,296 @@
+"""A video whose face moves its own first frame: what networks learn from, and a personal refiner that learns from it.
+
+    driven = self_driven('person.mp4', size=64)
+    guided = driven.guided()                                    # an affekt.diffusion.GuidedVideo, for training
+    drawn = driven.drawn()                                      # by the geometric engine, to compare with
+
+    trained = train_refiner('person.mp4', 'refiner')            # keeps one where it helps on held-out frames
+    reenact_to('out.mp4', trained.portrait, source, settings=ReenactSettings(refiner=Path('refiner')), consent=…)
+
+The refiner learns what geometry gets wrong within the square around the head. The mouth is always the made-up one, with
+which it learnt: the driver's would be pixels of the frame that is to be drawn.
+
+F frames, S pixels of a side of the square that is cut out, or that the refiner reads.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import MediaError, RunError, ValueRangeError, WeightsError, listed, require_torch
+from affekt.faces import FaceLandmarker
+from affekt.files import file_sha256
+from affekt.media import Recording, write_image
+from affekt.progress import Progress
+from affekt.reenactment.diffused import SIDE, Square, depth_range, guidance_maps, maps_of_frame, scaled
+from affekt.reenactment.driver import DriverSettings, motion_of_video
+from affekt.reenactment.engine import Engine, EngineSettings, without_mouth
+from affekt.reenactment.motion import MotionFrame
+from affekt.reenactment.portrait import Portrait
+from affekt.reenactment.transfer import portrait_range, transfer
+
+if TYPE_CHECKING:
+    from affekt.diffusion import GuidedVideo, Refiner, RefinerCard, RefinerSettings
+
+Image = npt.NDArray[np.uint8]
+REFINED_SIDE = 192
+"""S: a frame takes 10 to 20 ms of a processor's time more, and training a few minutes."""
+MOST_FRAMES = 240
+"""Of a video; a longer one is read at a lower rate."""
+RATE_HZ = 25.0
+
+
+@dataclass(frozen=True, eq=False)
+class SelfDriven:
+    """One video as its own driver; `self_driven` makes it.
+
+    Attributes:
+        name: of the video.
+        portrait: its first frame.
+        frames: F movements of the face from there, the first of them none.
+        pictures: (F, S, S, 3) the video's own pictures, cut to the square.
+        square: the part of the pictures that is cut out.
+    """
+
+    name: str
+    portrait: Portrait
+    frames: tuple[MotionFrame, ...]
+    pictures: Image
+    square: Square
+
+    @property
+    def size(self) -> int:
+        """S."""
+        return int(self.pictures.shape[1])
+
+    def guided(self) -> GuidedVideo:
+        """Pictures and maps as training takes them. Needs torch."""
+        require_torch()
+        from affekt.diffusion import MAPS, GuidedVideo
+
+        each = list(guidance_maps(self.portrait, self.frames, self.square, self.size))
+        return GuidedVideo(self.name, self.pictures, {name: np.stack([maps[name] for maps in each]) for name in MAPS})
+
+    def drawn(self, settings: EngineSettings | None = None) -> Image:
+        """(F, S, S, 3) what the geometric engine draws of the first frame under these movements."""
+        engine = Engine(self.portrait, settings)
+        return np.stack([self.square.cut(engine.picture(frame), self.size) for frame in self.frames])
+
+
+def self_driven(
+    path: str | os.PathLike[str],
+    landmarker: FaceLandmarker | None = None,
+    *,
+    size: int | None = SIDE,
+    rate_hz: float | None = None,
+    max_side: int = SIDE,
+    with_mouth: bool = False,
+) -> SelfDriven:
+    """A video, read once for its pictures and once for its motion.
+
+    Args:
+        path: a video with one clear face in its first frame.
+        landmarker: by default one with the published model.
+        size: S; None keeps the pixels of the square as they are.
+        rate_hz: frames per second to read; None reads all.
+        max_side: longest side of the pictures that the square is cut from.
+        with_mouth: keep the pictures of the mouth: geometry then draws with pixels of the frame that it is compared
+            with.
+
+    Raises:
+        PortraitError, MediaError: the first frame shows no such face, or the file cannot be read.
+    """
+    networks = landmarker or FaceLandmarker()
+    truths = Recording.open(path).frames(rate_hz, max_side)
+    first = next(truths, None)
+    if first is None:
+        raise MediaError(expected='a video with pictures', came=Path(path).name, todo='choose another')
+    portrait = Portrait.from_picture(first.image, networks, max_side=max_side)
+    square = Square.around(portrait)
+    reading = DriverSettings(calm_at_s=first.time_s, rate_hz=rate_hz, with_mouth=with_mouth)
+    motion = transfer(motion_of_video(path, reading, landmarker=networks), portrait_range(portrait))
+    frames, pictures, truth = [], [], first
+    for frame in motion:
+        while truth.time_s < frame.time_s - 1e-6 and (later := next(truths, None)) is not None:
+            truth = later
+        frames.append(frame if with_mouth else without_mouth(frame))
+        pictures.append(square.cut(truth.image, square.side if size is None else size))
+    return SelfDriven(Path(path).stem, portrait, tuple(frames), np.stack(pictures), square)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedRefiner:
+    """What came of training one.
+
+    Attributes:
+        folder: with card.json, portrait.png and, where it helps, the weights.
+        portrait: the file of the portrait that it corrects.
+        card: what it brings on held-out frames; `is_kept` says whether it helps.
+    """
+
+    folder: Path
+    portrait: Path
+    card: RefinerCard
+
+
+class RefinedEngine:
+    """Draws as geometry does, then corrects the square around the head.
+
+    Args:
+        engine: of the portrait.
+        refiner: of the same portrait.
+        size: S.
+        depth: nearest and farthest depth of maps, pixels of the square of S.
+    """
+
+    def __init__(self, engine: Engine, refiner: Refiner, size: int, depth: tuple[float, float]) -> None:
+        self._engine, self._refiner, self._size, self._depth = engine, refiner, size, depth
+        self._square = Square.around(engine.portrait)
+
+    @classmethod
+    def of_folder(cls, engine: Engine, folder: str | os.PathLike[str]) -> RefinedEngine:
+        """The refiner of a folder; see `affekt.diffusion.read_refiner`. Needs torch."""
+        require_torch()
+        from affekt.diffusion import read_refiner
+
+        refiner, card = read_refiner(folder)
+        return cls(engine, refiner, card.size, card.depth)
+
+    def shows_driver(self, frame: MotionFrame) -> bool:
+        """Never: the mouth is made up."""
+        return False
+
+    def picture(self, frame: MotionFrame) -> Image:
+        """(H, W, 3) the portrait moved by one frame, corrected."""
+        plain = without_mouth(frame)
+        return self.corrected(self._engine.picture(plain), plain)
+
+    def corrected(self, image: Image, frame: MotionFrame) -> Image:
+        """(H, W, 3) a picture that geometry drew of a frame without the driver's mouth, corrected."""
+        maps = maps_of_frame(self._engine.portrait, frame, self._square, self._size, *self._depth)
+        correction = self._refiner.correction(self._square.cut(image, self._size), maps)
+        return self._square.added(image, correction)
+
+
+def require_refined(folder: Path, portrait: Path) -> str:
+    """The hash of a refiner's weights, where it helps and is of this portrait. Needs torch.
+
+    Raises:
+        WeightsError: it is of another picture, did not help, or the folder holds none.
+    """
+    require_torch()
+    from affekt.diffusion import PORTRAIT_FILE, read_refiner_card
+
+    card = read_refiner_card(folder)
+    if file_sha256(portrait) != card.portrait_sha256:
+        raise WeightsError(
+            expected=f'the portrait that the refiner in {folder} learnt to correct',
+            came=f'another one, {portrait.name}',
+            todo=f'move {folder / PORTRAIT_FILE}, or draw without the refiner',
+        )  # fmt: skip
+    return card.weights_sha256
+
+
+def train_refiner(
+    video: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    settings: RefinerSettings | None = None,
+    *,
+    size: int = REFINED_SIDE,
+    max_side: int = SIDE,
+    landmarker: FaceLandmarker | None = None,
+    progress: Progress | None = None,
+) -> TrainedRefiner:
+    """A refiner for the person of a video, kept only where it helps on the video's later frames as they are shown.
+
+    Args:
+        video: with one clear face in its first frame, which becomes the portrait.
+        out: folder, made where missing; one that another training wrote is written anew.
+        settings: how it learns and is judged.
+        size: S, at most the side of the square around the head.
+        max_side: longest side of the portrait, pixels.
+        landmarker: by default one with the published model.
+        progress: called with `train`, steps done, and how many there are.
+
+    Raises:
+        PortraitError, MediaError: the first frame shows no such face, or the file cannot be read.
+        ValueRangeError: the video is too short, or the size too small.
+        RunError: the folder holds something else.
+        MissingExtraError: torch is not installed.
+    """
+    require_torch()
+    from affekt.diffusion import (
+        MAPS,
+        PORTRAIT_FILE,
+        GuidedVideo,
+        RefinerSettings,
+        judge_refiner,
+        learn_refiner,
+        save_refiner,
+    )
+
+    source, folder, own = Path(video), Path(out), settings or RefinerSettings()
+    if size < 32:
+        raise ValueRangeError(expected='a square of 32 pixels or more', came=str(size), todo='leave it out')
+    _require_own(folder)
+    # 1. What geometry draws of the video's first frame, moved by the video, and the video itself
+    driven = self_driven(source, landmarker, size=None, rate_hz=_rate_hz(source), max_side=max_side)
+    square, frames, portrait = driven.square, driven.frames, driven.portrait
+    size = min(size, square.side)
+    engine = Engine(portrait)
+    depth = depth_range(portrait, frames, square, size)
+    _, first = own.parts(len(frames))
+    maps = [maps_of_frame(portrait, frame, square, size, *depth) for frame in frames]
+    guided = GuidedVideo(
+        driven.name, np.stack([scaled(picture, size) for picture in driven.pictures]),
+        {name: np.stack([of_frame[name] for of_frame in maps]) for name in MAPS},
+    )  # fmt: skip
+    drawn, later = [], []
+    for number, frame in enumerate(frames):
+        picture = engine.picture(frame)
+        drawn.append(square.cut(picture, size))
+        if number >= first:
+            later.append(picture)
+    # 2. A refiner, judged on later frames at the size at which it will be shown
+    refiner, history = learn_refiner(guided, np.stack(drawn), own, progress=progress)
+    refined = RefinedEngine(engine, refiner, size, depth)
+    shown = (square.cut(picture, square.side) for picture in later)
+    corrected = (
+        square.cut(refined.corrected(picture, frame), square.side)
+        for picture, frame in zip(later, frames[first:], strict=True)
+    )
+    refinement = judge_refiner(refiner, driven.pictures[first:], shown, corrected, own, history)
+    # 3. Kept where it helps
+    folder.mkdir(parents=True, exist_ok=True)
+    write_image(folder / PORTRAIT_FILE, portrait.image)
+    card = save_refiner(folder, refinement, video=source, size=size, depth=depth, settings=own)
+    return TrainedRefiner(folder, folder / PORTRAIT_FILE, card)
+
+
+def _rate_hz(video: Path) -> float:
+    """Frames per second to read, so that a long video gives no more than MOST_FRAMES."""
+    seconds = Recording.open(video).duration_s or 0.0
+    return min(RATE_HZ, MOST_FRAMES / seconds) if seconds else RATE_HZ
+
+
+def _require_own(folder: Path) -> None:
+    """The folder is new, empty, or of an earlier training.
+
+    Raises:
+        RunError: it holds something else.
+    """
+    from affekt.diffusion import REFINER_FILES
+
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    others = [name for name in names if name not in REFINER_FILES and not name.startswith('.')]
+    if others:
+        raise RunError(
+            expected='an empty folder, or one of an earlier training', came=f'{folder} with {listed(sorted(others))}',
+            todo='choose another one',
+        )  # fmt: skip

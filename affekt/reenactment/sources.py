@@ -1,0 +1,154 @@
+"""What can move a portrait: a video of another face, a named emotion, a table of curves, a person of an analysis."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from affekt.faces import FaceLandmarker
+from affekt.files import file_sha256
+from affekt.reenactment.curves import folder_of_analysis, motion_of_curves, motion_of_timeline
+from affekt.reenactment.driver import DriverSettings, motion_of_video
+from affekt.reenactment.emotions import apex_of_emotion, motion_of_emotion
+from affekt.reenactment.motion import Motion, MotionFrame
+from affekt.typed_json import plain
+
+RUN_FILES = ('.parquet', '.json', '.jsonl')
+"""Endings of what an analysis keeps that may move a portrait."""
+
+
+class MotionSource(Protocol):
+    """What moves a portrait."""
+
+    def motion(self, landmarker: FaceLandmarker) -> Motion:
+        """The motion, to be read once."""
+
+    def still(self) -> MotionFrame | None:
+        """The frame of a single picture; None where there is none."""
+
+    def as_json(self) -> dict[str, Any]:
+        """What a record says of it."""
+
+    @property
+    def driver(self) -> Path | None:
+        """The file of a face that drives."""
+
+
+@dataclass(frozen=True)
+class ByVideo:
+    """Another face moves the portrait."""
+
+    path: Path
+    settings: DriverSettings = field(default_factory=DriverSettings)
+
+    def motion(self, landmarker: FaceLandmarker) -> Motion:
+        """The face's motion, with the video's sound."""
+        return motion_of_video(self.path, self.settings, landmarker=landmarker)
+
+    def still(self) -> MotionFrame | None:
+        """A video is no single picture."""
+        return None
+
+    def as_json(self) -> dict[str, Any]:
+        """Name, hash, and how it is read."""
+        return {'driver': self.path.name, 'sha256': file_sha256(self.path), 'settings': plain(asdict(self.settings))}
+
+    @property
+    def driver(self) -> Path | None:
+        """The video."""
+        return self.path
+
+
+@dataclass(frozen=True)
+class ByEmotion:
+    """A named emotion comes and goes."""
+
+    name: str
+    intensity: float = 0.7
+    seconds: float = 3.0
+    rate_hz: float = 25.0
+    onset_s: float | None = None
+    """From rest to the apex; None takes the recipe's own time."""
+    offset_s: float | None = None
+    """From the apex to rest."""
+
+    def motion(self, landmarker: FaceLandmarker) -> Motion:
+        """From rest to the apex and back."""
+        return motion_of_emotion(
+            self.name, self.intensity, self.seconds, rate_hz=self.rate_hz, onset_s=self.onset_s, offset_s=self.offset_s
+        )
+
+    def still(self) -> MotionFrame | None:
+        """The apex."""
+        return apex_of_emotion(self.name, self.intensity)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        return {'emotion': self.name, **{name: value for name, value in asdict(self).items() if name != 'name'}}
+
+    @property
+    def driver(self) -> Path | None:
+        """Nobody drives."""
+        return None
+
+
+@dataclass(frozen=True)
+class ByCurves:
+    """A table of curves moves the portrait."""
+
+    path: Path
+    are_scores: bool = False
+    rate_hz: float = 25.0
+
+    def motion(self, landmarker: FaceLandmarker) -> Motion:
+        """As the table says."""
+        return motion_of_curves(self.path, rate_hz=self.rate_hz, are_scores=self.are_scores)
+
+    def still(self) -> MotionFrame | None:
+        """A curve is no single picture."""
+        return None
+
+    def as_json(self) -> dict[str, Any]:
+        """Name and hash."""
+        return {
+            'curves': self.path.name, 'sha256': file_sha256(self.path), 'are_scores': self.are_scores,
+            'rate_hz': self.rate_hz,
+        }  # fmt: skip
+
+    @property
+    def driver(self) -> Path | None:
+        """Nobody drives."""
+        return None
+
+
+@dataclass(frozen=True)
+class ByTimeline:
+    """A person of an analysis moves the portrait."""
+
+    run: Path
+    person: str | int | None = None
+    source: Any = None
+    rate_hz: float = 25.0
+
+    def motion(self, landmarker: FaceLandmarker) -> Motion:
+        """As the analysis saw them."""
+        return motion_of_timeline(self.run, person=self.person, source=self.source, rate_hz=self.rate_hz)
+
+    def still(self) -> MotionFrame | None:
+        """An analysis is no single picture."""
+        return None
+
+    def as_json(self) -> dict[str, Any]:
+        """The run's name and what its files hold, and who of it."""
+        folder = folder_of_analysis(self.run)
+        files = sorted(path for path in folder.glob('*') if path.suffix in RUN_FILES and path.is_file())
+        return {
+            'run': folder.absolute().name, 'sha256': {path.name: file_sha256(path) for path in files},
+            'person': self.person, 'by': self.source, 'rate_hz': self.rate_hz,
+        }  # fmt: skip
+
+    @property
+    def driver(self) -> Path | None:
+        """Nobody drives who is in the picture."""
+        return None

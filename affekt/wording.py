@@ -77,8 +77,7 @@ def signed(value: float, digits: int = 2, *, zero_too: bool = False) -> str:
     if math.isnan(value):
         return DASH
     size = f'{abs(value):.{digits}f}'
-    sign = MINUS if value < 0 and float(size) else '+'
-    return f'{sign}{size}' if zero_too or float(size) else size
+    return f'{"+" if value >= 0 else MINUS}{size}' if zero_too or float(size) else size
 
 
 def signed_briefly(value: float) -> str:

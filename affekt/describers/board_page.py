@@ -115,12 +115,10 @@ def _verdicts(board: Board) -> list[str]:
 def _strengths(standings: Sequence[Standing], scale: Scale, label: str) -> str:
     rows = []
     for each in standings:
-        value = signed(each.strength, zero_too=True)
-        ends = (
-            f'{signed(each.low, zero_too=True)} to {signed(each.high, zero_too=True)}'
-            if math.isfinite(each.low)
-            else ''
-        )
+        value, low, high = (
+            signed(round(end, 2) + 0.0, zero_too=True) for end in (each.strength, each.low, each.high)
+        )  # what rounds to zero has a plus
+        ends = f'{low} to {high}' if math.isfinite(each.low) else ''
         drawn = interval_svg(scale, each.low, each.strength, each.high, f'{each.item}: {value}, {ends}')
         rows.append(
             f'<tr><td class="number">{_places(each.best_place, each.worst_place)}</td>'

@@ -147,7 +147,7 @@ def ranking_sections(ranking: Ranking, title: str) -> list[Section]:
     pairs = tuple(
         (
             f'{short(left)} over {short(right)}',
-            signed(100 * gap.difference.value, 1, zero_too=True),
+            _points(gap.difference.value),
             _reach(gap.difference),
             f'{gap.p_holm:.3f}',
         )
@@ -159,9 +159,14 @@ def ranking_sections(ranking: Ranking, title: str) -> list[Section]:
     ]
 
 
+def _points(share: float) -> str:
+    """A difference in points with its sign; what rounds to zero has a plus."""
+    return signed(round(100 * share, 1) + 0.0, 1, zero_too=True)
+
+
 def _reach(interval: Interval) -> str:
     """The ends of a difference in points; a dash where nothing varies."""
-    low, high = (signed(100 * end, 1, zero_too=True) for end in (interval.low, interval.high))
+    low, high = _points(interval.low), _points(interval.high)
     return low if math.isnan(interval.low) else f'{low} to {high}'
 
 

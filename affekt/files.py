@@ -76,9 +76,11 @@ def require_writable(path: Path) -> None:
     """Make sure that a file can be written under `path`, before what it will hold is paid for.
 
     Raises:
-        StorageError: it cannot.
+        StorageError: it cannot, as where its name is too long or a folder has it.
     """
     with _explained(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         part, handle = _taken(part_of(path))
         os.close(handle)

@@ -15,12 +15,22 @@ from affekt.encoders.folders import model_folder
 from affekt.encoders.onnx_side_files import weights_beside
 from affekt.errors import AffektError
 from affekt.labels.wheels import read_table as read_words
+from affekt.live.journal import read_source
 from affekt.media import Recording
 from affekt.npz import read_npz
+from affekt.provenance import verify
 from affekt.ranking.reading import comparison_table as read_comparisons
 from affekt.runs import file_sha256
 from affekt.tables import read_columns
 from affekt.text import read_transcript
+
+
+def verified_by(trusted):
+    """What a picture says of itself to somebody who trusts a file of certificates."""
+    picture = trusted.with_name('a.png')
+    picture.write_bytes(b'\x89PNG\r\n\x1a\n')
+    return verify(picture, trusted)
+
 
 READERS = {
     'a.mp4': (Recording.open, file_sha256),
@@ -37,7 +47,9 @@ READERS = {
     'a.parquet': (read_columns, read_comparisons, read_analysis_table, Timeline.read_parquet),
     'a.npz': (read_npz, read_columns),
     'a.onnx': (weights_beside,),
+    'a.pem': (lambda path: verified_by(path),),
     'config.json': (lambda path: model_folder(str(path.parent)),),
+    'source.json': (lambda path: read_source(path.parent),),
 }
 
 
@@ -46,7 +58,7 @@ def test_a_pipe_and_a_link_to_one_are_refused_at_once(tmp_path, name):
     os.mkfifo(tmp_path / 'pipe')
     (tmp_path / name).symlink_to('pipe')
     previous = signal.signal(signal.SIGALRM, lambda *_: pytest.fail('waits for a pipe'))
-    signal.alarm(20)
+    signal.alarm(120)
     try:
         for read in READERS[name]:
             with pytest.raises(AffektError, match='pipe'):

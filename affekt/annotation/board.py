@@ -94,7 +94,7 @@ def raters_html(figures: Sequence[RaterFigures], alpha: float) -> str:
     agreement = (
         'not yet known: no pair has two votes'
         if alpha != alpha
-        else f"Krippendorff's alpha {alpha:.2f}".replace('-', MINUS)
+        else f"Krippendorff's alpha {alpha:z.2f}".replace('-', MINUS)
     )
     empty = '' if figures else '<p class="empty">Nobody has come yet.</p>'
     return (

@@ -30,7 +30,7 @@ from affekt.metrics import (
     unit_measure,
 )
 from affekt.metrics.group_sizes import freedom
-from affekt.metrics.resampling import resampled_sums, summed_by
+from affekt.metrics.resampling import influences_of, resampled_sums, summed_by
 
 if TYPE_CHECKING:
     from affekt.sequence_models import FrameClock, FramePrediction, FrameVideos
@@ -331,14 +331,15 @@ def _gain(
     Args:
         groups: recording of each row of both.
     """
-    headline, sides = HEADLINES[task], []
+    headline, sides, added = HEADLINES[task], [], []
     for measure in (ours, theirs):
         columns = summed_by(measure.columns, groups)
         drawn = resampled_sums(columns, rng=_rng(inputs), resamples=inputs.settings.resamples)
         sides.append((measure.scores()[headline], measure.statistic(drawn)[headline]))
+        added.append(influences_of(measure.statistic, columns)[headline])
     (value, draws), (other, others) = sides
     sizes = summed_by(ours.sizes[:, None].astype(np.float64), groups)[:, 0]
-    known = freedom(sizes, float('inf')) if len(sizes) > 1 else None
+    known = freedom(sizes, float('inf')).with_influences(added[0] - added[1]) if len(sizes) > 1 else None
     return student_interval(value - other, draws - others, units=len(sizes), bounds=UNBOUNDED, known=known)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from itertools import combinations
 
 import numpy as np
@@ -20,7 +20,7 @@ from scipy.stats import rankdata
 from affekt.arrays import Floats
 from affekt.errors import ShapeError
 from affekt.metrics import UNBOUNDED, Interval, holm, resampled_sums, student_interval, summed_by
-from affekt.metrics.resampling import Spread, sizes_of, spread
+from affekt.metrics.resampling import Spread, influences_of, linearised_variances, sizes_of, spread
 
 Score = Callable[[Floats], Floats]
 """From column sums (R, K) to (R,) values."""
@@ -100,9 +100,21 @@ def rank_systems(
     if groups is not None and len(every) > 1:
         aside, sizes = rng.spawn(1)[0], sizes_of(groups)
         each = cache(lambda count: _scored(score, at, resampled_sums(by_sample, rng=aside, resamples=count)))
-        spreads = spread(drawn, sizes, each)
+        systems = partial(_scored, score, at)
+        spreads = spread(
+            drawn, sizes, each, lambda: linearised_variances(systems, by_sample), influences_of(systems, every)
+        )
+
+        def gaps_of(sums: Floats) -> dict[tuple[str, str], Floats]:
+            scored = systems(sums)
+            return {(left, right): scored[left] - scored[right] for left, right in pairs}
+
         gap_spreads = spread(
-            apart, sizes, lambda count: {(left, right): each(count)[left] - each(count)[right] for left, right in pairs}
+            apart,
+            sizes,
+            lambda count: {(left, right): each(count)[left] - each(count)[right] for left, right in pairs},
+            lambda: linearised_variances(gaps_of, by_sample),
+            influences_of(gaps_of, every),
         )
         drawn = {name: spread_of.draws for name, spread_of in spreads.items()}
     gaps = _gaps(every, at, order, values, gap_spreads, score, rng, resamples, level)

@@ -43,7 +43,7 @@ from affekt.errors import TableError, listed
 from affekt.labels import WordTable, load_table
 from affekt.metrics import official_parse, resampled_sums, student_interval, summed_by
 from affekt.metrics.group_sizes import degrees_of
-from affekt.metrics.resampling import Spread, sizes_of, spread
+from affekt.metrics.resampling import Spread, influences_of, linearised_variances, sizes_of, spread
 from affekt.progress import Progress
 
 CONSTANTS: tuple[tuple[str, ...], ...] = (
@@ -334,7 +334,11 @@ def _with_intervals(
         drawn[key] = Spread(by_group_drawn[measure.headline])
         if units[key] > 1:
             of_samples = partial(_headlines, measure, measure.columns, rng.spawn(1)[0])
-            drawn[key] = spread(by_group_drawn, sizes_of(groups), of_samples)[measure.headline]
+            drawn[key] = spread(
+                by_group_drawn, sizes_of(groups), of_samples,
+                partial(linearised_variances, measure.statistic, measure.columns),
+                influences_of(measure.statistic, by_group),
+            )[measure.headline]  # fmt: skip
     if progress:
         progress('intervals', 1, 1)
     means = np.mean([drawn[key].draws for key in row.counted], axis=0) if row.counted else np.zeros(0)
@@ -346,8 +350,9 @@ def _with_intervals(
         for key, resampled in drawn.items()
     }  # fmt: skip
     fewest = min(row.counted, key=lambda key: degrees_of(drawn[key].known, units[key]), default=None)
+    known = drawn[fewest].known if fewest else None
     mean = student_interval(
-        row.mean, means, units=units[fewest] if fewest else 0, known=drawn[fewest].known if fewest else None
+        row.mean, means, units=units[fewest] if fewest else 0, known=known and known.with_influences(None)
     )
     return replace(row, intervals=intervals, mean_interval=mean)
 

@@ -125,7 +125,7 @@ def _agreements(made: CaptionStatistics) -> Section:
 
 
 def _share(interval: Interval) -> str:
-    bounds = '' if math.isnan(interval.low) else f' [{interval.low:.2f}, {interval.high:.2f}]'
+    bounds = '' if math.isnan(interval.low) else f' [{interval.low:z.2f}, {interval.high:z.2f}]'
     return f'{_number(interval.value)}{bounds}'
 
 

@@ -223,7 +223,7 @@ def labels(
         return
     shown = _grid('metric', 'score', 'constant answer')
     for each in scores:
-        shown.add_row(each.name, str(each.interval), f'{each.constant:.3f}')
+        shown.add_row(each.name, str(each.interval), f'{each.constant:z.3f}')
     say(f'{len(pair.names):,} samples; 95 % intervals in brackets', style='dim')
     say(shown)
 

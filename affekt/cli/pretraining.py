@@ -459,7 +459,7 @@ def _saying_scores() -> Callable[[Mapping[str, float]], None]:
         nonlocal last
         if 'epoch' in row and time.monotonic() - last >= LINE_S:
             last = time.monotonic()
-            score = f', {row["score"]:.3f} on validation' if 'score' in row else ''
+            score = f', {row["score"]:z.3f} on validation' if 'score' in row else ''
             say(f'epoch {row["epoch"]:.0f}: loss {row["training"]:.3f}{score}', err=True)
 
     return report
@@ -484,7 +484,7 @@ def _say_finetuned(outcome: FinetunedClips, as_json: bool) -> None:
     for heading in ('part', 'score', 'value [95 %]', 'constant answer'):
         table.add_column(heading, justify='left' if heading in ('part', 'score') else 'right')
     for row in outcome.rows:
-        table.add_row(row.part, row.title, str(row.interval), f'{row.baseline:.3f}')
+        table.add_row(row.part, row.title, str(row.interval), f'{row.baseline:z.3f}')
     say(table, columns=80)
     say(*score_notes(outcome))
     say(f'{outcome.folder}: weights.safetensors, labels.json, card.md, predictions.csv, history.html')

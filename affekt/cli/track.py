@@ -161,8 +161,8 @@ def _show_training(trained: TrackAnswers, path: Path) -> None:
     """Scores on validation, and where the answers are."""
 
     def mean(scores: tuple[float, ...]) -> str:
-        each = f' ({" ".join(f"{score:.4f}" for score in scores)})' if len(scores) > 1 else ''
-        return f'{sum(scores) / len(scores):.4f}{each}'
+        each = f' ({" ".join(f"{score:z.4f}" for score in scores)})' if len(scores) > 1 else ''
+        return f'{sum(scores) / len(scores):z.4f}{each}'
 
     say(f'{trained.track.score} on what chose, so somewhat too high:')
     say(f'  labelled clips alone  {mean(trained.labelled_alone)}')
@@ -396,5 +396,5 @@ def _value(part: str, interval: Interval) -> str:
 
     if not any(word in part.lower() for word in ('error', 'ccc', 'pearson', 'sum')):
         return spread(interval.value, interval)
-    between = '' if interval.low != interval.low else f' [{interval.low:.3f} {interval.high:.3f}]'
-    return f'{interval.value:.4f}{between}'
+    between = '' if interval.low != interval.low else f' [{interval.low:z.3f} {interval.high:z.3f}]'
+    return f'{interval.value:z.4f}{between}'

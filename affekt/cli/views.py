@@ -243,7 +243,7 @@ def _said(voice: LiveVoice) -> str:
 
 
 def _decibels(level_db: float) -> str:
-    return f'{level_db:.0f} dB'.replace('-', '\N{MINUS SIGN}')
+    return f'{level_db:z.0f} dB'.replace('-', '\N{MINUS SIGN}')
 
 
 def _voice_text(voice: LiveVoice) -> str:

@@ -74,7 +74,7 @@ def tuned_card(outcome: FinetunedClips, saved: Mapping[str, Any]) -> str:
         for name, clips, groups, how in described_parts(parts, parts.manifest.groups())
     ]
     lines += ['', '## Scores', '', '| part | score | [95 %] | constant answer |', '|---|---|---|---|']
-    lines += [f'| {row.part} | {row.title} | {row.interval} | {row.baseline:.3f} |' for row in outcome.rows]
+    lines += [f'| {row.part} | {row.title} | {row.interval} | {row.baseline:z.3f} |' for row in outcome.rows]
     lines += ['', *score_notes(outcome)]
     return '\n'.join(lines) + '\n'
 

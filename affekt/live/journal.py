@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from affekt.errors import RunError
-from affekt.files import storage_error
+from affekt.files import only_regular, read_regular_file, storage_error
 from affekt.text import Utterance
 from affekt.typed_json import plain, typed
 
@@ -137,7 +137,7 @@ def read_source(folder: Path) -> Streamed:
         RunError: the folder holds no journal.
     """
     try:
-        streamed: Streamed = typed(Streamed, json.loads((folder / SOURCE_FILE).read_bytes()))
+        streamed: Streamed = typed(Streamed, json.loads(read_regular_file(folder / SOURCE_FILE)))
         return streamed
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise RunError(
@@ -180,7 +180,7 @@ def digest_of(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         digest.update(path.name.encode() + b'\0')
-        with path.open('rb') as file:
+        with open(path, 'rb', opener=only_regular) as file:
             while piece := file.read(1 << 20):
                 digest.update(piece)
     return digest.hexdigest()

@@ -149,7 +149,7 @@ def parameter_sets(codec: str, data: bytes, length_bytes: int = 0) -> list[Param
     for unit in units:
         if _type_of(codec, unit) == SETS[codec]:
             with suppress(EOFError):
-                stated.append(_of_h264(_Bits(unit[1:])) if codec == 'h264' else _of_hevc(_Bits(unit[2:])))
+                stated.append(_of_h264(Bits(unit[1:])) if codec == 'h264' else _of_hevc(Bits(unit[2:])))
     return stated
 
 
@@ -224,7 +224,7 @@ def _type_of(codec: str, unit: bytes) -> int:
     return unit[0] & 31 if codec == 'h264' else (unit[0] >> 1) & 63
 
 
-def _of_h264(bits: _Bits) -> ParameterSet:
+def _of_h264(bits: Bits) -> ParameterSet:
     """Up to frame_mbs_only_flag; the size in whole blocks."""
     profile = bits.number(8)
     bits.number(16)
@@ -262,7 +262,7 @@ def _bits_of(colours: int, deepest: int) -> int:
     return SAMPLE_BITS.get(colours, 24) * (1 + (deepest > 0))
 
 
-def _skip_scaling_list(bits: _Bits, size: int) -> None:
+def _skip_scaling_list(bits: Bits, size: int) -> None:
     last = following = 8
     for _ in range(size):
         if following:
@@ -271,7 +271,7 @@ def _skip_scaling_list(bits: _Bits, size: int) -> None:
         last = following or last
 
 
-def _of_hevc(bits: _Bits) -> ParameterSet:
+def _of_hevc(bits: Bits) -> ParameterSet:
     """Up to sps_max_dec_pic_buffering, of which the largest of all layers counts; it includes the picture itself."""
     bits.number(4)
     layers = bits.number(3)
@@ -299,11 +299,18 @@ def _of_hevc(bits: _Bits) -> ParameterSet:
     return ParameterSet(width, height, _bits_of(colours, deepest), kept)
 
 
-class _Bits:
-    """Numbers of a parameter set, read bit by bit, without the bytes that keep start codes out of it."""
+class Bits:
+    """Numbers that stand in some bytes bit by bit.
 
-    def __init__(self, content: bytes) -> None:
-        plain = content[:SET_BYTES].replace(b'\x00\x00\x03', b'\x00\x00')
+    Args:
+        content: the bytes, of which the first 512 are read.
+        is_escaped: whether a byte of 3 keeps start codes out of them, as in H.264 and HEVC.
+    """
+
+    def __init__(self, content: bytes, *, is_escaped: bool = True) -> None:
+        plain = content[:SET_BYTES]
+        if is_escaped:
+            plain = plain.replace(b'\x00\x00\x03', b'\x00\x00')
         self._left = ''.join(f'{byte:08b}' for byte in plain)
         self._at = 0
 

@@ -8,10 +8,12 @@ that is taken in whole come on top. Measured for pictures of 36 million pixels.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 
 from affekt.containers import Limits, Source, Window
 from affekt.containers.limits import SMALLER
+from affekt.media.picture_memory import Bits, parameter_sets
 
 DECODED, GIVEN = 4, 3
 IN_WEBP = 16
@@ -19,6 +21,9 @@ IN_WEBP = 16
 COEFFICIENT = 2
 """Bytes of each coefficient of a progressive JPEG, which all wait for the last scan."""
 LARGEST_HEAD = 1 << 20
+LARGEST_CONFIGURATION = 1 << 12
+SEQUENCE_HEADER = re.compile(rb'(?:\x12\x00|mdat)\x0a.', re.DOTALL)
+"""What stands before the sequence header of an AV1 picture: a delimiter or the start of the data, and its size."""
 HIGH_DEPTH, NO_COLOUR, HALF_WIDTH = 0x40, 0x10, 0x08
 """Bits of the third byte of an AV1 configuration (av1C)."""
 COMPRESSION, ROWS_PER_STRIP, BITS_PER_SAMPLE, TILE_WIDTH, TILE_LENGTH = 259, 278, 258, 322, 323
@@ -47,6 +52,7 @@ def bytes_while_reading(image: Any, source: Source, image_format: str) -> int:
     if image_format == 'PNG':
         return least + _beside_pixels(source)
     inside = {'WEBP': _in_webp, 'AVIF': _in_avif, 'HEIF': _in_heif, 'JPEG': _in_jpeg}.get(image_format)
+    pixels = max([pixels, *(CODED_PIXELS[image_format](source) if image_format in CODED_PIXELS else ())])
     return source.size + max(least, 0 if inside is None else inside(image, source, pixels))
 
 
@@ -91,6 +97,52 @@ def _plane_bytes(source: Source, name: bytes, has_alpha: bool) -> tuple[int, boo
     head = source.head(LARGEST_HEAD)
     stated = [_samples(name, head[at.end() : at.end() + 18]) for at in re.finditer(name, head)]
     return max(((samples + has_alpha) * (1 + is_deep), is_deep) for samples, is_deep in stated or [(3, True)])
+
+
+def _coded_in_heif(source: Source) -> list[int]:
+    """Pixels of the coded pictures, which the decoder goes by, as their parameter sets state them."""
+    head = source.head(LARGEST_HEAD)
+    return [
+        each.width * each.height
+        for at in re.finditer(b'hvcC', head)
+        for each in parameter_sets('hevc', head[at.end() : at.end() + LARGEST_CONFIGURATION])
+    ]
+
+
+def _coded_in_avif(source: Source) -> list[int]:
+    """Pixels of the coded pictures, which the decoder goes by, as their sequence headers state them."""
+    head = source.head(LARGEST_HEAD)
+    stated = []
+    for at in SEQUENCE_HEADER.finditer(head):
+        with suppress(EOFError):
+            stated.append(_pixels_of_av1(Bits(head[at.end() : at.end() + 64], is_escaped=False)))
+    return stated
+
+
+def _pixels_of_av1(bits: Bits) -> int:
+    """The largest picture of a sequence header of AV1.
+
+    Raises:
+        EOFError: the header is longer than what is there, or has timing information, which no photograph has.
+    """
+    bits.number(4)
+    if bits.number(1):  # the short form of a single picture
+        bits.number(5)
+    else:
+        if bits.number(1):
+            raise EOFError
+        has_delays = bits.number(1)
+        for _ in range(bits.number(5) + 1):
+            bits.number(12)
+            if bits.number(5) > 7:
+                bits.number(1)
+            if has_delays and bits.number(1):
+                bits.number(4)
+    width_bits, height_bits = bits.number(4) + 1, bits.number(4) + 1
+    return (bits.number(width_bits) + 1) * (bits.number(height_bits) + 1)
+
+
+CODED_PIXELS = {'HEIF': _coded_in_heif, 'AVIF': _coded_in_avif}
 
 
 def _samples(name: bytes, configuration: bytes) -> tuple[int, bool]:

@@ -41,7 +41,7 @@ from affekt.metrics.frame_sums import Videos, affect_sums, expression_sums, pair
 from affekt.metrics.group_sizes import freedom
 from affekt.metrics.intervals import CORRELATION, SHARE, Interval, student_interval
 from affekt.metrics.measures import Measure
-from affekt.metrics.resampling import Statistic, resampled_sums, summed_by
+from affekt.metrics.resampling import Statistic, influences_of, resampled_sums, summed_by
 
 MULTITASK = (-1.0, 3.0)
 """The lowest and the highest sum of the three scores."""
@@ -229,10 +229,17 @@ def frame_intervals(
         groups = np.asarray(recordings)[measure.places]
         columns, sizes = summed_by(columns, groups), summed_by(sizes[:, None], groups)[:, 0]
     values, drawn = measure.scores(), measure.statistic(resampled_sums(columns, rng=rng, resamples=resamples))
-    known = freedom(sizes, float('inf')) if len(sizes) > 1 else None
+    known, added = None, {}
+    if len(sizes) > 1:
+        known, added = freedom(sizes, float('inf')), influences_of(measure.statistic, columns)
     return {
         name: student_interval(
-            value, drawn[name], units=len(columns), level=level, bounds=measure.bounds.get(name), known=known
+            value,
+            drawn[name],
+            units=len(columns),
+            level=level,
+            bounds=measure.bounds.get(name),
+            known=None if known is None else known.with_influences(added[name]),
         )
         for name, value in values.items()
     }

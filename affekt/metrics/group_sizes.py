@@ -10,10 +10,12 @@ Axes: n groups.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+
+from affekt.arrays import Floats
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,14 @@ class Freedom:
     degrees: float
     """Of freedom, for Student's t; from 1 to n - 1."""
     factor: float
-    """By which the variance over resamples is too small."""
+    """By which the variance over resamples, or of `error`, is too small."""
+    error: float | None = None
+    """Linearised standard error, not corrected; None where that of the resamples counts."""
+
+    def with_influences(self, influences: Floats | None) -> Freedom:
+        """The same with the linearised error of (n,) influences; without one where they are not known, or all 0."""
+        square = float('nan') if influences is None else float(influences @ influences)
+        return replace(self, error=float(np.sqrt(square)) if square > 0.0 else None)
 
 
 def degrees_of(known: Freedom | None, units: int) -> float:
@@ -46,27 +55,35 @@ def freedom(sizes: npt.ArrayLike, effect: float) -> Freedom:
         E V = tr(B D)    and    degrees = tr(B D)^2 / tr(B D B D),    B = (I - 1 w')(I - w 1')
 
     and V should be tr(D). Samples of one group resemble each other, so that a group of m samples has a variance of
-    m (1 - r + r m); the correlation r is the one that gives the effect of the design that was observed.
+    m (1 - r + r m). The correlation r, from 0 to 1, is the one whose E V, divided by the variance that r = 0 gives the
+    sum of all samples, is the effect of the design that was observed.
 
     Args:
         sizes: (n,) samples of each group, n at least 2, each at least 1.
-        effect: variance of the score over resamples of groups, divided by that over resamples of samples.
+        effect: variance of the score over resamples of groups, or its linearised variance u'u, divided by that over
+            resamples of samples.
 
     Source: Bell & McCaffrey 2002, Survey Methodology 28, 169-181, for the degrees of freedom (Satterthwaite's); Imbens
     & Kolesár 2016, doi:10.1162/REST_a_00552, for a correlation that is estimated.
 
     >>> freedom([20, 20, 20, 20], 3.0)
-    Freedom(degrees=3.0, factor=1.3333333333333333)
+    Freedom(degrees=3.0, factor=1.3333333333333333, error=None)
     """
     m = np.asarray(sizes, dtype=np.float64)
     w = m / m.sum()
     most = float(m @ m / m.sum())  # the effect where all samples of a group are the same
-    correlation = min(max((effect - 1.0) / (most - 1.0), 0.0), 1.0) if most > 1.0 else 0.0
+    alone, same = _trace(m / m.sum(), w), most * _trace(m * m / (m @ m), w)
+    correlation = min(max((effect - alone) / (same - alone), 0.0), 1.0) if same > alone else 0.0
     d = m * (1.0 - correlation + correlation * m)
     d = d / d.sum()
     squares, mean, square = float(w @ w), float(d @ w), float(d @ w**2)
-    trace = float(d @ (1.0 - 2.0 * w + squares))
+    trace = _trace(d, w)
     # B has 1 + squares - 2 w on its diagonal and squares - w - w' elsewhere.
     crossed = squares**2 + 2.0 * square + 2.0 * mean**2 - 4.0 * squares * mean
     crossed += float(d**2 @ (1.0 + 2.0 * (squares - 2.0 * w)))
     return Freedom(max(1.0, trace**2 / crossed), 1.0 / trace)
+
+
+def _trace(d: Floats, w: Floats) -> float:
+    """tr(B D) for D = diag(d) of trace 1."""
+    return float(d @ (1.0 - 2.0 * w + w @ w))

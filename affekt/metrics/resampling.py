@@ -10,7 +10,7 @@ the score gives its distribution.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -24,6 +24,8 @@ from affekt.metrics.intervals import UNBOUNDED, Bounds, Interval, require_groups
 Statistic = Callable[[Floats], Mapping[str, Floats]]
 """From column sums (R, K) to (R,) values of each named score."""
 _CHUNK_CELLS = 4_000_000
+WEIGHT_STEP = 2.0**-10
+"""By which a unit's weight is moved to see what it adds."""
 _Name = TypeVar('_Name', bound=Hashable)
 
 
@@ -73,7 +75,11 @@ def _drawn(
         return {name: Spread(draws) for name, draws in drawn.items()}, len(units)
     aside = rng.spawn(1)[0]
     return spread(
-        drawn, sizes_of(groups), lambda count: statistic(resampled_sums(columns, rng=aside, resamples=count))
+        drawn,
+        sizes_of(groups),
+        lambda count: statistic(resampled_sums(columns, rng=aside, resamples=count)),
+        lambda: linearised_variances(statistic, columns),
+        influences_of(statistic, units),
     ), len(units)
 
 
@@ -83,25 +89,75 @@ class Spread(NamedTuple):
     draws: Floats
     """(R,)"""
     known: Freedom | None = None
-    """Of their standard error, where groups differ in size."""
+    """Of their standard error."""
 
 
 def spread(
-    by_group: Mapping[_Name, Floats], sizes: Sequence[int], of_samples: Callable[[int], Mapping[_Name, Floats]]
+    by_group: Mapping[_Name, Floats],
+    sizes: Sequence[int],
+    of_samples: Callable[[int], Mapping[_Name, Floats]],
+    among_samples: Callable[[], Mapping[_Name, float]],
+    influences: Mapping[_Name, Floats],
 ) -> dict[_Name, Spread]:
     """Each score on resamples of groups, as its interval needs it; see `spread_of`.
 
     Args:
         by_group: (R,) of each score on resamples of two or more groups.
-        sizes: samples of each group.
+        sizes: samples of each group, n of them.
         of_samples: the same scores on so many resamples of samples; called where it is needed.
+        among_samples: each score's variance as if samples were independent, as `linearised_variances` gives it; called
+            where it is needed.
+        influences: (n,) what each group adds to each score, as `influences_of` gives it.
     """
-    once = cache(of_samples)
+    drawn_once, measured_once = cache(of_samples), cache(among_samples)
 
-    def only(name: _Name) -> Callable[[int], Floats]:
-        return lambda count: once(count)[name]
+    def drawn(name: _Name, count: int) -> Floats:
+        return drawn_once(count)[name]
 
-    return {name: Spread(*spread_of(draws, sizes, only(name))) for name, draws in by_group.items()}
+    def measured(name: _Name) -> float:
+        return measured_once()[name]
+
+    return {
+        name: Spread(*spread_of(draws, sizes, partial(drawn, name), partial(measured, name), influences[name]))
+        for name, draws in by_group.items()
+    }
+
+
+def influences_of(statistic: Callable[[Floats], Mapping[_Name, Floats]], units: Floats) -> dict[_Name, Floats]:
+    """(n,) what each unit adds to each score, to first order: the derivative by the unit's weight, at 1.
+
+    Their sum of squares is the linearised variance of the score, also called that of the infinitesimal jackknife.
+
+    Args:
+        statistic: from sums to scores.
+        units: (n, K) column sums of each unit.
+
+    Source: Efron 1982, The jackknife, the bootstrap and other resampling plans, chapter 6.
+    """
+    return _influences(statistic, units.sum(axis=0, keepdims=True), units)
+
+
+def linearised_variances(statistic: Callable[[Floats], Mapping[_Name, Floats]], columns: Floats) -> dict[_Name, float]:
+    """Each score's variance as if samples were independent: the sum of squares of what they add; nan where undefined.
+
+    Args:
+        statistic: from sums to scores.
+        columns: (N, K) what the scores are functions of the sums of.
+    """
+    total = columns.sum(axis=0, keepdims=True)
+    variances: dict[_Name, float] = {}
+    step = max(1, _CHUNK_CELLS // max(columns.shape[1], 1))
+    for begin in range(0, len(columns), step):
+        for name, added in _influences(statistic, total, columns[begin : begin + step]).items():
+            variances[name] = variances.get(name, 0.0) + float(added @ added)
+    return variances
+
+
+def _influences(
+    statistic: Callable[[Floats], Mapping[_Name, Floats]], total: Floats, units: Floats
+) -> dict[_Name, Floats]:
+    more, less = statistic(total + WEIGHT_STEP * units), statistic(total - WEIGHT_STEP * units)
+    return {name: (more[name] - less[name]) / (2 * WEIGHT_STEP) for name in more}
 
 
 def sizes_of(groups: npt.ArrayLike) -> list[int]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from affekt.errors import AffektError, MediaError, ProvenanceError
-from affekt.files import place_atomically, require_regular_file, storage_error
+from affekt.files import place_atomically, read_regular_file, require_regular_file, storage_error
 from affekt.provenance.consent import Consent
 from affekt.provenance.credentials import Credentials, own_credentials, require_signing
 from affekt.provenance.findings import in_words
@@ -305,7 +305,7 @@ def _anchors(trusted: str | os.PathLike[str] | None) -> str:
     from cryptography.hazmat.primitives.serialization import Encoding
 
     try:
-        certificates = x509.load_pem_x509_certificates(Path(trusted).read_bytes())
+        certificates = x509.load_pem_x509_certificates(read_regular_file(trusted))
     except (OSError, ValueError) as error:
         raise ProvenanceError(
             expected='a file of trusted certificates in PEM', came=f'{trusted}: {str(error)[:200]}',

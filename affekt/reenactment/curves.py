@@ -37,6 +37,8 @@ HEAD = ('yaw_deg', 'pitch_deg', 'roll_deg')
 GAZE = ('gaze_yaw_deg', 'gaze_pitch_deg')
 LIMITS = {**dict.fromkeys(HEAD, (-90.0, 90.0)), **dict.fromkeys(GAZE, (-60.0, 60.0))}
 AMOUNT_LIMITS, INTENSITY_LIMITS = (-1.0, 2.0), (0.0, 1.0)
+ANALYSIS_FILE = 'analysis.json'
+"""What a folder holds that `Analysis.load` reads."""
 BLENDED_GAP_S = 1.0
 """Longest gap in an analysis that is bridged; beyond, the face comes to rest."""
 REST_S = 0.5
@@ -125,7 +127,7 @@ def motion_of_timeline(
     stand in: happiness by valence above 0, sadness by valence below 0 with little arousal, anger with much.
 
     Args:
-        run: the folder of an analysis, as `affekt analyze --out` writes it.
+        run: a run folder of `affekt analyze` with one recording, or the folder of one recording in it.
         person: by name or number; None takes the one who is seen longest.
         source: see TIMELINE_SOURCES; None takes the face where it was seen, else the emotions.
         rate_hz: frames per second that are made.
@@ -139,7 +141,7 @@ def motion_of_timeline(
         raise UnknownNameError(
             expected=f'a source among {", ".join(TIMELINE_SOURCES)}', came=repr(source), todo='choose one of them'
         )
-    analysis = Analysis.load(run)
+    analysis = Analysis.load(folder_of_analysis(run))
     if not analysis.lanes:
         raise RunError(expected='an analysis with a person', came=f'{run}, in which nobody is seen or heard',
                        todo='analyze a recording of somebody')  # fmt: skip
@@ -154,6 +156,24 @@ def motion_of_timeline(
     motion = motion_of_series(times_s, curves, rate_hz=rate_hz)
     motion.notes.append(f'moved by {TIMELINE_SOURCES["face" if by_face else "emotion"]}, of {name}')
     return motion
+
+
+def folder_of_analysis(run: str | Path) -> Path:
+    """The folder of the one recording in a run folder of `affekt analyze`; a folder that is one already, as it is.
+
+    Raises:
+        RunError: the run is of several recordings.
+    """
+    folder = Path(run)
+    if (folder / ANALYSIS_FILE).exists():
+        return folder
+    folders = sorted(path.parent for path in folder.glob(f'*/{ANALYSIS_FILE}'))
+    if len(folders) > 1:
+        raise RunError(
+            expected='the analysis of one recording', came=f'{run} with {len(folders)} of them',
+            todo=f'name the folder of one, such as {folders[0]}',
+        )  # fmt: skip
+    return folders[0] if folders else folder
 
 
 def _frame(time_s: float, at: Mapping[str, float]) -> MotionFrame:

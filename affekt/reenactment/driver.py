@@ -69,6 +69,8 @@ MOST_BRIDGED_S = 1.0
 """Longest gap without a face that is bridged from its one end to the other."""
 SETTLES_S = 0.4
 """How fast a face comes to rest where it is lost for longer, and back again."""
+AFTER_END_S = 0.1
+"""How far after its last frame a driver may be asked for its calm face: about the time for which that frame is seen."""
 USUAL_RATE_HZ = 25.0
 USUAL_STEADYING = Steadying()
 
@@ -257,6 +259,7 @@ def calm_place(sightings: list[Sighting], at_s: float | None, name: str) -> int:
 
     Raises:
         MediaError: none shows a face.
+        ValueRangeError: `at_s` comes after the last of them.
     """
     seen = [place for place, sighting in enumerate(sightings) if sighting.landmarks is not None]
     if not seen:
@@ -266,6 +269,12 @@ def calm_place(sightings: list[Sighting], at_s: float | None, name: str) -> int:
             todo='cut its beginning off, or give another video',
         )  # fmt: skip
     if at_s is not None:
+        last_s = sightings[-1].time_s
+        if at_s > last_s + AFTER_END_S:
+            raise ValueRangeError(
+                expected=f'a time of the calm face within {name}, which ends at {last_s:.2f} s', came=f'{at_s:g} s',
+                todo='give a time at which the face rests',
+            )  # fmt: skip
         return min(seen, key=lambda place: abs(sightings[place].time_s - at_s))
     if len(seen) > 1 and seen[0] == 0:
         seen = seen[1:]

@@ -30,7 +30,14 @@ from affekt.errors import (
     require_torch,
 )
 from affekt.faces import FaceLandmarker
-from affekt.files import file_sha256, part_of, place_atomically, require_regular_file, write_atomically
+from affekt.files import (
+    file_sha256,
+    part_of,
+    place_atomically,
+    require_regular_file,
+    require_writable,
+    write_atomically,
+)
 from affekt.media import even_sided, write_image
 from affekt.progress import Progress
 from affekt.provenance import Consent, Credentials, Provenance, require_signable, sign, with_note
@@ -41,7 +48,7 @@ from affekt.reenactment.motion import Motion, MotionFrame
 from affekt.reenactment.output import KINDS, Drawing, write_reenactment
 from affekt.reenactment.portrait import MOST_SIDE, Portrait
 from affekt.reenactment.refining import RefinedEngine, require_refined
-from affekt.reenactment.sources import MotionSource
+from affekt.reenactment.sources import ByCurves, MotionSource
 from affekt.reenactment.transfer import TransferSettings, portrait_range, transfer
 from affekt.runs import versions
 from affekt.typed_json import plain
@@ -285,9 +292,8 @@ def _require_output(target: Path, portrait: Path, source: MotionSource) -> None:
             expected='a still of a named emotion, or an output that ends in .mp4', came=repr(target.name),
             todo='rename it',
         )  # fmt: skip
-    for path in (portrait, source.driver):
-        if path is None:
-            continue
+    made_from = [portrait, source.driver, source.path if isinstance(source, ByCurves) else None]
+    for path in filter(None, made_from):
         try:
             require_regular_file(path)
         except FileError:
@@ -296,6 +302,9 @@ def _require_output(target: Path, portrait: Path, source: MotionSource) -> None:
             raise MediaError(
                 expected='a file that is there', came=f'{path}: {error.strerror}', todo='check the path'
             ) from error
+    for path in (target, _record_of(target)):
+        require_writable(path)
+    for path in filter(None, made_from):
         if target.exists() and target.samefile(path):
             raise FileError(
                 expected='an output of its own', came=f'{target}, from which it is to be made',

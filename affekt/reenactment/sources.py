@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from affekt.faces import FaceLandmarker
 from affekt.files import file_sha256
-from affekt.reenactment.curves import motion_of_curves, motion_of_timeline
+from affekt.reenactment.curves import folder_of_analysis, motion_of_curves, motion_of_timeline
 from affekt.reenactment.driver import DriverSettings, motion_of_video
 from affekt.reenactment.emotions import apex_of_emotion, motion_of_emotion
 from affekt.reenactment.motion import Motion, MotionFrame
@@ -141,9 +141,10 @@ class ByTimeline:
 
     def as_json(self) -> dict[str, Any]:
         """The run's name and what its files hold, and who of it."""
-        files = sorted(path for path in self.run.glob('*') if path.suffix in RUN_FILES and path.is_file())
+        folder = folder_of_analysis(self.run)
+        files = sorted(path for path in folder.glob('*') if path.suffix in RUN_FILES and path.is_file())
         return {
-            'run': self.run.absolute().name, 'sha256': {path.name: file_sha256(path) for path in files},
+            'run': folder.absolute().name, 'sha256': {path.name: file_sha256(path) for path in files},
             'person': self.person, 'by': self.source, 'rate_hz': self.rate_hz,
         }  # fmt: skip
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
-from PIL import ImageDraw
+from PIL import ImageDraw, ImageFilter
 
 from affekt.arrays import Bools, Floats, Floats32, Ints
 from affekt.face3d import drawn_attribute, point_normals
@@ -34,6 +34,11 @@ INSET = 0.07
 """How far within, of the way to the middle of the face."""
 MIDDLE = 4
 """The tip of the nose."""
+SPREAD = (0.5, 0.25)
+"""Pixels of the portrait from one pixel to the next: where there are fewer than the first number, skin begins
+to be spread out so far that its grain becomes streaks; from the second on it is smoothed."""
+SMOOTHED_CM = 0.12
+"""Standard deviation of the blur of skin that is spread out."""
 STEP_PX = 1.5
 """Neighbours that come from places further apart than this have an edge between them."""
 OVERSAMPLING = 4
@@ -100,6 +105,8 @@ class Warp:
         self._faced = _facing(self._rest[:POINTS], skin)[self._rim]
         self._edge_on = np.clip((EDGE_ON[0] - self._faced) / (EDGE_ON[0] - EDGE_ON[1]), 0, 1)
         self._turns = _turns(self._rest, self._triangles)
+        blur = ImageFilter.GaussianBlur(SMOOTHED_CM * portrait.pixels_per_cm)
+        self._smooth = np.asarray(PillowImage.fromarray(portrait.image).filter(blur))
 
     def picture(self, target: Floats) -> Image:
         """(H, W, 3) the portrait with its mesh at `target` (V, 3)."""
@@ -108,6 +115,7 @@ class Warp:
         _hold_border(shift, box, portrait.size)
         made = portrait.image.copy()
         drawn = shifted(portrait.image, shift, box)
+        self._smooth_spread(drawn, shift, target)
         _soften_edges(drawn, shift)
         made[box.top : box.bottom, box.left : box.right] = drawn
         return made
@@ -119,12 +127,38 @@ class Warp:
         background. Where it turns into view, pixels from further within the face take its place.
         """
         rim = self._rim
-        turned = np.clip(
-            (_facing(target[:POINTS], self._triangles[self._is_face])[rim] - self._faced) / FULL_TURN, 0, 1
-        )
         source = self._rest.copy()
-        source[rim] += (INSET * turned * self._edge_on)[:, None] * (self._rest[MIDDLE] - self._rest[rim])
+        inset = INSET * self._turned(target) * self._edge_on
+        source[rim] += inset[:, None] * (self._rest[MIDDLE] - self._rest[rim])
         return source
+
+    def _turned(self, target: Floats) -> Floats:
+        """(R,) how far each point of the rim has turned towards the viewer, 0 to 1."""
+        facing = _facing(target[:POINTS], self._triangles[self._is_face])[self._rim]
+        return np.asarray(np.clip((facing - self._faced) / FULL_TURN, 0, 1))
+
+    def _smooth_spread(self, picture: Image, shift: Floats32, target: Floats) -> None:
+        """Take the grain out of skin that a turn of the head spreads over many pixels, in place."""
+        uncovered = self._rim[self._turned(target) * self._edge_on > 0]
+        if not len(uncovered):
+            return
+        near = Box.around(target[uncovered], self._portrait.size).cut_to(self._box)
+        if near.height < 2 or near.width < 2:
+            return
+        outline = target[list(OUTLINE), :2]
+        inner = near.within(self._box)
+        inside = shift[:, inner.top : inner.bottom, inner.left : inner.right]
+        spread = _spread(inside) * polygon_mask(outline, near)
+        rows, columns = np.flatnonzero(spread.any(axis=1)), np.flatnonzero(spread.any(axis=0))
+        if not len(rows):
+            return
+        some = Box(
+            near.left + int(columns[0]), near.top + int(rows[0]),
+            near.left + int(columns[-1]) + 1, near.top + int(rows[-1]) + 1,
+        )  # fmt: skip
+        part = some.within(near)
+        cut = np.s_[part.top : part.bottom, part.left : part.right]
+        laid_over(picture, shifted(self._smooth, inside[:, *cut], some), spread[cut], some.within(self._box))
 
     def _shift(self, target: Floats) -> Floats32:
         """(2, h, w) from each pixel of the moving box to its place in the portrait: x, then y."""
@@ -188,6 +222,14 @@ def _turns(points: Floats, triangles: Ints) -> Floats:
     first, second, third = (points[triangles[:, corner], :2] for corner in range(3))
     across, along = second - first, third - first
     return np.asarray(np.sign(across[:, 0] * along[:, 1] - across[:, 1] * along[:, 0]))
+
+
+def _spread(shift: Floats32) -> Floats32:
+    """(h, w) 1 where neighbours show places of the portrait that lie close together, 0 where about a pixel apart."""
+    least, most = SPREAD
+    across, down = np.gradient(shift, axis=2), np.gradient(shift, axis=1)
+    step = np.minimum(np.hypot(1 + across[0], across[1]), np.hypot(down[0], 1 + down[1]))
+    return np.asarray(np.clip((least - step) / (least - most), 0, 1), dtype=np.float32)
 
 
 def _soften_edges(picture: Image, shift: Floats32) -> None:

@@ -39,7 +39,7 @@ class Trained:
     status: Status
 
     def __repr__(self) -> str:
-        return f'Trained(epoch {self.best_epoch} of {len(self.history)}, score {self.best_score:.4f}, {self.status})'
+        return f'Trained(epoch {self.best_epoch} of {len(self.history)}, score {self.best_score:z.4f}, {self.status})'
 
     def healthy(self) -> Trained:
         """Itself.

@@ -109,6 +109,27 @@ def test_strips_of_a_tiff_that_states_words_for_their_rows_may_be_the_whole_pict
         list(Recording.open(wrong).frames())
 
 
+def understated(data):
+    """The same file with every stated size (ispe) divided by 8."""
+    return re.sub(
+        rb'(ispe.{4})(.{4})(.{4})',
+        lambda at: at[1] + b''.join((int.from_bytes(side, 'big') // 8).to_bytes(4, 'big') for side in at.groups()[1:]),
+        data,
+        flags=re.DOTALL,
+    )
+
+
+def test_photographs_that_understate_their_size_count_as_what_their_decoder_makes_of_them(tmp_path):
+    blank = np.zeros((HEIGHT * 2, WIDTH * 2, 3), np.uint8)
+    heic = write_heic(tmp_path / 'a.heic', blank).read_bytes()
+    for data in (heic, saved('RGB', 'AVIF')):
+        stated = understated(data)
+        assert stated != data
+        for content in (data, stated):
+            with pytest.raises(LimitError, match='max_picture_bytes'):
+                Recording.open(content, Limits(max_picture_bytes=PIXELS * 8))
+
+
 def test_a_heic_counts_its_planes_and_twice_their_colours(tmp_path):
     path = write_heic(tmp_path / 'a.heic', np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     what = 9 * PIXELS + path.stat().st_size  # 4:4:4 of 8 bits: 3, and 2 x 3

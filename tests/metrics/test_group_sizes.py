@@ -14,17 +14,21 @@ from affekt.metrics.resampling import intervals
 
 def by_matrices(sizes, correlation):
     """The same with the matrices of the formula written out."""
-    m = np.asarray(sizes, float)
-    w, size = m / m.sum(), len(m)
-    residual = np.eye(size) - np.outer(w, np.ones(size))
-    b, d = residual.T @ residual, np.diag(m * (1 - correlation + correlation * m))
+    b, d = matrices(sizes, correlation)
     trace = np.trace(b @ d)
     return trace**2 / np.trace(b @ d @ b @ d), np.trace(d) / trace
 
 
-def effect_of(sizes, correlation):
+def matrices(sizes, correlation):
     m = np.asarray(sizes, float)
-    return 1 + correlation * (m @ m / m.sum() - 1)
+    residual = np.eye(len(m)) - np.outer(m / m.sum(), np.ones(len(m)))
+    return residual.T @ residual, np.diag(m * (1 - correlation + correlation * m))
+
+
+def effect_of(sizes, correlation):
+    """Expected variance over groups, divided by that of as many samples that are independent."""
+    b, d = matrices(sizes, correlation)
+    return np.trace(b @ d) / np.sum(sizes)
 
 
 def test_equal_groups_leave_one_less_than_their_number():
@@ -35,7 +39,7 @@ def test_equal_groups_leave_one_less_than_their_number():
 
 def test_two_groups_have_one_degree_whatever_their_sizes():
     # shares 3/4 and 1/4, no correlation: E V / tr D = 1 - (9/16 + 1/16) = 3/8
-    known = freedom([3, 1], 1.0)
+    known = freedom([3, 1], effect_of([3, 1], 0.0))
     assert (known.degrees, known.factor) == (pytest.approx(1), pytest.approx(8 / 3))
 
 
@@ -55,8 +59,13 @@ def test_one_large_group_among_many_leaves_few_degrees():
     assert not are_equal([5, 6])
 
 
-def test_an_effect_below_one_and_a_score_without_spread_among_samples_are_borne():
-    assert freedom([1, 9, 4], 0.2) == freedom([1, 9, 4], 1.0)
+def test_groups_that_differ_less_than_by_chance_count_as_independent_samples():
+    # w = 1/14, 9/14, 4/14: tr(B D) = 1 - w'w = 1 - 98/196 = 1/2 of the variance that samples have
+    assert effect_of([1, 9, 4], 0.0) == pytest.approx(0.5)
+    assert freedom([1, 9, 4], 0.2) == freedom([1, 9, 4], 0.5)
+
+
+def test_a_score_without_spread_among_samples_is_borne():
     assert freedom([1, 9, 4], float('inf')).degrees == pytest.approx(by_matrices([1, 9, 4], 1.0)[0])
 
 

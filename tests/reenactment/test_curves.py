@@ -12,7 +12,14 @@ from affekt.analysis.observations import SCHEMAS, conform
 from affekt.errors import RunError, TableError, UnknownNameError
 from affekt.face3d import face_gains, face_model
 from affekt.faces import BLENDSHAPES, euler_angles_deg
-from affekt.reenactment import RECIPES, frame_of_amounts, motion_of_curves, motion_of_series, motion_of_timeline
+from affekt.reenactment import (
+    RECIPES,
+    ByTimeline,
+    frame_of_amounts,
+    motion_of_curves,
+    motion_of_series,
+    motion_of_timeline,
+)
 from tests.own_data.conftest import analysis_of, rows, shares_of
 
 
@@ -126,6 +133,15 @@ def test_an_analysis_with_a_face_moves_by_what_the_face_did(tmp_path):
     assert euler_angles_deg(pose)[0] == pytest.approx(10)
     # nobody is seen from 1.5 to 4 s: at rest
     assert np.abs(frames[25].offsets).max() < 1e-6
+
+
+def test_a_run_folder_of_one_recording_is_taken_and_one_of_several_is_not(tmp_path):
+    kept(tmp_path / 'run' / 'first-0a')
+    assert motion_of_timeline(tmp_path / 'run', rate_hz=10).count == 31
+    assert ByTimeline(tmp_path / 'run').as_json() == ByTimeline(tmp_path / 'run' / 'first-0a').as_json()
+    kept(tmp_path / 'run' / 'second-0b')
+    with pytest.raises(RunError, match=r'one recording; got .*run with 2 of them; name the folder of one.*first-0a'):
+        motion_of_timeline(tmp_path / 'run')
 
 
 def test_nobody_and_nothing_of_an_analysis_are_refused(tmp_path):

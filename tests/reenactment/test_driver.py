@@ -158,6 +158,13 @@ def test_the_mouth_is_kept_where_it_is_open():
     assert mouth.cheek == pytest.approx([90, 90, 90])
 
 
+def test_a_calm_face_after_the_end_of_the_driver_is_refused():
+    shown = [sighting(number / 25) for number in range(5)]
+    assert calm_place(shown, 0.2, 'a.mp4') == 4
+    with pytest.raises(ValueRangeError, match=r'within a\.mp4, which ends at 0\.16 s; got 99 s'):
+        calm_place(shown, 99.0, 'a.mp4')
+
+
 def test_settings_out_of_range_are_refused():
     for wrong in ({'calm_within_s': 0}, {'calm_at_s': -1}):
         with pytest.raises(ValueRangeError):

@@ -151,3 +151,20 @@ def test_made_up_teeth_are_as_bright_as_the_white_of_the_eyes_and_yellower():
     teeth = inside[inside.mean(axis=1) >= np.quantile(inside.mean(axis=1), 0.95)].mean(axis=0)
     assert teeth.mean() == pytest.approx(226, rel=0.15)
     assert teeth[0] > teeth[1] > teeth[2]
+
+
+def test_skin_that_a_turn_spreads_over_many_pixels_loses_its_grain_and_no_more():
+    grain = np.random.default_rng(5).normal(0, 14, (384, 384, 1))
+    portrait = made_up_portrait(size=384)
+    portrait = replace(portrait, image=np.clip(portrait.image + grain, 0, 255).astype(np.uint8))
+    turned = Engine(portrait).picture(moved(angles=(22, 0, 0))).astype(float)
+    face = portrait.place(moved_face(portrait, moved()), moved(angles=(22, 0, 0)).rotation, np.zeros(2), 1.0)
+
+    def rough(landmark):
+        x, y = face[landmark, :2].astype(int)
+        patch = turned[y - 6 : y + 7, x - 3 : x + 4].mean(axis=2)
+        return float(np.abs(np.diff(patch, axis=0)).mean())
+
+    uncovered, nose = (rough(landmark) for landmark in (234, 4))
+    assert uncovered < 0.5 * nose
+    assert nose > 8

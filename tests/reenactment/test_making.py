@@ -16,6 +16,7 @@ from affekt.errors import (
     MediaError,
     PortraitError,
     PurposeError,
+    StorageError,
     UnknownNameError,
     ValueRangeError,
 )
@@ -154,13 +155,30 @@ def test_what_can_be_refused_is_refused_before_any_work(tmp_path, picture, landm
     shutil.copyfile(picture, own)
     with pytest.raises(FileError, match='output of its own'):
         make('own.png', own)
+    table = tmp_path / 'curve.mp4'
+    shutil.copyfile(curve, table)
+    with pytest.raises(FileError, match='output of its own'):
+        make('curve.mp4', source=ByCurves(table))
+    (tmp_path / 'folder.mp4').mkdir()
+    (tmp_path / 'out.mp4.json').mkdir()
+    for name, words in (
+        ('folder.mp4', 'Is a directory'),
+        ('out.mp4', 'out.mp4.json'),
+        (f'{"n" * 251}.mp4', 'too long'),
+    ):
+        with pytest.raises(StorageError, match=words):
+            make(name)
+    with pytest.raises(StorageError, match='too long'):
+        make(f'{"n" * 300}.mp4')
     with pytest.raises(PurposeError):
         ReenactSettings(purpose='rating employees')
     with pytest.raises(ValueRangeError):
         ReenactSettings(max_side=10)
     with pytest.raises(ConsentError):
         Consent('child')
-    assert sorted(path.name for path in tmp_path.iterdir()) == ['curve.csv', 'own.png']
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        'curve.csv', 'curve.mp4', 'folder.mp4', 'out.mp4.json', 'own.png'
+    ]  # fmt: skip
 
 
 def test_a_video_as_the_portrait_is_refused(tmp_path, picture, landmarker):

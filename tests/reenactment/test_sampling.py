@@ -5,6 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
+from affekt.reenactment import sampling
 from affekt.reenactment.sampling import SAMPLERS, by_numpy, fastest_sampler, sample
 
 MODULES = {'opencv': 'cv2', 'torch': 'torch', 'onnxruntime': 'onnxruntime', 'numpy': 'numpy'}
@@ -51,3 +52,12 @@ def test_sample_takes_a_sampler_that_is_there():
     picture = smooth_picture()
     assert np.array_equal(sample(picture, np.full((1, 1), 3.5, np.float32), np.full((1, 1), 4.5, np.float32))[0, 0],
                           picture[4, 3])  # fmt: skip
+
+
+@pytest.mark.parametrize('name', ['opencv', 'numpy'])
+def test_a_plane_made_larger_is_linear_between_its_middles_and_repeats_its_border(name, monkeypatch):
+    available(name)
+    monkeypatch.setattr(sampling, 'fastest_sampler', lambda: name)
+    # middles of the two cells lie at 1 and 3 of the four, whose own lie at 0.5, 1.5, 2.5 and 3.5
+    made = sampling.enlarged(np.array([[0, 4], [8, 12]], np.float32), 2)
+    assert made.tolist() == [[0, 1, 3, 4], [2, 3, 5, 6], [6, 7, 9, 10], [8, 9, 11, 12]]

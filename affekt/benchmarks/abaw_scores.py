@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats
 from affekt.errors import UnknownNameError, ValueRangeError, listed
 from affekt.frames import AFFECT, FrameLabels, FrameTable, Smoothing, TrueCurves
 from affekt.metrics import (

@@ -59,7 +59,8 @@ def added_by(derivatives: npt.ArrayLike, left_out: npt.ArrayLike, shares: npt.Ar
     """
     u = np.asarray(derivatives, np.float64)
     other = (1.0 - np.asarray(shares, np.float64)) * np.asarray(left_out, np.float64)
-    return np.copysign(np.sqrt((u**2 + np.where(np.isnan(other), u, other) ** 2) / 2), u)
+    added: Floats = np.copysign(np.sqrt((u**2 + np.where(np.isnan(other), u, other) ** 2) / 2), u)
+    return added
 
 
 def are_equal(sizes: npt.ArrayLike) -> bool:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import time
@@ -32,13 +33,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from affekt.nn import Attention, CrossAttention, position_table
 from affekt.pretraining import HicmaeClassifier, PretrainingSettings, form_named
-from affekt.pretraining.forms import HicmaeForm
+from affekt.pretraining.forms import TILE, TUBE, HicmaeForm
 from affekt.pretraining.hicmae import Branch, Decoder, HicmaePretraining
 from affekt.pretraining.masked_batches import MaskedBatch, Part
 from affekt.pretraining.masked_settings import BETAS, decay_groups
 from affekt.pretraining.masked_training import compile_blocks, masked_losses, new_network
 from affekt.pretraining.masking import cell_mask, tube_mask
-from affekt.pretraining.rebuilding import IMAGENET_DEVIATION, IMAGENET_MEAN, contrast, tiles, tubes
+from affekt.pretraining.rebuilding import IMAGENET_DEVIATION, IMAGENET_MEAN, contrast
 from affekt.runs import versions, write_atomically
 from affekt.training import peak_memory_bytes
 
@@ -67,11 +68,11 @@ def plain_losses(model: HicmaePretraining, batch: MaskedBatch) -> dict[str, Tens
     narrow, token = model.encoder_to_decoder_audio, model.mask_token_audio
     rebuilt_audio = plain_decoded(model.decoder_audio, narrow, token, sounds, heard, audio_mask)
     with torch.no_grad():
-        pixels = tubes(video) * video.new_tensor(IMAGENET_DEVIATION) + video.new_tensor(IMAGENET_MEAN)
+        pixels = plain_patches(video, TUBE) * video.new_tensor(IMAGENET_DEVIATION) + video.new_tensor(IMAGENET_MEAN)
         standard = plain_standard(pixels)  # (B, N, P, 3)
         first, second = standard.chunk(2, dim=2)
         truth = torch.cat([first, second - first], dim=2).flatten(2)[video_mask]
-        truth_audio = plain_standard(tiles(audio)).flatten(2)[audio_mask]
+        truth_audio = plain_standard(plain_patches(audio, TILE)).flatten(2)[audio_mask]
     pairs = zip(seen, heard, strict=True)
     terms = [contrast(one.mean(dim=1), other.mean(dim=1)) for one, other in pairs]
     return {
@@ -79,6 +80,15 @@ def plain_losses(model: HicmaePretraining, batch: MaskedBatch) -> dict[str, Tens
         'audio': functional.mse_loss(rebuilt_audio, truth_audio.unflatten(0, (len(audio), -1))),
         'contrast': model.contrast_weight * torch.stack(terms).sum(),
     }
+
+
+def plain_patches(pixels: Tensor, size: tuple[int, ...]) -> Tensor:
+    """(B, C, pixel axes) as (B, N, P, C) patches, the channels of a cell together."""
+    pairs = [n for length, cells in zip(pixels.shape[2:], size, strict=True) for n in (length // cells, cells)]
+    cut = pixels.reshape(*pixels.shape[:2], *pairs)
+    tokens, cells = range(2, cut.ndim, 2), range(3, cut.ndim, 2)
+    ordered = cut.permute(0, *tokens, *cells, 1)  # (B, t, y, x, p, q, r, C)
+    return ordered.reshape(len(pixels), math.prod(pairs[::2]), math.prod(size), -1)
 
 
 def plain_standard(patches: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """The main path: a recording watched, heard and read at once, then put together.
 
 `Analyzer` loads its models when they are first needed and keeps them for further files. Faces are observed in one
-thread, voice and words in another, each in its own pass over the file; both spend their time in native code. Memory
-stays flat: a row per face and frame, a row per turn, ten readings per second of speech, and stills on disk.
+thread, voice and words in another, each in its own pass over the file; both have threads of their own that work ahead,
+and spend their time in native code. Memory stays flat: a row per face and frame, a row per turn, ten readings per
+second of speech, and stills on disk.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def import_command(name: str, folder: Path, out: Path, leave_out: Sequence[str],
         frames.save(frames_path(out))
     check = check_corpus(manifest, frames=frames)
     if as_json:
-        answer = _facts(manifest, check)
+        answer = check.to_dict(manifest)
         say_json({'out': str(out), **answer, 'notes': [*answer['notes'], *notes]})
         return
     say(f'{out}: {manifest.facts.corpus}, {len(manifest):,} samples ({manifest.facts.version})')
@@ -274,7 +274,7 @@ def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], 
     checked = check_corpus(manifest, sides, frames)
     bad = checked.harmful(accept) or checked.gone or (checked.frames and checked.frames.longer + checked.frames.unknown)
     if as_json:
-        say_json(_facts(manifest, checked))
+        say_json(checked.to_dict(manifest))
     else:
         _print_check(manifest, checked, accept)
     if bad:
@@ -337,26 +337,6 @@ def show(path: Path, samples: int, as_json: bool) -> None:
         _print_frames(frames)
     _print_numbers(manifest)
     _print_rows(manifest, samples)
-
-
-def _facts(manifest: Manifest, checked: CorpusCheck) -> dict[str, Any]:
-    kinds = Counter(leak.kind for leak in checked.leaks)
-    return {
-        'corpus': manifest.facts.corpus,
-        'samples': checked.samples,
-        'present': dict(checked.present),
-        'can_run': list(checked.can_run),
-        'sound_in_video': checked.sound_in_video,
-        'gone': {kind: len(names) for kind, names in checked.gone.items()},
-        'gone_first': {kind: list(names[:3]) for kind, names in checked.gone.items()},
-        'missing_of_published': dict(checked.small),
-        'unlabelled': checked.unlabelled,
-        'leaks': dict(kinds),
-        'unchecked': list(checked.unchecked),
-        'notes': list(manifest.facts.notes),
-        **({'frames': dataclasses.asdict(checked.frames)} if checked.frames else {}),
-        **({'descriptions': dataclasses.asdict(checked.descriptions)} if checked.descriptions else {}),
-    }
 
 
 def _print_presence(checked: CorpusCheck) -> None:

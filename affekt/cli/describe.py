@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from affekt.cli.choices import Named, recognisers, refuse_unused, servers
+from affekt.cli.choices import Named, Pairs, recognisers, refuse_unused, servers
 from affekt.cli.group import AS_JSON, main
 from affekt.cli.help import OwnArgument, VerbWithVerbs
 from affekt.cli.views import described_parts
@@ -28,21 +28,6 @@ SHOWN = 20
 """Of so many clips the whole answer is shown; of more a line each."""
 SHOWN_REASONS = 5
 """Of so many reasons the clips that were left out are counted."""
-
-
-class Pairs(click.ParamType[tuple[str, str]]):
-    """NAME=VALUE."""
-
-    name = 'SOURCE=RECIPE'
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """('voice', 'acoustics-utt') from 'voice=acoustics-utt'"""
-        if isinstance(value, tuple):
-            return value
-        name, equals, of = str(value).partition('=')
-        if not (name and equals and of):
-            self.fail(f'{value!r} is not {self.name}', param, ctx)
-        return name, of
 
 
 @main.group('describe', cls=VerbWithVerbs)
@@ -195,6 +180,10 @@ def _say_described(clips: Sequence[DescribedClip], name: str, out: Path | None) 
 @click.option('--steps', type=click.IntRange(1), default=1000, help='Updates, at most (default 1000).')
 @click.option('--batch-size', type=click.IntRange(1), default=16, help='Examples a batch, at most (default 16).')
 @click.option('--batch-tokens', type=click.IntRange(1), help='Tokens of a padded batch, at most.')
+@click.option(
+    '--sorted-batches', type=click.IntRange(1), default=16,
+    help='Batches sorted by length together; 1 mixes all (default 16).',
+)  # fmt: skip
 @click.option('--accumulation', type=click.IntRange(1), default=1, help='Batches an update (default 1).')
 @click.option(
     '--learning-rate', type=click.FloatRange(0, min_open=True), default=1e-3,
@@ -314,8 +303,8 @@ def _training_settings(stage: str, chosen: Mapping[str, Any]) -> tuple[DescribeS
     every = min(chosen['evaluate_every'], steps)
     log_every = next(count for count in range(10, 0, -1) if every % count == 0)
     own = (
-        'batch_size', 'batch_tokens', 'accumulation', 'learning_rate', 'adapter_rate', 'label_weight', 'withheld',
-        'answer_tokens', 'score', 'patience', 'precision', 'device', 'seed',
+        'batch_size', 'batch_tokens', 'sorted_batches', 'accumulation', 'learning_rate', 'adapter_rate', 'label_weight',
+        'withheld', 'answer_tokens', 'score', 'patience', 'precision', 'device', 'seed',
     )  # fmt: skip
     named: dict[str, Any] = {name: chosen[name] for name in own}
     settings = DescribeSettings(stage, steps=steps, evaluate_every=every, log_every=log_every, **named)  # type: ignore[arg-type]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,6 +66,20 @@ class CorpusCheck:
         return tuple(
             medium for medium, count in usable.items() if count > 0 or (medium == 'audio' and self.sound_in_video)
         )
+
+    def to_dict(self, manifest: Manifest) -> dict[str, Any]:
+        """All of it as JSON has it, with the corpus and the notes of the manifest that was checked."""
+        return {
+            'corpus': manifest.facts.corpus, 'samples': self.samples, 'present': dict(self.present),
+            'can_run': list(self.can_run), 'sound_in_video': self.sound_in_video,
+            'gone': {medium: len(names) for medium, names in self.gone.items()},
+            'gone_first': {medium: list(names[:3]) for medium, names in self.gone.items()},
+            'missing_of_published': dict(self.small), 'unlabelled': self.unlabelled,
+            'leaks': dict(Counter(leak.kind for leak in self.leaks)), 'unchecked': list(self.unchecked),
+            'notes': list(manifest.facts.notes),
+            **({'frames': asdict(self.frames)} if self.frames else {}),
+            **({'descriptions': asdict(self.descriptions)} if self.descriptions else {}),
+        }  # fmt: skip
 
 
 def check_corpus(

@@ -193,7 +193,8 @@ def open_clip_describer(
             for the shipped one; None for that one where it reaches its targets.
         trunk: the language model, where it is not the one that the folder names; needed for a published checkpoint.
         recipes: source to recipe or its name, where the folder does not note them.
-        question: another than the one that it was trained with.
+        question: another than the first that it was trained with: a name that its folder notes, one of `QUESTIONS`, or
+            a text.
         asr: speech recognition where no transcript is known: a name, a folder, or `none`.
         limits: of answers; None for as many tokens as training generated.
         batch_size: clips answered together.
@@ -212,12 +213,18 @@ def open_clip_describer(
             expected='a model that describes', came='none named, and none that is used without being named',
             todo=f'name one with --model, such as {SMALL}',
         )  # fmt: skip
+    if not place.exists():
+        raise WeightsError(
+            expected='a describer: a folder of training, a checkpoint, or small', came=f'{model}, which is not there',
+            todo='check the path',
+        )  # fmt: skip
     notes: Mapping[str, Any]
     if place.is_dir():
         notes = saved_notes(place).get('notes') or {}
         describer = open_describer(place, trunk=trunk, precision=precision, device=device)
     else:
         describer, notes = _published(place, trunk, precision, device)
+    question = (notes.get('questions') or {}).get(question, question)
     form = clip_form(describer, notes, recipes=recipes, question=question, device=device)
     hear = None if asr == 'none' or not form.reads_words else Recognition(asr)
     is_own = not question or question == notes.get('question')  # a temperature is fitted to the answers to one question

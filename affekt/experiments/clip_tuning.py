@@ -79,9 +79,7 @@ def finetune_clips(
         manifest: of clips, some or all of which have the label.
         settings: of tuning.
         folder: new, or a run that is gone on with.
-        label: see `divided_clips`.
-        validation: see `divided_clips`.
-        test: see `divided_clips`.
+        label, validation, test: see `divided_clips`.
         modalities: video, audio or both; () for what both checkpoint and clips have.
         crop: how faces are cut out of recordings, see `ClipSettings`.
         drop_path: share of dropped paths of the last block.
@@ -108,11 +106,7 @@ def finetune_clips(
     require_device(settings.device)
     checkpoint = opened_checkpoint(source)
     form = _form(checkpoint, parts, modalities)
-    saved = {
-        'from': {'name': checkpoint.path.name, 'sha256': file_sha256(checkpoint.path)}, 'label': list(parts.columns),
-        'classes': list(parts.classes), 'stated': dict(parts.stated), 'modalities': list(form.modalities), 'crop': crop,
-        'drop_path': drop_path, 'tuning': asdict(settings), 'corpus': manifest.facts.corpus, 'clips': _digest(parts),
-    }  # fmt: skip
+    saved = _saved(checkpoint, parts, form, settings, crop=crop, drop_path=drop_path)
     is_first = is_first_process()
     with Run(folder, saved, resume=resume) if is_first else contextlib.nullcontext():
         # 2. clips, decoded once
@@ -139,6 +133,18 @@ def finetune_clips(
         if is_first:
             _write(outcome, saved)
     return outcome
+
+
+def _saved(
+    checkpoint: Checkpoint, parts: ClipParts, form: Form, settings: TuningSettings, *, crop: str, drop_path: float
+) -> dict[str, Any]:
+    """What the numbers of a run depend on, as its folder keeps it."""
+    return {
+        'from': {'name': checkpoint.path.name, 'sha256': file_sha256(checkpoint.path)}, 'label': list(parts.columns),
+        'classes': list(parts.classes), 'stated': dict(parts.stated), 'modalities': list(form.modalities), 'crop': crop,
+        'drop_path': drop_path, 'tuning': asdict(settings), 'corpus': parts.manifest.facts.corpus,
+        'clips': _digest(parts),
+    }  # fmt: skip
 
 
 def _form(checkpoint: Checkpoint, parts: ClipParts, modalities: Sequence[str]) -> Form:

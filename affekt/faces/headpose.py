@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,11 @@ class CanonicalFace:
     triangles: npt.NDArray[np.int64]
     basis: npt.NDArray[np.int64]
     weights: Floats
+
+    @cached_property
+    def fixed(self) -> WeightedPoints:
+        """The points that fix the pose."""
+        return WeightedPoints.of(self.vertices[self.basis], self.weights)
 
     @classmethod
     def parse(cls, packed: bytes) -> CanonicalFace:
@@ -84,20 +90,19 @@ def head_pose(landmarks: npt.ArrayLike, width: int, height: int, canonical: Cano
         landmarks are all one point.
     """
     # 1. Pixels to the plane one centimetre before the lens; depth in the same unit.
-    points = np.array(landmarks, dtype=np.float64)[:MESH_POINTS]
+    points = np.asarray(landmarks, dtype=np.float64)[:MESH_POINTS]
     per_pixel = 2 * NEAR_CM * np.tan(np.radians(FIELD_OF_VIEW_DEG) / 2) / height
-    points *= per_pixel
-    points[:, 0] -= per_pixel * width / 2
-    points[:, 1] = per_pixel * height / 2 - points[:, 1]
-    depth = points[:, 2] - points[:, 2].mean() + NEAR_CM
-    near, depth = points[canonical.basis], depth[canonical.basis]
-    target = canonical.vertices[canonical.basis]
+    every_depth = points[:, 2] * per_pixel
+    near, fixed = points[canonical.basis] * per_pixel, canonical.fixed
+    near[:, 0] -= per_pixel * width / 2
+    near[:, 1] = per_pixel * height / 2 - near[:, 1]
+    depth = near[:, 2] - every_depth.mean() + NEAR_CM
 
     # 2. A first scale from the flat projection, a second from points pushed back to that distance.
     flat = np.column_stack([near[:, :2], -near[:, 2]])
-    first = _scale(similarity(target, flat, canonical.weights))
-    second = _scale(similarity(target, _unproject(near, depth / first), canonical.weights))
-    return similarity(target, _unproject(near, depth / (first * second)), canonical.weights)
+    first = _scale(_similarity(fixed, flat))
+    second = _scale(_similarity(fixed, _unproject(near, depth / first)))
+    return _similarity(fixed, _unproject(near, depth / (first * second)))
 
 
 def similarity(source: Floats, target: Floats, weights: Floats) -> Floats:
@@ -113,20 +118,49 @@ def similarity(source: Floats, target: Floats, weights: Floats) -> Floats:
 
     Source: Akca 2003 section 2.4; Umeyama 1991, doi:10.1109/34.88573.
     """
-    share = weights / weights.sum()
-    source_mean, target_mean = share @ source, share @ target
-    moved, aimed = source - source_mean, target - target_mean
-    spread = float(share @ (moved**2).sum(axis=1))
-    if not spread > 0 or not np.isfinite(aimed).all():
+    return _similarity(WeightedPoints.of(source, weights), target)
+
+
+@dataclass(frozen=True)
+class WeightedPoints:
+    """Points that others are laid over, with what is worked out of them once.
+
+    share: (N,) weights that sum to 1. mean: (3,). moved: (N, 3) the points without their mean. spread: their weighted
+        mean square distance from it.
+    """
+
+    share: Floats
+    mean: Floats
+    moved: Floats
+    spread: float
+
+    @classmethod
+    def of(cls, points: Floats, weights: Floats) -> WeightedPoints:
+        """Of (N, 3) points and (N,) weights."""
+        share = weights / weights.sum()
+        mean = share @ points
+        moved = points - mean
+        return cls(share, mean, moved, float(share @ (moved**2).sum(axis=1)))
+
+
+def _similarity(source: WeightedPoints, target: Floats) -> Floats:
+    """See `similarity`."""
+    target_mean = source.share @ target
+    aimed = target - target_mean
+    if not source.spread > 0 or not np.isfinite(aimed).all():
         return np.full((4, 4), np.nan)
-    left, singular, right = np.linalg.svd((aimed * share[:, None]).T @ moved)
-    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(left) * np.linalg.det(right)) or 1.0])
-    rotation = (left * sign) @ right
-    scale = float(singular @ sign) / spread
+    left, singular, right = np.linalg.svd((aimed * source.share[:, None]).T @ source.moved)
+    sign = np.array([1.0, 1.0, -1.0 if _mirrors(left) != _mirrors(right) else 1.0])
     transform = np.eye(4)
-    transform[:3, :3] = scale * rotation
-    transform[:3, 3] = target_mean - transform[:3, :3] @ source_mean
+    transform[:3, :3] = (float(singular @ sign) / source.spread) * ((left * sign) @ right)
+    transform[:3, 3] = target_mean - transform[:3, :3] @ source.mean
     return transform
+
+
+def _mirrors(turn: Floats) -> bool:
+    """Whether an orthogonal (3, 3) matrix has a determinant of -1."""
+    (a, b, c), (d, e, f), (g, h, i) = turn.tolist()
+    return bool(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g) < 0)
 
 
 def euler_angles_deg(pose: npt.ArrayLike) -> Floats:

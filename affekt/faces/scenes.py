@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,7 +13,8 @@ SUSPICIOUS = 0.1
 """Change from which a cut is possible: films of one speaker each before one studio wall differ by 0.11 to 0.5."""
 UNUSUAL = 3.0
 """How many times larger than of late such a change must be: a hand-held camera changes much at every frame."""
-_LEVELS = 4
+_LEVELS, _SHIFT = 4, 6
+"""Levels of a colour, and the bits of its byte that they leave out."""
 
 
 class SceneCuts:
@@ -46,13 +49,18 @@ def colour_histogram(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     About 4,000 pixels on a grid are looked at.
     """
     step = max(1, int(np.sqrt(image.shape[0] * image.shape[1] / 4096)))
-    coarse = image[::step, ::step].astype(np.int64) * _LEVELS // 256
-    colour = (coarse[..., 0] * _LEVELS + coarse[..., 1]) * _LEVELS + coarse[..., 2]
-    rows = np.arange(colour.shape[0]) * 2 // colour.shape[0]
-    columns = np.arange(colour.shape[1]) * 2 // colour.shape[1]
-    place = (rows[:, None] * 2 + columns) * _LEVELS**3 + colour
+    coarse = image[::step, ::step] >> _SHIFT
+    colour = (coarse[..., 0] * _LEVELS + coarse[..., 1]) * _LEVELS + coarse[..., 2]  # below 64: bytes hold it
+    place = _quarters(*colour.shape) + colour
     counts = np.bincount(place.ravel(), minlength=4 * _LEVELS**3).reshape(4, -1).astype(np.float64)
     return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), dtype=np.float64)
+
+
+@lru_cache(maxsize=4)
+def _quarters(height: int, width: int) -> npt.NDArray[np.int64]:
+    """(height, width) the first place of the quarter of an image that each pixel lies in."""
+    rows, columns = np.arange(height) * 2 // height, np.arange(width) * 2 // width
+    return np.asarray((rows[:, None] * 2 + columns) * _LEVELS**3, dtype=np.int64)
 
 
 def histogram_distance(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:

@@ -89,17 +89,7 @@ def extract(
     recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
     number, count = shard
     size = recipe.batch if batch is None else batch
-    if not 1 <= number <= count or processes < 1 or size < 1:
-        raise ValueRangeError(
-            expected='a shard i/n with i from 1 to n, at least one process and one sample at once',
-            came=f'{number}/{count}, {processes} processes, {size} at once', todo='write for example --shard 1/4',
-        )  # fmt: skip
-    if gpus < 0 or (gpus and on != 'ray'):
-        raise ValueRangeError(
-            expected='no GPUs, or more than none for workers of Ray', came=f'{gpus:g} on {on}', todo='leave --gpus out'
-        )
-    if on not in ENGINES:
-        raise UnknownNameError(expected=f'one of {", ".join(ENGINES)}', came=repr(on), todo='name one of these')
+    _require_possible(shard, size, processes, on, gpus)
     rows = manifest.samples[number - 1 :: count]
     _require_input(manifest, recipe, rows)
     folder = out / recipe.name
@@ -134,6 +124,22 @@ def extract(
         write_features(path, _joined(files), made)
     parts.remove()
     return _extraction(path, Store(path, partial=True), resumed)
+
+
+def _require_possible(shard: tuple[int, int], size: int, processes: int, on: str, gpus: float) -> None:
+    """Nothing where samples can be divided and encoded so; see `extract`."""
+    number, count = shard
+    if not 1 <= number <= count or processes < 1 or size < 1:
+        raise ValueRangeError(
+            expected='a shard i/n with i from 1 to n, at least one process and one sample at once',
+            came=f'{number}/{count}, {processes} processes, {size} at once', todo='write for example --shard 1/4',
+        )  # fmt: skip
+    if gpus < 0 or (gpus and on != 'ray'):
+        raise ValueRangeError(
+            expected='no GPUs, or more than none for workers of Ray', came=f'{gpus:g} on {on}', todo='leave --gpus out'
+        )
+    if on not in ENGINES:
+        raise UnknownNameError(expected=f'one of {", ".join(ENGINES)}', came=repr(on), todo='name one of these')
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from affekt.nn.devices import require_device
 from affekt.nn.dropout import Dropout
 from affekt.nn.linear import linear
 from affekt.nn.masks import kept_first, last_kept, mean_kept
-from affekt.nn.patches import DEVIATION_FLOOR, PatchEmbedding, from_patches, standardised_patches, to_patches
+from affekt.nn.patches import DEVIATION_FLOOR, PatchEmbedding, from_patches, planes, standardised_patches, to_patches
 from affekt.nn.pooling import POOLINGS, Pooling, pooling_of
 from affekt.nn.positions import position_table, sinusoids, sinusoids_in_halves, sliced_positions
 from affekt.nn.prefusion import Prefusion, QueryPrefusion
@@ -47,6 +47,7 @@ __all__ = [
     'linear',
     'load_published',
     'mean_kept',
+    'planes',
     'pooling_of',
     'position_table',
     'qformer_names',

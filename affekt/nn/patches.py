@@ -7,6 +7,9 @@ in 2 x 2:
     a b c d
     e f g h    is the tokens (a b e f) and (c d g h), and only within a token does the order of cells change
 
+In memory the channels of a patch lie one after another, as they do in pixels: cutting then copies whole rows, and what
+is done to each channel reads it in one go. `planes` gives patches in that order.
+
 Axes: B batch, C channels, then n pixel axes; N tokens, P cells of a patch, D width.
 """
 
@@ -66,8 +69,9 @@ class PatchEmbedding(nn.Module):
 
     def of_patches(self, patches: Tensor) -> Tensor:
         """The (B, N, D) tokens of (B, N, P, C) patches, as `to_patches` cuts them; any of them, in any order."""
-        weight = self.proj.weight.movedim(1, -1).flatten(1)  # (D, C, pixel axes), then (D, P * C)
-        return functional.linear(patches.flatten(2), weight, self.proj.bias)
+        return functional.linear(
+            planes(patches).flatten(2), self.proj.weight.flatten(1), self.proj.bias
+        )  # by (D, C * P)
 
 
 def to_patches(pixels: Tensor, size: Sequence[int]) -> Tensor:
@@ -84,8 +88,13 @@ def to_patches(pixels: Tensor, size: Sequence[int]) -> Tensor:
     pairs = [length for cells in zip(grid, size, strict=True) for length in cells]
     cut = pixels.reshape(*pixels.shape[:2], *pairs)  # (B, C, t, p, y, q, x, r): patches and cells of T, Y, X
     tokens, cells = range(2, 2 + 2 * n, 2), range(3, 3 + 2 * n, 2)
-    ordered = cut.permute(0, *tokens, *cells, 1)  # (B, t, y, x, p, q, r, C)
-    return ordered.flatten(1, n).flatten(2, n + 1)  # (B, N, p, q, r, C), then (B, N, P, C)
+    ordered = cut.permute(0, *tokens, 1, *cells)  # (B, t, y, x, C, p, q, r)
+    return ordered.flatten(1, n).flatten(3).transpose(2, 3)  # (B, N, C, p, q, r), (B, N, C, P), then (B, N, P, C)
+
+
+def planes(patches: Tensor) -> Tensor:
+    """(B, N, P, C) patches as (B, N, C, P): each channel by itself; of what `to_patches` gives nothing is copied."""
+    return patches.transpose(2, 3)
 
 
 def from_patches(patches: Tensor, size: Sequence[int], grid: Sequence[int]) -> Tensor:
@@ -129,24 +138,20 @@ def standardised_patches(patches: Tensor, floor: float | Tensor = DEVIATION_FLOO
 
     Source: He et al. 2022, arXiv:2111.06377, section 3; per channel as in VideoMAE, arXiv:2203.12602.
     """
-    rows = patches.flatten(0, 1)  # (B N, P, C)
+    rows = planes(patches).flatten(0, 1)  # (B N, C, P)
     size = max(CACHED // max(rows[:1].numel(), 1), 1) if patches.device.type == 'cpu' else len(rows)
-    standard = torch.empty_like(rows)
+    standard = torch.empty(rows.shape, dtype=rows.dtype, device=rows.device)
+    least = floor.unsqueeze(1) if isinstance(floor, Tensor) else floor  # (C, 1)
     for piece, out in zip(rows.split(size), standard.split(size), strict=True):
-        _standardise(piece, floor, out)
-    return standard.reshape(patches.shape)
+        _standardise(piece, least, out)
+    return planes(standard.unflatten(0, patches.shape[:2]))  # (B, N, C, P), then (B, N, P, C)
 
 
-def _standardise(patches: Tensor, floor: float | Tensor, out: Tensor) -> None:
-    """Write (R, P, C) patches into `out` as `standardised_patches` makes them."""
-    cells = patches.shape[1]
-
-    def of_each_cell(numbers: Tensor) -> Tensor:  # where few channels stand last, a processor repeats them faster
-        return numbers.repeat(1, cells, 1)  # than it broadcasts: (R, 1, C) to (R, P, C)
-
-    torch.sub(patches, of_each_cell(patches.mean(dim=1, keepdim=True)), out=out)
-    deviation = (out.square().sum(dim=1, keepdim=True) / (cells - 1)).sqrt()  # (R, 1, C)
-    out *= of_each_cell(1 / (deviation + floor))
+def _standardise(rows: Tensor, floor: float | Tensor, out: Tensor) -> None:
+    """Write (R, C, P) planes into `out`, each by its own mean and deviation."""
+    torch.sub(rows, rows.mean(dim=2, keepdim=True), out=out)
+    deviation = (out.square().sum(dim=2, keepdim=True) / (rows.shape[2] - 1)).sqrt()  # (R, C, 1)
+    out *= 1 / (deviation + floor)
 
 
 def _grid(pixels: Tensor, size: Sequence[int]) -> tuple[int, ...]:

@@ -32,12 +32,13 @@ from affekt.pretraining.forms import TILE, TUBE, HicmaeForm
 from affekt.pretraining.rebuilding import (
     audio_targets,
     contrast,
+    in_colours,
     split_tokens,
     squared_error,
     taken,
     tiles,
     tubes,
-    video_targets,
+    video_truth,
 )
 
 CONTRAST_WEIGHT = 0.0025
@@ -111,20 +112,22 @@ class Decoder(nn.Module):
         self.norm = blocks.norm()
         self.head = nn.Linear(form.decoder_width, outputs)
 
-    def forward(self, tokens: Tensor, skips: list[Tensor], masked: int) -> Tensor:
+    def forward(self, tokens: Tensor, skips: list[Tensor], masked: int, *, by_colour: bool = False) -> Tensor:
         """The (B, M, outputs) patches.
 
         Args:
             tokens: (B, N, D), the visible ones first.
             skips: (B, V, D) layers of the encoder, the last one last.
             masked: M.
+            by_colour: give patches of video as (B, M, 3, P), which costs less to compare with pixels.
         """
         first, *crossing = self.blocks
         tokens = first(tokens)
         for block, skip in zip(crossing, reversed(skips), strict=True):
             # nothing reads what the last block would make of the visible tokens
             tokens = block(tokens, skip, last=masked if block is crossing[-1] else None)
-        patches: Tensor = self.head(self.norm(tokens[:, -masked:]))
+        rebuilt = self.norm(tokens[:, -masked:])
+        patches: Tensor = in_colours(self.head, rebuilt) if by_colour else self.head(rebuilt)
         return patches
 
 
@@ -215,11 +218,11 @@ class HicmaePretraining(nn.Module):
         """
         frames, frames_split = self._input('video', video, video_mask)
         sounds, sounds_split = self._input('audio', audio, audio_mask)
-        rebuilt = self._rebuilt(frames, frames_split, sounds, sounds_split)
+        rebuilt = self._rebuilt(frames, frames_split, sounds, sounds_split, by_colour=True)
         losses: dict[str, Tensor] = {}
         if frames is not None and frames_split and rebuilt.video is not None:
             with torch.no_grad():
-                truth = video_targets(taken(frames, frames_split[1]), is_difference=self.is_difference)
+                truth = video_truth(taken(frames, frames_split[1]), is_difference=self.is_difference)
             losses['video'] = squared_error(rebuilt.video, truth)
         if sounds is not None and sounds_split and rebuilt.audio is not None:
             with torch.no_grad():
@@ -252,6 +255,8 @@ class HicmaePretraining(nn.Module):
         frames_split: tuple[Tensor, Tensor] | None,
         sounds: Tensor | None,
         sounds_split: tuple[Tensor, Tensor] | None,
+        *,
+        by_colour: bool = False,
     ) -> Rebuilt:
         if frames is None and sounds is None:
             raise _nothing_to_read(self.form)
@@ -265,7 +270,9 @@ class HicmaePretraining(nn.Module):
         # 3. hidden tokens from visible ones
         video_patches = audio_patches = None
         if video is not None and frames_split:
-            video_patches = _decoded(self.decoder, self.encoder_to_decoder, self.mask_token, video, seen, frames_split)
+            video_patches = _decoded(
+                self.decoder, self.encoder_to_decoder, self.mask_token, video, seen, frames_split, by_colour=by_colour
+            )
         if audio is not None and sounds_split:
             audio_patches = _decoded(
                 self.decoder_audio, self.encoder_to_decoder_audio, self.mask_token_audio, audio, heard, sounds_split
@@ -404,6 +411,8 @@ def _decoded(
     tokens: Tensor,
     layers: list[Tensor],
     split: tuple[Tensor, Tensor],
+    *,
+    by_colour: bool = False,
 ) -> Tensor:
     """The (B, M, outputs) hidden patches from (B, V, C) visible tokens and the encoder's kept layers."""
     visible, masked = split
@@ -412,7 +421,7 @@ def _decoded(
     at_visible, at_masked = table[visible], table[masked]  # (B, V, D), (B, M, D)
     sequence = torch.cat([narrow + at_visible, mask_token.to(narrow.dtype) + at_masked], dim=1)  # (B, N, D)
     skips = [projection(layer) + at_visible for layer in layers]
-    patches: Tensor = decoder(sequence, skips, masked.shape[1])
+    patches: Tensor = decoder(sequence, skips, masked.shape[1], by_colour=by_colour)
     return patches
 
 

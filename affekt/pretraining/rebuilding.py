@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.errors import ShapeError, listed
-from affekt.nn import DEVIATION_FLOOR, standardised_patches, to_patches
+from affekt.nn import DEVIATION_FLOOR, planes, standardised_patches, to_patches
 from affekt.pretraining.forms import TILE, TUBE
 
 TEMPERATURE = 0.07
@@ -54,9 +54,9 @@ def split_tokens(mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def taken(tokens: Tensor, index: Tensor) -> Tensor:
-    """The (B, K, …) tokens at (B, K) indices of (B, N, …)."""
+    """The (B, K, …) tokens at (B, K) indices of (B, N, …); patches as they lie in memory."""
     rows = torch.arange(len(index), device=index.device).unsqueeze(1)  # (B, 1)
-    return tokens[rows, index]
+    return planes(planes(tokens)[rows, index]) if tokens.ndim == 4 else tokens[rows, index]
 
 
 def tubes(video: Tensor) -> Tensor:
@@ -80,18 +80,36 @@ def video_targets(patches: Tensor, *, is_difference: bool) -> Tensor:
     Returns:
         (B, M, P * 3), the colours of a cell together.
     """
+    return planes(video_truth(patches, is_difference=is_difference)).flatten(2)  # (B, M, P, 3), then (B, M, P * 3)
+
+
+def video_truth(patches: Tensor, *, is_difference: bool) -> Tensor:
+    """`video_targets` by colour, (B, M, 3, P), as a loss compares them: it is the same in any order."""
     # in [0, 1] a patch has the same standard form, for a floor that is as much larger here as its colours are
     floor = DEVIATION_FLOOR / patches.new_tensor(IMAGENET_DEVIATION)
-    standard = standardised_patches(patches, floor)  # (B, M, P, 3)
+    standard = planes(standardised_patches(patches, floor))  # (B, M, 3, P)
     if is_difference:
-        first, second = standard.chunk(2, dim=2)  # the cells of a frame stand together
+        first, second = standard.chunk(2, dim=3)  # the cells of a frame stand together
         second -= first
-    return standard.flatten(2)  # (B, M, P * 3)
+    return standard
 
 
 def audio_targets(patches: Tensor) -> Tensor:
     """What an audio decoder rebuilds: (B, M, P, 1) patches of a spectrogram, each standardised, as (B, M, P)."""
     return standardised_patches(patches).flatten(2)  # (B, M, P)
+
+
+def in_colours(head: nn.Linear, tokens: Tensor) -> Tensor:
+    """What a head makes of (B, M, D) tokens, as (B, M, 3, P): its rows are put in order, not the many answers."""
+    weight, bias = (_by_colour(part) for part in (head.weight, head.bias))
+    rebuilt: Tensor = functional.linear(tokens, weight, bias).unflatten(2, (3, -1))
+    return rebuilt
+
+
+def _by_colour(rows: Tensor) -> Tensor:
+    """(P * 3, …) rows, the colours of a cell together, as (3 * P, …)."""
+    ordered: Tensor = rows.unflatten(0, (-1, 3)).transpose(0, 1).flatten(0, 1)  # (P, 3, …), (3, P, …), (3 * P, …)
+    return ordered
 
 
 def squared_error(rebuilt: Tensor, truth: Tensor) -> Tensor:

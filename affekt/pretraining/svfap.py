@@ -23,7 +23,7 @@ from affekt.errors import ShapeError
 from affekt.nn import Block, CrossSelfBlock, PatchEmbedding, position_table, rising
 from affekt.pretraining.first_weights import draw_normal, draw_xavier
 from affekt.pretraining.forms import TUBE, SvfapForm
-from affekt.pretraining.rebuilding import split_tokens, squared_error, taken, tubes, video_targets
+from affekt.pretraining.rebuilding import in_colours, split_tokens, squared_error, taken, tubes, video_truth
 
 
 class _Scores(nn.Module):
@@ -176,13 +176,14 @@ class _Decoder(nn.Module):
         self.norm = blocks.norm()
         self.head = nn.Linear(form.decoder_width, 3 * TUBE[0] * TUBE[1] * TUBE[2])
 
-    def forward(self, tokens: Tensor, masked: int) -> Tensor:
-        """The (B, M, 1536) patches of the last `masked` of (B, N, D) tokens."""
+    def forward(self, tokens: Tensor, masked: int, *, by_colour: bool = False) -> Tensor:
+        """The (B, M, 1536) patches of the last `masked` of (B, N, D) tokens; (B, M, 3, 512) by colour."""
         *blocks, last = self.blocks
         for block in blocks:
             tokens = block(tokens)
         # nothing reads what the last block would make of the visible tokens
-        patches: Tensor = self.head(self.norm(last(tokens[:, -masked:], tokens)))
+        rebuilt = self.norm(last(tokens[:, -masked:], tokens))
+        patches: Tensor = in_colours(self.head, rebuilt) if by_colour else self.head(rebuilt)
         return patches
 
 
@@ -224,8 +225,8 @@ class SvfapPretraining(nn.Module):
             raise ShapeError(expected='clips with video, and a mask', came='none', todo='give both')
         patches, (visible, masked) = tubes(video), self._split(video_mask)
         with torch.no_grad():
-            truth = video_targets(taken(patches, masked), is_difference=False)
-        return {'video': squared_error(self._rebuilt(patches, visible, masked), truth)}
+            truth = video_truth(taken(patches, masked), is_difference=False)
+        return {'video': squared_error(self._rebuilt(patches, visible, masked, by_colour=True), truth)}
 
     def encoded(self, patches: Tensor, visible: Tensor) -> Tensor:
         """The (B, V, C) visible tokens: the sum of all stages at the clock of the first, normalised."""
@@ -247,11 +248,11 @@ class SvfapPretraining(nn.Module):
         normal: Tensor = encoder.norm(total)
         return normal
 
-    def _rebuilt(self, patches: Tensor, visible: Tensor, masked: Tensor) -> Tensor:
+    def _rebuilt(self, patches: Tensor, visible: Tensor, masked: Tensor, *, by_colour: bool = False) -> Tensor:
         narrow = self.encoder_to_decoder(self.encoded(patches, visible))  # (B, V, D)
         table = position_table(patches.shape[1], narrow.shape[2], narrow)
         sequence = torch.cat([narrow + table[visible], self.mask_token.to(narrow.dtype) + table[masked]], dim=1)
-        rebuilt: Tensor = self.decoder(sequence, masked.shape[1])
+        rebuilt: Tensor = self.decoder(sequence, masked.shape[1], by_colour=by_colour)
         return rebuilt
 
     def _split(self, mask: Tensor) -> tuple[Tensor, Tensor]:

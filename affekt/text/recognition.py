@@ -4,7 +4,7 @@ A turn and its `Encoded` in, an `Utterance` out, with the reason not to read it 
 (`understanding.py`); None where there are none. The encoder is not run again. Whisper was trained on 30 s of sound and
 without the silence after a short turn it repeats itself; so the states of encoded silence, computed once, are appended
 to those of the turn. On 20 RAVDESS sentences that reads 20 right where the turn alone reads 6, at a tenth of the cost
-of padding the sound.
+of padding the sound. They cost as much as the words of ten turns, so a file beside the model keeps them.
 
 Read `Recognizer.recognize` first. Axes: T encoder frames of 20 ms, D width, K text tokens.
 
@@ -13,6 +13,8 @@ Source: Radford et al. 2022, arXiv:2212.04356, section 4.5.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +23,9 @@ from typing import Any
 import numpy as np
 
 from affekt.arrays import Floats32
-from affekt.errors import ShapeError, UnknownNameError, WeightsError
+from affekt.errors import AffektError, ShapeError, UnknownNameError, WeightsError
+from affekt.files import write_atomically
+from affekt.npz import read_npz
 from affekt.text.understanding import LOOP_COMPRESSION, Trust, compression, judged
 from affekt.text.utterances import Recognition, Utterance, Word
 from affekt.voice import Encoded, Turn, log_mel, whisper_directory
@@ -68,6 +72,7 @@ class Recognizer:
                 expected='a Whisper model with tokenizer.json', came=f'{error}', todo='fetch the model again'
             ) from error
         self._storage = ctranslate2.StorageView.from_array
+        self._silence_path = _silence_path(directory, ctranslate2.__version__)
         self._silence: Floats32 | None = None
         self.start()
 
@@ -190,11 +195,10 @@ class Recognizer:
     def _filled(self, encoded: Encoded) -> Floats32:
         """(1500, D): a turn's states, then those of silence."""
         if self._silence is None:
-            # a burst first: Whisper's spectrum is relative to the loudest moment
-            burst = np.hanning(int(_BURST_S * RATE_HZ)) * np.random.default_rng(0).standard_normal(RATE_HZ) * 0.05
-            padded = np.pad(burst.astype(np.float32), (0, FULL_FRAMES * 2 * HOP - burst.shape[0]))
-            mel = np.ascontiguousarray(log_mel(padded, self._model.n_mels).T)
-            self._silence = np.asarray(self._model.encode(self._storage(mel[None]), to_cpu=True), dtype=np.float32)[0]
+            self._silence = _kept_states(self._silence_path)
+        if self._silence is None:
+            self._silence = self._encoded_silence()
+            _keep_states(self._silence_path, self._silence)
         output = encoded.output
         if output.ndim != 2 or output.shape[1] != self._silence.shape[1]:
             raise ShapeError(
@@ -203,6 +207,38 @@ class Recognizer:
                 todo='encode with the encoder of the same model',
             )
         return np.concatenate([output, self._silence[output.shape[0] :]])[:FULL_FRAMES]
+
+    def _encoded_silence(self) -> Floats32:
+        """(1500, D): 30 s of silence as the encoder of this model has it."""
+        # a burst first: Whisper's spectrum is relative to the loudest moment
+        burst = np.hanning(int(_BURST_S * RATE_HZ)) * np.random.default_rng(0).standard_normal(RATE_HZ) * 0.05
+        padded = np.pad(burst.astype(np.float32), (0, FULL_FRAMES * 2 * HOP - burst.shape[0]))
+        mel = np.ascontiguousarray(log_mel(padded, self._model.n_mels).T)
+        states: Floats32 = np.asarray(self._model.encode(self._storage(mel[None]), to_cpu=True), dtype=np.float32)
+        return np.asarray(states[0])
+
+
+def _silence_path(directory: Path, version: str) -> Path:
+    """The file of silent states of a model as it is now, encoded by a version of the runtime."""
+    stat = (directory / 'model.bin').stat()
+    return directory / f'silence-{version}-{stat.st_size}-{stat.st_mtime_ns}.npz'
+
+
+def _kept_states(path: Path) -> Floats32 | None:
+    """What an earlier run left; None where there is nothing whole."""
+    with contextlib.suppress(AffektError):
+        states = read_npz(path).get('states')
+        if isinstance(states, np.ndarray) and states.dtype == np.float32 and states.ndim == 2:
+            return states if states.shape[0] == FULL_FRAMES and bool(np.isfinite(states).all()) else None
+    return None
+
+
+def _keep_states(path: Path, states: Floats32) -> None:
+    """Leave them for later runs, where the folder of the model can be written."""
+    content = io.BytesIO()
+    np.savez(content, states=states)
+    with contextlib.suppress(OSError, AffektError):
+        write_atomically(path, content.getvalue())
 
 
 def spelled(tokenizer: Any, tokens: list[int], is_unspaced: bool) -> list[tuple[str, int]]:

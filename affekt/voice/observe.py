@@ -1,12 +1,14 @@
 """One walk over the sound of a recording: turns, acoustics, vocal emotion and words, each turn encoded once.
 
-`observe_voice` is the room's main path. Memory holds one turn of samples at a time and a row per turn; a recording in
-which nobody speaks gives empty tables.
+`observe_voice` is the room's main path. Two threads share the work: one finds turns, encodes and measures them, a turn
+or two ahead of the other, which reads their words. Memory holds these few turns of samples and a row per turn; a
+recording in which nobody speaks gives empty tables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,10 +24,13 @@ from affekt.voice.emotion import EmotionReading, VocalEmotion
 from affekt.voice.encoder import Encoded, WhisperEncoder
 from affekt.voice.pitch import HOP
 from affekt.voice.speech import SampleBlock, SpeechDetector, Turn, TurnRules, speech_turns
+from affekt.workers import made_ahead
 
 STEP_S = 0.1
 RATE_HZ = 16000
 BLOCK_S = 10.0
+AHEAD = 1
+"""Turns that wait, at most, for their words to be read."""
 
 _AFFECT = ('valence', 'arousal', 'valence_sd', 'arousal_sd', 'quality', 'confidence', 'speech_probability', 'snr_db')
 
@@ -126,8 +131,9 @@ def observe_voice(
 ) -> VoiceObservations:
     """All that the voice room says about a recording.
 
-    1. Find the turns; 2. measure their sound; 3. encode each once, where the head or the recogniser needs it;
-    4. pool for the head, read the words; 5. after the last turn, place each among the others and read emotions.
+    1. Find the turns, in a thread of its own; there 2. encode each once, where the head or the recogniser needs it,
+    pool for the head, and measure its sound. 3. Here, read the words. 4. After the last turn, place each among the
+    others and read emotions.
 
     Args:
         recording: with `samples(rate_hz, block_s, stream)`, or an iterable of blocks at 16 kHz.
@@ -139,7 +145,7 @@ def observe_voice(
         rules: of turns; the defaults when None.
         centre_share: see `VocalEmotion.centred`: above 0 only where one person shows many emotions.
         stream: which sound stream of the recording; None for the default one, or an audible one where that is silent.
-        progress: called with the seconds heard so far, after each block.
+        progress: called with the seconds heard so far, after each block, in the thread that hears.
 
     Returns:
         The tables; empty where nobody speaks.
@@ -155,10 +161,28 @@ def observe_voice(
         recognizer.start()
     clock = _Clock(_blocks(recording, stream), progress)
     record = VoiceRecord(encoder, emotion, recognizer, language)
-    for turn in speech_turns(clock, detector, rules):
-        record.add(turn)
+    with closing(made_ahead(map(record.measured, speech_turns(clock, detector, rules)), AHEAD)) as turns_measured:
+        for measured in turns_measured:
+            record.keep(measured)
     turns, frames, utterances = record.taken(centre_share)
     return VoiceObservations(turns, frames, utterances, heard_s=clock.heard_s)
+
+
+@dataclass(frozen=True)
+class MeasuredTurn:
+    """A turn with all that does not depend on its words.
+
+    Attributes:
+        turn: with padding.
+        encoded: None where nothing reads it.
+        features: for the head; None without one.
+        frames: of all its samples.
+    """
+
+    turn: Turn
+    encoded: Encoded | None
+    features: Floats32 | None
+    frames: AcousticFrames
 
 
 class VoiceRecord:
@@ -183,17 +207,24 @@ class VoiceRecord:
 
     def add(self, turn: Turn) -> Spoken | None:
         """Measures, encodes and reads one more turn; returns what was said in it, where a recogniser hears anything."""
-        spoken = None
-        if self._encoder and (self._emotion or self._recognizer):
-            encoded = self._encoder(turn.samples)
-            if self._emotion:
-                self._gathered.features.append(self._emotion.features(encoded))
-            if self._recognizer:
-                spoken = self._recognizer.recognize(turn, encoded, self._language)
+        return self.keep(self.measured(turn))
+
+    def measured(self, turn: Turn) -> MeasuredTurn:
+        """A turn encoded and measured; may be asked for in another thread, ahead of `keep`."""
+        encoded = self._encoder(turn.samples) if self._encoder and (self._emotion or self._recognizer) else None
+        features = self._emotion.features(encoded) if self._emotion and encoded is not None else None
+        return MeasuredTurn(turn, encoded, features, acoustic_frames(turn.samples))
+
+    def keep(self, measured: MeasuredTurn) -> Spoken | None:
+        """Reads the words of one more turn and keeps its rows; returns what was said in it."""
+        turn, frames, spoken = measured.turn, measured.frames, None
+        if measured.features is not None:
+            self._gathered.features.append(measured.features)
+        if self._recognizer and measured.encoded is not None:
+            spoken = self._recognizer.recognize(turn, measured.encoded, self._language)
         words = (len(spoken.words) if spoken else 0) if self._recognizer else None
         if getattr(spoken, 'reason', ''):  # invented words say nothing about the pace
             words = None
-        frames = acoustic_frames(turn.samples)
         self._gathered.ratios_db.append(level_ratio_db(frames))
         speech, frames, start_s = speech_only(turn, frames)
         self._gathered.add(turn, tenths(frames, start_s), acoustic_summary(speech, frames, words), spoken)

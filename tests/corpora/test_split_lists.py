@@ -8,7 +8,7 @@ import layouts
 import pytest
 from layouts import folds_listed, write
 
-from affekt.corpora import ListedClip, import_corpus, listed_clips
+from affekt.corpora import ListedClip, PathsBelow, import_corpus, listed_clips
 from affekt.corpora.acted import CREMAD6, cremad_fold, ravdess_fold
 from affekt.errors import TableError
 from affekt.labels import RAVDESS8
@@ -92,6 +92,19 @@ def test_media_further_down_are_found_once_and_for_all(tmp_path):
     (tmp_path / 'lists' / 'media').rename(tmp_path / 'lists' / 'kept')
     first = import_corpus('werewolf-xl', tmp_path / 'lists').samples[0]
     assert first.frames == 'kept/01_02_366/01_02_366_aligned'
+
+
+def test_the_longest_end_of_a_path_that_is_there_is_its_place(tmp_path):
+    for name in ('a/clip.wav', 'b/a/clip.wav', 'b/other.wav'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    below = PathsBelow(tmp_path)
+    assert below.find('/home/them/b/a/clip.wav') == 'b/a/clip.wav'
+    assert below.find('C:\\them\\b\\other.wav') == 'b/other.wav'
+    assert below.find('/home/them/b/a/absent.wav') is None
+    # the way that led to the last one is tried first, all others after it
+    assert below.find('/elsewhere/a/clip.wav') == 'a/clip.wav'
+    assert below.find('/home/../b/other.wav') is None
 
 
 def test_msp_improv_gives_consensus_means_and_sessions(tmp_path):

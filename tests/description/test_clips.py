@@ -189,6 +189,8 @@ def test_a_folder_that_does_not_fit_is_refused(folder, tmp_path):
         clip_form(describer, {**notes, 'kind': ['pulse']}, recipes={'face': one_face()})
     with pytest.raises(WeightsError, match=r'describer\.json'):
         open_clip_describer(tmp_path)
+    with pytest.raises(WeightsError, match='nowhere, which is not there'):
+        open_clip_describer('nowhere')
     (tmp_path / 'not.pth').write_bytes(b'no checkpoint')
     with pytest.raises(WeightsError, match='--trunk'):
         open_clip_describer(tmp_path / 'not.pth')
@@ -244,12 +246,17 @@ def test_the_first_label_has_the_certainty_that_was_fitted_for_what_stands_first
     sure = Certainty(('angry', 'sad'), {'voice': 2.0}).of(describer, asked, labels)
     assert sure == [pytest.approx(0.75), None, pytest.approx(0.25), None, None]
 
-    noted = saved_describer(tmp_path, labels=['angry'], certainty={'voice': 2.0})
+    noted = saved_describer(
+        tmp_path, labels=['angry'], certainty={'voice': 2.0}, questions={'labels': QUESTION, 'sentiment': 'Sentiment'}
+    )
     said = {'voice': Description('voice', read_answer('angry'), ' angry', 'end')}
     monkeypatch.setattr(opening, 'describe', lambda asked, *rest, **named: [said[name] for name, _ in asked])
     manifest = _rows(media, 'voice')
-    for question, certainty in (('', 1.0), (QUESTION, 1.0), ('Why?', None)):  # one known word has all of the softmax
+    questions = {'': QUESTION, QUESTION: QUESTION, 'labels': QUESTION, 'sentiment': 'Sentiment', 'Why?': 'Why?'}
+    for question, text in questions.items():
         clips = open_clip_describer(noted, recipes={'face': 'acoustics-utt'}, asr='none', question=question)
+        assert clips.record()['question'] == text
+        certainty = 1.0 if text == QUESTION else None  # one known word has all of the softmax
         assert clips.describe(manifest, manifest.samples)[0][1].certainty == certainty
 
 

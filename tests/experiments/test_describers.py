@@ -43,15 +43,17 @@ def trunk(tmp_path_factory):
 
 
 def _train(corpus, trunk, out, *words):
-    fixed = ('--trunk', trunk, '--steps', 2, '--batch-size', 4, '--answer-tokens', 8, '--rank', 2)
+    fixed = ('--trunk', trunk, '--steps', 2, '--batch-size', 4)
+    new = () if '--init' in words else ('--rank', 2)
+    answers = () if 'prefer' in words else ('--answer-tokens', 8)
     command = ('describe', 'train', '--manifest', corpus / 'm.parquet', '--features', corpus / 'hash512', '--out', out)
-    return CliRunner().invoke(main, [str(word) for word in (*command, *fixed, *words)])
+    return CliRunner().invoke(main, [str(word) for word in (*command, *fixed, *new, *answers, *words)])
 
 
 @pytest.fixture(scope='module')
 def coarse(corpus, trunk, tmp_path_factory):
     out = tmp_path_factory.mktemp('runs') / 'coarse'
-    return out, _train(corpus, trunk, out, '--stage', 'coarse')
+    return out, _train(corpus, trunk, out, '--stage', 'coarse', '--sorted-batches', 1)
 
 
 def test_speakers_stand_on_one_side_and_tests_are_left_alone():
@@ -92,6 +94,7 @@ def test_a_coarse_stage_says_what_it_kept_and_the_folder_describes_clips(coarse,
     notes = json.loads((out / 'describer' / 'describer.json').read_text())['notes']
     assert notes['recipes'] == {'sentence': 'hash512'}
     assert (notes['stage'], notes['answers'], notes['corpus']) == ('coarse', 'by template', 'toy')
+    assert notes['training']['sorted_batches'] == 1
     described = CliRunner().invoke(
         main, ['describe', str(corpus / 'm.parquet'), '--model', str(out), '--json', '--limit', '3']
     )

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from affekt.errors import ShapeError, ValueRangeError
-from affekt.nn import PatchEmbedding, from_patches, standardised_patches, to_patches
+from affekt.nn import PatchEmbedding, from_patches, planes, standardised_patches, to_patches
 
 IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1, 1)
 IMAGENET_DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1, 1)
@@ -22,6 +22,13 @@ def test_a_picture_of_two_by_four_is_cut_as_documented():
 def test_channels_of_a_cell_stand_together():
     pixels = torch.stack([torch.arange(4.0), torch.arange(4.0) + 10]).view(1, 2, 2, 2)
     assert to_patches(pixels, (2, 2)).flatten(2).tolist() == [[[0, 10, 1, 11, 2, 12, 3, 13]]]
+
+
+def test_each_channel_of_what_was_cut_lies_in_one_piece():
+    pixels = torch.stack([torch.arange(4.0), torch.arange(4.0) + 10]).view(1, 2, 2, 2)
+    for patches in (to_patches(pixels, (2, 2)), standardised_patches(to_patches(pixels, (2, 2)))):
+        assert planes(patches).is_contiguous()
+    assert planes(to_patches(pixels, (2, 2))).tolist() == [[[[0, 1, 2, 3], [10, 11, 12, 13]]]]
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,18 @@ from affekt.pretraining import (
     SvfapPretraining,
     form_named,
 )
-from affekt.pretraining.rebuilding import contrast, split_tokens, squared_error
+from affekt.pretraining.rebuilding import contrast, in_colours, split_tokens, squared_error
 from affekt.training import layered_groups
 
 SMALL = HicmaeForm(32, 2, 16, 2, depth=4, decoder_depth=2, frames=4, size=32, steps=64, bands=32)
 FACES = SvfapForm(32, 2, 16, 2, depths=(2, 2, 2), decoder_depth=1, summary_width=8, frames=8, size=32)
+
+
+def test_a_head_answers_by_colour_what_it_answers_by_cell():
+    torch.manual_seed(0)
+    head, tokens = torch.nn.Linear(5, 12), torch.randn(2, 3, 5)
+    by_cell = head(tokens).unflatten(2, (4, 3))  # four cells of three colours
+    torch.testing.assert_close(in_colours(head, tokens), by_cell.transpose(2, 3), rtol=0, atol=1e-6)
 
 
 def clips(count: int = 3, form=SMALL) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from affekt.errors import ShapeError, UnknownNameError
+from affekt.text import recognition
 from affekt.text.recognition import Recognizer, compression, spelled, word_edges
-from affekt.voice import Encoded, SpeechDetector, Turn, WhisperEncoder, speech_turns
+from affekt.voice import Encoded, SpeechDetector, Turn, WhisperEncoder, speech_turns, whisper_directory
 from affekt.weights import MODELS, state
 
 
@@ -135,3 +136,17 @@ def test_tokens_become_words_with_their_punctuation():
     assert spelled(Letters(), [2, 9, 10], False) == [('trié', 3)]
     assert spelled(Letters(), [6, 7, 4], True) == [('好', 1), ('的.', 2)]
     assert spelled(Letters(), [], False) == []
+
+
+def test_silence_is_encoded_once_for_all_runs(tiny, tmp_path, monkeypatch):
+    for part in whisper_directory('tiny.en').iterdir():
+        if not part.name.startswith('silence-'):
+            (tmp_path / part.name).symlink_to(part)
+    short = Encoded(np.zeros((5, 10, 384), np.float32), 10, np.zeros((20, 80), np.float32), 'tiny.en')
+    states = Recognizer(tmp_path)._filled(short)
+    (kept,) = tmp_path.glob('silence-*.npz')
+    monkeypatch.setattr(Recognizer, '_encoded_silence', lambda self: pytest.fail('encoded again'))
+    assert np.array_equal(Recognizer(tmp_path)._filled(short), states)
+    kept.write_bytes(kept.read_bytes()[:100_000])  # cut short: what is left is not believed
+    assert recognition._kept_states(kept) is None
+    assert recognition._kept_states(tmp_path / 'absent.npz') is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +90,16 @@ def test_each_turn_is_encoded_once_and_its_words_are_counted(detector, encoder, 
     rows = found.turns.to_pylist()
     assert rows[0]['words_per_s'] == 0
     assert rows[1]['words_per_s'] == pytest.approx(2 / (rows[1]['end_s'] - rows[1]['start_s']), rel=0.02)
+
+
+def test_words_that_cannot_be_read_end_the_thread_that_hears_ahead(detector, encoder, reading):
+    class Broken(Parrot):
+        def recognize(self, turn, encoded, language=None):
+            raise RuntimeError('no words')
+
+    with pytest.raises(RuntimeError, match='no words'):
+        observe_voice(blocks(reading[: 8 * 16000]), encoder=encoder, recognizer=Broken(), detector=detector)
+    assert 'affekt-ahead' not in [thread.name for thread in threading.enumerate()]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import Any
 from affekt.analysis import Described, described_by
 from affekt.corpora import Manifest, Sample
 from affekt.describers import Said, ServedDescriber
-from affekt.errors import AffektError, MediaError, StorageError, missing_extra
+from affekt.errors import AffektError, LLMError, MediaError, StorageError, missing_extra
 from affekt.llm import ClipLimits, Endpoint, require_media
 from affekt.media import Recording
 from affekt.tables import storable
@@ -53,6 +53,7 @@ class EndpointClips:
         )
         self._hear = None if asr == 'none' else self._room.Recognition(asr)
         self._asr = asr
+        self._gone: LLMError | None = None
         self.name, self.batch_size = endpoint.model, max(8, at_once)
 
     def close(self) -> None:
@@ -71,9 +72,13 @@ class EndpointClips:
     def described(self, manifest: Manifest, samples: Sequence[Sample]) -> list[Described]:
         """Asked several at a time.
 
+        Where the server goes away among them, answers before that are given, and the next call raises.
+
         Raises:
             LLMError: media do not reach the model, or the server is gone.
         """
+        if self._gone is not None:
+            raise self._gone
         if self._waits_for_probe and self._served.limits.media:
             require_media(self._endpoint, self._served.limits.media)
             self._waits_for_probe = False
@@ -86,8 +91,13 @@ class EndpointClips:
                 raise
             except AffektError as error:
                 made[sample.sample] = Described(self.name, '', form='empty', failure=storable(str(error)))
-        for said in self._served.answers(manifest, [sample for sample, *_ in asking.values()]) if asking else ():
-            made[said.name] = self._read(said, *asking[said.name])
+        try:
+            for said in self._served.answers(manifest, [sample for sample, *_ in asking.values()]) if asking else ():
+                made[said.name] = self._read(said, *asking[said.name])
+        except LLMError as error:
+            if all(made[name].failure for name in asking if name in made):
+                raise
+            self._gone = error
         return [made[sample.sample] for sample in samples]
 
     def _perceived(self, manifest: Manifest, sample: Sample) -> tuple[Sample, dict[str, str], set[str]]:

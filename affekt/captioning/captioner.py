@@ -41,7 +41,7 @@ from affekt.captioning.prompts import (
     visual_prompt,
 )
 from affekt.corpora import Manifest, Sample
-from affekt.errors import LLMError, QuestionRefusedError
+from affekt.errors import LLMError, QuestionRefusedError, ValueRangeError
 from affekt.labels import is_nonsense, load_table, official_clean, read_labels, without_refusals, without_thinking
 from affekt.llm import (
     Chat,
@@ -65,6 +65,8 @@ a second of sound is 6 to 25 tokens to published models, a picture 16 or more.""
 CLEARLY = 50
 """A question that is so many tokens above its fixed words, and one for every two bytes of the others, holds media."""
 RATE_HZ = 16_000
+LONGEST_LANGUAGE = 60
+"""Characters of the name of a language."""
 _GREY = np.full((224, 224, 3), 128, np.uint8)
 SUBTITLES = ('text', 'chinese', 'english')
 
@@ -78,6 +80,14 @@ class Models:
     merge: Place
     labels: Place | None = None
     """None reads labels by affekt's list of words."""
+
+    def __post_init__(self) -> None:
+        for place in (self.merge, self.labels):
+            if place is not None and place.is_describer:
+                raise LLMError(
+                    expected='a language model that merges clues or lists labels', came=f'a describer, {place.where}',
+                    todo='use it as --audio-model or --video-model; here give an address, or a folder or .gguf file',
+                )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -97,6 +107,13 @@ class CaptionSettings:
     tries: int = 2
     """How often an answer that is none is asked for, with another seed each time."""
     max_tokens: int = 512
+
+    def __post_init__(self) -> None:
+        language = self.second_language
+        if language != language.strip() or not language.isprintable() or len(language) > LONGEST_LANGUAGE:
+            raise ValueRangeError(
+                expected='the name of a language', came=repr(language[:80]), todo='write for example Chinese'
+            )
 
     def saved(self) -> dict[str, Any]:
         """What a resumed run must have too: names of models, not where they run, nor how patiently they are asked."""
@@ -152,6 +169,9 @@ class Captioner:
             return opened[place]
 
         self._chats = {AUDIO: chat(models.audio), VISUAL: chat(models.visual), 'merge': chat(models.merge)}
+        own = {AUDIO: models.audio, VISUAL: models.visual}
+        self._describing = frozenset(step for step, place in own.items() if place.is_describer)
+        """Steps whose model is a describer, which has a question of its own and draws nothing."""
         self._forms = {AUDIO: models.audio.form, VISUAL: models.visual.form}
         self._label_chat = chat(models.labels) if models.labels else None
         self._lexicon = _lexicon(settings.table)
@@ -212,7 +232,7 @@ class Captioner:
         """
         for step in steps:
             with self._guard:
-                if step not in self._fixed:
+                if step not in self._fixed and step not in self._describing:
                     self._fixed[step] = self._measured(step)
 
     def _clue(self, manifest: Manifest, row: Sample, step: str, subtitle: str) -> Said:
@@ -221,6 +241,8 @@ class Captioner:
         sent = parts_for(manifest, row, step, self._limits[step], form)
         if sent.status:
             return Said(status=sent.status, why=sent.why)
+        if step in self._describing:
+            return self._asked(step, subtitle, sent.parts)
         prompt = (audio_prompt if step == AUDIO else visual_prompt)(subtitle)
         return self._asked(step, prompt, sent.parts)
 
@@ -290,7 +312,7 @@ class Captioner:
         """
         content = [*parts, {'type': 'text', 'text': words}] if parts else words
         chat, status, why = _Counting(self._chats[step]), '', ''
-        for chat.seed in range(self.settings.tries):
+        for chat.seed in range(1 if step in self._describing else self.settings.tries):
             message = {'role': 'user', 'content': content}
             try:
                 reply = chat.ask(Request((message,), VERSION, max_tokens=self.settings.max_tokens))
@@ -323,6 +345,8 @@ class Captioner:
         What the fixed words cost, and whether the server counts media at all, is asked once for each model; only where
         a question is not far above that, its own words are sent alone.
         """
+        if step in self._describing:
+            return False
         counted = reply.usage.get(PROMPT_TOKENS)
         self.prepare((step,))
         fixed, size = self._fixed[step]

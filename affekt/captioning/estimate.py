@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from affekt.captioning.captions import Caption, Use
+from affekt.captioning.captions import OK, Caption, Use
 from affekt.judging import Price
 from affekt.metrics import Interval
 
@@ -70,6 +70,8 @@ class Spent(NamedTuple):
     """nan without prices."""
     seconds: float
     """From its first byte to its last answer, answers that were remembered included."""
+    lacking: tuple[str, ...] = ()
+    """Steps whose clue there is not, with its status, such as `audio unreadable`."""
     at_once: int = 0
     """Clips that were in work beside it, itself included; 0 where that is not known, or the process had just begun."""
 
@@ -84,9 +86,11 @@ def spent_on(caption: Caption, prices: Mapping[str, Price] | None, at_once: int 
     """
     total = caption.total
     money = float('nan') if prices is None else money_of(caption.use, prices)
+    clues = {'audio': caption.audio_status, 'visual': caption.visual_status}
+    lacking = tuple(f'{step} {status}' for step, status in clues.items() if status not in ('', OK))
     return Spent(
         caption.status, total.calls, total.prompt_tokens, total.answer_tokens, total.uncounted, money,
-        max(caption.seconds, total.seconds), at_once,
+        max(caption.seconds, total.seconds), lacking, at_once,
     )  # fmt: skip
 
 

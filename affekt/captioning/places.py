@@ -3,6 +3,7 @@
     place_of('http://localhost:8000/v1')                 # the one model that the server serves
     place_of('http://localhost:8000/v1#qwen2-audio')     # this one
     place_of('smollm2.gguf')                             # in this process; reads text alone
+    place_of('runs/fine')                                # a describer in this process; hears, or sees
 
 Places can be pickled, so that workers elsewhere open them; keys are read from the environment where a place is opened.
 """
@@ -11,9 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from affekt.captioning.describing_model import FORM, DescribingModel, describer_at, describer_name
 from affekt.errors import LLMError, listed
 from affekt.llm import DEFAULT_SERVER, Chat, Endpoint, LocalModel, MediaForm, form_of
 
@@ -34,6 +37,15 @@ class Place:
     timeout_s: float = 120.0
     attempts: int = 6
     pause_s: float = 1.0
+    trunk: str = ''
+    """The language model of a describer, where its folder does not say."""
+    recipes: tuple[tuple[str, str], ...] = ()
+    """Source and recipe of a describer's features, where its folder does not say."""
+
+    @property
+    def is_describer(self) -> bool:
+        """Whether it is a describer of this process, which hears and sees."""
+        return self.is_local and describer_at(self.where) is not None
 
     @property
     def is_local(self) -> bool:
@@ -43,7 +55,7 @@ class Place:
     @property
     def form(self) -> MediaForm:
         """How its server is handed pictures, sound and video."""
-        return form_of(self.server)
+        return FORM if self.is_describer else form_of(self.server)
 
     def open(self, servers: contextlib.ExitStack) -> Chat:
         """The model, ready to be asked.
@@ -54,6 +66,8 @@ class Place:
         Raises:
             LLMError: there is no such file, or the address is none.
         """
+        if self.is_describer:
+            return DescribingModel(self.where, self.model, self.trunk, self.recipes)
         if self.is_local:
             return LocalModel(Path(self.where), self.model)
         return servers.enter_context(
@@ -70,21 +84,31 @@ def is_address(text: str) -> bool:
 
 
 def place_of(
-    text: str, *, server: str = DEFAULT_SERVER, timeout_s: float = 120.0, attempts: int = 6, pause_s: float = 1.0
-) -> Place:
+    text: str, *, server: str = DEFAULT_SERVER, timeout_s: float = 120.0, attempts: int = 6, pause_s: float = 1.0,
+    trunk: str = '', recipes: Sequence[tuple[str, str]] = (),
+) -> Place:  # fmt: skip
     """The place that a text names.
 
     Args:
         text: an address, with `#NAME` of the model where the server serves several; or a path.
         server: which server runs there.
         timeout_s, attempts, pause_s: as for `Endpoint`.
+        trunk, recipes: of a describer, where its folder does not say.
 
     Raises:
-        LLMError: the server does not say what it serves, or serves several and none is named.
+        LLMError: there is no such path, or the server does not say what it serves, or serves several and none is named.
         UnknownNameError: there is no such server.
     """
     form_of(server)
+    if not is_address(text) and describer_at(text) is not None:
+        name = describer_name(text)
+        return Place(text, name, server, timeout_s, attempts, pause_s, trunk, tuple(recipes))
     if not is_address(text):
+        if not Path(text).exists():
+            raise LLMError(
+                expected='the address of a server, or a folder or file with a model', came=repr(text),
+                todo='check the path, or begin an address with http://',
+            )  # fmt: skip
         return Place(text, Path(text).name, server, timeout_s, attempts, pause_s)
     url, _, model = text.partition('#')
     if not model:

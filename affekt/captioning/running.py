@@ -14,21 +14,23 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from affekt.captioning.captioner import Captioner, CaptionSettings
 from affekt.captioning.captions import CLIPS, FAILED, TABLE, Caption, failed_in, write_tables
+from affekt.captioning.describing_model import DescribingModel
 from affekt.captioning.estimate import FIRST, Estimate, Spent, estimate_from, spent_on
 from affekt.captioning.journal import CaptionJournal, caption_of
 from affekt.captioning.media import SOURCES, media_sizes, source_of
+from affekt.captioning.places import Place
 from affekt.corpora import Manifest, Sample
-from affekt.errors import CorpusError, LLMError, UnknownNameError, ValueRangeError
+from affekt.errors import AffektError, CorpusError, LLMError, UnknownNameError, ValueRangeError
 from affekt.judging import Price
-from affekt.llm import Endpoint, MediaForm, ReplayCache, in_order, require_answering, require_media
+from affekt.llm import PROBES, Endpoint, MediaForm, ReplayCache, in_order, require_answering, require_media
 from affekt.progress import Progress
-from affekt.runs import Run, read_journal, write_atomically
+from affekt.runs import SETTINGS, Run, read_journal, write_atomically
 from affekt.tables import csv_bytes
 
 ENGINES = ('threads', 'ray')
@@ -68,6 +70,8 @@ class Captioned:
     """Clips without any answer, and why; the same command asks for them again."""
     is_whole: bool
     """Whether the tables of all shards are written."""
+    lacking: Mapping[str, int] = field(default_factory=dict)
+    """Step and status of clues that there are not, such as `audio unreadable`, to clips."""
     estimate: Estimate | None = None
 
 
@@ -130,11 +134,18 @@ def caption(
     if not rows:
         raise CorpusError(expected='clips in the shard', came=f'none in {number}/{count}', todo='make fewer shards')
     folder = out / shard_name(shard)
+    _require_able(settings, manifest, rows)
     saved = {**settings.saved(), 'clips': _digest(rows), 'shard': list(shard)}
     with Run(folder, saved, resume=folder.exists(), keeps_facts=False) as run:
         done = _kept(run, manifest, rows, prices)
         resumed = len(done)
-        _probe(settings, manifest, rows, folder)
+        try:
+            _probe(settings, manifest, rows, folder)
+        except AffektError:
+            if not done:  # the same folder may be begun in with other models
+                for name in (SETTINGS, PROBES):
+                    (folder / name).unlink(missing_ok=True)
+            raise
         work = _Work(manifest, settings, run, rows, done, at_once, on, workers, progress, prices, clock)
         work.go(spread_first(len(rows), first))
         estimate = estimate_from(list(done.values()), len(rows), at_once=work.side_by_side) if done else None
@@ -147,8 +158,9 @@ def caption(
             write_atomically(folder / CLIPS, csv_bytes(CLIP_COLUMNS, _places(manifest, rows)))
     is_whole = not only_estimate and join_shards(out, manifest, count, raw_csv=raw_csv)
     statuses = Counter([*(each.status for each in done.values()), *(FAILED for _ in work.failed)])
+    lacking = Counter(clue for each in done.values() for clue in each.lacking)
     failed = {name: each.why[FAILED] for name, each in work.failed.items()}
-    return Captioned(out, len(rows), len(done), resumed, dict(statuses), failed, is_whole, estimate)
+    return Captioned(out, len(rows), len(done), resumed, dict(statuses), failed, is_whole, dict(lacking), estimate)
 
 
 def shard_name(shard: tuple[int, int]) -> str:
@@ -244,6 +256,8 @@ class _Work:
         """
         models = self.settings.models
         for place in {models.audio, models.visual, models.merge, models.labels or models.merge}:
+            if place.is_describer:
+                continue
             try:
                 with contextlib.ExitStack() as servers:
                     require_answering(place.open(servers))
@@ -271,24 +285,44 @@ def _kept(run: Run, manifest: Manifest, rows: Sequence[Sample], prices: Mapping[
     return done
 
 
+def _steps_with_media(
+    settings: CaptionSettings, manifest: Manifest, rows: Sequence[Sample]
+) -> Iterator[tuple[str, Place]]:
+    """The steps that read media of some clip, with the place of their model."""
+    for step, place in (('audio', settings.models.audio), ('visual', settings.models.visual)):
+        if any(source_of(manifest, row, step) for row in rows):
+            yield step, place
+
+
+def _require_able(settings: CaptionSettings, manifest: Manifest, rows: Sequence[Sample]) -> None:
+    """Nothing, where what is opened in this process can hear or see what it is given.
+
+    Raises:
+        LLMError: it cannot.
+    """
+    for step, place in _steps_with_media(settings, manifest, rows):
+        if place.is_local and not place.is_describer:
+            raise LLMError(
+                expected=f'a server or a describer for the {step} clue: a language model here would read text alone',
+                came=place.where,
+                todo=f'give an address or a describer as --{"video" if step == "visual" else step}-model',
+            )  # fmt: skip
+
+
 def _probe(settings: CaptionSettings, manifest: Manifest, rows: Sequence[Sample], folder: Path) -> None:
     """Whether what will be sent reaches the models; asked once for each server and folder.
 
     Raises:
-        LLMError: it does not, or a model in this process is asked to hear or see.
+        LLMError: it does not, or a describer does not hear or see.
     """
-    for step, place in (('audio', settings.models.audio), ('visual', settings.models.visual)):
-        if not any(source_of(manifest, row, step) for row in rows):
-            continue
-        if place.is_local:
-            raise LLMError(
-                expected=f'a server for the {step} clue: models in this process read text alone', came=place.where,
-                todo=f'give an address as --{"video" if step == "visual" else step}-model',
-            )  # fmt: skip
+    for step, place in _steps_with_media(settings, manifest, rows):
         with contextlib.ExitStack() as servers:
-            endpoint = place.open(servers)
-            assert isinstance(endpoint, Endpoint)
-            require_media(endpoint, media_to_send(manifest, rows, step, place.form), folder)
+            model = place.open(servers)
+            if isinstance(model, DescribingModel):
+                model.require(step)
+                continue
+            assert isinstance(model, Endpoint)  # _require_able has seen to it
+            require_media(model, media_to_send(manifest, rows, step, place.form), folder)
 
 
 def media_to_send(manifest: Manifest, rows: Sequence[Sample], step: str, form: MediaForm) -> tuple[str, ...]:
@@ -350,7 +384,8 @@ def price_of(prompt: Mapping[str, float], answer: Mapping[str, float], steps: Se
     for name, price in (*prompt.items(), *answer.items()):
         if (name and name not in steps) or not 0 <= price < math.inf:
             raise ValueRangeError(
-                expected=f'prices of 0 or more, of {", ".join(steps)} or of all', came=f'{name}={price:g}',
+                expected=f'prices of 0 or more, of {", ".join(steps)} or of all',
+                came=f'{name}={price:g}' if name else f'{price:g}',
                 todo='write for example --price-in 0.15 or --price-in audio=0.4',
             )  # fmt: skip
     return {step: Price(prompt.get(step, prompt.get('', 0.0)), answer.get(step, answer.get('', 0.0))) for step in steps}

@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from affekt.captioning.captions import DESCRIBED, SECOND, CaptionTable
+from affekt.captioning.captions import DESCRIBED, SECOND, SECOND_COLUMNS, CaptionTable
+from affekt.errors import TableError, listed
 from affekt.labels import WordTable
 from affekt.llm import LexiconExtractor
 from affekt.metrics import Interval, bootstrap_interval, compare_open_vocabulary, set_scores
@@ -160,7 +161,16 @@ def statistics_of(
         second: a table of the second language; None for none.
         rng: draws resamples.
         resamples: of intervals.
+
+    Raises:
+        TableError: no clip has truth, or the second table is none.
     """
+    if truth is not None and truth.keys().isdisjoint(captions.names):
+        raise TableError(
+            expected=f'true labels of clips of {captions.path}, such as {next(iter(captions.names), "a")!r}',
+            came=f'none; there are labels of {listed(sorted(truth), 2) or "no clip"}',
+            todo='give labels under the names of these clips',
+        )  # fmt: skip
     statuses = captions.columns['status']
     described = [
         (name, labels)
@@ -269,6 +279,11 @@ def second_rows(path: Path) -> list[dict[str, Any]]:
     """
     file = path / SECOND if path.is_dir() else path
     table = read_table(file)
+    if lacking := [name for name in SECOND_COLUMNS if name not in table]:
+        raise TableError(
+            expected=f'a table of a second language, with {", ".join(SECOND_COLUMNS)}',
+            came=f'{file} without {", ".join(lacking)}', todo='give the second_language.csv of `affekt caption`',
+        )  # fmt: skip
     return [
         {name: _listed(cell) if name.startswith('labels_') else str(cell or '') for name, cell in row.items()}
         for row in table.records()

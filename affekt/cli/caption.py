@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from affekt.cli.choices import Named, refuse_unused, servers
+from affekt.cli.choices import Named, Pairs, refuse_unused, servers
 from affekt.cli.features import Shard
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.cli.help import VerbGroup
@@ -58,8 +58,11 @@ def caption_group() -> None:
 
 @caption_group.command(RUN)
 @click.argument('path', metavar='MANIFEST', type=PATH)
-@click.option('--audio-model', required=True, metavar='URL', help='Model that hears: URL, or URL#NAME of the model.')
-@click.option('--video-model', required=True, metavar='URL', help='Model that sees.')
+@click.option(
+    '--audio-model', required=True, metavar='URL|PATH',
+    help='Model that hears: URL, URL#NAME of the model, or a describer here (a folder of training, or small).',
+)  # fmt: skip
+@click.option('--video-model', required=True, metavar='URL|PATH', help='Model that sees, named in the same way.')
 @click.option('--merge-model', required=True, metavar='URL|PATH', help='Model that merges both clues with the words.')
 @click.option(
     '--label-model', metavar='URL|PATH', help="Model that lists the feelings (default: affekt's list of words)."
@@ -72,6 +75,12 @@ def caption_group() -> None:
 )
 @click.option('--audio-server', type=Named(servers), help='Server of the model that hears, where it is another one.')
 @click.option('--video-server', type=Named(servers), help='Server of the model that sees, where it is another one.')
+@click.option(
+    '--trunk', default='', metavar='PATH', help='Language model of a describer, where its folder does not say.'
+)
+@click.option(
+    '--recipe', 'recipes', type=Pairs(), multiple=True, help="Recipe of a describer's features, where not noted."
+)
 @click.option('--out', required=True, type=PATH, metavar='DIR', help='Folder of captions; a run goes on in it.')
 @click.option('--estimate', 'only_estimate', is_flag=True, help='Stop after the first clips and their estimate.')
 @click.option(
@@ -146,7 +155,7 @@ def run(
 
 _OF_SETTINGS = (
     'audio_model', 'video_model', 'merge_model', 'label_model', 'server', 'audio_server', 'video_server', 'subtitle',
-    'words_alone', 'second_language', 'frames', 'max_side', 'tables', 'timeout_s', 'attempts',
+    'words_alone', 'second_language', 'frames', 'max_side', 'tables', 'timeout_s', 'attempts', 'trunk', 'recipes',
 )  # fmt: skip
 
 
@@ -158,6 +167,8 @@ def _refuse_unused_options(chosen: Mapping[str, Any]) -> None:
     for step in ('audio', 'video'):
         if not served[step]:
             refuse_unused(f'an address as --{step}-model', f'{step}_server')
+    if served['audio'] and served['video']:
+        refuse_unused('a describer as --audio-model or --video-model', 'trunk', 'recipes')
     if not any(served.values()):
         refuse_unused('an address of a server', 'server', 'timeout_s', 'attempts')
 
@@ -168,13 +179,15 @@ _STEPS_ASKED = ('audio', 'video', 'merge', 'label')
 def _settings(
     audio_model: str, video_model: str, merge_model: str, label_model: str | None, server: str,
     audio_server: str | None, video_server: str | None, frames: int, max_side: int, tables: str, timeout_s: float,
-    attempts: int, **chosen: Any,
+    attempts: int, trunk: str, recipes: Sequence[tuple[str, str]], **chosen: Any,
 ) -> Any:  # fmt: skip
     from affekt.captioning import CaptionSettings, Models, Place, place_of
     from affekt.llm import ClipLimits
 
     def place(text: str, its_server: str | None = None) -> Place:
-        return place_of(text, server=its_server or server, timeout_s=timeout_s, attempts=attempts)
+        return place_of(
+            text, server=its_server or server, timeout_s=timeout_s, attempts=attempts, trunk=trunk, recipes=recipes
+        )
 
     models = Models(
         place(audio_model, audio_server), place(video_model, video_server), place(merge_model),
@@ -198,7 +211,7 @@ def _estimate_lines(estimate: Estimate) -> list[str]:
         f'  prompt tokens  {reach(estimate.prompt_tokens)}',
         f'  answer tokens  {reach(estimate.answer_tokens)}',
         f'  time           {length(time.value)} [{length(max(0.0, time.low))} to {length(time.high)}], '
-        f'{estimate.at_once} clips at once'
+        f'{counted(estimate.at_once, "clip")} at once'
         if time.low == time.low
         else f'  time           {length(time.value)}',
     ]
@@ -217,6 +230,9 @@ def _show(made: Captioned, only_estimate: bool) -> None:
     for status, number in sorted(made.statuses.items(), key=lambda each: -each[1]):
         shown.add_row(f'{number:,}', status)
     say(shown)
+    if made.lacking:
+        clues = ', '.join(f'{clue} {number:,}' for clue, number in sorted(made.lacking.items()))
+        say(f'clips without a clue: {clues}; the column why says more', style='yellow')
     for reason, number in Counter(made.failed.values()).most_common(3):
         say(f'{counted(number, "clip")} without an answer: {reason}; the same command asks again', style='yellow')
     say(str(made.folder / 'captions.csv') if made.is_whole else f'{made.folder}: other shards are not finished yet')

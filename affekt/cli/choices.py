@@ -106,6 +106,21 @@ class Named(click.ParamType[str]):
         return items + ([CompletionItem(incomplete, type='file')] if self.others and not items else [])
 
 
+class Pairs(click.ParamType[tuple[str, str]]):
+    """NAME=VALUE."""
+
+    name = 'SOURCE=RECIPE'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """('voice', 'acoustics-utt') from 'voice=acoustics-utt'"""
+        if isinstance(value, tuple):
+            return value
+        name, equals, of = str(value).partition('=')
+        if not (name and equals and of):
+            self.fail(f'{value!r} is not {self.name}', param, ctx)
+        return name, of
+
+
 def refuse_unused(partner: str, *names: str) -> None:
     """Nothing, where none of these options was given; called where nothing would read them.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from affekt.cli.choices import Named, recognisers, refuse_unused, servers
+from affekt.cli.choices import Named, Pairs, recognisers, refuse_unused, servers
 from affekt.cli.group import AS_JSON, main
 from affekt.cli.help import OwnArgument, VerbWithVerbs
 from affekt.cli.views import described_parts
@@ -28,21 +28,6 @@ SHOWN = 20
 """Of so many clips the whole answer is shown; of more a line each."""
 SHOWN_REASONS = 5
 """Of so many reasons the clips that were left out are counted."""
-
-
-class Pairs(click.ParamType[tuple[str, str]]):
-    """NAME=VALUE."""
-
-    name = 'SOURCE=RECIPE'
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """('voice', 'acoustics-utt') from 'voice=acoustics-utt'"""
-        if isinstance(value, tuple):
-            return value
-        name, equals, of = str(value).partition('=')
-        if not (name and equals and of):
-            self.fail(f'{value!r} is not {self.name}', param, ctx)
-        return name, of
 
 
 @main.group('describe', cls=VerbWithVerbs)

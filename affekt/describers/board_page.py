@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from affekt.describers.board import Board
 from affekt.describers.board_tables import bias_rows, board_sheet, headline
+from affekt.describers.tables import short
 from affekt.experiments import Section
 from affekt.metrics import Interval
 from affekt.pages import Scale, axis_svg, escaped, interval_svg, scale_of, whole_page
 from affekt.ranking import Standing
+from affekt.wording import signed
 
 LONGEST_EXAMPLE = 600
 """Characters of a description that is shown."""
+DRAWN = ('Labels against', 'Verdicts of')
+"""Beginnings of titles of tables that the page draws in its own way."""
 NUMBERS = frozenset({'rank', 'place', 'won', 'group'})
 LONGER = 'A judge whose winner is nearly always the longer text may have read nothing else.'
 
@@ -27,7 +33,11 @@ def board_page(board: Board) -> str:
         _head(board),
         *_labels(board),
         *_verdicts(board),
-        *(_table(section) for section in rest if not section.title.startswith(('Labels against', 'Verdicts of'))),
+        *(
+            _table(_with_names(section, board))
+            for section in rest
+            if not section.title.startswith(('Labels against', 'Verdicts of'))
+        ),
         _examples(board),
         f'<section class="part"><h2>How to read it</h2><ul class="soft">{notes}</ul></section>',
         _records(board),
@@ -105,12 +115,15 @@ def _verdicts(board: Board) -> list[str]:
 def _strengths(standings: Sequence[Standing], scale: Scale, label: str) -> str:
     rows = []
     for each in standings:
-        ends = f'{each.low:+z.2f} to {each.high:+z.2f}' if math.isfinite(each.low) else ''
-        drawn = interval_svg(scale, each.low, each.strength, each.high, f'{each.item}: {each.strength:+.2f}, {ends}')
+        value, low, high = (
+            signed(round(end, 2) + 0.0, zero_too=True) for end in (each.strength, each.low, each.high)
+        )  # what rounds to zero has a plus
+        ends = f'{low} to {high}' if math.isfinite(each.low) else ''
+        drawn = interval_svg(scale, each.low, each.strength, each.high, f'{each.item}: {value}, {ends}')
         rows.append(
             f'<tr><td class="number">{_places(each.best_place, each.worst_place)}</td>'
             f'<th scope="row">{escaped(each.item)}</th>'
-            f'<td class="strength"><b>{each.strength:+z.2f}</b> <small>{ends}</small></td><td class="plot">{drawn}</td>'
+            f'<td class="strength"><b>{value}</b> <small>{ends}</small></td><td class="plot">{drawn}</td>'
             f'<td class="number">{100 * each.win_rate:.0f} %</td></tr>'
         )
     return _scroll(label, _heads('place', 'describer', 'strength', axis_svg(scale), 'won'), rows)
@@ -137,6 +150,18 @@ def _scroll(label: str, heads: str, rows: list[str]) -> str:
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(label)}"><table class="board">'
         f'<thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
     )
+
+
+def _with_names(section: Section, board: Board) -> Section:
+    """A section of the terminal with the whole names that it shortens in its first column."""
+    every = dict.fromkeys([*(each.name for each in board.describers), *(each.source for each in board.verdicts)])
+    times = Counter(short(name) for name in every)
+    names = [name for name in every if times[short(name)] == 1]  # others could not be told apart
+    whole = {short(name): name for name in names}
+    pairs = {f'{short(a)} over {short(b)}': f'{a} over {b}' for a in names for b in names}
+    rules = {f'{cell} (rule)': f'{name} (rule)' for cell, name in whole.items()}
+    known = {**whole, **pairs, **rules}
+    return replace(section, cells=tuple((known.get(row[0], row[0]), *row[1:]) for row in section.cells))
 
 
 def _table(section: Section) -> str:

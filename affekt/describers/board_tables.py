@@ -20,7 +20,8 @@ from affekt.wording import percent_in_five, signed
 LINES = (
     'Score per clip: F1 of the labels in the inner sectors of five wheels; each label too many costs. In per cent.',
     'Strength: log-odds against the mean of all describers; 0 is the mean. Intervals are of 95 %.',
-    'Without bias: strengths with the effects of length, and of being shown first, taken out.',
+    'Without bias: strengths with the effects of length, and of being shown first, taken out; at a glance, where they '
+    'can be taken out.',
     'A rule that reads nothing stands beside every judge: a judge that goes with it may have read nothing too.',
 )
 
@@ -72,19 +73,19 @@ def board_sheet(board: Board) -> Sheet:
 
 
 def glance_rows(board: Board) -> list[tuple[str, ...]]:
-    """A row for each describer, best labels first: labels, verdicts with and without bias, coverage."""
+    """A row for each describer, best labels first: labels, each source of verdicts, MER-UniBench, coverage.
+
+    Strengths are those without bias where these are known; the tables of each source have both.
+    """
     order = list(board.by_sample.order) if board.by_sample else [each.name for each in board.describers]
     rows = []
     for name in order:
-        each = next(one for one in board.describers if one.name == name)
+        each = next(describer for describer in board.describers if describer.name == name)
         cells = [short(name)]
         if board.by_sample is not None:
             cells.append(spread(board.by_sample.scores[name].value, board.by_sample.scores[name]))
         for verdicts in _judged(board):
-            cells.append(_strength(standing_of(verdicts.plain.standings, name)))
-            cells.append(
-                _strength(standing_of(verdicts.controlled.standings, name)) if verdicts.controlled else 'not told'
-            )
+            cells.append(_strength(standing_of((verdicts.controlled or verdicts.plain).standings, name)))
         if board.unibench is not None:
             row = next((model.outcome.rows[0] for model in board.unibench.models if model.name == name), None)
             cells.append('' if row is None else percent_in_five(row.mean))
@@ -99,7 +100,7 @@ def glance_heads(board: Board) -> tuple[str, ...]:
     if board.by_sample is not None:
         heads.append('labels [95 %]')
     for verdicts in _judged(board):
-        heads += [short(verdicts.source), 'without bias']
+        heads.append(short(verdicts.source))
     if board.unibench is not None:
         heads.append('UniBench')
     return (*heads, 'clips')

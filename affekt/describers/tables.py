@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from affekt.benchmarks import UNIBENCH, Ranking, set_named, unibench_facts
 from affekt.describers.unibench import ModelsBench, ModelScores
 from affekt.experiments import Section, Sheet
+from affekt.metrics import Interval
 from affekt.pages.figures import bounds, spread
 from affekt.typed_json import plain
-from affekt.wording import percent_in_five
+from affekt.wording import percent_in_five, signed
 
 SHORT = {
     'mer2023': 'MER23', 'mer2024': 'MER24', 'meld': 'MELD', 'iemocap': 'IEMO', 'cmumosi': 'MOSI', 'cmumosei': 'MOSEI',
@@ -145,8 +147,8 @@ def ranking_sections(ranking: Ranking, title: str) -> list[Section]:
     pairs = tuple(
         (
             f'{short(left)} over {short(right)}',
-            f'{100 * gap.difference.value:+z.1f}',
-            f'{100 * gap.difference.low:+z.1f} to {100 * gap.difference.high:+z.1f}',
+            _points(gap.difference.value),
+            _reach(gap.difference),
             f'{gap.p_holm:.3f}',
         )
         for (left, right), gap in ranking.gaps.items()
@@ -155,6 +157,17 @@ def ranking_sections(ranking: Ranking, title: str) -> list[Section]:
         Section(title, ('model', 'score [95 %]', 'rank', 'group'), board, 1),
         Section('Differences', ('pair', 'points', '95 %', 'p (Holm)'), pairs, 1),
     ]
+
+
+def _points(share: float) -> str:
+    """A difference in points with its sign; what rounds to zero has a plus."""
+    return signed(round(100 * share, 1) + 0.0, 1, zero_too=True)
+
+
+def _reach(interval: Interval) -> str:
+    """The ends of a difference in points; a dash where nothing varies."""
+    low, high = _points(interval.low), _points(interval.high)
+    return low if math.isnan(interval.low) else f'{low} to {high}'
 
 
 def _range(low: int, high: int) -> str:

@@ -213,6 +213,11 @@ def open_clip_describer(
             expected='a model that describes', came='none named, and none that is used without being named',
             todo=f'name one with --model, such as {SMALL}',
         )  # fmt: skip
+    if not place.exists():
+        raise WeightsError(
+            expected='a describer: a folder of training, a checkpoint, or small', came=f'{model}, which is not there',
+            todo='check the path',
+        )  # fmt: skip
     notes: Mapping[str, Any]
     if place.is_dir():
         notes = saved_notes(place).get('notes') or {}

@@ -84,6 +84,8 @@ AROUND: dict[str, tuple[str, str]] = {
     WORDS: ('The subtitle of this video is: <Subtitle>', '</Subtitle>. '),
 }
 """Source to the text before and after its tokens; the sentences on frames begin with 'W' or what leads to them."""
+LONGEST_WORD = 40
+"""Characters without a space that may be one word."""
 _BARE = ('face', 'frame')
 REQUEST = 'Now, please answer my question based on all the provided information. '
 
@@ -328,9 +330,10 @@ def _around(block: Block, *, is_first: bool) -> tuple[str, str]:
 
 def harmless(text: str, family: Family) -> str:
     """Text in which none of the family's stops is left, since one would look like the end of a turn."""
-    for stop in family.stops:
+    for stop in filter(None, family.stops):
+        kept = stop[0] if len(stop) > 1 and stop[0] == stop[-1] else ''  # shorter each time, so that this ends
         while stop in text:
-            text = text.replace(stop, stop[0] if stop[0] == stop[-1] else '')
+            text = text.replace(stop, kept)
     return text
 
 
@@ -456,13 +459,13 @@ def tokenized(
 
 
 def _shortened(words: str, excess: int, vocabulary: Vocabulary) -> str:
-    """Words without at least so many tokens at their end, cut between two words."""
+    """Words without at least so many tokens at their end, cut between two of them, or within where none ends nearby."""
     vocabulary.tokenizer.encode_special_tokens = True
     offsets = vocabulary.tokenizer.encode(words, add_special_tokens=False).offsets
     end = offsets[-excess][0] if excess < len(offsets) else 0
     shorter = words[: min(end, len(words) - 1)]
-    cut, space, _ = shorter.rpartition(' ')
-    return cut if space else ''
+    cut, space, rest = shorter.rpartition(' ')
+    return cut if space and len(rest) <= LONGEST_WORD else shorter  # Chinese and others have no spaces
 
 
 def _pieces(prompt: Written, words: str, vocabulary: Vocabulary, *, begins: bool) -> tuple[tuple[int, ...] | str, ...]:

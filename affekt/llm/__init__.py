@@ -26,7 +26,7 @@ from affekt.llm.forms import (
 from affekt.llm.gguf_models import UnknownModelError, opened_gguf
 from affekt.llm.local import LocalModel
 from affekt.llm.opening import OpenedModel, opened_network, unopened
-from affekt.llm.probe import ProbeResult, SoundUse, probe, require_answering, require_media, sound_use
+from affekt.llm.probe import PROBES, ProbeResult, SoundUse, probe, require_answering, require_media, sound_use
 from affekt.llm.quoting import quoted_object
 from affekt.llm.replay import NobodyToAsk, RememberingChat, ReplayCache
 from affekt.llm.workers import in_order
@@ -35,6 +35,7 @@ __all__ = [
     'DEFAULT_SERVER',
     'DESCRIPTION_COLUMNS',
     'MEDIA',
+    'PROBES',
     'SERVERS',
     'Chat',
     'ClipLimits',

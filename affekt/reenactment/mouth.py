@@ -1,8 +1,9 @@
 """The inside of a mouth that opens: the portrait's own, the driver's as it was filmed, or a made-up one.
 
 A picture of a mouth is laid between the lips by the affine map that takes their inner edge closest to that of the
-picture, with its colours moved to those of the portrait's skin. A portrait whose mouth is open already keeps its own
-upper teeth, which stay with the head; what opens below them is filled from the other.
+picture. The colours of a driver's mouth are moved by those of both skins; a made-up one stands in the light that falls
+on the white of the portrait's eyes. A portrait whose mouth is open already keeps its own upper teeth, which stay with
+the head; what opens below them is filled from the other.
 
 Canonical frame: centimetres, x right, y up.
 """
@@ -10,7 +11,7 @@ Canonical frame: centimetres, x right, y up.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,9 @@ mouth to appear, and to appear wholly."""
 FEATHER = 0.006
 """Softness of the edge, of the distance between the eyes."""
 GAINS = (0.5, 1.6)
+"""Least and largest factor on the colours of a driver's mouth."""
 LIGHT_GAINS = (0.35, 1.9)
+"""The same of a made-up mouth, whose own light is known."""
 TEETH_OVER_WHITE = (1.08, 1.0, 0.86)
 """Colour of teeth over that of the white of the eyes in the same light: as bright, and yellower."""
 WHITE_OVER_SKIN = 1.15
@@ -50,6 +53,8 @@ TEETH_CHROMA = (0.42, 0.3)
 """Distances from grey, over brightness, between which what lies in a made-up mouth is tongue, and tooth."""
 TEETH_CONTRAST = 0.4
 """Exponent of the light on made-up teeth: the head's lips throw too dark a shadow on them."""
+DARK_BEHIND = np.float32(0.65)
+"""What of the head's light on tongue and throat is left: it shines into the mouth, which lights of pictures do not."""
 TEETH_SHARE = 0.97
 """Quantile of brightness from which what lies between made-up lips is lit teeth."""
 GREY, COLOURED = 0.04, 0.16
@@ -89,8 +94,12 @@ class Mouth:
         self._is_open = self._gap > OPEN_GAP * self._eyes_px
         self._triangles = np.asarray(Delaunay(self._rest[:, :2]).simplices, dtype=np.int64)
         self._cheek = portrait.cheek
-        self._light_gain = _light_gain(portrait)
         self._paleness = float(np.clip((COLOURED - _chroma(self._cheek)) / (COLOURED - GREY), 0, 1))
+
+    @cached_property
+    def _light_gain(self) -> Floats:
+        """(3,) see `light_gain`; made when a made-up mouth is first needed, as that takes a second."""
+        return light_gain(self._portrait)
 
     def draw(self, picture: Image, face: Floats, target: Floats, frame: MotionFrame) -> None:
         """Lay the inside of the mouth over a picture, in place.
@@ -181,7 +190,7 @@ def in_light(colors: Floats32, gain: Floats, paleness: float, tint: npt.ArrayLik
     return np.asarray(np.clip(moved + (shades - moved) * np.float32(paleness), 0, 255))
 
 
-def _light_gain(portrait: Portrait) -> Floats:
+def light_gain(portrait: Portrait) -> Floats:
     """(3,) what made-up teeth are multiplied by, so that they stand in the light that falls on the white of the eyes.
 
     Skin would not do: it says how light somebody is, and teeth are as white in every face.
@@ -214,17 +223,19 @@ def made_up_mouths() -> tuple[Floats, tuple[MouthPicture, ...]]:
 
 
 def _with_lit_teeth(mouth: MouthPicture) -> Image:
-    """(H, W, 3) the picture with light on all of the teeth: those of the head lie in the shadow of its lips."""
+    """(H, W, 3) the picture with light on all of the teeth, which lie in the shadow of the head's lips, and less behind
+    them, where a mouth is dark."""
     box = Box.around(mouth.inner_lips.astype(np.float64), mouth.image.shape[:2])
     colors = mouth.image[box.top : box.bottom, box.left : box.right].astype(np.float32)
     brightness = np.maximum(colors.mean(axis=2), 1)
     least, most = TEETH_CHROMA
     is_tooth = np.clip((least - np.ptp(colors, axis=2) / brightness) / (least - most), 0, 1)
-    is_tooth *= polygon_mask(mouth.inner_lips.astype(np.float64), box)
     lit = lit_teeth().astype(np.float32)
     light = np.minimum(brightness / lit.mean(), 1) ** TEETH_CONTRAST
+    behind = DARK_BEHIND * colors
+    inside = behind + (lit * light[..., None] - behind) * is_tooth[..., None].astype(np.float32)
     made = mouth.image.copy()
-    laid_over(made, lit * light[..., None], is_tooth.astype(np.float32), box)
+    laid_over(made, inside, polygon_mask(mouth.inner_lips.astype(np.float64), box), box)
     return made
 
 

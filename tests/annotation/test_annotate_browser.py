@@ -349,7 +349,7 @@ def test_pages_are_readable_on_a_dark_phone_and_a_light_desk(ann, server, width,
     assert ann.js('document.documentElement.scrollWidth') <= width
     low = ann.js('document.getElementById("choose-left").getBoundingClientRect().bottom')
     assert low <= 844
-    for _ in range(5):  # three to learn by and one of gold count for nothing
+    for _ in range(5):  # the first three are the test
         ann.choose()
     ann.browser.get(server.links['board'])
     ann.until('dataset.votes > 0')
@@ -389,7 +389,7 @@ def test_texts_from_files_are_shown_as_they_are(ann):
 
 def test_the_leaderboard_is_live_and_sorts(ann, server, browsers):
     ann.join('Live')
-    for _ in range(6):
+    for _ in range(8):
         ann.choose()
     board = browsers[1]
     board.get(server.links['board'])

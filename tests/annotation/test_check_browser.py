@@ -83,16 +83,27 @@ def browser(tmp_path_factory):
     opened.quit()
 
 
+def _served(folder: Path):
+    server = Server(write_captions(folder))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope='module')
+def server(tmp_path_factory):
+    """One for all tests that leave it alone."""
+    yield from _served(tmp_path_factory.mktemp('captions'))
+
+
 @pytest.fixture
-def server(tmp_path):
-    made = Server(write_captions(tmp_path))
-    made.start()
-    yield made
-    made.stop()
+def mortal(tmp_path):
+    """One that a test may kill."""
+    yield from _served(tmp_path)
 
 
-def test_labels_and_sentences_are_marked_by_keys_and_survive_a_killed_server(browser, server, tmp_path):
-    ann = Checker(browser, server.links['checkers'])
+def test_labels_and_sentences_are_marked_by_keys_and_survive_a_killed_server(browser, mortal, tmp_path):
+    ann = Checker(browser, mortal.links['checkers'])
     ann.join('Ann')
     assert ann.js('document.querySelectorAll(".subtitle b").length') == 0
     ann.keys('1')  # accepts
@@ -100,10 +111,10 @@ def test_labels_and_sentences_are_marked_by_keys_and_survive_a_killed_server(bro
     ann.keys('a', 'Proud', Keys.ENTER)
     ann.keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_DOWN, 'x')
     ann.saved()
-    server.stop(signal.SIGKILL)
+    mortal.stop(signal.SIGKILL)
     ann.keys('3', '3')  # kept in the page while nobody answers
     ann.until('!document.getElementById("banner").hidden')
-    server.start('--resume')
+    mortal.start('--resume')
     ann.saved()
     ann.keys(Keys.ENTER)
     ann.until('document.documentElement.dataset.at === "1"')

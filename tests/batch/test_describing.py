@@ -300,6 +300,38 @@ def test_a_model_on_a_server_is_asked_and_its_inventions_are_struck_out(media, t
         Describing(endpoint='http://localhost:1/v1')
 
 
+def test_answers_before_a_server_goes_away_are_kept_and_the_rest_is_asked_again(media, tmp_path):
+    from affekt.batch.asking import EndpointClips
+    from affekt.errors import LLMError
+
+    class Leaving(_Server):
+        """Answers so many questions, and then none."""
+
+        left = 3
+
+        def ask(self, request):
+            if self.left <= 0:
+                raise LLMError(expected='an answer', came='no connection', todo='start it')
+            self.left -= 1
+            return super().ask(request)
+
+    server = Leaving("The character's emotional state is sad.")
+    rows = [Sample(f'{at:02d}', text=f'I say {at}.') for at in range(20)]
+    Manifest(Facts('own', root=str(media)), rows).save(tmp_path / 'm.parquet')
+
+    def run():
+        describer = EndpointClips(server, asr='none', is_probed=False, at_once=1)
+        return list(describe_many([tmp_path / 'm.parquet'], describer=describer, out=tmp_path / 'out', resume=True))
+
+    with pytest.raises(LLMError, match='no connection'):
+        run()
+    server.left = 100
+    clips = run()
+    assert [clip.resumed for clip in clips].count(True) == 3
+    assert not any(clip.described.failure for clip in clips)
+    assert server.left == 100 - 17
+
+
 def test_resume_without_a_folder_is_refused():
     result = CliRunner().invoke(main, ['describe', 'clip.mp4', '--resume'])
     assert result.exit_code == 2

@@ -17,6 +17,11 @@ from affekt.captioning import caption
 
 pytest.importorskip('ray.data', reason='Ray is absent (pip install affekt[ray])')
 HERE = Path(__file__).parent
+_ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if name != 'RAY_ADDRESS'},
+    'PYTHONPATH': os.pathsep.join([str(HERE), os.environ.get('PYTHONPATH', '')]),
+    'RAY_worker_niceness': '0',  # beside other tests Ray's workers would hardly ever have their turn
+}
 _DEATHS = """
 import os, sys
 from pathlib import Path
@@ -45,8 +50,7 @@ def test_neither_a_dead_worker_nor_a_dead_program_loses_a_clip(corpus, serve, tm
     manifest, server = corpus(12), serve()
     ran = subprocess.run(
         [sys.executable, '-c', _DEATHS, str(tmp_path), server.url],
-        env={**{name: value for name, value in os.environ.items() if name != 'RAY_ADDRESS'}, 'PYTHONPATH':
-             os.pathsep.join([str(HERE), os.environ.get('PYTHONPATH', '')])},
+        env=_ENVIRONMENT,
         capture_output=True, text=True,
     )  # fmt: skip
     assert ran.returncode == -9, ran.stderr

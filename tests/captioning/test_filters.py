@@ -242,6 +242,16 @@ def test_statistics_before_and_after_say_what_a_filter_takes_from_the_labels(tmp
     json.dumps(made.to_dict())
 
 
+def test_truth_of_other_clips_and_a_table_of_no_second_language_are_refused(tmp_path, table):
+    captions = _captions(tmp_path, [{'name': 'a', 'openset': '["sad"]'}])
+    rng = np.random.default_rng(0)
+    with pytest.raises(TableError, match=r'such as .a.; got none; there are labels of .b.'):
+        statistics_of(captions, table, truth={'b': ['sad']}, rng=rng)
+    other = _write(tmp_path / 'other.csv', ('name', 'emotion'), ['a', 'sad'])
+    with pytest.raises(TableError, match='without language, description'):
+        statistics_of(captions, table, second=other, rng=rng)
+
+
 def test_entropy_and_agreement_by_hand():
     assert entropy([2, 2]) == 1.0
     assert math.isnan(entropy([]))

@@ -7,11 +7,20 @@ import pytest
 from caption_runs import settings_for
 from clip_server import REFUSAL, ClipServer, Faults
 
-from affekt.captioning import CANNOT_BE_JUDGED, Caption, caption, read_captions
+from affekt.captioning import (
+    CANNOT_BE_JUDGED,
+    Caption,
+    CaptionSettings,
+    Models,
+    Place,
+    caption,
+    place_of,
+    read_captions,
+)
 from affekt.captioning.captions import ROWS_A_GROUP, write_tables
 from affekt.captioning.running import media_to_send
 from affekt.corpora import Facts, Manifest, Sample
-from affekt.errors import LLMError, RunError
+from affekt.errors import LLMError, RunError, ValueRangeError
 from affekt.llm import form_of
 from affekt.runs import Run, placed_entries
 
@@ -128,6 +137,30 @@ def test_shards_join_to_the_table_of_one_run_whichever_ends_last(corpus, serve, 
     assert not second.is_whole
     assert caption(manifest, settings_for(server), tmp_path / 'parts', shard=(1, 2)).is_whole
     assert (tmp_path / 'parts' / 'captions.csv').read_bytes() == (tmp_path / 'whole' / 'captions.csv').read_bytes()
+
+
+def test_a_run_whose_models_could_not_be_asked_is_begun_again_with_others(corpus, serve, tmp_path):
+    manifest, server = corpus(2), serve()
+    nobody = Place('http://127.0.0.1:9/v1', 'none', attempts=1)
+    with pytest.raises(LLMError, match='no connection'):
+        caption(manifest, CaptionSettings(Models(nobody, nobody, nobody)), tmp_path / 'out')
+    with pytest.raises(LLMError, match='read text alone'):
+        here = Place(str(tmp_path / 'tiny.gguf'), 'tiny')
+        caption(manifest, CaptionSettings(Models(here, here, here)), tmp_path / 'out')
+    made = caption(manifest, settings_for(server), tmp_path / 'out')
+    assert (made.statuses, made.lacking) == ({'merged': 2}, {})
+    with pytest.raises(LLMError, match="'nowhere'; check the path, or begin an address"):
+        place_of('nowhere')
+    with pytest.raises(ValueRangeError, match='a language'):
+        settings_for(server, second_language=' ')
+
+
+def test_clues_that_there_are_not_are_counted(corpus, serve, tmp_path):
+    manifest = corpus(3)
+    for name in ('clip000.wav', 'clip001.wav'):
+        (tmp_path / 'media' / name).write_bytes(b'')
+    made = caption(manifest, settings_for(serve()), tmp_path / 'out')
+    assert made.lacking == {'audio unreadable': 2}
 
 
 def test_other_models_are_another_run(corpus, serve, tmp_path):

@@ -139,7 +139,10 @@ def test_a_learned_preference_model_is_one_more_judge_beside_the_rule_that_reads
     assert (learned['source'], rule['source']) == ('preference preference', 'longer text')
     assert {each['item'] for each in learned['plain']['standings']} == {'right', 'long'}
     assert learned['judge']['consistency']['value'] == 1.0  # it cannot tell first from second
-    assert 'preference preference' in shown
+    assert 'preference preference' in ' '.join(shown.split())
+    assert ' nan' not in shown
+    glance = shown[shown.index('At a glance') : shown.index('Coverage')]
+    assert 'labels [95 %]' in glance  # nothing is cut
     assert 'preference preference' in (told / 'run' / 'board.html').read_text()
 
 

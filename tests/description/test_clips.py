@@ -189,6 +189,8 @@ def test_a_folder_that_does_not_fit_is_refused(folder, tmp_path):
         clip_form(describer, {**notes, 'kind': ['pulse']}, recipes={'face': one_face()})
     with pytest.raises(WeightsError, match=r'describer\.json'):
         open_clip_describer(tmp_path)
+    with pytest.raises(WeightsError, match='nowhere, which is not there'):
+        open_clip_describer('nowhere')
     (tmp_path / 'not.pth').write_bytes(b'no checkpoint')
     with pytest.raises(WeightsError, match='--trunk'):
         open_clip_describer(tmp_path / 'not.pth')

@@ -6,6 +6,7 @@ from affekt.description import (
     FAMILIES,
     KINDS,
     QUESTIONS,
+    Family,
     Pieces,
     answer_of,
     kind_of,
@@ -14,6 +15,7 @@ from affekt.description import (
     tokenized,
     written,
 )
+from affekt.description.questions import harmless
 from affekt.errors import UnknownNameError, ValueRangeError, WeightsError
 
 EVERY = {'voice', 'face', 'frame', 'multi', 'multi_frame', 'image'}
@@ -128,10 +130,19 @@ def test_words_are_shortened_between_two_of_them_until_the_prompt_fits(longest):
     assert f'<Subtitle>{kept}</Subtitle>' in vocabulary.text([n for p in pieces.prompt if p != 'voice' for n in p])
 
 
-def test_words_without_any_space_are_left_out_whole_where_they_do_not_fit():
-    prompt = written('audio_text', 'Why?', HASH, present=EVERY, words='語' * 5000)
+@pytest.mark.parametrize('words', ['語' * 5000, 'A: ' + '語' * 5000])
+def test_words_without_spaces_are_shortened_within(words):
+    prompt = written('audio_text', 'Why?', HASH, present=EVERY, words=words)
     pieces = tokenized(prompt, letters(), {'voice': 1}, longest=400)
-    assert pieces.cut == 5000
+    length = 1 + sum(len(piece) for piece in pieces.prompt if isinstance(piece, tuple))
+    assert 390 < length <= 400  # a transcript in Chinese is not lost for being long
+    assert pieces.has_words
+
+
+@pytest.mark.parametrize('stops', [('\n',), ('',), ('##',)])
+def test_stops_of_any_length_are_taken_out_of_a_text(stops):
+    text = harmless('a\nb####c', Family('', '', '', stops))
+    assert not any(stop in text for stop in stops if stop)
 
 
 def test_a_prompt_that_is_too_long_without_words_is_refused():

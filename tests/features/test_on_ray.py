@@ -24,11 +24,13 @@ HERE = Path(__file__).parent
 _ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if name != 'RAY_ADDRESS'},
     'PYTHONPATH': str(HERE),  # workers find the recipes of these tests
+    'RAY_worker_niceness': '0',  # beside other tests Ray's workers would hardly ever have their turn
 }
 
-_DEATHS = """
+_ON_RAY = """
 import dataclasses, json, os, sys
 from pathlib import Path
+from affekt.cli import main
 from affekt.corpora import Manifest
 from affekt.errors import AffektError
 from affekt.features import extract
@@ -39,9 +41,18 @@ out = Path(sys.argv[1])
 manifest = Manifest.load(out / 'm.parquet')
 marked = dataclasses.replace(manifest, facts=dataclasses.replace(manifest.facts, version=str(out / 'died')))
 
-def run(recipe, name, manifest=manifest, **options):
+def command(*words):
+    sys.stdout.flush()
+    terminal = os.dup(1)
+    with (out / 'stdout.json').open('wb') as file:
+        os.dup2(file.fileno(), 1)
+        main(list(words), standalone_mode=False)
+        sys.stdout.flush()
+        os.dup2(terminal, 1)
+
+def run(recipe, name, manifest=manifest, processes=2, **options):
     try:
-        made = extract(manifest, recipe, out / name, processes=2, on='ray', **options)
+        made = extract(manifest, recipe, out / name, processes=processes, on='ray', **options)
         became = [made.samples, made.resumed]
     except AffektError as error:
         became = [type(error).__name__, str(error)]
@@ -52,10 +63,12 @@ def end(stage, done, count):
     if done >= 40:
         os.kill(os.getpid(), 9)
 
-with ray_data(2):  # one Ray for all five
+with ray_data(2):  # one Ray for all
+    command('features', 'extract', str(out / 'm.parquet'), '--recipe', 'hash512', '--out', str(out / 'command'),
+            '--on', 'ray', '--processes', '2', '--batch', '50', '--json')
     run(DYING, 'worker', marked)
-    run(DEADLY, 'deadly', batch=72)
-    run(NAN, 'nan')
+    run(DEADLY, 'deadly', processes=1, batch=72)
+    run(NAN, 'nan', processes=1)
     run(LENGTHS, 'gpus', gpus=1000)
     run(LENGTHS, 'program', progress=end)
 """
@@ -63,21 +76,18 @@ with ray_data(2):  # one Ray for all five
 
 @pytest.fixture(scope='module')
 def corpus(tmp_path_factory):
+    """A folder in which a program extracted on Ray until it was killed, and the manifest that it read."""
     folder = tmp_path_factory.mktemp('ray')
     manifest = made_up_corpus()
     manifest.save(folder / 'm.parquet')
+    ran = subprocess.run([sys.executable, '-c', _ON_RAY, str(folder)], env=_ENVIRONMENT, capture_output=True, text=True)
+    assert ran.returncode == -9, ran.stderr
     return folder, manifest
 
 
 def test_the_command_writes_the_file_that_one_process_writes(corpus):
     folder, manifest = corpus
-    options = ['--recipe', 'hash512', '--out', 'command', '--on', 'ray', '--processes', '2', '--batch', '50', '--json']
-    ran = subprocess.run(
-        [sys.executable, '-c', 'from affekt.cli import main; main()', 'features', 'extract', 'm.parquet', *options],
-        cwd=folder, env=_ENVIRONMENT, capture_output=True, text=True,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    assert json.loads(ran.stdout)['samples'] == 144
+    assert json.loads((folder / 'stdout.json').read_text())['samples'] == 144
     plain = extract(manifest, 'hash512', folder / 'plain')
     assert (folder / 'command' / 'hash512' / plain.path.name).read_bytes() == plain.path.read_bytes()
     assert [path.name for path in (folder / 'command' / 'hash512').iterdir()] == [plain.path.name]
@@ -85,8 +95,6 @@ def test_the_command_writes_the_file_that_one_process_writes(corpus):
 
 def test_neither_a_dead_worker_nor_a_dead_program_loses_a_batch_and_errors_come_through(corpus):
     folder, manifest = corpus
-    ran = subprocess.run([sys.executable, '-c', _DEATHS, str(folder)], env=_ENVIRONMENT, capture_output=True, text=True)
-    assert ran.returncode == -9, ran.stderr
     worker, deadly, nan, gpus = map(json.loads, (folder / 'became.jsonl').read_text().splitlines())
     plain = extract(manifest, LENGTHS, folder / 'plain').path
     shard = Path('lengths', plain.name)

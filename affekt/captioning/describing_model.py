@@ -1,0 +1,158 @@
+"""A describer of this process as the model that hears or sees: it is asked through the interface of any model.
+
+What a question holds of a clip (sound, or a silent video) is put into files, perceived by the describer's own recipes,
+and described. The question is the describer's own, as it was trained; the text of the question that it is asked is what
+is spoken in the clip. Torch is imported when the first clip is described.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.corpora import Facts, Manifest, Sample
+from affekt.errors import LLMError, QuestionRefusedError, missing_extra
+from affekt.llm import MediaForm, Part, Reply, Request, medium_of, parts_of
+from affekt.runs import file_sha256
+from affekt.weights import PACKAGED
+
+FORM = MediaForm('a describer in this process', video=('video_url',))
+"""Video as one silent part, sound as another: what a describer is given is what a server would be given."""
+SETTINGS, SMALL, CHECKPOINT = 'describer.json', 'small', '.pth'
+NEEDED = {'audio': ('audio', 'hears'), 'visual': ('video', 'sees')}
+"""Step to what recipes read for it, and the verb of an error."""
+_PICTURES_HZ = 4.0
+"""Of the video that several pictures are made into."""
+
+
+def describer_at(where: str) -> Path | None:
+    """The folder or checkpoint of a describer that a text names; None where it names none.
+
+    A describer is a folder with `describer.json`, the folder of the run that trained it, a `.pth` of AffectGPT, or
+    `small`, where nothing else has that name.
+    """
+    path = Path(where)
+    if where == SMALL and not path.exists():
+        return PACKAGED / 'describer'
+    if path.is_file():
+        return path if path.suffix.lower() == CHECKPOINT else None
+    return next((place for place in (path, path / 'describer') if (place / SETTINGS).is_file()), None)
+
+
+def describer_name(where: str) -> str:
+    """What a describer is called where its answers are remembered: its name, and what tells its files from others."""
+    place = describer_at(where)
+    assert place is not None
+    files = sorted(file for file in place.iterdir() if file.is_file()) if place.is_dir() else [place]
+    digest = hashlib.sha256(repr([(file.name, file_sha256(file)) for file in files]).encode()).hexdigest()
+    name = place.parent.name if place.name == 'describer' and where != SMALL else Path(where).name
+    return f'{name} {digest[:12]}'
+
+
+class DescribingModel:
+    """A describer that is asked like a language model.
+
+    Args:
+        where: a folder, a checkpoint, or `small`.
+        model: its name, under which answers are remembered.
+        trunk: its language model, where its folder does not say.
+        recipes: source and recipe of features, where its folder does not say.
+    """
+
+    def __init__(self, where: str, model: str, trunk: str = '', recipes: Sequence[tuple[str, str]] = ()) -> None:
+        self.model = model
+        self._opening = (where, trunk, tuple(recipes))
+        self._guard = threading.Lock()
+
+    def ask(self, request: Request) -> Reply:
+        """What the describer says of the media of a question.
+
+        Raises:
+            QuestionRefusedError: it perceives nothing of this clip; why is said.
+            WeightsError, LLMError: it cannot be opened.
+            MissingExtraError: torch or transformers is not installed.
+        """
+        parts = parts_of(request)
+        words = ''.join(str(part['text']) for part in parts if part.get('type') == 'text')
+        with self._guard, tempfile.TemporaryDirectory(prefix='affekt-') as folder:
+            media = _written([part for part in parts if medium_of(part)], Path(folder))
+            row = Sample('clip', text=words, video=media.get('video'), audio=media.get('audio'))
+            ((_, description),) = _opened(*self._opening).describe(Manifest(Facts('asked', root=''), [row]), [row])
+        if description.failure:
+            raise QuestionRefusedError(
+                expected='a clip that the describer perceives', came=description.failure, todo='leave it out'
+            )
+        text = description.answer.text or description.raw
+        return Reply(text, self.model, 'length' if description.finish == 'length' else 'stop')
+
+    def require(self, step: str) -> None:
+        """Nothing, where the describer perceives what a step is given.
+
+        Raises:
+            LLMError: it does not.
+        """
+        modality, verb = NEEDED[step]
+        recipes: Mapping[str, Any] = _opened(*self._opening).reader.form.recipes
+        if not any(recipe.modality == modality for recipe in recipes.values()):
+            raise LLMError(
+                expected=f'a describer that {verb}, for the {step} clue',
+                came=f'{self._opening[0]}, whose sources are {", ".join(recipes) or "words alone"}',
+                todo='give another describer, or the address of a server',
+            )  # fmt: skip
+
+
+@lru_cache(maxsize=2)
+def _opened(where: str, trunk: str, recipes: tuple[tuple[str, str], ...]) -> Any:
+    """The describer, opened once for all steps and clips."""
+    try:
+        from affekt.description import open_clip_describer
+    except ImportError as error:
+        raise missing_extra('torch and transformers, which describers need', 'torch,llm', came=str(error)) from error
+    return open_clip_describer(where, trunk=trunk or None, recipes=dict(recipes), asr='none')
+
+
+def _written(parts: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, str]:
+    """The media of a question as files: column of a manifest to path."""
+    columns: dict[str, str] = {}
+    pictures = [part for part in parts if medium_of(part) == 'picture']
+    for part in parts:
+        if (medium := medium_of(part)) == 'sound':
+            columns['audio'] = _kept(folder / 'clip.wav', _content(part))
+        elif medium == 'video':
+            columns['video'] = _kept(folder / 'clip.mp4', _content(part))
+    if len(pictures) == 1:
+        columns['video'] = _kept(folder / 'clip.jpg', _content(pictures[0]))
+    elif pictures:
+        columns['video'] = str(_video_of(pictures, folder / 'clip.mp4'))
+    return columns
+
+
+def _kept(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    return str(path)
+
+
+def _content(part: Mapping[str, Any]) -> bytes:
+    """The bytes of a medium, as `affekt.llm.forms` has written them."""
+    medium = part[str(part['type'])]
+    text = medium['data'] if 'data' in medium else str(medium['url']).partition(',')[2]
+    return base64.b64decode(text)
+
+
+def _video_of(pictures: Sequence[Part | Mapping[str, Any]], path: Path) -> Path:
+    from PIL import Image
+
+    from affekt.media import write_video
+
+    images = [np.asarray(Image.open(io.BytesIO(_content(each))).convert('RGB')) for each in pictures]
+    height, width = (min(image.shape[axis] for image in images) // 2 * 2 for axis in (0, 1))
+    return write_video(path, [image[:height, :width] for image in images], _PICTURES_HZ)

@@ -55,6 +55,7 @@ from affekt.reenactment.transfer import portrait_range, transfer
 from affekt.runs import Entry, Run
 from affekt.tables import read_table
 from affekt.typed_json import plain
+from affekt.wording import counted
 
 if TYPE_CHECKING:
     from affekt.diffusion import FeaturesOf, PictureNetworks
@@ -487,7 +488,9 @@ def _page(comparison: Comparison) -> str:
     titles = {'self': 'Moved by themselves', 'cross': 'Moved by others'}
     for name, metrics in comparison.summary.items():
         count = sum(each.pair.is_self == (name == 'self') for each in comparison.pairs)
-        parts.append(f'<h2>{titles[name]}, {count} pairs</h2><table><tr><th>metric<th>mean [95 %]<th>meaning</tr>')
+        parts.append(
+            f'<h2>{titles[name]}, {counted(count, "pair")}</h2><table><tr><th>metric<th>mean [95 %]<th>meaning</tr>'
+        )
         parts += [
             f'<tr><td>{escaped(metric)}<td>{escaped(str(interval))}<td>{escaped(METRICS[metric])}</tr>'
             for metric, interval in metrics.items()

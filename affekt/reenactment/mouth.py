@@ -53,6 +53,8 @@ TEETH_CHROMA = (0.42, 0.3)
 """Distances from grey, over brightness, between which what lies in a made-up mouth is tongue, and tooth."""
 TEETH_CONTRAST = 0.4
 """Exponent of the light on made-up teeth: the head's lips throw too dark a shadow on them."""
+DARK_BEHIND = np.float32(0.65)
+"""What of the head's light on tongue and throat is left: it shines into the mouth, which lights of pictures do not."""
 TEETH_SHARE = 0.97
 """Quantile of brightness from which what lies between made-up lips is lit teeth."""
 GREY, COLOURED = 0.04, 0.16
@@ -221,17 +223,19 @@ def made_up_mouths() -> tuple[Floats, tuple[MouthPicture, ...]]:
 
 
 def _with_lit_teeth(mouth: MouthPicture) -> Image:
-    """(H, W, 3) the picture with light on all of the teeth: those of the head lie in the shadow of its lips."""
+    """(H, W, 3) the picture with light on all of the teeth, which lie in the shadow of the head's lips, and less behind
+    them, where a mouth is dark."""
     box = Box.around(mouth.inner_lips.astype(np.float64), mouth.image.shape[:2])
     colors = mouth.image[box.top : box.bottom, box.left : box.right].astype(np.float32)
     brightness = np.maximum(colors.mean(axis=2), 1)
     least, most = TEETH_CHROMA
     is_tooth = np.clip((least - np.ptp(colors, axis=2) / brightness) / (least - most), 0, 1)
-    is_tooth *= polygon_mask(mouth.inner_lips.astype(np.float64), box)
     lit = lit_teeth().astype(np.float32)
     light = np.minimum(brightness / lit.mean(), 1) ** TEETH_CONTRAST
+    behind = DARK_BEHIND * colors
+    inside = behind + (lit * light[..., None] - behind) * is_tooth[..., None].astype(np.float32)
     made = mouth.image.copy()
-    laid_over(made, lit * light[..., None], is_tooth.astype(np.float32), box)
+    laid_over(made, inside, polygon_mask(mouth.inner_lips.astype(np.float64), box), box)
     return made
 
 

@@ -335,5 +335,5 @@ _ADVICE = {
     errno.ENAMETOOLONG: ('a path that the system takes', 'choose a shorter path'),
     errno.EIO: ('a disk that works', f'check the disk, {_GO_ON}'),
     errno.EMFILE: ('few enough open files', 'raise the limit (`ulimit -n`)'),
-    errno.ELOOP: ('a path of its own', 'a link stands there: choose another place'),
+    errno.ELOOP: ('a path of its own', 'a link stands there, perhaps to itself: choose another place'),
 }

@@ -13,7 +13,9 @@ scores of groups of unequal sizes, vary by up to a fifth more than they do. Grou
 number says: `group_sizes.py`. Of one unit nothing can be said. Where all groups score alike, the error among samples
 counts.
 
-`measurements/interval_coverage.py` measures how often the truth is held, and how wide the intervals are.
+`measurements/interval_coverage.py` measures how often the truth is held, and how wide the intervals are. In scenarios
+that were held back while the rule was chosen it is 94 to 96.6 of 100 cases, each known to within 0.7: none is told from
+94 to 96. Percentiles of 5 and 10 groups hold it in 79 to 91.
 """
 
 from __future__ import annotations

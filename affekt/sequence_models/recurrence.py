@@ -111,10 +111,14 @@ def states_at_once(features: Sequence[Tensor], weights: Sequence[CellWeights]) -
         for each, (inward, recurrent, biases) in zip(features, weights, strict=True):
             frames, hidden = each.float(), recurrent.shape[1]
             start = frames.new_zeros((1, len(frames), hidden))
+            given = functional.linear(frames, inward, biases)  # (B, T, 4H)
             parameters = [inward, recurrent, biases, torch.zeros_like(biases)]
+            if frames.shape[2] > len(inward):  # what is wider than the gates is projected once, not twice
+                frames, parameters[0] = given, torch.eye(len(inward), device=given.device)
+                parameters[2] = parameters[3]
             own = torch.lstm(frames, (start, start), parameters, True, 1, 0.0, True, False, True)[0]  # (B, T, H)
-            gates = functional.linear(frames, inward[: 3 * hidden], biases[: 3 * hidden])
-            gates = gates + functional.linear(functional.pad(own, (0, 0, 1, 0))[:, :-1], recurrent[: 3 * hidden])
+            before = functional.pad(own, (0, 0, 1, 0))[:, :-1]
+            gates = given[..., : 3 * hidden] + functional.linear(before, recurrent[: 3 * hidden])
             enter, forget, new = gates.transpose(0, 1).chunk(3, dim=2)  # (T, B, H) each
             states.append(own.transpose(0, 1))
             cells.append(linear_recurrence(torch.sigmoid(forget), torch.sigmoid(enter) * torch.tanh(new)))

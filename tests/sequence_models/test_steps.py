@@ -113,13 +113,14 @@ def test_a_linear_recurrence_is_its_formula_and_its_gradients_are_those_of_diffe
 
 def test_states_and_cells_of_all_frames_at_once_are_those_of_one_after_another():
     torch.manual_seed(0)
-    weights = [weights_of(nn.LSTM(size, 4)) for size in (5, 2)]
-    features = [draw(3, 20, 5), draw(3, 20, 2, seed=1)]
+    sizes = (5, 2, 17)  # the last is wider than the gates
+    weights = [weights_of(nn.LSTM(size, 4)) for size in sizes]
+    features = [draw(3, 20, size, seed=size) for size in sizes]
     parameters = [tensor for each in weights for tensor in each]
     results = []
     for function in (recurrent_states, states_at_once):
         states, cells = function(features, weights)
-        (of_weights) = torch.autograd.grad((states + cells.square()).sum(), parameters, retain_graph=True)
+        of_weights = torch.autograd.grad((states + cells.square()).sum(), parameters, retain_graph=True)
         results.append((states, cells, *of_weights))
     torch.testing.assert_close(*results)
 

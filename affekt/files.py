@@ -261,6 +261,16 @@ _OTHERS: Mapping[Callable[[int], bool], str] = {
 }
 
 
+def require_room_for_folder(path: Path) -> None:
+    """Refuse a place where something that is no folder stands, before long work whose results go there.
+
+    Raises:
+        StorageError: a file, a pipe, a device or a link to nothing stands there.
+    """
+    if not path.is_dir() and (path.exists() or path.is_symlink()):
+        raise storage_error(FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path)))
+
+
 def read_regular_file(path: str | os.PathLike[str]) -> bytes:
     """The bytes of a regular file.
 
@@ -335,5 +345,5 @@ _ADVICE = {
     errno.ENAMETOOLONG: ('a path that the system takes', 'choose a shorter path'),
     errno.EIO: ('a disk that works', f'check the disk, {_GO_ON}'),
     errno.EMFILE: ('few enough open files', 'raise the limit (`ulimit -n`)'),
-    errno.ELOOP: ('a path of its own', 'a link stands there: choose another place'),
+    errno.ELOOP: ('a path of its own', 'a link stands there, perhaps to itself: choose another place'),
 }

@@ -27,6 +27,7 @@ import numpy.typing as npt
 from scipy.special import expit, logit
 
 from affekt.metrics import Measure, categorical_measure, dimensional_measure
+from affekt.metrics.group_sizes import added_by
 from affekt.metrics.intervals import spread_of, student_interval
 from affekt.metrics.resampling import WEIGHT_STEP, resampled_sums, summed_by
 from affekt.runs import versions, write_atomically
@@ -121,10 +122,10 @@ HELD_BACK = (
     Scenario('two categories, accuracy about 0.9', categories(0.91, 0.5, 20, classes=2), CATEGORICAL),
     Scenario('six categories, accuracy about 0.97', categories(0.975, 0.4, 60), CATEGORICAL),
     Scenario('eight categories, unequal speakers', categories(0.65, 0.6, 50, classes=8, unequal=1.2), CATEGORICAL),
-    Scenario('dominance, concordance about 0.65', ratings(0.9, 0.3, 50), DIMENSIONAL),
-    Scenario('valence, unequal speakers', ratings(0.6, 0.4, 40, unequal=1.0), DIMENSIONAL),
+    Scenario('dominance, concordance about 0.75', ratings(0.7, 0.25, 35), DIMENSIONAL),
+    Scenario('valence, unequal speakers', ratings(0.9, 0.3, 45, unequal=0.9), DIMENSIONAL),
 )
-SETS = {'scenarios': (SCENARIOS, GROUPS, 0), 'held_back': (HELD_BACK, MORE_GROUPS, 20261129)}
+SETS = {'scenarios': (SCENARIOS, GROUPS, 0), 'held_back': (HELD_BACK, MORE_GROUPS, 20261130)}
 """Scenarios, numbers of groups, and what is added to the seed."""
 
 
@@ -173,7 +174,12 @@ class Drawn:
         totals = self.by_speaker.reshape(self.count, groups, -1).sum(axis=1)
         self.values = measure.statistic(totals)
         of_group, of_sample = np.repeat(np.arange(self.count), groups), speaker // groups
-        self.added = self._derivatives(totals[of_group], self.by_speaker)
+        without = measure.statistic(totals[of_group] - self.by_speaker)
+        shares = (self.sizes / self.sizes.sum(axis=1, keepdims=True)).ravel()
+        self.added = {
+            name: added_by(derivatives, self.values[name][of_group] - without[name], shares)
+            for name, derivatives in self._derivatives(totals[of_group], self.by_speaker).items()
+        }
         of_samples = self._derivatives(totals[of_sample], measure.columns)
         self.variances = {
             name: np.bincount(of_sample, added**2, minlength=self.count) for name, added in of_samples.items()

@@ -616,30 +616,53 @@ def fusion_speed(result: dict[str, Any]) -> str:
     )
 
 
+FORMS_OF_A_STEP = {'plain': 'as published', 'frame_by_frame': 'frame by frame', 'ours': 'ours'}
+
+
 def sequence_speed(result: dict[str, Any]) -> str:
-    """Models of frames beside the published loop."""
+    """Models of frames beside plain renderings of the published code."""
     beside = [
-        [row['model'], row['features'], row['windows'],
-         *(round(row[key], 2) for key in ('plain_step_s', 'ours_step_s', 'times_faster'))]
-        for row in result['beside_the_loop']
+        [row['model'], row['features'], row['windows'], FORMS_OF_A_STEP[form],
+         *(f'{figure:.2f}' for figure in (seconds, row['step_s']['ours'], row['products_s'])),
+         f'{row["times_faster"][form]:.1f}', f'{row["most_possible"][form]:.1f}']
+        for row in result['beside_the_loop'] for form, seconds in row['step_s'].items() if form != 'ours'
     ]  # fmt: skip
-    others = [
-        [row['model'], row['features'], round(row['ours_step_s'], 2), round(row['times_faster'], 1)]
-        for row in result['without_a_loop']
+    calls = [
+        [row['model'], FORMS_OF_A_STEP[form], f'{count:,}']
+        for row in result['same'] for form, count in row['operator_calls'].items()
+    ]  # fmt: skip
+    calls += [['mfn_sequence', 'ours, all frames at once', f'{result["at_once"][0]["operator_calls_at_once"]:,}']]
+    once = [
+        [row['features'], row['windows'], f'{row["one_after_another_s"]:.2f}', f'{row["at_once_s"]:.2f}']
+        for row in result['at_once']
     ]
-    apart = max(row['largest_answer_difference'] for row in result['beside_the_loop'])
+    others = [
+        [row['model'], row['features'], row['windows'], f'{row["step_s"]:.2f}'] for row in result['without_a_loop']
+    ]
+    apart = max(each for row in result['same'] for each in row['largest_answer_difference'].values())
     sizes = '; '.join(
         f'{features}: {", ".join(str(size) for size in each.values())}' for features, each in result['sizes'].items()
     )
     return (
         f'## Training models of frames\n\n`measurements/sequence_speed.py`: a training step on windows of '
         f'{result["frames"]:,} frames and five modalities ({sizes}), one thread, in CPU seconds, beside a plain '
-        'rendering of the published loop with the same weights (a cell a modality and a frame, the loss a window at a '
-        f'time); answers differ by {apart:.0e} at most. With more windows a step the products themselves, the same '
-        'either way, become the cost on one core.\n\n'
-        + table(['model', 'features', 'windows', 'plain', 'ours', 'times faster'], beside)
-        + '\nModels without a published loop, 4 windows, beside the plain attention loop:\n\n'
-        + table(['model', 'features', 'ours', 'times faster'], others)
+        'rendering of the published code with the same weights, width and dropout. Only its memory fusion network goes '
+        'through frames one at a time; `attention_sequence` calls an LSTM for all frames, there and here, and a loop '
+        f'over frames is what others make of it. Without dropout, answers differ by {apart:.0e} at most. *Products* '
+        'are those of weights with features and states alone, which any form of the method has to do: with more '
+        'windows a step they become the cost on one core, and *at most* is how much faster a step without any other '
+        f'cost would be.{" " * bool(result["company"])}{result["company"]}\n\n'
+        + table(
+            ['model', 'features', 'windows', 'beside', 'that', 'ours', 'products', 'times faster', 'at most'], beside
+        )
+        + '\nWhat the memory fusion network needs of the frame before can also be had for all frames at once, without '
+        'a loop over frames, which is the default on accelerators:\n\n'
+        + table(['features', 'windows', 'one after another', 'all at once'], once)
+        + '\nOperators that a step calls, with one window or many; on an accelerator each costs several microseconds '
+        'whatever it works on (not timed there):\n\n'
+        + table(['model', 'form', 'calls'], calls)
+        + '\nModels that have no published loop:\n\n'
+        + table(['model', 'features', 'windows', 'ours'], others)
     )
 
 

@@ -1,17 +1,23 @@
-"""A training step on windows of 1,000 frames and five modalities, beside a plain rendering of the published loop.
+"""A training step on windows of 1,000 frames and five modalities, beside plain renderings of the published code.
 
-    python sequence_speed.py [--repeats 3]
+    python sequence_speed.py [--repeats 3] [--windows 4 16 32]
 
-The plain loop is written here from its description: a cell a modality and a frame, the weights of the modalities and
-the memory frame by frame, the reading in both directions frame by frame, and the loss a window and a value at a time.
-Ours has the same weights; answers and gradients of both are compared. A step is forward, loss, backward and Adam's
-update, in CPU seconds of one process with one thread; both take turns, and the fastest of each counts.
+The published code has one loop over frames, that of the memory fusion network: cells, attention and memory a frame at a
+time, then the output layers a frame at a time, and at last one call that reads all frames in both directions.
+`plain` renders it so. Of `attention_sequence` the published code calls an LSTM for all frames (`plain`), and goes
+through windows alone, for the loss; what a loop over its frames would cost stands beside it (`frame_by_frame`). The
+loss is of a window and a value at a time, everywhere but in ours.
+
+All have the same weights. Answers and gradients are compared without dropout, and steps are timed with the published
+one. A step is forward, loss, backward and Adam's update, in CPU seconds of one process with one thread; all take turns,
+and the fastest of each counts. `products_s` is the time of the products of weights and features or states alone, over
+all frames at once, which is the least that any form of the method takes on this core: what is over it, a better
+program could save; `most_possible` is what a program without any other cost would gain. `operator_calls` counts what
+is asked of the device in one step: on an accelerator each costs several microseconds, whatever it works on.
 
 Feature sizes: `embedded` is of the size of what the package's own models say of a frame (blendshapes, expressions, head
-and gaze, voice, acoustics), `encoders` that of the five encoders of the published entry. Windows a step: 4, and 16 (the
-published batch is 32 over several accelerators), where on one core the products themselves, the same either way, are
-most of the cost. Models without a published loop are timed on 4 windows, beside the plain attention loop of the same
-sizes.
+and gaze, voice, acoustics), `encoders` that of the five encoders of the published entry. Windows a step: 4 is what
+`affekt bench abaw` takes, 32 the published batch, which was spread over several accelerators.
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from affekt.runs import versions, write_atomically
 from affekt.sequence_models import SequenceShape, build_sequence_model, concordance_loss
@@ -34,9 +41,8 @@ SIZES = {
     'embedded': {'blendshapes': 52, 'expressions': 8, 'pose': 14, 'voice': 32, 'acoustics': 25},
     'encoders': {'clip': 768, 'eva': 1024, 'ferplus': 512, 'dino': 768, 'wavlm': 1024},
 }
-HIDDEN = {'attention_sequence': 64, 'mfn_sequence': 128}
-"""The published widths."""
-WINDOWS = (4, 16)
+PUBLISHED = {'mfn_sequence': (128, 0.5), 'attention_sequence': (64, 0.4)}
+"""Model to its published width and dropout."""
 RESULT = Path(__file__).resolve().parent / 'results' / 'sequence_speed.json'
 
 
@@ -52,23 +58,25 @@ def plain_loss(values: Tensor, truth: Tensor) -> Tensor:
     return torch.stack(losses).mean()
 
 
-class PlainReader(nn.Module):
+class LoopedReader(nn.Module):
     """States of both directions, a cell and a frame at a time."""
 
     def __init__(self, reader: nn.Module) -> None:
         super().__init__()
         self.cells = nn.ModuleList([cell_of(reader.onward), cell_of(reader.backward)])
 
-    def forward(self, codes: list[Tensor]) -> list[Tensor]:
+    def forward(self, codes: Tensor) -> Tensor:
+        """(B, T, 2H) of (B, T, H)."""
+        each = list(codes.unbind(1))
         both = []
-        for cell, frames in zip(self.cells, (codes, codes[::-1]), strict=True):
-            state = (codes[0].new_zeros(len(codes[0]), cell.hidden_size),) * 2
+        for cell, frames in zip(self.cells, (each, each[::-1]), strict=True):
+            state = (codes.new_zeros(len(codes), cell.hidden_size),) * 2
             states = []
             for frame in frames:
                 state = cell(frame, state)
                 states.append(state[0])
             both.append(states)
-        return [torch.cat(pair, dim=1) for pair in zip(both[0], both[1][::-1], strict=True)]
+        return torch.cat([torch.stack(both[0], dim=1), torch.stack(both[1][::-1], dim=1)], dim=2)
 
 
 def cell_of(lstm: nn.LSTM) -> nn.LSTMCell:
@@ -78,52 +86,92 @@ def cell_of(lstm: nn.LSTM) -> nn.LSTMCell:
     return cell
 
 
-class PlainAttention(nn.Module):
-    """`attention_sequence`, frame by frame."""
+def reader_of(reader: nn.Module) -> nn.LSTM:
+    """A bidirectional LSTM with the weights of ours."""
+    onward, backward = reader.onward.state_dict(), reader.backward.state_dict()
+    lstm = nn.LSTM(reader.onward.input_size, reader.onward.hidden_size, batch_first=True, bidirectional=True)
+    lstm.load_state_dict(onward | {f'{name}_reverse': value for name, value in backward.items()})
+    return lstm
 
-    def __init__(self, ours: Any) -> None:
+
+class PlainAttention(nn.Module):
+    """`attention_sequence` as published: an LSTM a modality and one that reads both ways, each called for all frames.
+
+    Args:
+        ours: whose weights it has.
+        dropout: share of units set to 0.
+    """
+
+    def __init__(self, ours: Any, dropout: float) -> None:
         super().__init__()
-        self.cells = nn.ModuleDict({name: cell_of(each.recurrence.onward) for name, each in ours.encoders.items()})
+        self.encoders = nn.ModuleDict({name: each.recurrence.onward for name, each in ours.encoders.items()})
         self.layers = nn.ModuleDict({name: each.linear for name, each in ours.encoders.items()})
-        self.weigher = nn.ModuleList(ours.weigher.layers)
-        self.weights, self.head = ours.weights, ours.value_head
-        self.reader = PlainReader(ours.reader)
+        self.weigher, self.weights = nn.ModuleList(ours.weigher.layers), ours.weights
+        self.dropout, self.head = nn.Dropout(dropout), ours.value_head
+        self.reader = reader_of(ours.reader)
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
+        """(B, T, 2) values."""
+        codes = [self.layers[name](self.dropout(encoder(features[name])[0])) for name, encoder in self.encoders.items()]
+        fused = torch.stack(codes, dim=3) @ self._weights(torch.cat(codes, dim=2)).unsqueeze(3)
+        return self.head(self.reader(fused.squeeze(3))[0])
+
+    def _weights(self, codes: Tensor) -> Tensor:
+        inner = self.dropout(codes)
+        for layer in self.weigher:
+            inner = torch.relu(layer(inner))
+        return self.weights(inner)
+
+
+class LoopedAttention(PlainAttention):
+    """The same, a cell and a frame at a time."""
+
+    def __init__(self, ours: Any, dropout: float) -> None:
+        super().__init__(ours, dropout)
+        self.encoders = nn.ModuleDict({name: cell_of(each.recurrence.onward) for name, each in ours.encoders.items()})
+        self.reader = LoopedReader(ours.reader)
+
+    def forward(self, features: dict[str, Tensor]) -> Tensor:
+        """(B, T, 2) values."""
         rows, frames = features[next(iter(features))].shape[:2]
         hidden = self.weights.in_features
-        states = {name: (torch.zeros(rows, hidden), torch.zeros(rows, hidden)) for name in self.cells}
+        states = {name: (torch.zeros(rows, hidden), torch.zeros(rows, hidden)) for name in self.encoders}
         fused = []
         for t in range(frames):
             codes = []
-            for name, cell in self.cells.items():
+            for name, cell in self.encoders.items():
                 states[name] = cell(features[name][:, t], states[name])
-                codes.append(self.layers[name](states[name][0]))
-            inner = torch.cat(codes, dim=1)
-            for layer in self.weigher:
-                inner = torch.relu(layer(inner))
-            weights = self.weights(inner)
+                codes.append(self.layers[name](self.dropout(states[name][0])))
+            weights = self._weights(torch.cat(codes, dim=1))
             fused.append((torch.stack(codes, dim=2) @ weights.unsqueeze(2)).squeeze(2))
-        return torch.stack([self.head(state) for state in self.reader(fused)], dim=1)
+        both = self.reader(torch.stack(fused, dim=1))
+        return torch.stack([self.head(state) for state in both.unbind(1)], dim=1)
 
 
 class PlainMemory(nn.Module):
-    """`mfn_sequence`, frame by frame."""
+    """`mfn_sequence` as published: two loops over frames, and a call that reads what they made.
 
-    def __init__(self, ours: Any) -> None:
+    Args:
+        ours: whose weights it has.
+        dropout: share of units set to 0.
+    """
+
+    def __init__(self, ours: Any, dropout: float) -> None:
         super().__init__()
         self.cells = nn.ModuleDict(dict(ours.recurrences.cells.items()))
-        self.attend, self.propose, self.retain, self.update = ours.attend, ours.propose, ours.retain, ours.update
-        self.output, self.head = ours.output, ours.value_head
-        self.memory = ours.retain[3].out_features
-        self.reader = PlainReader(ours.reader)
+        parts = (ours.attend, ours.propose, ours.retain, ours.update, ours.output)
+        self.attend, self.propose, self.retain, self.update, self.output = (
+            nn.Sequential(each[0], nn.ReLU(), nn.Dropout(dropout), each[3]) for each in parts
+        )
+        self.reader, self.head = reader_of(ours.reader), ours.value_head
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
+        """(B, T, 2) values."""
         rows, frames = features[next(iter(features))].shape[:2]
         zeros = torch.zeros(rows, self.attend[0].out_features)
         states = dict.fromkeys(self.cells, (zeros, zeros))
-        memory = torch.zeros(rows, self.memory)
-        codes = []
+        memory = torch.zeros(rows, self.retain[3].out_features)
+        read = []
         for t in range(frames):
             new = {name: cell(features[name][:, t], states[name]) for name, cell in self.cells.items()}
             change = torch.cat([states[name][1] for name in new] + [new[name][1] for name in new], dim=1)
@@ -132,11 +180,12 @@ class PlainMemory(nn.Module):
             both = torch.cat([seen, memory], dim=1)
             memory = torch.sigmoid(self.retain(both)) * memory + torch.sigmoid(self.update(both)) * proposed
             states = new
-            codes.append(self.output(torch.cat([*(states[name][0] for name in states), memory], dim=1)))
-        return torch.stack([self.head(state) for state in self.reader(codes)], dim=1)
+            read.append([*(states[name][0] for name in states), memory])
+        codes = torch.stack([self.output(torch.cat(each, dim=1)) for each in read], dim=1)
+        return self.head(self.reader(codes)[0])
 
 
-PLAIN = {'attention_sequence': PlainAttention, 'mfn_sequence': PlainMemory}
+PLAIN = {'mfn_sequence': PlainMemory, 'attention_sequence': PlainAttention}
 
 
 def step_of(
@@ -163,37 +212,139 @@ def drawn(source: str, windows: int) -> tuple[dict[str, Tensor], Tensor]:
     return features, torch.randn(windows, FRAMES, 2, generator=draws)
 
 
-def beside_the_loop(name: str, source: str, windows: int, repeats: int) -> dict[str, Any]:
-    """CPU seconds of a step of ours and of the plain loop, and how far their answers and gradients lie apart."""
+def cpu_seconds(work: Callable[[], Any]) -> float:
+    """Of one call."""
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
+
+
+class Calls(TorchDispatchMode):
+    """Counts operators that compute or move something; views are free."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+def steps_of(name: str, source: str, windows: int, *, dropout: float) -> dict[str, Callable[[], tuple[Tensor, float]]]:
+    """A training step of ours and of each plain rendering, with the same weights."""
     features, truth = drawn(source, windows)
     torch.manual_seed(0)
-    shape = SequenceShape(SIZES[source], values=2, hidden=HIDDEN[name], dropout=0.0, form='reference')
+    hidden = PUBLISHED[name][0]
+    shape = SequenceShape(SIZES[source], values=2, hidden=hidden, dropout=dropout, form='reference')
     ours = build_sequence_model(name, shape)
-    plain = PLAIN[name](ours)
+    renderings = {'plain': PLAIN[name](ours, dropout)}
+    if name == 'attention_sequence':
+        renderings['frame_by_frame'] = LoopedAttention(ours, dropout)
     steps = {
-        'plain': step_of(plain, lambda: plain(features), lambda values: plain_loss(values, truth)),
+        form: step_of(model, lambda model=model: model(features), lambda values: plain_loss(values, truth))
+        for form, model in renderings.items()
+    }
+    return steps | {
         'ours': step_of(
             ours, lambda: ours(features).values, lambda values: concordance_loss(values, truth, moments='published')
-        ),
+        )
     }
-    outcome, seconds = {}, dict[str, list[float]]()
-    for turn in range(repeats):
-        for of, step in steps.items():
-            if turn > 1 and of == 'plain' and seconds['plain'][0] > 60:
-                continue  # noise is small beside a minute
-            begun = time.process_time()
-            outcome[of] = step()
-            seconds.setdefault(of, []).append(time.process_time() - begun)
-    fastest = {of: min(times) for of, times in seconds.items()}
+
+
+def compared(name: str) -> dict[str, Any]:
+    """How far answers and gradients of ours lie from each plain rendering without dropout, and calls of a step."""
+    outcomes = {form: step() for form, step in steps_of(name, 'embedded', 2, dropout=0.0).items()}
+    values, norm = outcomes.pop('ours')
+    calls = {}
+    for form, step in steps_of(name, 'embedded', 1, dropout=PUBLISHED[name][1]).items():
+        with Calls() as counted:
+            step()
+        calls[form] = counted.count
+    return {
+        'model': name,
+        'largest_answer_difference': {form: (each[0] - values).abs().max().item() for form, each in outcomes.items()},
+        'gradient_norm_ratio': {form: norm / each[1] for form, each in outcomes.items()},
+        'operator_calls': calls,
+    }
+
+
+def products_of(weight: Tensor, rows: int, *, is_first: bool) -> float:
+    """CPU seconds of the products of one weight with so many rows, forward and for the gradients.
+
+    Args:
+        weight: (O, I).
+        rows: frames of all windows.
+        is_first: it reads features, which have no gradient.
+    """
+    given, gradient = torch.randn(rows, weight.shape[1]), torch.randn(rows, weight.shape[0])
+    into, back = torch.empty_like(gradient), torch.empty_like(given)
+    begun = time.process_time()
+    torch.mm(given, weight.t(), out=into)
+    torch.mm(gradient.t(), given)
+    if not is_first:
+        torch.mm(gradient, weight, out=back)
+    return time.process_time() - begun
+
+
+def products_s(name: str, source: str, windows: int, repeats: int) -> float:
+    """CPU seconds of the products of a step alone: each weight with all frames, forward and for both gradients.
+
+    Features have no gradient.
+    """
+    shape = SequenceShape(SIZES[source], values=2, hidden=PUBLISHED[name][0], form='reference')
+    rows, total = windows * FRAMES, 0.0
+    sizes = set(SIZES[source].values())
+    for label, weight in build_sequence_model(name, shape).named_parameters():
+        if weight.dim() != 2:
+            continue
+        reads_features = label.endswith(('weight_ih', 'weight_ih_l0')) and weight.shape[1] in sizes
+        total += min(products_of(weight.detach(), rows, is_first=reads_features) for _ in range(repeats))
+    return total
+
+
+def beside_the_loop(name: str, source: str, windows: int, repeats: int) -> dict[str, Any]:
+    """CPU seconds of a step of ours, of each plain rendering, and of the products alone."""
+    steps, seconds = steps_of(name, source, windows, dropout=PUBLISHED[name][1]), dict[str, list[float]]()
+    for _ in range(repeats):
+        for form, step in steps.items():
+            seconds.setdefault(form, []).append(cpu_seconds(step))
+    fastest = {form: min(times) for form, times in seconds.items()}
+    least = products_s(name, source, windows, repeats)
     return {
         'model': name,
         'features': source,
         'windows': windows,
-        'plain_step_s': fastest['plain'],
-        'ours_step_s': fastest['ours'],
-        'times_faster': fastest['plain'] / fastest['ours'],
-        'largest_answer_difference': (outcome['plain'][0] - outcome['ours'][0]).abs().max().item(),
-        'gradient_norm_ratio': outcome['ours'][1] / outcome['plain'][1],
+        'step_s': fastest,
+        'products_s': least,
+        'times_faster': {form: time_s / fastest['ours'] for form, time_s in fastest.items() if form != 'ours'},
+        'most_possible': {form: time_s / least for form, time_s in fastest.items() if form != 'ours'},
+    }
+
+
+def at_once(source: str, windows: int, repeats: int) -> dict[str, Any]:
+    """A step of `mfn_sequence` that reads all frames at once, without a loop over frames, beside one after another."""
+    features, truth = drawn(source, windows)
+    torch.manual_seed(0)
+    hidden, dropout = PUBLISHED['mfn_sequence']
+    shape = SequenceShape(SIZES[source], values=2, hidden=hidden, dropout=dropout, form='reference')
+    model = build_sequence_model('mfn_sequence', shape)
+    step = step_of(
+        model, lambda: model(features).values, lambda values: concordance_loss(values, truth, moments='published')
+    )
+    seconds = dict[bool, list[float]]()
+    for _ in range(repeats):
+        for is_at_once in (False, True):
+            model.at_once = is_at_once
+            seconds.setdefault(is_at_once, []).append(cpu_seconds(step))
+    with Calls() as counted:
+        step()
+    return {
+        'features': source,
+        'windows': windows,
+        'one_after_another_s': min(seconds[False]),
+        'at_once_s': min(seconds[True]),
+        'operator_calls_at_once': counted.count,
     }
 
 
@@ -207,41 +358,43 @@ def without_a_loop(source: str, windows: int, repeats: int) -> list[dict[str, An
         step = step_of(
             model, lambda model=model: model(features).values, lambda values: concordance_loss(values, truth)
         )
-        seconds = []
-        for _ in range(repeats):
-            begun = time.process_time()
-            step()
-            seconds.append(time.process_time() - begun)
-        rows.append({'model': name, 'features': source, 'windows': windows, 'ours_step_s': min(seconds)})
+        rows.append({
+            'model': name, 'features': source, 'windows': windows,
+            'step_s': min(cpu_seconds(step) for _ in range(repeats)),
+        })  # fmt: skip
     return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--repeats', type=int, default=3)
+    parser.add_argument('--windows', type=int, nargs='+', default=[4, 16, 32])
+    parser.add_argument('--company', default='', help='a sentence on what else ran on the machine')
     parser.add_argument('--out', type=Path, default=RESULT)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    loops, others = [], []
-    for source in SIZES:
-        for windows in WINDOWS:
-            for name in PLAIN:
-                loops.append(beside_the_loop(name, source, windows, options.repeats))
-                print(loops[-1], flush=True)
-            if windows == WINDOWS[0]:
-                plain = loops[-len(PLAIN)]['plain_step_s']
-                others += [
-                    row | {'times_faster': plain / row['ours_step_s']}
-                    for row in without_a_loop(source, windows, options.repeats)
-                ]
+    loops: list[dict[str, Any]] = []
+    once: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
     result = {
         'frames': FRAMES,
         'sizes': SIZES,
-        'hidden': HIDDEN,
+        'published_width_and_dropout': PUBLISHED,
+        'same': [compared(name) for name in PLAIN],
         'beside_the_loop': loops,
+        'at_once': once,
         'without_a_loop': others,
+        'company': options.company,
         'versions': versions() | {'torch': torch.__version__},
     }
+    for source in SIZES:
+        for windows in options.windows:
+            for name in PLAIN:
+                loops.append(beside_the_loop(name, source, windows, options.repeats))
+                print(loops[-1], flush=True)
+                write_atomically(options.out, json.dumps(result, indent=1).encode())
+        once.append(at_once(source, options.windows[0], options.repeats))
+        others += without_a_loop(source, options.windows[0], options.repeats)
     write_atomically(options.out, json.dumps(result, indent=1).encode())
 
 

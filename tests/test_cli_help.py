@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 from affekt.cli import main
 from affekt.cli.choices import Named
 from affekt.cli.group import SECTIONS
-from affekt.cli.help import EXAMPLES, VerbWithVerbs
+from affekt.cli.help import EXAMPLES, LONG, VerbWithVerbs
 
 
 def _commands(command: click.Command = main, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:
@@ -95,6 +96,20 @@ def test_names_that_are_few_are_all_choices_that_are_corrected():
         (path, param.name) for path, verb in VERBS for param in verb.params if isinstance(param.type, click.Choice)
     ]
     assert plain == []
+
+
+def _shows_bars(verb):
+    """Whether the function of a verb, or one of its own file that it calls, draws bars."""
+    work = inspect.unwrap(verb.callback)
+    names = [vars(inspect.getmodule(work)).get(name) for name in work.__code__.co_names]
+    parts = [work, *(part for part in names if inspect.isfunction(part) and part.__module__ == work.__module__)]
+    return any('StageBars' in part.__code__.co_names for part in parts)
+
+
+def test_every_verb_that_works_for_long_says_so_before_it_loads():
+    silent = {' '.join(path) for path, verb in VERBS if verb.callback and _shows_bars(verb)} - set(LONG)
+    assert silent == set()
+    assert set(LONG) <= {' '.join(path) for path, _ in COMMANDS}
 
 
 def test_every_verb_has_a_section():

@@ -75,6 +75,10 @@ class FakeSession:
         self.is_saved = True
         return self.out / 'clip-1'
 
+    def remove_empty_run(self):
+        if self.out is not None:
+            self.out.rmdir()
+
     def __enter__(self):
         if self.out is not None:
             self.out.mkdir(parents=True, exist_ok=True)

@@ -85,6 +85,13 @@ def test_any_error_of_the_system_is_two_lines_with_the_path_and_exit_code_2(numb
     assert len(result.stderr.splitlines()) == 2
 
 
+def test_a_link_to_itself_is_two_lines_with_its_path(tmp_path):
+    (tmp_path / 'loop').symlink_to('loop')
+    result = _ran(lambda: (tmp_path / 'loop').resolve())
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 2)
+    assert str(tmp_path / 'loop') in result.stderr
+
+
 def test_too_little_memory_is_two_lines():
     def fail() -> None:
         raise MemoryError

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats
 from affekt.errors import UnknownNameError, ValueRangeError, listed
 from affekt.frames import AFFECT, FrameLabels, FrameTable, Smoothing, TrueCurves
 from affekt.metrics import (
@@ -331,15 +332,22 @@ def _gain(
     Args:
         groups: recording of each row of both.
     """
-    headline, sides, added = HEADLINES[task], [], []
-    for measure in (ours, theirs):
-        columns = summed_by(measure.columns, groups)
+    headline, sides = HEADLINES[task], []
+    tables = [summed_by(measure.columns, groups) for measure in (ours, theirs)]
+    for measure, columns in zip((ours, theirs), tables, strict=True):
         drawn = resampled_sums(columns, rng=_rng(inputs), resamples=inputs.settings.resamples)
         sides.append((measure.scores()[headline], measure.statistic(drawn)[headline]))
-        added.append(influences_of(measure.statistic, columns)[headline])
     (value, draws), (other, others) = sides
     sizes = summed_by(ours.sizes[:, None].astype(np.float64), groups)[:, 0]
-    known = freedom(sizes, float('inf')).with_influences(added[0] - added[1]) if len(sizes) > 1 else None
+    width = tables[0].shape[1]
+
+    def gain(sums: Floats) -> dict[str, Floats]:
+        return {headline: ours.statistic(sums[:, :width])[headline] - theirs.statistic(sums[:, width:])[headline]}
+
+    known = None
+    if len(sizes) > 1:
+        added = influences_of(gain, np.concatenate(tables, axis=1), sizes)[headline]
+        known = freedom(sizes, float('inf')).with_influences(added)
     return student_interval(value - other, draws - others, units=len(sizes), bounds=UNBOUNDED, known=known)
 
 

@@ -6,6 +6,7 @@ Read `abaw_sheet` first: what is shown, wherever it is shown.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,8 @@ def _gains(outcome: Abaw) -> Iterator[Section]:
 def _gain_cell(gain: Interval | None) -> str:
     if gain is None:
         return ''
+    if math.isnan(gain.low):  # one recording has no interval
+        return signed(100 * gain.value, 1)
     return f'{signed(100 * gain.value, 1)} [{signed(100 * gain.low, 1)} {signed(100 * gain.high, 1)}]'
 
 

@@ -102,7 +102,7 @@ def rank_systems(
         each = cache(lambda count: _scored(score, at, resampled_sums(by_sample, rng=aside, resamples=count)))
         systems = partial(_scored, score, at)
         spreads = spread(
-            drawn, sizes, each, lambda: linearised_variances(systems, by_sample), influences_of(systems, every)
+            drawn, sizes, each, lambda: linearised_variances(systems, by_sample), influences_of(systems, every, sizes)
         )
 
         def gaps_of(sums: Floats) -> dict[tuple[str, str], Floats]:
@@ -114,7 +114,7 @@ def rank_systems(
             sizes,
             lambda count: {(left, right): each(count)[left] - each(count)[right] for left, right in pairs},
             lambda: linearised_variances(gaps_of, by_sample),
-            influences_of(gaps_of, every),
+            influences_of(gaps_of, every, sizes),
         )
         drawn = {name: spread_of.draws for name, spread_of in spreads.items()}
     gaps = _gaps(every, at, order, values, gap_spreads, score, rng, resamples, level)

@@ -17,6 +17,7 @@ from affekt.experiments import (
     score_cells,
     sheet_markdown,
 )
+from affekt.wording import counted
 
 HOW = {
     'constant': 'the most frequent category, or the mean value, of train',
@@ -80,9 +81,9 @@ def _lines(outcome: Finetuning) -> list[str]:
         *(f'{name}: {how}' for name, how in HOW.items()),
         f'in per cent; settings and epoch chosen on validation alone; seeds: {settings.seeds}',
         f'fine-tuned: rates {rates}, the encoder at {settings.backbone_share:g} of them; draws: {settings.trials}; '
-        f'{settings.epochs} epochs at most, patience {settings.patience}, {settings.precision}',
-        f'on frozen vectors: draws of each model: {settings.frozen_trials}; {settings.frozen_epochs} epochs at most, '
-        f'patience {settings.frozen_patience}',
+        f'{counted(settings.epochs, "epoch")} at most, patience {settings.patience}, {settings.precision}',
+        f'on frozen vectors: draws of each model: {settings.frozen_trials}; '
+        f'{counted(settings.frozen_epochs, "epoch")} at most, patience {settings.frozen_patience}',
         'intervals and tests draw whole groups (speakers, dialogues or recordings, where known); '
         f'{settings.resamples} resamples; p after Holm over {sum(len(row.gains) for row in outcome.rows)} tests',
         *broken_runs(outcome.rows), *outcome.task.notes,

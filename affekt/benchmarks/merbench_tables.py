@@ -30,7 +30,7 @@ from affekt.experiments import (
     slot_of,
 )
 from affekt.pages.figures import spread
-from affekt.wording import percent_in_five
+from affekt.wording import counted, percent_in_five
 
 HOW = {
     'fair': 'settings and epoch chosen on validation, the test read once a seed',
@@ -104,7 +104,8 @@ def lines(outcome: Outcome) -> list[str]:
     tests = sum(len(row.gains) for row in outcome.rows)
     known += [
         f'figures in per cent; {settings.model} reads {FEAT_TYPES[outcome.task.feat_type]}; budget of each model: '
-        f'{settings.trials} draws at most, {settings.seeds} seeds, {settings.epochs} epochs at most, patience '
+        f'{counted(settings.trials, "draw")} at most, {counted(settings.seeds, "seed")}, '
+        f'{counted(settings.epochs, "epoch")} at most, patience '
         f'{settings.patience}',
         'over simple: the gain over the one of our simple models that is better on validation; intervals and tests '
         'draw whole groups (speakers, dialogues or recordings, where known); '

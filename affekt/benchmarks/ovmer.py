@@ -41,6 +41,7 @@ from affekt.metrics import (
 )
 from affekt.progress import Progress
 from affekt.tables import answers_by_name, read_columns
+from affekt.wording import counted
 
 MODES = ('nosubtitle-addsub', 'nosubtitle', 'subtitle')
 PAPER_MODE = MODES[0]
@@ -255,7 +256,9 @@ def _too_few(systems: Sequence[System], resamples: int) -> tuple[str, ...]:
     pairs = most * (most - 1) // 2
     if pairs / (1 + resamples) < LEVEL:
         return ()
-    return (f'{resamples} resamples tell none of {pairs} pairs apart; take at least {round(pairs / LEVEL)}',)
+    return (
+        f'{resamples:,} resamples tell none of {counted(pairs, "pair")} apart; take at least {round(pairs / LEVEL)}',
+    )
 
 
 def _view(

@@ -337,7 +337,7 @@ def _with_intervals(
             drawn[key] = spread(
                 by_group_drawn, sizes_of(groups), of_samples,
                 partial(linearised_variances, measure.statistic, measure.columns),
-                influences_of(measure.statistic, by_group),
+                influences_of(measure.statistic, by_group, sizes_of(groups)),
             )[measure.headline]  # fmt: skip
     if progress:
         progress('intervals', 1, 1)

@@ -122,14 +122,8 @@ def caption(
             nor plain words after them.
         RunError: the folder holds captions with other settings or of other clips, or another process works on it.
     """
+    _require_counts(shard, at_once, workers, first, on)
     number, count = shard
-    if not 1 <= number <= count or at_once < 1 or workers < 1 or first < 2:
-        raise ValueRangeError(
-            expected='a shard i/n with i from 1 to n, a clip and a worker at least, an estimate from 2 clips or more',
-            came=f'{number}/{count}, {at_once} at once, {workers} workers, {first} clips', todo='correct it',
-        )  # fmt: skip
-    if on not in ENGINES:
-        raise UnknownNameError(expected=f'one of {", ".join(ENGINES)}', came=repr(on), todo='name one of these')
     rows = tuple(manifest.samples[number - 1 :: count])
     if not rows:
         raise CorpusError(expected='clips in the shard', came=f'none in {number}/{count}', todo='make fewer shards')
@@ -161,6 +155,22 @@ def caption(
     lacking = Counter(clue for each in done.values() for clue in each.lacking)
     failed = {name: each.why[FAILED] for name, each in work.failed.items()}
     return Captioned(out, len(rows), len(done), resumed, dict(statuses), failed, is_whole, dict(lacking), estimate)
+
+
+def _require_counts(shard: tuple[int, int], at_once: int, workers: int, first: int, on: str) -> None:
+    """Nothing, where a run can be made of these.
+
+    Raises:
+        ValueRangeError, UnknownNameError: it cannot.
+    """
+    number, count = shard
+    if not 1 <= number <= count or at_once < 1 or workers < 1 or first < 2:
+        raise ValueRangeError(
+            expected='a shard i/n with i from 1 to n, a clip and a worker at least, an estimate from 2 clips or more',
+            came=f'{number}/{count}, {at_once} at once, {workers} workers, {first} clips', todo='correct it',
+        )  # fmt: skip
+    if on not in ENGINES:
+        raise UnknownNameError(expected=f'one of {", ".join(ENGINES)}', came=repr(on), todo='name one of these')
 
 
 def shard_name(shard: tuple[int, int]) -> str:

@@ -25,6 +25,7 @@ from affekt.benchmarks import NAMES
 from affekt.errors import TableError
 from affekt.metrics import combined_score, require_names
 from affekt.tables import by_name, number, read_columns
+from affekt.wording import counted
 
 HEADERS: Mapping[str, tuple[str, ...]] = {
     'discrete': ('discrete', 'emo', 'emotion', 'category'),
@@ -59,7 +60,7 @@ class ClosedSet:
     def problem(self, cells: Cells) -> str:
         """What is wrong with an answer; '' for a good one."""
         if len(cells) != len(self.columns):
-            return f'{len(cells)} values where {" and ".join(self.columns)} belong'
+            return f'{counted(len(cells), "value")} where {" and ".join(self.columns)} belong'
         category = cells[0]
         if not category.strip():
             return 'no category'

@@ -179,7 +179,7 @@ def _checked(path: Path, content: str, names: Sequence[str]) -> PreferSubmission
         seen.setdefault(name, row)
         counts[word] += 1
     if (missing := [name for name in names if name not in seen]) and (rows or not problems):
-        problems.append(f'{len(missing)} candidates without an answer: {listed(missing)}')
+        problems.append(f'{counted(len(missing), "candidate")} without an answer: {listed(missing)}')
     if not problems:
         moved = next((row for (row, (name, _)), place in zip(rows, names, strict=True) if name != place), None)
         if moved is not None:

@@ -178,7 +178,7 @@ def _checked(
         counts.update(labels if track.closed and not wrong else ())
     missing = [sample for sample in candidates if sample not in seen]
     if missing and (rows or not problems):
-        faults.append(f'{len(missing)} candidates without an answer: {listed(missing)}')
+        faults.append(f'{counted(len(missing), "candidate")} without an answer: {listed(missing)}')
     if track.rows is not None and rows and len(rows) != track.rows:
         faults.append(f'{len(rows):,} rows where the challenge takes {track.rows:,}')
     if faults:
@@ -252,7 +252,7 @@ def _npz_rows(path: Path, problems: list[str]) -> list[tuple[str, Cells]]:
         return []
     names, items = (list(map(str, array)) for array in arrays if array is not None)
     if len(names) != len(items):
-        problems.append(f'{len(names)} filenames and {len(items)} fileitems')
+        problems.append(f'{counted(len(names), "filename")} and {counted(len(items), "fileitem")}')
         return []
     return [(name, (item,)) for name, item in zip(names, items, strict=True)]
 

@@ -236,7 +236,7 @@ def _require_one_source(made_up: bool, out: Path | None, given: Sequence[str]) -
 @click.option('--pairs', 'table', required=True, type=PATH, help='Table with the columns driver and portrait.')
 @click.option('--out', default='reenactment', type=PATH, help='Folder for tables, sheet, page (default reenactment).')
 @click.option('--fps', 'rate_hz', type=float, default=5.0, help='Frames per second that are measured (default 5).')
-@click.option('--engine', type=Named(ENGINES), default='geometric', help='Engine that draws (default geometric).')
+@click.option('--engine', type=Named(ENGINES), help='Engine that draws (default geometric; diffusion with --weights).')
 @painting_options
 @click.option(
     '--lpips', type=PATH, metavar='FILE', help="LPIPS by this file: lpips.LPIPS(net='alex') as torch saves it."
@@ -263,7 +263,7 @@ def bench_reenact_command(
     portrayed: str | None,
     consent_note: str,
     age_years: float | None,
-    engine: str,
+    engine: str | None,
     as_json: bool,
     **chosen: Any,
 ) -> None:
@@ -290,7 +290,8 @@ def bench_reenact_command(
         networks = PictureNetworks(lpips, fid, fvd)
     consent = asked_consent(portrayed, consent_note, age_years)
     fetch(['face_landmarker.task'] if without_identity else ['face_landmarker.task', 'face-identity'])
-    settings = ReenactSettings(**asked_painting(chosen, is_painted=engine == 'diffusion'))
+    is_painted = engine == 'diffusion' or (engine is None and chosen['weights'] is not None)
+    settings = ReenactSettings(**asked_painting(chosen, is_painted=is_painted))
     with StageBars() as bars:
         made = compare_reenactment(
             pairs, out, consent=consent, settings=settings, rate_hz=rate_hz, seed=seed, progress=bars,

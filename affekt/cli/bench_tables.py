@@ -12,7 +12,7 @@ from rich.text import Text
 from affekt.benchmarks import PAPER_MODE, UNIBENCH, published, rivals, set_named, short_name
 from affekt.pages.figures import spread
 from affekt.terminal import plain_table
-from affekt.wording import percent_in_five
+from affekt.wording import counted, percent_in_five
 
 if TYPE_CHECKING:
     from affekt.benchmarks import Ovmer, UniBench
@@ -135,24 +135,28 @@ def _unibench_answers(outcome: UniBench) -> Table:
 
 def _beside_published(outcome: UniBench) -> Group:
     """The published rows on the same whole sets, ours among them, by mean."""
-    counted = outcome.rows[0].counted
+    keys = outcome.rows[0].counted
     ours = [
-        (f'yours, {row.protocol.removesuffix(" per set")}', {key: row.scores[key] for key in counted}, row.mean)
+        (f'yours, {row.protocol.removesuffix(" per set")}', {key: row.scores[key] for key in keys}, row.mean)
         for row in outcome.rows
         if row.protocol in ('fixed', 'oracle per set')
     ]
-    theirs = [(f'{model} {inputs}', scores, mean) for model, inputs, scores, mean in rivals(outcome, counted)]
-    table = plain_table(f'published, {len(counted)} sets', *(SHORT[key] for key in counted), 'mean', gap=1)
+    theirs = [(f'{model} {inputs}', scores, mean) for model, inputs, scores, mean in rivals(outcome, keys)]
+    title = f'published, {counted(len(keys), "set")}'
+    table = plain_table(title, *(SHORT[key] for key in keys), 'mean', gap=1)
     for name, scores, mean in sorted([*theirs, *ours], key=lambda row: -row[2]):
         style = 'bold' if name.startswith('yours') else ''
-        table.add_row(name, *(percent_in_five(scores[key]) for key in counted), percent_in_five(mean), style=style)
+        table.add_row(name, *(percent_in_five(scores[key]) for key in keys), percent_in_five(mean), style=style)
     paper = published('unibench')
     return Group(table, Text(f'{paper.source}; {paper.protocol}', style='dim'))
 
 
 def ovmer_tables(outcome: Ovmer) -> Group:
     """A ranking for each mode, agreement with the published grouping, moves, floors, and what is left out."""
-    parts: list[Any] = [Text(f'OV-MER, {outcome.samples} samples, {len(outcome.systems)} predictions'), Text()]
+    parts: list[Any] = [
+        Text(f'OV-MER, {counted(outcome.samples, "sample")}, {counted(len(outcome.systems), "prediction")}'),
+        Text(),
+    ]
     for view in outcome.views:
         parts.append(Text(f'{view.name}: {view.rule}, ranked by {view.headline}; table {view.table}', style='dim'))
     for mode in sorted(outcome.views[0].rankings, key=list(MODE_TITLES).index):

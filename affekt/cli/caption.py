@@ -211,7 +211,7 @@ def _estimate_lines(estimate: Estimate) -> list[str]:
         f'  prompt tokens  {reach(estimate.prompt_tokens)}',
         f'  answer tokens  {reach(estimate.answer_tokens)}',
         f'  time           {length(time.value)} [{length(max(0.0, time.low))} to {length(time.high)}], '
-        f'{estimate.at_once} clips at once'
+        f'{counted(estimate.at_once, "clip")} at once'
         if time.low == time.low
         else f'  time           {length(time.value)}',
     ]

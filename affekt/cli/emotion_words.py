@@ -15,7 +15,7 @@ from rich.text import Text
 from affekt.cli.choices import SERVER, WORD_TABLES, Named, metrics, refuse_unused
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.terminal import StageBars, facts_table, plain_table, say, say_json
-from affekt.wording import percent, signed, within
+from affekt.wording import counted, percent, signed, within
 
 if TYPE_CHECKING:
     from affekt.labels import WordTable
@@ -259,7 +259,7 @@ def words(answer: str, tables: str, mode: Any, as_json: bool) -> None:
 def _show_score(scored: OpenVocabularyScore, table: WordTable, everything: bool) -> None:
     say(f'table {scored.table}, mode {scored.mode}', style='dim')
     skipped = f', {scored.skipped} of them without a true label' if scored.skipped else ''
-    say(f'{scored.samples} samples{skipped}; 95 % intervals in brackets', style='dim')
+    say(f'{counted(scored.samples, "sample")}{skipped}; 95 % intervals in brackets', style='dim')
     say()
     say(_official_table(scored) if scored.mode == 'official' else _consistent_table(scored, table, everything))
     say()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -195,6 +196,9 @@ class Affekt(VerbGroup):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
+            if isinstance(looped := error.__context__, OSError) and looped.errno == errno.ELOOP:  # of Path.resolve
+                show_error(storage_error(looped))
+                ctx.exit(2)
             if (blame := blamed(error)) is None:
                 raise
             show_error(blame)

@@ -17,8 +17,10 @@ HAS_RESUME = 'affekt.has_resume'
 LONG = (
     'analyze', 'stream', 'demo', 'extract', 'judge', 'corrupt', 'features extract', 'bench unibench', 'bench ovmer',
     'bench merbench', 'bench finetune', 'track train', 'prefer train', 'annotate', 'weights get',
-    'describe', 'describe train',
-    'caption run', 'caption speaking',
+    'bench analyze', 'bench describers', 'bench abaw', 'bench dfer', 'bench reenact',
+    'describe', 'describe train', 'describe inspect', 'caption run', 'caption speaking', 'reenact',
+    'reenact train-refiner', 'pretrain', 'finetune', 'checkpoint inspect', 'checkpoint convert', 'corpus make',
+    'corpus vocals',
 )  # fmt: skip
 """Verbs that work for long, and load much before."""
 EXAMPLES: Mapping[str, tuple[str, ...]] = {

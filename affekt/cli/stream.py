@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -262,17 +261,18 @@ class _Streaming:
 
     @contextlib.contextmanager
     def _without_empty_folder(self, session: LiveSession) -> Iterator[None]:
-        """Folders that the block made are removed where nothing was read."""
+        """Folders that the block made are removed where nothing was read, by this process or another."""
         folder = self._folder
         new = [] if folder is None else [path for path in (folder, *folder.parents) if not path.exists()]
         try:
             yield
         finally:
             if new and not session.latency.frames:
-                shutil.rmtree(new[0], ignore_errors=True)
+                session.remove_empty_run()
                 with contextlib.suppress(OSError):  # another run is in it by now
-                    for path in new[1:]:
-                        path.rmdir()
+                    for path in new:
+                        if path.exists():
+                            path.rmdir()
 
     def _say_summary(self, session: LiveSession, result: Path | None) -> None:
         for note in session.source.notes:

@@ -13,6 +13,7 @@ from affekt.corpora.sample_table import SampleTable
 from affekt.errors import CorpusError, UnknownNameError, listed
 from affekt.frames import FrameTable
 from affekt.plugins import Members, named_as
+from affekt.wording import counted
 
 
 def corpus_named(name: str) -> Corpus:
@@ -76,7 +77,7 @@ def import_with_frames(corpus: Corpus | str, folder: Path) -> tuple[Manifest, Fr
     for split, size in corpus.published.items():
         here = by_split.get(split, 0) if split else len(samples)
         if here != size:
-            notes[f'{split or "all"}: {here} samples, {size} were published'] = None
+            notes[f'{split or "all"}: {counted(here, "sample")}, {size} were published'] = None
     described = Facts(
         corpus=corpus.title,
         version=layout.version,

@@ -19,6 +19,7 @@ from typing import TypedDict
 from affekt.containers import AUDIO, VIDEO
 from affekt.corpora.release import Release, need
 from affekt.errors import TableError, listed
+from affekt.wording import counted
 
 NO_VALUE = -10
 """What the archives hold where a sample has no valence."""
@@ -102,7 +103,7 @@ def transcripts(release: Release, wanted: Sequence[str]) -> dict[str, tuple[str,
         )
     pairs = {name: (zh, en) for name, zh, en in zip(names, chinese, english, strict=True) if name in asked}
     if absent := [name for name in wanted if name not in pairs]:
-        release.notes.append(f'{len(absent)} samples without a transcript ({listed(absent, 2)})')
+        release.notes.append(f'{counted(len(absent), "sample")} without a transcript ({listed(absent, 2)})')
     return pairs
 
 

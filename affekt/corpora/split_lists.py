@@ -17,6 +17,7 @@ from affekt.corpora.listed_clips import ListedClip, PathsBelow, listed_clips
 from affekt.corpora.release import Layout, Release
 from affekt.corpora.sample import Sample
 from affekt.errors import TableError, listed
+from affekt.wording import counted
 
 MOST_FOLDS = 20
 ADVICE = 'take the lists of the release as they are'
@@ -80,7 +81,9 @@ def folds_of(
         both = [name for name in labels if seen.get(name, ('', 0))[1] == fold]
         rest = {name for name, (_, at) in seen.items() if at != fold} - set(labels)
         if both or (rest and len(tests) == count):
-            release.notes.append(f'fold {fold}: {len(both)} samples in train and test, {len(rest)} in neither')
+            release.notes.append(
+                f'fold {fold}: {counted(len(both), "sample")} in train and test, {len(rest)} in neither'
+            )
     yield from ((name, label, fold) for name, (label, fold) in seen.items())
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from affekt.arrays import Floats32
-from affekt.description.answering import Limits
+from affekt.description.answering import Generated, Limits
 from affekt.description.answers import read_answer
 from affekt.description.batches import tensors_of
 from affekt.description.describing import weights_sha256
@@ -281,11 +281,7 @@ def train_rewarded(
     def judge(model: Describer) -> Row:
         limits = Limits(groups.tokens)
         answers = generated_answers(model, validation, kind, limits, batch_size=settings.batch_size)
-        rewards = [
-            rewarded(read_answer(answer.text, is_cut=answer.finish == 'length'), list(example.labels), reward)
-            for answer, example in zip(answers, validation, strict=True)
-        ]
-        mean = float(np.nanmean(rewards)) if not np.all(np.isnan(rewards)) else float('nan')
+        mean = _mean_reward(answers, validation, reward)
         return {'score': mean, 'mean_reward': mean, **label_scores(validation, answers, known)}
 
     return run_stage(
@@ -294,6 +290,15 @@ def train_rewarded(
         initial=initial, more={'groups': asdict(groups), 'gain_of': gain_of, 'reward': repr(reward)}, folder=folder,
         resume=resume, report=report, progress=progress, notes=notes,
     )  # fmt: skip
+
+
+def _mean_reward(answers: Sequence[Generated], examples: Sequence[Example], reward: RewardOf) -> float:
+    """The mean reward of answers that have one; nan where none has."""
+    rewards = [
+        rewarded(read_answer(answer.text, is_cut=answer.finish == 'length'), list(example.labels), reward)
+        for answer, example in zip(answers, examples, strict=True)
+    ]
+    return float(np.nanmean(rewards)) if not np.all(np.isnan(rewards)) else float('nan')
 
 
 def _prompt(describer: Describer, example: Example, kind: Kind | str) -> Asked:

@@ -13,7 +13,9 @@ import contextlib
 import hashlib
 import json
 import logging
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -30,6 +32,7 @@ from affekt.diffusion.schedule import ddim_step, timesteps
 from affekt.diffusion.unet import read_portrait
 from affekt.diffusion.windows import FRAMES, OVERLAP, windows
 from affekt.errors import RunError, ShapeError, ValueRangeError
+from affekt.files import explained_where_full
 from affekt.nn import read_tensors, require_device, save_tensors
 from affekt.runs import read_regular_file, write_atomically
 from affekt.training import Ranks, has_precision
@@ -159,14 +162,15 @@ class Drawing:
         # 1. What the reference net sees of the portrait, once
         of_portrait = self.nets.autoencoder.encode(2 * self._portrait - 1)
         reference = read_portrait(self.nets.reference, of_portrait, self.nets.text)
-        # 2. What the maps say, in chunks; kept outside the device
-        guidance, fingerprint = self._guidance(maps)
-        # 3. Noise of the size of the video, taken out
-        frames = guidance.shape[2]
-        noise = torch.Generator().manual_seed(self.settings.seed)
-        drawn = torch.randn(1, of_portrait.shape[1], frames, *of_portrait.shape[2:], generator=noise)
-        kept = _Kept(self.folder, self._identity(fingerprint, frames), self._ranks)
-        return self._drawn(drawn, reference, guidance, kept, progress)
+        # 2. What the maps say, in chunks; kept on disk
+        with closing(_Guidance(self.folder)) as guidance:
+            fingerprint = self._read_maps(maps, guidance)
+            # 3. Noise of the size of the video, taken out
+            frames = guidance.frames
+            noise = torch.Generator().manual_seed(self.settings.seed)
+            drawn = torch.randn(1, of_portrait.shape[1], frames, *of_portrait.shape[2:], generator=noise)
+            kept = _Kept(self.folder, self._identity(fingerprint, frames), self._ranks)
+            return self._drawn(drawn, reference, guidance, kept, progress)
 
     @torch.no_grad()
     def pictures(self, latents: Tensor) -> list[Image]:
@@ -181,10 +185,10 @@ class Drawing:
         if self.folder is not None:
             forget_windows(self.folder)
 
-    def _guidance(self, maps: Iterable[Maps]) -> tuple[Tensor, str]:
-        """(1, width, F, H / 8, W / 8) on the CPU, and a fingerprint of all maps."""
+    def _read_maps(self, maps: Iterable[Maps], guidance: _Guidance) -> str:
+        """Put what the maps of all frames say together; a fingerprint of all maps."""
         size = (self._portrait.shape[2], self._portrait.shape[3])
-        digest, parts = hashlib.sha256(), []
+        digest = hashlib.sha256()
         stream = iter(maps)
         while chunk := list(islice(stream, self.settings.maps_at_once)):
             total: Tensor | None = None
@@ -195,13 +199,13 @@ class Drawing:
                 read = self.nets.guides[name](_pictures(images, self.nets).transpose(0, 1)[None])
                 total = read if total is None else total + read
             assert total is not None
-            parts.append(total.cpu())
-        if not parts:
+            guidance.add(total)
+        if not guidance.frames:
             raise ShapeError(expected='maps of at least one frame', came='none', todo='give a driver with a face')
-        return torch.cat(parts, dim=2), digest.hexdigest()
+        return digest.hexdigest()
 
     def _drawn(
-        self, latents: Tensor, reference: Reference, guidance: Tensor, kept: _Kept, progress: Advanced | None
+        self, latents: Tensor, reference: Reference, guidance: _Guidance, kept: _Kept, progress: Advanced | None
     ) -> Tensor:
         """(1, C, F, H, W) without noise."""
         levels = timesteps(self.settings.steps)
@@ -217,8 +221,8 @@ class Drawing:
         return latents
 
     def _step(
-        self, latents: Tensor, number: int, level: int, each: list[list[int]], reference: Reference, guidance: Tensor,
-        kept: _Kept, progress: Advanced | None,
+        self, latents: Tensor, number: int, level: int, each: list[list[int]], reference: Reference,
+        guidance: _Guidance, kept: _Kept, progress: Advanced | None,
     ) -> Tensor:  # fmt: skip
         """The latents one step on: each frame's answer is the mean over its windows."""
         rank, count = (0, 1) if self._ranks is None else (self._ranks.rank, self._ranks.count)
@@ -229,7 +233,7 @@ class Drawing:
                 continue
             answer = kept.window(number, at)
             if answer is None:
-                answer = self._answer(latents[:, :, window], level, reference, guidance[:, :, window])
+                answer = self._answer(latents[:, :, window], level, reference, guidance.window(window))
                 kept.keep_window(number, at, answer)
             total[:, :, window] += answer
             if progress is not None:
@@ -307,6 +311,51 @@ def require_same_drawing(folder: Path, identity: Mapping[str, object]) -> None:
             expected=f'the drawing that was interrupted in {folder}', came=f'a change of {"; ".join(changes)}',
             todo='choose all as it was to go on with it, or begin anew: --anew, which removes what is there',
         )  # fmt: skip
+
+
+class _Guidance:
+    """What the maps say of all frames, (1, width, F, H / 8, W / 8), in a file without a name, which the system removes.
+
+    At 512 pixels a frame takes 5 MB: memory does not grow with the video.
+
+    Args:
+        folder: where there is room; None for the system's own place.
+
+    Raises:
+        StorageError: there is no room.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.frames = 0
+        self._folder, self._size = folder, 0
+        self._shape, self._dtype = torch.Size(), torch.float32
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by close)
+
+    def add(self, part: Tensor) -> None:
+        """The next frames, (1, width, F, H / 8, W / 8)."""
+        frames = part[0].transpose(0, 1).contiguous().cpu()  # (F, width, H / 8, W / 8)
+        self._shape, self._dtype = frames.shape[1:], frames.dtype
+        self._size = frames[0].nbytes
+        self.frames += len(frames)
+        with explained_where_full(self._folder or Path(tempfile.gettempdir())):
+            self._file.write(frames.view(torch.uint8).numpy().tobytes())
+
+    def window(self, frames: list[int]) -> Tensor:
+        """(1, width, F, H / 8, W / 8) of some frames."""
+        parts = []
+        for number in frames:
+            self._file.seek(number * self._size)
+            parts.append(torch.frombuffer(bytearray(self._file.read(self._size)), dtype=self._dtype))
+        return torch.stack(parts).reshape(len(frames), *self._shape).transpose(0, 1)[None]
+
+    def close(self) -> None:
+        """Give the room back; the folder goes where nothing else lies in it."""
+        self._file.close()
+        if self._folder is not None:
+            with contextlib.suppress(OSError):
+                self._folder.rmdir()
 
 
 class _Kept:

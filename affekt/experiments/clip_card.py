@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from affekt.experiments.clip_parts import ClipParts, described_parts
 from affekt.metrics import Interval
+from affekt.wording import counted
 
 if TYPE_CHECKING:
     from affekt.pretraining import TunedModel, TuningSettings
@@ -56,7 +57,7 @@ def tuned_card(outcome: FinetunedClips, saved: Mapping[str, Any]) -> str:
     """What the model is, of what it was made, and how well it does, as Markdown."""
     parts, form = outcome.parts, outcome.model.form
     answers = ', '.join(parts.names)
-    pictures = f'; {form.frames} frames of {form.size} pixels' if 'video' in form.modalities else ''
+    pictures = f'; {counted(form.frames, "frame")} of {form.size} pixels' if 'video' in form.modalities else ''
     weights = sum(parameter.numel() for parameter in outcome.model.model.parameters())
     about = [
         ('from', f'{saved["from"]["name"]}, sha256 {saved["from"]["sha256"][:16]}…'),

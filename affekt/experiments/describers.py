@@ -23,7 +23,9 @@ from affekt.description import (
     Describer,
     DescriberSettings,
     DescribeSettings,
+    Example,
     GroupSettings,
+    Kind,
     PreferredAnswer,
     QuestionAnswer,
     Source,
@@ -290,20 +292,10 @@ def learn_describer(
     else:
         describer = (form or DescriberForm()).built(trunk or TRUNK, stores, device=settings.device, seed=settings.seed)
     # 4. steps
-    noted: dict[str, Any] = {
-        'recipes': {name: store.provenance.recipe for name, store in stores.items()}, 'question': question,
-        'kind': asdict(kind), 'corpus': manifest.facts.corpus, 'validation_by': chosen_by,
-        'answers': 'by template' if descriptions is None else 'written',
-    }  # fmt: skip
-    noted |= {'terciles_of_answers': {name: list(ends) for name, ends in terciles.bounds.items()}} if terciles else {}
+    noted = _noted(manifest, stores, kind, question, chosen_by, terciles, by_template=descriptions is None)
     common: dict[str, Any] = {
-        'kind': kind,
-        'folder': folder,
-        'resume': resume,
-        'report': report,
-        'progress': progress,
-        'notes': noted,
-    }
+        'kind': kind, 'folder': folder, 'resume': resume, 'report': report, 'progress': progress, 'notes': noted,
+    }  # fmt: skip
     rewarding = rewarding or Rewarding()
     if settings.stage == 'prefer':
         assert pairs is not None  # required above
@@ -315,19 +307,40 @@ def learn_describer(
         made = [examples_from(part, stores, asking, words=words) for part in (training, judging)]
         left_out = {**made[0].left_out, **made[1].left_out}
         counts = [len({each.name for each in side.examples}) for side in made]
+        examples = (made[0].examples, made[1].examples)
         if settings.stage == 'reward':
-            groups = GroupSettings(
-                rewarding.answers, settings.answer_tokens, kl_weight=rewarding.kl_weight,
-                gain_weight=rewarding.gain_weight,
-            )  # fmt: skip
-            trained = train_rewarded(
-                describer, made[0].examples, made[1].examples, settings, groups=groups, gain_of=rewarding.gain_of,
-                reward=Reward(length_weight=rewarding.length_weight), **common,
-            )  # fmt: skip
+            trained = _rewarded(describer, *examples, settings, rewarding, common)
         else:
-            trained = train_describer(describer, made[0].examples, made[1].examples, settings, **common)
+            trained = train_describer(describer, *examples, settings, **common)
     clips = dict(zip(('training', 'validation'), counts, strict=True))
     return LearntDescriber(trained, folder / 'describer', clips, chosen_by, left_out, notes)
+
+
+def _noted(
+    manifest: Manifest, stores: Mapping[str, Store], kind: Kind, question: str, chosen_by: str,
+    terciles: Terciles | None, *, by_template: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """What the folder of a describer says of how it was learnt."""
+    noted: dict[str, Any] = {
+        'recipes': {name: store.provenance.recipe for name, store in stores.items()}, 'question': question,
+        'kind': asdict(kind), 'corpus': manifest.facts.corpus, 'validation_by': chosen_by,
+        'answers': 'by template' if by_template else 'written',
+    }  # fmt: skip
+    ends = {} if terciles is None else {name: list(ends) for name, ends in terciles.bounds.items()}
+    return noted if terciles is None else {**noted, 'terciles_of_answers': ends}
+
+
+def _rewarded(
+    describer: Describer, training: Sequence[Example], validation: Sequence[Example], settings: DescribeSettings,
+    rewarding: Rewarding, common: Mapping[str, Any],
+) -> TrainedDescriber:  # fmt: skip
+    groups = GroupSettings(
+        rewarding.answers, settings.answer_tokens, kl_weight=rewarding.kl_weight, gain_weight=rewarding.gain_weight
+    )
+    return train_rewarded(
+        describer, training, validation, settings, groups=groups, gain_of=rewarding.gain_of,
+        reward=Reward(length_weight=rewarding.length_weight), **common,
+    )  # fmt: skip
 
 
 def _require_parts_of_stage(settings: DescribeSettings, init: Path | None, pairs: Pairs | None) -> None:

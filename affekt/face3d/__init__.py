@@ -14,7 +14,16 @@ from affekt.face3d.clips import FaceClip, MadeUpFaces, made_up_faces
 from affekt.face3d.curves import EMOTIONS, OTHER, SHOWN, Curves, SceneCurves, made_up_curves, made_up_scene, wander
 from affekt.face3d.fitting import ExpressionFit
 from affekt.face3d.flame import FlameLandmarks, FlameModel, read_flame
-from affekt.face3d.flame_encoders import FlameEncoder, FlameParameters, deca_crop, read_deca, read_smirk, smirk_crop
+from affekt.face3d.flame_encoders import (
+    EncoderCoverage,
+    FlameEncoder,
+    FlameParameters,
+    SeenFlame,
+    deca_crop,
+    read_deca,
+    read_smirk,
+    smirk_crop,
+)
 from affekt.face3d.gains import Gain, face_gains, shown_amounts
 from affekt.face3d.maps import depth_map, normal_map, normals_at_pixels, shaded_map
 from affekt.face3d.models import FaceGeometry, FaceModel, face_model, head_model, look_amounts, posed
@@ -29,6 +38,7 @@ __all__ = [
     'SHOWN',
     'Camera',
     'Curves',
+    'EncoderCoverage',
     'ExpressionFit',
     'FaceClip',
     'FaceGeometry',
@@ -44,6 +54,7 @@ __all__ = [
     'Raster',
     'RasterBatch',
     'SceneCurves',
+    'SeenFlame',
     'Studio',
     'deca_crop',
     'depth_map',

@@ -76,6 +76,8 @@ class FlameModel:
     """(5, V)."""
     _weights: Floats
     """(V, 5)."""
+    _origin: Floats
+    """(3,) where the origin of the file lies, centimetres."""
 
     def __repr__(self) -> str:
         return f'FlameModel({len(self.mean):,} points, {len(self.directions)} expressions, {len(self.shapes)} shapes)'
@@ -122,6 +124,27 @@ class FlameModel:
         jaw = turn(np.array([opened, aside, 0]))
         points = self._bent(shaped, np.stack([np.eye(3), turn(bend), jaw, eyes, eyes]))
         return points if pose is None else posed(points, pose)
+
+    def projected(self, points: npt.ArrayLike, rotation: npt.ArrayLike, camera: npt.ArrayLike) -> Floats:
+        """(V, 3) points that `vertices` gave, turned about the root joint and seen by a weak perspective.
+
+            x = s (X + a), y = -s (Y + b), depth = -s Z, with X, Y and Z in the file's own frame, in metres
+
+        Args:
+            points: (V, 3) with the head where it is.
+            rotation: (3,) axis of the head's rotation times its angle in radians.
+            camera: (3,) s, a, b, as SMIRK and DECA give them.
+
+        Returns:
+            x to the right and y down, -1 to 1 over the square that the encoder saw; less depth is nearer.
+
+        Source: Feng et al. 2021, doi:10.1145/3450626.3459936, section 3, and its code.
+        """
+        located = np.asarray(points, dtype=np.float64)
+        root = self._regressor[0] @ located
+        own = (located - root) @ turn(rotation).T + root - self._origin
+        scale, right, up = np.asarray(camera, dtype=np.float64)
+        return np.asarray((own / CM + [right, up, 0]) * scale * [1, -1, -1])
 
     def _bent(self, shaped: Floats, rotations: Floats) -> Floats:
         """(V, 3) shaped points under rotations (5, 3, 3) of the joints: pose correctives, then blend skinning."""
@@ -229,9 +252,10 @@ def read_flame(path: str | os.PathLike[str], embedding: str | os.PathLike[str] |
         ) from error
     mean = CM * template
     eyes = regressor[3:5] @ mean
+    origin = np.array(EYES_CM) - eyes.mean(axis=0)
     identities = min(SHAPES, shapes.shape[-1] * 3 // 4)
     return FlameModel(
-        mean=mean + (np.array(EYES_CM) - eyes.mean(axis=0)),
+        mean=mean + origin,
         triangles=triangles,
         shapes=tuple(f'shape{number + 1}' for number in range(identities)),
         directions=tuple(f'expression{number + 1}' for number in range(shapes.shape[-1] - identities)),
@@ -240,6 +264,7 @@ def read_flame(path: str | os.PathLike[str], embedding: str | os.PathLike[str] |
         _pose=CM * pose,
         _regressor=regressor,
         _weights=weights,
+        _origin=origin,
     )
 
 

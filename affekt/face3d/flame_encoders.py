@@ -1,8 +1,10 @@
 """Pictures of faces to parameters of FLAME, by the user's own checkpoints of SMIRK or DECA; needs torch, not timm.
 
-    smirk = read_smirk('SMIRK_em1.pt')
-    read = smirk.read(smirk_crop(image, landmarks)[None])
-    points = flame.vertices(expression=read.expression_of(0, flame), jaw_deg=...)
+    smirk, flame = read_smirk('SMIRK_em1.pt'), read_flame('generic_model.pkl')
+    seen = smirk.read_face(image, landmarks)                       # of one face, cut out as the encoder wants it
+    points = seen.points(flame)                                    # (V, 3) in pixels of the picture, with depth
+    raster = rasterize(points, flame.triangles, image.shape[:2])   # for depth_map, normal_map and shaded_map
+    print(smirk.coverage)                                          # where each tensor of the file went
 
 SMIRK is three MobileNetV3 ("minimal": plain 3 x 3 convolutions, rectifiers, no squeeze and excitation; large for shape
 and expression, small for pose) with a linear layer each; DECA one ResNet-50 with two. Both read a face of 224 x 224
@@ -25,13 +27,14 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Floats, Floats32
-from affekt.errors import ShapeError, WeightsError, require_torch
+from affekt.errors import ShapeError, WeightsError, listed, require_torch
 from affekt.files import only_regular
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from affekt.face3d.flame import FlameModel
+    from affekt.faces import Region
 
 SIDE = 224
 SMIRK_SCALE, DECA_SCALE = 1.4, 1.25
@@ -44,6 +47,8 @@ MOBILE = {
 plain convolution, those between are inverted residuals."""
 RESNET = (3, 4, 6, 3)
 DECA_PARTS = {'shape': 100, 'texture': 50, 'expression': 50, 'pose': 6, 'camera': 3, 'light': 27}
+COUNTER = 'num_batches_tracked'
+"""Of a normalisation: no result depends on it."""
 _NORM = ('weight', 'bias', 'running_mean', 'running_var')
 
 
@@ -84,11 +89,60 @@ def _filled(amounts: Floats32, count: int) -> Floats:
     return filled
 
 
-class FlameEncoder:
-    """One of the encoders with its weights; `read_smirk` and `read_deca` give one."""
+@dataclass(frozen=True, eq=False)
+class SeenFlame:
+    """One face of a picture as FLAME has it.
 
-    def __init__(self, forward: Callable[[Tensor], dict[str, Tensor]], name: str) -> None:
-        self._forward, self.name = forward, name
+    Attributes:
+        parameters: of that face alone, B = 1.
+        region: the upright square that was cut out, in pixels of the picture.
+    """
+
+    parameters: FlameParameters
+    region: Region
+
+    def points(self, model: FlameModel) -> Floats:
+        """(V, 3) the head in pixels of the picture, y down, with depth in the same unit, less of it nearer."""
+        own = self.parameters
+        shaped = model.vertices(own.identity_of(0, model), own.expression_of(0, model), jaw_deg=own.jaw_deg(0))
+        half = self.region.side / 2
+        middle = [self.region.center_x, self.region.center_y, 0]
+        return np.asarray(model.projected(shaped, own.turn[0], own.camera[0]) * half + middle)
+
+
+@dataclass(frozen=True)
+class EncoderCoverage:
+    """Where the tensors of a file went: loaded ones with their shapes, and those that this encoder does not read."""
+
+    loaded: Mapping[str, tuple[int, ...]]
+    unused: tuple[str, ...]
+
+    def __str__(self) -> str:
+        width = max(map(len, (*self.loaded, *self.unused)), default=0)
+        lines = [f'{name:<{width}}  {list(shape)}' for name, shape in self.loaded.items()]
+        lines += [f'{name:<{width}}  (unused)' for name in self.unused]
+        return '\n'.join([*lines, f'{len(self.loaded)} tensors loaded, {len(self.unused)} unused'])
+
+
+class FlameEncoder:
+    """One of the encoders with its weights; `read_smirk` and `read_deca` give one.
+
+    Attributes:
+        name: SMIRK or DECA.
+        coverage: where each tensor of the file went.
+    """
+
+    def __init__(
+        self, forward: Callable[[Tensor], dict[str, Tensor]], name: str, scale: float, coverage: EncoderCoverage
+    ) -> None:
+        self._forward, self.name, self._scale, self.coverage = forward, name, scale, coverage
+
+    def read_face(self, image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> SeenFlame:
+        """One face of a picture (H, W, 3), whose landmarks (478, 3) `affekt.faces.FaceLandmarker` gives, in pixels."""
+        from affekt.faces import cut
+
+        region = _region(landmarks, self._scale)
+        return SeenFlame(self.read(cut(image, region, SIDE)[None]), region)
 
     def read(self, faces: npt.NDArray[np.uint8]) -> FlameParameters:
         """The parameters of faces.
@@ -107,7 +161,9 @@ class FlameEncoder:
                 todo='cut them out first',
             )  # fmt: skip
         with torch.no_grad():
-            pictures = torch.from_numpy(np.ascontiguousarray(faces)).permute(0, 3, 1, 2).float() / 255
+            pictures = (
+                torch.from_numpy(np.array(faces)).permute(0, 3, 1, 2).float() / 255
+            )  # a copy: crops are read-only
             return FlameParameters(**{name: part.numpy() for name, part in self._forward(pictures).items()})
 
 
@@ -122,12 +178,18 @@ def deca_crop(image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> npt.NDA
 
 
 def _crop(image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike, scale: float) -> npt.NDArray[np.uint8]:
-    from affekt.faces import Region, cut
+    from affekt.faces import cut
+
+    return cut(image, _region(landmarks, scale), SIDE)
+
+
+def _region(landmarks: npt.ArrayLike, scale: float) -> Region:
+    from affekt.faces import Region
 
     points = np.asarray(landmarks, dtype=np.float64)[:, :2]
     low, high = points.min(axis=0), points.max(axis=0)
     x, y = (low + high) / 2
-    return cut(image, Region(float(x), float(y), float(scale * (high - low).mean()), 0.0), SIDE)
+    return Region(float(x), float(y), float(scale * (high - low).mean()), 0.0)
 
 
 def read_smirk(path: str | os.PathLike[str]) -> FlameEncoder:
@@ -137,7 +199,7 @@ def read_smirk(path: str | os.PathLike[str]) -> FlameEncoder:
         MissingExtraError: torch is not installed.
         WeightsError: the file is missing, holds more than arrays, or other arrays than the encoder has.
     """
-    state = _state_of(Path(path), 'smirk_encoder.')
+    state, unused = _state_of(Path(path), 'smirk_encoder.')
     wanted = {
         **_mobile_names('pose_encoder.encoder.', 'small'), **_mobile_names('shape_encoder.encoder.', 'large'),
         **_mobile_names('expression_encoder.encoder.', 'large'),
@@ -162,7 +224,7 @@ def read_smirk(path: str | os.PathLike[str]) -> FlameEncoder:
             'turn': pose[:, :3], 'camera': pose[:, 3:6],
         }  # fmt: skip
 
-    return _checked(forward, state, wanted, Path(path), 'SMIRK')
+    return _checked(forward, state, wanted, unused, Path(path), 'SMIRK', SMIRK_SCALE)
 
 
 def read_deca(path: str | os.PathLike[str]) -> FlameEncoder:
@@ -172,7 +234,7 @@ def read_deca(path: str | os.PathLike[str]) -> FlameEncoder:
         MissingExtraError: torch is not installed.
         WeightsError: as of `read_smirk`.
     """
-    state = _state_of(Path(path), 'E_flame')
+    state, unused = _state_of(Path(path), 'E_flame')
     wanted = _resnet_names('encoder.') | {f'layers.{k}.{part}': None for k in (0, 2) for part in _NORM[:2]}
 
     def forward(pictures: Tensor) -> dict[str, Tensor]:
@@ -188,11 +250,11 @@ def read_deca(path: str | os.PathLike[str]) -> FlameEncoder:
             'jaw': parts['pose'][:, 3:], 'camera': parts['camera'],
         }  # fmt: skip
 
-    return _checked(forward, state, wanted, Path(path), 'DECA')
+    return _checked(forward, state, wanted, unused, Path(path), 'DECA', DECA_SCALE)
 
 
-def _state_of(path: Path, part: str) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, or those of one part of it.
+def _state_of(path: Path, part: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The tensors of a checkpoint, or those of one part of it, and what else is in it.
 
     Raises:
         WeightsError: it cannot be read, or holds more than tensors.
@@ -213,34 +275,40 @@ def _state_of(path: Path, part: str) -> dict[str, Tensor]:
             expected='a checkpoint that holds tensors alone', came=f'{path}: {_first_line(error)}',
             todo='give the file as its makers hand it out; nothing in it was run',
         ) from error  # fmt: skip
+    unused: list[str] = []
     for name in ('state_dict', part):
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            unused += [str(other) for other in content if other != name]
             content = content[name]
     if not isinstance(content, Mapping):
         raise WeightsError(expected='tensors by name', came=f'{path}: {type(content).__name__}', todo='give another')
     tensors = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
     if part.endswith('.') and any(name.startswith(part) for name in tensors):
+        unused += [name for name in tensors if not name.startswith(part)]
         tensors = {name.removeprefix(part): value for name, value in tensors.items() if name.startswith(part)}
-    return {name: value.float() for name, value in tensors.items() if not name.endswith('num_batches_tracked')}
+    unused += [name for name in tensors if name.endswith(COUNTER)]
+    state = {name: value.float() for name, value in tensors.items() if not name.endswith(COUNTER)}
+    return state, tuple(unused)
 
 
 def _checked(
-    forward: Callable[[Tensor], dict[str, Tensor]], state: Mapping[str, Tensor], wanted: Mapping[str, None], path: Path,
-    name: str,
+    forward: Callable[[Tensor], dict[str, Tensor]], state: Mapping[str, Tensor], wanted: Mapping[str, None],
+    unused: tuple[str, ...], path: Path, name: str, scale: float,
 ) -> FlameEncoder:  # fmt: skip
     """The encoder, tried once on nothing.
 
     Raises:
-        WeightsError: a tensor is missing or too many, or of a shape that does not fit.
+        WeightsError: tensors are missing or too many, which are named, or of a shape that does not fit.
     """
-    missing, others = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
-    if missing or others:
+    missing, unknown = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
+    if missing or unknown:
+        parts = [f'without {listed(missing)}'] * bool(missing) + [f'with {listed(unknown)}'] * bool(unknown)
         raise WeightsError(
-            expected=f'the {len(wanted)} tensors of {name}',
-            came=f'{path} without {missing[:3]}' if missing else f'{path} with {others[:3]}',
+            expected=f'the {len(wanted)} tensors of {name}', came=f'{path} {" and ".join(parts)}',
             todo='give the checkpoint of this encoder',
         )  # fmt: skip
-    encoder = FlameEncoder(forward, name)
+    coverage = EncoderCoverage({each: tuple(value.shape) for each, value in state.items()}, unused)
+    encoder = FlameEncoder(forward, name, scale, coverage)
     try:
         encoder.read(np.zeros((1, SIDE, SIDE, 3), np.uint8))
     except (RuntimeError, ValueError, IndexError, ZeroDivisionError) as error:

@@ -326,6 +326,12 @@ class LiveSession:
             self._stills.close()
         return result
 
+    def remove_empty_run(self) -> None:
+        """Ends a stream of which nothing was read, and removes its run folder where nothing of others is in it."""
+        if not self._delays.count:
+            self.close()
+            self._store.remove_empty_run()
+
     def discard(self) -> None:
         """Ends the stream, and forgets what was read and not saved."""
         self.close()

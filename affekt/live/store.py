@@ -21,7 +21,7 @@ from affekt.live.readings import LiveReading
 from affekt.live.saving import Kept, now_text, save_stream
 from affekt.live.settings import StreamSettings
 from affekt.live.sources import LiveSource
-from affekt.runs import SETTINGS, Run
+from affekt.runs import JOURNAL, LOCK, SETTINGS, Run
 
 KEEP_EVERY_S = 0.5
 """How often rows go to disk."""
@@ -52,6 +52,8 @@ class Store:
         self._scale = 1.0
         self._streamed: Streamed | None = None
         self.recovered: tuple[Path, ...] = ()
+        self.has_opened_run = False
+        """Whether the run folder was this session's at any time: another process may write it instead."""
 
     @property
     def is_kept(self) -> bool:
@@ -72,6 +74,7 @@ class Store:
             return
         recorded = self._settings.analysis().recorded()
         self._run = Run(self._out, recorded, resume=(self._out / SETTINGS).exists())
+        self.has_opened_run = True
         self.recovered = recovered_in(self._run, models)
         self.journal = Journal(self._out / f'{UNFINISHED}{os.getpid()}')
 
@@ -142,6 +145,14 @@ class Store:
         result = save_stream(self.journal.folder, target, kept, models, self._run if is_own else None)
         self.discard()
         return result
+
+    def remove_empty_run(self) -> None:
+        """Removes the rows, and their run folder where nothing else is in it, of this process or another."""
+        self.discard()
+        if self._out is None or not self.has_opened_run or not self._out.is_dir():
+            return
+        if {path.name for path in self._out.iterdir()} <= {SETTINGS, LOCK, JOURNAL}:
+            shutil.rmtree(self._out, ignore_errors=True)
 
     def discard(self) -> None:
         """Removes the rows that were not saved."""

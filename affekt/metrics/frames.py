@@ -231,7 +231,7 @@ def frame_intervals(
     values, drawn = measure.scores(), measure.statistic(resampled_sums(columns, rng=rng, resamples=resamples))
     known, added = None, {}
     if len(sizes) > 1:
-        known, added = freedom(sizes, float('inf')), influences_of(measure.statistic, columns)
+        known, added = freedom(sizes, float('inf')), influences_of(measure.statistic, columns, sizes)
     return {
         name: student_interval(
             value,

@@ -40,6 +40,29 @@ def degrees_of(known: Freedom | None, units: int) -> float:
     return units - 1.0 if known is None else known.degrees
 
 
+def added_by(derivatives: npt.ArrayLike, left_out: npt.ArrayLike, shares: npt.ArrayLike) -> Floats:
+    """(n,) what each group adds to a score, so that the sum of squares is the score's variance over groups.
+
+    Two answers to first order are the derivative by the group's weight, u, and (1 - w) times what leaving the group out
+    takes from the score, with w its share of the samples. For a mean they are the same. For a curved function of sums,
+    such as a correlation, the first has too small a variance where groups are few (infinitesimal jackknife) and the
+    second too large a one (jackknife), so their root mean square is taken; u alone where a score without the group is
+    undefined.
+
+    Args:
+        derivatives: (n,)
+        left_out: (n,) the score less what it is without the group; nan where that is undefined.
+        shares: (n,) of the samples, that each group has.
+
+    Source: Efron & Stein 1981, doi:10.1214/aos/1176345462, and Efron 1982, The jackknife, the bootstrap and other
+    resampling plans, chapters 4 and 6, for both and the signs of their errors.
+    """
+    u = np.asarray(derivatives, np.float64)
+    other = (1.0 - np.asarray(shares, np.float64)) * np.asarray(left_out, np.float64)
+    added: Floats = np.copysign(np.sqrt((u**2 + np.where(np.isnan(other), u, other) ** 2) / 2), u)
+    return added
+
+
 def are_equal(sizes: npt.ArrayLike) -> bool:
     """Whether all groups have as many samples."""
     counts = np.asarray(sizes)

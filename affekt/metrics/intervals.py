@@ -7,13 +7,15 @@ and whole groups are drawn.
 The percentiles of a bootstrap are too narrow where there are few units (groups, or samples without groups): of 5 groups
 they hold the truth in 83 instead of 95 of 100 cases. So `student_interval` takes only a standard error, corrects it for
 its number of units, and reaches as far as Student's t says, on a scale that a bounded score cannot leave. Over samples
-the error is that of the bootstrap. Over groups it is linearised, the root of the summed squares of what each group adds
-to the score: resamples of 5 groups double some and lack others, which makes scores that are no sums, and all scores of
-groups of unequal sizes, vary by up to a fifth more than they do. Groups of unequal sizes tell less than their number
-says: `group_sizes.py`. Of one unit nothing can be said. Where all groups score alike, they differ by no error at all:
-the error among samples counts then.
+the error is that of the bootstrap. Over groups it is the root of the summed squares of what each group adds to the
+score (`added_by`): resamples of 5 groups double some and lack others, which makes scores that are no sums, and all
+scores of groups of unequal sizes, vary by up to a fifth more than they do. Groups of unequal sizes tell less than their
+number says: `group_sizes.py`. Of one unit nothing can be said. Where all groups score alike, the error among samples
+counts.
 
-`measurements/interval_coverage.py` measures how often the truth is held, and how wide the intervals are.
+`measurements/interval_coverage.py` measures how often the truth is held, and how wide the intervals are. In scenarios
+that were held back while the rule was chosen it is 94 to 96.6 of 100 cases, each known to within 0.7: none is told from
+94 to 96. Percentiles of 5 and 10 groups hold it in 79 to 91.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import numpy.typing as npt
 from scipy.special import expit, logit, stdtrit
 
 from affekt.errors import ShapeError, ValueRangeError
-from affekt.metrics.group_sizes import Freedom, are_equal, freedom
+from affekt.metrics.group_sizes import Freedom, added_by, are_equal, freedom
 
 Bounds = tuple[float, float]
 """The lowest and the highest value that a score can have."""
@@ -259,22 +261,22 @@ def _influences(
     members: list[npt.NDArray[np.int64]],
     value: float,
 ) -> npt.NDArray[np.float64]:
-    """(n,) what each group adds to the metric, to first order: half the difference of having it twice and not at all.
+    """(n,) what each group adds to the metric, as `added_by` takes it; w is a group's share of the samples.
 
-        u = ((1 + w) (twice - value) - (1 - w) (without - value)) / 2,    w = samples of the group / samples
+    The derivative is half the difference of having a group twice and not at all,
 
-    which is exact for a mean, and free of second-order terms for every smooth function of sums.
+        u = ((1 + w) (twice - value) - (1 - w) (without - value)) / 2
 
-    Source: Efron & Tibshirani 1993, section 21.3 (infinitesimal and positive jackknife).
+    which is exact for a mean, and free of second-order terms for every smooth function of sums; where the metric is
+    undefined without the group, it is (1 + w) (twice - value).
     """
     everyone = np.arange(len(columns[0]))
-    influences = np.full(len(members), np.nan)
-    for unit, group in enumerate(members):
-        weight = len(group) / len(everyone)
-        twice = metric(*(column[np.concatenate([everyone, group])] for column in columns))
-        without = metric(*(column[np.delete(everyone, group)] for column in columns))
-        influences[unit] = ((1 + weight) * (twice - value) - (1 - weight) * (without - value)) / 2
-    return influences
+    sizes = np.array([len(group) for group in members])
+    more = np.array([metric(*(each[np.concatenate([everyone, group])] for each in columns)) for group in members])
+    less = np.array([metric(*(each[np.delete(everyone, group)] for each in columns)) for group in members])
+    weights = sizes / len(everyone)
+    gained, lost = (1 + weights) * (more - value), (1 - weights) * (value - less)
+    return added_by(np.where(np.isnan(lost), gained, (gained + lost) / 2), value - less, weights)
 
 
 def _inferred(value: float, draws: npt.NDArray[np.float64]) -> Bounds:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from affekt.arrays import Floats
 from affekt.errors import ShapeError
-from affekt.metrics.group_sizes import Freedom
+from affekt.metrics.group_sizes import Freedom, added_by
 from affekt.metrics.intervals import UNBOUNDED, Bounds, Interval, require_groups, spread_of, student_interval
 
 Statistic = Callable[[Floats], Mapping[str, Floats]]
@@ -79,7 +79,7 @@ def _drawn(
         sizes_of(groups),
         lambda count: statistic(resampled_sums(columns, rng=aside, resamples=count)),
         lambda: linearised_variances(statistic, columns),
-        influences_of(statistic, units),
+        influences_of(statistic, units, sizes_of(groups)),
     ), len(units)
 
 
@@ -123,18 +123,23 @@ def spread(
     }
 
 
-def influences_of(statistic: Callable[[Floats], Mapping[_Name, Floats]], units: Floats) -> dict[_Name, Floats]:
-    """(n,) what each unit adds to each score, to first order: the derivative by the unit's weight, at 1.
-
-    Their sum of squares is the linearised variance of the score, also called that of the infinitesimal jackknife.
+def influences_of(
+    statistic: Callable[[Floats], Mapping[_Name, Floats]], units: Floats, sizes: npt.ArrayLike
+) -> dict[_Name, Floats]:
+    """(n,) what each group adds to each score: the root mean square of `added_by`'s two answers.
 
     Args:
         statistic: from sums to scores.
-        units: (n, K) column sums of each unit.
-
-    Source: Efron 1982, The jackknife, the bootstrap and other resampling plans, chapter 6.
+        units: (n, K) column sums of each group.
+        sizes: (n,) samples of each group.
     """
-    return _influences(statistic, units.sum(axis=0, keepdims=True), units)
+    total = units.sum(axis=0, keepdims=True)
+    value, without = statistic(total), statistic(total - units)
+    shares = np.asarray(sizes, np.float64) / np.sum(sizes)
+    return {
+        name: added_by(derivative, value[name] - without[name], shares)
+        for name, derivative in _influences(statistic, total, units).items()
+    }
 
 
 def linearised_variances(statistic: Callable[[Floats], Mapping[_Name, Floats]], columns: Floats) -> dict[_Name, float]:

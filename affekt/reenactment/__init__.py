@@ -23,7 +23,7 @@ from affekt.provenance import (
     with_note,
 )
 from affekt.reenactment.amounts import frame_of_amounts
-from affekt.reenactment.benchmark import METRICS, Comparison, Pair, compare_reenactment, read_pairs
+from affekt.reenactment.benchmark import METRICS, Comparison, compare_reenactment
 from affekt.reenactment.canonical import LaidFace, laid_face
 from affekt.reenactment.cast import PortraitCast
 from affekt.reenactment.curves import TIMELINE_SOURCES, motion_of_curves, motion_of_series, motion_of_timeline
@@ -45,7 +45,15 @@ from affekt.reenactment.output import Reenacted, write_reenactment
 from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.reading_back import ReadBack, Reader, named_scores
 from affekt.reenactment.refining import RefinedEngine, SelfDriven, TrainedRefiner, self_driven, train_refiner
-from affekt.reenactment.sources import ByCurves, ByEmotion, ByTimeline, ByVideo, MotionSource
+from affekt.reenactment.sources import (
+    ByCurves,
+    ByEmotion,
+    ByTimeline,
+    ByVideo,
+    MotionSource,
+    Pair,
+    read_pairs,
+)
 from affekt.reenactment.steadying import Steadying
 from affekt.reenactment.stimuli import Design, Stimuli, equally_light, make_stimuli
 from affekt.reenactment.transfer import PortraitRange, TransferSettings, portrait_range, transfer

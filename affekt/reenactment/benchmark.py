@@ -24,7 +24,7 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from affekt.arrays import Floats
-from affekt.errors import MediaError, PortraitError, TableError, ValueRangeError
+from affekt.errors import MediaError, PortraitError, ValueRangeError
 from affekt.face3d import ExpressionFit
 from affekt.faces import CanonicalFace, FaceIdentity, FaceLandmarker, face_crop
 from affekt.files import file_sha256, part_of, place_atomically, write_atomically
@@ -51,10 +51,11 @@ from affekt.reenactment.engine import Engine
 from affekt.reenactment.making import PAINTED_SUFFIX, ReenactSettings, learnt_files, require_alone
 from affekt.reenactment.motion import POINTS, Motion, MotionFrame
 from affekt.reenactment.portrait import Portrait
+from affekt.reenactment.sources import Pair
 from affekt.reenactment.transfer import portrait_range, transfer
 from affekt.runs import Entry, Run
-from affekt.tables import read_table
 from affekt.typed_json import plain
+from affekt.wording import counted
 
 if TYPE_CHECKING:
     from affekt.diffusion import FeaturesOf, PictureNetworks
@@ -78,20 +79,6 @@ METRICS: Mapping[str, str] = {
 """Name to what it says; the first seven need the driver's own pictures."""
 OF_PICTURES = ('l1', 'psnr_db', 'ssim', 'ms_ssim', 'lpips', 'flicker', 'landmark_error')
 SCORES = 'scores.json'
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A driver, and whom it moves; without a portrait its own first frame."""
-
-    name: str
-    driver: Path
-    portrait: Path | None = None
-
-    @property
-    def is_self(self) -> bool:
-        """The driver moves itself."""
-        return self.portrait is None
 
 
 @dataclass(frozen=True)
@@ -124,34 +111,6 @@ class Comparison:
     left_out: Mapping[str, str] = field(default_factory=dict)
     sets: Mapping[str, tuple[float, int]] = field(default_factory=dict)
     resumed: int = 0
-
-
-def read_pairs(path: str | os.PathLike[str]) -> list[Pair]:
-    """The pairs of a table with the columns driver and, for cross-reenactment, portrait; files relative to the table.
-
-    Raises:
-        TableError: no such columns, or no rows, or a file that is not there.
-    """
-    place = Path(path)
-    table = read_table(place)
-    if 'driver' not in table.columns:
-        raise TableError(
-            expected='a table with the columns driver and portrait', came=f'{place.name}: {", ".join(table.columns)}',
-            todo='name a video per row, and a picture or nothing',
-        )  # fmt: skip
-    drivers = [str(value or '') for value in table.columns['driver']]
-    portraits = [str(value or '') for value in table.columns.get('portrait', [''] * len(drivers))]
-    pairs = [
-        Pair(f'{Path(driver).stem} → {Path(portrait).stem if portrait else "itself"}', place.parent / driver,
-             place.parent / portrait if portrait else None)
-        for driver, portrait in zip(drivers, portraits, strict=True)
-        if driver
-    ]  # fmt: skip
-    absent = [str(file) for pair in pairs for file in (pair.driver, pair.portrait) if file and not file.is_file()]
-    if not pairs or absent:
-        came = f'{place.name} without a row' if not pairs else f'{", ".join(absent[:3])}: not there'
-        raise TableError(expected='pairs whose files are there', came=came, todo='check the table')
-    return pairs
 
 
 def compare_reenactment(
@@ -487,7 +446,9 @@ def _page(comparison: Comparison) -> str:
     titles = {'self': 'Moved by themselves', 'cross': 'Moved by others'}
     for name, metrics in comparison.summary.items():
         count = sum(each.pair.is_self == (name == 'self') for each in comparison.pairs)
-        parts.append(f'<h2>{titles[name]}, {count} pairs</h2><table><tr><th>metric<th>mean [95 %]<th>meaning</tr>')
+        parts.append(
+            f'<h2>{titles[name]}, {counted(count, "pair")}</h2><table><tr><th>metric<th>mean [95 %]<th>meaning</tr>'
+        )
         parts += [
             f'<tr><td>{escaped(metric)}<td>{escaped(str(interval))}<td>{escaped(METRICS[metric])}</tr>'
             for metric, interval in metrics.items()

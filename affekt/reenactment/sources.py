@@ -1,17 +1,23 @@
-"""What can move a portrait: a video of another face, a named emotion, a table of curves, a person of an analysis."""
+"""What can move a portrait: a video of another face, a named emotion, a table of curves, a person of an analysis.
+
+And which video moves whom, where a table of pairs says it.
+"""
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from affekt.errors import TableError
 from affekt.faces import FaceLandmarker
 from affekt.files import file_sha256
 from affekt.reenactment.curves import folder_of_analysis, motion_of_curves, motion_of_timeline
 from affekt.reenactment.driver import DriverSettings, motion_of_video
 from affekt.reenactment.emotions import apex_of_emotion, motion_of_emotion
 from affekt.reenactment.motion import Motion, MotionFrame
+from affekt.tables import read_table
 from affekt.typed_json import plain
 
 RUN_FILES = ('.parquet', '.json', '.jsonl')
@@ -152,3 +158,45 @@ class ByTimeline:
     def driver(self) -> Path | None:
         """Nobody drives who is in the picture."""
         return None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A driver, and whom it moves; without a portrait its own first frame."""
+
+    name: str
+    driver: Path
+    portrait: Path | None = None
+
+    @property
+    def is_self(self) -> bool:
+        """The driver moves itself."""
+        return self.portrait is None
+
+
+def read_pairs(path: str | os.PathLike[str]) -> list[Pair]:
+    """The pairs of a table with the columns driver and, for cross-reenactment, portrait; files relative to the table.
+
+    Raises:
+        TableError: no such columns, or no rows, or a file that is not there.
+    """
+    place = Path(path)
+    table = read_table(place)
+    if 'driver' not in table.columns:
+        raise TableError(
+            expected='a table with the columns driver and portrait', came=f'{place.name}: {", ".join(table.columns)}',
+            todo='name a video per row, and a picture or nothing',
+        )  # fmt: skip
+    drivers = [str(value or '') for value in table.columns['driver']]
+    portraits = [str(value or '') for value in table.columns.get('portrait', [''] * len(drivers))]
+    pairs = [
+        Pair(f'{Path(driver).stem} → {Path(portrait).stem if portrait else "itself"}', place.parent / driver,
+             place.parent / portrait if portrait else None)
+        for driver, portrait in zip(drivers, portraits, strict=True)
+        if driver
+    ]  # fmt: skip
+    absent = [str(file) for pair in pairs for file in (pair.driver, pair.portrait) if file and not file.is_file()]
+    if not pairs or absent:
+        came = f'{place.name} without a row' if not pairs else f'{", ".join(absent[:3])}: not there'
+        raise TableError(expected='pairs whose files are there', came=came, todo='check the table')
+    return pairs

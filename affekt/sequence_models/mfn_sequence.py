@@ -1,9 +1,12 @@
 """Memory fusion networks with an answer for every frame: an LSTM a modality, and a memory that reads them all.
 
-The published code takes all of a frame's steps in one loop. Here the loop over frames is left with what one frame needs
-of the one before it, the products of the recurrences and of the memory's two gates (`steps.py`): the recurrences do not
-read the memory, so that they run first, and attention, what is proposed and the gates' other inputs are then batched
-over all frames. A thousand frames are still a thousand steps, as the method is defined.
+The published code takes all of a frame's steps in one loop. Here the recurrences, which do not read the memory, run
+first, and attention, what is proposed and the gates' other inputs are then batched over all frames. What is left
+needs the frame before it, and is had in one of two ways, with the same answers to rounding:
+
+- one frame after another (`steps.py`), a few operators for each: the least work, and so the default on a processor;
+- all frames at once (`recurrence.py`), without a loop over frames: more work in a seventh of the operators, the default
+  on an accelerator, where every operator costs microseconds whatever it works on.
 
 Axes: B batch, T frames, M modalities, H hidden, W memory. In the symbols of the paper, n being a modality:
 
@@ -25,7 +28,7 @@ from affekt.errors import ValueRangeError
 from affekt.fusion import LETTERS, ORDER, Losses, ParallelRecurrences, two_layers
 from affekt.nn import Dropout, NameMap, kept_first
 from affekt.sequence_models.form import Kept, SequenceModel, SequenceShape, published_reader
-from affekt.sequence_models.recurrence import TwoWayRecurrence, spread_over
+from affekt.sequence_models.recurrence import TwoWayRecurrence, memory_at_once, spread_over, states_at_once
 from affekt.sequence_models.steps import CellWeights, gated_memory, recurrent_states, seen_changes
 
 
@@ -37,16 +40,18 @@ class MemorySequence(SequenceModel):
 
     Args:
         memory: width W.
+        at_once: all frames at once on a processor too.
 
     Source: Zadeh et al. 2018, arXiv:1802.00927, section 3, as the entry of Wen et al. to the sixth ABAW competition
     has it.
     """
 
-    def __init__(self, shape: SequenceShape, *, memory: int = 128) -> None:
+    def __init__(self, shape: SequenceShape, *, memory: int = 128, at_once: bool = False) -> None:
         if memory < 1:
             raise ValueRangeError(expected='a memory of width 1 or more', came=f'{memory}', todo='choose another')
         inner = max(shape.hidden // 2, 1)
         super().__init__(shape, width=2 * inner)
+        self.at_once = at_once
         first = {name: shape.sizes[name] for name in ORDER if name in shape.sizes}
         sizes = first | dict(shape.sizes)
         self.recurrences = ParallelRecurrences(sizes, shape.hidden)
@@ -70,7 +75,8 @@ class MemorySequence(SequenceModel):
         if masked:
             features = {name: kept_first(value, kept.of[name])[0] for name, value in features.items()}
         cells_of = self.recurrences.cells
-        states, cells = recurrent_states(
+        read_states = states_at_once if self._is_at_once(features) else recurrent_states
+        states, cells = read_states(
             [features[name] for name in cells_of], [_cell_weights(cell) for cell in cells_of.values()]
         )
         if masked:
@@ -104,7 +110,8 @@ class MemorySequence(SequenceModel):
                 kept_first(each.transpose(0, 1), keep)[0].transpose(0, 1) for each in (inputs, proposed)
             )
         passing = self._passing(cells, 2 * self.shape.hidden)
-        memories = gated_memory(
+        remember = memory_at_once if self._is_at_once({'cells': cells}) else gated_memory
+        memories = remember(
             inputs.unflatten(2, (2, -1)),  # (T, B, 2, H)
             proposed,
             torch.stack([weight.t() for weight in of_memory], dim=1),  # (W, 2, H)
@@ -113,6 +120,10 @@ class MemorySequence(SequenceModel):
             None if passing is None else passing.unflatten(2, (2, -1)),
         )
         return memories if keep is None else spread_over(memories.transpose(0, 1), keep).transpose(0, 1)
+
+    def _is_at_once(self, values: dict[str, Tensor]) -> bool:
+        """Whether all frames are read at once where these values are."""
+        return self.at_once or next(iter(values.values())).device.type != 'cpu'
 
     def _passing(self, cells: Tensor, units: int) -> Tensor | None:
         """(T, B, units) what dropout lets pass of each frame; None where it passes all."""

@@ -62,13 +62,13 @@ def interval(
     metric: Any, *arrays: Any, groups: Any = None, bounds: tuple[float, float] = (0.0, 1.0)
 ) -> dict[str, float]:
     """A metric with its interval."""
-    found = bootstrap_interval(
+    estimate = bootstrap_interval(
         metric, *arrays, groups=groups, rng=np.random.default_rng(11), resamples=RESAMPLES, bounds=bounds
     )
     return {
-        'value': round(float(found.value), 4),
-        'low': round(float(found.low), 4),
-        'high': round(float(found.high), 4),
+        'value': round(float(estimate.value), 4),
+        'low': round(float(estimate.low), 4),
+        'high': round(float(estimate.high), 4),
     }
 
 
@@ -80,8 +80,8 @@ def share(hits: Any, groups: Any = None) -> dict[str, float]:
 def recall(truth: Sequence[str], named: Sequence[str], speaker: Any = None) -> dict[str, float]:
     """Mean recall over labels, UAR."""
     words = sorted(set(truth))
-    numbers, said = _numbers(truth, words), _numbers(named, words)
-    return interval(_recall, numbers, said, groups=speaker)
+    numbers, given = _numbers(truth, words), _numbers(named, words)
+    return interval(_recall, numbers, given, groups=speaker)
 
 
 def difference(

@@ -164,7 +164,7 @@ def of_pairs(
 ) -> list[Example]:  # fmt: skip
     """Mixed voices with words: half with a sentence of RAVDESS, which says nothing, and half with a comment."""
     start = starts[SENTENCE]
-    said, own = (decided(start, corpus.sources[SENTENCE][rows]) for corpus, rows in ((texts, lines), (voices, numbers)))
+    read, own = (decided(start, corpus.sources[SENTENCE][rows]) for corpus, rows in ((texts, lines), (voices, numbers)))
     mixed, heard = _mixed(voices, numbers, len(numbers), starts[VOICE], rng)
     examples = []
     for place, n in enumerate(numbers):
@@ -172,22 +172,22 @@ def of_pairs(
         sources[SENTENCE], words = voices.sources[SENTENCE][n], own[place]
         if place % 2:
             at = int(rng.integers(len(lines)))
-            sources[SENTENCE], words = texts.sources[SENTENCE][lines[at]], said[at]
+            sources[SENTENCE], words = texts.sources[SENTENCE][lines[at]], read[at]
         examples.append(_example(f'{voices.names[n]} with words', sources, LABELS, joined((heard[place],), words)))
     return examples
 
 
 def of_texts(texts: Clips, lines: Numbers, start: Start) -> list[Example]:
     """What the head of text says of comments: it is the teacher here."""
-    said = decided(start, texts.sources[SENTENCE][lines])
-    return [_example(texts.names[n], texts.perceived(n), LABELS, labels) for n, labels in zip(lines, said, strict=True)]
+    read = decided(start, texts.sources[SENTENCE][lines])
+    return [_example(texts.names[n], texts.perceived(n), LABELS, labels) for n, labels in zip(lines, read, strict=True)]
 
 
 def rarest_first(texts: Clips, lines: Numbers, start: Start, rng: np.random.Generator) -> Numbers:
     """Comments drawn in an order in which those with a rare label come sooner: macro-F1 counts all labels alike."""
-    said = decided(start, texts.sources[SENTENCE][lines])
-    counts = Counter(word for labels in said for word in labels)
-    chance = np.array([1 / np.sqrt(min(counts[word] for word in labels)) for labels in said])
+    read = decided(start, texts.sources[SENTENCE][lines])
+    counts = Counter(word for labels in read for word in labels)
+    chance = np.array([1 / np.sqrt(min(counts[word] for word in labels)) for labels in read])
     return rng.choice(lines, len(lines), replace=False, p=chance / chance.sum())
 
 
@@ -224,7 +224,7 @@ def of_all(
     rng: np.random.Generator,
 ) -> list[Example]:  # fmt: skip
     """Each face with a voice and, in half of them, with a comment: made-up people."""
-    said = decided(start, texts.sources[SENTENCE][lines])
+    read = decided(start, texts.sources[SENTENCE][lines])
     examples = []
     for place, still in enumerate(stills):
         voice = int(rng.choice(numbers))
@@ -232,7 +232,7 @@ def of_all(
         words: tuple[str, ...] = ()
         if place % 2:
             at = int(rng.integers(len(lines)))
-            sources[SENTENCE], words = texts.sources[SENTENCE][lines[at]], said[at]
+            sources[SENTENCE], words = texts.sources[SENTENCE][lines[at]], read[at]
         labels = joined(voices.truth[voice], faces.truth[still], words)
         examples.append(_example(f'{faces.names[still]} with a voice', sources, LABELS, labels))
     return examples

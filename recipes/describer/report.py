@@ -170,16 +170,20 @@ def stage_scores(voices: Clips, out: Path) -> Score:
                 terciles = Terciles({name: (low, high) for name, (low, high) in cell['terciles'].items()})
                 levels = [terciles.levels(each) for each in readings_of(voices, np.array(cell['free']['clips']))]
                 for text, measured in zip(cell['free']['texts'], levels, strict=True):
-                    free += [said == {measured[name]} for name, said in wordings.claims(text).items() if name in STATED]
+                    free += [
+                        levels_of == {measured[name]}
+                        for name, levels_of in wordings.claims(text).items()
+                        if name in STATED
+                    ]
         truth += [voices.truth[n][0] for n in cell['tested']]
         speaker += [str(voices.speaker[n]) for n in cell['tested']]
-    two, one = cells['coarse-then-fine'], cells['fine-one-stage']
+    two_stages, fine_alone = cells['coarse-then-fine'], cells['fine-one-stage']
     return {
         'folds': len(complete), 'steps': steps, 'clips': len(truth),
         'uar': {name: recall(truth, named, speaker) for name, named in cells.items()},
-        'coarse_then_fine_less_fine_alone': difference(truth, two, one, speaker),
-        'coarse_then_fine_less_mixed': difference(truth, two, cells['coarse-and-fine-one-stage'], speaker),
-        'mixed_less_fine_alone': difference(truth, cells['coarse-and-fine-one-stage'], one, speaker),
+        'coarse_then_fine_less_fine_alone': difference(truth, two_stages, fine_alone, speaker),
+        'coarse_then_fine_less_mixed': difference(truth, two_stages, cells['coarse-and-fine-one-stage'], speaker),
+        'mixed_less_fine_alone': difference(truth, cells['coarse-and-fine-one-stage'], fine_alone, speaker),
         'free_statements': len(free), 'free_statements_true': share(free) if free else None,
     }  # fmt: skip
 
@@ -207,7 +211,7 @@ def final_scores(kept: Mapping[str, Any]) -> Score:
                 for name, key in (('the describer', 'labels'), ('head of text', 'head'))
             },
             'first_is_true': {
-                name: share([bool(said) and said[0] in true for said, true in zip(texts[key], true_of, strict=True)])
+                name: share([bool(named) and named[0] in true for named, true in zip(texts[key], true_of, strict=True)])
                 for name, key in (('the describer', 'labels'), ('head of text', 'head'))
             },
             'less_than_head': macro_difference(texts['truth'], texts['labels'], texts['head, or none'], words),
@@ -240,13 +244,13 @@ def final_scores(kept: Mapping[str, Any]) -> Score:
         }  # fmt: skip
     for name in ('meld', 'emobank'):
         if lines := kept.get(f'final-{name}'):
-            said = [each[0] if each else '' for each in lines['labels']]
+            given = [each[0] if each else '' for each in lines['labels']]
             scores[f'sentiment_{name}'] = {
-                'lines': len(said),
+                'lines': len(given),
                 'valid': share(lines['valid']),
                 'uar': {
-                    'the describer': recall(lines['truth'], said),
-                    'always the commonest': recall(lines['truth'], majority(lines['learnt'], len(said))),
+                    'the describer': recall(lines['truth'], given),
+                    'always the commonest': recall(lines['truth'], majority(lines['learnt'], len(given))),
                 },
             }
     return scores

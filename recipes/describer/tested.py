@@ -59,7 +59,7 @@ def final_tests(clips: dict[str, Clips], describer: Describer, starts: Starts) -
 
     def goemotions() -> dict[str, Any]:
         examples = of_texts(texts, lines, start)
-        said = answers(describer, examples, KNOWN)
+        given = answers(describer, examples, KNOWN)
         teacher = decided(start, texts.sources[SENTENCE][lines])
         scores = texts.sources[SENTENCE][lines] @ start.weight + start.bias
         strict = [
@@ -67,7 +67,7 @@ def final_tests(clips: dict[str, Clips], describer: Describer, starts: Starts) -
         ]
         truth = [list(texts.truth[n]) for n in lines]
         return {
-            **plain(said), 'truth': truth, 'head': [list(each) for each in teacher], 'head, or none': strict,
+            **plain(given), 'truth': truth, 'head': [list(each) for each in teacher], 'head, or none': strict,
             'logits': logits_of(describer, examples),
         }  # fmt: skip
 
@@ -82,20 +82,20 @@ def final_tests(clips: dict[str, Clips], describer: Describer, starts: Starts) -
         }  # fmt: skip
 
     def seen() -> dict[str, Any]:
-        said = answers(describer, of_faces(faces, stills), KNOWN)
+        given = answers(describer, of_faces(faces, stills), KNOWN)
         truth = [faces.truth[n][0] for n in stills]
         learnt = [faces.truth[n][0] for n in faces.of_split('train')]
-        return {**plain(said), 'truth': truth, 'network': faces_read(faces, stills), 'learnt': learnt}
+        return {**plain(given), 'truth': truth, 'network': faces_read(faces, stills), 'learnt': learnt}
 
     def sentiment(name: str) -> Any:
         def make() -> dict[str, Any]:
             corpus = clips[name]
             third, test = thirds(corpus, corpus.of_split('train')), corpus.of_split('test')
             test = np.random.default_rng(3).permutation(test)[SEEN_LINES:][:LINES]
-            said = read(generated_answers(describer, of_sentiment(corpus, test, third), KIND, LIMITS), SENTIMENTS)
+            given = read(generated_answers(describer, of_sentiment(corpus, test, third), KIND, LIMITS), SENTIMENTS)
             truth = [sentiment_word(float(corpus.sentiment[n]), third) for n in test]
             learnt = [sentiment_word(float(corpus.sentiment[n]), third) for n in corpus.of_split('train')]
-            return {**plain(said), 'truth': truth, 'learnt': learnt}
+            return {**plain(given), 'truth': truth, 'learnt': learnt}
 
         return make
 

@@ -141,9 +141,10 @@ def _cell(clips: dict[str, Clips], out: Path, number: int, cell: str, steps: int
         if examples == 'coarse':
             free = written_freely(describer, voices, fold.tested[::4])
     tested = fold.tested[::2]
-    said = answers(describer, asked(voices, tested, (VOICE, PROSODY)), KNOWN)
+    given = answers(describer, asked(voices, tested, (VOICE, PROSODY)), KNOWN)
     return {
-        'tested': tested.tolist(), 'answers': plain(said), 'records': records, 'free': free, 'terciles': terciles.bounds
+        'tested': tested.tolist(), 'answers': plain(given), 'records': records, 'free': free,
+        'terciles': terciles.bounds,
     }  # fmt: skip
 
 
@@ -152,8 +153,8 @@ def written_freely(describer: Describer, clips: Clips, tested: Numbers) -> dict[
     examples = [
         Example(clips.names[n], clips.perceived(n, (VOICE, PROSODY)), '', DESCRIPTION, ' neutral', ()) for n in tested
     ]
-    said = generated_answers(describer, examples, KIND, FREE, batch_size=64)
-    return {'clips': tested.tolist(), 'texts': [answer.text for answer in said]}
+    given = generated_answers(describer, examples, KIND, FREE, batch_size=64)
+    return {'clips': tested.tolist(), 'texts': [answer.text for answer in given]}
 
 
 # What ships
@@ -162,8 +163,8 @@ def written_freely(describer: Describer, clips: Clips, tested: Numbers) -> dict[
 def run_final(clips: dict[str, Clips], out: Path) -> None:
     """The describer of one fold, and its answers on the other corpora's test parts.
 
-    It is the fold that names the emotions of comments of the development part best. A run over all actors was not
-    better (see the card), and of this one it is known how it hears actors whom it did not learn from.
+    It is the fold that names the emotions of comments of the development part best. A describer of all actors would
+    hear some better, but nobody would know how it hears actors whom it did not learn from.
     """
     chosen = kept(out / 'answers' / 'choice.json', partial(_choice, clips, out))
     folded = json.loads((out / 'answers' / f'fold-{chosen["fold"]}.json').read_text())
@@ -188,8 +189,8 @@ def _choice(clips: dict[str, Clips], out: Path) -> dict[str, Any]:
     for number, fold in enumerate(folds(clips['ravdess'])):
         start = starts_of(clips, fold.learnt).by_source[SENTENCE]
         describer = open_describer(out / 'runs' / f'fold-{number}' / 'describer')
-        said = answers(describer, of_texts(texts, lines, start), KNOWN)
-        pairs = [(set(named), set(texts.truth[n])) for named, n in zip(said.labels, lines, strict=True)]
+        given = answers(describer, of_texts(texts, lines, start), KNOWN)
+        pairs = [(set(named), set(texts.truth[n])) for named, n in zip(given.labels, lines, strict=True)]
         scores.append(float(np.mean([2 * len(a & b) / (len(a) + len(b)) for a, b in pairs])))
     return {'fold': int(np.argmax(scores)), 'f': [round(score, 4) for score in scores], 'comments': len(lines)}
 

@@ -51,6 +51,8 @@ class Checker:
         self.browser = browser
         size = {'width': width, 'height': height, 'deviceScaleFactor': 1, 'mobile': width < 500}
         browser.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', size)
+        origin = link.split('#')[0].rstrip('/')
+        browser.execute_cdp_cmd('Storage.clearDataForOrigin', {'origin': origin, 'storageTypes': 'all'})
         browser.get('about:blank')
         browser.get(link)
         self.until('document.documentElement.dataset.ready')

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from affekt.benchmarks import AbawSettings, Unlabelled, abaw, abaw_facts, abaw_sheet, run_abaw, save_abaw
+from affekt.benchmarks.abaw_tables import _gain_cell
 from affekt.corpora import TrueCurves
 from affekt.errors import LeakError, RunError, TableError, UnknownNameError, ValueRangeError
 from affekt.experiments import sheet_markdown
 from affekt.features import Features, Provenance, Store, write_features
 from affekt.frames import EXPRESSIONS, UNIT_SHAPES, FrameLabels, FrameTable
 from affekt.labels import EKMAN
+from affekt.metrics import Interval
 
 pytest.importorskip('torch')
 
@@ -260,6 +262,12 @@ def test_folds_are_a_model_each_and_their_mean(every_way):
     # the official validation part is in no fold: whole recordings of the training part are, each in one
     assert set(saved.notes['folds']) <= {'a', 'b', 'c_left', 'c_right'}
     assert 0 not in saved.notes['folds'].values()
+
+
+def test_a_gain_without_an_interval_stands_alone():
+    nan = float('nan')
+    assert _gain_cell(Interval(0.247, nan, nan)) == '+24.7'
+    assert _gain_cell(Interval(-0.01, -0.02, 0.03)) == '−1.0 [−2.0 +3.0]'
 
 
 def test_progress_ends_where_it_says_although_models_of_another_run_are_scored_too(inputs, outcome):

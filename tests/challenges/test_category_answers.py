@@ -116,7 +116,7 @@ def test_answers_that_cannot_be_scored_are_named_and_never_count_as_wrong(rng):
         score_track('mer2024-semi', _first(TRUTH), {'a': 'sad', 'b': 'sad', 'c': 'sad'}, rng=rng)
     with pytest.raises(TableError, match="prediction of a: 'joy' is none of neutral, angry"):
         score_track('mer2024-semi', _first(TRUTH), {**_first(SAID), 'a': 'joy'}, rng=rng)
-    with pytest.raises(TableError, match=r'2 problems: truth of a: 1 values.*prediction of b: valence 7 is not'):
+    with pytest.raises(TableError, match=r'2 problems: truth of a: 1 value .*prediction of b: valence 7 is not'):
         score_track('mer2023-multi', {**TRUTH, 'a': 'sad'}, {**SAID, 'b': ('sad', '7')}, rng=rng)
     # The placeholder of the loader of MERBench is no valence.
     with pytest.raises(TableError, match='valence -10 is not from -5 to 5'):
@@ -158,7 +158,7 @@ def test_every_problem_of_a_submission_is_in_one_error_with_its_row(tmp_path):
         'row 10: 2 cells',
         'row 11: no name',
         "row 12: h: ' sad' is none of",
-        "1 candidates without an answer: 'i'",
+        "1 candidate without an answer: 'i'",
         '11 rows where the challenge takes 412',
         '12 problems',
     ):

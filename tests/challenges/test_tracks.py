@@ -113,7 +113,7 @@ def test_an_apostrophe_survives_the_official_parser(tmp_path):
 @pytest.mark.parametrize(
     ('change', 'said'),
     [
-        ({'b': None}, "1 candidates without an answer: 'b'"),
+        ({'b': None}, "1 candidate without an answer: 'b'"),
         ({'z': ['sad']}, 'z is no candidate'),
         ({'b': ''}, 'b: no label; it scores 0'),
     ],
@@ -161,7 +161,7 @@ def test_every_problem_of_a_submission_is_in_one_error_with_its_row(tmp_path):
         "row 8: e: '[a,b' is no list in brackets",
         'row 9: 3 cells',
         'row 11: h:',
-        "1 candidates without an answer: 'c'",
+        "1 candidate without an answer: 'c'",
     ):
         assert problem in said
     assert 'sentence' in said
@@ -173,7 +173,7 @@ def test_every_problem_of_a_submission_is_in_one_error_with_its_row(tmp_path):
         (b'name;openset\na;b\n', 'columns name;openset where name, openset belong'),
         (b'name,openset\n\xff,b\n', 'not UTF-8'),
         (b'', 'columns (none)'),
-        (b'name,openset\n', 'candidates without an answer'),
+        (b'name,openset\n', 'without an answer'),
         (b'name,openset\n"a', 'not a csv'),
     ],
 )
@@ -188,7 +188,7 @@ def test_archives_that_the_scorer_cannot_read_are_refused(tmp_path):
     path = tmp_path / 'x-openset.npz'
     for arrays, said in (
         ({'names': ['a'], 'items': ['[x]']}, 'arrays names, items where'),
-        ({'filenames': ['a', 'b'], 'fileitems': ['[x]']}, '2 filenames and 1 fileitems'),
+        ({'filenames': ['a', 'b'], 'fileitems': ['[x]']}, '2 filenames and 1 fileitem'),
     ):
         np.savez(path, **arrays)
         with pytest.raises(TableError, match=said):

@@ -81,5 +81,5 @@ def test_a_damaged_file_is_one_sentence_and_exit_code_2(tmp_path):
     (tmp_path / 'c.pth').write_bytes(b'PK\x03\x04 and nothing more')
     result = CliRunner().invoke(main, ['checkpoint', 'inspect', str(tmp_path / 'c.pth')])
     assert result.exit_code == 2
-    assert result.stderr.startswith('error: expected a checkpoint of tensors and plain values')
+    assert 'error: expected a checkpoint of tensors and plain values' in result.stderr
     assert 'Traceback' not in result.output

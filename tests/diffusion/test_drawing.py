@@ -91,6 +91,21 @@ def test_chunks_of_maps_and_of_pictures_change_nothing(nets):
     assert max(int(np.abs(a.astype(int) - b).max()) for a, b in zip(wanted, given, strict=True)) <= 1
 
 
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_what_maps_say_lies_on_disk_and_comes_back_window_by_window(tmp_path, dtype):
+    from affekt.diffusion.pipeline import _Guidance
+
+    whole = torch.randn(1, 6, 9, 4, 5, generator=torch.Generator().manual_seed(0)).to(dtype)
+    guidance = _Guidance(tmp_path / 'kept')
+    for start in range(0, 9, 4):
+        guidance.add(whole[:, :, start : start + 4])
+    assert guidance.frames == 9
+    for window in ([0, 1, 2], [7, 8], [8, 0, 3]):
+        assert torch.equal(guidance.window(window), whole[:, :, window])
+    assert list((tmp_path / 'kept').iterdir()) == []  # it has no name: nothing is left by a kill
+    guidance.close()
+
+
 def test_a_killed_drawing_goes_on_with_the_lost_window(nets, tmp_path):
     wanted = list(Drawing(nets, made_up_portrait(), SETTINGS).frames(made_up_maps(5)))
 

@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 import io
-import pickle
 import pickletools
 from types import FunctionType
 
 import numpy as np
 import pytest
 import scipy.sparse
+from made_up_flame import TEMPLATE, arrays, kept
 
 from affekt.errors import UnknownNameError, WeightsError
 from affekt.face3d import head_model, pose_matrix, read_flame
 from affekt.face3d.flame import EYES_CM, contour_row
 from affekt.npz import _STORED, _Ceilings, _Unpickler, read_pickle
-
-TEMPLATE = np.array([[0.0, 0.0, 0.0], [0.0, -0.1, 0.1], [0.03, 0.02, 0.05], [-0.03, 0.02, 0.05]])
-"""Metres: root, chin, left and right eye."""
-
-
-def arrays():
-    shapes = np.zeros((4, 3, 4))
-    shapes[1, 1, 0] = -0.01  # shape1: the chin a centimetre lower
-    shapes[1, 0, 3] = 0.02  # expression1: the chin two centimetres to the left
-    pose = np.zeros((4, 3, 36))
-    pose[1, 2, 9 + 4] = 0.1  # by (R - I)[1, 1] of the jaw, the second of the four joints
-    regressor = np.zeros((5, 4))
-    regressor[[0, 1, 2], 0] = 1  # root, neck and jaw hinge lie at the first point
-    regressor[3, 2] = regressor[4, 3] = 1
-    weights = np.zeros((4, 5))
-    weights[0, 0] = weights[1, 2] = weights[2, 3] = weights[3, 4] = 1
-    return {
-        'v_template': TEMPLATE, 'f': np.array([[0, 1, 2], [0, 3, 1]], np.uint32), 'shapedirs': shapes, 'posedirs': pose,
-        'J_regressor': scipy.sparse.csc_matrix(regressor), 'weights': weights,
-        'kintree_table': np.array([[2**32 - 1, 0, 1, 1, 1], [0, 1, 2, 3, 4]], np.uint32), 'bs_type': 'lrotmin',
-    }  # fmt: skip
-
-
-def kept(folder, content, protocol=2, name='generic_model.pkl'):
-    path = folder / name
-    path.write_bytes(pickle.dumps(content, protocol=protocol))
-    return path
 
 
 @pytest.fixture
@@ -77,6 +50,16 @@ def test_a_jaw_turns_about_its_hinge_with_its_corrective(model):
     opened = model.vertices(jaw_deg=(90, 0))
     assert opened[1] - rest[0] == pytest.approx([0, 0, -10], abs=1e-9)
     assert opened[[0, 2, 3]] == pytest.approx(rest[[0, 2, 3]])
+
+
+def test_a_weak_perspective_sees_the_head_turned_about_its_root_in_the_files_own_frame(model):
+    # the chin is (0, -0.1, 0.1) metres from the root, which is the file's origin. A right angle about y takes z to x:
+    # (0.1, -0.1, 0). With s = 5, a = 0.1 and b = 0.2: x = 5 (0.1 + 0.1), y = -5 (-0.1 + 0.2), depth = 0
+    seen = model.projected(model.vertices(), [0, np.pi / 2, 0], [5, 0.1, 0.2])
+    assert seen[1] == pytest.approx([1.0, -0.5, 0], abs=1e-9)
+    assert seen[0] == pytest.approx([0.5, -1.0, 0], abs=1e-9)
+    # unturned the eyes, 5 cm before the root, are nearer: depth = -5 * 0.05
+    assert model.projected(model.vertices(), [0, 0, 0], [5, 0, 0])[2, 2] == pytest.approx(-0.25)
 
 
 def test_a_neck_carries_jaw_and_eyes_along(model):

@@ -285,6 +285,22 @@ def test_a_stream_of_nothing_is_not_saved(tmp_path):
     assert not list((tmp_path / 'run').glob('.live-*'))
 
 
+def test_an_empty_run_is_removed_but_never_what_another_session_keeps_in_it(tmp_path):
+    run = tmp_path / 'run'
+    with LiveSession(grey_frames(2), PATIENT, out=run) as first:
+        list(first)
+        late = LiveSession(grey_frames(2), PATIENT, out=run)
+        with pytest.raises(RunError, match='no other process'):
+            list(late)
+        late.remove_empty_run()
+        first.remove_empty_run()  # of which something was read
+        assert first.save().is_dir()
+    nothing = LiveSession([], PATIENT, out=tmp_path / 'nothing')
+    assert list(nothing) == []
+    nothing.remove_empty_run()
+    assert not (tmp_path / 'nothing').exists()
+
+
 def test_what_was_read_before_ctrl_c_is_saved(tmp_path):
     with LiveSession(grey_frames(50), PATIENT) as session, pytest.raises(KeyboardInterrupt):
         for number, _ in enumerate(session):

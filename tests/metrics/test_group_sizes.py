@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affekt.metrics.group_sizes import are_equal, freedom
+from affekt.metrics.group_sizes import added_by, are_equal, freedom
 from affekt.metrics.intervals import bootstrap_interval
 from affekt.metrics.resampling import intervals
 
@@ -63,6 +63,16 @@ def test_groups_that_differ_less_than_by_chance_count_as_independent_samples():
     # w = 1/14, 9/14, 4/14: tr(B D) = 1 - w'w = 1 - 98/196 = 1/2 of the variance that samples have
     assert effect_of([1, 9, 4], 0.0) == pytest.approx(0.5)
     assert freedom([1, 9, 4], 0.2) == freedom([1, 9, 4], 0.5)
+
+
+def test_what_a_group_adds_lies_between_the_derivative_and_what_leaving_it_out_takes():
+    # the mean of 1, 1 and 4 in groups of 2 and 1: value 2, without the second 1, without the first 4
+    u = np.array([-2 / 3, 2 / 3])  # w (mean of the group - mean of all)
+    assert added_by(u, [2 - 4, 2 - 1], [2 / 3, 1 / 3]) == pytest.approx(u)
+    # a score that a group moves by 3 to first order, and by 6 where half of the samples go: sqrt((9 + 9) / 2)
+    assert added_by([3.0], [6.0], [0.5]) == pytest.approx([3.0])
+    assert added_by([-1.0], [14.0], [0.5]) == pytest.approx([-5.0])  # sqrt((1 + 49) / 2)
+    assert added_by([2.0], [float('nan')], [0.5]) == pytest.approx([2.0])
 
 
 def test_a_score_without_spread_among_samples_is_borne():

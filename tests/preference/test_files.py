@@ -154,7 +154,7 @@ def test_a_submission_is_written_checked_and_scored(tmp_path):
 @pytest.mark.parametrize(
     ('rows', 'said'),
     [
-        ('s1,a1\ns2,a2\n', "1 candidates without an answer: 's3'"),
+        ('s1,a1\ns2,a2\n', "1 candidate without an answer: 's3'"),
         ('s1,a1\ns2,a2\ns2,a1\ns3,a1\n', 'row 4: s2 again, first in row 3'),
         ('s1,a1\ns2,a2\ns3,a1\ns4,a1\n', 'row 5: s4 is no candidate'),
         ('s1,a1\ns2,a3\ns3,a1\n', "row 3: 'a3' is none of"),
@@ -177,7 +177,7 @@ def test_all_problems_of_a_submission_are_in_one_message(tmp_path):
         check_prefer_submission(path, ('s1', 's2'))
     with pytest.raises(TableError, match='does not end in'):
         write_prefer_submission(NAMES, np.array([1, 1, 1]), tmp_path / 'answer.txt')
-    with pytest.raises(TableError, match='1 candidates without an answer'):
+    with pytest.raises(TableError, match='1 candidate without an answer'):
         write_prefer_submission(NAMES, np.array([1, 1]), tmp_path / 'answer.csv')
 
 

@@ -48,6 +48,14 @@ def test_a_frame_that_is_not_kept_changes_no_other_answer(name):
     assert torch.equal(before[keep], after[keep])
 
 
+def test_a_memory_of_all_frames_at_once_waits_where_frames_are_lost_as_one_after_another_does():
+    features, keep = features_of(2, 12), {}
+    for number, name in enumerate(SIZES):
+        keep[name] = torch.rand(2, 12, generator=torch.Generator().manual_seed(number)) > 0.4
+    answers = [all_of(built('mfn_sequence', at_once=way)(features, keep)) for way in (False, True)]
+    torch.testing.assert_close(*answers)
+
+
 @every_model
 def test_a_modality_that_is_not_kept_in_a_frame_changes_no_answer_by_what_it_holds(name):
     model, features = built(name), features_of(2, 12)

@@ -102,9 +102,10 @@ def test_the_corrected_attention_weighs_by_a_softmax():
     torch.testing.assert_close(corrected(features).values[0], plain.window(window(features, 0)), rtol=1e-5, atol=1e-6)
 
 
-def test_memory_answers_and_learns_as_a_plain_rendering_with_the_same_state():
+@pytest.mark.parametrize('at_once', [False, True], ids=['one frame after another', 'all frames at once'])
+def test_memory_answers_and_learns_as_a_plain_rendering_with_the_same_state(at_once):
     torch.manual_seed(0)
-    plain, ours = PlainMemory(SIZES, 6, 5, 2), build_sequence_model('mfn_sequence', SHAPE, memory=5)
+    plain, ours = PlainMemory(SIZES, 6, 5, 2), build_sequence_model('mfn_sequence', SHAPE, memory=5, at_once=at_once)
     load_published_sequence(ours, plain.state_dict())
     features = features_of(2, 7)
     answers = ours(features).values

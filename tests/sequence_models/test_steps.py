@@ -2,8 +2,14 @@ import pytest
 import torch
 from torch import nn
 
-from affekt.sequence_models import steps
-from affekt.sequence_models.recurrence import TwoWayRecurrence, spread_over
+from affekt.sequence_models import recurrence, steps
+from affekt.sequence_models.recurrence import (
+    TwoWayRecurrence,
+    linear_recurrence,
+    memory_at_once,
+    spread_over,
+    states_at_once,
+)
 from affekt.sequence_models.steps import CellWeights, gated_memory, recurrent_states, seen_changes
 
 
@@ -92,6 +98,57 @@ def test_what_is_seen_of_the_cells_is_its_formula():
             units = torch.relu(attend[0] @ change + attend[1]) * passing[t, row]
             shares = (attend[2] @ units + attend[3]).exp()
             torch.testing.assert_close(read[t, row], outward @ (shares / shares.sum() * change) + biases)
+
+
+@pytest.mark.parametrize('frames', [1, 2, 9, 10, 11])
+def test_a_linear_recurrence_is_its_formula_and_its_gradients_are_those_of_differences(frames):
+    decay, given = (draw(frames, 2, seed=i, dtype=torch.double).requires_grad_() for i in range(2))
+    state, expected = torch.zeros(2, dtype=torch.double), []
+    for t in range(frames):
+        state = decay[t] * state + given[t]
+        expected.append(state)
+    torch.testing.assert_close(linear_recurrence(decay, given), torch.stack(expected))
+    assert torch.autograd.gradcheck(linear_recurrence, (decay, given))
+
+
+def test_states_and_cells_of_all_frames_at_once_are_those_of_one_after_another():
+    torch.manual_seed(0)
+    sizes = (5, 2, 17)  # the last is wider than the gates
+    weights = [weights_of(nn.LSTM(size, 4)) for size in sizes]
+    features = [draw(3, 20, size, seed=size) for size in sizes]
+    parameters = [tensor for each in weights for tensor in each]
+    results = []
+    for function in (recurrent_states, states_at_once):
+        states, cells = function(features, weights)
+        of_weights = torch.autograd.grad((states + cells.square()).sum(), parameters, retain_graph=True)
+        results.append((states, cells, *of_weights))
+    torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize('dropout', [False, True])
+@pytest.mark.parametrize('strength', [1.0, 6.0], ids=['gates that depend little on it', 'gates that depend much on it'])
+def test_a_memory_of_all_frames_at_once_is_that_of_one_after_another(dropout, strength):
+    sizes = ((30, 3, 2, 5), (30, 3, 2), (2, 2, 5), (2, 5, 2), (2, 1, 2))
+    given = [draw(*size, seed=i).requires_grad_() for i, size in enumerate(sizes)]
+    passing = 1.4 * (draw(30, 3, 2, 5, seed=9) > -0.5) if dropout else None
+    results = []
+    for function in (gated_memory, memory_at_once):
+        memories = function(given[0], given[1], strength * given[2], *given[3:], passing)
+        results.append((memories, *torch.autograd.grad(memories.square().sum(), given)))
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-4)
+
+
+def test_a_memory_that_does_not_come_to_rest_is_made_step_by_step(monkeypatch):
+    monkeypatch.setattr(recurrence, 'SWEEPS', 1)
+    given = [draw(*size, seed=i) for i, size in enumerate(((9, 3, 2, 5), (9, 3, 2), (2, 2, 5), (2, 5, 2), (2, 1, 2)))]
+    proposed = given[1].requires_grad_()
+    torch.testing.assert_close(memory_at_once(*given), gated_memory(*given))
+    wanted = torch.autograd.grad(gated_memory(*given).sum(), proposed)
+    torch.testing.assert_close(torch.autograd.grad(memory_at_once(*given).sum(), proposed), wanted)
+    monkeypatch.undo()
+    memories = memory_at_once(*given)
+    monkeypatch.setattr(recurrence, 'SWEEPS', 1)  # on the way back alone
+    torch.testing.assert_close(torch.autograd.grad(memories.sum(), proposed), wanted)
 
 
 def test_half_precision_around_the_steps_leaves_them_in_single_precision():

@@ -261,6 +261,16 @@ _OTHERS: Mapping[Callable[[int], bool], str] = {
 }
 
 
+def require_room_for_folder(path: Path) -> None:
+    """Refuse a place where something that is no folder stands, before long work whose results go there.
+
+    Raises:
+        StorageError: a file, a pipe, a device or a link to nothing stands there.
+    """
+    if not path.is_dir() and (path.exists() or path.is_symlink()):
+        raise storage_error(FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path)))
+
+
 def read_regular_file(path: str | os.PathLike[str]) -> bytes:
     """The bytes of a regular file.
 

@@ -19,6 +19,7 @@ from affekt.files import (
     folder_atomically,
     part_of,
     place_atomically,
+    require_room_for_folder,
     storage_error,
     write_atomically,
 )
@@ -167,3 +168,12 @@ def test_a_kill_within_a_writing_leaves_the_old_content_and_one_name_that_goes_w
     assert _names(tmp_path) == [part_of(target).name, 'a.csv']
     write_atomically(target, b'new')
     assert _names(tmp_path) == ['a.csv']
+
+
+@pytest.mark.parametrize('make', [Path.touch, os.mkfifo, lambda path: path.symlink_to('nowhere')])
+def test_what_is_no_folder_is_refused_before_the_work_that_would_fill_it(tmp_path, make):
+    make(tmp_path / 'out')
+    with pytest.raises(StorageError, match='a file stands where a folder should be'):
+        require_room_for_folder(tmp_path / 'out')
+    require_room_for_folder(tmp_path)
+    require_room_for_folder(tmp_path / 'new')

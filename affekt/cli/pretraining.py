@@ -14,6 +14,7 @@ from rich.text import Text
 from affekt.cli.choices import Named
 from affekt.cli.group import AS_JSON, main
 from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.files import require_room_for_folder
 from affekt.terminal import LINE_S, StageBars, plain_table, say, say_json
 from affekt.wording import counted
 
@@ -118,6 +119,7 @@ def pretrain_command(
     is_first = is_first_process()
     bars = StageBars(name_width=6) if is_first else contextlib.nullcontext()
     # 2. from which clips
+    require_room_for_folder(out)
     manifest = Manifest.load(path, root)
     require_device(settings.device)
     clip_settings = ClipSettings(form.size, crop, form.modalities)  # type: ignore[arg-type]

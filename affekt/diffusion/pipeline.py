@@ -262,8 +262,8 @@ class Drawing:
     def _identity(self, fingerprint: str, frames: int) -> dict[str, object]:
         """What decides the result: windows of another identity are not taken over."""
         portrait = hashlib.sha256(self._portrait.float().cpu().numpy().tobytes()).hexdigest()
-        weights = hashlib.sha256()
-        for net in (self.nets.reference, self.nets.denoiser):
+        weights = hashlib.sha256(self.nets.text.float().cpu().numpy().tobytes())
+        for net in (self.nets.reference, self.nets.denoiser, self.nets.autoencoder, *self.nets.guides.values()):
             for name, value in net.state_dict().items():  # a few numbers of each tensor tell files apart
                 weights.update(name.encode())
                 weights.update(value.flatten()[:: max(1, value.numel() // 4)].float().cpu().numpy().tobytes())
@@ -341,6 +341,7 @@ class _Guidance:
         self.frames += len(frames)
         with explained_where_full(self._folder or Path(tempfile.gettempdir())):
             self._file.write(frames.view(torch.uint8).numpy().tobytes())
+            self._file.flush()  # a full disk shows here, not where a window is read
 
     def window(self, frames: list[int]) -> Tensor:
         """(1, width, F, H / 8, W / 8) of some frames."""

@@ -220,14 +220,16 @@ def _require_fitting(nets: PortraitNets, files: Mapping[str, Path]) -> None:
         WeightsError: one is of a size that another has no place for; the file is named.
     """
     denoiser, reference, autoencoder = nets.denoiser.sizes, nets.reference.sizes, nets.autoencoder.sizes
-    guide = next(iter(nets.guides.values()))
     text = files.get('prompt') or files['text_encoder']
     pairs = [
         (files['reference_unet'], 'widths', reference.widths, denoiser.widths),
         (files['reference_unet'], 'layers at each resolution', reference.layers, denoiser.layers),
         (files['vae'], 'channels of a latent', autoencoder.latent_width, denoiser.latent_width),
-        (files['guidance_encoder_depth'], 'times that latents are smaller', guide.shrinking, autoencoder.shrinking),
         (text, 'numbers of a token', int(nets.text.shape[-1]), denoiser.text_width),
+    ]
+    pairs += [
+        (files[f'guidance_encoder_{name}'], 'times that latents are smaller', guide.shrinking, autoencoder.shrinking)
+        for name, guide in nets.guides.items()
     ]
     for path, what, own, wanted in pairs:
         if own != wanted:

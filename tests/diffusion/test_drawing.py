@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -130,12 +133,24 @@ def test_a_killed_drawing_goes_on_with_the_lost_window(nets, tmp_path):
     assert not tmp_path.exists()
 
 
+def _doubled(part):
+    for parameter in part.parameters(recurse=False):
+        parameter.data *= 2
+
+
 def test_windows_of_another_drawing_are_not_taken_over(nets, tmp_path):
     stream = Drawing(nets, made_up_portrait(), SETTINGS, tmp_path).frames(made_up_maps(3))
     next(stream)
     stream.close()
     with pytest.raises(RunError, match='the number of frames; the movement'):
         list(Drawing(nets, made_up_portrait(), SETTINGS, tmp_path).frames(made_up_maps(4)))
+    for changed in (
+        replace(nets, text=nets.text + 1),
+        replace(nets, guides={**nets.guides, 'depth': nets.guides['normal']}),
+        replace(nets, autoencoder=deepcopy(nets.autoencoder).apply(_doubled)),
+    ):
+        with pytest.raises(RunError, match=r'a change of .*the weights'):
+            list(Drawing(changed, made_up_portrait(), SETTINGS, tmp_path).frames(made_up_maps(3)))
 
 
 def test_what_cannot_be_drawn_is_refused(nets):

@@ -154,6 +154,11 @@ def test_parts_that_do_not_belong_together_are_refused_by_file(tmp_path):
     save_tensors(folder / 'vae' / 'diffusion_pytorch_model.safetensors', wider.state_dict())
     with pytest.raises(WeightsError, match=r'times that latents are smaller: 8.*4 in guidance_encoder_depth'):
         load_nets(folder)
+    save_nets(_own_nets(), folder)
+    deeper = GuidanceEncoder(32, (8, 16, 16, 24), groups=8)
+    save_tensors(folder / 'guidance_encoder_normal.safetensors', deeper.state_dict())
+    with pytest.raises(WeightsError, match=r'times that latents are smaller: 4.*8 in guidance_encoder_normal'):
+        load_nets(folder)
     (folder / 'sizes.json').write_text('{"groups": {"unet": 0}}')
     with pytest.raises(WeightsError, match='groups of unet, guidance, autoencoder'):
         load_nets(folder)

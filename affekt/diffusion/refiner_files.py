@@ -117,13 +117,15 @@ def read_refiner_card(folder: str | os.PathLike[str]) -> RefinerCard:
         if content['form'] != FORM:
             raise ValueError(f'form {content["form"]}')
         name, digest = content['video']
-        near, far = content['depth']
+        near, far = map(float, content['depth'])
         card = RefinerCard(
             str(content['portrait_sha256']), (str(name), str(digest)), int(content['size']),
-            (float(near), float(far)), RefinerSettings(**content['settings']), dict(content['judged']),
+            (near, far), RefinerSettings(**content['settings']), dict(content['judged']),
             content['is_kept'] is True, str(content['weights_sha256']),
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if card.size < 1 or not math.isfinite(far - near):
+            raise ValueError(f'a square of {card.size} pixels, depth from {near} to {far}')
+    except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(
             expected='a folder that `affekt reenact train-refiner` wrote', came=f'{root}: {str(error)[:200]}',
             todo='give that folder',

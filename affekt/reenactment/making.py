@@ -280,6 +280,19 @@ def require_alone(job: str) -> None:
         )  # fmt: skip
 
 
+def require_no_refiner(settings: ReenactSettings, job: str) -> None:
+    """No personal refiner is named for what draws other portraits than its own.
+
+    Raises:
+        ValueRangeError: one is.
+    """
+    if settings.refiner is not None:
+        raise ValueRangeError(
+            expected=f'no personal refiner: {job} draws other portraits than its own', came=str(settings.refiner),
+            todo='leave it out',
+        )  # fmt: skip
+
+
 def _require_output(target: Path, portrait: Path, source: MotionSource) -> None:
     require_signable(target)
     suffix = target.suffix.lower()

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from affekt.errors import MediaError, RunError, ValueRangeError, WeightsError, listed, require_torch
 from affekt.faces import FaceLandmarker
-from affekt.files import file_sha256
+from affekt.files import file_sha256, require_room_for_folder, storage_error
 from affekt.media import Recording, write_image
 from affekt.progress import Progress
 from affekt.reenactment.diffused import SIDE, Square, depth_range, guidance_maps, maps_of_frame, scaled
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 Image = npt.NDArray[np.uint8]
 REFINED_SIDE = 192
-"""S: a frame takes 10 to 20 ms of a processor's time more, and training a few minutes."""
+"""S: a larger one costs training and drawing time with its square."""
 MOST_FRAMES = 240
 """Of a video; a longer one is read at a lower rate."""
 RATE_HZ = 25.0
@@ -178,8 +178,8 @@ class RefinedEngine:
         return self._square.added(image, correction)
 
 
-def require_refined(folder: Path, portrait: Path) -> str:
-    """The hash of a refiner's weights, where it helps and is of this portrait. Needs torch.
+def require_refined(folder: Path, portrait: Path) -> None:
+    """Nothing, where the refiner of a folder helps and is of this portrait. Needs torch.
 
     Raises:
         WeightsError: it is of another picture, did not help, or the folder holds none.
@@ -194,7 +194,6 @@ def require_refined(folder: Path, portrait: Path) -> str:
             came=f'another one, {portrait.name}',
             todo=f'move {folder / PORTRAIT_FILE}, or draw without the refiner',
         )  # fmt: skip
-    return card.weights_sha256
 
 
 def train_refiner(
@@ -222,6 +221,7 @@ def train_refiner(
         PortraitError, MediaError: the first frame shows no such face, or the file cannot be read.
         ValueRangeError: the video is too short, or the size too small.
         RunError: the folder holds something else.
+        StorageError: it cannot be made.
         MissingExtraError: torch is not installed.
     """
     require_torch()
@@ -267,7 +267,10 @@ def train_refiner(
     )
     refinement = judge_refiner(refiner, driven.pictures[first:], shown, corrected, own, history)
     # 3. Kept where it helps
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, folder) from error
     write_image(folder / PORTRAIT_FILE, portrait.image)
     card = save_refiner(folder, refinement, video=source, size=size, depth=depth, settings=own)
     return TrainedRefiner(folder, folder / PORTRAIT_FILE, card)
@@ -284,9 +287,11 @@ def _require_own(folder: Path) -> None:
 
     Raises:
         RunError: it holds something else.
+        StorageError: a file stands there.
     """
     from affekt.diffusion import REFINER_FILES
 
+    require_room_for_folder(folder)
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     others = [name for name in names if name not in REFINER_FILES and not name.startswith('.')]
     if others:

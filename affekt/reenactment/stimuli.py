@@ -28,7 +28,7 @@ from affekt.media import Recording, is_media_name, write_image
 from affekt.progress import Progress
 from affekt.provenance import Consent, Credentials
 from affekt.reenactment.emotions import EMOTIONS, RECIPES, apex_times, recipe, require_intensity, require_rate
-from affekt.reenactment.making import ReenactSettings, learnt_files, reenact_to, require_alone
+from affekt.reenactment.making import ReenactSettings, learnt_files, reenact_to, require_alone, require_no_refiner
 from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.reading_back import (
     LUMINANCE,
@@ -150,10 +150,11 @@ def make_stimuli(
     Raises:
         MediaError: no picture is there, or none of a face that can be moved.
         RunError: the folder holds something else, or a set with other choices, or several processes were started.
-        ValueRangeError: more than 20,000 clips are asked for.
+        ValueRangeError: more than 20,000 clips are asked for, or a personal refiner, which is of one portrait alone.
     """
     chosen, own, folder = design or Design(), settings or ReenactSettings(), Path(out)
     require_alone('a set of stimuli')
+    require_no_refiner(own, 'a set of stimuli')
     networks = landmarker or FaceLandmarker()
     people, left_out = _people(_pictures(portraits), networks, own)
     if len(people) * len(chosen.cells) > MOST_CELLS:

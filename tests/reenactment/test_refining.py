@@ -11,7 +11,7 @@ from PIL import Image
 from portraits import made_up_face
 
 from affekt.cli import main
-from affekt.errors import RunError, ValueRangeError, WeightsError
+from affekt.errors import RunError, StorageError, ValueRangeError, WeightsError
 from affekt.faces import FaceLandmarker
 from affekt.media import Recording, write_video
 from affekt.reenactment import (
@@ -113,6 +113,11 @@ def test_weights_that_are_not_those_of_the_card_are_refused(tmp_path, helpful):
         file.write(b'\xff')
     with pytest.raises(WeightsError, match='as the card'):
         read_refiner_card(folder)
+    card = json.loads((folder / 'card.json').read_text())
+    for change in ({'size': 0}, {'size': float('inf')}, {'depth': [float('nan'), 1.0]}):
+        (folder / 'card.json').write_text(json.dumps(card | change))
+        with pytest.raises(WeightsError, match='train-refiner'):
+            read_refiner_card(folder)
     (folder / 'card.json').write_text('{"form": 1}')
     with pytest.raises(WeightsError, match='train-refiner'):
         read_refiner_card(folder)
@@ -126,6 +131,8 @@ def test_training_refuses_a_folder_of_something_else_and_a_short_video(tmp_path,
     (tmp_path / 'mine' / 'notes.txt').write_text('mine')
     with pytest.raises(RunError, match=r'notes\.txt'):
         train_refiner(video, tmp_path / 'mine', QUICK, landmarker=landmarker)
+    with pytest.raises(StorageError, match='a file stands where a folder should be'):
+        train_refiner(video, video, QUICK, landmarker=landmarker)
     with pytest.raises(ValueRangeError, match='longer video'):
         train_refiner(video, tmp_path / 'new', QUICK, landmarker=landmarker)
     assert not (tmp_path / 'new').exists()

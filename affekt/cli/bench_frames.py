@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -281,6 +282,8 @@ def bench_reenact_command(
     from affekt.faces import FaceIdentity
     from affekt.reenactment import ReenactSettings, compare_reenactment, read_pairs
 
+    is_painted = engine == 'diffusion' or (engine is None and chosen['weights'] is not None)
+    settings = ReenactSettings(**asked_painting(chosen, is_painted=is_painted))
     pairs = read_pairs(table)
     networks = None
     if lpips or fid or fvd:
@@ -290,8 +293,6 @@ def bench_reenact_command(
         networks = PictureNetworks(lpips, fid, fvd)
     consent = asked_consent(portrayed, consent_note, age_years)
     fetch(['face_landmarker.task'] if without_identity else ['face_landmarker.task', 'face-identity'])
-    is_painted = engine == 'diffusion' or (engine is None and chosen['weights'] is not None)
-    settings = ReenactSettings(**asked_painting(chosen, is_painted=is_painted))
     with StageBars() as bars:
         made = compare_reenactment(
             pairs, out, consent=consent, settings=settings, rate_hz=rate_hz, seed=seed, progress=bars,
@@ -316,6 +317,8 @@ def bench_reenact_command(
         for metric, interval in metrics.items():
             say(f'  {metric:22}{interval}')
     for name, (value, count) in made.sets.items():
-        say(f'{name.upper()} {value:.4g}, {counted(count, "sample")} a side')
+        samples = f'{counted(count, "sample")} a side'
+        known = f'{value:.4g}, {samples}' if math.isfinite(value) else f'unknown: {samples}, where 2 are needed'
+        say(f'{name.upper()} {known}')
     went_on = f', {made.resumed:,} of them from before' if made.resumed else ''
     say(f'{counted(len(made.pairs), "pair")}{went_on}: {made.folder / "page.html"}')

@@ -48,7 +48,7 @@ from affekt.reenactment.canonical import laid_face
 from affekt.reenactment.diffused import DiffusedEngine
 from affekt.reenactment.driver import DriverSettings, motion_of_video
 from affekt.reenactment.engine import Engine
-from affekt.reenactment.making import PAINTED_SUFFIX, ReenactSettings, learnt_files, require_alone
+from affekt.reenactment.making import PAINTED_SUFFIX, ReenactSettings, learnt_files, require_alone, require_no_refiner
 from affekt.reenactment.motion import POINTS, Motion, MotionFrame
 from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.sources import Pair
@@ -147,6 +147,7 @@ def compare_reenactment(
     Raises:
         PortraitError, MediaError: the only pair, or the last where none can be measured, shows no face, or a file of it
             cannot be read.
+        ValueRangeError: no frames per second, or settings with a personal refiner, which is of one portrait alone.
         RunError: the folder holds something else, or a run without `resume` or with other settings.
         WeightsError: a network that the user brings takes something else than pictures.
         MissingExtraError: nothing can be signed here.
@@ -154,6 +155,7 @@ def compare_reenactment(
     require_signing()
     require_alone('a benchmark')
     folder, own = Path(out), settings or ReenactSettings()
+    require_no_refiner(own, 'a benchmark')
     if not 0 < rate_hz < float('inf'):
         raise ValueRangeError(expected='frames per second above 0', came=str(rate_hz), todo='5 is usual')
     depends_on = {
@@ -161,16 +163,20 @@ def compare_reenactment(
         'networks': {} if networks is None else dict(networks.prints), **learnt_files(own),
     }  # fmt: skip
     measuring = _Measuring(own, rate_hz, landmarker or FaceLandmarker(), identity, networks)
-    results, rows, left_out, features, resumed = [], [], dict[str, str](), [], 0
+    results, rows, left_out, features = [], [], dict[str, str](), []
+    resumed, measured = 0, set[str]()
     with Run(folder, depends_on, resume=resume) as run:
         for done, pair in enumerate(pairs):
             if progress is not None:
                 progress('pairs', done, len(pairs))
-            key = _key(pair)
-            entry = run.finished(key)
-            resumed += entry is not None
             try:
-                entry = entry or _kept(run, key, pair, measuring)
+                key = _key(pair)
+                entry = run.finished(key)
+                if entry is None:
+                    entry = _kept(run, key, pair, measuring)
+                    measured.add(key)
+                elif key not in measured:
+                    resumed += 1
             except (PortraitError, MediaError) as error:
                 left_out[pair.name] = str(error)
                 if len(left_out) == len(pairs):
@@ -220,9 +226,19 @@ class _Measuring:
 
 
 def _key(pair: Pair) -> str:
-    """What a measured pair is asked for by: its files as they are."""
-    portrait = '' if pair.portrait is None else file_sha256(pair.portrait)
-    return hashlib.sha256(f'{pair.name} {file_sha256(pair.driver)} {portrait}'.encode()).hexdigest()[:16]
+    """What a measured pair is asked for by: its files as they are.
+
+    Raises:
+        MediaError: one of them cannot be read.
+    """
+    try:
+        driver = file_sha256(pair.driver)
+        portrait = '' if pair.portrait is None else file_sha256(pair.portrait)
+    except OSError as error:
+        raise MediaError(
+            expected='files of a pair that can be read', came=str(error), todo='check the paths'
+        ) from error
+    return hashlib.sha256(f'{pair.name} {driver} {portrait}'.encode()).hexdigest()[:16]
 
 
 def _kept(run: Run, key: str, pair: Pair, measuring: _Measuring) -> Entry:
@@ -457,7 +473,8 @@ def _page(comparison: Comparison) -> str:
     if comparison.sets:
         parts.append('<h2>All pictures together</h2><table><tr><th>metric<th>value<th>samples</tr>')
         parts += [
-            f'<tr><td>{name}<td>{value:.3f}<td>{samples}</tr>' for name, (value, samples) in comparison.sets.items()
+            f'<tr><td>{name}<td>{f"{value:.3f}" if np.isfinite(value) else "–"}<td>{samples}</tr>'
+            for name, (value, samples) in comparison.sets.items()
         ]
         parts.append('</table>')
     names = [name for name in METRICS if any(name in each.scores for each in comparison.pairs)]

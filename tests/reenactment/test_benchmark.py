@@ -10,9 +10,18 @@ from click.testing import CliRunner
 from portraits import MadeUpLandmarker, made_up_face
 
 from affekt.cli import main
-from affekt.errors import MediaError, RunError, TableError, WeightsError
+from affekt.errors import MediaError, RunError, TableError, ValueRangeError, WeightsError
 from affekt.media import write_video
-from affekt.reenactment import Consent, Motion, MotionFrame, Pair, compare_reenactment, read_pairs, verify
+from affekt.reenactment import (
+    Consent,
+    Motion,
+    MotionFrame,
+    Pair,
+    ReenactSettings,
+    compare_reenactment,
+    read_pairs,
+    verify,
+)
 from affekt.reenactment.benchmark import PairResult, contact_sheet, summarised
 
 
@@ -68,6 +77,11 @@ def test_a_pair_without_a_face_is_left_out_and_the_others_are_measured(tmp_path,
     assert (len(made.pairs), list(made.left_out)) == (1, ['wall'])
     assert json.loads((tmp_path / 'out' / 'result.json').read_text())['left_out'] == made.left_out
     assert 'Left out' in (tmp_path / 'out' / 'page.html').read_text()
+    gone = Pair('gone', tmp_path / 'gone.mp4')
+    made = compare_reenactment(
+        [gone, *pairs[1:] * 2], tmp_path / 'twice', consent=Consent('nobody'), landmarker=MadeUpLandmarker()
+    )
+    assert (len(made.pairs), list(made.left_out), made.resumed) == (2, ['gone'], 0)
     with pytest.raises(MediaError, match='with a face'):
         compare_reenactment(pairs[:1], tmp_path / 'none', consent=Consent('nobody'), landmarker=MadeUpLandmarker())
 
@@ -203,9 +217,13 @@ def test_the_command_takes_networks_and_goes_on(tmp_path, still_pairs, shared_da
     assert refused.exit_code == 2
     assert 'an ONNX network from pictures' in ' '.join(refused.output.split())
     words += ['--fid', str(_mean_colour(tmp_path / 'fid.onnx'))]
+    words += ['--fvd', str(_mean_colour(tmp_path / 'fvd.onnx', 9))]  # more frames than any driver has
     made = CliRunner().invoke(main, words)
     assert made.exit_code == 0, made.output
-    assert 'FID ' in made.output
+    assert '10 samples a side' in made.output
+    assert 'FVD unknown: 0 samples a side, where 2 are needed' in made.output
+    with pytest.raises(ValueRangeError, match='no personal refiner'):
+        still_pairs(settings=ReenactSettings(refiner=tmp_path), resume=True)
     again = CliRunner().invoke(main, [*words, '--resume', '--json'])
     assert json.loads(again.stdout)['resumed'] == 2
     assert json.loads(again.stdout)['sets']['fid']['samples'] == 10

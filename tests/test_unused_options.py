@@ -9,6 +9,7 @@ from affekt.cli import main
 
 CAPTION = ('caption', 'm.parquet', '--out', 'o', '--audio-model', 'http://h/v1', '--video-model', 'http://h/v1')
 TRAIN = ('describe', 'train', '--manifest', 'm.parquet', '--features', 'f', '--out', 'o')
+REENACT = ('reenact', 'a.jpg', 'b.mp4', '-o', 'c.mp4', '--portrayed', 'nobody')
 BOARD = ('bench', 'describers', 'a=a.csv', 'b=b.csv')
 
 
@@ -31,6 +32,9 @@ BOARD = ('bench', 'describers', 'a=a.csv', 'b=b.csv')
         (('extract', 't.csv', '--out', 'o.csv', '--at-once', '2'), '--at-once goes with --endpoint'),
         (('judge', 'a.csv', 'b.csv', '--reference', 'longer text', '--frames', '2'), '--frames goes with a model'),
         (('doctor', '--server', 'vllm'), '--server goes with --endpoint'),
+        ((*REENACT, '--device', 'cuda'), "'--device' belongs to --engine diffusion"),
+        (('bench', 'reenact', '--pairs', 'a.csv', '--steps', '5'), "'--steps' belongs to --engine diffusion"),
+        (('reenact', 'a.jpg', '--emotion', 'all', '-o', 'c', '--refine', 'r'), '--refine has no place in a set'),
     ],
 )  # fmt: skip
 def test_an_option_that_nothing_reads_is_refused_by_name(words, refused, tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ def _portrayed() -> tuple[str, ...]:
 
 ENGINES = ('geometric', 'diffusion')
 PAINTING = {
-    'steps': '--steps', 'guidance': '--guidance', 'seed': '--seed', 'side': '--painted-size',
+    'device': '--device', 'steps': '--steps', 'guidance': '--guidance', 'seed': '--seed', 'side': '--painted-size',
     'precision': '--precision',
 }  # fmt: skip
 """Settings of networks that paint to their options."""
@@ -147,7 +147,7 @@ def painting_options(command: Command) -> Command:
     """The options on networks that paint; `asked_painting` reads them."""
     options = (
         click.option('--weights', type=PATH, metavar='DIR', help='Folder of weights, for --engine diffusion.'),
-        click.option('--device', default='cpu', help='Device of --engine diffusion: cpu (default), cuda, cuda:1, …'),
+        click.option('--device', help='Device of --engine diffusion: cpu (default), cuda, cuda:1, …'),
         click.option('--steps', type=click.IntRange(1, 1000), help='Steps in which noise is taken out (default 20).'),
         click.option('--guidance', type=click.FloatRange(1), help='Weight of the portrait, 1 or more (default 3.5).'),
         click.option(
@@ -176,7 +176,7 @@ def asked_painting(asked: dict[str, Any], is_painted: bool) -> dict[str, Any]:
     """
     from affekt.reenactment import PaintSettings
 
-    weights, device = asked.pop('weights'), asked.pop('device')
+    weights = asked.pop('weights')
     given = {name: value for name in PAINTING if (value := asked.pop(name, None)) is not None}
     if is_painted != (weights is not None):
         raise click.UsageError('--engine diffusion and --weights DIR, a folder of the published weights, go together.')
@@ -185,6 +185,7 @@ def asked_painting(asked: dict[str, Any], is_painted: bool) -> dict[str, Any]:
             named = listed([PAINTING[name] for name in given])
             raise click.UsageError(f'{named} {"belongs" if len(given) == 1 else "belong"} to --engine diffusion.')
         return {}
+    device = given.pop('device', 'cpu')
     return {'weights': weights, 'device': device, 'painting': PaintSettings(**given)}
 
 
@@ -313,7 +314,7 @@ def _design(portrait: Path, driver: Path | None, chosen: dict[str, Any]) -> Desi
     for name, value in (
         ('DRIVER', driver), ('--curve', chosen['curve']), ('--timeline', chosen['timeline']),
         ('--calm-at', chosen['calm_at_s']), ('--person', chosen['person']), ('--by', chosen['by']),
-        ('--scores', chosen['are_scores'] or None),
+        ('--scores', chosen['are_scores'] or None), ('--refine', chosen['refiner']),
     ):  # fmt: skip
         if value is not None:
             raise click.UsageError(f'{name} has no place in a set of stimuli.')
@@ -385,7 +386,7 @@ def _source(driver: Path | None, chosen: dict[str, Any]) -> MotionSource:
     if curve is not None:
         return ByCurves(curve, are_scores, **rate)
     if timeline is not None:
-        return ByTimeline(timeline, int(person) if person and person.isdigit() else person, by, **rate)
+        return ByTimeline(timeline, int(person) if person and person.isdecimal() else person, by, **rate)
     strength = chosen.pop('intensity')
     chosen['intensity'] = None
     length = {} if seconds is None else {'seconds': seconds}

@@ -167,7 +167,9 @@ def folder_of_analysis(run: str | Path) -> Path:
     folder = Path(run)
     if (folder / ANALYSIS_FILE).exists():
         return folder
-    folders = sorted(path.parent for path in folder.glob(f'*/{ANALYSIS_FILE}'))
+    folders = sorted(
+        path.parent for path in folder.glob(f'*/{ANALYSIS_FILE}') if not path.parent.name.startswith('.')
+    )  # a hidden one is what a killed run left
     if len(folders) > 1:
         raise RunError(
             expected='the analysis of one recording', came=f'{run} with {len(folders)} of them',

@@ -137,6 +137,7 @@ def test_an_analysis_with_a_face_moves_by_what_the_face_did(tmp_path):
 
 def test_a_run_folder_of_one_recording_is_taken_and_one_of_several_is_not(tmp_path):
     kept(tmp_path / 'run' / 'first-0a')
+    kept(tmp_path / 'run' / '.second-0b.part')  # of a killed analysis
     assert motion_of_timeline(tmp_path / 'run', rate_hz=10).count == 31
     assert ByTimeline(tmp_path / 'run').as_json() == ByTimeline(tmp_path / 'run' / 'first-0a').as_json()
     kept(tmp_path / 'run' / 'second-0b')

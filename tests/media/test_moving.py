@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from affekt.errors import ValueRangeError
 from affekt.llm import ClipLimits, clip_parts, form_of
 from affekt.media import Recording
 from affekt.media.synthetic import tone
@@ -70,6 +71,18 @@ def test_a_clip_of_a_recording_is_sent_as_from_a_whole_pass(recorded):
     limits = ClipLimits(frames=3, sound=True)
     parts = clip_parts(recorded, limits, form_of('openai'), window_s=(9.0, 10.5))
     assert [part['type'] for part in parts] == ['image_url'] * 3 + ['input_audio']
+
+
+@pytest.mark.parametrize('time_s', [float('nan'), float('inf')])
+def test_a_time_that_is_none_is_refused(recorded, time_s):
+    for read in (Recording.open(recorded).frames, Recording.open(recorded).samples):
+        with pytest.raises(ValueRangeError, match='finite from_s'):
+            read(from_s=time_s)
+
+
+def test_a_time_before_the_beginning_is_the_beginning(recorded):
+    assert next(Recording.open(recorded).frames(2.0, from_s=-1.0)).time_s == 0.0
+    assert next(Recording.open(recorded).samples(from_s=-1.0)).start_s == 0.0
 
 
 def test_sound_at_another_rate_is_in_step_too(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 
 import av
@@ -81,8 +82,24 @@ def test_a_time_that_is_none_is_refused(recorded, time_s):
 
 
 def test_a_time_before_the_beginning_is_the_beginning(recorded):
-    assert next(Recording.open(recorded).frames(2.0, from_s=-1.0)).time_s == 0.0
+    first = next(Recording.open(recorded).frames(2.0))
+    assert next(Recording.open(recorded).frames(2.0, from_s=-1.0)).time_s == first.time_s
     assert next(Recording.open(recorded).samples(from_s=-1.0)).start_s == 0.0
+
+
+def test_pictures_late_in_a_recording_that_states_no_length_are_no_damage():
+    streamed = io.BytesIO()
+    with av.open(streamed, 'w', format='matroska', options={'live': '1'}) as file:
+        video = file.add_stream('mjpeg', rate=Fraction(1, 10), options={'strict': 'unofficial'})
+        video.width, video.height, video.pix_fmt = 16, 16, 'yuvj420p'
+        for at in range(90):
+            picture = av.VideoFrame.from_ndarray(np.full((16, 16, 3), at, np.uint8), format='rgb24')
+            picture.pts, picture.time_base = at, Fraction(10)
+            file.mux(video.encode(picture))
+        file.mux(video.encode())
+    recording = Recording.open(streamed.getvalue())
+    assert recording.duration_s is None
+    assert [round(frame.time_s) for frame in recording.frames(from_s=860.0)] == [860, 870, 880, 890]
 
 
 def test_sound_at_another_rate_is_in_step_too(tmp_path):

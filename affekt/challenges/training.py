@@ -127,13 +127,12 @@ def train_track(
 
         # 2. Settings of the model, then of what is learnt from unlabelled clips: by the mean over folds.
         alone = scores('draw', [replace(trial, configuration=draw) for draw in draws])
-        best = int(alone.mean(axis=1).argmax())
+        best, both = int(alone.mean(axis=1).argmax()), list[float]()
         trial = replace(trial, configuration=draws[best])
-        both: list[float] = []
         if tried:
             with_semi = scores('semi', [replace(trial, semi=semi) for semi in tried])
-            best_semi = int(with_semi.mean(axis=1).argmax())
-            trial, both = replace(trial, semi=tried[best_semi]), with_semi[best_semi].tolist()
+            at = int(with_semi.mean(axis=1).argmax())
+            trial, both = replace(trial, semi=tried[at]), with_semi[at].tolist()
         # 3. What was chosen, with other seeds, answers.
         answering = replace(trial, reads_test=True)
         answers = [

@@ -35,6 +35,8 @@ BOARD = ('bench', 'describers', 'a=a.csv', 'b=b.csv')
         ((*REENACT, '--device', 'cuda'), "'--device' belongs to --engine diffusion"),
         (('bench', 'reenact', '--pairs', 'a.csv', '--steps', '5'), "'--steps' belongs to --engine diffusion"),
         (('reenact', 'a.jpg', '--emotion', 'all', '-o', 'c', '--refine', 'r'), '--refine has no place in a set'),
+        (('bench', 'merbench', '--corpus', 'c', '--features', 'f', '--resume'), '--resume goes with --out'),
+        (('bench', 'abaw', '--corpus', 'c', '--features', 'f', '--resume'), '--resume goes with --out'),
     ],
 )  # fmt: skip
 def test_an_option_that_nothing_reads_is_refused_by_name(words, refused, tmp_path, monkeypatch):

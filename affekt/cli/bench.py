@@ -86,7 +86,8 @@ def asked_options(command: Command) -> Command:
     return command
 
 
-OF_SERVERS = ('served', 'servers', 'frames', 'no_sound', 'tokens', 'no_probe')
+OF_SERVERS = ('served', 'servers', 'tokens', 'no_probe')
+OF_CLIPS_SENT = ('frames', 'no_sound')
 OF_DESCRIBERS = ('trunk', 'device')
 OF_READERS = ('reader', 'reader_model', 'at_once', 'timeout_s')
 
@@ -100,9 +101,9 @@ def refuse_options_of_others(choices: Sequence[ModelChoice], *, asks_a_server: b
     """
     forms = {choice.form for choice in choices}
     if 'served' not in forms:
-        refuse_unused('a model on a server', *(name for name in OF_SERVERS if name not in ('frames', 'no_sound')))
+        refuse_unused('a model on a server', *OF_SERVERS)
         if not asks_a_server:
-            refuse_unused('a model on a server', 'frames', 'no_sound', 'at_once', 'timeout_s')
+            refuse_unused('a model on a server', *OF_CLIPS_SENT, 'at_once', 'timeout_s')
     if 'describer' not in forms:
         refuse_unused("a describer's folder", *OF_DESCRIBERS)
 
@@ -170,8 +171,9 @@ def unibench(
         )  # fmt: skip
         return
     refuse_unused(
-        '--model without --predictions', 'media', 'limit', 'check_sound', *OF_SERVERS, *OF_DESCRIBERS, *OF_READERS
-    )
+        '--model without --predictions', 'media', 'limit', 'check_sound',
+        *OF_SERVERS, *OF_CLIPS_SENT, *OF_DESCRIBERS, *OF_READERS,
+    )  # fmt: skip
     if len(models) > 1:
         raise click.UsageError('With --predictions, --model names one folder below each set.')
     chosen: dict[str, Any] = {

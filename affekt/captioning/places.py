@@ -101,7 +101,7 @@ def place_of(
     """
     form_of(server)
     if not is_address(text) and describer_at(text) is not None:
-        name = describer_name(text)
+        name = describer_name(text, trunk, recipes)
         return Place(text, name, server, timeout_s, attempts, pause_s, trunk, tuple(recipes))
     if not is_address(text):
         if not Path(text).exists():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from caption_runs import settings_for
 
@@ -79,6 +78,13 @@ def test_other_weights_under_one_name_are_another_model_and_a_describer_cannot_m
     first = place_of(str(folder))
     (folder / 'describer' / 'describer.safetensors').write_bytes(b'other')
     assert place_of(str(folder)).model != first.model
+    names = {
+        place_of(str(folder)).model,
+        place_of(str(folder), trunk='some/qwen').model,
+        place_of(str(folder), recipes=[('voice', 'acoustics-utt')]).model,
+    }
+    assert len(names) == 3  # other answers are not taken for theirs
+    assert place_of(str(folder), trunk='elsewhere/qwen').model in names
     server = Place('http://127.0.0.1:9/v1', 'm')
     with pytest.raises(LLMError, match='merges clues'):
         Models(server, server, first)
@@ -106,9 +112,10 @@ def test_a_real_describer_on_a_tiny_trunk_gives_the_audio_clue(corpus, serve, tm
     settings = type(asked)(Models(place, asked.models.visual, asked.models.merge))
     made = caption(manifest, settings, tmp_path / 'out')
     assert sum(made.statuses.values()) == 2
-    (_, said), *_ = open_clip_describer(place.where, recipes={'face': 'acoustics-utt'}, asr='none').describe(
+    (_, description), *_ = open_clip_describer(place.where, recipes={'face': 'acoustics-utt'}, asr='none').describe(
         manifest, [manifest.samples[0]]
     )
     table = read_captions(tmp_path / 'out')
     heard = table.column('audio_clue')['clip000'] + table.column('why')['clip000']
-    assert np.all([word in heard for word in said.answer.text.split()[:3]])
+    assert description.answer.text.split()
+    assert all(word in heard for word in description.answer.text.split()[:3])

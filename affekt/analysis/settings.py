@@ -14,6 +14,7 @@ import numpy as np
 from affekt.errors import UnknownNameError, ValueRangeError, did_you_mean
 from affekt.purpose import check_purpose
 from affekt.runs import file_sha256
+from affekt.text import is_kept_silence
 from affekt.text_encoding import require_encoding
 
 if TYPE_CHECKING:
@@ -140,7 +141,8 @@ class AnalysisSettings:
         elif self.describe_model:
             recorded['describe_files'] = _files_of(_describer_place(self.describe_model))
         if self.asr not in ASR_NAMES and Path(self.asr).is_dir():
-            recorded['asr_files'] = _files_of(Path(self.asr))
+            files = _files_of(Path(self.asr))
+            recorded['asr_files'] = {name: digest for name, digest in files.items() if not is_kept_silence(name)}
         return recorded
 
 

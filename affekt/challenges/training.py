@@ -127,16 +127,16 @@ def train_track(
 
         # 2. Settings of the model, then of what is learnt from unlabelled clips: by the mean over folds.
         alone = scores('draw', [replace(trial, configuration=draw) for draw in draws])
-        best, both = int(alone.mean(axis=1).argmax()), list[float]()
+        best = int(alone.mean(axis=1).argmax())
         trial = replace(trial, configuration=draws[best])
+        both: list[float] = []
         if tried:
             with_semi = scores('semi', [replace(trial, semi=semi) for semi in tried])
-            at = int(with_semi.mean(axis=1).argmax())
-            trial, both = replace(trial, semi=tried[at]), with_semi[at].tolist()
+            best_semi = int(with_semi.mean(axis=1).argmax())
+            trial, both = replace(trial, semi=tried[best_semi]), with_semi[best_semi].tolist()
         # 3. What was chosen, with other seeds, answers.
-        answering = replace(trial, reads_test=True)
         answers = [
-            runs.answers(f'turn{t}/seed{seed}', replace(answering, fold=fold, seed=seed), fair_run)
+            runs.answers(f'turn{t}/seed{seed}', replace(trial, fold=fold, seed=seed, reads_test=True), fair_run)
             for seed in range(settings.seed + 1, settings.seed + 1 + settings.seeds)
             for t, fold in enumerate(folds)
         ]

@@ -138,8 +138,10 @@ class PathsBelow:
         return None
 
     def learn(self, path: str, place: str) -> None:
-        """`place`, from the folder on, is where a path was found that shares its last two parts."""
-        self._learn(parts := _parts(path), ('/'.join(place.split('/')[:-2]), max(len(parts) - 2, 0)))
+        """`place`, from the folder on, is where a path was found that shares its last two parts, or its only one."""
+        parts = _parts(path)
+        shared = min(len(parts), 2)
+        self._learn(parts, ('/'.join(place.split('/')[:-shared]), len(parts) - shared))
 
     def knows(self, path: str) -> bool:
         """Whether a path with its ending was found before."""

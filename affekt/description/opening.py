@@ -29,7 +29,7 @@ from affekt.errors import MediaError, ShapeError, ValueRangeError, WeightsError
 from affekt.features import Recipe
 
 REACHES = 'reaches_targets'
-"""The note of the shipped describer on whether it reaches what was asked of it; where not, it is not the default."""
+"""The note of the shipped describer on whether it surely reaches what was asked of it; where not, it is no default."""
 PUBLISHED_RECIPES = {
     'voice': 'chinese-hubert-large-frm',
     'face': 'clip-vit-large-patch14-frm',

@@ -74,6 +74,7 @@ class VideoPass:
         self.tally = Tally()
         self.first_s: float | None = None
         self.end_s = 0.0
+        self._moved_to_s = 0.0
         self.gap_s = 0.0
         self.repeated = 0
         self.unread_s = 0.0
@@ -90,6 +91,7 @@ class VideoPass:
         if self.probe.video_index is None:
             return
         opened, is_part = stream_from(self.source, self.probe.video_index, self.limits, self.probe, from_s)
+        self._moved_to_s = from_s if is_part else 0.0
         orientations = Orientations()
         try:
             self._note_declared(opened)
@@ -190,8 +192,8 @@ class VideoPass:
             self.tally.note_step_back(self.end_s, time_s)
             self.unread_s += self.step_s if self.tally.begins_anew else 0.0
             return False
-        known_end_s = max(self.declared_s or 0.0, self.probe.duration_s or 0.0)
-        if time_s > max(known_end_s, self.end_s) + MAX_JUMP_S:
+        known_end_s = max(self.declared_s or 0.0, self.probe.duration_s or 0.0, self._moved_to_s, self.end_s)
+        if time_s > known_end_s + MAX_JUMP_S:
             self.jumped += 1
             return False
         if time_s > self.limits.max_duration_s:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import av
@@ -48,10 +49,13 @@ MOTION_BITS = {'hevc': 6}
 """Bits of a pixel that a decoder keeps of the motion in each picture, where they count beside its colours."""
 SETS = {'h264': 7, 'hevc': 33}
 """Codec to the type of the unit that holds a sequence parameter set."""
-SET_BYTES = 512
+SET_BYTES = 4096
+"""Longer than all that comes before the size and the references: of H.264, 12 scaling lists or 255 offsets."""
+MOST_ZEROS = 32
+"""Of a number in Exp-Golomb code; decoders refuse a set with more."""
 HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
 """Profiles of H.264 whose parameter set goes on with formats of colour and scaling lists."""
-START = re.compile(rb'\x00\x00\x01')
+START, START_BYTES = re.compile(rb'\x00\x00\x01'), 3
 SAMPLE_BITS = {0: 8, 1: 12, 2: 16, 3: 24}
 """chroma_format_idc to bits of a pixel of 8-bit samples: grey, 4:2:0, 4:2:2, 4:4:4."""
 
@@ -185,8 +189,9 @@ def decoder_threads(context: Any, limits: Limits) -> int:
 def _units(codec: str, data: bytes) -> Iterator[bytes]:
     """Units of avcC, hvcC or a byte stream, each cut to what a parameter set needs."""
     if data[:1] != b'\x01':
-        for start in START.finditer(data):
-            yield data[start.end() : start.end() + SET_BYTES]
+        begins = [start.end() for start in START.finditer(data)]
+        for begin, following in pairwise([*begins, len(data) + START_BYTES]):
+            yield data[begin : min(following - START_BYTES, begin + SET_BYTES)]
     elif codec == 'h264':
         yield from _counted(data, 6, (data[5:6] or b'\0')[0] & 31)
     else:
@@ -303,7 +308,7 @@ class Bits:
     """Numbers that stand in some bytes bit by bit.
 
     Args:
-        content: the bytes, of which the first 512 are read.
+        content: the bytes, of which the first SET_BYTES are read.
         is_escaped: whether a byte of 3 keeps start codes out of them, as in H.264 and HEVC.
     """
 
@@ -311,7 +316,7 @@ class Bits:
         plain = content[:SET_BYTES]
         if is_escaped:
             plain = plain.replace(b'\x00\x00\x03', b'\x00\x00')
-        self._left = ''.join(f'{byte:08b}' for byte in plain)
+        self._left = bin(int.from_bytes(b'\x01' + plain, 'big'))[3:]  # a 1 in front keeps zeros that come first
         self._at = 0
 
     def number(self, count: int) -> int:
@@ -329,10 +334,10 @@ class Bits:
         """The next number in Exp-Golomb code.
 
         Raises:
-            EOFError: there is none.
+            EOFError: there is none, or one that no standard allows.
         """
         zeros = self._left.find('1', self._at) - self._at
-        if zeros < 0:
+        if not 0 <= zeros <= MOST_ZEROS:
             raise EOFError
         self._at += zeros
         return self.number(zeros + 1) - 1

@@ -12,6 +12,7 @@ Every pass opens the file anew, so passes can interleave and repeat.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from functools import cached_property
@@ -149,12 +150,13 @@ class Recording:
                 not decoded where the file says where a time lies; `decoded` then says nothing about losses.
 
         Raises:
-            ValueRangeError: `rate_hz` or `max_side` not positive.
+            ValueRangeError: `rate_hz` or `max_side` not positive, or `from_s` not finite.
             MediaError: not one picture decodes, and there is no sound either. With sound, `decoded` says it.
             LimitError: a picture is larger, or later, than the limits allow.
         """
         _require_positive('rate_hz', rate_hz)
         _require_positive('max_side', max_side)
+        _require_finite('from_s', from_s)
         if self._still is not None:
             return self._still_frame(max_side)
         if self._probe is None or self._probe.video is None:
@@ -201,13 +203,14 @@ class Recording:
                 file says where a time lies; `decoded` then says nothing about losses.
 
         Raises:
-            ValueRangeError: `rate_hz` or `block_s` not positive.
+            ValueRangeError: `rate_hz` or `block_s` not positive, or `from_s` not finite.
             UnknownNameError: no such stream in a recording that has sound.
             MediaError: no sound decodes, and there are no pictures either. With pictures, `decoded` says it.
             LimitError: the sound lasts longer than the limits allow.
         """
         _require_positive('rate_hz', rate_hz)
         _require_positive('block_s', block_s)
+        _require_finite('from_s', from_s)
         if self._probe is None or not self.audio:
             return iter(())
         stream = self.audible_stream() if stream is None else self.sound_stream(stream)
@@ -320,3 +323,8 @@ def _yielded_nothing(one_pass: VideoPass | AudioPass | None) -> bool:
 def _require_positive(name: str, value: float | None) -> None:
     if value is not None and not 0 < value < float('inf'):
         raise ValueRangeError(expected=f'{name} above 0', came=repr(value), todo='give a positive number')
+
+
+def _require_finite(name: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise ValueRangeError(expected=f'a finite {name}', came=repr(value), todo='give a time in seconds')

@@ -15,7 +15,8 @@ counts.
 
 `measurements/interval_coverage.py` measures how often the truth is held, and how wide the intervals are. In scenarios
 that were held back while the rule was chosen it is 94 to 96.6 of 100 cases, each known to within 0.7: none is told from
-94 to 96, but for 24 groups of very unequal sizes, of which the largest has a fifth of all samples, with 96.8.
+94 to 96, but for 24 and 50 groups of very unequal sizes, of which the largest has a fifth of all samples, with 96.8 and
+97.3. Scores of .98 with 5 groups, of which an error or two are all that is known, are held in up to 97.9.
 Percentiles of 5 and 10 groups hold it in 79 to 91.
 """
 

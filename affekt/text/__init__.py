@@ -13,7 +13,7 @@ from affekt.text.foreign import LANGUAGES_READ, ForeignEmotion
 from affekt.text.languages import LANGUAGES, language_name
 from affekt.text.multilingual import MultilingualEncoder
 from affekt.text.observe import observe_text
-from affekt.text.recognition import Recognizer
+from affekt.text.recognition import Recognizer, is_kept_silence
 from affekt.text.sentences import SentenceEncoder
 from affekt.text.transcripts import Transcript, open_transcript, read_transcript
 from affekt.text.understanding import NOT_READ, Trust, judged, judged_together
@@ -34,6 +34,7 @@ __all__ = [
     'Trust',
     'Utterance',
     'Word',
+    'is_kept_silence',
     'judged',
     'judged_together',
     'language_name',

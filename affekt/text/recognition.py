@@ -38,6 +38,7 @@ _BURST_S = 1.0
 _TOKENS_AT_LEAST = 12
 _TOKENS_PER_S = 8.0
 _SHORTEST_WORD_S = 0.06
+_SILENCE = 'silence-'
 
 
 class Recognizer:
@@ -221,7 +222,12 @@ class Recognizer:
 def _silence_path(directory: Path, version: str) -> Path:
     """The file of silent states of a model as it is now, encoded by a version of the runtime."""
     stat = (directory / 'model.bin').stat()
-    return directory / f'silence-{version}-{stat.st_size}-{stat.st_mtime_ns}.npz'
+    return directory / f'{_SILENCE}{version}-{stat.st_size}-{stat.st_mtime_ns}.npz'
+
+
+def is_kept_silence(name: str) -> bool:
+    """Whether a file of a model's folder was put there by a `Recognizer`: it is no part of the model."""
+    return name.removeprefix('.').startswith(_SILENCE)
 
 
 def _kept_states(path: Path) -> Floats32 | None:

@@ -161,7 +161,7 @@ def test_two_raters_annotate_by_keyboard_through_a_reload_and_a_killed_server(br
     for person in (ann, ben):
         assert _errors(person.browser) == []
 
-    # 18 pairs and 4 gold items each; SIGTERM writes the files.
+    # 12 pairs and 4 gold items each; SIGTERM writes the files.
     assert mortal.stop() == 0
     votes = _votes(mortal)
     assert len(votes) == 2 * (12 + 4)

@@ -107,6 +107,15 @@ def test_the_longest_end_of_a_path_that_is_there_is_its_place(tmp_path):
     assert below.find('/home/../b/other.wav') is None
 
 
+def test_names_without_a_folder_are_found_where_the_first_of_them_was(tmp_path):
+    for name in ('first', 'second'):
+        (tmp_path / 'deep' / 'down').mkdir(parents=True, exist_ok=True)
+        (tmp_path / 'deep' / 'down' / f'{name}.wav').touch()
+    below = PathsBelow(tmp_path)
+    below.learn('first.wav', 'deep/down/first.wav')
+    assert below.find('second.wav') == 'deep/down/second.wav'
+
+
 def test_msp_improv_gives_consensus_means_and_sessions(tmp_path):
     layouts.msp_improv(tmp_path)
     manifest = import_corpus('msp-improv', tmp_path)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 
+from affekt.errors import ValueRangeError
 from affekt.llm import ClipLimits, clip_parts, form_of
 from affekt.media import Recording
 from affekt.media.synthetic import tone
@@ -70,6 +72,34 @@ def test_a_clip_of_a_recording_is_sent_as_from_a_whole_pass(recorded):
     limits = ClipLimits(frames=3, sound=True)
     parts = clip_parts(recorded, limits, form_of('openai'), window_s=(9.0, 10.5))
     assert [part['type'] for part in parts] == ['image_url'] * 3 + ['input_audio']
+
+
+@pytest.mark.parametrize('time_s', [float('nan'), float('inf')])
+def test_a_time_that_is_none_is_refused(recorded, time_s):
+    for read in (Recording.open(recorded).frames, Recording.open(recorded).samples):
+        with pytest.raises(ValueRangeError, match='finite from_s'):
+            read(from_s=time_s)
+
+
+def test_a_time_before_the_beginning_is_the_beginning(recorded):
+    first = next(Recording.open(recorded).frames(2.0))
+    assert next(Recording.open(recorded).frames(2.0, from_s=-1.0)).time_s == first.time_s
+    assert next(Recording.open(recorded).samples(from_s=-1.0)).start_s == 0.0
+
+
+def test_pictures_late_in_a_recording_that_states_no_length_are_no_damage():
+    streamed = io.BytesIO()
+    with av.open(streamed, 'w', format='matroska', options={'live': '1'}) as file:
+        video = file.add_stream('mjpeg', rate=Fraction(1, 10), options={'strict': 'unofficial'})
+        video.width, video.height, video.pix_fmt = 16, 16, 'yuvj420p'
+        for at in range(90):
+            picture = av.VideoFrame.from_ndarray(np.full((16, 16, 3), at, np.uint8), format='rgb24')
+            picture.pts, picture.time_base = at, Fraction(10)
+            file.mux(video.encode(picture))
+        file.mux(video.encode())
+    recording = Recording.open(streamed.getvalue())
+    assert recording.duration_s is None
+    assert [round(frame.time_s) for frame in recording.frames(from_s=860.0)] == [860, 870, 880, 890]
 
 
 def test_sound_at_another_rate_is_in_step_too(tmp_path):

@@ -290,6 +290,28 @@ def test_a_parameter_set_is_read_in_a_header_a_byte_stream_and_a_packet(codec, u
     assert parameter_sets('vp9', b'\0\0\1' + unit) == []
 
 
+def test_a_set_with_the_longest_scaling_lists_is_read_to_its_references():
+    # 4:4:4: six lists of 16 and six of 64, each entry 127 less or more than the last: 15 bits, 900 bytes in all
+    bits = BitWriter().u(8, 244).u(16, 0).ue(0, 3).u(1, 0).ue(0, 0).u(2, 0b01)
+    for size in [16] * 6 + [64] * 6:
+        bits.u(1, 1).ue(*[254, 253] * (size // 2))
+    unit = bits.ue(0, 2, 16).u(1, 0).ue(9, 9).u(1, 1).unit(b'\x67')
+    assert len(unit) > 900
+    (stated,) = parameter_sets('h264', b'\0\0\1' + unit)
+    assert (stated.width, stated.height, stated.references) == (160, 160, 16)
+
+
+def test_sets_end_where_the_next_unit_begins_and_absurd_numbers_are_damage():
+    # the beginning of a set, then another unit: what follows is not read as a part of it
+    whole = h264_set(1920, 1088, 4)
+    assert parameter_sets('h264', b'\0\0\1' + whole[:5] + b'\0\0\1' + whole) == parameter_sets(
+        'h264', b'\0\0\1' + whole
+    )
+    # a width of 2**1000 could not even be named in an error
+    bits = BitWriter().u(8, 66).u(16, 0).ue(0, 0, 2, 1).u(1, 0).ue(2**1000, 9).u(1, 1)
+    assert parameter_sets('h264', b'\0\0\1' + bits.unit(b'\x67')) == []
+
+
 def film_with_references(path, references):
     with av.open(str(path), 'w') as container:
         stream = container.add_stream('libx264', rate=25, options={'x264-params': f'ref={references}:bframes=0'})

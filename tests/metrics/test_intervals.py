@@ -213,6 +213,11 @@ def test_two_systems_that_answer_alike_are_not_certain_to_be_equal_elsewhere():
 def test_what_is_said_of_coverage_is_what_was_measured():
     path = Path(__file__).resolve().parents[2] / 'measurements' / 'results' / 'interval_coverage.json'
     result = json.loads(path.read_text())
+    every = [row for row in (*result['scenarios'], *result['held_back']) if row['interval'] == 'student']
+    assert (round(min(row['coverage'] for row in every), 3), max(row['coverage'] for row in every) < 0.98) == (
+        0.937,
+        True,
+    )
     rows = [row for row in result['held_back'] if row['interval'] == 'student']
     assert {row['draws'] for row in rows} == {4000}
     assert {row['groups'] for row in rows} >= {5, 10}
@@ -221,6 +226,6 @@ def test_what_is_said_of_coverage_is_what_was_measured():
     assert min(low, default=1.0) > 0.96, high
     assert {row['scenario'] for row in rows if not row['is_met']} <= {'eight categories, unequal speakers'}
     assert round(min(row['coverage'] for row in rows), 3) >= 0.94
-    assert max(row['coverage'] for row in rows) < 0.97
+    assert max(row['coverage'] for row in rows) < 0.975
     few = [row['coverage'] for row in result['held_back'] if row['interval'] == 'percentile' and row['groups'] <= 10]
     assert (min(few) > 0.785, max(few) < 0.915) == (True, True)

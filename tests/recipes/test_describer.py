@@ -169,7 +169,7 @@ def test_what_ships_is_small_and_notes_what_a_program_needs():
     folder = ROOT / 'affekt' / 'models' / 'describer'
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 30_000_000
     card, notes = json.loads(folder.with_suffix('.json').read_text()), saved_notes(folder)['notes']
-    assert notes['reaches_targets'] == all(row['reached'] for row in card['metrics']['targets'].values())
+    assert notes['reaches_targets'] == all(row['reached_by_interval'] for row in card['metrics']['targets'].values())
     assert set(notes['terciles']) == {'pitch', 'loudness', 'tempo', 'melody'}
     assert set(notes['certainty']) == {'voice', 'sentence'}  # first in prompts of speech, and of words alone
     assert set(notes['recipes']) == {'voice', 'prosody', 'face', 'sentence'}

@@ -79,8 +79,12 @@ class Place:
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is meant as an address of a server."""
-    return text.startswith(('http://', 'https://'))
+    """Whether a text is meant as an address of a server.
+
+    >>> is_address('HTTP://localhost:8000/v1'), is_address('runs/fine')
+    (True, False)
+    """
+    return text.lower().startswith(('http://', 'https://'))
 
 
 def place_of(

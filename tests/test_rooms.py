@@ -43,7 +43,7 @@ INSIDES: dict[str, set[str]] = {
     },
     'describers': {'pages.figures'},
     'challenges': {'features.sample_names', 'metrics.resampling', 'preference.pairs'},
-    'live': {'media.pictures', 'media.probe'},
+    'live': {'media.picture_memory', 'media.pictures', 'media.probe'},
     'doctor': {'judging.plain_judges'},
     'cli': {
         'benchmarks.ovmer',

@@ -35,6 +35,8 @@ JUDGE = ('--judge', 'http://h/v1', '--judge-model', 'm')
         (('extract', 't.csv', '--out', 'o.csv', '--at-once', '2'), '--at-once goes with --endpoint'),
         (('judge', 'a.csv', 'b.csv', '--reference', 'longer text', '--frames', '2'), '--frames goes with a model'),
         (('doctor', '--server', 'vllm'), '--server goes with --endpoint'),
+        (('bench', 'merbench', '--corpus', 'c', '--features', 'f', '--resume'), '--resume goes with --out'),
+        (('bench', 'abaw', '--corpus', 'c', '--features', 'f', '--resume'), '--resume goes with --out'),
     ],
 )  # fmt: skip
 def test_an_option_that_nothing_reads_is_refused_by_name(words, refused, tmp_path, monkeypatch):

@@ -177,8 +177,9 @@ def unibench(
         )  # fmt: skip
         return
     refuse_unused(
-        '--model without --predictions', 'media', 'limit', 'check_sound', *OF_SERVERS, *OF_DESCRIBERS, *OF_READERS
-    )
+        '--model without --predictions', 'media', 'limit', 'check_sound',
+        *OF_SERVERS, *OF_CLIPS_SENT, *OF_DESCRIBERS, *OF_READERS,
+    )  # fmt: skip
     if len(models) > 1:
         raise click.UsageError('With --predictions, --model names one folder below each set.')
     chosen: dict[str, Any] = {

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
-from affekt.cli.choices import Named, frame_clocks, sequence_models
+from affekt.cli.choices import Named, frame_clocks, refuse_unused, sequence_models
 from affekt.cli.group import AS_JSON, table_notes
 from affekt.cli.installation import fetch
 from affekt.cli.reenact import (
@@ -138,7 +137,6 @@ def abaw(
 
     given = {'--corpus': corpus, '--features': features, '--labels': labels, '--key': key}
     _require_one_source(made_up, out, [option for option, value in given.items() if value])
-    _require_made_up(made_up)
     made = AffWild2Settings(videos, seconds, seed=chosen['seed'])
     cast, speech = asked_cast(chosen, made.size), asked_speech(chosen)
     chosen |= {'clock': _clocks(clocks), 'folds': folds or 0}
@@ -208,17 +206,8 @@ def _require_guessing(pseudo_labels: bool, unlabelled: Path | None, features: Se
         )  # fmt: skip
 
 
-def _require_made_up(made_up: bool) -> None:
-    """Nothing, where no option of a corpus that is made up stands beside one that is given."""
-    source_of = click.get_current_context().get_parameter_source
-    given = [name for name in OF_MADE_UP if source_of(name) is ParameterSource.COMMANDLINE]
-    if given and not made_up:
-        raise UnknownNameError(
-            expected=f'--{given[0]} with --made-up', came='it alone', todo='add --made-up, or leave it out'
-        )
-
-
 def _require_one_source(made_up: bool, out: Path | None, given: Sequence[str]) -> None:
+    """Nothing, where files are given or made up, not both, and no option of the other way stands beside them."""
     if made_up and (given or out is None):
         raise UnknownNameError(
             expected='--made-up with --out, and no files',
@@ -230,6 +219,10 @@ def _require_one_source(made_up: bool, out: Path | None, given: Sequence[str]) -
             expected='--corpus and --features, or --made-up', came=' and '.join(given) or 'neither',
             todo='import the corpus and extract features first, or try --made-up',
         )  # fmt: skip
+    if not made_up:
+        refuse_unused('--made-up', *OF_MADE_UP)
+    if out is None:
+        refuse_unused('--out', 'resume')
 
 
 @bench.command('reenact')

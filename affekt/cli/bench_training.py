@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
-from affekt.cli.choices import Named, fusion_models
+from affekt.cli.choices import Named, fusion_models, refuse_unused
 from affekt.cli.group import table_notes
 from affekt.terminal import StageBars, say, say_json
 
@@ -108,6 +108,8 @@ def merbench(
     from affekt.benchmarks import MerbenchSettings, merbench_facts, merbench_sheet, run_merbench, save_merbench
     from affekt.experiments import open_part, open_stores
 
+    if out is None:
+        refuse_unused('--out', 'resume')
     chosen |= {'missing': 'ask' in missing_ways, 'mask': 'mask' in missing_ways}
     settings = MerbenchSettings(feat_type=feat_type or '', target=target or '', **chosen)
     with table_notes() as notes, StageBars(name_width=10) as bars:
@@ -197,6 +199,8 @@ def finetune(
         save_finetuning,
     )
 
+    if out is None:
+        refuse_unused('--out', 'resume')
     settings = FinetuningSettings(learning_rates=rates_of(rates), target=target or '', **chosen)
     with table_notes() as notes, StageBars(name_width=10) as bars:
         manifest = _manifest(corpus, release)
@@ -318,6 +322,8 @@ def dfer(
     require_torch()
     from affekt.pretraining import TuningSettings
 
+    if out is None:
+        refuse_unused('--out', 'resume')
     settings = DferSettings(protocol, seeds, validation_share, target or '', seed=seed, resamples=resamples)
     how = TuningSettings(seed=seed, **tuning)
     with table_notes() as notes, TemporaryDirectory() as scrap:

@@ -18,6 +18,7 @@ from affekt.live.clocks import SteadyClock
 from affekt.live.feeds import BLOCK, RATE_HZ, Picture, Thinned, nothing_of
 from affekt.live.settings import StreamSettings
 from affekt.media import Block, Limits
+from affekt.media.picture_memory import check_parameter_sets, check_picture_memory, pictures_held
 from affekt.media.pictures import Orientations, to_rgb, upright_size
 from affekt.media.probe import decoder_pixels, usable_aspect
 
@@ -120,6 +121,9 @@ class ConnectedFeed:
             self._limits.check(
                 'max_pixels', codec.width * codec.height, f'a {codec.width}x{codec.height} frame of {self._what}'
             )
+            check_picture_memory(
+                codec.width, codec.height, codec.pix_fmt, codec.name, self._what, self._limits, pictures_held(codec)
+            )
             codec.options = {'max_pixels': str(decoder_pixels(self._limits))}
             self._video.thread_type = 'SLICE'  # threads over frames give each one some frames later
         has_end = _has_end(self._container)  # what has is a file, wherever it comes from
@@ -134,6 +138,8 @@ class ConnectedFeed:
         try:
             for packet in self._container.demux(*wanted):
                 read_s = self._now()
+                if packet.stream is self._video and packet.size:
+                    check_parameter_sets(self._video.codec_context, bytes(packet), self._what, self._limits)
                 try:
                     units = packet.decode()
                 except (av.error.InvalidDataError, av.error.UndefinedError) as error:

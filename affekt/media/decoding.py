@@ -158,7 +158,7 @@ def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[
             tally.sizeable_packets += int(packet.size > EMPTY_PACKET)
             tally.discarded += int(bool(packet.is_discard))
             if opened.stream.type == 'video':
-                check_parameter_sets(opened.stream.codec_context, bytes(packet), opened.source, limits)
+                check_parameter_sets(opened.stream.codec_context, bytes(packet), opened.source.name, limits)
         units, failed = _decode(packet, opened, is_flush)
         if failed and not (packs_tags and is_tag(bytes(packet))):
             in_a_row += 1

@@ -182,7 +182,7 @@ class VideoPass:
         self.limits.check('max_pixels', picture.width * picture.height, what)
         codec = '' if self.probe.video is None else self.probe.video.codec
         check_picture_memory(
-            picture.width, picture.height, picture.format.name, codec, self.source, self.limits, pictures_held
+            picture.width, picture.height, picture.format.name, codec, self.source.name, self.limits, pictures_held
         )
 
     def _is_plausible(self, time_s: float, last_s: float | None) -> bool:

@@ -20,7 +20,7 @@ from typing import Any
 
 import av
 
-from affekt.containers import Limits, Source
+from affekt.containers import Limits
 from affekt.containers.limits import SMALLER
 
 PICTURES_HELD = {
@@ -77,7 +77,7 @@ def check_picture_memory(
     height: int,
     pixel_format: str | int | None,
     codec: str,
-    source: Source,
+    name: str,
     limits: Limits,
     pictures: int = 0,
 ) -> None:
@@ -88,18 +88,18 @@ def check_picture_memory(
         height: rows.
         pixel_format: FFmpeg's name, or bits of a pixel.
         codec: FFmpeg's name.
-        source: the file, for its name.
+        name: of the file or stream.
         limits: ceilings.
         pictures: how many are held at once, as `pictures_held` says; 0 takes what is usual for the codec.
 
     Raises:
         LimitError: a side is too long, or they take too much memory.
     """
-    limits.check('max_side', max(width, height), f'the longer side of {source.name}')
+    limits.check('max_side', max(width, height), f'the longer side of {name}')
     pictures = pictures or PICTURES_HELD.get(codec, USUALLY_HELD)
     bits = pixel_format if isinstance(pixel_format, int) else bits_a_pixel(pixel_format)
     named = f'{bits} bits a pixel' if isinstance(pixel_format, int) else pixel_format
-    what = f'the bytes of memory that {source.name} takes, {pictures} pictures of {width}x{height} in {named}'
+    what = f'the bytes of memory that {name} takes, {pictures} pictures of {width}x{height} in {named}'
     limits.check('max_picture_bytes', _bytes_held(width * height, bits, codec, pictures), what, SMALLER)
 
 
@@ -120,13 +120,13 @@ def pictures_held(context: Any) -> int:
     return _held_with(context, max(each.references for each in stated))
 
 
-def check_parameter_sets(context: Any, packet: bytes, source: Source, limits: Limits) -> None:
+def check_parameter_sets(context: Any, packet: bytes, name: str, limits: Limits) -> None:
     """Hold the sizes and references that a packet states anew against the limits, before the decoder takes memory.
 
     Args:
         context: PyAV's codec context, open.
         packet: its bytes.
-        source: the file, for its name.
+        name: of the file or stream.
         limits: ceilings.
 
     Raises:
@@ -134,7 +134,7 @@ def check_parameter_sets(context: Any, packet: bytes, source: Source, limits: Li
     """
     for each in parameter_sets(context.name, packet, _length_bytes(context)):
         pictures = _held_with(context, each.references)
-        check_picture_memory(each.width, each.height, each.bits_a_pixel, context.name, source, limits, pictures)
+        check_picture_memory(each.width, each.height, each.bits_a_pixel, context.name, name, limits, pictures)
 
 
 def parameter_sets(codec: str, data: bytes, length_bytes: int = 0) -> list[ParameterSet]:

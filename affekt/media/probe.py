@@ -283,7 +283,7 @@ def _describe_video(container: Any, stream: Any, source: Source, limits: Limits)
     context = stream.codec_context
     width, height = int(context.width), int(context.height)
     limits.check('max_pixels', width * height, f'a {width}x{height} frame of {source.name}')
-    check_picture_memory(width, height, context.pix_fmt, context.name, source, limits, pictures_held(context))
+    check_picture_memory(width, height, context.pix_fmt, context.name, source.name, limits, pictures_held(context))
     orientation = _first_orientation(container, stream, source, limits)
     collect_listed()
     aspect = usable_aspect(stream.sample_aspect_ratio)
@@ -309,7 +309,7 @@ def _first_orientation(container: Any, stream: Any, source: Source, limits: Limi
     stream.codec_context.thread_count = decoder_threads(stream.codec_context, limits)
     try:
         for number, packet in enumerate(container.demux(stream)):
-            check_parameter_sets(stream.codec_context, bytes(packet), source, limits)
+            check_parameter_sets(stream.codec_context, bytes(packet), source.name, limits)
             with suppress(av.error.FFmpegError, ValueError):
                 for frame in packet.decode():
                     return orientation_of_frame(frame)

@@ -109,8 +109,8 @@ def test_the_command_trains_scores_and_saves(folder, tmp_path):
         (['--corpus', 'x', '--features', 'y', '--unlabelled', 'z'], '--pseudo-labels'),
         (['--corpus', 'x', '--features', 'y', '--pseudo-labels', '--unlabelled', 'z'], '--unlabelled-features'),
         (['--corpus', 'x', '--features', 'y', '--labelled', '1.5'], 'labelled'),
-        (['--corpus', 'x', '--features', 'y', '--videos', '40'], '--videos with --made-up'),
-        (['--corpus', 'x', '--features', 'y', '--portraits', 'z'], '--portraits with --made-up'),
+        (['--corpus', 'x', '--features', 'y', '--videos', '40'], '--videos goes with --made-up'),
+        (['--corpus', 'x', '--features', 'y', '--portraits', 'z'], '--portraits goes with --made-up'),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options, message):

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 from live_streams import HandClock, fed_pipe, grey_frames, transport_stream
 from PIL import Image
 
 import affekt
-from affekt.errors import MediaError
-from affekt.live import LiveSource, StreamSettings, cameras, name_of
+from affekt.errors import LimitError, MediaError
+from affekt.live import LiveSource, StreamSettings, cameras, connections, name_of
 from affekt.live.cameras import Camera, camera_input
 from affekt.live.connections import _has_end
 from affekt.live.feeds import GivenFeed, merged
 from affekt.live.pipes import PipeBytes
 from affekt.live.sources import STDIN
-from affekt.media import Block, Frame
-from affekt.media.synthetic import read_number
+from affekt.media import Block, Frame, Limits
+from affekt.media.synthetic import numbered_image, read_number
 
 PATIENT = StreamSettings(pace='as fast as read')
 
@@ -71,6 +73,34 @@ def test_a_stream_whose_pictures_change_their_size_goes_on(tmp_path):
     times = np.array([picture.time_s for picture in pictures])
     assert (np.diff(times) > 0).all()
     assert times[-1] == pytest.approx(1.0, abs=0.05)  # although the sender began again at 0
+
+
+def _referring(references: int) -> bytes:
+    """Three pictures of 160x128 in H.264, each of which may refer to so many before it."""
+    file = io.BytesIO()
+    with av.open(file, 'w', format='mpegts') as container:
+        options = {'x264-params': f'ref={references}:bframes=0', 'tune': 'zerolatency'}
+        video = container.add_stream('libx264', rate=25, options=options)
+        video.width, video.height, video.pix_fmt = 160, 128, 'yuv420p'
+        for number in range(3):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(numbered_image(number, 160, 128))))
+        container.mux(video.encode())
+    return file.getvalue()
+
+
+@pytest.mark.parametrize('before', [0, 1])
+def test_a_stream_that_states_too_many_references_at_any_time_is_refused(before, tmp_path, monkeypatch):
+    most = 160 * 128 * (12 * 18 // 8 + 6)  # 16 that others refer to and 2, of 12 bits a pixel, and two as RGB
+    for limit, is_read in ((most, True), (most - 1, False)):
+        monkeypatch.setattr(connections, 'Limits', lambda limit=limit: Limits(max_picture_bytes=limit))
+        path = tmp_path / f'pipe-{limit}'
+        writer = fed_pipe(path, before * _referring(1) + _referring(16))
+        if is_read:
+            assert len(_read(LiveSource(path, PATIENT))[0]) >= 3
+        else:
+            with pytest.raises(LimitError, match='18 pictures of 160x128'):
+                _read(LiveSource(path, PATIENT))
+        writer.join()
 
 
 def test_an_empty_pipe_is_an_error_of_one_sentence(tmp_path):

@@ -86,9 +86,9 @@ def asked_options(command: Command) -> Command:
     return command
 
 
-SHOWING = ('frames', 'no_sound', 'no_probe')
+OF_SERVERS = ('served', 'servers', 'tokens')
+OF_CLIPS_SENT = ('frames', 'no_sound', 'no_probe')
 """How clips are shown to a model on a server, whether it describes or judges."""
-OF_SERVERS = ('served', 'servers', 'tokens', *SHOWING)
 OF_DESCRIBERS = ('trunk', 'device')
 OF_READERS = ('reader', 'reader_model', 'at_once', 'timeout_s')
 
@@ -105,9 +105,9 @@ def refuse_options_of_others(
     """
     forms = {choice.form for choice in choices}
     if 'served' not in forms:
-        refuse_unused('a model on a server', *(name for name in OF_SERVERS if name not in SHOWING))
+        refuse_unused('a model on a server', *OF_SERVERS)
         if not shows_a_judge:
-            refuse_unused('a model on a server that is shown clips', *SHOWING)
+            refuse_unused('a model on a server that is shown clips', *OF_CLIPS_SENT)
         if not asks_a_server:
             refuse_unused('a model on a server', 'at_once', 'timeout_s')
     if 'describer' not in forms:

@@ -284,8 +284,8 @@ def _to_one_length(features: dict[str, Tensor], keep: dict[str, Tensor]) -> None
 
 
 def epoch_seed(seed: int, epoch: int, use: int) -> int:
-    """One number for each seed, epoch and use of it."""
-    return (seed * 1_000_003 + epoch) * 1_009 + use
+    """One number for each seed, epoch and use of it, below 2**63, beyond which torch takes none."""
+    return ((seed * 1_000_003 + epoch) * 1_009 + use) % (1 << 63)
 
 
 def epoch_batches(

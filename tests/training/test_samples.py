@@ -11,7 +11,7 @@ import training_cases as cases
 
 from affekt.errors import ShapeError, ValueRangeError
 from affekt.training import Samples, Sequences
-from affekt.training.samples import epoch_batches
+from affekt.training.samples import epoch_batches, epoch_seed
 
 
 def _sequences(*lengths):
@@ -121,3 +121,10 @@ def test_unequal_counts_and_no_samples_are_refused():
         Samples({'a': torch.zeros(0, 3)})
     with pytest.raises(ShapeError, match=r'values \(N, V\)'):
         Samples({'a': torch.zeros(2, 3)}, values=torch.zeros(2))
+
+
+def test_the_largest_seeds_still_start_a_generator():
+    for seed in (0, 2**40, 10**30):
+        torch.Generator().manual_seed(epoch_seed(seed, 3, 1))
+    # 2 * 1,000,003 + 3 = 2,000,009, times 1,009, and 1
+    assert epoch_seed(2, 3, 1) == 2_018_009_082

@@ -161,9 +161,8 @@ class FlameEncoder:
                 todo='cut them out first',
             )  # fmt: skip
         with torch.no_grad():
-            pictures = (
-                torch.from_numpy(np.array(faces)).permute(0, 3, 1, 2).float() / 255
-            )  # a copy: crops are read-only
+            copied = np.array(faces)  # crops are read-only, which torch does not take
+            pictures = torch.from_numpy(copied).permute(0, 3, 1, 2).float() / 255  # (B, 3, 224, 224)
             return FlameParameters(**{name: part.numpy() for name, part in self._forward(pictures).items()})
 
 

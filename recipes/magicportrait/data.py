@@ -92,9 +92,11 @@ def require_apart(known: Sequence[Face], unknown: Sequence[Face], same: float = 
     """The least distance of identity between videos learnt from and held out.
 
     Raises:
-        SystemExit: somebody is on both sides.
+        SystemExit: somebody is on both sides, or a side is empty.
     """
     pairs = [(identity_distance(a.identity, b.identity), a.video.name, b.video.name) for a in known for b in unknown]
+    if not pairs:
+        raise SystemExit(f'{len(known)} videos to learn from and {len(unknown)} held out: give videos of more persons')
     nearest, learnt, held_out = min(pairs)
     if nearest < same:
         raise SystemExit(f'{learnt}, which is learnt from, and {held_out}, held out, show one person: {nearest:.2f}')

@@ -55,6 +55,8 @@ def test_every_fourth_person_is_held_out_with_all_videos(recipe):
     assert recipe.data.require_apart(known, unknown) == pytest.approx(9.9)
     with pytest.raises(SystemExit, match='video3, which is learnt from, and video4, held out'):
         recipe.data.require_apart([*known, every[3]], [every[4]])
+    with pytest.raises(SystemExit, match='3 videos to learn from and 0 held out'):
+        recipe.data.require_apart(*recipe.train.sides(_faces([0, 10, 20])))
 
 
 def test_results_hold_no_number_that_json_does_not_know():

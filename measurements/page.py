@@ -653,7 +653,8 @@ def sequence_speed(result: dict[str, Any]) -> str:
         'windows a step they become the cost on one core, and *at most* is how much faster a step without any other '
         f'cost would be.{" " * bool(result["company"])}{result["company"]}\n\n'
         + table(
-            ['model', 'features', 'windows', 'plain form', 'plain', 'ours', 'products', 'times faster', 'at most'], beside
+            ['model', 'features', 'windows', 'plain form', 'plain', 'ours', 'products', 'times faster', 'at most'],
+            beside,
         )
         + '\nWhat the memory fusion network needs of the frame before can also be had for all frames at once, without '
         'a loop over frames, which is the default on accelerators:\n\n'

@@ -32,7 +32,8 @@ def _run(folder: Path, *words: str) -> str:
     shutil.copy(ROOT / 'conftest.py', folder)
     (folder / 'pytest.ini').write_text('[pytest]\n')
     plain = {name: value for name, value in os.environ.items() if not name.startswith('PYTEST_')}
-    command = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', *words]
+    plain['PYTEST_DISABLE_PLUGIN_AUTOLOAD'] = '1'  # what other plugins warn of stands in lines of its own
+    command = [sys.executable, '-m', 'pytest', '-q', '-p', 'xdist', '-p', 'no:cacheprovider', *words]
     return subprocess.run(command, cwd=folder, env=plain, capture_output=True, text=True, check=False).stdout
 
 

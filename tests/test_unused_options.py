@@ -11,6 +11,7 @@ CAPTION = ('caption', 'm.parquet', '--out', 'o', '--audio-model', 'http://h/v1',
 TRAIN = ('describe', 'train', '--manifest', 'm.parquet', '--features', 'f', '--out', 'o')
 REENACT = ('reenact', 'a.jpg', 'b.mp4', '-o', 'c.mp4', '--portrayed', 'nobody')
 BOARD = ('bench', 'describers', 'a=a.csv', 'b=b.csv')
+JUDGE = ('--judge', 'http://h/v1', '--judge-model', 'm')
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,9 @@ BOARD = ('bench', 'describers', 'a=a.csv', 'b=b.csv')
         (('bench', 'unibench', '--model', 'a=http://h/v1', '--labels', 'l', '--trunk', 't'), '--trunk goes with'),
         ((*BOARD, '--judge-sees'), '--judge-sees goes with --judge'),
         ((*BOARD, '--tokens', '5'), '--tokens goes with a model on a server'),
+        ((*BOARD, '--reader', 'http://h/v1', '--reader-model', 'm', '--frames', '3'), '--frames goes with a model on'),
+        ((*BOARD, *JUDGE, '--no-probe'), '--no-probe goes with a model on'),
+        ((*BOARD, *JUDGE, '--judge-sees', '--no-probe', '--frames', '3'), 'give their folder as --media'),
         ((*BOARD, '--set-media', 'x'), '--set-media goes with --labels'),
         (('extract', 't.csv', '--out', 'o.csv', '--at-once', '2'), '--at-once goes with --endpoint'),
         (('judge', 'a.csv', 'b.csv', '--reference', 'longer text', '--frames', '2'), '--frames goes with a model'),

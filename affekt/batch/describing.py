@@ -148,7 +148,7 @@ class Describing:
             raise ValueRangeError(
                 expected=f'options that {by} uses ({", ".join(_OPTIONS.get(name, name) for name in USED[by])})',
                 came=', '.join(_OPTIONS.get(name, name) for name in unused),
-                todo=f'leave them out{"" if self.model else ", or name a model that uses them with --model"}',
+                todo=f'leave them out{"" if self.model else ", or name what uses them with --model or --endpoint"}',
             )  # fmt: skip
 
 
@@ -404,6 +404,7 @@ def open_describing(settings: Describing) -> ClipsDescriber:
             AnalysisSettings(asr=settings.asr, transcript=settings.transcript or None, keep_frames=False),
             note='' if by_name else note_on_shipped(),
         )
+    settings.require_used(BY_DESCRIBER)
     return ModelClips.open(settings)
 
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from affekt.analysis import Analysis, AnalysisSettings, Analyzer, Described, DescribedClue
 from affekt.corpora import Manifest, Sample
-from affekt.errors import AffektError, MediaError, StorageError, listed
+from affekt.errors import AffektError, MediaError, StorageError, TranscriptError, listed
 from affekt.runs import file_sha256, write_atomically
 from affekt.tables import storable
+from affekt.text import open_transcript
 
 PLAIN = 'affekt, from measurements'
 """What the deterministic describer is called."""
@@ -83,6 +84,10 @@ class PlainClips:
             weakref.finalize(self, shutil.rmtree, self._texts, ignore_errors=True)
         path = self._texts / 'words.txt'
         write_atomically(path, text.encode('utf-8', 'replace'))
+        try:
+            open_transcript(path, encoding='utf-8')
+        except TranscriptError:  # nothing is said in it, as in '(laughs)'
+            return silent
         return dataclasses.replace(silent, transcript=str(path), encoding='utf-8')
 
 

@@ -30,7 +30,7 @@ from affekt.captioning.filters import (
     with_checks,
     write_filtered,
 )
-from affekt.captioning.places import Place, place_of
+from affekt.captioning.places import Place, is_address, place_of
 from affekt.captioning.prompts import CANNOT_BE_JUDGED
 from affekt.captioning.running import ENGINES, Captioned, caption, price_of, spread_first
 from affekt.captioning.speaking import THRESHOLD, SpeakingScore, speaking_score
@@ -70,6 +70,7 @@ __all__ = [
     'clip_places',
     'estimated',
     'filter_captions',
+    'is_address',
     'place_of',
     'price_of',
     'read_captions',

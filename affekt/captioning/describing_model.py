@@ -48,12 +48,18 @@ def describer_at(where: str) -> Path | None:
     return next((place for place in (path, path / 'describer') if (place / SETTINGS).is_file()), None)
 
 
-def describer_name(where: str) -> str:
-    """What a describer is called where its answers are remembered: its name, and what tells its files from others."""
+def describer_name(where: str, trunk: str = '', recipes: Sequence[tuple[str, str]] = ()) -> str:
+    """What a describer is called where its answers are remembered: its name, and what tells it from others.
+
+    Args:
+        where: as `describer_at` takes it.
+        trunk, recipes: with which it is opened; others give other answers.
+    """
     place = describer_at(where)
     assert place is not None
     files = sorted(file for file in place.iterdir() if file.is_file()) if place.is_dir() else [place]
-    digest = hashlib.sha256(repr([(file.name, file_sha256(file)) for file in files]).encode()).hexdigest()
+    parts = [*((file.name, file_sha256(file)) for file in files), Path(trunk).name, *recipes]
+    digest = hashlib.sha256(repr(parts).encode()).hexdigest()
     name = place.parent.name if place.name == 'describer' and where != SMALL else Path(where).name
     return f'{name} {digest[:12]}'
 

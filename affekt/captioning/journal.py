@@ -55,8 +55,9 @@ class CaptionJournal:
 
 
 def caption_of(entry: Entry) -> Caption | None:
-    """The caption of a journal's entry; None where it is none, as in a line of another program."""
+    """The caption of a journal's entry; None where it is none of its clip, as in a line of another program."""
     try:
-        return Caption.from_dict(entry.facts['caption'])
+        caption = Caption.from_dict(entry.facts['caption'])
     except (ValueError, TypeError, LookupError, AttributeError):
         return None
+    return caption if caption.name == entry.key else None

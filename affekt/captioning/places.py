@@ -79,8 +79,12 @@ class Place:
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is meant as an address of a server."""
-    return text.startswith(('http://', 'https://'))
+    """Whether a text is meant as an address of a server.
+
+    >>> is_address('HTTP://localhost:8000/v1'), is_address('runs/fine')
+    (True, False)
+    """
+    return text.lower().startswith(('http://', 'https://'))
 
 
 def place_of(
@@ -101,7 +105,7 @@ def place_of(
     """
     form_of(server)
     if not is_address(text) and describer_at(text) is not None:
-        name = describer_name(text)
+        name = describer_name(text, trunk, recipes)
         return Place(text, name, server, timeout_s, attempts, pause_s, trunk, tuple(recipes))
     if not is_address(text):
         if not Path(text).exists():

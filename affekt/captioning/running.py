@@ -30,7 +30,7 @@ from affekt.errors import AffektError, CorpusError, LLMError, UnknownNameError, 
 from affekt.judging import Price
 from affekt.llm import PROBES, Endpoint, MediaForm, ReplayCache, in_order, require_answering, require_media
 from affekt.progress import Progress
-from affekt.runs import SETTINGS, Run, read_journal, write_atomically
+from affekt.runs import LOCK, SETTINGS, Run, read_journal, write_atomically
 from affekt.tables import csv_bytes
 
 ENGINES = ('threads', 'ray')
@@ -136,7 +136,7 @@ def caption(
         try:
             _probe(settings, manifest, rows, folder)
         except AffektError:
-            if not done:  # the same folder may be begun in with other models
+            if {entry.name for entry in folder.iterdir()} <= {SETTINGS, PROBES, LOCK}:  # other models may begin in it
                 for name in (SETTINGS, PROBES):
                     (folder / name).unlink(missing_ok=True)
             raise
@@ -265,7 +265,8 @@ class _Work:
             LLMError: one does not.
         """
         models = self.settings.models
-        for place in {models.audio, models.visual, models.merge, models.labels or models.merge}:
+        places = dict.fromkeys((models.audio, models.visual, models.merge, models.labels or models.merge))
+        for place in sorted(places, key=lambda place: place.is_local):  # servers first: models here would be loaded
             if place.is_describer:
                 continue
             try:
@@ -285,7 +286,7 @@ def _kept(run: Run, manifest: Manifest, rows: Sequence[Sample], prices: Mapping[
     for entry in read_journal(run.folder):
         caption = caption_of(entry)  # None for another's line: done again
         row = known.get(entry.key)
-        if caption is None or row is None or caption.name != entry.key:
+        if caption is None or row is None:
             continue
         if dict(caption.media) == media_sizes(manifest, row):
             at_once = entry.facts.get('at_once')

@@ -86,24 +86,30 @@ def asked_options(command: Command) -> Command:
     return command
 
 
-OF_SERVERS = ('served', 'servers', 'tokens', 'no_probe')
-OF_CLIPS_SENT = ('frames', 'no_sound')
+OF_SERVERS = ('served', 'servers', 'tokens')
+OF_CLIPS_SENT = ('frames', 'no_sound', 'no_probe')
+"""How clips are shown to a model on a server, whether it describes or judges."""
 OF_DESCRIBERS = ('trunk', 'device')
 OF_READERS = ('reader', 'reader_model', 'at_once', 'timeout_s')
 
 
-def refuse_options_of_others(choices: Sequence[ModelChoice], *, asks_a_server: bool) -> None:
+def refuse_options_of_others(
+    choices: Sequence[ModelChoice], *, asks_a_server: bool, shows_a_judge: bool = False
+) -> None:
     """Nothing, where each option on how models are asked is of use to one that was named.
 
     Args:
         choices: the models.
         asks_a_server: whether a judge or a reader of labels is on one.
+        shows_a_judge: whether clips are shown to a judge.
     """
     forms = {choice.form for choice in choices}
     if 'served' not in forms:
         refuse_unused('a model on a server', *OF_SERVERS)
+        if not shows_a_judge:
+            refuse_unused('a model on a server that is shown clips', *OF_CLIPS_SENT)
         if not asks_a_server:
-            refuse_unused('a model on a server', *OF_CLIPS_SENT, 'at_once', 'timeout_s')
+            refuse_unused('a model on a server', 'at_once', 'timeout_s')
     if 'describer' not in forms:
         refuse_unused("a describer's folder", *OF_DESCRIBERS)
 
@@ -278,7 +284,7 @@ def describers(
     if bool(judge) != bool(judge_model):
         raise click.UsageError('--judge and --judge-model belong together.')
     choices = model_choices(models, served=asked.pop('served'), servers=asked.pop('servers'))
-    refuse_options_of_others(choices, asks_a_server=bool(asked['reader'] or judge))
+    refuse_options_of_others(choices, asks_a_server=bool(asked['reader'] or judge), shows_a_judge=judge_sees)
     if not judge:
         refuse_unused('--judge', 'judge_sees')
     if judge_sees and media is None:

@@ -161,9 +161,11 @@ _OF_SETTINGS = (
 
 def _refuse_unused_options(chosen: Mapping[str, Any]) -> None:
     """Nothing, where each option that was given is of use to these models and this engine."""
+    from affekt.captioning import is_address
+
     if chosen['on'] != 'ray':
         refuse_unused('--on ray', 'workers')
-    served = {name: (chosen[f'{name}_model'] or '').startswith(('http://', 'https://')) for name in _STEPS_ASKED}
+    served = {step: is_address(chosen[f'{step}_model'] or '') for step in ('audio', 'video', 'merge', 'label')}
     for step in ('audio', 'video'):
         if not served[step]:
             refuse_unused(f'an address as --{step}-model', f'{step}_server')
@@ -171,9 +173,6 @@ def _refuse_unused_options(chosen: Mapping[str, Any]) -> None:
         refuse_unused('a describer as --audio-model or --video-model', 'trunk', 'recipes')
     if not any(served.values()):
         refuse_unused('an address of a server', 'server', 'timeout_s', 'attempts')
-
-
-_STEPS_ASKED = ('audio', 'video', 'merge', 'label')
 
 
 def _settings(

@@ -80,15 +80,15 @@ def describe_command(
     \b
     affekt describe clip.mp4
     affekt describe clips/ --out described --resume
-    affekt weights get smollm2-135m-instruct.gguf
     affekt describe clip.mp4 --model small --labels
     affekt describe clip.mp4 --model run/describer --json
     affekt describe manifest.parquet --model affectgpt.pth --trunk qwen
 
-    PATHS are media files, folders of them, or one manifest. Without --model the small describer that comes with affekt
-    answers where its language model is here; else, and with --model plain, sentences are made from measurements. With
-    --endpoint a model on a server is asked (key in AFFEKT_LLM_KEY). What a clip lacks is never described. With --out
-    each answer is kept at once; a clip that fails costs no other its answer, and is tried again with --resume.
+    PATHS are media files, folders of them, or one manifest. Without --model, or with --model plain, sentences are made
+    from measurements; --model small asks the small describer that comes with affekt, and fetches its language model
+    (98 MB) where it is not here. With --endpoint a model on a server is asked (key in AFFEKT_LLM_KEY). What a clip
+    lacks is never described. With --out each answer is kept at once; a clip that fails costs no other its answer, and
+    is tried again with --resume.
     """
     from affekt.batch import describe_many, open_describing
 

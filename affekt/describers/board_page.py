@@ -33,11 +33,7 @@ def board_page(board: Board) -> str:
         _head(board),
         *_labels(board),
         *_verdicts(board),
-        *(
-            _table(_with_names(section, board))
-            for section in rest
-            if not section.title.startswith(('Labels against', 'Verdicts of'))
-        ),
+        *(_table(_with_names(section, board)) for section in rest if not section.title.startswith(DRAWN)),
         _examples(board),
         f'<section class="part"><h2>How to read it</h2><ul class="soft">{notes}</ul></section>',
         _records(board),

@@ -117,6 +117,16 @@ def _text() -> tuple[PublishedModel, ...]:
         ('albert_chinese_tiny', 'clue/albert_chinese_tiny', 312, 4),
         ('albert_chinese_small', 'clue/albert_chinese_small', 384, 6),
     )
+    return (
+        *(PublishedModel(name, 'text', hub, size, layers) for name, hub, size, layers in plain),
+        *(
+            PublishedModel(name, 'text', hub, size, layers, tokenizer='BertTokenizer')
+            for name, hub, size, layers in spelled
+        ),
+    )
+
+
+def _text_of_generators() -> tuple[PublishedModel, ...]:
     encoders = (('t5-base', 'google-t5/t5-base', 768, 12), ('t5-large', 'google-t5/t5-large', 1024, 24))
     large = (
         ('llama-7b-hf', 'decapoda-research/llama-7b-hf', 4096, 32),
@@ -140,11 +150,6 @@ def _text() -> tuple[PublishedModel, ...]:
         ('Baichuan2-13B-Base', 'baichuan-inc/Baichuan2-13B-Base', 5120, 40),
     )
     return (
-        *(PublishedModel(name, 'text', hub, size, layers) for name, hub, size, layers in plain),
-        *(
-            PublishedModel(name, 'text', hub, size, layers, tokenizer='BertTokenizer')
-            for name, hub, size, layers in spelled
-        ),
         *(
             PublishedModel(name, 't5', hub, size, layers, has_published_form=False)
             for name, hub, size, layers in encoders
@@ -179,4 +184,6 @@ OWN: Mapping[str, PublishedModel] = {
 }
 """Any folder of a known architecture, run as the published ones: a model tuned on emotion, or a newer one."""
 
-PUBLISHED: Mapping[str, PublishedModel] = {model.name: model for model in (*_speech(), *_text(), *_video())}
+PUBLISHED: Mapping[str, PublishedModel] = {
+    model.name: model for model in (*_speech(), *_text(), *_text_of_generators(), *_video())
+}

@@ -353,7 +353,7 @@ def _text(message: dict[str, Any]) -> str:
     Raises:
         TypeError: there is none.
     """
-    content = message['content']
+    content = message.get('content')
     if isinstance(content, list):
         content = ''.join(part.get('text') or '' for part in content)
     reasoning = message.get('reasoning_content') or message.get('reasoning')

@@ -151,7 +151,7 @@ def linearised_variances(statistic: Callable[[Floats], Mapping[_Name, Floats]], 
     """
     total = columns.sum(axis=0, keepdims=True)
     variances: dict[_Name, float] = {}
-    step = max(1, _CHUNK_CELLS // max(columns.shape[1], 1))
+    step = max(1, _CHUNK_CELLS // max(columns.shape[1], len(statistic(total)), 1))
     for begin in range(0, len(columns), step):
         for name, added in _influences(statistic, total, columns[begin : begin + step]).items():
             variances[name] = variances.get(name, 0.0) + float(added @ added)

@@ -75,7 +75,7 @@ class MemorySequence(SequenceModel):
         if masked:
             features = {name: kept_first(value, kept.of[name])[0] for name, value in features.items()}
         cells_of = self.recurrences.cells
-        read_states = states_at_once if self._is_at_once(features) else recurrent_states
+        read_states = states_at_once if self._is_at_once(next(iter(features.values()))) else recurrent_states
         states, cells = read_states(
             [features[name] for name in cells_of], [_cell_weights(cell) for cell in cells_of.values()]
         )
@@ -110,7 +110,7 @@ class MemorySequence(SequenceModel):
                 kept_first(each.transpose(0, 1), keep)[0].transpose(0, 1) for each in (inputs, proposed)
             )
         passing = self._passing(cells, 2 * self.shape.hidden)
-        remember = memory_at_once if self._is_at_once({'cells': cells}) else gated_memory
+        remember = memory_at_once if self._is_at_once(cells) else gated_memory
         memories = remember(
             inputs.unflatten(2, (2, -1)),  # (T, B, 2, H)
             proposed,
@@ -121,9 +121,9 @@ class MemorySequence(SequenceModel):
         )
         return memories if keep is None else spread_over(memories.transpose(0, 1), keep).transpose(0, 1)
 
-    def _is_at_once(self, values: dict[str, Tensor]) -> bool:
-        """Whether all frames are read at once where these values are."""
-        return self.at_once or next(iter(values.values())).device.type != 'cpu'
+    def _is_at_once(self, values: Tensor) -> bool:
+        """Whether all frames are read at once on the device of these values."""
+        return self.at_once or values.device.type != 'cpu'
 
     def _passing(self, cells: Tensor, units: int) -> Tensor | None:
         """(T, B, units) what dropout lets pass of each frame; None where it passes all."""

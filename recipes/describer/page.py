@@ -110,17 +110,7 @@ def tables(result: Mapping[str, Any]) -> list[str]:
             '',
         ]
     if texts := result.get('goemotions'):
-        lines += [f'## Words: GoEmotions, {texts["comments"]:,} unseen test comments, 28 labels', '']
-        lines += ['| | macro-F1 |', '|---|---|']
-        lines += [f'| {name} | {number(score)} |' for name, score in texts['macro_f1'].items()]
-        lines += [
-            '',
-            f'Valid form: {number(texts["valid"], 4)}. Less than the head: {number(texts["less_than_head"])}; less '
-            'than the head with its nearest label where it gives none: '
-            f'{number(texts["less_than_head_that_always_names"])}.',
-            '',
-            *_why(texts),
-        ]
+        lines += _words(texts)
     for name, title in (('meld', 'MELD'), ('emobank', 'EmoBank, thirds of valence')):
         if lines_of := result.get(f'sentiment_{name}'):
             scores = ', '.join(f'{who} {number(score)}' for who, score in lines_of['uar'].items())
@@ -154,31 +144,24 @@ def tables(result: Mapping[str, Any]) -> list[str]:
         '',
     ]
     if stages:
-        lines += ['## Coarse and fine', '']
-        lines += [
-            f'Voices alone, {stages["steps"]} steps of 16 in every cell from the same start, {stages["clips"]:,} clips '
-            f'of tested actors (folds: {stages["folds"]}), UAR. Coarse are descriptions by template, fine are '
-            'labels. Short runs: what counts is how the cells differ.', '',
-            '| | one stage | two stages |', '|---|---|---|',
-        ]  # fmt: skip
-        uar = stages['uar']
-        lines += [f'| fine alone | {number(uar["fine-one-stage"])} | {number(uar["fine-two-stages"])} |']
-        lines += [
-            f'| coarse and fine | {number(uar["coarse-and-fine-one-stage"])} | {number(uar["coarse-then-fine"])} |',
-            '',
-        ]
-        lines += [
-            f'Coarse, then fine, less fine alone: {number(stages["coarse_then_fine_less_fine_alone"])}; less both '
-            f'mixed: {number(stages["coarse_then_fine_less_mixed"])}; mixed less fine alone: '
-            f'{number(stages["mixed_less_fine_alone"])}.', '',
-        ]  # fmt: skip
+        lines += _stages(stages)
     return lines
 
 
-def _why(texts: Mapping[str, Any]) -> list[str]:
+def _words(texts: Mapping[str, Any]) -> list[str]:
     """What the describer makes of comments beside what the head of text makes of them."""
     count, first = texts['labels_a_comment'], texts['first_is_true']
     return [
+        f'## Words: GoEmotions, {texts["comments"]:,} unseen test comments, 28 labels',
+        '',
+        '| | macro-F1 |',
+        '|---|---|',
+        *(f'| {name} | {number(score)} |' for name, score in texts['macro_f1'].items()),
+        '',
+        f'Valid form: {number(texts["valid"], 4)}. Less than the head: {number(texts["less_than_head"])}; less than '
+        'the head with its nearest label where it gives none: '
+        f'{number(texts["less_than_head_that_always_names"])}.',
+        '',
         f'The first label is true of {number(first["the describer"])} of the comments, of the head of '
         f'{number(first["head of text"])}; the describer names {count["the describer"]:.2f} labels a comment, and '
         f'the head {count["head of text"]:.2f}. No describer was scored on these comments before: the 2,500 that an '
@@ -204,6 +187,23 @@ def _certainty(certainty: Mapping[str, Any]) -> list[str]:
             f'{number(before["error"])} |'
         )
     return [*lines, '']
+
+
+def _stages(stages: Mapping[str, Any]) -> list[str]:
+    """The 2x2 of data and order."""
+    uar = stages['uar']
+    return [
+        '## Coarse and fine', '',
+        f'Voices alone, {stages["steps"]} steps of 16 in every cell from the same start, {stages["clips"]:,} clips of '
+        f'tested actors (folds: {stages["folds"]}), UAR. Coarse are descriptions by template, fine are labels. Short '
+        'runs: what counts is how the cells differ.', '',
+        '| | one stage | two stages |', '|---|---|---|',
+        f'| fine alone | {number(uar["fine-one-stage"])} | {number(uar["fine-two-stages"])} |',
+        f'| coarse and fine | {number(uar["coarse-and-fine-one-stage"])} | {number(uar["coarse-then-fine"])} |', '',
+        f'Coarse, then fine, less fine alone: {number(stages["coarse_then_fine_less_fine_alone"])}; less both mixed: '
+        f'{number(stages["coarse_then_fine_less_mixed"])}; mixed less fine alone: '
+        f'{number(stages["mixed_less_fine_alone"])}.', '',
+    ]  # fmt: skip
 
 
 def _training(result: Mapping[str, Any]) -> list[str]:

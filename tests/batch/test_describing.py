@@ -158,6 +158,8 @@ def test_the_small_describer_answers_where_it_is_good_enough_and_whole(
     describer = open_describing(Describing(asr='none'))
     if answers:
         assert describer == 'the small describer'
+        with pytest.raises(ValueRangeError, match='got at-once'):
+            open_describing(Describing(at_once=9))
     else:
         assert (describer.name, note in describer.note, bool(describer.note)) == (measured.PLAIN, True, bool(note))
     by_name = open_describing(Describing(model='plain', asr='none'))
@@ -206,14 +208,17 @@ def test_without_a_model_the_words_of_a_manifest_are_read_and_what_it_withholds_
     monkeypatch.setattr(module, 'has_shipped_describer', lambda: False)
     rows = [
         Sample('said', audio='a.wav', text='I am so happy today!'),
+        Sample('laughs', audio='a.wav', text='(laughs)'),
+        Sample('other', audio='a.wav', text='Leave me alone.'),
         Sample('silent', audio='a.wav', text='I am happy.', missing='text'),
         Sample('withheld', audio='a.wav', missing='audio'),
     ]  # fmt: skip
     Manifest(Facts('own', root=str(media)), rows).save(tmp_path / 'm.parquet')
-    said, silent, withheld = (
+    *measured_ones, withheld = (
         each.described for each in describe_many([tmp_path / 'm.parquet'], Describing(asr='none'))
     )
-    assert (said.words, silent.words) == ('I am so happy today!', '')
+    assert [each.words for each in measured_ones] == ['I am so happy today!', '', 'Leave me alone.', '']
+    assert not any(each.failure for each in measured_ones)
     assert 'the manifest withholds' in withheld.failure
 
 

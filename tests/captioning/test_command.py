@@ -135,18 +135,18 @@ def test_the_estimate_of_a_run_by_a_fake_clock_is_near_what_the_rest_takes_also_
                 self.is_warm = True
             return text, tokens
 
-    manifest, server, told = corpus(40), Slow(), []
+    manifest, server, estimates = corpus(40), Slow(), []
     try:
         clock = lambda: server.now_s  # noqa: E731
         for only_estimate in (True, False):
             caption(
                 manifest, settings_for(server), tmp_path / 'out', at_once=1, first=10, only_estimate=only_estimate,
-                told=lambda estimate: told.append((estimate, server.now_s)), clock=clock,
+                told=lambda estimate: estimates.append((estimate, server.now_s)), clock=clock,
             )  # fmt: skip
         took_s = server.now_s
     finally:
         server.close()
-    for estimate, at_s in told:
+    for estimate, at_s in estimates:
         rest = estimate.seconds.value - at_s
         assert rest == pytest.approx(took_s - at_s, rel=0.15)
 

@@ -98,17 +98,16 @@ def test_clips_that_a_server_refuses_for_good_are_their_outcomes_and_the_run_goe
 
 def test_clips_without_an_answer_in_a_row_end_no_run_whose_servers_answer_plain_words(corpus, serve, tmp_path):
     class Picky(ClipServer):
-        """Gives no answer about any clip but the last."""
+        """Gives no answer about any clip."""
+
+        is_picky = True
 
         def fault_on_the_way(self, question):
             super().fault_on_the_way(question)
-            is_clip = question['max_tokens'] > 4 and question['model'] and 'You ' in str(question['messages'])
+            is_clip = question['max_tokens'] > 4 and 'You ' in str(question['messages'])
             return 'fail' if is_clip and self.is_picky else ''
 
-    server = serve()
-    server.close()
     picky = Picky()
-    picky.is_picky = True
     try:
         made = caption(corpus(10), settings_for(picky), tmp_path / 'out', at_once=1)
         assert len(made.failed) == 10
@@ -149,6 +148,13 @@ def test_a_run_whose_models_could_not_be_asked_is_begun_again_with_others(corpus
         caption(manifest, CaptionSettings(Models(here, here, here)), tmp_path / 'out')
     made = caption(manifest, settings_for(server), tmp_path / 'out')
     assert (made.statuses, made.lacking) == ({'merged': 2}, {})
+    (tmp_path / 'out' / 'shard-1-of-1' / 'journal.jsonl').unlink()  # stopped before a clip was done
+    elsewhere = Place('http://127.0.0.1:9/v1', 'clip-1', attempts=1)
+    with pytest.raises(LLMError, match='no connection'):
+        caption(manifest, CaptionSettings(Models(elsewhere, elsewhere, elsewhere)), tmp_path / 'out')
+    asked = len(server.questions)
+    caption(manifest, settings_for(server), tmp_path / 'out')
+    assert len(server.questions) == asked  # answers are kept when an address was wrong
     with pytest.raises(LLMError, match="'nowhere'; check the path, or begin an address"):
         place_of('nowhere')
     with pytest.raises(ValueRangeError, match='a language'):

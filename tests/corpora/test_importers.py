@@ -183,7 +183,7 @@ def test_dfew_counts_labels_from_one(tmp_path):
 def test_a_train_list_that_lacks_samples_is_noted(tmp_path):
     layouts.dfew(tmp_path)
     write(tmp_path / 'EmoLabel_DataSplit/train(single-labeled)/set_1.csv', 'video_name,label\n1,1\n2,2\n')
-    assert 'fold 1: 1 samples in train and test, 3 in neither' in import_corpus('dfew', tmp_path).facts.notes
+    assert 'fold 1: 1 sample in train and test, 3 in neither' in import_corpus('dfew', tmp_path).facts.notes
 
 
 def test_ferv39k_names_scenes_and_folders_of_pictures(tmp_path):

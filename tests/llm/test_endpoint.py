@@ -120,8 +120,9 @@ def test_an_answer_that_a_filter_withholds_is_refused_and_a_refusal_in_words_is_
     server.script = [withheld, 'yes']
     with pytest.raises(QuestionRefusedError, match='filter'):
         endpoint(server).ask(QUESTION)
-    server.script = [{'choices': [{'message': {'content': None, 'refusal': 'I cannot.'}, 'finish_reason': 'stop'}]}]
-    assert endpoint(server).ask(QUESTION).text == 'I cannot.'
+    for message in ({'content': None, 'refusal': 'I cannot.'}, {'refusal': 'I cannot.'}):
+        server.script = [{'choices': [{'message': message, 'finish_reason': 'stop'}]}]
+        assert endpoint(server).ask(QUESTION).text == 'I cannot.'
 
 
 def test_a_redirect_is_not_followed(server):

@@ -11,7 +11,7 @@ import pytest
 
 from affekt.errors import ValueRangeError
 from affekt.llm import ClipLimits, clip_parts, form_of
-from affekt.media import Recording
+from affekt.media import Recording, decoding
 from affekt.media.synthetic import tone
 from affekt.media.writing import write_audio
 
@@ -68,10 +68,14 @@ def test_what_lies_before_is_not_decoded_where_the_file_says_where_a_time_lies(r
     assert decoded <= 2.5 * RATE_HZ if recorded.suffix != '.avi' else decoded > 10 * RATE_HZ
 
 
-def test_a_clip_of_a_recording_is_sent_as_from_a_whole_pass(recorded):
+def test_a_clip_of_a_recording_is_sent_as_from_a_whole_pass(recorded, monkeypatch):
     limits = ClipLimits(frames=3, sound=True)
-    parts = clip_parts(recorded, limits, form_of('openai'), window_s=(9.0, 10.5))
-    assert [part['type'] for part in parts] == ['image_url'] * 3 + ['input_audio']
+    *pictures, sound = clip_parts(recorded, limits, form_of('openai'), window_s=(9.0, 10.5))
+    monkeypatch.setattr(decoding, 'SEEKABLE', ())  # all is decoded from the start
+    *whole, whole_sound = clip_parts(recorded, limits, form_of('openai'), window_s=(9.0, 10.5))
+    assert [part['type'] for part in pictures] == ['image_url'] * 3
+    assert pictures == whole
+    assert len(sound['input_audio']['data']) == len(whole_sound['input_audio']['data']) > 1.5 * 16_000 * 2
 
 
 @pytest.mark.parametrize('time_s', [float('nan'), float('inf')])

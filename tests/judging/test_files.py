@@ -387,9 +387,13 @@ def without_pauses(monkeypatch):
     monkeypatch.setitem(Endpoint.__init__.__kwdefaults__, 'sleep', lambda seconds: None)
 
 
-def test_passing_faults_are_ridden_out_and_each_answer_is_asked_for_once(describers, tmp_path, server, without_pauses):
+def test_passing_faults_are_ridden_out_and_each_answer_is_asked_for_once(
+    describers, tmp_path, server, without_pauses, monkeypatch
+):
     server.answer = longer
     server.script = [429, 500, 'cut', 'nonsense', 'no choices', 'cut chunk', 503, 'close', 'no length']
+    # of three questions at once, one may meet all faults
+    monkeypatch.setitem(Endpoint.__init__.__kwdefaults__, 'attempts', len(server.script) + 1)
     words = [*describers, '--endpoint', server.url, '--model', 'tiny', '--out', tmp_path / 'v.csv', '--json']
     held = json.loads(run(*words, '--at-once', 3).stdout)
     assert len(server.questions) == 18 + 9

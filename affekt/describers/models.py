@@ -235,13 +235,13 @@ class ServedDescriber:
             MediaError: the clip cannot be read, or there is nothing to be shown and nothing was said.
         """
         parts = _parts_of(manifest, sample, self.limits, self.form)
-        said = (sample.text or '').strip()
-        if not parts and not said:
+        transcript = (sample.text or '').strip()
+        if not parts and not transcript:
             raise MediaError(
                 expected=f'a clip or words of {sample.sample}', came='neither', todo='name the folder of its media'
             )
         text = _ASK.format(given='a clip' if parts else 'the words')
-        text += _SAID.format(said=quoted_object({'says': said}, LONGEST_SAID)) if said else ''
+        text += _SAID.format(said=quoted_object({'says': transcript}, LONGEST_SAID)) if transcript else ''
         content: Any = [*parts, {'type': 'text', 'text': text}] if parts else text
         return Request(({'role': 'user', 'content': content},), PROMPT_VERSION, max_tokens=self.max_tokens)
 

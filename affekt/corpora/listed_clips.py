@@ -114,7 +114,9 @@ def _stem(path: str) -> str:
 class PathsBelow:
     """Where paths of another machine lie below a folder: the longest end of each that is there.
 
-    What had to be left out of a path, and what stands in its place, is tried first for the next one with its ending.
+    What stands in the place of a path's first parts, where the folder has more above them, is learnt for the next one
+    with its ending. A longer end always comes before: of `1.wav` and `b/1.wav`, a path that ends in `b/1.wav` is the
+    second, however many were found by their names alone.
 
     Args:
         folder: of yours.
@@ -130,7 +132,8 @@ class PathsBelow:
         """The place from the folder on; None where nothing is there, and of a path with `..`."""
         parts = _parts(path)
         known = self._ways.get(_ending(parts), [])
-        for way in dict.fromkeys((*known, *(('', cut) for cut in range(len(parts))))):
+        ways = dict.fromkeys((*known, *(('', cut) for cut in range(len(parts)))))
+        for way in sorted(ways, key=lambda way: way[1]):  # of equal ends, those that led somewhere before
             before, cut = way
             if cut < len(parts) and (place := self._place_of(self.folder.joinpath(before, *parts[cut:]))) is not None:
                 self._learn(parts, way)

@@ -1,17 +1,104 @@
-"""A linear layer of many inputs for few rows, in the order of products that costs a CPU half.
+"""Linear maps by the product that a processor does fastest: the same numbers, to rounding.
 
-A layer of thousands of inputs has far more weights than a batch of a few dozen rows has numbers. With the weights on
-the left of the product, the library need not rearrange them first. B rows, D inputs, O outputs.
+Of many rows, `product` and the layer `Linear` leave the choice of the library to the maker of the processor. Torch
+multiplies by MKL, whose large products take a tenth longer on AMD's processors than oneDNN's; oneDNN also adds the bias
+on the way, where torch copies it into the room of the answer first (`measurements/pretraining_speed.py`).
+
+Of few rows and thousands of inputs (`linear`), a layer has far more weights than a batch has numbers. With the weights
+on the left of the product, the library need not rearrange them first.
+
+Axes: B rows, D inputs, O outputs.
 """
 
 from __future__ import annotations
 
+import platform
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 MOST_ROWS = 128
 FEWEST_INPUTS = 512
 """Between these the product is turned."""
+LEAST_WORK = 2**27
+"""Multiplications of a product below which oneDNN loses what it gains by putting the weights in its own order first."""
+
+
+class Linear(nn.Linear):
+    """A linear layer of many rows: see `product`.
+
+    Args:
+        inputs: D.
+        outputs: O.
+        bias: whether there is one.
+        fused: False for torch's own product, as `torch.vmap` needs it.
+    """
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = True, *, fused: bool = True) -> None:
+        super().__init__(inputs, outputs, bias)
+        self.fused = fused
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(…, D) to (…, O)."""
+        multiply = product if self.fused else functional.linear
+        answer: Tensor = multiply(rows, self.weight, self.bias)
+        return answer
+
+
+def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """rows weightᵀ + bias, (…, O), of (…, D) rows, an (O, D) weight and an (O,) bias."""
+    if not _goes_by_onednn(rows, weight):
+        return functional.linear(rows, weight, bias)
+    flat = _Product.apply(rows.reshape(-1, rows.shape[-1]), weight, bias)  # type: ignore[no-untyped-call]
+    answer: Tensor = flat.unflatten(0, rows.shape[:-1])  # (B, O), then (…, O)
+    return answer
+
+
+class _Product(torch.autograd.Function):
+    """(B, D) rows by an (O, D) weight, forward and back to the rows by oneDNN."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(rows, weight)
+        answer: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, 'none', [], '')
+        return answer
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        rows, weight = ctx.saved_tensors
+        for_rows, for_weight, for_bias = ctx.needs_input_grad
+        return (
+            product(gradient, weight.t()) if for_rows else None,  # (B, D)
+            gradient.t() @ rows if for_weight else None,  # (O, D): here MKL is no slower
+            gradient.sum(dim=0) if for_bias else None,
+        )
+
+
+def _goes_by_onednn(rows: Tensor, weight: Tensor) -> bool:
+    return bool(
+        rows.numel() * weight.shape[0] >= LEAST_WORK
+        and rows.device.type == 'cpu'
+        and rows.dtype == weight.dtype == torch.float32
+        and not torch.is_autocast_enabled('cpu')
+        and not torch.compiler.is_compiling()
+        and torch.backends.mkldnn.enabled
+        and prefers_onednn()
+    )
+
+
+@cache
+def prefers_onednn() -> bool:
+    """This processor is AMD's, and torch has the operator."""
+    maker = platform.processor()
+    with suppress(OSError), Path('/proc/cpuinfo').open(encoding='ascii', errors='replace') as file:
+        maker += file.read(4096)
+    has_operator = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, '_linear_pointwise')
+    return 'AuthenticAMD' in maker and has_operator
 
 
 def linear(rows: Tensor, layer: nn.Module) -> Tensor:

@@ -434,8 +434,8 @@ def _chances(score: Floats, tie: Floats) -> Floats:
 def _newton(features: Floats, ties: Floats, target: Floats, penalties: Floats) -> Floats:
     """The (P + Q,) minimum of the penalised negative log-likelihood, by Newton's method with step halving.
 
-    With p the probabilities of left, tie and right, a pair adds to the derivative after s ((p_l - y_l) - (p_r - y_r)) / 2
-    and after t p_t - y_t; to the second derivatives (p_l + p_r - (p_l - p_r)²) / 4, p_t (1 - p_t) and
+    With p the probabilities of left, tie and right, a pair adds ((p_l - y_l) - (p_r - y_r)) / 2 to the derivative by s
+    and p_t - y_t to that by t; to the second derivatives (p_l + p_r - (p_l - p_r)²) / 4, p_t (1 - p_t) and
     -p_t (p_l - p_r) / 2.
     """
     size = features.shape[1]

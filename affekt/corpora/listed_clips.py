@@ -139,7 +139,7 @@ class PathsBelow:
         return None
 
     def learn(self, path: str, place: str) -> None:
-        """Learn that a path was found at `place`, relative to the folder, whose last two parts (or one) are the same."""
+        """Learn that a path was found at `place`, relative to the folder; their last two parts (or one) are equal."""
         parts = _parts(path)
         shared = min(len(parts), 2)
         self._learn(parts, ('/'.join(place.split('/')[:-shared]), len(parts) - shared))

@@ -121,7 +121,7 @@ def _is_sign(label: str) -> bool:
 
 
 def _without_tags(text: str) -> str:
-    """Inline tags are removed, other tags with a closing one become line breaks; an unpaired tag is read as its word."""
+    """Inline tags are removed, other tags with a closing one become line breaks; an unpaired one is read as a word."""
     if '<' not in text:
         return text
     text = _INLINE_TAG.sub('', text)

@@ -1,13 +1,13 @@
-"""Sentences to vectors: MiniLM-L6 (int8 weights, ONNX), its last layer and the layers below it.
+"""Sentence embeddings by MiniLM-L6 (int8 weights, ONNX): its last layer and the layers below it.
 
-`encode` gives the usual sentence embedding: the mean of the last layer over word pieces, of length 1, for
-comparing meanings. `layers` gives the same mean for the word embeddings and each of the six layers. Sentence
-embeddings are trained to hold what is spoken about; how it is said is lost on the way up, so emotion is read
-from all layers (`textual_emotion.md` has the figures).
+`encode` gives the usual sentence embedding: the mean of the last layer over word pieces, of length 1, for comparing
+meanings. `layers` gives the same mean for the word embeddings and each of the six layers. Sentence embeddings are
+trained to represent the topic; tone is lost in upper layers, so emotion is read from all layers (`textual_emotion.md`
+has the scores).
 
-Texts are cut at 256 word pieces (about 190 English words), as the model's authors do. Sentences of one length
-run together and nothing is padded: a sentence has the same vector alone and in any batch, and runs faster
-than padded.
+Texts are cut at 256 word pieces (about 190 English words), as by the model's authors. Sentences of equal length are run
+together without padding: a sentence has the same vector alone and in any batch, and batches are faster than with
+    padding.
 
 Axes: N texts, T word pieces, L = 7 layers (0 the word embeddings), D = 384 dimensions.
 """
@@ -28,12 +28,12 @@ DIMENSIONS = 384
 LAYERS = 7
 MAX_PIECES = 256
 BATCH = 16
-"""Larger batches gain nothing on a processor and cost memory."""
+"""Larger batches are no faster on a CPU and take more memory."""
 
 _OUTPUTS = (
     'layer_norm', 'layer_norm_2', 'layer_norm_4', 'layer_norm_6', 'layer_norm_8', 'layer_norm_10', 'last_hidden_state',
 )  # fmt: skip
-"""Where each layer ends in this very file (its sha256 is registered in affekt.weights)."""
+"""Outputs of each layer in this very file (its sha256 is registered in affekt.weights)."""
 _TABLE, _ROWS = 'inner.embeddings.word_embeddings.weight', 'embedding'
 """The table of words in the file, and what is looked up in it."""
 _UNPACKED_TABLE = (f'{_TABLE}_f', _TABLE)
@@ -44,15 +44,15 @@ _TO_FLOAT = bytes_field(5, bytes_field(1, b'to') + number_field(3, 1) + number_f
 
 
 class SentenceEncoder:
-    """MiniLM-L6-v2 on onnxruntime; about 330 comments of 19 word pieces a second on one core.
+    """MiniLM-L6-v2 on onnxruntime; about 330 comments of 19 word pieces per second on one core.
 
     Args:
-        threads: processor threads to use.
-        is_frugal: keep the weights in 8 bits and unpack them for each call: 115 MB less memory and three times the
-            processor time; the vectors differ by less than 1e-6.
+        threads: number of CPU threads.
+        is_frugal: keep the weights in 8 bits and unpack them at each call: 115 MB less memory and three times the CPU
+            time; vectors differ by less than 1e-6.
 
     Raises:
-        WeightsError: the model or its tokenizer cannot be had.
+        WeightsError: the model or its tokenizer is not available.
 
     Source: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0); Wang et al. 2020, arXiv:2002.10957.
     """
@@ -77,9 +77,8 @@ class SentenceEncoder:
         """The sentence embedding of each text.
 
         Args:
-            texts: N texts of any length; beyond 256 word pieces they are cut. An empty text has a vector too
-            (of its start
-                and end marks): leave such texts out where that matters.
+            texts: N texts of any length, cut at 256 word pieces. An empty text has a vector too (that of its special
+                tokens): leave such texts out where that matters.
             normalized: scale each vector to length 1, so that dot products are cosines.
 
         Returns:
@@ -91,10 +90,10 @@ class SentenceEncoder:
         return vectors
 
     def layers(self, texts: Sequence[str]) -> Floats32:
-        """The mean over word pieces of the word embeddings and of each layer.
+        """Mean over word pieces of the word embeddings and of each layer.
 
         Args:
-            texts: N texts, as in `encode`.
+            texts: N texts, see `encode`.
 
         Returns:
             (N, L, D) float32.
@@ -105,18 +104,18 @@ class SentenceEncoder:
         return means.reshape(-1, LAYERS, DIMENSIONS)
 
     def pieces(self, text: str) -> list[int]:
-        """The word-piece numbers of a text with its start and end marks, at most 256."""
+        """Token numbers of a text with its special tokens, at most 256."""
         return list(self._tokenizer.encode(text).ids)
 
     def states(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Floats32]]:
-        """The states of each word piece in all layers, for a few texts of one length at a time.
+        """States of each word piece in all layers, for batches of texts of equal length.
 
         Args:
-            texts: N texts, as in `encode`.
+            texts: N texts, see `encode`.
 
         Yields:
-            The places of B texts in `texts` and their (B, T, L D) states, layers side by side, from the
-            shortest texts to the longest; every text once.
+            Indices of B texts and their (B, T, L D) states, layers side by side, from the shortest texts to the
+            longest; every text once.
         """
         encoded = [piece.ids for piece in self._tokenizer.encode_batch(list(texts))]
         by_length = sorted(range(len(texts)), key=lambda at: len(encoded[at]))
@@ -134,10 +133,10 @@ class SentenceEncoder:
 
 
 def _with_outputs(names: Sequence[str]) -> bytes:
-    """Bytes that, put behind an ONNX file, make the named inner values outputs too.
+    """Bytes that make inner values of an ONNX file outputs when appended to it.
 
-    Protocol buffers define joined messages as merged: this is a model that holds nothing but a graph (field
-    7) with further outputs (field 12), each a name (field 1).
+    Concatenated protocol buffers are merged by definition: this is a model with only a graph (field 7) that has further
+    outputs (field 12), each with a name (field 1).
     """
     outputs = b''.join(bytes_field(12, bytes_field(1, name.encode())) for name in names)
     return bytes_field(_GRAPH, outputs)

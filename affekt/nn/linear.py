@@ -1,11 +1,11 @@
-"""Linear maps by the product that a processor does fastest: the same numbers, to rounding.
+"""Linear maps by the matrix product that is fastest on the processor; results agree to rounding.
 
-Of many rows, `product` and the layer `Linear` leave the choice of the library to the maker of the processor. Torch
-multiplies by MKL, whose large products take a tenth longer on AMD's processors than oneDNN's; oneDNN also adds the bias
-on the way, where torch copies it into the room of the answer first (`measurements/pretraining_speed.py`).
+For many rows, `product` and the layer `Linear` choose the library by the vendor of the processor. Torch multiplies by
+MKL, whose large products take a tenth longer on AMD processors than those of oneDNN; oneDNN also adds the bias during
+the product, where torch first copies it into the output (`measurements/pretraining_speed.py`).
 
-Of few rows and thousands of inputs (`linear`), a layer has far more weights than a batch has numbers. With the weights
-on the left of the product, the library need not rearrange them first.
+For few rows with thousands of inputs (`linear`), a layer has far more weights than a batch has values. With the weights
+as the left factor, the library need not repack them first.
 
 Axes: B rows, D inputs, O outputs.
 """
@@ -24,19 +24,19 @@ from torch.nn import functional
 
 MOST_ROWS = 128
 FEWEST_INPUTS = 512
-"""Between these the product is turned."""
+"""The product is transposed from this number of inputs on, and up to this number of rows."""
 LEAST_WORK = 2**27
-"""Multiplications of a product below which oneDNN loses what it gains by putting the weights in its own order first."""
+"""Multiplications of a product; below, repacking the weights costs oneDNN what it gains."""
 
 
 class Linear(nn.Linear):
-    """A linear layer of many rows: see `product`.
+    """A linear layer for many rows, see `product`.
 
     Args:
         inputs: D.
         outputs: O.
-        bias: whether there is one.
-        fused: False for torch's own product, as `torch.vmap` needs it.
+        bias: whether a bias is added.
+        fused: False for torch's own product, which `torch.vmap` needs.
     """
 
     def __init__(self, inputs: int, outputs: int, bias: bool = True, *, fused: bool = True) -> None:
@@ -51,7 +51,13 @@ class Linear(nn.Linear):
 
 
 def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """rows weightᵀ + bias, (…, O), of (…, D) rows, an (O, D) weight and an (O,) bias."""
+    """(…, O) outputs of a linear map, rows weightᵀ + bias.
+
+    Args:
+        rows: (…, D).
+        weight: (O, D), in any memory layout.
+        bias: (O,); None for none.
+    """
     if not _goes_by_onednn(rows, weight):
         return functional.linear(rows, weight, bias)
     flat = _Product.apply(rows.reshape(-1, rows.shape[-1]), weight, bias)  # type: ignore[no-untyped-call]
@@ -60,7 +66,7 @@ def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 class _Product(torch.autograd.Function):
-    """(B, D) rows by an (O, D) weight, forward and back to the rows by oneDNN."""
+    """(B, D) rows times an (O, D) weight; the output and the gradient of the rows by oneDNN."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -74,7 +80,7 @@ class _Product(torch.autograd.Function):
         for_rows, for_weight, for_bias = ctx.needs_input_grad
         return (
             product(gradient, weight.t()) if for_rows else None,  # (B, D)
-            gradient.t() @ rows if for_weight else None,  # (O, D): here MKL is no slower
+            gradient.t() @ rows if for_weight else None,  # (O, D), where MKL is no slower
             gradient.sum(dim=0) if for_bias else None,
         )
 
@@ -93,19 +99,19 @@ def _goes_by_onednn(rows: Tensor, weight: Tensor) -> bool:
 
 @cache
 def prefers_onednn() -> bool:
-    """This processor is AMD's, and torch has the operator."""
-    maker = platform.processor()
+    """Whether the vendor of the processor is AMD and torch has the operator."""
+    vendor = platform.processor()
     with suppress(OSError), Path('/proc/cpuinfo').open(encoding='ascii', errors='replace') as file:
-        maker += file.read(4096)
+        vendor += file.read(4096)
     has_operator = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, '_linear_pointwise')
-    return 'AuthenticAMD' in maker and has_operator
+    return 'AuthenticAMD' in vendor and has_operator
 
 
 def linear(rows: Tensor, layer: nn.Module) -> Tensor:
-    """What `layer` says of (B, D) rows, to rounding: (B, O)."""
+    """(B, O) output of `layer` for (B, D) rows, equal up to rounding."""
     few = len(rows) <= MOST_ROWS and rows.shape[-1] >= FEWEST_INPUTS and rows.ndim == 2
     plain = rows.device.type != 'cpu' or torch.is_autocast_enabled('cpu')
     if not few or plain or not isinstance(layer, nn.Linear) or layer.bias is None:
         answer: Tensor = layer(rows)
         return answer
-    return torch.addmm(layer.bias.unsqueeze(1), layer.weight, rows.t()).t()  # (O, D) times (D, B), turned
+    return torch.addmm(layer.bias.unsqueeze(1), layer.weight, rows.t()).t()  # (O, D) times (D, B), then transposed

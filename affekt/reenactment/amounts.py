@@ -49,7 +49,7 @@ BELOW_SHARE, CREASE_SHARE, PRESSED_SHARE = 0.75, 0.5, 0.25
 the lid sooner than in real faces, whose lids go down with it."""
 BELOW_NOSE = 2
 JAW_CM = (1.0, 2.0)
-"""Ways down, at an amount of 1, up to which a point belongs to the upper face and from which to the jaw."""
+"""Ways down, at an amount of 1, up to which a point belongs to the upper face and from which to the lower lip."""
 
 
 @cache
@@ -82,7 +82,7 @@ def _move_skin_below(moved: Floats) -> None:
 
 
 def _leave_nose(moved: Floats) -> None:
-    """What the point below the nose moves is taken out of the upper face, in place, and nothing out of the jaw."""
+    """What the point below the nose moves is taken out of the upper face, in place; the lower lip keeps all of its way."""
     down = -moved[:, 1]
     upper = np.clip((JAW_CM[1] - down) / (JAW_CM[1] - JAW_CM[0]), 0, 1)
     moved[:, 1] += upper * np.clip(down, 0, -moved[BELOW_NOSE, 1])

@@ -244,7 +244,7 @@ def test_a_face_model_without_its_encoder_or_a_driver_or_of_another_kind_is_refu
     assert 'a checkpoint that holds tensors alone' in ' '.join(swapped.output.split())
     wrong = command('--face-model', encoder, '--face-encoder', encoder)
     assert wrong.exit_code == 2
-    assert 'a file of FLAME' in ' '.join(wrong.output.split())
+    assert 'the arrays of FLAME' in ' '.join(wrong.output.split())
     twice = command('--face-model', model, '--face-encoder', encoder, '--face-encoder', encoder)
     assert 'SMIRK and SMIRK' in ' '.join(twice.output.split())
     gone = command('--face-model', str(tmp_path / 'gone.pkl'), '--face-encoder', encoder)

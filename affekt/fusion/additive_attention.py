@@ -1,4 +1,4 @@
-"""Additive attention of many states over many codes, with the work of each pair of them as small as it can be.
+"""Additive attention of many states over many codes, at a product and a division for each pair.
 
     score of state s and code l:  v · tanh(W_s s + W_c l)
     context of s:                 softmax over l of the scores, times the codes
@@ -8,8 +8,8 @@ A thousand states that read a thousand codes of 256 cells need 256 million value
     tanh(q + p) = 1 - 2 / (1 + exp(2q) exp(2p))
 
 needs one exponential of each state and each code, a pair is left with a product and a division; the 1 is the same for
-all codes and falls out of the softmax. Pairs are gone through in blocks that a cache holds, and made again for the
-gradients: kept they would fill the memory.
+all codes and cancels in the softmax. Pairs are computed in blocks that fit in a cache, and recomputed in the backward
+pass: storing them would fill the memory.
 
 Axes: N rows, Q states, L codes, H cells; n rows and q states of a block.
 """
@@ -25,9 +25,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 BLOCK = 2**20
-"""Numbers of a block: four megabytes of float32."""
+"""Elements of a block: four megabytes of float32."""
 LARGEST = 43.0
-"""Of a sum's part in float32, so that exp(2q) exp(2p) is neither 0 times infinity nor the like."""
+"""Bound of |q| and |p| in float32, within which exp(2q) exp(2p) is never 0 times infinity."""
 
 
 class AdditiveAttention(nn.Module):
@@ -62,7 +62,7 @@ class AdditiveAttention(nn.Module):
         Args:
             states: (N, Q, H).
             codes: (N, L, H).
-            projected: (N, L, H), what `project` makes of them.
+            projected: (N, L, H), the result of `project`.
             keep: (N, L) bool, codes that may be read; None for all.
         """
         query = functional.linear(states, self.of_states)
@@ -82,28 +82,28 @@ class Pairs:
 
     def __init__(self, query: Tensor, projected: Tensor) -> None:
         self._shape = (*query.shape[:2], projected.shape[1], query.shape[2])
-        self._is_apart = query.shape[1] > 1 and bool(max(query.abs().amax(), projected.abs().amax()) <= LARGEST)
-        self._query = torch.exp(2 * query) if self._is_apart else query
-        self._projected = torch.exp(2 * projected) if self._is_apart else projected
+        self._fits_exp = query.shape[1] > 1 and bool(max(query.abs().amax(), projected.abs().amax()) <= LARGEST)
+        self._query = torch.exp(2 * query) if self._fits_exp else query
+        self._projected = torch.exp(2 * projected) if self._fits_exp else projected
         self._one = query.new_ones(())
 
     def blocks(self) -> Iterator[tuple[slice, slice, Tensor]]:
-        """Rows, states and the (n, q, L, H) of each block; its memory is that of the next one too."""
+        """Rows, states and the (n, q, L, H) values of each block, in one buffer for all of them."""
         rows, states, codes, cells = self._shape
         most = max(BLOCK // (codes * cells), 1)
         q = min(most, states)
         n = min(most // q, rows)
-        room = self._query.new_empty((n, q, codes, cells))
+        buffer = self._query.new_empty((n, q, codes, cells))
         for row in range(0, rows, n):
             for state in range(0, states, q):
                 at, of = slice(row, min(row + n, rows)), slice(state, min(state + q, states))
-                yield at, of, self._made(at, of, room[: at.stop - at.start, : of.stop - of.start])
+                yield at, of, self._made(at, of, buffer[: at.stop - at.start, : of.stop - of.start])
 
-    def _made(self, at: slice, of: slice, room: Tensor) -> Tensor:
+    def _made(self, at: slice, of: slice, buffer: Tensor) -> Tensor:
         query, projected = self._query[at, of].unsqueeze(2), self._projected[at].unsqueeze(1)
-        if self._is_apart:
-            return torch.addcmul(self._one, query, projected, out=room).reciprocal_()
-        return torch.add(query, projected, out=room).mul_(-2).sigmoid_()
+        if self._fits_exp:
+            return torch.addcmul(self._one, query, projected, out=buffer).reciprocal_()
+        return torch.add(query, projected, out=buffer).mul_(-2).sigmoid_()
 
     def weights(self, direction: Tensor, keep: Tensor | None) -> Tensor:
         """The (N, Q, L) softmax over codes."""
@@ -136,7 +136,7 @@ class _Contexts(torch.autograd.Function):
         of_direction = torch.zeros_like(direction)
         for at, of, pairs in Pairs(query, projected).blocks():
             given = of_scores[at, of]
-            of_direction -= 2 * (given.reshape(1, -1) @ pairs.flatten(0, 2))[0]  # the 1 leaves nothing: they sum to 0
+            of_direction -= 2 * (given.reshape(1, -1) @ pairs.flatten(0, 2))[0]  # without the 1, as scores sum to 0
             of_sum = pairs.addcmul_(pairs, pairs, value=-1).mul_(given.unsqueeze(3))  # a quarter of the slope of tanh
             of_query[at, of] = of_sum.sum(dim=2)
             of_projected[at] += of_sum.sum(dim=1)

@@ -97,7 +97,11 @@ def _on_gain(scores: Scores) -> Iterator[str]:
     amount = f'{signed(100 * gain.value, 1)} points{_points(gain)}'
     verdict = 'is better than' if gain.low > 0 else 'is worse than' if gain.high < 0 else 'cannot be told apart from'
     its_best = 'its best source, ' if len(singles) > 1 else ''
-    yield f'Of all clips, silence counted as wrong, fusion {verdict} {its_best}{ALONE[best]}: {amount}.'
+    both = scores.gains[best]['both_speak']
+    where_both = f'{signed(100 * both.value, 1)} points{_points(both)}'
+    # A source alone names what is likeliest however unsure it is; fusion is silent below UNSURE_BELOW.
+    apart = '' if math.isnan(both.value) else f'; on clips for which both name a category, {where_both}'
+    yield f'Of all clips, silence counted as wrong, fusion {verdict} {its_best}{ALONE[best]}: {amount}{apart}.'
 
 
 def _on_dimension(scores: Scores, name: str) -> str:

@@ -15,7 +15,7 @@ Source: Yang et al. 2020, arXiv:1907.04307 (Apache-2.0).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from affekt.arrays import Floats32
 from affekt.errors import ArchiveError, WeightsError
 from affekt.npz import read_npz
 from affekt.runs import read_regular_file
+from affekt.text.protocol_buffers import Field, fields
 from affekt.weights import wanted_path
 
 MODEL = 'use-multilingual-3'
@@ -37,8 +38,6 @@ CHUNKS = 17
 ORDERS = ((2, 0), (3, 1), (5, 2))
 """Width of each stack of convolutions in pieces, and the number of pieces before the centre."""
 _BEGIN, _END, _UNKNOWN = 1, 2, 0
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_LONGEST_VARINT = 63  # bits
 
 
 class MultilingualEncoder:
@@ -124,13 +123,13 @@ def tokenizer_of(model: bytes) -> Any:
     """
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-    fields = list(_fields(model))
+    parts = list(fields(model))
     pieces = []
-    for number, content in fields:
-        if number == 1:
-            piece = dict(_fields(content))
+    for part in parts:
+        if part.number == 1:
+            piece = _contents(part)
             pieces.append((bytes(piece[1]).decode(), struct.unpack('<f', piece[2])[0] if 2 in piece else 0.0))
-    maps = [dict(_fields(content)).get(2) for number, content in fields if number == 3]
+    maps = [_contents(part).get(2) for part in parts if part.number == 3]
     if not pieces or not maps or maps[0] is None:
         raise ValueError('no SentencePiece model with pieces and a character map')
     tokenizer = Tokenizer(models.Unigram(pieces, _UNKNOWN))
@@ -141,32 +140,6 @@ def tokenizer_of(model: bytes) -> Any:
     return tokenizer
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """The fields of a protocol buffer with bytes or four-byte numbers, in order."""
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        number, wire_type = tag >> 3, tag & 7
-        if wire_type == _VARINT:
-            _, at = _varint(message, at)
-        elif wire_type == _FIXED64:
-            at += 8
-        elif wire_type in (_BYTES, _FIXED32):
-            size, at = _varint(message, at) if wire_type == _BYTES else (4, at)
-            yield number, message[at : at + size]
-            at += size
-        else:
-            raise ValueError(f'a field of type {wire_type}')
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """The varint at a position, seven bits per byte, and the position after it."""
-    value = shift = 0
-    while True:
-        byte = message[at]
-        value |= (byte & 127) << shift
-        shift, at = shift + 7, at + 1
-        if byte < 128:
-            return value, at
-        if shift > _LONGEST_VARINT:
-            raise ValueError('a number of more than ten bytes')
+def _contents(message: Field) -> dict[int, memoryview]:
+    """What the fields of a message within another hold, by number."""
+    return {part.number: part.content for part in fields(message.content)}

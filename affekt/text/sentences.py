@@ -20,6 +20,7 @@ from itertools import groupby
 import numpy as np
 
 from affekt.arrays import Floats32
+from affekt.text.protocol_buffers import bytes_field, fields, number_field
 from affekt.weights import model_path
 
 MODEL, TOKENIZER = 'minilm-l6-int8.onnx', 'minilm-tokenizer.json'
@@ -33,6 +34,13 @@ _OUTPUTS = (
     'layer_norm', 'layer_norm_2', 'layer_norm_4', 'layer_norm_6', 'layer_norm_8', 'layer_norm_10', 'last_hidden_state',
 )  # fmt: skip
 """Outputs of each layer in this very file (its sha256 is registered in affekt.weights)."""
+_TABLE, _ROWS = 'inner.embeddings.word_embeddings.weight', 'embedding'
+"""The table of words in the file, and what is looked up in it."""
+_UNPACKED_TABLE = (f'{_TABLE}_f', _TABLE)
+_GRAPH, _NODE, _OUTPUT = 7, 1, 2
+"""Fields of a model, of a graph and of a node in ONNX."""
+_TO_FLOAT = bytes_field(5, bytes_field(1, b'to') + number_field(3, 1) + number_field(20, 2))
+"""The attribute (field 5) `to` (1) with the whole number (20: type 2) of float32 (3)."""
 
 
 class SentenceEncoder:
@@ -58,7 +66,7 @@ class SentenceEncoder:
         self._tokenizer.enable_truncation(MAX_PIECES)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        graph = model_path(MODEL).read_bytes() + _with_outputs(_OUTPUTS[:-1])
+        graph = _with_rows_unpacked(model_path(MODEL).read_bytes()) + _with_outputs(_OUTPUTS[:-1])
         options.enable_cpu_mem_arena = not is_frugal
         self._session = onnxruntime.InferenceSession(
             graph, options, providers=['CPUExecutionProvider'],
@@ -130,12 +138,38 @@ def _with_outputs(names: Sequence[str]) -> bytes:
     Concatenated protocol buffers are merged by definition: this is a model with only a graph (field 7) that has further
     outputs (field 12), each with a name (field 1).
     """
-    outputs = b''.join(_field(12, _field(1, name.encode())) for name in names)
-    return _field(7, outputs)
+    outputs = b''.join(bytes_field(12, bytes_field(1, name.encode())) for name in names)
+    return bytes_field(_GRAPH, outputs)
 
 
-def _field(number: int, content: bytes) -> bytes:
-    """A length-delimited field of a protocol buffer; contents here stay below 16 kB."""
-    length = len(content)
-    size = bytes([length]) if length < 128 else bytes([length & 127 | 128, length >> 7])
-    return bytes([number << 3 | 2]) + size + content
+def _with_rows_unpacked(model: bytes) -> bytes:
+    """The ONNX file with the rows of words looked up in 8 bits and then made floats.
+
+    As stored, the whole table of 30,522 words is made floats in each call, and then a few rows are looked up: the same
+    numbers, for 94 MB and most of the time that a short text takes.
+    """
+    graph = next(part for part in fields(model) if part.number == _GRAPH)
+    parts: list[bytes | memoryview] = []
+    for part in fields(graph.content):
+        made = _made_by(part.content) if part.number == _NODE else ''
+        if made == _ROWS:
+            parts += [
+                _node('Gather', [f'{_TABLE}_q', 'input_ids'], 'rows_q'),
+                _node('Cast', ['rows_q'], 'rows_f', _TO_FLOAT),
+                _node('Gather', [f'{_TABLE}_scale', 'input_ids'], 'rows_scale'),
+                _node('Mul', ['rows_f', 'rows_scale'], _ROWS),
+            ]
+        elif made not in _UNPACKED_TABLE:
+            parts.append(graph.content[part.begin : part.end])
+    return b''.join([model[: graph.begin], bytes_field(_GRAPH, b''.join(parts)), model[graph.end :]])
+
+
+def _made_by(node: memoryview) -> str:
+    """The first output of a node."""
+    return bytes(next(part.content for part in fields(node) if part.number == _OUTPUT)).decode()
+
+
+def _node(operator: str, inputs: Sequence[str], output: str, attribute: bytes = b'') -> bytes:
+    """A node of an ONNX graph."""
+    named = [*((1, name) for name in inputs), (_OUTPUT, output), (3, f'{output}_made'), (4, operator)]
+    return bytes_field(_NODE, b''.join(bytes_field(number, text.encode()) for number, text in named) + attribute)

@@ -207,7 +207,7 @@ class Part:
         return made_up_person(self.rng(2))
 
     def annotated(self) -> FrameTruth:
-        """A rater's annotation of the truth: valence and arousal late and noisy, nan and -1 while the person is away."""
+        """The truth as annotated by a rater: valence and arousal late and noisy, nan and -1 while a person is away."""
         from affekt.face3d import wander
 
         settings, truth = self.settings, frame_truth(self.curves)

@@ -330,7 +330,7 @@ def _cells(part: str, parts: ClipParts, index: Ints, answers: Floats32) -> list[
 
 def _write(outcome: FinetunedClips, saved: Mapping[str, Any]) -> None:
     """Scores, card and page of the history."""
-    from affekt.training import write_curves
+    from affekt.training import step_files, write_curves
 
     facts = {
         'scores': [
@@ -347,7 +347,7 @@ def _write(outcome: FinetunedClips, saved: Mapping[str, Any]) -> None:
     write_atomically(outcome.folder / CARD, tuned_card(outcome, saved).encode())
     rows = [{'step': float(at), **row} for at, row in enumerate(outcome.history, 1)]
     write_curves(rows, outcome.folder / 'history.html', title=outcome.folder.name)
-    for path in (outcome.folder / TRAINING).glob('step-*.safetensors'):
+    for path in step_files(outcome.folder / TRAINING):
         with contextlib.suppress(OSError):  # what training needed to go on; the model is written
             path.unlink()
 

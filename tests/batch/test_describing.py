@@ -341,3 +341,18 @@ def test_resume_without_a_folder_is_refused():
     result = CliRunner().invoke(main, ['describe', 'clip.mp4', '--resume'])
     assert result.exit_code == 2
     assert '--out' in result.output
+
+
+def test_answers_that_came_one_by_one_are_kept_where_the_next_never_comes(media, tmp_path):
+    class Asked(_Answering):
+        batch_size = 8
+
+        def described(self, manifest, samples):
+            for sample in samples:
+                yield from super().described(manifest, [sample])
+
+    with pytest.raises(KeyboardInterrupt):
+        list(describe_many([media], out=tmp_path / 'run', describer=Asked(killed_at='d.wav')))
+    again = Asked()
+    list(describe_many([media], out=tmp_path / 'run', describer=again, resume=True))
+    assert again.asked == ['d.wav', 'deep/c.wav', 'e.wav']

@@ -1,4 +1,4 @@
-"""Verbs of the kill measurement whose results are files: analyses, features, clips, models of a benchmark, portraits."""
+"""Verbs of the kill measurement whose results are files: analyses, features, clips, portraits."""
 
 from __future__ import annotations
 

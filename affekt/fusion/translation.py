@@ -1,9 +1,9 @@
-"""MCTN: translate text to video and back, then what was learned to audio; the joint code of that predicts.
+"""MCTN: translation of text to video and back, then of the result to audio; the joint code predicts.
 
-The prediction reads text alone, by design; audio and video teach while training.
+The prediction reads text alone, by design; audio and video are used in training only.
 
-Axes: B batch, T time, D the largest feature size, H hidden, S source feature of a translator; in an attention N rows
-that read L codes. In the paper's symbols, S being the source modality and T1, T2 its targets:
+Axes: B batch, T time, D the largest feature size, H hidden, S source feature of a translator; in an attention N queries
+over L codes. In the paper's symbols, S being the source modality and T1, T2 its targets:
 
     padded                  X_S (text), X_T1 (video), X_T2 (audio)
     first, second           the two translators, encoder and decoder: S ⇄ T1, then the joint code to T2
@@ -26,27 +26,27 @@ from affekt.nn import Dropout, NameMap, kept_first, last_kept
 
 
 class Widths(Protocol):
-    """What a translator reads of a model's sizes."""
+    """Sizes of a model that a translator reads."""
 
     @property
     def hidden(self) -> int:
-        """H."""
+        """Hidden width H."""
 
     @property
     def dropout(self) -> float:
-        """Share of units set to 0 while training."""
+        """Dropout probability."""
 
 
 class TranslationFusion(FusionModel):
     """`mctn`: two translators, and an LSTM over their joint code.
 
-    The published code gives (B, T, D) to LSTMs that read the first axis as time, so that samples of a batch change
-    each other's answers; its decoder forgets its state at each step and is always given the truth. The corrected form
-    reads time, keeps the state, and is given the truth at a share of the steps while training, its own output else.
-    Without text its answer is the same for every sample.
+    The published code passes (B, T, D) to LSTMs that read the first axis as time, so that samples of a batch change
+    each other's output; its decoder resets its state at each step and always reads the truth. The corrected form reads
+    time, keeps the state, and reads the truth at a share of the steps in training, its own output otherwise. Without
+    text the output is the same for every sample.
 
     Args:
-        teacher_forcing: share of steps that read the truth while training.
+        teacher_forcing: share of steps that read the truth in training.
         translation: weight of the errors of the three translations.
 
     Source: Pham et al. 2019, arXiv:1812.07809, section 3.
@@ -108,13 +108,13 @@ class TranslationFusion(FusionModel):
 
 
 def translation_error(rebuilt: Tensor, truth: Tensor, keep: Tensor, size: int | None) -> Tensor:
-    """Mean squared error of kept steps and of the first features, those that are no padding.
+    """Mean squared error over kept steps and unpadded features.
 
     Args:
         rebuilt: (B, T, D).
         truth: (B, T, D).
         keep: (B, T) bool.
-        size: how many features are no padding; None for the published error, over all steps and features.
+        size: number of unpadded features; None for the published error, over all steps and features.
     """
     if size is None:
         return functional.mse_loss(rebuilt, truth)
@@ -123,7 +123,7 @@ def translation_error(rebuilt: Tensor, truth: Tensor, keep: Tensor, size: int | 
 
 
 class _Attention(nn.Module):
-    """Additive attention: (N, H) context of a (N, H) state over (N, L, H) codes.
+    """Additive attention: (N, H) context of an (N, H) state over (N, L, H) codes.
 
     softmax over l of v · tanh(W [state; code_l]), times the codes
     """
@@ -134,7 +134,7 @@ class _Attention(nn.Module):
         self.v = nn.Linear(hidden, 1, bias=False)
 
     def project(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """What W makes of the codes, once for all states that read them, (N, L, H); and room for as much again."""
+        """Projection of the codes by W, once for all states, (N, L, H); and a buffer of the same size."""
         projected = functional.linear(codes, self.attn.weight[:, codes.shape[2] :]).float()
         return projected, torch.empty_like(projected)
 
@@ -152,8 +152,8 @@ class _Attention(nn.Module):
 class _AdditiveReading(torch.autograd.Function):
     """softmax over l of v · tanh(query + projected_l), times the codes.
 
-    The tanh of all codes is made in the same room for every state, and again on the way back: kept for each of a
-    thousand states that read a thousand codes it would fill the memory.
+    The tanh of all codes is computed in one buffer for all states, and again in the backward pass: storing it for each
+    of a thousand states over a thousand codes would fill the memory.
     """
 
     @staticmethod
@@ -182,12 +182,12 @@ class _AdditiveReading(torch.autograd.Function):
 
 
 class PublishedTranslator(nn.Module):
-    """The published translator: the first axis, which holds the samples, is read as time.
+    """The published translator, which reads the first axis, that of the samples, as time.
 
     Args:
-        source: size of what is translated.
-        target: size D of what it is translated to.
-        shape: hidden and dropout are read.
+        source: feature size of the source.
+        target: feature size D of the target.
+        shape: `hidden` and `dropout` are read.
     """
 
     def __init__(self, source: int, target: int, shape: Widths) -> None:
@@ -201,13 +201,13 @@ class PublishedTranslator(nn.Module):
         self.dropout = Dropout(shape.dropout)
 
     def encode(self, source: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, H) joint code, and the (T, H) state that the decoder starts from: time stands where a batch should."""
+        """(B, T, H) joint code, and the (T, H) initial state of the decoder: time is in place of the batch."""
         both, (last, _) = self.encoder(source)  # (B, T, 2H) of two directions, (2, T, H)
         joint = self.dropout(torch.stack(both.chunk(2, dim=2)).sum(dim=0))  # (B, T, H), the sum of both directions
         return joint, torch.tanh(self.start(last[-1] + last[-2]))
 
     def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, H) joint code and (B, T, D) translation; its first sample is zeros."""
+        """(B, T, H) joint code and (B, T, D) translation, whose first sample is zeros."""
         joint, state = self.encode(source, keep)
         codes = joint.transpose(0, 1)  # (T, B, H)
         projected = self.attention.project(codes)
@@ -227,8 +227,8 @@ class Translator(nn.Module):
     Args:
         source: S.
         target: D.
-        shape: hidden and dropout are read.
-        teacher_forcing: share of steps that read the truth while training.
+        shape: `hidden` and `dropout` are read.
+        teacher_forcing: share of steps that read the truth in training.
     """
 
     def __init__(self, source: int, target: int, shape: Widths, teacher_forcing: float) -> None:
@@ -244,7 +244,7 @@ class Translator(nn.Module):
         self.dropout = Dropout(shape.dropout)
 
     def encode(self, source: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, H) joint code, and the (B, H) state that the decoder starts from; kept steps come first."""
+        """(B, T, H) joint code, and the (B, H) initial state of the decoder; kept steps must come first."""
         order = _reversed_order(keep).unsqueeze(2)  # (B, T, 1)
         ahead = self.onward(source)[0]  # (B, T, H)
         turned = torch.take_along_dim(source, order, dim=1)  # (B, T, S), the last kept step first
@@ -253,7 +253,7 @@ class Translator(nn.Module):
         return joint, torch.tanh(self.start(last_kept(ahead, keep) + back[:, 0]))
 
     def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, H) joint code and (B, T, D) translation; kept steps come first."""
+        """(B, T, H) joint code and (B, T, D) translation; kept steps must come first."""
         joint, state = self.encode(source, keep)
         projected = self.attention.project(joint)
         carried = torch.zeros_like(state)
@@ -270,7 +270,7 @@ class Translator(nn.Module):
 
 
 def _reversed_order(keep: Tensor) -> Tensor:
-    """(B, T) indices that turn the kept steps, which come first, around, and leave the rest.
+    """(B, T) indices that reverse the kept steps, which come first, and leave the rest.
 
     Of five steps of which three are kept:
 

@@ -102,7 +102,7 @@ def _listed(window: Window, start: int, end: int, depth: int = 0, is_sound: bool
 
 
 def _in_table(window: Window, tables: Mapping[bytes, tuple[int, int]], is_sound: bool) -> int:
-    """Number of samples in one table (stbl). Plain audio, of one tick per sample, counts in units of `SAMPLES_TOGETHER`."""
+    """Number of samples in one table (stbl); plain audio, of one tick per sample, counts by `SAMPLES_TOGETHER`."""
     start, _ = tables.get(b'stsz') or tables[b'stz2']
     count = window.number(start + 8, 4)
     times = tables.get(b'stts', (0, 0))[0]

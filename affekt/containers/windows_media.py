@@ -204,7 +204,7 @@ def _header_objects(window: Window, start: int) -> Iterator[int]:
 
 
 def _properties(window: Window, start: int) -> tuple[int, float, bool, int]:
-    """Stated bytes and seconds, whether the stream was still being written, packet size in bytes (header at `start`)."""
+    """Stated bytes and seconds, whether the stream was still being written, packet bytes (header at `start`)."""
     for position in _header_objects(window, start):
         if window.at(position, 16) == FILE_PROPERTIES:
             # file's name 16, bytes 8, date 8, packets 8, length 8 (100 ns), sending 8, lead-in 8 (ms), flags 4,

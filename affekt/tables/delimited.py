@@ -29,7 +29,7 @@ def read_delimited(path: Path) -> Table:
 
     Raises:
         TableError: the file is not text, a row has another length, a quote is not closed, there is a zero byte, or a
-        column name occurs twice; the message gives the row.
+            column name occurs twice; the message gives the row.
     """
     lines, notes = text_lines(path)
     table = table_of_lines(lines, path)

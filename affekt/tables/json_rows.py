@@ -21,7 +21,7 @@ def read_json_rows(path: Path) -> Table:
 
     Raises:
         TableError: the file is not JSON, is nested too deeply, has a key twice in an object, or holds values other than
-        objects; the message gives the row.
+            objects; the message gives the row.
     """
     lines, notes = text_lines(path)
     first = next((line for line in lines if line.strip()), '')

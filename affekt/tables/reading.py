@@ -39,7 +39,7 @@ def read_table(path: Path) -> Table:
 
     Raises:
         TableError: the file is missing, empty, damaged, too large, decompresses to more than its size allows, or is not
-        a table; rows differ in length, or two columns have one name. The message gives the row where possible.
+            a table; rows differ in length, or two columns have one name. The message gives the row where possible.
         ArchiveError: an archive is damaged or holds more than arrays and plain values.
     """
     _require_file(path)

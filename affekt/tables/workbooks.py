@@ -42,7 +42,7 @@ def read_workbook(path: Path) -> Table:
 
     Raises:
         TableError: the file is damaged, has cells in several sheets, is larger than its size allows, or a column name
-        occurs twice.
+            occurs twice.
     """
     filled = {name: rows for name, rows in _sheets(path) if rows}
     if len(filled) > 1:

@@ -36,7 +36,7 @@ class Adam(torch.optim.Adam):
 
     Args:
         parameters: parameters of one model on one device, or groups of them with a learning rate each, for which
-        torch's own step is used.
+            torch's own step is used.
         learning_rate: step size.
         weight_decay: L2 penalty.
     """

@@ -22,7 +22,7 @@ class EngineSettings:
         seed: seed of all random draws in steps, such as dropout and masks, of torch, NumPy and Python.
         accumulation: batches per step, whose gradients are averaged.
         precision: precision of matrix products; half precision only where the device supports it natively, otherwise
-        float32 with a warning. Weights keep their precision.
+            float32 with a warning. Weights keep their precision.
         clip_norm: largest norm of the gradient of all parameters; None for no limit.
         clip_value: largest absolute value of an element of the gradient; None for no limit.
         schedule: learning rate schedule; None for a constant rate.
@@ -97,7 +97,7 @@ class TrainingSettings:
         patience: epochs without a better validation score before training stops; None to train for all epochs.
         score: validation score by which the epoch is selected: a key of `SCORES`.
         precision: precision of matrix products; bfloat16 where the device supports it natively, otherwise float32 with
-        a warning. Weights are float32.
+            a warning. Weights are float32.
         device: device of the training.
     """
 
@@ -144,10 +144,10 @@ class SemiSettings:
 
     Args:
         kind: `pseudo` learns from confident predictions of a model trained on labelled samples; `consistency` requires
-        equal answers for a sample and a perturbed copy of it.
+            equal answers for a sample and a perturbed copy of it.
         threshold: least probability of a guessed category, in [0, 1); 0 accepts all.
         share: for `pseudo`: instead of the threshold, the share in (0, 1] of most confident guesses to use per
-        category; None to use the threshold.
+            category; None to use the threshold.
         balanced: for `pseudo`: limit each category's share of the guesses to its share of the labelled samples.
         rounds: for `pseudo`: number of rounds in which a new model learns from guesses of the best one so far.
         weight: weight of the losses of unlabelled samples relative to labelled ones.
@@ -158,7 +158,7 @@ class SemiSettings:
         feature_dropout: share of features of the learning copy that are set to their mean, in [0, 1).
         modality_dropout: probability of removing each modality of the learning copy, in [0, 1); one always stays.
         teacher_decay: for `consistency`: decay per step, in (0, 1), of a running mean of the weights, which makes the
-        guesses and is the resulting model; None to use the weights themselves.
+            guesses and is the resulting model; None to use the weights themselves.
     """
 
     kind: SemiKind = 'consistency'

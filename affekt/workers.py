@@ -69,14 +69,17 @@ def made_ahead(items: Iterable[Item], depth: int) -> Generator[Item]:
         items: used in the new thread alone.
         depth: how many are ready at most, >= 1; one more may be in the making.
     """
-    room, ready = threading.Semaphore(depth), queue.SimpleQueue[tuple[str, Any]]()
+    # queues and not semaphores, which Python's own code locks and wakes: a stage waits a thousand times a minute
+    room, ready = queue.SimpleQueue[None](), queue.SimpleQueue[tuple[str, Any]]()
+    for _ in range(depth):
+        room.put(None)
     is_over = threading.Event()
 
     def make() -> None:
         try:
             with contextlib.closing(closable(items)) as made:
                 for item in made:
-                    room.acquire()
+                    room.get()
                     if is_over.is_set():
                         return
                     ready.put(('item', item))
@@ -93,11 +96,11 @@ def made_ahead(items: Iterable[Item], depth: int) -> Generator[Item]:
                 return
             if what == 'error':
                 raise item
-            room.release()
+            room.put(None)
             yield item
     finally:
         is_over.set()
-        room.release()
+        room.put(None)
         thread.join()
 
 

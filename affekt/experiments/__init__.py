@@ -1,8 +1,9 @@
 """What every benchmark that trains shares: a task, its folds, trials, finished runs, scored rows, tables and a page.
 
 A manifest and features come in as a `Task`, divided into `Fold`s; each trained model is a `Trial`, whose answers are
-noted once they are whole; an `Outcome` of systems with intervals and paired tests goes out. Read `task.py` first, then
-`folds.py`, `trial.py`, `fitting.py` (needs torch) and `scored.py`; `describers.py` trains a describer from a manifest.
+saved once the run is complete; an `Outcome` of systems with intervals and paired tests goes out. Read `task.py` first,
+then `folds.py`, `trial.py`, `fitting.py` (needs torch) and `scored.py`; `describers.py` trains a describer from a
+manifest.
 """
 
 from importlib import import_module
@@ -63,7 +64,7 @@ else:
     _moved = moved(__name__)
 
     def __getattr__(name: str) -> Any:
-        """What needs torch is imported as it is asked for."""
+        """Imports names that need torch on first access."""
         if name in _OF_DESCRIBERS:
             return getattr(import_module('affekt.experiments.describers'), name)
         return _moved(name)

@@ -1,4 +1,4 @@
-"""The card of a fine-tuned model: from what, on which clips, how well, beside what a constant answer reaches."""
+"""The model card of a fine-tuned model: its origin, its clips and its scores, beside those of a constant answer."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ TITLES = {
     'balanced_accuracy': 'UAR', 'accuracy': 'WAR', 'weighted_f1': 'weighted F1', 'concordance': 'CCC',
     'pearson': 'PCC', 'mae': 'mean absolute error',
 }  # fmt: skip
-"""Scores that are shown, by the names in measures."""
+"""Name of each score that is shown, as in `Measure`, to its title."""
 
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One score of a part, beside that of the constant answer."""
+    """One score of a part of the clips, beside the score of the constant answer."""
 
     part: str
     about: str
-    """The number that it is of; '' for classes."""
+    """Name of the predicted dimension, such as `valence`; '' for classes."""
     name: str
     interval: Interval
     baseline: float
 
     @property
     def title(self) -> str:
-        """What it is called in tables."""
+        """Title of the score in tables."""
         return f'{self.about} {TITLES[self.name]}'.strip()
 
 
 @dataclass(frozen=True)
 class FinetunedClips:
-    """A finished run."""
+    """A finished fine-tuning run."""
 
     model: TunedModel = field(repr=False)
     folder: Path
@@ -54,7 +54,7 @@ class FinetunedClips:
 
 
 def tuned_card(outcome: FinetunedClips, saved: Mapping[str, Any]) -> str:
-    """What the model is, of what it was made, and how well it does, as Markdown."""
+    """The model card as Markdown: origin, data and scores."""
     parts, form = outcome.parts, outcome.model.form
     answers = ', '.join(parts.names)
     pictures = f'; {counted(form.frames, "frame")} of {form.size} pixels' if 'video' in form.modalities else ''
@@ -81,7 +81,7 @@ def tuned_card(outcome: FinetunedClips, saved: Mapping[str, Any]) -> str:
 
 
 def score_notes(outcome: FinetunedClips) -> list[str]:
-    """What must be known of the scores, a line each."""
+    """What a reader must know about the scores, one bullet per sentence."""
     lines = ['Intervals draw whole groups: speakers where they are known, else what stands in for them.']
     lines.append('The constant answer is the most frequent class, or the mean, of the training clips.')
     if any(math.isnan(row.interval.low) for row in outcome.rows):

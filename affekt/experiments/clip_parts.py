@@ -1,9 +1,9 @@
-"""Which clips of a manifest are learnt from, which validate and which test, and what is true of each.
+"""Division of a manifest's clips into training, validation and test, with notes on each part.
 
 Validation and test are named by a column, `split=val` or `fold=1,2` or `speaker=03`, or by a share such as `0.15`,
-which takes whole speakers where the manifest knows them. What is left is learnt from.
+which takes whole speakers where the manifest knows them. All other clips are for training.
 
-N clips with a label, K classes, D numbers.
+N labelled clips, K classes, D dimensions.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ from affekt.experiments.folds import BELONGS_TOGETHER, held_out
 from affekt.wording import counted
 
 LABELS: Mapping[str, str] = {'emotion': 'category', 'label': 'category', 'category': 'category'}
-"""Other names of the column of categories."""
+"""Accepted names of the label to its column in the manifest."""
 NUMBERS = ('valence', 'arousal', 'dominance', 'sentiment')
 VALIDATING = ('val', 'valid', 'validation', 'dev', 'devel')
-"""Names of splits that choose."""
+"""Names of splits that serve as validation."""
 DEFAULT_SHARE = 0.15
 
 
 @dataclass(frozen=True)
 class ClipParts:
-    """The clips with a label, divided."""
+    """Labelled clips, divided into parts."""
 
     manifest: Manifest = field(repr=False)
-    """Of the N clips with a label."""
+    """The N clips that have a label."""
     columns: tuple[str, ...]
-    """`('category',)`, or those of D numbers."""
+    """`('category',)`, or the names of the D dimensions."""
     classes: tuple[str, ...]
-    """(K,) those that are learnt, in the corpus's order; () of numbers."""
+    """(K,) classes of the training clips, in the corpus's order; () for dimensions."""
     parts: Mapping[str, Ints]
-    """train, validation and, where there is one, test: the numbers of their clips."""
+    """Name of a part (`train`, `validation` and, where there is one, `test`) to the row numbers of its clips."""
     stated: Mapping[str, str]
-    """Part to how it was chosen."""
+    """Name of a part to the rule that chose it: `COLUMN=VALUE,VALUE` or a share."""
     notes: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the outputs."""
+        """Names of the outputs: the classes, or the dimensions."""
         return self.classes or self.columns
 
     def truth(self, index: Ints) -> Any:
-        """(n,) int64 classes or (n, D) float64 numbers of some clips."""
+        """(n,) int64 class numbers or (n, D) float64 values of the clips at `index`."""
         if self.classes:
             place = {name: at for at, name in enumerate(self.classes)}
             categories = self.manifest.column('category')
@@ -60,21 +60,21 @@ class ClipParts:
 
 
 def divided_clips(manifest: Manifest, label: str, *, validation: str = '', test: str = '', seed: int = 0) -> ClipParts:
-    """The clips that have a label, divided.
+    """The clips that have a label, divided into training, validation and test.
 
     Args:
-        manifest: of the corpus.
+        manifest: manifest of the corpus.
         label: `emotion` (the column `category`), or one or several of `NUMBERS` with commas between.
         validation: `COLUMN=VALUE,VALUE`, or a share; '' for the split that is called so, else for a share of 0.15.
         test: the same; '' for the splits whose names begin with test, else for none.
-        seed: of shares.
+        seed: seed of the draw where a part is a share.
 
     Raises:
         UnknownNameError: no such column, or no clip with such a value.
         CorpusError: no clip has the label, a part is empty, one class only, or a class that nothing is learnt from.
-        ValueRangeError: a share that is none.
+        ValueRangeError: a share is not between 0 and 1.
     """
-    # 1. what is learnt, of clips that have it
+    # 1. labelled clips
     columns = _columns(label)
     known = np.all([manifest.samples.known(name) for name in columns], axis=0)
     wanted = ' and '.join(columns)
@@ -99,7 +99,7 @@ def divided_clips(manifest: Manifest, label: str, *, validation: str = '', test:
     parts = {'train': left, **{name: parts[name] for name in ('validation', 'test') if name in parts}}
     _require_clips(parts, stated)
     notes += shared_notes(manifest, parts)
-    # 3. the classes that are learnt
+    # 3. classes
     classes = _classes(manifest, parts) if columns == ('category',) else ()
     stated = {name: how for name, how in stated.items() if how}
     return ClipParts(manifest, columns, classes, parts, stated, tuple(dict.fromkeys(notes)))
@@ -117,7 +117,7 @@ def _columns(label: str) -> tuple[str, ...]:
 
 
 def split_of(manifest: Manifest, part: str) -> str:
-    """How the manifest itself names a part; '' where it does not."""
+    """The rule `split=NAME,NAME` for a part that the manifest's own splits contain; '' where they do not."""
     splits = [str(name) for name in manifest.coded('split').values if name]
     if part == 'test':
         named = [name for name in splits if name.lower().startswith('test')]
@@ -127,7 +127,7 @@ def split_of(manifest: Manifest, part: str) -> str:
 
 
 def chosen_clips(manifest: Manifest, left: Ints, how: str, seed: int, notes: list[str]) -> Ints:
-    """The clips, of those that are left, that a column or a share names."""
+    """Row numbers of those clips among `left` that a column or a share selects."""
     column, has_values, text = how.partition('=')
     if not has_values:
         return _share(manifest, left, how, seed, notes)
@@ -143,7 +143,7 @@ def chosen_clips(manifest: Manifest, left: Ints, how: str, seed: int, notes: lis
 
 
 def _share(manifest: Manifest, left: Ints, text: str, seed: int, notes: list[str]) -> Ints:
-    """About a share of the clips, whole groups at a time, with about as many of each class."""
+    """Row numbers of about a share of the clips: whole groups, balanced over classes."""
     try:
         share = float(text)
     except ValueError:
@@ -178,7 +178,7 @@ def _require_clips(parts: Mapping[str, Ints], stated: Mapping[str, str]) -> None
 
 
 def shared_notes(manifest: Manifest, parts: Mapping[str, Ints]) -> list[str]:
-    """Whoever stands in two parts, counted."""
+    """Notes on speakers and dialogues that are in two parts."""
     sides = [''] * len(manifest)
     for name, index in parts.items():
         for at in index.tolist():
@@ -191,10 +191,10 @@ def shared_notes(manifest: Manifest, parts: Mapping[str, Ints]) -> list[str]:
 
 
 def _classes(manifest: Manifest, parts: Mapping[str, Ints]) -> tuple[str, ...]:
-    """Those of the training clips.
+    """The classes of the training clips, in the corpus's order.
 
     Raises:
-        CorpusError: fewer than two, or another part has more.
+        CorpusError: there are fewer than two, or another part has a class that training lacks.
     """
     categories = manifest.column('category')
     by_part = {name: {str(categories[at]) for at in index.tolist()} for name, index in parts.items()}
@@ -214,7 +214,7 @@ def _classes(manifest: Manifest, parts: Mapping[str, Ints]) -> tuple[str, ...]:
 
 
 def described_parts(parts: ClipParts, groups: Any) -> list[tuple[str, int, int, str]]:
-    """Name, clips, groups and choice of each part."""
+    """Name, number of clips, number of groups and selection rule of each part."""
     return [
         (name, len(index), len({groups[at] for at in index.tolist()}), parts.stated.get(name, 'the rest'))
         for name, index in parts.parts.items()

@@ -72,27 +72,28 @@ def finetune_clips(
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> FinetunedClips:
-    """A model that has learnt the labels of a manifest's clips, in a folder with scores and card.
+    """Fine-tune a checkpoint on the labels of a manifest's clips and write model, scores and card into a folder.
 
     Args:
         source: a checkpoint of HiCMAE or SVFAP, of any stage, or the folder of a run.
-        manifest: of clips, some or all of which have the label.
-        settings: of tuning.
-        folder: new, or a run that is gone on with.
+        manifest: manifest of clips, some or all of which have the label.
+        settings: settings of fine-tuning.
+        folder: new folder, or that of a run to resume.
         label, validation, test: see `divided_clips`.
-        modalities: video, audio or both; () for what both checkpoint and clips have.
+        modalities: `video`, `audio` or both; () for those that both checkpoint and clips have.
         crop: how faces are cut out of recordings, see `ClipSettings`.
-        drop_path: share of dropped paths of the last block.
+        drop_path: stochastic depth rate of the last block; it rises evenly from 0 over the blocks.
         cache: folder of decoded clips, which several runs can share; None for one in the folder.
-        processes: that decode.
+        processes: number of processes that decode.
         resume: go on with the run in the folder; a finished one is read back.
         report: called with each row of the history.
-        progress: told 'clips', 'train', 'features' and 'predict', what is done and what there is.
-        say: told how large the cache becomes, before a byte of it is written, and what the checkpoint gave.
+        progress: called with the stage ('clips', 'train', 'features', 'predict'), units done and units in all.
+        say: called with a sentence on the size of the cache, before anything is written to it, and with one on which
+            weights the checkpoint provided.
 
     Raises:
-        CorpusError: see `divided_clips`; or no clip of a part has what the model reads.
-        WeightsError: the checkpoint is none of HiCMAE or SVFAP, or not whole.
+        CorpusError: see `divided_clips`; or no clip of a part has the modalities that the model reads.
+        WeightsError: the checkpoint is not one of HiCMAE or SVFAP, or is incomplete.
         RunError: the folder holds another run.
         MissingExtraError: torch, or peft for adapters, is not installed.
     """
@@ -100,7 +101,7 @@ def finetune_clips(
     from affekt.nn import require_device
     from affekt.pretraining import TunedModel, chosen_objective, opened_checkpoint, tune
 
-    # 1. what is learnt, and which part of which network
+    # 1. labels, and the network's form
     parts = divided_clips(manifest, label, validation=validation, test=test, seed=settings.seed)
     chosen_objective(settings, bool(parts.classes))
     require_device(settings.device)
@@ -112,7 +113,7 @@ def finetune_clips(
         # 2. clips, decoded once
         packed = _packed(parts, form, crop, cache or folder / 'clips', processes, progress, say)
         clips, notes = _labelled(parts, packed, form)
-        # 3. the network, from pre-training to the labels
+        # 3. the pre-trained network is fine-tuned
         if not (folder / RUN_WEIGHTS).exists():
             network, transfer = _network(checkpoint, form, len(parts.names), drop_path, settings.seed)
             if say:
@@ -126,7 +127,7 @@ def finetune_clips(
                 model.save(folder)
         else:
             model = TunedModel.open(folder)
-        # 4. scores on clips that nothing was learnt from, and the card
+        # 4. scores on held-out clips, and the card
         rows = _scored(model, parts, clips, settings, folder, progress) if is_first else []
         history, epoch = tuple(model.notes['history']), int(model.notes['epoch'])
         outcome = FinetunedClips(model, folder, parts, tuple(rows), history, epoch, (*parts.notes, *notes), settings)
@@ -138,7 +139,7 @@ def finetune_clips(
 def _saved(
     checkpoint: Checkpoint, parts: ClipParts, form: Form, settings: TuningSettings, *, crop: str, drop_path: float
 ) -> dict[str, Any]:
-    """What the numbers of a run depend on, as its folder keeps it."""
+    """Everything that the run's results depend on, as saved in its folder."""
     return {
         'from': {'name': checkpoint.path.name, 'sha256': file_sha256(checkpoint.path)}, 'label': list(parts.columns),
         'classes': list(parts.classes), 'stated': dict(parts.stated), 'modalities': list(form.modalities), 'crop': crop,
@@ -148,11 +149,11 @@ def _saved(
 
 
 def _form(checkpoint: Checkpoint, parts: ClipParts, modalities: Sequence[str]) -> Form:
-    """The form of the checkpoint, for the modalities that are asked for, or that the clips' rows name.
+    """The form of the checkpoint, for the requested modalities, or for those that the manifest names.
 
     Raises:
-        CorpusError: there is none of them.
-        ShapeError: the checkpoint does not read what is asked for.
+        CorpusError: the clips have none of the modalities.
+        ShapeError: the checkpoint does not read a requested modality.
     """
     from affekt.pretraining import stored_form
 
@@ -190,10 +191,10 @@ def _packed(
 
 
 def _labelled(parts: ClipParts, packed: PackedClips, form: Form) -> tuple[dict[str, list[LabelledClip]], list[str]]:
-    """The clips of each part that can be read, and what was left out.
+    """The readable clips of each part, and notes on the clips that are left out.
 
     Raises:
-        CorpusError: none of a part can.
+        CorpusError: no clip of a part is readable.
     """
     from affekt.pretraining import LabelledClip
 
@@ -229,7 +230,7 @@ def _labelled(parts: ClipParts, packed: PackedClips, form: Form) -> tuple[dict[s
 def _network(
     checkpoint: Checkpoint, form: Form, outputs: int, drop_path: float, seed: int
 ) -> tuple[HicmaeClassifier | SvfapClassifier, Transfer]:
-    """The network, whose new weights depend on the seed alone, and what the checkpoint gave it."""
+    """The network, whose new weights depend on the seed alone, and the report of weights taken from the checkpoint."""
     import torch
 
     from affekt.pretraining import classifier_from
@@ -240,14 +241,14 @@ def _network(
 
 
 def _changes(checkpoint: Checkpoint, form: Form) -> dict[str, Any]:
-    """What the form has other than the checkpoint."""
+    """Fields in which the form differs from the checkpoint's own."""
     from affekt.pretraining import stored_form
 
     return {} if stored_form(checkpoint) == form else {'modalities': form.modalities}
 
 
 def _model(tuned: Tuned, parts: ClipParts, settings: TuningSettings, crop: str, saved: Mapping[str, Any]) -> TunedModel:
-    """The model with all that its folder must know."""
+    """The fine-tuned model with the metadata that its folder stores."""
     from affekt.pretraining import TunedModel
 
     notes = {
@@ -266,7 +267,7 @@ def _scored(
     folder: Path,
     progress: Progress | None,
 ) -> list[ScoreRow]:
-    """Scores of validation and test with intervals, and the file of predictions."""
+    """Scores of validation and test with intervals; writes the file of predictions."""
     from affekt.pretraining import predict_proba
 
     groups = parts.manifest.groups()
@@ -290,7 +291,7 @@ def _scored(
 
 
 def _score_rows(part: str, parts: ClipParts, index: Ints, answers: Floats32, seed: int, groups: Any) -> list[ScoreRow]:
-    """Each score of a part, beside that of one same answer for every clip."""
+    """Each score of a part, beside the score of the constant answer."""
     truth, learnt = parts.truth(index), parts.truth(parts.parts['train'])
     rows = []
     if parts.classes:
@@ -329,7 +330,7 @@ def _cells(part: str, parts: ClipParts, index: Ints, answers: Floats32) -> list[
 
 
 def _write(outcome: FinetunedClips, saved: Mapping[str, Any]) -> None:
-    """Scores, card and page of the history."""
+    """Write scores, card and the page of the training history."""
     from affekt.training import write_curves
 
     facts = {
@@ -348,12 +349,12 @@ def _write(outcome: FinetunedClips, saved: Mapping[str, Any]) -> None:
     rows = [{'step': float(at), **row} for at, row in enumerate(outcome.history, 1)]
     write_curves(rows, outcome.folder / 'history.html', title=outcome.folder.name)
     for path in (outcome.folder / TRAINING).glob('step-*.safetensors'):
-        with contextlib.suppress(OSError):  # what training needed to go on; the model is written
+        with contextlib.suppress(OSError):  # the state for resuming; the model is saved
             path.unlink()
 
 
 def _digest(parts: ClipParts) -> str:
-    """Of names, truth and division."""
+    """SHA-256, in hexadecimal, of the clips' names, labels and division."""
     digest = hashlib.sha256()
     for name, index in parts.parts.items():
         truth = parts.truth(index).tolist()

@@ -1,9 +1,9 @@
-"""Models that learn from one corpus and are tested on others: labels brought to one scale, names kept apart.
+"""Training on one corpus and testing on others: labels mapped to one scale, sample names made unique.
 
-As published, sentiment of CH-SIMS is multiplied by 3, and categories are happy, sad, neutral and angry, of which every
-corpus has its own names; samples of other categories are left out. Corpora that share all categories keep them: a
-corpus with noise is another corpus too. Corpora that share others, under the same names, are compared on these. A
-corpus is tested on its first test part, or wholly where it has no splits.
+As published, sentiment of CH-SIMS is multiplied by 3, and categories are happy, sad, neutral and angry, which each
+corpus names in its own way; samples of other categories are left out. Corpora with the same set of categories keep all
+of them (a noisy version of a corpus is such a case). Corpora that share other categories under the same names are
+compared on these. Each further corpus contributes its first test part, or all samples where it has no splits.
 
 Source: MERBench, arXiv:2401.03429, its cross-corpus loaders.
 """
@@ -22,20 +22,20 @@ from affekt.features import Store
 from affekt.wording import counted
 
 REACH = 3.0
-"""Of sentiment in all corpora: from -3 to 3."""
+"""Largest absolute sentiment after rescaling: all corpora lie in [-3, 3]."""
 SHARED: Mapping[str, str] = {
     'happy': 'happy', 'happiness': 'happy', 'joy': 'happy', 'sad': 'sad', 'sadness': 'sad', 'neutral': 'neutral',
     'angry': 'angry', 'anger': 'angry',
 }  # fmt: skip
-"""A corpus's category to the one that all share."""
+"""Category name of a corpus to the shared name."""
 FOUR = ('happy', 'sad', 'neutral', 'angry')
 TOGETHER = ('speaker', 'dialogue', 'session', 'recording')
-"""Columns whose names mean one thing within a corpus only."""
+"""Columns whose values are unique within one corpus only."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A corpus and its features."""
+    """A corpus and its stores of features."""
 
     manifest: Manifest
     stores: Mapping[str, Store] = field(repr=False)
@@ -44,15 +44,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Crossed:
-    """Several corpora as one, the first to learn from."""
+    """Several corpora merged into one manifest; training samples come from the first."""
 
     manifest: Manifest
     origin: Mapping[str, tuple[int, str]] = field(repr=False)
-    """Sample to the number of its part and its name there."""
+    """Merged sample name to (index of its corpus, its name there)."""
     notes: tuple[str, ...] = ()
 
     def names_by_part(self, manifest: Manifest) -> list[list[str]]:
-        """The samples of a manifest by their names in each part."""
+        """For each corpus, the original names of the manifest's samples that come from it."""
         names: list[list[str]] = [[] for _ in range(1 + max(part for part, _ in self.origin.values()))]
         for name in manifest.names:
             part, own = self.origin[name]
@@ -61,20 +61,20 @@ class Crossed:
 
 
 def crossed(parts: Sequence[Part], target: str) -> Crossed:
-    """Corpora as one manifest; a single one stays as it is.
+    """Merge corpora into one manifest; a single corpus is returned unchanged.
 
     Args:
-        parts: the first is learnt from, its test parts stay; of the others the test part alone.
+        parts: the first is for training and keeps its test parts; the others contribute their test part alone.
         target: `category`, `sentiment` or `category+valence`.
 
     Raises:
-        CorpusError: a corpus has no samples left, or features of another recipe.
+        CorpusError: a corpus has no samples left, or its features come from another recipe.
         UnknownNameError: the target cannot be compared between these corpora.
     """
     first = parts[0].manifest
     if len(parts) == 1:
         return Crossed(first, {name: (0, name) for name in first.names})
-    # 1. What is compared is the same everywhere.
+    # 1. Recipes and targets are comparable.
     _require_same_recipes(parts)
     same = all(set(part.manifest.facts.categories) == set(first.facts.categories) for part in parts)
     shared = {} if same or target == 'sentiment' else _shared(parts)
@@ -83,7 +83,7 @@ def crossed(parts: Sequence[Part], target: str) -> Crossed:
             expected='category or sentiment between corpora of different categories', came=repr(target),
             todo='choose one of these as --target',
         )  # fmt: skip
-    # 2. Rows under names of their own, with one scale of labels.
+    # 2. Rows get unique names and one label scale.
     tables: list[SampleTable] = []
     origin: dict[str, tuple[int, str]] = {}
     notes = []
@@ -128,7 +128,7 @@ def crossed(parts: Sequence[Part], target: str) -> Crossed:
 
 
 def _shared(parts: Sequence[Part]) -> dict[str, str]:
-    """Plain name of each category that is compared to its name in all corpora: the published four, else all shared.
+    """Shared category to its name in the merged corpus: the published four, else every category that all corpora have.
 
     Raises:
         CorpusError: fewer than two are shared.
@@ -151,32 +151,32 @@ def _shared(parts: Sequence[Part]) -> dict[str, str]:
 
 
 def _order(shared: Mapping[str, str], first: Manifest) -> tuple[str, ...]:
-    """The names that are compared, as published or as in the first corpus."""
+    """Shared category names, in the published order or in that of the first corpus."""
     if set(shared) == set(FOUR):
         return FOUR
     return tuple(shared[_plain(name)] for name in first.facts.categories if _plain(name) in shared)
 
 
 def _plain(name: str | None) -> str:
-    """A category's name as all corpora may write it: without case, the published four by one word."""
+    """A category's name for comparison: lower case, the published four mapped to one word each."""
     plain = (name or '').casefold()
     return SHARED.get(plain, plain)
 
 
 def _used(manifest: Manifest, number: int) -> SampleTable:
-    """All of the corpus that is learnt from; of another its first test part, or all of it where it has no splits."""
+    """Samples used: all of the training corpus; of another its first test part, or all where it has no splits."""
     tests = sorted(name for name in manifest.coded('split').values if name.startswith('test'))
     return manifest.samples if number == 0 or not tests else manifest.where(split=tests[0]).samples
 
 
 def _factor(manifest: Manifest) -> float:
-    """What brings a corpus's sentiment to -3 … 3."""
+    """Factor that scales a corpus's sentiment to [-3, 3]."""
     low, high = manifest.facts.ranges.get('sentiment', (-REACH, REACH))
     return REACH / max(abs(low), abs(high))
 
 
 def _require_same_recipes(parts: Sequence[Part]) -> None:
-    """The same modalities by the same recipes; which column of text they read may differ."""
+    """All corpora have the same modalities by the same recipes; the text column that a recipe reads may differ."""
     for part in parts[1:]:
         corpus = part.manifest.facts.corpus
         if set(part.stores) != set(parts[0].stores):
@@ -194,7 +194,7 @@ def _require_same_recipes(parts: Sequence[Part]) -> None:
 
 
 def how_made(store: Store) -> dict[str, Any]:
-    """How features were made, but for the column that was read, and for the hash of a folder that others made."""
+    """Provenance of features, without the column that was read and without the hash of a folder from elsewhere."""
     facts = {**store.provenance.facts, 'column': '', 'dimension': store.dimension, 'columns': store.provenance.columns}
     if 'origin' in facts:
         del facts['sha256']

@@ -1,9 +1,9 @@
-"""A describer learns from a manifest and cached features: which clips choose, what is answered, and which stage it is.
+"""Training of a describer from a manifest and cached features: validation split, answers and training stage.
 
     learn_describer(manifest, {'voice': Store(folder)}, DescribeSettings('coarse'), folder=Path('coarse'))
     learn_describer(manifest, stores, DescribeSettings('fine'), folder=Path('fine'), init=Path('coarse'))
 
-Speakers stand on one side of the split. Answers are descriptions that were written where a table has them, else by
+A speaker is either in training or in validation. Answers are written descriptions where a table has them, else made by
 template from categories and measured readings. Needs torch.
 """
 
@@ -57,22 +57,22 @@ from affekt.progress import Progress
 
 TRUNK = 'smollm2-135m-instruct.gguf'
 FORMS = {'coarse': 'description', 'single': 'description', 'fine': 'labels_first', 'reward': 'labels_first'}
-"""Stage to the form of its template answers: the last steps train what is scored."""
+"""Stage to the form of its template answers; the last stages train the form that is scored."""
 PREFERRED = 'description'
-"""The question of stage `prefer`."""
+"""Form of the question in stage `prefer`."""
 PARTS = ('training', 'validation')
 
 
 @dataclass(frozen=True)
 class DescriberForm:
-    """How a new describer is built.
+    """Architecture of a new describer.
 
     Args:
-        soft_tokens: of each source.
-        fusion: of sources with several steps; one step needs none.
-        dropout: of features.
-        rank: of the adapters; alpha is twice that.
-        longest_prompt: tokens.
+        soft_tokens: number of soft tokens per source.
+        fusion: fusion of the time steps of a source; a source with one step needs none.
+        dropout: dropout rate of the features.
+        rank: rank of the LoRA adapters; alpha is twice that.
+        longest_prompt: longest prompt, in tokens.
     """
 
     soft_tokens: int = 1
@@ -82,7 +82,7 @@ class DescriberForm:
     longest_prompt: int = 1024
 
     def built(self, trunk: str, stores: Mapping[str, Store], *, device: str, seed: int) -> Describer:
-        """On a language model, with a source for each store.
+        """A new describer on a language model, with one source per store.
 
         Raises:
             LLMError: the language model cannot be opened.
@@ -106,15 +106,15 @@ def _has_steps(store: Store) -> bool:
 
 @dataclass(frozen=True)
 class Rewarding:
-    """How answers are rewarded in stage `reward`, and pairs weighed in stage `prefer`.
+    """Rewards of answers in stage `reward`, and weights of pairs in stage `prefer`.
 
     Args:
-        answers: drawn for each clip.
-        kl_weight: of the distance to the describer before.
-        length_weight: taken off the reward for each label too many.
-        gain_weight: of the gain in log-probability that a source brings; 0 for none.
-        gain_of: that source, or `words`.
-        beta: how near the describer stays to what it was, in stage `prefer`.
+        answers: number of answers drawn for each clip.
+        kl_weight: weight of the KL divergence from the describer before this stage.
+        length_weight: penalty on the reward for each label too many.
+        gain_weight: weight of the gain in log-probability that a source brings; 0 for none.
+        gain_of: name of that source, or `words`.
+        beta: strength of the pull towards the describer before stage `prefer` (beta of DPO).
     """
 
     answers: int = 8
@@ -127,14 +127,14 @@ class Rewarding:
 
 @dataclass(frozen=True)
 class LearntDescriber:
-    """What training from a manifest gives.
+    """Result of training from a manifest.
 
     Args:
-        trained: the describer, its best step and scores.
-        folder: of the describer, as `describe --model` takes it.
-        clips: part to how many of its clips were learnt from.
-        chosen_by: how the clips that choose the step were found.
-        left_out: clip to why it was not learnt from.
+        trained: the describer, its best step and its scores.
+        folder: folder of the describer, as `describe --model` takes it.
+        clips: name of a part to the number of its clips that were used.
+        chosen_by: rule that selected the validation clips.
+        left_out: name of a clip to the reason why it was left out.
         notes: sentences on the split.
     """
 
@@ -147,14 +147,14 @@ class LearntDescriber:
 
 
 def named_stores(features: Iterable[str]) -> dict[str, Store]:
-    """Stores by the names of sources.
+    """Stores by the name of their source.
 
     Args:
-        features: `PATH`, whose source is called by what it is made of (voice, face, sentence), or `SOURCE=PATH`; a
-            second one of a kind is called by its recipe.
+        features: `PATH`, whose source is named after its modality (voice, face, sentence), or `SOURCE=PATH`; a second
+            store of a modality is named after its recipe.
 
     Raises:
-        UnknownNameError: there is none, or one name comes twice.
+        UnknownNameError: there is no store, or a name comes twice.
         TableError: a store is missing or damaged.
     """
     usual = {'audio': 'voice', 'video': 'face', 'text': 'sentence'}
@@ -176,16 +176,16 @@ def named_stores(features: Iterable[str]) -> dict[str, Store]:
 
 
 def split_clips(manifest: Manifest, validation: str = '', *, seed: int = 0) -> tuple[Ints, Ints, str, tuple[str, ...]]:
-    """Numbers of the clips that are learnt from, and of those that choose the step; how these were chosen, and notes.
+    """Row numbers of the training and of the validation clips, the rule that chose validation, and notes.
 
     Args:
-        manifest: of the corpus; clips of a split that is called test take no part.
-        validation: `COLUMN=VALUE,VALUE`, or a share, which takes whole speakers; '' for the split that is called so,
-            else for a share of 0.15.
-        seed: of a share.
+        manifest: manifest of the corpus; clips of a test split are left out.
+        validation: `COLUMN=VALUE,VALUE`, or a share, which takes whole speakers; '' for the split of that name, else
+            for a share of 0.15.
+        seed: seed of the draw where validation is a share.
 
     Raises:
-        CorpusError: a side is empty, or there is one speaker alone.
+        CorpusError: a part is empty, or there is only one speaker.
         UnknownNameError, ValueRangeError: see `affekt.experiments.divided_clips`.
     """
     left, notes = np.arange(len(manifest)), list[str]()
@@ -207,18 +207,18 @@ def split_clips(manifest: Manifest, validation: str = '', *, seed: int = 0) -> t
 
 @dataclass(frozen=True)
 class WrittenAnswers:
-    """Descriptions that were written, as answers; for `examples_from`.
+    """Written descriptions as answers, for `examples_from`.
 
     Args:
-        texts: clip to its description; a clip without one, or with an empty one, is not annotated.
-        table: whose words are labels.
+        texts: name of a clip to its description; a clip without one, or with an empty one, is not annotated.
+        table: name of the word table that defines labels.
     """
 
     texts: Mapping[str, str]
     table: str = 'affekt'
 
     def __call__(self, sample: Sample) -> list[QuestionAnswer]:
-        """The question on one clip, with the labels that stand in its description."""
+        """Question and answer for one clip, with the labels that occur in its description; [] where it has none."""
         text = (self.texts.get(sample.sample) or '').strip()
         if not text:
             return []
@@ -246,31 +246,30 @@ def learn_describer(
     report: Callable[[dict[str, float]], None] | None = None,
     progress: Progress | None = None,
 ) -> LearntDescriber:
-    """A describer that has learnt from a manifest, saved in `folder`/describer.
+    """Train a describer on a manifest and save it in `folder`/describer.
 
-    1. Clips are divided. 2. Their answers are made. 3. The describer is built, or gone on with. 4. It learns.
+    1. Divide the clips. 2. Make the answers. 3. Build the describer, or load the one of `init`. 4. Train.
 
     Args:
-        manifest: of the corpus.
-        stores: source to its features.
-        settings: the stage and all else that the numbers depend on.
-        folder: of the run.
-        trunk: the language model; '' for the one of `init`, or for the small one.
-        init: the folder of a describer to go on with, or of the run that trained it; the stages after the first need
-            one.
-        form: of a new describer.
-        sources: those of the stores that are used, in the order of the prompt; () for all.
-        words: whether prompts hold what was spoken.
-        descriptions: clip to what was written of it; None for answers by template.
-        pairs: of answers, for stage `prefer`; their texts are answers to the question for a description.
-        rewarding: for stages `reward` and `prefer`.
+        manifest: manifest of the corpus.
+        stores: name of a source to its store of features.
+        settings: the stage and its hyper-parameters.
+        folder: folder of the run.
+        trunk: name or folder of the language model; '' for the one of `init`, or for the small one.
+        init: folder of a describer to continue from, or of the run that trained it; all stages but the first need it.
+        form: architecture of a new describer; None for the defaults.
+        sources: names of the stores to use, in the order of the prompt; () for all.
+        words: include the transcript in prompts.
+        descriptions: name of a clip to its written description; None for answers by template.
+        pairs: pairs of answers, for stage `prefer`; their texts answer the question for a description.
+        rewarding: settings of stages `reward` and `prefer`; None for the defaults.
         validation: see `split_clips`.
         resume, report, progress: see `train_describer`.
 
     Raises:
-        CorpusError: no clip can be learnt from, or a side is empty.
-        UnknownNameError: no such source.
-        ValueRangeError: a stage lacks what it goes on with or learns from.
+        CorpusError: no clip can be used, or a part is empty.
+        UnknownNameError: there is no source of that name.
+        ValueRangeError: a stage lacks `init` or its pairs.
         WeightsError, LLMError: `init` or the language model cannot be opened.
         RunError, TrainingError, LeakError: see `train_describer`.
     """
@@ -332,7 +331,7 @@ def _noted(
     manifest: Manifest, stores: Mapping[str, Store], kind: Kind, question: str, chosen_by: str,
     terciles: Terciles | None, *, by_template: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    """What the folder of a describer says of how it was learnt."""
+    """Metadata of the training, as saved in the describer's folder."""
     noted: dict[str, Any] = {
         'recipes': {name: store.provenance.recipe for name, store in stores.items()}, 'question': question,
         'kind': asdict(kind), 'corpus': manifest.facts.corpus, 'validation_by': chosen_by,
@@ -380,7 +379,7 @@ def _chosen_stores(stores: Mapping[str, Store], sources: Sequence[str]) -> dict[
 def _template_answers(
     form: str, stores: Mapping[str, Store], training: Manifest, judging: Manifest, seed: int
 ) -> tuple[TemplateAnswers, Terciles | None]:
-    """Answers from categories; with clues where a store has columns that can be cited."""
+    """Answers from categories, with clues where a store has columns that a clue can cite."""
     if not training.samples.known('category').any():
         raise CorpusError(
             expected='clips with categories, or descriptions that were written', came='neither',
@@ -388,7 +387,7 @@ def _template_answers(
         )  # fmt: skip
     try:
         readings = readings_from(stores.values(), [*training.names, *judging.names])
-    except TableError:  # nothing here can be cited
+    except TableError:  # no store has a column to cite
         return TemplateAnswers(form, seed=seed), None  # type: ignore[arg-type]
     terciles = Terciles.of(readings[name] for name in training.names)
     columns = {clue.source: clue.column for clue in packaged_wordings().clues.values()}
@@ -400,7 +399,7 @@ def _template_answers(
 
 
 def _gone_on_with(init: Path, trunk: str, stores: Mapping[str, Store], device: str) -> Describer:
-    """The describer of an earlier stage, where the features are those that it has learnt from."""
+    """The describer of an earlier stage, after checking that its features match the stores."""
     place = described_place(init)
     describer = open_describer(place, trunk=trunk or None, device=device)
     noted = dict((saved_notes(place).get('notes') or {}).get('recipes') or {})
@@ -422,7 +421,7 @@ def _gone_on_with(init: Path, trunk: str, stores: Mapping[str, Store], device: s
 def _preferred(
     pairs: Pairs, manifest: Manifest, stores: Mapping[str, Store], *, words: bool, question: str
 ) -> tuple[list[PreferredAnswer], dict[str, str]]:
-    """The pairs on clips of a part, and why others give none."""
+    """The pairs whose clips are in this part, and why some of them are left out."""
     made: list[PreferredAnswer] = []
     left_out: dict[str, str] = {}
     judged = set(pairs.names)

@@ -1,4 +1,4 @@
-"""Finished runs on disk, each noted once it is whole, so that a killed experiment goes on where it stopped."""
+"""Finished runs on disk, each saved once it is complete, so that an interrupted experiment resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ RunTrial = Callable[[Trial], Answers]
 
 
 class FinishedRuns:
-    """A folder of finished runs; without a folder everything is computed.
+    """A folder of finished runs; without a folder, nothing is saved and everything is computed.
 
     Args:
-        folder: where; None for nowhere.
-        depends_on: what the numbers of the runs follow from; a resumed folder must have the same.
-        resume: go on in a folder that holds a run.
+        folder: folder of the runs; None for none.
+        depends_on: everything that the results depend on; a resumed folder must have the same.
+        resume: continue in a folder that already has a run.
 
     Raises:
         RunError: as `affekt.runs.Run`.
@@ -38,11 +38,11 @@ class FinishedRuns:
         self._progress: Progress | None = None
 
     def expect(self, total: int, progress: Progress | None) -> None:
-        """How many runs there are, and what is called after each."""
+        """Set the total number of runs, and the callback after each."""
         self._total, self._progress = max(total, 1), progress
 
     def score(self, key: str, trial: Trial, run: RunTrial) -> float:
-        """The score on what chooses, of a trial that is run now or was run before."""
+        """The validation score of a trial, which is run unless it was finished before."""
         entry = self._run.finished(key) if self._run else None
         value = float(entry.facts['score']) if entry else run(trial).score
         if self._run and not entry:
@@ -51,7 +51,7 @@ class FinishedRuns:
         return value
 
     def answers(self, key: str, trial: Trial, run: RunTrial) -> Answers:
-        """The answers of a trial that is run now or was run before."""
+        """The answers of a trial, which is run unless it was finished before."""
         entry = self._run.finished(key) if self._run else None
         answers = _loaded(self._run.folder / entry.folder, entry.facts, trial) if self._run and entry else None
         if answers is None:
@@ -80,7 +80,7 @@ class FinishedRuns:
 
 
 def _packed(answers: Answers) -> bytes:
-    """A Parquet file with two columns for each kind of answer: of the test, of the oracle, of what was given."""
+    """Answers as Parquet: two columns (logits, values) each for the test, the oracle and every reduced input."""
     import pyarrow
     from pyarrow import parquet
 
@@ -98,7 +98,7 @@ def _packed(answers: Answers) -> bytes:
 
 
 def _loaded(path: Path, noted: Mapping[str, Any], trial: Trial) -> Answers | None:
-    """What a file holds of a trial; None, and a warning, where it is not what a run of it writes."""
+    """A trial's answers from a file; None, with a warning, where the file does not hold them."""
     try:
         return _read(path, noted, trial)
     except (KeyError, ValueError, OSError) as error:
@@ -133,6 +133,6 @@ def _read(path: Path, noted: Mapping[str, Any], trial: Trial) -> Answers:
 
 
 def _separated(side_by_side: Outputs, names: tuple[str, ...]) -> dict[str, Outputs]:
-    """The answers of an older file, which has them side by side without names: (T, G C) and (T, G V)."""
+    """Answers of an older file, whose reduced inputs stand side by side without names: (T, G C) and (T, G V)."""
     both = zip(*(np.split(columns, len(names), axis=1) for columns in side_by_side), strict=True)
     return {name: Outputs(*parts) for name, parts in zip(names, both, strict=True)}

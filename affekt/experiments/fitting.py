@@ -1,8 +1,8 @@
 """A trial run by one of two protocols. torch is imported where it is used.
 
 `fair_run` chooses its epoch on validation and reads the test once, or not at all. `reference_run` is the published
-loop, faults included: every epoch reads the test, gradients are clipped by value, nothing is standardised or masked,
-divisions that are split are read in file order, and one store stands in all three slots.
+loop, faults included: the test is read after every epoch, gradients are clipped by value, features are neither
+standardised nor masked, published splits are read in file order, and a single store fills all three slots.
 
 T tested samples, C classes, V values (0 or 1).
 """
@@ -31,7 +31,7 @@ TRAINING = ('learning_rate', 'weight_decay', 'clip_value')
 
 
 def fair_run(trial: Trial) -> Answers:
-    """Train with early stopping on validation."""
+    """Train with early stopping on validation, then answer the test once."""
     from affekt.training import TrainingSettings, predict, train, train_semi
 
     task, fold, draw, settings = trial.task, trial.fold, trial.configuration, trial.settings
@@ -53,7 +53,7 @@ def fair_run(trial: Trial) -> Answers:
     answers = Answers(trained.best_score, trained.best_epoch, trained.status, _size(network))
     if not trial.reads_test:
         return answers
-    # A sample of which nothing is known is answered without looking at it.
+    # A sample without any modality gets the constant answer.
     outputs = constant_outputs(task, fold)
     known = able[fold.test]
     if known.any():
@@ -64,13 +64,13 @@ def fair_run(trial: Trial) -> Answers:
 
 
 def _able(trial: Trial) -> npt.NDArray[np.bool_]:
-    """(N,) the samples that have any of the modalities."""
+    """(N,) True for samples that have at least one of the modalities."""
     able: npt.NDArray[np.bool_] = np.any([trial.task.present[name] for name in trial.modalities], axis=0)
     return able
 
 
 def _with_missing(trial: Trial, model: Any) -> dict[str, Outputs]:
-    """What is given to the answers to the test; a sample of which nothing is left is answered without looking at it."""
+    """Reduced input to the answers to the test; a sample without any modality left gets the constant answer."""
     from affekt.training import missing_modality_answers
 
     task, fold = trial.task, trial.fold
@@ -87,9 +87,9 @@ def _with_missing(trial: Trial, model: Any) -> dict[str, Outputs]:
 
 
 def reference_run(trial: Trial) -> Answers:
-    """The published loop: all epochs, the test read at each, the best by what chooses.
+    """The published loop: all epochs, the test read after each, the best epoch by validation.
 
-    Source: MERBench, arXiv:2401.03429, its training script; the seed is ours, it had none.
+    Source: MERBench, arXiv:2401.03429, its training script, which set no seed; here the trial's seed is used.
     """
     import torch
 
@@ -108,7 +108,7 @@ def reference_run(trial: Trial) -> Answers:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(trial.seed)
         for epoch in range(1, settings.epochs + 1):
-            # 1. one pass, shuffled only where the division is by folds
+            # 1. one epoch, shuffled only where the division is by folds
             network.train()
             is_shuffled = len(task.reference) > 1
             learnt = training.parts[0]
@@ -121,7 +121,7 @@ def reference_run(trial: Trial) -> Answers:
                 if draw['clip_value'] is not None:
                     torch.nn.utils.clip_grad_value_(network.parameters(), draw['clip_value'])
                 optimiser.step()
-            # 2. what chooses and the test are both read
+            # 2. validation and test are both answered
             answer = tested.answered(network)
             best = _better(best, score(choosing.answered(network), choosing.truth), epoch, answer)
             oracle = _better(oracle, score(answer, tested.truth), epoch, answer)
@@ -133,7 +133,7 @@ def reference_run(trial: Trial) -> Answers:
 
 
 def outputs_of(predicted: Predicted) -> Outputs:
-    """A model's answers as arrays."""
+    """A model's predictions as arrays."""
     return Outputs(predicted.logits.numpy(), predicted.values.numpy())
 
 
@@ -166,18 +166,18 @@ def _built(trial: Trial, form: Any) -> FusionModel:
 
 @dataclass(frozen=True)
 class PublishedSamples:
-    """A part as the published loaders give it: sequences of each split have one length, splits differ."""
+    """A part as the published loaders give it: sequences are padded to one length per split, which differs by split."""
 
     parts: tuple[Samples, ...]
     truth: Samples
-    """All of them, in their order; their features are not read."""
+    """All samples, in the requested order; only their labels are read."""
     back: Ints
-    """From the order of the parts to that of the samples that were asked for."""
+    """Permutation from the order of `parts` to the requested order."""
     batch: int
-    """As in training: one published model's answers depend on who else is in the batch."""
+    """Batch size, equal to that of training: the answers of one published model depend on the rest of the batch."""
 
     def answered(self, network: FusionModel) -> Predicted:
-        """A model's answers in the order that was asked for."""
+        """A model's predictions in the requested order."""
         import torch
 
         from affekt.training import Predicted, predict
@@ -188,7 +188,7 @@ class PublishedSamples:
 
 
 def _published_samples(trial: Trial, index: Ints, network: FusionModel) -> PublishedSamples:
-    """The samples at `index` with every slot filled: one without a modality repeats the first one."""
+    """The samples at `index`; a slot without a modality of its own repeats the first modality."""
     import torch
 
     task, modalities = trial.task, trial.modalities
@@ -201,7 +201,7 @@ def _published_samples(trial: Trial, index: Ints, network: FusionModel) -> Publi
         each = task.frames.published(modalities, index)
     parts = []
     for chosen, features in each:
-        # What is withheld is zeros: the published form has no masks.
+        # Withheld features become zeros: the published models have no masks.
         kept = {slot: task.present[slots[slot]][chosen] for slot in features}
         # (n,) to (n, 1), or (n, 1, 1) for sequences
         masked = {slot: rows * kept[slot].reshape(-1, *[1] * (rows.ndim - 1)) for slot, rows in features.items()}

@@ -1,7 +1,8 @@
-"""How a corpus is divided: what is learnt from, what chooses, what is tested at the end.
+"""Division of a corpus into training, validation and test.
 
-Published splits where there are; folds over train where there are tests but no validation; published folds where there
-are no splits. Each division comes twice: fair, and as published, where a tested fold may also choose.
+Published splits where there are any; folds over the training part where there are tests but no validation; published
+folds where there are no splits. Each division comes twice: fair, and as published, where a tested fold may also serve
+as validation.
 
 N samples.
 """
@@ -23,16 +24,16 @@ from affekt.experiments.settings import ExperimentSettings
 from affekt.wording import counted
 
 NEARLY_VAL = ('dev', 'devel', 'development', 'valid', 'validation', 'eval')
-"""Names of a part that chooses, elsewhere."""
+"""Names that other corpora use for a validation part."""
 
 
 BELONGS_TOGETHER = ('speaker', 'session', 'dialogue', 'recording')
-"""Columns that say which samples are alike; the first that every sample has keeps them on one side."""
+"""Columns that link samples; the first one that every sample has decides which samples stay together."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One division: what is learnt from, what chooses, what is tested at the end."""
+    """One division: row numbers of training and validation, and the test part."""
 
     train: Ints
     validation: Ints
@@ -41,29 +42,29 @@ class Fold:
 
 @dataclass(frozen=True)
 class Divisions:
-    """The samples in use, and how they are divided."""
+    """The samples in use and their division."""
 
     manifest: Manifest
-    """Without the samples that stand in no part."""
+    """The manifest without samples that are in no part."""
     tests: Mapping[str, Ints]
-    """Name of a test part to its samples."""
+    """Name of a test part to its row numbers."""
     fair: tuple[Fold, ...]
     reference: tuple[Fold, ...]
-    """The same with the published choice."""
+    """The same folds, but validated as published."""
     notes: tuple[str, ...] = ()
-    """Who takes no part."""
+    """Sentences on the samples that are left out."""
 
 
 def divided(manifest: Manifest, settings: ExperimentSettings) -> Divisions:
-    """Divide a corpus.
+    """Divide a corpus by its splits or folds.
 
     Args:
-        manifest: with splits (train, perhaps val, and parts whose names begin with test), or with folds, or with folds
-            to learn from beside such test parts.
+        manifest: has splits (train, perhaps val, and parts whose names begin with test), or folds, or folds for
+            training beside such test parts.
         settings: folds and seed are read.
 
     Raises:
-        CorpusError: there is nothing to learn from, or no test, or a part that seems to be val has another name.
+        CorpusError: there is no training or no test part, or a part that seems to be validation has another name.
     """
     divisions = _divided(manifest, settings)
     used = set(divisions.manifest.names)
@@ -77,17 +78,17 @@ def divided(manifest: Manifest, settings: ExperimentSettings) -> Divisions:
 
 
 def held_out(manifest: Manifest, share: float, seed: int, fewest: int = 2) -> tuple[npt.NDArray[np.bool_], str, int]:
-    """Which samples of a training part choose: whole groups, about a share of them, balanced over categories.
+    """Select validation samples from a training part: whole groups, about a share of them, balanced over categories.
 
     Args:
-        manifest: of the training part, N samples.
-        share: between 0 and 1.
-        seed: of the draw.
-        fewest: groups that a column of `BELONGS_TOGETHER` must have.
+        manifest: manifest of the training part, N samples.
+        share: share of the samples, between 0 and 1.
+        seed: seed of the draw.
+        fewest: least number of groups that a column of `BELONGS_TOGETHER` must have.
 
     Returns:
-        (N,) True where a sample chooses; the column whose groups are whole, '' where single samples are drawn; and of
-        how many parts one chooses.
+        (N,) True where a sample is selected; the column whose groups stay whole, '' where single samples are drawn; and
+        the number of equal parts that the samples were divided into.
     """
     parts = max(2, round(1 / share))
     for column in BELONGS_TOGETHER:
@@ -138,7 +139,7 @@ def _divided(manifest: Manifest, settings: ExperimentSettings) -> Divisions:
 
 
 def _by_fold(manifest: Manifest) -> Divisions:
-    """Each published fold is tested in turn; the one before it chooses, or (as published) the tested one itself."""
+    """Each published fold is tested in turn; validated on the fold before it, or (as published) on the tested one."""
     numbers = published_folds(manifest)
     manifest = manifest.take(numbers != 0)
     numbers = numbers[numbers > 0]
@@ -154,7 +155,7 @@ def _by_fold(manifest: Manifest) -> Divisions:
 
 
 def _folds_beside_tests(manifest: Manifest, tests: list[str]) -> Divisions:
-    """Each published fold chooses in turn for the models that learn from the others; all answer the tests."""
+    """Each published fold is validation in turn for models trained on the others; all models answer the tests."""
     manifest = manifest.take((published_folds(manifest) != 0) | manifest.coded('split').where(tests))
     numbers = np.where(manifest.samples.filled('split'), 0, published_folds(manifest))
     parts = _parts(manifest, tests)

@@ -1,6 +1,6 @@
-"""What a reader of an experiment's tables must know of the data: who stands on both sides, what was never learnt from.
+"""Notes on the data for readers of an experiment's tables: overlap between parts, unseen categories, missing features.
 
-None of it stops a run; all of it changes what its numbers mean.
+None of these stops a run; each changes how its results should be read.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from affekt.wording import counted, subject
 
 
 def store_notes(parts: Sequence[Part], there: Mapping[str, Bools]) -> list[str]:
-    """Features that were made of another corpus, and samples that do without.
+    """Notes on features that were extracted from another corpus, and on samples without features.
 
     Args:
         parts: corpora and their stores.
-        there: name of a set of features to (N,) which samples have them.
+        there: name of a set of features to (N,), True for samples that have them.
     """
     notes = []
     for part in parts:
@@ -43,21 +43,21 @@ def task_notes(
     features: Mapping[str, Floats32],
     present: Mapping[str, Bools],
 ) -> list[str]:
-    """All that the samples and their fair division tell.
+    """Notes on the samples and their fair division.
 
     Args:
-        manifest: of N samples.
-        folds: of the fair division.
+        manifest: manifest of N samples.
+        folds: folds of the fair division.
         labels: (N,) categories; None for a task of values alone.
         features: name of a set of features to (N, D).
-        present: name to (N,), False where a sample has none.
+        present: name of a set of features to (N,), False where a sample has none.
     """
     unlearnt = [] if labels is None else _unlearnt(manifest.facts.categories, folds, labels)
     return [*_sides(manifest, folds), *unlearnt, *group_notes(manifest), *_repeated(folds, features, present)]
 
 
 def _sides(manifest: Manifest, folds: Sequence[Fold]) -> Iterator[str]:
-    """Who stands on both sides of the fair division."""
+    """Number of groups (speaker, dialogue, window) that are on more than one side of the fair division."""
     counts: dict[str, int] = {}
     for fold in folds:
         sides = np.full(len(manifest), '', dtype=object)
@@ -70,7 +70,7 @@ def _sides(manifest: Manifest, folds: Sequence[Fold]) -> Iterator[str]:
 
 
 def _unlearnt(names: Sequence[str], folds: Sequence[Fold], labels: Ints) -> Iterator[str]:
-    """Categories that are tested and never or hardly learnt from."""
+    """Categories that are tested but have no training samples, or one."""
     learnt = [np.bincount(labels[fold.train], minlength=len(names)) for fold in folds]
     asked = [np.bincount(labels[np.union1d(fold.validation, fold.test)], minlength=len(names)) for fold in folds]
     for at, name in enumerate(names):
@@ -82,14 +82,14 @@ def _unlearnt(names: Sequence[str], folds: Sequence[Fold], labels: Ints) -> Iter
 
 
 def group_notes(manifest: Manifest) -> Iterator[str]:
-    """Whether samples that belong together are known."""
+    """A note where no column links the samples of one group."""
     if len(manifest) and np.array_equal(manifest.groups(), np.array(manifest.names)):
         yield 'no speaker, dialogue, recording or session is known of every sample: they count as independent, and ' \
             'folds may share people'  # fmt: skip
 
 
 def _repeated(folds: Sequence[Fold], features: Mapping[str, Floats32], present: Mapping[str, Bools]) -> Iterator[str]:
-    """Features that tell nothing, and samples that stand on both sides under two names."""
+    """Features that are constant, and tested samples whose features equal those of a training sample."""
     for name, rows in features.items():
         given = rows[present[name]]
         if len(given) > 1 and (given == given[0]).all():

@@ -1,4 +1,4 @@
-"""An experiment's outcome as one HTML file that loads nothing: every table, intervals drawn beside their figures."""
+"""An experiment's outcome as one self-contained HTML file: every table, with intervals drawn beside their values."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from affekt.wording import signed
 
 
 def sheet_page(benchmark: str, task: Task, sheet: Sheet, notes: Sequence[str]) -> str:
-    """The whole page; figures in per cent, intervals in points over the constant answer.
+    """The page of an experiment; scores in per cent, intervals in points above the constant answer.
 
     Args:
-        benchmark: its name, before the title.
-        task: sizes of its parts stand on top.
-        sheet: tables and lines.
-        notes: those of the lines that stand on top.
+        benchmark: name of the benchmark, shown before the title.
+        task: task whose part sizes are shown at the top.
+        sheet: tables and sentences.
+        notes: those of the sentences that are shown at the top.
     """
     counts = task.part_sizes | {f'groups in {name}': count for name, count in task.part_groups.items()}
     return plain_sheet_page(benchmark, task.manifest.facts.corpus, sheet, notes, counts)
@@ -29,11 +29,11 @@ def plain_sheet_page(benchmark: str, corpus: str, sheet: Sheet, notes: Sequence[
     """The page of any sheet of tables.
 
     Args:
-        benchmark: its name, before the title.
-        corpus: what was measured on.
-        sheet: tables and lines.
-        notes: those of the lines that stand on top.
-        counts: of samples and the like, by name; they stand on top.
+        benchmark: name of the benchmark, shown before the title.
+        corpus: name of the corpus.
+        sheet: tables and sentences.
+        notes: those of the sentences that are shown at the top.
+        counts: name of a count (samples and the like) to its value, shown at the top.
     """
     listed = ''.join(f'<div><dt>{escaped(name)}</dt><dd>{count:,}</dd></div>' for name, count in counts.items())
     warned = ''.join(f'<li>{escaped(note)}</li>' for note in notes)
@@ -63,7 +63,7 @@ def _section(section: Section) -> str:
 
 
 def _drawn(section: Section) -> tuple[Scale, list[str]] | None:
-    """A scale and a cell for each row; None for a table that is not of rows."""
+    """A scale and one drawn interval per row; None for a table without rows of scores."""
     constant = next((row for row in section.rows if row.system.name == 'constant'), None)
     if constant is None:
         return None

@@ -1,4 +1,4 @@
-"""An experiment's outcome on disk: plain facts for JSON, its pages, and Parquet with every prediction."""
+"""An experiment's outcome on disk: plain values for JSON, its pages, and Parquet with every prediction."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def outcome_facts(
     rows: Sequence[Row],
     notes: Sequence[str],
 ) -> dict[str, Any]:
-    """All of an outcome as plain values; None where undefined.
+    """An outcome as plain values; None where a score is undefined.
 
     Args:
-        benchmark: its name.
+        benchmark: name of the benchmark.
         task: corpus, target and parts.
-        settings: the run's, a dataclass.
-        features: what the models read.
+        settings: settings of the run, a dataclass.
+        features: description of the features that the models read.
         rows: systems on the test parts.
-        notes: what a reader must know.
+        notes: sentences for readers of the tables.
     """
     return plain(
         {
@@ -59,16 +59,16 @@ def save_outcome(
     *,
     with_rows: bool = False,
 ) -> None:
-    """Write an outcome into a run's folder: `<stem>.json`, pages, and `predictions.parquet`.
+    """Write an outcome into the folder of a run: `<stem>.json`, pages, and `predictions.parquet`.
 
     Args:
-        folder: of the run.
-        stem: of the files' names.
-        task: what was predicted.
+        folder: folder of the run.
+        stem: stem of the file names.
+        task: the task that the systems were tested on.
         rows: systems on the test parts.
-        facts: of the outcome.
-        pages: ending of a file to its text.
-        with_rows: write `rows.parquet` too, a line for each score.
+        facts: the outcome as plain values, see `outcome_facts`.
+        pages: file extension (`html`, `md`) to the text of the page.
+        with_rows: also write `rows.parquet`, one row per score.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -83,7 +83,7 @@ def save_outcome(
 
 
 def row_facts(row: Row) -> dict[str, Any]:
-    """A row as plain values."""
+    """A scored row as plain values."""
     system = row.system
     content: dict[str, Any] = {
         'modalities': list(system.modalities),
@@ -114,7 +114,7 @@ def row_facts(row: Row) -> dict[str, Any]:
 
 
 def _flat_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One line a system, test part and score."""
+    """One dict per system, test part and score."""
     return [
         {
             'modalities': '+'.join(row.system.modalities), 'model': row.system.name, 'protocol': row.system.protocol,
@@ -127,7 +127,7 @@ def _flat_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def predictions_of(task: Task, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One line a system, seed and tested sample, with its category and value where the task has them."""
+    """One dict per system, seed and tested sample, with category and value where the task has them."""
     predictions, names = [], task.manifest.names
     for row in rows:
         for seed, (logits, values) in enumerate(zip(row.system.logits, row.system.values, strict=True)):
@@ -146,7 +146,7 @@ def predictions_of(task: Task, rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def as_parquet(rows: list[dict[str, Any]], about: Mapping[str, Any]) -> bytes:
-    """Rows as a Parquet file whose header says settings, versions, features and corpus."""
+    """Rows as a Parquet file whose metadata holds settings, versions, features and corpus."""
     import pyarrow
     from pyarrow import parquet
 

@@ -1,4 +1,4 @@
-"""Systems on the test parts of a task: every score with its interval, tested against what stands beside it.
+"""Systems on the test parts of a task: every score with its interval, and paired tests against rival systems.
 
 N samples, S seeds, C classes, V values (0, 1 or several dimensions).
 """
@@ -23,31 +23,31 @@ from affekt.metrics import Interval, Measure, holm, mean_of_folds, measure_inter
 from affekt.progress import Progress
 
 ORACLE = 'best test'
-"""Not a protocol: what the published loop would report had the test chosen the epoch, as where no other part did."""
+"""Not a protocol: the published loop's scores where the test chose the epoch, as happens where no other part does."""
 
 
 @dataclass(frozen=True)
 class System:
-    """One model by one protocol on one set of modalities."""
+    """One model by one protocol on one set of modalities, with its answers."""
 
     modalities: tuple[str, ...]
     name: str
     protocol: str
     """`fair`, `reference`, `best test`, or '' for a constant answer."""
     logits: Floats32 = field(repr=False)
-    """(S, N, C), nan where a sample is in no test."""
+    """(S, N, C) class logits, nan where a sample is not tested."""
     values: Floats32 = field(repr=False)
-    """(S, N, V)"""
+    """(S, N, V) predicted values."""
     validation: float = float('nan')
-    """Mean score over seeds and folds on what chose."""
+    """Validation score, mean over seeds and folds."""
     chosen: tuple[Mapping[str, Any], ...] = ()
-    """Hyper-parameters, one a fold (or one for all)."""
+    """Hyper-parameters, one set per fold, or one for all folds."""
     statuses: Mapping[str, int] = field(default_factory=dict)
-    """How many runs were healthy, constant, not finite."""
+    """Status (`healthy`, `constant`, `not_finite`) to the number of runs."""
     parameters: int = 0
     seconds: float = 0.0
     given: str = ''
-    """What it was given of its modalities: a smaller set, or `any:RATE` for gaps at random; '' for all."""
+    """Reduced input: a subset of the modalities, or `any:RATE` for gaps at random; '' for all modalities."""
 
 
 Beside = Callable[[Sequence[System], System], Sequence[tuple[str, System]]]
@@ -55,16 +55,17 @@ Beside = Callable[[Sequence[System], System], Sequence[tuple[str, System]]]
 
 @dataclass(frozen=True)
 class Gain:
-    """The headline of one system less that of another, on the same samples."""
+    """Headline score of one system minus that of another on the same samples."""
 
     kind: str
-    """`simple`: our simple model on the same modalities. `alone`: the same protocol on one modality. Of several the one
-    that did best on validation. `linear` and `frozen`: of an encoder that was fine-tuned, what its own vectors give."""
+    """`simple`: over our simple model on the same modalities. `alone`: over the same protocol on one modality. Of
+    several rivals, the one with the best validation score counts. `linear`, `frozen`: of fine-tuning over models on the
+    encoder's own vectors."""
     over: System = field(repr=False)
     value: Interval
     p: float
     p_holm: float = float('nan')
-    """Corrected over all tests of the run."""
+    """p-value after Holm's correction over all tests of the run."""
 
 
 @dataclass(frozen=True)
@@ -75,20 +76,20 @@ class Row:
     test: str
     headline: str
     scores: Mapping[str, Interval]
-    """Every score with its interval over groups of samples."""
+    """Name of a score to its value, with an interval over groups of samples."""
     by_seed: tuple[float, ...]
-    """(S,) the headline."""
+    """(S,) headline score of each seed."""
     gains: tuple[Gain, ...] = ()
-    """Over the simple model on the same modalities, and over one modality alone; empty for rows that are not tested."""
+    """Gains over the simple model on the same modalities and over single modalities; () for rows without tests."""
 
     def gain(self, kind: str) -> Gain | None:
-        """The gain over a `simple` model or over a modality `alone`."""
+        """The gain of one kind (`simple`, `alone`, …); None where there is none."""
         return next((each for each in self.gains if each.kind == kind), None)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an experiment came to."""
+    """Result of an experiment."""
 
     task: Task = field(repr=False)
     settings: ExperimentSettings
@@ -99,13 +100,13 @@ class Outcome:
 
 
 def joined(task: Task, folds: Sequence[Fold], outputs: Sequence[Outputs | None], mean: str) -> Outputs:
-    """(N, C) and (N, V): a sample that several folds tested gets the mean of what they say.
+    """(N, C) and (N, V) answers: a sample that several folds test gets the mean of their answers.
 
     Args:
-        task: of N samples.
-        folds: that were tested.
-        outputs: of each fold; None where nothing was answered.
-        mean: of `affekt.metrics.mean_of_folds`, of answers to one test.
+        task: task with N samples.
+        folds: the folds that were tested.
+        outputs: answers of each fold; None for a fold without answers.
+        mean: kind of mean, see `affekt.metrics.mean_of_folds`.
     """
     size, width = len(task.manifest), task.width
     logits = np.full((size, task.classes), np.nan, dtype=np.float32)
@@ -126,12 +127,12 @@ def joined(task: Task, folds: Sequence[Fold], outputs: Sequence[Outputs | None],
 def over_seeds(
     task: Task, folds: Sequence[Fold], outputs: Sequence[Sequence[Outputs | None]], mean: str
 ) -> tuple[Floats32, Floats32]:
-    """(S, N, C) and (S, N, V): for each seed the answers of all folds.
+    """(S, N, C) and (S, N, V) answers: the folds of each seed joined.
 
     Args:
-        task: of N samples.
-        folds: that were tested.
-        outputs: seed by seed, those of each fold.
+        task: task with N samples.
+        folds: the folds that were tested.
+        outputs: for each seed, the answers of each fold.
         mean: as for `joined`.
     """
     by_seed = [joined(task, folds, each, mean) for each in outputs]
@@ -139,11 +140,11 @@ def over_seeds(
 
 
 def run_facts(answers: Sequence[Sequence[Answers]], begun: float) -> dict[str, Any]:
-    """What a `System` says of its runs: validation, statuses, parameters and seconds.
+    """Fields of a `System` that describe its runs: validation, statuses, parameters and seconds.
 
     Args:
-        answers: seed by seed, those of each fold.
-        begun: when the first began, as `time.monotonic` has it.
+        answers: for each seed, the answers of each fold.
+        begun: start of the first run, as returned by `time.monotonic`, in seconds.
     """
     flat = [each for by_fold in answers for each in by_fold]
     return {
@@ -166,14 +167,15 @@ def scored_rows(
     progress: Progress | None = None,
     beside: Beside | None = None,
 ) -> tuple[Row, ...]:
-    """Every system on every test part, a constant answer first, tested against what stands beside it.
+    """Score every system on every test part, a constant answer first, with paired tests against its rivals.
 
     Args:
-        task: truth and test parts.
-        systems: their answers.
+        task: task with labels and test parts.
+        systems: systems with their answers.
         settings: seed, seeds and resamples are read.
         progress: called with 'score', systems done, systems in all.
-        beside: kinds of gain of a system and what each is over; None for the simple model, and one modality alone.
+        beside: function from a system to its rivals and the kind of each gain; None for the simple model and single
+            modalities.
     """
     rng = np.random.default_rng(settings.seed)
     rows: list[Row] = []
@@ -204,7 +206,7 @@ def scored_rows(
 
 
 def _beside(systems: Sequence[System], system: System) -> list[tuple[str, System]]:
-    """What a system is tested against; nothing for a constant, and for what the test itself chose."""
+    """Rivals that a system is tested against; [] for a constant answer, and where the test chose the epoch."""
     if system.protocol not in ('fair', 'reference') or system.given:
         return []
     complete = [other for other in systems if not other.given]
@@ -239,10 +241,10 @@ def _measure(task: Task, test: str, system: System) -> Measure:
 
 
 def mean_over_seeds(measures: Sequence[Measure]) -> Measure:
-    """The mean of every score, as one measure: the columns of all side by side.
+    """The mean of every score over seeds, as one measure whose columns are those of all seeds side by side.
 
     Args:
-        measures: one a seed, each (N, K), of the same samples and scores.
+        measures: one measure per seed, each (N, K), on the same samples with the same scores.
     """
     width = measures[0].columns.shape[1]
 

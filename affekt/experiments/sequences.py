@@ -1,8 +1,8 @@
-"""Sequences as models at frame level read them: whole ones end to end, or as published, with zeros in front.
+"""Sequences as input of frame-level models: concatenated without padding, or padded in front as published.
 
-Without a text the first modality gives the times that others are aligned to.
+Where there is no text, the others are aligned to the time steps of the first modality.
 
-N samples, T rows in time, D features.
+N samples, T time steps, D features.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from affekt.features import legacy_batch, pooled
 
 @dataclass(frozen=True)
 class Frames:
-    """N sequences end to end."""
+    """N sequences, concatenated along time."""
 
     rows: Floats32 = field(repr=False)
-    """(ΣT, D)"""
+    """(ΣT, D) time steps of all sequences."""
     lengths: Ints = field(repr=False)
-    """(N,)"""
+    """(N,) number of time steps of each sequence."""
 
     @classmethod
     def of(cls, sequences: Sequence[Floats32]) -> Frames:
-        """N of (T, D) as one."""
+        """Concatenate N sequences (T, D)."""
         return cls(np.concatenate(sequences), np.array([len(rows) for rows in sequences]))
 
 
 def whole_frames(sequences: Mapping[str, Sequence[Floats32]], feat_type: str) -> dict[str, Frames]:
-    """Sequences pooled to fewer rows in time, without rows that are made up.
+    """Sequences pooled to fewer time steps, without padding.
 
     Args:
         sequences: modality to N of (T, D).
@@ -46,14 +46,14 @@ def whole_frames(sequences: Mapping[str, Sequence[Floats32]], feat_type: str) ->
 
 
 def published_frames(sequences: Mapping[str, Sequence[Floats32]], feat_type: str) -> dict[str, Floats32]:
-    """What the published loaders make of one split, for a model with three slots.
+    """One split as the published loaders make it, for a model with three slots.
 
     Args:
         sequences: modality to the sequences (T, D) of a whole split; a slot without a modality repeats the first one.
         feat_type: `frm_align` or `frm_unalign`.
 
     Returns:
-        audio, text and video to (N, L, D), zeros in front.
+        `audio`, `text` and `video` to (N, L, D), zeros in front.
     """
     clock = _clock(sequences)
     by_modality = legacy_batch(_by_clock(sequences, clock), feat_type)
@@ -62,12 +62,12 @@ def published_frames(sequences: Mapping[str, Sequence[Floats32]], feat_type: str
 
 
 class FrameInputs:
-    """A corpus's sequences, pooled for whichever set of modalities is asked for; the last few stay in memory.
+    """Sequences of a corpus, pooled for any set of modalities; the most recent sets stay in memory.
 
     Args:
-        sequences: set of features to N of (T, D); no two sets that are asked for together are of one modality.
+        sequences: name of a set of features to N sequences (T, D); sets requested together are of different modalities.
         feat_type: `frm_align` or `frm_unalign`.
-        splits: (N,) each sample's split: a published loader pads to the longest of its own.
+        splits: (N,) split of each sample: a published loader pads to the longest sequence of the split.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class FrameInputs:
         return whole_frames({slot_of(name): self.sequences[name] for name in modalities}, self.feat_type)
 
     def published(self, modalities: tuple[str, ...], index: Ints) -> list[tuple[Ints, dict[str, Floats32]]]:
-        """The samples at `index`, split by split: their numbers, and slot to (n, L, D)."""
+        """The samples at `index`, split by split: their row numbers, and slot to (n, L, D)."""
         by_split = []
         for split in dict.fromkeys(self._splits[index].tolist()):
             chosen = index[self._splits[index] == split]
@@ -102,5 +102,5 @@ def _clock(sequences: Mapping[str, Sequence[Floats32]]) -> str:
 
 
 def _by_clock(sequences: Mapping[str, Sequence[Floats32]], clock: str) -> dict[str, Sequence[Floats32]]:
-    """The same with the modality that gives the times in the place of the text."""
+    """The sequences with the modality that gives the time steps in the slot of the text."""
     return {'text' if name == clock else name: rows for name, rows in sequences.items()}

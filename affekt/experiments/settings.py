@@ -1,4 +1,4 @@
-"""What an experiment's numbers depend on besides corpus and features, and the spaces that its draws come from."""
+"""Settings of an experiment, and the search spaces of its models."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from affekt.plugins import added_names
 
 MODALITIES = ('audio', 'text', 'video')
 FEAT_TYPES = ('', 'utt', 'frm_align', 'frm_unalign')
-"""What a model reads of a sample: one vector, sequences at the times of the text, sequences at their own times."""
+"""Input of a model: one vector per sample, sequences aligned to the text, or sequences with their own time steps."""
 RENAMED: Mapping[str, str] = {
     'batch': 'batch_size', 'rate': 'learning_rate', 'decay': 'weight_decay', 'rates': 'learning_rates',
     'frozen_rates': 'frozen_learning_rates',
 }  # fmt: skip
-"""Old names of settings and hyper-parameters, as folders of runs may hold them, to the new ones."""
+"""Old name of a setting or hyper-parameter, as saved in older runs, to its new name."""
 SIMPLE = ('linear', 'gated')
-"""Our own simple models, one of which a model must beat."""
+"""Names of our simple models, which other models are compared with."""
 
 
 def slot_of(name: str) -> str:
@@ -36,22 +36,22 @@ def slot_of(name: str) -> str:
 @with_old_names(batch='batch_size')
 @dataclass(frozen=True)
 class ExperimentSettings:
-    """What the parts of every trained benchmark depend on, saved beside their results.
+    """Settings that all trained benchmarks share, saved beside their results.
 
     Args:
         model: a key of `affekt.fusion.FUSION_MODELS`.
-        seeds: runs of each chosen configuration.
-        trials: draws from the model's space.
-        epochs: at most.
-        patience: epochs without a better validation score before a fair run stops.
-        batch_size: samples a step.
+        seeds: number of runs of each chosen configuration.
+        trials: number of configurations drawn from the model's search space.
+        epochs: largest number of epochs.
+        patience: epochs without a better validation score after which a fair run stops.
+        batch_size: samples per step.
         target: `category`, `sentiment` or `category+valence`; '' for what the manifest has.
-        feat_type: `utt`, `frm_align` or `frm_unalign`, of the model; '' for vectors, or for sequences where it reads
-            no vectors. Our simple models always read the mean over time.
-        mask: samples that lack features of a modality do without it; otherwise they are an error.
-        folds: over train, where there is no validation split.
-        seed: of all draws.
-        resamples: of intervals and tests.
+        feat_type: input of the model: `utt`, `frm_align` or `frm_unalign`; '' for vectors, or for sequences where the
+            model reads no vectors. Our simple models always read the mean over time.
+        mask: mask missing modalities of a sample; False makes them an error.
+        folds: number of folds over the training part, where there is no validation split.
+        seed: seed of all draws.
+        resamples: number of resamples for intervals and tests.
     """
 
     model: str = 'attention'
@@ -86,12 +86,12 @@ class ExperimentSettings:
 
 
 def drawn(model: str, trials: int, seed: int) -> list[dict[str, Any]]:
-    """Settings from a model's space, no two alike; all of them where there are no more.
+    """Distinct configurations drawn from a model's search space; all of them where it has no more than `trials`.
 
     Args:
         model: a key of `SPACES`.
-        trials: how many.
-        seed: of the draw.
+        trials: number of configurations.
+        seed: seed of the draw.
     """
     space = {'learning_rate': RATES, 'clip_value': (None,), **_space(model)}
     rng = np.random.default_rng([seed, *model.encode()])
@@ -108,7 +108,7 @@ def drawn(model: str, trials: int, seed: int) -> list[dict[str, Any]]:
 
 
 def _space(model: str) -> Mapping[str, Sequence[Any]]:
-    """What a model's settings are drawn from; one of another package says so itself."""
+    """Search space of a model; a model of another package brings its own."""
     if model in SPACES:
         return SPACES[model]
     from affekt.fusion import FUSION_MODELS
@@ -148,4 +148,4 @@ SPACES: Mapping[str, Mapping[str, Sequence[Any]]] = {
     'linear': {'dropout': (0.0, 0.3, 0.6), 'weight_decay': (1e-4, 1e-2, 1e-1, 1.0)},
     'gated': {'hidden': (64, 128), 'dropout': (0.3, 0.5), 'weight_decay': (1e-5, 1e-3, 1e-2)},
 }  # fmt: skip
-"""Model to the values that are drawn from; all but the last two as published in MERBench's `model-tune.yaml`."""
+"""Model to its search space; all but the last two as published in MERBench's `model-tune.yaml`."""

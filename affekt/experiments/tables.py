@@ -1,6 +1,6 @@
-"""The tables of an experiment as plain text: cells, Markdown, and what to know of them.
+"""The tables of an experiment as plain text: cells, Markdown and notes.
 
-A `Sheet` is what is shown, wherever it is shown: `page.py` makes a page of it, the command line draws it.
+A `Sheet` is independent of its output: `page.py` renders it as HTML, the command line as text.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from affekt.wording import signed
 
 @dataclass(frozen=True)
 class Section:
-    """One table of cells that are text."""
+    """One table whose cells are text."""
 
     title: str
     heads: tuple[str, ...]
     cells: tuple[tuple[str, ...], ...]
     left: int
-    """How many columns, from the first, are words."""
+    """Number of leading columns that are left-aligned."""
     rows: tuple[Row, ...] = ()
-    """What the lines show, where each is one row."""
+    """Scored rows of the table, one per line; () where lines are not scored rows."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Sheet:
     title: str
     sections: tuple[Section, ...]
     lines: tuple[str, ...]
-    """What to know of the tables."""
+    """Sentences on how to read the tables."""
 
 
 def sheet_markdown(sheet: Sheet) -> str:
-    """All of it as Markdown."""
+    """Title, tables and sentences as Markdown."""
     parts = [f'# {sheet.title}']
     for section in sheet.sections:
         parts += [f'## {section.title}', section_markdown(section)]
@@ -49,7 +49,7 @@ def sheet_markdown(sheet: Sheet) -> str:
 
 
 def section_markdown(section: Section) -> str:
-    """The cells as a Markdown table."""
+    """One table as Markdown."""
     rule = ['---' if at < section.left else '---:' for at in range(len(section.heads))]
     return '\n'.join('| ' + ' | '.join(line) + ' |' for line in (section.heads, rule, *section.cells))
 
@@ -79,22 +79,22 @@ def signed_percent(value: float) -> str:
 
 
 def chance(p: float) -> str:
-    """A p-value in five characters at most."""
+    """A p-value in at most five characters."""
     return '–' if math.isnan(p) else '<.001' if p < 0.001 else f'{p:.3f}'.removeprefix('0')
 
 
 def initials(modalities: Sequence[str]) -> str:
-    """A, T or V of each, with a plus between; T2 for the second set of features of text."""
+    """Initial (A, T or V) of each modality, joined by a plus; T2 for the second set of text features."""
     return '+'.join(name[0].upper() + name.partition(':')[0].removeprefix(slot_of(name)) for name in modalities)
 
 
 def named(system: System) -> tuple[str, str, str]:
-    """What tells a system: its modalities, model and protocol."""
+    """Modalities, model and protocol, which together identify a system."""
     return initials(system.modalities), system.name, system.protocol
 
 
 def broken_runs(rows: Sequence[Row]) -> Iterator[str]:
-    """The runs that gave every sample one answer, or broke down."""
+    """Sentences on runs that gave every sample the same answer, or broke down."""
     for system in {id(row.system): row.system for row in rows}.values():
         for status, count in system.statuses.items():
             if status != 'healthy':

@@ -1,7 +1,7 @@
-"""What is predicted of which clips: a manifest and stores as arrays, checked wholly before anything is trained.
+"""A prediction task from a manifest and stores of features, checked completely before anything is trained.
 
-What is predicted follows from the manifest: its categories, or its sentiment where it has none. `folds.py` divides it,
-`cross_corpus.py` lets it be tested on other corpora.
+The target follows from the manifest: categories, or sentiment where it has none. `folds.py` divides the samples,
+`cross_corpus.py` adds test parts of other corpora.
 
 N samples, D features.
 """
@@ -33,47 +33,47 @@ TARGETS = ('category', 'sentiment', 'category+valence')
 
 @dataclass(frozen=True)
 class Task:
-    """A corpus ready to be trained on: what is predicted, a clip each, from which features, and in which folds."""
+    """A corpus ready for training: labels, features and folds."""
 
     manifest: Manifest = field(repr=False)
     features: Mapping[str, Floats32] = field(repr=False)
     """Modality to (N, D) float32, means over time."""
     frames: FrameInputs | None = field(repr=False)
-    """Where the model reads sequences."""
+    """Sequences, where the model reads them; None where it reads vectors."""
     present: Mapping[str, npt.NDArray[np.bool_]] = field(repr=False)
-    """Modality to (N,), False where the manifest withholds it."""
+    """Modality to (N,), False where the manifest withholds it or features are missing."""
     labels: Ints | None
-    """(N,) int64 categories; None for a task of values alone."""
+    """(N,) int64 categories; None for a task without categories."""
     values: npt.NDArray[np.float64] | None
-    """(N,) sentiment or valence, or (N, V) several dimensions, nan where there is none; None for categories alone."""
+    """(N,) sentiment or valence, or (N, V) several dimensions, nan where unknown; None for a task without values."""
     target: str
     fair: tuple[Fold, ...]
     reference: tuple[Fold, ...]
-    """The same with the published choice: a tested fold also chooses."""
+    """The same folds, validated as published, where a tested fold may also be validation."""
     tests: Mapping[str, Ints]
-    """Name of a test part to its samples."""
+    """Name of a test part to the row numbers of its samples."""
     notes: tuple[str, ...]
 
     @property
     def feat_type(self) -> str:
-        """What the model reads: `utt`, `frm_align` or `frm_unalign`; our simple models read `utt`."""
+        """Input of the model: `utt`, `frm_align` or `frm_unalign`; our simple models read `utt`."""
         return 'utt' if self.frames is None else self.frames.feat_type
 
     @property
     def classes(self) -> int:
-        """Number of categories, 0 for none."""
+        """Number of categories; 0 for a task without."""
         return len(self.manifest.facts.categories) if self.labels is not None else 0
 
     @property
     def width(self) -> int:
-        """V, how many values are predicted; 0 for none."""
+        """V, the number of predicted values; 0 for a task without."""
         if self.values is None:
             return 0
         return 1 if self.values.ndim == 1 else self.values.shape[1]
 
     @property
     def score(self) -> str:
-        """What chooses on validation: a key of `affekt.training.SCORES`."""
+        """Name of the validation score: a key of `affekt.training.SCORES`."""
         return {
             'category': 'weighted_f1', 'sentiment': 'sign_weighted_f1',
             'category+valence': 'weighted_f1_less_quarter_squared_error',
@@ -81,22 +81,22 @@ class Task:
 
     @property
     def groups(self) -> npt.NDArray[Any]:
-        """(N,) what each sample belongs to, where known: a speaker, dialogue or recording; drawn as a whole."""
+        """(N,) group of each sample (speaker, dialogue or recording, where known); resampling draws whole groups."""
         return self.manifest.groups()
 
     @property
     def part_sizes(self) -> dict[str, int]:
-        """Samples of train, in the first fold, and of every test part."""
+        """Number of samples of training, in the first fold, and of every test part."""
         return {'train': len(self.fair[0].train), **{name: len(index) for name, index in self.tests.items()}}
 
     @property
     def part_groups(self) -> dict[str, int]:
-        """Test part to how many groups it has."""
+        """Name of a test part to its number of groups."""
         groups = self.groups
         return {name: len(set(groups[index])) for name, index in self.tests.items()}
 
     def headline(self, test: str) -> str:
-        """The score that counts on a test part: a name in its measure."""
+        """Name of the headline score of a test part."""
         if self.target == 'sentiment':
             return 'f1_negative_positive'
         return 'combined' if self._has_valence(self.tests[test]) else 'weighted_f1'
@@ -108,9 +108,9 @@ class Task:
         """The measure of answers to one test part.
 
         Args:
-            test: its name.
-            logits: (T, C) of its samples.
-            values: (T, 0 or 1).
+            test: name of the part.
+            logits: (T, C) answers to its samples.
+            values: (T, V) predicted values, V 0 where there are none.
         """
         index = self.tests[test]
         if self.labels is None:
@@ -127,21 +127,21 @@ class Task:
 def open_task(
     manifest: Manifest, stores: Mapping[str, Store], settings: ExperimentSettings, others: Sequence[Part] = ()
 ) -> Task:
-    """Arrays of a manifest and its stores, and how they are divided.
+    """Read manifest and stores into arrays and divide the samples.
 
     Args:
-        manifest: of the corpus.
-        stores: modality to its store.
+        manifest: manifest of the corpus.
+        stores: modality to its store of features.
         settings: target, feature type, folds and seed are read.
-        others: corpora to test on besides.
+        others: further corpora to test on.
 
     Raises:
-        CorpusError: a sample lacks features or its label, or a part is empty or of one class only; another corpus has
-            no features of the same recipe, or labels of another kind.
-        ValueRangeError: a feature is not a finite number; names sample and file.
-        UnknownNameError: no such target, or the model does not read the feature type.
+        CorpusError: a sample lacks features or its label, or a part is empty or of one class only; another corpus lacks
+            features of the same recipe, or has labels of another kind.
+        ValueRangeError: a feature is not finite; the message names sample and file.
+        UnknownNameError: there is no such target, or the model does not read the feature type.
     """
-    # 1. What is predicted, what the model reads, and which samples take part.
+    # 1. Target, input of the model and samples in use.
     target = _target(manifest, settings.target)
     feat_type = feat_type_of(settings)
     parts = [Part(manifest, stores), *others]
@@ -151,7 +151,7 @@ def open_task(
     labels = manifest.labels() if target != 'sentiment' else None
     column = {'category': None, 'sentiment': 'sentiment', 'category+valence': 'valence'}[target]
     values = manifest.column(column) if column else None
-    # 2. Every sample has a truth and finite features.
+    # 2. Every sample has a label and finite features.
     _require_truth(manifest, labels, values, divisions.tests, target)
     names = merged.names_by_part(manifest)
     there = {name: _there(name, parts, names, masks=settings.mask) for name in stores}
@@ -168,7 +168,7 @@ def open_task(
             for name in stores
         }
         frames = FrameInputs(sequences, feat_type, manifest.column('split').tolist())
-    # 3. Every part has what it takes to train and to score.
+    # 3. Every part can be trained on or scored.
     present = {name: manifest.keep_mask(slot_of(name)) & there[name] for name in stores}
     task = Task(
         manifest, features, frames, present, labels, values, target, divisions.fair, divisions.reference,
@@ -182,10 +182,10 @@ def open_task(
 
 
 def _there(name: str, parts: Sequence[Part], names: Sequence[Sequence[str]], *, masks: bool) -> npt.NDArray[np.bool_]:
-    """(N,) which samples have features of a set.
+    """(N,) True for samples that have features of a set.
 
     Raises:
-        CorpusError: one has none and may not do without, or none of a corpus has any.
+        CorpusError: a sample lacks them and `masks` is False, or no sample of a corpus has any.
     """
     for part, wanted in zip(parts, names, strict=True):
         taken = set(wanted)
@@ -196,10 +196,10 @@ def _there(name: str, parts: Sequence[Part], names: Sequence[Sequence[str]], *, 
 
 
 def feat_type_of(settings: ExperimentSettings) -> str:
-    """What the model reads: as asked, else vectors, else sequences.
+    """Input of the model: the requested type, else vectors, else sequences.
 
     Raises:
-        UnknownNameError: the model does not read what was asked for.
+        UnknownNameError: the model does not read the requested type.
     """
     from affekt.fusion import FUSION_MODELS
 
@@ -216,14 +216,14 @@ def feat_type_of(settings: ExperimentSettings) -> str:
 
 
 def open_stores(features: Sequence[str], *, several: bool = False) -> dict[str, Store]:
-    """Stores by modality.
+    """Stores of features by modality.
 
     Args:
-        features: `PATH` or `MODALITY=PATH`; without a modality the one that the store states counts.
-        several: a modality may have several sets, which are then called `text1:recipe`, `text2:other`, in this order.
+        features: `PATH` or `MODALITY=PATH`; without a modality, the one stated in the store counts.
+        several: allow several sets per modality, which are then named `text1:recipe`, `text2:other`, in this order.
 
     Raises:
-        UnknownNameError: a modality is none of audio, text and video, is not known, or comes twice.
+        UnknownNameError: a modality is none of audio, text and video, is not stated, or comes twice.
         TableError: a store is missing or damaged.
     """
     sets: dict[str, list[Store]] = {name: [] for name in MODALITIES}
@@ -253,13 +253,13 @@ def open_stores(features: Sequence[str], *, several: bool = False) -> dict[str, 
 
 
 def open_part(text: str) -> Part:
-    """Another corpus and its features.
+    """Open another corpus and its features.
 
     Args:
         text: `MANIFEST=STORE,STORE`.
 
     Raises:
-        UnknownNameError: it is not of that form, or as `open_stores`.
+        UnknownNameError: the text is not of that form; or see `open_stores`.
         TableError: the manifest or a store is missing or damaged.
     """
     path, _, stores = text.partition('=')
@@ -333,10 +333,10 @@ def _sequence(store: Store, name: str) -> Floats32:
 
 
 def require_variety(task: Task) -> None:
-    """No part is empty; what is learnt from has two classes, values of two signs, or two values.
+    """Check that no part is empty, and that training has two classes, values of two signs, or two different values.
 
     Raises:
-        TableError: a part is empty or of one class; names it.
+        TableError: a part is empty or of one class; the message names the part.
     """
     where = task.manifest.facts.corpus
     for folds in (task.fair, task.reference):
@@ -365,7 +365,7 @@ def require_variety(task: Task) -> None:
 
 
 def _require_presence(task: Task) -> None:
-    """Every modality is there for some samples that are learnt from, and some that choose."""
+    """Check that each modality exists for some samples of training and of validation."""
     for name, present in task.present.items():
         for number, fold in enumerate(task.fair, 1):
             for part in ('train', 'validation'):

@@ -1,7 +1,7 @@
-"""A trial: one configuration of one model on one fold with one seed, and what it answers.
+"""A trial: one configuration of one model on one fold with one seed, and its answers.
 
-`fitting.py` runs it, `finished_runs.py` keeps its answers, `scored.py` makes a system of the trials of all folds and
-seeds.
+`fitting.py` runs it, `finished_runs.py` saves its answers, `scored.py` makes a system from the trials of all folds
+and seeds.
 
 T tested samples, C classes, V values (0, 1 or several dimensions).
 """
@@ -26,20 +26,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trial:
-    """What is trained, on what, and what it is asked afterwards.
+    """Definition of one training run and of its test.
 
     Args:
-        task: features, truth and test parts.
-        fold: what is learnt from, what chooses, what is tested.
-        modalities: that the model is given; others that it has slots for are masked.
+        task: features, labels and test parts.
+        fold: rows of training, validation and test.
+        modalities: modalities given to the model; its other slots are masked.
         model: a key of `affekt.fusion.FUSION_MODELS`, or a benchmark's own name.
-        configuration: hyper-parameters, one draw from the model's space.
+        configuration: hyper-parameters, one draw from the model's search space.
         settings: epochs, patience and batch size are read.
-        seed: of weights, order and dropout.
-        reads_test: the test is answered at the end.
-        withholds: it is answered also with modalities missing.
-        semi: how the samples of the test are learnt from besides, without their truth; for a challenge's unlabelled
-            clips alone.
+        seed: seed of initial weights, order of samples and dropout.
+        reads_test: answer the test at the end.
+        withholds: also answer the test with modalities missing.
+        semi: semi-supervised use of the test samples, without their labels; only for a challenge's unlabelled clips.
     """
 
     task: Task = field(repr=False)
@@ -58,31 +57,31 @@ class Outputs(NamedTuple):
     """A model's answers to the tested samples of a fold."""
 
     logits: Floats32
-    """(T, C)"""
+    """(T, C) class logits."""
     values: Floats32
-    """(T, V)"""
+    """(T, V) predicted values."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a trial came to."""
+    """Result of a trial."""
 
     score: float
-    """On what chose the epoch; higher is better."""
+    """Validation score of the chosen epoch; higher is better."""
     epoch: int
     status: str
     """`healthy`, `constant` or `not_finite`."""
     parameters: int
     test: Outputs | None = field(default=None, repr=False)
-    """None where the test was not read."""
+    """Answers to the test; None where it was not read."""
     oracle: Outputs | None = field(default=None, repr=False)
-    """Of the epoch that is best on the test itself; the published loop alone knows it."""
+    """Answers of the epoch that is best on the test itself; None but for the published loop."""
     given: Mapping[str, Outputs] = field(default_factory=dict, repr=False)
-    """What was left of the modalities, a name of `given_names`, to the answers to the test; empty where not asked."""
+    """Reduced input (a name of `given_names`) to the answers to the test; empty where `withholds` is False."""
 
 
 def given_names(modalities: Sequence[str]) -> tuple[str, ...]:
-    """What a trial that withholds is given: every smaller set of modalities, then the rates of gaps at random."""
+    """Names of the reduced inputs: every proper subset of the modalities, then rates of random gaps."""
     from affekt.training.absent import RATES
 
     sets = ['+'.join(chosen) for size in range(1, len(modalities)) for chosen in combinations(modalities, size)]
@@ -90,7 +89,7 @@ def given_names(modalities: Sequence[str]) -> tuple[str, ...]:
 
 
 def constant_outputs(task: Task, fold: Fold) -> Outputs:
-    """The most frequent category and the mean values of train, for every tested sample."""
+    """Constant answer for every tested sample: the most frequent category and the mean values of training."""
     size = len(fold.test)
     logits = np.zeros((size, task.classes), dtype=np.float32)
     if task.labels is not None:

@@ -1,4 +1,4 @@
-"""Do two rankings agree, and do judges?
+"""Agreement of two rankings, and of judges.
 
 Rankings are scores of the same items, higher is better: Spearman's rho, Kendall's tau-b, rank-biased overlap. Judges'
 verdicts are categories per unit: Krippendorff's alpha for any number of judges with gaps, Cohen's kappa for two.
@@ -43,7 +43,7 @@ def spearman(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
 
 
 def kendall(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """Kendall's tau-b: pairs of items in the same order less those in the other, corrected for ties.
+    """Kendall's tau-b: concordant minus discordant pairs of items, corrected for ties.
 
     Args:
         first, second: (K,) scores of the same items.
@@ -63,13 +63,13 @@ def kendall(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     left, right = _scores(first, second)
     if _is_constant(left) or _is_constant(right):
         return float('nan')
-    from scipy.stats import kendalltau  # a second to import, which all who score would wait
+    from scipy.stats import kendalltau  # takes a second to import, which every score would pay
 
     return float(kendalltau(left, right).statistic)
 
 
 def rank_biased_overlap(first: npt.ArrayLike, second: npt.ArrayLike, *, persistence: float = 0.9) -> float:
-    """Rank-biased overlap, extrapolated: how far the tops of two rankings share items.
+    """Rank-biased overlap, extrapolated: overlap of the tops of two rankings.
 
         A_K p**K + (1 - p) / p  sum over d = 1..K of A_d p**d,  A_d = 2 |S_d & T_d| / (|S_d| + |T_d|)
 
@@ -77,7 +77,7 @@ def rank_biased_overlap(first: npt.ArrayLike, second: npt.ArrayLike, *, persiste
 
     Args:
         first, second: (K,) scores of the same items.
-        persistence: p in (0, 1): how likely a reader goes on to the next place; 0.9 looks at about ten.
+        persistence: p in (0, 1), probability that a reader goes on to the next rank; 0.9 weighs about the first ten.
 
     Returns:
         A float in [0, 1]; 1 for equal rankings, nan without items.
@@ -107,7 +107,7 @@ def rank_biased_overlap(first: npt.ArrayLike, second: npt.ArrayLike, *, persiste
 
 
 def cohen_kappa(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """Cohen's kappa: agreement of two judges beyond what their own habits would give by chance.
+    """Cohen's kappa: agreement of two judges beyond that expected from their marginal distributions.
 
     Args:
         first, second: (U,) verdicts of the same units.
@@ -133,11 +133,11 @@ def cohen_kappa(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
 
 
 def krippendorff_alpha(ratings: npt.ArrayLike, *, level: str = 'nominal') -> float:
-    """Krippendorff's alpha: 1 less the disagreement within units over that expected by chance.
+    """Krippendorff's alpha: 1 minus the disagreement within units over that expected by chance.
 
     Args:
-        ratings: (J, U) numbers, nan where a judge did not judge; units with fewer than 2 ratings are of no use.
-        level: nominal, ordinal or interval: what a difference between two values means.
+        ratings: (J, U) numbers, nan where a judge did not judge; units with fewer than 2 ratings are ignored.
+        level: nominal, ordinal or interval, which defines the difference between two values.
 
     Returns:
         A float, at most 1; nan where no unit has 2 ratings or all ratings are equal.
@@ -164,10 +164,10 @@ def alpha_interval(
 
     Args:
         ratings: (J, U) numbers, nan where a judge did not judge.
-        rng: draws the resamples.
+        rng: generator of the resamples.
         level: nominal, ordinal or interval.
-        resamples: how many, at least 1.
-        coverage: in (0, 1).
+        resamples: number of resamples, at least 1.
+        coverage: coverage of the interval, in (0, 1).
 
     Raises:
         ShapeError: ratings are not (J, U).
@@ -207,7 +207,7 @@ def _is_constant(scores: Floats) -> bool:
 
 
 def _value_counts(ratings: Floats) -> tuple[Floats, Floats]:
-    """(V,) values that occur, and (U', V) how often in each unit with 2 ratings or more."""
+    """(V,) values that occur, and (U', V) counts of each value in the units with at least 2 ratings."""
     if ratings.ndim != 2:
         raise ShapeError(expected='ratings of shape (J, U)', came=f'shape {ratings.shape}', todo='one row per judge')
     values = np.unique(ratings[~np.isnan(ratings)])
@@ -244,7 +244,7 @@ def _interval(values: Floats, margin: Floats) -> Floats:
 
 
 def _ordinal(values: Floats, margin: Floats) -> Floats:
-    """Squared number of ratings between two values, their own counted half."""
+    """Squared difference of ordinal values: the number of ratings between them, their own counted half."""
     middle = np.cumsum(margin, axis=1) - 0.5 * margin
     return np.asarray((middle[:, :, None] - middle[:, None, :]) ** 2)
 

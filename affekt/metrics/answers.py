@@ -1,4 +1,4 @@
-"""Truth and prediction of the same samples, parsed once, and the check that they are the same samples."""
+"""Truth and prediction parsed into label sets, with checks that both have the same samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from affekt.metrics.label_sets import LabelSets, Vocabulary
 
 @dataclass(frozen=True)
 class LabelledAnswers:
-    """The labels of N samples on both sides, over one vocabulary."""
+    """Truth and prediction of N samples as label sets over one vocabulary."""
 
     names: tuple[str, ...]
     truth: LabelSets
@@ -28,7 +28,7 @@ class LabelledAnswers:
         prediction: Mapping[str, object],
         parse: Callable[[object], Iterable[str]],
     ) -> LabelledAnswers:
-        """Parse the samples of the truth; others of the prediction are not looked at.
+        """Parse truth and prediction of the samples in the truth; further predictions are ignored.
 
         Raises:
             TableError: a sample of the truth has no prediction.
@@ -43,16 +43,16 @@ class LabelledAnswers:
         )
 
     def where(self, keep_mask: npt.NDArray[np.bool_]) -> LabelledAnswers:
-        """The samples that are kept."""
+        """The samples where the mask is True."""
         names = tuple(name for name, kept in zip(self.names, keep_mask, strict=True) if kept)
         return LabelledAnswers(names, self.truth.where(keep_mask), self.prediction.where(keep_mask), self.vocabulary)
 
 
 def require_names(wanted: Mapping[str, object], given: Mapping[str, object], side: str) -> None:
-    """Every wanted sample is held.
+    """Check that every wanted sample is given.
 
     Raises:
-        TableError: some are not; names the first of them.
+        TableError: some are missing; the message names the first of them.
     """
     missing = [name for name in wanted if name not in given]
     if missing:
@@ -64,10 +64,10 @@ def require_names(wanted: Mapping[str, object], given: Mapping[str, object], sid
 
 
 def require_same_names(truth: Mapping[str, object], prediction: Mapping[str, object]) -> None:
-    """Truth and prediction hold the same samples.
+    """Check that truth and prediction have the same samples.
 
     Raises:
-        TableError: one side holds samples that the other does not; names the first of each.
+        TableError: a sample is on one side only; the message names the first of each side.
     """
     missing = [name for name in truth if name not in prediction]
     extra = [name for name in prediction if name not in truth]

@@ -1,8 +1,8 @@
-"""Whether a stated probability comes true as often as it says: calibration error, and a temperature against it.
+"""Calibration of probabilities: expected calibration error, and temperature scaling.
 
 Task: probabilities or logits of N samples over K classes with the true class index (N,), or the probability
-(N,) of an event and whether it came. Bins are of equal width over [0, 1]; bin b of B holds b/B < p <=
-(b+1)/B, and p = 0 falls in the first.
+(N,) of an event with its outcome. Bins are of equal width over [0, 1]; bin b of B contains b/B < p <=
+(b+1)/B, and the first one also p = 0.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from affekt.errors import ShapeError, ValueRangeError
 from affekt.metrics.multilabel import decided
 
 TEMPERATURE_RANGE = (0.01, 100.0)
-"""A fitted temperature stays within: without errors on the data the likelihood alone would push it to 0."""
+"""Range of a fitted temperature; where the data have no errors, the likelihood alone would push it to 0."""
 
 
 def expected_calibration_error(probabilities: npt.ArrayLike, truth: npt.ArrayLike, bins: int = 15) -> float:
-    """Mean gap between the confidence in the strongest class and how often that class is right.
+    """Mean gap between the confidence in the most probable class and its accuracy, over bins of confidence.
 
         sum over bins of (n_b / N) |mean(correct in b) - mean(confidence in b)|
 
-    Where two classes tie for strongest, the first counts.
+    Where two classes tie, the first one counts.
 
     Args:
         probabilities: (N, K) in [0, 1], each row summing to 1.
@@ -34,7 +34,7 @@ def expected_calibration_error(probabilities: npt.ArrayLike, truth: npt.ArrayLik
 
     Raises:
         ShapeError: the shapes do not fit.
-        ValueRangeError: rows that are no distributions, indices out of range, or fewer than 1 bin.
+        ValueRangeError: a row is not a distribution, an index is out of range, or there are no bins.
 
     Source: Guo et al. 2017, arXiv:1706.04599, equation 3.
 
@@ -54,13 +54,13 @@ def expected_calibration_error(probabilities: npt.ArrayLike, truth: npt.ArrayLik
 
 
 def event_calibration_error(probabilities: npt.ArrayLike, came: npt.ArrayLike, bins: int = 15) -> float:
-    """Mean gap between the probability of an event and how often it came.
+    """Mean gap between the stated probability of an event and its frequency, over bins of probability.
 
         sum over bins of (n_b / N) |mean(came in b) - mean(probability in b)|
 
     Args:
         probabilities: (N,) in [0, 1].
-        came: (N,) true or false.
+        came: (N,) bool, True where the event occurred.
         bins: number of bins of equal width.
 
     Returns:
@@ -68,7 +68,7 @@ def event_calibration_error(probabilities: npt.ArrayLike, came: npt.ArrayLike, b
 
     Raises:
         ShapeError: the arrays are not both (N,).
-        ValueRangeError: a probability outside [0, 1] or nan, an outcome neither true nor false, or fewer than 1 bin.
+        ValueRangeError: a probability is outside [0, 1] or nan, an outcome is neither 0 nor 1, or there are no bins.
 
     >>> round(event_calibration_error([0.9, 0.9], [True, False]), 6)
     0.4
@@ -94,18 +94,18 @@ def event_calibration_error(probabilities: npt.ArrayLike, came: npt.ArrayLike, b
 
 
 def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """The temperature T for which softmax(logits / T) makes the truth likeliest.
+    """The temperature T at which softmax(logits / T) has the highest likelihood.
 
     The negative log-likelihood is convex in 1/T, and its slope mean(E[z] - z_true) rises with 1/T: the zero
-    of the slope is found by bisection. Above 1 the model was too sure, below 1 not sure enough; the strongest
+    of the slope is found by bisection. T above 1 means overconfidence, below 1 underconfidence; the most probable
     class never changes.
 
     Args:
-        logits: (N, K) finite, of data that the model was not trained on.
+        logits: (N, K) finite logits of data that the model was not trained on.
         truth: (N,) class indices in [0, K).
 
     Returns:
-        T within TEMPERATURE_RANGE; 1.0 where N is 0 or every row is constant (nothing to learn from).
+        T within TEMPERATURE_RANGE; 1.0 where N is 0 or every row is constant, so that the data do not determine T.
 
     Raises:
         ShapeError: the shapes do not fit.

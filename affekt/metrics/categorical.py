@@ -8,7 +8,7 @@ Task: truth and prediction are (N,) labels, integers or strings. Conventions, th
   undefined. F1 of a class that occurs on one side only is 0.
 - Means over classes skip undefined ones: `per_class_recall` and `per_class_f1` show which. Balanced accuracy
   is therefore the mean over the classes of the truth (unweighted average recall, UAR), and macro F1 the mean
-  over the classes seen at all.
+  over the classes that occur in truth or prediction.
 - Without samples every score is nan.
 
 Axes: N samples, K classes.
@@ -27,12 +27,12 @@ Classes = int | Sequence[int] | Sequence[str] | None
 
 
 def confusion(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Classes = None) -> npt.NDArray[np.int64]:
-    """Counts of each pair: rows are the truth, columns the prediction.
+    """Confusion matrix: rows are the truth, columns the prediction.
 
     Args:
         truth: (N,) labels.
         prediction: (N,) labels of the same kind.
-        classes: their order; None for the sorted labels that occur.
+        classes: order of the classes; None for the sorted labels that occur.
 
     Returns:
         (K, K) counts, all 0 where N is 0.
@@ -53,7 +53,7 @@ def confusion(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Classes 
 def label_positions(
     truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Classes = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
-    """(N,) positions of the true and the predicted labels among the classes, and how many classes there are.
+    """(N,) positions of the true and of the predicted labels among the classes, and the number of classes.
 
     Raises:
         ShapeError, UnknownNameError, ValueRangeError: as `confusion`.
@@ -90,7 +90,7 @@ def balanced_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: 
     Args:
         truth: (N,) labels.
         prediction: (N,) labels of the same kind.
-        classes: see the module; it adds nothing to the mean, but checks the labels.
+        classes: see the module; only used to check the labels, as absent classes do not enter the mean.
 
     Returns:
         A float in [0, 1]; nan without samples.
@@ -156,7 +156,7 @@ def per_class_recall(
     Args:
         truth: (N,) labels.
         prediction: (N,) labels of the same kind.
-        classes: their order; None for the sorted labels that occur.
+        classes: order of the classes; None for the sorted labels that occur.
 
     Returns:
         (K,) values in [0, 1]; nan for a class absent from the truth.
@@ -181,7 +181,7 @@ def per_class_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Class
     Args:
         truth: (N,) labels.
         prediction: (N,) labels of the same kind.
-        classes: their order; None for the sorted labels that occur.
+        classes: order of the classes; None for the sorted labels that occur.
 
     Returns:
         (K,) values in [0, 1]; nan for a class absent from truth and prediction.
@@ -227,7 +227,7 @@ def _pair(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[npt.NDArray[
 
 
 def _labels(labels: npt.ArrayLike, side: str) -> npt.NDArray[np.generic]:
-    """An array of labels, none of which is missing: NumPy would make the label 'nan' of a gap among strings."""
+    """Labels as an array; an error where one is missing, since NumPy would turn a gap among strings into 'nan'."""
     array = np.asarray(labels)
     is_number = isinstance(labels, np.ndarray) and array.dtype.kind != 'O'
     cells = array if is_number else np.asarray(labels, dtype=object)
@@ -242,7 +242,7 @@ def _labels(labels: npt.ArrayLike, side: str) -> npt.NDArray[np.generic]:
 
 
 def _is_missing(label: object) -> bool:
-    """Whether a label is None, nan, or what pandas writes for it, which is neither equal to itself nor unequal."""
+    """Whether a label is None, nan or pandas' NA, whose comparison with itself raises."""
     if label is None:
         return True
     try:

@@ -1,4 +1,4 @@
-"""What the MER challenges rank by, and how predictions of several folds become one.
+"""Ranking scores of the MER challenges, and the combination of predictions of several folds.
 
 Task: categories (N,) and valence (N,) of the same samples, or logits (K, N, C) of K folds.
 
@@ -24,7 +24,7 @@ from affekt.metrics.categorical import weighted_f1
 from affekt.metrics.dimensional import mean_squared_error
 
 VALENCE_WEIGHT = 0.25
-"""What a squared unit of valence costs."""
+"""Penalty per unit of mean squared error of valence."""
 FOLD_MEANS = ('probabilities', 'logits')
 
 
@@ -32,10 +32,10 @@ Score = TypeVar('Score', float, npt.NDArray[np.float64])
 
 
 def combined_score(weighted_f1: Score, squared_error: Score) -> Score:
-    """What MER2023 MULTI and NOISE rank by: weighted F1 - 0.25 mean squared error of valence.
+    """Ranking score of MER2023 MULTI and NOISE: weighted F1 - 0.25 mean squared error of valence.
 
     Args:
-        weighted_f1: of the categories.
+        weighted_f1: weighted F1 of the categories.
         squared_error: mean squared error of valence, at least 0.
 
     >>> combined_score(1.0, 1.0)
@@ -47,7 +47,7 @@ def combined_score(weighted_f1: Score, squared_error: Score) -> Score:
 def emotion_valence_score(
     truth: npt.ArrayLike, prediction: npt.ArrayLike, true_valence: npt.ArrayLike, predicted_valence: npt.ArrayLike
 ) -> float:
-    """`combined_score` of answers: weighted F1 - 0.25 mean squared error.
+    """`combined_score` from labels and values: weighted F1 - 0.25 mean squared error.
 
     Args:
         truth: (N,) categories.
@@ -60,8 +60,8 @@ def emotion_valence_score(
 
     Raises:
         ShapeError: the arrays are not all (N,).
-        ValueRangeError: a valence is nan or infinite. (The third test has none, and is ranked by F1 alone; taking -10
-            for its truth, as the published loader does, gives errors of 80 to 90.)
+        ValueRangeError: a valence is nan or infinite. (The third test set has no valence and is ranked by F1 alone; the
+            published loader takes -10 for its truth, which gives errors of 80 to 90.)
 
     >>> emotion_valence_score(['sad', 'sad'], ['sad', 'sad'], [-2.0, 0.0], [-1.0, 1.0])
     0.75
@@ -77,11 +77,11 @@ def emotion_valence_score(
 
 
 def mean_of_folds(logits: npt.ArrayLike, mean: str = 'probabilities') -> npt.NDArray[np.float64]:
-    """What K folds say together.
+    """Combine the answers of K folds.
 
-    `probabilities` is the mean of their softmaxes. `logits` is the mean of what goes into the softmax, which the
-    published code takes: one fold that is too sure outvotes the others (with one fold of six-fold logits, 18 % of
-    decisions differed).
+    `probabilities` is the mean of the folds' softmax outputs. `logits` is the mean of the logits, as in the published
+    code, where one overconfident fold outvotes the others (with the logits of one fold times six, 18 % of decisions
+    differed).
 
     Args:
         logits: (K, N, C) finite.
@@ -92,7 +92,7 @@ def mean_of_folds(logits: npt.ArrayLike, mean: str = 'probabilities') -> npt.NDA
 
     Raises:
         ShapeError: logits are not (K, N, C) with at least one fold.
-        ValueRangeError: a logit is nan or infinite. (The published code decides for class 0 there.)
+        ValueRangeError: a logit is nan or infinite. (The published code then decides for class 0.)
         UnknownNameError: no such mean.
     """
     values = np.asarray(logits, dtype=np.float64)
@@ -113,11 +113,11 @@ def best_epoch(scores: Sequence[float]) -> int:
     """The first epoch with the highest score.
 
     Args:
-        scores: one an epoch, higher for better.
+        scores: score of each epoch, higher is better.
 
     Raises:
         ShapeError: there is no epoch.
-        ValueRangeError: a score is nan. (The published code takes that epoch for the best.)
+        ValueRangeError: a score is nan. (The published code takes that epoch as the best.)
 
     >>> best_epoch([0.4, 0.6, 0.6])
     1

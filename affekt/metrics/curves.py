@@ -1,7 +1,7 @@
-"""How well curves that are known are recovered: the concordance of each, over all frames of all videos together.
+"""Recovery of known curves: the concordance of each curve, over all frames of all videos together.
 
-Task: curves of V videos, such as commanded intensities, and what a model says of them, both (T, K) a video. Every frame
-counts, those included of which nothing is seen. Intervals draw whole videos: give the measure to `frame_intervals`.
+Task: curves of V videos, such as commanded intensities, and a model's estimates, both (T, K) per video. Every frame
+counts, also those without a visible face. Intervals resample whole videos: give the measure to `frame_intervals`.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _MOMENTS = 6
 def curve_measure(
     truth: Sequence[npt.NDArray[np.floating]], prediction: Sequence[npt.NDArray[np.floating]], names: Sequence[str]
 ) -> FrameMeasure:
-    """`ccc`, the mean concordance of all curves, and `ccc NAME` of each.
+    """`ccc`, the mean concordance of all curves, and `ccc NAME` for each.
 
-    A curve that is one constant in truth and prediction has no concordance and is left out of the mean.
+    A curve that is constant and equal in truth and prediction has no concordance and is left out of the mean.
 
     Args:
         truth: (T, K) of each video.
         prediction: (T, K) of each video.
-        names: of the K curves.
+        names: names of the K curves.
 
     Raises:
-        ShapeError: the two sides differ, or names are not K.
+        ShapeError: the two sides differ in shape, or there are not K names.
         ValueRangeError: a value is not finite.
     """
     shapes = [each.shape for each in truth]

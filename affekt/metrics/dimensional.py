@@ -1,8 +1,8 @@
-"""One number per sample, such as valence or arousal: agreement between ratings and predictions.
+"""Agreement of one value per sample, such as valence or arousal, with its rating.
 
-Task: truth and prediction are (N,) finite floats in one unit. All measures are unchanged by the order of the
-samples and by a common shift; Pearson's correlation also by any rescaling of either side, the concordance
-correlation not. Errors are in the unit, or its square.
+Task: truth and prediction are (N,) finite floats in one unit. No measure depends on the order of the samples or on a
+common shift; Pearson's correlation does not depend on the scale of either side, the concordance correlation does.
+Errors are in the unit, or its square.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def concordance(truth: npt.ArrayLike, prediction: npt.ArrayLike, *, ddof: int = 
     Args:
         truth: (N,) ratings, any unit.
         prediction: (N,) in the same unit.
-        ddof: what variances and covariance divide by is N - ddof; 1 for unbiased ones, as HiCMAE and SVFAP report.
+        ddof: variances and covariance divide by N - ddof; 1 for unbiased ones, as HiCMAE and SVFAP report.
 
     Returns:
-        A float in [-1, 1]; nan where N < 2 or both arrays are one same constant, but for rounding.
+        A float in [-1, 1]; nan where N < 2 or both arrays are the same constant, up to rounding.
 
     Raises:
         ShapeError: the arrays are not both (N,).
@@ -50,7 +50,7 @@ def concordance(truth: npt.ArrayLike, prediction: npt.ArrayLike, *, ddof: int = 
 
 
 def pearson(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """Pearson's correlation: 1 where the prediction is a rising straight line of the truth.
+    """Pearson's correlation: 1 where the prediction is an increasing linear function of the truth.
 
         cov(t, p) / sqrt(var(t) var(p))
 
@@ -59,7 +59,7 @@ def pearson(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
         prediction: (N,) any unit.
 
     Returns:
-        A float in [-1, 1]; nan where N < 2 or either array is constant, but for rounding.
+        A float in [-1, 1]; nan where N < 2 or either array is constant, up to rounding.
 
     Raises:
         ShapeError: the arrays are not both (N,).
@@ -80,7 +80,7 @@ def pearson(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
 
 
 def mean_absolute_error(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """How far predictions lie from ratings on average, in their unit; nan without samples.
+    """Mean absolute difference between predictions and ratings, in their unit; nan without samples.
 
     Args:
         truth: (N,) ratings, any unit.
@@ -98,7 +98,7 @@ def mean_absolute_error(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> floa
 
 
 def mean_squared_error(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """The mean square of the distance between predictions and ratings; nan without samples.
+    """Mean squared difference between predictions and ratings; nan without samples.
 
     Args:
         truth: (N,) ratings, any unit.
@@ -116,11 +116,11 @@ def mean_squared_error(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float
 
 
 def is_constant(values: npt.NDArray[np.float64], *given: npt.ArrayLike) -> bool:
-    """Whether values differ by no more than rounding does: 16 units in the last place of the type they were given in.
+    """Whether values are constant up to rounding: 16 units in the last place of the type in which they were given.
 
     Args:
         values: (N,) with N >= 1.
-        given: the arrays as the caller had them; float32 rounds much more coarsely than float64.
+        given: the arrays as the caller passed them; float32 rounds much more coarsely than float64.
     """
     types = [np.asarray(array).dtype for array in given]
     last_place = max((float(np.finfo(dtype).eps) for dtype in types if dtype.kind == 'f'), default=0.0)
@@ -128,7 +128,7 @@ def is_constant(values: npt.NDArray[np.float64], *given: npt.ArrayLike) -> bool:
 
 
 def paired(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Both sides as floats, checked.
+    """Truth and prediction as float64, checked.
 
     Raises:
         ShapeError: the arrays are not both (N,).

@@ -1,8 +1,8 @@
-"""Sums over the frames of each video, from which the scores by frame follow; `frames.py` has the scores.
+"""Sums over the frames of each video, from which the frame-level scores follow; `frames.py` has the scores.
 
-A video without labelled frames has a row of zeros, so that the rows of several tasks stand side by side.
+A video without labelled frames has a row of zeros, so that the sums of several tasks can be joined as columns.
 
-Axes: V videos, T frames of one, U action units, C classes, K sums, R draws.
+Axes: V videos, T frames of a video, U action units, C classes, K sums, R draws.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from affekt.metrics.measures import correlations, middle_of, offsets_from
 from affekt.metrics.resampling import Statistic
 
 Videos = npt.NDArray[Any] | Sequence[npt.NDArray[Any] | None]
-"""One array a video, None where a video has no part in the task; one array alone is one video."""
+"""One array per video, None where a video has no part in the task; a single array is one video."""
 VideoSums = tuple[Floats, Statistic, Ints]
-"""(V, K) sums of each video, the scores of them, and (V,) labelled frames."""
+"""(V, K) sums of each video, the function from sums to scores, and (V,) numbers of labelled frames."""
 
 
 def expression_sums(truth: Videos, prediction: Videos, classes: int, names: Sequence[str] | None) -> VideoSums:
-    """Right answers, truth and prediction of each class."""
+    """Counts per class: correct predictions, true labels, predicted labels."""
     labels = [str(label) for label in names or range(classes)]
     rows = []
     for true, predicted in paired_videos(truth, prediction, 1):
@@ -49,7 +49,7 @@ def expression_sums(truth: Videos, prediction: Videos, classes: int, names: Sequ
 
 
 def unit_sums(truth: Videos, prediction: Videos, names: Sequence[str] | None) -> VideoSums:
-    """Right answers, truth, prediction and labelled frames of each action unit."""
+    """Counts per action unit: correct predictions, true labels, predicted labels, labelled frames."""
     rows, sizes = [], []
     pairs = list(paired_videos(truth, prediction, 2))
     width = next((true.shape[1] for true, _ in pairs if true is not None), len(names or ()))
@@ -79,7 +79,7 @@ def unit_sums(truth: Videos, prediction: Videos, names: Sequence[str] | None) ->
 
 
 def affect_sums(truth: Videos, prediction: Videos) -> VideoSums:
-    """Labelled frames, and moments of both dimensions."""
+    """Number of labelled frames, and moments of both dimensions."""
     sides: tuple[list[npt.NDArray[Any]], list[npt.NDArray[Any]]] = ([], [])
     for true, predicted in paired_videos(truth, prediction, 2):
         whole = np.zeros((0, 2), dtype=np.float32) if true is None else true
@@ -124,10 +124,10 @@ def _listed(videos: Videos) -> list[Any]:
 def paired_videos(
     truth: Videos, prediction: Videos, axes: int | None = None
 ) -> Iterator[tuple[npt.NDArray[Any] | None, npt.NDArray[Any]]]:
-    """Truth and prediction of each video, of one shape; no truth, and anything, where a video has none.
+    """Truth and prediction of each video, checked to be of one shape; the truth is None where a video has none.
 
     Raises:
-        ShapeError: the two sides differ in videos or frames, or an array has not so many axes.
+        ShapeError: the two sides differ in videos or frames, or an array has another number of axes than `axes`.
     """
     trues, answers = _listed(truth), _listed(prediction)
     if len(trues) != len(answers):
@@ -150,7 +150,7 @@ def paired_videos(
 
 
 def _numbers(labels: npt.NDArray[Any], classes: int) -> Ints:
-    """Numbers of classes, checked; -1 among predictions is no answer."""
+    """Class numbers, checked; -1 in a prediction means no answer."""
     if len(labels) and (missing := int((~(labels >= 0)).sum())):
         raise _unanswered(missing)
     numbers = labels.astype(np.int64)
@@ -163,7 +163,7 @@ def _numbers(labels: npt.NDArray[Any], classes: int) -> Ints:
 
 
 def _shown(units: npt.NDArray[Any], known: Bools) -> Bools:
-    """Which action units are shown in the cells that have a label, checked."""
+    """True where an action unit is active, among the cells that have a label; checked."""
     if missing := int(np.count_nonzero(known & ~(units >= 0))):
         raise _unanswered(missing)
     strange = known & (units != 0) & (units != 1)
@@ -183,7 +183,7 @@ def _unanswered(count: int) -> ValueRangeError:
 
 
 def _f1(hits: Floats, true: Floats, predicted: Floats) -> Floats:
-    """2 hits / (true + predicted); 0 where neither side has any, as official."""
+    """2 hits / (true + predicted); 0 where neither side has any, as in the official score."""
     total = true + predicted
     return np.divide(2 * hits, total, out=np.zeros_like(total), where=total > 0)
 

@@ -1,27 +1,27 @@
-"""Scores of predictions for every frame of videos, as the ABAW challenges define them.
+"""Frame-level scores of videos, as the ABAW challenges define them.
 
-Task: one array a video on each side, truth and prediction, with a row a frame. A frame whose truth is nan or -1 has no
-label and is left out; one that has a label needs a prediction. Every official score is of all labelled frames of all
-videos taken together:
+Task: one array per video on each side, truth and prediction, with one row per frame. A frame whose truth is nan or -1
+has no label and is left out; one that has a label needs a prediction. Every official score is taken over all labelled
+frames of all videos together:
 
 | task | truth | official score |
 |---|---|---|
-| expression | (T,) number of a class | mean over all classes of F1 |
+| expression | (T,) class number | mean of F1 over all classes |
 | affect | (T, 2) valence and arousal | mean of the two concordance correlations, with population moments |
-| units | (T, U) 0 or 1 | mean over action units of F1 |
+| units | (T, U) 0 or 1 | mean of F1 over action units |
 | all three | | their sum |
 
-Conventions of F1: the official sum is divided by the number of classes, or of action units, whatever occurs. A class
-that neither truth nor prediction has counts as 0, as scikit-learn's `f1_score(labels=range(8))` has it; `macro_f1` and
-`multilabel_macro_f1` leave it out. A frame has a label in affect where both dimensions have one, and for each action
-unit by itself. The evaluation code of the organizers is not public; definitions are those of the challenge's papers.
+Conventions of F1: the sum is divided by the number of classes, or of action units, whether they occur or not. A class
+that neither truth nor prediction has counts as 0, as in scikit-learn's `f1_score(labels=range(8))`; `macro_f1` and
+`multilabel_macro_f1` leave it out. A frame is labelled for affect where both dimensions are, and for each action unit
+separately. The organizers' evaluation code is not public; definitions are those of the challenge's papers.
 
-Means of scores by video or by window are other numbers, and not comparable: on the same predictions a mean over windows
-may be a third of the official score. They have names of their own, `mean_over_videos` and `mean_over_windows`.
+Means of scores over videos or windows are different measures, and not comparable: on the same predictions a mean over
+windows may be a third of the official score. They have separate names, `mean_over_videos` and `mean_over_windows`.
 
-Frames of one video resemble each other, so `frame_intervals` draws whole videos.
+Frames of one video resemble each other, so `frame_intervals` resamples whole videos.
 
-Axes: V videos, T frames of one, U action units, C classes, R draws.
+Axes: V videos, T frames of a video, U action units, C classes, R draws.
 
 Source: Kollias et al. 2024, The 6th Affective Behavior Analysis in-the-wild Competition, arXiv:2402.19344.
 """
@@ -44,33 +44,33 @@ from affekt.metrics.measures import Measure
 from affekt.metrics.resampling import Statistic, influences_of, resampled_sums, summed_by
 
 MULTITASK = (-1.0, 3.0)
-"""The lowest and the highest sum of the three scores."""
+"""Range of the sum of the three scores."""
 
 
 @dataclass(frozen=True)
 class FrameMeasure(Measure):
-    """One system's answers on V videos, summed by video; videos without a label are left out."""
+    """Sums of one system's answers on V videos; videos without a label are left out."""
 
     sizes: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
-    """(V,) labelled frames of each video."""
+    """(V,) number of labelled frames of each video."""
     places: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
-    """(V,) its place among the videos that were given."""
+    """(V,) position of each video among those given."""
 
 
 def expression_f1(truth: Videos, prediction: Videos, classes: int = 8) -> float:
-    """The official score of expressions: the mean F1 over all classes.
+    """Official score of expressions: the mean of F1 over all classes.
 
     Args:
-        truth: (T,) of each video, number of the class; -1 for no label.
-        prediction: (T,) of each video.
-        classes: how many there are; 7 in ABAW1 and 2.
+        truth: (T,) class numbers of each video; -1 for no label.
+        prediction: (T,) class numbers of each video.
+        classes: number of classes; 7 in ABAW1 and 2.
 
     Returns:
         A float in [0, 1]; nan without labelled frames.
 
     Raises:
         ShapeError: the two sides differ in videos or frames.
-        ValueRangeError: a labelled frame has no prediction, or a number is that of no class.
+        ValueRangeError: a labelled frame has no prediction, or a number is not that of a class.
 
     >>> expression_f1(np.array([0, 0, 1, 1, -1]), np.array([0, 1, 1, 1, 5]), 2)  # (2/3 + 4/5) / 2
     0.7333333333333334
@@ -79,14 +79,14 @@ def expression_f1(truth: Videos, prediction: Videos, classes: int = 8) -> float:
 
 
 def affect_ccc(truth: Videos, prediction: Videos) -> float:
-    """The official score of valence and arousal: the mean of their concordance correlations.
+    """Official score of valence and arousal: the mean of their concordance correlations.
 
     Args:
-        truth: (T, 2) of each video; nan for no label.
-        prediction: (T, 2) of each video.
+        truth: (T, 2) valence and arousal of each video; nan for no label.
+        prediction: (T, 2) valence and arousal of each video.
 
     Returns:
-        A float in [-1, 1]; nan without labelled frames, or where a dimension is one same constant on both sides.
+        A float in [-1, 1]; nan without labelled frames, or where a dimension is the same constant on both sides.
 
     Raises:
         ShapeError: the two sides differ in videos or frames.
@@ -96,7 +96,7 @@ def affect_ccc(truth: Videos, prediction: Videos) -> float:
 
 
 def unit_f1(truth: Videos, prediction: Videos) -> float:
-    """The official score of action units: the mean over units of F1.
+    """Official score of action units: the mean of F1 over units.
 
     Args:
         truth: (T, U) of each video, 0 or 1; -1 for no label.
@@ -115,17 +115,17 @@ def unit_f1(truth: Videos, prediction: Videos) -> float:
 def multitask_score(
     expression: tuple[Videos, Videos], affect: tuple[Videos, Videos], units: tuple[Videos, Videos], classes: int = 8
 ) -> float:
-    """The official score of all three tasks: `expression_f1` + `affect_ccc` + `unit_f1`.
+    """Official score of all three tasks: `expression_f1` + `affect_ccc` + `unit_f1`.
 
     Args:
-        expression, affect, units: truth and prediction, each as the task's own score takes them.
-        classes: of expressions.
+        expression, affect, units: truth and prediction, each as in the task's own score.
+        classes: number of expression classes.
 
     Returns:
         A float in [-1, 3]; nan where one of the three is.
 
     Raises:
-        ShapeError, ValueRangeError: as the three scores.
+        ShapeError, ValueRangeError: see the three scores.
     """
     return multitask_measure(expression, affect, units, classes).scores()['multitask']
 
@@ -136,11 +136,11 @@ def expression_measure(
     """`expression_f1`, `accuracy`, and F1 of each class under its name.
 
     Args:
-        truth, prediction, classes: as `expression_f1`.
-        names: of the classes; their numbers where None.
+        truth, prediction, classes: see `expression_f1`.
+        names: names of the classes; None for their numbers.
 
     Raises:
-        ShapeError, ValueRangeError: as `expression_f1`.
+        ShapeError, ValueRangeError: see `expression_f1`.
     """
     return _measure(*expression_sums(truth, prediction, classes, names))
 
@@ -149,10 +149,10 @@ def affect_measure(truth: Videos, prediction: Videos) -> FrameMeasure:
     """`affect_ccc`, `valence_ccc`, `arousal_ccc`, and Pearson's correlation of both.
 
     Args:
-        truth, prediction: as `affect_ccc`.
+        truth, prediction: see `affect_ccc`.
 
     Raises:
-        ShapeError, ValueRangeError: as `affect_ccc`.
+        ShapeError, ValueRangeError: see `affect_ccc`.
     """
     return _measure(*affect_sums(truth, prediction))
 
@@ -161,11 +161,11 @@ def unit_measure(truth: Videos, prediction: Videos, names: Sequence[str] | None 
     """`unit_f1`, and F1 of each action unit under its name.
 
     Args:
-        truth, prediction: as `unit_f1`.
-        names: of the units; their numbers where None.
+        truth, prediction: see `unit_f1`.
+        names: names of the units; None for their numbers.
 
     Raises:
-        ShapeError, ValueRangeError: as `unit_f1`.
+        ShapeError, ValueRangeError: see `unit_f1`.
     """
     return _measure(*unit_sums(truth, prediction, names))
 
@@ -176,10 +176,10 @@ def multitask_measure(
     """`multitask`, and the scores of the three tasks.
 
     Args:
-        expression, affect, units, classes: as `multitask_score`, of the same videos in the same order.
+        expression, affect, units, classes: see `multitask_score`; the same videos in the same order.
 
     Raises:
-        ShapeError, ValueRangeError: as the three scores; ShapeError too where the tasks differ in videos.
+        ShapeError, ValueRangeError: see the three scores; ShapeError also where the tasks differ in videos.
     """
     parts = (expression_sums(*expression, classes, None), affect_sums(*affect), unit_sums(*units, None))
     if len({len(columns) for columns, _, _ in parts}) > 1:
@@ -208,21 +208,21 @@ def frame_intervals(
     resamples: int = 1000,
     level: float = 0.95,
 ) -> dict[str, Interval]:
-    """Every score with its interval over videos, drawn whole.
+    """Every score with its interval over resamples of whole videos.
 
-    The frames of one video are taken to tell no more than one of them would, which at 30 frames a second is nearly so:
-    where videos differ in length, degrees of freedom are those that leaves (`freedom`).
+    The frames of one video are taken to be fully dependent, which at 30 frames a second is nearly so: where videos
+    differ in length, the degrees of freedom follow from it (`freedom`).
 
     Args:
-        measure: of one system.
-        rng: draws the resamples.
-        recordings: (V,) what each of the videos that were given is of, where two people of one recording are videos of
-            their own and are to be drawn together.
-        resamples: how many.
-        level: coverage in (0, 1).
+        measure: measure of one system.
+        rng: generator of the resamples.
+        recordings: (V,) recording of each of the given videos, where two people of one recording are separate videos
+            and are to be drawn together; None where each video is a recording.
+        resamples: number of resamples.
+        level: coverage of the interval, in (0, 1).
 
     Raises:
-        ShapeError: recordings are not those of the videos.
+        ShapeError: there is not one recording per video.
     """
     columns, sizes = measure.columns, measure.sizes.astype(np.float64)
     if recordings is not None:
@@ -247,16 +247,16 @@ def frame_intervals(
 
 @dataclass(frozen=True)
 class MeanOfParts:
-    """The mean of a score over parts of the frames: not what a challenge ranks by."""
+    """Mean of a score over parts of the frames, which is not what a challenge ranks by."""
 
     mean: float
-    """Over the parts where the score is defined; nan where it is on none."""
+    """Mean over the parts where the score is defined; nan where there are none."""
     scores: tuple[float, ...]
-    """Of each part."""
+    """Score of each part."""
 
     @property
     def undefined(self) -> int:
-        """Parts on which the score is nan, left out of the mean."""
+        """Number of parts whose score is nan, left out of the mean."""
         return sum(score != score for score in self.scores)
 
 
@@ -264,14 +264,14 @@ Score = Callable[[npt.NDArray[Any], npt.NDArray[Any]], float]
 
 
 def mean_over_videos(score: Score, truth: Videos, prediction: Videos) -> MeanOfParts:
-    """The mean of a score over videos; the official score is of all frames together, and another number.
+    """Mean of a score over videos; the official score, over all frames together, is a different measure.
 
     Args:
-        score: such as `affect_ccc`.
+        score: a score, such as `affect_ccc`.
         truth, prediction: as the score takes them.
 
     Raises:
-        ShapeError, ValueRangeError: as the score.
+        ShapeError, ValueRangeError: see the score.
     """
     return _mean(
         tuple(score(true, predicted) for true, predicted in paired_videos(truth, prediction) if true is not None)
@@ -281,16 +281,16 @@ def mean_over_videos(score: Score, truth: Videos, prediction: Videos) -> MeanOfP
 def mean_over_windows(
     score: Score, truth: Videos, prediction: Videos, length: int, stride: int | None = None
 ) -> MeanOfParts:
-    """The mean of a score over windows of each video; a number that published entries report, and not the official one.
+    """Mean of a score over windows of each video, as some publications report; not the official score.
 
     Args:
-        score: such as `affect_ccc`.
+        score: a score, such as `affect_ccc`.
         truth, prediction: as the score takes them.
-        length: frames of a window; the last one of a video, and a short video, are whatever is left.
-        stride: frames from one window to the next; the length where None.
+        length: frames per window; the last window of a video, and a short video, may be shorter.
+        stride: frames between starts of windows; None for `length`.
 
     Raises:
-        ShapeError, ValueRangeError: as the score; ValueRangeError too where length or stride is below 1.
+        ShapeError, ValueRangeError: see the score; ValueRangeError also where length or stride is below 1.
     """
     step = length if stride is None else stride
     if length < 1 or step < 1:
@@ -309,7 +309,7 @@ def _mean(scores: tuple[float, ...]) -> MeanOfParts:
 
 
 def _measure(columns: Floats, statistic: Statistic, sizes: Ints) -> FrameMeasure:
-    """The measure of the videos that have a labelled frame."""
+    """The measure of the videos that have at least one labelled frame."""
     places = np.flatnonzero(sizes)
     names = statistic(columns.sum(axis=0, keepdims=True))
     bounds = {name: CORRELATION if name.endswith(('ccc', 'pearson')) else SHARE for name in names}

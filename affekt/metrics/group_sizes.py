@@ -1,10 +1,9 @@
-"""What the sizes of groups leave of their number: degrees of freedom of a standard error over groups.
+"""Degrees of freedom of a standard error over groups, from the sizes of the groups.
 
-Where one speaker has half of all samples, ten speakers do not tell as much as ten of equal size: the score is mostly
-that speaker's, so that the groups differ less from it than they should, and their differences are few. `freedom` says
-how much too small the variance over resamples of groups is, and how many degrees of freedom it has. For groups of
-equal size these are n / (n - 1) and n - 1.
-
+Where one speaker has half of all samples, ten speakers carry less information than ten of equal size: the score is
+    mostly
+that speaker's, so the groups differ too little from it. `freedom` gives the factor by which the variance over
+resamples of groups is too small, and its degrees of freedom. For groups of equal size these are n / (n - 1) and n - 1.
 Axes: n groups.
 """
 
@@ -20,39 +19,39 @@ from affekt.arrays import Floats
 
 @dataclass(frozen=True)
 class Freedom:
-    """What is known of a standard error that was taken over resamples of groups."""
+    """Corrections of a standard error from resamples of groups."""
 
     degrees: float
-    """Of freedom, for Student's t; from 1 to n - 1."""
+    """Degrees of freedom of Student's t, from 1 to n - 1."""
     factor: float
-    """By which the variance over resamples, or of `error`, is too small."""
+    """Factor by which the variance over resamples, or of `error`, is too small."""
     error: float | None = None
-    """Linearised standard error, not corrected; None where that of the resamples counts."""
+    """Linearised standard error, uncorrected; None where that of the resamples is used."""
 
     def with_influences(self, influences: Floats | None) -> Freedom:
-        """The same with the linearised error of (n,) influences; without one where they are not known, or all 0."""
+        """A copy with the linearised error of (n,) influences; None where they are unknown, or all 0."""
         square = float('nan') if influences is None else float(influences @ influences)
         return replace(self, error=float(np.sqrt(square)) if square > 0.0 else None)
 
 
 def degrees_of(known: Freedom | None, units: int) -> float:
-    """Degrees of freedom of a standard error over units; n - 1 where they are equal."""
+    """Degrees of freedom of a standard error over units; n - 1 where none are given."""
     return units - 1.0 if known is None else known.degrees
 
 
 def added_by(derivatives: npt.ArrayLike, left_out: npt.ArrayLike, shares: npt.ArrayLike) -> Floats:
-    """(n,) what each group adds to a score, so that the sum of squares is the score's variance over groups.
+    """(n,) influence of each group on a score, so that the sum of squares is the score's variance over groups.
 
-    Two answers to first order are the derivative by the group's weight, u, and (1 - w) times what leaving the group out
-    takes from the score, with w its share of the samples. For a mean they are the same. For a curved function of sums,
+    Two first-order estimates are the derivative by the group's weight, u, and (1 - w) times the change from leaving the
+    group out, with w its share of the samples. For a mean they are equal. For a curved function of sums,
     such as a correlation, the first has too small a variance where groups are few (infinitesimal jackknife) and the
     second too large a one (jackknife), so their root mean square is taken; u alone where a score without the group is
     undefined.
 
     Args:
-        derivatives: (n,)
-        left_out: (n,) the score less what it is without the group; nan where that is undefined.
-        shares: (n,) of the samples, that each group has.
+        derivatives: (n,) derivatives by the groups' weights.
+        left_out: (n,) score minus the score without the group; nan where that is undefined.
+        shares: (n,) share of the samples that each group has.
 
     Source: Efron & Stein 1981, doi:10.1214/aos/1176345462, and Efron 1982, The jackknife, the bootstrap and other
     resampling plans, chapters 4 and 6, for both and the signs of their errors.
@@ -64,7 +63,7 @@ def added_by(derivatives: npt.ArrayLike, left_out: npt.ArrayLike, shares: npt.Ar
 
 
 def are_equal(sizes: npt.ArrayLike) -> bool:
-    """Whether all groups have as many samples."""
+    """Whether all groups have the same number of samples."""
     counts = np.asarray(sizes)
     return bool((counts == counts[:1]).all())
 
@@ -72,29 +71,29 @@ def are_equal(sizes: npt.ArrayLike) -> bool:
 def freedom(sizes: npt.ArrayLike, effect: float) -> Freedom:
     """Degrees of freedom and correction of the variance of a score over resamples of whole groups.
 
-    A score that is a function of sums moves with its groups by u = (I - w 1') e, to first order: e is what each group
-    adds, w its share of the samples. Resamples of groups have the variance V = u'u. With D, the variances of e,
+    A score that is a function of sums moves with its groups by u = (I - w 1') e, to first order: e is each group's
+    influence, w its share of the samples. Resamples of groups have the variance V = u'u. With D, the variances of e,
 
         E V = tr(B D)    and    degrees = tr(B D)^2 / tr(B D B D),    B = (I - 1 w')(I - w 1')
 
     and V should be tr(D). Samples of one group resemble each other, so that a group of m samples has a variance of
-    m (1 - r + r m). The correlation r, from 0 to 1, is the one whose E V, divided by the variance that r = 0 gives the
-    sum of all samples, is the effect of the design that was observed.
+    m (1 - r + r m). The correlation r, from 0 to 1, is the one whose E V, divided by the variance of the sum of all
+    samples at r = 0, is the observed design effect.
 
     Args:
-        sizes: (n,) samples of each group, n at least 2, each at least 1.
-        effect: variance of the score over resamples of groups, or its linearised variance u'u, divided by that over
-            resamples of samples.
+        sizes: (n,) number of samples of each group, n at least 2, each at least 1.
+        effect: design effect: variance of the score over resamples of groups, or its linearised variance u'u, divided
+            by that over resamples of samples.
 
     Source: Bell & McCaffrey 2002, Survey Methodology 28, 169-181, for the degrees of freedom (Satterthwaite's); Imbens
-    & Kolesár 2016, doi:10.1162/REST_a_00552, for a correlation that is estimated.
+    & Kolesár 2016, doi:10.1162/REST_a_00552, for an estimated correlation.
 
     >>> freedom([20, 20, 20, 20], 3.0)
     Freedom(degrees=3.0, factor=1.3333333333333333, error=None)
     """
     m = np.asarray(sizes, dtype=np.float64)
     w = m / m.sum()
-    most = float(m @ m / m.sum())  # the effect where all samples of a group are the same
+    most = float(m @ m / m.sum())  # the effect where all samples of a group are equal
     alone, same = _trace(m / m.sum(), w), most * _trace(m * m / (m @ m), w)
     correlation = min(max((effect - alone) / (same - alone), 0.0), 1.0) if same > alone else 0.0
     d = m * (1.0 - correlation + correlation * m)

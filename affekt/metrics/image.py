@@ -1,7 +1,7 @@
-"""How near one picture is to another, one video to another, one face to another.
+"""Similarity of images, of videos and of faces.
 
-Pictures are (H, W, 3) or (H, W), uint8 or floats from 0 to 255; videos are iterables of pictures, read once and never
-all in memory. Where a metric has rival definitions, the docstring says which one this is.
+Images are (H, W, 3) or (H, W), uint8 or floats from 0 to 255; videos are iterables of images, read once and never
+all in memory. Where a metric has rival definitions, the docstring says which one is used.
 
 Source: Wang et al. 2004, doi:10.1109/TIP.2003.819861 (SSIM); Wang, Simoncelli & Bovik 2003,
 doi:10.1109/ACSSC.2003.1292216 (MS-SSIM); Heusel et al. 2017, arXiv:1706.08500 (Fréchet distance).
@@ -20,31 +20,31 @@ from affekt.arrays import Floats
 from affekt.errors import ShapeError
 
 RANGE = 255.0
-"""From the darkest to the brightest value."""
+"""Difference between the brightest and the darkest value."""
 SIGMA, SIDE = 1.5, 11
-"""Of the Gaussian window of SSIM: deviation and side, pixels."""
+"""Standard deviation and side of the Gaussian window of SSIM, in pixels."""
 K1, K2 = 0.01, 0.03
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-"""Of the scales of MS-SSIM, finest first; as measured with observers by its authors, to four digits as published."""
+"""Weights of the scales of MS-SSIM, finest first, as measured by its authors; four digits as published."""
 OUTER_EYE_CORNERS = (33, 263)
-"""Of the 478 landmarks."""
+"""Indices of the outer eye corners among the 478 landmarks."""
 
 
 def absolute_error(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """L1: the mean absolute difference, in grey levels from 0 to 255.
+    """L1: mean absolute difference, in grey levels from 0 to 255.
 
     Raises:
-        ShapeError: the pictures differ in shape, or are none.
+        ShapeError: the images differ in shape, or are not images.
     """
     left, right = _pair(truth, prediction)
     return float(np.abs(left - right).mean())
 
 
 def peak_signal_to_noise(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """PSNR in dB: 10 log10(255² / mean squared difference); inf for equal pictures.
+    """PSNR in dB: 10 log10(255² / mean squared difference); inf for equal images.
 
     Raises:
-        ShapeError: the pictures differ in shape, or are none.
+        ShapeError: the images differ in shape, or are not images.
     """
     left, right = _pair(truth, prediction)
     error = float(((left - right) ** 2).mean())
@@ -52,28 +52,28 @@ def peak_signal_to_noise(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> flo
 
 
 def structural_similarity(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """SSIM, 1 for equal pictures: the mean over windows and colours.
+    """SSIM, 1 for equal images: the mean over windows and colour channels.
 
         (2 m₁ m₂ + c₁)(2 s₁₂ + c₂) / ((m₁² + m₂² + c₁)(s₁² + s₂² + c₂)),   c = (K · 255)²
 
-    Means m and variances s are weighted by a Gaussian of deviation 1.5 over 11 x 11 pixels, windows that reach beyond
-    the picture are left out, and variances divide by the sum of weights, as in the paper's own code.
+    Means m and variances s are weighted by a Gaussian of standard deviation 1.5 over 11 x 11 pixels, windows that reach
+    beyond the image are left out, and variances divide by the sum of weights, as in the paper's own code.
 
     Raises:
-        ShapeError: the pictures differ in shape, or have a side of fewer than 11 pixels.
+        ShapeError: the images differ in shape, or have a side of fewer than 11 pixels.
     """
     left, right = _pair(truth, prediction, SIDE)
     return float(np.mean([_similarity(left[..., at], right[..., at])[0] for at in range(left.shape[2])]))
 
 
 def multiscale_similarity(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """MS-SSIM, 1 for equal pictures: contrast and structure at five scales, luminance at the coarsest.
+    """MS-SSIM, 1 for equal images: contrast and structure at five scales, luminance at the coarsest.
 
-    Each scale is the mean over 2 x 2 pixels of the one before, with the windows of `structural_similarity`. A scale at
-    which pictures are opposite counts as 0, since a power of a negative number is none.
+    Each scale averages 2 x 2 pixels of the previous one, with the windows of `structural_similarity`. A negative value
+    at a scale counts as 0, since its fractional power is undefined.
 
     Raises:
-        ShapeError: the pictures differ in shape, or have a side of fewer than 176 pixels, which five scales need.
+        ShapeError: the images differ in shape, or have a side of fewer than 176 pixels, which five scales need.
     """
     last = len(SCALE_WEIGHTS) - 1
     left, right = _pair(truth, prediction, SIDE << last)
@@ -87,13 +87,13 @@ def multiscale_similarity(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> fl
 
 
 def temporal_flicker(truth: Iterable[npt.ArrayLike], prediction: Iterable[npt.ArrayLike]) -> float:
-    """How much the error of a video changes from frame to frame: the mean of |e(t) - e(t - 1)|, in grey levels.
+    """Flicker of a video's error: the mean of |e(t) - e(t - 1)|, in grey levels.
 
-    A constant error does not flicker, nor does the truth's own movement. nan for fewer than two frames.
+    A constant error does not flicker, nor does motion in the truth. nan for fewer than two frames.
 
     Args:
-        truth: pictures of one size.
-        prediction: as many of the same size.
+        truth: images of one size.
+        prediction: as many images of the same size.
 
     Raises:
         ShapeError: the videos differ in size or length.
@@ -109,11 +109,11 @@ def temporal_flicker(truth: Iterable[npt.ArrayLike], prediction: Iterable[npt.Ar
 
 
 def landmark_error(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """The mean distance of landmarks, over the distance of the true outer eye corners; nan where that is 0.
+    """Mean distance of landmarks, divided by the distance of the true outer eye corners; nan where that is 0.
 
     Args:
-        truth: (478, 2 or more) pixels; columns beyond x and y are not used.
-        prediction: the same.
+        truth: (478, 2 or more) positions in pixels; columns beyond x and y are ignored.
+        prediction: the same shape.
 
     Raises:
         ShapeError: the shapes differ, or there are too few landmarks.
@@ -129,11 +129,11 @@ def landmark_error(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
 
 
 def expression_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """The mean absolute difference of amounts of named directions of a face; nan for none.
+    """Mean absolute difference of the amounts of named expression directions; nan without directions.
 
     Args:
         truth: (D,) amounts, 0 to 1, as `affekt.face3d.ExpressionFit` gives them.
-        prediction: the same.
+        prediction: (D,) amounts of the same directions.
 
     Raises:
         ShapeError: the shapes differ.
@@ -147,14 +147,14 @@ def expression_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> floa
 
 
 def pose_distance_deg(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """The angle between two poses of a head, degrees: how far one has to turn to the other, about whatever axis.
+    """Angle in degrees of the rotation from one head pose to the other.
 
     Args:
         truth: (3, 3) rotation.
-        prediction: the same.
+        prediction: (3, 3) rotation.
 
     Raises:
-        ShapeError: another shape.
+        ShapeError: a matrix is not (3, 3).
     """
     left, right = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
     if left.shape != (3, 3) or right.shape != (3, 3):
@@ -166,9 +166,9 @@ def pose_distance_deg(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
 
 
 def identity_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """The Euclidean distance of two faces' numbers, as `affekt.faces.FaceIdentity` gives them.
+    """Euclidean distance of two face embeddings, as `affekt.faces.FaceIdentity` gives them.
 
-    One person's pictures lie near 0.3 apart, those of two near 0.77; 0.6 parts them.
+    Images of one person are about 0.3 apart, those of two persons about 0.77; 0.6 separates them.
 
     Raises:
         ShapeError: the shapes differ.
@@ -182,19 +182,19 @@ def identity_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
 
 
 def frechet_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """How far two clouds of features lie apart, 0 for equal means and covariances.
+    """Fréchet distance of two sets of features, 0 for equal means and covariances.
 
         |m₁ - m₂|² + tr(S₁ + S₂ - 2 (S₁ S₂)^½)
 
-    With features of pictures by Inception this is FID, with those of videos by I3D it is FVD. It falls with the number
-    of samples: compare only values of equal numbers.
+    With Inception features of images this is FID, with I3D features of videos it is FVD. It decreases with the number
+    of samples: compare only values from equal numbers.
 
     Args:
         truth: (N, D) features, N at least 2.
         prediction: (M, D) features, M at least 2.
 
     Raises:
-        ShapeError: other shapes.
+        ShapeError: the features have other shapes.
     """
     left, right = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
     if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[1] or min(len(left), len(right)) < 2:
@@ -203,7 +203,7 @@ def frechet_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
             todo='take the same network for both',
         )  # fmt: skip
     first, second = (np.atleast_2d(np.cov(each, rowvar=False)) for each in (left, right))
-    # tr (S1 S2)^½ by the roots of eigenvalues of S1^½ S2 S1^½, which is symmetric: no complex rests to drop
+    # tr (S1 S2)^½ by the roots of eigenvalues of S1^½ S2 S1^½, which is symmetric: no complex remainders to drop
     values, vectors = linalg.eigh(first)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     cross = np.sqrt(np.maximum(linalg.eigvalsh(root @ second @ root), 0)).sum()
@@ -212,7 +212,7 @@ def frechet_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
 
 
 def _similarity(left: Floats, right: Floats) -> tuple[float, float]:
-    """SSIM of one colour, and its part of contrast and structure alone."""
+    """SSIM of one colour channel, and its contrast and structure terms alone."""
     c1, c2 = (K1 * RANGE) ** 2, (K2 * RANGE) ** 2
     means = [_window_mean(each) for each in (left, right)]
     variances = [_window_mean(each * each) - mean * mean for each, mean in zip((left, right), means, strict=True)]
@@ -223,7 +223,7 @@ def _similarity(left: Floats, right: Floats) -> tuple[float, float]:
 
 
 def _window_mean(plane: Floats) -> Floats:
-    """Means over all windows that lie within the picture."""
+    """Weighted means over all windows that lie within the image."""
     reach = SIDE // 2
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / SIGMA) ** 2)
     weights /= weights.sum()
@@ -239,7 +239,7 @@ def _halved(image: Floats) -> Floats:
 
 
 def _pair(truth: npt.ArrayLike, prediction: npt.ArrayLike, least: int = 1) -> tuple[Floats, Floats]:
-    """Both as (H, W, C) floats."""
+    """Both images as (H, W, C) floats."""
     left, right = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
     if left.shape != right.shape or left.ndim not in (2, 3) or not left.size or min(left.shape[:2]) < least:
         raise ShapeError(

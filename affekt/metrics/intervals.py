@@ -1,23 +1,22 @@
-"""How far a score could move with other samples: Student's t on bootstrap errors, by sample or by group.
+"""Confidence intervals of scores: Student's t on bootstrap errors, over samples or groups.
 
-Task: any metric of this room and the arrays that it takes, in the same order, each with the samples on its
-first axis. Where samples share a speaker, a dialogue or a document they are not independent: give `groups`,
-and whole groups are drawn.
+Task: any metric of this room and its arrays, in the same order, each with the samples on its first axis. Samples that
+share a speaker, a dialogue or a document are dependent: give `groups`, and whole groups are resampled.
 
 The percentiles of a bootstrap are too narrow where there are few units (groups, or samples without groups): of 5 groups
-they hold the truth in 83 instead of 95 of 100 cases. So `student_interval` takes only a standard error, corrects it for
-its number of units, and reaches as far as Student's t says, on a scale that a bounded score cannot leave. Over samples
-the error is that of the bootstrap. Over groups it is the root of the summed squares of what each group adds to the
-score (`added_by`): resamples of 5 groups double some and lack others, which makes scores that are no sums, and all
-scores of groups of unequal sizes, vary by up to a fifth more than they do. Groups of unequal sizes tell less than their
-number says: `group_sizes.py`. Of one unit nothing can be said. Where all groups score alike, the error among samples
-counts.
+they contain the truth in 83 instead of 95 of 100 cases. So `student_interval` takes only a standard error, corrects it
+for the number of units, and uses quantiles of Student's t, on a scale that a bounded score cannot leave. Over samples
+the error is that of the bootstrap. Over groups it is the root of the summed squares of each group's influence on the
+score (`added_by`): resamples of 5 groups double some and lack others, so that scores that are not sums, and all scores
+of groups of unequal sizes, vary by up to a fifth too much. Groups of unequal sizes carry less information than their
+number suggests: `group_sizes.py`. With one unit there is no interval. Where all groups score alike, the error among
+samples is used.
 
-`measurements/interval_coverage.py` measures how often the truth is held, and how wide the intervals are. In scenarios
-that were held back while the rule was chosen it is 94 to 96.6 of 100 cases, each known to within 0.7: none is told from
-94 to 96, but for 24 and 50 groups of very unequal sizes, of which the largest has a fifth of all samples, with 96.8 and
-97.3. Scores of .98 with 5 groups, of which an error or two are all that is known, are held in up to 97.9.
-Percentiles of 5 and 10 groups hold it in 79 to 91.
+`measurements/interval_coverage.py` measures coverage and width of the intervals. In scenarios that were not used to
+choose the rule, coverage is 94 to 96.6 of 100 cases, each known to within 0.7: none differs significantly from 94 to
+96, but for 24 and 50 groups of very unequal sizes, of which the largest has a fifth of all samples, with 96.8 and 97.3.
+Scores of .98 with 5 groups, which rest on an error or two, are covered in up to 97.9. Percentiles of 5 and 10 groups
+cover 79 to 91.
 """
 
 from __future__ import annotations
@@ -34,31 +33,31 @@ from affekt.errors import ShapeError, ValueRangeError
 from affekt.metrics.group_sizes import Freedom, added_by, are_equal, freedom
 
 Bounds = tuple[float, float]
-"""The lowest and the highest value that a score can have."""
+"""Lowest and highest possible value of a score."""
 SHARE: Bounds = (0.0, 1.0)
 CORRELATION: Bounds = (-1.0, 1.0)
 ERROR: Bounds = (0.0, float('inf'))
 UNBOUNDED: Bounds = (-float('inf'), float('inf'))
 MOST_LOG = 700.0
-"""The logarithm of the largest factor by which an interval reaches; a float holds little more."""
+"""Logarithm of the largest factor by which an interval extends; a float can hardly be larger."""
 
 
 MOST_LEFT_OUT = 200
-"""Groups up to which each is left out in turn; with more, the resamples tell the error as well."""
+"""Number of groups up to which each is left out in turn; with more, the resamples give the error as well."""
 EFFECT_DRAWS = 200
-"""Resamples of samples that the effect of groups is estimated from; degrees of freedom hardly move with it."""
+"""Resamples of samples for the design effect; degrees of freedom hardly depend on their number."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A score and the interval that holds it."""
+    """A score with its confidence interval."""
 
     value: float
-    """The metric on all samples as given."""
+    """The metric on all samples."""
     low: float
     high: float
     undefined: int = 0
-    """Resamples on which the metric was nan; they are left out of low and high."""
+    """Number of resamples on which the metric was nan; `low` and `high` leave them out."""
 
     def __str__(self) -> str:
         if np.isnan(self.low):
@@ -78,13 +77,13 @@ def bootstrap_interval(
     """The metric's value with its interval over samples, or groups of samples, drawn with replacement.
 
     Args:
-        metric: takes the arrays, returns a float.
-        arrays: one or more, (N, ...) each.
-        groups: (N,) group of each sample; then as many groups are drawn as there are, with all their samples.
-        rng: draws the resamples.
-        resamples: how many, at least 1.
-        level: coverage in (0, 1).
-        bounds: of the metric; None takes (0, 1) where the value and all resamples lie there, and none elsewhere.
+        metric: function of the arrays that returns a float.
+        arrays: one or more arrays, (N, …) each.
+        groups: (N,) group of each sample; then whole groups are drawn, as many as there are.
+        rng: generator of the resamples.
+        resamples: number of resamples, at least 1.
+        level: coverage of the interval, in (0, 1).
+        bounds: range of the metric; None for (0, 1) where the value and all resamples lie there, else unbounded.
 
     Returns:
         An Interval; low and high are nan where every resample was undefined, or there are fewer than two samples or
@@ -132,20 +131,21 @@ def spread_of(
     among_samples: Callable[[], float],
     influences: npt.NDArray[np.float64] | None,
 ) -> tuple[npt.NDArray[np.float64], Freedom | None]:
-    """(R,) the draws that a score's interval over groups comes from, and what is known of their standard error.
+    """(R,) draws for a score's interval over groups, and the corrections of their standard error.
 
     Args:
-        by_group: (R,) the score on resamples of two or more groups.
-        sizes: samples of each group, n of them.
-        of_samples: gives the score on so many resamples of samples; called where all groups score alike.
-        among_samples: gives the variance of the score as if samples were independent; called where groups differ in
-            size.
-        influences: (n,) what each group adds to the score, to first order, or nan; None where it is not known. Their
-            root sum of squares takes the place of the standard deviation of the draws, which a score that is no sum,
-            and groups of unequal sizes, make too large where groups are few.
+        by_group: (R,) score on resamples of at least two groups.
+        sizes: number of samples of each of the n groups.
+        of_samples: function from a number to the score on that many resamples of samples; called where all groups score
+            alike.
+        among_samples: function that returns the variance of the score as if samples were independent; called where
+            groups differ in size.
+        influences: (n,) first-order influence of each group on the score, or nan; None where unknown. Their root sum of
+            squares replaces the standard deviation of the draws, which is too large for a score that is not a sum, and
+            for groups of unequal sizes, where groups are few.
 
     Returns:
-        The draws by group; those of samples where all groups score alike, of which nothing more is known (None).
+        The draws by group; where all groups score alike, the draws by sample, without corrections (None).
     """
     if are_alike(by_group):
         return of_samples(len(by_group)), None
@@ -160,13 +160,13 @@ def spread_of(
 
 
 def are_alike(draws: npt.NDArray[np.float64]) -> bool:
-    """Whether a score is the same on all resamples where it is defined, but for rounding."""
+    """Whether a score is equal on all resamples where it is defined, up to rounding."""
     defined = draws[~np.isnan(draws)]
     return len(defined) > 1 and bool(np.ptp(defined) <= 1e-12 * max(1.0, float(np.abs(defined).max())))
 
 
 def _variance(draws: npt.NDArray[np.float64]) -> float:
-    """Of the draws that are defined; 0 where none is."""
+    """Variance of the defined draws; 0 without any."""
     defined = draws[~np.isnan(draws)]
     return float(defined.var()) if len(defined) else 0.0
 
@@ -181,25 +181,25 @@ def student_interval(
     bounds: Bounds | None = None,
     known: Freedom | None = None,
 ) -> Interval:
-    """A score's interval from what it was on resamples.
+    """A score's interval from its values on resamples.
 
         g(value) -+ t(degrees) g'(value) s sqrt(factor)
 
     s is the standard deviation of the draws, or the linearised error where that is known. degrees is units - 1 and
-    factor is units / (units - 1), which makes up for resamples of n units having (n - 1) / n of the variance that they
-    should; for groups of unequal sizes `freedom` gives both. g is the logit between two bounds (Fisher's z for
-    correlations), the logarithm above one, and the identity without. A score at one of two bounds on every draw is
-    taken for half an error in one of all samples, which gives about Wilson's interval; at a single bound, and without
-    any where all draws are alike, nothing is known of its scale, and nothing is said.
+    factor is units / (units - 1), since resamples of n units have only (n - 1) / n of the true variance; for groups of
+    unequal sizes `freedom` gives both. g is the logit between two bounds (Fisher's z for correlations), the logarithm
+    above one, and the identity without. A score at one of two bounds on every draw is treated as half an error among
+    all samples, which gives about Wilson's interval; at a single bound, and without any where all draws are equal, the
+    scale is unknown, and there is no interval.
 
     Args:
         value: the score on all samples.
-        draws: (R,) the score on resamples of as many units; nan where it was undefined.
-        units: how many units were there to be drawn: groups, or samples without groups.
-        samples: how many samples there are; as many as units where None.
-        level: coverage in (0, 1).
-        bounds: of the score; None takes (0, 1) where the value and all draws lie there, and none elsewhere.
-        known: degrees of freedom, factor and linearised error, where they are known.
+        draws: (R,) score on resamples of as many units; nan where undefined.
+        units: number of units: groups, or samples without groups.
+        samples: number of samples; None for `units`.
+        level: coverage of the interval, in (0, 1).
+        bounds: range of the score; None for (0, 1) where the value and all draws lie there, and unbounded elsewhere.
+        known: degrees of freedom, factor and linearised error, where known.
 
     Returns:
         An Interval; low and high are nan where fewer than two draws are defined or there are fewer than two units.
@@ -247,7 +247,7 @@ def _drawn(
     rng: np.random.Generator,
     resamples: int,
 ) -> npt.NDArray[np.float64]:
-    """(R,) the metric on samples, or groups of samples, drawn with replacement."""
+    """(R,) metric on resamples of samples, or of groups."""
     units = len(columns[0]) if members is None else len(members)
     scores = np.empty(resamples)
     for turn in range(resamples):
@@ -263,13 +263,13 @@ def _influences(
     members: list[npt.NDArray[np.int64]],
     value: float,
 ) -> npt.NDArray[np.float64]:
-    """(n,) what each group adds to the metric, as `added_by` takes it; w is a group's share of the samples.
+    """(n,) influence of each group on the metric, see `added_by`; w is a group's share of the samples.
 
-    The derivative is half the difference of having a group twice and not at all,
+    The derivative is half the difference between doubling a group and removing it,
 
         u = ((1 + w) (twice - value) - (1 - w) (without - value)) / 2
 
-    which is exact for a mean, and free of second-order terms for every smooth function of sums; where the metric is
+    which is exact for a mean, and has no second-order error for a smooth function of sums; where the metric is
     undefined without the group, it is (1 + w) (twice - value).
     """
     everyone = np.arange(len(columns[0]))
@@ -282,7 +282,7 @@ def _influences(
 
 
 def _inferred(value: float, draws: npt.NDArray[np.float64]) -> Bounds:
-    """A smooth scale is right for any score in the end, so that taking an error for a share does no harm."""
+    """Bounds of a score from its values. Every smooth scale is right asymptotically: (0, 1) suits an error too."""
     return SHARE if min(value, draws.min()) >= 0.0 and max(value, draws.max()) <= 1.0 else UNBOUNDED
 
 
@@ -303,7 +303,7 @@ def _check(columns: list[npt.NDArray[np.generic]], resamples: int, level: float)
 
 
 def require_groups(groups: npt.NDArray[np.generic]) -> None:
-    """Refuse samples without a group: they would be taken for one group, or not be sorted.
+    """Refuse samples without a group, which would count as one group, or could not be sorted.
 
     Raises:
         ValueRangeError: a group is nan or None.
@@ -318,7 +318,7 @@ def require_groups(groups: npt.NDArray[np.generic]) -> None:
 
 
 def _members(groups: npt.NDArray[np.generic], size: int) -> list[npt.NDArray[np.int64]]:
-    """The samples of each group."""
+    """Row numbers of the samples of each group."""
     if groups.shape != (size,):
         raise ShapeError(
             expected=f'one group for each of {size} samples',

@@ -1,4 +1,4 @@
-"""Categories or values of a truth and of predictions, from two tables, sample by sample.
+"""Labels of truth and predictions from two tables, matched by sample.
 
 N samples.
 """
@@ -22,36 +22,36 @@ NAMES = ('sample', 'name', 'names', 'filename', 'file', 'id')
 CATEGORIES = ('category', 'emotion', 'label', 'discrete', 'prediction', 'answer')
 VALUES = ('valence', 'sentiment', 'arousal', 'dominance', 'value', 'rating', 'prediction', 'answer')
 LABELS = {None: (*CATEGORIES, *VALUES), 'categories': CATEGORIES, 'values': VALUES}
-"""What is read to the columns that are taken for it, the first that a file has."""
+"""Type of the labels to the names of their columns; the first one that a file has is read."""
 
 
 @dataclass(frozen=True)
 class LabelPair:
-    """Truth and prediction of the same samples."""
+    """Truth and prediction of the same N samples."""
 
     names: tuple[str, ...] = field(repr=False)
     truth: npt.NDArray[Any] = field(repr=False)
-    """(N,) texts, or floats."""
+    """(N,) categories as text, or values as floats."""
     prediction: npt.NDArray[Any] = field(repr=False)
     groups: npt.NDArray[Any] | None = field(default=None, repr=False)
-    """(N,) such as the speaker; None where none was asked for."""
+    """(N,) group of each sample, such as the speaker; None without a grouping column."""
 
 
 def read_label_pair(
     truth: Path, prediction: Path, *, column: str | None = None, by: str | None = None, reads: str | None = None
 ) -> LabelPair:
-    """The labels of two tables, in the order of the truth.
+    """The labels from two tables, in the order of the truth.
 
     Args:
         truth: any file that `affekt.tables.read_table` reads; a manifest too.
-        prediction: of the same samples.
-        column: of the labels; None for the first of `LABELS` in each.
-        by: column of the truth that groups samples.
+        prediction: such a file with the same samples.
+        column: column of the labels; None for the first one of `LABELS` in each file.
+        by: column of the truth that has the groups; None for no groups.
         reads: `categories` or `values`; None for values where every cell of both is a number.
 
     Raises:
-        TableError: a file cannot be read, a column is missing, a sample has no label, is no number where values are
-            wanted, or stands on one side only.
+        TableError: a file cannot be read, a column is missing, or a sample has no label, has text where a value is
+            required, or is on one side only.
     """
     sides = [_labels(path, (column,) if column else LABELS[reads]) for path in (truth, prediction)]
     require_same_names(*sides)
@@ -68,10 +68,10 @@ def read_label_pair(
 
 
 def reads_of(metrics: tuple[str, ...]) -> str | None:
-    """What some metrics read; None for no metrics.
+    """Type of labels that metrics read (`categories` or `values`); None without metrics.
 
     Raises:
-        UnknownNameError: no such metric, or they do not read the same.
+        UnknownNameError: there is no such metric, or they read different types.
     """
     reads = {metric_named(name).reads for name in metrics}
     if len(reads) > 1:

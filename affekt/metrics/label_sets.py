@@ -1,9 +1,9 @@
-"""Sets of labels, one per sample, counted against each other after folding.
+"""Sets of labels, one per sample, compared after folding.
 
-Axes: N samples, V distinct labels (the vocabulary), G groups that labels fold to.
+Axes: N samples, V distinct labels (the vocabulary), G groups to which labels fold.
 
-Every answer is parsed once into a run of label numbers; a folding is an array from label number to group number; what
-two samples share is then counted with one bit a group, so that 20,000 samples cost milliseconds.
+Every answer is parsed once into a run of label numbers; a folding is an array from label number to group number; shared
+groups are then counted with one bit per group, so that 20,000 samples take milliseconds.
 """
 
 from __future__ import annotations
@@ -17,39 +17,39 @@ import numpy.typing as npt
 from affekt.arrays import Ints
 
 DROPPED = -1
-"""The group of a label that a folding does not keep."""
+"""Group number of a label that a folding drops."""
 
 
 @dataclass(frozen=True)
 class LabelSets:
-    """The labels of N samples as runs of numbers into a vocabulary; each label once a sample."""
+    """Label sets of N samples as runs of label numbers; each label once per sample."""
 
     ids: Ints
     """(L,) label numbers, sample after sample."""
     starts: Ints
-    """(N + 1,) where each sample's run begins; the last is L."""
+    """(N + 1,) start of each sample's run; the last entry is L."""
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
     def where(self, keep_mask: npt.NDArray[np.bool_]) -> LabelSets:
-        """The runs of the samples that are kept."""
+        """The runs of the samples where the mask is True."""
         sizes = self.sizes[keep_mask]
         return LabelSets(self.ids[np.repeat(keep_mask, self.sizes)], np.cumsum([0, *sizes], dtype=np.int64))
 
     @property
     def sizes(self) -> Ints:
-        """(N,) labels of each sample."""
+        """(N,) number of labels of each sample."""
         return np.diff(self.starts)
 
     @property
     def owners(self) -> Ints:
-        """(L,) the sample of each entry of `ids`."""
+        """(L,) sample of each entry of `ids`."""
         return np.repeat(np.arange(len(self)), self.sizes)
 
 
 class Vocabulary:
-    """Numbers for labels, given out as they come."""
+    """Numbering of labels, in order of their first occurrence."""
 
     def __init__(self) -> None:
         self.words: list[str] = []
@@ -59,7 +59,7 @@ class Vocabulary:
         return len(self.words)
 
     def number(self, label: str) -> int:
-        """The number of a label, a new one where it has none."""
+        """The number of a label; a new label gets the next number."""
         number = self._numbers.get(label)
         if number is None:
             number = self._numbers[label] = len(self.words)
@@ -67,7 +67,7 @@ class Vocabulary:
         return number
 
     def sets(self, answers: Iterable[object], parse: Callable[[object], Iterable[str]]) -> LabelSets:
-        """The answers' labels; equal texts are parsed once."""
+        """Label sets of answers; equal texts are parsed once."""
         seen: dict[str, tuple[int, ...]] = {}
         ids: list[int] = []
         sizes: list[int] = [0]
@@ -82,14 +82,14 @@ class Vocabulary:
         return LabelSets(np.array(ids, dtype=np.int64), np.cumsum(sizes, dtype=np.int64))
 
     def groups(self, fold: Mapping[str, str], *, strangers_stand_alone: bool) -> tuple[Ints, list[str]]:
-        """Each label's group number, and the groups' names.
+        """Group number of each label, and names of the groups.
 
         Args:
-            fold: form to group.
-            strangers_stand_alone: a label without a group is a group of its own; otherwise it is DROPPED.
+            fold: label to group.
+            strangers_stand_alone: a label without a group becomes its own group; otherwise it is DROPPED.
 
         Returns:
-            (V,) numbers, and G names; a stranger's name is `'?' + label`, which no table can hold.
+            (V,) group numbers, and G names; the name of a label's own group is `'?' + label`, which no table contains.
         """
         names: dict[str, int] = {}
         numbers = np.full(len(self.words), DROPPED, dtype=np.int64)
@@ -103,20 +103,20 @@ class Vocabulary:
 
 
 def is_known(group: str) -> bool:
-    """Whether a group's name is the table's, not a stranger's."""
+    """Whether a group is from the table, not a label's own group."""
     return not group.startswith('?')
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many groups each sample's truth and prediction hold, and share."""
+    """Number of groups in each sample's truth and prediction, and in both."""
 
     truth: Ints
-    """(N,)"""
+    """(N,) groups of the truth."""
     prediction: Ints
-    """(N,)"""
+    """(N,) groups of the prediction."""
     shared: Ints
-    """(N,)"""
+    """(N,) groups in both."""
 
     def precision(self) -> npt.NDArray[np.float64]:
         """(N,) shared over predicted; 0 where nothing was predicted."""
@@ -131,16 +131,16 @@ class Counts:
         return _share(2 * self.shared, self.truth + self.prediction)
 
     def where(self, keep_mask: npt.NDArray[np.bool_]) -> Counts:
-        """The counts of the samples that are kept."""
+        """The counts of the samples where the mask is True."""
         return Counts(self.truth[keep_mask], self.prediction[keep_mask], self.shared[keep_mask])
 
 
 def count(truth: LabelSets, prediction: LabelSets, groups: Ints) -> Counts:
-    """Groups on each side and on both, by sample.
+    """Number of groups in truth, prediction and both, by sample.
 
     Args:
-        truth: N samples.
-        prediction: the same N samples.
+        truth: label sets of N samples.
+        prediction: label sets of the same N samples.
         groups: (V,) group of each label, DROPPED where it has none.
     """
     left, right = bits(truth, groups), bits(prediction, groups)
@@ -148,7 +148,7 @@ def count(truth: LabelSets, prediction: LabelSets, groups: Ints) -> Counts:
 
 
 def bits(sets: LabelSets, groups: Ints) -> npt.NDArray[np.uint64]:
-    """(N, W) one bit for each group that a sample holds."""
+    """(N, W) bit sets of the groups of each sample, 64 groups per word."""
     width = (int(groups.max(initial=DROPPED)) + 64) // 64 or 1
     table = np.zeros((len(groups) + 1, width), dtype=np.uint64)
     kept = np.flatnonzero(groups >= 0)
@@ -161,7 +161,7 @@ def bits(sets: LabelSets, groups: Ints) -> npt.NDArray[np.uint64]:
 
 
 def members(sets: LabelSets, groups: Ints, size: int) -> npt.NDArray[np.bool_]:
-    """(N, G) whether a sample holds a group."""
+    """(N, G) True where a sample has a group."""
     table = np.zeros((len(sets), size), dtype=bool)
     columns = groups[sets.ids]
     table[sets.owners[columns >= 0], columns[columns >= 0]] = True

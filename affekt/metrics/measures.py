@@ -1,7 +1,7 @@
 """Scores as functions of sums over samples, so that intervals and paired tests cost one matrix product.
 
-N samples, K columns, R draws. A `Measure` holds (N, K) columns of one system and a function from column sums to every
-score. `measure_intervals` draws samples, or whole speakers; `compare` tests two systems on the same samples,
+N samples, K columns, R draws. A `Measure` has (N, K) columns of one system and a function from column sums to all
+scores. `measure_intervals` resamples samples, or whole speakers; `compare` tests two systems on the same samples,
 `compare_with` several against one, corrected for their number. The scores equal those of `categorical.py`,
 `dimensional.py` and `sentiment.py`.
 """
@@ -26,24 +26,24 @@ from affekt.metrics.sentiment import WAYS
 
 @dataclass(frozen=True)
 class Measure:
-    """One system's answers, ready to be summed."""
+    """One system's answers as columns whose sums give the scores."""
 
     columns: Floats = field(repr=False)
-    """(N, K)"""
+    """(N, K) columns to be summed over samples."""
     statistic: Statistic = field(repr=False)
     bounds: Mapping[str, Bounds] = field(default_factory=dict, repr=False)
-    """The lowest and the highest value of each score, for its interval."""
+    """Name of a score to its lowest and highest possible value, for its interval."""
 
     def scores(self) -> dict[str, float]:
-        """Every score on all samples."""
+        """All scores on all samples, by name."""
         values = self.statistic(self.columns.sum(axis=0, keepdims=True))
         return {name: float(value[0]) for name, value in values.items()}
 
     def only(self, name: str) -> Callable[[Floats], Floats]:
-        """One score as a function of sums, as `affekt.benchmarks.rank_systems` takes it.
+        """One score as a function of column sums, as `affekt.benchmarks.rank_systems` needs it.
 
         Raises:
-            UnknownNameError: no such score.
+            UnknownNameError: there is no such score.
         """
         known = self.scores()
         if name not in known:
@@ -53,13 +53,13 @@ class Measure:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """One score of a system less that of another on the same samples."""
+    """One score of a system minus that of another on the same samples."""
 
     difference: Interval
     p: float
-    """Two-sided, of approximate randomization."""
+    """Two-sided p-value of approximate randomization."""
     p_holm: float
-    """Corrected over all tests of the call."""
+    """p-value after Holm's correction over all tests of the call."""
 
 
 def categorical_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Classes = None) -> Measure:
@@ -68,10 +68,10 @@ def categorical_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes
     Args:
         truth: (N,) labels.
         prediction: (N,) labels of the same kind.
-        classes: their order; None for those that occur. Two systems to be compared need the same.
+        classes: order of the classes; None for those that occur. Two systems to be compared need the same order.
 
     Raises:
-        ShapeError, UnknownNameError: as `confusion`.
+        ShapeError, UnknownNameError: see `confusion`.
     """
     rows, columns, size = label_positions(truth, prediction, classes)
     hits = np.zeros((len(rows), 3, size))
@@ -101,10 +101,10 @@ def dimensional_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, *, ddof
     Args:
         truth: (N,) ratings.
         prediction: (N,) in the same unit.
-        ddof: of the concordance correlation, as there.
+        ddof: divisor N - ddof of the moments in the concordance correlation, see `concordance`.
 
     Raises:
-        ShapeError, ValueRangeError: as `concordance`.
+        ShapeError, ValueRangeError: see `concordance`.
     """
     true, predicted = paired(truth, prediction)
     at_t, at_p = middle_of(true), middle_of(predicted)
@@ -125,25 +125,26 @@ def dimensional_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, *, ddof
 
 
 def middle_of(values: Floats) -> float:
-    """A middle value of one side: sums of offsets from it keep the differences of large sums exact."""
+    """A central value of one side: sums of offsets from it lose no digits where values are large."""
     return float(np.partition(values, len(values) // 2)[len(values) // 2]) if len(values) else 0.0
 
 
 def offsets_from(middle: float, values: Floats, given: npt.ArrayLike) -> Floats:
-    """Values less a middle one; exactly 0 where they are constant, but for the rounding of the type given."""
+    """Offsets from a central value; exactly 0 where values are constant up to the rounding of the given type."""
     return np.zeros(len(values)) if len(values) and is_constant(values, given) else values - middle
 
 
 def correlations(
     n: Floats, moments: Iterable[Floats], middles: tuple[float, float], *, ddof: int = 0
 ) -> dict[str, Floats]:
-    """`pearson` and `concordance` of samples of which only sums are known.
+    """`pearson` and `concordance` from sums over samples.
 
     Args:
         n: (R,) number of samples.
-        moments: (R,) each, sums of t, p, tt, pp and tp: truth and prediction less their middles, and the products.
-        middles: a value near the mean truth and one near the mean prediction.
-        ddof: of the concordance correlation, as there.
+        moments: (R,) each, sums of t, p, tt, pp and tp, where t and p are truth and prediction minus their central
+            values.
+        middles: central values of truth and prediction, see `middle_of`.
+        ddof: divisor N - ddof of the moments in the concordance correlation, see `concordance`.
     """
     (t, p, tt, pp, tp), (at_t, at_p) = moments, middles
     mean_t, mean_p = _over(t, n), _over(p, n)
@@ -153,20 +154,20 @@ def correlations(
     apart = np.where(np.abs(apart) > 1e-12 * (np.abs(mean_t + at_t) + np.abs(mean_p + at_p)), apart, 0.0)
     return {
         'pearson': np.clip(_over(cov, np.sqrt(var_t * var_p)), -1.0, 1.0),
-        # the moments above divide by N; (N - ddof) / N makes those of the means' distance agree with them
+        # the moments above divide by N; (N - ddof) / N makes the squared distance of means match them
         'concordance': _over(2 * cov, var_t + var_p + apart**2 * _over(n - ddof, n)),
     }
 
 
 def sentiment_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Measure:
-    """Accuracy and weighted F1 of two classes in both ways, Acc-5, Acc-7, and the scores of `dimensional_measure`.
+    """Accuracy and weighted F1 of two classes by both conventions, Acc-5, Acc-7, and those of `dimensional_measure`.
 
     Args:
         truth: (N,) ratings in [-3, 3].
         prediction: (N,) ratings.
 
     Raises:
-        ShapeError, ValueRangeError: as `sentiment_report`.
+        ShapeError, ValueRangeError: see `sentiment_report`.
     """
     true, predicted = paired(truth, prediction)
     sides = {WAYS[0]: (true > 0, predicted > 0, true != 0), WAYS[1]: (true >= 0, predicted >= 0, np.isfinite(true))}
@@ -202,7 +203,7 @@ def challenge_measure(
     """The scores of both `categorical_measure` and `dimensional_measure` (of valence), and `combined`.
 
     Raises:
-        ShapeError, UnknownNameError, ValueRangeError: as `emotion_valence_score`.
+        ShapeError, UnknownNameError, ValueRangeError: see `emotion_valence_score`.
     """
     categories = categorical_measure(truth, prediction, classes)
     valence = dimensional_measure(true_valence, predicted_valence)
@@ -230,14 +231,14 @@ def measure_intervals(
     resamples: int = 1000,
     level: float = 0.95,
 ) -> dict[str, Interval]:
-    """Every score with its interval over samples, or groups of samples; none where there are fewer than two.
+    """All scores with intervals over samples, or groups of samples; nan bounds where there are fewer than two.
 
     Args:
-        measure: of one system.
-        rng: draws the resamples.
-        groups: (N,) group of each sample, such as its speaker; whole groups are drawn then.
-        resamples: how many.
-        level: coverage in (0, 1).
+        measure: measure of one system.
+        rng: generator of the resamples.
+        groups: (N,) group of each sample, such as its speaker; whole groups are resampled then.
+        resamples: number of resamples.
+        level: coverage of the interval, in (0, 1).
 
     Raises:
         ShapeError: groups are not (N,).
@@ -257,15 +258,15 @@ def compare(
     resamples: int = 2000,
     level: float = 0.95,
 ) -> dict[str, PairedTest]:
-    """Every score of one system less that of another, on the same samples, corrected over the scores.
+    """All scores of one system minus those of another on the same samples, p-values corrected over the scores.
 
     Args:
-        left: one system.
-        right: the other; its samples in the same order.
-        rng: draws resamples and exchanges.
-        groups: (N,) group of each sample; whole groups are drawn and exchanged then.
-        resamples: how many of each.
-        level: coverage in (0, 1).
+        left: measure of one system.
+        right: measure of the other system, on the same samples in the same order.
+        rng: generator of resamples and exchanges.
+        groups: (N,) group of each sample; whole groups are resampled and exchanged then.
+        resamples: number of resamples, and of exchanges.
+        level: coverage of the interval, in (0, 1).
 
     Raises:
         ShapeError: the systems were not measured on the same samples and classes, or groups are not (N,).
@@ -287,20 +288,20 @@ def compare_with(
     resamples: int = 2000,
     level: float = 0.95,
 ) -> dict[str, PairedTest]:
-    """One score of several systems less that of a baseline, corrected over the systems by Holm.
+    """One score of several systems minus that of a baseline, p-values corrected over the systems by Holm.
 
     Args:
-        baseline: what they must beat.
-        systems: name to measure on the same samples.
-        score: which.
-        rng: draws resamples and exchanges, anew for each system.
-        groups: (N,) as `compare`.
-        resamples: how many of each.
-        level: coverage in (0, 1).
+        baseline: measure of the baseline.
+        systems: name of a system to its measure on the same samples.
+        score: name of the score.
+        rng: generator of resamples and exchanges, which are drawn anew for each system.
+        groups: (N,) see `compare`.
+        resamples: number of resamples, and of exchanges.
+        level: coverage of the interval, in (0, 1).
 
     Raises:
-        ShapeError: as `compare`.
-        UnknownNameError: no such score.
+        ShapeError: see `compare`.
+        UnknownNameError: there is no such score.
     """
     only = baseline.only(score)
     tests = {}
@@ -319,12 +320,12 @@ def _over(top: Floats, bottom: Floats) -> Floats:
 
 
 def _variance(mean_square: Floats, mean: Floats) -> Floats:
-    """mean_square - mean**2, exactly 0 where it is no more than rounding."""
+    """mean_square - mean**2, exactly 0 where the difference is rounding error."""
     variance = mean_square - mean**2
     return np.where(variance > 1e-12 * mean_square, variance, 0.0)
 
 
 def _mean_defined(values: Floats) -> Floats:
-    """(R,) mean over classes of (R, C), those that are nan left out."""
+    """(R,) mean of (R, C) over classes, without nan."""
     defined = ~np.isnan(values)
     return _over(np.where(defined, values, 0.0).sum(axis=1), defined.sum(axis=1).astype(np.float64))

@@ -1,9 +1,9 @@
-"""Several labels per sample: F1 at decided labels, average precision of scores.
+"""Several labels per sample: F1 of decided labels, average precision of scores.
 
-Task: truth is (N, K), true where a sample carries a label; prediction (N, K) likewise, or scores (N, K) of
-any scale. Each label is judged apart (a column), then averaged. A label without positives has no average
-precision (nan); one without positives and without predictions has no F1 (nan); means over labels skip those,
-and the `per_label_` functions show which.
+Task: truth is (N, K), True where a sample has a label; prediction (N, K) likewise, or scores (N, K) on any scale. Each
+label (column) is scored separately, then averaged. A label without positives has no average precision (nan); one
+without positives and without predictions has no F1 (nan); means over labels skip those, and the `per_label_`
+functions show which.
 
 Axes: N samples, K labels.
 """
@@ -25,7 +25,7 @@ def per_label_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> npt.NDArray
         prediction: (N, K) of bool.
 
     Returns:
-        (K,) values in [0, 1]; nan for a label that neither side carries.
+        (K,) values in [0, 1]; nan for a label that neither side has.
 
     Raises:
         ShapeError: the arrays are not both (N, K).
@@ -43,7 +43,7 @@ def per_label_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> npt.NDArray
 
 
 def multilabel_macro_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """The mean over labels of their F1.
+    """The mean of F1 over labels.
 
     Args:
         truth: (N, K) of bool.
@@ -60,14 +60,14 @@ def multilabel_macro_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> floa
 
 
 def multilabel_micro_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """F1 of all cells of the table taken together, so that frequent labels count most.
+    """F1 over all cells of the table together, so that frequent labels count most.
 
     Args:
         truth: (N, K) of bool.
         prediction: (N, K) of bool.
 
     Returns:
-        A float in [0, 1]; nan where neither side carries any label.
+        A float in [0, 1]; nan where neither side has any label.
 
     Raises:
         ShapeError: the arrays are not both (N, K).
@@ -82,12 +82,12 @@ def multilabel_micro_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> floa
 
 
 def average_precision(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
-    """Area under the steps of precision over recall, as the threshold falls through the scores.
+    """Area under the steps of precision over recall as the threshold decreases.
 
         sum over distinct scores of (recall_n - recall_(n-1)) precision_n
 
-    Samples with one same score enter together, so their order does not matter; nothing is interpolated.
-    Scores without information give the share of positives.
+    Samples with equal scores enter together, so their order does not matter; nothing is interpolated. Scores without
+    information give the share of positives.
 
     Args:
         truth: (N,) of bool.
@@ -141,7 +141,7 @@ def per_label_average_precision(truth: npt.ArrayLike, scores: npt.ArrayLike) -> 
 
 
 def mean_average_precision(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
-    """The mean over labels of their average precision.
+    """The mean of average precision over labels.
 
     Args:
         truth: (N, K) of bool.
@@ -158,7 +158,7 @@ def mean_average_precision(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float
 
 
 def decided(values: npt.ArrayLike, side: str) -> Bools:
-    """Values that say yes or no, as bool.
+    """Values that mean yes or no, as bool.
 
     Raises:
         ValueRangeError: a value is nan, or neither 0 nor 1: as bool it would count as true.
@@ -182,7 +182,7 @@ def decided(values: npt.ArrayLike, side: str) -> Bools:
 
 
 def _as_number(cell: object) -> float:
-    """A cell of an array of mixed types; nan where it is missing, a text or anything else."""
+    """A cell of a mixed array as a number; nan where it is missing or not a number."""
     return float(cell) if isinstance(cell, bool | int | float | np.bool_ | np.number) else float('nan')
 
 

@@ -1,4 +1,4 @@
-"""Metrics by name: those of this room that take truth and prediction alone, and those of other packages.
+"""Metrics by name: those of this room that need only truth and prediction, and those of other packages.
 
 N samples.
 """
@@ -26,13 +26,13 @@ class Metric:
     """A score of predictions against the truth."""
 
     score: Callable[[npt.NDArray[np.generic], npt.NDArray[np.generic]], float]
-    """Takes truth and prediction, (N,) each; nan where it is undefined, as without samples."""
+    """Function of truth and prediction, (N,) each; nan where undefined, for example without samples."""
     reads: str
     """`categories`, given as texts, or `values`, given as floats."""
     bounds: Bounds = UNBOUNDED
-    """The lowest and the highest value."""
+    """Lowest and highest possible value."""
     is_error: bool = False
-    """Whether less is better."""
+    """Whether lower is better."""
 
     def __post_init__(self) -> None:
         if self.reads not in READS:
@@ -48,25 +48,25 @@ class Metric:
 
 @dataclass(frozen=True)
 class MetricScore:
-    """A metric of some answers, beside a constant one."""
+    """A metric of some answers, beside that of a constant answer."""
 
     name: str
     interval: Interval
     constant: float
-    """What one answer for all samples gives: the most frequent category, or the mean value; nan where undefined."""
+    """The metric of a constant answer (the most frequent category, or the mean value); nan where undefined."""
 
     def to_dict(self) -> dict[str, float]:
-        """Value, interval, and what a constant answer gives."""
+        """Value, interval and constant answer as plain values."""
         interval = self.interval
         return {'value': interval.value, 'low': interval.low, 'high': interval.high, 'constant': self.constant}
 
 
 def metric_named(name: str) -> Metric:
-    """The metric of that name.
+    """The metric of a name.
 
     Raises:
-        UnknownNameError: no such metric.
-        PluginError: it is that of a package, and cannot be loaded.
+        UnknownNameError: there is no such metric.
+        PluginError: it belongs to a package that cannot be loaded.
     """
     if name not in METRICS:
         raise UnknownNameError(
@@ -84,19 +84,19 @@ def score_labels(
     groups: npt.ArrayLike | None = None,
     resamples: int = 1000,
 ) -> tuple[MetricScore, ...]:
-    """Every metric with its interval, beside what a constant answer gives.
+    """All metrics with intervals, beside those of a constant answer.
 
     Args:
         truth: (N,) categories as texts, or values.
-        prediction: (N,) of the same sort.
-        metrics: keys of `METRICS`; none for all built-in ones of that sort.
-        rng: draws the resamples.
-        groups: (N,) group of each sample, such as its speaker; whole groups are drawn then.
-        resamples: how many; 0 for no intervals.
+        prediction: (N,) of the same type.
+        metrics: keys of `METRICS`; () for all built-in ones of that type.
+        rng: generator of the resamples.
+        groups: (N,) group of each sample, such as its speaker; whole groups are resampled then.
+        resamples: number of resamples; 0 for no intervals.
 
     Raises:
-        UnknownNameError: no such metric, or one that reads something else.
-        ShapeError, ValueRangeError: as the metrics.
+        UnknownNameError: there is no such metric, or it reads the other type.
+        ShapeError, ValueRangeError: see the metrics.
     """
     true, predicted = np.asarray(truth), np.asarray(prediction)
     reads = 'values' if true.dtype.kind in 'fiu' and predicted.dtype.kind in 'fiu' else 'categories'
@@ -119,7 +119,7 @@ def score_labels(
 
 
 def _constant(truth: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """(N,) the most frequent category, or the mean."""
+    """(N,) the most frequent category, or the mean value."""
     if not len(truth) or truth.dtype.kind in 'fiu':
         return np.full(len(truth), truth.mean() if len(truth) else 0.0)
     names, counts = np.unique(truth, return_counts=True)
@@ -142,7 +142,7 @@ def _interval(
 
 
 def _wrong(name: str, metric: object) -> str:
-    """What a package offers instead of a metric; '' for nothing."""
+    """Description of an object that a package offers and that is not a metric; '' for a metric."""
     return '' if isinstance(metric, Metric) else f'an object of type {type(metric).__name__}, not Metric'
 
 

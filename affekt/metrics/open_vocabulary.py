@@ -1,17 +1,17 @@
-"""Open-vocabulary emotion: free labels against free labels, as published and so that it cannot be fooled.
+"""Open-vocabulary emotion: scores of free labels against free labels, as published and in a form hard to game.
 
-Task: truth and prediction give each of N samples a few free words. Words are compared by what they fold to in a word
-table (`affekt.labels.wheels`). Two modes:
+Task: truth and prediction give each of N samples a few free words. Words are compared after folding by a word table
+(`affekt.labels.wheels`). Two modes:
 
-- `official` gives the published figures to the last digit. P and R are means over samples of shared / predicted and
+- `official` reproduces published scores to the last digit. P and R are means over samples of shared / predicted and
   shared / true groups, F = 2PR / (P + R) of these means. Samples whose truth folds to nothing are skipped, so n
   differs by wheel; a word that is in no table is dropped, on both sides; *neutral* is in none.
   EW is the mean of F (of P, of R) over the five wheels, M-avg that of F over all twelve foldings.
-- `consistent` (`open_vocabulary_consistent.py`): every word counts, near misses earn part, constant answers have a
-  stated ceiling.
+- `consistent` (`open_vocabulary_consistent.py`): every word counts, near misses earn partial credit, and the ceiling
+  of constant answers is stated.
 
-`score_open_vocabulary` is the walk through all of it. Undefined scores are nan (the published code of 2025 divides
-by zero there, that of 2026 says 0).
+`score_open_vocabulary` is the main path. Undefined scores are nan (the published code of 2025 divides by zero there,
+that of 2026 returns 0).
 
 Source: OV-MER arXiv:2410.01495 (M1, M2, M3, M-avg), AffectGPT arXiv:2501.16566 (EW, HIT), MER2024 arXiv:2404.17113.
 """
@@ -37,14 +37,14 @@ class SetScore:
     """Precision, recall and F of one folding, all in [0, 1]."""
 
     n: float
-    """Samples that were scored."""
+    """Number of samples that were scored."""
     precision: float
     recall: float
     f: float
 
 
 def official_parse(answer: object) -> list[str]:
-    """The labels of an answer as the published code compares them: parsed, lower-case, stripped."""
+    """The labels of an answer as the published code compares them: parsed, lower case, stripped."""
     return [label.lower().strip() for label in official_labels(answer)]
 
 
@@ -54,17 +54,18 @@ def set_scores(
     table: WordTable,
     foldings: Sequence[str] | None = None,
 ) -> dict[str, SetScore]:
-    """The official scores of every folding, and their means EW-L1, EW-L2 and M-avg.
+    """The official scores of each folding, and their means EW-L1, EW-L2 and M-avg.
 
     Args:
-        truth: sample to answer (a text such as "[happy, sad]", or a list of words).
-        prediction: the same samples to answers; others are not looked at.
-        table: folds the words.
-        foldings: those that are wanted; None for all. A mean is given where all that it is over are.
+        truth: name of a sample to its answer (text such as "[happy, sad]", or a list of words).
+        prediction: name of a sample to its answer; samples outside the truth are ignored.
+        table: word table that folds the words.
+        foldings: names of the foldings; None for all. A mean is given where all its foldings are.
 
     Returns:
-        Name to score: M1, M2, W1-L1 … W5-L2, EW-L1, EW-L2, M-avg; for the table `affekt` also affekt-L1 and affekt-L2,
-        which are in no mean.
+        Name of a folding to its score: M1, M2, W1-L1 … W5-L2, EW-L1, EW-L2, M-avg; for the table `affekt` also
+            affekt-L1
+        and affekt-L2, which are in no mean.
 
     Raises:
         TableError: a sample of the truth has no prediction.
@@ -83,11 +84,11 @@ def set_scores(
 
 
 class OfficialMeasure:
-    """The official scores of one system as a function of sums: three columns a folding (kept, precision, recall).
+    """The official scores of one system as functions of sums: three columns per folding (kept, precision, recall).
 
     Args:
-        table: folds the words.
-        answers: parsed by `official_parse`.
+        table: word table that folds the words.
+        answers: answers parsed by `official_parse`.
     """
 
     def __init__(self, table: WordTable, answers: LabelledAnswers, foldings: Sequence[str] | None = None) -> None:
@@ -111,7 +112,7 @@ class OfficialMeasure:
         return np.stack(parts, axis=1).astype(np.float64)
 
     def statistic(self, sums: Floats) -> dict[str, Floats]:
-        """From (R, columns) sums to the scores, named 'W1-L1 f', 'EW-L1 precision', 'M1 n' …"""
+        """Scores from (R, columns) sums, named 'W1-L1 f', 'EW-L1 precision', 'M1 n' …"""
         values: dict[str, Floats] = {}
         for index, folding in enumerate(self.foldings):
             n, precision, recall = sums[:, 3 * index : 3 * index + 3].T
@@ -134,25 +135,25 @@ def harmonic(precision: Floats, recall: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class HitScore:
-    """Hit rate of one-label truth on one wheel, or its mean over the five, in [0, 1]."""
+    """Hit rate of single-label truth on one wheel, or the mean over the five, in [0, 1]."""
 
     n: float
     hit_rate: float
-    """Share of samples whose label's sector is among the predicted ones; extra sectors cost nothing."""
+    """Share of samples whose label's sector is among the predicted ones; further sectors cost nothing."""
     mscore: float
-    """Hits over those predicted sectors that some label of the truth folds to: a precision."""
+    """Hits divided by the number of predicted sectors that occur in the truth: a precision."""
 
 
 def hit_rates(truth: Mapping[str, str], prediction: Mapping[str, object], table: WordTable) -> dict[str, HitScore]:
-    """The official hit rates of basic-emotion sets (MER2023, MER2024, MELD, IEMOCAP): by wheel, and their mean HIT.
+    """Official hit rates of corpora of basic emotions (MER2023, MER2024, MELD, IEMOCAP): by wheel, and their mean HIT.
 
     Samples whose label folds to nothing are skipped: *neutral* always, *surprise* on wheel 5, *disgust* on wheels 3
     and 5.
 
     Args:
-        truth: sample to one label.
-        prediction: the same samples to answers.
-        table: folds the words.
+        truth: name of a sample to its single label.
+        prediction: name of a sample to its answer.
+        table: word table that folds the words.
 
     Raises:
         TableError: a sample of the truth has no prediction.
@@ -179,7 +180,7 @@ def hit_rates(truth: Mapping[str, str], prediction: Mapping[str, object], table:
 
 @dataclass(frozen=True)
 class GroupedScore:
-    """The set-level score of MER2024; `mean` of precision and recall is what the challenge ranked by."""
+    """The set-level score of MER2024, which ranked by the `mean` of precision and recall."""
 
     n: int
     precision: float
@@ -190,15 +191,15 @@ class GroupedScore:
 def grouped_scores(
     truth: Mapping[str, object], prediction: Mapping[str, object], groups: Mapping[str, str]
 ) -> GroupedScore:
-    """The MER2024 score from a language model's stored synonym groups, sample by sample.
+    """The MER2024 score from synonym groups that a language model gave for each sample.
 
-    A group's first word stands for it; a word that repeats belongs to its last group; a word in no group stands for
+    A group's first word represents it; a word that repeats belongs to its last group; a word in no group represents
     itself. An empty prediction scores 0.
 
     Args:
-        truth: sample to answer.
-        prediction: sample to answer.
-        groups: sample to the model's raw answer, a list of lists; only its samples count.
+        truth: name of a sample to its answer.
+        prediction: name of a sample to its answer.
+        groups: name of a sample to the model's raw answer, a list of lists; only these samples are scored.
 
     Raises:
         TableError: a sample with groups has no truth or no prediction.
@@ -245,7 +246,7 @@ class SentimentScore:
     weighted_f1: float
     accuracy: float
     unread: int
-    """Words that are none of positive, negative, neutral; they count as not positive."""
+    """Number of words other than positive, negative and neutral; they count as not positive."""
 
 
 def sentiment_scores(truth: Mapping[str, float], prediction: Mapping[str, str]) -> SentimentScore:
@@ -255,8 +256,8 @@ def sentiment_scores(truth: Mapping[str, float], prediction: Mapping[str, str]) 
     `positive`: *neutral* and unreadable words count as negative.
 
     Args:
-        truth: sample to sentiment, any range around 0.
-        prediction: sample to `positive`, `negative` or `neutral`.
+        truth: name of a sample to its sentiment, any range around 0.
+        prediction: name of a sample to `positive`, `negative` or `neutral`.
 
     Raises:
         TableError: a sample of the truth has no prediction.

@@ -1,22 +1,21 @@
-"""Open-vocabulary scores that a constant answer cannot win and that drop no word.
+"""Open-vocabulary scores that drop no word and that a constant answer cannot win.
 
 Y are the truth's groups of a sample, H the predicted ones; P = |Y ∩ H| / |H|, R = |Y ∩ H| / |Y|, F1 = 2|Y ∩ H| / (|Y|
 + |H|).
 
-- **Every word counts.** A word that the table does not hold is a group of its own: it hits where both sides wrote it,
-  and costs precision or recall elsewhere. *neutral* is a class like any other. Only samples whose truth is empty are
-  left out.
-- **Three averages.** Per sample (the headline; every sample weighs the same), micro (every group occurrence does),
-  macro (every group of the truth that the table holds does).
-- **Near misses earn part.** Two words are d rings apart on a wheel: 0 one base word, 1 one middle group, 2 one inner
-  sector, 3 neighbouring sectors where the table names them, 4 otherwise; credit is 1 - d / 4, averaged over the
-  table's own wheel, or over the five where it has none. Words are matched one to one for the most credit M, then P = M
-  / |H|, R = M / |Y|, F1 = 2M / (|Y| + |H|): five synonyms of one true word earn once what one of them earns.
+- **Every word counts.** A word that the table lacks is its own group: it is a hit where both sides have it, and costs
+  precision or recall elsewhere. *neutral* is a class like any other. Only samples whose truth is empty are left out.
+- **Three averages.** Per sample (the headline; equal weight for samples), micro (equal weight for group occurrences),
+  macro (equal weight for those groups of the truth that are in the table).
+- **Partial credit for near misses.** Two words are d rings apart on a wheel: 0 same base word, 1 same middle group,
+  2 same inner sector, 3 sectors that the table calls neighbours, 4 otherwise; credit is 1 - d / 4, averaged over the
+  table's own wheel, or over the five where it has none. Words are matched one to one for the largest total credit M;
+  then P = M / |H|, R = M / |Y|, F1 = 2M / (|Y| + |H|): five synonyms of one true word earn credit once.
 - **Intensity.** The same with each credit times 1 - |difference of intensity|, for words whose intensity the table
   knows.
-- **Ceilings of constants.** `open_vocabulary_floors.py` states for every score what no constant answer can exceed.
+- **Ceilings of constants.** `trivial_answers.py` gives for every score the largest value of any constant answer.
 
-Axes: N samples, V labels, B base words and strangers.
+Axes: N samples, V labels, B base words and words outside the table.
 """
 
 from __future__ import annotations
@@ -34,21 +33,21 @@ from affekt.metrics.answers import LabelledAnswers
 from affekt.metrics.label_sets import DROPPED, LabelSets, count, is_known, members
 
 RING_STEP = 0.25
-"""Credit lost with each ring that two words are apart."""
+"""Credit lost per ring between two words."""
 AVERAGES = ('precision', 'recall', 'f1', 'micro f1', 'macro f1')
 NEAR_PARTS = ('precision', 'recall', 'f1')
 
 
 def consistent_parse(table: WordTable) -> Callable[[object], tuple[str, ...]]:
-    """What reads an answer's labels in consistent mode: any form of list, or prose by the table's words."""
+    """The parser of answers in consistent mode: any form of list, or prose by the table's words."""
     return lambda answer: read_labels(answer, table.bases).labels
 
 
 class Closeness:
-    """Credit between the base words of one vocabulary, in [0, 1]; 1 only for equal ones, symmetric.
+    """Credit between base words of one vocabulary, in [0, 1]; symmetric, 1 only for equal words.
 
     Args:
-        table: gives the wheels.
+        table: word table with the wheels.
         vocabulary: (V,) labels.
     """
 
@@ -98,12 +97,12 @@ class Closeness:
 
     @cached_property
     def intensity(self) -> Floats:
-        """(B,) intensity of each base word in [0, 1]; nan where the table knows none."""
+        """(B,) intensity of each base word in [0, 1]; nan where the table has none."""
         senses = self._table.senses
         return np.array([senses[name].intensity if name in senses else np.nan for name in self.names])
 
     def alike(self, left: Ints, right: Ints) -> Floats:
-        """(len(left), len(right)) 1 - |difference of intensity|; 1 where one is unknown."""
+        """(len(left), len(right)) 1 - |difference of intensity|; 1 where an intensity is unknown."""
         apart = np.abs(self.intensity[left][:, None] - self.intensity[right][None, :])
         return 1.0 - np.nan_to_num(apart, nan=0.0)
 
@@ -113,25 +112,25 @@ def _same(left: Ints, right: Ints) -> npt.NDArray[np.bool_]:
 
 
 def best_matching(credit: Floats) -> float:
-    """The most credit that pairs, each row and column used once, can have.
+    """The largest total credit of a one-to-one matching of rows and columns.
 
     >>> best_matching(np.array([[1.0, 0.5], [0.75, 0.0]]))
     1.25
     """
     if 1 in credit.shape:
         return float(credit.max())
-    from scipy.optimize import linear_sum_assignment  # half a second to import, which all who score would wait
+    from scipy.optimize import linear_sum_assignment  # takes half a second to import, which every score would pay
 
     rows, columns = linear_sum_assignment(credit, maximize=True)
     return float(credit[rows, columns].sum())
 
 
 class ConsistentMeasure:
-    """The consistent scores of one system as a function of sums over samples.
+    """The consistent scores of one system as functions of sums over samples.
 
     Args:
-        table: folds the words.
-        answers: parsed by `consistent_parse`; samples whose truth is empty must have been left out.
+        table: word table that folds the words.
+        answers: answers parsed by `consistent_parse`, without samples whose truth is empty.
     """
 
     def __init__(self, table: WordTable, answers: LabelledAnswers) -> None:
@@ -165,7 +164,7 @@ class ConsistentMeasure:
         return np.concatenate([part.astype(np.float64) for part in parts], axis=1)
 
     def _near_columns(self) -> Floats:
-        """(N, 3 × kinds): precision, recall and F1 of the best matching of each sample."""
+        """(N, 3 × kinds) precision, recall and F1 of the best matching of each sample."""
         answers = self.answers
         closeness = Closeness(self.table, answers.vocabulary.words)
         near_sums = np.zeros((len(answers.names), len(self.near), 3))
@@ -187,7 +186,7 @@ class ConsistentMeasure:
         return np.stack([most / len(predicted), most / len(true), 2 * most / (len(true) + len(predicted))], axis=1)
 
     def statistic(self, sums: Floats) -> dict[str, Floats]:
-        """From (R, K) sums to the scores, named 'affekt-L1 f1', 'near precision', 'M1 micro f1' …"""
+        """Scores from (R, K) sums, named 'affekt-L1 f1', 'near precision', 'M1 micro f1' …"""
         values: dict[str, Floats] = {}
         at = 1
         n = sums[:, 0]
@@ -213,7 +212,7 @@ class ConsistentMeasure:
 
 
 def _row_means(table: Floats) -> Floats:
-    """The mean of each row's defined cells; nan where none is."""
+    """Mean of each row without nan; nan where the whole row is nan."""
     defined = ~np.isnan(table)
     counts = defined.sum(axis=1)
     totals = np.where(defined, table, 0.0).sum(axis=1)
@@ -227,6 +226,6 @@ def _over(top: Floats, bottom: Floats) -> Floats:
 
 
 def base_runs(sets: LabelSets, bases: Ints) -> list[Ints]:
-    """Each sample's base words, sorted, each once."""
+    """Distinct base words of each sample, sorted."""
     base_ids = bases[sets.ids]
     return [np.unique(base_ids[begin:end]) for begin, end in zip(sets.starts[:-1], sets.starts[1:], strict=True)]

@@ -1,9 +1,9 @@
-"""A reward for reinforcement learning on open labels: one answer against one truth, in microseconds.
+"""A reward for reinforcement learning on open labels: one answer against one truth, computed in microseconds.
 
     reward = max(0, mean over wheels of F1 - weight * max(0, written - true - slack))
 
-F1 is that of the inner sectors of one sample. `written` counts the answer's distinct labels, synonyms each, `true`
-those of the truth: the published reward without a length penalty was met with ever longer lists
+F1 is that of the inner sectors of one sample. `written` is the number of distinct labels in the answer, synonyms
+counted separately, `true` that of the truth: without a length penalty, the published reward led to ever longer lists
 (AffectGPT-R1, arXiv:2508.01318). In consistent mode unknown words cost precision as well.
 """
 
@@ -23,10 +23,10 @@ from affekt.metrics.open_vocabulary_score import Mode
 class Reward:
     """A picklable, thread-safe function from (prediction, truth) to a reward in [0, 1].
 
-    It holds names and numbers only; a process that unpickles it loads the table at the first call.
+    It stores names and numbers only; a process that unpickles it loads the table at the first call.
 
     Raises:
-        ValueRangeError: a weight below 0, a slack below 0, or an unknown mode.
+        ValueRangeError: the weight or the slack is below 0, or the mode is unknown.
 
     >>> reward = Reward()
     >>> reward('[happy]', '[happy]'), reward('[sad]', '[happy]')
@@ -39,9 +39,9 @@ class Reward:
     """`affekt`, `2025`, `2026`, or a path; see `load_table`."""
     mode: Mode = 'consistent'
     length_weight: float = 0.1
-    """Taken off for each label too many."""
+    """Penalty for each label too many."""
     length_slack: int = 2
-    """Labels beyond the truth's number that cost nothing."""
+    """Number of labels beyond that of the truth without a penalty."""
 
     def __post_init__(self) -> None:
         if self.length_weight < 0 or self.length_slack < 0 or self.mode not in RULES:
@@ -55,8 +55,8 @@ class Reward:
         """The reward of one answer.
 
         Args:
-            prediction: a text, or a list of words.
-            truth: likewise.
+            prediction: text, or a list of words.
+            truth: text, or a list of words.
 
         Returns:
             A float in [0, 1]; nan where the truth folds to nothing on every wheel.
@@ -77,7 +77,7 @@ class Reward:
 
 
 def _f1(fold: dict[str, str], written: Iterable[str], true: Iterable[str], strangers: bool) -> float | None:
-    """F1 of the groups on both sides; None where the truth has none."""
+    """F1 of the groups of both sides; None where the truth has none."""
     if strangers:
         left, right = ({fold.get(label, label) for label in side} for side in (written, true))
     else:
@@ -89,7 +89,7 @@ def _f1(fold: dict[str, str], written: Iterable[str], true: Iterable[str], stran
 
 @cache
 def _compiled(table: str, mode: Mode) -> tuple[tuple[dict[str, str], ...], dict[str, None]]:
-    """The inner ring of each wheel (the table's own where it has one) as plain dicts, and the known forms."""
+    """The inner ring of each wheel (of the table's own, where it has one) as plain dicts, and the known forms."""
     loaded = load_table(table)
     own = [index for index in range(len(loaded.wheels)) if index not in loaded.published]
     chosen = own if own and mode == 'consistent' else list(loaded.published)

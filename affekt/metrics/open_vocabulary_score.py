@@ -1,8 +1,8 @@
-"""One score of open labels with everything that it needs to be believed.
+"""A score of open labels with the evidence that it needs: intervals, coverage, trivial answers.
 
-`score_open_vocabulary` takes the truth's and one system's answers and gives, for one word table and one mode, every
-metric with its interval, n of each, which words the table does not hold, how many labels an answer has, and what
-trivial answers reach. `compare_open_vocabulary` tests two systems on the same samples.
+`score_open_vocabulary` takes the truth and one system's answers and gives, for one word table and one mode, every
+metric with its interval, the n of each, the words outside the table, the number of labels per answer, and the scores of
+trivial answers. `compare_open_vocabulary` tests two systems on the same samples.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ Mode = Literal['official', 'consistent']
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of one side's words the table holds."""
+    """Coverage of one side's words by the table."""
 
     tokens: int
-    """Labels, each once a sample."""
+    """Number of labels, each once per sample."""
     unknown: Mapping[str, int]
-    """Words that the table does not hold, most frequent first, and how often they occur."""
+    """Words outside the table to their counts, most frequent first."""
     labels_per_answer: float
     empty_answers: int
     with_thinking: int = 0
-    """Answers that hold what a model thought aloud: dropped in consistent mode, read as labels by the published
-    parser."""
+    """Number of answers that include a model's reasoning: consistent mode drops it, the published parser reads it as
+    labels."""
 
     @property
     def share(self) -> float:
-        """Tokens that the table holds, in [0, 1]; nan without tokens."""
+        """Share of the tokens that are in the table; nan without tokens."""
         return 1.0 - sum(self.unknown.values()) / self.tokens if self.tokens else float('nan')
 
 
@@ -54,23 +54,23 @@ class OpenVocabularyScore:
 
     mode: Mode
     table: str
-    """Name, version and hash."""
+    """Name, version and hash of the word table."""
     table_sha256: str
     samples: int
-    """Samples of the truth."""
+    """Number of samples in the truth."""
     skipped: int
-    """Samples without any true label: official scores skip those whose truth folds to nothing, metric by metric."""
+    """Number of samples without any true label; official scores also skip those whose truth folds to nothing."""
     metrics: Mapping[str, Mapping[str, Interval]]
-    """Row ('W1-L1', 'EW-L1', 'near', 'HIT' …) to part ('n', 'precision', 'recall', 'f', 'f1' …)."""
+    """Row ('W1-L1', 'EW-L1', 'near', 'HIT' …) to part ('n', 'precision', 'recall', 'f', 'f1' …) to its interval."""
     headline: tuple[str, str]
-    """The row and the part that one number should be."""
+    """Row and part of the headline score."""
     truth: Coverage
     prediction: Coverage
     trivial: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Trivial answer to what it reaches, by 'row part'."""
+    """Name of a trivial answer to its scores, by 'row part'."""
     trivial_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ceiling: Ceiling | None = None
-    """What no constant answer can exceed; in consistent mode only."""
+    """Largest score of any constant answer; None in official mode."""
 
     def value(self, row: str, part: str) -> Interval:
         """One metric with its interval."""
@@ -119,23 +119,23 @@ def score_open_vocabulary(
     resamples: int = 1000,
     trivial: bool = True,
 ) -> OpenVocabularyScore:
-    """All metrics of one system, with intervals, coverage and what trivial answers reach.
+    """All metrics of one system, with intervals, coverage and the scores of trivial answers.
 
     Args:
-        truth: sample to answer: a text in any of the usual forms, or a list of words.
-        prediction: the same samples to answers; others are not looked at.
-        table: folds the words.
-        mode: `official` for published figures, `consistent` for honest ones.
-        rng: draws the bootstrap.
-        resamples: bootstrap resamples over samples; 0 leaves intervals nan.
+        truth: name of a sample to its answer: text in any of the usual forms, or a list of words.
+        prediction: name of a sample to its answer; samples outside the truth are ignored.
+        table: word table that folds the words.
+        mode: `official` for published scores, `consistent` for scores that count every word.
+        rng: generator of the resamples.
+        resamples: number of bootstrap resamples over samples; with 0 the intervals are nan.
         trivial: whether to score trivial answers too.
 
     Returns:
-        An OpenVocabularyScore. Where every truth is one label, official mode adds HIT by wheel.
+        An OpenVocabularyScore. Where every truth is a single label, official mode adds HIT by wheel.
 
     Raises:
-        TableError: no samples, a sample without prediction, or no true label at all.
-        UnknownNameError: no such mode.
+        TableError: there are no samples, a sample has no prediction, or there is no true label at all.
+        UnknownNameError: there is no such mode.
     """
     # 1. Parse both sides once.
     answers = _parsed(truth, prediction, table, mode)
@@ -152,11 +152,11 @@ def score_open_vocabulary(
     labels = {name: str(label) for name, label in _single_labels(answers).items()} if one_label else {}
     if one_label:
         metrics |= _hits(labels, prediction, table, metrics)
-    # 3. What trivial answers reach, and what no constant can exceed.
+    # 3. Scores of trivial answers, and the ceiling of constants.
     constants = trivial_answers(answers.truth, answers.vocabulary.words) if trivial else {}
     reached = {name: _trivial(truth, labels, words, table, mode) for name, words in constants.items()}
     ceiling = constant_ceiling(measure) if trivial and isinstance(measure, ConsistentMeasure) else None
-    # 4. What the table does not hold.
+    # 4. Words outside the table.
     known = table.fold('M1', mode)
     return OpenVocabularyScore(
         mode=mode,
@@ -186,19 +186,19 @@ def compare_open_vocabulary(
     rng: np.random.Generator,
     resamples: int = 2000,
 ) -> dict[str, tuple[Interval, float]]:
-    """Left minus right for every metric, with its paired interval and p-value.
+    """Left minus right for each metric, with its paired interval and p-value.
 
     Args:
-        truth: sample to answer.
-        left: one system's answers.
-        right: the other's.
-        table: folds the words.
+        truth: name of a sample to its answer.
+        left: answers of one system, by sample.
+        right: answers of the other system, by sample.
+        table: word table that folds the words.
         mode: `official` or `consistent`.
-        rng: draws resamples and exchanges.
-        resamples: how many of each.
+        rng: generator of resamples and exchanges.
+        resamples: number of resamples, and of exchanges.
 
     Returns:
-        'row part' to (difference with interval, two-sided p).
+        'row part' to (difference with interval, two-sided p-value).
 
     Raises:
         TableError: a sample of the truth lacks a prediction on a side.
@@ -241,7 +241,7 @@ def _headline(measure: OfficialMeasure | ConsistentMeasure, one_label: bool) -> 
 
 
 def _single_labels(answers: LabelledAnswers) -> dict[str, str]:
-    """The label of each sample that has one."""
+    """The label of each sample that has exactly one."""
     words, truth = answers.vocabulary.words, answers.truth
     return {
         name: words[truth.ids[start]]
@@ -256,7 +256,7 @@ def _hits(
     table: WordTable,
     metrics: Mapping[str, Mapping[str, Interval]],
 ) -> dict[str, dict[str, Interval]]:
-    """HIT by wheel; of one-label truth the hit rate is the recall, so its interval is here already."""
+    """HIT by wheel; for single-label truth the hit rate is the recall, so its interval is taken from there."""
     rates = {}
     for name, hit in hit_rates(labels, prediction, table).items():
         row, source = ('HIT', 'EW-L1') if name == 'HIT' else (f'{name.removesuffix("-L1")}-HIT', name)

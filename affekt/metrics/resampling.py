@@ -3,8 +3,8 @@
 Axes: N samples, K columns, R draws.
 
 A score such as F = 2PR / (P + R) of mean precision and mean recall depends on its samples only through the sums of a
-few columns. So a resample is a row of weights, all resamples are one matrix product, and the same function that gives
-the score gives its distribution.
+few columns. A resample is then a row of weights, all resamples are one matrix product, and the function that gives the
+score also gives its distribution.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from affekt.metrics.group_sizes import Freedom, added_by
 from affekt.metrics.intervals import UNBOUNDED, Bounds, Interval, require_groups, spread_of, student_interval
 
 Statistic = Callable[[Floats], Mapping[str, Floats]]
-"""From column sums (R, K) to (R,) values of each named score."""
+"""Function from column sums (R, K) to (R,) values of each named score."""
 _CHUNK_CELLS = 4_000_000
 WEIGHT_STEP = 2.0**-10
-"""By which a unit's weight is moved to see what it adds."""
+"""Step of a unit's weight in the numerical derivative of a score."""
 _Name = TypeVar('_Name', bound=Hashable)
 
 
@@ -42,13 +42,13 @@ def intervals(
     """Every score with its interval over samples, or groups of samples, as `student_interval` makes it.
 
     Args:
-        columns: (N, K) what the scores are functions of the sums of.
-        statistic: from sums to scores.
-        rng: draws the resamples.
-        resamples: how many; 0 gives intervals of nan.
-        level: coverage in (0, 1).
-        groups: (N,) group of each sample; whole groups are drawn then.
-        bounds: score to the lowest and highest value that it can have; others as `student_interval` takes them.
+        columns: (N, K) columns whose sums give the scores.
+        statistic: function from sums to scores.
+        rng: generator of the resamples.
+        resamples: number of resamples; 0 gives intervals of nan.
+        level: coverage of the interval, in (0, 1).
+        groups: (N,) group of each sample; whole groups are resampled then.
+        bounds: name of a score to its lowest and highest possible value; for others see `student_interval`.
 
     Raises:
         ShapeError: groups are not (N,).
@@ -68,7 +68,7 @@ def intervals(
 def _drawn(
     columns: Floats, statistic: Statistic, rng: np.random.Generator, resamples: int, groups: npt.ArrayLike | None
 ) -> tuple[dict[str, Spread], int]:
-    """Each score on resamples, and of how many units."""
+    """Each score on resamples, and the number of units."""
     units = columns if groups is None else summed_by(columns, np.asarray(groups))
     drawn = statistic(resampled_sums(units, rng=rng, resamples=resamples))
     if groups is None or len(units) < 2:
@@ -84,12 +84,12 @@ def _drawn(
 
 
 class Spread(NamedTuple):
-    """What a score was on resamples."""
+    """Distribution of a score over resamples."""
 
     draws: Floats
-    """(R,)"""
+    """(R,) score of each resample."""
     known: Freedom | None = None
-    """Of their standard error."""
+    """Corrections of the standard error; None for those of equal units."""
 
 
 def spread(
@@ -102,12 +102,12 @@ def spread(
     """Each score on resamples of groups, as its interval needs it; see `spread_of`.
 
     Args:
-        by_group: (R,) of each score on resamples of two or more groups.
-        sizes: samples of each group, n of them.
-        of_samples: the same scores on so many resamples of samples; called where it is needed.
-        among_samples: each score's variance as if samples were independent, as `linearised_variances` gives it; called
-            where it is needed.
-        influences: (n,) what each group adds to each score, as `influences_of` gives it.
+        by_group: name of a score to its (R,) values on resamples of at least two groups.
+        sizes: number of samples of each of the n groups.
+        of_samples: function from a number to the scores on that many resamples of samples; called where needed.
+        among_samples: function that returns each score's variance as if samples were independent, see
+            `linearised_variances`; called where needed.
+        influences: name of a score to the (n,) influence of each group, see `influences_of`.
     """
     drawn_once, measured_once = cache(of_samples), cache(among_samples)
 
@@ -126,12 +126,12 @@ def spread(
 def influences_of(
     statistic: Callable[[Floats], Mapping[_Name, Floats]], units: Floats, sizes: npt.ArrayLike
 ) -> dict[_Name, Floats]:
-    """(n,) what each group adds to each score: the root mean square of `added_by`'s two answers.
+    """(n,) influence of each group on each score: the root mean square of the two estimates of `added_by`.
 
     Args:
-        statistic: from sums to scores.
+        statistic: function from sums to scores.
         units: (n, K) column sums of each group.
-        sizes: (n,) samples of each group.
+        sizes: (n,) number of samples of each group.
     """
     total = units.sum(axis=0, keepdims=True)
     value, without = statistic(total), statistic(total - units)
@@ -143,11 +143,11 @@ def influences_of(
 
 
 def linearised_variances(statistic: Callable[[Floats], Mapping[_Name, Floats]], columns: Floats) -> dict[_Name, float]:
-    """Each score's variance as if samples were independent: the sum of squares of what they add; nan where undefined.
+    """Each score's variance as if samples were independent: the sum of squared influences; nan where undefined.
 
     Args:
-        statistic: from sums to scores.
-        columns: (N, K) what the scores are functions of the sums of.
+        statistic: function from sums to scores.
+        columns: (N, K) columns whose sums give the scores.
     """
     total = columns.sum(axis=0, keepdims=True)
     variances: dict[_Name, float] = {}
@@ -166,7 +166,7 @@ def _influences(
 
 
 def sizes_of(groups: npt.ArrayLike) -> list[int]:
-    """Samples of each group."""
+    """Number of samples of each group."""
     return [int(count) for count in np.unique(np.asarray(groups), return_counts=True)[1]]
 
 
@@ -193,18 +193,18 @@ def paired_test(
 ) -> dict[str, tuple[Interval, float]]:
     """Every score's difference, left minus right, with its interval and its two-sided p-value.
 
-    The interval is that of `student_interval` on paired resamples; p comes from exchanging the two systems' answers
-    sample by sample (approximate randomization): the share of exchanges, the one that was observed included, whose
-    difference is at least as large.
+    The interval is that of `student_interval` on paired resamples. The p-value comes from exchanging the two systems'
+    answers sample by sample (approximate randomization): the share of exchanges, including the observed assignment,
+    whose difference is at least as large.
 
     Args:
         left: (N, K) columns of one system.
-        right: (N, K) columns of the other on the same samples.
-        statistic: from sums to scores.
-        rng: draws resamples and exchanges.
-        resamples: how many of each.
-        level: coverage in (0, 1).
-        groups: (N,) group of each sample; whole groups are drawn and exchanged then.
+        right: (N, K) columns of the other system on the same samples.
+        statistic: function from sums to scores.
+        rng: generator of resamples and exchanges.
+        resamples: number of resamples, and of exchanges.
+        level: coverage of the interval, in (0, 1).
+        groups: (N,) group of each sample; whole groups are resampled and exchanged then.
 
     Raises:
         ShapeError: the two tables differ in shape, or groups are not (N,).
@@ -237,9 +237,9 @@ def paired_test(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected by Holm's step-down: rejecting those below a level errs at all with at most that probability.
+    """p-values corrected by Holm's step-down procedure, which controls the family-wise error rate.
 
-        p'_(i) = max over j <= i of min(1, (m - j + 1) p_(j)), for p sorted upwards
+            p'_(i) = max over j <= i of min(1, (m - j + 1) p_(j)), for p in ascending order
 
     Source: Holm 1979, Scandinavian Journal of Statistics 6, 65-70.
 
@@ -260,7 +260,7 @@ def _differences(statistic: Statistic, sums: Floats, width: int) -> dict[str, Fl
 
 
 def _exchanged_sums(left: Floats, right: Floats, rng: np.random.Generator, draws: int) -> Floats:
-    """(R, 2K) sums after each sample's two rows were exchanged with probability one half."""
+    """(R, 2K) sums after exchanging each sample's two rows with probability 1/2."""
     gap = right - left
     moved = [rng.integers(0, 2, (rows, len(left))).astype(np.float64) @ gap for rows in _chunks(draws, len(left))]
     shift = np.concatenate(moved)
@@ -268,14 +268,14 @@ def _exchanged_sums(left: Floats, right: Floats, rng: np.random.Generator, draws
 
 
 def _chunks(draws: int, size: int) -> Iterator[int]:
-    """Draws in parts whose weights fit a few dozen megabytes."""
+    """Numbers of draws per part, so that the weights of a part fit a few dozen megabytes."""
     step = max(1, _CHUNK_CELLS // max(size, 1))
     for begin in range(0, draws, step):
         yield min(step, draws - begin)
 
 
 def _weights(size: int, rows: int, rng: np.random.Generator) -> Floats:
-    """(rows, size) how often each sample was drawn."""
+    """(rows, size) number of times that each sample was drawn."""
     drawn = rng.integers(0, size, (rows, size)) + np.arange(rows)[:, None] * size
     return np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size).astype(np.float64)
 

@@ -1,19 +1,19 @@
-"""Sentiment as one number a sample: what is reported on CMU-MOSI, CMU-MOSEI, CH-SIMS and their like.
+"""Sentiment scores as reported on CMU-MOSI, CMU-MOSEI, CH-SIMS and similar corpora, from one value per sample.
 
-Task: truth and prediction are (N,) finite ratings from negative to positive. Accuracy of two classes is reported in two
-ways, and papers mix them:
+Task: truth and prediction are (N,) finite ratings from negative to positive. Two conventions of binary accuracy are in
+use, and papers mix them:
 
 | name | samples | positive is |
 |---|---|---|
 | `negative_positive` | truth not 0 | above 0: a prediction of exactly 0 is negative. MERBench's only score |
 | `negative_nonnegative` | all | 0 and above |
 
-F1 is the mean of both classes weighted by how often each is true. Several classes: ratings are cut at a scale's ends
-and rounded (half to even) to whole numbers (`rounded_accuracy`), or put between the edges of CH-SIMS
+F1 is the mean over both classes weighted by their frequency in the truth. Several classes: ratings are clipped to the
+scale and rounded (half to even) to whole numbers (`rounded_accuracy`), or binned by the edges of CH-SIMS
 (`edged_accuracy`). Every score is nan where no sample counts (the published code raises an IndexError there), and nan
 is refused on either side (the published code counts a prediction of nan as negative).
 
-Source: MERBench arXiv:2401.03429; Acc-5, Acc-7 and both ways of Acc-2 as in MMSA, arXiv:2203.12441.
+Source: MERBench arXiv:2401.03429; Acc-5, Acc-7 and both conventions of Acc-2 as in MMSA, arXiv:2203.12441.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from affekt.metrics.dimensional import concordance, mean_absolute_error, paired,
 
 WAYS = ('negative_positive', 'negative_nonnegative')
 SIMS_EDGES = {2: (0.0,), 3: (-0.1, 0.1), 5: (-0.7, -0.1, 0.1, 0.7)}
-"""Number of classes of CH-SIMS to the edges between them; a value on an edge belongs below it."""
+"""Number of classes of CH-SIMS to the edges between them; a value on an edge belongs to the class below it."""
 
 
 @dataclass(frozen=True)
 class SentimentReport:
-    """What is reported on a set of rated sentiment, all but counts, mae and correlations in [0, 1]."""
+    """Scores of rated sentiment; all but counts, mae and correlations are in [0, 1]."""
 
     n: int
     n_nonzero: int
-    """Samples that count where zeros are dropped."""
+    """Number of samples whose truth is not 0."""
     mae: float
     pearson: float
     concordance: float
@@ -52,7 +52,7 @@ class SentimentReport:
 
 
 def sentiment_report(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> SentimentReport:
-    """Every score of a set that is rated from -3 to 3.
+    """All scores of a corpus rated from -3 to 3.
 
     Args:
         truth: (N,) ratings in [-3, 3].
@@ -84,7 +84,7 @@ def sentiment_report(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Sentime
 def signs(
     truth: npt.ArrayLike, prediction: npt.ArrayLike, way: str = 'negative_positive'
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Both sides as 1 (positive) and 0, over the samples that count.
+    """Both sides as 1 (positive) and 0, for the samples that count.
 
     Args:
         truth: (N,) ratings.
@@ -92,12 +92,12 @@ def signs(
         way: one of `WAYS`.
 
     Returns:
-        Two arrays of (M,), M the samples that count; to be scored by `accuracy` and `weighted_f1`.
+        Two arrays (M,), M the number of samples that count, for `accuracy` and `weighted_f1`.
 
     Raises:
         ShapeError: the arrays are not both (N,).
         ValueRangeError: a value is nan or infinite.
-        UnknownNameError: no such way.
+        UnknownNameError: there is no such convention.
 
     >>> signs([0.5, 0, -1], [0, 0, -2])
     (array([1, 0]), array([0, 0]))
@@ -112,9 +112,9 @@ def signs(
 
 
 def rounded_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, reach: int) -> float:
-    """Share of samples whose ratings round to the same whole number, after both are cut at -reach and reach.
+    """Share of samples whose ratings round to the same whole number, after clipping both to [-reach, reach].
 
-    Acc-7 is a reach of 3, Acc-5 a reach of 2. Halves round to the even number, as NumPy's do.
+    Acc-7 has a reach of 3, Acc-5 a reach of 2. Halves round to even, as in NumPy.
 
     Args:
         truth: (N,) ratings.
@@ -138,18 +138,18 @@ def rounded_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, reach: int
 
 
 def edged_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, edges: Sequence[float]) -> float:
-    """Share of samples whose ratings fall between the same two edges; a rating on an edge belongs below it.
+    """Share of samples whose ratings are in the same bin; a rating on an edge belongs to the bin below it.
 
     Args:
         truth: (N,) ratings.
         prediction: (N,) ratings.
-        edges: rising, such as `SIMS_EDGES[5]`.
+        edges: increasing edges, such as `SIMS_EDGES[5]`.
 
     Returns:
         A float in [0, 1]; nan without samples.
 
     Raises:
-        ShapeError: the arrays are not both (N,), or the edges do not rise.
+        ShapeError: the arrays are not both (N,), or the edges do not increase.
         ValueRangeError: a value is nan or infinite.
 
     >>> edged_accuracy([0.0, 0.1, 0.2], [0.05, 0.0, 0.9], SIMS_EDGES[3])

@@ -1,17 +1,17 @@
-"""What answers without any look at the sample reach: trivial answers, and what no constant answer can exceed.
+"""Scores of answers that ignore the sample: trivial answers, and the ceiling of all constant answers.
 
-A constant answer H is one fixed list of words for every sample. Write f_g for the samples whose truth holds group g,
-Y_i for the groups of sample i, n for the samples. Over all H, in `consistent` mode:
+A constant answer H is one fixed list of words for every sample. Write f_g for the number of samples whose truth has
+group g, Y_i for the groups of sample i, n for the number of samples. Over all H, in `consistent` mode:
 
-    precision   max_g f_g / n                                   one group alone is best
-    recall      1                                               everything is best
+        precision   max_g f_g / n                                   a single group is best
+        recall      1                                               all groups are best
     F1          max_k  top_k over g of  (1/n) sum_i [g in Y_i] 2 / (|Y_i| + k)
     micro F1    max_k  2 (top_k of f_g) / (n k + sum_i |Y_i|)
-    macro F1    mean_g 2 f_g / (n + f_g)                        everything is best
+        macro F1    mean_g 2 f_g / (n + f_g)                        all groups are best
 
-For a fixed size k each sum over H falls apart into a sum over its groups, so the best k groups are the k largest and
-the ceiling is exact. Near misses match words one to one, which does not fall apart; there, as for means over wheels,
-the ceiling is a bound (`_matched_ceiling`). Words that only the truth's writers used count too.
+For a fixed size k each sum over H splits into a sum over its groups, so the best k groups are the k largest and the
+ceiling is exact. Near misses match words one to one, which does not split; there, as for means over wheels, the ceiling
+is an upper bound (`_matched_ceiling`). Words that only the truth contains count too.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ BASIC_ANSWERS: Mapping[str, tuple[str, ...]] = {
     'six basic words': ('happy', 'angry', 'sad', 'worried', 'surprised', 'neutral'),
     'four basic words': ('angry', 'sad', 'worried', 'happy'),
 }
-"""Constant answers that the field's own label sets suggest."""
+"""Name of a constant answer to its words, after common label sets of the field."""
 MOST_FREQUENT = (1, 2, 3, 5, 8)
-"""How many of the truth's most frequent labels make a constant answer."""
+"""Numbers of the truth's most frequent labels that form constant answers."""
 _CELLS_AT_ONCE = 8_000_000
 _DESCENTS = 40
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What no constant answer can exceed."""
+    """Largest scores of any constant answer."""
 
     values: Mapping[str, float]
-    """Score name to its ceiling in [0, 1]."""
+    """Name of a score to its ceiling in [0, 1]."""
     words: Mapping[str, tuple[str, ...]]
-    """Score name to the constant that comes nearest, for each F1."""
+    """Name of an F1 to the constant answer that comes nearest to its ceiling."""
 
 
 def trivial_answers(truth: LabelSets, words: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -57,7 +57,7 @@ def trivial_answers(truth: LabelSets, words: Sequence[str]) -> dict[str, tuple[s
 
 
 def constant_ceiling(measure: ConsistentMeasure) -> Ceiling:
-    """The ceiling of every consistent score; see the module."""
+    """The ceiling of each consistent score; see the module."""
     answers = measure.answers
     values: dict[str, float] = {}
     words: dict[str, tuple[str, ...]] = {}
@@ -93,11 +93,11 @@ def _sets(folding: str, membership: npt.NDArray[np.bool_], names: Sequence[str],
 
 
 def _best_of_size(earned: Floats, weights: Floats, sizes: Ints) -> tuple[float, list[int]]:
-    """The best mean of 2 earned / (|Y| + k) over constants of each size k, and its members.
+    """The largest mean of 2 earned / (|Y| + k) over constants of any size k, and the members of that constant.
 
     Args:
-        earned: (C, S) what candidate c earns on truth set s.
-        weights: (S,) how often the set occurs.
+        earned: (C, S) credit of candidate c on truth set s.
+        weights: (S,) frequency of each set.
         sizes: (S,) |Y| of each set.
     """
     total = weights.sum()
@@ -106,7 +106,7 @@ def _best_of_size(earned: Floats, weights: Floats, sizes: Ints) -> tuple[float, 
         share = weights / (sizes + k)
         if 2 * float(np.minimum(sizes, k) @ share) / total <= best:
             if k > sizes.max():
-                break  # min(|Y|, k) / (|Y| + k) only falls from here on
+                break  # min(|Y|, k) / (|Y| + k) decreases from here on
             continue
         gains = earned @ share
         top = np.argpartition(gains, -k)[-k:]
@@ -145,21 +145,21 @@ def _near(
 
 @dataclass(frozen=True)
 class _TruthSets:
-    """The distinct sets of true words, run after run (L entries in S sets)."""
+    """The distinct sets of true words as runs: L entries in S sets."""
 
     flat: Ints
     """(L,) index of each entry among the distinct true words."""
     sizes: Ints
-    """(S,)"""
+    """(S,) number of words of each set."""
     weights: Floats
-    """(S,) share of the samples that have this set."""
+    """(S,) share of the samples with this set."""
 
     @property
     def starts(self) -> Ints:
         return np.cumsum([0, *self.sizes[:-1]])
 
     def most(self, credit: Floats) -> Floats:
-        """(C, S) each candidate's best credit in each set, in parts that fit memory."""
+        """(C, S) best credit of each candidate in each set, in parts that fit memory."""
         parts = np.array_split(credit, max(1, credit.shape[0] * len(self.flat) // _CELLS_AT_ONCE))
         return np.concatenate([np.maximum.reduceat(part[:, self.flat], self.starts, axis=1) for part in parts])
 
@@ -167,16 +167,16 @@ class _TruthSets:
 def _matched_ceiling(credit: Floats, truth: _TruthSets) -> tuple[float, list[int]]:
     """A bound on mean 2 M / (|Y| + k) over constants of every size k, where M matches words one to one.
 
-    By duality M <= sum_y u_y + sum_h max_y (credit - u)+ for any prices u >= 0 of the true words; the right side falls
-    apart into a sum over H, so its best k members are the k largest. Prices descend by subgradients; every step is a
+    By duality M <= sum_y u_y + sum_h max_y (credit - u)+ for any prices u >= 0 of the true words; the right side splits
+    into a sum over H, so its best k members are the k largest. Prices descend along subgradients; every step gives a
     bound.
 
     Args:
-        credit: (C, D) of candidates with distinct true words.
-        truth: the sets.
+        credit: (C, D) credit of candidates with distinct true words.
+        truth: the sets of true words.
 
     Returns:
-        The bound, and the constant that it is reached with (not always attained).
+        The bound, and the constant that gives it (the bound is not always attained).
     """
     rows, copies = np.unique(credit, axis=0, return_inverse=True)
     kinds = [np.flatnonzero(copies.ravel() == number) for number in range(len(rows))] if len(rows) else []
@@ -203,7 +203,7 @@ def _matched_ceiling(credit: Floats, truth: _TruthSets) -> tuple[float, list[int
 def _descend(
     rows: Floats, multiplicity: Ints, prices: Floats, truth: _TruthSets, share: Floats, k: int, enough: float
 ) -> tuple[float, Floats, Ints]:
-    """The lowest bound for constants of k words; stops early where it is no longer above `enough`."""
+    """The lowest bound for constants of k words; stops early once it is not above `enough`."""
     best, best_prices, best_top = np.inf, prices, np.zeros(0, dtype=np.int64)
     entry_share = np.repeat(share, truth.sizes)
     worth = np.bincount(truth.flat, entry_share, minlength=len(prices))
@@ -229,7 +229,7 @@ def _descend(
 
 
 def _first_best(margin: Floats, truth: _TruthSets) -> Ints:
-    """The entry of the largest positive margin in each set that has one."""
+    """Entry of the largest positive margin in each set that has one."""
     largest = np.repeat(np.maximum.reduceat(margin, truth.starts), truth.sizes)
     at = np.flatnonzero((margin == largest) & (margin > 0))
     owners = np.repeat(np.arange(len(truth.sizes)), truth.sizes)[at]

@@ -1,8 +1,8 @@
-"""What two or more of the rooms that train share: transformer parts, masks of kept steps, dropout, states by name.
+"""Building blocks of networks that at least two rooms train: transformers, masks, dropout, loading of weights by name.
 
-Tensors come in, tensors go out. `attention.py` is read first, then `transformer.py` (blocks), `patches.py` (pictures,
-spectrograms and videos as tokens, and back) and `positions.py`; `masks.py` reads sequences of unequal length;
-`pooling.py`, `qformer.py` and `prefusion.py` make few vectors of many.
+Tensors come in, tensors go out. `attention.py` is read first, then `transformer.py` (blocks), `patches.py` (images,
+spectrograms and videos to tokens, and back) and `positions.py`; `masks.py` is for sequences of unequal length;
+`pooling.py`, `qformer.py` and `prefusion.py` reduce many vectors to few.
 `load_published` fills a model from a file saved by the code that published it and says where each tensor went.
 Needs torch.
 """

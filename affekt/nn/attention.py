@@ -1,9 +1,9 @@
-"""Scaled dot-product attention of several heads: tokens that read each other, and tokens that read a context.
+"""Multi-head scaled dot-product attention: self-attention, and attention to a context.
 
-Weights are named as VideoMAE, HiCMAE and SVFAP publish theirs (`qkv`, `q_bias`, `v_bias`, `proj`), so that their states
-load as they are. `keep_mask` is True where something may be read; a token that may read nothing gets zeros.
+Weights are named as VideoMAE, HiCMAE and SVFAP publish theirs (`qkv`, `q_bias`, `v_bias`, `proj`), so that their
+states load as they are. `keep_mask` is True where a token may be read; a query that may read nothing gets zeros.
 
-Axes: B batch, T tokens that read, S tokens that are read, D width, H heads, E = D / H width of a head.
+Axes: B batch, T queries, S keys and values, D width, H heads, E = D / H width of a head.
 
 Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.
 """
@@ -20,14 +20,14 @@ from torch.nn import functional
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 
 Bias = Literal['qv', 'qkv', 'none']
-"""Which projections add a vector: a key's would add the same to all scores of a token, which the softmax undoes."""
+"""Projections with a bias. A bias of the keys adds a constant to all scores of a query, which the softmax cancels."""
 _BIASES = ('qv', 'qkv', 'none')
 
 
 def attend(
     queries: Tensor, keys: Tensor, values: Tensor, keep_mask: Tensor | None = None, *, fused: bool = True
 ) -> Tensor:
-    """What each token reads: the values' mean, weighted by how well their keys meet its query.
+    """The mean of the values for each query, weighted by the match of their keys with the query.
 
         softmax(Q Kᵀ / √E) V
 
@@ -36,14 +36,14 @@ def attend(
         keys: (B, H, S, E).
         values: (B, H, S, E).
         keep_mask: bool, (B, S) for all tokens alike, or four axes that broadcast to (B, H, T, S); None keeps all.
-        fused: by torch's one call, which makes no (T, S) scores; the sum written out is for `torch.vmap`, which
-            has no rule for that call on a CPU, and for figures that must repeat to the last bit.
+        fused: use torch's fused kernel, which never stores the (T, S) scores; False for `torch.vmap`, which has no rule
+            for that kernel on a CPU, and for results that are identical in every bit.
 
     Returns:
-        (B, H, T, E); zeros where nothing may be read.
+        (B, H, T, E); zeros where a query may read nothing.
 
     Raises:
-        ShapeError: the mask is no bool of two or four axes.
+        ShapeError: the mask is not boolean, or has neither two nor four axes.
     """
     if keep_mask is not None:
         if keep_mask.dtype != torch.bool or keep_mask.ndim not in (2, 4):
@@ -60,7 +60,7 @@ def attend(
     if keep_mask is None:
         return torch.softmax(scores, dim=3) @ values
     scores = scores.masked_fill(~keep_mask, torch.finfo(scores.dtype).min)
-    weights = torch.softmax(scores, dim=3).masked_fill(~keep_mask, 0.0)  # a row without any kept would be uniform
+    weights = torch.softmax(scores, dim=3).masked_fill(~keep_mask, 0.0)  # without any kept key the row would be uniform
     return weights @ values
 
 
@@ -75,30 +75,30 @@ def join_heads(tokens: Tensor) -> Tensor:
 
 
 class _Projection(nn.Linear):
-    """A linear layer whose owner draws its weights and may lend it a bias.
+    """A linear layer whose owner initialises its weights and may pass a bias.
 
-    It is called and never read, so that what is put around it, such as a low-rank adapter, counts.
+    It is called, its weights are never read, so that a wrapper such as a low-rank adapter takes effect.
     """
 
     def reset_parameters(self) -> None:
-        """Nothing: the owner does it."""
+        """Does nothing: the owner initialises the weights."""
 
     def forward(self, tokens: Tensor, bias: Tensor | None = None) -> Tensor:
-        """(B, T, D) to (B, T, outputs), with its own bias where none is lent."""
+        """(B, T, D) to (B, T, outputs), with the layer's own bias where none is passed."""
         return functional.linear(tokens, self.weight, self.bias if bias is None else bias)
 
 
 class Attention(nn.Module):
-    """(B, T, D) tokens read one another, or a (B, S, D) context through the same projection.
+    """(B, T, D) tokens attend to one another, or to a (B, S, D) context through the same projection.
 
     Args:
         width: D.
-        heads: a divisor of D.
-        bias: of the projection: 'qv' as VideoMAE, 'qkv' as `nn.MultiheadAttention`, or 'none'.
+        heads: number of heads, a divisor of D.
+        bias: bias of the projection: 'qv' as in VideoMAE, 'qkv' as in `nn.MultiheadAttention`, or 'none'.
         fused: see `attend`.
 
     Raises:
-        ValueRangeError: D is no multiple of the heads.
+        ValueRangeError: D is not a multiple of `heads`.
     """
 
     def __init__(self, width: int, heads: int, *, bias: Bias = 'qv', fused: bool = True) -> None:
@@ -113,7 +113,7 @@ class Attention(nn.Module):
             nn.init.zeros_(self.qkv.bias)
 
     def forward(self, tokens: Tensor, context: Tensor | None = None, keep_mask: Tensor | None = None) -> Tensor:
-        """The (B, T, D) readings; `keep_mask` (see `attend`) is of what is read."""
+        """The (B, T, D) output; `keep_mask` (see `attend`) applies to the keys."""
         bias = self._bias()
         if context is None:
             queries, keys, values = self.qkv(tokens, bias).chunk(3, dim=2)  # (B, T, D) each
@@ -124,13 +124,13 @@ class Attention(nn.Module):
             query_bias, rest_bias = (None, None) if bias is None else bias.split(sizes)
             queries = functional.linear(tokens, query, query_bias)  # (B, T, D)
             keys, values = functional.linear(context, rest, rest_bias).chunk(2, dim=2)  # (B, S, D) each
-        else:  # something stands around the projection, which can only be called
+        else:  # a wrapped projection can only be called as a whole
             queries = self.qkv(tokens, bias).chunk(3, dim=2)[0]
             _, keys, values = self.qkv(context, bias).chunk(3, dim=2)
         return _read(queries, keys, values, keep_mask, self)
 
     def _bias(self) -> Tensor | None:
-        """(3D,): of queries, keys and values."""
+        """(3D,) bias of queries, keys and values."""
         if self.q_bias is None or self.v_bias is None:
             bias: Tensor | None = self.qkv.bias
             return bias
@@ -138,17 +138,17 @@ class Attention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """(B, T, D) tokens read a (B, S, C) context through projections of their own.
+    """(B, T, D) tokens attend to a (B, S, C) context through separate projections.
 
     Args:
         width: D.
-        heads: a divisor of D.
-        context_width: C; D where None.
-        bias: 'qv' as HiCMAE and SVFAP, or 'none'.
+        heads: number of heads, a divisor of D.
+        context_width: C; None for D.
+        bias: 'qv' as in HiCMAE and SVFAP, or 'none'.
         fused: see `attend`.
 
     Raises:
-        ValueRangeError: D is no multiple of the heads.
+        ValueRangeError: D is not a multiple of `heads`.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class CrossAttention(nn.Module):
         nn.init.xavier_uniform_(self.kv.weight)
 
     def forward(self, tokens: Tensor, context: Tensor, keep_mask: Tensor | None = None) -> Tensor:
-        """The (B, T, D) readings; `keep_mask` (see `attend`) is of the context."""
+        """The (B, T, D) output; `keep_mask` (see `attend`) applies to the context."""
         queries = self.q(tokens, self.q_bias)  # (B, T, D)
         keys, values = self.kv(context, _with_no_key_bias(self.v_bias)).chunk(2, dim=2)  # (B, S, D) each
         return _read(queries, keys, values, keep_mask, self)
@@ -180,7 +180,7 @@ class CrossAttention(nn.Module):
 def _read(
     queries: Tensor, keys: Tensor, values: Tensor, keep_mask: Tensor | None, layer: Attention | CrossAttention
 ) -> Tensor:
-    """From projections, (B, T, D) and twice (B, S, D), to the layer's (B, T, D) output."""
+    """Attention and the output projection: queries (B, T, D), keys and values (B, S, D) to (B, T, D)."""
     queries, keys, values = (split_heads(part, layer.heads) for part in (queries, keys, values))  # (B, H, T or S, E)
     output: Tensor = layer.proj(join_heads(attend(queries, keys, values, keep_mask, fused=layer.fused)))
     return output
@@ -193,7 +193,7 @@ def _vectors(width: int, bias: Bias) -> tuple[nn.Parameter | None, nn.Parameter 
 
 
 def _with_no_key_bias(value_bias: Tensor | None) -> Tensor | None:
-    """(2D,): zeros for the keys, then the values' bias."""
+    """(2D,) bias of keys and values: zeros for the keys, then the bias of the values."""
     return None if value_bias is None else torch.cat([torch.zeros_like(value_bias), value_bias])
 
 

@@ -1,4 +1,4 @@
-"""Whether this torch has a device, asked before anything long begins."""
+"""A check that this torch can use a device, made before anything long begins."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from affekt.errors import ValueRangeError
 
 
 def require_device(device: str) -> torch.device:
-    """The device.
+    """The device, after a test that it works.
 
     Raises:
-        ValueRangeError: this torch has none of that name, or there is none in this machine.
+        ValueRangeError: torch does not know the device, or this machine does not have it.
     """
     try:
         place = torch.device(device)
-        torch.zeros(1, device=place).sum().item()  # a device without numbers, or one that is not here, fails
+        torch.zeros(1, device=place).sum().item()  # fails on a device without data (`meta`) or an absent one
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueRangeError(
             expected='a device that this torch has, such as cpu or cuda:0', came=repr(device),

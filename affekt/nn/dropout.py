@@ -1,6 +1,6 @@
-"""Dropout whose draws cost a quarter: one 64-bit draw decides four units.
+"""Dropout at a quarter of the cost of its random numbers: one 64-bit draw decides four units.
 
-On a CPU with features of thousands of units the draws of `nn.Dropout` take a fifth of a training step.
+On a CPU, with thousands of features, drawing takes `nn.Dropout` a fifth of a training step.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 
 class Dropout(nn.Module):
-    """Each unit is 0 with a probability, and the others grow so that the mean stays; nothing in evaluation.
+    """Sets each unit to 0 with a probability and scales the others up to keep the mean; identity in evaluation.
 
     Args:
-        share: the probability, kept to 1/65536.
+        share: dropout probability, rounded to 1/65536.
     """
 
     def __init__(self, share: float = 0.5) -> None:
@@ -21,7 +21,7 @@ class Dropout(nn.Module):
         self.share = share
 
     def forward(self, units: Tensor) -> Tensor:
-        """The same shape."""
+        """Units after dropout, in the same shape."""
         if not self.training or self.share == 0.0:
             return units
         if units.device.type != 'cpu':
@@ -35,5 +35,5 @@ class Dropout(nn.Module):
         return units * kept.to(units.dtype).view(units.shape)
 
     def extra_repr(self) -> str:
-        """The probability."""
+        """Dropout probability, for `print`."""
         return f'share={self.share}'

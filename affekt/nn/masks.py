@@ -1,7 +1,7 @@
-"""Sequences of unequal length in one tensor: which steps are kept, and what may be read from them.
+"""Sequences of unequal length in one tensor: moving, selecting and averaging their kept steps.
 
-Conventions: `keep_mask` is True where a step is real; a row without any kept step is a missing sequence. Nothing here
-branches on values, so everything runs under `torch.vmap`.
+Convention: `keep_mask` is True where a step is real; a row without any kept step is a missing sequence. No function
+branches on values, so all run under `torch.vmap`.
 
 Axes: B batch, T time, D feature.
 """

@@ -1,14 +1,14 @@
-"""Pictures, spectrograms and videos cut into patches: as tokens of a transformer, and as what it must rebuild.
+"""Images, spectrograms and videos cut into patches: tokens of a transformer, and its targets of reconstruction.
 
-Two sizes cut a plane (a picture, or a spectrogram with time down and mel bands across), three cut a volume into tubes.
-Tokens and cells run as the axes do, the last fastest; the channels of a cell stand together. One channel, 2 x 4, cut
-in 2 x 2:
+Two sizes cut a plane (an image, or a spectrogram with time down and mel bands across), three cut a volume into tubes.
+Tokens and cells are in the order of the axes, the last one fastest; the channels of a cell are adjacent. One channel,
+2 x 4, cut into 2 x 2:
 
     a b c d
     e f g h    is the tokens (a b e f) and (c d g h), and only within a token does the order of cells change
 
-In memory the channels of a patch lie one after another, as they do in pixels: cutting then copies whole rows, and what
-is done to each channel reads it in one go. `planes` gives patches in that order.
+In memory the channels of a patch lie one after another, as they do in the input: cutting then copies whole rows, and an
+operation per channel reads contiguous memory. `planes` gives patches in that order.
 
 Axes: B batch, C channels, then n pixel axes; N tokens, P cells of a patch, D width.
 """
@@ -26,9 +26,9 @@ from torch.nn import functional
 from affekt.errors import ShapeError, ValueRangeError
 
 DEVIATION_FLOOR = 1e-6
-"""Added to the deviation of a patch: one colour alone has none."""
+"""Added to the standard deviation of a patch, which is 0 for a uniform patch."""
 CACHED = 2**17
-"""Numbers that a processor standardises at once: half a megabyte of float32 stays in its cache."""
+"""Elements standardised at once on a CPU: half a megabyte of float32, which its cache holds."""
 
 
 class PatchEmbedding(nn.Module):
@@ -39,10 +39,10 @@ class PatchEmbedding(nn.Module):
     Args:
         channels: C.
         width: D.
-        size: of a patch: (16, 16) for planes, (2, 16, 16) for volumes.
+        size: size of a patch: (16, 16) for planes, (2, 16, 16) for volumes.
 
     Raises:
-        ValueRangeError: neither two nor three sizes.
+        ValueRangeError: there are neither two nor three sizes.
     """
 
     def __init__(self, channels: int, width: int, size: Sequence[int]) -> None:
@@ -57,7 +57,7 @@ class PatchEmbedding(nn.Module):
         """The (B, N, D) tokens.
 
         Raises:
-            ShapeError: other channels, or an axis that is no multiple of the patch.
+            ShapeError: the number of channels is wrong, or an axis is not a multiple of the patch.
         """
         _grid(pixels, self.size)
         if pixels.shape[1] != self.channels:
@@ -68,7 +68,7 @@ class PatchEmbedding(nn.Module):
         return tokens
 
     def of_patches(self, patches: Tensor) -> Tensor:
-        """The (B, N, D) tokens of (B, N, P, C) patches, as `to_patches` cuts them; any of them, in any order."""
+        """The (B, N, D) tokens of (B, N, P, C) patches as cut by `to_patches`; any subset, in any order."""
         return functional.linear(
             planes(patches).flatten(2), self.proj.weight.flatten(1), self.proj.bias
         )  # by (D, C * P)
@@ -79,10 +79,10 @@ def to_patches(pixels: Tensor, size: Sequence[int]) -> Tensor:
 
     Args:
         pixels: (B, C, Y, X) for two sizes, (B, C, T, Y, X) for three.
-        size: of a patch on each pixel axis.
+        size: size of a patch along each pixel axis.
 
     Raises:
-        ShapeError: an axis is no multiple of the patch.
+        ShapeError: an axis is not a multiple of the patch.
     """
     grid, n = _grid(pixels, size), len(size)
     pairs = [length for cells in zip(grid, size, strict=True) for length in cells]
@@ -93,7 +93,7 @@ def to_patches(pixels: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def planes(patches: Tensor) -> Tensor:
-    """(B, N, P, C) patches as (B, N, C, P): each channel by itself; of what `to_patches` gives nothing is copied."""
+    """(B, N, P, C) patches as (B, N, C, P), channel by channel; a view, not a copy, of the output of `to_patches`."""
     return patches.transpose(2, 3)
 
 
@@ -101,12 +101,12 @@ def from_patches(patches: Tensor, size: Sequence[int], grid: Sequence[int]) -> T
     """The inverse of `to_patches`: (B, N, P, C) put together as (B, C, pixel axes).
 
     Args:
-        patches: (B, N, P, C); (B, N, P·C) must be cut by `unflatten(2, (-1, C))` first.
-        size: of a patch on each pixel axis.
+        patches: (B, N, P, C); (B, N, P·C) must be reshaped by `unflatten(2, (-1, C))` first.
+        size: size of a patch along each pixel axis.
         grid: number of patches on each pixel axis.
 
     Raises:
-        ShapeError: sizes and grid do not give N and P.
+        ShapeError: sizes and grid do not match N and P.
     """
     n = len(size)
     if (
@@ -128,13 +128,13 @@ def from_patches(patches: Tensor, size: Sequence[int], grid: Sequence[int]) -> T
 
 
 def standardised_patches(patches: Tensor, floor: float | Tensor = DEVIATION_FLOOR) -> Tensor:
-    """(B, N, P, C) patches, each channel of each by its own mean and deviation: what masked pretraining rebuilds.
+    """(B, N, P, C) patches, each channel of each standardised by itself: the target of masked pre-training.
 
-        (x - mean) / (deviation + floor), the variance divided by P - 1
+        (x - mean) / (standard deviation + floor), the variance divided by P - 1
 
     Args:
         patches: (B, N, P, C).
-        floor: in the unit of the patches; a number, or (C,).
+        floor: constant added to the standard deviation, in the unit of the patches; a number, or (C,).
 
     Source: He et al. 2022, arXiv:2111.06377, section 3; per channel as in VideoMAE, arXiv:2203.12602.
     """
@@ -148,14 +148,14 @@ def standardised_patches(patches: Tensor, floor: float | Tensor = DEVIATION_FLOO
 
 
 def _standardise(rows: Tensor, floor: float | Tensor, out: Tensor) -> None:
-    """Write (R, C, P) planes into `out`, each by its own mean and deviation."""
+    """Write (R, C, P) planes into `out`, each standardised by its own mean and standard deviation."""
     torch.sub(rows, rows.mean(dim=2, keepdim=True), out=out)
     deviation = (out.square().sum(dim=2, keepdim=True) / (rows.shape[2] - 1)).sqrt()  # (R, C, 1)
     out *= 1 / (deviation + floor)
 
 
 def _grid(pixels: Tensor, size: Sequence[int]) -> tuple[int, ...]:
-    """Patches on each pixel axis."""
+    """Number of patches along each pixel axis."""
     lengths = pixels.shape[2:]
     if pixels.ndim != 2 + len(size) or any(length % cells for length, cells in zip(lengths, size, strict=True)):
         raise ShapeError(

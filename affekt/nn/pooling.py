@@ -1,17 +1,17 @@
-"""Steps of a clip to one vector: a mean, or a sum weighted by a score that each step gets.
+"""Pooling of a clip's time steps to one vector: a mean, or a sum weighted by a score per step.
 
 | name | weight of step t |
 |---|---|
 | `mean` | 1 / T |
 | `softmax` | softmax over t of s(x_t) |
 | `gated` | σ(s(x_t)), divided by their sum |
-| `published` | s(x_t) itself: any number, also negative, and no sum that is fixed |
+| `published` | s(x_t) itself: any value, also negative, without normalisation |
 
-`published` is what AffectGPT does: the score is a weight without any softmax, so that the pooled vector grows
-with the steps. The others are what it was meant to be. Steps may hold several vectors (patches of a frame), which are
-averaged first.
+`published` is what AffectGPT does: the score is the weight, without a softmax, so that the pooled vector grows with the
+number of steps. The others are normalised. A step may have several vectors (patches of a frame), which are averaged
+first.
 
-Axes: B batch, T steps, Q vectors of a step, D width.
+Axes: B batch, T steps, Q vectors per step, D width.
 
 Source: Lian et al. 2025, arXiv:2501.16566, section 3.3; github.com/zeroQiaoba/AffectGPT.
 """
@@ -27,20 +27,20 @@ from affekt.errors import ShapeError, UnknownNameError, did_you_mean
 
 
 class Pooling(nn.Module):
-    """(B, T, D) or (B, T, Q, D) to (B, D); what `keep_mask` (B, T) leaves out counts for nothing."""
+    """(B, T, D) or (B, T, Q, D) to (B, D); steps that `keep_mask` (B, T) excludes have weight 0."""
 
     def forward(self, steps: Tensor, keep_mask: Tensor | None = None) -> Tensor:
-        """The pooled vectors; zeros for a sample of which nothing is kept.
+        """The pooled vectors; zeros for a sample without any kept step.
 
         Raises:
-            ShapeError: there are neither three nor four axes, or the mask is not bool (B, T).
+            ShapeError: there are neither three nor four axes, or the mask is not a boolean (B, T).
         """
         steps = one_vector_a_step(steps)
         weights = self.weights(steps, checked(keep_mask, steps))  # (B, T)
         return (weights.unsqueeze(1) @ steps).squeeze(1)  # (B, 1, T) @ (B, T, D), then (B, D)
 
     def weights(self, steps: Tensor, keep_mask: Tensor) -> Tensor:
-        """(B, T) weights of (B, T, D) steps; 0 where left out."""
+        """(B, T) weights of (B, T, D) steps; 0 where not kept."""
         raise NotImplementedError
 
 
@@ -48,16 +48,16 @@ class MeanPooling(Pooling):
     """The mean of the kept steps."""
 
     def weights(self, steps: Tensor, keep_mask: Tensor) -> Tensor:
-        """The same for all kept."""
+        """Equal weights, which sum to 1 over the kept steps."""
         return _shares(keep_mask.to(steps.dtype))
 
 
 class ScoredPooling(Pooling):
-    """A sum weighted by s(x) = w x + b, where `weigh` makes weights of (B, T) scores and the mask.
+    """A sum weighted by s(x) = w x + b, where `weigh` turns (B, T) scores and the mask into weights.
 
     Args:
         width: D.
-        weigh: see `WEIGHTS`.
+        weigh: one of `WEIGHTS`.
     """
 
     def __init__(self, width: int, weigh: Callable[[Tensor, Tensor], Tensor]) -> None:
@@ -66,12 +66,12 @@ class ScoredPooling(Pooling):
         self._weigh = weigh
 
     def weights(self, steps: Tensor, keep_mask: Tensor) -> Tensor:
-        """As the module's table says."""
+        """Weights as in the module's table."""
         return self._weigh(self.score(steps).squeeze(2), keep_mask)
 
 
 def one_vector_a_step(steps: Tensor) -> Tensor:
-    """(B, T, D): the mean over Q where there are four axes."""
+    """(B, T, D) steps, averaged over Q where there are four axes."""
     if steps.ndim not in (3, 4):
         raise ShapeError(
             expected='steps of shape (batch, time, width) or (batch, time, vectors, width)',
@@ -81,7 +81,7 @@ def one_vector_a_step(steps: Tensor) -> Tensor:
 
 
 def checked(keep_mask: Tensor | None, steps: Tensor) -> Tensor:
-    """The mask; all True where None is given."""
+    """The mask after a check of type and shape; all True where None."""
     if keep_mask is None:
         return torch.ones(steps.shape[:2], dtype=torch.bool, device=steps.device)
     if keep_mask.dtype != torch.bool or keep_mask.shape != steps.shape[:2]:
@@ -93,18 +93,18 @@ def checked(keep_mask: Tensor | None, steps: Tensor) -> Tensor:
 
 
 def softmax_weights(scores: Tensor, keep_mask: Tensor) -> Tensor:
-    """Softmax over the kept; zeros where nothing is kept."""
+    """Softmax over kept steps; zeros where none is kept."""
     scores = scores.masked_fill(~keep_mask, torch.finfo(scores.dtype).min)
     return torch.softmax(scores, dim=1).masked_fill(~keep_mask, 0.0)
 
 
 def gated_weights(scores: Tensor, keep_mask: Tensor) -> Tensor:
-    """Each score through a sigmoid of its own, then shares of their sum."""
+    """Sigmoid of each score, divided by their sum over kept steps."""
     return _shares(torch.sigmoid(scores).masked_fill(~keep_mask, 0.0))
 
 
 def published_weights(scores: Tensor, keep_mask: Tensor) -> Tensor:
-    """The scores themselves."""
+    """The scores themselves, 0 where not kept."""
     return scores.masked_fill(~keep_mask, 0.0)
 
 
@@ -113,12 +113,12 @@ def _shares(weights: Tensor) -> Tensor:
 
 
 WEIGHTS = {'softmax': softmax_weights, 'gated': gated_weights, 'published': published_weights}
-"""Name to how (B, T) scores become weights."""
+"""Name to the function from (B, T) scores and mask to weights."""
 POOLINGS = ('softmax', 'gated', 'mean', 'published')
 
 
 def pooling_of(name: str, width: int) -> Pooling:
-    """The pooling of that name over steps of width D.
+    """The pooling of a name, over steps of width D.
 
     Raises:
         UnknownNameError: there is no such pooling.

@@ -1,4 +1,4 @@
-"""Positions of tokens as sines and cosines of their number.
+"""Positions of tokens as sines and cosines of their index.
 
 Axes: N positions, D width.
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 
 def sinusoids(count: int, width: int) -> Tensor:
-    """The fixed (N, D) table of VideoMAE, HiCMAE and SVFAP: tokens of a volume are numbered flat, in one line.
+    """The fixed (N, D) table of VideoMAE, HiCMAE and SVFAP; tokens of a volume are indexed in flattened order.
 
         angle(p, j) = p / 10000**(2⌊j/2⌋ / D);  sine in even columns, cosine in odd ones
 
@@ -37,18 +37,18 @@ def sinusoids(count: int, width: int) -> Tensor:
 
 
 def position_table(count: int, width: int, like: Tensor) -> Tensor:
-    """The (N, D) table of `sinusoids` on the device and in the precision of a tensor, made once for each."""
+    """The (N, D) table of `sinusoids` on the device and in the precision of a tensor; cached."""
     if width in _sliced:
         return _sliced[width][:count].to(like.dtype)
-    if type(like) is not Tensor:  # a stand-in, as `torch.export` uses: one made of it would stay after the export
+    if type(like) is not Tensor:  # a tracing tensor of `torch.export` must not be cached
         return sinusoids(count, width).to(like.device, like.dtype)
     return _table(count, width, like.device, like.dtype)
 
 
 @contextmanager
 def sliced_positions(longest: int, width: int) -> Iterator[None]:
-    """Within it, tables of a width are slices of one of (longest, D), so that their length may be one that nobody knows
-    yet: for networks that are exported.
+    """Context in which tables of width D are slices of one (longest, D) table, so that their length may be symbolic:
+    for the export of networks.
     """
     _sliced[width] = sinusoids(longest, width)
     try:
@@ -66,9 +66,9 @@ def _table(count: int, width: int, device: torch.device, dtype: torch.dtype) -> 
 
 
 def sinusoids_in_halves(tokens: Tensor) -> Tensor:
-    """The (T, D) table for (B, T, D) tokens with all sines first, then all cosines, as fairseq and MulT have it.
+    """The (T, D) table for (B, T, D) tokens with all sines first, then all cosines, as in fairseq and MulT.
 
-    In the precision and on the device of the tokens; an odd D lacks the last cosine.
+    On the device and in the precision of the tokens; for odd D the last cosine is left out.
     """
     count, width = tokens.shape[1:]
     half = (width + 1) // 2

@@ -1,14 +1,14 @@
-"""Two modalities to one before a language model reads them: the pre-fusion of AffectGPT, and what it was meant to be.
+"""Fusion of two modalities before a language model reads them: AffectGPT's pre-fusion, and normalised variants.
 
     e_i = W_i mean_t x_i                         each modality to the same width E
-    s = W₂ W₁ [e_1, e_2, …]                      a score each, from all together
+        s = W₂ W₁ [e_1, e_2, …]                      a score for each modality, from all together
     fused = Σ_i w_i e_i                          (B, E)
 
-where w is s itself (`published`: any numbers), its softmax (`softmax`), its sigmoid divided by their sum (`gated`), or
-1 / n without any score (`mean`). With queries (`QueryPrefusion`) the steps of all modalities, each brought to E, stand
-one behind the other in time and a Q-Former reads them.
+where w is s itself (`published`: any values), its softmax (`softmax`), its sigmoid divided by their sum (`gated`), or
+1 / n without scores (`mean`). With queries (`QueryPrefusion`) the steps of all modalities, each projected to E, are
+concatenated in time and read by a Q-Former.
 
-Axes: B batch, T_i steps, Q vectors of a step, D_i widths, E width embedded, K queries.
+Axes: B batch, T_i steps, Q vectors per step, D_i input widths, E common width, K queries.
 
 Source: Lian et al. 2025, arXiv:2501.16566, section 3.3; github.com/zeroQiaoba/AffectGPT.
 """
@@ -29,7 +29,7 @@ class Prefusion(nn.Module):
     """A (B, T_i, D_i) or (B, T_i, Q, D_i) sequence of each modality to (B, E).
 
     Args:
-        widths: D_i in the order of the modalities.
+        widths: D_i, in the order of the modalities.
         width: E.
         weighing: one of `POOLINGS`.
 
@@ -57,11 +57,11 @@ class Prefusion(nn.Module):
         """The fused (B, E) vectors.
 
         Args:
-            modalities: in the order of the widths; all are there for every sample.
-            keep_masks: bool (B, T_i) of each, True where a step is kept; None keeps all.
+            modalities: sequences in the order of `widths`; every sample has all of them.
+            keep_masks: bool (B, T_i) for each modality, True where a step is kept; None keeps all.
 
         Raises:
-            ShapeError: another number of modalities.
+            ShapeError: the number of modalities differs from that of `widths`.
         """
         masks = _masks(modalities, keep_masks, len(self.embed))
         vectors = [
@@ -79,9 +79,9 @@ class QueryPrefusion(nn.Module):
     """A (B, T_i, D_i) or (B, T_i, Q, D_i) sequence of each modality to (B, K, D).
 
     Args:
-        widths: D_i in the order in which the modalities stand in time.
+        widths: D_i, in the order in which the modalities are concatenated.
         width: E.
-        reader: of a context of width E.
+        reader: Q-Former whose context has width E.
     """
 
     def __init__(self, widths: Sequence[int], width: int, reader: QueryFormer) -> None:
@@ -97,7 +97,7 @@ class QueryPrefusion(nn.Module):
             kept.append(mask.repeat_interleave(steps.shape[2], dim=1) if steps.ndim == 4 else mask)
             sequences.append(embed(steps.flatten(1, 2) if steps.ndim == 4 else steps))  # (B, T Q, E)
         sequence, keep_mask = torch.cat(sequences, dim=1), torch.cat(kept, dim=1)
-        # what is kept goes to the front, so that no step's position depends on the padding of a modality before it
+        # kept steps go first, so that no step's position depends on the padding of an earlier modality
         order = (~keep_mask).int().argsort(dim=1, stable=True)
         sequence = sequence.gather(1, order.unsqueeze(2).expand_as(sequence))
         fused: Tensor = self.reader(sequence, keep_mask.gather(1, order))

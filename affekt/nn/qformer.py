@@ -1,11 +1,11 @@
-"""Learned queries that read a sequence and come out as so many vectors: the Q-Former of BLIP-2, without its text side.
+"""The Q-Former of BLIP-2 without its text branch: learned queries that read a sequence, one output vector per query.
 
     queries ← LN(queries)
-    queries ← LN(queries + W attend(queries, queries))          each layer
+        queries ← LN(queries + W attend(queries, queries))          in each layer
     queries ← LN(queries + W attend(queries, context))
     queries ← LN(queries + W₂ gelu(W₁ queries))
 
-The context gets a learned vector for each step first. Norms come after, as in BERT, with its epsilon of 1e-12.
+A learned vector per step is added to the context first. Post-norm, as in BERT, with its epsilon of 1e-12.
 
 | here | published name |
 |---|---|
@@ -15,7 +15,7 @@ The context gets a learned vector for each step first. Norms come after, as in B
 | `layers.N.own`, `layers.N.context` | `encoder.layer.N.attention`, `crossattention` |
 | `layers.N.fc1`, `fc2`, `norm` | `intermediate_query.dense`, `output_query.dense`, `output_query.LayerNorm` |
 
-Axes: B batch, T steps, Q vectors of a step, C width of the context, K queries, D their width.
+Axes: B batch, T steps, Q vectors per step, C width of the context, K queries, D their width.
 
 Source: Li et al. 2023, arXiv:2301.12597; as Video-LLaMA and AffectGPT use it, two layers over time.
 """
@@ -32,7 +32,7 @@ from affekt.nn.dropout import Dropout
 from affekt.nn.pooling import checked
 
 EPSILON, DEVIATION = 1e-12, 0.02
-"""Of the norms; standard deviation of first weights, as BERT draws them."""
+"""Epsilon of the layer normalisations; standard deviation of the initial weights, as in BERT."""
 
 
 class QueryFormer(nn.Module):
@@ -42,14 +42,14 @@ class QueryFormer(nn.Module):
         queries: K.
         width: D.
         context_width: C.
-        heads: a divisor of D.
-        between: width of the feed-forward part.
-        layers: how many.
-        positions: T at most; 0 for a context without vectors of position.
-        dropout: share of units set to 0 in training.
+        heads: number of heads, a divisor of D.
+        between: hidden width of the feed-forward layers.
+        layers: number of layers.
+        positions: largest T; 0 for a context without position embeddings.
+        dropout: dropout probability.
 
     Raises:
-        ValueRangeError: D is no multiple of the heads.
+        ValueRangeError: D is not a multiple of `heads`.
     """
 
     def __init__(
@@ -79,10 +79,10 @@ class QueryFormer(nn.Module):
         nn.init.normal_(self.queries, std=DEVIATION)
 
     def forward(self, context: Tensor, keep_mask: Tensor | None = None) -> Tensor:
-        """The (B, K, D) vectors.
+        """The (B, K, D) output vectors, one per query.
 
         Args:
-            context: what is read; the vectors of one step share its position.
+            context: (B, T, C) or (B, T, Q, C) sequence; the vectors of one step share its position.
             keep_mask: bool (B, T), True where a step may be read.
 
         Raises:
@@ -107,7 +107,7 @@ class QueryFormer(nn.Module):
 
 
 class _Reading(nn.Module):
-    """Queries read something, and are normalised after."""
+    """Attention of the queries, followed by a layer normalisation."""
 
     def __init__(self, width: int, context_width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class _Reading(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, queries: Tensor, context: Tensor, keep_mask: Tensor | None) -> Tensor:
-        """The next (B, K, D) queries."""
+        """The updated (B, K, D) queries."""
         parts = (self.query(queries), self.key(context), self.value(context))
         own, keys, values = (split_heads(part, self.heads) for part in parts)
         reading = join_heads(attend(own, keys, values, keep_mask))
@@ -127,7 +127,7 @@ class _Reading(nn.Module):
 
 
 class _Layer(nn.Module):
-    """Queries read one another, then the context, then change each by itself."""
+    """Self-attention of the queries, attention to the context, then a feed-forward network."""
 
     def __init__(self, width: int, context_width: int, heads: int, between: int, dropout: float) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class _Layer(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, queries: Tensor, context: Tensor, keep_mask: Tensor) -> Tensor:
-        """The next (B, K, D) queries."""
+        """The updated (B, K, D) queries."""
         queries = self.context(self.own(queries, queries, None), context, keep_mask)
         normal: Tensor = self.norm(queries + self.dropout(self.fc2(functional.gelu(self.fc1(queries)))))
         return normal
@@ -152,12 +152,12 @@ def _draw(module: nn.Module) -> None:
 
 
 def qformer_names(published: str, ours: str, layers: int) -> dict[str, str | None]:
-    """Published prefixes of a Q-Former to those of a `QueryFormer`, for `load_published`.
+    """Prefixes of a published Q-Former to those of a `QueryFormer`, for `load_published`.
 
     Args:
-        published: prefix such as `video_Qformer.bert`.
-        ours: prefix of the module.
-        layers: how many it has.
+        published: published prefix, such as `video_Qformer.bert`.
+        ours: prefix of our module.
+        layers: number of layers.
     """
     names: dict[str, str | None] = {
         f'{published}.embeddings.LayerNorm': f'{ours}.norm',

@@ -1,4 +1,4 @@
-"""Model states by name: published names mapped to ours, loaded strictly, with a table that says what went where.
+"""Model states by name: published names mapped to ours, loaded strictly, with a table of where each tensor went.
 
 A map is a plain dict from a published prefix to ours; the longest dotted prefix wins, None says that a tensor is
 deliberately unused, and a name without a rule stays as it is. Files are safetensors, written atomically.
@@ -25,7 +25,7 @@ M = TypeVar('M', bound=nn.Module)
 
 @dataclass(frozen=True)
 class CoverageRow:
-    """One published tensor: its name, where it went (None where unused), and its shape."""
+    """A published tensor: its name, our name for it (None where unused), and its shape."""
 
     published: str
     ours: str | None
@@ -34,7 +34,7 @@ class CoverageRow:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Where every tensor of a published state went. All of ours are filled, or loading would have raised."""
+    """Our name for every tensor of a published state. All of our tensors are filled, or loading would have raised."""
 
     rows: tuple[CoverageRow, ...]
 
@@ -46,7 +46,7 @@ class Coverage:
 
 
 def renamed(name: str, names: NameMap) -> str | None:
-    """A published name as ours; None where the map says that it is unused.
+    """Our name for a published name; None where the map says that it is unused.
 
     >>> renamed('encoder.linear_1.weight', {'encoder': 'audio', 'encoder.linear_1': 'audio.layers.0'})
     'audio.layers.0.weight'
@@ -69,13 +69,13 @@ def load_published(
         model: filled in place, all or nothing.
         state: published name to tensor; a leading `module.` or `model.` common to all names is ignored.
         names: the map of this model.
-        part: names of ours that the state must fill, such as what was trained of a model; None for all.
+        part: our names that the state must fill, such as the trained part of a model; None for all.
 
     Returns:
         Where each tensor went.
 
     Raises:
-        WeightsError: a tensor is unknown, absent or of another shape, or two that must be one differ.
+        WeightsError: a tensor is unknown, missing or of the wrong shape, or two that must be equal differ.
     """
     state = _without_wrapper(state)
     wanted = {name: value for name, value in model.state_dict().items() if part is None or name in part}
@@ -107,19 +107,19 @@ def load_published(
             )
         filled[row.ours] = value.to(wanted[row.ours].dtype)
     is_empty = any(value.is_meta for value in wanted.values())
-    # which names there are was settled above: only what lies outside the part may stay as it is
+    # all names were checked above: only tensors outside `part` may keep their values
     model.load_state_dict(filled, strict=part is None, assign=is_empty)
     return Coverage(rows)
 
 
 def built(make: Callable[[], M], state: Mapping[str, Tensor], names: NameMap) -> tuple[M, Coverage]:
-    """A model made without weights of its own and filled once from a state saved under published names.
+    """Build a model without initial weights and fill it once from a state saved under published names.
 
     Args:
-        make: makes the model; nothing is drawn or allocated for it, so whatever is not in its state must be made anew
-            when it is used.
-        state: see `load_published`; the model takes these very tensors where they have its precision, so that each
-            model needs a state of its own.
+        make: makes the model; nothing is drawn or allocated for it, so a buffer that is not in its state must be
+            computed when it is used.
+        state: see `load_published`; the model takes over the tensors themselves where the precision is the same, so
+            each model needs a state of its own.
         names: the map of this model.
 
     Returns:
@@ -143,12 +143,12 @@ def _without_wrapper(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
-    """Write tensors as safetensors, whole or not at all.
+    """Write tensors as a safetensors file, completely or not at all.
 
     Args:
-        path: replaced where it exists.
+        path: path of the file, which is replaced where it exists.
         tensors: name to tensor; moved to the CPU.
-        notes: text kept in the file's header.
+        notes: metadata for the file's header, texts by name.
     """
     copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     write_atomically(path, save(copies, dict(notes or {})))
@@ -158,7 +158,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and notes of a safetensors file.
 
     Raises:
-        WeightsError: the file is absent or damaged.
+        WeightsError: the file is missing or damaged.
     """
     try:
         require_regular_file(path)

@@ -1,7 +1,7 @@
-"""Transformer blocks: attention, then two linear layers, each normalised and added to what came in.
+"""Transformer blocks: attention, then a two-layer perceptron, each with a norm and a residual connection.
 
-`Block` and `CrossSelfBlock` name their weights as VideoMAE, HiCMAE and SVFAP publish theirs. A `BlockForm` states what
-all blocks of a network share; only the share of dropped paths changes from block to block.
+`Block` and `CrossSelfBlock` name their weights as VideoMAE, HiCMAE and SVFAP publish theirs. A `BlockForm` has what
+all blocks of a network share; only the rate of stochastic depth differs between blocks.
 
 Axes: B batch, T tokens, S tokens of a context, D width, C width of a context.
 """
@@ -22,18 +22,18 @@ from affekt.nn.dropout import Dropout
 
 @dataclass(frozen=True)
 class BlockForm:
-    """What the blocks of one network share; the defaults are those of HiCMAE and SVFAP.
+    """Hyper-parameters that all blocks of a network share; the defaults are those of HiCMAE and SVFAP.
 
     Args:
         width: D.
-        heads: of each attention; a divisor of D.
-        bias: of the attention's projections, see `Attention`.
-        expansion: inner width of the two linear layers, in D.
-        activation: between the two linear layers.
-        norm_first: normalise before attention and linear layers (pre-norm), or after the sum (post-norm).
-        epsilon: of the layer normalisations.
-        layer_scale: first value of a learned (D,) factor on each branch; None for no factor.
-        dropout: share of units set to 0, between the two linear layers and at the end of each branch.
+        heads: number of heads of each attention, a divisor of D.
+        bias: bias of the attention's projections, see `Attention`.
+        expansion: hidden width of the perceptron, as a multiple of D.
+        activation: activation of the perceptron.
+        norm_first: normalise before attention and perceptron (pre-norm), or after the sum (post-norm).
+        epsilon: epsilon of the layer normalisations.
+        layer_scale: initial value of a learned (D,) factor on each branch; None for no factor.
+        dropout: dropout probability, within the perceptron and at the end of each branch.
         fused: see `affekt.nn.attend`.
     """
 
@@ -54,10 +54,10 @@ class BlockForm:
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: a sample's whole branch is 0 with a probability, and grows else so that the mean stays.
+    """Stochastic depth: drops a sample's whole branch with a probability, and scales the others up to keep the mean.
 
     Args:
-        share: the probability, in [0, 1).
+        share: probability, in [0, 1).
 
     Source: Huang et al. 2016, arXiv:1603.09382, section 3.
     """
@@ -69,19 +69,19 @@ class DropPath(nn.Module):
         self.share = share
 
     def forward(self, branch: Tensor) -> Tensor:
-        """The same (B, T, D) shape; unchanged in evaluation."""
+        """The branch in the same (B, T, D) shape; unchanged in evaluation."""
         if not self.training or self.share == 0.0:
             return branch
         stays = torch.empty_like(branch[:, :1, :1]).bernoulli_(1 - self.share)  # (B, 1, 1)
         return branch * stays / (1 - self.share)
 
     def extra_repr(self) -> str:
-        """The probability."""
+        """Probability, for `print`."""
         return f'share={self.share}'
 
 
 def rising(last: float, count: int) -> list[float]:
-    """Shares of dropped paths of `count` blocks, from 0 evenly to the last one."""
+    """Rates of stochastic depth of `count` blocks, rising evenly from 0 to `last`."""
     return [last * at / max(1, count - 1) for at in range(count)]
 
 
@@ -96,23 +96,23 @@ class Perceptron(nn.Module):
         self.dropout = Dropout(form.dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Each token by itself."""
+        """The perceptron applied to each token separately."""
         output: Tensor = self.fc2(self.dropout(self.activation(self.fc1(tokens))))
         return output
 
 
 class Block(nn.Module):
-    """Tokens read one another, or a context of the same width, then change each by itself.
+    """Self-attention, or attention to a context of the same width, then a perceptron.
 
         x ← x + A(norm1 x, norm1 context);  x ← x + P(norm2 x)             pre-norm
         x ← norm1(x + A(x, context));       x ← norm2(x + P x)             post-norm
 
-    A context goes through the projection and the norm of the tokens: MulT reads another modality so. For a context
-    with weights of its own see `CrossSelfBlock`.
+    A context goes through the tokens' own projection and norm, as MulT reads another modality. For a context with
+    separate weights see `CrossSelfBlock`.
 
     Args:
-        form: what all blocks of the network share.
-        drop_path: share of dropped paths of this block.
+        form: hyper-parameters that all blocks of the network share.
+        drop_path: stochastic depth rate of this block.
     """
 
     def __init__(self, form: BlockForm, drop_path: float = 0.0) -> None:
@@ -125,12 +125,12 @@ class Block(nn.Module):
         self.gamma_1, self.gamma_2 = _factor(form), _factor(form)
 
     def forward(self, tokens: Tensor, context: Tensor | None = None, keep_mask: Tensor | None = None) -> Tensor:
-        """The next (B, T, D) tokens.
+        """The updated (B, T, D) tokens.
 
         Args:
             tokens: (B, T, D).
-            context: (B, S, D) to read; None to read the tokens themselves.
-            keep_mask: of what is read, see `affekt.nn.attend`.
+            context: (B, S, D) to attend to; None for self-attention.
+            keep_mask: mask of the keys, see `affekt.nn.attend`.
         """
         if not self.norm_first:
             tokens = self.norm1(tokens + self._branch(self.attn(tokens, context, keep_mask), self.gamma_1))
@@ -142,23 +142,23 @@ class Block(nn.Module):
         return tokens + self._branch(self.mlp(self.norm2(tokens)), self.gamma_2)
 
     def _branch(self, branch: Tensor, factor: Tensor | None) -> Tensor:
-        """What is added to the tokens."""
+        """The branch after dropout, layer scale and stochastic depth, as added to the tokens."""
         branch = self.dropout(branch)
         scaled: Tensor = self.drop_path(branch if factor is None else factor * branch)
         return scaled
 
 
 class CrossSelfBlock(Block):
-    """Tokens read a context, then one another, then change each by itself; always pre-norm.
+    """Attention to a context, then a `Block` of self-attention and perceptron; always pre-norm.
 
         x ← x + CA(cross_norm1 x, cross_norm2 context), then as `Block`
 
-    Tokens without a context, or with one of which nothing may be read, take the second step alone.
+    Tokens without a context, or with one that is wholly masked, skip the first step.
 
     Args:
-        form: what all blocks of the network share.
-        context_width: C; D where None.
-        drop_path: share of dropped paths of this block.
+        form: hyper-parameters that all blocks of the network share.
+        context_width: C; None for D.
+        drop_path: stochastic depth rate of this block.
 
     Source: Sun et al. 2024, arXiv:2401.05698 (HiCMAE), the cross-modal fusion encoder.
     """
@@ -183,13 +183,13 @@ class CrossSelfBlock(Block):
         *,
         last: int | None = None,
     ) -> Tensor:
-        """The next (B, T, D) tokens.
+        """The updated (B, T, D) tokens.
 
         Args:
             tokens: (B, T, D).
-            context: (B, S, C); None where no sample has any.
-            keep_mask: of the context, see `affekt.nn.attend`; the tokens read all of one another.
-            last: give so many tokens alone, those at the end, which is cheaper; they read all. None gives all.
+            context: (B, S, C); None where no sample has one.
+            keep_mask: mask of the context, see `affekt.nn.attend`; self-attention is unmasked.
+            last: update only the last `last` tokens, which is cheaper; they attend to all tokens. None updates all.
         """
         if context is None:
             return self._read_by_last(tokens, last)
@@ -199,12 +199,12 @@ class CrossSelfBlock(Block):
         return self._read_by_last(tokens + self._branch(crossed, self.gamma_0), last)
 
     def _read_by_last(self, tokens: Tensor, last: int | None) -> Tensor:
-        """What follows the context."""
+        """The self-attention block, applied to the last tokens or to all."""
         if last is None:
             return super().forward(tokens)
         return super().forward(tokens[:, tokens.shape[1] - last :], tokens)
 
 
 def _factor(form: BlockForm) -> nn.Parameter | None:
-    """The (D,) factor of one branch."""
+    """The (D,) factor of one branch; None without layer scale."""
     return None if form.layer_scale is None else nn.Parameter(torch.full((form.width,), form.layer_scale))

@@ -1,7 +1,7 @@
-"""Who is better, from who beat whom: comparisons come in, a leaderboard that can be trusted comes out.
+"""Leaderboards from paired comparisons: verdicts come in, strengths with intervals and ranks come out.
 
 `read_comparisons` reads a file of verdicts, in any of `SHAPES`; `rank` turns it into strengths with intervals, ranks,
-biases and what to ask next; data that cannot be ranked is refused with the names of what is missing. Read
+biases and the next pairs to compare; data that cannot be ranked is refused with the names of what is missing. Read
 `leaderboard.py` first, then `bradley_terry.py` and `uncertainty.py`. NumPy and SciPy are all it needs; Parquet files
 need pyarrow. Which of two descriptions is preferred is for `affekt.preference`, models as judges for `affekt.judging`.
 """

@@ -1,8 +1,8 @@
-"""What swayed the verdicts besides the items: the side shown first, length, style, source.
+"""Influences on verdicts besides the items themselves: the side shown first, length, style, source.
 
-Each row has two figures. The share is raw: how often the favoured side won where one side was favoured and there was a
-winner; a rule that knows nothing but this would score as much. The effect is what is left of it between equally strong
-items, with its interval.
+Each influence has two measures. The share is raw: how often the favoured side won where one side was favoured and there
+was a winner, as a rule that knows nothing else would score. The effect is the remainder between equally strong items,
+with its interval.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ from affekt.ranking.uncertainty import effect_contrasts, intervals, spread
 
 @dataclass(frozen=True)
 class Bias:
-    """One thing that may sway verdicts; effects are in log-odds, nan where the comparisons cannot tell it."""
+    """One influence on verdicts; effects are in log-odds, nan where the comparisons do not determine them."""
 
     name: str
-    """`shown first`, or the covariate: the side with more of it is the favoured one."""
+    """`shown first`, or the name of a covariate: the side with more of it is the favoured one."""
     share: float
-    """Share of `decided` comparisons that the favoured side won; nan without any."""
+    """Share of the `decided` comparisons that the favoured side won; nan where there are none."""
     decided: float
     """Weighted comparisons with a winner in which one side was favoured."""
     effect: float
-    """What one more unit adds: being shown first, twice the length, one more of a number, having the level."""
+    """Log-odds per unit: shown first, twice the length, one more of a number, or having the level of a category."""
     low: float
     high: float
     is_controlled: bool
-    """Whether the strengths are given without it."""
+    """Whether the effect is already removed from the strengths."""
     note: str = ''
-    """Why there is no effect."""
+    """Reason why there is no effect; '' where there is one."""
 
     @property
     def chance(self) -> float:
-        """Probability that the favoured one of two equal items wins, one unit apart, ties aside."""
+        """Probability that the favoured one of two equally strong items wins, one unit apart, ties aside."""
         return float(expit(self.effect))
 
 
 def biases(
     comparisons: Comparisons, main: Fit, *, cluster: Sequence[str] = (), level: float = 0.95
 ) -> tuple[Bias, ...]:
-    """Every bias that the comparisons can show: those controlled in the fit from it, each other one added alone.
+    """All influences that the comparisons can show; effects that the fit does not control are added to it one by one.
 
     Args:
-        comparisons: N of them.
-        main: their fit.
+        comparisons: N comparisons.
+        main: fit of these comparisons.
         cluster: as for `spread`.
         level: coverage of the intervals.
     """
@@ -82,7 +82,7 @@ def _bias(comparisons: Comparisons, main: Fit, name: str, cluster: Sequence[str]
 
 
 def _with(comparisons: Comparisons, main: Fit, name: str) -> Fit:
-    """The fit with one more effect."""
+    """The fit with one additional effect."""
     control = [one for one in main.cells.extra_names if one != ORDER] + ([] if name == ORDER else [name])
     cells = count(
         comparisons,

@@ -1,4 +1,4 @@
-"""Strengths fitted again to resampled counts: a thousand times, at a cost that hardly depends on the number of votes.
+"""Bootstrap of strengths: a thousand refits at a cost that hardly depends on the number of votes.
 
 Drawing N comparisons with replacement is drawing the counts of all cells from one multinomial distribution; drawing
 whole samples or raters is adding up the counts of the clusters drawn. Every resample is then fitted to its maximum, all
@@ -25,10 +25,10 @@ from affekt.ranking.newton import Likelihood, maximise
 from affekt.ranking.uncertainty import Bounds, cluster_numbers
 
 BATCH_ENTRIES = 400_000
-"""Resamples times cells, or times squared parameters, held at once: a few arrays of 3 MB."""
+"""Resamples times cells, or times squared parameters, per batch: a few arrays of 3 MB."""
 SHARED_STEPS = 12
 SETTLED = 1e-7
-"""Largest last step in log-odds; the next would be a tenth of it or less."""
+"""Largest last step, in log-odds, of a converged refit; the next would be at most a tenth of it."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Draws:
     """Parameters fitted to resamples."""
 
     parameters: Floats
-    """(R', D) of the resamples that have a finite maximum."""
+    """(R', D) parameters of the resamples that have a finite maximum."""
     unbounded: int
-    """Resamples without one: an item undefeated or winless in them, or groups apart."""
+    """Number of resamples without a finite maximum: an item undefeated or winless, or groups never compared."""
 
     @property
     def unbounded_share(self) -> float:
-        """Their share."""
+        """Share of the resamples without a finite maximum."""
         return self.unbounded / (self.unbounded + len(self.parameters))
 
 
@@ -54,22 +54,22 @@ def bootstrap(
     resamples: int = 1000,
     cluster: str | None = None,
 ) -> Draws:
-    """Strengths and effects of resampled comparisons.
+    """Strengths and effects refitted to resampled comparisons.
 
     Args:
-        fit: of these comparisons.
-        comparisons: N of them.
-        rng: draws the resamples. Cells are drawn in the order of their items' strengths, so that names do not matter.
-        resamples: how many, at least 1.
+        fit: fit of these comparisons.
+        comparisons: N comparisons.
+        rng: generator of the resamples. Cells are drawn in the order of their items' strengths: names do not matter.
+        resamples: number of resamples, at least 1.
         cluster: None draws comparisons; 'sample' or 'rater' draws whole samples or raters.
 
     Returns:
-        Draws. Where the weights are no counts, resamples keep their sum and treat a weight as a number of votes.
+        Draws. Where weights are not counts, resamples keep their sum and treat a weight as a number of votes.
 
     Raises:
         ValueRangeError: resamples is below 1.
-        UnknownNameError: no such cluster.
-        ComparisonError: the comparisons do not say their sample or rater.
+        UnknownNameError: there is no such cluster.
+        ComparisonError: the comparisons have no samples or raters.
 
     Source: Efron & Tibshirani 1993; for clusters, Field & Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x.
     """
@@ -84,14 +84,14 @@ def bootstrap(
 
 
 def percentile_intervals(fit: Fit, draws: Draws, contrasts: Floats, *, level: float = 0.95) -> Bounds:
-    """Estimates of (M, D) contrasts between the percentiles of their draws.
+    """Estimates of (M, D) contrasts with percentiles of their draws as bounds.
 
-    With fewer than 20 clusters they are too narrow (90 % instead of 95), and with a prior they are wrong (79 %): the
-    draws scatter about the estimate that the prior has pulled in.
+    With fewer than 20 clusters the intervals are too narrow (90 % coverage instead of 95), and with a prior they are
+    wrong (79 %): the draws scatter about an estimate that the prior has shrunk.
 
     Returns:
-        Bounds; nan where more resamples are unbounded than a tail holds, for then a bound is not finite, and where all
-        draws are the same, as those of ties alone are.
+        Bounds; nan where the share of unbounded resamples exceeds a tail, for then a bound is not finite, and where all
+        draws are equal, as with ties alone.
     """
     tail = 0.5 - 0.5 * level
     value = contrasts @ fit.parameters
@@ -130,7 +130,7 @@ def _drawn(
 
 
 def _places_by_strength(fit: Fit) -> Ints:
-    """(3 C,) the flat places of the counts, by the strengths of winner and loser and then by outcome."""
+    """(3 C,) flat positions of the counts, sorted by the strengths of winner and loser and then by outcome."""
     rank = np.empty(len(fit.items), np.int64)
     rank[np.argsort(-fit.strengths, kind='stable')] = np.arange(len(fit.items))
     left, right = rank[fit.cells.left], rank[fit.cells.right]
@@ -142,7 +142,7 @@ def _places_by_strength(fit: Fit) -> Ints:
 
 
 def multinomial(rng: np.random.Generator, votes: int, chance: Floats, size: int) -> Floats:
-    """(size, L) multinomial counts, by way of Poisson counts, which are drawn at half the cost.
+    """(size, L) multinomial counts, derived from Poisson counts, which are drawn at half the cost.
 
     Independent Poisson counts, given their sum M, are multinomial with M trials; N - M further trials drawn one by one
     make it N. The mean is set a little below N, and sums above N are drawn again.
@@ -162,7 +162,7 @@ def multinomial(rng: np.random.Generator, votes: int, chance: Floats, size: int)
 
 
 def _refit(fit: Fit, counts: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """(R, D) parameters at the maxima of (3, R, C) counts, and which have one."""
+    """(R, D) parameters at the maxima of (3, R, C) counts, and (R,) True where a maximum exists."""
     likelihood = fit.likelihood
     at = np.repeat(fit.parameters[None], counts.shape[1], axis=0)
     settled = _shared_steps(likelihood, fit, counts, at)
@@ -180,7 +180,7 @@ def _refit(fit: Fit, counts: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
 
 
 def _shared_steps(likelihood: Likelihood, fit: Fit, counts: Floats, at: Floats) -> npt.NDArray[np.bool_]:
-    """Move `at` by steps with the curvature of the fit; which repetitions settled, their steps shrinking throughout."""
+    """Move `at` by steps with the curvature of the original fit; (R,) True where steps shrank until convergence."""
     factor = cho_factor(fit.information())
     shrinks = np.ones(len(at), bool)
     last = np.full(len(at), np.inf)

@@ -1,8 +1,8 @@
 """Strengths of items from wins, losses and ties, by maximum likelihood.
 
 The Bradley–Terry model: item i beats item j with probability 1 / (1 + exp(s_j - s_i)). Strengths are in log-odds and
-sum to 0. Ties, the side shown first and covariates enter as `ties.py` and `counts.py` say. Data without a finite
-maximum raise an error that names the items; with a Gaussian prior they get finite strengths, and the fit says so.
+sum to 0. `ties.py` and `counts.py` define ties, the side shown first and covariates. Data without a finite maximum
+raise an error that names the items; with a Gaussian prior they get finite strengths, and the fit reports it.
 
 Source: Bradley & Terry 1952, doi:10.2307/2334029; Hunter 2004, doi:10.1214/aos/1079120141.
 """
@@ -26,44 +26,44 @@ MOST_ITEMS = 5000
 """The information matrix is dense: 200 MB at this size."""
 LEAST_PRIOR, MOST_PRIOR = 1e-4, 1e4
 FLAT = 1e-12
-"""Smallest curvature, relative to each parameter's own, that counts as one."""
+"""Smallest eigenvalue of the information, scaled to a unit diagonal, that counts as curvature."""
 ALIASED = 1e-9
-"""Share of an effect's variance that must be left after the items have explained what they can."""
+"""Share of an effect's variance that the items must leave unexplained."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Strengths, effects and the tie parameter at the maximum, and the likelihood that they maximise."""
+    """Strengths, effects and the tie parameter at the maximum of the likelihood."""
 
     cells: Cells
     likelihood: Likelihood
     parameters: Floats
-    """(D,) strengths, effects, tau."""
+    """(D,) strengths, effects and tau, in log-odds."""
     log_likelihood: float
-    """At the maximum; with a prior, less the penalty."""
+    """Log-likelihood at the maximum; with a prior, minus the penalty."""
     ties: str
     prior: float | None
     diagnosis: Diagnosis
 
     @property
     def items(self) -> tuple[str, ...]:
-        """Names in the order of the strengths."""
+        """Names in the order of `strengths`."""
         return self.cells.items
 
     @property
     def strengths(self) -> Floats:
-        """(K,) log-odds; they sum to 0."""
+        """(K,) strengths in log-odds; they sum to 0."""
         return np.asarray(self.parameters[: len(self.items)])
 
     @property
     def effects(self) -> dict[str, float]:
-        """Log-odds that the side shown first, or one more unit of a covariate, adds."""
+        """Log-odds added for the side shown first, or per unit of a covariate, by name."""
         values = self.parameters[len(self.items) :]
         return {name: float(value) for name, value in zip(self.cells.extra_names, values, strict=False)}
 
     @property
     def is_tied_throughout(self) -> bool:
-        """Whether nothing but ties was counted: then nothing says how far strengths could be off."""
+        """Whether every comparison tied, so that the uncertainty of strengths is unknown."""
         return not (self.cells.counts[LEFT].any() or self.cells.counts[RIGHT].any())
 
     @property
@@ -73,28 +73,28 @@ class Fit:
 
     @property
     def counts(self) -> Floats:
-        """(3, 1, C)"""
+        """(3, 1, C) counts of the cells."""
         return self.cells.counts[:, None, :]
 
     def curve(self) -> Curve:
-        """The log-likelihood's derivatives at the maximum, cell by cell."""
+        """Log-likelihood and derivatives of each cell at the maximum."""
         return self.likelihood.curve(self.parameters[None], self.counts)
 
     def information(self) -> Floats:
-        """(D, D) made invertible; with a prior, of the posterior."""
+        """(D, D) information, made invertible; with a prior, of the posterior."""
         return np.asarray(self.likelihood.anchored(self.likelihood.information(self.curve()))[0])
 
     def plain_covariance(self) -> Floats:
-        """(D, D) the inverse information."""
+        """(D, D) inverse of the information."""
         return np.asarray(np.linalg.inv(self.information()), np.float64)
 
     def chances(self) -> Floats:
-        """(K, K) probability that the row item beats the column item, ties aside and nothing else favouring either."""
+        """(K, K) probability that the row item beats the column item, ties and effects aside."""
         return np.asarray(expit(self.strengths[:, None] - self.strengths[None, :]))
 
 
 def fit(cells: Cells, *, ties: str = 'half', prior: float | None = None) -> Fit:
-    """The strengths that make the comparisons most likely.
+    """Maximum-likelihood strengths of the items.
 
     Args:
         cells: counts by pair and extra columns.
@@ -103,14 +103,14 @@ def fit(cells: Cells, *, ties: str = 'half', prior: float | None = None) -> Fit:
             likelihood.
 
     Returns:
-        A Fit. Where the comparisons have no finite maximum but a prior was given, its diagnosis says what holds the
-        strengths. A tie model meets no ties: the model without ties, which is its limit.
+        A Fit. Without a finite maximum but with a prior, its diagnosis says which strengths only the prior bounds.
+        Where nothing tied, a tie model becomes the model without ties, which is its limit.
 
     Raises:
-        UnrankableError: no finite maximum and no prior, or an effect that cannot be told from the items.
-        UnknownNameError: no such tie model.
+        UnrankableError: there is no finite maximum and no prior, or the items determine an effect completely.
+        UnknownNameError: there is no such tie model.
         ValueRangeError: the prior is not a positive number.
-        LimitError: more than 5,000 items.
+        LimitError: there are more than 5,000 items.
 
     >>> from affekt.ranking import Comparisons, count
     >>> votes = Comparisons.of(['a', 'a', 'a', 'b'], ['b', 'b', 'b', 'a'], ['left'] * 4)
@@ -146,7 +146,7 @@ def _check(cells: Cells, prior: float | None) -> None:
 
 
 def _model_for(cells: Cells, model: TieModel) -> TieModel:
-    """The model without ties where there are none; an error where a tie model meets nothing else."""
+    """The model without ties where nothing tied; an error where a tie model has ties only."""
     if not model.has_tau:
         return model
     if not cells.counts[TIE].any():
@@ -159,7 +159,7 @@ def _model_for(cells: Cells, model: TieModel) -> TieModel:
 
 
 def _refuse_aliases(cells: Cells) -> None:
-    """Raise where a covariate or the order is a sum of differences between items, or of other covariates."""
+    """Raise where a covariate or the order is a linear combination of item differences or other covariates."""
     if not cells.extra_names:
         return
     weight = sparse.diags_array(np.sqrt(cells.totals))
@@ -181,13 +181,13 @@ def _refuse_aliases(cells: Cells) -> None:
 
 
 def _is_definite(information: Floats) -> bool:
-    """Whether the likelihood curves down in every direction, whatever the units; a ridge has no one maximum."""
+    """Whether the likelihood is strictly concave, whatever the units; on a ridge the maximum is not unique."""
     unit = np.sqrt(np.diag(information))
     return bool(np.linalg.eigvalsh(information / unit[:, None] / unit[None, :])[0] > FLAT)
 
 
 def _runaway(likelihood: Likelihood, maximum: Maximum) -> UnrankableError:
-    """The error that names what grows without bound."""
+    """The error that names the parameters that grow without bound."""
     names = [*likelihood.cells.items, *likelihood.cells.extra_names, 'the share of ties'][: likelihood.size]
     size = np.abs(maximum.parameters[0])
     largest = size.max() if np.isfinite(size).all() else 0.0

@@ -1,4 +1,4 @@
-"""Who was compared with whom, and who won: the one noun that this room passes around.
+"""Paired comparisons: which items were compared and which one won. All files of this room work on them.
 
 Items are named; everything else is an array with one entry per comparison. Sides are left and right. `first` says which
 side was shown first (1 left, -1 right, 0 side by side or not known). Covariates are differences, left minus right, so
@@ -23,7 +23,7 @@ from affekt.tables import Source as Source
 
 OUTCOMES = {'left': 1, 'right': -1, 'tie': 0}
 LEAST_WEIGHT, MOST_WEIGHT = 1e-9, 1e9
-"""Between them the likelihood keeps enough digits."""
+"""Range of positive weights in which the likelihood keeps enough digits."""
 
 
 @dataclass(frozen=True)
@@ -33,30 +33,30 @@ class Comparisons:
     items: tuple[str, ...]
     """Names, sorted; some may never be compared."""
     left: Ints
-    """(N,) position in items."""
+    """(N,) positions in `items`."""
     right: Ints
     outcome: Ints
     """(N,) 1 where the left item won, -1 where the right one did, 0 for a tie."""
     weight: Floats
-    """(N,) how much each counts; 1 unless given."""
+    """(N,) weight of each comparison; 1 unless given."""
     first: Ints
     """(N,) 1 where the left item was shown first, -1 where the right one was, 0 where neither or unknown."""
     sample: Ints | None = None
-    """(N,) number of the sample (clip, prompt) that was judged."""
+    """(N,) index of the sample (clip, prompt) that was judged, in `samples`."""
     rater: Ints | None = None
-    """(N,) number of the rater."""
+    """(N,) index of the rater, in `raters`."""
     raters: tuple[str, ...] = ()
     """Names of the raters, sorted."""
     samples: tuple[str, ...] = ()
     """Names of the samples, sorted."""
     covariates: Mapping[str, Floats] = field(default_factory=dict)
-    """Name to (N,) differences, left minus right."""
+    """Name of a covariate to (N,) differences, left minus right."""
     facts: Mapping[str, int] = field(default_factory=dict)
-    """What reading saw besides: ties by kind, comparisons skipped."""
+    """Counts from reading the file: ties by kind, comparisons skipped."""
     notes: tuple[str, ...] = ()
-    """What was taken for granted in reading, in sentences."""
+    """Assumptions made in reading, in sentences."""
     rater_flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Name of a rater to what speaks against them (`rater_flags.py`); they count all the same."""
+    """Name of a rater to its flags (`rater_flags.py`); flagged votes count all the same."""
 
     def __len__(self) -> int:
         return len(self.left)
@@ -91,14 +91,14 @@ class Comparisons:
             sample, rater: (N,) any labels.
             first: (N,) 1, -1 or 0; 1 (left first) unless given.
             covariates: name to (N,) finite differences, left minus right.
-            items: all names, where some may never have been compared.
-            facts: what reading saw besides.
-            rater_flags: rater to what speaks against them.
-            source: what messages call the data, with the number of each row where it is not 1, 2, 3.
+            items: all names, where some items may never have been compared; None for those that occur.
+            facts: counts from reading the file.
+            rater_flags: name of a rater to its flags.
+            source: name of the data in messages, with the number of each row where it is not 1, 2, 3.
 
         Raises:
-            ComparisonError: no rows, one item, an item against itself, an unknown outcome, a bad number; it names the
-                first bad row, counted from 1 unless the source says otherwise.
+            ComparisonError: there are no rows or only one item, an item meets itself, an outcome is unknown or a number
+                is invalid; it names the first bad row, counted from 1 unless the source says otherwise.
         """
         source = Source(source) if isinstance(source, str) else source
         size = len(left)
@@ -139,7 +139,7 @@ class Comparisons:
         )
 
     def take(self, chosen: npt.ArrayLike) -> Comparisons:
-        """The comparisons at these positions, or where this mask is true; items and raters stay the same."""
+        """The comparisons at these positions, or where this mask is True; items and raters stay the same."""
         at = np.asarray(chosen)
         return replace(
             self,
@@ -187,7 +187,7 @@ def refuse_rows(bad: npt.NDArray[np.bool_], source: Source, expected: str, came:
 def _coded_items(
     left: Sequence[str], right: Sequence[str], items: Sequence[str] | None, source: Source
 ) -> tuple[tuple[str, ...], Ints, tuple[str, ...]]:
-    """Names, (2 N,) the number of each comparison's items, and notes."""
+    """Names, (2 N,) index of each comparison's items, and notes."""
     size = len(left)
     if not set(map(type, left)) | set(map(type, right)) <= {str}:
         no_text = [not (isinstance(a, str) and isinstance(b, str)) for a, b in zip(left, right, strict=True)]
@@ -213,7 +213,7 @@ def _coded_items(
 
 
 def _few(seen: Mapping[str, int], plain: Mapping[str, str]) -> list[tuple[str, int]]:
-    """Those names, with their codes, whose rows a message may need."""
+    """Those names, with their codes, whose rows a message may need to cite."""
     wanted = {name for pair in alike([*plain.values()]) for name in pair}
     return [(name, code) for name, code in seen.items() if plain[name] in wanted]
 

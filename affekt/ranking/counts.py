@@ -1,8 +1,7 @@
-"""A million comparisons become a few thousand counts: everything after this file works on these.
+"""Comparisons counted by cell: a million comparisons become a few thousand counts, on which all fits work.
 
-A cell is a pair of items together with what else the model looks at (which side came first, covariates). Sides are
-exchanged so that the left item of a cell comes before the right one by name; so a comparison and its mirror image
-fall into one cell.
+A cell is a pair of items with fixed values of the order and the covariates that the model uses. Sides are exchanged so
+that the left item of a cell comes before the right one by name; a comparison and its mirror image are in one cell.
 
 Axes: N comparisons, K items, C cells, E extra columns.
 """
@@ -39,9 +38,9 @@ class Cells:
     """(C, E) order and covariates, left minus right."""
     extra_names: tuple[str, ...]
     cell_of: Ints
-    """(N,) the cell of each comparison."""
+    """(N,) cell of each comparison."""
     outcome_of: Ints
-    """(N,) 0, 1 or 2: its place in counts."""
+    """(N,) row of `counts` that the comparison adds to: 0, 1 or 2."""
 
     @property
     def totals(self) -> Floats:
@@ -49,7 +48,7 @@ class Cells:
         return np.asarray(self.counts.sum(axis=0))
 
     def by_cluster(self, cluster: Ints, weight: Floats) -> tuple[Ints, sparse.csr_matrix]:
-        """The clusters that occur, and (G, 3 C) their weighted counts, outcome by outcome."""
+        """The clusters that occur, and (G, 3 C) weighted counts of each, outcome by outcome."""
         names, group = np.unique(cluster, return_inverse=True)
         width = self.counts.shape[1]
         column = self.outcome_of * width + self.cell_of
@@ -57,15 +56,15 @@ class Cells:
 
 
 def count(comparisons: Comparisons, *, control: Sequence[str] = (), order: bool = False) -> Cells:
-    """The counts of every cell, in one pass.
+    """Counts of all cells, in one pass.
 
     Args:
-        comparisons: N of them.
-        control: covariates that tell cells apart; a category's name stands for all its levels.
-        order: whether the side that was shown first does.
+        comparisons: N comparisons.
+        control: covariates that distinguish cells; a category's name stands for all its levels.
+        order: whether the side shown first distinguishes cells.
 
     Raises:
-        UnknownNameError: a covariate is not there.
+        UnknownNameError: there is no such covariate.
     """
     control = controlled(comparisons, control)
     turned = comparisons.left > comparisons.right
@@ -112,7 +111,7 @@ def _all_one(weight: Floats) -> bool:
 
 
 def _shortened(key: Ints, span: int) -> tuple[Ints, int]:
-    """The same order of keys in a smaller range, where the product with another code could overflow."""
+    """Keys renumbered in the same order but a smaller range, where the product with another code could overflow."""
     if span < 2**31:
         return key, span
     _, code = np.unique(key, return_inverse=True)
@@ -120,7 +119,7 @@ def _shortened(key: Ints, span: int) -> tuple[Ints, int]:
 
 
 def _cells_of(key: Ints, span: int) -> tuple[Ints, Ints]:
-    """(N,) number of each key among the sorted keys that occur, and (C,) a comparison that has it."""
+    """(N,) index of each key among the sorted keys that occur, and (C,) a comparison that has each key."""
     if span <= max(4 * len(key), 2**22):
         where = np.full(span, -1, np.int64)
         where[key] = np.arange(len(key))

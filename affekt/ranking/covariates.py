@@ -1,8 +1,8 @@
-"""What may sway a verdict besides quality, as a difference between left and right: length, style, source.
+"""Covariates of a comparison, as differences between left and right: length, style, source.
 
-A length counts in doublings: log2 of the ratio of lengths, so that its effect is what being twice as long is worth. A
-number counts as it is. A category becomes one column per level except the most common: 1 where the left side alone has
-that level, -1 where the right side alone has it.
+Lengths enter as log2 of their ratio, so that the effect is that of twice the length. Numbers enter as they are. A
+category becomes one column per level except the most common: 1 where only the left side has that level, -1 where only
+the right side has it.
 
 Axes: N comparisons.
 """
@@ -22,7 +22,7 @@ from affekt.tables import number
 
 LENGTH = 'length'
 LEVEL = '='
-"""Between a category's name and a level of it."""
+"""Separator between the name of a category and a level."""
 MOST_LEVELS = 50
 
 
@@ -36,17 +36,17 @@ def doublings(left: npt.ArrayLike, right: npt.ArrayLike) -> Floats:
 
 
 def text_lengths(left: Sequence[str], right: Sequence[str]) -> Floats:
-    """(N,) doublings of the number of characters, white space at the ends left out."""
+    """(N,) log2 ratios of the numbers of characters, without white space at the ends."""
     return doublings([len(text.strip()) for text in left], [len(text.strip()) for text in right])
 
 
 def differences(name: str, left: Sequence[object], right: Sequence[object], source: Source) -> dict[str, Floats]:
-    """The covariates that two columns give.
+    """The covariates from a left and a right column.
 
     Args:
-        name: of the covariate; 'length' counts in doublings.
+        name: name of the covariate; 'length' enters as log2 of the ratio.
         left, right: (N,) numbers, or names of levels.
-        source: for messages.
+        source: name of the data in messages.
 
     Returns:
         Name, or name=level for each level but the most common, to (N,) differences.
@@ -64,10 +64,10 @@ def differences(name: str, left: Sequence[object], right: Sequence[object], sour
 
 
 def controlled(comparisons: Comparisons, names: Sequence[str]) -> tuple[str, ...]:
-    """The covariates that names stand for, a category's name for all its levels; each once.
+    """Names of covariates with categories expanded into their levels, each once.
 
     Raises:
-        UnknownNameError: a name is not there.
+        UnknownNameError: there is no such covariate.
     """
     wanted: list[str] = []
     for name in names:
@@ -84,7 +84,7 @@ def controlled(comparisons: Comparisons, names: Sequence[str]) -> tuple[str, ...
 
 
 def _as_numbers(values: Sequence[object]) -> Floats | None:
-    """None where one is no number; a missing one counts as nan."""
+    """The values as numbers, nan where missing; None where a value is not a number."""
     try:
         return np.asarray([_number(value) for value in values], np.float64)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Whether comparisons can be ranked at all, asked before anything is fitted.
+"""A check before any fit of whether comparisons can be ranked.
 
 Draw an arrow from winner to loser (both ways for a tie). Strengths have a finite maximum of the likelihood if and only
 if every item can be reached from every other along arrows: otherwise the items split into two groups of which one never
@@ -24,7 +24,7 @@ Names = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What keeps comparisons from being ranked; everything is empty where nothing does."""
+    """Reasons why comparisons cannot be ranked; all fields are empty where they can."""
 
     never_compared: Names = ()
     undefeated: Names = ()
@@ -32,7 +32,7 @@ class Diagnosis:
     winless: Names = ()
     """Compared, and never won or tied."""
     groups: tuple[Names, ...] = ()
-    """Where the compared items fall into groups without any comparison between them: the groups."""
+    """Groups of items without any comparison between groups; () where all compared items are connected."""
     above: tuple[Names, ...] = ()
     """Sets of two items or more that never lost to or tied with an item outside, though compared with some."""
     below: tuple[Names, ...] = ()
@@ -45,7 +45,7 @@ class Diagnosis:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """Each finding in words."""
+        """Each reason as a sentence."""
         sentences = []
         for names, verb in (
             (self.never_compared, 'never compared'),
@@ -63,7 +63,7 @@ class Diagnosis:
         return tuple(sentences)
 
     def to_dict(self) -> dict[str, object]:
-        """As plain lists."""
+        """The reasons as plain lists."""
         return {
             'is_rankable': self.is_rankable,
             'never_compared': list(self.never_compared),
@@ -76,10 +76,10 @@ class Diagnosis:
 
 
 def diagnose(cells: Cells) -> Diagnosis:
-    """What keeps the comparisons from being ranked.
+    """The reasons why the comparisons cannot be ranked.
 
     Args:
-        cells: counts; comparisons of weight 0 are no comparisons.
+        cells: counts; comparisons of weight 0 are ignored.
 
     >>> from affekt.ranking import Comparisons, count
     >>> diagnose(count(Comparisons.of(['a', 'b'], ['b', 'c'], ['left', 'left']))).sentences
@@ -104,7 +104,7 @@ def diagnose(cells: Cells) -> Diagnosis:
 
     def sets(chosen: np.ndarray) -> tuple[Names, ...]:
         if number == 2 and sizes.min() == 1:
-            return ()  # the other item says it all
+            return ()  # the other item's entry suffices
         return tuple(sorted(names(label == part) for part in np.flatnonzero(chosen & (sizes > 1))))
 
     return Diagnosis(

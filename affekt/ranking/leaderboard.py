@@ -1,6 +1,6 @@
-"""From comparisons to a leaderboard: strengths with intervals, places, diagnosis, biases, what to ask next.
+"""Leaderboards from comparisons: strengths with intervals, ranks, diagnosis, biases and the next pairs to compare.
 
-`rank` is the whole walk; everything it does is a function of another file of this room.
+`rank` is the main path; each of its steps is a function of another file of this room.
 """
 
 from __future__ import annotations
@@ -32,34 +32,34 @@ from affekt.runs import file_sha256, versions
 from affekt.typed_json import plain
 
 FEWEST_CLUSTERS = 10
-"""Fewer samples or raters than this say nothing about how others would vary; 'auto' does not cluster by them."""
+"""Least number of samples or raters for robust intervals; with fewer, 'auto' does not cluster by them."""
 MOST_PROFILED, MOST_PROFILED_ENTRIES = 150, 600_000
-"""Items, and items times cells, up to which profile intervals take seconds."""
+"""Number of items, and of items times cells, up to which profile intervals take seconds."""
 MOST_IN_NOTE = 10
-"""Items that a note names."""
+"""Largest number of items that a note names."""
 BOOTSTRAP = 'bootstrap'
 AUTO = 'auto'
 
 
 @dataclass(frozen=True)
 class RankSettings:
-    """All that a ranking depends on besides the comparisons."""
+    """Settings of a ranking."""
 
     ties: str = 'half'
     """half, davidson or rao-kupper."""
     control: tuple[str, ...] = ()
-    """Covariates whose effect is taken out of the strengths."""
+    """Covariates whose effect is removed from the strengths."""
     order: bool = False
-    """Whether the effect of being shown first is taken out as well."""
+    """Whether the effect of being shown first is removed as well."""
     prior: float | None = None
     """Standard deviation, in log-odds, of a Gaussian prior; None for plain maximum likelihood."""
     cluster: tuple[str, ...] | str = AUTO
-    """'sample', 'rater', both, or () for independent comparisons; 'auto' takes those that repeat, from 10 on."""
+    """'sample', 'rater', both, or () for independent comparisons; 'auto' for those that repeat, with at least 10."""
     intervals: str = 'profile'
     """profile, sandwich or bootstrap."""
     level: float = 0.95
     resamples: int = 1000
-    """Of the bootstrap."""
+    """Number of resamples of the bootstrap."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -93,34 +93,34 @@ class Standing:
     """One row of the leaderboard."""
 
     place: int
-    """By strength, from 1; equal strengths share it."""
+    """Rank by strength, from 1; equal strengths share it."""
     best_place: int
-    """The places that it may truly have, right for all items at once."""
+    """Confidence set of ranks, from `best_place` to `worst_place`, which holds for all items simultaneously."""
     worst_place: int
     item: str
     strength: float
     """Log-odds; 0 is the mean of all items."""
     low: float
-    """Of its interval; nan where nothing says how far it could be off."""
+    """Lower end of the interval; nan where the uncertainty is unknown."""
     high: float
     wins: float
     losses: float
     ties: float
     win_rate: float
     elo: float
-    """Depends on the order of the rows; nan where single rows count for too many comparisons."""
+    """Elo rating, which depends on the order of the rows; nan where single rows count for too many comparisons."""
     not_told_apart: tuple[str, ...]
-    """Items that may truly be above or below it."""
+    """Items that may truly rank above or below it."""
     more_to_next: float
-    """Comparisons with the next item on the board that would tell the two apart; nan for the last."""
+    """Further comparisons with the next item that would tell the two apart; nan for the last."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """A leaderboard and what it rests on."""
+    """A leaderboard with its diagnosis, biases and settings."""
 
     standings: tuple[Standing, ...]
-    """Strongest first; equal ones by name."""
+    """Rows, strongest first; equal strengths by name."""
     better: Floats
     """(K, K) probability that the item of the row is truly stronger than that of the column, in this order."""
     biases: tuple[Bias, ...]
@@ -128,18 +128,18 @@ class Ranking:
     tie_parameter: float | None
     """log nu of Davidson, log theta of Rao and Kupper; None without a tie model or without ties."""
     clusters: Mapping[str, int]
-    """What the intervals are clustered by, and how many of them there are."""
+    """Clustering of the intervals (`sample`, `rater`) to the number of clusters."""
     next_pairs: tuple[Pair, ...]
-    """What to ask next."""
+    """Pairs to compare next."""
     notes: tuple[str, ...]
-    """What a reader must know."""
+    """Sentences that a reader must know."""
     facts: Mapping[str, int]
-    """Comparisons, ties, samples, raters and what reading saw besides."""
+    """Numbers of comparisons, ties, samples and raters, and counts from reading."""
     settings: RankSettings
     flagged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Raters whose votes count although something speaks against them, and what."""
+    """Raters whose votes count although they are flagged, with their flags."""
     without_flagged: tuple[Standing, ...] = ()
-    """The leaderboard without these raters; empty where there are none, or where nothing can be ranked without them."""
+    """The leaderboard without flagged raters; () where there are none, or where the rest cannot be ranked."""
 
     def rows(self) -> list[dict[str, Any]]:
         """The leaderboard as plain dictionaries."""
@@ -170,26 +170,26 @@ def rank(comparisons: Comparisons, settings: RankSettings | None = None) -> Rank
     """The leaderboard of comparisons.
 
     Args:
-        comparisons: who beat whom.
-        settings: see there; the defaults where None.
+        comparisons: the verdicts.
+        settings: settings of the ranking; None for the defaults.
 
     Returns:
-        A Ranking. With a prior it may hold items that comparisons alone cannot place; its notes name them.
+        A Ranking. With a prior it may include items that comparisons alone cannot rank; its notes name them.
 
     Raises:
-        UnrankableError: there are no finite strengths and no prior, or an effect that cannot be told from the items.
-        UnknownNameError: a setting names what is not there.
-        ComparisonError: the comparisons do not have what they are to be clustered by.
+        UnrankableError: there are no finite strengths and no prior, or the items determine an effect completely.
+        UnknownNameError: a setting names something that does not exist.
+        ComparisonError: the comparisons lack the sample or rater to cluster by.
 
     >>> votes = Comparisons.of(['a', 'a', 'b', 'b'], ['b', 'b', 'a', 'c'], ['left'] * 4)
     >>> rank(votes, RankSettings(prior=1.0)).notes[0]
     'only the prior holds them: c is without a win or tie'
     """
     chosen = settings or RankSettings()
-    # 1. Count, and fit; what cannot be ranked stops here.
+    # 1. Counts and fit; data that cannot be ranked raises here.
     cells = count(comparisons, control=chosen.control, order=chosen.order)
     fitted = fit(cells, ties=chosen.ties, prior=chosen.prior)
-    # 2. How far it could be off.
+    # 2. Uncertainty.
     cluster, notes = _clusters(comparisons, chosen)
     around = spread(fitted, comparisons, cluster)
     if cluster and not fitted.is_tied_throughout and _is_partly_silent(fitted, around):
@@ -197,12 +197,12 @@ def rank(comparisons: Comparisons, settings: RankSettings | None = None) -> Rank
         cluster = ()
         around = spread(fitted, comparisons)
     bounds, more_notes = _bounds(fitted, comparisons, around, chosen, cluster)
-    # 3. Places, and who is truly better.
+    # 3. Ranks and pairwise probabilities.
     ranks = places(fitted, around, rng=np.random.default_rng(chosen.seed), level=chosen.level)
     rounded = np.round(fitted.strengths, 9).tolist()
     order = sorted(range(len(rounded)), key=lambda item: (-rounded[item], fitted.items[item]))
     standings = _standings(comparisons, fitted, around, bounds, ranks, order, chosen.level)
-    # 4. What swayed the verdicts, who did, and what to ask next.
+    # 4. Biases, flagged raters and the next pairs.
     without, flag_notes = _without_flagged(comparisons, chosen)
     return Ranking(
         standings=standings,
@@ -229,18 +229,18 @@ def rank(comparisons: Comparisons, settings: RankSettings | None = None) -> Rank
 
 
 def ranked_file(path: Path, *, cluster: str | None = None, **settings: Any) -> tuple[Ranking, dict[str, Any]]:
-    """The leaderboard of a file, and what it was made from.
+    """The leaderboard of a file, with its provenance.
 
     Args:
-        path: as for `read_comparisons`.
+        path: see `read_comparisons`.
         cluster: 'sample', 'rater', 'both', 'none', or None for 'auto'.
         settings: fields of RankSettings.
 
     Returns:
-        The Ranking, and the file's name and sha256 with the versions of what computed it.
+        The Ranking, and the provenance: name and sha256 of the file, versions of the software.
 
     Raises:
-        AffektError: as `read_comparisons` and `rank` do.
+        AffektError: see `read_comparisons` and `rank`.
     """
     words: dict[str | None, tuple[str, ...] | str] = {
         None: AUTO,
@@ -261,7 +261,7 @@ def ranked_file(path: Path, *, cluster: str | None = None, **settings: Any) -> t
 
 
 def _without_flagged(comparisons: Comparisons, settings: RankSettings) -> tuple[tuple[Standing, ...], list[str]]:
-    """The leaderboard without flagged raters, and what to say about them; nothing where nobody is flagged."""
+    """The leaderboard without flagged raters, and notes on them; empty where nobody is flagged."""
     flags = comparisons.rater_flags
     if not flags or comparisons.rater is None:
         return (), []
@@ -280,7 +280,7 @@ def _without_flagged(comparisons: Comparisons, settings: RankSettings) -> tuple[
 
 
 def _clusters(comparisons: Comparisons, settings: RankSettings) -> tuple[tuple[str, ...], list[str]]:
-    """What to cluster by, and why not by the rest."""
+    """Clusters to use, and notes on those that are not used."""
     if settings.cluster != AUTO:
         return tuple(settings.cluster), []
     clusters, notes = [], []

@@ -1,8 +1,8 @@
-"""Names of items, raters and samples as they are shown: those that look alike are one name, or are refused.
+"""Names of items, raters and samples as displayed: names that look alike are merged, or refused.
 
-A space at an end, two spaces for one, a space without width or the other Unicode form of a letter do not show: they are
-left out, with a note. Names that differ in capitals only are refused for items and raters; those of samples may, as the
-names of some sites do.
+White space at the ends, double spaces, zero-width spaces and other Unicode forms of a letter are invisible: they are
+normalised, with a note. Names that differ in capitals only are refused for items and raters; names of samples may, as
+the names of some sites do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _UNSEEN = re.compile('[\u00ad\u200b\u200e\u200f\u2060\ufeff]')
 
 
 def shown(name: str) -> str:
-    """A name without what does not show.
+    """A name without its invisible differences.
 
     >>> shown(' beta\\u00a0'), shown('two  words')
     ('beta', 'two words')
@@ -26,11 +26,11 @@ def shown(name: str) -> str:
 
 
 def shown_names(names: Iterable[str], what: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Each name as it is shown, and a note where that differs.
+    """Each name as displayed, and a note where that differs.
 
     Args:
-        names: each once.
-        what: item, rater or sample.
+        names: names, each once.
+        what: 'item', 'rater' or 'sample', for the note.
     """
     plain = {name: shown(name) for name in names}
     changed = [name for name, clean in plain.items() if name != clean]
@@ -42,7 +42,7 @@ def shown_names(names: Iterable[str], what: str) -> tuple[dict[str, str], tuple[
 
 
 def alike(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Pairs of different names that differ in capitals, or in the width of letters, only."""
+    """Pairs of different names that differ only in capitals or in the width of letters."""
     first: dict[str, str] = {}
     pairs = []
     for name in names:
@@ -56,12 +56,12 @@ def refuse_alike(names: Sequence[str], rows: Mapping[str, str], what: str) -> No
     """Refuse names that differ in capitals only.
 
     Args:
-        names: as shown, each once.
-        rows: name to where it first stands, in words.
-        what: item or rater.
+        names: displayed names, each once.
+        rows: name to its first row, in words.
+        what: 'item' or 'rater', for the message.
 
     Raises:
-        ComparisonError: there are such; it names both, and their rows.
+        ComparisonError: two names differ so; it names both, and their rows.
     """
     for one, other in alike(names):
         where = ' and '.join(f'{name!r} in {rows[name]}' if name in rows else repr(name) for name in (one, other))
@@ -73,15 +73,15 @@ def refuse_alike(names: Sequence[str], rows: Mapping[str, str], what: str) -> No
 
 
 def refuse_lookalikes(names: Iterable[str], source: object, what: str) -> None:
-    """Refuse different names that are shown alike or differ in capitals only, where no note could tell of joining them.
+    """Refuse different names that look alike or differ in capitals only, where no note could report a merge.
 
     Args:
-        names: any number of times each.
-        source: where they stand, for the message.
-        what: describer, for example.
+        names: names, in any number of repetitions.
+        source: origin of the names, for the message.
+        what: kind of the names, such as 'describer', for the message.
 
     Raises:
-        ComparisonError: there are such; it names both.
+        ComparisonError: two names look alike; it names both.
     """
     first: dict[str, str] = {}
     for name in dict.fromkeys(names):

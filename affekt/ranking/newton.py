@@ -21,8 +21,8 @@ from affekt.ranking.ties import Curve, TieModel
 STEP_TOLERANCE = 1e-10
 MOST_STEPS = 60
 FAR = 30.0
-"""Log-odds of a compared pair and tau, together, beyond which a maximum is taken to lie at infinity: nothing short of
-1e13 comparisons would show it."""
+"""Log-odds of a compared pair plus tau beyond which the maximum is taken to be at infinity: fewer than 1e13 comparisons
+cannot show such a strength."""
 
 
 class Likelihood:
@@ -30,8 +30,8 @@ class Likelihood:
 
     Args:
         cells: pairs, counts and extra columns.
-        model: how ties are read.
-        prior: standard deviation of a Gaussian prior on strengths and effects, or None.
+        model: the tie model.
+        prior: standard deviation of a Gaussian prior on strengths and effects; None for no prior.
     """
 
     def __init__(self, cells: Cells, model: TieModel, prior: float | None) -> None:
@@ -45,7 +45,7 @@ class Likelihood:
         self._anchor[:items, :items] = 1.0 / items
 
     def eta(self, parameters: Floats) -> Floats:
-        """(R, C) advantage of the left item."""
+        """(R, C) advantage of the left item, in log-odds."""
         cells = self.cells
         eta = parameters[:, cells.left] - parameters[:, cells.right]
         if cells.extra.shape[1]:
@@ -53,34 +53,34 @@ class Likelihood:
         return np.asarray(eta)
 
     def tau(self, parameters: Floats) -> Floats:
-        """(R, 1) tie parameter, 0 where there is none."""
+        """(R, 1) tie parameter, 0 where the model has none."""
         return parameters[:, self.slopes :] if self.model.has_tau else np.zeros((len(parameters), 1))
 
     def curve(self, parameters: Floats, counts: Floats) -> Curve:
-        """Cell by cell; counts are (3, R, C) or (3, 1, C)."""
+        """Log-likelihood and derivatives of each cell, for counts (3, R, C) or (3, 1, C)."""
         return self.model.curve(self.eta(parameters), self.tau(parameters), counts)
 
     def value(self, curve: Curve, parameters: Floats) -> Floats:
-        """(R,) the log-likelihood, less the penalty."""
+        """(R,) log-likelihood, minus the penalty."""
         penalty = 0.5 * self._precision * (parameters[:, : self.slopes] ** 2).sum(axis=1)
         return np.asarray(curve.value.sum(axis=1) - penalty)
 
     def gradient(self, by_eta: Floats, by_tau: Floats, parameters: Floats) -> Floats:
-        """(R, D) from the (R, C) slopes of the cells."""
+        """(R, D) gradient from the (R, C) slopes of the cells."""
         slopes = (self.design.T @ by_eta.T).T - self._precision * parameters[:, : self.slopes]
         if not self.model.has_tau:
             return np.asarray(slopes)
         return np.hstack([slopes, by_tau.sum(axis=1, keepdims=True)])
 
     def information(self, curve: Curve) -> Floats:
-        """(R, D, D) the curvature with its sign turned; singular along equal shifts of all strengths."""
+        """(R, D, D) negative Hessian; singular along equal shifts of all strengths."""
         information = self.data_information(curve)
         diagonal = np.arange(self.slopes)
         information[:, diagonal, diagonal] += self._precision
         return information
 
     def data_information(self, curve: Curve) -> Floats:
-        """(R, D, D) the same without the prior."""
+        """(R, D, D) negative Hessian without the prior."""
         repetitions, slopes = len(curve.eta_eta), self.slopes
         square = np.asarray((self._outer.T @ curve.eta_eta.T).T).reshape(repetitions, slopes, slopes)
         if not self.model.has_tau:
@@ -104,11 +104,11 @@ class Likelihood:
         return information
 
     def anchored(self, information: Floats) -> Floats:
-        """The information made invertible: strengths sum to 0."""
+        """The information made invertible by fixing the sum of strengths to 0."""
         return information + self._anchor
 
     def start(self, repetitions: int = 1) -> Floats:
-        """(R, D) equal strengths, no effects, the overall share of ties."""
+        """(R, D) start of the iteration: equal strengths, no effects, the overall share of ties."""
         parameters = np.zeros((repetitions, self.size))
         if self.model.has_tau:
             share = float(self.cells.counts[2].sum() / self.cells.counts.sum())
@@ -118,14 +118,14 @@ class Likelihood:
 
 @dataclass(frozen=True)
 class Maximum:
-    """Where the log-likelihood is highest, for each repetition."""
+    """Maximum of the log-likelihood for each repetition."""
 
     parameters: Floats
-    """(R, D)"""
+    """(R, D) parameters at the maximum."""
     value: Floats
-    """(R,)"""
+    """(R,) log-likelihood at the maximum."""
     reached: Bools
-    """(R,) False where the steps did not vanish or a parameter ran away: there is no finite maximum."""
+    """(R,) False where the steps did not converge or a parameter diverged: there is no finite maximum."""
 
 
 def maximise(
@@ -139,14 +139,14 @@ def maximise(
     """The maximum for each repetition, by Newton's method.
 
     Args:
-        likelihood: over C cells.
+        likelihood: likelihood over C cells.
         counts: (3, R, C), or (3, 1, C) for the same counts in every repetition.
         start: (R, D); strengths sum to 0.
-        contrast: (R, D) a linear combination of the parameters that keeps its value at the start.
+        contrast: (R, D) linear combination of the parameters whose value is kept at that of the start.
         tolerance: largest last step, in log-odds.
 
     Returns:
-        A Maximum; rows that were not reached hold the last point.
+        A Maximum; where it was not reached, the last point of the iteration.
     """
     at = start.copy()
     shared = counts.shape[1] == 1
@@ -185,7 +185,7 @@ def _is_far(likelihood: Likelihood, at: Floats) -> Bools:
 
 
 def _step(likelihood: Likelihood, curve: Curve, at: Floats, contrast: Floats | None) -> Floats:
-    """(R, D) Newton's step; along the contrast it is 0."""
+    """(R, D) Newton step, which leaves the contrast unchanged."""
     information = likelihood.anchored(likelihood.information(curve))
     gradient = likelihood.gradient(curve.by_eta, curve.by_tau, at)
     if contrast is None:

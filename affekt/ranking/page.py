@@ -1,6 +1,6 @@
-"""A ranking as one HTML file that loads nothing: leaderboard, who cannot be told apart, what swayed it, what to ask.
+"""A ranking as one self-contained HTML page: leaderboard, ties in rank, biases, next pairs.
 
-Everything is in the markup; `affekt.pages` says what may run on the page.
+All content is in the markup; `affekt.pages` restricts what may run on the page.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ TIE_MODELS = {'half': 'a tie is half a win for each', 'davidson': 'Davidson', 'r
 
 
 def render_ranking(ranking: Ranking, out: Path, source: Mapping[str, Any] | None = None) -> Path:
-    """Writes the page, whole or not at all; returns its path.
+    """Write the page, completely or not at all; returns its path.
 
     Args:
-        ranking: to be shown.
-        out: the .html file.
-        source: what it was made from, as `ranked_file` says it.
+        ranking: ranking to show.
+        out: path of the .html file.
+        source: provenance, see `ranked_file`; None to leave it out.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the file cannot be written.
     """
     write_atomically(Path(out), ranking_page(ranking, source).encode())
     return Path(out)
 
 
 def ranking_page(ranking: Ranking, source: Mapping[str, Any] | None = None) -> str:
-    """The whole page."""
+    """The complete page as HTML."""
     made_from = str((source or {}).get('input', 'comparisons'))
     return whole_page(f'Ranking of {made_from}', made_from, page_body(ranking, source))
 
 
 def page_body(ranking: Ranking, source: Mapping[str, Any] | None = None) -> str:
-    """All sections; every text from outside is escaped."""
+    """All sections as HTML; every text from outside is escaped."""
     return '\n'.join(
         part
         for part in (
@@ -72,7 +72,7 @@ def _head(ranking: Ranking) -> str:
 
 
 def _headline(ranking: Ranking) -> str:
-    """Who is first, or that it cannot be told."""
+    """The item that ranks first, or those that may."""
     first = [standing.item for standing in ranking.standings if standing.best_place == 1]
     top = ranking.standings[0]
     if len(first) == 1:
@@ -112,7 +112,7 @@ def _board(ranking: Ranking) -> str:
 
 
 def _flagged(ranking: Ranking) -> str:
-    """With and without flagged raters, side by side."""
+    """The leaderboard with and without flagged raters, side by side."""
     if not ranking.without_flagged:
         return ''
     without = {standing.item: standing for standing in ranking.without_flagged}

@@ -1,7 +1,7 @@
-"""What can be said about places: which items cannot be told apart, between which places each lies, who beats whom.
+"""Inference on ranks: which items cannot be told apart, confidence sets of ranks, probabilities of pairwise order.
 
-All differences between two items get intervals that hold together (all at once, at the given level); an item lies
-surely below those whose difference from it lies wholly above 0, and surely above those where it lies wholly below.
+All pairwise differences get simultaneous intervals at the given level; an item ranks surely above those to which its
+difference is wholly positive, and surely below those to which it is wholly negative.
 
 Source: Mogstad, Romano, Shaikh & Wilhelm 2024, doi:10.1093/restud/rdad006.
 
@@ -22,20 +22,20 @@ from affekt.ranking.uncertainty import SILENT, Bounds, Spread, pair_contrasts, s
 
 DRAWS = 20_000
 MOST_PROFILED = 60
-"""Items up to which differences are judged by the profile likelihood, which tells more apart on thin data."""
+"""Number of items up to which differences are judged by the profile likelihood, which separates more on thin data."""
 ENTRIES = 2_000_000
-"""Draws times pairs held at once."""
+"""Draws times pairs per batch."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """Between which places each item lies."""
+    """Simultaneous confidence sets of ranks."""
 
     best: Ints
-    """(K,) from 1."""
+    """(K,) best rank of each item, from 1."""
     worst: Ints
     level: float
-    """All hold at once with this confidence."""
+    """Confidence with which all sets hold simultaneously."""
     beats: npt.NDArray[np.bool_]
     """(K, K) True where the row item is surely above the column item."""
 
@@ -55,23 +55,23 @@ def _difference_errors(covariance: Floats) -> Floats:
 
 
 def silent_pairs(fit: Fit, spread: Spread) -> npt.NDArray[np.bool_]:
-    """(K, K) True where nothing says how far the difference of two items could be off; so on the diagonal."""
+    """(K, K) True where the uncertainty of a difference is unknown, which includes the diagonal."""
     plain = _difference_errors(spread.plain[: len(fit.items), : len(fit.items)])
     return np.asarray(difference_errors(fit, spread) <= SILENT * plain)
 
 
 def places(fit: Fit, spread: Spread, *, rng: np.random.Generator, level: float = 0.95) -> Places:
-    """The places that each item can have, all of them right at once with probability `level`.
+    """Confidence sets of ranks, which hold simultaneously with probability `level`.
 
     Args:
-        fit: of the comparisons.
-        spread: its covariance, clustered or not.
-        rng: draws what the largest of all standardised differences could be. Items are taken in the order of their
-            strengths, so that names do not matter.
-        level: in (0, 1).
+        fit: fit of the comparisons.
+        spread: covariance of the fit, clustered or not.
+        rng: generator for the distribution of the largest standardised difference. Items are taken in the order of
+            their strengths, so that names do not matter.
+        level: confidence, in (0, 1).
 
     Returns:
-        Places; two items of whose difference nothing says how far it could be off are not told apart.
+        Places; two items are not told apart where the uncertainty of their difference is unknown.
     """
     errors = difference_errors(fit, spread)
     first, second = np.triu_indices(len(fit.items), 1)
@@ -88,7 +88,7 @@ def places(fit: Fit, spread: Spread, *, rng: np.random.Generator, level: float =
 
 
 def simultaneous_intervals(fit: Fit, spread: Spread, *, rng: np.random.Generator, level: float = 0.95) -> Bounds:
-    """Intervals of all strengths that hold at once: wider than one by one.
+    """Simultaneous intervals of all strengths, wider than intervals one by one.
 
     Source: Hothorn, Bretz & Westfall 2008, doi:10.1002/bimj.200810425.
     """

@@ -1,6 +1,6 @@
-"""Which raters a reader should doubt, and why: the one rule that the board, the tables and `affekt rank` go by.
+"""Flags of unreliable raters: one rule for the leaderboard, the tables and `affekt rank`.
 
-A flag removes nobody. Who is flagged is counted, and whoever shows a ranking shows it without them as well. The flags:
+A flag removes nobody. Votes of flagged raters count, and a ranking is also shown without them. The flags:
 
     fast         half of the votes or more within 1.5 s, too soon to have read two descriptions; skips left out
     one-sided    at least 80 % of the winners stood on one side of the screen, which a rater who tosses a fair coin
@@ -23,35 +23,35 @@ from affekt.tables import number
 FAST, ONE_SIDED, UNWATCHED, BELOW_GOLD = FLAGS = ('fast', 'one-sided', 'unwatched', 'below gold')
 FASTEST_S = 1.5
 FEWEST_TIMED = 5
-"""Votes without which nothing is said about pace, nor about watching."""
+"""Least number of votes for flags on speed or watching."""
 MOST_ON_ONE_SIDE = 0.8
 CHANCE = 0.001
 LEAST_WATCHED = 0.5
 FEWEST_GOLD = 4
 JOINED = ', '
-"""Between the flags in a cell of a table."""
+"""Separator of the flags in a cell of a table."""
 
 
 @dataclass(frozen=True)
 class RaterRecord:
-    """What the votes of one rater show, those of the test among them; skips are left out."""
+    """Statistics of one rater's votes, those of the test included; skips are left out."""
 
     seconds: Sequence[float] = ()
-    """From showing to choosing, where it is known."""
+    """Time from showing to choosing of each vote, in seconds, where it is known."""
     on_left: int = 0
-    """Winners that stood on the left of the screen."""
+    """Number of winners that stood on the left of the screen."""
     on_right: int = 0
     watched: Sequence[float] = ()
-    """Share played of each clip that could be played."""
+    """Share played of each clip that could be played, from 0 to 1."""
     gold_right: int = 0
     gold_of: int = 0
-    """Known questions judged after the test."""
+    """Number of known questions judged after the test; `gold_right` of them correctly."""
     gold_share: float = 0.0
-    """Share of them that the test asks for."""
+    """Share of correct answers that the test asks for."""
 
 
 def rater_flags(record: RaterRecord) -> tuple[str, ...]:
-    """The flags of a rater, in the order of `FLAGS`; none where too little is known.
+    """The flags of a rater, in the order of `FLAGS`; () where too little is known.
 
     >>> rater_flags(RaterRecord(seconds=[0.2] * 40, on_left=38, on_right=2))
     ('fast', 'one-sided')
@@ -81,20 +81,21 @@ def flags_in_table(
     outcomes: Sequence[str],
     orders: Sequence[int] | None,
 ) -> dict[str, tuple[str, ...]]:
-    """The flagged raters of a table of votes.
+    """Flags of the raters in a table of votes.
 
     A column `flags`, as `affekt annotate` writes it, is taken as it is. Without one, or where it holds other words,
     the rule is applied to `seconds`, the order and `watched`, where the table has the first two; gold is not in a table
     of votes.
 
     Args:
-        columns: of the table.
-        raters: (N,) of each row.
+        columns: name of a column to its cells.
+        raters: (N,) rater of each row.
         outcomes: (N,) left, right, tie or skip.
-        orders: (N,) 1 where the left one stood left, -1 where right, 0 where nobody knows; None without a column.
+        orders: (N,) 1 where the left item was shown on the left, -1 where on the right, 0 where unknown; None without a
+            column for it.
 
     Returns:
-        Rater to flags; raters without any are not in it.
+        Name of a flagged rater to its flags.
     """
     rows: dict[str, list[int]] = {}
     for row, rater in enumerate(raters):
@@ -129,7 +130,7 @@ def _record(
 
 
 def _number(cell: object) -> float:
-    """A cell as a number; -1 where it is none."""
+    """A cell as a number; -1 where it is not one."""
     try:
         return number(cell)
     except ValueError:

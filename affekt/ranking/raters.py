@@ -1,4 +1,4 @@
-"""How far each rater can be trusted, found together with the strengths: the crowd Bradley–Terry model.
+"""Reliability of each rater, estimated together with the strengths: the crowd Bradley–Terry model.
 
 A rater of skill q votes as the strengths say with probability q, and the other way round otherwise:
 
@@ -10,7 +10,7 @@ the rater for good, and strengths run away.
 
 Source: Chen, Bennett, Collins-Thompson & Horvitz 2013, doi:10.1145/2433396.2433420.
 
-Axes: V kinds of votes (pair of items and rater), C cells, R raters.
+Axes: V distinct votes (pair of items and rater), C cells, R raters.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from affekt.ranking.newton import Likelihood, maximise
 from affekt.ranking.ties import Half
 
 SKILL_PRIOR = (10.0, 1.0)
-"""Beta parameters: most raters are good. Those of the source."""
+"""Beta parameters of the prior on skills, as in the source: most raters are good."""
 MOST_TURNS = 5000
 SETTLED = 1e-10
 
@@ -41,34 +41,34 @@ class CrowdFit:
 
     items: tuple[str, ...]
     strengths: Floats
-    """(K,) log-odds; they sum to 0."""
+    """(K,) strengths in log-odds; they sum to 0."""
     raters: tuple[str, ...]
     skill: Floats
     """(R,) in [0, 1]; nan for a rater without a vote."""
     skill_low: Floats
-    """(R,) 95 % posterior interval of the skill, the strengths taken as known."""
+    """(R,) lower end of the 95 % posterior interval of the skill, the strengths taken as known."""
     skill_high: Floats
     votes: Floats
-    """(R,) weighted votes; a tie is one."""
+    """(R,) weighted votes; a tie counts as one."""
     diagnosis: Diagnosis
-    """What the prior holds."""
+    """Reasons why only the prior bounds some strengths."""
 
 
 def crowd_fit(
     comparisons: Comparisons, *, prior: float = 1.0, skill_prior: tuple[float, float] = SKILL_PRIOR
 ) -> CrowdFit:
-    """Strengths and rater skills at the maximum of the posterior, by expectation and maximisation.
+    """Strengths and skills of raters at the maximum of the posterior, by expectation–maximisation.
 
     Args:
-        comparisons: with raters; ties count as half.
-        prior: standard deviation of strengths.
-        skill_prior: Beta parameters, the first of them the larger; then good raters are the rule, which settles which
-            way round the ranking is.
+        comparisons: comparisons with raters; a tie is half a win for each side.
+        prior: standard deviation of the Gaussian prior on strengths, in log-odds.
+        skill_prior: Beta parameters, the first one larger, so that good raters are the rule, which fixes the direction
+            of the ranking.
 
     Raises:
-        ComparisonError: the comparisons do not say their raters.
+        ComparisonError: the comparisons have no raters.
         ValueRangeError: a prior is out of range.
-        UnrankableError: it did not settle.
+        UnrankableError: the iteration did not converge.
     """
     if comparisons.rater is None:
         raise ComparisonError(expected='a rater for each comparison', came='none', todo='give a column rater')
@@ -112,10 +112,10 @@ def crowd_fit(
 
 
 def rater_vote_share(comparisons: Comparisons) -> Floats:
-    """(R,) share of each rater's comparisons, ties aside, that the other raters' strengths would have predicted.
+    """(R,) share of each rater's comparisons, ties aside, that the strengths of the other raters predict.
 
     Returns:
-        nan for a rater whose comparisons all tied, or without whom nothing is left.
+        nan for a rater whose comparisons all tied, or where no other rater's comparisons are left.
     """
     if comparisons.rater is None:
         raise ComparisonError(expected='a rater for each comparison', came='none', todo='give a column rater')
@@ -135,7 +135,7 @@ def rater_vote_share(comparisons: Comparisons) -> Floats:
 
 
 def _votes(cells: Cells, comparisons: Comparisons, by: Ints) -> tuple[Ints, Ints, Floats]:
-    """The cell and the rater of each kind of vote, and (2, V) votes for left and right, ties half to each."""
+    """Cell and rater of each distinct vote, and (2, V) votes for left and right; a tie is half a vote for each."""
     key = cells.cell_of * len(comparisons.raters) + by
     kinds, kind = np.unique(key, return_inverse=True)
     share = np.stack([cells.outcome_of == LEFT, cells.outcome_of == RIGHT]) + 0.5 * (cells.outcome_of == TIE)
@@ -145,19 +145,19 @@ def _votes(cells: Cells, comparisons: Comparisons, by: Ints) -> tuple[Ints, Ints
 
 
 def _honest(chance: Floats, skill: Floats) -> Floats:
-    """(2, V) probability that a vote for left, and one for right, was as the strengths say."""
+    """(2, V) probability that a vote for left, and one for right, followed the strengths."""
     sides = np.stack([chance, 1.0 - chance])
     with_skill = skill * sides
     return np.asarray(with_skill / np.maximum(with_skill + (1.0 - skill) * (1.0 - sides), 1e-300))
 
 
 def ratings_of(comparisons: Comparisons) -> Floats:
-    """(J, U) the verdicts of comparisons: 1, 0, -1 from the side of the item that comes first by name.
+    """(J, U) verdicts by rater and unit: 1, 0 or -1 from the side of the item that comes first by name.
 
-    A unit is a sample and a pair of items; without samples, a pair alone.
+    A unit is a sample with a pair of items; without samples, a pair.
 
     Raises:
-        ComparisonError: the comparisons do not say their raters, or a rater judged a unit twice.
+        ComparisonError: the comparisons have no raters, or a rater judged a unit twice.
     """
     if comparisons.rater is None:
         raise ComparisonError(expected='a rater for each comparison', came='none', todo='give a column rater')

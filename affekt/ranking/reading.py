@@ -1,6 +1,6 @@
-"""A file of verdicts, in any of the shapes that the field uses, to comparisons.
+"""Reading of comparisons from a file of verdicts in any of the known table shapes.
 
-A shape (`shapes.py`) says which columns name the items, the outcome and the rest, and what the words for outcomes mean;
+A shape (`shapes.py`) defines which columns hold the items, the outcome and the rest, and the meaning of each verdict;
 it is recognised by its columns. A new shape is one more entry there, or an argument.
 
 Besides its own columns every shape may have `weight`, `order` (which side was shown first: left, right, or empty), and
@@ -26,15 +26,15 @@ from affekt.ranking.shapes import ORDERS, SHAPES, SKIP, Shape, as_word, shape_of
 from affekt.tables import Table, number, read_table, seen
 
 THOUSANDS = re.compile(r'[+-]?[1-9]\d{0,2}(,\d{3})+')
-"""Numbers whose comma may stand between thousands; where commas separate cells too, nobody can tell."""
+"""Numbers whose comma may separate thousands; ambiguous in a file where commas also separate cells."""
 LONGEST_NAME = 200
 FEW_WORDS = 4
-"""Words of a name on average, from which names that hardly come twice are texts."""
+"""Mean number of words from which a column of names that hardly repeat is taken for texts."""
 FEW_ROWS = 10
 
 
 def comparison_table(path: Path) -> Table:
-    """Any table that `affekt.tables.read_table` reads; what is wrong with it is wrong with the comparisons.
+    """Any table that `affekt.tables.read_table` reads, with its faults raised as errors of comparisons.
 
     Raises:
         ComparisonError: the file cannot be read as a table.
@@ -46,20 +46,20 @@ def comparison_table(path: Path) -> Table:
 def read_comparisons(
     path: str | Path, *, shape: str | Shape | None = None, items: Sequence[str] | None = None
 ) -> Comparisons:
-    """The comparisons that a file holds.
+    """The comparisons in a file.
 
     Args:
         path: any table that `affekt.tables.read_table` reads.
-        shape: its name or itself; recognised by the columns where None.
+        shape: a shape or its name; None to recognise it by the columns.
         items: all items, where some may never have been compared.
 
     Returns:
-        Comparisons. A verdict 'skip' is left out and counted in `facts`, as kinds of ties are.
+        Comparisons. Verdicts 'skip' are left out and counted in `facts`, as are kinds of ties.
 
     Raises:
-        ComparisonError: the file is missing, empty, cut short, no text, too large or of no known shape, or a row is
-            wrong: the message names it.
-        UnknownNameError: no such shape.
+        ComparisonError: the file is missing, empty, truncated, not text, too large or of no known shape, or a row is
+            invalid: the message names the row.
+        UnknownNameError: there is no such shape.
     """
     path = Path(path)
     table = comparison_table(path)
@@ -79,7 +79,7 @@ def read_comparisons(
 
 
 def _repeated(comparisons: Comparisons) -> tuple[str, ...]:
-    """A note where one rater judged one pair of one sample twice with one outcome; such rows are often copies."""
+    """A note where one rater judged a pair of a sample twice with one outcome; such rows are often copies."""
     if comparisons.sample is None or comparisons.rater is None:
         return ()
     low, high = np.minimum(comparisons.left, comparisons.right), np.maximum(comparisons.left, comparisons.right)
@@ -96,7 +96,7 @@ def _repeated(comparisons: Comparisons) -> tuple[str, ...]:
 
 
 def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Comparisons:
-    """1. verdicts, 2. names, 3. what else there is, 4. without the skipped ones."""
+    """1. verdicts, 2. names, 3. optional columns, 4. removal of skipped rows."""
     source, columns = table.source, table.columns
     raters = len(shape.outcome)
     rows = np.arange(1, len(columns[shape.left]) + 1) if source.rows is None else source.rows
@@ -123,7 +123,7 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
     plain = {verdict: verdict.split(':')[0] for verdict in set(verdicts)}
 
     def spread(values: Sequence[object] | Floats | Ints) -> list[object]:
-        """Once per rater's column, without the skipped ones."""
+        """A column repeated for each rater's column of verdicts, without skipped rows."""
         every = list(values) * raters
         return [every[at] for at in kept] if len(kept) < len(verdicts) else every
 
@@ -173,7 +173,7 @@ def _names(table: Table, shape: Shape) -> tuple[list[object], list[object]]:
 
 
 def _refuse_texts(table: Table, shape: Shape, left: Sequence[object], right: Sequence[object]) -> None:
-    """Refuse columns of descriptions where names of items belong: long ones, or hardly any that comes twice."""
+    """Refuse columns of descriptions in place of names: long cells of which hardly any repeats."""
     names = {name for name in (*left, *right) if isinstance(name, str)}
     longest = max(map(len, names), default=0)
     is_prose = shape.left == shape.left_text or sum(len(name.split()) for name in names) >= FEW_WORDS * len(names)
@@ -189,7 +189,7 @@ def _refuse_texts(table: Table, shape: Shape, left: Sequence[object], right: Seq
 
 
 def _verdicts(written: Sequence[object], shape: Shape) -> list[str]:
-    """What each verdict means; empty where it means nothing."""
+    """Meaning of each verdict; '' where it is unknown."""
     known: dict[object, str] = {}
     meanings = []
     for value in written:
@@ -202,7 +202,7 @@ def _verdicts(written: Sequence[object], shape: Shape) -> list[str]:
 
 
 def _named_items(column: Sequence[object]) -> list[object]:
-    """Names as text; what is neither text nor a whole number is refused later."""
+    """Names as text; cells that are neither text nor whole numbers are refused later."""
     return [str(value) if type(value) is int else value for value in column]
 
 
@@ -222,7 +222,7 @@ def _optional(
 
 
 def _orders(table: Table) -> list[int] | None:
-    """Which side was shown first; None where the table does not say."""
+    """Side shown first in each row; None where the table does not say."""
     column = table.columns.get('order')
     if column is None:
         return None
@@ -237,7 +237,7 @@ def _orders(table: Table) -> list[int] | None:
 
 
 def _weights(values: Sequence[object], left: Sequence[object], right: Sequence[object], source: Source) -> Floats:
-    """The weights as numbers; what is none is refused here, what is out of range where comparisons are made."""
+    """Weights as numbers; cells that are not numbers are refused here, values out of range in `Comparisons.of`."""
     weights = np.empty(len(values))
     for row, value in enumerate(values):
         try:

@@ -1,6 +1,6 @@
-"""Plain references beside the strengths: the share of wins, and Elo.
+"""Reference measures beside the strengths: win rates and Elo.
 
-A win rate depends on who one's opponents were, and Elo on the order of the rows: neither has a claim to be the ranking.
+A win rate depends on the opponents, and Elo on the order of the rows: neither is suited as the ranking.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.counts import LEFT, RIGHT, TIE, Cells
 
 FURTHEST_APART = 300.0
-"""Powers of ten between the odds of two items, beyond which floating point ends."""
+"""Largest difference of two items in powers of ten of the odds, beyond which floating point overflows."""
 
 
 def tallies(cells: Cells) -> Floats:
@@ -43,14 +43,14 @@ def win_rates(cells: Cells) -> Floats:
 def elo(comparisons: Comparisons, *, step: float = 4.0, start: float = 1000.0) -> Floats:
     """(K,) Elo ratings after all comparisons in the order of the rows.
 
-    After each, both ratings move by step times what was scored (1, 1/2, 0) less what was expected,
-    1 / (1 + 10**((other - own) / 400)). A weight multiplies the step; rows that count for tens of thousands, as
-    counted tables have, throw the ratings so far apart that they mean nothing: then all are nan.
+    After each comparison both ratings move by step times the score (1, 1/2, 0) minus the expected score,
+    1 / (1 + 10**((other - own) / 400)). A weight multiplies the step; rows that count for tens of thousands, as in
+    tables of counts, drive the ratings so far apart that they lose their meaning: then all are nan.
 
     Args:
-        comparisons: N of them.
+        comparisons: N comparisons.
         step: the K of chess; 4 as in arenas.
-        start: rating of an item never compared.
+        start: initial rating, also that of an item never compared.
 
     Raises:
         ValueRangeError: the step is not a positive number.

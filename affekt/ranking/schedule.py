@@ -1,4 +1,4 @@
-"""What to ask next: how many more comparisons would tell two items apart, and which pair teaches most.
+"""Planning of further comparisons: how many would tell two items apart, and which pair is most informative.
 
 One more comparison of a pair adds p (1 - p) to the information about its difference, whoever wins.
 """
@@ -18,30 +18,30 @@ from affekt.ranking.bradley_terry import Fit
 from affekt.ranking.uncertainty import Spread
 
 SHORTLIST, WEIGHED = 200, 500_000
-"""Pairs weighed closely: so many, and with many items fewer, so that pairs times pairs stay below the second number."""
+"""Number of pairs weighed exactly, and the limit of pairs times pairs, which lowers that number for many items."""
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A pair of items worth asking about."""
+    """A pair of items to compare next."""
 
     left: str
     right: str
     gain: float
-    """What one more comparison of it is expected to teach, in the unit of the aim."""
+    """Expected gain of one more comparison, in the unit of the aim."""
 
 
 def more_needed(fit: Fit, spread: Spread, left: str, right: str, *, level: float = 0.95, power: float = 0.8) -> float:
-    """How many further comparisons of two items would tell them apart, if the difference is as estimated.
+    """Number of further comparisons that would tell two items apart, if the difference is as estimated.
 
     The smallest m for which gap / sqrt(v / (1 + m w v)) reaches z(level) + z(power), where v is the variance of the
     gap, and w = p (1 - p) over the inflation of v by clusters and ties.
 
     Args:
-        fit: of the comparisons.
-        spread: its covariance.
+        fit: fit of the comparisons.
+        spread: covariance of the fit.
         left, right: names of two items.
         level: two-sided confidence.
         power: probability of telling them apart.
@@ -50,8 +50,8 @@ def more_needed(fit: Fit, spread: Spread, left: str, right: str, *, level: float
         A whole number from 0 on; infinity where the estimates are equal.
 
     Raises:
-        UnknownNameError: no such item.
-        ValueRangeError: both are the same.
+        UnknownNameError: there is no such item.
+        ValueRangeError: both names are the same.
     """
     first, second = (_place(fit, name) for name in (left, right))
     if first == second:
@@ -70,14 +70,14 @@ def more_needed(fit: Fit, spread: Spread, left: str, right: str, *, level: float
 
 
 def pair_gains(fit: Fit, *, aim: str = 'order') -> dict[tuple[str, str], float]:
-    """What one more comparison of each pair is expected to teach, each by itself, in the unit of the aim.
+    """Expected gain of one more comparison of each pair by itself, in the unit of the aim.
 
     Args:
-        fit: of the comparisons so far; early on, with a prior.
-        aim: as for `next_pairs`.
+        fit: fit of the comparisons so far; early on, with a prior.
+        aim: see `next_pairs`.
 
     Raises:
-        UnknownNameError: no such aim.
+        UnknownNameError: there is no such aim.
     """
     covariance, first, second, weight = _open_questions(fit, aim)
     gains = AIMS[aim](fit.strengths, covariance, first, second, weight)
@@ -86,21 +86,21 @@ def pair_gains(fit: Fit, *, aim: str = 'order') -> dict[tuple[str, str], float]:
 
 
 def next_pairs(fit: Fit, *, aim: str = 'order', number: int = 1) -> list[Pair]:
-    """The pairs whose next comparisons are expected to teach most.
+    """The pairs with the largest expected gain of one more comparison.
 
-    Each pair is chosen as if those before it had been compared already, so that a batch does not ask one thing twice.
+    Each pair is chosen as if the earlier ones had already been compared, so that a batch is not redundant.
 
     Args:
-        fit: of the comparisons so far; early on, with a prior.
-        aim: 'order' lowers the expected number of pairs whose order is wrong; 'strengths' raises the information about
-            all strengths (D-optimal).
-        number: how many; a pair may come again.
+        fit: fit of the comparisons so far; early on, with a prior.
+        aim: 'order' minimises the expected number of pairs in the wrong order; 'strengths' maximises the information
+            about all strengths (D-optimal).
+        number: number of pairs; a pair may repeat.
 
     Returns:
-        `number` pairs, best first; equal ones by name.
+        `number` pairs, best first; equal gains by name.
 
     Raises:
-        UnknownNameError: no such aim.
+        UnknownNameError: there is no such aim.
     """
     covariance, first, second, weight = _open_questions(fit, aim)
     chosen = []
@@ -133,16 +133,16 @@ def _place(fit: Fit, name: str) -> int:
 
 
 def _strength_gains(strengths: Floats, covariance: Floats, first: Ints, second: Ints, weight: Floats) -> Floats:
-    """(P,) log det of the information after one comparison, less before: log(1 + w v)."""
+    """(P,) log det of the information after one comparison minus before: log(1 + w v)."""
     return np.asarray(np.log1p(weight * _variances(covariance, first, second)))
 
 
 def _order_gains(strengths: Floats, covariance: Floats, first: Ints, second: Ints, weight: Floats) -> Floats:
-    """(P,) expected fall of the number of pairs in the wrong order.
+    """(P,) expected decrease of the number of pairs in the wrong order.
 
-    Comparing (i, j) takes u = w cov(d, d_ij)**2 / (1 + w v_ij) off the variance v of every difference d. Its estimate
-    moves by a normal amount of variance u, after which it is on the wrong side with chance ndtr(-|d| / sqrt(v - u)).
-    Only the pairs that teach most about their own order are weighed like this.
+    Comparing (i, j) reduces the variance v of every difference d by u = w cov(d, d_ij)**2 / (1 + w v_ij). Its estimate
+    moves by a normal amount of variance u, after which the sign is wrong with probability ndtr(-|d| / sqrt(v - u)).
+    Only the pairs with the largest gain for their own order are weighed like this.
     """
     gap = np.abs(strengths[first] - strengths[second])
     variance = np.maximum(_variances(covariance, first, second), 1e-300)

@@ -1,7 +1,7 @@
-"""The shapes of tables of comparisons and of pairs of descriptions, as the field writes them: which column holds what.
+"""Shapes of tables of comparisons and of pairs of descriptions: the meaning of their columns.
 
-Read first: `SHAPES`, at the bottom. `rank` reads who beat whom by the names of the items; whoever needs the two texts
-(`affekt.preference.read_pairs`) reads the same table by its columns of texts. A new shape is one more entry.
+Read first: `SHAPES`, at the bottom. `rank` reads verdicts by the names of the items; `affekt.preference.read_pairs`
+reads the two texts from the same tables. A new shape is one more entry.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 SKIP = 'skip'
 ORDERS = {'left': 1, 'right': -1, 'lr': 1, 'rl': -1, '1': 1, '-1': -1, '0': 0, '': 0}
-"""Which side was shown first, as written, in lower case."""
+"""Side shown first, as written in lower case, to its code."""
 PLAIN_WORDS = {'left': 'left', 'right': 'right', 'tie': 'tie', '1': 'left', '-1': 'right', '0': 'tie', SKIP: SKIP}
 EMOPREFER_WORDS = {'a1': 'left', 'a2': 'right', 'same': 'tie', 'tie': 'tie'}
 _ARENA_WORDS = {
@@ -26,7 +26,7 @@ _ARENA_WORDS = {
 
 @dataclass(frozen=True)
 class Shape:
-    """Which columns hold what."""
+    """Columns of a table and the meaning of its verdicts."""
 
     left: str
     """Column of the left item's name; with `joined`, of both names."""
@@ -36,20 +36,20 @@ class Shape:
     words: Mapping[str, str] = field(default_factory=lambda: PLAIN_WORDS)
     """Verdict as written, in lower case, to left, right, tie, skip, or a kind of tie ('tie: both bad')."""
     joined: str = ''
-    """What stands between the two names where one column holds both."""
+    """Separator of the two names where one column holds both; '' otherwise."""
     sample: tuple[str, ...] = ('sample',)
-    """Columns that may name the sample; the first one present does."""
+    """Columns that may name the sample; the first one present is used."""
     rater: tuple[str, ...] = ('rater',)
     left_text: str = 'left_text'
     right_text: str = 'right_text'
     writers: tuple[tuple[str, str], ...] = ()
-    """Other columns that may say who wrote the two texts."""
+    """Further columns that may name the authors of the two texts."""
     prompt: tuple[str, ...] = ('prompt',)
-    """Columns of what was asked; all that are present are joined."""
+    """Columns of the question; all that are present are joined."""
 
     @property
     def needed(self) -> set[str]:
-        """Columns without which a table is not one of comparisons of this shape."""
+        """Columns that a table of comparisons of this shape must have."""
         return {self.left, self.right, *self.outcome}
 
     @property
@@ -59,24 +59,24 @@ class Shape:
 
     @property
     def describers(self) -> tuple[tuple[str, ...], ...]:
-        """Columns that may say who wrote the two texts: two of them, or the one that holds both names."""
+        """Columns that may name the authors of the two texts: pairs of columns, or single ones with both names."""
         own = (self.left,) if self.joined else (self.left, self.right)
         return tuple(columns for columns in (*self.writers, own) if set(columns).isdisjoint(self.texts))
 
 
 def as_word(cell: object) -> str:
-    """A cell as the words of shapes are written: a whole number without its point, a text in lower case."""
+    """A cell in the form of the keys of `words`: whole numbers without decimal point, text in lower case."""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip().lower()
 
 
 def shape_of_comparisons(columns: Iterable[str]) -> Shape | None:
-    """The first shape whose names and verdicts are there; None where none is."""
+    """The first shape whose columns of names and verdicts exist; None where there is none."""
     present = set(columns)
     return next((shape for shape in SHAPES.values() if shape.needed <= present), None)
 
 
 def shape_of_pairs(columns: Iterable[str]) -> Shape | None:
-    """The first shape whose two texts are there, one with its names and verdicts before others; None where none is."""
+    """The first shape whose columns of texts exist, preferably those of names and verdicts too; None without one."""
     present = set(columns)
     shapes = [shape for shape in SHAPES.values() if present.issuperset(shape.texts)]
     return next((shape for shape in shapes if shape.needed <= present), shapes[0] if shapes else None)
@@ -117,4 +117,4 @@ SHAPES: dict[str, Shape] = {
     ),
     'answers': Shape('left', 'right', ('preference',), left_text='answer1', right_text='answer2'),
 }  # fmt: skip
-"""In the order in which they are tried."""
+"""Name of a shape to its definition, in the order in which they are tried."""

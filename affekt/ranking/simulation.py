@@ -1,4 +1,4 @@
-"""Verdicts from known strengths, and how many of them a strategy needs to find the strengths again.
+"""Simulated verdicts from known strengths, and the number that a strategy needs to recover the strengths.
 
 Axes: K items, N comparisons.
 """
@@ -25,7 +25,7 @@ STRATEGIES = (RANDOM, *AIMS)
 
 
 def item_names(number: int) -> tuple[str, ...]:
-    """Names that sort as they are numbered.
+    """Names whose alphabetical order is their numerical order.
 
     >>> item_names(3)
     ('item 0', 'item 1', 'item 2')
@@ -52,16 +52,16 @@ def simulate(
     sample: Ints | None = None,
     rater: Ints | None = None,
 ) -> Comparisons:
-    """Verdicts on given pairs.
+    """Simulated verdicts on given pairs.
 
     Args:
         strengths: (K,) log-odds.
         left, right: (N,) positions of the items.
-        rng: draws the verdicts.
-        ties: whose probabilities; under 'half' nothing ties.
+        rng: generator of the verdicts.
+        ties: tie model that gives the probabilities; under 'half' nothing ties.
         tau: the tie parameter.
-        advantage: (N,) or one log-odds that the left side has besides.
-        sample, rater: (N,) numbers, passed on.
+        advantage: (N,) or scalar additional log-odds of the left side.
+        sample, rater: (N,) indices, passed on.
 
     Raises:
         ShapeError: strengths are not (K,).
@@ -86,15 +86,15 @@ def simulate(
 
 @dataclass(frozen=True)
 class Recovery:
-    """How close a ranking came to the truth as verdicts came in."""
+    """Agreement of a ranking with the truth as a function of the number of verdicts."""
 
     comparisons: Ints
-    """(T,) verdicts so far."""
+    """(T,) number of verdicts so far."""
     tau: Floats
     """(T,) Kendall's tau-b between fitted and true strengths."""
 
     def cost(self, target: float) -> float:
-        """Verdicts after which tau is at least `target` and stays so; infinity where it does not."""
+        """Number of verdicts from which tau stays at or above `target`; infinity where it does not."""
         below = np.flatnonzero(~(self.tau >= target))
         begins = int(below[-1]) + 1 if len(below) else 0
         return float(self.comparisons[begins]) if begins < len(self.tau) else float('inf')
@@ -109,18 +109,18 @@ def recover(
     batch: int = 5,
     prior: float = 1.0,
 ) -> Recovery:
-    """Ask for verdicts batch by batch and see the ranking come closer to the truth.
+    """Compare pairs batch by batch and record how the ranking approaches the truth.
 
     Args:
         strengths: (K,) true log-odds.
-        rng: draws pairs, sides and verdicts.
+        rng: generator of pairs, sides and verdicts.
         strategy: 'random', or an aim of `next_pairs`. Before the first fit every item is compared once, at random.
-        budget: verdicts in all.
-        batch: verdicts between two fits.
-        prior: of the fits.
+        budget: number of verdicts in all.
+        batch: number of verdicts between two fits.
+        prior: standard deviation of the prior of the fits, in log-odds.
 
     Raises:
-        UnknownNameError: no such strategy.
+        UnknownNameError: there is no such strategy.
         ValueRangeError: batch or budget is below 1.
     """
     if strategy not in STRATEGIES:

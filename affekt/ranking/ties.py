@@ -1,14 +1,14 @@
-"""What a tie says: three likelihoods of left wins, right wins and ties, given the difference of two strengths.
+"""Tie models: three likelihoods of left wins, right wins and ties, given the difference of two strengths.
 
-With eta the left item's strength minus the right one's, plus whatever else favours the left, in log-odds:
+With eta the left item's strength minus the right one's, plus all other advantages of the left, in log-odds:
 
 - `half`: a tie is half a win for each side; p(left) = 1 / (1 + exp(-eta)). No model of how often ties happen.
 - `davidson`: p(left) : p(right) : p(tie) = exp(eta / 2) : exp(-eta / 2) : exp(tau). Davidson's nu is exp(tau).
 - `rao-kupper`: p(left) = 1 / (1 + exp(tau - eta)), p(right) = 1 / (1 + exp(tau + eta)), a tie otherwise; their theta is
   exp(tau) >= 1.
 
-All three log-likelihoods are concave in (eta, tau), and they, their gradients and their curvatures are linear in the
-counts, so counts may be fractions (weights) and may be drawn anew (bootstrap).
+All three log-likelihoods are concave in (eta, tau), and they, their gradients and their Hessians are linear in the
+counts, so counts may be fractions (weights) or resampled (bootstrap).
 
 Axes: R resamples or other repetitions, C cells.
 """
@@ -26,10 +26,10 @@ from affekt.errors import UnknownNameError
 
 
 class Curve(NamedTuple):
-    """A log-likelihood and its derivatives, cell by cell; the second ones with their sign turned."""
+    """Log-likelihood of each cell with its derivatives; second derivatives with reversed sign."""
 
     value: Floats
-    """(R, C)"""
+    """(R, C) log-likelihood."""
     by_eta: Floats
     by_tau: Floats
     eta_eta: Floats
@@ -41,28 +41,28 @@ Slopes = Callable[[Floats, Floats], tuple[Floats, Floats]]
 
 
 class TieModel(Protocol):
-    """One way to read ties."""
+    """A likelihood of the three outcomes."""
 
     has_tau: bool
     """Whether the model has a parameter for how often ties happen."""
 
     def curve(self, eta: Floats, tau: Floats, counts: Floats) -> Curve:
-        """The log-likelihood of counts.
+        """Log-likelihood of counts, with derivatives.
 
         Args:
             eta: (R, C) advantage of the left item in log-odds.
-            tau: (R, 1) the tie parameter, of no effect where there is none.
+            tau: (R, 1) tie parameter, ignored by models without one.
             counts: (3, R, C) left wins, right wins, ties.
         """
 
     def slopes(self, counts: Floats) -> Slopes:
-        """The first derivatives alone, by eta and by tau, as a function of both, for the same counts."""
+        """The first derivatives alone, as a function of eta and tau, for fixed counts."""
 
     def chances(self, eta: Floats, tau: Floats) -> Floats:
         """(3, R, C) probabilities of left wins, right wins, ties."""
 
     def first_tau(self, tie_share: float) -> float:
-        """The tie parameter that gives equal items this share of ties."""
+        """The tie parameter at which equal items tie with this probability."""
 
 
 def softplus(x: Floats) -> Floats:
@@ -76,7 +76,7 @@ class Half:
     has_tau = False
 
     def curve(self, eta: Floats, tau: Floats, counts: Floats) -> Curve:
-        """Logistic regression on wins and half ties."""
+        """Logistic regression on wins plus half the ties."""
         total = counts[0] + counts[1] + counts[2]
         won = counts[0] + 0.5 * counts[2]
         p = expit(eta)
@@ -86,19 +86,19 @@ class Half:
         )
 
     def slopes(self, counts: Floats) -> Slopes:
-        """Wins less expected wins."""
+        """Wins minus expected wins."""
         total = counts[0] + counts[1] + counts[2]
         won = counts[0] + 0.5 * counts[2]
         nothing = np.zeros((1, 1))
         return lambda eta, tau: (won - total * expit(eta), nothing)
 
     def chances(self, eta: Floats, tau: Floats) -> Floats:
-        """Without ties: the model has none."""
+        """Probabilities without ties, which the model does not have."""
         p = expit(eta)
         return np.stack([p, 1.0 - p, np.zeros_like(p)])
 
     def first_tau(self, tie_share: float) -> float:
-        """Of no effect."""
+        """0, which this model ignores."""
         return 0.0
 
 
@@ -123,7 +123,7 @@ class Davidson:
         )
 
     def slopes(self, counts: Floats) -> Slopes:
-        """Seen less expected leads and ties; exp(eta / 2) does not overflow below 1,400 log-odds."""
+        """Observed minus expected leads and ties; exp(eta / 2) does not overflow below 1,400 log-odds."""
         total = counts[0] + counts[1] + counts[2]
         lead = 0.5 * (counts[0] - counts[1])
 
@@ -151,7 +151,7 @@ class RaoKupper:
     has_tau = True
 
     def curve(self, eta: Floats, tau: Floats, counts: Floats) -> Curve:
-        """p(tie) = p(left) p(right) (exp(2 tau) - 1), so every tie counts once on either side."""
+        """p(tie) = p(left) p(right) (exp(2 tau) - 1), so every tie counts once for each side."""
         for_left, for_right, ties = counts[0] + counts[2], counts[1] + counts[2], counts[2]
         inside = tau > 0.0
         safe = np.where(inside, tau, 1.0)
@@ -171,7 +171,7 @@ class RaoKupper:
         )
 
     def slopes(self, counts: Floats) -> Slopes:
-        """As in `curve`, where tau is above 0."""
+        """As in `curve`, for tau above 0."""
         for_left, for_right, ties = counts[0] + counts[2], counts[1] + counts[2], counts[2]
 
         def at(eta: Floats, tau: Floats) -> tuple[Floats, Floats]:
@@ -181,7 +181,7 @@ class RaoKupper:
         return at
 
     def chances(self, eta: Floats, tau: Floats) -> Floats:
-        """Left and right from their logits, ties from the rest."""
+        """Left and right wins from their logits, ties as the remainder."""
         left, right = expit(eta - tau), expit(-eta - tau)
         return np.stack([left, right, left * right * np.expm1(2.0 * tau)])
 
@@ -191,10 +191,10 @@ class RaoKupper:
 
 
 def tie_model(name: str) -> TieModel:
-    """The likelihood of that name.
+    """The tie model of a name.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: there is no such tie model.
     """
     if name not in TIE_MODELS:
         raise UnknownNameError(

@@ -1,4 +1,4 @@
-"""How far strengths and their differences could be from the truth.
+"""Uncertainty of strengths and their differences.
 
 Three kinds of intervals:
 
@@ -8,7 +8,7 @@ Three kinds of intervals:
 - `sandwich`: estimate plus and minus t standard errors, with the robust covariance.
 - `bootstrap` (in `bootstrap.py`): percentiles of strengths fitted to resampled counts.
 
-Comparisons of one sample or by one rater are not independent: name the cluster, and whole clusters vary.
+Comparisons of one sample or by one rater are dependent: name the cluster to resample or sum over whole clusters.
 
 Axes: N comparisons, C cells, D parameters, M contrasts (linear combinations of parameters), G clusters.
 """
@@ -30,36 +30,36 @@ from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.newton import maximise
 
 PROFILED_ENTRIES = 400_000
-"""Profiles, or clusters, times squared parameters held at once."""
+"""Profiles, or clusters, times squared parameters per batch."""
 CLUSTERS = ('sample', 'rater')
 LEVERAGE_CAP = 0.9
-"""A cluster that alone decides a direction counts as deciding this share of it, so that its residual stays finite."""
+"""Largest leverage of a cluster that the correction uses, so that residuals stay finite."""
 SILENT = 1e-6
-"""Share of the model's own standard error below which a robust one is none but for rounding."""
+"""Ratio of robust to model-based standard error below which the robust one is rounding error."""
 EXACT_WORK = 5e8
-"""Clusters times parameters cubed beyond which the correction for leverage, then negligible, is left out."""
+"""Clusters times cubed parameters beyond which the correction for leverage, then negligible, is left out."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The covariance of a fit's parameters, and what it rests on."""
+    """Covariance of a fit's parameters, and the distribution that goes with it."""
 
     covariance: Floats
     """(D, D), valid for contrasts that sum to 0 over the strengths."""
     plain: Floats
     """(D, D) inverse information."""
     freedom: float
-    """Degrees of freedom of the t distribution; infinity, the normal one, with a prior."""
+    """Degrees of freedom of the t distribution; infinity (normal distribution) with a prior."""
     correction: float = 1.0
-    """What the likelihood ratio of n comparisons and p parameters is divided by, like Bartlett's factor:
+    """Divisor of the likelihood ratio for n comparisons and p parameters, similar to Bartlett's factor:
     sqrt(n / (n - p)). Chosen by simulation: at 8 items and 60 comparisons coverage is 0.6 points lower without it."""
     clusters: dict[str, int] = field(default_factory=dict)
-    """Kind of cluster to how many there are."""
+    """Name of a clustering to its number of clusters."""
     is_prior: bool = False
-    """Whether it is the prior's own covariance, because the comparisons say nothing of it."""
+    """Whether this is the prior's covariance because the comparisons carry no information on it."""
 
     def silent(self, contrasts: Floats) -> npt.NDArray[np.bool_]:
-        """(M,) True where the comparisons leave no variance at all, and so nothing says how far a contrast is off."""
+        """(M,) True where the comparisons leave no variance at all, so that the error of a contrast is unknown."""
         return np.asarray(self.errors(contrasts) <= SILENT * _errors(self.plain, contrasts))
 
     def errors(self, contrasts: Floats) -> Floats:
@@ -67,17 +67,17 @@ class Spread:
         return _errors(self.covariance, contrasts)
 
     def inflation(self, contrasts: Floats) -> Floats:
-        """(M,) robust over plain variance; 1 where the model's own variance is used."""
+        """(M,) ratio of robust to plain variance; 1 where the model's own variance is used."""
         return np.asarray((self.errors(contrasts) / _errors(self.plain, contrasts)) ** 2)
 
     def quantile(self, level: float) -> float:
-        """The two-sided quantile of t."""
+        """Two-sided quantile of the t distribution."""
         return float(stats.t.ppf(0.5 + 0.5 * level, self.freedom))
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Estimates and what holds them, all (M,)."""
+    """Estimates with lower and upper bounds, all (M,)."""
 
     value: Floats
     low: Floats
@@ -85,7 +85,7 @@ class Bounds:
 
 
 def strength_contrasts(fit: Fit) -> Floats:
-    """(K, D) each strength, relative to the mean of all."""
+    """(K, D) contrasts: each strength, relative to the mean of all."""
     size = len(fit.items)
     contrasts = np.zeros((size, fit.likelihood.size))
     contrasts[:, :size] = np.eye(size) - 1.0 / size
@@ -93,7 +93,7 @@ def strength_contrasts(fit: Fit) -> Floats:
 
 
 def pair_contrasts(fit: Fit, first: Ints, second: Ints) -> Floats:
-    """(M, D) the first item's strength less the second one's."""
+    """(M, D) contrasts: the first item's strength minus the second one's."""
     contrasts = np.zeros((len(first), fit.likelihood.size))
     rows = np.arange(len(first))
     contrasts[rows, first], contrasts[rows, second] = 1.0, -1.0
@@ -101,24 +101,24 @@ def pair_contrasts(fit: Fit, first: Ints, second: Ints) -> Floats:
 
 
 def effect_contrasts(fit: Fit) -> Floats:
-    """(E, D) each effect."""
+    """(E, D) contrasts: each effect."""
     return np.eye(fit.likelihood.size)[len(fit.items) : fit.likelihood.slopes]
 
 
 def spread(fit: Fit, comparisons: Comparisons, cluster: Sequence[str] = ()) -> Spread:
-    """The covariance of strengths and effects.
+    """Covariance of strengths and effects.
 
     Args:
-        fit: of these comparisons.
-        comparisons: N of them.
-        cluster: none, 'sample', 'rater' or both (two-way). Without one, the inverse information (with a prior, of the
+        fit: fit of these comparisons.
+        comparisons: N comparisons.
+        cluster: (), 'sample', 'rater' or both (two-way). For (), the inverse information (with a prior, of the
             posterior); where ties count as half, times the dispersion of outcomes about their expectation.
 
     Raises:
-        UnknownNameError: no such cluster.
-        ComparisonError: the comparisons do not say their sample or rater, or there is only one.
+        UnknownNameError: there is no such cluster.
+        ComparisonError: the comparisons have no samples or raters, or only one.
 
-    Ties alone say nothing of the spread: it is 0 without a prior, and with one the prior's own.
+    Ties alone carry no information on the spread: it is 0 without a prior, and the prior's own with one.
 
     Source: with clusters, Bell & McCaffrey 2002 (leverage, as a jackknife) and Cameron, Gelbach & Miller 2011,
     doi:10.1198/jbes.2010.07136 (two ways).
@@ -147,18 +147,18 @@ def intervals(fit: Fit, spread: Spread, contrasts: Floats, *, level: float = 0.9
     """Estimates of contrasts with their intervals.
 
     Args:
-        fit: of the comparisons.
-        spread: its covariance, clustered or not.
+        fit: fit of the comparisons.
+        spread: covariance of the fit, clustered or not.
         contrasts: (M, D).
         level: coverage in (0, 1).
         method: 'profile' or 'sandwich'.
 
     Returns:
-        Bounds; nan where the comparisons are silent about a contrast, as ties alone are.
+        Bounds; nan where the comparisons carry no information on a contrast, as with ties alone.
 
     Raises:
         ValueRangeError: the level is out of range.
-        UnknownNameError: no such method.
+        UnknownNameError: there is no such method.
     """
     if not 0.0 < level < 1.0:
         raise ValueRangeError(expected='a level between 0 and 1', came=f'{level}', todo='give for example 0.95')
@@ -181,7 +181,7 @@ def _wald(fit: Fit, spread: Spread, contrasts: Floats, quantile: float) -> tuple
 
 
 def signed_roots(fit: Fit, spread: Spread, contrasts: Floats) -> Floats:
-    """(M,) how far each contrast is from 0, like estimate over standard error, from the profile likelihood."""
+    """(M,) signed roots of the profile likelihood ratio of each contrast against 0, comparable to estimate / error."""
     plain, value = _errors(spread.plain, contrasts), contrasts @ fit.parameters
     roots = np.empty(len(contrasts))
     per = max(1, PROFILED_ENTRIES // fit.likelihood.size**2)
@@ -208,8 +208,8 @@ def _profile(fit: Fit, spread: Spread, contrasts: Floats, quantile: float) -> tu
 
 
 def _meet(fit: Fit, contrasts: Floats, ray: Floats, target: Floats, plain: Floats) -> Floats:
-    """Safeguarded secant on the root of the likelihood ratio, which is nearly linear and rises along each ray; infinity
-    where it has not met its target when log-odds leave all reason."""
+    """Safeguarded secant method on the root of the likelihood ratio, which is nearly linear and increasing along each
+    ray; infinity where the target is not met within a plausible range of log-odds."""
     near, far = np.zeros(len(target)), np.full(len(target), np.inf)
     last, last_root = np.zeros(len(target)), np.zeros(len(target))
     reach, open_end = target * plain, np.zeros(len(target), bool)
@@ -237,7 +237,7 @@ def _errors(covariance: Floats, contrasts: Floats) -> Floats:
 
 
 def _dispersion(fit: Fit, freedom: float) -> float:
-    """Squared deviations of outcomes (1, 1/2, 0) over their variance without ties; 1 where ties have their model."""
+    """Variance of outcomes (1, 1/2, 0) relative to that without ties; 1 where a tie model is used."""
     if fit.likelihood.model.has_tau or not fit.cells.counts[2].any():
         return 1.0
     chance = fit.likelihood.model.chances(fit.likelihood.eta(fit.parameters[None]), np.zeros((1, 1)))[0, 0]
@@ -248,11 +248,11 @@ def _dispersion(fit: Fit, freedom: float) -> float:
 
 
 def cluster_numbers(comparisons: Comparisons, name: str) -> Ints:
-    """(N,) the number of each comparison's sample or rater.
+    """(N,) index of each comparison's sample or rater.
 
     Raises:
-        UnknownNameError: no such cluster.
-        ComparisonError: the comparisons do not say it, or there is only one.
+        UnknownNameError: there is no such cluster.
+        ComparisonError: the comparisons do not have it, or only one value.
     """
     if name not in CLUSTERS:
         raise UnknownNameError(
@@ -271,7 +271,7 @@ def cluster_numbers(comparisons: Comparisons, name: str) -> Ints:
 
 
 def _clustered(fit: Fit, comparisons: Comparisons, cluster: Ints, plain: Floats) -> Floats:
-    """(D, D) robust covariance: each cluster's one-step influence, as in a jackknife."""
+    """(D, D) robust covariance from each cluster's one-step influence, as in a jackknife."""
     likelihood = fit.likelihood
     _, counts = fit.cells.by_cluster(cluster, comparisons.weight)
     groups, width = counts.shape[0], len(fit.cells.left)
@@ -286,7 +286,7 @@ def _clustered(fit: Fit, comparisons: Comparisons, cluster: Ints, plain: Floats)
         influence = score @ plain * np.sqrt(groups / (groups - 1.0))
         return np.asarray(influence.T @ influence)
     if np.ptp(score, axis=0).max() <= SILENT * np.abs(score).max():
-        return np.zeros_like(plain)  # all clusters say the same; what is left is the pull of the prior
+        return np.zeros_like(plain)  # all clusters agree; only the pull of the prior is left
     root = np.linalg.cholesky(plain)
     influence = np.empty_like(score)
     per = max(1, PROFILED_ENTRIES // likelihood.size**2)
@@ -301,7 +301,7 @@ def _clustered(fit: Fit, comparisons: Comparisons, cluster: Ints, plain: Floats)
 
 
 def _per_outcome(fit: Fit) -> tuple[Floats, Floats, tuple[Floats, Floats, Floats]]:
-    """(3, C) slopes along eta and tau of one outcome in each cell, and the three (3, C) curvatures."""
+    """(3, C) slopes along eta and tau of one outcome per cell, and the three (3, C) curvatures."""
     width = len(fit.cells.left)
     unit = np.eye(3)[:, :, None] * np.ones((1, 1, width))
     parameters = np.repeat(fit.parameters[None], 3, axis=0)
@@ -311,13 +311,13 @@ def _per_outcome(fit: Fit) -> tuple[Floats, Floats, tuple[Floats, Floats, Floats
 
 
 def _own_information(fit: Fit, spans: list[sparse.csr_matrix], bend: tuple[Floats, Floats, Floats]) -> Floats:
-    """(g, D, D) information that each cluster adds; (g, C) spans are sparse, a cluster touching few cells."""
+    """(g, D, D) information from each cluster; the (g, C) spans are sparse, as a cluster is in few cells."""
     parts = [sum(span.multiply(one[outcome]) for outcome, span in enumerate(spans)).tocsr() for one in bend]
     return fit.likelihood.sparse_information(*parts)
 
 
 def _positive(matrix: Floats) -> Floats:
-    """The nearest covariance: negative eigenvalues become 0."""
+    """The nearest positive semidefinite matrix: negative eigenvalues become 0."""
     values, axes = np.linalg.eigh(0.5 * (matrix + matrix.T))
     return np.asarray((axes * np.maximum(values, 0.0)) @ axes.T)
 

@@ -1,8 +1,8 @@
-"""What pre-trained encoders of clips say of a clip: as features, and as a file that other programs run.
+"""Features of clips from pre-trained encoders, and the encoders as files for other programs.
 
 A checkpoint of HiCMAE or SVFAP and clips come in; out go features of the clip, of its time slices or of each layer,
-which `affekt.features` and `affekt.benchmarks` ask for by way of `affekt.encoders`, and an ONNX file (`export_onnx`).
-Read `encoder.py` first, then `readings.py`, which says what the columns are.
+which `affekt.features` and `affekt.benchmarks` request through `affekt.encoders`, and an ONNX file (`export_onnx`).
+Read `encoder.py` first, then `readings.py`, which defines the columns of the features.
 """
 
 from affekt.representations.encoder import ClipBackbone, used_precision

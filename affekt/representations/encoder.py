@@ -4,10 +4,10 @@
     (encoded,) = encoder.encode([decoded('interview.mp4')])                  # rows (1, 4C)
 
 Frozen, a clip is read in two windows whose features are averaged, as in the published evaluation, or in consecutive
-ones, a row for each time slice. Trained, each window is a row of bytes: its pixels, then its spectrogram, then what of
-both is there. What a clip lacks is masked in the network, 0 among the features, and named.
+windows, one row per time slice. In fine-tuning, each window is one row of bytes: pixels, spectrogram, then two flags
+that say which of the two exist. A missing modality is masked in the network, its features are 0, and it is reported.
 
-Axes: B batch, V windows, R bytes of a window, D size of a feature.
+Axes: B batch, V windows, R bytes of a window, D feature.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ from affekt.representations.views import SEGMENTS, STRIDE, View, is_heard, lacki
 from affekt.training import has_precision
 
 AT_ONCE = 4
-"""Windows in one run of a frozen network."""
+"""Number of windows per forward pass of a frozen network."""
 ROWS, BANDS = 256, 128
 
 
 class AboutClips(NamedTuple):
-    """What can be said of a checkpoint from its header."""
+    """Properties of a checkpoint that its header states."""
 
     network: str
-    """hicmae or svfap."""
+    """Architecture: `hicmae` or `svfap`."""
     modalities: tuple[str, ...]
     dimension: int
-    """Of the features that the settings ask for."""
+    """D, the number of features per row, under the given settings."""
     facts: dict[str, Any]
-    """All that features depend on beside the file."""
+    """Everything that the features depend on besides the file."""
 
 
 class ClipBackbone(Backbone):
@@ -63,11 +63,11 @@ class ClipBackbone(Backbone):
 
     Args:
         network: `HicmaeClassifier` or `SvfapClassifier`.
-        settings: `is_for_one_row` asks for the feature of the clip, else of its time slices; `each_layer` for each
-            layer by itself. `layers` is not looked at: the checkpoint weighs them.
+        settings: with `is_for_one_row`, one row per clip, else one per time slice; with `each_layer`, the layers side
+            by side. `layers` is ignored: the checkpoint has weights for them.
 
     Raises:
-        ValueRangeError: each layer of time slices is asked for.
+        ValueRangeError: `each_layer` was requested for time slices.
     """
 
     modality: Modality = 'video'
@@ -80,7 +80,7 @@ class ClipBackbone(Backbone):
             )  # fmt: skip
         form: Form = network.form
         super().__init__(network, settings.layers, sum(widths(form, each_layer=settings.each_layer)))
-        for unread in ('fc_norm', 'head'):  # they would never learn
+        for unread in ('fc_norm', 'head'):  # unused here, so they would get no gradient
             setattr(network, unread, torch.nn.Identity())
         self.form = form
         self.clips = ClipSettings(form.size, CROPS[0], form.modalities)
@@ -89,16 +89,16 @@ class ClipBackbone(Backbone):
 
     @property
     def architecture(self) -> str:
-        """hicmae or svfap."""
+        """`hicmae` or `svfap`."""
         return _name(self.form)
 
     @classmethod
     def about(cls, path: Path, settings: EncoderSettings) -> AboutClips:
-        """What a checkpoint gives, without its weights.
+        """Properties of a checkpoint, read without its weights.
 
         Raises:
-            WeightsError: it is none of HiCMAE or SVFAP.
-            UnknownNameError: no such precision.
+            WeightsError: the file is not a checkpoint of HiCMAE or SVFAP.
+            UnknownNameError: there is no such precision.
         """
         form = stored_form(opened(checkpoint_at(path) or path))
         reading = 'each layer' if settings.each_layer else 'clip' if settings.is_for_one_row else 'time slices'
@@ -117,7 +117,7 @@ class ClipBackbone(Backbone):
         """The network of a checkpoint of any stage, in evaluation mode.
 
         Raises:
-            WeightsError: it is none of HiCMAE or SVFAP, or not whole.
+            WeightsError: the file is not a complete checkpoint of HiCMAE or SVFAP.
             ValueRangeError: there is no such device.
         """
         network, _ = classifier_from(checkpoint_at(path) or path, 1, drop_path=0.0)
@@ -135,7 +135,7 @@ class ClipBackbone(Backbone):
         """(V, R) bytes of a clip's windows, as many as the published evaluation reads.
 
         Raises:
-            MediaError: the clip has nothing that the network reads.
+            MediaError: the clip has none of the modalities that the network reads.
         """
         rows = [packed(view.clip, self.form) for view in views_of(sample, self.form, is_whole=True)]
         if not rows:
@@ -146,7 +146,7 @@ class ClipBackbone(Backbone):
         return np.stack(rows)
 
     def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The (B, V, D) features of windows, zeros for those that are not kept; and the mask as it came."""
+        """(B, V, D) features of windows, zeros where not kept; and the mask, unchanged."""
         batch = unpacked(rows[keep_mask], self.form)  # (windows, R)
         parts = self._parts(batch)
         like = next(part for part in parts if part is not None)
@@ -162,13 +162,13 @@ class ClipBackbone(Backbone):
         return states, keep_mask
 
     def encode(self, samples: Sequence[Clip], *, is_published: bool = False) -> list[Encoded | str]:
-        """(1, D) of each clip, or a row for each of its time slices."""
+        """(1, D) features of each clip, or (T, D) with one row per time slice; a reason where a clip cannot be read."""
         read = self._whole if self._settings.is_for_one_row else self._in_time
         with torch.inference_mode():
             return [read(clip) for clip in samples]
 
     def _whole(self, clip: Clip) -> Encoded | str:
-        """The mean over windows, of each group of columns over those that have what it is about."""
+        """Features averaged over windows; each group of columns over the windows that have its modality."""
         views = views_of(clip, self.form, is_whole=True)
         if not views:
             return lacking(clip, self.form.modalities)
@@ -183,7 +183,7 @@ class ClipBackbone(Backbone):
         return Encoded(torch.cat(means).unsqueeze(0).numpy(), lacking=self._absent(clip, batch))
 
     def _in_time(self, clip: Clip) -> Encoded | str:
-        """A row for each time slice."""
+        """Features with one row per time slice."""
         views = views_of(clip, self.form, is_whole=False)
         if not views:
             return lacking(clip, self.form.modalities)
@@ -217,28 +217,28 @@ class ClipBackbone(Backbone):
         return read(self.network, Inputs.of(batch, self.network))
 
     def _has(self, batch: ClipBatch) -> list[Tensor]:
-        """(V,) bool of each group of columns."""
+        """For each group of columns, (V,) bool: whether a window has its modality."""
         return [batch.has_video if name == 'video' else batch.has_audio for name in groups(self.form)]
 
     def _batch(self, views: Sequence[View]) -> ClipBatch:
         return collate([view.clip for view in views], size=self.form.size, rows=_steps(self.form))
 
     def _absent(self, clip: Clip, batch: ClipBatch) -> str:
-        """What no window of a clip has, and why."""
+        """The modalities that no window of a clip has, with reasons; '' where none is missing."""
         has = {'video': batch.has_video, 'audio': batch.has_audio}
         absent = [name for name in self.form.modalities if not has[name].any()]
         return lacking(clip, absent) if absent else ''
 
 
 def used_precision(device: str, wanted: str) -> str:
-    """The precision in which a network is run: the wanted one where the device computes it by itself, else float32.
+    """The precision in which a network runs: the requested one where the device computes it natively, else float32.
 
     Args:
-        device: of torch.
+        device: torch device, such as `cuda:0`.
         wanted: float32, float16, bfloat16, or 'auto' for bfloat16.
 
     Raises:
-        UnknownNameError: no such precision.
+        UnknownNameError: there is no such precision.
     """
     if wanted not in (*PRECISIONS, 'auto'):
         raise UnknownNameError(
@@ -247,12 +247,12 @@ def used_precision(device: str, wanted: str) -> str:
     used = cast(Literal['float32', 'bfloat16', 'float16'], 'bfloat16' if wanted == 'auto' else wanted)
     try:
         return used if has_precision(device, used) else 'float32'
-    except (RuntimeError, AssertionError):  # no such device, which is told when it is used
+    except (RuntimeError, AssertionError):  # no such device, which raises where it is used
         return 'float32'
 
 
 def packed(clip: Clip, form: Form) -> npt.NDArray[np.uint8]:
-    """(R,) bytes of a window: (T, 3, H, W) pixels, (steps, bands) of float32, and two that say what is there."""
+    """(R,) bytes of a window: (T, 3, H, W) pixels, (steps, bands) as float32, and a flag for each of the two."""
     parts = []
     if 'video' in form.modalities:
         pixels = torch.zeros(form.frames, 3, form.size, form.size, dtype=torch.uint8)
@@ -269,7 +269,7 @@ def packed(clip: Clip, form: Form) -> npt.NDArray[np.uint8]:
 
 
 def unpacked(rows: Tensor, form: Form) -> ClipBatch:
-    """The batch of (V, R) bytes."""
+    """The batch that (V, R) bytes encode."""
     video = audio = None
     begin = 0
     there = rows[:, -2:].bool()

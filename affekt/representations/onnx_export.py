@@ -4,13 +4,13 @@
 
 | name | shape | is |
 |---|---|---|
-| video | (batch, 3, frames, size, size) | frames by ImageNet's mean and deviation, as `collate` gives them |
+| video | (batch, 3, frames, size, size) | frames standardised by ImageNet's mean and deviation, as by `collate` |
 | audio | (batch, 1, steps, 128) | spectrograms |
-| features | (batch, D) | what describes each clip, before the last norm |
-| outputs | (batch, K) | of a fine-tuned file: what its head says, before a softmax |
+| features | (batch, D) | feature of each clip, before the last norm |
+| outputs | (batch, K) | fine-tuned checkpoints only: logits or values of the head |
 
-A file has the inputs of its modalities alone, one per window of a clip. Positions are a slice of one table, which
-reaches over four times the published length.
+A file has inputs for its own modalities only, one window of a clip per row. Positions are a slice of one table, which
+reaches up to four times the published length.
 
 Axes: D size of a feature, K outputs.
 """
@@ -41,21 +41,21 @@ from affekt.pretraining import HicmaeForm, SvfapForm, classifier_from, stored_fo
 from affekt.representations.readings import Form, Network
 
 LONGEST = 4
-"""Times the length that a network was trained with."""
+"""Longest input, as a multiple of the length in training."""
 TOLERANCE = 1e-4
-"""Share of the largest value by which a file may differ from torch."""
+"""Largest difference from torch, as a share of the largest value, that is accepted."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A written file.
+    """A written ONNX file.
 
     Args:
-        path: of it.
-        inputs: name to shape, names of free axes and numbers of fixed ones.
-        outputs: the same.
-        apart: largest difference to torch over all lengths that were tried, as a share of the largest value; of int8
-            it is what quantisation changes.
+        path: path of the file.
+        inputs: name of an input to its shape: names for free axes, numbers for fixed ones.
+        outputs: name of an output to its shape.
+        apart: largest difference from torch over all lengths tried, as a share of the largest value; for int8, the
+            effect of quantisation.
     """
 
     path: Path
@@ -65,14 +65,14 @@ class Exported:
 
 
 class _Answers(nn.Module):
-    """A network with tensors alone as arguments."""
+    """A network whose only arguments are tensors, as `torch.export` needs it."""
 
     def __init__(self, network: Network, modalities: Sequence[str], has_head: bool) -> None:
         super().__init__()
         self.network, self.modalities, self.has_head = network, tuple(modalities), has_head
 
     def forward(self, *pixels: Tensor) -> tuple[Tensor, ...]:
-        """(B, D) features, and (B, K) outputs of a network with a head."""
+        """(B, D) features and, for a network with a head, (B, K) outputs."""
         features, keep_mask = self.network.features(**dict(zip(self.modalities, pixels, strict=True)))
         if not self.has_head:
             return (features,)
@@ -87,20 +87,20 @@ def export_onnx(
     precision: str = 'float32',
     licence: str = '',
 ) -> Exported:
-    """Write a network as ONNX, and compare it with torch at several lengths.
+    """Write a checkpoint as ONNX after comparing it with torch at several lengths.
 
     Args:
-        source: a file of HiCMAE or SVFAP of any stage, or the folder of a run.
-        out: to write; never replaced.
-        modalities: what the file reads, of those that the network reads; None for all. What is left out is masked.
-        precision: float32, or int8 for weights of eight bits, which change the numbers: `apart` says how much.
-        licence: of the weights, as their publisher states it.
+        source: a checkpoint of HiCMAE or SVFAP of any stage, or the folder of a run.
+        out: path of the new file; an existing one is never replaced.
+        modalities: inputs of the file, a subset of the network's modalities; None for all. The others are masked.
+        precision: float32, or int8 for 8-bit weights, which change the results; `apart` states by how much.
+        licence: licence of the weights, as their publisher states it.
 
     Raises:
-        WeightsError: the source is no whole checkpoint, or the file would differ from torch.
-        UnknownNameError: no such modality or precision.
+        WeightsError: the source is not a complete checkpoint, or the file would differ from torch.
+        UnknownNameError: there is no such modality or precision.
         MissingExtraError: onnx or onnxscript is not installed.
-        StorageError: out exists, or does not end in .onnx.
+        StorageError: `out` exists, or does not end in .onnx.
     """
     _require_onnx()
     if out.suffix != '.onnx':
@@ -111,7 +111,7 @@ def export_onnx(
         )
     if precision not in ('float32', 'int8'):
         raise UnknownNameError(expected='float32 or int8', came=repr(precision), todo='choose one')
-    # 1. the network
+    # 1. network
     path = Path(source)
     checkpoint = opened(checkpoint_at(path) or path)
     form = stored_form(checkpoint)
@@ -161,21 +161,21 @@ def _write(model: _Answers, form: Form, path: Path) -> None:
 
 
 def _least(form: Form, name: str) -> int:
-    """Frames or steps of which a length must be a multiple."""
+    """Number of frames or steps that a length must be a multiple of."""
     if name == 'audio':
         return 16
     return 2 << (len(form.depths) - 1) if isinstance(form, SvfapForm) else 2
 
 
 def _length(form: Form, name: str) -> int:
-    """Frames or steps that a network was trained with."""
+    """Number of frames or steps that the network was trained with."""
     if name == 'video':
         return form.frames
     return form.steps if isinstance(form, HicmaeForm) else 0
 
 
 def _noise(form: Form, name: str, count: int, times: float, seed: int) -> Tensor:
-    """Made-up windows, so many times as long as the network was trained with, cut to what it can read."""
+    """(count, …) random windows, `times` as long as in training, cut to a length that the network can read."""
     step = _least(form, name)
     length = max(int(times * _length(form, name)) // step, 1) * step
     size = (3, length, form.size, form.size) if name == 'video' else (1, length, form.bands)  # type: ignore[union-attr]
@@ -183,7 +183,7 @@ def _noise(form: Form, name: str, count: int, times: float, seed: int) -> Tensor
 
 
 def _apart(model: _Answers, form: Form, path: Path) -> float:
-    """Largest difference between a file and torch, over batches and lengths, as a share of the largest value."""
+    """Largest difference between the file and torch, over batches and lengths, as a share of the largest value."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
@@ -208,7 +208,7 @@ def _apart(model: _Answers, form: Form, path: Path) -> float:
 
 
 def quantise(path: Path) -> None:
-    """Weights of linear layers as eight bits, a scale for each output; activations are scaled as they come."""
+    """Quantise the weights of linear layers to 8 bits, one scale per output; activations are scaled at run time."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quick = path.with_name(f'{path.name}.int8')
@@ -229,7 +229,7 @@ def quantise(path: Path) -> None:
 def _described(
     path: Path, notes: Mapping[str, str]
 ) -> tuple[dict[str, tuple[str | int, ...]], dict[str, tuple[str | int, ...]]]:
-    """Put the notes into a file; the shapes that it states."""
+    """Add metadata to a file, and return the shapes of its inputs and outputs."""
     import onnx
 
     graph = onnx.load(str(path))
@@ -257,7 +257,7 @@ def _notes(checkpoint: Checkpoint, form: Form, precision: str, licence: str, apa
 
 
 def _outputs_of(checkpoint: Checkpoint) -> int:
-    """Outputs of the head; 0 where there is none."""
+    """Number of outputs of the head; 0 without a head."""
     shape = checkpoint.shapes.get('head.weight', ())
     return shape[0] if shape else 0
 
@@ -272,7 +272,7 @@ def _require_onnx() -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """No remarks of the libraries about themselves on the way."""
+    """Silences the libraries' own log messages."""
     import logging
 
     names = ('torch.onnx', 'torch.onnx._internal.exporter._registration', 'root', 'onnxscript')

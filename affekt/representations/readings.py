@@ -1,4 +1,4 @@
-"""What a network says of windows, in groups of columns: of the whole window, of each time slice, of each layer.
+"""Features that a network gives for windows, in groups of columns: per window, per time slice or per layer.
 
 HiCMAE has four groups: the video encoder, the audio encoder, and the two streams of the fusion, which hold video and
 audio as each reads the other. A checkpoint of one branch has one group, and so has SVFAP.
@@ -21,7 +21,7 @@ Form = HicmaeForm | SvfapForm
 
 
 class Inputs(NamedTuple):
-    """A batch as a network takes it, on its device and in its precision; `has_…` is None where all windows have it."""
+    """A batch on the network's device and in its precision; `has_…` is None where every window has the modality."""
 
     video: Tensor | None
     audio: Tensor | None
@@ -30,7 +30,7 @@ class Inputs(NamedTuple):
 
     @classmethod
     def of(cls, batch: ClipBatch, network: torch.nn.Module) -> Inputs:
-        """Of a batch, for a network."""
+        """Move a batch to the device and the precision of a network."""
         like = next(network.parameters())
         pixels = [None if part is None else part.to(like.device, like.dtype) for part in (batch.video, batch.audio)]
         there = [None if bool(has.all()) else has.to(like.device) for has in (batch.has_video, batch.has_audio)]
@@ -38,12 +38,12 @@ class Inputs(NamedTuple):
 
 
 def groups(form: Form) -> tuple[str, ...]:
-    """The modality that each group of columns is about."""
+    """The modality of each group of columns."""
     return form.modalities * 2 if len(form.modalities) == 2 else form.modalities
 
 
 def widths(form: Form, *, each_layer: bool = False) -> tuple[int, ...]:
-    """Columns of each group."""
+    """Number of columns of each group."""
     if not each_layer:
         return (form.width,) * len(groups(form))
     if isinstance(form, SvfapForm):
@@ -53,14 +53,14 @@ def widths(form: Form, *, each_layer: bool = False) -> tuple[int, ...]:
 
 
 def of_windows(network: Network, inputs: Inputs) -> list[Tensor | None]:
-    """The (V, C) groups of the published feature, before the last norm; None where no window has what it is about."""
+    """The (V, C) groups of the published feature, before the last norm; None where no window has the modality."""
     features, _ = network.features(*inputs)
     parts = features.split(widths(network.form), dim=1)
     return [part if _is_there(name, inputs) else None for name, part in zip(groups(network.form), parts, strict=True)]
 
 
 def of_layers(network: Network, inputs: Inputs) -> list[Tensor | None]:
-    """The (V, L * C) groups of all layers side by side, each the mean over its tokens; of SVFAP all stages."""
+    """The (V, L * C) groups of all layers side by side, each averaged over its tokens; for SVFAP, of all stages."""
     return [
         None if part is None else part.mean(dim=2).transpose(0, 1).flatten(1)  # (L, V, C), (V, L, C), (V, L * C)
         for part in _parts(network, inputs, is_whole=True)
@@ -68,9 +68,9 @@ def of_layers(network: Network, inputs: Inputs) -> list[Tensor | None]:
 
 
 def of_slices(network: Network, inputs: Inputs) -> list[Tensor | None]:
-    """The (V, T, C) groups of time slices, layers weighed as in the published feature, which is their mean over time.
+    """The (V, T, C) groups per time slice, layers weighted as in the published feature, which is their mean over time.
 
-    T is that of the group's modality: 8 of video and 16 of audio in HiCMAE, 2 in SVFAP.
+    T depends on the group's modality: 8 for video and 16 for audio in HiCMAE, 2 in SVFAP.
     """
     parts = _parts(network, inputs, is_whole=False)
     if isinstance(network, SvfapClassifier):
@@ -84,7 +84,7 @@ def of_slices(network: Network, inputs: Inputs) -> list[Tensor | None]:
 
 
 def _parts(network: Network, inputs: Inputs, *, is_whole: bool) -> list[Tensor | None]:
-    """The groups with their layers and slices, (L, V, T, C); T is 1 where windows are taken whole."""
+    """The groups by layer and time slice, (L, V, T, C); T is 1 where `is_whole`."""
     if isinstance(network, SvfapClassifier):
         stages = network.clip_stages(cast(Tensor, inputs.video))  # (V, T, S, C), T halved from stage to stage
         if is_whole:

@@ -1,6 +1,6 @@
-"""A clip as the windows that a network reads, and the rows in time that its answers to them become.
+"""A clip as the windows that a network reads, and their features as rows in time.
 
-Axes: T slices of video, A of audio, D columns.
+Axes: T time slices of video, A time slices of audio, D columns.
 """
 
 from __future__ import annotations
@@ -19,49 +19,49 @@ from affekt.pretraining import Sampling, SvfapForm, Window, consecutive_windows,
 from affekt.representations.readings import Form, groups
 
 STRIDE = 4
-"""Frames from one that is read to the next, as published for all corpora but two."""
+"""Step between frames that are read, in frames, as published for all corpora but two."""
 SEGMENTS = 2
-"""Windows whose features are averaged."""
+"""Number of windows whose features are averaged."""
 AUDIO_STEP_S = 0.16
-"""A time slice of audio: 16 rows of 10 ms."""
+"""Length of a time slice of audio in seconds: 16 spectrogram rows of 10 ms."""
 SHORTEST_SAMPLES = 400
-"""One frame of a spectrogram; less sound than this cannot be read."""
+"""Samples of one spectrogram frame; shorter audio cannot be read."""
 
 
 class View(NamedTuple):
     """A window of a clip."""
 
     clip: Clip
-    """Its frames and its sound."""
+    """Frames and audio of the window."""
     sound_s: float
-    """When its sound begins in the clip."""
+    """Start of the window's audio within the clip, in seconds."""
     slices: range
-    """Time slices that no window before has shown."""
+    """Time slices that no earlier window has covered."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Features in time."""
+    """Features over time."""
 
     values: Tensor
-    """(T, D)"""
+    """(T, D) features."""
     times: Floats | None
-    """(T,) seconds, the middle of each; None where nobody knows."""
+    """(T,) centre of each row in seconds; None where the clip has no frame times."""
 
 
 def slice_frames(form: Form) -> int:
-    """Frames of a time slice of what a network gives out: 2 in HiCMAE; SVFAP halves time twice, so 8."""
+    """Number of frames per time slice of a network's output: 2 in HiCMAE; 8 in SVFAP, which halves time twice."""
     halvings = len(form.depths) - 1 if isinstance(form, SvfapForm) else 0
     return form.frames // (form.video_grid[0] >> halvings)
 
 
 def views_of(clip: Clip, form: Form, *, is_whole: bool) -> list[View]:
-    """The windows of a clip that hold something that a form reads; none where the clip has nothing of it.
+    """The windows of a clip that have a modality of the form; [] where the clip has none of them.
 
     Args:
-        clip: any.
-        form: of the network.
-        is_whole: the windows of the published evaluation; else consecutive ones.
+        clip: clip to read.
+        form: form of the network.
+        is_whole: the windows of the published evaluation; False for consecutive windows.
     """
     wanted = clip
     if 'video' not in form.modalities:
@@ -84,12 +84,12 @@ def views_of(clip: Clip, form: Form, *, is_whole: bool) -> list[View]:
 
 
 def is_heard(clip: Clip) -> bool:
-    """Whether a window's sound can be read."""
+    """Whether the audio is long enough and not constant."""
     return clip.sound is not None and len(clip.sound) >= SHORTEST_SAMPLES and bool(np.ptp(clip.sound))
 
 
 def lacking(clip: Clip, modalities: Sequence[str]) -> str:
-    """What a clip lacks of some modalities, and why, in words.
+    """The modalities that a clip lacks, and why, in words.
 
     >>> lacking(Clip('a', None, None, np.ones(9, np.float32), {'video': 'no face in 12 frames'}), ['video'])
     'no video (no face in 12 frames)'
@@ -103,15 +103,15 @@ def lacking(clip: Clip, modalities: Sequence[str]) -> str:
 
 
 def rows_of(view: View, parts: Sequence[Tensor | None], form: Form) -> Rows:
-    """The answers to a window as rows in time, those of slices that no window before has shown.
+    """Features of a window as rows in time, for those time slices that no earlier window has covered.
 
-    Rows are the slices of video, each with the mean of the audio that sounds meanwhile; of a window without pictures
-    the slices of audio.
+    One row per time slice of video, with the mean of the audio in that slice; for a window without frames, one row per
+    time slice of audio.
 
     Args:
         view: the window.
-        parts: the groups of columns, (T, C) or (A, C); None for zeros.
-        form: of the network.
+        parts: groups of columns, (T, C) or (A, C); None for zeros.
+        form: form of the network.
     """
     by_name = list(zip(groups(form), parts, strict=True))
     at = torch.arange(view.slices.start, view.slices.stop)
@@ -131,7 +131,7 @@ def rows_of(view: View, parts: Sequence[Tensor | None], form: Form) -> Rows:
 
 
 def _times(view: View, frames: int) -> Floats | None:
-    """(T,) the middle of each slice that counts."""
+    """(T,) centre of each slice in `view.slices`, in seconds."""
     if view.clip.times_s is None:
         return None
     means: Floats = view.clip.times_s.reshape(-1, frames).mean(axis=1)  # (frames,) to (T, frames / T) to (T,)
@@ -139,9 +139,9 @@ def _times(view: View, frames: int) -> Floats | None:
 
 
 def _sounding(view: View, frames: int, steps: int) -> Tensor:
-    """(T, A) shares of the audio slices that sound while each slice of video is seen; rows add up to 1.
+    """(T, A) weight of each audio slice in each video slice, by overlap in time; rows sum to 1.
 
-    A slice of video beside which nothing sounds takes the nearest of audio.
+    A video slice without audio gets the nearest audio slice.
     """
     assert view.clip.sound is not None
     assert view.clip.frames is not None

@@ -36,15 +36,15 @@ TRIED = (
     'head 0.57.',
     'Making the end less likely when it answers, fitted on these comments, would bring 0.3 points more at 1.3 '
     'labels and cost 1.5 points of valid form. It was left out.',
-    'Offsets for each label word and for the end, as the head of text has thresholds, were fitted by coordinate ascent on '
-    'one half of 1,000 drawn comments of the development part and scored on the other: macro-F1 0.450 where they were '
-    'chosen by what is true, 0.467 where by agreement with the head; one greedy answer has 0.477 there, the head 0.501. '
-    'With a dozen examples of a label they fit chance, and were left out.',
-    'On the same comments the logits of the first label alone rank what the head gives (mean area over labels 0.985), and '
-    'those of the second tell whether the head gives a second one (AUC 0.83): what a greedy answer loses is what other '
-    'answers hold. Labels by the share of answers that hold them agree with the head at 0.80 (macro-F1 against its '
-    'labels), greedy ones at 0.73, and reach 0.488; looking behind two or three first labels in place of one changed that '
-    'by less than 0.004. So these ship for words alone.',
+    'Offsets for each label word and for the end, as the head of text has thresholds, were fitted by coordinate '
+    'ascent on one half of 1,000 drawn comments of the development part and scored on the other: macro-F1 0.450 where '
+    'they were chosen by what is true, 0.467 where by agreement with the head; one greedy answer has 0.477 there, the '
+    'head 0.501. With a dozen examples of a label they fit chance, and were left out.',
+    'On the same comments the logits of the first label alone rank what the head gives (mean area over labels 0.985), '
+    'and those of the second tell whether the head gives a second one (AUC 0.83): what a greedy answer loses is what '
+    'other answers hold. Labels by the share of answers that hold them agree with the head at 0.80 (macro-F1 against '
+    'its labels), greedy ones at 0.73, and reach 0.488; looking behind two or three first labels in place of one '
+    'changed that by less than 0.004. So these ship for words alone.',
     'Before that, with sorted batches: eight times as many comments in the second part still gave one label a '
     'comment; and a run over 22 actors at once became unsteady (its loss rose to 2 after 25 of 80 steps).',
     'A first run with fewer mixed voices (1,000 beside 840 clips and pairs of clips, 60 steps) had an UAR of '

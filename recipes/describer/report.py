@@ -352,14 +352,14 @@ LIMITS: Sequence[str] = (
     'never seen, since no labelled clip with all three was at hand.',
     'The readers start as linear heads and the texts are taught by the head of text: it is not better than those heads '
     'and is not meant to be. What it adds is one model that answers in words, whatever a clip has.',
-    'Within 5 points of the head of text it is by the value, also beside the head with its nearest label where it gives '
-    'none, and not by the whole interval (both above). So `affekt describe` takes it only where it is asked to, with '
-    '`--model small`.',
+    'Within 5 points of the head of text it is by the value, also beside the head with its nearest label where it '
+    'gives none, and not by the whole interval (both above). So `affekt describe` takes it only where it is asked to, '
+    'with `--model small`.',
     'A second question, *Sentiment*, was only ever asked of words alone. With a voice or a face beside them the answer '
     'was not measured.',
     'Certainty is that of the first label alone, and of voices and words: for a face alone none is given, since no '
     'stills were left to fit a temperature on, and none for a voice that is unlike those of RAVDESS, where it would be '
-    'far too high (see nEMO). Speech recorded elsewhere is mostly unlike them.',
+    'far too high (see nEMO, none of whose voices gets one).',
     'Labels by their shares are for words alone; how they would do beside a voice or a face was not measured.',
     'Words are perceived through the outputs of the head of text; the language model does not read them itself.',
     'Clues are written by a grammar from measured readings; low and high are by thirds of RAVDESS, whatever the sex '

@@ -51,7 +51,7 @@ def score_frames(
         name: name of the track.
         truth: labels of every frame.
         prediction: answers for every labelled frame; other videos, and frames after the last one of the truth, are
-        ignored.
+            ignored.
         rng: generator of the resamples.
         partition: partition to score; '' for `test` where it has labels, otherwise `val`.
         resamples: number of bootstrap resamples for the intervals.
@@ -171,7 +171,7 @@ def write_answers(answers: Mapping[tuple[str, str], FrameTable], folder: Path) -
 
     Args:
         answers: task (`expr`, `va`, `au`, `mtl`) and system to answers; those without videos, and those with other
-        classes or action units than the track has, are left out.
+            classes or action units than the track has, are left out.
         folder: folder for the files TASK-SYSTEM.txt.
 
     Raises:

@@ -25,7 +25,7 @@ from affekt.experiments.settings import SIMPLE, SPACES, drawn
 from affekt.features import Features, Provenance, Store, legacy_resampled, write_features
 from affekt.fusion import FUSION_MODELS
 
-QUICK = MerbenchSettings(seeds=2, trials=1, epochs=12, patience=4, batch_size=16, resamples=100)
+QUICK = MerbenchSettings(seeds=2, trials=1, epochs=8, patience=3, batch_size=16, resamples=100)
 CODES = {'neutral': (0.0, 0.0), 'happy': (3.0, 0.0), 'sad': (0.0, 3.0)}
 
 

@@ -640,6 +640,14 @@ def sequence_speed(result: dict[str, Any]) -> str:
         [row['model'], row['features'], row['windows'], f'{row["step_s"]:.2f}'] for row in result['without_a_loop']
     ]
     apart = max(each for row in result['same'] for each in row['largest_answer_difference'].values())
+    translation = ''
+    if (both := result.get('translation')) is not None:
+        translation = (
+            f'\nThe decoders of `mctn_sequence` in its corrected form, {both["windows"]} window a step, '
+            f'{both["features"]} features: {both["step_s"]["at_once"]:.2f} s with all frames at once, in two passes, and '
+            f'{both["step_s"]["in_turn"]:.2f} s where they read their own answers one frame after another: '
+            f'{both["times_faster"]:.1f} times faster.\n'
+        )
     sizes = '; '.join(
         f'{features}: {", ".join(str(size) for size in each.values())}' for features, each in result['sizes'].items()
     )
@@ -659,6 +667,7 @@ def sequence_speed(result: dict[str, Any]) -> str:
         + '\nWhat the memory fusion network needs of the frame before can also be had for all frames at once, without '
         'a loop over frames, which is the default on accelerators:\n\n'
         + table(['features', 'windows', 'one after another', 'all at once'], once)
+        + translation
         + '\nOperators that a step calls, with one window or many; on an accelerator each costs several microseconds '
         'whatever it works on (not timed there):\n\n'
         + table(['model', 'form', 'calls'], calls)

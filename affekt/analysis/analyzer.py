@@ -36,7 +36,7 @@ from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
 from affekt.people import LEAST_TOLD_APART, Returned, speakers_heard, speakers_sentence
 from affekt.progress import Progress
-from affekt.tables import storable
+from affekt.tables import empty_table, floats, number_array, storable
 from affekt.wording import counted
 from affekt.workers import awaited
 
@@ -51,7 +51,7 @@ _PIXEL_COLUMNS = ('box_x', 'box_y', 'box_width', 'box_height', 'face_size_px')
 class _Seen:
     """What the watching thread brings back."""
 
-    table: pa.Table = field(default_factory=FACES.empty_table)
+    table: pa.Table = field(default_factory=lambda: empty_table(FACES))
     thumbnails: dict[str, bytes] = field(default_factory=dict)
     rate_hz: float = 0.0
     end_s: float = 0.0
@@ -66,9 +66,9 @@ class _Seen:
 class _Heard:
     """What the listening thread brings back."""
 
-    turns: pa.Table = field(default_factory=TURNS.empty_table)
-    voice: pa.Table = field(default_factory=VOICE.empty_table)
-    utterances: pa.Table = field(default_factory=UTTERANCES.empty_table)
+    turns: pa.Table = field(default_factory=lambda: empty_table(TURNS))
+    voice: pa.Table = field(default_factory=lambda: empty_table(VOICE))
+    utterances: pa.Table = field(default_factory=lambda: empty_table(UTTERANCES))
     spoken: tuple[Spoken, ...] = ()
     end_s: float = 0.0
     notes: list[str] = field(default_factory=list)
@@ -369,8 +369,8 @@ def _in_original_pixels(table: pa.Table, scale: float) -> pa.Table:
         return table
     for name in _PIXEL_COLUMNS:
         if name in table.column_names:
-            values = np.asarray(table[name].to_numpy(), dtype=np.float32) * np.float32(scale)
-            table = table.set_column(table.column_names.index(name), name, pa.array(values))
+            values = floats(table[name]).astype(np.float32) * np.float32(scale)
+            table = table.set_column(table.column_names.index(name), name, number_array(values))
     return table
 
 

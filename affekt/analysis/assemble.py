@@ -38,6 +38,7 @@ from affekt.analysis.steps import fused_series, opinion_rows, opinions_of, steps
 from affekt.analysis.timeline import Span, Timeline, measure, union
 from affekt.labels import EKMAN, GOEMOTIONS
 from affekt.people import Mouth, Returned, attribute_turns, match_speakers, return_sentences
+from affekt.tables import number_array, text_scalar
 
 Z95 = 1.959964
 QUALITY_COLUMNS = {
@@ -147,7 +148,7 @@ def with_liveliness(turns: pa.Table) -> pa.Table:
         return turns
     summaries = np.stack([column(turns, name) for name in COLUMNS], axis=1).astype(np.float32)
     lively = liveliness(summaries, turns['person'].to_pylist()).astype(np.float64)
-    return turns.set_column(turns.column_names.index('liveliness'), 'liveliness', pa.array(lively))
+    return turns.set_column(turns.column_names.index('liveliness'), 'liveliness', number_array(lively))
 
 
 def people_of(observed: Observed) -> list[str]:
@@ -289,7 +290,7 @@ def coverage_of(timeline: Timeline, duration_s: float) -> dict[str, float]:
         shares[source] = _share(timeline.select(source=source), duration_s)
     fused = timeline.select(source='fused', name=EKMAN)
     for reason in ('contradiction', 'unsure'):
-        rows = fused.to_arrow().filter(pc.equal(fused.to_arrow()['abstained'], reason))
+        rows = fused.to_arrow().filter(pc.equal(fused.to_arrow()['abstained'], text_scalar(reason)))
         shares[reason] = _share(Timeline(rows), duration_s)
     return shares
 

@@ -39,7 +39,7 @@ from affekt.errors import UnknownNameError
 from affekt.files import place_atomically
 from affekt.labels import EKMAN
 from affekt.plugins import Members, called
-from affekt.tables import spreadsheet_safe
+from affekt.tables import spreadsheet_safe, text_array
 from affekt.typed_json import plain
 
 Interval = tuple[float, float, str]
@@ -207,7 +207,7 @@ def write_csv(analysis: Analysis, out: Path, *, raw: bool = False, least_parts: 
             table = table.set_column(at, column.name, pc.if_else(pc.is_nan(values), None, values))
         elif column.type == pa.string() and not raw:
             texts = table.column(at).combine_chunks().dictionary_encode()
-            safe = pa.array(map(spreadsheet_safe, texts.dictionary.to_pylist()), pa.string())
+            safe = text_array([spreadsheet_safe(text) for text in texts.dictionary.to_pylist()])
             table = table.set_column(at, column.name, safe.take(texts.indices))
     pa_csv.write_csv(table.rename_columns(names), out)
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from affekt.analysis.records import ModelUse, Source, Spoken
 from affekt.labels import EKMAN, GOEMOTIONS
 from affekt.people import Returned
+from affekt.tables import arrow_array, empty_table, text_array
 
 _MEASURES = [(category, pa.float64()) for category in EKMAN]
 _MEASURES += [(name, pa.float64()) for name in ('valence', 'arousal', 'quality')]
@@ -77,10 +78,10 @@ class Observed:
     """
 
     source: Source
-    faces: pa.Table = field(default_factory=lambda: FACES.empty_table())
-    turns: pa.Table = field(default_factory=lambda: TURNS.empty_table())
-    voice: pa.Table = field(default_factory=lambda: VOICE.empty_table())
-    utterances: pa.Table = field(default_factory=lambda: UTTERANCES.empty_table())
+    faces: pa.Table = field(default_factory=lambda: empty_table(FACES))
+    turns: pa.Table = field(default_factory=lambda: empty_table(TURNS))
+    voice: pa.Table = field(default_factory=lambda: empty_table(VOICE))
+    utterances: pa.Table = field(default_factory=lambda: empty_table(UTTERANCES))
     spoken: tuple[Spoken, ...] = ()
     """The utterances with their words, in the order of the table."""
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
@@ -112,7 +113,7 @@ def conform(table: pa.Table, name: str) -> pa.Table:
         if part.name in table.column_names:
             columns[part.name] = table[part.name].cast(part.type)
         else:
-            columns[part.name] = pa.array([_filler(part)] * table.num_rows, part.type)
+            columns[part.name] = arrow_array([_filler(part)] * table.num_rows, part.type)
     for part in table.schema:
         columns.setdefault(part.name, table[part.name])
     return pa.table(columns)
@@ -127,4 +128,4 @@ def _filler(part: pa.Field) -> object:
 
 def with_people(table: pa.Table, people: list[str]) -> pa.Table:
     """The table with its column `person` replaced."""
-    return table.set_column(table.column_names.index('person'), 'person', pa.array(people, pa.string()))
+    return table.set_column(table.column_names.index('person'), 'person', text_array(people))

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from affekt.analysis.records import Evidence
 from affekt.arrays import Bools, Floats
 from affekt.labels import EKMAN
+from affekt.tables import flag_array, flags, floats, joined_view, text_array, text_scalar
 from affekt.text import NOT_READ
 
 DIMENSIONS = ('valence', 'arousal')
@@ -113,13 +114,13 @@ class PersonSeries:
 def series_of(table: pa.Table, person: str, source: str) -> PersonSeries:
     """The rows of a timeline about one person from one source, laid out by step; empty where there are none."""
     names = (*DIMENSIONS, *EKMAN)
-    mine = pc.and_(pc.equal(table['person'], person), pc.equal(table['source'], source))
-    table = table.filter(pc.and_(mine, pc.is_in(table['name'], value_set=pa.array(names))))
+    mine = pc.and_(pc.equal(table['person'], text_scalar(person)), pc.equal(table['source'], text_scalar(source)))
+    table = table.filter(pc.and_(mine, pc.is_in(table['name'], value_set=text_array(names))))
     spans, step = np.unique(
         np.stack([column(table, 'start_s'), column(table, 'end_s')], axis=1), axis=0, return_inverse=True
     )
     step = step.reshape(-1)
-    place = np.asarray(pc.index_in(table['name'], value_set=pa.array(names)).to_numpy(zero_copy_only=False))
+    place = joined_view(pc.index_in(table['name'], value_set=text_array(names)), np.int32, -1)
 
     def by_step(columns: Sequence[str], rows: Any = slice(None)) -> Floats:
         grid = np.full((len(spans), len(columns)), np.nan)
@@ -140,7 +141,7 @@ def series_of(table: pa.Table, person: str, source: str) -> PersonSeries:
         return texts_of
 
     categories = place >= len(DIMENSIONS)
-    silent = categories & np.asarray(pc.not_equal(table['abstained'], '').to_numpy(zero_copy_only=False), dtype=bool)
+    silent = categories & flags(pc.not_equal(table['abstained'], text_scalar('')))
     values, low, high = (by_name(name) for name in ('value', 'low', 'high'))
     of_dimensions = [weights_of(place == at) for at in range(len(DIMENSIONS))]
     return PersonSeries(
@@ -216,7 +217,7 @@ def column(table: pa.Table, name: str) -> Floats:
     """One number column as (N,) float64; nan for nulls; all nan where the table lacks it."""
     if name not in table.column_names:
         return np.full(table.num_rows, np.nan)
-    return np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    return floats(table[name])
 
 
 def rows_of(table: pa.Table, person: str, names: Sequence[str] | None = None) -> pa.Table:
@@ -224,7 +225,7 @@ def rows_of(table: pa.Table, person: str, names: Sequence[str] | None = None) ->
     wanted = table.column_names if names is None else [name for name in names if name in table.column_names]
     if 'person' not in table.column_names:
         return table.select(wanted).slice(0, 0)
-    return table.select(wanted).filter(pc.equal(table['person'], person))
+    return table.select(wanted).filter(pc.equal(table['person'], text_scalar(person)))
 
 
 class Readings:
@@ -268,7 +269,7 @@ class Readings:
             rows = rows_of(measured, person, ('text', 'reason'))
             reasons = rows['reason'].to_pylist() if 'reason' in rows.column_names else [''] * rows.num_rows
             read = np.array([reason not in NOT_READ for reason in reasons], dtype=bool)
-            quote = ' '.join(rows['text'].filter(pa.array(inside & read, pa.bool_())).to_pylist())[:QUOTE_LENGTH]
+            quote = ' '.join(rows['text'].filter(flag_array(inside & read)).to_pylist())[:QUOTE_LENGTH]
         return Evidence(source, float(start_s), float(end_s), person, readings, quote)
 
 

@@ -17,6 +17,7 @@ from affekt.analysis.person_series import DIMENSIONS, WEIGHT_COLUMNS, WEIGHTED, 
 from affekt.arrays import Bools
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 from affekt.labels import EKMAN
+from affekt.tables import arrow_array, floats, number_array, text_array
 
 SOURCES = ('face', 'voice', 'words', 'fused')
 """Where a row can come from, in the order of the rooms."""
@@ -71,7 +72,7 @@ def packed(rows: Sequence[Mapping[str, object]]) -> pa.Table:
         texts = [row.get(WEIGHTS_AS_TEXT, '') for row in rows]
         rows = [{**row, **weights} for row, weights in zip(rows, map(_weights_in, texts), strict=True)]
     columns = {name: [row.get(name, _DEFAULTS.get(name)) for row in rows] for name in SCHEMA.names}
-    return pa.table(columns, schema=SCHEMA)
+    return pa.table({field.name: arrow_array(columns[field.name], field.type) for field in SCHEMA}, schema=SCHEMA)
 
 
 def series_rows(series: PersonSeries) -> pa.Table:
@@ -111,13 +112,13 @@ def rows_by_name(shared: Mapping[str, Any], names: Mapping[str, tuple[Bools, Map
         for name, (keep, own) in names.items():
             values = {**_DEFAULTS, **shared, **own, 'name': name}[field.name]
             parts.append(np.broadcast_to(np.asarray(values), keep.shape)[steps[name]])
-        columns[field.name] = pa.array(np.concatenate(parts), field.type)
+        columns[field.name] = arrow_array(np.concatenate(parts), field.type)
     return pa.table(columns, schema=SCHEMA)
 
 
 def weights_as_text(table: pa.Table) -> pa.Table:
     """The table of a timeline with its weights in one column of text, such as 'face 0.62, voice 0.38'."""
-    shares = np.stack([np.asarray(table[name]) for name in WEIGHT_COLUMNS], axis=1)  # (N, 3)
+    shares = np.stack([floats(table[name]) for name in WEIGHT_COLUMNS], axis=1)  # (N, 3)
     # -1 for nan: no two nan are alike, and most rows have nothing else
     distinct, place = np.unique(np.nan_to_num(shares, nan=-1.0), axis=0, return_inverse=True)
     texts = [
@@ -125,7 +126,7 @@ def weights_as_text(table: pa.Table) -> pa.Table:
         for row in distinct.tolist()
     ]
     at = table.column_names.index(WEIGHT_COLUMNS[0])
-    of_rows = pa.array(texts, pa.string()).take(pa.array(place.reshape(-1)))
+    of_rows = text_array(texts).take(number_array(place.reshape(-1)))
     return table.drop_columns(list(WEIGHT_COLUMNS)).add_column(at, WEIGHTS_AS_TEXT, of_rows)
 
 
@@ -154,7 +155,7 @@ def _with_weights(table: pa.Table) -> pa.Table:
     read = [_weights_in(text) for text in texts.dictionary.to_pylist()]
     table = table.drop_columns([WEIGHTS_AS_TEXT])
     for name in WEIGHT_COLUMNS:
-        shares = pa.array([weights.get(name, float('nan')) for weights in read], pa.float64())
+        shares = arrow_array([weights.get(name, float('nan')) for weights in read], pa.float64())
         table = table.append_column(name, shares.take(texts.indices))
     return table
 
@@ -172,7 +173,7 @@ def conforming(table: pa.Table) -> pa.Table:
             expected=f'columns among {SCHEMA.names}', came=f'missing {missing}, unknown {unknown}', todo='rename them'
         )
     count = table.num_rows
-    columns = [table[f.name] if f.name in names else pa.array([_DEFAULTS[f.name]] * count, f.type) for f in SCHEMA]
+    columns = [table[f.name] if f.name in names else arrow_array([_DEFAULTS[f.name]] * count, f.type) for f in SCHEMA]
     return _cast(pa.table(columns, names=SCHEMA.names), SCHEMA)
 
 
@@ -187,13 +188,13 @@ def check(table: pa.Table) -> None:
     """Raises where a time, confidence, coverage or source is out of range."""
     if any(table[name].null_count for name in SCHEMA.names):
         raise ValueRangeError(expected='no nulls', came='a null', todo="use nan for numbers and '' for text")
-    starts, ends = (np.asarray(table[name].to_numpy(zero_copy_only=False)) for name in ('start_s', 'end_s'))
+    starts, ends = (floats(table[name]) for name in ('start_s', 'end_s'))
     if not (np.isfinite(starts).all() and np.isfinite(ends).all() and (ends >= starts).all()):
         raise ValueRangeError(
             expected='finite spans with end_s >= start_s', came='another span', todo='check the rows that made it'
         )
     for name, nan_allowed in (('confidence', True), ('coverage', False), *((name, True) for name in WEIGHT_COLUMNS)):
-        values = np.asarray(table[name].to_numpy(zero_copy_only=False))
+        values = floats(table[name])
         inside = (values >= 0) & (values <= 1)
         if not (inside | (np.isnan(values) & nan_allowed)).all():
             raise ValueRangeError(expected=f'{name} in [0, 1]', came='a value outside', todo='scale it first')

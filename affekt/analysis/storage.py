@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from affekt.errors import RunError
 from affekt.runs import file_atomically, read_regular_file, require_regular_file, write_atomically
-from affekt.tables import require_bounded, storable
+from affekt.tables import require_bounded, storable, text_scalar
 from affekt.typed_json import brief, typed
 
 FORMAT = 1
@@ -119,7 +119,7 @@ def _require_plausible(table: pa.Table) -> None:
     for column in table.schema:
         if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
             values = pc.abs(pc.cast(table[column.name], pa.float64(), safe=False))
-            largest = pc.max(pc.if_else(pc.is_nan(values), 0.0, values)).as_py()
+            largest = pc.max(values.filter(pc.invert(pc.is_nan(values)))).as_py()
             if largest is not None and largest > LARGEST:
                 raise ValueError(f'{largest:g} in the column {column.name!r}')
 
@@ -155,7 +155,7 @@ def unnamed(table: pa.Table) -> pa.Table:
 
 
 def _repeated(text: str, times: int) -> pa.Array:
-    return pa.repeat(pa.scalar(storable(text), pa.string()), times)
+    return pa.repeat(text_scalar(storable(text)), times)
 
 
 def write_pictures(folder: Path, pictures: Mapping[int, bytes], earlier: int) -> None:

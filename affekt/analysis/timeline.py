@@ -25,7 +25,7 @@ from affekt.arrays import Floats
 from affekt.errors import RunError, UnknownNameError, ValueRangeError, did_you_mean
 from affekt.labels import EKMAN
 from affekt.runs import file_atomically, require_regular_file
-from affekt.tables import require_bounded
+from affekt.tables import empty_table, flag_array, flags, floats, number_array, require_bounded, text_array
 from affekt.wording import counted
 
 _PACK = 4096
@@ -70,21 +70,21 @@ class Timeline:
         waiting, tables = iter(rows), []
         while batch := list(islice(waiting, _PACK)):
             tables.append(packed(batch))
-        return cls(pa.concat_tables(tables) if tables else SCHEMA.empty_table())
+        return cls(pa.concat_tables(tables) if tables else empty_table(SCHEMA))
 
     @classmethod
     def of_series(cls, fused: Iterable[PersonSeries], others: Iterable[pa.Table]) -> Timeline:
         """A timeline with the rows of fused series and of other tables; the series stay beside it as they are."""
         kept = tuple(fused)
         tables = [*others, *map(series_rows, kept)]
-        made = cls(pa.concat_tables(tables) if tables else SCHEMA.empty_table())
+        made = cls(pa.concat_tables(tables) if tables else empty_table(SCHEMA))
         made._series.update({(series.person, series.source): series for series in kept})
         return made.knowing(series.person for series in kept)
 
     @classmethod
     def empty(cls) -> Timeline:
         """A timeline without rows."""
-        return cls(SCHEMA.empty_table())
+        return cls(empty_table(SCHEMA))
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -132,7 +132,7 @@ class Timeline:
 
     def column(self, name: str) -> npt.NDArray[np.float64]:
         """One number column as (N,) float64."""
-        return np.asarray(self.table[name].to_numpy(zero_copy_only=False), dtype=np.float64)
+        return floats(self.table[name])
 
     def select(
         self,
@@ -157,11 +157,11 @@ class Timeline:
         for key, wanted in (('person', person), ('source', source), ('name', name)):
             if wanted is not None:
                 each = list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
-                values = pa.array([self._known_as(key, spelled) for spelled in each], pa.string())
-                keep &= np.asarray(pc.is_in(self.table[key], value_set=values))
+                values = text_array([self._known_as(key, spelled) for spelled in each])
+                keep &= flags(pc.is_in(self.table[key], value_set=values))
         if between is not None:
             keep &= _meets(self.column('start_s'), self.column('end_s'), *between)
-        return self._kept(self.table.filter(pa.array(keep)))
+        return self._kept(self.table.filter(flag_array(keep)))
 
     def _kept(self, table: pa.Table) -> Timeline:
         """Rows of this timeline that keep its order and need no check again; they know the same names."""
@@ -217,7 +217,7 @@ class Timeline:
         starts, ends = self.column('start_s'), self.column('end_s')
         keep = _meets(starts, ends, start_s, end_s)
         clipped = _with(self.table, start_s=np.clip(starts, start_s, end_s), end_s=np.clip(ends, start_s, end_s))
-        return self._naming_all(Timeline(clipped.filter(pa.array(keep))))
+        return self._naming_all(Timeline(clipped.filter(flag_array(keep))))
 
     def _naming_all(self, part: Timeline) -> Timeline:
         """The part, which knows all names of the whole."""
@@ -307,8 +307,8 @@ class Timeline:
         table = self.table
         for name, key in (('end', 'end_s'), ('start', 'start_s')):
             ticks = np.round(self.column(key) * 1e9).astype(np.int64)
-            table = table.add_column(0, name, pa.array(ticks, pa.int64()).cast(pa.duration('ns')))
-        return table.add_column(0, 'file', pa.array([file] * len(self), pa.string())).drop_columns(['start_s', 'end_s'])
+            table = table.add_column(0, name, number_array(ticks).cast(pa.duration('ns')))
+        return table.add_column(0, 'file', text_array([file] * len(self))).drop_columns(['start_s', 'end_s'])
 
     def to_arrow(self) -> pa.Table:
         """The table, sorted, with the columns of SCHEMA."""
@@ -378,7 +378,8 @@ def _meets(starts: Floats, ends: Floats, start_s: float, end_s: float) -> npt.ND
 
 def _with(table: pa.Table, **columns: Floats) -> pa.Table:
     for name, values in columns.items():
-        table = table.set_column(table.column_names.index(name), name, pa.array(values, pa.float64()))
+        numbers = number_array(np.asarray(values, dtype=np.float64))
+        table = table.set_column(table.column_names.index(name), name, numbers)
     return table
 
 
@@ -387,11 +388,11 @@ def _same(left: pa.Table, right: pa.Table) -> bool:
     if left.num_rows != right.num_rows:
         return False
     for column in SCHEMA:
-        ours, theirs = (t[column.name].to_numpy(zero_copy_only=False) for t in (left, right))
-        equal = ours == theirs
-        if column.type == pa.float64():
-            equal = equal | (np.isnan(ours) & np.isnan(theirs))
-        if not np.all(equal):
+        ours, theirs = left[column.name], right[column.name]
+        if column.type != pa.float64():
+            if not ours.equals(theirs):
+                return False
+        elif not np.array_equal(floats(ours), floats(theirs), equal_nan=True):
             return False
     return True
 

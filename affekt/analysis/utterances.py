@@ -18,7 +18,7 @@ from affekt.analysis.records import Spoken, SpokenWord
 from affekt.analysis.settings import AnalysisSettings
 from affekt.labels import EKMAN, GOEMOTIONS, affect_sd
 from affekt.media import Recording
-from affekt.tables import storable
+from affekt.tables import arrow_array, empty_table, floats, storable
 from affekt.text import (
     LANGUAGES_READ,
     NOT_READ,
@@ -106,7 +106,7 @@ def utterance_table(
     }
     columns |= {name: [row.get(name) for row in measured] for name in dict.fromkeys(chain.from_iterable(measured))}
     types = {name: pa.string() for name in ('speaker', 'text', 'language', 'reason')} | {'is_understood': pa.bool_()}
-    table = pa.table({name: pa.array(values, types.get(name, pa.float64())) for name, values in columns.items()})
+    table = pa.table({name: arrow_array(values, types.get(name, pa.float64())) for name, values in columns.items()})
     return conform(table, 'utterances'), spoken
 
 
@@ -121,7 +121,7 @@ class ReadWords:
         was_read, was_foreign: whether the reader of English, and that of other languages, took part.
     """
 
-    table: pa.Table = field(default_factory=UTTERANCES.empty_table)
+    table: pa.Table = field(default_factory=lambda: empty_table(UTTERANCES))
     spoken: tuple[Spoken, ...] = ()
     notes: tuple[str, ...] = ()
     was_read: bool = False
@@ -181,7 +181,7 @@ def word_notes(utterances: Sequence[Utterance], table: pa.Table) -> list[str]:
     if translated:
         names = listed([language_name(language) for language in translated])
         notes.append(f'words in {names} are read by a model that learned from English and was judged on {names}')
-    if reasons and not set(reasons) & NOT_READ.keys() and np.isnan(table['valence'].to_numpy()).all():
+    if reasons and not set(reasons) & NOT_READ.keys() and np.isnan(floats(table['valence'])).all():
         notes.append('the words could not be read for emotion: there are too few')
     return notes
 

@@ -8,7 +8,7 @@ any describer: a clause on what a clip does not have is struck out.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -69,8 +69,8 @@ class EndpointClips:
         """Of the media and the words."""
         return self._served.digest(manifest, sample)
 
-    def described(self, manifest: Manifest, samples: Sequence[Sample]) -> list[Described]:
-        """Asked several at a time.
+    def described(self, manifest: Manifest, samples: Sequence[Sample]) -> Iterator[Described]:
+        """Asked several at a time, each given as soon as those before it are.
 
         Where the server goes away among them, answers before that are given, and the next call raises.
 
@@ -82,7 +82,7 @@ class EndpointClips:
         if self._waits_for_probe and self._served.limits.media:
             require_media(self._endpoint, self._served.limits.media)
             self._waits_for_probe = False
-        made: dict[str, Described] = {}
+        failed: dict[str, Described] = {}
         asking: dict[str, tuple[Sample, dict[str, str], set[str]]] = {}
         for sample in samples:
             try:
@@ -90,15 +90,19 @@ class EndpointClips:
             except StorageError:
                 raise
             except AffektError as error:
-                made[sample.sample] = Described(self.name, '', form='empty', failure=storable(str(error)))
+                failed[sample.sample] = Described(self.name, '', form='empty', failure=storable(str(error)))
+        asked = [sample for sample, *_ in asking.values()]
+        answers, is_answered = iter(self._served.answers(manifest, asked) if asked else ()), False
+        for sample in samples:
+            described = failed.get(sample.sample) or self._read(next(answers), *asking[sample.sample])
+            is_answered = is_answered or not described.failure
+            yield described
         try:
-            for said in self._served.answers(manifest, [sample for sample, *_ in asking.values()]) if asking else ():
-                made[said.name] = self._read(said, *asking[said.name])
+            next(answers, None)  # behind the last answer it is told whether the server is gone
         except LLMError as error:
-            if all(made[name].failure for name in asking if name in made):
+            if not is_answered:
                 raise
             self._gone = error
-        return [made[sample.sample] for sample in samples]
 
     def _perceived(self, manifest: Manifest, sample: Sample) -> tuple[Sample, dict[str, str], set[str]]:
         """The sample with its words, what it lacks and why, and what can be perceived of it."""

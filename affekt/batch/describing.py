@@ -190,8 +190,8 @@ class ClipsDescriber(Protocol):
     def digest(self, manifest: Manifest, sample: Sample) -> str:
         """Changes with what is read of a clip."""
 
-    def described(self, manifest: Manifest, samples: Sequence[Sample]) -> list[Described]:
-        """An answer to each, in order; none raises for a clip that cannot be described."""
+    def described(self, manifest: Manifest, samples: Sequence[Sample]) -> Iterable[Described]:
+        """An answer to each, in order, as soon as it is there; none raises for a clip that cannot be described."""
 
 
 Advanced = Callable[[DescribedClip, int, int], None]
@@ -299,11 +299,12 @@ def _together(
 ) -> Iterator[DescribedClip]:  # fmt: skip
     asking = [sample for sample, _, known in waiting if known is None]
     answers = answering.described(manifest, asking) if asking else []
-    made = {sample.sample: _in_order(described) for sample, described in zip(asking, answers, strict=True)}
+    made: dict[str, Described] = {}
     digests = {sample.sample: digest for sample, digest, _ in waiting}
-    for name, described in made.items():  # on disk before any of them is given
+    for sample, answer in zip(asking, answers, strict=True):  # each on disk before the next is waited for
+        made[sample.sample] = described = _in_order(answer)
         if run is not None and not described.failure:
-            run.note(name, SETTINGS, digest=digests[name], described=plain(described))
+            run.note(sample.sample, SETTINGS, digest=digests[sample.sample], described=plain(described))
     for sample, _, known in waiting:
         yield known or DescribedClip(sample.sample, _path_of(manifest, sample), made[sample.sample])
 

@@ -1,9 +1,9 @@
-"""Many systems on the same samples: a ranking with intervals, and which of them cannot be told apart.
+"""Comparison of many systems on the same samples: a ranking with intervals, and groups that cannot be told apart.
 
 Axes: N samples, K columns, S systems, R draws.
 
-Every system is resampled by the same draws and exchanged by the same coins, so that all S (S - 1) / 2 paired tests cost
-two matrix products. p-values are those of `affekt.metrics.resampling.paired_test`, corrected over all pairs by Holm.
+Every system is resampled and exchanged by the same draws, so that all S (S - 1) / 2 paired tests cost two matrix
+products. p-values are those of `affekt.metrics.resampling.paired_test`, corrected over all pairs by Holm.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from affekt.metrics import UNBOUNDED, Interval, holm, resampled_sums, student_in
 from affekt.metrics.resampling import Spread, influences_of, linearised_variances, sizes_of, spread
 
 Score = Callable[[Floats], Floats]
-"""From column sums (R, K) to (R,) values."""
+"""Function from column sums (R, K) to (R,) scores."""
 _CHUNK_CELLS = 4_000_000
 
 
@@ -32,9 +32,9 @@ class Gap:
 
     difference: Interval
     p: float
-    """Two-sided, of approximate randomization."""
+    """Two-sided p-value of approximate randomization."""
     p_holm: float
-    """Corrected over all pairs of the ranking."""
+    """p-value after Holm's correction over all pairs of the ranking."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class Ranking:
     order: tuple[str, ...]
     scores: Mapping[str, Interval]
     ranks: Mapping[str, tuple[int, int, int]]
-    """System to rank, and the 2.5 and 97.5 % quantiles of its rank over resamples."""
+    """System to its rank, and the 2.5 and 97.5 % quantiles of its rank over resamples."""
     gaps: Mapping[tuple[str, str], Gap] = field(repr=False)
-    """Every pair, the better one first."""
+    """Differences of all pairs, the better system first."""
     groups: tuple[tuple[str, ...], ...]
-    """Longest runs of the order in which no two differ at the level; a system alone is told apart from all."""
+    """Maximal runs of the order without a significant difference; a system alone differs from all others."""
 
     def letters(self, system: str) -> str:
-        """The groups that a system is in, as letters: systems that share none are told apart."""
+        """The groups of a system, as letters: systems without a common letter differ significantly."""
         return ''.join(chr(ord('a') + index) for index, group in enumerate(self.groups) if system in group)
 
 
@@ -64,18 +64,18 @@ def rank_systems(
     level: float = 0.95,
     groups: npt.ArrayLike | None = None,
 ) -> Ranking:
-    """Systems ranked by a score, with intervals, paired tests of all pairs, and groups.
+    """Rank systems by a score, with intervals, paired tests of all pairs, and groups.
 
     Args:
-        columns: system to (N, K) columns on the same samples.
-        score: system to the score of its column sums.
-        rng: draws resamples and exchanges.
-        resamples: how many of each.
-        level: coverage of intervals; 1 - level is where pairs differ.
+        columns: name of a system to its (N, K) columns on the same samples.
+        score: name of a system to the function from its column sums to its score.
+        rng: generator of resamples and exchanges.
+        resamples: number of resamples, and of exchanges.
+        level: coverage of the intervals; pairs differ significantly below a p-value of 1 - level.
         groups: (N,) group of each sample, such as its speaker; whole groups are drawn and exchanged then.
 
     Raises:
-        ShapeError: the systems were not scored on the same samples, there is none, or groups are not (N,).
+        ShapeError: the systems were not scored on the same samples, there are none, or groups are not (N,).
     """
     if len({table.shape for table in columns.values()}) != 1:
         shapes = {name: table.shape for name, table in columns.items()}
@@ -124,7 +124,7 @@ def rank_systems(
         if resamples
         else np.ones((len(order), 0))
     )
-    if len(every) < 2:  # of one group nothing can be said of another
+    if len(every) < 2:  # one group says nothing about others
         ranks = {name: (index + 1, 1, len(order)) for index, name in enumerate(order)}
     else:
         ranks = {name: (index + 1, *_rank_bounds(placed[index], index + 1, level)) for index, name in enumerate(order)}
@@ -138,7 +138,7 @@ def rank_systems(
 
 
 def _scored(score: Mapping[str, Score], at: Mapping[str, slice], sums: Floats) -> dict[str, Floats]:
-    """(R,) of each system's score."""
+    """(R,) score of each system."""
     return {name: score[name](sums[:, place]) for name, place in at.items()}
 
 
@@ -153,7 +153,7 @@ def _gaps(
     resamples: int,
     level: float,
 ) -> dict[tuple[str, str], Gap]:
-    """Every pair's difference with interval and p, in the order of the ranking."""
+    """Difference of every pair with interval and p-value, in the order of the ranking."""
     coins = _exchanged(every, rng, resamples)
     totals = every.sum(axis=0)
     differences: dict[tuple[str, str], tuple[Interval, float]] = {}
@@ -173,7 +173,7 @@ def _gaps(
 
 
 def _exchanged(every: Floats, rng: np.random.Generator, draws: int) -> Floats:
-    """(R, columns) sums over the samples whose coin fell so that two systems exchange them."""
+    """(R, columns) sums over a random half of the samples, in which two systems are exchanged."""
     step = max(1, _CHUNK_CELLS // max(len(every), 1))
     sizes = [min(step, draws - begin) for begin in range(0, draws, step)]
     parts = [rng.integers(0, 2, (size, len(every))).astype(np.float64) @ every for size in sizes]
@@ -181,7 +181,7 @@ def _exchanged(every: Floats, rng: np.random.Generator, draws: int) -> Floats:
 
 
 def _runs(order: Sequence[str], gaps: Mapping[tuple[str, str], Gap], level: float) -> tuple[tuple[str, ...], ...]:
-    """The longest runs without a pair that differs; one that lies within another is left out."""
+    """Maximal runs without a significant difference."""
     runs: list[tuple[int, int]] = []
     for begin in range(len(order)):
         end = begin + 1

@@ -1,6 +1,6 @@
-"""The outcomes of MER-UniBench and OV-MER as one plain object each for JSON, and any outcome on disk.
+"""The outcomes of MER-UniBench and OV-MER as plain objects for JSON, and the writing of any outcome to disk.
 
-Beside saved scores lie the settings, versions and hashes of what was read.
+Saved scores come with settings, versions and hashes of the inputs.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from affekt.typed_json import json_file, plain
 def save_outcome(
     folder: Path, name: str, facts: Mapping[str, Any], settings: Mapping[str, Any], inputs: Sequence[Path]
 ) -> None:
-    """Write `<name>.json` and `settings.json` into a folder, which is made where it is missing.
+    """Write `<name>.json` and `settings.json` into a folder, which is created where missing.
 
-    Where it was noted beside an input what its answers depend on, that goes along.
+    Settings that are recorded beside an input are included.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -41,7 +41,7 @@ def save_outcome(
 
 
 def unibench_facts(outcome: UniBench) -> dict[str, Any]:
-    """All of the outcome as plain values; shares, not per cent; None where undefined."""
+    """All fields of the outcome as plain values; shares, not per cent; None where undefined."""
     return plain(
         {
             'benchmark': 'MER-UniBench',
@@ -104,7 +104,7 @@ def _row_facts(row: Row) -> dict[str, Any]:
 
 
 def ovmer_facts(outcome: Ovmer) -> dict[str, Any]:
-    """All of the outcome as plain values; shares, not per cent; None where undefined."""
+    """All fields of the outcome as plain values; shares, not per cent; None where undefined."""
     paper = published('ovmer')
     return plain(
         {

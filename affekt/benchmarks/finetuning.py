@@ -1,9 +1,9 @@
 """Fine-tuning rows of MERBench: an encoder trained end to end on a corpus, beside its own frozen vectors.
 
-A manifest and the folder of an encoder come in. Out go a constant answer, a linear layer and a perceptron on the frozen
-vectors, and the same perceptron trained together with the encoder, as rows with intervals, and a paired test between
-each two. The protocol is MERBench's fair one: settings and epoch are chosen on validation alone. Read `run_finetuning`
-first; `finetuning_tables.py` shows.
+A manifest and the folder of an encoder come in. Out come a constant answer, a linear layer and a perceptron on the
+frozen vectors, and the same perceptron trained together with the encoder, as rows with intervals and paired tests
+between them. The protocol is MERBench's fair one: settings and epoch are chosen on validation alone. Read
+`run_finetuning` first; `finetuning_tables.py` renders the outcome.
 
 N samples, S seeds, C classes, V values (0 or 1), D size of a vector. torch is imported where it is used.
 
@@ -58,41 +58,41 @@ if TYPE_CHECKING:
 
 LINEAR, FROZEN, TUNED = 'linear', 'frozen', 'fine-tuned'
 BESIDE = {TUNED: (FROZEN, LINEAR), FROZEN: (LINEAR,), LINEAR: ()}
-"""Model to those that its answers are tested against."""
+"""Model to the models that it is tested against."""
 VECTORS = 'frozen.features.arrow'
 RUNNING = 'running'
 
 
 @dataclass(frozen=True)
 class Finetuning:
-    """The outcome."""
+    """Result of a fine-tuning benchmark."""
 
     task: Task = field(repr=False)
     settings: FinetuningSettings
     encoder: Mapping[str, Any]
-    """Name, kind, modality, parameters, and the sha256 of its weights and of what reads for it."""
+    """Name, kind, modality, parameters, and the sha256 of its weights and of its preprocessing."""
     rows: tuple[Row, ...]
-    """Their gains are of kinds `frozen` and `linear`."""
+    """Scored rows, with gains of kinds `frozen` and `linear`."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What all runs share."""
+    """Inputs that all runs share."""
 
     task: Task
     backbone: Backbone
     rows: Sequences
-    """(N,) what the encoder reads, in the order of the task's samples."""
+    """(N,) inputs of the encoder, in the order of the task's samples."""
     settings: FinetuningSettings
 
     def samples(self, index: Ints) -> Samples:
-        """What the encoder reads of these samples, with their truths."""
+        """Inputs of the encoder for these samples, with their labels."""
         import torch
 
         return task_samples(self.task, index, {self.backbone.modality: self.rows[torch.from_numpy(index)]})
 
     def vectors(self, index: Ints) -> Samples:
-        """The encoder's frozen vectors of these samples, with their truths."""
+        """Frozen vectors of these samples, with their labels."""
         import torch
 
         modality = self.backbone.modality
@@ -108,26 +108,27 @@ def run_finetuning(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Finetuning:
-    """Train an encoder on a corpus, and score it beside its frozen vectors.
+    """Train an encoder on a corpus, and score it beside models on its frozen vectors.
 
     Args:
-        manifest: of the corpus.
-        encoder: its folder, as transformers' `save_pretrained` writes it.
+        manifest: manifest of the corpus.
+        encoder: folder of the encoder, as written by transformers' `save_pretrained`.
         settings: budgets and protocol.
-        folder: keeps the frozen vectors, every finished run, and a checkpoint of the one at work; None keeps nothing.
-        resume: go on in a folder that a killed run left, from its last epoch.
-        progress: called with the stage, what is done and the total.
+        folder: folder for the frozen vectors, every finished run, and a checkpoint of the current one; None to keep
+            nothing.
+        resume: continue in the folder of an interrupted run, from its last epoch.
+        progress: called with the stage, units done and units in all.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
-        WeightsError: the folder holds no encoder that can be read.
+        WeightsError: the folder has no readable encoder.
         CorpusError, TableError, ValueRangeError, UnknownNameError: the manifest cannot be trained on.
-        RunError: the folder holds another run.
+        RunError: the folder has another run.
     """
     require_torch()
     from affekt.encoders import open_backbone
 
-    # 1. The encoder, and what it reads of every sample.
+    # 1. The encoder and its inputs.
     backbone = open_backbone(
         encoder, layers=settings.layers, longest=settings.longest, longest_s=settings.longest_s,
         pictures=settings.pictures,
@@ -137,11 +138,11 @@ def run_finetuning(
     depends_on = {'settings': dataclasses.asdict(settings), 'encoder': about, 'samples': _digest_of(manifest, settings)}
     bar, systems = _Bar(progress), []
     with TemporaryDirectory() as scratch, FinishedRuns(folder, depends_on, resume=resume) as runs:
-        # 2. Its frozen vectors, and the task with all its checks.
+        # 2. Frozen vectors, and the task with all its checks.
         store = _frozen_vectors(manifest, backbone, rows, depends_on, folder or Path(scratch), settings, progress)
         task = open_task(manifest, {backbone.modality: store}, settings.simple)
         inputs = Inputs(task, backbone, _in_order(rows, manifest, task), settings)
-        # 3. The simple models and the perceptron on the vectors, then the encoder itself.
+        # 3. Simple models and the perceptron on the vectors, then the encoder itself.
         plan = _plan(inputs, folder, bar)
         total = sum(len(task.fair) * (len(draws) + settings.seeds - 1) for draws, _ in plan.values())
         runs.expect(total, bar)
@@ -152,11 +153,11 @@ def run_finetuning(
 
 
 RunNamed = Callable[[Trial, str], Answers]
-"""Runs a trial that is kept under a key."""
+"""Function that runs a trial which is saved under a key."""
 
 
 class _Bar:
-    """One line of progress for all runs, in which an epoch is a part of a run."""
+    """One progress bar for all runs, in which an epoch is a fraction of a run."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress, self._done, self._total = progress, 0.0, 1.0
@@ -167,13 +168,13 @@ class _Bar:
             self._progress(stage, done, total)
 
     def epoch(self, share: float) -> None:
-        """So much of the run at work is done."""
+        """Set the finished share of the current run."""
         if self._progress:
             self._progress('train', self._done + share, self._total)
 
 
 def _plan(inputs: Inputs, folder: Path | None, bar: _Bar) -> dict[str, tuple[list[dict[str, Any]], RunNamed]]:
-    """Model to its draws and what runs one of them."""
+    """Model to its configurations and the function that runs one of them."""
     settings = inputs.settings
     return {
         LINEAR: (drawn('linear', settings.frozen_trials, settings.seed), lambda trial, key: fair_run(trial)),
@@ -183,7 +184,7 @@ def _plan(inputs: Inputs, folder: Path | None, bar: _Bar) -> dict[str, tuple[lis
 
 
 def _trained(inputs: Inputs, name: str, draws: Sequence[dict[str, Any]], run: RunNamed, runs: FinishedRuns) -> System:
-    """A model after its search, which is the first seed's runs, and the other seeds of what validation chose."""
+    """A model after its search, which is the first seed's runs, and the other seeds of the chosen configurations."""
     task, settings, modalities = inputs.task, inputs.settings, (inputs.backbone.modality,)
     begun = time.monotonic()
     seeds = [settings.seed + 1 + number for number in range(settings.seeds)]
@@ -218,17 +219,17 @@ def _frozen_run(inputs: Inputs, trial: Trial, key: str) -> Answers:
 
 
 def _tuned_run(inputs: Inputs, folder: Path | None, bar: _Bar, trial: Trial, key: str) -> Answers:
-    """The same head, trained together with the encoder; each epoch is on disk before the next."""
+    """The same head, trained together with the encoder; each epoch is saved before the next."""
     from affekt.fusion import EndToEnd
     from affekt.training import predict, train
     from affekt.training.standing import CHECKPOINT
 
     settings, fold = inputs.settings, trial.fold
-    # 1. the encoder as it came, and a head that knows the scale of its first vectors
+    # 1. the pre-trained encoder, and a head standardised on its initial vectors
     head = _head(inputs, trial)
     head.standardise_on(*inputs.vectors(fold.train).steps())
     model = EndToEnd(copy.deepcopy(inputs.backbone), head)
-    # 2. training, from the last epoch where it was killed
+    # 2. training, from the last saved epoch
     where = None if folder is None else folder / RUNNING / key.replace('/', '.')
     trained = train(
         model, inputs.samples(fold.train), inputs.samples(fold.validation), _how(inputs, trial), folder=where,
@@ -281,7 +282,7 @@ def _frozen_vectors(
     settings: FinetuningSettings,
     progress: Progress | None,
 ) -> Store:
-    """The encoder's vectors of all samples as a store, made once."""
+    """Store of the encoder's vectors of all samples, computed once."""
     from affekt.fusion import vectors
     from affekt.training import Samples
 
@@ -299,7 +300,7 @@ def _frozen_vectors(
 
 
 def _in_order(rows: Sequences, manifest: Manifest, task: Task) -> Sequences:
-    """The rows of the task's samples, which are some of the manifest's."""
+    """The inputs of the task's samples, which are a subset of the manifest's."""
     import torch
 
     at = {name: number for number, name in enumerate(manifest.names)}
@@ -317,7 +318,7 @@ def _encoder_facts(encoder: Path, backbone: Backbone) -> dict[str, Any]:
 
 
 def _digest_of(manifest: Manifest, settings: FinetuningSettings) -> str:
-    """Of the labels, the divisions, and what the encoder is given by name."""
+    """Hash of the labels, the divisions, and the names of the encoder's inputs."""
     digest = hashlib.sha256()
     given = ('split', 'fold', 'category', 'sentiment', 'valence', 'audio', 'video', 'frames', settings.column)
     for cells in manifest.samples.cells(('sample', *given)):

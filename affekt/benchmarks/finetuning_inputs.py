@@ -1,6 +1,6 @@
-"""A manifest's samples as an encoder reads them: word pieces, samples of sound, faces, or clips.
+"""Samples of a manifest as inputs of an encoder: word pieces, audio samples, faces, or clips.
 
-Every sample must have them; a message names those that have not. torch is imported where it is used.
+Every sample must have them; the error names those that do not. torch is imported where it is used.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ Rows = npt.NDArray[Any]
 
 
 def prepared(manifest: Manifest, backbone: Backbone, column: str, progress: Progress | None = None) -> Sequences:
-    """Every sample's rows, in the manifest's order.
+    """Inputs of every sample, in the manifest's order.
 
     Args:
-        manifest: of the corpus.
-        backbone: says what it reads.
-        column: of the manifest, for an encoder of text.
-        progress: told 'read', samples done, samples in all.
+        manifest: manifest of the corpus.
+        backbone: encoder, which prepares its inputs.
+        column: column of the manifest that an encoder of text reads.
+        progress: called with 'read', samples done and samples in all.
 
     Raises:
-        CorpusError: a sample lacks what the encoder reads or withholds it, or it cannot be read.
+        CorpusError: a sample lacks or withholds the input of the encoder, or it is unreadable.
     """
     from affekt.training import Sequences
 
@@ -46,7 +46,7 @@ def prepared(manifest: Manifest, backbone: Backbone, column: str, progress: Prog
             read = Unable(row.sample, error.came)
         except MemoryError:
             raise
-        except Exception as error:  # what a library does with a file that nobody has seen has no common class
+        except Exception as error:  # libraries raise anything on unusual files
             read = Unable(row.sample, f'{type(error).__name__}: {error}')
         if isinstance(read, Unable):
             lacking.append(f'{read.sample} ({read.reason})')
@@ -64,7 +64,7 @@ def prepared(manifest: Manifest, backbone: Backbone, column: str, progress: Prog
 
 
 def _rows(manifest: Manifest, row: Sample, backbone: Backbone, column: str) -> Rows | Unable:
-    """One sample's, or why there are none."""
+    """Inputs of one sample, or the reason why there are none."""
     if backbone.clips is not None:
         return backbone.prepare(sample_clip(manifest, row, backbone.clips))
     if backbone.modality == 'text':

@@ -1,4 +1,4 @@
-"""What a fine-tuning run's numbers depend on besides corpus and encoder, and the draws of its hyper-parameters."""
+"""Settings of a fine-tuning benchmark, and the draws of its hyper-parameters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from affekt.moved_names import with_old_names
 
 RATES = (1e-3, 1e-4, 1e-5, 1e-6)
 SPACE: Mapping[str, Sequence[Any]] = {'hidden': (128, 256), 'dropout': (0.2, 0.3, 0.4, 0.5)}
-"""With `RATES` the published space of MER2024's end-to-end model."""
+"""Together with `RATES`, the published search space of MER2024's end-to-end model."""
 KNOWN: Mapping[str, Sequence[str]] = {
     'layers': ('last', 'last_four'),
     'column': ('text', 'chinese', 'english'),
@@ -28,28 +28,28 @@ class FinetuningSettings:
     """Settings of a run, saved beside its results.
 
     Args:
-        layers: of the encoder that are read: `last`, or the sum of the `last_four`.
-        learning_rates: of the head, each of which is tried once before any twice.
+        layers: layers of the encoder that are read: `last`, or the sum of the `last_four`.
+        learning_rates: learning rates of the head, each of which is tried once before any is repeated.
         backbone_share: the encoder's learning rate as a share of the head's; a tenth, as published.
-        seeds: runs of each chosen setting.
-        trials: draws of settings for fine-tuning; the first seed's runs are the search.
-        epochs: of fine-tuning, at most.
-        patience: epochs without a better validation score before a fine-tuning run stops.
-        batch_size: samples a step.
-        frozen_learning_rates: of the perceptron on frozen vectors.
-        frozen_trials: draws for each model on frozen vectors, which cost next to nothing.
-        frozen_epochs: of these models, at most.
-        frozen_patience: of these models.
-        column: what a text encoder reads: text, chinese or english.
-        longest: word pieces of a text.
-        longest_s: seconds of a sound.
-        pictures: of a clip, for encoders that read pictures one by one.
+        seeds: number of runs of each chosen configuration.
+        trials: number of configurations for fine-tuning; the first seed's runs are the search.
+        epochs: largest number of epochs of fine-tuning.
+        patience: epochs without a better validation score after which a fine-tuning run stops.
+        batch_size: samples per step.
+        frozen_learning_rates: learning rates of the perceptron on frozen vectors.
+        frozen_trials: number of configurations of each model on frozen vectors, which take little time.
+        frozen_epochs: largest number of epochs of these models.
+        frozen_patience: patience of these models, in epochs.
+        column: column that a text encoder reads: text, chinese or english.
+        longest: limit of word pieces per text.
+        longest_s: limit of seconds per audio.
+        pictures: images per clip, for encoders that read images one by one.
         target: `category`, `sentiment` or `category+valence`; '' for what the manifest has.
-        folds: over train, where there is no validation split.
-        seed: of all draws.
-        resamples: of intervals and tests.
-        precision: bfloat16 halves the time where the device is made for it.
-        device: where the encoder is trained.
+        folds: number of folds over the training part, where there is no validation split.
+        seed: seed of all draws.
+        resamples: number of resamples for intervals and tests.
+        precision: precision of training; bfloat16 halves the time on devices that support it.
+        device: torch device of the encoder.
     """
 
     layers: Literal['last', 'last_four'] = 'last'
@@ -94,7 +94,7 @@ class FinetuningSettings:
 
     @property
     def simple(self) -> ExperimentSettings:
-        """The same for the models on frozen vectors."""
+        """The corresponding settings of the models on frozen vectors."""
         return ExperimentSettings(
             model='linear', seeds=self.seeds, trials=self.frozen_trials, epochs=self.frozen_epochs,
             patience=self.frozen_patience, batch_size=self.batch_size, target=self.target, folds=self.folds,
@@ -102,11 +102,12 @@ class FinetuningSettings:
         )  # fmt: skip
 
     def draws(self, rates: Sequence[float], trials: int) -> list[dict[str, Any]]:
-        """Settings of the head and its rate, no two alike; all there are where `trials` is larger.
+        """Distinct configurations of the head with their learning rate; all of them where there are fewer than
+        `trials`.
 
         Args:
-            rates: take turns in their order; the rest is drawn.
-            trials: how many.
+            rates: learning rates, used in turn; the rest is drawn.
+            trials: number of configurations.
         """
         rng = np.random.default_rng([self.seed, *b'end to end'])
         shapes = [{'hidden': hidden, 'dropout': share} for hidden in SPACE['hidden'] for share in SPACE['dropout']]
@@ -117,10 +118,10 @@ class FinetuningSettings:
 
 
 def rates_of(text: str) -> tuple[float, ...]:
-    """Rates from text, with commas between.
+    """Learning rates from text, separated by commas.
 
     Raises:
-        ValueRangeError: one is no number.
+        ValueRangeError: a part is not a number.
 
     >>> rates_of('1e-3,1e-4')
     (0.001, 0.0001)

@@ -1,4 +1,4 @@
-"""The outcome of fine-tuning as plain tables, Markdown, facts for JSON, and Parquet."""
+"""The outcome of fine-tuning as plain tables, Markdown, values for JSON, and Parquet."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ HOW = {
 
 
 def finetuning_sheet(outcome: Finetuning) -> Sheet:
-    """Title, a table for each test part, and what to know of them."""
+    """Title, a table per test part, and notes."""
     return Sheet(_title(outcome), tuple(_sections(outcome)), tuple(_lines(outcome)))
 
 
 def finetuning_markdown(outcome: Finetuning) -> str:
-    """All of it as Markdown."""
+    """The sheet as Markdown."""
     return sheet_markdown(finetuning_sheet(outcome))
 
 
 def finetuning_facts(outcome: Finetuning) -> dict[str, Any]:
-    """All of the outcome as plain values; None where undefined."""
+    """All fields of the outcome as plain values; None where undefined."""
     task = outcome.task
     return outcome_facts('MERBench, fine-tuning', task, outcome.settings, outcome.encoder, outcome.rows, task.notes)
 
 
 def save_finetuning(folder: Path, outcome: Finetuning, facts: dict[str, Any]) -> None:
-    """Write `finetuning.json`, `finetuning.md` and `predictions.parquet` into a run's folder.
+    """Write `finetuning.json`, `finetuning.md` and `predictions.parquet` into the folder of a run.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -59,7 +59,7 @@ def _title(outcome: Finetuning) -> str:
 
 
 def _sections(outcome: Finetuning) -> list[Section]:
-    """One a test part."""
+    """One section per test part."""
     several, heads = len(outcome.task.tests) > 1, ('model', 'mean [95 %]', 'sd', 'over frozen', 'p', 'over linear', 'p')
     tables = []
     for test in outcome.task.tests:

@@ -1,4 +1,4 @@
-"""The headline of each task of MER-UniBench as a function of sums over samples, so that intervals cost one product.
+"""The headline scores of MER-UniBench's tasks as functions of sums over samples, for fast intervals.
 
 Axes: N samples, K columns, R draws. The values equal those of `affekt.metrics.open_vocabulary`.
 """
@@ -22,30 +22,30 @@ SIGNS = ('positive', 'negative', 'neutral')
 
 @dataclass(frozen=True)
 class Measured:
-    """One system's answers on one set, ready to be summed."""
+    """One system's answers on one set as columns whose sums give the scores."""
 
     columns: Floats = field(repr=False)
-    """(N, K)"""
+    """(N, K) columns to be summed over samples."""
     statistic: Statistic = field(repr=False)
     headline: str
-    """The score that counts."""
+    """Name of the headline score."""
     names: tuple[str, ...] = field(repr=False)
-    """(N,) samples."""
+    """(N,) names of the samples."""
     facts: Mapping[str, float]
-    """What else to know: labels per answer, empty answers, words that no table holds, unread sentiment words."""
+    """Statistics of the answers: labels per answer, empty answers, words outside all tables, unread sentiment words."""
 
     def scores(self) -> dict[str, float]:
-        """Every score on all samples."""
+        """All scores on all samples, by name."""
         values = self.statistic(self.columns.sum(axis=0, keepdims=True))
         return {name: float(value[0]) for name, value in values.items()}
 
     def value(self) -> float:
-        """The headline on all samples."""
+        """The headline score on all samples."""
         return self.scores()[self.headline]
 
 
 def measure_fine_grained(truth: Mapping[str, Any], openset: Mapping[str, Any], table: WordTable) -> Measured:
-    """EW-L1 F, with precision, recall and the other official scores beside it."""
+    """EW-L1 F as headline, with precision, recall and the other official scores."""
     answers = LabelledAnswers.of(truth, openset, official_parse)
     measure = OfficialMeasure(table, answers)
     return Measured(
@@ -54,7 +54,7 @@ def measure_fine_grained(truth: Mapping[str, Any], openset: Mapping[str, Any], t
 
 
 def measure_basic(truth: Mapping[str, Any], openset: Mapping[str, Any], table: WordTable) -> Measured:
-    """HIT, with mscore beside it and both on every wheel."""
+    """HIT as headline, with mscore and both on every wheel."""
     answers = LabelledAnswers.of(truth, openset, official_parse)
     rows, parts = [], []
     for index in table.published:
@@ -82,7 +82,7 @@ def measure_basic(truth: Mapping[str, Any], openset: Mapping[str, Any], table: W
 
 
 def measure_sentiment(truth: Mapping[str, float], sentiment: Mapping[str, str]) -> Measured:
-    """WAF, with accuracy beside it; samples of exactly 0 are dropped, what is not `positive` counts as negative."""
+    """WAF as headline, with accuracy; samples of exactly 0 are dropped, any word but `positive` counts as negative."""
     require_names(truth, sentiment, 'the sentiment')
     names = tuple(name for name, value in truth.items() if value != 0)
     words = [str(sentiment[name]).strip().lower() for name in names]
@@ -97,7 +97,7 @@ def measure_sentiment(truth: Mapping[str, float], sentiment: Mapping[str, str]) 
 
 
 def _sentiment_statistic(sums: Floats) -> dict[str, Floats]:
-    """F1 of both signs weighted by how often each is true, and accuracy."""
+    """F1 of both signs weighted by their frequency in the truth, and accuracy."""
     hit, false_alarm, miss, rest = sums.T
     n = hit + false_alarm + miss + rest
     positive = _over(2 * hit, 2 * hit + false_alarm + miss, empty=0.0)
@@ -109,14 +109,14 @@ def _sentiment_statistic(sums: Floats) -> dict[str, Floats]:
 def derived_sentiment(openset: Mapping[str, Any], table: WordTable) -> dict[str, str]:
     """A sentiment word for each answer: the sign of the mean valence of its labels, `neutral` where none is known.
 
-    A label's valence is the mean over its bases; the words positive and negative speak for themselves.
+    A label's valence is the mean over its bases; the words positive and negative are taken literally.
 
     Args:
-        openset: sample to answer.
-        table: knows valence (the table `affekt` does).
+        openset: name of a sample to its answer.
+        table: word table with valence, such as `affekt`.
 
     Raises:
-        TableError: the table knows no valence.
+        TableError: the table has no valence.
     """
     if not table.senses:
         raise TableError(
@@ -138,16 +138,16 @@ def derived_sentiment(openset: Mapping[str, Any], table: WordTable) -> dict[str,
 
 
 def _valence(label: str, table: WordTable) -> float | None:
-    """The mean over the label's bases; None where the table knows none of them."""
+    """Mean valence over the label's bases; None where the table has none of them."""
     known = [table.senses[base].valence for base in table.bases.get(label, ()) if base in table.senses]
     return float(np.mean(known)) if known else None
 
 
 def require_answers(truth: Mapping[str, Any], openset: Mapping[str, Any], what: str) -> None:
-    """At least one sample of the truth is answered with a label.
+    """Check that at least one sample of the truth has an answer with a label.
 
     Raises:
-        TableError: every answer is empty: most likely another file was meant.
+        TableError: every answer is empty, most likely because of a wrong file.
     """
     if not any(official_parse(openset.get(name)) for name in truth):
         raise TableError(

@@ -1,10 +1,10 @@
-"""MERBench: fusion models on anyone's features of a corpus, fairly, and as published beside it.
+"""MERBench: fusion models on your features of a corpus, by a fair protocol and as published.
 
-A manifest and a store of features a modality come in; every modality alone and all together, each with a constant
-answer, our own simple models and the model asked for, go out as rows with intervals, paired tests and predictions. The
-`fair` protocol chooses hyper-parameters and epoch on validation alone and reads the test once a seed. The `reference`
-protocol chooses as published and is said to leak. This file is the plan: what is trained, in which order; the parts are
-those of `affekt.experiments`. Read `run_merbench` first; `merbench_tables.py` shows.
+A manifest and one store of features per modality come in; every modality alone and all together, each with a constant
+answer, our simple models and the requested model, come out as rows with intervals, paired tests and predictions. The
+`fair` protocol chooses hyper-parameters and epoch on validation alone and reads the test once per seed. The `reference`
+protocol chooses as published and is marked as leaking. This file is the plan of what is trained, in which order; the
+parts are those of `affekt.experiments`. Read `run_merbench` first; `merbench_tables.py` renders the outcome.
 
 N samples, S seeds, C classes, V values (0 or 1).
 
@@ -61,9 +61,9 @@ class MerbenchSettings(ExperimentSettings):
 
     Args:
         protocol: `fair` chooses hyper-parameters and epoch on validation alone; `reference` chooses as published;
-            `both` shows what the difference buys. The published protocol goes through all epochs, whatever `patience`.
-        pairs: train every pair of modalities too, beside each alone and all together.
-        missing: ask the models of all modalities also with every smaller set of them, and with gaps at random.
+            `both` shows the difference. The published protocol runs all epochs, whatever `patience`.
+        pairs: also train every pair of modalities, beside each alone and all together.
+        missing: also test the models of all modalities with every proper subset, and with random gaps.
     """
 
     protocol: str = 'fair'
@@ -88,22 +88,23 @@ def run_merbench(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Train and score every set of modalities, with baselines beside each.
+    """Train and score models on every set of modalities, with baselines beside each.
 
     Args:
-        manifest: of the corpus.
-        stores: modality to its features, or names such as `text1:recipe` where there are several of one modality:
-            each is then trained alone, and each choice of one a modality together.
+        manifest: manifest of the corpus.
+        stores: modality to its features, or names such as `text1:recipe` where there are several of one modality: each
+            is then trained alone, and each choice of one per modality together.
         settings: model, protocol and budgets.
-        others: corpora that the models are tested on besides.
-        folder: keeps every finished run; None keeps nothing.
-        resume: go on in a folder that a killed run left.
-        progress: called with the stage, what is done and the total.
+        others: further corpora to test the models on.
+        folder: folder for every finished run; None to keep nothing.
+        resume: continue in the folder of an interrupted run.
+        progress: called with the stage, units done and units in all.
 
     Raises:
         MissingExtraError: torch is not installed.
-        CorpusError, TableError, ValueRangeError, UnknownNameError: what came cannot be trained on; before any training.
-        RunError: the folder holds another run.
+        CorpusError, TableError, ValueRangeError, UnknownNameError: the inputs cannot be trained on; raised before any
+            training.
+        RunError: the folder has another run.
     """
     require_torch()
     # 1. Check everything.
@@ -114,7 +115,7 @@ def run_merbench(
     task = open_task(manifest, stores, settings, others)
     recipes = {name: f'{store.provenance.recipe} {store.provenance.hash[:12]}' for name, store in stores.items()}
     plan = _plan(tuple(stores), settings)
-    # 2. Train, each finished run on disk at once.
+    # 2. Train; each finished run is saved at once.
     depends_on = {'settings': dataclasses.asdict(settings), 'features': recipes, 'samples': _digest(task)}
     systems = []
     with FinishedRuns(folder, depends_on, resume=resume) as runs:
@@ -127,7 +128,7 @@ def run_merbench(
 
 
 def _plan(modalities: tuple[str, ...], settings: MerbenchSettings) -> list[tuple[tuple[str, ...], str, str]]:
-    """What is trained: each set of features alone, pairs where asked for, then one of each modality together."""
+    """Sets of features to train on: each alone, pairs if requested, then one of each modality together."""
     slots = list(dict.fromkeys(map(slot_of, modalities)))
     sizes = {1, *((2,) if settings.pairs else ()), len(slots)}
     by_slot = {slot: [name for name in modalities if slot_of(name) == slot] for slot in slots}
@@ -166,7 +167,7 @@ def _trained(
     settings: MerbenchSettings,
     runs: FinishedRuns,
 ) -> list[System]:
-    """A model after its search and its seeds; the published loop gives also what its best test epoch would."""
+    """A model after its search and its seeds; for the published loop also with its best test epoch."""
     begun = time.monotonic()
     where = f'{"+".join(each.partition(":")[0] for each in modalities)}/{name}/{protocol}'
     draws = drawn(name, settings.trials, settings.seed)
@@ -176,12 +177,12 @@ def _trained(
         task, folds[0], modalities, name, draws[0], settings, settings.seed, reads_test=False,
         withholds=settings.missing and is_fair and len(modalities) == len(task.features) > 1,
     )  # fmt: skip
-    # 1. Search: (folds, draws) scores on what chooses.
+    # 1. Search: (folds, draws) validation scores.
     scores = np.empty((len(folds), len(draws)))
     for t, d in np.ndindex(scores.shape):
         searched = replace(trial, fold=folds[t], configuration=draws[d])
         scores[t, d] = runs.score(f'{where}/turn{t}/draw{d}', searched, run)
-    # 2. Fair: each fold by its own validation, so that no tested fold chooses. Published: one for all.
+    # 2. Fair: the best draw of each fold by its own validation. Published: one draw for all folds.
     best = scores.argmax(axis=1) if is_fair else np.full(len(folds), scores.mean(axis=0).argmax())
     # 3. Seeds.
     answers = []
@@ -191,7 +192,7 @@ def _trained(
             runs.answers(f'{where}/turn{t}/seed{seed}', replace(chosen, fold=fold, configuration=draws[best[t]]), run)
             for t, fold in enumerate(folds)
         ])  # fmt: skip
-    # 4. What was asked of the test, each a system of its own.
+    # 4. Answers to each form of the test, as separate systems.
     of_runs = run_facts(answers, begun)
     of_runs['chosen'] = tuple(draws[number] for number in (best if is_fair else best[:1]))
     mean = 'probabilities' if is_fair else 'logits'

@@ -1,6 +1,6 @@
-"""The outcome of MERBench as plain tables, Markdown, a page, facts for JSON, and Parquet with every prediction.
+"""The outcome of MERBench as plain tables, Markdown, a page, values for JSON, and Parquet with every prediction.
 
-Read `merbench_sheet` first: what is shown, wherever it is shown.
+Read `merbench_sheet` first, which defines the contents of all forms.
 """
 
 from __future__ import annotations
@@ -45,28 +45,28 @@ FEAT_TYPES = {
 
 
 def merbench_sheet(outcome: Outcome) -> Sheet:
-    """Title, tables, and what to know of them."""
+    """Title, tables and notes."""
     return Sheet(title(outcome), tuple(sections(outcome)), tuple(lines(outcome)))
 
 
 def merbench_markdown(outcome: Outcome) -> str:
-    """All of it as Markdown."""
+    """The sheet as Markdown."""
     return sheet_markdown(merbench_sheet(outcome))
 
 
 def merbench_page(outcome: Outcome) -> str:
-    """All of it as one HTML page, intervals drawn beside their figures."""
+    """The sheet as one HTML page, intervals drawn beside their values."""
     return sheet_page('MERBench', outcome.task, merbench_sheet(outcome), outcome.notes)
 
 
 def merbench_facts(outcome: Outcome) -> dict[str, Any]:
-    """All of the outcome as plain values; None where undefined."""
+    """All fields of the outcome as plain values; None where undefined."""
     content = outcome_facts('MERBench', outcome.task, outcome.settings, outcome.recipes, outcome.rows, outcome.notes)
     return {**content, 'feat_type': outcome.task.feat_type}
 
 
 def save_merbench(folder: Path, outcome: Outcome, facts: dict[str, Any]) -> None:
-    """Write `merbench.json`, `.md` and `.html`, `rows.parquet` and `predictions.parquet` into a run's folder.
+    """Write `merbench.json`, `.md` and `.html`, `rows.parquet` and `predictions.parquet` into the folder of a run.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -76,7 +76,7 @@ def save_merbench(folder: Path, outcome: Outcome, facts: dict[str, Any]) -> None
 
 
 def sections(outcome: Outcome) -> list[Section]:
-    """Scores of every test part, what fusing adds, and what the published protocol adds."""
+    """Scores of every test part, gains of fusion, and gains of the published protocol."""
     several = len(outcome.task.tests) > 1
     tables = []
     for test in outcome.task.tests:
@@ -97,7 +97,7 @@ def sections(outcome: Outcome) -> list[Section]:
 
 
 def lines(outcome: Outcome) -> list[str]:
-    """What to know of the tables."""
+    """Sentences on how to read the tables."""
     settings, shown = outcome.settings, {row.system.protocol for row in outcome.rows}
     known = ['on: ' + ', '.join(f'{initials((name,))} {_spelled(name)}' for name in outcome.recipes)]
     known += [f'{protocol}: {how}' for protocol, how in HOW.items() if protocol in shown]
@@ -115,13 +115,13 @@ def lines(outcome: Outcome) -> list[str]:
 
 
 def title(outcome: Outcome) -> str:
-    """Corpus, model and features."""
+    """Title with corpus, model and features."""
     recipes = ', '.join(f'{slot_of(name)} {recipe.split()[0]}' for name, recipe in outcome.recipes.items())
     return f'{outcome.task.manifest.facts.corpus}: {outcome.settings.model} on {recipes}'
 
 
 def _spelled(name: str) -> str:
-    """`text`, or `text minilm-utt` where there are several sets of text."""
+    """`text`, or `text minilm-utt` where there are several sets of text features."""
     return f'{slot_of(name)} {name.partition(":")[2]}'.strip()
 
 
@@ -134,7 +134,7 @@ def _fused(row: Row, gain: Gain) -> tuple[str, ...]:
 
 
 def _missing(outcome: Outcome, several: bool) -> Iterator[Section]:
-    """For each test part: what the models of all modalities say when some are missing, a column a model."""
+    """For each test part, scores of the models of all modalities when some are missing, one column per model."""
     for test in outcome.task.tests:
         rows = [row for row in outcome.rows if row.test == test]
         gone = [row for row in rows if row.system.given]

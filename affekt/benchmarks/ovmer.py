@@ -1,11 +1,11 @@
-"""OV-MER: many systems that name emotions in free words, each in up to three modes, under several word tables.
+"""OV-MER: systems that name emotions in free words, each in up to three modes, scored under several word tables.
 
 Predictions and one truth come in. For every table the systems of a mode are ranked: by M-avg with the official scores,
-and by the credit for near misses with the table `affekt`, whose scores count every word. Beside that stand the
-published figures, how they go with the language model's own grouping (column GPT), which systems cannot be told apart,
-and how ranks move from table to table.
+and by the partial credit for near misses with the table `affekt`, whose scores count every word. Beside the rankings
+are the published scores, their agreement with the language model's own grouping (column GPT), groups of systems that
+cannot be told apart, and changes of rank between tables.
 
-A *view* is one table with its way of scoring; a *mode* is how a system was asked: `nosubtitle-addsub` (clues first, the
+A *view* is one table with its scoring rule; a *mode* is the input of a system: `nosubtitle-addsub` (clues first, the
 subtitle merged into them later, as in the paper), `subtitle`, `nosubtitle`, or '' where a file does not say.
 
 Source: OV-MER, arXiv:2410.01495.
@@ -45,7 +45,7 @@ from affekt.wording import counted
 MODES = ('nosubtitle-addsub', 'nosubtitle', 'subtitle')
 PAPER_MODE = MODES[0]
 LEVEL = 0.05
-"""p-value, corrected over pairs, below which two systems are told apart."""
+"""p-value, corrected over pairs, below which two systems differ significantly."""
 TABLES = ('2025', '2026', 'affekt')
 _MODE = re.compile('|'.join(MODES))
 
@@ -65,27 +65,27 @@ class View:
 
     name: str
     table: str
-    """Name, version and hash."""
+    """Name, version and hash of the table."""
     rule: str
     """`official` or `consistent`."""
     headline: str
-    """The score that ranks."""
+    """Name of the score that ranks."""
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
-    """Mode to model to every score."""
+    """Mode to model to all scores."""
     rankings: Mapping[str, Ranking]
     """Mode to ranking."""
     floors: Mapping[str, float]
-    """Constant answer to its headline."""
+    """Name of a constant answer to its headline score."""
 
     @property
     def floor(self) -> tuple[str, float]:
-        """The constant answer that reaches most, and what it reaches."""
+        """The best constant answer, and its headline score."""
         return max(self.floors.items(), key=lambda floor: floor[1])
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How one metric goes with the published GPT column over models."""
+    """Agreement of one metric with the published GPT column over models."""
 
     models: int
     pearson: float
@@ -94,7 +94,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Move:
-    """How a ranking changes from the first view to another."""
+    """Difference of a ranking between the first view and another."""
 
     mode: str
     before: str
@@ -106,7 +106,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Ovmer:
-    """The benchmark's outcome."""
+    """Result of the benchmark."""
 
     samples: int
     systems: tuple[System, ...]
@@ -133,26 +133,26 @@ def run_ovmer(
 
     Args:
         predictions: a folder of `<model>/output-…-<mode>-eng-openset.npz`, `<model>-<mode>/*.npz`, `<model>/<mode>.csv`
-            or `<model>.csv`; the released `results-ovmerd` may lie in it; or one file.
+            or `<model>.csv`, which may contain the released `results-ovmerd`; or one file.
         truth: a table with name and openset.
-        rng: draws resamples and exchanges.
-        tables: names, files or folders; of 2025, 2026 and affekt those that are here, where empty.
-        resamples: for intervals and tests.
-        progress: called with the stage, what is done and the total.
+        rng: generator of resamples and exchanges.
+        tables: names, files or folders of tables; () for those of 2025, 2026 and affekt that are available.
+        resamples: number of resamples for intervals and tests.
+        progress: called with the stage, units done and units in all.
 
     Raises:
         TableError: a path is missing or empty, a file is damaged, or names do not match.
         ArchiveError: an archive is damaged.
-        UnknownNameError: no such table.
-        WeightsError: a table that was asked for is not here.
+        UnknownNameError: there is no such table.
+        WeightsError: a requested table is not available.
     """
-    # 1. What is here.
+    # 1. Find the systems.
     systems = find_systems(predictions)
     true = read_answers(truth)
     answers = {system: _read(system, true) for system in systems}
     loaded, notes = _tables(tables)
     notes += _too_few(systems, resamples)
-    # 2. Every table ranks the systems of every mode.
+    # 2. Rank the systems of every mode under every table.
     views = []
     for done, table in enumerate(loaded):
         if progress:
@@ -160,7 +160,7 @@ def run_ovmer(
         views.append(_view(table, true, answers, rng, resamples))
     if progress:
         progress('rank', 1, 1)
-    # 3. How ranks move, and how scores go with the published grouping by a language model.
+    # 3. Changes of rank, and agreement with the published grouping by a language model.
     moves = [_move(mode, views[0], view) for view in views[1:] for mode in view.rankings]
     by_mode: dict[str, dict[str, dict[str, float]]] = {}
     for system, answered in answers.items():
@@ -185,7 +185,7 @@ def find_systems(predictions: Path) -> tuple[System, ...]:
     """Every model and mode in a folder, or the one in a file.
 
     Raises:
-        TableError: nothing is there, or one model has two files for a mode.
+        TableError: there are none, or a model has two files for a mode.
     """
     if predictions.is_file():
         return (System(predictions.stem.removesuffix('-openset'), '', predictions),)
@@ -237,7 +237,7 @@ def _read(system: System, truth: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _tables(tables: Sequence[WordTable | str | Path]) -> tuple[list[WordTable], tuple[str, ...]]:
-    """The tables that were asked for; without any, those of the usual three that are here, and which are not."""
+    """The requested tables, or those of the usual three that are available; and notes on the missing ones."""
     if tables:
         return [table if isinstance(table, WordTable) else load_table(table) for table in tables], ()
     loaded, notes = [], []
@@ -250,7 +250,7 @@ def _tables(tables: Sequence[WordTable | str | Path]) -> tuple[list[WordTable], 
 
 
 def _too_few(systems: Sequence[System], resamples: int) -> tuple[str, ...]:
-    """A note where so few resamples cannot tell any pair apart, however far it is."""
+    """A note where the resamples are too few for any pair to differ significantly."""
     most = max(Counter(system.mode for system in systems).values())
     pairs = most * (most - 1) // 2
     if pairs / (1 + resamples) < LEVEL:
@@ -291,7 +291,7 @@ def _view(
 
 
 _Measured = tuple[dict[str, float], Floats, str, str]
-"""Every score, the columns that the headline needs, the rule, the headline's name."""
+"""All scores, the columns for the headline, the rule, the name of the headline."""
 
 
 def _official(table: WordTable, truth: Mapping[str, Any], prediction: Mapping[str, Any]) -> _Measured:
@@ -305,7 +305,7 @@ def _consistent(table: WordTable, truth: Mapping[str, Any], prediction: Mapping[
     measure = ConsistentMeasure(table, answers.where(answers.truth.sizes > 0))
     values = measure.statistic(measure.columns.sum(axis=0, keepdims=True))
     headline = f'{measure.near[-1]} f1'
-    # A mean over samples: the score of each sample alone is all that resamples need.
+    # A mean over samples: the score of each sample is all that resamples need.
     alone = np.stack([np.ones(len(measure.columns)), measure.statistic(measure.columns)[headline]], axis=1)
     return {name: float(value[0]) for name, value in values.items()}, alone, 'consistent', headline
 
@@ -328,7 +328,7 @@ def _move(mode: str, before: View, after: View) -> Move:
 
 
 def _agreements(views: Sequence[View]) -> dict[str, dict[str, Agreement]]:
-    """Pearson and Spearman with the published GPT column, for published metrics and for ours in the paper's mode."""
+    """Correlations (Pearson, Spearman) with the published GPT column, of published metrics and of ours."""
     rows = {row.model: row.scores for row in published('ovmer').rows}
     ours = [model for model in rows if views and model in views[0].scores.get(PAPER_MODE, {})]
     metrics = [name for name in next(iter(rows.values())) if name != 'GPT']

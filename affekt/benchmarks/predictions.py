@@ -1,8 +1,8 @@
-"""Predictions found in a folder: which set, which model, which checkpoint, and the answers in the files.
+"""Predictions in a folder: their sets, models and checkpoints, and the answers in the files.
 
-Two layouts are read. The released one keeps `results-<set>/<model>/<checkpoint>-openset.npz` (and for sentiment
-`<checkpoint>-openset-sentiment.npz`) beside the descriptions `<checkpoint>.npz`. Ours keeps
-`<set>/<checkpoint>.csv` (or another kind of table) with the columns name, openset and, for sentiment sets, sentiment.
+Two layouts are supported. The released one has `results-<set>/<model>/<checkpoint>-openset.npz` (and for sentiment
+`<checkpoint>-openset-sentiment.npz`) beside the descriptions `<checkpoint>.npz`. Ours has `<set>/<checkpoint>.csv` (or
+another type of table) with the columns name, openset and, for sentiment sets, sentiment.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class CheckpointFiles:
 
     @property
     def paths(self) -> list[Path]:
-        """Those that are there."""
+        """The files that exist."""
         return [path for path in (self.openset, self.sentiment) if path]
 
 
@@ -40,38 +40,38 @@ class Prediction:
     """The answers of one checkpoint on one set."""
 
     openset: Mapping[str, Any]
-    """Sample to a text or list of labels; empty where only sentiment words came."""
+    """Name of a sample to its text or list of labels; empty where there are only sentiment words."""
     sentiment: Mapping[str, str] | None
-    """Sample to a sentiment word; None where the files hold none."""
+    """Name of a sample to its sentiment word; None where the files have none."""
 
 
 def short_name(checkpoint: str) -> str:
-    """`30` for `checkpoint_000030_loss_0.602`; another name stays."""
+    """`30` for `checkpoint_000030_loss_0.602`; other names are unchanged."""
     match = _NUMBER.match(checkpoint)
     return match.group(1) if match else checkpoint
 
 
 @dataclass(frozen=True)
 class FoundPredictions:
-    """What a folder of predictions holds."""
+    """Contents of a folder of predictions."""
 
     sets: Mapping[str, Mapping[str, CheckpointFiles]]
-    """Set key to checkpoint to files, checkpoints in the order of their numbers."""
+    """Set key to checkpoint to files, checkpoints in numerical order."""
     strangers: tuple[str, ...]
-    """Folders that are named as no set; they were not looked at."""
+    """Folders that are not named after a set, which are ignored."""
 
 
 def find_predictions(root: Path, *, sets: Collection[str] = (), model: str | None = None) -> FoundPredictions:
-    """Every set's checkpoints in a folder.
+    """Find the checkpoints of every set in a folder.
 
     Args:
-        root: the folder of predictions.
-        sets: keys of the sets to look at; all where empty.
-        model: the folder below each set that holds the checkpoints, where there are several.
+        root: folder of predictions.
+        sets: keys of the sets; () for all.
+        model: name of the folder with the checkpoints below each set, where there are several.
 
     Raises:
-        TableError: the folder is missing, empty, or leaves open which model is meant.
-        UnknownNameError: a folder `results-…` is of no known set.
+        TableError: the folder is missing or empty, or there are several models and none is chosen.
+        UnknownNameError: a folder `results-…` does not belong to a known set.
     """
     children = folder_content(root, 'predictions')
     by_set: dict[str, dict[str, CheckpointFiles]] = {}
@@ -101,10 +101,10 @@ def find_predictions(root: Path, *, sets: Collection[str] = (), model: str | Non
 
 
 def folder_content(root: Path, what: str) -> list[Path]:
-    """What a folder holds, sorted; hidden files are left out.
+    """Entries of a folder, sorted, without hidden files.
 
     Raises:
-        TableError: it is missing, no folder, or empty.
+        TableError: it is missing, not a folder, or empty.
     """
     children = sorted(path for path in root.iterdir() if not path.name.startswith('.')) if root.is_dir() else []
     if not children:
@@ -114,7 +114,7 @@ def folder_content(root: Path, what: str) -> list[Path]:
 
 
 def prediction_files(folder: Path) -> list[Path]:
-    """The table files in a folder; what lies beside a table and says how it was made is none."""
+    """Tables in a folder, without the settings files beside them."""
     if not folder.is_dir():
         return []
     tables = (path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
@@ -122,7 +122,7 @@ def prediction_files(folder: Path) -> list[Path]:
 
 
 def _model_folder(folder: Path, model: str | None) -> Path:
-    """Where the checkpoints lie: the folder itself, or the one model's folder below it."""
+    """Folder of the checkpoints: the given one, or the single model's folder below it."""
     below = [part for part in sorted(folder.glob('*/')) if prediction_files(part)]
     if model is not None:
         chosen = [part for part in below if part.name == model]
@@ -157,7 +157,7 @@ def _checkpoints(folder: Path) -> dict[str, CheckpointFiles]:
                 expected=f'one file for checkpoint {key}', came=f'{home[key].name} and {path.name}', todo='keep one'
             )
         home[key] = path
-    # The released descriptions lie beside the labels read out of them; they count only where nothing else is there.
+    # The released descriptions are beside the labels extracted from them; they are used only where there are no labels.
     names = sorted({*opensets, *sentiments, *plain}, key=_order)
     return {name: CheckpointFiles(opensets.get(name, plain.get(name)), sentiments.get(name)) for name in names}
 
@@ -171,7 +171,7 @@ def read_prediction(each: UniBenchSet, files: CheckpointFiles) -> Prediction:
     """The answers in a checkpoint's files.
 
     Raises:
-        TableError: no labels are in them, or a name stands twice.
+        TableError: there are no labels, or a name is duplicated.
         ArchiveError: an archive is damaged.
     """
     openset: dict[str, Any] = {}
@@ -200,10 +200,10 @@ def read_prediction(each: UniBenchSet, files: CheckpointFiles) -> Prediction:
 
 
 def require_no_strangers(truth: Mapping[str, Any], answers: Mapping[str, Any], what: str) -> None:
-    """Every sample that was predicted is one of the truth.
+    """Check that every predicted sample is in the truth.
 
     Raises:
-        TableError: some are not; names the first of them.
+        TableError: some are not; the message names the first of them.
     """
     extra = [name for name in answers if name not in truth]
     if extra:
@@ -215,10 +215,10 @@ def require_no_strangers(truth: Mapping[str, Any], answers: Mapping[str, Any], w
 
 
 def choose_checkpoint(name: str, checkpoints: Sequence[str]) -> str:
-    """The checkpoint that a user means by its name or its number.
+    """The checkpoint with a name or number.
 
     Raises:
-        UnknownNameError: none, or more than one.
+        UnknownNameError: there is none, or more than one.
     """
     wanted = {name, short_name(name)}
     meant = [key for key in checkpoints if key == name] or [key for key in checkpoints if short_name(key) in wanted]

@@ -1,7 +1,7 @@
-"""Figures as the papers print them, to stand beside ours: two JSON files beside this one, per cent there, shares here.
+"""Published scores to show beside ours, from two JSON files in this folder; per cent there, shares here.
 
-`published.json` has the tables of MER-UniBench and OV-MER, `published_dfer.json` those of faces and voices in clips, a
-table a corpus; of each of its rows it says where the figure was read, and whether that was second hand.
+`published.json` has the tables of MER-UniBench and OV-MER, `published_dfer.json` those of faces and voices in clips,
+one per corpus; each of its rows states where the score was read, and whether second-hand.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ class PublishedRow:
     inputs: str
     """Modalities, `AVT` for audio, video and text; '' where the table does not say."""
     scores: Mapping[str, float]
-    """Column to score in [0, 1]."""
+    """Name of a column to the score in [0, 1]."""
     source: str = ''
-    """Where the figure was read, where rows of a table differ in that."""
+    """Place where the score was read, where rows of a table differ in it."""
     is_second_hand: bool = False
-    """Another publication quotes it; the original was not read."""
+    """Whether the score is quoted from another publication, whose original was not read."""
 
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A published table, and how its figures came about."""
+    """A published table with its protocol."""
 
     source: str
     protocol: str
     rows: tuple[PublishedRow, ...]
     folds: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
-    """Model to the UAR and WAR of each fold by itself; empty where nobody printed them."""
+    """Model to the UAR and WAR of each fold; empty where they were not published."""
 
 
 @cache
@@ -62,8 +62,8 @@ def published_dfer(corpus: str, classes: int) -> PublishedTable | None:
     """The published rows of a corpus of faces and voices; None where there are none.
 
     Args:
-        corpus: its title, as manifests have it, or a key of `published_dfer.json`.
-        classes: how many categories are predicted; 0 for dimensions.
+        corpus: title of the corpus, as in manifests, or a key of `published_dfer.json`.
+        classes: number of predicted categories; 0 for dimensions.
     """
     tables = _dfer()
     for key, table in tables['tables'].items():

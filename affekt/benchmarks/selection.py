@@ -1,4 +1,4 @@
-"""Which checkpoint a benchmark's figures are of: four protocols side by side, each of which says how it chose.
+"""Selection of the checkpoint that a benchmark reports, by four protocols side by side, each stating how it chose.
 
 Axes: S sets, C checkpoints.
 """
@@ -13,33 +13,33 @@ import numpy as np
 from affekt.metrics import Interval
 
 Scores = Mapping[str, Mapping[str, float]]
-"""Set to checkpoint to headline."""
+"""Set to checkpoint to headline score."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One protocol's figures."""
+    """Scores by one protocol."""
 
     protocol: str
     """`fixed`, `mean`, `best single`, or `oracle per set`."""
     how: str
-    """How the checkpoint was chosen, in a sentence."""
+    """Sentence on how the checkpoint was chosen."""
     chosen_on_test: bool
-    """Whether the scores that are reported chose it."""
+    """Whether it was chosen by the reported scores themselves."""
     scores: Mapping[str, float]
-    """Set to headline."""
+    """Set to headline score."""
     mean: float
-    """Over the counted sets; nan where none is."""
+    """Mean over the counted sets; nan without any."""
     counted: tuple[str, ...]
-    """The sets in the mean."""
+    """Sets in the mean."""
     checkpoints: Mapping[str, str]
     """Set to checkpoint; empty for `mean`."""
     sds: Mapping[str, float]
-    """Set to standard deviation over checkpoints (C - 1), for `mean`."""
+    """Set to standard deviation over checkpoints (divisor C - 1), for `mean`."""
     mean_sd: float = float('nan')
-    """The standard deviation over checkpoints of the mean over sets, for `mean`."""
+    """Standard deviation over checkpoints of the mean over sets, for `mean`."""
     intervals: Mapping[str, Interval] | None = None
-    """Set to bootstrap interval, for `fixed`."""
+    """Set to bootstrap interval, for `fixed`; None otherwise."""
     mean_interval: Interval | None = None
 
 
@@ -54,11 +54,11 @@ def select(
     """The rows of all protocols; `fixed` alone where there is one checkpoint.
 
     Args:
-        scores: every set to every checkpoint to its headline.
-        counted: the sets that the mean is over.
-        checkpoints: those that all sets have, in their order.
-        fixed: the checkpoint that was declared beforehand; the last without it.
-        dev: a set that chooses the best single checkpoint; it is then in no mean of that row.
+        scores: set to checkpoint to headline score.
+        counted: sets in the mean.
+        checkpoints: checkpoints that all sets have, in order.
+        fixed: the checkpoint that was declared beforehand; None for the last.
+        dev: a set for choosing the best single checkpoint, which the means of that row leave out; None for none.
     """
     chosen = fixed or checkpoints[-1]
     declared = 'declared beforehand' if fixed else f'the last of {len(checkpoints)}'

@@ -1,8 +1,7 @@
-"""The nine sets of MER-UniBench as a plain table, and their labels read from the official releases.
+"""The nine sets of MER-UniBench as a table, and the reading of their labels from the official releases.
 
-A row says what differs from set to set: how many samples, where the release keeps the labels, in which order it counts
-emotions, which of its samples are the test, what is measured, and which samples belong together. Nothing else in the
-room looks at a set's name.
+A row has what differs between sets: number of samples, label file of the release, order of emotions, test samples,
+metric, and grouping of samples. No other code in this room depends on a set's name.
 
 Source: AffectGPT, arXiv:2501.16566 (composition); MERBench, arXiv:2401.03429 (label files).
 """
@@ -27,7 +26,7 @@ TRUTHS: Mapping[Task, tuple[str, ...]] = {
     'basic': ('label', 'emotion', 'emo', 'discrete'),
     'sentiment': ('sentiment', 'valence', 'val', 'label'),
 }
-"""Headers under which a plain table may hold the truth."""
+"""Headers of the truth in a plain table."""
 
 
 @dataclass(frozen=True)
@@ -36,40 +35,40 @@ class UniBenchSet:
 
     name: str
     key: str
-    """How files and folders call it."""
+    """Name in files and folders."""
     task: Task
     samples: int
-    """Test samples in the published composition."""
+    """Number of test samples in the published composition."""
     split: str
-    """What the paper calls the test."""
+    """Name of the test part in the paper."""
     folder: str
-    """The folder of the official release or of MERBench."""
+    """Folder of the official release or of MERBench."""
     file: str
-    """The label file in it."""
+    """Label file in that folder."""
     corpus: str = ''
-    """The archive's dictionary that holds the test."""
+    """Name of the test dictionary in the archive."""
     prefix: str = ''
-    """What the names of test samples begin with, where one dictionary holds all."""
+    """Prefix of the names of test samples, where one dictionary has all samples."""
     emotions: tuple[str, ...] = ()
-    """The order in which the release counts emotions."""
+    """Emotions in the order of the release's numbers."""
     together: str = ''
-    """Finds what samples of one dialogue or recording share in their names; '' where samples are independent."""
+    """Pattern for the part of a name that samples of one dialogue or recording share; '' for independent samples."""
     also: tuple[str, ...] = ()
     """Other names of its folder of predictions."""
     source: str = ''
-    """How to get it."""
+    """Where to get it."""
     importer: str = ''
-    """The corpus whose importer reads its release; its key where empty."""
+    """Name of the corpus whose importer reads its release; '' for its key."""
     said: str = 'english'
-    """The column of the manifest that the benchmark takes as subtitle."""
+    """Column of the manifest that the benchmark uses as subtitle."""
 
     @property
     def metric(self) -> str:
-        """The metric whose value counts."""
+        """Name of the headline metric."""
         return METRICS[self.task]
 
     def group(self, name: str) -> str:
-        """The dialogue or recording that a sample belongs to; its own name where there is none."""
+        """The dialogue or recording of a sample; its own name where there is none."""
         match = re.match(self.together, name) if self.together else None
         return match.group(0) if match else name
 
@@ -121,14 +120,14 @@ UNIBENCH: tuple[UniBenchSet, ...] = (
         'check-openset.csv in the folder MER2024 of github.com/zeroQiaoba/MERTools',
     ),
 )  # fmt: skip
-"""In the order of the published table."""
+"""The sets in the order of the published table."""
 
 
 def set_named(name: str) -> UniBenchSet:
-    """The set of that name, key, or name of a folder of predictions.
+    """The set of a name, key, or folder of predictions.
 
     Raises:
-        UnknownNameError: no such set.
+        UnknownNameError: there is no such set.
     """
     plain = name.lower().removeprefix('results-')
     for each in UNIBENCH:
@@ -142,11 +141,11 @@ def set_named(name: str) -> UniBenchSet:
 def find_labels(each: UniBenchSet, labels: Path) -> Path | None:
     """The set's label file in a folder of releases; None where there is none.
 
-    Looked for are the release's own path (`meld-process/label.npz`), the same under the set's key (`meld/label.npz`),
-    and a plain table (`meld.csv`, `meld/labels.csv`, `.xlsx`, `.jsonl` …).
+    The search covers the release's own path (`meld-process/label.npz`), the same under the set's key
+    (`meld/label.npz`), and a plain table (`meld.csv`, `meld/labels.csv`, `.xlsx`, `.jsonl` …).
 
     Raises:
-        TableError: more than one file would do.
+        TableError: several files match.
     """
     folders = (each.folder, each.folder.removesuffix('-process'), each.key, each.name)
     files = (
@@ -166,10 +165,10 @@ def find_labels(each: UniBenchSet, labels: Path) -> Path | None:
 
 
 def read_labels_of(each: UniBenchSet, path: Path) -> dict[str, Any]:
-    """Sample to truth: a label, a sentiment, or an answer with free labels.
+    """Name of a sample to its truth: a label, a sentiment, or an answer with free labels.
 
     Raises:
-        TableError: the file does not hold the set's test, or holds a label that the set does not know.
+        TableError: the file does not contain the set's test, or has a label that the set does not have.
         ArchiveError: the archive is damaged.
     """
     raw = _from_archive(each, path) if path.suffix == '.npz' else _from_table(each, path)

@@ -1,9 +1,9 @@
-"""MER-UniBench: nine sets of emotion and sentiment, one model, whatever of it is here.
+"""MER-UniBench: nine sets of emotion and sentiment, scored for all of one model's predictions that are available.
 
 A folder of predictions and a folder of labels come in; every set that has both is scored at every checkpoint, and every
-set that has not is named with how to get it. Scores are the published ones to the last digit (table 2025); beside them
-stand four protocols of choosing a checkpoint (`selection.py`), intervals, what constant answers reach, labels per
-answer, and the published rows. A mean says over how many of the nine sets it is; a set that is not whole is in no mean.
+other set is listed with how to get it. Scores equal the published ones to the last digit (table 2025); beside them are
+four protocols of choosing a checkpoint (`selection.py`), intervals, scores of constant answers, labels per answer, and
+the published rows. A mean states the number of sets it is over; incomplete sets are in no mean.
 
 Source: AffectGPT, arXiv:2501.16566.
 """
@@ -53,9 +53,9 @@ CONSTANTS: tuple[tuple[str, ...], ...] = (
     ('angry', 'worried', 'sad'),
     ('angry', 'worried'),
 )
-"""Constant answers whose scores are shown as floors."""
+"""Constant answers whose scores are shown as baselines."""
 MOST_FREQUENT = (1, 2, 4, 6)
-"""Floors that answer with the truth's most frequent labels."""
+"""Numbers of the truth's most frequent labels that are also used as constant answers."""
 
 
 @dataclass(frozen=True)
@@ -64,19 +64,19 @@ class SetResult:
 
     set: UniBenchSet
     samples: int
-    """Samples with a truth."""
+    """Number of samples with a truth."""
     scored: float
-    """Samples that the headline is over: neutral, or a sentiment of 0, is never scored."""
+    """Number of samples that the headline is over: neutral, or a sentiment of 0, is never scored."""
     scores: Mapping[str, Mapping[str, float]]
-    """Checkpoint to every score."""
+    """Checkpoint to all scores."""
     headlines: Mapping[str, float]
-    """Checkpoint to the score that counts."""
+    """Checkpoint to headline score."""
     facts: Mapping[str, Mapping[str, float]]
     """Checkpoint to labels per answer, empty answers, share of unknown words …"""
     floors: Mapping[str, float]
-    """Constant answer to its headline."""
+    """Name of a constant answer to its headline score."""
     sentiment: str
-    """Where sentiment words come from; '' where none are needed."""
+    """Origin of the sentiment words; '' where none are needed."""
     notes: tuple[str, ...]
 
     @property
@@ -86,26 +86,26 @@ class SetResult:
 
     @property
     def floor(self) -> float:
-        """What the best of the constant answers reaches."""
+        """Headline score of the best constant answer."""
         return max(self.floors.values())
 
 
 @dataclass(frozen=True)
 class UniBench:
-    """The benchmark's outcome."""
+    """Result of the benchmark."""
 
     table: str
-    """The word table with version and hash."""
+    """Word table with version and hash."""
     checkpoints: tuple[str, ...]
-    """Those that every set has."""
+    """Checkpoints that every set has."""
     results: Mapping[str, SetResult]
     """Set key to result, in the published order."""
     absent: Mapping[str, str]
-    """Set key to why it is absent and how to get it."""
+    """Set key to the reason for its absence, and how to get it."""
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     inputs: tuple[Path, ...]
-    """Every file that was read."""
+    """All files that were read."""
 
 
 def run_unibench(
@@ -121,33 +121,33 @@ def run_unibench(
     resamples: int = 1000,
     progress: Progress | None = None,
 ) -> UniBench:
-    """Score a model's predictions on every set of MER-UniBench that is here.
+    """Score a model's predictions on every available set of MER-UniBench.
 
     Args:
         predictions: a folder of `results-<set>/<model>/*-openset.npz` or `<set>/<checkpoint>.csv`.
         labels: a folder of official releases or plain tables; see `sets.find_labels`.
-        rng: draws the resamples of the intervals.
+        rng: generator of the resamples of the intervals.
         table: a word table, its name, or a folder of official files.
-        sets: only these; all where empty.
-        model: the folder below each set, where there are several.
-        checkpoint: the one declared beforehand, by name or number; the last without it.
-        dev: the set that chooses the best single checkpoint.
-        resamples: of each interval.
-        progress: called with the stage, what is done and the total.
+        sets: keys of the sets; () for all.
+        model: name of the folder below each set, where there are several.
+        checkpoint: the checkpoint declared beforehand, by name or number; None for the last.
+        dev: set for choosing the best single checkpoint; None for none.
+        resamples: number of resamples of each interval.
+        progress: called with the stage, units done and units in all.
 
     Raises:
         TableError: a folder is missing or empty, a file is damaged, or names do not match.
-        UnknownNameError: an unknown set, model, checkpoint or table.
+        UnknownNameError: there is no such set, model, checkpoint or table.
         ArchiveError: an archive is damaged.
-        WeightsError: the official table is not here.
+        WeightsError: the official table is not available.
     """
     wanted = [set_named(name).key for name in sets]
     table = table if isinstance(table, WordTable) else load_table(table)
-    # 1. What is here.
+    # 1. Find predictions and labels.
     folder = find_predictions(predictions, sets=wanted, model=model)
     predicted = folder.sets
     truths, absent = _labels(predicted, labels, wanted)
-    # 2. Every set at every checkpoint.
+    # 2. Score every set at every checkpoint.
     pairs = [(set_named(key), name) for key in truths for name in predicted[key]]
     measured: dict[str, dict[str, Measured]] = {key: {} for key in truths}
     source: dict[str, str] = {}
@@ -157,9 +157,9 @@ def run_unibench(
         measured[each.key][name], source[each.key] = _measure(each, truths[each.key], predicted[each.key][name], table)
     if progress:
         progress('score', 1, 1)
-    # 3. What constants reach, and what to say of each set.
+    # 3. Constant answers, and notes on each set.
     results = {key: _result(set_named(key), truths[key], measured[key], table, source[key]) for key in measured}
-    # 4. Checkpoints that all sets have, and the protocols over them.
+    # 4. Common checkpoints, and the protocols over them.
     common, notes = _common(measured)
     notes += tuple(f'{name}: a folder named as no set, not looked at' for name in folder.strangers)
     declared = None if checkpoint is None else choose_checkpoint(checkpoint, common)
@@ -181,7 +181,7 @@ def run_unibench(
 def _labels(
     predicted: Mapping[str, Any], labels: Path, wanted: Collection[str]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """The truth of every set that has predictions and labels, and why the others are absent."""
+    """The truth of every set with predictions and labels, and reasons for the absence of others."""
     if not labels.is_dir():
         raise TableError(
             expected='a folder of labels',
@@ -211,11 +211,11 @@ def _labels(
 def _measure(
     each: UniBenchSet, truth: Mapping[str, Any], files: CheckpointFiles, table: WordTable
 ) -> tuple[Measured, str]:
-    """One checkpoint's measure on one set, and where its sentiment words come from."""
+    """One checkpoint's measure on one set, and the origin of its sentiment words."""
     prediction = read_prediction(each, files)
     what = str(files.paths[0])
     for answers in (prediction.openset, prediction.sentiment):
-        # Labels that are public in part come with predictions of the whole set.
+        # Predictions cover the whole set even where only part of the labels is public.
         if answers and len(truth) >= each.samples:
             require_no_strangers(truth, answers, what)
     if each.task == 'sentiment':
@@ -259,12 +259,12 @@ def _result(
 
 
 def floors(each: UniBenchSet, truth: Mapping[str, Any], table: WordTable) -> dict[str, float]:
-    """What answering every sample alike reaches: fixed lists, and the truth's own most frequent labels.
+    """Headline scores of constant answers: fixed lists, and the truth's own most frequent labels.
 
     Args:
-        each: the set; sentiment is answered with one sign.
-        truth: its labels.
-        table: folds the words.
+        each: the set; for sentiment, the answers are single signs.
+        truth: labels of the set.
+        table: word table that folds the words.
     """
     if each.task == 'sentiment':
         return {
@@ -288,7 +288,7 @@ def _true_labels(truth: Mapping[str, Any]) -> list[str]:
 
 
 def _common(measured: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The checkpoints that every set has, and what else some have.
+    """The checkpoints that every set has, and notes on further ones.
 
     Raises:
         TableError: there is none; scores of different checkpoints are never mixed.
@@ -320,7 +320,7 @@ def _with_intervals(
     resamples: int,
     progress: Progress | None,
 ) -> Row:
-    """The row with the interval of each set's headline and of the mean; whole dialogues or recordings are drawn."""
+    """The row with intervals of each set's headline and of the mean, over whole dialogues or recordings."""
     drawn: dict[str, Spread] = {}
     units: dict[str, int] = {}
     for done, (key, name) in enumerate(row.checkpoints.items()):
@@ -358,7 +358,7 @@ def _with_intervals(
 
 
 def _headlines(measured: Measured, units: Floats, rng: np.random.Generator, resamples: int) -> dict[str, Floats]:
-    """(R,) of the score that counts, on resamples of units."""
+    """(R,) headline score of each set, on resamples of units."""
     sums = resampled_sums(units, rng=rng, resamples=resamples)
     return {measured.headline: measured.statistic(sums)[measured.headline]}
 

@@ -1,4 +1,4 @@
-"""Answers of the tracks with a closed set of categories: read, judged cell by cell, scored.
+"""Answers of the tracks with a closed set of categories: reading, checking cell by cell, scoring.
 
 | track | score | columns |
 |---|---|---|
@@ -31,26 +31,26 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
     'discrete': ('discrete', 'emo', 'emotion', 'category'),
     'valence': ('valence', 'val'),
 }
-"""Column to the headers under which a table of one's own may hold it."""
+"""Column to the accepted headers in your own tables."""
 
 Cells = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ClosedSet:
-    """What an answer may be."""
+    """The answers that a track accepts."""
 
     categories: tuple[str, ...]
     valence: tuple[float, float] | None = None
-    """Least and largest valence; None where the track does not ask for it."""
+    """Lowest and highest valence; None where the track has no valence."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Of a submission, beside name."""
+        """Columns of a submission, besides the name."""
         return ('discrete',) if self.valence is None else ('discrete', 'valence')
 
     def cells(self, answer: Any) -> Cells:
-        """An answer as texts, a column each: from a category, a mapping of columns, or a tuple in their order."""
+        """An answer as texts, one per column: from a category, a mapping of columns, or a tuple in their order."""
         if isinstance(answer, str):
             return (answer,)
         if isinstance(answer, Mapping):
@@ -58,7 +58,7 @@ class ClosedSet:
         return tuple(map(str, answer or ()))
 
     def problem(self, cells: Cells) -> str:
-        """What is wrong with an answer; '' for a good one."""
+        """The fault of an answer; '' for a valid one."""
         if len(cells) != len(self.columns):
             return f'{counted(len(cells), "value")} where {" and ".join(self.columns)} belong'
         category = cells[0]
@@ -75,10 +75,10 @@ class ClosedSet:
         return '' if low <= value <= high else f'valence {value:g} is not from {low:g} to {high:g}'
 
     def read(self, path: Path) -> dict[str, Cells]:
-        """Sample to cells of a table with names and the columns; others are left alone.
+        """Name of a sample to its cells, from a table with names and the columns; other columns are ignored.
 
         Raises:
-            TableError: a column is missing, or a sample stands twice.
+            TableError: a column is missing, or a sample is duplicated.
         """
         table = read_columns(path)
         by_column = [by_name(table, path, NAMES, HEADERS[column]) for column in self.columns]
@@ -93,17 +93,17 @@ class ClosedSet:
         return {name: tuple(_text(answers[name]) for answers in columns) for name in columns[0]}
 
     def sums(self, truth: Mapping[str, Any], prediction: Mapping[str, Any]) -> Floats:
-        """What the score is a function of the sums of.
+        """Columns whose sums give the score.
 
         Args:
-            truth: sample to answer.
-            prediction: sample to answer; samples beside the truth are not looked at.
+            truth: name of a sample to its answer.
+            prediction: name of a sample to its answer; samples outside the truth are ignored.
 
         Returns:
-            (N, 3C + 2): hits, truths and predictions by category; squared error of valence (0 without); 1.
+            (N, 3C + 2): hits, true and predicted labels by category; squared error of valence (0 without); 1.
 
         Raises:
-            TableError: samples are missing, or an answer is none; names all of them.
+            TableError: samples are missing, or an answer is invalid; the message names all of them.
         """
         if not truth:
             raise TableError(expected='samples to score', came='a truth without any', todo='check --truth')
@@ -133,8 +133,8 @@ class ClosedSet:
     def statistic(self, sums: Floats) -> dict[str, Floats]:
         """Scores (R,) from sums (R, 3C + 2): score, weighted F1, accuracy, F1 by category, mean squared error.
 
-        The weighted F1 weighs each category's by its share of the truth; a category that is neither meant nor predicted
-        counts 0, with weight 0.
+        The weighted F1 weights each category's F1 by its share of the truth; a category that is neither true nor
+        predicted counts 0, with weight 0.
         """
         size = len(self.categories)
         hits, actual, predicted = (sums[:, begin : begin + size] for begin in (0, size, 2 * size))

@@ -1,4 +1,4 @@
-"""What a run for a track depends on, and its clips as arrays, checked before anything is trained.
+"""Settings of a run for a track, and its clips as a task, checked before anything is trained.
 
 N clips, D features.
 """
@@ -34,19 +34,19 @@ class TrackSettings:
     """Settings of a run, saved beside its answers.
 
     Args:
-        model: a key of `affekt.fusion.FUSION_MODELS` that reads one vector a modality.
-        semi: how unlabelled clips are learnt from: `none`, `pseudo` or `consistency`; see `SemiSettings`.
-        thresholds: of which validation chooses one.
-        shares: `pseudo`: shares of the surest guesses, tried beside the thresholds.
-        balanced: `pseudo`: no category gets more of the guesses than its share of the labelled clips.
-        trials: draws of the model's settings, chosen without unlabelled clips.
-        folds: over the labelled clips, where they have no split val.
-        seeds: runs of what was chosen, whose mean answers.
-        epochs: at most.
-        patience: epochs without a better validation score before a run stops.
-        batch_size: labelled samples a step.
-        seed: of all draws.
-        allow_missing: clips that lack features of a modality do without it; otherwise they are an error.
+        model: a key of `affekt.fusion.FUSION_MODELS` that reads one vector per modality.
+        semi: use of unlabelled clips: `none`, `pseudo` or `consistency`; see `SemiSettings`.
+        thresholds: confidence thresholds, one of which validation chooses.
+        shares: `pseudo`: shares of the most confident pseudo-labels, compared beside the thresholds.
+        balanced: `pseudo`: limit each category's share of the pseudo-labels to its share of the labelled clips.
+        trials: number of configurations of the model, chosen without unlabelled clips.
+        folds: number of folds over the labelled clips, where they have no split val.
+        seeds: number of runs of the chosen configuration, whose mean answers.
+        epochs: largest number of epochs.
+        patience: epochs without a better validation score after which a run stops.
+        batch_size: labelled samples per step.
+        seed: seed of all draws.
+        allow_missing: mask missing modalities of a clip; False makes them an error.
     """
 
     model: str = 'attention'
@@ -78,12 +78,12 @@ class TrackSettings:
             )
 
     def bench(self, target: str) -> ExperimentSettings:
-        """What the parts of an experiment need of them."""
+        """The corresponding settings of an experiment."""
         names = ('model', 'seeds', 'trials', 'epochs', 'patience', 'batch_size', 'folds', 'seed')
         return ExperimentSettings(target=target, **{name: getattr(self, name) for name in names})
 
     def tried(self) -> list[SemiSettings]:
-        """What validation chooses from; empty without unlabelled clips."""
+        """Semi-supervised settings that validation compares; [] without unlabelled clips."""
         from affekt.training import SemiSettings
 
         if self.semi == 'none':
@@ -101,11 +101,11 @@ def track_task(
     unlabelled_stores: Mapping[str, Store],
     settings: TrackSettings,
 ) -> Task:
-    """Labelled clips as train and val, unlabelled ones as the test that all divisions answer.
+    """A task with labelled clips as train and val, and unlabelled ones as the test of all folds.
 
     Raises:
-        UnknownNameError: a track of free words.
-        CorpusError: a clip lacks features or its label, or a clip is on both sides.
+        UnknownNameError: the track has free words.
+        CorpusError: a clip lacks features or its label, or is both labelled and unlabelled.
     """
     if track.closed is None:
         raise UnknownNameError(expected='a track with categories', came=track.name, todo='choose another track')
@@ -140,10 +140,10 @@ def track_task(
 
 
 def _in_order_of(track: Track, categories: Sequence[str], manifest: Manifest) -> Manifest:
-    """The same samples, with the track's categories in the track's order, whatever order the manifest has.
+    """The same samples, with the categories in the track's order.
 
     Raises:
-        CorpusError: categories that the track does not have, or none.
+        CorpusError: there are categories that the track does not have, or none.
     """
     strangers = sorted(set(manifest.facts.categories) - set(categories))
     if strangers or not manifest.facts.categories:
@@ -157,7 +157,7 @@ def _in_order_of(track: Track, categories: Sequence[str], manifest: Manifest) ->
 
 
 def _unlabelled_categories(labelled: Manifest) -> list[str]:
-    """Categories of the track that no labelled clip has."""
+    """Categories of the track without a labelled clip."""
     known = set(labelled.coded('category').values)
     absent = [name for name in labelled.facts.categories if name not in known]
     return [f'no labelled clip is {listed(absent)}, so that no answer will be'] if absent else []
@@ -183,7 +183,7 @@ def _learnt(manifest: Manifest, *, has_valence: bool) -> Manifest:
 
 
 def _require_same(stores: Mapping[str, Store], others: Mapping[str, Store]) -> None:
-    """Both sides have the same modalities, each by one recipe."""
+    """Check that both sides have the same modalities, each by one recipe."""
     ours, theirs = ({m: _origin(s) for m, s in side.items()} for side in (stores, others))
     if ours != theirs:
         wrong = sorted(m for m in {*ours, *theirs} if ours.get(m) != theirs.get(m))
@@ -194,14 +194,14 @@ def _require_same(stores: Mapping[str, Store], others: Mapping[str, Store]) -> N
 
 
 def _origin(store: Store) -> object:
-    """The recipe's hash; of features that others made, whose hash is that of their files, what else is known."""
+    """The recipe's hash; for imported features, whose hash is that of their files, the other provenance."""
     return how_made(store) if 'origin' in store.provenance.facts else store.provenance.hash
 
 
 def _rows(
     store: Store, manifest: Manifest, allow_missing: bool
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """(N, D) features, zeros where a clip has none, and (N,) which have them."""
+    """(N, D) features, zeros where a clip has none, and (N,) True where it has features."""
     there = np.array([name in store for name in manifest.names], dtype=bool)
     if not there.all() and not allow_missing:
         lost = [manifest.names[at] for at in np.flatnonzero(~there)]

@@ -1,9 +1,10 @@
-"""MER-Prefer (MER2026 track 3): a submission written, checked as the challenge will read it, and scored.
+"""MER-Prefer (MER2026 track 3): writing, strict checking and scoring of submissions.
 
-The candidates are a csv of name, a1 and a2; a submission says name and preference for each of them, in their order: the
-released scorer goes by place and never looks at names, so a row that is missing or moved spoils all that follow. The
-truth is hidden among the candidates. Ranked by is the weighted F1 of two classes: tied truths are dropped, and a
-preference *same* counts as a1.
+The candidates are a csv of name, a1 and a2; a submission has name and preference for each of them, in the same order:
+the released scorer matches by row and ignores names, so a missing or moved row spoils all that follow. The truth is
+hidden
+among the candidates. Systems are ranked by weighted F1 of two classes: tied truths are dropped, and a preference *same*
+counts as a1.
 
 Source: MER2026_Track3/README.md in github.com/zeroQiaoba/MERTools.
 """
@@ -32,41 +33,41 @@ _WORDS = tuple(OFFICIAL.values())
 
 @dataclass(frozen=True)
 class PreferSubmission:
-    """A submission that was found in order."""
+    """A valid submission."""
 
     path: Path
     rows: int
     answers: Mapping[str, int]
-    """How often each of a1, a2 and same was said."""
+    """Number of answers a1, a2 and same."""
 
 
 @dataclass(frozen=True)
 class PreferScore:
-    """What the track ranks by, and what belongs to it."""
+    """The track's ranking score, and related scores."""
 
     waf: Interval
     """Weighted F1 of two classes."""
     accuracy: Interval
     even: Interval
-    """Accuracy with *same* as half right, so that the sides do not matter."""
+    """Accuracy with *same* as half correct, so that the order of sides does not matter."""
     decided: int
     ties: int
-    """Tied truths, which are not scored."""
+    """Number of tied truths, which are not scored."""
 
 
 def write_prefer_submission(names: Sequence[str], prediction: Ints, path: Path) -> PreferSubmission:
     """Write preferences in the order of the candidates.
 
     Args:
-        names: of the candidates, in their order, each once.
+        names: names of the candidates, in order, each once.
         prediction: (N,) 1 for a1, -1 for a2, 0 for same.
-        path: ends in .csv.
+        path: path that ends in .csv.
 
     Raises:
-        TableError: something is wrong with it; all problems in one message, and nothing is written.
+        TableError: something is wrong; all problems are in one message, and nothing is written.
     """
     words = [OFFICIAL.get(int(side), '') for side in prediction]
-    # As the challenge reads it: a name is never changed.
+    # Names are never changed, as the challenge compares them.
     content = csv_bytes(_HEADER, zip(names[: len(words)], words[: len(names)], strict=True), raw=True).decode()
     written = _checked(path, content, names)
     write_atomically(path, content.encode())
@@ -74,14 +75,14 @@ def write_prefer_submission(names: Sequence[str], prediction: Ints, path: Path) 
 
 
 def check_prefer_submission(path: Path, names: Sequence[str]) -> PreferSubmission:
-    """Read a submission as the challenge will, and say everything that is wrong with it.
+    """Check a submission as strictly as the challenge, and report all problems.
 
     Args:
-        path: the submission.
-        names: of the candidates, in their order.
+        path: path of the submission.
+        names: names of the candidates, in order.
 
     Raises:
-        TableError: all problems in one message, with rows.
+        TableError: all problems in one message, with their rows.
     """
     try:
         content = read_regular_file(path).decode('utf-8-sig')
@@ -102,10 +103,10 @@ def score_prefer(
     """The track's score with bootstrap intervals over samples.
 
     Args:
-        truth: sample to verdict (1, -1, 0).
-        prediction: sample to verdict; samples beside the truth are not looked at.
-        rng: draws the resamples.
-        resamples: of the intervals.
+        truth: name of a sample to its verdict (1, -1, 0).
+        prediction: name of a sample to its verdict; samples outside the truth are ignored.
+        rng: generator of the resamples.
+        resamples: number of resamples for the intervals.
 
     Raises:
         TableError: samples of the truth have no prediction, or every truth is a tie.
@@ -136,10 +137,10 @@ def score_prefer(
 
 
 def read_preferences(path: Path) -> dict[str, int]:
-    """Sample to verdict, from a table with name and preference, in its order.
+    """Name of a sample to its verdict, from a table with name and preference, in order.
 
     Raises:
-        TableError: the file is missing or damaged, lacks a column, names a sample twice, or holds another verdict.
+        TableError: the file is missing or damaged, lacks a column, has a duplicated sample, or has another verdict.
     """
     columns = read_columns(path)
     if not set(_HEADER) <= set(columns):
@@ -195,6 +196,6 @@ def _checked(path: Path, content: str, names: Sequence[str]) -> PreferSubmission
 
 
 def _rows(content: str, problems: list[str]) -> list[tuple[int, tuple[str, str]]]:
-    """Row number, name and preference; what is no such row becomes a problem."""
+    """Row number, name and preference of each row; malformed rows become problems."""
     rows = required_rows(content, _HEADER, problems)
     return [(row, (cells[0], cells[1])) for row, cells in rows if len(cells) == 2]

@@ -1,7 +1,7 @@
-"""A challenge's submission: written in its format, and checked as the challenge will read it.
+"""Submissions to challenges: written in their format, and checked as strictly as the challenge's own parser.
 
-The official parser cuts labels at quotes and commas and leaves inner brackets in: what it would misread is an error
-here, before it is sent. Every problem of a file is in one message, with its row.
+The official parser splits labels at quotes and commas and leaves inner brackets: anything that it would misread is an
+error here, before it is sent. Every problem of a file is in one message, with its row.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from affekt.wording import counted
 _LONGEST_LABEL = 60
 
 Cells = tuple[str, ...] | None
-"""What a row says beside its name; None where it has too few or too many cells."""
+"""The cells of a row besides the name; None where it has too few or too many cells."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A submission that was found in order."""
+    """A valid submission."""
 
     track: str
     path: Path
@@ -41,16 +41,16 @@ class Submission:
     labels_per_answer: float
     empty_answers: int
     follows_candidates: bool
-    """Whether the rows stand in the candidates' order; scorers do not mind."""
+    """Whether the rows are in the candidates' order, which scorers ignore."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Category to answers, where a track has categories."""
+    """Category to number of answers, for tracks with categories."""
 
 
 def read_candidates(path: Path) -> tuple[str, ...]:
-    """The names that a submission must answer, in their order.
+    """Names that a submission must answer, in order.
 
     Raises:
-        TableError: no column of names, or a name that stands twice.
+        TableError: there is no column of names, or a name is duplicated.
     """
     columns = read_columns(path)
     header = next((name for name in NAMES if name in columns), None)
@@ -76,17 +76,17 @@ def write_submission(
     """Write a submission in the challenge's format and check it.
 
     Args:
-        name: of the track.
-        prediction: sample to a text or list; a list in brackets keeps its labels as the official parser reads them,
-            other texts are read by `read_labels`, a word's own apostrophe is written as a curly one. For tracks with
-            categories, what `ClosedSet.cells` takes.
-        path: ends as the track asks.
-        candidates: the names to answer, in their order; those of the prediction without it.
+        name: name of the track.
+        prediction: name of a sample to its text or list; a list in brackets keeps its labels as the official parser
+            reads them, other texts are read by `read_labels`, an apostrophe within a word is written as a curly one.
+            For tracks with categories, an answer as `ClosedSet.cells` takes it.
+        path: path with an extension that the track accepts.
+        candidates: names to answer, in order; None for those of the prediction.
         allow_empty: accept answers without a label, which score 0.
 
     Raises:
-        UnknownNameError: no such track.
-        TableError: something is wrong with it; all problems in one message, and nothing is written.
+        UnknownNameError: there is no such track.
+        TableError: something is wrong; all problems are in one message, and nothing is written.
     """
     track = track_named(name)
     order = tuple(prediction) if candidates is None else tuple(candidates)
@@ -102,7 +102,7 @@ def write_submission(
 
 
 def _cells_of(track: Track, prediction: Mapping[str, Any]) -> tuple[list[tuple[str, ...]], list[str]]:
-    """A row's cells for each answer, and what of free words the official parser would not give back."""
+    """Cells of each answer's row, and free words that the official parser would not return unchanged."""
     if track.closed:
         return [track.closed.cells(answer) for answer in prediction.values()], []
     labels = {sample: _labels_of(answer) for sample, answer in prediction.items()}
@@ -116,27 +116,27 @@ def _cells_of(track: Track, prediction: Mapping[str, Any]) -> tuple[list[tuple[s
 
 
 def _labels_of(answer: Any) -> list[str]:
-    """Labels that the official parser will give back."""
+    """Labels in a form that the official parser returns unchanged."""
     text = answer.strip() if isinstance(answer, str) else ''
     if text.startswith('[') and text.endswith(']'):
         return official_parse(text)
     given = read_labels(answer).labels if isinstance(answer, str) else map(str, answer or ())
-    # The official parser cuts at straight quotes.
+    # The official parser splits at straight quotes.
     return [label.strip().lower().replace("'", '’') for label in given]
 
 
 def check_submission(name: str, path: Path, candidates: Sequence[str], *, allow_empty: bool = False) -> Submission:
-    """Read a submission as the challenge will, and say everything that is wrong with it.
+    """Check a submission as strictly as the challenge, and report all problems.
 
     Args:
-        name: of the track.
-        path: the submission.
-        candidates: the names that must be answered.
+        name: name of the track.
+        path: path of the submission.
+        candidates: names that must be answered.
         allow_empty: accept answers without a label, which score 0.
 
     Raises:
-        UnknownNameError: no such track.
-        TableError: all problems in one message, with rows.
+        UnknownNameError: there is no such track.
+        TableError: all problems in one message, with their rows.
         ArchiveError: the archive is damaged.
     """
     track = track_named(name)
@@ -194,16 +194,16 @@ def _checked(
 
 
 def _judged(track: Track, cells: tuple[str, ...]) -> tuple[list[str], str]:
-    """The labels of a row, and what is wrong with it."""
+    """The labels of a row, and its fault, '' for none."""
     if track.closed:
-        # An empty cell is an error even where answers without labels are allowed: no class stands for it.
+        # An empty cell is an error even where answers without labels are allowed: there is no class for it.
         return [cells[0]], track.closed.problem(cells)
     labels = official_parse(cells[0])
     return labels, _wrong_with(cells[0], labels)
 
 
 def _wrong_with(cell: str, labels: Sequence[str]) -> str:
-    """What the official parser would stumble over; '' for a good cell."""
+    """The part of a cell that the official parser would misread, in words; '' for a valid cell."""
     text = cell.strip()
     if not labels:
         return 'no label; it scores 0'
@@ -258,7 +258,7 @@ def _npz_rows(path: Path, problems: list[str]) -> list[tuple[str, Cells]]:
 
 
 def _as_csv(track: Track, names: Sequence[str], cells: Sequence[tuple[str, ...]]) -> bytes:
-    # As the challenge reads it: a name is never changed.
+    # Names are never changed, as the challenge compares them.
     rows = [(name, *cell) for name, cell in zip(names, cells, strict=True)]
     return csv_bytes(('name', *track.columns), rows, raw=True)
 

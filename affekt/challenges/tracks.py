@@ -1,4 +1,4 @@
-"""The tracks of the MER challenges: what each of them ranks by.
+"""Tracks of the MER challenges and their ranking scores.
 
 | track | score | submission |
 |---|---|---|
@@ -8,7 +8,7 @@
 | `mer2023-multi`, `-noise` | weighted F1 - 0.25 squared error of valence | csv, name, discrete and valence |
 | `mer2023-semi`, `mer2024-semi`, `-noise`, `mer2025-track1`, `mer2026-track1` | weighted F1 | csv, name and discrete |
 
-The test lies hidden among the candidates, so a submission (`submissions.py`) answers every candidate, and only those of
+The test is hidden among the candidates, so a submission (`submissions.py`) answers every candidate, and only those of
 the truth are scored.
 
 Source: arXiv:2404.17113 (2024); MER2025_Track23/README and MER2026_Track2/evaluation.py in
@@ -42,23 +42,23 @@ class Track:
     name: str
     score: str
     table: str
-    """The word table; '' where stored groups or categories take its place."""
+    """Name of the word table; '' for tracks with stored groups or categories."""
     rings: tuple[int, ...]
-    """The rings whose EW F is averaged."""
+    """Rings whose EW F is averaged."""
     kinds: tuple[str, ...]
-    """How a submission's file may end; the first is what the organizers ask for."""
+    """Accepted file extensions; the first is the one that the organizers request."""
     closed: ClosedSet | None = None
-    """What an answer may be; None for free words."""
+    """Accepted answers; None for free words."""
     rows: int | None = None
-    """The number of rows that the organizers insist on."""
+    """Number of rows that the organizers require; None for any."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Of a submission's csv, beside name."""
+        """Columns of a submission's csv, besides the name."""
         return self.closed.columns if self.closed else ('openset',)
 
     def read(self, path: Path) -> dict[str, Any]:
-        """Sample to answer, of a table of one's own or of a submission.
+        """Name of a sample to its answer, from your own table or a submission.
 
         Raises:
             TableError: the file cannot be read, or lacks a column.
@@ -93,7 +93,7 @@ TRACKS: Mapping[str, Track] = {
 
 @dataclass(frozen=True)
 class TrackScore:
-    """What a track ranks by, and its parts."""
+    """The ranking score of a track, and its parts."""
 
     track: str
     metric: str
@@ -101,16 +101,16 @@ class TrackScore:
     parts: Mapping[str, Interval]
     samples: int
     table: str
-    """The word table with version and hash; '' where none was used."""
+    """Word table with version and hash; '' where none was used."""
     table_is_official: bool
     """Whether that is the table of the challenge."""
 
 
 def track_named(name: str) -> Track:
-    """The track of that name.
+    """The track of a name.
 
     Raises:
-        UnknownNameError: no such track.
+        UnknownNameError: there is no such track.
     """
     if name not in TRACKS:
         raise UnknownNameError(expected=f'one of {", ".join(TRACKS)}', came=repr(name), todo='name one of these')
@@ -130,18 +130,18 @@ def score_track(
     """A track's score, with bootstrap intervals over samples.
 
     Args:
-        name: of the track.
-        truth: sample to answer: words, or what `ClosedSet.cells` takes.
-        prediction: sample to answer; samples beside the truth are not looked at.
-        rng: draws the resamples.
-        table: another word table than the challenge's.
-        groups: sample to a language model's raw synonym groups, for `mer2024-ov`.
-        resamples: of the intervals.
+        name: name of the track.
+        truth: name of a sample to its answer: words, or as `ClosedSet.cells` takes it.
+        prediction: name of a sample to its answer; samples outside the truth are ignored.
+        rng: generator of the resamples.
+        table: word table to use instead of the challenge's; None for the challenge's.
+        groups: name of a sample to a language model's raw synonym groups, for `mer2024-ov`.
+        resamples: number of resamples for the intervals.
 
     Raises:
-        UnknownNameError: no such track.
+        UnknownNameError: there is no such track.
         TableError: samples are missing, or groups that the track needs.
-        WeightsError: the official table is not here.
+        WeightsError: the official table is not available.
     """
     track = track_named(name)
     if track.closed:
@@ -193,14 +193,14 @@ def _grouped(
 
 
 def read_groups(path: Path) -> dict[str, str]:
-    """Sample to raw synonym groups: the released zip of .npy files, or a table with name and groups.
+    """Name of a sample to its raw synonym groups: from the released zip of .npy files, or a table with name and groups.
 
     Raises:
-        TableError: the file is missing, damaged, or has no such columns.
+        TableError: the file is missing or damaged, or lacks these columns.
         ArchiveError: an archive is damaged.
     """
     if path.suffix in ('.zip', '.npz'):
-        # A zip of .npy files is an .npz by another name.
+        # A zip of .npy files has the format of an .npz.
         return {Path(name).name: str(array) for name, array in read_npz(path).items()}
     columns = read_columns(path)
     if not {'name', 'groups'} <= set(columns):

@@ -1,8 +1,8 @@
-"""A model for a challenge's track: labelled and unlabelled clips in, an answer for every unlabelled clip out.
+"""Training for a challenge's track: labelled and unlabelled clips in, an answer for every unlabelled clip out.
 
 The labelled clips are divided as published (train and val), or into folds, by speaker where speakers are known.
-Settings, epoch and threshold are chosen on what each model did not learn from; the answers are the mean over models.
-The truth of unlabelled clips, where a manifest holds it, is not read. torch is imported where it is used.
+Configuration, epoch and threshold are chosen on held-out labelled clips; the answers are the mean over models. Labels
+of unlabelled clips, where a manifest has them, are not read. torch is imported where it is used.
 
 N unlabelled clips, C categories.
 """
@@ -35,32 +35,32 @@ from affekt.typed_json import json_file
 
 @dataclass(frozen=True)
 class TrackAnswers:
-    """What a run says of the unlabelled clips, and how it came to that."""
+    """Answers to the unlabelled clips, with the validation scores behind them."""
 
     track: Track
     settings: TrackSettings
     names: tuple[str, ...] = field(repr=False)
-    """(N,)"""
+    """(N,) names of the unlabelled clips."""
     probabilities: npt.NDArray[np.float64] = field(repr=False)
-    """(N, C)"""
+    """(N, C) probabilities."""
     valence: npt.NDArray[np.float64] | None = field(repr=False)
-    """(N,) within the track's range; None where it asks for none."""
+    """(N,) valence within the track's range; None where the track has none."""
     labelled_alone: tuple[float, ...]
-    """The track's score on what each model did not learn from, by division, without unlabelled clips."""
+    """The track's score on each model's held-out clips, by fold, without unlabelled clips."""
     with_unlabelled: tuple[float, ...]
-    """The same with them; () without. Both chose epoch and settings there, so both are somewhat too high."""
+    """The same with unlabelled clips; () without. Both also chose epoch and settings, so both are slightly too high."""
     chosen: Mapping[str, Any]
     semi: Mapping[str, Any] | None
     statuses: Mapping[str, int]
     missing: Mapping[str, int]
-    """Modality to clips that do without it."""
+    """Modality to the number of clips without it."""
     unread: int
-    """Unlabelled clips without any modality; their answer is the most frequent category."""
+    """Number of unlabelled clips without any modality, which get the most frequent category."""
     notes: tuple[str, ...] = ()
-    """What the labelled clips do not tell."""
+    """Sentences on gaps in the labelled clips."""
 
     def answers(self) -> dict[str, tuple[str, ...]]:
-        """Clip to the cells of a submission."""
+        """Name of a clip to the cells of its row in a submission."""
         closed = self.track.closed
         assert closed is not None
         cells_of: list[tuple[str, ...]] = [(closed.categories[at],) for at in self.probabilities.argmax(axis=1)]
@@ -81,25 +81,25 @@ def train_track(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> TrackAnswers:
-    """Train for a track, with the unlabelled clips or without, and answer all of them.
+    """Train for a track, with or without the unlabelled clips, and answer all of them.
 
     Args:
-        name: of a track with categories.
-        labelled: with the track's categories, and valence where it asks for it; samples of other splits than train and
-            val are left aside.
-        unlabelled: the clips to answer.
-        stores: modality to features.
-        settings: model, kind and budgets.
-        unlabelled_stores: features of the unlabelled clips, where they are in other stores.
-        folder: keeps every finished run; None keeps nothing.
-        resume: go on in a folder that a killed run left.
-        progress: called with the stage, what is done and the total.
+        name: name of a track with categories.
+        labelled: manifest with the track's categories, and valence where the track has it; only splits train and val
+            are used.
+        unlabelled: manifest of the clips to answer.
+        stores: modality to its features.
+        settings: model, use of unlabelled clips, and budgets.
+        unlabelled_stores: features of the unlabelled clips, where they are in other stores; None for `stores`.
+        folder: folder for every finished run; None to keep nothing.
+        resume: continue in the folder of an interrupted run.
+        progress: called with the stage, units done and units in all.
 
     Raises:
         MissingExtraError: torch is not installed.
-        UnknownNameError: no such track, or one of free words.
-        CorpusError: a clip lacks features or its label, or a clip is on both sides.
-        RunError: the folder holds another run.
+        UnknownNameError: there is no such track, or it has free words.
+        CorpusError: a clip lacks features or its label, or is both labelled and unlabelled.
+        RunError: the folder has another run.
     """
     require_torch()
     # 1. Check everything.
@@ -125,7 +125,7 @@ def train_track(
                 for d, each in enumerate(trials)
             ])  # fmt: skip
 
-        # 2. Settings of the model, then of what is learnt from unlabelled clips: by the mean over folds.
+        # 2. Configuration of the model, then settings for unlabelled clips, by the mean score over folds.
         alone = scores('draw', [replace(trial, configuration=draw) for draw in draws])
         best = int(alone.mean(axis=1).argmax())
         trial = replace(trial, configuration=draws[best])
@@ -134,7 +134,7 @@ def train_track(
             with_semi = scores('semi', [replace(trial, semi=semi) for semi in tried])
             best_semi = int(with_semi.mean(axis=1).argmax())
             trial, both = replace(trial, semi=tried[best_semi]), with_semi[best_semi].tolist()
-        # 3. What was chosen, with other seeds, answers.
+        # 3. Answers of the chosen configuration, with further seeds.
         answers = [
             runs.answers(f'turn{t}/seed{seed}', replace(trial, fold=fold, seed=seed, reads_test=True), fair_run)
             for seed in range(settings.seed + 1, settings.seed + 1 + settings.seeds)
@@ -166,12 +166,12 @@ def _mean_answers(
 
 
 def save_track(folder: Path, trained: TrackAnswers, candidates: Sequence[str] | None = None) -> Path:
-    """Write `predictions.csv`, which `write_submission` reads, and `training.json` into a run's folder.
+    """Write `predictions.csv`, which `write_submission` reads, and `training.json` into the folder of a run.
 
     Args:
-        folder: of the run.
-        trained: what to write.
-        candidates: the clips that the challenge asks for, in its order; all of them without it.
+        folder: folder of the run.
+        trained: answers to write.
+        candidates: names of the clips that the challenge asks for, in order; None for all clips.
 
     Raises:
         CorpusError: a candidate has no answer.
@@ -195,7 +195,7 @@ def save_track(folder: Path, trained: TrackAnswers, candidates: Sequence[str] | 
 
 
 def track_facts(trained: TrackAnswers) -> dict[str, Any]:
-    """Everything but the answers, as plain values."""
+    """All fields but the answers, as plain values."""
     counts = np.bincount(trained.probabilities.argmax(axis=1), minlength=trained.probabilities.shape[1])
     assert trained.track.closed is not None
     return {
@@ -211,7 +211,7 @@ def track_facts(trained: TrackAnswers) -> dict[str, Any]:
 
 
 def _digest(task: Task) -> str:
-    """Of what is learnt from and what is answered."""
+    """Hash of the labelled and unlabelled samples."""
     digest = hashlib.sha256()
     for at, cells in enumerate(task.manifest.samples.cells(('sample', 'split', 'category', 'valence'))):
         there = ','.join(name for name, present in task.present.items() if present[at])

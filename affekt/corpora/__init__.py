@@ -1,10 +1,10 @@
-"""What is said, shown and labelled in the corpora of the field, as one manifest each.
+"""Importers: media, transcripts and labels of the field's corpora, one manifest each.
 
-The folder of an official release goes in (`import_corpus`), a `Manifest` comes out: one row a sample with media, text,
-labels, speaker, dialogue, split and fold, and what was missing. `folds.py` divides it anew, `leaks.py` says who stands
-on both sides. Read `manifest.py` first, then `importers.py`; `made_up.py` is a small corpus with known answers,
-`made_up_faces.py` one of filmed faces with known curves, `made_up_affwild2.py` one annotated frame by frame. What is
-described in free words is imported and checked by `described.py`.
+The folder of an official release comes in (`import_corpus`), a `Manifest` comes out: one row per sample with media,
+text, labels, speaker, dialogue, split and fold, and notes on what was missing. `folds.py` makes new folds, `leaks.py`
+finds overlap between parts. Read `manifest.py` first, then `importers.py`; `made_up.py` is a small corpus with known
+answers, `made_up_faces.py` one of rendered faces with known curves, `made_up_affwild2.py` one annotated frame by frame.
+`described.py` imports and checks corpora with free descriptions.
 """
 
 from affekt.corpora.affwild2 import FrameCheck, check_frames, copy_frames, crop_numbers, frames_path

@@ -1,6 +1,7 @@
-"""Importers of acted corpora, whose file names hold the labels: RAVDESS, CREMA-D, EmoDB.
+"""Importers of acted corpora whose file names contain the labels: RAVDESS, CREMA-D, EmoDB.
 
-The folds of RAVDESS and CREMA-D follow from their actors (`ravdess_fold`, `cremad_fold`) and equal the published ones.
+Folds of RAVDESS and CREMA-D are computed from their actors (`ravdess_fold`, `cremad_fold`) and equal the published
+ones.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _CREMAD = re.compile(r'(\d{4})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX|X)')
 _CREMAD_LAST = (1018, 1036, 1054, 1072, 1091)
 """Last actor of each published fold."""
 _CREMAD_LEFT_OUT = ('1076_MTI_NEU_XX', '1076_MTI_SAD_XX', '1064_TIE_SAD_XX', '1064_IEO_DIS_MD')
-"""Clips without a usable face or sound; in no published fold."""
+"""Clips without a usable face or audio, which are in no published fold."""
 _CREMAD_SAID = {
     'IEO': "It's eleven o'clock", 'TIE': 'That is exactly what happened', 'IOM': "I'm on my way to the meeting",
     'IWW': 'I wonder what this is about', 'TAI': 'The airplane is almost full', 'MTI': 'Maybe tomorrow it will be cold',
@@ -44,7 +45,7 @@ _EMODB_SPEAKERS = ('03', '08', '09', '10', '11', '12', '13', '14', '15', '16')
 
 
 def ravdess_fold(actor: int) -> int:
-    """The published fold that tests an actor: four actors each, from 1.
+    """The published fold that tests an actor: four actors per fold, from 1.
 
     >>> [ravdess_fold(actor) for actor in (1, 4, 5, 24)]
     [1, 1, 2, 6]
@@ -53,7 +54,7 @@ def ravdess_fold(actor: int) -> int:
 
 
 def cremad_fold(clip: str) -> int | None:
-    """The published fold that tests a clip, from 1, by its actor; None for the four clips that are in none.
+    """The published fold that tests a clip, from 1, by its actor; None for four clips that are in no fold.
 
     >>> cremad_fold('1018_DFA_ANG_XX'), cremad_fold('1019_DFA_ANG_XX'), cremad_fold('1076_MTI_NEU_XX')
     (1, 2, None)
@@ -64,9 +65,9 @@ def cremad_fold(clip: str) -> int | None:
 
 
 def _ravdess(release: Release, channel: str) -> Iterator[Sample]:
-    """Actor_NN/03-01-….wav is sound, 01-… film with sound, 02-… film without; clips of one utterance are one sample.
+    """Actor_NN/03-01-….wav is audio, 01-… video with audio, 02-… video without; clips of one utterance are one sample.
 
-    A folder of face pictures, one a film, may lie in face_aligned/Actor_NN.
+    Folders of face images, one per video, may be in face_aligned/Actor_NN.
     """
     recordings: dict[str, dict[str, str]] = {}
     for actor in _ACTORS:
@@ -87,10 +88,10 @@ def _ravdess(release: Release, channel: str) -> Iterator[Sample]:
 
 
 def _ravdess_columns(name: str) -> dict[str, Any]:
-    """What the name of an utterance tells besides its emotion, with its fold.
+    """Columns from the name of an utterance, without its emotion, and its fold.
 
     Raises:
-        TableError: it is no name of RAVDESS.
+        TableError: the name is not one of RAVDESS.
     """
     if not _RAVDESS.fullmatch(f'03-{name}'):
         raise TableError(
@@ -117,10 +118,10 @@ def _cremad(release: Release) -> Iterator[Sample]:
 
 
 def _cremad_columns(name: str) -> dict[str, Any]:
-    """Who says what, from a clip's name.
+    """Speaker and sentence from a clip's name.
 
     Raises:
-        TableError: it is no name of CREMA-D.
+        TableError: the name is not one of CREMA-D.
     """
     parts = _CREMAD.fullmatch(name)
     if not parts:

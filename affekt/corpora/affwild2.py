@@ -1,7 +1,7 @@
-"""Importers of Aff-Wild2: a row a video, labels frame by frame in a table beside the manifest.
+"""Importers of Aff-Wild2: one row per video, with frame labels in a table beside the manifest.
 
-The frames of a video that two people are in are labelled apart, as `VIDEO_left` and `VIDEO_right`: each is a row, both
-name the one file. `frames_path` is where the table lies; `check_frames` holds it against videos and face pictures.
+Two people in a video are labelled separately, as `VIDEO_left` and `VIDEO_right`: each is a row, both refer to the same
+file. `frames_path` is the path of the table; `check_frames` compares it with videos and face images.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from affekt.media import VideoStream
 
 VIDEOS = ('videos', 'batch1', 'batch2', 'batch_1_2', 'new_vids', '.')
-"""Folders of video files; all that are there are read."""
+"""Folders of video files; all that exist are read."""
 CROPS = ('cropped_aligned', 'cropped_aligned_new_50_vids', 'cropped_aligned_new_vids', 'cropped', 'cropped_faces')
-"""Folders of face pictures, a folder a video."""
+"""Folders of face images, with one folder per video."""
 SLACK_S = 0.1
-"""Seconds by which a length may be off where a file does not say how many pictures it holds."""
+"""Tolerance in seconds of a video's length where its file does not state the number of frames."""
 _NUMBERED = re.compile(r'(\d+)\.(?:jpe?g|png)', re.IGNORECASE)
 
 
 def frames_path(manifest: Path) -> Path:
-    """Where the frame table of a manifest lies.
+    """Path of the frame table of a manifest.
 
     >>> frames_path(Path('affwild2.parquet')).name
     'affwild2.frames.parquet'
@@ -45,7 +45,7 @@ def frames_path(manifest: Path) -> Path:
 
 
 def copy_frames(manifest: Path, out: Path) -> Path | None:
-    """Put the frame table of a manifest beside another that was made from it; None where it has none.
+    """Copy the frame table of a manifest beside another that was made from it; None where it has none.
 
     Raises:
         TableError: the table is damaged.
@@ -59,7 +59,7 @@ def copy_frames(manifest: Path, out: Path) -> Path | None:
 
 
 def _rows(read: Callable[[Path, Callable[[Path], object]], FrameTable]) -> Callable[[Release], Iterator[Sample]]:
-    """An importer: the frame table goes to the release, a row for each of its videos comes out."""
+    """An importer that stores the frame table in the release and yields a row for each of its videos."""
 
     def samples(release: Release) -> Iterator[Sample]:
         table = read(release.folder, release.source)
@@ -82,7 +82,7 @@ def _rows(read: Callable[[Path, Callable[[Path], object]], FrameTable]) -> Calla
 
 
 def _files(release: Release) -> tuple[dict[str, str], dict[str, str]]:
-    """Name to path of each video, and of each folder of face pictures."""
+    """Name to path of each video, and of each folder of face images."""
     media: dict[str, str] = {}
     for place in reversed(VIDEOS):
         media |= release.media(place)
@@ -93,7 +93,7 @@ def _files(release: Release) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _with_frames_counted(table: FrameTable, rows: Iterable[Sample], release: Release) -> FrameTable:
-    """The table with the frames of videos of which only the name is known: as many as the file, or its crops, have."""
+    """The table with numbers of frames for videos known by name only: as many as in the file, or in its crops."""
     each, counted_here = [], 0
     for labels, row in zip(table, rows, strict=True):
         frames = 0
@@ -117,28 +117,28 @@ def _with_frames_counted(table: FrameTable, rows: Iterable[Sample], release: Rel
 
 @dataclass(frozen=True)
 class FrameCheck:
-    """What labels by frame and what they are of do not agree in."""
+    """Disagreements between frame labels, videos and face images."""
 
     videos: int
     frames: int
     labelled: Mapping[str, int]
-    """Task to frames that have its label."""
+    """Task to the number of frames with its label."""
     unlabelled: tuple[str, ...]
-    """Videos of train and val without one labelled frame."""
+    """Videos of train and val without any labelled frame."""
     longer: tuple[str, ...]
-    """Videos with more lines of labels than the file has pictures; each says how many."""
+    """Videos with more lines of labels than frames, each with the numbers."""
     shorter: tuple[str, ...]
-    """Those with fewer; their last pictures have no label."""
+    """Videos with fewer lines of labels than frames, whose last frames have no label."""
     uncropped: int
-    """Labelled frames without a face picture, where a video has any: no face was seen, or the picture is lost."""
+    """Labelled frames without a face image, in videos that have any: no face was detected, or the image is missing."""
     unlabelled_crops: tuple[str, ...]
-    """Videos with face pictures of frames that no line is of; each says how many."""
+    """Videos with face images of frames without a line, each with the number."""
     unknown: tuple[str, ...]
-    """Rows of the manifest that the table does not have, and the other way round."""
+    """Rows of the manifest that the table lacks, and vice versa."""
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """A sentence for each thing that does not agree."""
+        """One sentence per disagreement."""
         sentences = {
             'has more lines of labels than pictures': self.longer,
             'has fewer lines of labels than pictures; the last pictures have no label': self.shorter,
@@ -150,11 +150,11 @@ class FrameCheck:
 
 
 def check_frames(manifest: Manifest, table: FrameTable) -> FrameCheck:
-    """Hold labels against the manifest's videos and face pictures; nothing is decoded.
+    """Compare labels with the manifest's videos and face images, without decoding.
 
     Args:
-        manifest: of the videos.
-        table: of their frames.
+        manifest: manifest of the videos.
+        table: labels of their frames.
     """
     longer: list[str] = []
     shorter: list[str] = []
@@ -194,7 +194,7 @@ def _tasks(table: FrameTable) -> Iterable[str]:
 
 
 def _labelled_without(labels: FrameLabels, numbers: set[int]) -> int:
-    """Labelled frames whose number is none of these; 0 where there are no pictures at all."""
+    """Number of labelled frames whose number is none of these; 0 where there are no images at all."""
     if not numbers:
         return 0
     is_labelled = np.any([labels.labelled(task) for task in labels.tasks], axis=0)
@@ -202,7 +202,7 @@ def _labelled_without(labels: FrameLabels, numbers: set[int]) -> int:
 
 
 def crop_numbers(folder: Path) -> set[int]:
-    """The numbers of the frames that a folder has face pictures of, such as `00001.jpg`; none where it is not there."""
+    """Numbers of the frames with an image in a folder, such as `00001.jpg`; empty where the folder does not exist."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         names = (_NUMBERED.fullmatch(entry.name) for entry in entries)
         return {int(match[1]) for match in names if match}
@@ -210,7 +210,7 @@ def crop_numbers(folder: Path) -> set[int]:
 
 
 def _pictures_of(path: Path, lines: int) -> int | None:
-    """How many pictures a video declares, where that is not the number of lines; None where it is, or is not known."""
+    """Number of frames of a video, where it differs from the number of lines; None where it is equal or unknown."""
     pictures = _declared(path)
     if pictures is not None:
         return pictures if pictures != lines else None
@@ -219,20 +219,20 @@ def _pictures_of(path: Path, lines: int) -> int | None:
 
 
 def _declared(path: Path) -> int | None:
-    """How many pictures a video says that it holds; None where it does not, or cannot be opened."""
+    """Number of frames that a video file states; None where it does not, or cannot be opened."""
     video = _opened(path)[0]
     return video.pictures if video else None
 
 
 def _estimated(path: Path) -> tuple[int, float]:
-    """Pictures by length and rate, 0 where they are not known, and by how many that may be off."""
+    """Number of frames by duration and rate, 0 where unknown, and its tolerance."""
     video, duration_s = _opened(path)
     rate_hz = video.rate_hz if video else None
     return (round(duration_s * rate_hz), 1 + SLACK_S * rate_hz) if rate_hz and duration_s else (0, 0.0)
 
 
 def _opened(path: Path) -> tuple[VideoStream | None, float]:
-    """The pictures and the length of a file; missing and damaged ones are told by `check_corpus`."""
+    """Video stream and duration of a file; missing and damaged files are reported by `check_corpus`."""
     from affekt.media import Recording
 
     try:

@@ -1,6 +1,6 @@
 """Importers of the MER challenges: MER2023, MER2024, MER2025 track 1, MER2026 track 1.
 
-The labels of the hidden tests are placeholders in MERBench's archives (*neutral*), so candidates have no category here.
+Labels of the hidden tests are placeholders in MERBench's archives (*neutral*), so candidates have no category here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _official(
     """Labelled tables (name, discrete, valence) with their folders of clips, then candidates by name or by clip.
 
     Args:
-        release: the folder.
+        release: folder of the release.
         tables: split to label table and folder of clips.
         candidates: split to a table of names, or to a folder whose clips are the candidates.
     """
@@ -82,7 +82,7 @@ def _challenge(
     candidates: Mapping[str, str],
     archives: tuple[str, ...],
 ) -> Corpus:
-    """A year with one labelled train part and one hidden test among candidates."""
+    """A year with one labelled training part and one hidden test among candidates."""
     splits = {'train_corpus': 'train', 'test1_corpus': 'candidates'}
     return Corpus(
         f'mer{year}', f'MER{year}' + ('' if year == 2024 else ', track 1'), 'zh', categories=MER6, ranges=_VALENCE,

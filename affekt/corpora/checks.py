@@ -1,4 +1,4 @@
-"""Whether a manifest is fit to use: what is there, what is missing, what can run, who stands on both sides."""
+"""Check of a manifest before use: present and missing media, usable modalities, overlap between parts."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ from affekt.frames import FrameTable
 from affekt.runs import only_regular, require_regular_file
 
 TRUSTED = ('speaker', 'dialogue', 'window')
-"""Leaks of these kinds make scores look better than they are; shared recordings and sessions are told only."""
+"""Kinds of leaks that inflate scores; shared recordings and sessions are only reported."""
 
 LABELS = ('category', 'sentiment', 'valence', 'openset', 'description')
-"""A sample without any of these is not labelled."""
+"""Labels; a sample without any of these counts as unlabelled."""
 POINTER = b'version https://git-lfs'
-"""How the small text begins that stands for a file which Git LFS did not fetch."""
+"""Start of the small text that Git LFS leaves in place of a file that it did not download."""
 LONGEST_POINTER = 1024
 VIDEOS_OPENED = 5
-"""Videos that are opened to see whether sound lies in them."""
+"""Number of videos that are opened to look for audio."""
 
 
 @dataclass(frozen=True)
 class CorpusCheck:
-    """What a check found."""
+    """Result of a check."""
 
     samples: int
     present: Mapping[str, int]
-    """Text, audio, video and frames to how many samples have them."""
+    """Text, audio, video and frames to the number of samples that have them."""
     gone: Mapping[str, tuple[str, ...]]
-    """Kind of media to samples whose file is not there, is empty, or is a pointer of Git LFS in place of the file."""
+    """Kind of media to samples whose file is missing, empty, or a pointer of Git LFS."""
     unlabelled: int
-    """Samples without any of `LABELS`."""
+    """Number of samples without any of `LABELS`."""
     small: Mapping[str, int]
-    """Published split to how many samples are missing."""
+    """Published split to the number of missing samples."""
     leaks: tuple[Leak, ...]
     unchecked: tuple[str, ...]
-    """Kinds of leaks of which the manifest says nothing."""
+    """Kinds of leaks for which the manifest has no information."""
     sound_in_video: bool = False
-    """Whether the first videos hold sound: what needs sound reads it there where a sample has no sound file."""
+    """Whether the first videos have audio, which is then used for samples without an audio file."""
     frames: FrameCheck | None = None
-    """Labels by frame against videos and face pictures, where a corpus has any."""
+    """Comparison of frame labels with videos and face images; None without frame labels."""
     descriptions: DescriptionCheck | None = None
-    """Descriptions and free labels, where a corpus has any."""
+    """Check of descriptions and free labels; None without any."""
 
     def harmful(self, accepted: Sequence[str] = ()) -> tuple[Leak, ...]:
         """Leaks of the `TRUSTED` kinds that were not accepted."""
@@ -61,14 +61,14 @@ class CorpusCheck:
 
     @property
     def can_run(self) -> tuple[str, ...]:
-        """The modalities that at least one sample has; sound also where it lies in the video."""
+        """Modalities that at least one sample has; audio also where it is in the video."""
         usable = {medium: count - len(self.gone.get(medium, ())) for medium, count in self.present.items()}
         return tuple(
             medium for medium, count in usable.items() if count > 0 or (medium == 'audio' and self.sound_in_video)
         )
 
     def to_dict(self, manifest: Manifest) -> dict[str, Any]:
-        """All of it as JSON has it, with the corpus and the notes of the manifest that was checked."""
+        """All fields as for JSON, with the corpus and the notes of the manifest."""
         return {
             'corpus': manifest.facts.corpus, 'samples': self.samples, 'present': dict(self.present),
             'can_run': list(self.can_run), 'sound_in_video': self.sound_in_video,
@@ -85,12 +85,12 @@ class CorpusCheck:
 def check_corpus(
     manifest: Manifest, sides: Sequence[str] | None = None, frames: FrameTable | None = None
 ) -> CorpusCheck:
-    """Look at every sample and every file that it names.
+    """Check every sample and every file that it refers to.
 
     Args:
-        manifest: to check.
-        sides: (N,) as `find_leaks`.
-        frames: labels of the samples frame by frame, which then are what a sample is labelled by.
+        manifest: manifest to check.
+        sides: (N,) parts of the samples, see `find_leaks`.
+        frames: frame labels of the samples, which then count as their labels.
     """
     gone: dict[str, tuple[str, ...]] = {}
     for medium in MEDIA:
@@ -118,7 +118,7 @@ def check_corpus(
 
 
 def _has_sound_in_video(manifest: Manifest, gone: Sequence[str]) -> bool:
-    """Whether one of the first videos that are there has a track of sound."""
+    """Whether one of the first existing videos has an audio track."""
     lost = set(gone)
     cells = manifest.samples.cells(('sample', 'video'))
     paths = (Path(manifest.facts.root, path) for name, path in cells if path and name not in lost)
@@ -135,7 +135,7 @@ def _holds_sound(path: Path) -> bool:
 
 
 def _is_usable(path: Path) -> bool:
-    """Whether a file, or a folder of pictures, is there and holds something."""
+    """Whether a file, or a folder of images, exists and is not empty."""
     try:
         if path.is_dir():
             with os.scandir(path) as entries:

@@ -1,4 +1,4 @@
-"""Importers of corpora that describe emotion in free words, and what is wrong with a description of theirs.
+"""Importers of corpora with free descriptions of emotion, and checks of their descriptions.
 
 | corpus | tables | columns |
 |---|---|---|
@@ -10,7 +10,7 @@
 | MER-Caption+ | `track2_train_mercaptionplus.csv`, `track3_train_mercaptionplus.csv` | the same |
 | Human-OV | `track2_train_human.csv` | name, openset |
 
-What was said lies in `subtitle_chieng.csv` (name, chinese, english), clips in `video/`, `audio/`, `openface_face/`.
+Transcripts are in `subtitle_chieng.csv` (name, chinese, english), clips in `video/`, `audio/`, `openface_face/`.
 
 Source: arXiv:2407.07653 (EMER), arXiv:2410.01495 (OV-MER), arXiv:2501.16566 (MER-Caption); huggingface.co/MERChallenge.
 """
@@ -42,11 +42,11 @@ REASONS: Mapping[str, str] = {
     'unknown label': 'a label is in no word table of affekt',
     'language': 'the English text is Chinese, or the Chinese one is not',
 }
-"""Why a sample may be left out, and what that says of it."""
+"""Reason for leaving out a sample to its sentence."""
 _HAN = re.compile(r'[\u3400-\u9fff\uf900-\ufaff]')
 _LETTER = re.compile(r'[^\W\d_]')
 MOST_HAN, FEWEST_HAN = 0.3, 0.5
-"""Share of Chinese characters among the letters of an English text at most, and of a Chinese one at least."""
+"""Largest share of Chinese characters among the letters of an English text, and smallest of a Chinese one."""
 
 Columns = Mapping[str, str]
 """Header to the field of `Sample` that it fills."""
@@ -61,27 +61,27 @@ _SAID: Columns = {'name': 'sample', 'chinese': 'chinese', 'english': 'english'}
 
 @dataclass(frozen=True)
 class DescriptionCheck:
-    """What there is to know of descriptions and free labels before something is learnt from them."""
+    """Statistics and faults of descriptions and free labels."""
 
     descriptions: int
     label_lists: int
-    """Samples with at least one label."""
+    """Number of samples with at least one label."""
     labels: int
-    """Labels of all samples."""
+    """Number of labels over all samples."""
     different_labels: int
     characters: tuple[int, float, int]
-    """Of a description: fewest, mean, most; nan and 0 where there is none."""
+    """Characters per description: fewest, mean, most; nan and 0 where there are none."""
     reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of `REASONS`, those that hold for any sample, to the samples."""
+    """Reason of `REASONS` to the samples to which it applies."""
 
     @property
     def faulty(self) -> int:
-        """Samples that a reason holds for."""
+        """Number of samples to which any reason applies."""
         return len({name for names in self.reasons.values() for name in names})
 
 
 def openset_of(cell: object) -> str | None:
-    """A list of labels, as releases write it, as a list in JSON: in lower case, each once; None where it is empty.
+    """A list of labels in any notation of the releases as JSON, lower case, without duplicates; None where it is empty.
 
     >>> openset_of("['happy', 'Self-deprecating', \\"don't care\\"]")
     '["happy", "self-deprecating", "don\\'t care"]'
@@ -95,7 +95,7 @@ def openset_of(cell: object) -> str | None:
 
 
 def _listed(text: str) -> list[object]:
-    """The parts of a list in Python or JSON, or between commas."""
+    """The parts of a list in Python or JSON notation, or separated by commas."""
     try:
         parts = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -106,9 +106,9 @@ def _listed(text: str) -> list[object]:
 
 
 def check_descriptions(manifest: Manifest) -> DescriptionCheck:
-    """Count descriptions and labels, and say which samples are not fit to learn from, and why.
+    """Count descriptions and labels, and list the samples that are unfit for training, with reasons.
 
-    A sample without a description counts as faulty only where others of the corpus have one; labels likewise.
+    A sample without a description counts as faulty only where others of the corpus have one; likewise for labels.
     """
     names = manifest.names
     english, chinese = ([_tidy(text) for text in manifest.column(name)] for name in _TEXTS)
@@ -141,11 +141,11 @@ def check_descriptions(manifest: Manifest) -> DescriptionCheck:
 
 
 def fit_to_learn(manifest: Manifest, reasons: Collection[str]) -> Manifest:
-    """The samples for which none of some reasons holds; how many went for which is noted.
+    """The samples to which none of the given reasons applies; notes state how many were left out for each.
 
     Args:
-        manifest: of a corpus that describes.
-        reasons: of `REASONS`.
+        manifest: manifest of a corpus with descriptions.
+        reasons: keys of `REASONS`.
 
     Raises:
         UnknownNameError: there is no such reason.
@@ -178,7 +178,7 @@ def _tidy(text: str | None) -> str:
 
 
 def _han(text: str) -> float:
-    """The share of Chinese characters among the letters of a text; 0 where it has none."""
+    """Share of Chinese characters among the letters of a text; 0 without letters."""
     letters = len(_LETTER.findall(text))
     return len(_HAN.findall(text)) / letters if letters else 0.0
 
@@ -186,13 +186,13 @@ def _han(text: str) -> float:
 def _described(
     release: Release, tables: Mapping[str, Columns], texts: Mapping[str, Columns], types: int
 ) -> Iterator[Sample]:
-    """The samples of all tables that are there, in the order in which they are first named.
+    """The samples of all tables that exist, in the order of their first occurrence.
 
     Args:
-        release: the folder.
-        tables: file to its columns; each names samples.
-        texts: the same; they only tell more of samples that others name.
-        types: different labels as published; 0 where nothing was.
+        release: folder of the release.
+        tables: file to its columns; these tables define the samples.
+        texts: file to its columns; these tables only add fields to samples of others.
+        types: published number of distinct labels; 0 where none was published.
     """
     rows: dict[str, dict[str, Any]] = {}
     for file, columns in tables.items():
@@ -223,10 +223,10 @@ def _described(
 def _rows(
     release: Release, file: str, columns: Columns, only: Collection[str] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Name to the cells of a table that hold something; a row that stands twice is taken once, and noted.
+    """Name to the non-empty cells of a table; duplicated rows count once, with a note.
 
     Raises:
-        TableError: a name has two rows that differ, or none.
+        TableError: a name has two different rows, or a row has no name.
     """
     table = release.table(file) or {}
     headers = [header for header in columns if header in table]
@@ -259,7 +259,7 @@ def _rows(
 
 
 _WHOLE = ('openset',)
-"""Fields without which a table that should have them is not the release's."""
+"""Fields that a table of the release must have."""
 _SUBTITLES = dict.fromkeys(TRANSCRIPTS, _SAID)
 
 

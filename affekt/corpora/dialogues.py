@@ -17,7 +17,7 @@ IEMOCAP4 = ('happy', 'sad', 'neutral', 'angry')
 IEMOCAP6 = ('happy', 'sad', 'neutral', 'angry', 'excited', 'frustrated')
 _SIX = dict(zip(('hap', 'sad', 'neu', 'ang', 'exc', 'fru'), IEMOCAP6, strict=True))
 _FOUR = {'hap': 'happy', 'exc': 'happy', 'sad': 'sad', 'neu': 'neutral', 'ang': 'angry'}
-"""Codes of the release to categories; excitement counts as happy among four."""
+"""Code in the release to category; excitement counts as happy among four categories."""
 _NAMED = re.compile(r'Ses0[1-5][FM]_\w+_[FM]\w{3}')
 _RATED = re.compile(r'\[([\d.]+) - ([\d.]+)\]\t(\w+)\t(\w+)\t\[([\d.]+), ([\d.]+), ([\d.]+)\]')
 _SPOKEN = re.compile(r'(\w+) \[[\d.]+-[\d.]+\]:\s*(.*)')
@@ -37,7 +37,7 @@ _SENTIMENT = {'negative': -1.0, 'neutral': 0.0, 'positive': 1.0}
 
 
 class Place(TypedDict):
-    """Columns of a manifest."""
+    """Columns of a manifest that place an utterance in its dialogue."""
 
     speaker: str
     dialogue: str
@@ -47,10 +47,10 @@ class Place(TypedDict):
 
 
 def iemocap_place(name: str) -> Place:
-    """Who speaks in which dialogue, from an utterance's name; the fold is the session.
+    """Speaker and dialogue from an utterance's name; the fold is the session.
 
     Raises:
-        TableError: it is no name of IEMOCAP.
+        TableError: the name is not one of IEMOCAP.
 
     >>> iemocap_place('Ses01F_impro01_M003')
     {'speaker': 'Ses01M', 'dialogue': 'Ses01F_impro01', 'session': 'Ses01', 'recording': 'Ses01F_impro01', 'fold': 1}
@@ -82,7 +82,7 @@ def _iemocap_merbench(release: Release, archive: str, categories: tuple[str, ...
 
 
 def _iemocap_official(release: Release, codes: Mapping[str, str]) -> Iterator[Sample]:
-    """Session by session: ratings, transcripts, one wav an utterance, one avi a dialogue."""
+    """Session by session: ratings, transcripts, one wav per utterance, one avi per dialogue."""
     for session in range(1, 6):
         at = f'Session{session}'
         ratings = release.first(f'{at}/dialog/EmoEvaluation')
@@ -110,7 +110,7 @@ def _spoken(release: Release, name: str) -> dict[str, str]:
 
 
 def _meld_official(release: Release) -> Iterator[Sample]:
-    """The three tables of the release; clips are called dia0_utt0.mp4 in one folder a split."""
+    """The three tables of the release; clips are named dia0_utt0.mp4, in one folder per split."""
     for split, file in _MELD_FILES.items():
         columns = release.table(file)
         if columns is None:

@@ -1,4 +1,4 @@
-"""Importers of people who talk with each other and are rated in categories or dimensions: MSP-IMPROV, Werewolf-XL."""
+"""Importers of conversations rated in categories or dimensions: MSP-IMPROV, Werewolf-XL."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from affekt.wording import counted
 
 MSP4 = ('anger', 'happiness', 'neutral', 'sadness')
 _MSP_CODES = dict(zip('AHNS', MSP4, strict=True))
-"""Consensus of the raters; other letters (X for none) are left out, as in every published figure."""
+"""Letter of the raters' consensus to category; other letters (X for none) are left out, as in all publications."""
 _MSP = re.compile(r'MSP-IMPROV-(S\d\d[AHNS])-([FM])0([1-6])-([PRST])-[FM]{2}\d\d')
 _MSP_RATED = re.compile(
     r'^(?:UTD|MSP)-(IMPROV-\S+?)\.avi;\s*(\w);\s*A:([\d.]+|nan)\s*;\s*V:([\d.]+|nan)\s*;\s*D:([\d.]+|nan)\s*;',
     re.MULTILINE,
 )
 _MSP_FILES = ('Evalution.txt', 'Evaluation.txt')
-"""The first is how the release spells it."""
+"""Names of the label file, the first as spelled in the release."""
 _WEREWOLF = re.compile(r'(\d\d)_(\d\d)_\d+')
 
 
 def _msp_improv(release: Release) -> Iterator[Sample]:
-    """`Evalution.txt`: a line a turn with consensus and means, then its raters; media by session, sentence and kind."""
+    """`Evalution.txt`: a line per turn with consensus and means, then raters; media by session, sentence and kind."""
     path = release.first(*_MSP_FILES)
     text = '' if path is None else release.readable_lines(path)
     audio: dict[str, str] = {}
@@ -70,7 +70,7 @@ def _msp_parts(name: str) -> tuple[str, str, int, str]:
     """Sentence, gender, session and kind of a turn.
 
     Raises:
-        TableError: it is no name of MSP-IMPROV.
+        TableError: the name is not one of MSP-IMPROV.
     """
     parts = _MSP.fullmatch(name)
     if not parts:
@@ -82,16 +82,16 @@ def _msp_parts(name: str) -> tuple[str, str, int, str]:
 
 
 def _msp_columns(name: str) -> dict[str, Any]:
-    """Session and fold; a name tells the pair that talks and not who of it speaks, so the session stands for both."""
+    """Session and fold; a name identifies the pair but not its speaker, so the session stands for both speakers."""
     session = _msp_parts(name)[2]
     return {'session': f'session{session}', 'fold': session}
 
 
 def _werewolf_columns(name: str) -> Mapping[str, Any]:
-    """The game and the seat in it, from a clip's name.
+    """Game and seat, from a clip's name.
 
     Raises:
-        TableError: it is no name of Werewolf-XL.
+        TableError: the name is not one of Werewolf-XL.
     """
     parts = _WEREWOLF.fullmatch(name)
     if not parts:
@@ -103,7 +103,7 @@ def _werewolf_columns(name: str) -> Mapping[str, Any]:
 
 
 def _aligned(parts: Sequence[str]) -> str:
-    """The clip whose pictures OpenFace put into NAME_aligned."""
+    """The clip whose images OpenFace wrote to NAME_aligned."""
     return parts[-1].removesuffix('_aligned')
 
 
@@ -127,7 +127,7 @@ CORPORA = (
         'werewolf-xl', 'Werewolf-XL', 'zh', published={'': 14457},
         ranges={'arousal': (-0.5, 2.0), 'valence': (-0.75, 1.25), 'dominance': (-1.5, 1.5)},
         layouts=(
-            # No publication says which number is which; the ranges fit this order.
+            # No publication states the order of the numbers; the ranges fit this one.
             fold_lists(ListForm(_aligned, dimensions=('arousal', 'valence', 'dominance'), beside=_werewolf_columns)),
         ),
         folders=('saved/data/werewolf-xl/audio_visual',),

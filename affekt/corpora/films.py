@@ -1,6 +1,6 @@
 """Importers of faces in film clips, with their published folds: MAFW, DFEW, FERV39k.
 
-Each comes as its release, or with the lists that HiCMAE and SVFAP made of it.
+Each is read from its release, or from the lists that HiCMAE and SVFAP made of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAFW11 = (
     'disappointment',
 )  # fmt: skip
 DFEW7 = ('happy', 'sad', 'neutral', 'angry', 'surprise', 'disgust', 'fear')
-"""In the order of the numbers 1 to 7 of the release."""
+"""Categories in the order of the release's numbers 1 to 7."""
 FERV39K7 = ('Happy', 'Sad', 'Neutral', 'Angry', 'Surprise', 'Disgust', 'Fear')
 _MAFW_SETS = 'Train & Test Set/single/no_caption'
 _DFEW_SETS = 'EmoLabel_DataSplit'
@@ -27,7 +27,7 @@ FOLDS = range(1, 6)
 
 
 def _mafw(release: Release) -> Iterator[Sample]:
-    """`set_N/train.txt` and `test.txt`: 00001.mp4 and its emotion on a line."""
+    """`set_N/train.txt` and `test.txt`: 00001.mp4 and its emotion on each line."""
     clips = release.media('data/clips', 'clips')
     audio = release.media('data/audio_16k', 'data/audio', kinds=AUDIO)
     frames = release.folders('data/frames', 'frames')
@@ -73,7 +73,7 @@ def _numbered(label: object, categories: Sequence[str], file: str) -> str:
 
 
 def _ferv39k(release: Release) -> Iterator[Sample]:
-    """`train_All.csv`, `test_All.csv`: Daily_Life/Angry/0001 and Angry on a line; a folder of pictures a clip."""
+    """`train_All.csv`, `test_All.csv`: Daily_Life/Angry/0001 and Angry on each line; one folder of images per clip."""
     frames: dict[str, Mapping[str, str]] = {}
     for split in ('train', 'test'):
         for clip, label in release.pairs(f'{_FERV39K_SETS}/{split}_All.csv'):

@@ -1,7 +1,7 @@
-"""Dividing a corpus anew: seeded folds in which nobody and nothing is tested that was trained on.
+"""New folds of a corpus: seeded, with no speaker or dialogue in both training and test.
 
-Samples that share a speaker (dialogue, session …) form one group, groups that share a member are joined, and whole
-groups are dealt to folds so that every fold has about as many samples of each category.
+Samples that share a speaker (dialogue, session …) form one group, groups with common members are merged, and whole
+groups are assigned to folds so that every fold has about the same number of samples of each category.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Folds = npt.NDArray[np.int64]
 
 
 def published_folds(manifest: Manifest) -> Folds:
-    """(N,) the published fold of each sample, from 1; 0 for samples in none.
+    """(N,) published fold of each sample, from 1; 0 for samples in none.
 
     Raises:
         CorpusError: the manifest has no folds.
@@ -38,12 +38,12 @@ def published_folds(manifest: Manifest) -> Folds:
 
 
 def with_folds(manifest: Manifest, folds: Folds, note: str) -> Manifest:
-    """The manifest with these folds for its own, and a note that says where they come from.
+    """The manifest with these folds, and a note on their origin.
 
     Args:
-        manifest: whose samples.
+        manifest: manifest of the samples.
         folds: (N,) from 1; 0 for samples in none.
-        note: how they were made.
+        note: sentence on how the folds were made.
 
     Raises:
         ShapeError: folds are not (N,).
@@ -57,21 +57,21 @@ def with_folds(manifest: Manifest, folds: Folds, note: str) -> Manifest:
 def seeded_folds(manifest: Manifest, count: int, *, seed: int, independent_of: Sequence[str] = ('speaker',)) -> Folds:
     """Folds that no speaker (dialogue, session, recording) crosses, balanced over categories.
 
-    Groups are shuffled by the seed and dealt, the largest first, each to the fold whose counts of the group's
-    categories are then furthest below their share.
+    Groups are shuffled by the seed and assigned, the largest first, each to the fold whose counts of the group's
+    categories are furthest below their share.
 
     Args:
-        manifest: whose samples.
-        count: of folds, at least 2.
-        seed: of the order of equal groups.
-        independent_of: columns that must not cross folds; empty for single samples.
+        manifest: manifest of the samples.
+        count: number of folds, at least 2.
+        seed: seed of the order of groups of equal size.
+        independent_of: columns that must not cross folds; () for single samples.
 
     Returns:
         (N,) folds from 1 to count.
 
     Raises:
         CorpusError: a sample lacks one of the columns.
-        ValueRangeError: fewer than 2 folds, or fewer groups than folds.
+        ValueRangeError: there are fewer than 2 folds, or fewer groups than folds.
     """
     groups = _groups(manifest, independent_of)
     size = int(groups.max()) + 1 if len(groups) else 0
@@ -92,7 +92,7 @@ def seeded_folds(manifest: Manifest, count: int, *, seed: int, independent_of: S
     for left, group in zip(range(size, 0, -1), order, strict=True):
         need = ((1 - filled / share) * counts[group]).sum(axis=1)
         is_empty = ~filled.any(axis=1)
-        if is_empty.sum() >= left:  # the last groups go where nothing is yet
+        if is_empty.sum() >= left:  # the last groups fill empty folds
             need[~is_empty] = -np.inf
         fold = int(np.argmax(need))
         fold_of[group], filled[fold] = fold + 1, filled[fold] + counts[group]
@@ -102,13 +102,13 @@ def seeded_folds(manifest: Manifest, count: int, *, seed: int, independent_of: S
 def shuffled_folds(size: int, count: int, *, seed: int) -> Folds:
     """Folds of floor(size / count) samples each, the remainder in the last, after Python's own shuffle.
 
-    So MER2023 and MER2024 divide their train part, whoever speaks; their scripts draw without a seed.
+    MER2023 and MER2024 divide their training part like this, ignoring speakers; their scripts draw without a seed.
 
     Returns:
         (size,) folds from 1 to count.
 
     Raises:
-        ValueRangeError: fewer than 2 folds, or fewer samples than folds.
+        ValueRangeError: there are fewer than 2 folds, or fewer samples than folds.
 
     >>> np.bincount(shuffled_folds(3373, 5, seed=0))[1:].tolist()
     [674, 674, 674, 674, 677]
@@ -123,7 +123,7 @@ def shuffled_folds(size: int, count: int, *, seed: int) -> Folds:
 
 
 def _groups(manifest: Manifest, columns: Sequence[str]) -> npt.NDArray[np.int64]:
-    """(N,) numbers of groups: samples joined by any equal value of any column, over any number of steps."""
+    """(N,) group numbers: samples connected, directly or indirectly, by equal values in any column."""
     of_each = []
     for column in columns:
         shared = manifest.coded(column)
@@ -135,13 +135,13 @@ def _groups(manifest: Manifest, columns: Sequence[str]) -> npt.NDArray[np.int64]
                 todo='divide by another column, or by single samples with --by sample',
             )
         of_each.append(shared.codes)
-    if len(of_each) == 1:  # numbers of values in the order in which they appear are those of their first samples
+    if len(of_each) == 1:  # values are numbered by first occurrence already
         return of_each[0]
     return _joined(len(manifest), of_each)
 
 
 def _joined(size: int, of_each: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
-    """(N,) numbers of groups of which several numberings each join some."""
+    """(N,) numbers of the groups that several groupings connect."""
     parent = list(range(size))
 
     def root(at: int) -> int:

@@ -1,4 +1,4 @@
-"""From a folder to a manifest: `import_corpus` finds the layout that fits, reads it, and says what is missing."""
+"""Import of a folder as a manifest: `import_corpus` finds the matching layout, reads it, and notes what is missing."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from affekt.wording import counted
 
 
 def corpus_named(name: str) -> Corpus:
-    """The corpus of that name.
+    """The corpus of a name.
 
     Raises:
-        UnknownNameError: no such corpus.
+        UnknownNameError: there is no such corpus.
     """
     plain = name.lower().replace('_', '-')
     corpus = CORPORA.get(name) or CORPORA.get(plain) or CORPORA.get(plain.replace('-', ''))
@@ -32,34 +32,34 @@ def corpus_named(name: str) -> Corpus:
 
 
 def import_corpus(corpus: Corpus | str, folder: Path) -> Manifest:
-    """The manifest of a release; `import_with_frames` gives labels of frames too.
+    """The manifest of a release; `import_with_frames` also returns frame labels.
 
     Args:
-        corpus: or its name; `folder` for anyone's own.
-        folder: of the release, or the one above it.
+        corpus: corpus, or its name; `folder` for your own data.
+        folder: folder of the release, or the one above it.
 
     Raises:
-        UnknownNameError, CorpusError, TableError, ArchiveError: as `import_with_frames`.
+        UnknownNameError, CorpusError, TableError, ArchiveError: see `import_with_frames`.
     """
     return import_with_frames(corpus, folder)[0]
 
 
 def import_with_frames(corpus: Corpus | str, folder: Path) -> tuple[Manifest, FrameTable | None]:
-    """The manifest of a release, and the labels of its frames where it has any.
+    """The manifest of a release, and its frame labels where it has any.
 
-    1. The first layout of which a file is there is taken, in the folder, in one of the usual names below it, or further
+    1. The first layout with an existing file is chosen, in the folder, in a folder of a usual name below it, or further
        down.
-    2. Its function reads label files and looks for media.
-    3. Files that the layout needs and numbers that differ from the published ones become notes.
+    2. Its function reads label files and finds media.
+    3. Missing files of the layout, and numbers that differ from the published ones, become notes.
 
     Args:
-        corpus: or its name; `folder` for anyone's own.
-        folder: of the release, or the one above it.
+        corpus: corpus, or its name; `folder` for your own data.
+        folder: folder of the release, or the one above it.
 
     Raises:
-        UnknownNameError: no such corpus.
-        CorpusError: the folder holds no part of the release.
-        TableError, ArchiveError: a label file is damaged or holds what the corpus does not have.
+        UnknownNameError: there is no such corpus.
+        CorpusError: the folder has no part of the release.
+        TableError, ArchiveError: a label file is damaged or has contents that the corpus does not have.
     """
     corpus = corpus_named(corpus) if isinstance(corpus, str) else corpus
     base, layout = _found(corpus, folder)
@@ -93,7 +93,7 @@ def import_with_frames(corpus: Corpus | str, folder: Path) -> tuple[Manifest, Fr
 
 
 def _without_media(samples: SampleTable, release: Release) -> list[str]:
-    """Which samples have no clip, and where it was looked for."""
+    """Notes on samples without a clip, and on the folders that were searched."""
     is_lacking = ~np.any([samples.filled(column) for column in MEDIA], axis=0)
     lacking = samples.column('sample')[is_lacking].tolist()
     if not lacking or not release.places:
@@ -114,7 +114,7 @@ def _found(corpus: Corpus, folder: Path) -> tuple[Path, Layout]:
             if any((base / need).exists() for need in layout.needs):
                 return base, layout
     whole = Release(folder.resolve())
-    for layout in corpus.layouts if corpus.cite else ():  # anyone's own table is read where it was named, or not at all
+    for layout in corpus.layouts if corpus.cite else ():  # a user's own table is read only where it was named
         if any(whole.every(need) for need in layout.needs):
             return folder, layout
     needs = [', '.join(layout.needs[:3]) + (' …' if len(layout.needs) > 3 else '') for layout in corpus.layouts]

@@ -1,7 +1,8 @@
-"""Columns of anyone's own table as a manifest takes them: one category a sample, by one spelling, and splits by name.
+"""Columns of your own table as columns of a manifest: one category per sample, in one spelling, and named splits.
 
-What differs in spaces, case or Unicode form alone is one category, and is noted. A column of measured numbers, or
-several labels in one cell, are no categories and are refused: a model would learn ninety classes of one sample each.
+Differences in spaces, case or Unicode form alone are one category, with a note. A column of measured numbers, or
+several
+labels in one cell, are not categories and are refused: a model would learn ninety classes with one sample each.
 """
 
 from __future__ import annotations
@@ -18,33 +19,33 @@ from affekt.tables import number
 from affekt.wording import counted
 
 NO_LABEL = ('', 'nan', '<na>', 'null', '#n/a', 'n/a', 'nat')
-"""How programs write that a cell is empty, in any case."""
+"""Texts that programs write for an empty cell, case-insensitive."""
 MOST_NUMBERS = 12
-"""Whole numbers that may be codes of categories; a scale of more steps is measured."""
+"""Largest number of distinct whole numbers that are taken as codes of categories; longer scales are measurements."""
 MOST_CATEGORIES = 20
-"""Where there are more, with fewer than `FEWEST` samples each, the column holds something else."""
+"""Number of categories above which each must have `FEWEST` samples; otherwise the column is not one of categories."""
 FEWEST = 4
 SPLITS = {
     'training': 'train', 'tr': 'train', 'dev': 'val', 'valid': 'val', 'validation': 'val', 'development': 'val',
     'testing': 'test', 'eval': 'test', 'evaluation': 'test', 'te': 'test',
 }  # fmt: skip
-"""Other names of the parts that benchmarks know."""
+"""Other name of a split to the name that benchmarks use."""
 WORDS = ('speaker', 'dialogue', 'session', 'recording')
-"""Columns that tell which samples belong together."""
+"""Columns that link samples."""
 
 
 def tidied(column: str, cells: Sequence[Any], file: str, notes: list[str]) -> list[Any]:
     """A column's cells, None where empty.
 
     Args:
-        column: of a manifest.
-        cells: as the table holds them.
-        file: the table, for messages.
-        notes: get what was taken for the same, and what was read otherwise.
+        column: name of the column in a manifest.
+        cells: cells of the table.
+        file: name of the table, for messages.
+        notes: list that gets notes on merged and reinterpreted values.
 
     Raises:
-        TableError: categories are numbers on a scale, several in one cell, or nearly as many as samples; a fold is no
-            whole number.
+        TableError: categories are numbers on a scale, several in one cell, or nearly as many as samples; a fold is not
+            a whole number.
     """
     if column == 'category':
         return list(_categories(cells, file, notes))
@@ -87,7 +88,7 @@ def _categories(cells: Sequence[Any], file: str, notes: list[str]) -> list[str |
 
 
 def _text(cell: Any, file: str) -> str | None:
-    """A cell of categories as text; a list of one as that one."""
+    """A cell of categories as text; a list of one as its element."""
     if isinstance(cell, list | tuple):
         if len(cell) > 1:
             raise _several(str(list(cell)), file)
@@ -115,7 +116,7 @@ def _codes(plain: Sequence[str | None], known: Counter[str], file: str, notes: l
     """Whole numbers as names of classes.
 
     Raises:
-        TableError: they are measured: not whole, or more than a handful.
+        TableError: they are measurements: fractional, or more than a handful of values.
     """
     values = sorted({value for name in known if (value := _number(name)) is not None})
     if any(value != round(value) for value in values) or len(values) > MOST_NUMBERS:
@@ -133,7 +134,7 @@ def _codes(plain: Sequence[str | None], known: Counter[str], file: str, notes: l
 
 
 def _number(text: str) -> float | None:
-    """The finite number that a text is; None where it is none."""
+    """The finite number that a text denotes; None where it denotes none."""
     try:
         value = number(text)
     except ValueError:
@@ -142,7 +143,7 @@ def _number(text: str) -> float | None:
 
 
 def _folds(cells: Sequence[Any], file: str, notes: list[str]) -> list[int | None]:
-    """Folds from 1, which a manifest counts from."""
+    """Folds from 1, as in manifests."""
     folds: list[int | None] = []
     for row, cell in enumerate(cells, 1):
         if cell is None or str(cell).strip().casefold() in NO_LABEL:
@@ -172,7 +173,7 @@ def _splits(cells: Sequence[Any], notes: list[str]) -> list[str | None]:
 
 
 def _stripped(text: str) -> str:
-    """Without spaces around it, and in one Unicode form."""
+    """Text without surrounding spaces, in one Unicode form."""
     return unicodedata.normalize('NFC', text).strip()
 
 

@@ -1,6 +1,6 @@
-"""Who stands on both sides: speakers, dialogues, recordings and overlapping windows of a manifest's parts.
+"""Overlap between parts: speakers, dialogues, recordings and overlapping windows on more than one side.
 
-A side is a split, or a fold. `find_leaks` reports, published splits included; `require_no_leaks` raises.
+A side is a split, or a fold. `find_leaks` reports, also for published splits; `require_no_leaks` raises.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from affekt.corpora.manifest import Manifest
 from affekt.errors import LeakError, ShapeError, UnknownNameError, listed
 
 KINDS = ('speaker', 'dialogue', 'window', 'recording', 'session')
-"""What can stand on both sides; a window is a stretch of a recording that two samples share."""
+"""Kinds of leaks; a window is a part of a recording that two samples share."""
 STRICT = ('speaker', 'dialogue', 'window')
-"""What `require_no_leaks` looks for when nothing else is asked."""
+"""Kinds that `require_no_leaks` checks by default."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class Leak:
 
     kind: str
     what: str
-    """Its name; for windows the two samples."""
+    """Name of the speaker, dialogue, …; for windows the two samples."""
     sides: tuple[str, ...]
     samples: int
-    """How many samples of these sides it touches."""
+    """Number of samples of these sides that it affects."""
 
 
 def sides_of(manifest: Manifest) -> list[str]:
-    """(N,) each sample's split, or its fold where there are no splits; '' where it has neither."""
+    """(N,) split of each sample, or its fold where there are no splits; '' where it has neither."""
     splits = manifest.coded('split')
     if any(splits.values):
         names = [*splits.values, '']
@@ -45,16 +45,16 @@ def sides_of(manifest: Manifest) -> list[str]:
 
 
 def find_leaks(manifest: Manifest, sides: Sequence[str] | None = None, kinds: Iterable[str] = KINDS) -> list[Leak]:
-    """Everything that stands on more than one side, by kind, most samples first.
+    """Everything that is on more than one side, by kind, with most samples first.
 
     Args:
-        manifest: whose samples.
-        sides: (N,) the side of each; '' is on none. None for the splits, or the folds where there are no splits.
-        kinds: of `KINDS`. Samples for which the manifest does not say are not looked at.
+        manifest: manifest of the samples.
+        sides: (N,) side of each sample, '' for none; None for the splits, or the folds where there are no splits.
+        kinds: names in `KINDS`. Samples without the information are ignored.
 
     Raises:
         ShapeError: sides are not (N,).
-        UnknownNameError: no such kind.
+        UnknownNameError: there is no such kind.
     """
     at = sides_of(manifest) if sides is None else [str(side) for side in sides]
     if len(at) != len(manifest):
@@ -69,15 +69,15 @@ def find_leaks(manifest: Manifest, sides: Sequence[str] | None = None, kinds: It
 
 
 def require_no_leaks(manifest: Manifest, sides: Sequence[str] | None = None, kinds: Iterable[str] = STRICT) -> None:
-    """Nothing that belongs together stands on both sides.
+    """Check that nothing that must stay together is on more than one side.
 
     Args:
-        manifest: whose samples.
-        sides: as `find_leaks`.
-        kinds: as `find_leaks`.
+        manifest: manifest of the samples.
+        sides: see `find_leaks`.
+        kinds: see `find_leaks`.
 
     Raises:
-        LeakError: something does; names the first of each kind.
+        LeakError: something is; the message names the first of each kind.
     """
     leaks = find_leaks(manifest, sides, kinds)
     if leaks:
@@ -93,7 +93,7 @@ def require_no_leaks(manifest: Manifest, sides: Sequence[str] | None = None, kin
 
 
 def unchecked(manifest: Manifest, kinds: Iterable[str] = KINDS) -> tuple[str, ...]:
-    """The kinds that cannot be checked, because no sample says its speaker, dialogue …"""
+    """Kinds that cannot be checked, because no sample has a speaker, dialogue …"""
     return tuple(
         kind for kind in kinds
         if not (_has_window(manifest).any() if kind == 'window' else any(manifest.coded(kind).values))
@@ -113,13 +113,13 @@ def _shared(manifest: Manifest, at: Sequence[str], kind: str) -> Iterable[Leak]:
 
 
 def _has_window(manifest: Manifest) -> npt.NDArray[np.bool_]:
-    """(N,) True where a sample is a stretch of a recording."""
+    """(N,) True where a sample is a part of a recording."""
     recording, start_s, end_s = (manifest.samples.known(name) for name in ('recording', 'start_s', 'end_s'))
     return recording & start_s & end_s
 
 
 def _windows(manifest: Manifest, at: Sequence[str]) -> Iterable[Leak]:
-    """Pairs of samples of different sides whose windows of one recording overlap."""
+    """Pairs of samples on different sides whose windows in one recording overlap."""
     rows = np.flatnonzero(_has_window(manifest) & (np.array(at, dtype=object) != ''))
     by_recording: dict[str, list[tuple[float, float, str, str]]] = defaultdict(list)
     looked_at = manifest.samples.take(rows).cells(('recording', 'start_s', 'end_s', 'sample'))

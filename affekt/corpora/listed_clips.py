@@ -1,8 +1,8 @@
-"""The lines of the lists that published code is trained and tested with, a clip a line.
+"""Lists of clips for training and testing in published code, one clip per line.
 
-A list has no header and one space between its columns: `FRAMES WAV LABEL`, `FRAMES LABEL`, `VIDEO 0` (VoxCeleb2), or a
-rating for each dimension in the place of the label. Paths are those of the machine that wrote them; one with spaces
-stands in quotes, unless its beginning, its name or what is there tells where it ends.
+A list has no header and one space between its columns: `FRAMES WAV LABEL`, `FRAMES LABEL`, `VIDEO 0` (VoxCeleb2), or
+ratings of the dimensions in place of the label. Paths are those of the machine that wrote them; a path with spaces is
+quoted, unless its beginning, its name or existing files show where it ends.
 
 Source: https://github.com/sunlicai/HiCMAE (cdd28d4) and https://github.com/sunlicai/SVFAP (8e386b9).
 """
@@ -20,7 +20,7 @@ from affekt.containers import AUDIO, VIDEO
 from affekt.errors import TableError
 
 DEEPEST = 64
-"""Folders of a path that is looked for."""
+"""Largest number of folders in a path."""
 
 
 @dataclass(frozen=True)
@@ -31,27 +31,27 @@ class ListedClip:
     """A folder of frames, or a video."""
     audio: str | None
     labels: tuple[float, ...]
-    """One class from 0, or ratings."""
+    """One class number from 0, or ratings."""
 
     @property
     def name(self) -> str:
-        """The last part of the path, without the ending of a file."""
+        """Last part of the path, without file extension."""
         return _stem(self.path)
 
 
 def listed_clips(
     text: str, where: str, labels: int | None = None, is_there: Callable[[str], bool] = lambda path: False
 ) -> list[ListedClip]:
-    """The lines of a list, with paths as they stand there.
+    """The lines of a list, with unchanged paths.
 
     Args:
-        text: of the file.
-        where: its name, for messages.
-        labels: how many numbers stand at the end of a line; None for three where every line has them, else one.
-        is_there: whether a path leads to something, which tells two paths with spaces apart.
+        text: contents of the file.
+        where: name of the file, for messages.
+        labels: number of numbers at the end of a line; None for three where every line has them, else one.
+        is_there: function that says whether a path exists, to separate two paths with spaces.
 
     Raises:
-        TableError: a line has too few numbers, or paths with spaces that cannot be told apart.
+        TableError: a line has too few numbers, or its paths with spaces cannot be separated.
 
     >>> listed_clips('/d/face/a /d/wav/a.wav 3', 'test.csv')
     [ListedClip(path='/d/face/a', audio='/d/wav/a.wav', labels=(3.0,))]
@@ -112,13 +112,16 @@ def _stem(path: str) -> str:
 
 
 class PathsBelow:
-    """Where paths of another machine lie below a folder: the longest end of each that is there.
+    """Finds paths of another machine below a folder: the longest trailing part of each that exists.
 
-    What had to be left out of a path, and what stands in its place, is tried first for the next one with its ending.
+    A replacement of leading folders that led to a path is tried for the next path with the same extension. A longer
+    trailing part always comes before a shorter one: where `1.wav` and `b/1.wav` exist, a path that ends in `b/1.wav` is
+    the second, however many paths were found by name alone.
 
     Args:
-        folder: of yours.
-        place_of: where the thing lies that a path names, which may have another name; None where nothing does.
+        folder: your folder.
+        place_of: function from a path to the existing one, which may have another name, or None; None for the path
+            itself.
     """
 
     def __init__(self, folder: Path, place_of: Callable[[Path], Path | None] | None = None) -> None:
@@ -127,10 +130,11 @@ class PathsBelow:
         """Ending of a path, '' for folders, to what stood for its first parts and how many those were, latest first."""
 
     def find(self, path: str) -> str | None:
-        """The place from the folder on; None where nothing is there, and of a path with `..`."""
+        """The path relative to the folder; None where nothing exists, and for a path with `..`."""
         parts = _parts(path)
         known = self._ways.get(_ending(parts), [])
-        for way in dict.fromkeys((*known, *(('', cut) for cut in range(len(parts))))):
+        ways = dict.fromkeys((*known, *(('', cut) for cut in range(len(parts)))))
+        for way in sorted(ways, key=lambda way: way[1]):  # of equal ends, those that led somewhere before
             before, cut = way
             if cut < len(parts) and (place := self._place_of(self.folder.joinpath(before, *parts[cut:]))) is not None:
                 self._learn(parts, way)
@@ -138,13 +142,13 @@ class PathsBelow:
         return None
 
     def learn(self, path: str, place: str) -> None:
-        """`place`, from the folder on, is where a path was found that shares its last two parts, or its only one."""
+        """Learn that a path was found at `place`, relative to the folder; their last two parts (or one) are equal."""
         parts = _parts(path)
         shared = min(len(parts), 2)
         self._learn(parts, ('/'.join(place.split('/')[:-shared]), len(parts) - shared))
 
     def knows(self, path: str) -> bool:
-        """Whether a path with its ending was found before."""
+        """Whether a path with the same extension was found before."""
         return bool(self._ways.get(_ending(_parts(path))))
 
     def _learn(self, parts: Sequence[str], way: tuple[str, int]) -> None:
@@ -161,7 +165,7 @@ def _itself(path: Path) -> Path | None:
 
 
 def _parts(path: str) -> list[str]:
-    """Folders and name; none where they lead out of the folder that they are looked for in, or are too many."""
+    """Folders and name; empty where they leave the folder, or are too many."""
     parts = [part for part in re.split(r'[/\\]', path) if part not in ('', '.')]
     return [] if '..' in parts or len(parts) > DEEPEST else parts
 

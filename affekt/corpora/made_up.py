@@ -1,7 +1,7 @@
-"""A small made-up corpus whose answers are known: for tests, examples and trying a protocol out.
+"""A small synthetic corpus with known answers, for tests, examples and trying out a protocol.
 
-Eight pairs of speakers hold three dialogues each. An utterance's category is *happy*, *sad* or *neutral* in turn, its
-valence follows from the category, and its text says so in words; nothing crosses the splits.
+Eight pairs of speakers have three dialogues each. An utterance's category is *happy*, *sad* or *neutral* in turn, its
+valence follows from the category, and its text states it in words; no speaker or dialogue crosses the splits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SAID = {
     'sad': ('I miss her every day', 'Everything is lost now', 'I could only cry'),
 }
 _SPLITS = {'train': 4, 'val': 2, 'test': 2}
-"""Pairs of speakers a split."""
+"""Number of pairs of speakers per split."""
 DIALOGUES, TURNS = 3, 6
 RATE_HZ = 16_000
 
@@ -32,9 +32,9 @@ def made_up_corpus(seed: int = 0, media: Path | None = None) -> Manifest:
     """The corpus: 8 pairs of speakers, 3 dialogues each, 6 turns each: 144 samples, 48 of each category.
 
     Args:
-        seed: of small jitters of valence and of which sentence is said.
-        media: where a short wav a sample is written, its pitch 200 Hz for neutral, 300 for happy, 120 for sad; None for
-            no sound.
+        seed: seed of small changes in valence and of the choice of sentences.
+        media: folder for a short wav per sample, its pitch 200 Hz for neutral, 300 for happy, 120 for sad; None for no
+            audio.
 
     Returns:
         A manifest with split, fold, speaker, dialogue, session, times, text, category, valence and sentiment.

@@ -1,9 +1,9 @@
-"""A corpus of made-up faces on video, whose curves are known because they were commanded.
+"""A corpus of videos of synthetic faces, whose curves are known because they were commanded.
 
-Clips are those of `affekt.face3d`: made-up people who show an emotion, speak, blink and look about, in all poses and
-lights. Beside the videos lie `manifest.parquet` (a row a clip: emotion, mean valence and arousal, person, split) and
-`curves.parquet` (a row a frame: 51 expressions, head pose, intensity, valence, arousal). Nothing crosses the splits: a
-person is in one of them.
+Clips are those of `affekt.face3d`: synthetic people who show an emotion, speak, blink and look around, in all poses and
+lights. Beside the videos are `manifest.parquet` (a row per clip: emotion, mean valence and arousal, person, split) and
+`curves.parquet` (a row per frame: 51 expressions, head pose, intensity, valence, arousal). Each person is in one split
+only.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ MOST_CLIPS = 1_000_000
 HELD_OUT = 0.15
 """Share of the people in the validation split, and in the test split."""
 SALT = 0x66616365
-"""Keeps the seeds of these clips apart from those of `made_up_faces(seed)`."""
+"""Separates the seeds of these clips from those of `made_up_faces(seed)`."""
 ADVICE = 'go on with --resume: finished clips are kept; fewer --processes need less memory'
 
 
 @dataclass(frozen=True)
 class FaceCorpus:
-    """What a corpus of made-up faces is made from."""
+    """Settings of a corpus of synthetic faces."""
 
     clips: int = 100
     people: int = 20
@@ -65,16 +65,16 @@ class FaceCorpus:
             raise ValueRangeError(expected='a seed of 0 or more', came=f'{self.seed}', todo='give another number')
 
     def name(self, number: int) -> str:
-        """Of a clip, from 0 on."""
+        """Name of a clip, numbered from 0."""
         return f'face_{number:06d}'
 
     def person(self, number: int) -> int:
-        """Who is on a clip: all in turn."""
+        """Number of the person in a clip; people take turns."""
         return number % self.people
 
     @cached_property
     def splits(self) -> tuple[str, ...]:
-        """Of each person; where there are fewer than three, all are for training."""
+        """Split of each person; where there are fewer than three, all are for training."""
         splits = ['train'] * self.people
         if self.people >= 3:
             size = max(1, round(HELD_OUT * self.people))
@@ -86,7 +86,7 @@ class FaceCorpus:
         return tuple(splits)
 
     def clip(self, number: int) -> FaceClip:
-        """The plan of a clip; its frames are drawn when it is iterated. Emotions take turns."""
+        """The plan of a clip, whose frames are rendered during iteration. Emotions take turns."""
         from affekt.face3d import EMOTIONS, FaceClip  # takes as long to load as all corpora together
 
         person = self.person(number)
@@ -102,21 +102,21 @@ def _seed(*numbers: int) -> int:
 def made_up_face_corpus(
     out: Path, corpus: FaceCorpus, *, processes: int = 1, resume: bool = False, progress: Progress | None = None
 ) -> Manifest:
-    """Videos, manifest and curves in a new folder.
+    """Write videos, manifest and curves into a new folder.
 
     Args:
-        out: the folder.
-        corpus: what to make.
-        processes: that draw clips; 1 is this one. The files are the same for any number.
-        resume: go on in a folder that a killed run left.
-        progress: told 'faces', clips done, clips in all.
+        out: folder of the corpus.
+        corpus: settings of the corpus.
+        processes: number of processes that render clips; 1 for this one. The files do not depend on it.
+        resume: continue in the folder of an interrupted run.
+        progress: called with 'faces', clips done and clips in all.
 
     Returns:
         The manifest, saved as manifest.parquet.
 
     Raises:
-        ValueRangeError: a length, rate or size out of range, or fewer than one process.
-        RunError: the folder holds something else, or a run with other settings.
+        ValueRangeError: a length, rate or size is out of range, or there is less than one process.
+        RunError: the folder has other contents, or a run with other settings.
         StorageError: it cannot be written.
     """
     if processes < 1:
@@ -163,7 +163,7 @@ def _samples(corpus: FaceCorpus) -> Iterator[Sample]:
 
 
 def _save_curves(corpus: FaceCorpus, path: Path) -> None:
-    """A row a frame, a group of rows a clip."""
+    """Write a row per frame, with a row group per clip."""
     from pyarrow import parquet
 
     with file_atomically(path) as file:

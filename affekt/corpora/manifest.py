@@ -1,9 +1,9 @@
-"""A manifest: what a corpus is to everything else, one row a sample, in one Parquet file.
+"""Manifests: all metadata of a corpus, one row per sample, in one Parquet file.
 
-A row says where the sample's media lie, what was said, what it was labelled, and with whom it belongs together
-(speaker, dialogue, session, recording). What differs from corpus to corpus is in `Facts`: nothing that reads a manifest
-looks at a corpus's name. Samples are kept as columns (`sample_table.py`): what needs one column of all samples asks for
-that, `samples` makes rows as they are asked for.
+A row has the paths of the sample's media, its transcript, its labels, and its groups (speaker, dialogue, session,
+recording). Differences between corpora are in `Facts`: no reader of a manifest depends on a corpus's name. Samples are
+stored as columns (`sample_table.py`): code that needs one column of all samples requests it, `samples` makes rows on
+access.
 
 N samples.
 """
@@ -25,40 +25,40 @@ import numpy.typing as npt
 
 from affekt.corpora.sample import COLUMNS, LATER, MEDIA, MODALITIES, NUMBERS, REPEATING, Sample
 from affekt.corpora.sample_table import Coded, SampleTable
-from affekt.errors import TableError, UnknownNameError, listed
+from affekt.errors import CorpusError, TableError, UnknownNameError, listed
 from affekt.runs import file_atomically
 from affekt.tables import require_bounded
 
 __all__ = ['COLUMNS', 'MEDIA', 'MODALITIES', 'NUMBERS', 'Facts', 'Manifest', 'Sample']
 
 TEXTS = ('chinese', 'english')
-"""Columns of which one is that of the texts again, where the corpus is of that language: kept once."""
+"""Columns one of which equals `text` where the corpus is in that language; it is stored once."""
 ROWS_OF_A_GROUP = 1 << 18
-"""What is written at a time; more need more memory."""
+"""Rows per row group of the file; larger groups need more memory."""
 FORMAT = 1
-"""Of the file; a newer one is refused."""
+"""Format version of the file; a newer one is refused."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a corpus is, beside its samples."""
+    """Properties of a corpus as a whole."""
 
     corpus: str
     version: str = ''
-    """Of the release, or of its layout."""
+    """Version of the release, or of its layout."""
     language: str = ''
     categories: tuple[str, ...] = ()
-    """In the order in which the release counts them; empty where samples have no category."""
+    """Categories in the order of the release's numbers; () where samples have no category."""
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Column to the least and largest value that the scale allows."""
+    """Name of a column to the lowest and highest value of its scale."""
     published: Mapping[str, int] = field(default_factory=dict)
     """Split to its published number of samples; '' is the whole corpus."""
     root: str = ''
-    """The folder that paths of media are below."""
+    """Folder that paths of media are relative to."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Label file to its sha256."""
     notes: tuple[str, ...] = ()
-    """What the importer found missing or odd."""
+    """Sentences on what the importer found missing or unusual."""
 
 
 @dataclass(frozen=True, init=False)
@@ -66,17 +66,17 @@ class Manifest:
     """N samples of a corpus, checked.
 
     Args:
-        facts: of the corpus.
-        samples: its rows.
+        facts: properties of the corpus.
+        samples: rows.
 
     Raises:
-        TableError: a name is empty or stands twice, a category is not the corpus's, a value is not finite or out of
-            range, or a window ends before it begins; names sample and value.
+        TableError: a name is empty or duplicated, a category is not the corpus's, a value is not finite or out of
+            range, or a window ends before it starts; the message names sample and value.
     """
 
     facts: Facts
     samples: SampleTable = field(repr=False)
-    """Behaves as a tuple of `Sample`; each row is made when it is asked for."""
+    """Behaves as a tuple of `Sample`; each row is made on access."""
 
     def __init__(self, facts: Facts, samples: Iterable[Sample]) -> None:
         object.__setattr__(self, 'facts', facts)
@@ -128,11 +128,11 @@ class Manifest:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """(N,) the samples' names in order."""
+        """(N,) names of the samples in order."""
         return tuple(self.samples.table.column('sample').to_pylist())
 
     def column(self, name: str) -> npt.NDArray[Any]:
-        """One column: floats with nan where there is none, else text or whole numbers with None.
+        """One column: floats with nan where missing, else text or whole numbers with None.
 
         Args:
             name: one of `COLUMNS`.
@@ -146,7 +146,7 @@ class Manifest:
         return self.samples.column(name)
 
     def coded(self, name: str) -> Coded:
-        """One column as its different values, in the order in which they appear, and (N,) the place of each sample's.
+        """One column as its distinct values, in order of first occurrence, and the (N,) index of each sample's value.
 
         Raises:
             UnknownNameError: no such column.
@@ -154,7 +154,7 @@ class Manifest:
         return self.samples.coded(name)
 
     def labels(self) -> npt.NDArray[np.int64]:
-        """(N,) the position of each category in `facts.categories`; -1 where a sample has none."""
+        """(N,) index of each category in `facts.categories`; -1 where a sample has none."""
         at = {name: index for index, name in enumerate(self.facts.categories)}
         categories = self.coded('category')
         return np.array([*(at[name] for name in categories.values), -1], dtype=np.int64)[categories.codes]
@@ -163,7 +163,7 @@ class Manifest:
         """The samples whose columns have these values, in order.
 
         Args:
-            wanted: column to one value, or to a tuple of values of which any will do.
+            wanted: name of a column to one value, or to a tuple of accepted values.
 
         Raises:
             UnknownNameError: no such column.
@@ -174,19 +174,19 @@ class Manifest:
         return self.take(keep_mask)
 
     def keep(self, wanted: Callable[[Sample], bool]) -> Manifest:
-        """The samples for which `wanted` is true, in order; makes every row, where `where` and `take` make none."""
+        """The samples for which `wanted` is true, in order; makes every row, unlike `where` and `take`."""
         return self.take(np.array([bool(wanted(row)) for row in self.samples], dtype=np.bool_))
 
     def take(self, which: npt.NDArray[Any]) -> Manifest:
-        """Some of the samples.
+        """A selection of samples.
 
         Args:
-            which: (N,) True where a sample is wanted, or (K,) numbers of samples in any order, none twice.
+            which: (N,) True for selected samples, or (K,) row numbers in any order, without duplicates.
 
         Raises:
             ShapeError: a mask is not (N,).
-            ValueRangeError: there is no sample of such a number.
-            TableError: a number stands twice.
+            ValueRangeError: a row number is out of range.
+            TableError: a row number is duplicated.
         """
         return dataclasses.replace(self, samples=self.samples.take(which))
 
@@ -194,28 +194,28 @@ class Manifest:
         """The same samples with other values in some columns.
 
         Args:
-            columns: name to (N,) values; None, and nan among floats, for none.
+            columns: name of a column to its (N,) values; None, and nan among floats, for missing.
 
         Raises:
             UnknownNameError: no such column.
             ShapeError: values are not (N,).
-            TableError: a value is not of its column's type, or not one that the corpus has; names the sample.
+            TableError: a value is not of its column's type, or not allowed in the corpus; the message names the sample.
         """
         return dataclasses.replace(self, samples=self.samples.replaced(**columns))
 
     def media(self, row: Sample, kind: str) -> Path | None:
-        """Where a sample's `video`, `audio` or `frames` lie; None where the manifest names none."""
+        """Path of a sample's `video`, `audio` or `frames`; None where the manifest has none."""
         path = getattr(row, kind)
         return Path(self.facts.root, path) if path else None
 
     def window_s(self, row: Sample, kind: str) -> tuple[float, float] | None:
-        """The stretch of a media file that is the sample, in seconds; None where the file holds nothing else.
+        """The part of a media file that is the sample, in seconds; None where the sample is the whole file.
 
-        `start_s` and `end_s` count in the recording. They cut a file only where it is that recording: named as it is,
-        or any file where the row names none. A clip that was cut before, such as MELD's, is whole.
+        `start_s` and `end_s` are times in the recording. They apply to a file only where it is that recording: has its
+        name, or the row names none. A clip that was cut before, such as MELD's, is used whole.
 
         Args:
-            row: of this manifest.
+            row: row of this manifest.
             kind: `video` or `audio`.
         """
         path = self.media(row, kind)
@@ -225,14 +225,14 @@ class Manifest:
         return (row.start_s, row.end_s) if is_recording else None
 
     def present(self) -> dict[str, int]:
-        """How many samples have text, audio, video and frames."""
+        """Numbers of samples with text, audio, video and frames."""
         return {column: int(self.samples.filled(column).sum()) for column in ('text', 'audio', 'video', 'frames')}
 
     def keep_mask(self, modality: str) -> npt.NDArray[np.bool_]:
         """(N,) True where the sample keeps this modality, False where the column `missing` withholds it.
 
         Raises:
-            UnknownNameError: none of `MODALITIES`.
+            UnknownNameError: the name is none of `MODALITIES`.
         """
         if modality not in MODALITIES:
             raise UnknownNameError(expected=f'one of {", ".join(MODALITIES)}', came=repr(modality), todo='name one')
@@ -241,9 +241,10 @@ class Manifest:
         return np.array([*keeps, True], dtype=np.bool_)[missing.codes]
 
     def groups(self) -> npt.NDArray[Any]:
-        """(N,) what is drawn together for intervals: the speaker, else the dialogue, recording or session, else itself.
+        """(N,) groups that are resampled together: the speaker, else the dialogue, recording or session, else the
+        sample.
 
-        One kind for all samples: the first of these that every sample has.
+        The same kind for all samples: the first of these that every sample has.
         """
         for name in ('speaker', 'dialogue', 'recording', 'session'):
             if len(self) and self.samples.known(name).all():
@@ -252,7 +253,7 @@ class Manifest:
         return np.array(self.names)
 
     def save(self, path: Path) -> None:
-        """Write the manifest as Parquet, whole or not at all."""
+        """Write the manifest as Parquet, completely or not at all."""
         from pyarrow import parquet
 
         header = json.dumps({'format': FORMAT, **dataclasses.asdict(self.facts)}, ensure_ascii=False)
@@ -264,17 +265,22 @@ class Manifest:
 
     @classmethod
     def load(cls, path: Path, root: Path | None = None) -> Manifest:
-        """Read a manifest back.
+        """Load a manifest.
 
         Args:
             path: the Parquet file.
-            root: where the media lie now, if they moved.
+            root: present folder of the media, if they were moved; None for the stored one.
 
         Raises:
-            TableError: the file is missing, damaged, no manifest, or of a newer format.
+            TableError: the file is missing, damaged, not a manifest, or of a newer format.
+            CorpusError: `root` is not a folder.
         """
         import pyarrow
 
+        if root is not None and not root.is_dir():
+            raise CorpusError(
+                expected='a folder that the media of the manifest are in now', came=f'{root}', todo='check the path'
+            )
         try:
             require_bounded(path)
             facts, samples = _read(path)
@@ -302,7 +308,7 @@ def _read(path: Path) -> tuple[Facts, SampleTable]:
         facts = Facts(**stated)
         later = {name for name in LATER if name not in file.schema_arrow.names}
         columns: dict[str, Any] = {}
-        for name in COLUMNS:  # one by one, so that no more than one column is there twice
+        for name in COLUMNS:  # one by one, so that at most one column is copied at a time
             column = (
                 pa.nulls(file.metadata.num_rows) if name in later else file.read([name], use_threads=False).column(name)
             )

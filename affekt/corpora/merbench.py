@@ -1,10 +1,10 @@
-"""The layout that MERBench gives to every corpus, as its tools write it.
+"""The common layout that MERBench's tools write for every corpus.
 
 | file | content |
 |---|---|
-| `label*.npz` | one dictionary a split: name to `{emo, val}`; emo a number or a word, val -10 or '' for none |
+| `label*.npz` | one dictionary per split: name to `{emo, val}`; emo a number or a word, val -10 or '' for none |
 | `transcription-engchi-polish.csv` | name, chinese, english |
-| `video/`, `audio/`, `openface_face/NAME/` | media by name; clips lie in `subvideo/` and `subaudio/` in some corpora |
+| `video/`, `audio/`, `openface_face/NAME/` | media by name; in some corpora clips are in `subvideo/` and `subaudio/` |
 
 Source: arXiv:2401.03429; github.com/zeroQiaoba/MERTools.
 """
@@ -22,7 +22,7 @@ from affekt.errors import TableError, listed
 from affekt.wording import counted
 
 NO_VALUE = -10
-"""What the archives hold where a sample has no valence."""
+"""Value in the archives where a sample has no valence."""
 TRANSCRIPTS = ('transcription-engchi-polish.csv', 'subtitle_chieng.csv', 'track1_subtitle_chieng.csv')
 
 
@@ -39,17 +39,17 @@ class Labelled:
 def labelled(
     release: Release, archives: Sequence[str], splits: Mapping[str, str], categories: Sequence[str]
 ) -> Iterator[Labelled]:
-    """The entries of an archive, in its order.
+    """The entries of an archive, in order.
 
     Args:
-        release: the folder.
-        archives: file names, the first that is there is read.
-        splits: name of a dictionary in it to the split that it holds.
-        categories: in the order of the archive's numbers; empty where its emotions mean nothing.
+        release: folder of the release.
+        archives: file names, the first existing one of which is read.
+        splits: name of a dictionary in the archive to its split.
+        categories: categories in the order of the archive's numbers; () where its emotions are to be ignored.
 
     Raises:
-        CorpusError: no archive, or none of the dictionaries in it.
-        TableError: an entry is not `{emo, val}`, or its emotion is unknown; names file and sample.
+        CorpusError: there is no archive, or it has none of the dictionaries.
+        TableError: an entry is not `{emo, val}`, or its emotion is unknown; the message names file and sample.
         ArchiveError: the archive is damaged.
     """
     content = release.archive(*archives)
@@ -85,7 +85,7 @@ def _category(emotion: object, categories: Sequence[str]) -> str:
 
 
 def transcripts(release: Release, wanted: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Sample to what was said in Chinese and English; {} and a note where the release has no transcripts.
+    """Name of a sample to its transcripts in Chinese and English; {} and a note where the release has none.
 
     Raises:
         TableError: columns are missing, or a wanted sample has two texts.
@@ -108,7 +108,7 @@ def transcripts(release: Release, wanted: Sequence[str]) -> dict[str, tuple[str,
 
 
 class Paths(TypedDict):
-    """Columns of a manifest."""
+    """Columns of a manifest with paths of media."""
 
     video: str | None
     audio: str | None
@@ -117,7 +117,7 @@ class Paths(TypedDict):
 
 @dataclass(frozen=True)
 class Media:
-    """Where the media of each sample lie."""
+    """Paths of the media of each sample."""
 
     video: Mapping[str, str]
     audio: Mapping[str, str]
@@ -125,7 +125,7 @@ class Media:
 
     @classmethod
     def of(cls, release: Release) -> Media:
-        """Look into the folders of the layout."""
+        """Find the media in the folders of the layout."""
         return cls(
             release.media('video', 'subvideo', kinds=VIDEO),
             release.media('audio', 'subaudio', kinds=AUDIO),
@@ -133,5 +133,5 @@ class Media:
         )
 
     def paths(self, name: str) -> Paths:
-        """Where a sample's media lie."""
+        """Paths of a sample's media."""
         return {'video': self.video.get(name), 'audio': self.audio.get(name), 'frames': self.frames.get(name)}

@@ -1,4 +1,4 @@
-"""The importer of anyone's own data: a folder with one table."""
+"""Importer of your own data: a folder with one table."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ NAMES = {
     'start_s': ('start_s', 'start'),
     'end_s': ('end_s', 'end'),
 }
-"""Other headers under which a column is found."""
+"""Name of a column to the accepted headers."""
 PATHS = ('file', 'filename', 'path')
-"""Headers of a column that names each sample's file, where another column names the sample."""
+"""Headers of a column with each sample's file, where another column names the sample."""
 SEEN = (*PICTURES, *VIDEO)
-"""A photograph is a clip of one picture; where film and photograph share a name, the film counts."""
+"""Extensions of media that can be seen; a photograph is a clip of one frame, and a video of the same name wins."""
 
 
 def own_samples(release: Release, tables: Sequence[str] = TABLES) -> Iterator[Sample]:
-    """One row a sample; columns are called as in a manifest, or as `NAMES` says, others are left out.
+    """One row per sample; columns are named as in a manifest, or as in `NAMES`, others are left out.
 
-    A name that is the path of a file below the folder gives the media; else they are looked for by name in `video/`,
-    `audio/`, `frames/`, beside the table, and in any other folder below, where one file alone has that name.
+    A name that is the path of a file below the folder gives the media; else they are searched by name in `video/`,
+    `audio/`, `frames/`, beside the table, and in any other folder below, if exactly one file has that name.
 
     Args:
         release: the folder.
-        tables: names of tables; the first that is there is read.
+        tables: names of tables; the first existing one is read.
 
     Raises:
-        TableError: no column of names, a number that is none, or categories that are none; see `tidied`.
+        TableError: there is no column of names, or a number or the categories are invalid; see `tidied`.
     """
     columns = release.table(*tables) or {}
     file = next(reversed(release.sources))
@@ -86,16 +86,16 @@ def own_samples(release: Release, tables: Sequence[str] = TABLES) -> Iterator[Sa
 
 
 def own_manifest(table: Path, media: Path | None = None) -> Manifest:
-    """The manifest of anyone's own table, wherever it lies.
+    """The manifest of your own table.
 
     Args:
-        table: with a column of names, as for `own_samples`.
-        media: the folder below which the media lie; the table's own where None.
+        table: table with a column of names, see `own_samples`.
+        media: folder that contains the media; None for the folder of the table.
 
     Raises:
-        TableError: as `own_samples`, or there is no sample.
+        TableError: see `own_samples`; or there is no sample.
     """
-    read_columns(table)  # says itself what is wrong with a path or a file
+    read_columns(table)  # raises its own errors for a path or a file
     release = Release((media or table.parent).resolve())
     samples = SampleTable.of(own_samples(release, (os.path.relpath(table.resolve(), release.folder),)))
     if not len(samples):
@@ -110,7 +110,7 @@ def own_manifest(table: Path, media: Path | None = None) -> Manifest:
 
 
 def _cell(column: str, value: object, name: str, file: str) -> Any:
-    """A cell as its column holds it."""
+    """A cell converted to the type of its column."""
     if column in NUMBERS:
         return number(value, name, file)
     if column == 'openset':
@@ -119,7 +119,7 @@ def _cell(column: str, value: object, name: str, file: str) -> Any:
 
 
 def _media(name: str, release: Release, media: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """The media that a sample's name tells."""
+    """The media that a sample's name refers to."""
     stem = name.rsplit('.', 1)[0]
     for column, kinds in (('audio', AUDIO), ('video', SEEN)):
         if '/' in name and name.lower().endswith(kinds) and (release.folder / name).is_file():
@@ -132,7 +132,7 @@ def _media(name: str, release: Release, media: Mapping[str, Mapping[str, str]]) 
 
 
 def _further_down(name: str, release: Release) -> dict[str, Any]:
-    """The media of that name in any folder below; none, and a note, where several folders hold one."""
+    """The media of a name in any folder below; none, with a note, where several folders have one."""
     paths: dict[str, Any] = {}
     if not name or Path(name).is_absolute() or '..' in Path(name).parts:
         return paths
@@ -148,7 +148,7 @@ def _further_down(name: str, release: Release) -> dict[str, Any]:
 
 
 def _stem(name: str) -> str:
-    """The name without the ending of a media file: a corpus may lie there in another coding than its table names."""
+    """The name without the extension of a media file, since a corpus may have other formats than its table names."""
     return name.rsplit('.', 1)[0] if name.lower().endswith((*AUDIO, *SEEN)) else name
 
 

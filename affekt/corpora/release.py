@@ -1,9 +1,9 @@
-"""The folder of an official release while it is read: its tables, its media by name, and what is missing.
+"""The folder of an official release while it is read: its tables, its media by name, and notes on what is missing.
 
-A file or folder is looked for where the release has it, then further down: archives that were unpacked each into a
-folder of its own, or a release below the folder that was named, are found all the same. Every label file that is opened
-is noted with its sha256, everything that should be there and is not becomes a note of the manifest. `Corpus` is what an
-importer is: a corpus's facts and, for each `Layout` that it is found in, a function from `Release` to samples.
+A file or folder is looked for where the release has it, then deeper: archives that were each unpacked into their own
+folder, or a release below the given folder, are found all the same. Every label file that is read is recorded with its
+sha256, and everything missing becomes a note of the manifest. A `Corpus` is an importer: the properties of a corpus
+and, for each `Layout` in which it may be found, a function from `Release` to samples.
 """
 
 from __future__ import annotations
@@ -28,16 +28,15 @@ from affekt.text_encoding import decode_text
 from affekt.wording import counted
 
 DEEPEST = 8
-"""Levels below a release that are searched for what is not in its place."""
+"""Number of levels below a release that are searched for misplaced files."""
 MOST_FOLDERS = 5000
-"""Folders that are searched; folders of pictures, one a sample, are more than that, and hold nothing that is named."""
+"""Largest number of folders that are searched; more are folders of images, one per sample, without named files."""
 
 
 def tree_below(folder: Path) -> dict[str, list[str]]:
-    """Last part of a path in lower case to the paths below a folder, the shallowest first.
-
-    Links are not followed; folders that cannot be read are left out, and so are pictures: a corpus of face pictures has
-    millions, and none is looked for by its name.
+    """Lower-case last part of a path to the paths below a folder, the shallowest first.
+     Links are not followed; unreadable folders are left out, and so are images: a corpus of face images has millions,
+    and none is looked up by name.
     """
     tree: dict[str, list[str]] = {}
     level, count = [''], 0
@@ -57,7 +56,7 @@ def tree_below(folder: Path) -> dict[str, list[str]]:
 
 
 def _is_own(name: str) -> bool:
-    """False for hidden files, among them the shadows `._NAME` that macOS packs beside each file."""
+    """False for hidden files, including the files `._NAME` that macOS adds to archives."""
     return not name.startswith('.')
 
 
@@ -71,47 +70,47 @@ def _ends_in(path: str, wanted: tuple[str, ...]) -> bool:
 
 @dataclass
 class Release:
-    """A folder that holds a release, or a part of it."""
+    """A folder that contains a release, or a part of it."""
 
     folder: Path
     sources: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     frames: FrameTable | None = None
-    """Labels of every frame, where the release has any."""
+    """Labels of every frame; None where the release has none."""
     places: dict[str, None] = field(default_factory=dict)
-    """Where media were looked for, as names below the folder, in order."""
+    """Folders below the release in which media were looked for, in order."""
 
     def every(self, name: str) -> list[Path]:
         """All files and folders with this path below the release, or below a folder in it; the shallowest first.
 
         Args:
-            name: such as `train_splits` or `Session1/dialog`; '.' is the release itself.
+            name: path such as `train_splits` or `Session1/dialog`; '.' is the release itself.
         """
         exact = self.folder / name
         if name == '.':
             return [exact]
         wanted = tuple(part.lower() for part in name.split('/'))
         deeper = [path for path in self._below.get(wanted[-1], ()) if _ends_in(path, wanted)]
-        places = [exact] if os.path.exists(exact) else []  # False too of a name that no file can have
+        places = [exact] if os.path.exists(exact) else []  # also False for an invalid file name
         return places + [self.folder / path for path in deeper if self.folder / path not in places]
 
     @cached_property
     def _below(self) -> Mapping[str, Sequence[str]]:
-        """Last part of a path in lower case to the paths below the release, the shallowest first."""
+        """Lower-case last part of a path to the paths below the release, the shallowest first."""
         return tree_below(self.folder)
 
     def first(self, *names: str) -> Path | None:
-        """The first of these files or folders that is there, else the first that lies deeper; None where none does."""
+        """The first of these files or folders that exists, else the first that exists deeper; None where none does."""
         exact = next((self.folder / name for name in names if (self.folder / name).exists()), None)
         return exact or next((place for name in names for place in self.every(name)), None)
 
     def source(self, path: Path) -> Path:
-        """Note a label file that is read."""
+        """Record a label file that is read, and return it."""
         self.sources[path.relative_to(self.folder).as_posix()] = file_sha256(path)
         return path
 
     def table(self, *names: str) -> Columns | None:
-        """The columns of the first of these tables that is there; None, and a note, where none is.
+        """The columns of the first of these tables that exists; None, with a note, where none does.
 
         Raises:
             TableError: the table is damaged.
@@ -125,11 +124,11 @@ class Release:
         return table
 
     def archive(self, *names: str) -> dict[str, Any]:
-        """The arrays of the first of these archives that is there.
+        """The arrays of the first of these archives that exists.
 
         Raises:
-            CorpusError: none is.
-            ArchiveError: it is damaged, or holds more than arrays and plain values.
+            CorpusError: none exists.
+            ArchiveError: it is damaged, or has other contents than arrays and plain values.
         """
         path = self.first(*names)
         if path is None:
@@ -137,10 +136,10 @@ class Release:
         return read_npz(self.source(path))
 
     def pairs(self, name: str) -> list[tuple[str, str]]:
-        """The two cells of each line of a file, separated by space; none, and a note, where the file is missing.
+        """The two cells of each line of a file, separated by spaces; [] with a note where the file is missing.
 
         Raises:
-            TableError: the file is no text, or a line has not two cells.
+            TableError: the file is not text, or a line does not have two cells.
         """
         path = self.first(name)
         if path is None or not path.is_file():
@@ -163,14 +162,14 @@ class Release:
         """A label file as text.
 
         Raises:
-            TableError: its encoding is not certain.
+            TableError: its encoding is ambiguous.
         """
         decoded = decode_text(self.source(path).read_bytes(), str(path))
         self.notes += decoded.notes
         return decoded.text
 
     def readable_lines(self, path: Path) -> str:
-        """A label file as text; where its encoding is not certain, without the lines that are not UTF-8, and a note."""
+        """A label file as text; where its encoding is ambiguous, without lines that are not UTF-8, and with a note."""
         try:
             return self.text(path)
         except TableError:
@@ -187,10 +186,9 @@ class Release:
         return '\n'.join(line.decode() for line in lines if _is_utf_8(line))
 
     def media(self, *folders: str, kinds: Sequence[str] = VIDEO) -> Mapping[str, str]:
-        """Name without suffix to path below the release, of the media files in the first folder that holds any.
-
-        Folders of these names further down count where none is in its place; of a name that stands twice, the file in
-        the shallowest folder.
+        """Name without extension to path below the release, of the media files in the first folder that has any.
+         Deeper folders of these names are used where none is in its place; of duplicated names, the file in the
+        shallowest folder.
         """
         self._note_place(folders)
         exact = (self._files(self.folder / name, kinds) for name in folders if (self.folder / name).is_dir())
@@ -223,7 +221,7 @@ class Release:
         self.places |= dict.fromkeys('the folder itself' if name == '.' else name for name in folders)
 
     def folders(self, *folders: str) -> Mapping[str, str]:
-        """Name to path below the release, of the folders (of pictures) in the first folder that is there."""
+        """Name to path below the release, of the folders (of images) in the first folder that exists."""
         self._note_place(folders)
         folder = self.first(*folders)
         if folder is None or not folder.is_dir():
@@ -235,7 +233,7 @@ class Release:
             }
 
     def lacks(self, *names: str) -> CorpusError:
-        """The error that a needed file is missing."""
+        """The error for a missing file that is required."""
         entries = sorted(path.name for path in self.folder.iterdir())
         return CorpusError(
             expected=' or '.join(names) + f' in {self.folder}',
@@ -272,7 +270,7 @@ def number(value: object, sample: str, file: str) -> float | None:
     """A cell as a float; None where it is empty or nan.
 
     Raises:
-        TableError: it is no number.
+        TableError: it is not a number.
     """
     if value is None or str(value).strip() in ('', 'nan', 'NaN'):
         return None
@@ -286,35 +284,35 @@ def number(value: object, sample: str, file: str) -> float | None:
 
 @dataclass(frozen=True)
 class Layout:
-    """One way in which a release lies in its folder."""
+    """One layout of a release in its folder."""
 
     needs: tuple[str, ...]
-    """Files or folders; one of them tells the layout, those that are absent are noted as missing."""
+    """Files or folders, any of which identifies the layout; missing ones are noted."""
     read: Callable[[Release], Iterable[Sample]]
     version: str
-    """Goes into the manifest."""
+    """Version for the manifest."""
     says_missing: bool = False
-    """Whether `read` itself notes what is absent."""
+    """Whether `read` itself notes what is missing."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """One corpus that can be imported."""
+    """A corpus that can be imported."""
 
     name: str
-    """How the command line calls it."""
+    """Name on the command line."""
     title: str
     language: str
     layouts: tuple[Layout, ...]
-    """The first that fits a folder is read."""
+    """Layouts; the first that matches a folder is read."""
     source: str
-    """Where to get it."""
+    """Where to get the corpus."""
     cite: str
     categories: tuple[str, ...] = ()
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     published: Mapping[str, int] = field(default_factory=dict)
     """Split to its published number of samples; '' is the whole corpus."""
     by_frame: bool = False
-    """Whether labels are those of frames, in a table of their own."""
+    """Whether labels are per frame, in a separate table."""
     folders: tuple[str, ...] = ()
-    """Folders below the one that is named, in which the release may lie."""
+    """Folders below the given one in which the release may be."""

@@ -1,4 +1,4 @@
-"""What a row of a manifest says of one sample, and how its columns are kept."""
+"""The row of a manifest for one sample, and the types of its columns."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ MODALITIES = ('audio', 'video', 'text')
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row; None where the release says nothing."""
+    """One row; None where the release has no value."""
 
     sample: str
-    """Its name, once in a manifest."""
+    """Name of the sample, unique in a manifest."""
     video: str | None = None
-    """A file below the manifest's root, or an absolute path."""
+    """Path of a file below the manifest's root, or an absolute path."""
     audio: str | None = None
     frames: str | None = None
-    """A folder of pictures, or a file of stacked ones."""
+    """Path of a folder of images, or of a file of stacked ones."""
     text: str | None = None
-    """What was said, in the language of the corpus; '' where nothing was understood."""
+    """Transcript in the language of the corpus; '' where nothing was understood."""
     chinese: str | None = None
     english: str | None = None
     category: str | None = None
@@ -32,32 +32,32 @@ class Sample:
     arousal: float | None = None
     dominance: float | None = None
     sentiment: float | None = None
-    """From negative to positive, within the range of the corpus."""
+    """Sentiment from negative to positive, within the range of the corpus."""
     speaker: str | None = None
     dialogue: str | None = None
     session: str | None = None
     recording: str | None = None
-    """What `start_s` and `end_s` count in."""
+    """Name of the recording that `start_s` and `end_s` refer to."""
     start_s: float | None = None
     end_s: float | None = None
     split: str | None = None
-    """As published."""
+    """Published split."""
     fold: int | None = None
-    """The published fold in which the sample is tested."""
+    """Published fold in which the sample is tested."""
     missing: str | None = None
-    """What is withheld of it, of `MODALITIES`, by commas; media and text stay named, so that features are made once."""
+    """Withheld modalities, separated by commas; media and text are kept, so that features can be extracted once."""
     corruption: str | None = None
-    """What was done to its media on purpose, as JSON; None for nothing."""
+    """Deliberate corruption of its media, as JSON; None for none."""
     description: str | None = None
-    """How the person comes across and from which clues, in English or in the one language that there is."""
+    """Description of the person's emotion and its clues, in English or in the only language of the release."""
     chinese_description: str | None = None
-    """The same in Chinese, where the release has both."""
+    """The description in Chinese, where the release has both."""
     openset: str | None = None
-    """Emotions in free words, as a list in JSON; `labels` reads it."""
+    """Emotions in free words, as a JSON list; `labels` parses it."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The emotions of `openset`; () where there are none."""
+        """The emotions in `openset`; () where there are none."""
         return tuple(json.loads(self.openset)) if self.openset else ()
 
 
@@ -65,8 +65,8 @@ COLUMNS = tuple(part.name for part in dataclasses.fields(Sample))
 LATER = ('missing', 'corruption', 'description', 'chinese_description', 'openset')
 """Columns that older files of the same format lack."""
 NUMBERS = tuple(name for name, hint in get_type_hints(Sample).items() if hint == float | None)
-"""Columns that hold a float."""
+"""Columns of floats."""
 WHOLE = ('fold',)
-"""Columns that hold a whole number."""
+"""Columns of whole numbers."""
 REPEATING = ('category', 'speaker', 'dialogue', 'session', 'recording', 'split', 'missing')
-"""Columns in which few texts stand for many samples; each text is kept once."""
+"""Columns with few distinct texts, each of which is stored once."""

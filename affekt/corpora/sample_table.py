@@ -1,4 +1,4 @@
-"""Samples as Arrow columns: a million of them in some hundred bytes each, rows made when they are asked for.
+"""Samples as Arrow columns: some hundred bytes per sample, with rows made on access.
 
 N samples.
 """
@@ -18,19 +18,19 @@ from affekt.errors import ShapeError, TableError, UnknownNameError, ValueRangeEr
 from affekt.tables import joined_view, number_array, text_array
 
 ROWS_AT_ONCE = 1 << 14
-"""Rows that are made or taken in together; more make nothing faster."""
+"""Rows that are converted together; larger numbers are no faster."""
 
 
 class Coded(NamedTuple):
-    """A column of few different values."""
+    """A column with few distinct values."""
 
     values: tuple[Any, ...]
-    """Each once, in the order in which they first appear."""
+    """Distinct values, in order of first occurrence."""
     codes: npt.NDArray[np.int64]
-    """(N,) the place of each sample's value; -1 where it has none."""
+    """(N,) index of each sample's value; -1 where missing."""
 
     def counts(self) -> dict[Any, int]:
-        """Value to the number of samples that have it; None last, where some have none."""
+        """Value to its number of samples; None last, where values are missing."""
         sizes = np.bincount(self.codes + 1, minlength=len(self.values) + 1).tolist()
         return dict(zip(self.values, sizes[1:], strict=True)) | ({None: sizes[0]} if sizes[0] else {})
 
@@ -40,17 +40,17 @@ class Coded(NamedTuple):
         return np.array([value in among for value in (*self.values, None)], dtype=np.bool_)[self.codes]
 
     def objects(self) -> npt.NDArray[Any]:
-        """(N,) the values themselves, None where there is none."""
+        """(N,) values themselves, None where missing."""
         every = np.empty(len(self.values) + 1, dtype=object)
         every[:-1] = self.values
         return every[self.codes]
 
 
 class SampleTable(Sequence[Sample]):
-    """N samples that behave as a tuple of `Sample` and are kept as columns.
+    """N samples that behave as a tuple of `Sample` and are stored as columns.
 
     Args:
-        table: Arrow's, with all of `COLUMNS` and no other, of the types that `fitted` gives.
+        table: Arrow table with exactly the `COLUMNS`, of the types that `fitted` gives.
     """
 
     def __init__(self, table: Any) -> None:
@@ -58,10 +58,11 @@ class SampleTable(Sequence[Sample]):
 
     @classmethod
     def of(cls, rows: Iterable[Sample]) -> SampleTable:
-        """The columns of rows, which are taken in one by one.
+        """Columns from rows, which are consumed one by one.
 
         Raises:
-            TableError: a value is not of its column's type, or is text that has no bytes in UTF-8; names the sample.
+            TableError: a value is not of its column's type, or is text that UTF-8 cannot encode; the message names the
+                sample.
         """
         if isinstance(rows, SampleTable):
             return rows
@@ -75,10 +76,10 @@ class SampleTable(Sequence[Sample]):
 
     @classmethod
     def fitted(cls, table: Any) -> SampleTable:
-        """Arrow columns of nearly these types, brought to them.
+        """Arrow columns converted to the exact types.
 
         Raises:
-            ArrowInvalid: a value cannot be a value of its column.
+            ArrowInvalid: a value does not fit its column.
         """
         import pyarrow as pa
 
@@ -128,31 +129,31 @@ class SampleTable(Sequence[Sample]):
     def __reduce__(self) -> tuple[Any, ...]:
         import pyarrow as pa
 
-        sink = pa.BufferOutputStream()  # a pickled slice of Arrow carries the whole of what it was cut from
+        sink = pa.BufferOutputStream()  # pickling a slice of an Arrow table would include the whole table
         with pa.ipc.new_stream(sink, schema()) as writer:
             writer.write_table(self.plain())
         return _unpacked, (sink.getvalue().to_pybytes(),)
 
     def plain(self) -> Any:
-        """Arrow's table with every text written out, as files hold it."""
+        """The Arrow table without dictionary encoding, as files have it."""
         return self.table.cast(schema())
 
     def cells(self, names: Sequence[str] = COLUMNS) -> Iterator[tuple[Any, ...]]:
-        """The values of these columns, row after row, None where there is none."""
+        """Values of these columns, row by row, None where missing."""
         columns = self.table.select(list(names))
         for begin in range(0, len(self), ROWS_AT_ONCE):
             block = columns.slice(begin, ROWS_AT_ONCE).columns
             yield from zip(*map(_values, block), strict=True)
 
     def take(self, which: npt.NDArray[Any]) -> SampleTable:
-        """Some of the samples.
+        """A selection of samples.
 
         Args:
-            which: (N,) True where a sample is wanted, or (K,) numbers of samples in any order.
+            which: (N,) True for selected samples, or (K,) row numbers in any order.
 
         Raises:
             ShapeError: a mask is not (N,).
-            ValueRangeError: there is no sample of such a number.
+            ValueRangeError: a row number is out of range.
         """
         if which.dtype == np.bool_ and which.shape != (len(self),):
             raise ShapeError(
@@ -170,12 +171,12 @@ class SampleTable(Sequence[Sample]):
         """The same samples with other values in some columns.
 
         Args:
-            columns: name to (N,) values; None, and nan among floats, for none.
+            columns: name of a column to its (N,) values; None, and nan among floats, for missing.
 
         Raises:
             UnknownNameError: no such column.
             ShapeError: values are not (N,).
-            TableError: a value is not of its column's type; names the sample.
+            TableError: a value is not of its column's type; the message names the sample.
         """
         table, names = self.table, self.table.column('sample')
         for name, values in columns.items():
@@ -187,7 +188,7 @@ class SampleTable(Sequence[Sample]):
         return SampleTable(table)
 
     def column(self, name: str) -> npt.NDArray[Any]:
-        """(N,) one column: floats with nan where there is none, else text or whole numbers with None.
+        """(N,) one column: floats with nan where missing, else text or whole numbers with None.
 
         Raises:
             UnknownNameError: no such column.
@@ -202,7 +203,7 @@ class SampleTable(Sequence[Sample]):
         return values
 
     def floats(self, name: str) -> npt.NDArray[np.float64]:
-        """(N,) one of `NUMBERS`, nan where there is none; a view where every sample has one, which cannot be written.
+        """(N,) one of `NUMBERS`, nan where missing; a read-only view where every sample has a value.
 
         Raises:
             UnknownNameError: no such column.
@@ -211,7 +212,7 @@ class SampleTable(Sequence[Sample]):
         return values
 
     def coded(self, name: str) -> Coded:
-        """One column as its different values, and which of them each sample has.
+        """One column as its distinct values, and the index of each sample's value.
 
         Raises:
             UnknownNameError: no such column.
@@ -229,7 +230,7 @@ class SampleTable(Sequence[Sample]):
         indices = pa.chunked_array([chunk.indices for chunk in column.chunks], type=pa.int32())
         places = joined_view(indices, np.int32, -1).astype(np.int64)
         first = np.full(len(values) + 1, len(self))
-        first[places[::-1]] = np.arange(len(self))[::-1]  # of several, the last that is written: the first sample
+        first[places[::-1]] = np.arange(len(self))[::-1]  # of several writes the last one counts: the first sample
         order = np.argsort(first[:-1], kind='stable')[: int((first[:-1] < len(self)).sum())]
         rank = np.full(len(values) + 1, -1)
         rank[order] = np.arange(len(order))
@@ -251,7 +252,7 @@ class SampleTable(Sequence[Sample]):
         return np.array(joined_view(column.is_valid().cast(pa.int8()), np.int8, 0) > 0)
 
     def filled(self, name: str) -> npt.NDArray[np.bool_]:
-        """(N,) True where a column of text has a text that is not ''.
+        """(N,) True where a column of text has a text other than ''.
 
         Raises:
             UnknownNameError: no such column.
@@ -270,7 +271,7 @@ class SampleTable(Sequence[Sample]):
 
 
 def schema() -> Any:
-    """The types of the columns in a file."""
+    """Types of the columns in a file."""
     import pyarrow as pa
 
     types = dict.fromkeys(NUMBERS, pa.float64()) | dict.fromkeys(WHOLE, pa.int32())
@@ -285,10 +286,10 @@ def _unpacked(content: bytes) -> SampleTable:
 
 
 def _fitted(name: str, column: Any) -> Any:
-    """A column of the type that its name has, from another width of it.
+    """A column converted to the type that its name requires, from another width of it.
 
     Raises:
-        ArrowInvalid: numbers where text should be, or text where numbers should be; or one is too large.
+        ArrowInvalid: numbers in place of text, or text in place of numbers; or a number is too large.
     """
     import pyarrow as pa
 
@@ -310,12 +311,12 @@ def _array(name: str, values: Sequence[Any], sample_at: Callable[[int], str]) ->
     """Values as one Arrow array.
 
     Args:
-        name: of their column.
-        values: (N,), None for none.
-        sample_at: the name of a sample by its number, for the message.
+        name: name of their column.
+        values: (N,) values, None where missing.
+        sample_at: function from a row number to the sample's name, for the message.
 
     Raises:
-        TableError: a value is not of the column's type; names the sample.
+        TableError: a value is not of the column's type; the message names the sample.
     """
     try:
         return _array_of(name, values)
@@ -337,7 +338,7 @@ def _fits(name: str, value: object) -> bool:
 
 
 def _array_of(name: str, values: Sequence[Any]) -> Any:
-    """Values as one Arrow array, plain."""
+    """Values as one Arrow array, without dictionary encoding."""
     if name not in (*NUMBERS, *WHOLE):
         return text_array(values)
     valid = np.array([value is not None for value in values], dtype=np.bool_)
@@ -352,7 +353,7 @@ def _array_of(name: str, values: Sequence[Any]) -> Any:
 
 
 def _values(column: Any) -> list[Any]:
-    """A column's values for Python."""
+    """A column's values as Python objects."""
     import pyarrow as pa
 
     if column.null_count == len(column):

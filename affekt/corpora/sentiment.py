@@ -1,7 +1,7 @@
 """Importers of corpora of sentiment: CMU-MOSI, CMU-MOSEI, CH-SIMS, CH-SIMS v2.
 
-Each comes as MERBench's archive, or as the release of MMSA: `label.csv` with one row a clip and `Raw/VIDEO/CLIP.mp4`.
-A clip's recording is its video; on CMU-MOSI that is one speaker talking.
+Each is read from MERBench's archive, or from the release of MMSA: `label.csv` with one row per clip and
+`Raw/VIDEO/CLIP.mp4`. A clip's recording is its video; in CMU-MOSI that is one speaker.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _merbench(release: Release, language: str, speaker_is_video: bool) -> Iterat
 
 
 def _mmsa(release: Release, language: str, speaker_is_video: bool) -> Iterator[Sample]:
-    """One row a clip: video_id, clip_id, text, label, mode."""
+    """One row per clip: video_id, clip_id, text, label, mode."""
     columns = release.table(*_TABLES)
     file = next(reversed(release.sources))
     rows = zip(*need(columns or {}, ('video_id', 'clip_id', 'text', 'label', 'mode'), file), strict=True)

@@ -1,8 +1,8 @@
-"""Folds by their lists: who is tested when, in releases and in the lists of HiCMAE and SVFAP.
+"""Folds given by lists, in releases and in the lists of HiCMAE and SVFAP.
 
-`listed_clips.py` reads the lines of `split01/test.csv` …; a label is the number of a category, or one number for each
-dimension. Media are looked for below the release by the ends of the paths. A `val.csv` beside them is the test list
-again and divides nothing.
+`listed_clips.py` reads the lines of `split01/test.csv` …; a label is the number of a category, or one number per
+dimension. Media are found below the release by the trailing parts of the paths. A `val.csv` beside them repeats the
+test list and is ignored.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ Labels = Mapping[str, str]
 
 @dataclass(frozen=True)
 class ListForm:
-    """What the lists of a corpus say, and how its samples are called.
+    """Contents of a corpus's lists, and naming of its samples.
 
     Args:
-        named: the parts of a folder of frames to the name of its sample.
-        categories: in the order of their numbers, from 0; empty where labels are dimensions.
-        dimensions: columns of a manifest, in the order of the numbers of a line.
-        beside: a sample's name to other columns that it tells.
+        named: function from the parts of a frame folder's path to the name of its sample.
+        categories: categories in the order of their numbers, from 0; () where labels are dimensions.
+        dimensions: columns of a manifest, in the order of the numbers on a line.
+        beside: function from a sample's name to further columns.
     """
 
     named: Callable[[Sequence[str]], str]
@@ -43,28 +43,28 @@ class ListForm:
 
 
 def fold_lists(form: ListForm) -> Layout:
-    """The layout of a corpus whose folds are listed: `split01/test.csv`, `split01/train.csv`, `split02/` …"""
+    """The layout of a corpus with folds in lists: `split01/test.csv`, `split01/train.csv`, `split02/` …"""
     return Layout(('split01/test.csv',), partial(_by_fold, form=form), 'split lists')
 
 
 def part_lists(form: ListForm, folder: str) -> Layout:
-    """The layout of a corpus that is divided once: `train.csv` and `test.csv` in a folder."""
+    """The layout of a corpus with a single division: `train.csv` and `test.csv` in a folder."""
     return Layout((f'{folder}/test.csv',), partial(_by_part, form=form, folder=folder), 'split lists')
 
 
 def folds_of(
     release: Release, tests: Mapping[int, Labels], trains: Mapping[int, Labels], count: int
 ) -> Iterator[tuple[str, str, int]]:
-    """Name, label and the fold in which each sample is tested, once a sample.
+    """Name, label and testing fold of each sample, once per sample.
 
     Args:
-        release: gets a note where a train list is not the rest of its test list.
+        release: release that gets a note where a training list is not the complement of its test list.
         tests: fold to the labels of its test part.
-        trains: fold to the labels of its train part; may lack folds.
-        count: of all folds that there should be.
+        trains: fold to the labels of its training part; folds may be missing.
+        count: expected number of folds.
 
     Raises:
-        TableError: a sample is tested twice, or labelled in two ways.
+        TableError: a sample is tested twice, or has two labels.
     """
     seen: dict[str, tuple[str, int]] = {}
     for fold, labels in tests.items():
@@ -111,10 +111,10 @@ def _by_part(release: Release, form: ListForm, folder: str) -> Iterator[Sample]:
 
 
 def _list(release: Release, file: str, form: ListForm, *, is_needed: bool) -> dict[str, ListedClip]:
-    """Sample to its line; none where the file is missing, with a note where it is needed.
+    """Name of a sample to its line; {} where the file is missing, with a note where it is needed.
 
     Raises:
-        TableError: several files are called so, or a sample stands twice.
+        TableError: several files have this name, or a sample is duplicated.
     """
     paths = [path for path in release.every(file) if path.is_file()]
     if not paths:
@@ -151,7 +151,7 @@ def _sample(
 
 
 def _place(path: str | None, release: Release, below: PathsBelow) -> str | None:
-    """Where a listed path lies below a release, at any depth; None where nothing is there."""
+    """Path below a release, at any depth, of a listed path; None where nothing exists."""
     if path is None:
         return None
     if (place := below.find(path)) is not None:

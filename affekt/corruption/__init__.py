@@ -1,8 +1,8 @@
-"""Clean clips in, clips made worse by a known amount out: for measuring how much a model minds.
+"""Corruption of clean clips by known amounts, to measure the robustness of models.
 
-Sound is mixed with noise at an exact ratio (`sound.py`, noise from `noises.py`), pictures are blurred, covered, frozen
-or darkened (`pictures.py`), modalities are withheld (`absence.py`). `corrupt` in `corrupting.py` does so for a manifest
-and writes a new one, in which every sample says what was done to it. Read `sound.py` first.
+Audio is mixed with noise at an exact ratio (`sound.py`, noise from `noises.py`), frames are blurred, occluded, frozen
+or darkened (`pictures.py`), modalities are withheld (`absence.py`). `corrupt` in `corrupting.py` processes a manifest
+and writes a new one, in which every sample states what was done to it. Read `sound.py` first.
 """
 
 from affekt.corruption.absence import Absence, absences, withheld_cells, withhold

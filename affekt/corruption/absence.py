@@ -1,14 +1,14 @@
-"""Modalities that samples do without, by a fixed rule or at random, as the column `missing` of a manifest.
+"""Withheld modalities, by a fixed rule or at random, as the column `missing` of a manifest.
 
-| rule | what is withheld |
+| rule | withheld |
 |---|---|
-| `audio`, `audio+text` | these, of every sample |
-| `audio:0.3` | audio, of 30 % of the samples |
-| `any:0.3` | 30 % of all cells of samples and modalities, while every sample keeps one |
+| `audio`, `audio+text` | these, from every sample |
+| `audio:0.3` | audio, from 30 % of the samples |
+| `any:0.3` | 30 % of all (sample, modality) cells, while every sample keeps at least one |
 
-Shares are exact but for rounding to whole samples or cells. With three modalities, `any:0.7` stands for two thirds, the
-most that leaves one modality a sample, as the literature writes it. Draws depend on the seed and on the samples' names,
-not on their order.
+Shares are exact up to rounding to whole samples or cells. With three modalities, `any:0.7` means two thirds, the most
+that leaves one modality per sample, as in the literature. Draws depend on the seed and on the samples' names, not on
+their order.
 
 Source: Zhao et al. 2021 (MMIN), doi:10.18653/v1/2021.acl-long.203; Lian et al. 2023 (GCNet), arXiv:2203.02177.
 """
@@ -31,19 +31,19 @@ ANY = 'any'
 
 @dataclass(frozen=True)
 class Absence:
-    """One rule."""
+    """A rule for withholding modalities."""
 
     modalities: tuple[str, ...]
     rate: float = 1.0
-    """Share of samples, or of cells where any modality may be withheld."""
+    """Share of samples, or of cells where `is_any`."""
     is_any: bool = False
 
     @classmethod
     def of(cls, text: str) -> Absence:
-        """Read a rule such as `audio`, `audio+text`, `audio:0.3` or `any:0.5`.
+        """Parse a rule such as `audio`, `audio+text`, `audio:0.3` or `any:0.5`.
 
         Raises:
-            ValueRangeError: it is none, withholds everything, or its rate is out of range.
+            ValueRangeError: the text is not a rule, withholds everything, or has a rate out of range.
         """
         names, _, share = text.strip().partition(':')
         is_any = names == ANY
@@ -67,12 +67,12 @@ class Absence:
 
 
 def absences(names: Sequence[str], rules: Sequence[Absence], seed: int) -> Mapping[str, frozenset[str]]:
-    """Sample to what it does without.
+    """Name of each sample to its withheld modalities.
 
     Args:
-        names: of the samples.
-        rules: all of which are applied, each with draws of its own.
-        seed: of the draws.
+        names: names of the samples.
+        rules: rules, all of which are applied, each with its own draws.
+        seed: seed of the draws.
 
     Raises:
         ValueRangeError: a sample would be left without any modality.
@@ -98,12 +98,12 @@ def absences(names: Sequence[str], rules: Sequence[Absence], seed: int) -> Mappi
 
 
 def withheld_cells(present: npt.NDArray[np.bool_], rate: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """A share of what there is, at random, while every sample keeps one modality.
+    """A random share of the present cells, while every sample keeps one modality.
 
     Args:
-        present: (N, M) which sample has which modality.
-        rate: share of the present cells; as many as can be, where one modality a sample leaves fewer.
-        rng: draws them.
+        present: (N, M) True where a sample has a modality.
+        rate: share of the present cells; fewer where every sample must keep one modality.
+        rng: generator of the draw.
 
     Returns:
         (N, M) True where withheld.
@@ -122,10 +122,10 @@ def withheld_cells(present: npt.NDArray[np.bool_], rate: float, rng: np.random.G
 
 
 def withhold(manifest: Manifest, rules: Sequence[Absence], seed: int) -> Manifest:
-    """The manifest with its column `missing` filled in; what was missing before is still missing.
+    """The manifest with the column `missing` extended; modalities that were missing before stay missing.
 
     Raises:
-        ValueRangeError: as `absences`.
+        ValueRangeError: see `absences`.
     """
     drawn = absences(manifest.names, rules, seed)
     missing = []

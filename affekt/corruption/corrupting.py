@@ -1,7 +1,7 @@
-"""A manifest's media made worse by stated amounts, in a run folder that goes on after a kill.
+"""Corruption of a manifest's media by stated amounts, in a run folder that can be resumed.
 
-Every sample is written whole and then noted in the journal; what was done to it stands in the new manifest's column
-`corruption`. The same manifest, settings and seed give the same bytes, in whatever order and after whatever kills.
+Every sample is written completely and then recorded in the journal; what was done to it is in the column `corruption`
+of the new manifest. The same manifest, settings and seed give identical bytes, in any order and after any interruption.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ Written = dict[str, Any]
 
 @dataclass(frozen=True)
 class Corrupted:
-    """What a run left."""
+    """Result of a run."""
 
     path: Path
-    """The new manifest."""
+    """Path of the new manifest."""
     samples: int
     changed: int
-    """Samples whose media were written."""
+    """Number of samples whose media were written."""
     untouched: tuple[str, ...]
-    """Samples that have nothing of what was to be changed; they stand in the manifest as they were."""
+    """Samples without any of the media to be changed; they are unchanged in the manifest."""
     failed: Mapping[str, str]
-    """Samples that could not be read or mixed, and why; they stand in the manifest without media."""
+    """Samples that could not be read or mixed, with the reason; they are in the manifest without media."""
     quieter: Mapping[str, float]
-    """Samples whose sum with the noise exceeded full scale, and by how much (dB) the whole was made quieter."""
+    """Samples whose mixture exceeded full scale, to the attenuation of the whole mixture in dB."""
     missing: Mapping[str, int]
-    """Modality to the number of samples that do without."""
+    """Modality to the number of samples from which it was withheld."""
     resumed: int
-    """Samples that an earlier run had finished."""
+    """Number of samples that an earlier run had finished."""
 
 
 def corrupt(
@@ -65,23 +65,23 @@ def corrupt(
     """Corrupted copies of a manifest's media in `out`, with a new manifest.
 
     1. Modalities are withheld.
-    2. Each sample that the journal does not hold is read, damaged and written, see `samples.py`. H.264 pictures are
-       copied where only sound changes.
-    3. The new manifest names what was written; what was left alone it names where it was.
+    2. Each sample that is not in the journal is read, corrupted and written, see `samples.py`. H.264 frames are copied
+       where only the audio changes.
+    3. The new manifest refers to the written files, and to the original ones of unchanged samples.
 
     Args:
-        manifest: of the clean clips. A sample's file is taken whole.
-        corruption: what to do.
+        manifest: manifest of the clean clips. A sample's file is processed as a whole.
+        corruption: settings of the corruption.
         out: a new folder.
-        processes: that write samples; 1 is this one. The files are the same for any number.
-        resume: go on in a folder that a killed run left.
-        progress: told 'corrupt', samples done, samples in all.
+        processes: number of processes that write samples; 1 for this one. The files do not depend on it.
+        resume: continue in the folder of an interrupted run.
+        progress: called with 'corrupt', samples done and samples in all.
 
     Raises:
-        ValueRangeError: a sample would be left without any modality, or fewer than one process.
+        ValueRangeError: a sample would be left without any modality, or there is less than one process.
         UnknownNameError: no such noise.
-        CorpusError: no sample has what is to be changed, or a folder of noise is empty.
-        RunError: the folder holds something else, or a run with other settings, or a worker died.
+        CorpusError: no sample has the media to be changed, or a folder of noise is empty.
+        RunError: the folder has other contents, or a run with other settings, or a worker died.
     """
     if processes < 1:
         raise ValueRangeError(expected='at least one process', came=f'{processes}', todo='give another number')
@@ -115,7 +115,7 @@ def corrupt(
 
 
 def _each(job: Job, rows: Sequence[Sample], processes: int) -> Iterator[tuple[Sample, Written]]:
-    """Samples as they are written, here or by a pool of processes."""
+    """Samples in the order in which they are written, here or by a pool of processes."""
     if processes == 1 or len(rows) < 2:
         for row in rows:
             yield row, job.write(row)
@@ -153,8 +153,8 @@ def _require_media(manifest: Manifest, corruption: Corruption) -> None:
 
 
 def _digest(manifest: Manifest) -> str:
-    """Of the samples and where their media are."""
-    digest = hashlib.sha256(b'[')  # of the JSON of all rows as one list, which need not be there as a whole
+    """SHA-256 of the samples and of the paths of their media."""
+    digest = hashlib.sha256(b'[')  # hash of the JSON list of all rows, without building the list
     for number, row in enumerate(manifest.samples.cells()):
         digest.update((', ' if number else '').encode() + json.dumps((manifest.facts.root, *row)).encode())
     digest.update(b']')

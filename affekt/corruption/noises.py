@@ -1,6 +1,6 @@
-"""Where noise comes from: coloured noise, babble of other voices, or a folder of recordings.
+"""Sources of noise: coloured noise, babble of other voices, or a folder of recordings.
 
-A source is asked for N samples at a rate with the sample's own generator, and tells what it took. Power spectra fall
+A source returns N samples at a given rate, drawn by the sample's own generator, and their origin. Power spectra fall
 with frequency f as 1 (white), 1/f (pink), 1/f**2 (brown).
 """
 
@@ -22,23 +22,23 @@ from affekt.errors import CorpusError, MediaError, ShapeError, UnknownNameError,
 from affekt.media import Recording
 
 COLOURS: Mapping[str, float] = {'white': 0.0, 'pink': 1.0, 'brown': 2.0}
-"""Colour to the exponent by which power falls with frequency."""
+"""Colour to the exponent of the decrease of power with frequency."""
 BABBLE = 'babble'
 NAMED = (*COLOURS, BABBLE)
 TALKERS = 6
 KEPT_SOUNDS = 64
 
 Noise = Callable[[Sample, int, int, np.random.Generator], tuple[Sound, dict[str, Any]]]
-"""From sample, length, rate and generator to noise (N,) and what it was made from."""
+"""Function from sample, length, rate and generator to noise (N,) and its origin."""
 
 
 def coloured_noise(colour: str, size: int, rng: np.random.Generator) -> Sound:
-    """Gaussian noise whose power falls with frequency as the colour says; without a constant part unless white.
+    """Gaussian noise of a colour; without a constant component unless white.
 
     Args:
         colour: one of `COLOURS`.
         size: N.
-        rng: draws it.
+        rng: generator of the noise.
 
     Returns:
         (N,) with a mean square of 1.
@@ -62,19 +62,19 @@ def coloured_noise(colour: str, size: int, rng: np.random.Generator) -> Sound:
 
 
 def babble(voices: Sequence[Sound], size: int, rate_hz: int, rng: np.random.Generator) -> Sound:
-    """Several voices at once, each equally loud where it speaks, each from a random start, repeated as needed.
+    """Several voices at once, each equally loud while it speaks, from random starts, repeated as needed.
 
     Args:
-        voices: (M,) sounds of any length; silent ones count for nothing.
+        voices: (M,) recordings of any length; silent ones are ignored.
         size: N.
-        rate_hz: of all.
-        rng: draws the starts.
+        rate_hz: sampling rate of all voices, in Hz.
+        rng: generator of the starts.
 
     Returns:
-        (N,)
+        (N,) samples.
 
     Raises:
-        ShapeError: no voice, or only silent ones.
+        ShapeError: there are no voices, or only silent ones.
     """
     heard = [voice for voice in voices if voice.size and np.any(voice)]
     if not heard:
@@ -86,16 +86,16 @@ def babble(voices: Sequence[Sound], size: int, rate_hz: int, rng: np.random.Gene
 
 
 def noise_named(name: str, manifest: Manifest, talkers: int = TALKERS) -> Noise:
-    """The source of that name.
+    """The source of a name.
 
     Args:
-        name: one of `COLOURS`, `babble`, or a folder of sound files.
-        manifest: whose other samples make the babble.
-        talkers: of the babble.
+        name: one of `COLOURS`, `babble`, or a folder of audio files.
+        manifest: manifest whose other samples are the voices of the babble.
+        talkers: number of voices of the babble.
 
     Raises:
-        UnknownNameError: neither a name nor a folder.
-        CorpusError: a folder without sound, or a manifest without other voices.
+        UnknownNameError: the name is neither known nor a folder.
+        CorpusError: the folder has no audio, or the manifest has no other voices.
     """
     if name in COLOURS:
         return lambda sample, size, rate_hz, rng: (coloured_noise(name, size, rng), {})
@@ -109,13 +109,13 @@ def noise_named(name: str, manifest: Manifest, talkers: int = TALKERS) -> Noise:
 
 
 class _Babble:
-    """Other samples of a manifest, of other speakers where speakers are known."""
+    """Babble from other samples of a manifest, of other speakers where speakers are known."""
 
     def __init__(self, manifest: Manifest, talkers: int) -> None:
         self.manifest, self.talkers = manifest, talkers
         heard = manifest.samples.filled('audio') | manifest.samples.filled('video')
         names = manifest.samples.column('sample')
-        ordered = np.flatnonzero(heard)[np.argsort(names[heard], kind='stable')]  # draws depend on no order of rows
+        ordered = np.flatnonzero(heard)[np.argsort(names[heard], kind='stable')]  # draws ignore the order of rows
         self.voices = manifest.samples.take(ordered)
         self.names, self.speakers = self.voices.column('sample'), self.voices.column('speaker')
         if len(self.voices) < 2:
@@ -139,7 +139,7 @@ class _Babble:
 
 
 class _Folder:
-    """Recordings in a folder, in the order of their paths, joined at random until they are long enough."""
+    """Recordings of a folder, in the order of their paths, joined at random to the required length."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -169,24 +169,24 @@ class _Folder:
 
 
 def sound_files(folder: Path) -> list[Path]:
-    """Every sound file below a folder, by path."""
+    """All audio files below a folder, by path."""
     return sorted(path for path in folder.rglob('*') if path.suffix.lower() in AUDIO and path.is_file())
 
 
 def digest_of_folder(folder: Path) -> str:
-    """The sha256 of the names and sizes of a folder's sound files: a resumed run must find the same ones."""
+    """SHA-256 of the names and sizes of a folder's audio files, which a resumed run must find unchanged."""
     listed_files = [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in sound_files(folder)]
     return hashlib.sha256(json.dumps(listed_files).encode()).hexdigest()
 
 
 def sound_file(manifest: Manifest, row: Sample) -> Path | None:
-    """Where a sample's sound is: its sound file, else its video."""
+    """Path of a sample's audio: its audio file, else its video."""
     return manifest.media(row, 'audio') or manifest.media(row, 'video')
 
 
 @lru_cache(maxsize=KEPT_SOUNDS)
 def read_sound(path: Path, rate_hz: int) -> Sound:
-    """(N,) the mono sound of a file, which must not be changed; empty where the file has none.
+    """(N,) mono samples of a file, read-only; empty where the file has no audio.
 
     Raises:
         MediaError: the file is missing or damaged.

@@ -1,6 +1,6 @@
-"""Pictures made worse: blur, a covered part, another brightness, pictures that never arrived.
+"""Corruption of frames: blur, occlusion, brightness, dropped frames.
 
-H, W pixels of an (H, W, 3) uint8 picture.
+H, W pixels of an (H, W, 3) uint8 image.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Image = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 """Top, left, height, width in pixels."""
 COVER = 0
-"""The value of covered pixels."""
+"""Value of occluded pixels."""
 BLUR_RATES = (1, 2, 4, 8, 16, 32, 64)
-"""How far a pyramid shrinks a picture before it grows again."""
+"""Factors by which a pyramid reduces an image before enlarging it again."""
 
 
 def gaussian_blurred(image: Image, sigma: float) -> Image:
-    """The picture under a Gaussian of `sigma` pixels, cut at 4 sigma; beyond the edge the last row goes on.
+    """The image blurred by a Gaussian of `sigma` pixels, truncated at 4 sigma; edges are extended by repetition.
 
     Raises:
         ValueRangeError: sigma is not positive and finite.
@@ -40,21 +40,21 @@ def gaussian_blurred(image: Image, sigma: float) -> Image:
 
 
 def pyramid_blurred(image: Image, rate: int) -> Image:
-    """The picture halved log2(rate) times and doubled as often, as the MER challenges blur.
+    """The image halved log2(rate) times and doubled as often, as the MER challenges blur.
 
-    Halving smooths by [1 4 6 4 1] / 16 on both axes and keeps every second row and column; doubling puts zeros between
-    and smooths by twice that kernel. Beyond the edge the picture is mirrored (on doubling, at its far edges, repeated).
-    The same as OpenCV's `pyrDown` and `pyrUp`, to the last bit.
+    Halving smooths by [1 4 6 4 1] / 16 along both axes and keeps every second row and column; doubling inserts zeros
+    and smooths by twice that kernel. Edges are mirrored (in doubling, far edges are repeated). Identical to OpenCV's
+    `pyrDown` and `pyrUp`, bit for bit.
 
     Args:
         image: (H, W, 3).
-        rate: one of `BLUR_RATES`; 1 gives the picture itself.
+        rate: one of `BLUR_RATES`; 1 returns the image unchanged.
 
     Returns:
-        The sides rounded up to a multiple of the rate.
+        The image, its sides rounded up to a multiple of the rate.
 
     Raises:
-        ValueRangeError: no such rate.
+        ValueRangeError: there is no such rate.
 
     Source: Burt & Adelson 1983, doi:10.1109/TCOM.1983.1095851.
     """
@@ -64,7 +64,7 @@ def pyramid_blurred(image: Image, rate: int) -> Image:
         )
     steps = BLUR_RATES.index(rate)
     for _ in range(steps):
-        # Sums of 8 bits times 16 on either axis fit 16 bits.
+        # Sums of 8-bit values times 16 along each axis fit 16 bits.
         wide = image.astype(np.uint16)
         image = ((_halved(_halved(wide, 0), 1) + 128) >> 8).astype(np.uint8)
     for _ in range(steps):
@@ -74,7 +74,7 @@ def pyramid_blurred(image: Image, rate: int) -> Image:
 
 
 def _halved(image: npt.NDArray[np.uint16], axis: int) -> npt.NDArray[np.uint16]:
-    """Every second row or column of what [1 4 6 4 1] gives, times 16."""
+    """Every second row or column after smoothing by [1 4 6 4 1], times 16."""
     along = np.moveaxis(image, axis, 0)
     size = (len(along) + 1) // 2
     padded = np.pad(along, ((2, 2), *[(0, 0)] * (along.ndim - 1)), mode='reflect')
@@ -83,7 +83,7 @@ def _halved(image: npt.NDArray[np.uint16], axis: int) -> npt.NDArray[np.uint16]:
 
 
 def _doubled(image: npt.NDArray[np.uint16], axis: int) -> npt.NDArray[np.uint16]:
-    """Twice as many rows or columns, times 8: even ones 1 6 1 of their neighbours, odd ones 4 4."""
+    """Twice as many rows or columns, times 8: even ones are 1 6 1 of their neighbours, odd ones 4 4."""
     along = np.moveaxis(image, axis, 0)
     before = np.concatenate([along[1:2] if len(along) > 1 else along[:1], along[:-1]])
     after = np.concatenate([along[1:], along[-1:]])
@@ -92,10 +92,11 @@ def _doubled(image: npt.NDArray[np.uint16], axis: int) -> npt.NDArray[np.uint16]
 
 
 def occlusion_box(height: int, width: int, share: float, rng: np.random.Generator) -> Box:
-    """A rectangle of the picture's own shape that covers a share of it, anywhere inside.
+    """A rectangle with the image's aspect ratio that covers a share of it, at a random position.
 
-    The sides are rounded to pixels: first the height to H sqrt(share), then the width to what comes closest to the
-    share.
+    The sides are rounded to pixels: first the height to H sqrt(share), then the width to the value that comes closest
+        to
+    the share.
 
     Raises:
         ValueRangeError: the share is not in (0, 1].
@@ -107,7 +108,7 @@ def occlusion_box(height: int, width: int, share: float, rng: np.random.Generato
 
 
 def covered(image: Image, box: Box) -> Image:
-    """The picture with a black rectangle."""
+    """The image with a black rectangle."""
     top, left, tall, wide = box
     changed = image.copy()
     changed[top : top + tall, left : left + wide] = COVER
@@ -115,7 +116,7 @@ def covered(image: Image, box: Box) -> Image:
 
 
 def brightened(image: Image, factor: float) -> tuple[Image, int]:
-    """The picture times a factor, and how many values were cut at 255.
+    """The image times a factor, and the number of values clipped at 255.
 
     Raises:
         ValueRangeError: the factor is not positive and finite.
@@ -127,33 +128,33 @@ def brightened(image: Image, factor: float) -> tuple[Image, int]:
 
 @dataclass
 class PictureDamage:
-    """Damages the pictures of one clip in turn, and counts.
+    """Corrupts the frames of one clip in order, and counts.
 
-    In this order: a picture that does not arrive is replaced by the one before, as a player shows it, so that times and
-    length stay; blur; brightness; the covered part, which stays where it is for the whole clip.
+    The steps: a dropped frame is replaced by the previous one, as a player shows it, so that times and duration stay;
+    blur; brightness; occlusion at a position that is fixed for the whole clip.
     """
 
     blur_sigma: float | None = None
     occlude_share: float | None = None
     drop_rate: float | None = None
-    """The probability with which each picture but the first does not arrive."""
+    """Probability that a frame, except the first, is dropped."""
     brightness: float | None = None
     blur_rate: int | None = None
-    """Of `pyramid_blurred`, before the Gaussian."""
+    """Rate of `pyramid_blurred`, applied before the Gaussian."""
     pictures: int = 0
     dropped: int = 0
     saturated: int = 0
-    """Values that the brightness cut at 255."""
+    """Number of values clipped at 255 by the brightness."""
     box: Box | None = None
 
     @property
     def changes(self) -> bool:
-        """Whether pictures change at all."""
+        """Whether frames change at all."""
         asked = (self.blur_sigma, self.occlude_share, self.drop_rate, self.brightness)
         return self.blur_rate not in (None, 1) or any(value is not None for value in asked)
 
     def __call__(self, frames: Iterable[Frame], rng: np.random.Generator) -> Iterator[Frame]:
-        """The damaged pictures, with the times they had."""
+        """The corrupted frames with their original times."""
         last: Image | None = None
         for frame in frames:
             if self.occlude_share is not None and self.box is None:
@@ -176,7 +177,7 @@ class PictureDamage:
         return image if self.box is None else covered(image, self.box)
 
     def facts(self) -> dict[str, Any]:
-        """What was asked and what was done."""
+        """Requested and applied changes as plain values."""
         entries: dict[str, Any] = {'pictures': self.pictures}
         if self.blur_rate is not None:
             entries['blur_rate'] = self.blur_rate

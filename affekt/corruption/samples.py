@@ -1,7 +1,7 @@
-"""One sample's media read, damaged and written.
+"""Reading, corruption and writing of one sample's media.
 
-Sound becomes 16 bits, mono, at its own rate; films become mp4 whose sound is the same mixture in AAC; stacks of
-pictures become stacks of damaged pictures, with draws of their own.
+Audio becomes 16-bit mono at its own rate; videos become mp4 with the same mixture in AAC; stacks of images become
+stacks of corrupted images, with separate draws.
 """
 
 from __future__ import annotations
@@ -35,54 +35,54 @@ AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_
 USUAL_RATE_HZ = 48_000
 DEFAULT_PICTURE_HZ = 25.0
 SAME_BYTES = PictureStyle(options={'crf': '18', 'x264-params': 'mbtree=0:threads=1:lookahead-threads=1'})
-"""With its tree of macroblocks x264 wrote up to 15 different files from the same pictures in 40 runs; without, one."""
+"""With macroblock-tree rate control, 40 runs of x264 on equal frames wrote up to 15 different files; without, one."""
 COPIED = ('h264',)
-"""Codecs whose pictures mp4 takes as they are where only the sound changes."""
+"""Codecs whose frames are copied into mp4 where only the audio changes."""
 KINDS = ('audio', 'video', 'frames')
 
 
 @dataclass(frozen=True)
 class Job:
-    """What samples are written by; opened once a process."""
+    """Everything needed to write samples; opened once per process."""
 
     manifest: Manifest
-    """Of the clean clips."""
+    """Manifest of the clean clips."""
     corruption: Corruption
     noise: Noise | None
     out: Path
 
     @classmethod
     def open(cls, manifest: Manifest, corruption: Corruption, out: Path) -> Job:
-        """Find the noise.
+        """Open the source of noise.
 
         Raises:
-            UnknownNameError: no such noise.
+            UnknownNameError: there is no such noise.
             CorpusError: a folder of noise is empty, or there are no other voices for babble.
         """
         noise = noise_named(corruption.noise, manifest, corruption.talkers) if corruption.snr_db else None
         return cls(manifest, corruption, noise, out)
 
     def write(self, row: Sample) -> dict[str, Any]:
-        """Write a sample's new media: their paths below `out`, and what was `done`."""
+        """Write a sample's new media; returns their paths below `out`, and what was `done`."""
         outcome: dict[str, Any] = {**dict.fromkeys(KINDS), 'done': {}}
         stem = self.out / 'media' / _file_name(row.sample)
         try:
             mixed = self._sound(row, stem, outcome)
             self._pictures(row, stem, outcome, mixed)
         except StorageError:
-            raise  # the next sample would meet the same
+            raise  # it would recur for every sample
         except AffektError as error:
             outcome = {**dict.fromkeys(KINDS), 'done': {'failed': error.came}}
         except OSError as error:
             raise storage_error(error) from error
         except MemoryError:
             raise
-        except Exception as error:  # what a library does with a file that nobody has seen has no common class
+        except Exception as error:  # libraries raise anything on unusual files
             outcome = {**dict.fromkeys(KINDS), 'done': {'failed': f'{type(error).__name__}: {error}'}}
         return outcome
 
     def _sound(self, row: Sample, stem: Path, outcome: dict[str, Any]) -> tuple[Mixture, int] | None:
-        """Mix a sample's sound and write it; None where there is nothing to mix."""
+        """Mix a sample's audio and write it; None where there is nothing to mix."""
         heard, seen = self.manifest.media(row, 'audio'), self.manifest.media(row, 'video')
         path = heard or seen
         if self.noise is None or path is None:
@@ -92,24 +92,24 @@ class Job:
             return None
         mixture, rate_hz, damage = mixed
         outcome['done'] |= damage
-        # A window counts in a film's own time, so a film with one keeps its sound to itself.
+        # A window is in the video's own time, so its mixture is written into the video alone.
         if heard is not None or self.manifest.window_s(row, 'video') is None:
             target = _target(self.manifest, row, 'audio', stem, self.corruption.sound)
             outcome['audio'] = _sound_file(target, mixture.samples, rate_hz, self.out)
         return mixture, rate_hz
 
     def _pictures(self, row: Sample, stem: Path, outcome: dict[str, Any], mixed: tuple[Mixture, int] | None) -> None:
-        """Write a sample's film and stack, where they change."""
+        """Write a sample's video and stack, where they change."""
         seen, stack = self.manifest.media(row, 'video'), self.manifest.media(row, 'frames')
         changes = self.corruption.damage(row.sample).changes
         if self.corruption.blur_rates and (seen or stack) and not changes:
-            outcome['done']['blur_rate'] = 1  # pictures stay as they are
+            outcome['done']['blur_rate'] = 1  # frames are unchanged
         if seen is not None and (mixed is not None or changes):
             target = _target(self.manifest, row, 'video', stem, '.mp4')
             outcome['done'] |= _film(seen, target, row, self.corruption, mixed)
             outcome['video'] = target.relative_to(self.out).as_posix()
             if self.noise is not None and mixed is None:
-                outcome['done']['noise'] = None  # there is no sound to add it to
+                outcome['done']['noise'] = None  # there is no audio to mix it with
         if stack is not None and changes:
             target = stem.with_name(f'{stem.name}.frames.npy')
             outcome['done']['frames'] = _stack(stack, target, row, self.corruption)
@@ -118,7 +118,7 @@ class Job:
 
 
 def _target(manifest: Manifest, row: Sample, column: str, stem: Path, ending: str) -> Path:
-    """Where a sample's new file goes; a whole recording keeps its name, by which its windows are known."""
+    """Path of a sample's new file; a whole recording keeps its name, by which its windows are identified."""
     path = manifest.media(row, column)
     if path is not None and manifest.window_s(row, column):
         return stem / f'{path.stem}{ending}'
@@ -126,7 +126,7 @@ def _target(manifest: Manifest, row: Sample, column: str, stem: Path, ending: st
 
 
 def _mixed(path: Path, row: Sample, corruption: Corruption, noise: Noise) -> tuple[Mixture, int, dict[str, Any]] | None:
-    """The sound of a file with noise, its rate, and what was done; None where the file has no sound."""
+    """A file's audio mixed with noise, its rate, and what was done; None where the file has no audio."""
     streams = Recording.open(path).audio
     if not streams:
         return None
@@ -154,7 +154,7 @@ def _sound_file(target: Path, samples: Sound, rate_hz: int, out: Path) -> str:
 def _film(
     path: Path, target: Path, row: Sample, corruption: Corruption, mixed: tuple[Mixture, int] | None
 ) -> dict[str, Any]:
-    """Write a film with damaged pictures, or the sound that is given, or both; says what was done to the pictures."""
+    """Write a video with corrupted frames, or the given audio, or both; returns what was done to the frames."""
     recording = Recording.open(path)
     if recording.video is None:
         raise MediaError(expected='a film', came=f'{path}, without pictures', todo='correct the manifest')
@@ -164,7 +164,7 @@ def _film(
         with_sound(path, *_for_aac(*mixed), target)
         return {'pictures': 'copied'}
     frames = damage(recording.frames(), rng_of(corruption.seed, row.sample, 'pictures'))
-    shown, timed = tee(frames)  # read in step, so that one picture waits at most
+    shown, timed = tee(frames)  # read in step, so that at most one frame is buffered
     sound, rate_hz = _for_aac(*mixed) if mixed is not None else _own_sound(recording, path)
     write_video(
         target, (even_sided(frame.image) for frame in shown), recording.video.rate_hz or DEFAULT_PICTURE_HZ,
@@ -176,7 +176,7 @@ def _film(
 
 
 def _for_aac(mixture: Mixture, rate_hz: int) -> tuple[Samples, int]:
-    """The mixture at a rate that AAC knows."""
+    """The mixture at a rate that AAC supports."""
     import soxr
 
     samples = mixture.samples.astype(np.float32)
@@ -186,7 +186,7 @@ def _for_aac(mixture: Mixture, rate_hz: int) -> tuple[Samples, int]:
 
 
 def _own_sound(recording: Recording, path: Path) -> tuple[Iterator[Samples] | None, int]:
-    """A film's own sound at a rate that AAC knows; None where it has none."""
+    """A video's own audio at a rate that AAC supports; None where it has none."""
     if not recording.audio:
         return None, USUAL_RATE_HZ
     rate_hz = recording.audio[0].rate_hz
@@ -195,7 +195,7 @@ def _own_sound(recording: Recording, path: Path) -> tuple[Iterator[Samples] | No
 
 
 def _stack(path: Path, target: Path, row: Sample, corruption: Corruption) -> dict[str, Any] | None:
-    """Write a damaged stack and say what was done; None for a folder of single pictures, which is not read."""
+    """Write a corrupted stack, and return what was done; None for a folder of single images, which is not read."""
     files = sorted(path.glob('*.npy')) if path.is_dir() else [path]
     if len(files) != 1 or files[0].suffix != '.npy':
         return None
@@ -209,7 +209,7 @@ def _stack(path: Path, target: Path, row: Sample, corruption: Corruption) -> dic
 
 
 def _read_stack(path: Path) -> Image:
-    """(T, H, W, 3) uint8, in whichever order of colours."""
+    """(T, H, W, 3) uint8, in any order of colours."""
     try:
         require_regular_file(path)
         stack = read_array(path)
@@ -223,12 +223,12 @@ def _read_stack(path: Path) -> Image:
 
 
 def renamed(manifest: Manifest, row: Sample, written: Mapping[str, Any]) -> Sample:
-    """The row with its new media; what was not written lies where it was, unless it should have been damaged too.
+    """The row with its new media; media that were not written keep their path, unless they were to be corrupted too.
 
     Args:
-        manifest: of the clean clips.
-        row: of the new manifest.
-        written: what `Job.write` returned.
+        manifest: manifest of the clean clips.
+        row: row of the new manifest.
+        written: result of `Job.write`.
     """
     damage = written['done']
     lost = {column for column in KINDS if 'failed' in damage or (column in damage and damage[column] is None)}
@@ -242,6 +242,6 @@ def renamed(manifest: Manifest, row: Sample, written: Mapping[str, Any]) -> Samp
 
 
 def _file_name(sample: str) -> str:
-    """A name for files: the sample's own where it is plain, else made plain with a hash that keeps it single."""
+    """A file name for a sample: its own name where that is plain, else a plain form with a hash to keep it unique."""
     plain = re.sub(r'[^\w-]', '_', sample, flags=re.ASCII)[:80]
     return plain if plain == sample else f'{plain}_{hashlib.sha256(sample.encode()).hexdigest()[:8]}'

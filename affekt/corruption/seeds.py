@@ -1,4 +1,4 @@
-"""One seed a sample and step, so that a result depends neither on the order of samples nor on where a run was cut."""
+"""One seed per sample and step, so that results depend neither on the order of samples nor on interruptions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def seed_of(seed: int, sample: str, step: str) -> int:
-    """The first 8 bytes of the sha256 of seed, sample and step, as a number.
+    """The first 8 bytes of the SHA-256 of seed, sample and step, as an integer.
 
     >>> seed_of(0, 'a', 'sound') == seed_of(0, 'a', 'sound') != seed_of(0, 'b', 'sound')
     True
@@ -17,5 +17,5 @@ def seed_of(seed: int, sample: str, step: str) -> int:
 
 
 def rng_of(seed: int, sample: str, step: str) -> np.random.Generator:
-    """What draws for one step of one sample: `default_rng` of `seed_of`, which is stored beside the result."""
+    """Generator for one step of one sample: `default_rng` of `seed_of`, which is stored beside the result."""
     return np.random.default_rng(seed_of(seed, sample, step))

@@ -1,4 +1,4 @@
-"""What is done to every sample of a manifest, and what challenges did to theirs."""
+"""Settings of a corruption, and presets of published challenges."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ SOUNDS = ('.wav', '.flac')
 
 @dataclass(frozen=True)
 class Corruption:
-    """What to do to every sample.
+    """Corruptions applied to every sample.
 
     Raises:
-        ValueRangeError: nothing is asked for, or a value is out of range.
-        UnknownNameError: no such power or ending of sound files.
+        ValueRangeError: no corruption is requested, or a value is out of range.
+        UnknownNameError: there is no such power or extension of audio files.
     """
 
     snr_db: tuple[float, ...] = ()
-    """Speech over noise; a sample draws one of them. () leaves sound alone."""
+    """Speech-to-noise ratios in dB, of which each sample draws one; () leaves audio unchanged."""
     noise: str = 'white'
-    """A colour, `babble`, or a folder of recordings."""
+    """Source of noise: a colour, `babble`, or a folder of recordings."""
     power: str = 'whole'
-    """Of speech: `whole` or `active`."""
+    """Definition of the power of speech: `whole` or `active`, see `mix_at_snr`."""
     talkers: int = TALKERS
-    """Voices of the babble."""
+    """Number of voices of the babble."""
     blur_sigma: float | None = None
-    """Pixels."""
+    """Standard deviation of the Gaussian blur, in pixels; None for none."""
     blur_rates: tuple[int, ...] = ()
-    """1 for none, 2, 4, …: how far pictures shrink and grow again; a sample draws one of them."""
+    """Factors (1 for none, 2, 4, …) by which frames are reduced and enlarged, of which each sample draws one."""
     occlude_share: float | None = None
-    """Of the picture's area, (0, 1]."""
+    """Share of the image's area that is occluded, in (0, 1]; None for none."""
     drop_rate: float | None = None
-    """Of pictures, (0, 1)."""
+    """Probability that a frame is dropped, in (0, 1); None for none."""
     brightness: float | None = None
-    """Factor on pixel values."""
+    """Factor on pixel values; None for none."""
     missing: tuple[str, ...] = ()
-    """Rules as `Absence.of` reads them."""
+    """Rules for withheld modalities, see `Absence.of`."""
     seed: int = 0
     sound: str = '.wav'
-    """Ending of the sound files written: `.wav` or `.flac`, both 16 bits."""
+    """Extension of the audio files written: `.wav` or `.flac`, both 16-bit."""
 
     def __post_init__(self) -> None:
         ranges: tuple[tuple[str, tuple[float | None, ...], Callable[[float], bool]], ...] = (
@@ -79,20 +79,20 @@ class Corruption:
 
     @property
     def damages_pictures(self) -> bool:
-        """Whether pictures change."""
+        """Whether frames change."""
         asked = (self.blur_sigma, self.occlude_share, self.drop_rate, self.brightness)
         return bool(self.blur_rates) or any(value is not None for value in asked)
 
     def rules(self) -> tuple[Absence, ...]:
-        """What is withheld."""
+        """Parsed rules for withheld modalities."""
         return tuple(map(Absence.of, self.missing))
 
     def settings(self) -> dict[str, Any]:
-        """As plain values."""
+        """All fields as plain values."""
         return dataclasses.asdict(self)
 
     def damage(self, sample: str) -> PictureDamage:
-        """What happens to the pictures of a sample; its blur rate is drawn."""
+        """Corruption of the frames of a sample, with its drawn blur rate."""
         rate = None
         if self.blur_rates:
             rate = int(rng_of(self.seed, sample, 'blur').choice(np.array(self.blur_rates)))
@@ -102,8 +102,8 @@ class Corruption:
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     'mer2023-noise': {'snr_db': (5.0, 6.0, 7.0, 8.0, 9.0, 10.0), 'power': 'whole', 'blur_rates': (1, 2, 4)},
 }
-"""Name to settings. `mer2023-noise`: how the noisy clips of MER2023 and MER2024 were made, but that sound keeps its own
-rate (there 16 kHz), films are H.264, and what was drawn is told.
+"""Name of a preset to its settings. `mer2023-noise`: the noisy clips of MER2023 and MER2024, except that audio keeps
+its own rate (there 16 kHz), videos are H.264, and draws are recorded.
 
 Source: arXiv:2304.08981, and the noise script of github.com/zeroQiaoba/MERTools.
 """
@@ -114,12 +114,12 @@ def as_published(name: str, noise: str | None = None, **others: Any) -> Corrupti
 
     Args:
         name: a key of `PRESETS`.
-        noise: must be named: no challenge's recordings are in this package.
-        others: fields that it leaves open, or that replace its own.
+        noise: source of noise, required since no challenge's recordings are in this package.
+        others: fields that the preset leaves open, or that replace its own.
 
     Raises:
-        UnknownNameError: no such preset, or no noise.
-        ValueRangeError: as `Corruption`.
+        UnknownNameError: there is no such preset, or no noise is given.
+        ValueRangeError: see `Corruption`.
     """
     if name not in PRESETS:
         raise UnknownNameError(expected=f'one of {", ".join(PRESETS)}', came=repr(name), todo='name one of these')

@@ -1,10 +1,10 @@
-"""Speech plus noise at an exact ratio.
+"""Mixing of speech and noise at an exact ratio.
 
     SNR = 10 log10( P(speech) / (g**2 P(noise)) ),   mixture = level (speech + g noise)
 
-P is the mean square, of the whole clip or of its active part. The ratio holds exactly for the floats that come out;
-files of 16 bits round by up to half a step. Where the sum exceeds full scale, the whole mixture is made quieter, which
-leaves the ratio as it is; how much, and how many samples would have been clipped, is told.
+P is the mean square, of the whole clip or of its active part. The ratio is exact for the resulting floats; 16-bit files
+round by up to half a step. Where the sum exceeds full scale, the whole mixture is attenuated, which keeps the ratio;
+the factor, and the number of samples that would have been clipped, are returned.
 
 N samples.
 """
@@ -22,24 +22,24 @@ Sound = npt.NDArray[np.float64]
 POWERS = ('whole', 'active')
 FRAME_S = 0.02
 MARGIN_DB = 15.9
-"""How far below the active level a frame still counts as speech: P.56's margin."""
+"""Level below the active level at which a frame still counts as speech, in dB: P.56's margin."""
 MOST_DB = 200.0
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """A sum of speech and noise, and how it was made."""
+    """A mixture of speech and noise, with its parameters."""
 
     samples: Sound
-    """(N,) -1 to 1."""
+    """(N,) samples from -1 to 1."""
     noise_gain: float
-    """What the noise was multiplied by."""
+    """Factor on the noise."""
     level: float
-    """What the sum was multiplied by: 1, or 1 / peak where the peak exceeds full scale."""
+    """Factor on the sum: 1, or 1 / peak where the peak exceeds full scale."""
     peak: float
-    """The largest absolute value of the sum before."""
+    """Largest absolute value of the sum before scaling."""
     clipped: int
-    """Samples of the sum beyond full scale, which would have been clipped."""
+    """Number of samples of the sum beyond full scale, which would have been clipped."""
 
     def __repr__(self) -> str:
         return f'Mixture({len(self.samples)} samples, level {self.level:.3f})'
@@ -48,15 +48,15 @@ class Mixture:
 def mix_at_snr(
     speech: npt.ArrayLike, noise: npt.ArrayLike, snr_db: float, rate_hz: int, power: str = 'whole'
 ) -> Mixture:
-    """Speech and noise at a ratio of their powers.
+    """Mix speech and noise at a ratio of their powers.
 
     Args:
-        speech: (N,) -1 to 1.
-        noise: (N,) in any unit.
+        speech: (N,) samples from -1 to 1.
+        noise: (N,) samples in any unit.
         snr_db: speech over noise, in decibels.
-        rate_hz: of both.
-        power: of speech in the `whole` clip, as the MER challenges do it, or in its `active` part, so that pauses do
-            not make the noise quieter. The noise's power is always that of the whole.
+        rate_hz: sampling rate of both, in Hz.
+        power: power of speech over the `whole` clip, as in the MER challenges, or over its `active` part, so that
+            pauses do not reduce the noise. The noise's power is always that of the whole clip.
 
     Raises:
         ShapeError: the two are not (N,) with at least one sample.
@@ -81,7 +81,7 @@ def mix_at_snr(
 
 
 def snr_db_of(speech: npt.ArrayLike, noise: npt.ArrayLike, rate_hz: int, power: str = 'whole') -> float:
-    """The ratio of speech to noise in decibels; arguments and errors as `mix_at_snr`.
+    """The speech-to-noise ratio in decibels; for arguments and errors see `mix_at_snr`.
 
     >>> round(snr_db_of([0.5, -0.5], [0.05, 0.05], 16_000), 9)
     20.0
@@ -92,18 +92,18 @@ def snr_db_of(speech: npt.ArrayLike, noise: npt.ArrayLike, rate_hz: int, power: 
 
 
 def active_power(sound: npt.ArrayLike, rate_hz: int) -> float:
-    """The mean square of the frames in which somebody speaks.
+    """Mean square of the frames with speech.
 
-    Frames of 20 ms are active where their power is less than 15.9 dB below the mean power of the active frames; found
-    by starting from all frames and repeating until nothing changes. (The margin is that of P.56; its envelope and
-    hangover are left out, so that frames do not overlap and the level can be worked out by hand.)
+    Frames of 20 ms are active where their power is less than 15.9 dB below the mean power of the active frames, by
+    iteration from all frames until nothing changes. (The margin is that of P.56; its envelope and hangover are left
+    out, so that frames do not overlap and the level can be computed by hand.)
 
     Args:
-        sound: (N,) a last frame that is not full counts by its own length.
-        rate_hz: of the sound.
+        sound: (N,) samples; a shorter last frame counts with its own length.
+        rate_hz: sampling rate, in Hz.
 
     Returns:
-        Never less than the mean square of the whole; 0 for silence.
+        Power, never below the mean square of the whole; 0 for silence.
 
     Source: after ITU-T P.56 (2011), method B.
     """
@@ -113,7 +113,7 @@ def active_power(sound: npt.ArrayLike, rate_hz: int) -> float:
     active = np.ones(len(starts), dtype=np.bool_)
     while True:
         level = float(sums[active].sum() / sizes[active].sum())
-        # The level only rises, so frames only leave; the loudest one stays.
+        # The level only rises, so frames only drop out; the loudest one stays.
         still = sums / sizes >= level * 10.0 ** (-MARGIN_DB / 10.0)
         if (still == active).all():
             return level

@@ -1,9 +1,9 @@
-"""Pretrained networks with what prepares their input: a folder or a file of weights to an `Encoder`.
+"""Pre-trained encoders with their preprocessing: a folder or a file of weights becomes an `Encoder`.
 
-A folder as `save_pretrained` writes it, an ONNX file, or a checkpoint of an encoder of clips, comes in; out goes what
-turns a text, a sound, pictures or a clip into rows (`prepare`), rows into states (`forward`) and whole samples into
-features (`encode`): used frozen by `features`, trained by `fusion`. Read `encoder.py` first, then `families.py`, the
-one table of architectures, and `opening.py`. `published.py` and `exported.py` name the encoders of MERBench and the
+A folder as written by `save_pretrained`, an ONNX file, or a checkpoint of an encoder of clips comes in. Out comes an
+object that turns text, audio, images or a clip into rows (`prepare`), rows into states (`forward`) and whole samples
+into features (`encode`): used frozen by `features`, trained by `fusion`. Read `encoder.py` first, then `families.py`,
+the table of architectures, and `opening.py`. `published.py` and `exported.py` name the encoders of MERBench and the
 challenges. torch is imported when a folder is opened.
 """
 

@@ -1,4 +1,4 @@
-"""What VGGish has besides its network: the step between its pictures of sound, and AudioSet's 8-bit form of states.
+"""Postprocessing of VGGish: the hop between its spectrograms, and AudioSet's 8-bit form of its states.
 
 T rows.
 
@@ -16,19 +16,19 @@ from affekt.errors import ArchiveError, WeightsError
 from affekt.npz import read_npz
 
 PCA_FILE = 'vggish_pca_params.npz'
-"""Lies beside the network where the 8-bit form of AudioSet is wanted."""
+"""File beside the network that is needed for AudioSet's 8-bit form."""
 
 
 def hop_of(is_for_one_row: bool) -> float:
-    """Seconds from one picture of sound to the next."""
+    """Seconds between starts of consecutive spectrograms."""
     return 0.5 if is_for_one_row else 0.05
 
 
 def read_pca(path: Path) -> tuple[Floats, Floats]:
-    """(128, 128) vectors and (128, 1) means of the published file.
+    """(128, 128) PCA vectors and (128, 1) means from the published file.
 
     Raises:
-        WeightsError: the file is missing, or holds something else.
+        WeightsError: the file is missing, or has other contents.
     """
     try:
         arrays = read_npz(path)
@@ -45,6 +45,6 @@ def read_pca(path: Path) -> tuple[Floats, Floats]:
 
 
 def eight_bit(rows: Floats32, vectors: Floats, means: Floats) -> Floats32:
-    """(T, 128) whole numbers from 0 to 255 as AudioSet publishes them: whitened, cut off at -2 and 2, scaled."""
+    """(T, 128) whole numbers from 0 to 255 as published with AudioSet: whitened, clipped to [-2, 2], scaled."""
     whitened = (vectors @ (rows.T - means)).T
     return ((np.clip(whitened, -2, 2) + 2) * (255 / 4)).astype(np.uint8).astype(np.float32)

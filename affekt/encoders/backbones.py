@@ -1,9 +1,9 @@
-"""Networks of transformers as encoders: differentiable where they are trained, run in batches where they are frozen.
+"""Networks of transformers as encoders: differentiable for training, batched when frozen.
 
 `Backbone` calls the network and chooses its layers; `text_backbones.py`, `sound_backbones.py` and
-`picture_backbones.py` say how samples become rows. `affekt.encoders.open_encoder` opens one.
+`picture_backbones.py` define how samples become rows. `affekt.encoders.open_encoder` opens one.
 
-Axes: B batch, T rows (tokens, samples of sound, pictures), R numbers a row, S states, D their size.
+Axes: B batch, T rows (tokens, audio samples, images), R values per row, S states, D their size.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 
 
 class Backbone(nn.Module):
-    """An `Encoder` of torch: rows of one modality to states, differentiable.
+    """An `Encoder` in torch: rows of one modality to states, differentiable.
 
     Args:
-        network: of transformers.
+        network: network of transformers.
         layers: `last` for the last hidden layer, `last_four` for the sum of the last four, as MERBench reads them.
-        size: D; None for what the network's configuration says.
+        size: D; None for the size in the network's configuration.
     """
 
     modality: Modality
     rate_hz: float | None = None
     """States per second; None where a state has no duration."""
     clips: ClipSettings | None = None
-    """How its samples are made where they are clips."""
+    """How clips are prepared; None for encoders of text, audio or images."""
 
     def __init__(self, network: Any, layers: Layers = 'last', size: int | None = None) -> None:
         super().__init__()
         if getattr(network, 'pooler', None) is not None:
-            network.pooler = None  # read by nobody, so it would never learn
+            network.pooler = None  # unused, so it would get no gradient
         self.network = network
         self.layers = layers
         self.size = size or int(getattr(network.config, 'hidden_size', 0) or network.config.projection_dim)
@@ -53,51 +53,51 @@ class Backbone(nn.Module):
 
     @property
     def architecture(self) -> str:
-        """The network's, as `families.py` lists it."""
+        """Architecture of the network, as in `families.py`."""
         return str(self.network.config.model_type)
 
     @classmethod
     @abstractmethod
     def open(cls, path: Path, settings: EncoderSettings, family: Family) -> Backbone:
-        """The encoder in a folder, in evaluation mode.
+        """The encoder of a folder, in evaluation mode.
 
         Args:
-            path: of the folder.
-            settings: what of a sample is read, and how it is run.
-            family: says which class of transformers reads it.
+            path: path of the folder.
+            settings: input limits, layers, device and precision.
+            family: family, which names the class of transformers that loads it.
 
         Raises:
-            WeightsError: it cannot be opened, or is of another kind.
+            WeightsError: it cannot be opened, or is not of this family.
         """
 
     @abstractmethod
     def prepare(self, sample: Any) -> npt.NDArray[Any]:
-        """(T, R) rows of one sample, T at least 1."""
+        """(T, R) rows of a sample, T at least 1."""
 
     @abstractmethod
     def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The (B, S, D) states of (B, T, R) rows, and the (B, S) mask of those that count."""
+        """(B, S, D) states of (B, T, R) rows, and their (B, S) mask."""
 
     @abstractmethod
     def encode(self, samples: Sequence[Any], *, is_published: bool = False) -> list[Encoded | str]:
-        """Features of whole samples, or in words why one has none: see `Encoder.encode`."""
+        """Features of whole samples, or the reason why a sample has none: see `Encoder.encode`."""
 
     def states(self, **inputs: Tensor) -> Tensor:
-        """(B, S, D): the layers that are read, of what the network makes of its inputs.
+        """(B, S, D) states from the chosen layers of the network.
 
-        The last layer is the state that the network gives out: what newer releases of transformers list as the last
-        hidden state of large HuBERT, wav2vec 2.0 and WavLM lacks the final norm that it had when features were
-        published, and is larger by far than the other three.
+        The last layer is the network's output: what newer releases of transformers list as the last hidden state of
+        large HuBERT, wav2vec 2.0 and WavLM lacks the final norm that it had when features were published, and is far
+        larger than the three layers before.
         """
         answer = self.network(**inputs, output_hidden_states=self.layers == 'last_four', return_dict=True)
         last: Tensor = answer.last_hidden_state
         return last if self.layers == 'last' else sum_of_layers([*answer.hidden_states[-4:-1], last])
 
     def given(self, values: npt.NDArray[Any]) -> Tensor:
-        """Real numbers as the network takes them: on its device, in its precision."""
+        """Real values as a tensor on the network's device and in its precision."""
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.network.device, self.network.dtype)
 
 
 def as_array(states: Tensor) -> Floats32:
-    """The same numbers, single precision, off the device."""
+    """States as a float32 array in memory."""
     return np.asarray(states.float().cpu().numpy(), np.float32)

@@ -1,9 +1,9 @@
-"""What every encoder offers, whichever library runs its network: samples to rows, rows to states, samples to features.
+"""The interface of all encoders, whichever library runs the network: samples to rows, rows to states, or to features.
 
-`prepare` and `forward` are the two halves that training needs: rows of one modality, and states that know how they came
-about. `encode` reads whole samples with a frozen network, as the published program does or without what distorts it.
+`prepare` and `forward` are the two halves that training needs: rows of one modality, and differentiable states.
+`encode` reads whole samples with a frozen network, as the published program does or without its distortions.
 
-Axes: B batch, T rows (word pieces, samples of sound, pictures), R numbers a row, S states, D their size.
+Axes: B batch, T rows (word pieces, audio samples, images), R values per row, S states, D their size.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 Layers = Literal['last', 'last_four']
 LAYERS = ('last', 'last_four')
-"""Which layers are read: the last one, or the sum of the last four, as MERBench reads them."""
+"""Layers that are read: the last one, or the sum of the last four, as in MERBench."""
 Modality = Literal['text', 'audio', 'video']
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures of one sample in order of time."""
+    """Images of one sample in order of time."""
 
     images: Sequence[npt.NDArray[np.uint8]] = field(repr=False)
-    """T of (H, W, 3), RGB; an array on disk is read as it is asked for."""
+    """T images (H, W, 3), RGB; arrays on disk are read when accessed."""
     times: Floats | None
-    """(T,) seconds; None where nobody knows."""
+    """(T,) times in seconds; None where unknown."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -42,84 +42,84 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What a frozen encoder makes of one sample."""
+    """Features of one sample from a frozen encoder."""
 
     rows: Floats32
-    """(S, D)"""
+    """(S, D) features."""
     times: Floats | None = None
-    """(S,) seconds, the middle of each row; None where nobody knows."""
+    """(S,) centre of each row in seconds; None where unknown."""
     lacking: str = ''
-    """What of the sample was not there, so that its numbers are 0, and why; '' where all was."""
+    """Missing part of the sample, whose features are 0, with the reason; '' where nothing is missing."""
 
 
 class Encoder(Protocol):
-    """A pretrained network with what prepares its input.
+    """A pre-trained network with its preprocessing.
 
-    A sample is a text, the (samples,) sound of one channel at 16 kHz, or pictures: a sequence of (H, W, 3) RGB bytes
-    for `prepare`, `Pictures` for `encode`. One with an attribute `clips`, which are `ClipSettings` and not None, reads
-    an `affekt.clips.Clip`, pictures and sound together. Networks of torch take and give tensors, those in ONNX files
+    A sample is text, (samples,) mono audio at 16 kHz, or images: a sequence of (H, W, 3) RGB uint8 arrays for
+    `prepare`, `Pictures` for `encode`. An encoder whose attribute `clips` is a `ClipSettings` reads an
+    `affekt.clips.Clip`, frames and audio together. Networks of torch take and return tensors, those in ONNX files
     arrays.
     """
 
     modality: Modality
-    """What a sample must have; of an encoder of clips that reads both, video."""
+    """Modality that a sample must have; video for encoders of clips that read both."""
     size: int
-    """D"""
+    """D, the size of a state."""
     rate_hz: float | None
-    """States per second; None where a state has no duration: word pieces, pictures."""
+    """States per second; None where a state has no duration: word pieces, images."""
 
     def prepare(self, sample: Any) -> npt.NDArray[Any]:
-        """(T, …) rows of one sample, T at least 1."""
+        """(T, …) rows of a sample, T at least 1."""
 
     def forward(self, rows: Any, keep_mask: Any) -> tuple[Any, Any]:
         """The states of a batch.
 
         Args:
-            rows: (B, T, …) of `prepare`, filled up behind.
+            rows: (B, T, …) from `prepare`, padded at the end.
             keep_mask: (B, T) bool, True where a row is real.
 
         Returns:
-            (B, S, D) states, and (B, S) bool, True where a state counts.
+            (B, S, D) states, and (B, S) bool, True where a state is real.
         """
 
     def encode(self, samples: Sequence[Any], *, is_published: bool = False) -> list[Encoded | str]:
-        """Features of whole samples, or in words why one has none.
+        """Features of whole samples, or the reason why a sample has none.
 
         Args:
-            samples: to be read, each to its end.
-            is_published: as the published program does it, mistakes included.
+            samples: samples, which are read completely.
+            is_published: encode as the published program does, errors included.
         """
 
 
 def clips_of(encoder: Encoder) -> ClipSettings | None:
-    """How clips are made for an encoder that reads clips; None for one that reads texts, sounds or pictures."""
+    """How clips are prepared for an encoder of clips; None for one of text, audio or images."""
     settings: ClipSettings | None = getattr(encoder, 'clips', None)
     return settings
 
 
 def encoded_each(samples: Sequence[Any], encode: Callable[[Any], Encoded]) -> list[Encoded | str]:
-    """What a network makes of each sound or sequence of pictures; one that holds nothing has no features."""
+    """Features of each audio or sequence of images; an empty one has a reason instead."""
     return [encode(sample) if len(sample) else 'nothing to read' for sample in samples]
 
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """What of a sample an encoder reads, and how it is run."""
+    """Input limits, layers, device and precision of an encoder."""
 
     layers: Layers = 'last'
     longest: int | None = 128
-    """Word pieces, beyond which `prepare` cuts a text; None for as many as the network takes."""
+    """Number of word pieces after which `prepare` cuts a text; None for the network's limit."""
     longest_s: float | None = 15.0
-    """Seconds, beyond which `prepare` cuts a sound; None for all."""
+    """Seconds after which `prepare` cuts audio; None for no limit."""
     pictures: int | None = 8
-    """Pictures of a sample, evenly spaced, for networks that read pictures one by one; None for all."""
+    """Images per sample, evenly spaced, for networks that read images one by one; None for all."""
     tokenizer: str = 'AutoTokenizer'
-    """The class of transformers that reads words."""
+    """Class of transformers that loads the tokenizer."""
     is_for_one_row: bool = False
-    """Whether the mean of all rows is wanted: exported VideoMAE and VGGish then look at fewer stretches, encoders of
-    clips at two windows."""
+    """Whether one feature per sample is needed: exported VideoMAE and VGGish then read fewer windows, encoders of clips
+    two windows."""
     each_layer: bool = False
-    """Whether an encoder of clips gives all its layers side by side."""
+    """Whether an encoder of clips returns all its layers side by side."""
     device: str = 'cpu'
     precision: str = 'float32'
 

@@ -1,4 +1,4 @@
-"""Encoders that transformers does not have: what the file that the user exports has to hold, and how input is made.
+"""Encoders that transformers does not have: the file that the user must export, and the preparation of its input.
 
 Source: arXiv:2401.03429; github.com/zeroQiaoba/MERTools, feature_extraction/.
 """
@@ -18,18 +18,18 @@ from affekt.runs import file_sha256
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """One encoder whose weights the user exports."""
+    """An encoder whose weights the user exports."""
 
     name: str
     modality: Modality
     dimension: int
-    """D"""
+    """D, the size of a state."""
     export: str
-    """What goes in, and which layer comes out."""
+    """Shapes of input and output, and the layer that must be exported."""
     weights: str
-    """Which were published."""
+    """Name of the published weights."""
     facts: Mapping[str, Any]
-    """How its input is prepared."""
+    """Preparation of the input."""
     family: str
     """One of `FAMILIES`."""
 
@@ -127,19 +127,19 @@ EXPORTED: Mapping[str, ExportedModel] = {
         ),
     )
 }  # fmt: skip
-"""Name without its level to the encoder."""
+"""Name of an encoder, without its level, to its entry."""
 
 
 def exported_facts(model: ExportedModel, path: Path, *, is_for_one_row: bool) -> dict[str, Any]:
-    """All that the states of an exported network depend on: how input is made, and the hash of every file.
+    """Everything that the states of an exported network depend on: input preparation, and the hash of every file.
 
     Args:
-        model: which network it is.
-        path: of its file; weights and AudioSet's parameters lie beside it.
-        is_for_one_row: as in `EncoderSettings`.
+        model: entry of the network.
+        path: path of its file; external weights and AudioSet's parameters are beside it.
+        is_for_one_row: see `EncoderSettings`.
 
     Raises:
-        WeightsError: the file is none, or one beside it is missing.
+        WeightsError: the file is not an ONNX file, or a file beside it is missing.
     """
     facts = {'model': model.name, 'sha256': file_sha256(path), **model.facts}
     facts |= {f'sha256 of {file}': digest for file, digest in weights_beside(path).items()}

@@ -1,8 +1,8 @@
-"""The one table of encoders: which architectures are run alike, what runs them, and what becomes of their states.
+"""The table of encoder families: architectures that are run alike, the class that runs them, their pooling.
 
-A family is looked up by `model_type` of a folder's config.json, or by the name of an exported network. To add one,
-write a class with the methods of `Encoder` and a classmethod `open(path, settings, family)`, and put a `Family` that
-names it into the table (`register_family`): extraction and training then know it.
+A family is looked up by `model_type` of a folder's config.json, or by the name of an exported network. To add a family,
+write a class with the methods of `Encoder` and a classmethod `open(path, settings, family)`, and register a `Family`
+that names it (`register_family`); extraction and training then support it.
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ from affekt.errors import UnknownNameError
 
 @dataclass(frozen=True)
 class Family:
-    """Networks that are opened, prepared and read in the same way."""
+    """Architectures that are opened, prepared and read in the same way."""
 
     name: str
     modality: Modality
-    """What they read."""
+    """Modality of their input."""
     encoder: str
-    """What runs them, `module:class`; imported when one is opened, so that torch is not before."""
+    """Class that runs them, as `module:class`; imported only when a network is opened, since most need torch."""
     architectures: tuple[str, ...] = ()
-    """`model_type` in config.json."""
+    """Values of `model_type` in config.json."""
     corrected: str = ''
-    """What becomes of the states, up to the mean over rows; a part of every recipe's hash."""
+    """Processing of the states up to the mean over rows, in words; part of every recipe's hash."""
     published: str = ''
-    """The same as the published program does it; '' where that stops with an error."""
+    """Processing by the published program; '' where that program fails."""
     loader: str = 'AutoModel'
-    """The class of transformers that reads them; '' for networks of other programs."""
+    """Class of transformers that loads them; '' for networks of other libraries."""
     size_key: str = 'hidden_size'
-    """What config.json calls the size of a state."""
+    """Key of config.json with the size of a state."""
     least_layers: int = 1
-    """Of which states are summed, the embeddings being one more."""
+    """Least number of layers whose states can be summed; the embeddings are one more."""
     trains: bool = True
-    """Whether a network is trained whole: one whose decoder is read as well is not."""
+    """Whether networks can be trained as a whole; False where the decoder is read too."""
 
     def pooling(self, is_published: bool) -> str:
-        """What becomes of the states in words; '' where the published program has no such form."""
+        """Processing of the states in words; '' where the published program has none."""
         return self.published if is_published else self.corrected
 
     def runner(self) -> Any:
-        """The class that runs them."""
+        """The class that runs the networks."""
         module, name = self.encoder.split(':')
         return getattr(import_module(module), name)
 
 
 def family_of(architecture: str) -> Family:
-    """The family of an architecture; one that no family names is taken for one that reads words."""
+    """The family of an architecture; `text` where no family lists it."""
     return next((family for family in FAMILIES.values() if architecture in family.architectures), FAMILIES['text'])
 
 
@@ -58,7 +58,7 @@ def register_family(family: Family) -> None:
     """Add a family to the table.
 
     Raises:
-        UnknownNameError: its name or one of its architectures is another family's.
+        UnknownNameError: the name or an architecture already belongs to another family.
     """
     taken = {name for known in FAMILIES.values() for name in known.architectures} & set(family.architectures)
     if family.name in FAMILIES or taken:
@@ -71,7 +71,7 @@ def register_family(family: Family) -> None:
 
 
 CLIPS = 'clips'
-"""The family of checkpoints that read pictures and sound together: HiCMAE, SVFAP."""
+"""Family of checkpoints that read frames and audio together: HiCMAE, SVFAP."""
 _SUM = 'last four layers summed'
 _SIXTEEN = '16 frames, {} where there are fewer; mean over patches; 8 rows'
 
@@ -130,4 +130,4 @@ FAMILIES: dict[str, Family] = {
         Family('vggish', 'audio', 'affekt.encoders.onnx_sounds:VggishOnnx', loader='', trains=False),
     )
 }  # fmt: skip
-"""Name to family; `text` takes every architecture that no other names."""
+"""Name to family; `text` is used for every architecture that no other family lists."""

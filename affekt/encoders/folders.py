@@ -1,8 +1,7 @@
-"""A folder of weights as `save_pretrained` writes it: found or fetched, told by its hashes, opened without surprises.
+"""Model folders as written by `save_pretrained`: located or downloaded, identified by hashes, opened strictly.
 
-No program that lies beside the weights is ever run, and no pickle is opened but by torch's reader of plain tensors.
-Weights must fill the network: where a tensor is missing, transformers draws random numbers and goes on; here it is an
-error.
+No program beside the weights is ever run, and pickles are opened only by torch's reader of plain tensors. Weights must
+fill the network: where a tensor is missing, transformers draws random values and continues; here that is an error.
 
 Needs the extra `affekt[encoders]`; torch and transformers are imported when a folder is opened, not before.
 """
@@ -30,19 +29,19 @@ from affekt.runs import read_regular_file
 
 NEEDED = ('torch', 'transformers')
 PREPARES = ('preprocessor_config.json', 'processor_config.json', 'video_preprocessor_config.json')
-"""Files of which one says how a network's input is made of sound or pictures."""
+"""Files one of which configures the preprocessing of audio or images."""
 PRECISIONS = ('float32', 'float16', 'bfloat16')
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """Where a model lies and what it is."""
+    """A model folder with its configuration and hashes."""
 
     path: Path
     config: Mapping[str, Any] = field(repr=False)
-    """What config.json says."""
+    """Contents of config.json."""
     files: Mapping[str, str] = field(repr=False)
-    """Every file that is read to its sha256."""
+    """Name of every file that is read to its sha256."""
 
     @property
     def architecture(self) -> str:
@@ -51,10 +50,10 @@ class ModelFolder:
 
 
 def model_folder(model: str) -> ModelFolder:
-    """The folder of that path, or the newest snapshot of that name on the hub.
+    """The folder of a path, or the newest snapshot of a repository on the hub.
 
     Args:
-        model: path of a folder, or `owner/name` on huggingface.co, fetched by huggingface_hub into its own cache.
+        model: path of a folder, or `owner/name` on huggingface.co, downloaded by huggingface_hub into its own cache.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
@@ -78,10 +77,10 @@ def _described(path: Path) -> ModelFolder:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """What config.json in a folder says, a `model_type` at least.
+    """Contents of config.json in a folder, which must have a `model_type`.
 
     Raises:
-        WeightsError: there is none.
+        WeightsError: there is no such file, or it cannot be read.
     """
     if not (path / 'config.json').exists():
         raise WeightsError(
@@ -102,7 +101,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _fetched(hub: str) -> Path:
-    """A snapshot of a repository: settings, and the first kind of weights that it has."""
+    """Download a snapshot of a repository: settings, and its weights in the first available format."""
     from huggingface_hub import snapshot_download
 
     try:
@@ -134,13 +133,13 @@ def require_extra() -> tuple[Any, Any]:
 
 
 def has_extra() -> bool:
-    """Whether torch and transformers are installed; neither is imported."""
+    """Whether torch and transformers are installed; imports neither."""
     return all(importlib.util.find_spec(name) is not None for name in NEEDED)
 
 
 @contextlib.contextmanager
 def _quiet(transformers: Any) -> Iterator[None]:
-    """No bars and no remarks of transformers on the way."""
+    """Silences progress bars and log messages of transformers."""
     logging = transformers.utils.logging
     verbosity, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -155,7 +154,7 @@ def _quiet(transformers: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _as_one_error(path: Path, what: str) -> Iterator[None]:
-    """What transformers raises while it reads a folder, as one kind of error."""
+    """Turns the exceptions of transformers while reading a folder into `WeightsError`."""
     try:
         yield
     except (
@@ -172,17 +171,17 @@ def _as_one_error(path: Path, what: str) -> Iterator[None]:
 
 
 def open_network(path: Path, loader: str, device: str, precision: str, config: Any = None) -> tuple[Any, Any]:
-    """torch, and the network ready to be run.
+    """torch, and the network of a folder in evaluation mode.
 
     Args:
-        path: of a folder.
-        loader: the class of transformers that reads it, such as AutoModel.
-        device: of torch.
+        path: path of the folder.
+        loader: class of transformers that loads it, such as AutoModel.
+        device: torch device.
         precision: one of `PRECISIONS`.
-        config: of transformers; None for that of the folder.
+        config: configuration of transformers; None for that of the folder.
 
     Raises:
-        WeightsError: the folder cannot be opened, wants a program of its own, or lacks tensors.
+        WeightsError: the folder cannot be opened, requires its own program, or lacks tensors.
         ValueRangeError: there is no such device.
     """
     torch, transformers = require_extra()
@@ -201,15 +200,15 @@ def open_network(path: Path, loader: str, device: str, precision: str, config: A
 
 
 def open_reader(path: Path, loader: str, **how: Any) -> Any:
-    """A tokenizer, or what turns sound or pictures into numbers, without a network connection.
+    """A tokenizer, or the preprocessing of audio or images, without a network connection.
 
     Args:
-        path: of a folder.
-        loader: the class of transformers that reads it, such as AutoTokenizer.
-        how: further choices of that class.
+        path: path of the folder.
+        loader: class of transformers that loads it, such as AutoTokenizer.
+        how: further arguments of that class.
 
     Raises:
-        WeightsError: the folder holds none.
+        WeightsError: the folder has none.
     """
     _, transformers = require_extra()
     if not loader.endswith('Tokenizer') and not any((path / name).is_file() for name in PREPARES):
@@ -223,7 +222,7 @@ def open_reader(path: Path, loader: str, **how: Any) -> Any:
 
 
 def open_config(path: Path) -> Any:
-    """What config.json says, with what it leaves to the architecture.
+    """Configuration of a folder, with the architecture's defaults.
 
     Raises:
         WeightsError: transformers does not know the architecture.
@@ -234,11 +233,11 @@ def open_config(path: Path) -> Any:
 
 
 def size_of(folder: ModelFolder) -> tuple[int, int]:
-    """Columns of the features, and layers, as config.json says.
+    """Number of features and of layers, from config.json.
 
     Raises:
         WeightsError: transformers does not know the architecture, or the file lacks a size.
-        UnknownNameError: the weights need a program of their own.
+        UnknownNameError: the weights require their own program.
     """
     _, transformers = require_extra()
     if 'auto_map' in folder.config and folder.architecture not in transformers.CONFIG_MAPPING:
@@ -251,5 +250,5 @@ def size_of(folder: ModelFolder) -> tuple[int, int]:
     family = family_of(folder.architecture)
     config = open_config(folder.path) if family.loader else SimpleNamespace(**folder.config)
     with _as_one_error(folder.path, 'a config.json'):
-        tower = getattr(config, 'vision_config', config)  # of CLIP, which reads words as well
+        tower = getattr(config, 'vision_config', config)  # CLIP also has a text tower
         return int(getattr(config, family.size_key)), int(tower.num_hidden_layers)

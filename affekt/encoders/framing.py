@@ -1,6 +1,6 @@
-"""Which stretches of a sound and which pictures of a clip a network sees at once: as published, and without distortion.
+"""Windows of audio and selections of frames that a network reads at once, as published and without distortion.
 
-Samples of sound are at 16 kHz; pictures are told by their number.
+Audio samples are at 16 kHz; frames are given by their index.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from affekt.arrays import Ints
 
 RATE_HZ = 16_000
 CHUNK = 10 * RATE_HZ
-"""Samples of a chunk."""
+"""Samples per chunk."""
 SHORTEST = RATE_HZ
-"""Samples below which a last chunk is run together with the one before."""
+"""Number of samples below which a last chunk is merged with the previous one."""
 PICTURES_AT_ONCE = 32
-"""Pictures in one run of a network, as published."""
+"""Images per forward pass, as published."""
 TUBE, STRIDE = 16, 4
-"""Pictures that an exported VideoMAE sees, and of how many one is taken."""
+"""Frames that an exported VideoMAE reads, and the step between them."""
 
 
 def chunks(length: int) -> list[tuple[int, int]]:
-    """Where chunks of a sound begin and end, none padded.
+    """Starts and ends of the chunks of an audio, without padding.
 
     >>> chunks(25 * 16000), chunks(10 * 16000 + 5)
     ([(0, 160000), (160000, 320000), (320000, 400000)], [(0, 160005)])
@@ -33,8 +33,8 @@ def chunks(length: int) -> list[tuple[int, int]]:
 
 
 def uniform(count: int, wanted: int) -> Ints:
-    """Which of `count` pictures the published program takes: floor(i T / n), n the smaller of both, the last one again
-    where there are fewer than wanted.
+    """Indices of the frames that the published program selects from `count`: floor(i T / n), n the smaller of both
+    numbers; the last one is repeated where there are fewer than wanted.
 
     >>> uniform(5, 3).tolist(), uniform(3, 5).tolist()
     ([0, 1, 3], [0, 1, 2, 2, 2])
@@ -45,7 +45,7 @@ def uniform(count: int, wanted: int) -> Ints:
 
 
 def evenly(count: int, wanted: int) -> Ints:
-    """As `uniform`, but where there are fewer pictures than wanted all of them are repeated alike.
+    """As `uniform`, but where there are fewer frames than wanted all are repeated evenly.
 
     >>> evenly(5, 3).tolist(), evenly(3, 5).tolist()
     ([0, 1, 3], [0, 0, 1, 1, 2])
@@ -54,7 +54,7 @@ def evenly(count: int, wanted: int) -> Ints:
 
 
 def stretches(count: int) -> list[Ints]:
-    """Which of `count` pictures an exported VideoMAE sees for one row a sample, twice.
+    """Indices of the frames that an exported VideoMAE reads for one row per sample: two windows.
 
     >>> [taken[[0, -1]].tolist() for taken in stretches(100)], stretches(9)[0].tolist()[:5]
     ([[0, 60], [36, 96]], [0, 4, 8, 8, 8])
@@ -65,7 +65,7 @@ def stretches(count: int) -> list[Ints]:
 
 
 def around(count: int, at: int) -> Ints:
-    """Which of `count` pictures an exported VideoMAE sees for picture `at`.
+    """Indices of the frames that an exported VideoMAE reads for frame `at`.
 
     >>> [around(40, at)[[0, -1]].tolist() for at in (3, 20, 35)], around(5, 4).tolist()[:7]
     ([[0, 15], [12, 27], [23, 38]], [0, 1, 2, 3, 4, 4, 4])

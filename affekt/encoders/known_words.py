@@ -1,7 +1,7 @@
-"""Whether a tokenizer belongs to the network beside it, so that no word is read as an unknown one in silence.
+"""A check that a tokenizer belongs to the network beside it, so that words do not silently become unknown tokens.
 
-Newer releases of transformers make an empty tokenizer of a folder that has none: every word is then the same unknown
-token, and features come out all the same.
+For a folder without a tokenizer, newer releases of transformers make an empty one: every word is then the same unknown
+token, and all features are equal.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import numpy as np
 from affekt.errors import WeightsError
 
 FEWEST = 0.9
-"""Of a network's tokens that its tokenizer knows, at least: tables of vectors are filled up to round sizes, by 2 % at
-most where published; a tokenizer of another model knows fewer, or more than there are."""
+"""Least share of a network's tokens that its tokenizer knows: embedding tables are padded to round sizes, by at most 2
+% in published models; a tokenizer of another model knows fewer, or more tokens than there are embeddings."""
 
 
 BY_BYTES = ('ByT5Tokenizer', 'PerceiverTokenizer', 'CanineTokenizer')
-"""Tokenizers of bytes or characters, without a list of words; tables of their networks are filled up by half."""
+"""Tokenizers of bytes or characters, without a vocabulary; embedding tables of their networks are padded by half."""
 
 
 def require_words(tokenizer: Any, vectors: int, path: Path) -> None:
-    """The tokenizer has words, and each of its tokens a vector of the network.
+    """Check that the tokenizer has a vocabulary, and that each of its tokens has an embedding in the network.
 
     Args:
-        tokenizer: of transformers.
-        vectors: how many tokens the network has.
-        path: the folder of both, for the message.
+        tokenizer: tokenizer of transformers.
+        vectors: number of the network's token embeddings.
+        path: folder of both, for the message.
 
     Raises:
-        WeightsError: it has none, or is one of another network.
+        WeightsError: the vocabulary is empty, or belongs to another network.
     """
     tokens = tokenizer.get_vocab()
     words = {token: number for token, number in tokens.items() if token not in tokenizer.get_added_vocab()}
@@ -56,11 +56,11 @@ def require_words(tokenizer: Any, vectors: int, path: Path) -> None:
 
 
 def all_unknown(tokens: Iterable[Any], tokenizer: Any) -> bool:
-    """Whether the words of a text are nothing but unknown ones.
+    """Whether all words of a text are unknown tokens.
 
     Args:
-        tokens: numbers of the tokens that are words, in any number of pieces.
-        tokenizer: that made them.
+        tokens: token numbers of the words, in any number of pieces.
+        tokenizer: tokenizer that made them.
     """
     unknown = tokenizer.unk_token_id
     pieces = [np.asarray(piece) for piece in tokens]

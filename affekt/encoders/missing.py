@@ -1,8 +1,8 @@
-"""Weights fill the network that config.json describes, and are of no larger one: one rule for all folders.
+"""A check that weights fill the network of config.json and do not belong to a larger one, for all model folders.
 
-transformers draws random numbers where a tensor is missing, and drops what the network has no place for; both go on
-without an error. Here a missing tensor is one, except where no state passes through it. A tensor too many is one where
-it belongs to a layer beyond the last: heads of the task that the weights were made for do not matter.
+transformers draws random values where a tensor is missing, and drops tensors that the network does not have, both
+without an error. Here a missing tensor is an error, except where it does not affect the states. A surplus tensor is an
+error where it belongs to a layer beyond the last; task heads are ignored.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import Any
 from affekt.errors import WeightsError, listed
 
 UNREAD = re.compile(r'(^|\.)(pooler\.|masked_spec_embed$|position_ids$|lm_head\.)')
-"""Tensors that no state passes through, so that they may be missing."""
+"""Tensors that do not affect the states, so that they may be missing."""
 _LAYER = re.compile(r'(?<=\.)\d+(?=\.)')
 
 
 def require_whole(network: Any, loading: Mapping[str, Any], path: Path) -> None:
-    """Every tensor of a network came from its file, and the file holds no further layers.
+    """Check that every tensor of a network came from its file, and that the file has no further layers.
 
     Args:
-        network: of transformers.
-        loading: what `from_pretrained(…, output_loading_info=True)` says.
-        path: the folder, for the message.
+        network: network of transformers.
+        loading: report of `from_pretrained(…, output_loading_info=True)`.
+        path: folder, for the message.
 
     Raises:
-        WeightsError: they are weights of another network.
+        WeightsError: the weights belong to another network.
     """
     missing = sorted(name for name in loading['missing_keys'] if not UNREAD.search(name))
     other = sorted(str(name) for name in loading.get('mismatched_keys', ()))
@@ -49,7 +49,7 @@ def require_whole(network: Any, loading: Mapping[str, Any], path: Path) -> None:
 
 
 def _layers_beyond(network: Any, unexpected: Iterable[str]) -> list[str]:
-    """Tensors that have a place in the network but for the number of their layer."""
+    """Names of tensors that differ from those of the network only in the number of their layer."""
     places = {_LAYER.sub('#', name) for name in network.state_dict() if _LAYER.search(name)}
     prefix = f'{network.base_model_prefix}.'
     names = (name.removeprefix(prefix) for name in unexpected)

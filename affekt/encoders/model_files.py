@@ -1,7 +1,7 @@
-"""Which files of a model folder decide its numbers, and their hashes.
+"""Files of a model folder that determine its output, and their hashes.
 
-A folder as `save_pretrained` writes it holds a configuration, weights in one file or in several that an index names,
-and what turns words, sound or pictures into numbers. All of these are hashed; what would be read from elsewhere is
+A folder as written by `save_pretrained` has a configuration, weights in one file or in several that an index lists, and
+the preprocessing of text, audio or images. All of these are hashed; anything that would be read from elsewhere is
 refused.
 """
 
@@ -21,19 +21,19 @@ SETTINGS = (
     'sentencepiece.bpe.model', 'sentencepiece.model', 'bpe.codes', 'dict.txt', 'entity_vocab.json', 'byte_maps.json',
     'word_shape.json', 'word_pronunciation.json', 'model.safetensors.index.json', 'pytorch_model.bin.index.json',
 )  # fmt: skip
-"""Files beside the weights that decide what comes out."""
+"""Files beside the weights that affect the output."""
 WEIGHTS = ('*.safetensors', 'pytorch_model*.bin')
-"""Patterns of files with weights; those of the first that fits are read."""
+"""Patterns of weight files; those of the first matching pattern are read."""
 INDEXES = {'*.safetensors': 'model.safetensors.index.json', 'pytorch_model*.bin': 'pytorch_model.bin.index.json'}
 ADAPTER = 'adapter_config.json'
 CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.safetensors')
-"""Endings of files that hold a whole encoder."""
+"""Extensions of files that contain a complete encoder."""
 RUN_WEIGHTS = 'weights.safetensors'
-"""The encoder in the folder of a run of affekt, which has no config.json."""
+"""Weights in the folder of an affekt run, which has no config.json."""
 
 
 def checkpoint_at(path: Path) -> Path | None:
-    """The file of a checkpoint that a path names: itself, or that of a run's folder; None for anything else."""
+    """The checkpoint file that a path names: itself, or that of a run's folder; None for anything else."""
     if path.is_dir():
         is_run = (path / RUN_WEIGHTS).is_file() and not (path / 'config.json').exists()
         return path / RUN_WEIGHTS if is_run else None
@@ -41,13 +41,13 @@ def checkpoint_at(path: Path) -> Path | None:
 
 
 def deciding_files(folder: Path) -> dict[str, str]:
-    """Every file of a model that its numbers depend on, by its name in the folder, to its sha256.
+    """Name of every file that a model's output depends on, within its folder, to its sha256.
 
     Args:
-        folder: of the model; or a checkpoint, see `checkpoint_at`.
+        folder: folder of the model, or a checkpoint, see `checkpoint_at`.
 
     Raises:
-        WeightsError: as `model_files`.
+        WeightsError: see `model_files`.
     """
     checkpoint = checkpoint_at(folder)
     files = model_files(folder) if checkpoint is None else [checkpoint]
@@ -55,11 +55,11 @@ def deciding_files(folder: Path) -> dict[str, str]:
 
 
 def model_files(folder: Path) -> list[Path]:
-    """The files of a model that its numbers depend on: settings, then weights.
+    """Files that a model's output depends on: settings, then weights.
 
     Raises:
-        WeightsError: there are no weights; an index names files that are not there or lie elsewhere; the folder holds
-            an adapter, whose weights are changes of another model's; a file is none that can be read to its end.
+        WeightsError: there are no weights; an index lists files that are missing or outside the folder; the folder has
+            an adapter, whose weights are changes to another model's; a file cannot be read.
     """
     if (folder / ADAPTER).exists():
         raise WeightsError(
@@ -85,7 +85,7 @@ def model_files(folder: Path) -> list[Path]:
 
 
 def _require_parts(index: Path) -> None:
-    """Every part that an index names lies beside it, under a plain name."""
+    """Check that every part that an index lists is beside it, under a plain name."""
     parts = _json(index).get('weight_map', {})
     if not isinstance(parts, dict) or not all(isinstance(name, str) for name in parts.values()):
         raise WeightsError(

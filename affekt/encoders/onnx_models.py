@@ -1,9 +1,9 @@
-"""A network in an ONNX file: told by its sha256, held against what a recipe feeds it and takes from it, run.
+"""A network in an ONNX file: identified by its sha256, checked against a recipe's input and output, run.
 
-The user exports published weights with the program that they were published with; large weights may lie in files beside
-it, which count as well. Nothing of it is run but the operators that onnxruntime has.
+The user exports published weights with the program of their publication; large weights may be in files beside it, which
+are hashed too. Only operators of onnxruntime are run.
 
-N examples at once, D columns.
+N examples per call, D features.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from affekt.arrays import Floats32
 from affekt.errors import ValueRangeError, WeightsError
 
 Shape = tuple[int | None, ...]
-"""Of one array; None where any size will do."""
+"""Shape of an array; None for an axis of any size."""
 
 
 class OnnxModel:
     """An open network with one input.
 
     Args:
-        path: of the file.
-        wanted: shapes of input that the recipe can give, the first axis being N; the network takes one of them.
-        dimension: D, found on an axis of one of its outputs.
-        name: of the recipe, for messages.
+        path: path of the file.
+        wanted: shapes of input that the recipe can provide, the first axis being N; the network takes one of them.
+        dimension: D, which must be the size of an axis of one of its outputs.
+        name: name of the recipe, for messages.
         device: cpu, cuda or cuda:N.
 
     Raises:
         ValueRangeError: this onnxruntime has no such device.
-        WeightsError: the file is none, or its network takes or gives something else.
+        WeightsError: the file is not an ONNX file, or its network has other inputs or outputs.
     """
 
     def __init__(self, path: Path, wanted: Sequence[Shape], dimension: int, name: str, device: str) -> None:
@@ -62,20 +62,20 @@ class OnnxModel:
 
     @property
     def output_shape(self) -> Shape:
-        """As the file tells it."""
+        """Shape of the output as stated in the file."""
         return tuple(size if isinstance(size, int) else None for size in self._output.shape)
 
     def run(self, given: Floats32) -> Floats32:
         """The output for N examples.
 
         Args:
-            given: (N, …) as `shape`.
+            given: (N, …) input of shape `shape`.
 
         Returns:
-            (N, …), an axis being D.
+            (N, …) output, of which one axis is D.
 
         Raises:
-            WeightsError: the network fails on it, or gives something else.
+            WeightsError: the network fails on the input, or returns another shape.
         """
         blocks = given if self._fixed is None else np.split(given, len(given))
         runs = [blocks] if self._fixed is None else blocks
@@ -84,7 +84,7 @@ class OnnxModel:
     def _once(self, given: Any) -> Floats32:
         try:
             output = self._session.run([self._output.name], {self._input.name: given.astype(np.float32)})[0]
-        except Exception as error:  # onnxruntime has a class for each of its failures, without a common one
+        except Exception as error:  # onnxruntime's exceptions have no common class
             lines = str(error).strip().splitlines() or ['']
             raise self._wrong(
                 f'a network that runs on {given.shape}', lines[0][:200], 'try the file with onnxruntime alone'
@@ -126,7 +126,7 @@ def _session(path: Path, device: str) -> Any:
     options.log_severity_level = 3
     threads = os.environ.get('OMP_NUM_THREADS', '')
     in_worker = multiprocessing.parent_process() is not None
-    options.intra_op_num_threads = int(threads) if threads.isdigit() else int(in_worker)  # 0 takes all cores
+    options.intra_op_num_threads = int(threads) if threads.isdigit() else int(in_worker)  # 0 uses all cores
     try:
         return onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # as above
@@ -137,7 +137,7 @@ def _session(path: Path, device: str) -> Any:
 
 
 def _providers(device: str) -> list[Any]:
-    """What runs the network, by the names of onnxruntime."""
+    """Execution providers of a device, by the names of onnxruntime."""
     import onnxruntime
 
     match = re.fullmatch(r'cpu|cuda(?::(\d+))?', device)
@@ -157,7 +157,7 @@ def _fits(shape: Sequence[int | None], wanted: Shape) -> bool:
 
 
 def _in_words(shape: Sequence[Any]) -> str:
-    """A shape in words, free sizes as `?`.
+    """A shape as text, with `?` for free sizes.
 
     >>> _in_words((None, 3, 224, 224))
     '(?, 3, 224, 224)'

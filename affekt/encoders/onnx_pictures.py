@@ -1,10 +1,10 @@
-"""Pictures of a face through a network in an ONNX file, prepared as the program that published the features did.
+"""Images of a face through a network in an ONNX file, prepared like the published features.
 
-Colours are red, green, blue except where facts say BGR: the program of MER2024 for VideoMAE hands its network the files
-of OpenFace as they are, blue before red. EmoNet's program scales with OpenCV, this one with Pillow: up from the 112
-pixels of stored faces they differ by rounding alone.
+Colours are red, green, blue except where the entry says BGR: the program of MER2024 for VideoMAE passes the files of
+OpenFace to the network unchanged, blue before red. EmoNet's program scales with OpenCV, this one with Pillow: when
+enlarging the 112 pixels of stored faces they differ by rounding alone.
 
-Axes: B batch, T pictures, D columns, S pixels a side.
+Axes: B batch, T images, D features, S pixels per side.
 
 Source: github.com/zeroQiaoba/MERTools, MERBench and MER2024, feature_extraction/visual.
 """
@@ -28,16 +28,16 @@ Images = Sequence[npt.NDArray[np.uint8]]
 
 
 def prepared(image: npt.NDArray[np.uint8], facts: Mapping[str, Any]) -> Floats32:
-    """One picture as a network wants it.
+    """One image as input of a network.
 
     Args:
         image: (H, W, 3), RGB.
-        facts: of an `ExportedModel`: `resize` is [S, S], or one number for the shorter side; `crop` the side of the
-            middle that is kept, or None; `interpolation`; `largest` what 255 becomes; `mean` and `std` are taken off
-            and divided by after that; `colours` is RGB or BGR.
+        facts: `facts` of an `ExportedModel`: `resize` is [S, S], or the length of the shorter side; `crop` the side of
+            the centre crop, or None; `interpolation`; `largest` the value that 255 maps to; `mean` and `std`
+            standardise after that; `colours` is RGB or BGR.
 
     Returns:
-        (3, S, S)
+        (3, S, S) float32.
     """
     from PIL import Image
 
@@ -59,11 +59,11 @@ def prepared(image: npt.NDArray[np.uint8], facts: Mapping[str, Any]) -> Floats32
 
 
 class OnnxPictures:
-    """An `Encoder` of every picture by itself.
+    """An `Encoder` of single images.
 
     Args:
-        network: takes (N, 3, S, S).
-        model: what it is.
+        network: network with input (N, 3, S, S).
+        model: entry of the network.
     """
 
     modality: Modality = 'video'
@@ -75,26 +75,26 @@ class OnnxPictures:
 
     @classmethod
     def open(cls, path: Path, settings: EncoderSettings, model: ExportedModel) -> OnnxPictures:
-        """The network in a file.
+        """The encoder of a file.
 
         Raises:
-            WeightsError: the file is none, or its network takes or gives something else.
+            WeightsError: the file is not an ONNX file, or its network has other inputs or outputs.
         """
         side = model.facts['crop'] or model.facts['resize'][0]
         return cls(OnnxModel(path, [(None, 3, side, side)], model.dimension, model.name, settings.device), model)
 
     def prepare(self, sample: Images) -> Floats32:
-        """(T, 3, S, S) of (H, W, 3) RGB pictures."""
+        """(T, 3, S, S) from (H, W, 3) RGB images."""
         return np.stack([prepared(image, self._facts) for image in sample])
 
     def forward(self, rows: Floats32, keep_mask: Bools) -> tuple[Floats32, Bools]:
-        """A state for each picture."""
+        """One state per image."""
         states = np.zeros((*keep_mask.shape, self.size), np.float32)  # (B, T, D)
         states[keep_mask] = _one_vector(self._network.run(rows[keep_mask]))  # of (pictures, 3, S, S)
         return states, keep_mask
 
     def encode(self, samples: Sequence[Pictures], *, is_published: bool = False) -> list[Encoded | str]:
-        """(T, D) of the pictures of each sample; there is one form."""
+        """(T, D) features of each sample's images; `is_published` makes no difference."""
         return encoded_each(samples, lambda pictures: Encoded(self._rows(pictures), pictures.times))
 
     def _rows(self, pictures: Pictures) -> Floats32:
@@ -106,16 +106,17 @@ class OnnxPictures:
 
 
 class OnnxVideo:
-    """An `Encoder` of stretches of 16 pictures.
+    """An `Encoder` of windows of 16 frames.
 
-    One row: of every fourth picture, the last one repeated up to 16, the first 16 and the last 16; the mean of both.
-    All rows: for each picture the 16 around it (the first 16 for the first ten, and for the last ten the 16 before the
+    For one row: of every fourth frame, the last one repeated up to 16, the first 16 and the last 16; the mean of both.
+    For all rows: for each frame the 16 around it (the first 16 for the first ten, and for the last ten the 16 before
+        the
     last).
 
     Args:
-        network: takes (N, 3, 16, S, S).
-        model: what it is.
-        is_for_one_row: as in `EncoderSettings`.
+        network: network with input (N, 3, 16, S, S).
+        model: entry of the network.
+        is_for_one_row: see `EncoderSettings`.
     """
 
     modality: Modality = 'video'
@@ -127,34 +128,34 @@ class OnnxVideo:
 
     @classmethod
     def open(cls, path: Path, settings: EncoderSettings, model: ExportedModel) -> OnnxVideo:
-        """The network in a file.
+        """The encoder of a file.
 
         Raises:
-            WeightsError: the file is none, or its network takes or gives something else.
+            WeightsError: the file is not an ONNX file, or its network has other inputs or outputs.
         """
         side = model.facts['resize'][0]
         network = OnnxModel(path, [(None, 3, TUBE, side, side)], model.dimension, model.name, settings.device)
         return cls(network, model, settings.is_for_one_row)
 
     def prepare(self, sample: Images) -> Floats32:
-        """(T, 3, 16, S, S): for each stretch its pictures."""
+        """(T, 3, 16, S, S): the frames of each window."""
         return np.stack([self._stretch(sample, taken) for taken in self._stretches(len(sample))])
 
     def _stretches(self, count: int) -> list[Ints]:
         return stretches(count) if self._is_for_one_row else [around(count, at) for at in range(count)]
 
     def _stretch(self, images: Images, taken: Ints) -> Floats32:
-        """(3, 16, S, S)"""
+        """(3, 16, S, S) frames of a window."""
         return np.stack([prepared(images[at], self._facts) for at in taken], axis=1)
 
     def forward(self, rows: Floats32, keep_mask: Bools) -> tuple[Floats32, Bools]:
-        """A state for each stretch."""
+        """One state per window."""
         states = np.zeros((*keep_mask.shape, self.size), np.float32)  # (B, T, D)
         states[keep_mask] = _one_vector(self._network.run(rows[keep_mask]))  # of (stretches, 3, 16, S, S)
         return states, keep_mask
 
     def encode(self, samples: Sequence[Pictures], *, is_published: bool = False) -> list[Encoded | str]:
-        """(stretches, D) of each sample, one stretch after the other; there is one form."""
+        """(T, D) features, one row per window; `is_published` makes no difference."""
         return encoded_each(samples, lambda pictures: Encoded(self._rows(pictures.images), self._times(pictures)))
 
     def _rows(self, images: Images) -> Floats32:
@@ -166,7 +167,7 @@ class OnnxVideo:
 
 
 def _one_vector(states: Floats32) -> Floats32:
-    """(T, D); what has height and width yet is averaged over them and cut off below 0, as published."""
+    """(T, D) states; maps with height and width are averaged over them and clipped below 0, as published."""
     if states.ndim <= 2:
         return states
     if states.ndim == 4:  # (T, D, height, width)

@@ -1,8 +1,8 @@
-"""Which files beside an ONNX file hold weights of it: read from its protobuf, without loading a tensor.
+"""Files beside an ONNX file that contain weights of it, found in its protobuf without loading a tensor.
 
-An ONNX file may keep the values of any tensor in another file and name that by its path. What decides numbers belongs
-in a recipe's hash, so every such file is looked for here: in initialisers, in attributes of nodes, in functions and
-subgraphs, however deep.
+An ONNX file may store the values of any tensor in another file and refer to it by path. A recipe's hash must cover
+everything that affects its output, so all such files are collected: from initialisers, attributes of nodes, functions
+and subgraphs at any depth.
 
 Source: onnx/onnx.proto of github.com/onnx/onnx; the wire format of protobuf.
 """
@@ -17,11 +17,11 @@ from affekt.errors import WeightsError
 from affekt.runs import file_sha256, only_regular
 
 DEEPEST = 64
-"""Messages inside each other; networks have a dozen."""
+"""Largest depth of nested messages; networks have a dozen."""
 MOST_FIELDS = 5_000_000
-"""Fields of one file; a language model has some hundred thousand."""
+"""Largest number of fields in a file; a language model has some hundred thousand."""
 LONGEST_NAME = 4096
-"""Bytes of a path."""
+"""Largest length of a path, in bytes."""
 TENSOR = 'tensor'
 INSIDE: Mapping[str, Mapping[int, str]] = {
     'model': {7: 'graph', 20: 'training', 25: 'function'},
@@ -32,18 +32,18 @@ INSIDE: Mapping[str, Mapping[int, str]] = {
     'attribute': {5: TENSOR, 6: 'graph', 10: TENSOR, 11: 'graph', 22: 'sparse', 23: 'sparse'},
     'sparse': {1: TENSOR, 2: TENSOR},
 }
-"""Message to the fields in which a tensor may lie: number to message."""
+"""Message to the fields that may contain tensors: field number to message."""
 EXTERNAL_DATA, DATA_LOCATION, EXTERNAL = 13, 14, 1
-"""Of a tensor: entries of key and value, and where the values are."""
+"""Field numbers of a tensor: entries of key and value, location of the data; and the value for external data."""
 Field = tuple[int, int, int, int]
-"""Number, wire type, begin and end of the content; of a number its value and 0."""
+"""Field number, wire type, start and end of the content; for a number, its value and 0."""
 
 
 def weights_beside(path: Path) -> dict[str, str]:
-    """Files beside an ONNX file that hold weights of it, to their sha256, by the names that the file gives.
+    """Name of each file beside an ONNX file that contains its weights, as in the file, to its sha256.
 
     Raises:
-        WeightsError: the file is no ONNX file; what it names is not there, or lies outside its folder.
+        WeightsError: the file is not an ONNX file; a file that it names is missing, or outside its folder.
     """
     hashes = {}
     for name in sorted(external_names(path)):
@@ -63,10 +63,10 @@ def weights_beside(path: Path) -> dict[str, str]:
 
 
 def external_names(path: Path) -> set[str]:
-    """The paths under which an ONNX file looks for values of its tensors.
+    """Paths under which an ONNX file stores values of its tensors.
 
     Raises:
-        WeightsError: the file is missing, or no ONNX file.
+        WeightsError: the file is missing, or not an ONNX file.
     """
     if not path.is_file():
         came = f'{path}, {"which is not there" if not path.exists() else "which is no file"}'
@@ -84,14 +84,14 @@ def external_names(path: Path) -> set[str]:
 
 
 class _Walk:
-    """One pass through the messages that may hold tensors; all else is stepped over."""
+    """One pass through the messages that may contain tensors; all others are skipped."""
 
     def __init__(self, content: mmap.mmap) -> None:
         self._content = content
         self._left = MOST_FIELDS
 
     def names(self) -> set[str]:
-        """The paths that tensors name."""
+        """The paths that tensors refer to."""
         names: set[str] = set()
         waiting = [('model', 0, len(self._content), 0)]
         while waiting:
@@ -107,7 +107,7 @@ class _Walk:
         return names
 
     def _tensor(self, begin: int, end: int) -> set[str]:
-        """What one tensor names; nothing where its values lie in the file itself."""
+        """Paths that one tensor refers to; empty where its values are in the file itself."""
         is_external, names = False, set()
         for number, wire, first, last in self._fields(begin, end):
             if number == DATA_LOCATION and wire == 0:
@@ -126,7 +126,7 @@ class _Walk:
         return self._content[begin:end].decode()
 
     def _fields(self, begin: int, end: int) -> Iterator[Field]:
-        """The fields of one message."""
+        """The fields of a message."""
         at = begin
         while at < end:
             self._left -= 1
@@ -150,7 +150,7 @@ class _Walk:
             at += size
 
     def _number(self, at: int, end: int) -> tuple[int, int]:
-        """A number of seven bits a byte, and where it ends."""
+        """A variable-length integer (7 bits per byte), and its end."""
         value = 0
         for shift in range(0, 70, 7):
             if at >= end:
@@ -164,6 +164,6 @@ class _Walk:
 
 
 def _is_inside(name: str) -> bool:
-    """Whether a path stays in the folder that it starts from, on every system."""
+    """Whether a path stays inside its folder, on every operating system."""
     ways = PurePosixPath(name), PureWindowsPath(name)
     return bool(name) and not any(way.is_absolute() or way.anchor or '..' in way.parts for way in ways)

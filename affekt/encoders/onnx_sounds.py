@@ -1,10 +1,10 @@
-"""Sound through a network in an ONNX file: VGGish, wav2vec, emotion2vec.
+"""Audio through a network in an ONNX file: VGGish, wav2vec, emotion2vec.
 
-VGGish reads pictures of sound that are made here: at 16 kHz, magnitudes of windows of 25 ms every 10 ms in 64 bands
-from 125 to 7,500 Hz, log(x + 0.01), 0.96 s at once, every 0.05 s for FRA and every 0.5 s for UTT; a sound below 1 s is
-repeated until it is not. The others read the samples.
+VGGish reads spectrograms that are computed here: at 16 kHz, magnitudes of windows of 25 ms every 10 ms in 64 bands from
+125 to 7,500 Hz, log(x + 0.01), 0.96 s each, every 0.05 s for FRA and every 0.5 s for UTT; audio shorter than 1 s is
+repeated until it is longer. The others read the samples.
 
-Axes: B batch, S samples, T rows, D columns.
+Axes: B batch, S samples, T rows, D features.
 
 Source: Hershey et al. 2017, arXiv:1609.09430; Schneider et al. 2019, arXiv:1904.05862; Ma et al. 2023,
 arXiv:2312.15185; github.com/zeroQiaoba/MERTools, MERBench and MER2024, feature_extraction/audio.
@@ -29,15 +29,15 @@ from affekt.errors import WeightsError
 
 BANDS, LOWEST_HZ, HIGHEST_HZ, OFFSET = 64, 125.0, 7500.0, 0.01
 WINDOW, HOP, FFT = 400, 160, 512
-"""Samples."""
+"""Window, hop and FFT size in samples."""
 EXAMPLE = 96
-"""Windows in one picture."""
+"""Windows per spectrogram."""
 AT_ONCE = 256
 
 
 @functools.cache
 def mel_bands() -> Floats:
-    """(257, 64) weights: triangles at equal distances of 1127 ln(1 + f / 700); none for the lowest bin."""
+    """(257, 64) weights: triangles equally spaced in 1127 ln(1 + f / 700); none for the lowest bin."""
 
     def mel(hertz: Any) -> Any:
         return 1127.0 * np.log1p(np.asarray(hertz) / 700.0)
@@ -64,11 +64,11 @@ def log_mel(sound: Floats32) -> Floats:
 
 
 def examples(sound: Floats32, hop_s: float) -> tuple[Floats32, Floats]:
-    """(T, 96, 64) pictures of sound and (T,) the middle of each in seconds.
+    """(T, 96, 64) spectrograms and the (T,) centre of each in seconds.
 
     Args:
         sound: (S,) at 16 kHz, S above 0.
-        hop_s: from one to the next.
+        hop_s: seconds between starts of consecutive spectrograms.
     """
     if len(sound) < RATE_HZ:
         sound = np.tile(sound, -(-RATE_HZ // len(sound)))
@@ -79,13 +79,13 @@ def examples(sound: Floats32, hop_s: float) -> tuple[Floats32, Floats]:
 
 
 class VggishOnnx:
-    """An `Encoder` of pictures of sound.
+    """An `Encoder` of spectrograms (VGGish).
 
     Args:
-        network: takes (N, 96, 64), perhaps with an axis of 1.
-        model: what it is.
-        hop_s: from one picture to the next.
-        pca: vectors and means of AudioSet, for its 8-bit form; None for the states as they are.
+        network: network with input (N, 96, 64), possibly with an additional axis of 1.
+        model: entry of the network.
+        hop_s: seconds between starts of consecutive spectrograms.
+        pca: AudioSet's vectors and means, for its 8-bit form; None for the states themselves.
     """
 
     modality: Modality = 'audio'
@@ -97,10 +97,10 @@ class VggishOnnx:
 
     @classmethod
     def open(cls, path: Path, settings: EncoderSettings, model: ExportedModel) -> VggishOnnx:
-        """The network in a file, with AudioSet's file beside it for `vggish-pca`.
+        """The encoder of a file, with AudioSet's file beside it for `vggish-pca`.
 
         Raises:
-            WeightsError: a file is none, or the network takes or gives something else.
+            WeightsError: a file is missing or of another type, or the network has other inputs or outputs.
         """
         shapes = [(None, EXAMPLE, BANDS), (None, 1, EXAMPLE, BANDS), (None, EXAMPLE, BANDS, 1)]
         network = OnnxModel(path, shapes, model.dimension, model.name, settings.device)
@@ -108,17 +108,17 @@ class VggishOnnx:
         return cls(network, model, hop_of(settings.is_for_one_row), pca)
 
     def prepare(self, sample: Floats32) -> Floats32:
-        """(T, 96, 64) of a sound at 16 kHz."""
+        """(T, 96, 64) spectrograms of audio at 16 kHz."""
         return examples(sample, self._hop_s)[0]
 
     def forward(self, rows: Floats32, keep_mask: Bools) -> tuple[Floats32, Bools]:
-        """A state for each picture of sound."""
+        """One state per spectrogram."""
         states = np.zeros((*keep_mask.shape, self.size), np.float32)  # (B, T, D)
         states[keep_mask] = self._run(rows[keep_mask])
         return states, keep_mask
 
     def encode(self, samples: Sequence[Floats32], *, is_published: bool = False) -> list[Encoded | str]:
-        """(T, D) of each sound; there is one form."""
+        """(T, D) features of each audio; `is_published` makes no difference."""
         return encoded_each(samples, self._encoded)
 
     def _encoded(self, sound: Floats32) -> Encoded:
@@ -126,7 +126,7 @@ class VggishOnnx:
         return Encoded(self._run(windows), times)
 
     def _run(self, windows: Floats32) -> Floats32:
-        """(T, 96, 64) to (T, D)"""
+        """(T, 96, 64) spectrograms to (T, D) states."""
         shape = [-1, *(size or 1 for size in self._network.shape[1:])]
         blocks = [windows[begin : begin + AT_ONCE] for begin in range(0, len(windows), AT_ONCE)]
         rows = np.concatenate([self._network.run(block.reshape(shape)).reshape(len(block), -1) for block in blocks])
@@ -134,11 +134,11 @@ class VggishOnnx:
 
 
 class OnnxSound:
-    """An `Encoder` of the samples of a whole sound.
+    """An `Encoder` of the samples of whole audio (wav2vec, emotion2vec).
 
     Args:
-        network: takes (N, samples).
-        model: what it is.
+        network: network with input (N, samples).
+        model: entry of the network.
     """
 
     modality: Modality = 'audio'
@@ -150,21 +150,21 @@ class OnnxSound:
 
     @classmethod
     def open(cls, path: Path, settings: EncoderSettings, model: ExportedModel) -> OnnxSound:
-        """The network in a file.
+        """The encoder of a file.
 
         Raises:
-            WeightsError: the file is none, or its network takes or gives something else.
+            WeightsError: the file is not an ONNX file, or its network has other inputs or outputs.
         """
         return cls(OnnxModel(path, [(None, None)], model.dimension, model.name, settings.device), model)
 
     def prepare(self, sample: Floats32) -> Floats32:
-        """(S,) samples at 16 kHz, of mean 0 and deviation 1 where the network was trained so."""
+        """(S,) samples at 16 kHz, with mean 0 and standard deviation 1 where the network was trained so."""
         if self._facts['normalised']:
             sample = ((sample - sample.mean()) / np.sqrt(sample.var() + 1e-5)).astype(np.float32)
         return sample
 
     def forward(self, rows: Floats32, keep_mask: Bools) -> tuple[Floats32, Bools]:
-        """The states of sounds, each run at its own length."""
+        """States of a batch, each audio run at its own length."""
         states = [self._run(sound[kept]) for sound, kept in zip(rows, keep_mask, strict=True)]
         longest = max(map(len, states))
         filled = [np.pad(each, ((0, longest - len(each)), (0, 0))) for each in states]
@@ -172,7 +172,7 @@ class OnnxSound:
         return np.stack(filled), counted  # (B, T, D), (B, T)
 
     def encode(self, samples: Sequence[Floats32], *, is_published: bool = False) -> list[Encoded | str]:
-        """(T, D) of each sound; there is one form."""
+        """(T, D) features of each audio; `is_published` makes no difference."""
         return encoded_each(samples, self._encoded)
 
     def _encoded(self, sound: Floats32) -> Encoded:
@@ -181,7 +181,7 @@ class OnnxSound:
         return Encoded(rows, (np.arange(len(rows)) * hop + field / 2) / RATE_HZ)
 
     def _run(self, sound: Floats32) -> Floats32:
-        """(S,) to (T, D)"""
+        """(S,) samples to (T, D) states."""
         states = self._network.run(sound[None])[0]
         is_columns_first = self._facts['columns_first'] if states.ndim == 2 else False
         rows: Floats32 = states.T if is_columns_first else np.atleast_2d(states)  # (D, T) to (T, D)

@@ -1,6 +1,6 @@
-"""A model folder or an exported file to its encoder: frozen for features, or to be trained with what stands on it.
+"""Opening a model folder or an exported file as an encoder, frozen for features or trainable.
 
-Nothing is fetched and nothing is unpickled but plain tensors; torch is imported when a folder is opened, not before.
+Nothing is downloaded, and only plain tensors are unpickled; torch is imported when a folder is opened, not before.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def family_at(path: Path) -> Family:
-    """The family of what lies at a path: a checkpoint of an encoder of clips, or a folder of transformers.
+    """The family of a path: that of a checkpoint of an encoder of clips, or of a folder of transformers.
 
     Raises:
-        WeightsError: it is neither.
+        WeightsError: the path is neither.
     """
     if checkpoint_at(path) is not None:
         return FAMILIES[CLIPS]
@@ -31,17 +31,17 @@ def family_at(path: Path) -> Family:
 
 
 def open_encoder(source: str | Path, settings: EncoderSettings | None = None, *, name: str = '') -> Encoder:
-    """The encoder of a folder or a file, frozen: on its device, in evaluation mode.
+    """A frozen encoder from a folder or file, on its device and in evaluation mode.
 
     Args:
-        source: a folder as `save_pretrained` writes it, an ONNX file, or a checkpoint of HiCMAE or SVFAP: a file or
+        source: a folder as written by `save_pretrained`, an ONNX file, or a checkpoint of HiCMAE or SVFAP: a file or
             the folder of a run.
-        settings: what of a sample is read, and how it is run; None for `EncoderSettings()`.
-        name: of an exported network, which its file does not tell: a key of `EXPORTED`.
+        settings: input limits, layers, device and precision; None for `EncoderSettings()`.
+        name: name of an exported network, which its file does not state: a key of `EXPORTED`.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
-        WeightsError: there is no encoder there, or it lacks weights or what prepares its input.
+        WeightsError: there is no encoder, or its weights or its preprocessing are incomplete.
         UnknownNameError: a file comes without the name of a known network.
         ValueRangeError: there is no such device.
     """
@@ -69,19 +69,20 @@ def open_backbone(
     longest_s: float = 15.0,
     pictures: int = 8,
 ) -> Backbone:
-    """The encoder in a folder as a network that can be trained, on the CPU and in evaluation mode.
+    """A trainable encoder from a folder, on the CPU and in evaluation mode.
 
     Args:
-        folder: as `save_pretrained` writes it; or a checkpoint of HiCMAE or SVFAP, a file or the folder of a run.
-        layers: what of it is read: a name in `LAYERS`.
-        longest: word pieces of a text.
-        longest_s: seconds of a sound.
-        pictures: of a clip, for encoders that read pictures one by one.
+        folder: a folder as written by `save_pretrained`, or a checkpoint of HiCMAE or SVFAP: a file or the folder of a
+            run.
+        layers: a name in `LAYERS`.
+        longest: limit of word pieces per text.
+        longest_s: limit of seconds per audio.
+        pictures: limit of images per clip, for encoders that read images one by one.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
-        WeightsError: the folder holds no encoder, or one with a decoder.
-        UnknownNameError: no such layers.
+        WeightsError: the folder has no encoder, or one with a decoder.
+        UnknownNameError: there are no such layers.
     """
     settings = EncoderSettings(layers, longest, longest_s, pictures)
     require_extra()

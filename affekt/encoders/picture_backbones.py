@@ -1,16 +1,17 @@
-"""Networks that see (CLIP, data2vec, DINOv2, VideoMAE): pictures to one state a picture, or to states of a clip.
+"""Vision networks (CLIP, data2vec, DINOv2, VideoMAE): images to one state each, or to states of a clip.
 
-Published: CLIP gives the projected picture for every frame. Of data2vec and DINOv2 the tokens of the last layer are
-summed, so that sizes follow the number of patches; DINOv2 sees 64 frames, the last one again and again in a short clip,
-which then leads the mean. VideoMAE sees 16 frames; the states of its 8 pairs of frames are averaged over patches.
+Published: CLIP gives the projected image for every frame. For data2vec and DINOv2 the tokens of the last layer are
+summed, so that magnitudes depend on the number of patches; DINOv2 reads 64 frames, in a short clip with the last one
+repeated, which then dominates the mean. VideoMAE reads 16 frames; the states of its 8 pairs of frames are averaged over
+patches.
 
-Corrected: the mean over patches as the network gives them out, which is after the final norm but for BEiT and data2vec
-(theirs is in a pooler that is not run); a short clip is seen once, or all its frames are repeated alike
-where a network wants 16. For CLIP there is nothing to correct: both names give the same numbers.
+Corrected: the mean over patches of the network's output, which is after the final norm but for BEiT and data2vec
+(theirs is in a pooler that is not run); a short clip is read once, or all its frames are repeated evenly where a
+network needs 16. For CLIP nothing needs correction: both forms give the same features.
 
-Trained: pictures are squeezed to squares, and a picture's state is the mean over all its tokens.
+Trained: images are resized to squares, and an image's state is the mean over all its tokens.
 
-Axes: B batch, T pictures, P patches, H W pixels, D size of a state.
+Axes: B batch, T images, P patches, H W pixels, D size of a state.
 
 Source: arXiv:2401.03429; github.com/zeroQiaoba/MERTools,
 MERBench/feature_extraction/visual/extract_vision_huggingface.py.
@@ -40,13 +41,13 @@ Images = Sequence[npt.NDArray[np.uint8]]
 
 
 class PictureBackbone(Backbone):
-    """Pictures one by one, for ViT, DINOv2 and their like: a state for each picture.
+    """Single images, for ViT, DINOv2 and similar networks: one state per image.
 
     Args:
-        network: of transformers.
-        processor: that belongs to it.
-        layers: as in `Backbone`.
-        pictures: at most, evenly spaced; None for all.
+        network: network of transformers.
+        processor: its image processor.
+        layers: see `Backbone`.
+        pictures: largest number of images, evenly spaced; None for all.
     """
 
     modality = 'video'
@@ -66,21 +67,21 @@ class PictureBackbone(Backbone):
 
     @classmethod
     def open(cls, path: Path, settings: EncoderSettings, family: Family) -> PictureBackbone:
-        """The network of a folder, with what prepares its pictures."""
+        """The network of a folder with its image processor."""
         _, network = open_network(path, family.loader, settings.device, settings.precision, cls._config(path))
         processor = open_reader(path, 'AutoImageProcessor', backend='pil')  # torchvision has no build for this torch
         return cls(network, processor, settings.layers, settings.pictures).eval()
 
     @classmethod
     def _config(cls, path: Path) -> Any:
-        """The network's, where that of the folder will not do."""
+        """Configuration of the network, where that of the folder must be changed; None elsewhere."""
         return None
 
     def prepare(self, sample: Images) -> npt.NDArray[np.uint8]:
-        """(T, side * side * 3) bytes of (H, W, 3) RGB pictures; only those that are chosen are looked at.
+        """(T, side * side * 3) bytes of (H, W, 3) RGB images; only selected images are read.
 
         Raises:
-            ShapeError: there is no picture, or it is not RGB.
+            ShapeError: there is no image, or one is not RGB.
         """
         chosen = [sample[at] for at in self._places(len(sample))] if len(sample) else []
         wrong = [f'{each.dtype} {each.shape}' for each in chosen if each.dtype != np.uint8 or each.shape[2:] != (3,)]
@@ -94,18 +95,18 @@ class PictureBackbone(Backbone):
         return np.stack([np.asarray(picture).reshape(-1) for picture in small])  # (side, side, 3) to (side * side * 3,)
 
     def _places(self, count: int) -> Ints:
-        """Which pictures `prepare` takes, none twice."""
+        """Indices of the images that `prepare` selects, without repetition."""
         return uniform(count, min(count, self.pictures or count))
 
     def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """A state for each picture."""
+        """One state per image."""
         each = self._state_of_each(self._pixels(rows)[keep_mask])  # (pictures, D)
         states = each.new_zeros((*keep_mask.shape, each.shape[1]))  # (B, T, D)
         states[keep_mask] = each
         return states, keep_mask
 
     def _state_of_each(self, pixels: Tensor) -> Tensor:
-        """(T, 3, H, W) to (T, D)"""
+        """(T, 3, H, W) images to (T, D) states."""
         return self.states(pixel_values=pixels).mean(dim=1)
 
     def _pixels(self, rows: Tensor) -> Tensor:
@@ -115,7 +116,7 @@ class PictureBackbone(Backbone):
         return standard.to(self.network.dtype).permute(0, 1, 4, 2, 3)  # (B, T, 3, side, side)
 
     def encode(self, samples: Sequence[Pictures], *, is_published: bool = False) -> list[Encoded | str]:
-        """(T, D) of the pictures of each sample."""
+        """(T, D) features of each sample's images."""
         return encoded_each(samples, lambda pictures: self._encoded(pictures, is_published))
 
     def _encoded(self, pictures: Pictures, is_published: bool) -> Encoded:
@@ -126,13 +127,13 @@ class PictureBackbone(Backbone):
         return Encoded(np.concatenate(rows), None if pictures.times is None else pictures.times[taken])
 
     def _run(self, images: Images, is_published: bool) -> Floats32:
-        """(rows, D) of pictures that are prepared as published."""
+        """(rows, D) states of images that are prepared as published."""
         pixels = np.asarray(self._processor(list(images), return_tensors='np')['pixel_values'], np.float32)
         with torch.inference_mode():
             return as_array(self._seen(self.given(pixels), is_published))
 
     def _seen(self, pixels: Tensor, is_published: bool) -> Tensor:
-        """(T, 3, H, W) to (T, D): the sum of a layer's tokens, or the mean of patches that the network gives out."""
+        """(T, 3, H, W) to (T, D): the sum of a layer's tokens, or the mean of the output patches."""
         answer = self.network(pixels, output_hidden_states=is_published)
         if is_published:
             summed: Tensor = answer.hidden_states[-1].sum(dim=1)
@@ -142,7 +143,7 @@ class PictureBackbone(Backbone):
 
 
 class ProjectedPictureBackbone(PictureBackbone):
-    """Pictures one by one, for CLIP: each in the space that CLIP shares with words, whatever the layers."""
+    """Single images, for CLIP: each in the space that CLIP shares with text; `layers` is ignored."""
 
     def __init__(self, network: Any, processor: Any, layers: Layers = 'last', pictures: int | None = 8) -> None:
         super().__init__(network, processor, layers, pictures)
@@ -152,7 +153,7 @@ class ProjectedPictureBackbone(PictureBackbone):
     def _config(cls, path: Path) -> Any:
         config = open_config(path)
         tower = getattr(config, 'vision_config', config)
-        tower.projection_dim = config.projection_dim  # the tower's own is that of the smallest CLIP unless stated
+        tower.projection_dim = config.projection_dim  # the tower defaults to that of the smallest CLIP
         return tower
 
     def _state_of_each(self, pixels: Tensor) -> Tensor:
@@ -164,7 +165,7 @@ class ProjectedPictureBackbone(PictureBackbone):
 
 
 class VideoMaeBackbone(PictureBackbone):
-    """Sixteen pictures of a clip together, for VideoMAE: a state for each tube of pictures and place."""
+    """Sixteen frames of a clip together, for VideoMAE: one state per tube of frames and patch."""
 
     def __init__(self, network: Any, processor: Any, layers: Layers = 'last', pictures: int | None = None) -> None:
         super().__init__(network, processor, layers, int(network.config.num_frames))
@@ -173,16 +174,16 @@ class VideoMaeBackbone(PictureBackbone):
         self._patches = (config.image_size // config.patch_size) ** 2
 
     def _places(self, count: int) -> Ints:
-        """Which pictures `prepare` takes, the last one repeated where there are fewer than the network sees."""
+        """Indices of the frames that `prepare` selects, the last one repeated where there are too few."""
         return uniform(count, self.network.config.num_frames)
 
     def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The states of whole clips; a clip of which nothing is kept has none that count."""
+        """States of whole clips; all states of a clip without any kept frame are masked."""
         states = self.states(pixel_values=self._pixels(rows))  # (B, steps * P, D)
         return states, keep_mask.any(dim=1, keepdim=True).expand(states.shape[:2])
 
     def _encoded(self, pictures: Pictures, is_published: bool) -> Encoded:
-        """(steps, D): a row for each pair of frames."""
+        """(steps, D) features: one row per pair of frames."""
         choose = uniform if is_published else evenly
         taken = choose(len(pictures), self.network.config.num_frames)
         rows = self._run([pictures.images[at] for at in taken], is_published)
@@ -191,7 +192,7 @@ class VideoMaeBackbone(PictureBackbone):
         return Encoded(rows, pictures.times[taken].reshape(len(rows), -1).mean(axis=1))  # (16,) to (8, 2)
 
     def _seen(self, pixels: Tensor, is_published: bool) -> Tensor:
-        """(1, 16, 3, H, W) to (8, D): the mean over patches of each pair of frames."""
+        """(1, 16, 3, H, W) to (8, D): the mean over the patches of each pair of frames."""
         states = self.network(pixels).last_hidden_state
         if states.shape[1] != self._steps * self._patches:
             raise WeightsError(

@@ -1,11 +1,12 @@
-"""From many states to fewer: layers to one, sequences of different lengths to one length.
+"""Pooling of states: layers to one, sequences of different lengths to a common length.
 
-T rows in time, D features, L the wanted length, B samples.
+T time steps, D features, L target length, B samples.
 
-The published pooling puts rows of zeros in front of what is short or does not divide, and takes their mean along: the
-first rows are damped or erased, and no model can tell them from silence (`legacy_resampled`, `legacy_batch`).
-`resampled` cuts a sequence into L nearly equal stretches instead, and `padded` fills up behind and says with a mask
-what is real (`batch`).
+The published pooling pads with zeros in front, also where a length does not divide, and averages them in: the first
+    rows
+are damped or erased, and no model can distinguish them from silence (`legacy_resampled`, `legacy_batch`). `resampled`
+cuts a sequence into L nearly equal segments instead, and `batch` pads at the end and returns a mask of the real rows
+(`padded`).
 
 Source: the loaders of MERBench, arXiv:2401.03429; the corrected forms are ours.
 """
@@ -26,15 +27,15 @@ from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 
 Array = npt.NDArray[np.floating]
 KINDS = ('utt', 'frm_align', 'frm_unalign')
-"""One row a sample; rows of all modalities at the times of the text; rows of each modality at its own times."""
+"""One row per sample; rows of all modalities aligned to the text; rows of each modality with their own time steps."""
 _SCALE = {'utt': 1, 'frm_align': 6, 'frm_unalign': 12}
-"""How many rows become one before anything else."""
+"""Number of time steps that are averaged first."""
 States = TypeVar('States')
-"""An array, or a tensor of torch."""
+"""A NumPy array, or a torch tensor."""
 
 
 def sum_of_layers(layers: Sequence[States]) -> States:
-    """The sum of states (…, T, D) of several layers, added from the first on, so that it is the same everywhere.
+    """The sum of the states (…, T, D) of several layers, added in order, so that rounding is reproducible.
 
     >>> sum_of_layers([np.array([1.0]), np.array([2.0])]).tolist()
     [3.0]
@@ -43,16 +44,17 @@ def sum_of_layers(layers: Sequence[States]) -> States:
 
 
 def legacy_resampled(values: Array, length: int) -> Array:
-    """A sequence at another length, as published.
+    """A sequence resampled as published.
 
-    Equal length: unchanged. Longer wanted: zeros in front. Shorter wanted: zeros in front up to a multiple, then the
-    mean of every ceil(T / length) rows, zeros included.
+    Same length: unchanged. Longer: zeros in front. Shorter: zeros in front up to a multiple of L, then the mean of
+        every
+    ceil(T / length) rows, zeros included.
 
     Args:
         values: (T, D), T at least 1.
         length: L, at least 1.
 
-    Returns:
+    (L, D); float64 where anything was changed.
         (L, D); float64 where anything was done.
 
     Raises:
@@ -74,17 +76,17 @@ def legacy_resampled(values: Array, length: int) -> Array:
 
 
 def resampled(values: Array, length: int) -> Array:
-    """A sequence at another length without made-up rows: L stretches of T rows, each its mean.
+    """A sequence resampled without padding: L segments of T time steps, each averaged.
 
-    Stretch i holds the rows from floor(i T / L) up to floor((i + 1) T / L), at least one; a sequence that is shorter
-    than wanted repeats rows. Columns keep their mean where L divides T.
+    Segment i has the time steps from floor(i T / L) up to floor((i + 1) T / L), at least one; a sequence shorter than L
+    repeats time steps. The mean over time is unchanged where L divides T.
 
     Args:
         values: (T, D), T at least 1.
         length: L, at least 1.
 
     Returns:
-        (L, D), float32 or float64 as it came.
+        (L, D), float32 or float64 like `values`.
 
     Raises:
         ShapeError: values are not (T, D) with T at least 1.
@@ -104,16 +106,16 @@ def resampled(values: Array, length: int) -> Array:
 
 
 def padded(sequences: Sequence[Array]) -> tuple[Floats32, Bools]:
-    """Sequences in one array, filled up with zeros behind, and where they are real.
+    """Sequences in one array, padded with zeros at the end, and the mask of their real rows.
 
     Args:
-        sequences: B of (T_b, D).
+        sequences: B sequences (T_b, D).
 
     Returns:
         (B, max T, D) float32 and (B, max T) `keep_mask`, True where a row is real.
 
     Raises:
-        ShapeError: there is none, or they differ in D.
+        ShapeError: there are no sequences, or they differ in D.
     """
     if len({rows.shape[1:] for rows in sequences}) != 1 or sequences[0].ndim != 2:
         shapes = sorted({str(rows.shape[1:]) for rows in sequences})
@@ -126,14 +128,14 @@ def padded(sequences: Sequence[Array]) -> tuple[Floats32, Bools]:
 
 
 def legacy_batch(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, Floats32]:
-    """The arrays that the published loaders make of a split.
+    """The arrays that the published loaders make from a split.
 
-    1. `utt`: the mean over time. Else every sequence is resampled to ceil(T / 6), or T / 12 for `frm_unalign`.
+    1. `utt`: the mean over time. Else every sequence is resampled to ceil(T / 6), or ceil(T / 12) for `frm_unalign`.
     2. `frm_align`: audio and video are resampled to the length of the text.
-    3. Every modality is resampled to its longest of the split: zeros in front.
+    3. Every sequence is resampled to the longest of its modality in the split: zeros in front.
 
     Args:
-        modalities: audio, text, video to B sequences (T, D) each; of a whole split, whose maximum decides.
+        modalities: audio, text, video to B sequences (T, D) each, of a whole split, whose longest sequence counts.
         kind: one of `KINDS`.
 
     Returns:
@@ -165,13 +167,13 @@ def legacy_batch(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[s
 
 
 def batch(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, tuple[Floats32, Bools]]:
-    """As `legacy_batch` without made-up rows: means of real rows only, filled up behind, with a mask.
+    """As `legacy_batch` without padding in the means: real rows only, padded at the end, with a mask.
 
     Returns:
         Modality to values and `keep_mask`: (B, D) and (B,) for `utt`, else (B, L, D) and (B, L).
 
     Raises:
-        As `legacy_batch`.
+        As in `legacy_batch`.
     """
     _check(modalities, kind)
     if kind == 'utt':
@@ -186,7 +188,7 @@ def batch(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, tup
 
 
 def pooled(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, list[Array]]:
-    """The sequences of `batch` before they are filled up.
+    """The sequences of `batch` before padding.
 
     Args:
         modalities: modality to B sequences (T, D) each.
@@ -196,7 +198,7 @@ def pooled(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, li
         Modality to B sequences (L, D).
 
     Raises:
-        As `legacy_batch`.
+        As in `legacy_batch`.
     """
     _check(modalities, kind)
     if kind == 'utt':

@@ -1,12 +1,12 @@
-"""The encoders of MERBench and the MER challenges that run through Hugging Face transformers: names and facts.
+"""The encoders of MERBench and the MER challenges that run in Hugging Face transformers.
 
 A name is that of the official feature folder without its level: `chinese-hubert-large` for `chinese-hubert-large-UTT`.
-Weights are not part of affekt; `hub` says where their makers publish them.
+Weights are not part of affekt; `hub` states where their authors publish them.
 
-Two traps in the names. The tables of MERBench call *MacBERT-base* what lies in the folder chinese-macbert-**large**, as
-a comment of a later year admits. Text folders of MER2023 carry a mark `-4` (`chinese-macbert-large-4-UTT`) for the sum
-of the last four layers, which is what every later folder holds without a mark; its audio folders without a mark hold
-the last layer alone.
+Two names are misleading. The tables of MERBench call *MacBERT-base* what is in the folder chinese-macbert-**large**, as
+a comment of a later year admits. Text folders of MER2023 have a suffix `-4` (`chinese-macbert-large-4-UTT`) for the sum
+of the last four layers, which every later folder contains without the suffix; its audio folders without a suffix
+contain the last layer alone.
 
 Source: arXiv:2401.03429; github.com/zeroQiaoba/MERTools, feature_extraction/.
 """
@@ -22,31 +22,31 @@ from affekt.encoders.families import FAMILIES
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """One model that features were published of."""
+    """A model whose features were published."""
 
     name: str
-    """Of the official folder, without -UTT or -FRA."""
+    """Name of the official folder, without -UTT or -FRA."""
     family: str
-    """One of `FAMILIES`; of a model of one's own, one that reads the same."""
+    """One of `FAMILIES`; for a model of your own, a family that is read in the same way."""
     hub: str
-    """Where its weights are on huggingface.co; '' where there is nothing that could be run as it is."""
+    """Repository of the weights on huggingface.co; '' where none can be run unchanged."""
     dimension: int | None
-    """Columns of the features; None where nobody says."""
+    """Number of features; None where unknown."""
     layers: int | None
     pictures: int | None = None
-    """Pictures taken of a clip, at equal distances; None for all."""
+    """Number of evenly spaced frames per clip; None for all."""
     tokenizer: str = 'AutoTokenizer'
-    """The class of transformers that reads its words."""
+    """Class of transformers that loads the tokenizer."""
     is_large: bool = False
-    """A language model that was run in half precision on a GPU."""
+    """Whether it is a language model that was run in half precision on a GPU."""
     own_program: bool = False
-    """Its repository ships a Python program that would have to be run; affekt does not."""
+    """Whether its repository requires running its own Python program, which affekt does not do."""
     has_published_form: bool = True
-    """The published program runs it; False where it stops with an error."""
+    """Whether the published program runs it; False where that program fails."""
 
     @property
     def modality(self) -> Modality:
-        """What a sample must have."""
+        """Modality that a sample must have."""
         return FAMILIES[self.family].modality
 
 
@@ -182,7 +182,7 @@ OWN: Mapping[str, PublishedModel] = {
         PublishedModel('own-video', 'picture', '', None, None),
     )
 }
-"""Any folder of a known architecture, run as the published ones: a model tuned on emotion, or a newer one."""
+"""Any folder of a known architecture, run like the published models: for example fine-tuned on emotion, or newer."""
 
 PUBLISHED: Mapping[str, PublishedModel] = {
     model.name: model for model in (*_speech(), *_text(), *_text_of_generators(), *_video())

@@ -1,13 +1,13 @@
-"""Networks that hear a waveform (HuBERT, wav2vec 2.0, WavLM, data2vec) or a spectrogram (Whisper): sound to states.
+"""Audio networks on waveforms (HuBERT, wav2vec 2.0, WavLM, data2vec) or spectrograms (Whisper): audio to states.
 
-Published: a sound above 10 s is cut into chunks of 10 s that are run as one batch, and the last chunk is filled up with
-zeros. The rows of that silence stay in, and a mean over a sound of 10.5 s is half silence. Corrected: the last chunk is
-run at its own length (together with the chunk before where it is shorter than a second), so that every row was heard.
+Published: audio above 10 s is cut into chunks of 10 s that are run as one batch, and the last chunk is padded with
+zeros. The states of the padding are kept, and a mean over 10.5 s of audio is half silence. Corrected: the last chunk is
+run at its own length (merged with the previous chunk where it is shorter than a second), so that no state is padding.
 
-Of Whisper, published features are two states of the decoder, before it has written a word, of the first 30 s. Corrected
-are the states of the encoder, as many as there is sound for.
+For Whisper, published features are two states of the decoder, before any text, for the first 30 s. Corrected features
+are the states of the encoder, as many as the audio is long.
 
-Axes: B batch or chunks, T samples of sound at 16 kHz, S states, D their size.
+Axes: B batch or chunks, T audio samples at 16 kHz, S states, D their size.
 
 Source: arXiv:2401.03429; github.com/zeroQiaoba/MERTools,
 MERBench/feature_extraction/audio/extract_audio_huggingface.py.
@@ -33,14 +33,14 @@ from affekt.encoders.framing import CHUNK, RATE_HZ, chunks
 from affekt.errors import WeightsError
 
 AT_ONCE = 16
-"""Chunks in one run of a network, so that an hour of sound fits; published are all, which gives the same numbers."""
+"""Chunks per forward pass, so that an hour of audio fits into memory; published are all at once, with equal results."""
 
 
 def _open_extractor(path: Path, loader: str) -> Any:
-    """What makes a network's input of 16 kHz sound.
+    """The feature extractor of a network for 16 kHz audio.
 
     Raises:
-        WeightsError: it wants another rate, or the folder holds none.
+        WeightsError: the sampling rate differs, or the folder has no feature extractor.
     """
     extractor = open_reader(path, loader)
     if extractor.sampling_rate != RATE_HZ:
@@ -52,16 +52,16 @@ def _open_extractor(path: Path, loader: str) -> Any:
 
 
 class SoundBackbone(Backbone):
-    """Samples of sound at 16 kHz, for wav2vec 2.0, HuBERT, WavLM and their like.
+    """Audio samples at 16 kHz, for wav2vec 2.0, HuBERT, WavLM and similar networks.
 
-    The masking of stretches while training, which the library draws outside torch's seed, is off. Where the first
-    convolution is normalised over time (the base models), the silence that fills a batch up changes a sound's states.
+    SpecAugment-style masking during training, which the library draws outside torch's seed, is off. Where the first
+    convolution is normalised over time (the base models), padding within a batch changes a sample's states.
 
     Args:
-        network: of transformers.
-        normalise: each sound to mean 0 and deviation 1, as the preprocessor says.
-        layers: as in `Backbone`.
-        longest_s: seconds, beyond which `prepare` cuts a sound; None for all.
+        network: network of transformers.
+        normalise: scale each audio to mean 0 and standard deviation 1, as the preprocessor configures.
+        layers: see `Backbone`.
+        longest_s: seconds after which `prepare` cuts audio; None for no limit.
     """
 
     modality = 'audio'
@@ -80,13 +80,13 @@ class SoundBackbone(Backbone):
 
     @classmethod
     def open(cls, path: Path, settings: EncoderSettings, family: Family) -> SoundBackbone:
-        """The network of a folder, with what its preprocessor says."""
+        """The network of a folder with the settings of its feature extractor."""
         _, network = open_network(path, family.loader, settings.device, settings.precision)
         normalise = bool(_open_extractor(path, 'Wav2Vec2FeatureExtractor').do_normalize)
         return cls(network, normalise, settings.layers, settings.longest_s).eval()
 
     def prepare(self, sample: npt.NDArray[np.floating]) -> Floats32:
-        """The (T, 1) samples of a mono sound at 16 kHz; one too short for a state is filled up with silence."""
+        """(T, 1) samples of mono audio at 16 kHz; audio too short for one state is padded with zeros."""
         longest = None if self._longest_s is None else round(self._longest_s * RATE_HZ)
         sound = np.asarray(sample, dtype=np.float32)[:longest]
         if self._normalise and len(sound):
@@ -94,7 +94,7 @@ class SoundBackbone(Backbone):
         return np.pad(sound, (0, max(self._field - len(sound), 0)))[:, None]
 
     def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """A state for each 20 ms or so."""
+        """One state per 20 ms or so."""
         rows, keep_mask = self._long_enough(rows, keep_mask)
         waves = rows[..., 0].to(self.network.dtype)  # (B, T, 1) to (B, T)
         states = self.states(input_values=waves, attention_mask=keep_mask.long())  # (B, S, D)
@@ -108,7 +108,7 @@ class SoundBackbone(Backbone):
         return nn.functional.pad(rows, (0, 0, 0, more)), nn.functional.pad(keep_mask, (0, more))
 
     def encode(self, samples: Sequence[Floats32], *, is_published: bool = False) -> list[Encoded | str]:
-        """(S, D) of each sound, and the middle of what each state sees before attention."""
+        """(S, D) features of each audio, with the centre of each state's receptive field before attention."""
         return encoded_each(samples, lambda sound: self._encoded(sound, is_published))
 
     def _encoded(self, sound: Floats32, is_published: bool) -> Encoded:
@@ -131,18 +131,18 @@ class SoundBackbone(Backbone):
         return Encoded(np.concatenate(states), np.concatenate(times))
 
     def _run(self, waves: Floats32) -> Floats32:
-        """(B, S, D) of B chunks of one length."""
+        """(B, S, D) states of B chunks of one length."""
         with torch.inference_mode():
             parts = [waves[begin : begin + AT_ONCE] for begin in range(0, len(waves), AT_ONCE)]
             return np.concatenate([as_array(self.states(input_values=self.given(part))) for part in parts])
 
 
 class WhisperBackbone(Backbone):
-    """Spectrograms of 30 s.
+    """Spectrograms of 30 s, for Whisper.
 
     Args:
-        network: of transformers, encoder and decoder.
-        extractor: that makes spectrograms for it.
+        network: network of transformers, encoder and decoder.
+        extractor: its feature extractor.
     """
 
     modality = 'audio'
@@ -157,29 +157,29 @@ class WhisperBackbone(Backbone):
 
     @classmethod
     def open(cls, path: Path, settings: EncoderSettings, family: Family) -> WhisperBackbone:
-        """The network of a folder, with what makes spectrograms."""
+        """The network of a folder with its feature extractor."""
         _, network = open_network(path, family.loader, settings.device, settings.precision)
         return cls(network, _open_extractor(path, 'WhisperFeatureExtractor')).eval()
 
     def prepare(self, sample: Floats32) -> Floats32:
-        """(T, bands) of the first 30 s, silence behind a shorter sound included."""
+        """(T, bands) spectrogram of the first 30 s, padded with silence."""
         spectrum = self._extractor(sample, sampling_rate=RATE_HZ, return_tensors='np')['input_features']
         rows: Floats32 = np.asarray(spectrum, np.float32)[0].T  # (1, bands, T) to (T, bands)
         return rows
 
     def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The encoder's state for each 20 ms, which two rows make together."""
+        """The encoder's state for each 20 ms, which covers two rows."""
         spectra = rows.transpose(1, 2).to(self.network.dtype)  # (B, T, bands) to (B, bands, T)
         states: Tensor = self.network.encoder(spectra).last_hidden_state
         return states, keep_mask[:, ::2]  # (B, T) to (B, S)
 
     def encode(self, samples: Sequence[Floats32], *, is_published: bool = False) -> list[Encoded | str]:
-        """(S, D) of each sound."""
+        """(S, D) features of each audio."""
         with torch.inference_mode():
             return encoded_each(samples, self._published if is_published else self._corrected)
 
     def _spectrum(self, sound: Floats32) -> Tensor:
-        """(1, bands, T)"""
+        """(1, bands, T) spectrogram."""
         return self.given(self.prepare(sound).T[None])
 
     def _published(self, sound: Floats32) -> Encoded:

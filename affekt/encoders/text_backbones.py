@@ -1,8 +1,8 @@
-"""Networks that read words (BERT and its kin, T5, language models): a text to a state for each token.
+"""Language networks (BERT and similar, T5, language models): text to one state per token.
 
-Published: nothing understood is a row of zeros; a text above the positions of the model stops the program, here it is
-named as missing. Corrected: a text without words, or with none that the tokenizer knows, has no features; what is too
-long is read in windows.
+Published: a text without words is a row of zeros; a text longer than the model's positions stops the program and
+is reported as missing here. Corrected: a text without words, or with none that the tokenizer knows, has no features;
+longer texts are read in windows.
 
 Axes: B batch, T tokens, D size of a state.
 
@@ -31,14 +31,14 @@ from affekt.errors import WeightsError
 
 
 class TextBackbone(Backbone):
-    """Word pieces of a text; marks of beginning and end are read but do not count.
+    """Word pieces of a text; special tokens at the ends are read but masked.
 
     Args:
-        network: of transformers.
-        tokenizer: that belongs to it.
-        layers: as in `Backbone`.
-        longest: word pieces, beyond which `prepare` cuts a text, fewer where the network takes fewer; None for as many
-            as it takes.
+        network: network of transformers.
+        tokenizer: its tokenizer.
+        layers: see `Backbone`.
+        longest: number of word pieces after which `prepare` cuts a text, at most the network's limit; None for that
+            limit.
     """
 
     modality = 'text'
@@ -60,7 +60,7 @@ class TextBackbone(Backbone):
         """The network and the tokenizer of a folder.
 
         Raises:
-            WeightsError: one cannot be opened, they do not belong together, or the network does more than read.
+            WeightsError: one cannot be opened, they do not belong together, or the network also generates.
         """
         _, network = open_network(path, family.loader, settings.device, settings.precision)
         architecture = network.config.model_type
@@ -74,19 +74,19 @@ class TextBackbone(Backbone):
         return cls(network, tokenizer, settings.layers, settings.longest).eval()
 
     def prepare(self, sample: str) -> Ints:
-        """The (T, 1) numbers of a text's word pieces; an empty text has its marks, or one filler."""
+        """(T, 1) token numbers of a text; an empty text has its special tokens, or one filler token."""
         pieces = self._tokenizer(sample, truncation=True, max_length=self._longest)['input_ids']
         return np.array(pieces or [self._filler], dtype=np.int64)[:, None]
 
     def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """A state for each word piece."""
+        """One state per word piece."""
         pieces = torch.where(keep_mask, rows[..., 0], self._filler)  # (B, T)
         is_word = keep_mask & ~torch.isin(pieces, self.special)
         states = self.states(input_ids=pieces, attention_mask=keep_mask.long())
         return states, torch.where(is_word.any(dim=1, keepdim=True), is_word, keep_mask)
 
     def encode(self, samples: Sequence[str], *, is_published: bool = False) -> list[Encoded | str]:
-        """(T, D) of each text; corrected, windows of one length are run together, whatever text they are of."""
+        """(T, D) features of each text; corrected, windows of equal length are run together, across texts."""
         return [self._published(text) for text in samples] if is_published else self._corrected(samples)
 
     @cached_property
@@ -94,7 +94,7 @@ class TextBackbone(Backbone):
         return ends_of_words(self._tokenizer, self.network.config.name_or_path)
 
     def _run(self, tokens: Mapping[str, Any]) -> Floats32:
-        """(B, T, D) of B sequences of one length."""
+        """(B, T, D) states of B sequences of one length."""
         with torch.inference_mode():
             inputs = {name: torch.tensor(numbers, device=self.network.device) for name, numbers in tokens.items()}
             return as_array(self.states(**inputs))

@@ -1,8 +1,9 @@
-"""Words to tokens: the tokenizer of a folder, where words begin and end among its marks, windows of what is too long.
+"""Tokens of a text: the tokenizer of a folder, the tokens that are words, windows of long texts.
 
-Published: the text is run once and whole; which tokens at both ends are not words is found by encoding one Chinese
-sentence and looking where it comes back, so that a tokenizer without Chinese stops the program. Corrected: the
-tokenizer itself says which tokens it added, and what is too long is read in windows that follow each other.
+Published: the text is run as a whole; the special tokens at both ends are found by encoding a Chinese sentence and
+locating it in the decoded tokens, so that a tokenizer without Chinese stops the program. Corrected: the tokenizer
+    itself
+reports its special tokens, and long texts are read in consecutive windows.
 
 T tokens.
 
@@ -22,28 +23,29 @@ from affekt.encoders.folders import open_reader
 from affekt.errors import WeightsError
 
 PROBE = '今天天气真好'
-"""The sentence by which the published program finds the ends."""
+"""The sentence by which the published program locates the ends."""
 POSITIONS = re.compile(r'(^|\.)(position_embeddings?|embed_positions|wpe)$')
-"""Names of vectors for each position; RoBERTa and its kin begin to count behind the padding token, OPT behind two."""
+"""Names of position embeddings; RoBERTa and similar count from after the padding token, OPT from 2."""
 WINDOW = 512
-"""Tokens of a window where the model says nothing of length."""
+"""Tokens per window where the model states no limit."""
 Window = tuple[dict[str, list[int]], Bools]
-"""What the network is given for one sequence, by name, and (T,) True where a token is a word's."""
+"""Inputs of the network for one sequence, by name, and (T,) True where a token is part of a word."""
 
 
 def open_tokenizer(path: Path, architecture: str, loader: str) -> Any:
-    """What turns words into tokens, as it did when features were published.
+    """The tokenizer of a folder, as it worked when features were published.
 
-    Newer releases of transformers forget two things: that XLNet's last mark is of a segment of its own, and that the
-    SentencePiece model of LLaMA puts a mark in front where no file says otherwise.
+    Newer releases of transformers lost two settings: XLNet's last special token has its own segment, and the
+        SentencePiece
+    model of LLaMA puts a special token in front where no file says otherwise.
 
     Args:
-        path: of the folder.
+        path: path of the folder.
         architecture: `model_type` of config.json.
-        loader: the class of transformers that reads words.
+        loader: class of transformers that loads the tokenizer.
 
     Raises:
-        WeightsError: the folder holds none.
+        WeightsError: the folder has none.
     """
     choices = {}
     stated = path / 'tokenizer_config.json'
@@ -58,10 +60,10 @@ def open_tokenizer(path: Path, architecture: str, loader: str) -> Any:
 
 
 def ends_of_words(tokenizer: Any, path: Path) -> tuple[int, int | None]:
-    """Where the words of a token sequence begin and end, as the published program looks for it.
+    """Start and end of the words in a token sequence, located as in the published program.
 
     Raises:
-        WeightsError: the probe does not come back.
+        WeightsError: the probe sentence is not found.
     """
     tokens = tokenizer(PROBE)['input_ids']
 
@@ -82,7 +84,7 @@ def ends_of_words(tokenizer: Any, path: Path) -> tuple[int, int | None]:
 
 
 def most_tokens(network: Any) -> int | None:
-    """The most tokens that the network takes at once, one for each vector of a position; None where it has none."""
+    """Largest number of tokens per sequence, by position embeddings; None where the network has none."""
     for name, module in network.named_modules():
         if POSITIONS.search(name) and hasattr(module, 'num_embeddings'):
             skipped = getattr(module, 'offset', None) or (0 if module.padding_idx is None else module.padding_idx + 1)
@@ -91,24 +93,24 @@ def most_tokens(network: Any) -> int | None:
 
 
 def rated_tokens(config: Any) -> int:
-    """How many tokens a network without a fixed end was made for."""
+    """Number of tokens that a network without a fixed limit was designed for."""
     return max(int(getattr(config, 'max_position_embeddings', 0) or 0), 0) or WINDOW
 
 
 def windows(tokenizer: Any, text: str, longest: int) -> list[Window]:
-    """Token sequences that follow each other; none of a text without words.
+    """Consecutive token sequences of a text; [] for a text without words.
 
     Args:
-        tokenizer: of transformers.
-        text: to be read to its end.
-        longest: tokens of one sequence, marks included.
+        tokenizer: tokenizer of transformers.
+        text: text, which is read completely.
+        longest: tokens per sequence, special tokens included.
     """
     encoded = tokenizer(text, truncation=True, max_length=longest, return_overflowing_tokens=True,
                         return_special_tokens_mask=True)  # fmt: skip
     is_mark = encoded.pop('special_tokens_mask')
     encoded.pop('overflow_to_sample_mapping', None)
     names = [name for name in encoded if name in tokenizer.model_input_names]
-    if not is_mark or not isinstance(is_mark[0], list):  # a tokenizer that cuts off what is too long
+    if not is_mark or not isinstance(is_mark[0], list):  # a tokenizer that truncates
         if encoded.get('num_truncated_tokens', 0) > 0:
             return _cut(tokenizer, text, longest)
         return [({name: encoded[name] for name in names}, ~np.array(is_mark, dtype=bool))]
@@ -120,7 +122,7 @@ def windows(tokenizer: Any, text: str, longest: int) -> list[Window]:
 
 
 def _cut(tokenizer: Any, text: str, longest: int) -> list[Window]:
-    """The same where the tokenizer makes no windows itself."""
+    """The windows where the tokenizer makes none itself."""
     numbers = tokenizer(text, add_special_tokens=False)['input_ids']
     size = longest - tokenizer.num_special_tokens_to_add()
     sequences: list[Window] = []

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,7 @@ def face_crop(image: npt.NDArray[np.uint8], landmarks: Floats32) -> npt.NDArray[
 
 
 class FaceIdentity:
-    """The network, loaded once.
+    """The network, loaded once; its numbers stay in 8 bits until the first face, as most recordings compare none.
 
     Args:
         folder: where its two files lie; by default the verified ones, fetched where they are missing.
@@ -75,17 +76,29 @@ class FaceIdentity:
     def __init__(self, folder: str | Path | None = None) -> None:
         place = Path(folder) if folder is not None else _default_folder()
         try:
-            arrays = _arrays(*(read_regular_file(place / name) for name in _FILES))
-            self._convolutions = {name: _folded(arrays, name) for name in _names(arrays)}
-            self._last = arrays['fc']
-            missing = [name for name in _needed() if name not in self._convolutions]
-            if missing or self._last.shape != (256, WIDTH):
-                raise ValueError(f'no layer {missing[0]}' if missing else f'a last layer of {self._last.shape}')
+            self._stored = _stored(*(read_regular_file(place / name) for name in _FILES))
+            missing = [part for name in _needed() for part in _parts(name) if part not in self._stored]
+            if missing or self._stored['fc'].values.shape != (256, WIDTH):
+                raise ValueError(f'no array {missing[0]}' if missing else 'another last layer')
+            for name in _needed():
+                filters, *others = (self._stored[part].values.shape for part in _parts(name))
+                if len(filters) != 4 or any(shape != filters[-1:] for shape in others):
+                    raise ValueError(f'filters of {filters} in {name}')
         except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise WeightsError(
                 expected='the network that tells faces apart', came=f'{place}: {str(error)[:200]}',
                 todo=f'run `affekt weights get {MODEL}`',
             ) from error  # fmt: skip
+
+    @cached_property
+    def _convolutions(self) -> dict[str, tuple[Floats32, Floats32]]:
+        """Layer to its filters and bias, as `_folded` gives them."""
+        return {name: _folded(*(self._stored[part].unpacked() for part in _parts(name))) for name in _needed()}
+
+    @cached_property
+    def _last(self) -> Floats32:
+        """(256, 128) the last layer."""
+        return self._stored['fc'].unpacked()
 
     def vector(self, crop: npt.NDArray[np.uint8]) -> Floats32:
         """(128,) numbers of one face; their Euclidean distance tells faces apart.
@@ -135,40 +148,52 @@ def _default_folder() -> Path:
     return model_path(MODEL)
 
 
-def _arrays(content: bytes, manifest: bytes) -> dict[str, Floats32]:
-    """Arrays by name: 8-bit ones as value * scale + min, where the manifest says so."""
+class _Stored(NamedTuple):
+    """An array as the file has it: value * scale + least where it is of bytes."""
+
+    values: npt.NDArray[Any]
+    scale: float
+    least: float
+
+    def unpacked(self) -> Floats32:
+        """Its numbers."""
+        plain = self.values.astype(np.float32)
+        if self.values.dtype == np.uint8:
+            plain = plain * np.float32(self.scale) + np.float32(self.least)
+        return plain
+
+
+def _stored(content: bytes, manifest: bytes) -> dict[str, _Stored]:
+    """Arrays by name, not copied."""
     if len(manifest) > _LARGEST_MANIFEST:
         raise ValueError(f'a manifest of {len(manifest)} bytes')
-    arrays: dict[str, Floats32] = {}
+    arrays: dict[str, _Stored] = {}
     start = 0
     entries: list[Mapping[str, Any]] = json.loads(manifest)[0]['weights']
     for entry in entries:
         shape = [int(length) for length in entry['shape']]
         count = int(np.prod(shape, dtype=np.int64))
         packed = entry.get('quantization')
-        values = np.frombuffer(content, np.uint8 if packed else np.dtype('<f4'), count, start).astype(np.float32)
-        if packed:
-            values = values * np.float32(packed['scale']) + np.float32(packed['min'])
-        arrays[str(entry['name'])] = values.reshape(shape)
+        values = np.frombuffer(content, np.uint8 if packed else np.dtype('<f4'), count, start).reshape(shape)
+        scale, least = (float(packed['scale']), float(packed['min'])) if packed else (1.0, 0.0)
+        arrays[str(entry['name'])] = _Stored(values, scale, least)
         start += count * (1 if packed else 4)
     if start != len(content):
         raise ValueError(f'{len(content)} bytes where the manifest speaks of {start}')
     return arrays
 
 
-def _names(arrays: Mapping[str, Floats32]) -> list[str]:
-    ending = '/conv/filters'
-    return [name.removesuffix(ending) for name in arrays if name.endswith(ending)]
-
-
 def _needed() -> list[str]:
     return ['conv32_down', *(f'{name}/conv{part}' for stage in _STAGES for name in stage for part in (1, 2))]
 
 
-def _folded(arrays: Mapping[str, Floats32], name: str) -> tuple[Floats32, Floats32]:
+def _parts(name: str) -> tuple[str, str, str, str]:
+    """The arrays of a layer: filters, bias, and the factor and summand of its scale."""
+    return f'{name}/conv/filters', f'{name}/conv/bias', f'{name}/scale/weights', f'{name}/scale/biases'
+
+
+def _folded(filters: Floats32, bias: Floats32, scale: Floats32, shift: Floats32) -> tuple[Floats32, Floats32]:
     """Filters (side, side, C in, C out) and bias (C out,) of a layer, with its scale multiplied in."""
-    filters, bias = arrays[f'{name}/conv/filters'], arrays[f'{name}/conv/bias']
-    scale, shift = arrays[f'{name}/scale/weights'], arrays[f'{name}/scale/biases']
     return np.ascontiguousarray(filters * scale), bias * scale + shift
 
 

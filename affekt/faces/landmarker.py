@@ -102,8 +102,7 @@ class FaceLandmarker:
 
     def mesh(self, image: Pixels, region: Region) -> tuple[Floats32, float]:
         """Landmarks (478, 3) in pixels of `image` and the presence score, read inside one region."""
-        crop = cut(image, region, MESH_SIDE)
-        self._mesh.set_tensor(self._mesh_input, (crop.astype(np.float32) * np.float32(1 / 255))[None])
+        self._show(cut(image, region, MESH_SIDE))
         self._mesh.invoke()
         points = self._mesh.get_tensor(self._points_output).reshape(478, 3)
         logit = float(self._mesh.get_tensor(self._presence_output).reshape(()))
@@ -114,6 +113,12 @@ class FaceLandmarker:
             [x * cos - y * sin + region.center_x, x * sin + y * cos + region.center_y, points[:, 2] * scale]
         )
         return placed.astype(np.float32), float(1 / (1 + np.exp(-logit)))
+
+    def _show(self, crop: Pixels) -> None:
+        """Writes a (256, 256, 3) picture where the mesh network reads it, which refuses to run while a view is left."""
+        shown = self._mesh.tensor(self._mesh_input)()[0]
+        np.copyto(shown, crop)
+        shown *= np.float32(1 / 255)
 
     def blendshapes(self, landmarks: Floats32) -> Floats32:
         """The 52 scores in [0, 1] of landmarks (478, 3) or (478, 2) in pixels."""

@@ -23,6 +23,7 @@ from affekt.faces.same_person import IdentityLike, Joined, Sightings
 from affekt.faces.thumbnails import Thumbnail
 from affekt.faces.track import LandmarkFile, renamed
 from affekt.labels import EKMAN
+from affekt.tables import flag_array, number_array, text_array
 
 BATCH = 4
 """Faces whose expression is evaluated together: more cost the same each, and hold up the threads before."""
@@ -202,10 +203,10 @@ class _Rows:
         if not self._times:
             return
         numbers = np.stack(self._numbers)
-        columns = [pa.array(self._times, pa.float64()), pa.array(self._people, pa.string())]
-        columns.append(pa.array(self._measured, pa.bool_()))
-        columns += [pa.array(flags, pa.bool_()) for flags in zip(*self._conditions, strict=True)]
-        columns += [pa.array(np.ascontiguousarray(numbers[:, index])) for index in range(numbers.shape[1])]
+        columns = [number_array(np.array(self._times)), text_array(self._people)]
+        columns.append(flag_array(np.array(self._measured)))
+        columns += [flag_array(np.array(flags)) for flags in zip(*self._conditions, strict=True)]
+        columns += [number_array(numbers[:, index]) for index in range(numbers.shape[1])]
         self._packed.append(pa.RecordBatch.from_arrays(columns, schema=ROW_SCHEMA))
         for waiting in (self._times, self._people, self._measured, self._conditions, self._numbers):
             waiting.clear()

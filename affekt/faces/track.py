@@ -19,7 +19,7 @@ from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeErro
 from affekt.faces.completion import FaceObservation
 from affekt.files import part_of
 from affekt.runs import require_regular_file
-from affekt.tables import require_bounded
+from affekt.tables import joined_view, number_array, require_bounded, text_array
 
 _WIDTHS = {'box': 4, 'landmarks': 478 * 3, 'blendshapes': 52, 'pose': 16}
 _ROWS_PER_GROUP = 256
@@ -104,17 +104,17 @@ class Track:
         count = table.num_rows
 
         def array(name: str, *shape: int) -> Floats32:
-            flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-            return np.asarray(flat, dtype=np.float32).reshape(count, *shape)
+            flat = joined_view(table[name].combine_chunks().flatten(), np.float32, np.nan)
+            return np.asarray(flat.reshape(count, *shape))
 
         return cls(
             person,
-            table['time_s'].to_numpy(),
+            joined_view(table['time_s'], np.float64, np.nan),
             array('box', 4),
             array('landmarks', 478, 3),
             array('blendshapes', 52),
             array('pose', 4, 4),
-            table['presence'].to_numpy(),
+            joined_view(table['presence'], np.float32, np.nan),
         )
 
 
@@ -184,9 +184,9 @@ class LandmarkFile:
             return
         seen = [observation for _, observation in self._rows]
         columns = [
-            pa.array([face.time_s for face in seen], pa.float64()),
-            pa.array([person for person, _ in self._rows], pa.string()),
-            pa.array([face.presence for face in seen], pa.float32()),
+            number_array(np.array([face.time_s for face in seen])),
+            text_array([person for person, _ in self._rows]),
+            number_array(np.array([face.presence for face in seen], dtype=np.float32)),
             *[_lists([getattr(face, name) for face in seen], width) for name, width in _WIDTHS.items()],
         ]
         self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
@@ -195,10 +195,10 @@ class LandmarkFile:
 
 def renamed(people: Any, names: Mapping[str, str]) -> Any:
     """A column of people's names with other names for some."""
-    import pyarrow as pa
-
+    if not len(people):
+        return people
     coded = people.combine_chunks().dictionary_encode()
-    own = pa.array([names.get(name, name) for name in coded.dictionary.to_pylist()], pa.string())
+    own = text_array([names.get(name, name) for name in coded.dictionary.to_pylist()])
     return own.take(coded.indices)
 
 
@@ -207,4 +207,4 @@ def _lists(values: Sequence[Floats32], width: int) -> Any:
     import pyarrow as pa
 
     flat = np.concatenate([value.reshape(-1) for value in values]).astype(np.float32)
-    return pa.FixedSizeListArray.from_arrays(pa.array(flat), width)
+    return pa.FixedSizeListArray.from_arrays(number_array(flat), width)

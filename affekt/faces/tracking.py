@@ -240,12 +240,11 @@ class FaceTracker:
 
     def _is_crowded(self, person: _Person, time_s: float, reach: float) -> bool:
         """True where another person is, or should be, within `reach` face sizes."""
+        others = [p for p in self._persons if p is not person and (p.is_followed or self._is_lost(p, time_s))]
+        if not others:
+            return False
         center, size = person.expected_center(time_s), face_size(person.face)
-        return any(
-            float(np.linalg.norm(other.expected_center(time_s) - center)) < reach * size
-            for other in self._persons
-            if other is not person and (other.is_followed or self._is_lost(other, time_s))
-        )
+        return any(float(np.linalg.norm(other.expected_center(time_s) - center)) < reach * size for other in others)
 
     def _is_someone_else(self, person: _Person, time_s: float, image: npt.NDArray[np.uint8], face: Mesh) -> bool:
         """True where a face looks like neither the person's latest sight nor any other: an unnoticed cut."""

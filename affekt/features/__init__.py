@@ -1,10 +1,10 @@
-"""Numbers for every sample of a corpus, made by named recipes and read without loading them.
+"""Features of every sample of a corpus, extracted by named recipes and read by memory map.
 
-A `Manifest` goes in, `extract` runs a recipe over it (in batches, processes, shards, and on after a kill), a `Store`
-comes out: Arrow files by memory map that know how they were made and which samples they lack. `import_features` takes
-the folders that benchmarks hand round. `model_recipes.py` has the recipes of networks that `affekt.encoders` opens, as
-published and corrected, `onnx_recipes.py` those of networks that the user exports; `catalogue.py` finds and lists all
-recipes, `on_ray.py` runs them on many machines. Read `recipes.py` first, then `store.py`.
+A `Manifest` comes in, `extract` runs a recipe over it (in batches, processes, shards, and resumable), a `Store` comes
+out: memory-mapped Arrow files that record how they were made and which samples they lack. `import_features` imports the
+feature folders of benchmarks. `model_recipes.py` has the recipes of networks that `affekt.encoders` opens, as published
+and corrected, `onnx_recipes.py` those of networks that the user exports; `catalogue.py` finds and lists all recipes,
+`on_ray.py` runs them on many machines. Read `recipes.py` first, then `store.py`.
 """
 
 from affekt.encoders import batch, legacy_batch, legacy_resampled, padded, pooled, resampled

@@ -1,9 +1,9 @@
-"""Arrow files of features: written whole or not at all, read by memory map.
+"""Arrow files of features: written completely or not at all, read by memory map.
 
-A file is Arrow IPC: column `sample` (text), `values` (lists of rows of D float32), `times` (lists of float64, empty
-where rows have none). The header says what made it.
+A file is Arrow IPC: columns `sample` (text), `values` (lists of rows of D float32), `times` (lists of float64, empty
+where rows have none). The header records the provenance.
 
-T rows in time, D columns.
+T time steps, D features.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ from affekt.tables.arrow_arrays import view
 FORMAT = 1
 SUFFIX = '.features.arrow'
 MADE_AGAIN = 'extract it again'
-"""What to do with a file that is damaged, and cannot be told apart from one that never was whole."""
+"""Advice for a damaged file, which cannot be distinguished from one that was never complete."""
 ROWS_AT_ONCE = 1 << 16
-"""Rows of values in one piece of a file, at most, where a sample is not longer itself."""
+"""Largest number of rows of values per record batch, unless a single sample is longer."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a file of features says of itself."""
+    """Provenance of a file of features, as its header states it."""
 
     recipe: str
-    """Its name."""
+    """Name of the recipe."""
     hash: str
     dimension: int
     facts: Mapping[str, Any]
     columns: tuple[str, ...] = ()
     corpus: str = ''
     shard: tuple[int, int] = (1, 1)
-    """Which of how many."""
+    """Number of this shard, from 1, and number of shards."""
     missing: tuple[tuple[str, str], ...] = ()
-    """Samples without features, or with a part of them, and why."""
+    """Samples without features, or with a part missing, each with the reason."""
     versions: Mapping[str, str] | None = None
     samples: str = ''
-    """Digest of what the manifest says of the samples: texts, files, windows. '' where nobody knows."""
+    """Digest of the manifest's entries for the samples: texts, files, windows; '' where unknown."""
     modality: str | None = None
-    """What the features were made of: audio, text or video; None where nobody said. A file keeps it among the facts."""
+    """Modality of the features: audio, text or video; None where unknown. Files store it among the facts."""
 
     def header(self) -> dict[str, Any]:
-        """As a file holds it."""
+        """The fields as stored in a file."""
         header = {'format': FORMAT, **dataclasses.asdict(self), 'versions': versions()}
         if modality := header.pop('modality'):
             header['facts'] = {**header['facts'], 'modality': modality}
@@ -63,10 +63,10 @@ class Provenance:
 
     @classmethod
     def of_header(cls, header: dict[str, Any]) -> Provenance:
-        """As a file holds it, without the format.
+        """The provenance in the header of a file, without the format.
 
         Raises:
-            KeyError, TypeError, ValueError: a part is missing, unknown or of another form.
+            KeyError, TypeError, ValueError: a field is missing, unknown or of another type.
         """
         facts = dict(header['facts'])
         missing = tuple((name, reason) for name, reason in header['missing'])
@@ -77,20 +77,20 @@ class Provenance:
 
 
 def write_features(path: Path, features: Iterable[Features], provenance: Provenance) -> int:
-    """Write one file, whole or not at all.
+    """Write one file, completely or not at all.
 
     Args:
-        path: ends in `.features.arrow`.
-        features: of one recipe, each sample once; taken one by one, so that they need not fit in memory together.
-        provenance: goes into the header.
+        path: path that ends in `.features.arrow`.
+        features: features of one recipe, each sample once; consumed one by one, so that they need not fit in memory.
+        provenance: provenance for the header.
 
     Returns:
         The number of samples.
 
     Raises:
-        ShapeError: values have another D than the provenance says.
-        ValueRangeError: a value is not finite; names the sample.
-        TableError: a sample stands twice.
+        ShapeError: D of the values differs from the provenance.
+        ValueRangeError: a value is not finite; the message names the sample.
+        TableError: a sample occurs twice.
     """
     import pyarrow as pa
 
@@ -166,7 +166,7 @@ def _offsets(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 class FeatureFile:
-    """One memory-mapped file."""
+    """A memory-mapped file."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow as pa
@@ -183,7 +183,7 @@ class FeatureFile:
             if self._reader.schema.remove_metadata() != _schema(self.provenance.dimension, {}).remove_metadata():
                 raise ValueError(f'columns {self._reader.schema.names} of other types')
             for batch in self._batches:
-                batch.validate(full=True)  # offsets that point outside would end the process
+                batch.validate(full=True)  # offsets outside the file would crash the process
             self.pieces = [Piece.of(batch, self.provenance.dimension) for batch in self._batches]
         except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
             if isinstance(error, TableError | FileError):
@@ -199,7 +199,7 @@ class Piece:
     """Views of one record batch."""
 
     flat: Floats32
-    """(rows, D)"""
+    """(rows, D) values of all samples."""
     offsets: npt.NDArray[np.int64]
     times: npt.NDArray[np.float64]
     time_offsets: npt.NDArray[np.int64]
@@ -213,16 +213,16 @@ class Piece:
         return cls(flat, offsets, view(times.values, np.float64), time_offsets)
 
     def values(self, row: int) -> Floats32:
-        """(T, D) of a sample."""
+        """(T, D) values of a sample."""
         return self.flat[self.offsets[row] : self.offsets[row + 1]]
 
     def times_of(self, row: int) -> npt.NDArray[np.float64] | None:
-        """(T,) of a sample; None where its rows have no times."""
+        """(T,) times of a sample in seconds; None where its rows have no times."""
         times = self.times[self.time_offsets[row] : self.time_offsets[row + 1]]
         return times if len(times) else None
 
     def means(self, rows: npt.NDArray[np.int64]) -> Floats32:
-        """(B, D) means over the rows of each sample; a view where each has one and they follow each other."""
+        """(B, D) means over the rows of each sample; a view where each has one row and they are adjacent."""
         begins, ends = self.offsets[rows], self.offsets[rows + 1]
         if not (ends - begins == 1).all():
             return np.stack([self.flat[begin:end].mean(axis=0) for begin, end in zip(begins, ends, strict=True)])

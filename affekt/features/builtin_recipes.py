@@ -1,4 +1,4 @@
-"""The recipes that this installation can run without a hub: hashed words, sentence embeddings, acoustic measures."""
+"""Recipes that this installation can run without a model hub: hashed words, sentence embeddings, acoustic measures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from affekt.plugins import Members, named_as
 from affekt.weights import lookup
 
 SIZE = 512
-"""Numbers of a vector of hashed words."""
+"""Number of values of a vector of hashed words."""
 _WORD = re.compile(r"[a-z0-9']+|[一-鿿]")
 _FRAME_COLUMNS = (
     'f0_hz', 'hnr_db', 'loudness_db', 'alpha_ratio_db', 'hammarberg_db', 'slope_low_db_khz', 'slope_mid_db_khz', 'flux',
@@ -35,23 +35,23 @@ _FRAME_COLUMNS = (
 DIMENSIONS = ('valence', 'arousal', 'dominance')
 NOBODY_SPEAKS = 'nobody speaks'
 LONGEST_SPEECH_S = 28.0
-"""Of what an encoder of speech reads at once; a longer stretch is cut into equal parts, whose means count."""
+"""Longest input of an encoder of speech, in seconds; longer audio is cut into equal parts, whose means are averaged."""
 VOICE_WINDOW_S, VOICE_STEP_S = 2.0, 0.5
-"""Stretch of sound that the head of vocal emotion reads at once, and how far apart two of them begin."""
+"""Length of the windows that the head of vocal emotion reads, and the step between them, in seconds."""
 
 
 def hashed_texts(texts: Sequence[str], size: int = SIZE) -> Floats32:
-    """Words to vectors without a model: signed counts of hashed words and word pairs, scaled to length 1.
+    """Vectors of texts without a model: signed counts of hashed words and word pairs, scaled to length 1.
 
-    A baseline for text features: what a learned encoder adds is what it gains on this.
+    A baseline for text features: a learned encoder must improve on it.
 
-    A text is lower-cased; words are runs of a-z, 0-9 and apostrophes, and single Chinese characters. Of each word, and
-    of each pair of neighbours joined by `_`, the CRC32 of its UTF-8 bytes gives the place (modulo the size) and the
+    A text is lower-cased; words are runs of a-z, 0-9 and apostrophes, and single Chinese characters. The CRC32 of the
+    UTF-8 bytes of each word, and of each pair of neighbours joined by `_`, gives the index (modulo the size) and the
     sign (negative where the highest bit is set).
 
     Args:
         texts: N texts in English or Chinese.
-        size: of a vector.
+        size: length of a vector.
 
     Returns:
         (N, size); zeros for a text without words.
@@ -93,7 +93,7 @@ def _open_sentence_layers(recipe: Recipe) -> SampleEncoder:
 
 
 def _one_row_each(encode: Callable[[Sequence[str]], Floats32]) -> Callable[[Sequence[str]], list[Encoded | str]]:
-    """Rows (N, D) of N texts as N answers."""
+    """A function of N texts with output rows (N, D) as one with N answers."""
     return lambda texts: [Encoded(row[None]) for row in encode(texts)]
 
 
@@ -101,7 +101,7 @@ def _open_acoustics(recipe: Recipe) -> SampleEncoder:
     from affekt.voice import acoustic_summary
 
     def encode(sample: str, sound: Floats32) -> Features | Unable:
-        row = acoustic_summary(sound)[:-1]  # the last column counts words, which are not known here
+        row = acoustic_summary(sound)[:-1]  # the last column is a rate of words, which are unknown here
         if np.isnan(row).any():
             lost = [name for name, value in zip(recipe.columns, row, strict=True) if np.isnan(value)]
             return Unable(sample, f'no voice to measure ({len(lost)} of {len(row)} columns)')
@@ -116,7 +116,7 @@ def _open_acoustic_frames(recipe: Recipe) -> SampleEncoder:
     def encode(sample: str, sound: Floats32) -> Features | Unable:
         frames = acoustic_frames(sound)
         rows = np.stack([getattr(frames, name) for name in _FRAME_COLUMNS], axis=1)
-        # A frame without voice has no pitch: 0 with a column that says so, never nan.
+        # An unvoiced frame has no pitch: 0, with a column that says so, never nan.
         voiced = frames.voiced.astype(np.float32)[:, None]
         values = np.concatenate([np.nan_to_num(rows, nan=0.0), voiced], axis=1)
         return recipe.features(sample, values, frames.time_s.astype(np.float64))
@@ -155,7 +155,7 @@ def _open_voice_layers(recipe: Recipe) -> SampleEncoder:
 
 
 def spoken(sound: Floats32, detector: Any) -> Floats32:
-    """The samples from the first word to the last, with what lies between; empty where nobody speaks.
+    """The samples from the first speech to the last, with everything between; empty where there is no speech.
 
     Args:
         sound: (N,) at 16 kHz.
@@ -169,7 +169,7 @@ def spoken(sound: Floats32, detector: Any) -> Floats32:
 
 @dataclass(frozen=True)
 class _Block:
-    """What `speech_turns` reads."""
+    """A block of audio as input of `speech_turns`."""
 
     start_s: float
     samples: Floats32
@@ -220,7 +220,7 @@ _MINILM_FACTS = {
 
 
 def _other_names() -> list[str]:
-    """Names that recipes of encoders answer to."""
+    """Names of the recipes of encoders, which other recipes must not take."""
     names = (*encoder_names(), *CLIP_RECIPES, *exported_names(), *smile_names())
     return [*names, *(name.removesuffix('-utt') for name in names)]
 

@@ -1,7 +1,7 @@
-"""Every recipe by name, with its weights; and the list of all: what each reads and needs, and whether that is here now.
+"""All recipes by name with their weights, and a list with the input, requirements and availability of each.
 
-Kinds, in this order: recipes that bring all they need; measures of openSMILE; encoders of transformers; encoders of
-clips; encoders whose network the user exports; recipes of other packages.
+Kinds, in this order: recipes without requirements; measures of openSMILE; encoders of transformers; encoders of clips;
+encoders whose network the user exports; recipes of other packages.
 """
 
 from __future__ import annotations
@@ -35,43 +35,43 @@ FILES: Mapping[str, tuple[str, ...]] = {
 }
 """Recipe to the model files that it opens."""
 TEXTS = ('text', 'chinese', 'english')
-"""Columns of a manifest that a recipe of text may read."""
+"""Columns of a manifest that a recipe of text can read."""
 STATES = ('yes', 'fetch', 'give', 'no')
-"""Whether a recipe runs: as it is; when its weights are fetched, which it does, or given; when a file is given with
---model; not before something is installed."""
+"""Availability of a recipe: ready; after its weights are downloaded, which it does itself, or are given; with a file
+given by --model; not before something is installed."""
 
 
 @dataclass(frozen=True)
 class ListedRecipe:
-    """What can be said of a recipe before it is opened."""
+    """Properties of a recipe that are known before it is opened."""
 
     kind: str
     """One of 'own', 'opensmile', 'transformers', 'clips', 'exported', 'plugin'."""
     names: tuple[str, ...]
-    """Recipes that differ in level or form alone."""
+    """Names of recipes that differ in level or form alone."""
     modality: str
-    """'' for one of a package that cannot be loaded."""
+    """Modality; '' for a recipe of a package that cannot be loaded."""
     dimension: int | None
-    """Of the first; None where nobody knows."""
+    """Number of features of the first recipe; None where unknown."""
     needs: str
-    """In words; '' for nothing."""
+    """Requirements in words; '' for none."""
     runs: str
     """One of `STATES`."""
 
 
 def listed_recipes(*, added: bool = True) -> tuple[ListedRecipe, ...]:
-    """All recipes, each with what it needs.
+    """All recipes with their requirements.
 
     Args:
-        added: those of other packages too, which loads them.
+        added: include those of other packages, which loads them.
     """
     return (*_own(), *_smile(), *_encoders(), *_clips(), *_exported(), *(_added() if added else ()))
 
 
 def modality_of(recipe: str) -> str | None:
-    """What a store's recipe reads, by its name: audio, text or video; None for one that is not listed.
+    """Modality of a store's recipe by its name: audio, text or video; None for one that is not listed.
 
-    Names of official folders (`chinese-hubert-large-UTT`) count as those of their recipes.
+    Names of official folders (`chinese-hubert-large-UTT`) count as those of the corresponding recipes.
     """
     name = recipe.removesuffix('-chinese').removesuffix('-english')
     for ending, ours in (('-UTT', '-utt'), ('-FRA', '-frm'), ('_UTT', '-utt'), ('_FRA', '-frm')):
@@ -88,21 +88,21 @@ def recipe_named(
     device: str = 'cpu',
     precision: str | None = None,
 ) -> Recipe:
-    """The recipe of that name, with its weights.
+    """The recipe of a name, with its weights.
 
     Args:
-        name: of the recipe; that of an encoder may lack its ending, which is then -utt.
-        column: of the manifest that a recipe of text reads: text, chinese or english. Another one than text makes
-            another recipe, `NAME-COLUMN`.
-        model: where the weights of an encoder are: a folder, a checkpoint, an exported ONNX file, or `owner/name` on
-            the hub; None for where they were published.
-        device: of torch, on which an encoder runs.
-        precision: of an encoder's numbers; see `encoder_recipe`.
+        name: name of the recipe; that of an encoder may lack its suffix, which is then -utt.
+        column: column of the manifest that a recipe of text reads: text, chinese or english. A column other than text
+            makes a separate recipe, `NAME-COLUMN`.
+        model: weights of an encoder: a folder, a checkpoint, an exported ONNX file, or `owner/name` on the hub; None
+            for the place of their publication.
+        device: torch device of an encoder.
+        precision: precision of an encoder; see `encoder_recipe`.
 
     Raises:
-        UnknownNameError: no such recipe, or no such column, or the recipe reads no text or takes no model.
-        MissingExtraError: an encoder is wanted, and torch or transformers is not installed.
-        WeightsError: an encoder's weights cannot be found, or are others.
+        UnknownNameError: there is no such recipe or column, or the recipe does not read text or takes no model.
+        MissingExtraError: the recipe is an encoder, and torch or transformers is not installed.
+        WeightsError: an encoder's weights cannot be found, or belong to another model.
     """
     encoders = encoder_names()
     if name in RECIPES:

@@ -1,4 +1,4 @@
-"""Whether a store is fit to train on: finite, varied, and complete for a manifest."""
+"""Checks that a store can be trained on: finite, varied, and complete for a manifest."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from affekt.features.store import Store
 
 @dataclass(frozen=True)
 class StoreCheck:
-    """What a check found."""
+    """Result of checking a store."""
 
     samples: int
     dimension: int
     rows: int
     longest: int
-    """Rows of the longest sample."""
+    """Number of rows of the longest sample."""
     not_finite: tuple[str, ...]
     """Samples with nan or infinity."""
     zero: tuple[str, ...]
     """Samples whose every value is 0."""
     constant_columns: int
-    """Columns that are the same in every row."""
+    """Number of columns that are constant over all rows."""
     missing: Mapping[str, str]
-    """Samples of the manifest (or those that the store knows of) without features, and why."""
+    """Samples of the manifest (or those that the store lists) without features, with the reason."""
     strangers: tuple[str, ...]
-    """Samples that the manifest does not have."""
+    """Samples of the store that the manifest does not have."""
     hint: str = ''
-    """Where names of both differ in writing alone: one pair, and how."""
+    """Where names of both sides differ in spelling alone: one such pair, and the difference."""
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is wrong that would spoil training; samples of zeros and missing ones may be meant."""
+        """Whether nothing would spoil training; zero samples and missing ones may be intended."""
         return not self.not_finite and self.samples > 0 and not self.strangers
 
 
 def check_store(store: Store, manifest: Manifest | None = None) -> StoreCheck:
-    """Read every value once.
+    """Check a store, reading every value once.
 
     Args:
-        store: to check.
-        manifest: whose samples it should hold; None for none in particular.
+        store: store to check.
+        manifest: manifest whose samples it should have; None for none.
     """
     not_finite, zero, rows, longest = [], [], 0, 0
     low = np.full(store.dimension, np.inf)
@@ -75,10 +75,10 @@ def check_store(store: Store, manifest: Manifest | None = None) -> StoreCheck:
 
 
 def require_features(store: Store, manifest: Manifest) -> None:
-    """Every sample of a manifest has features: before training starts.
+    """Check before training that every sample of a manifest has features.
 
     Raises:
-        CorpusError: some have none; names the first and why.
+        CorpusError: a sample has none; the message names the first one with its reason.
     """
     lost = [f'{name}: {store.missing.get(name, "not extracted")}' for name in manifest.names if name not in store]
     if lost:
@@ -92,10 +92,10 @@ def require_features(store: Store, manifest: Manifest) -> None:
 
 
 def require_any_features(store: Store, manifest: Manifest) -> None:
-    """Some samples of a manifest have features, where the others may do without.
+    """Check that at least one sample of a manifest has features, where the others may be masked.
 
     Raises:
-        CorpusError: none has.
+        CorpusError: no sample has features.
     """
     if not any(name in store for name in manifest.names):
         hint = near_miss(manifest.names, store.names)

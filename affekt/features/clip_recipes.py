@@ -1,16 +1,16 @@
-"""Recipes of encoders that see and hear a clip at once (HiCMAE, SVFAP), from a checkpoint that is given.
+"""Recipes of encoders of video and audio together (HiCMAE, SVFAP), from a given checkpoint.
 
     affekt features extract m.parquet --recipe hicmae-utt --model run --out features
 
-| ending | one row is | columns |
+| suffix | row | columns |
 |---|---|---|
 | -utt | the clip: two windows averaged, as in the published evaluation | HiCMAE 4C: encoders, then fusion; SVFAP C |
-| -frm | a time slice of consecutive windows, with its middle in seconds | the same |
-| -layers-utt | the clip | C of each layer of the encoders, then of the fusion; of SVFAP C of each stage |
+| -frm | a time slice of consecutive windows, with its centre in seconds | the same |
+| -layers-utt | the clip | C for each layer of the encoders, then of the fusion; SVFAP C for each stage |
 
-C is the width. A checkpoint of one branch gives C, or C of each of its layers. A name alone says nothing about
-numbers: the sha256 of the checkpoint is among the recipe's facts. Where a clip has no pictures or no sound, their
-columns are 0, and the store says why.
+C is the width. A checkpoint of one branch gives C, or C for each of its layers. A name alone does not determine the
+features: the sha256 of the checkpoint is among the recipe's facts. Where a clip has no frames or no audio, their
+columns are 0, and the store records the reason.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ READS = {
     ('audio',): ('audio', 'video'),
     ('video', 'audio'): ('video', 'frames', 'audio'),
 }
-"""What a checkpoint reads to the columns of a manifest that name it."""
+"""Modalities of a checkpoint to the columns of a manifest that may provide them."""
 
 
 def clip_recipe(name: str, model: str | None, *, device: str = 'cpu', precision: str | None = None) -> Recipe:
@@ -38,15 +38,15 @@ def clip_recipe(name: str, model: str | None, *, device: str = 'cpu', precision:
 
     Args:
         name: one of `CLIP_RECIPES`.
-        model: a published file, one that affekt wrote, or the folder of a run.
-        device: of torch.
-        precision: float32, float16 or bfloat16, or 'auto' for bfloat16 where the device computes it by itself; None for
-            float32. What the device has not becomes float32, which the recipe's facts say.
+        model: a published file, one written by affekt, or the folder of a run.
+        device: torch device.
+        precision: float32, float16 or bfloat16, or 'auto' for bfloat16 where the device computes it natively; None for
+            float32. A precision that the device lacks becomes float32, which the recipe's facts state.
 
     Raises:
         UnknownNameError: no such recipe.
         MissingExtraError: torch is not installed.
-        WeightsError: no checkpoint is given, or it is of another network.
+        WeightsError: no checkpoint is given, or it belongs to another network.
     """
     if name not in CLIP_RECIPES:
         raise UnknownNameError(expected='a known encoder', came=repr(name), todo='see `affekt features list`')

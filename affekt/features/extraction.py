@@ -1,8 +1,9 @@
-"""A whole corpus through one recipe: in batches, by processes or on Ray, in shards, and on from where a kill left it.
+"""Extraction of a whole corpus by one recipe: in batches, by processes or on Ray, in shards, and resumable.
 
-A finished batch is a small file that appears whole and is then noted in a journal; when all are there they become the
-shard's one file. Running again goes on; shards may run anywhere, each writes files of its own. Who encodes, decides
-nothing: files are the same byte for byte.
+A finished batch is a small file that appears complete and is then recorded in a journal; when all exist they are merged
+into the shard's one file. Running again resumes; shards may run anywhere, each writes its own files. The engine does
+not
+matter: files are identical byte for byte.
 """
 
 from __future__ import annotations
@@ -23,30 +24,30 @@ from affekt.runs import Run, file_sha256
 from affekt.workers import as_finished, workers
 
 MEDIA = 'media_sha256'
-"""The fact of a file that tells the content of the media that it was made of."""
+"""Key of the fact that identifies the content of the media that a file was made from."""
 SIZES = 'media_sizes'
-"""The same in older files: sizes alone."""
+"""Key of the same in older files, by sizes alone."""
 DIGESTED = (
     'sample', 'text', 'chinese', 'english', 'audio', 'video', 'frames', 'recording', 'start_s', 'end_s',
 )  # fmt: skip
-"""Columns that decide what features are made of."""
+"""Columns that the features depend on."""
 ENGINES = ('processes', 'ray')
-"""What may run the workers."""
+"""Engines that can run the workers."""
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """What an extraction left."""
+    """Result of an extraction."""
 
     path: Path
-    """The shard's file."""
+    """Path of the shard's file."""
     samples: int
     missing: tuple[tuple[str, str], ...]
-    """Samples without features, and why."""
+    """Samples without features, with the reason."""
     resumed: int
-    """Batches that an earlier run had finished."""
+    """Number of batches that an earlier run had finished."""
     partial: tuple[tuple[str, str], ...] = ()
-    """Samples that lack a part of what the recipe reads, whose columns are then 0, and why."""
+    """Samples that lack a part of the recipe's input, whose columns are then 0, with the reason."""
 
 
 def extract(
@@ -61,30 +62,30 @@ def extract(
     batch: int | None = None,
     progress: Progress | None = None,
 ) -> Extraction:
-    """Features of a manifest's samples, in `out`/recipe name.
+    """Extract features of a manifest's samples into the folder `out`/recipe name.
 
-    1. The shard's samples are divided into batches; those that are finished are left alone.
+    1. The shard's samples are divided into batches; finished ones are skipped.
     2. The others are encoded here, by a pool of processes that each load the recipe once, or by workers of Ray Data.
-    3. All batches become one file, and the small ones go.
+    3. All batches are merged into one file, and the small ones removed.
 
     Args:
-        manifest: of the corpus.
-        recipe: or its name.
-        out: folder of stores, one folder a recipe.
-        processes: that encode; 1 is this one, or one worker of Ray.
+        manifest: manifest of the corpus.
+        recipe: recipe, or its name.
+        out: folder of stores, one folder per recipe.
+        processes: number of processes that encode; 1 is this one, or one worker of Ray.
         on: one of `ENGINES`; see `on_ray.py` for Ray, which replaces a worker that dies.
-        gpus: that each worker of Ray takes, such as 1 or 0.25; Ray hides them from workers that ask for none.
-        shard: which of how many, (i, n): samples i, i + n, i + 2n … of the manifest.
-        batch: samples at once; None for what the recipe says.
-        progress: told 'features', samples done, samples in all.
+        gpus: number of GPUs per worker of Ray, such as 1 or 0.25; Ray hides GPUs from workers that request none.
+        shard: number of the shard and of shards, (i, n): samples i, i + n, i + 2n … of the manifest, counted from 1.
+        batch: samples per batch; None for the recipe's default.
+        progress: called with 'features', samples done and samples in all.
 
     Raises:
-        UnknownNameError: no such recipe or engine.
-        MissingExtraError: Ray is wanted and not installed.
-        ValueRangeError: the shard is not one of its number.
-        CorpusError: no sample has what the recipe reads.
-        RunError: the folder holds features of another corpus or recipe, another process works on the shard, or a worker
-            died; what it had finished is kept.
+        UnknownNameError: there is no such recipe or engine.
+        MissingExtraError: Ray is requested and not installed.
+        ValueRangeError: the shard's number is out of range.
+        CorpusError: no sample has the input of the recipe.
+        RunError: the folder has features of another corpus or recipe, another process works on the shard, or a worker
+            died; finished batches are kept.
     """
     recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
     number, count = shard
@@ -127,7 +128,7 @@ def extract(
 
 
 def _require_possible(shard: tuple[int, int], size: int, processes: int, on: str, gpus: float) -> None:
-    """Nothing where samples can be divided and encoded so; see `extract`."""
+    """Raise unless samples can be divided and encoded with these arguments; see `extract`."""
     number, count = shard
     if not 1 <= number <= count or processes < 1 or size < 1:
         raise ValueRangeError(
@@ -144,7 +145,7 @@ def _require_possible(shard: tuple[int, int], size: int, processes: int, on: str
 
 @dataclass(frozen=True)
 class Batches:
-    """Samples some at a time; those of a batch are made when it is asked for."""
+    """Samples in batches; the samples of a batch are built when it is accessed."""
 
     rows: SampleTable
     size: int
@@ -156,7 +157,7 @@ class Batches:
         return tuple(self.rows[index * self.size : (index + 1) * self.size])
 
     def size_of(self, index: int) -> int:
-        """How many samples a batch has."""
+        """Number of samples in a batch."""
         return min(self.size, len(self.rows) - index * self.size)
 
 
@@ -169,7 +170,7 @@ def _written(
     on: str,
     gpus: float,
 ) -> Iterator[tuple[int, Lost]]:
-    """Batches as their files are there."""
+    """Batches in the order in which their files are written, each with its samples without features."""
     if on == 'ray' and todo:
         from affekt.features.on_ray import written_on_ray
 
@@ -182,7 +183,7 @@ def _written(
 def _encoded(
     manifest: Manifest, recipe: Recipe, batches: Batches, todo: Sequence[int], processes: int
 ) -> Iterator[tuple[int, Part]]:
-    """Batches as they are done."""
+    """Batches in the order in which they are encoded."""
     if not todo:
         return
     if processes == 1:
@@ -190,7 +191,7 @@ def _encoded(
         for index in todo:
             yield index, outcomes(encoder, manifest, batches[index])
         return
-    bare = Manifest(manifest.facts, ())  # workers need the root, not every sample
+    bare = Manifest(manifest.facts, ())  # workers need the root, but not the samples
     advice = 'run the same command again: finished batches are kept; fewer --processes need less memory'
     with workers(min(processes, len(todo)), _open_in_worker, (recipe, bare), todo=advice) as pool:
         left = ((index, batches[index]) for index in todo)
@@ -200,14 +201,14 @@ def _encoded(
 
 _worker: tuple[SampleEncoder, Manifest] | None = None
 _unopened: AffektError | None = None
-"""Why this worker has no encoder."""
+"""Error that kept this worker from opening its encoder."""
 
 
 def _open_in_worker(recipe: Recipe, manifest: Manifest) -> None:
     global _worker, _unopened
     try:
         _worker = recipe.open(recipe), manifest
-    except AffektError as error:  # told with the first batch: one raised here would look like a death
+    except AffektError as error:  # reported with the first batch: raised here it would look like a crash
         _unopened = error
 
 
@@ -238,7 +239,7 @@ def _require_input(manifest: Manifest, recipe: Recipe, rows: SampleTable) -> Non
 def _finished(
     path: Path, manifest: Manifest, recipe: Recipe, rows: SampleTable, digests: tuple[str, str], size: int
 ) -> Extraction:
-    """The shard that is there already, if it is the one that was asked for."""
+    """The existing shard, if it matches the request."""
     store = Store(path, partial=True)
     names, content = digests
     known = {*store.names, *store.missing}
@@ -263,18 +264,18 @@ def _extraction(path: Path, store: Store, resumed: int) -> Extraction:
 
 
 def _media_paths(manifest: Manifest, recipe: Recipe, rows: SampleTable) -> list[Path]:
-    """The files and folders that a recipe reads, in the order of the samples."""
+    """Files and folders that a recipe reads, in the order of the samples."""
     return [Path(manifest.facts.root, path) for cells in rows.cells(recipe.media) for path in cells if path]
 
 
 def _media_digest(paths: Sequence[Path], read: Callable[[Path], object]) -> str:
-    """One hash of what each file shows: a clip that is cut anew is another one. A file of many samples is read once."""
+    """Hash of the content of each file, which changes when a clip is cut anew. A file of many samples is read once."""
     known = {path: read(path) for path in dict.fromkeys(paths)}
     return hashlib.sha256(repr([known[path] for path in paths]).encode()).hexdigest()[:16]
 
 
 def _content(path: Path) -> object:
-    """The sha256 of a file, or of every file of a folder by name; the reason where it cannot be read."""
+    """SHA-256 of a file, or of every file of a folder by name; the reason where it cannot be read."""
     try:
         if path.is_dir():
             return [(file.name, file_sha256(file)) for file in sorted(path.iterdir()) if file.is_file()]
@@ -288,9 +289,9 @@ def _size(path: Path) -> object:
 
 
 def _digest(rows: SampleTable, recipe: Recipe) -> str:
-    """Of what the manifest says of samples; of a recipe of clips also what is withheld."""
+    """Hash of the manifest's entries for the samples; for a recipe of clips also of what is withheld."""
     columns = (*DIGESTED, 'missing') if recipe.reads else DIGESTED
-    digest = hashlib.sha256(b'[')  # of all rows written as one list, which need not be there as a whole
+    digest = hashlib.sha256(b'[')  # hash of the list of all rows, without building the list
     for number, cells in enumerate(rows.cells(columns)):
         digest.update(f'{", " if number else ""}{cells!r}'.encode())
     digest.update(b']')

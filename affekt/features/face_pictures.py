@@ -1,11 +1,12 @@
-"""Pictures of the face that a sample shows: from a file of the release, or cut out of its video.
+"""Images of the face in a sample: from a file of the corpus, or cut out of its video.
 
-Official releases hold one array a sample, (T, 112, 112, 3) of bytes, blue before red, as OpenFace 2 cut it; MER2023
-left files of pictures instead. Where a sample names none, faces are found in its video, and those of the person who
-fills most of it are turned, scaled and cut to 112 x 112 with eyes, nose and mouth where FER2013 has them: like
-OpenFace's pictures, not the same.
+Official releases have one array per sample, (T, 112, 112, 3) uint8 in BGR order, as cut by OpenFace 2; MER2023 has
+image files instead. Where a sample refers to none, faces are detected in its video, and those of the person whose faces
+cover
+the largest area are rotated, scaled and cut to 112 x 112 with eyes, nose and mouth where FER2013 has them: similar to
+OpenFace's images, not identical.
 
-T pictures, H high, W wide; RGB.
+T images, height H, width W; RGB.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ from affekt.features.recipes import Unable
 from affekt.media import Recording
 
 SIDE = 112
-"""Width and height of a face that is cut out here, pixels."""
+"""Width and height of a face cut out here, in pixels."""
 
 
 def face_pictures(manifest: Manifest, row: Sample, landmarker: Any = None) -> Pictures | Unable:
-    """The faces of a sample, or why there are none.
+    """The faces of a sample, or the reason why there are none.
 
     Args:
-        manifest: that the sample is of.
+        manifest: manifest of the sample.
         row: the sample.
-        landmarker: an open `FaceLandmarker`; None opens the published one where a video has to be looked at.
+        landmarker: an open `FaceLandmarker`; None to open the published one if a video must be read.
     """
     frames, video = manifest.media(row, 'frames'), manifest.media(row, 'video')
     try:
@@ -66,7 +67,7 @@ def _cut_out(sample: str, video: Path, window: tuple[float, float] | None, landm
 
 
 def _frames(video: Path, window: tuple[float, float] | None) -> Iterator[Any]:
-    """Frames of a video that may show a face, within a stretch of seconds."""
+    """Frames of a video that may show a face, within a window in seconds."""
     from affekt.faces.landmarker import SMALLEST_SIDE
 
     for frame in Recording.open(video).frames():

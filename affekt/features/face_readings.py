@@ -1,17 +1,18 @@
-"""What faces do, as features: movements, gaze, head and look of the person who fills most of a video.
+"""Facial behaviour as features: movements, gaze, head and expression of the most prominent person in a video.
 
-Columns are those of `affekt.faces.observe_faces` that are no mixture of others: 51 blendshapes (of 52; `_neutral` says
-nothing), measures on landmarks and pixels, head pose, and the probabilities of seven looks. A frame without a face has
-no row; a sample without one has no features, never zeros. What is read is the look of a face, not what the person
-feels.
+Columns are those of `affekt.faces.observe_faces` that are not combinations of others: 51 blendshapes (of 52; `_neutral`
+carries no information), measures on landmarks and pixels, head pose, and the probabilities of seven expressions. A
+frame without a face has no row; a sample without one has no features, never zeros. Expressions are those of the face,
+not what the person feels.
 
-`faces-all-frm` reads every frame, for labels that count frames: a row's time is the number of its frame over the frame
-rate. Its person is the one on the side that the sample's name ends in (`_left`, `_right`), else the one who fills most,
+`faces-all-frm` reads every frame, for labels per frame: a row's time is the index of its frame divided by the frame
+rate. Its person is the one on the side that the sample's name ends in (`_left`, `_right`), else the most prominent one,
 also after an absence. It adds the shape of the face (`affekt.faces.face_shapes`), and reads folders of cut-out faces
-whose names are numbers of frames, `00001.jpg` being the first: numbers that are missing, and pictures that cannot be
-read, are frames without a face, and the store says which could not be read.
+whose
+names are frame numbers, `00001.jpg` being the first: missing numbers, and unreadable images, are frames without a face,
+and the store records the unreadable ones.
 
-T frames with a face, D columns.
+T frames with a face, D features.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ from affekt.weights import lookup
 from affekt.wording import counted
 
 RATE_HZ = 12.5
-"""Frames of a video that are looked at, a second; of stored faces all are."""
+"""Sampled frames per second of a video; of stored faces, all frames are read."""
 PEOPLE = 5
-"""Faces that are followed at once."""
+"""Largest number of faces that are tracked at once."""
 _STORED_HZ = 25.0
-"""Taken for the clock of stored faces, whose times nobody knows: persons are told apart by it."""
+"""Assumed frame rate of stored faces, whose times are unknown, for tracking persons."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,11 @@ class _Frame:
 
 
 NOMINAL_HZ = 30.0
-"""Frame rate of numbered pictures whose video is not at hand."""
+"""Assumed frame rate of numbered images whose video is not available."""
 
 
 def frame_rate_hz(manifest: Manifest, row: Sample) -> float:
-    """What turns a number of a frame into seconds: the rate that the sample's video declares, else NOMINAL_HZ.
+    """Frame rate that converts frame numbers to seconds: that declared by the sample's video, else NOMINAL_HZ.
 
     Raises:
         MediaError: the video cannot be opened.
@@ -117,7 +118,7 @@ def _open(recipe: Recipe) -> SampleEncoder:
 def _seen(
     manifest: Manifest, row: Sample, landmarker: Any, expression: Any
 ) -> tuple[Floats32, npt.NDArray[np.float64] | None, float] | Unable:
-    """(T, D) readings, (T,) their times, and the share of frames that show the person; or why there are none."""
+    """(T, D) readings, (T,) times, and the share of frames that show the person; or the reason why there are none."""
     from affekt.faces import observe_faces
 
     frames = _frames(manifest, row)
@@ -149,7 +150,7 @@ def _numbers(table: Any, names: Sequence[str]) -> npt.NDArray[np.float64]:
 
 
 def _frames(manifest: Manifest, row: Sample) -> Iterator[Any] | Unable:
-    """Stored faces, or a video at a steady rate within the sample's stretch of seconds."""
+    """Stored faces, or a video sampled at a steady rate within the sample's window."""
     if row.frames is not None:
         stored = face_pictures(manifest, row)
         if isinstance(stored, Unable):
@@ -174,7 +175,7 @@ def _video_frames(path: Any, window: tuple[float, float] | None) -> Iterator[Any
 
 @dataclass(frozen=True)
 class _Watched:
-    """All faces of one video or folder, a row a person and frame."""
+    """All faces of one video or folder, one row per person and frame."""
 
     people: list[str]
     times: npt.NDArray[np.float64]
@@ -182,9 +183,9 @@ class _Watched:
     values: npt.NDArray[np.float64]
     """(N, D) readings and shapes."""
     width: float
-    """Of the picture, pixels."""
+    """Width of the image, in pixels."""
     unread: tuple[str, ...] = ()
-    """Names of pictures that could not be read."""
+    """Names of unreadable images."""
 
 
 def _open_all(recipe: Recipe) -> SampleEncoder:
@@ -194,7 +195,7 @@ def _open_all(recipe: Recipe) -> SampleEncoder:
     last: dict[Any, _Watched | Unable] = {}
 
     def watched(manifest: Manifest, row: Sample) -> _Watched | Unable:
-        """Two people of one video stand one after the other in a manifest: their video is watched once."""
+        """Observations of a sample's video; kept for the next sample, which may be another person in the same video."""
         key = (manifest.media(row, 'frames'), manifest.media(row, 'video'), manifest.window_s(row, 'video'))
         if key not in last:
             seen = _watched(manifest, row, landmarker, expression)
@@ -240,7 +241,7 @@ def _watched(manifest: Manifest, row: Sample, landmarker: Any, expression: Any) 
 
 
 def _lost(unread: Sequence[str]) -> list[str]:
-    """In words, which pictures are missing because they cannot be read."""
+    """Sentence on the images that are missing because they are unreadable."""
     return [f'{counted(len(unread), "picture")} that cannot be read: {listed(unread, 3)}'] if unread else []
 
 
@@ -274,7 +275,7 @@ def _shapes(observed: Any, people: Sequence[str], times: npt.NDArray[np.float64]
 def _bridged(
     values: npt.NDArray[np.float64], times: npt.NDArray[np.float64], known: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.float64]:
-    """Values with those that a frame does not show, as gaze in a blink, taken between the frames that do."""
+    """Values with gaps, such as gaze during a blink, interpolated between the frames that have them."""
     for column in np.flatnonzero(~known.all(axis=0)).tolist():
         is_known = known[:, column]
         values[:, column] = np.interp(times, times[is_known], values[is_known, column])
@@ -288,9 +289,9 @@ def _noting_width(frames: Iterator[_Frame], widths: list[float]) -> Iterator[_Fr
 
 
 def _numbered_frames(manifest: Manifest, row: Sample, rate_hz: float, unread: list[str]) -> Iterator[_Frame] | Unable:
-    """Frames of a video, or pictures of a folder, at the time that follows from their number.
+    """Frames of a video, or images of a folder, at the times given by their numbers.
 
-    Names of pictures that cannot be read are added to `unread`; their frames are passed over.
+    Names of unreadable images are added to `unread`; their frames are skipped.
     """
     from affekt.media import Recording
 

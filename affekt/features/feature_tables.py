@@ -1,9 +1,9 @@
-"""Features in a table or an archive: one row a sample, several rows a sample, or one array a sample.
+"""Features in a table or an archive: one or several rows per sample, or one array per sample.
 
-A column tells the sample, one of several others may tell the time, all other columns of numbers are features. What a
-manifest holds (labels, splits, folds, speakers) is never taken for a feature, or a model would be told the truth.
+One column names the sample, one of several others may give the time, all other numeric columns are features. Columns of
+manifests (labels, splits, folds, speakers) are never taken as features, which would leak the truth.
 
-T rows in time, D columns.
+T time steps, D features.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from affekt.npz import read_npz
 from affekt.tables import number, read_columns
 
 NAMES = ('sample', 'name', 'id', 'file', 'filename', 'path', 'clip', 'clip_id', 'video', 'segment', 'segment_id', 'key')
-"""Headers of the column that tells the sample, in any case, the first that is there."""
+"""Headers of the column that names the sample, case-insensitive; the first one present is used."""
 UNNAMED = ('', 'unnamed: 0', 'index')
-"""Headers of pandas' index, which tells the sample where its cells are texts."""
+"""Headers of pandas' index, which names the sample where its cells are text."""
 TIMES = ('time', 'time_s', 'times', 'timestamp', 'frametime', 'seconds')
 BEGINS, ENDS = ('start', 'start_s', 'begin', 'onset'), ('end', 'end_s', 'stop', 'offset')
 COUNTERS = ('frame', 'frame_id', 'frame_number', 'row', 'index', 'unnamed: 0', '')
@@ -36,14 +36,14 @@ NO_FEATURES = {
     'actor', 'utterance', 'transcript', 'partition', 'set', 'cv', 'group', 'annotator', 'rating', 'polarity',
     'positive', 'negative',
 } - {'sample'}  # fmt: skip
-"""Headers of what is known of a sample beforehand."""
+"""Headers of labels and metadata of a sample."""
 _CODES = frozenset({
     'id', 'ids', 'idx', 'index', 'indices', 'no', 'nr', 'num', 'number', 'numbers', 'code', 'codes', 'coded', 'name',
     'names', 'true', 'encoded', 'onehot', 'int',
 })  # fmt: skip
-"""Words of headers such as `label_ids` and `yTrue`, which tell the same as numbers."""
+"""Words of headers such as `label_ids` and `yTrue`, which also mark labels."""
 _COUNTS = frozenset({'id', 'ids', 'idx', 'index', 'indices', 'code', 'codes'})
-"""Last words of headers whose whole numbers tell which one, and nothing of its size."""
+"""Last words of headers whose whole numbers are identifiers, not quantities."""
 _WORDS = re.compile(r'[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+')
 Cells = Sequence[Any]
 _CLOCK = re.compile(r'\s*(?:(\d+) days?,? )?(\d+):(\d\d):(\d\d(?:\.\d+)?)\s*')
@@ -53,11 +53,11 @@ def table_of_samples(path: Path) -> Arrays:
     """Features of the samples that a table or an archive names.
 
     Args:
-        path: .csv, .tsv, .jsonl, .parquet or .npz, and what else `affekt.tables` reads.
+        path: a .csv, .tsv, .jsonl, .parquet or .npz file, or another format that `affekt.tables` reads.
 
     Raises:
-        TableError, ArchiveError: it cannot be read, names no samples, or holds no numbers.
-        ValueRangeError: a cell is empty or no number; names row and column.
+        TableError, ArchiveError: it cannot be read, names no samples, or has no numbers.
+        ValueRangeError: a cell is empty or not a number; the message names row and column.
     """
     if path.suffix.lower() in ('.npz', '.npy'):
         return _archive(path)
@@ -69,10 +69,10 @@ def table_of_samples(path: Path) -> Arrays:
 
 
 def table_of_one_sample(path: Path) -> tuple[npt.NDArray[Any], tuple[str, ...], Times | None, list[str]]:
-    """(T, D) numbers, (D,) columns, (T,) times and notes of a table whose rows are all of one sample.
+    """(T, D) values, D column names, (T,) times and notes of a table whose rows all belong to one sample.
 
     Raises:
-        TableError, ArchiveError, ValueRangeError: as `table_of_samples`.
+        TableError, ArchiveError, ValueRangeError: see `table_of_samples`.
     """
     table = read_columns(path)
     given = samples_of_columns(['one'] * len(table.rows), table, (path,), several=True, row_of=table.row)
@@ -87,18 +87,18 @@ def samples_of_columns(
     several: bool = False,
     row_of: Callable[[int], str] | None = None,
 ) -> Arrays:
-    """Rows by sample.
+    """Rows grouped by sample.
 
     Args:
-        names: (R,) the sample of each row.
+        names: (R,) sample of each row.
         columns: header to (R,) cells.
-        files: for messages.
-        several: rows of one name follow each other in time, whatever they hold.
-        row_of: a row in words, by its place from 0.
+        files: files of the rows, for messages.
+        several: several rows of one name are time steps, whatever they contain.
+        row_of: function from the index of a row, from 0, to its description in messages.
 
     Raises:
-        TableError: a row has no name, there are no numbers, or rows of a sample stand twice.
-        ValueRangeError: a cell is empty or no number.
+        TableError: a row has no name, there are no numbers, or a sample's rows are duplicated.
+        ValueRangeError: a cell is empty or not a number.
     """
     where = str(files[0] if len(files) == 1 else files[0].parent)
     row_of = row_of or (lambda at: f'row {at + 1} of {where}')
@@ -150,7 +150,7 @@ def _names(columns: Mapping[str, Cells], path: Path) -> tuple[list[str], str]:
 
 
 def _times(columns: Mapping[str, Cells], where: str) -> tuple[Times | None, list[str], dict[str, Cells]]:
-    """(R,) the middle of each row in seconds where columns tell it, notes, and the other columns."""
+    """(R,) centre of each row in seconds where columns give it, notes, and the other columns."""
     plain = {header.strip().lower(): header for header in columns}
     rest = {header: cells for header, cells in columns.items() if header.strip().lower() not in COUNTERS}
     notes = [f'a column that counts rows, left out: {header!r}' for header in columns if header not in rest and header]
@@ -166,7 +166,7 @@ def _times(columns: Mapping[str, Cells], where: str) -> tuple[Times | None, list
 
 
 def _seconds(cell: object) -> float | None:
-    """Seconds of a number, or of `0 days 00:00:01.5` as pandas writes it."""
+    """Seconds of a number, or of pandas' notation `0 days 00:00:01.5`."""
     if isinstance(cell, str) and (clock := _CLOCK.fullmatch(cell)):
         days, hours, minutes, seconds = clock.groups()
         return 86400 * int(days or 0) + 3600 * int(hours) + 60 * int(minutes) + float(seconds)
@@ -179,7 +179,7 @@ def _seconds(cell: object) -> float | None:
 def _numbers(
     columns: Mapping[str, Cells], row_of: Callable[[int], str]
 ) -> tuple[dict[str, npt.NDArray[np.float64]], list[str]]:
-    """The columns of numbers, and those that are texts or tell what a manifest does."""
+    """The numeric columns, and those left out as text or as metadata of manifests."""
     numbers: dict[str, npt.NDArray[np.float64]] = {}
     left_out = []
     for header, cells in columns.items():
@@ -211,7 +211,7 @@ def _numbers(
 
 
 def is_known_beforehand(header: str) -> bool:
-    """Whether a header names what is known of a sample beforehand: itself, several of it, or as a code."""
+    """Whether a header names labels or metadata: directly, in the plural, or as a code."""
     if header.strip().lower() in NO_FEATURES:
         return True
     words = [word.lower() for word in _WORDS.findall(header)]
@@ -220,7 +220,7 @@ def is_known_beforehand(header: str) -> bool:
 
 
 def tells_which(header: str, values: npt.NDArray[Any]) -> bool:
-    """Whether whole numbers under a header such as `ids` or `face_index` only tell which one it is."""
+    """Whether whole numbers under a header such as `ids` or `face_index` are identifiers."""
     words = [word.lower() for word in _WORDS.findall(header)]
     if not words or words[-1] not in _COUNTS or values.dtype.kind not in 'iuf' or values.ndim != 1:
         return False
@@ -235,7 +235,7 @@ def _of_lists(
     where: str,
     notes: list[str],
 ) -> Arrays:
-    """Features from one column of lists: of numbers, or of rows of numbers."""
+    """Features from one column of lists, of numbers or of rows of numbers."""
     if len(lists) > 1:
         raise TableError(
             expected='one column of lists of numbers', came=f'{where} with {listed(lists)}', todo='leave the others out'
@@ -256,11 +256,11 @@ def array_of(cell: Any, where: str) -> npt.NDArray[Any]:
     """Nested lists as one array.
 
     Raises:
-        TableError: rows differ in length, or something is no number.
+        TableError: rows differ in length, or a value is not a number.
     """
     if isinstance(cell, list) and cell and all(isinstance(row, list | np.ndarray) for row in cell):
         return stacked_rows([array_of(row, where) for row in cell], where)
-    if isinstance(cell, list) and any(isinstance(value, str) for value in cell):  # numpy would pad them all alike
+    if isinstance(cell, list) and any(isinstance(value, str) for value in cell):  # numpy would convert all to text
         raise TableError(expected='a list of numbers', came=f'texts in {where}', todo=OTHERS['U'])
     try:
         array = np.asarray([] if cell is None else cell)
@@ -272,10 +272,10 @@ def array_of(cell: Any, where: str) -> npt.NDArray[Any]:
 
 
 def _require_rows(rows: Mapping[str, list[int]], matrix: npt.NDArray[Any], where: str, *, is_timed: bool) -> None:
-    """Several rows of a sample are meant as such, none is there twice.
+    """Check that several rows of a sample are intended, and that none is duplicated.
 
     Raises:
-        TableError: they are the same, lie apart, or belong to a few samples alone.
+        TableError: rows are identical, not adjacent, or only a few samples have several.
     """
     several = {name: at for name, at in rows.items() if len(at) > 1}
     if not several or is_timed:
@@ -292,7 +292,7 @@ def _require_rows(rows: Mapping[str, list[int]], matrix: npt.NDArray[Any], where
 
 
 def _archive(path: Path) -> Arrays:
-    """Arrays by the names of the samples, or a matrix beside a list of names."""
+    """Arrays named after the samples, or a matrix beside an array of names."""
     arrays: dict[str, Any] = read_npz(path)
     if len(arrays) == 1 and isinstance(next(iter(arrays.values())), dict):
         arrays = {str(name): np.asarray(value) for name, value in next(iter(arrays.values())).items()}
@@ -328,9 +328,9 @@ def _archive(path: Path) -> Arrays:
 
 
 def _names_and_labels(arrays: Mapping[str, Any]) -> tuple[str | None, list[str]]:
-    """The array that names the samples, None where none does, and those that are known beforehand or only count.
+    """The array that names the samples, None where there is none, and those with labels, metadata or counts.
 
-    Names are texts, or whole numbers under a header such as `ids`; an `index` counts rows and names nothing.
+    Names are text, or whole numbers under a header such as `ids`; an `index` counts rows and names nothing.
     """
     given = {name: value for name, value in arrays.items() if isinstance(value, np.ndarray)}
     texts = [name for name, value in given.items() if value.dtype.kind in 'USO' and value.size]

@@ -1,6 +1,6 @@
-"""Files of features that other programs write and affekt never opens, and how to save them as .npy where they belong.
+"""Feature files of other programs that affekt never opens, with instructions for saving them as .npy.
 
-A pickle runs what its maker wrote, and the others need libraries of their own; three lines where the file was made do.
+A pickle executes code of its author, and the others need their own libraries; three lines on the original machine do.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ WAYS: Mapping[str, tuple[str, str]] = {
     '.pt': _TORCH, '.pth': _TORCH, '.bin': _TORCH, '.ckpt': _TORCH,
     '.h5': _HDF5, '.hdf5': _HDF5, '.hdf': _HDF5, '.mat': _MATLAB, '.safetensors': _TENSORS,
 }  # fmt: skip
-"""Ending to the two lines that open such a file elsewhere."""
+"""Extension to the two lines that open such a file with its own library."""
 _BEGINS: Mapping[bytes, str] = {
     b'\x80\x02': '.pkl', b'\x80\x03': '.pkl', b'\x80\x04': '.pkl', b'\x80\x05': '.pkl', b'\x89HDF': '.h5',
     b'MATLAB': '.mat',
 }  # fmt: skip
-"""First bytes to the ending that such files have, whatever they are called."""
+"""First bytes to the extension of such files, whatever their name."""
 
 
 def require_known(path: Path) -> None:
-    """A file is none of those that are never opened.
+    """Check that a file is not one of those that are never opened.
 
     Raises:
-        TableError: it is one, by its name or its first bytes; says in three lines how to save it elsewhere.
+        TableError: it is one, by its name or its first bytes; the message shows how to save it elsewhere in three
+            lines.
         FileError: it is a pipe or a device.
         OSError: it cannot be read.
     """
@@ -49,7 +50,7 @@ def require_known(path: Path) -> None:
 
 
 def foreign(path: Path, ending: str = '') -> TableError:
-    """The error that a file is not opened here, with the three lines to type where it was made.
+    """The error for a file that is not opened here, with the three lines to run where it was made.
 
     Raises:
         FileError: it is a pipe or a device.

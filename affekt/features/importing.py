@@ -1,7 +1,7 @@
-"""Features that others made, into a store: folders of .npy, tables, archives, saved datasets.
+"""Import of features from elsewhere into a store: folders of .npy, tables, archives, saved datasets.
 
-What comes in is read by name and never by order, every number is checked on its way to single precision, and what was
-left out or taken for something is noted.
+Samples are matched by name and never by order, every value is checked in the conversion to float32, and everything that
+is left out or reinterpreted is noted.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from affekt.runs import require_regular_file
 from affekt.wording import counted
 
 TABLES = ('.csv', '.tsv', '.jsonl', '.json', '.parquet', '.xlsx', '.npz')
-"""Of one file with all samples, or of a folder with one file a sample."""
+"""Extensions of a file with all samples, or of the files of a folder with one file per sample."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import left."""
+    """Result of an import."""
 
     path: Path
-    """The store's file."""
+    """Path of the store's file."""
     missing: tuple[tuple[str, str], ...]
-    """Samples without features, and why."""
+    """Samples without features, with the reason."""
     modality: str | None
-    """audio, text or video; None where nobody said and no name tells."""
+    """audio, text or video; None where it was not given and no name implies it."""
     notes: tuple[str, ...]
-    """What was left out, or taken for something."""
+    """Sentences on what was left out, or reinterpreted."""
 
 
 def import_features(
@@ -55,24 +55,24 @@ def import_features(
     corpus: str = '',
     modality: str | None = None,
 ) -> Imported:
-    """Features of one recipe as a store of one shard.
+    """Import features of one recipe as a store of one shard.
 
     Args:
-        given: a folder of `.npy` files, of folders of them, or of tables, one a sample; a table or an `.npz` of all
-            samples; a folder that `save_to_disk` of Hugging Face's datasets wrote.
-        out: folder of stores; the new one is called as what was given, without its ending.
-        names: the samples that are wanted, in order; None for all. Those without features are named as missing.
-        rate_hz: rows a second, for their times; None where nobody knows, or the source tells them.
-        corpus: its name, for the header.
-        modality: audio, text or video; None for what the name of a known recipe tells.
+        given: a folder of `.npy` files, of folders of them, or of tables, one per sample; a table or an `.npz` of all
+            samples; or a folder written by `save_to_disk` of Hugging Face's datasets.
+        out: folder of stores; the new one is named after `given`, without its extension.
+        names: names of the wanted samples, in order; None for all. Those without features are listed as missing.
+        rate_hz: rows per second, for their times; None where unknown, or where the source has times.
+        corpus: name of the corpus, for the header.
+        modality: audio, text or video; None for that of a known recipe of this name.
 
     Raises:
-        CorpusError: there are no features, none of the wanted samples, or those of several recipes; or the store holds
-            other features already.
-        ShapeError: samples differ in D; names one.
-        TableError, ArchiveError: a file is damaged, holds anything but numbers, or names no samples.
-        ValueRangeError: a value is not finite or too large, or the rate is none; names the place.
-        UnknownNameError: no such modality.
+        CorpusError: there are no features, none of the wanted samples, or those of several recipes; or the store
+            already has other features.
+        ShapeError: samples differ in D; the message names one.
+        TableError, ArchiveError: a file is damaged, has other contents than numbers, or names no samples.
+        ValueRangeError: a value is not finite or too large, or the rate is invalid; the message names the position.
+        UnknownNameError: there is no such modality.
     """
     _require_choices(rate_hz, modality)
     source = _opened(given, names)
@@ -105,15 +105,15 @@ def import_features(
 def import_official(
     folder: Path, out: Path, *, names: Sequence[str] | None = None, rate_hz: float | None = None, corpus: str = ''
 ) -> tuple[Path, tuple[tuple[str, str], ...]]:
-    """The store's file, and the samples without features with the reason: as `import_features` of a known recipe."""
+    """The store's file, and the samples without features with the reason; see `import_features` for a known recipe."""
     made = import_features(folder, out, names=names, rate_hz=rate_hz, corpus=corpus)
     return made.path, made.missing
 
 
 def _require_own_place(path: Path, provenance: Provenance, names: Sequence[str], given: Path) -> None:
-    """Refuse to write over other features, such as those of a table that is called alike.
+    """Refuse to overwrite other features, such as those of another table of the same name.
 
-    The same source may come in again, corrected or with more samples.
+    The same source may be imported again, corrected or with more samples.
     """
     for existing in sorted(path.parent.glob(f'*{SUFFIX}')):
         store = Store(existing, partial=True)
@@ -136,7 +136,7 @@ def _require_choices(rate_hz: float | None, modality: str | None) -> None:
 
 
 def _opened(given: Path, names: Sequence[str] | None) -> Source:
-    """Whatever was given, as samples by name."""
+    """A source of features of any form, with samples by name."""
     if not given.exists():
         raise CorpusError(
             expected='a folder of .npy files, or a table of features', came=f'{given}, which is not there',
@@ -168,7 +168,7 @@ def _opened(given: Path, names: Sequence[str] | None) -> Source:
 
 
 def _folder_of_tables(files: Sequence[Path], count: int) -> Arrays:
-    """One table a sample, each with rows in time."""
+    """One table per sample, each with rows as time steps."""
     arrays, times, notes = {}, {}, []
     columns: tuple[str, ...] = ()
     for file in files:
@@ -206,7 +206,7 @@ def _only_array(file: Path) -> list[Any]:
 
 
 def _wanted(source: Source, names: Sequence[str] | None, given: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Sample to its name in the source, and what was taken for the same."""
+    """Sample to its name in the source, and notes on names that were matched approximately."""
     own = list(source.names)
     if alike := same_but_for_form(own):
         raise TableError(
@@ -230,7 +230,7 @@ def _wanted(source: Source, names: Sequence[str] | None, given: Path) -> tuple[d
 
 
 def _one_dimension(shapes: dict[str, tuple[int, int]], given: Path) -> int:
-    """D, the same in every sample."""
+    """D, checked to be the same in every sample."""
     if not shapes:
         raise CorpusError(expected='arrays with values', came=f'{given} with empty ones', todo='extract them again')
     dimension = next(iter(shapes.values()))[1]

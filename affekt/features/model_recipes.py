@@ -1,12 +1,12 @@
-"""Recipes of published encoders by name, and what makes one of them whole: the weights that lie in a folder.
+"""Recipes of published encoders by name, completed by the weights in a folder.
 
-    merbench-chinese-hubert-large-utt    as the published program pools it, for UTT: one row a sample
-    merbench-chinese-hubert-large-frm    the same before the mean, for FRA
-    chinese-hubert-large-utt, …-frm      without what distorts it
+        merbench-chinese-hubert-large-utt    pooled as by the published program, for UTT: one row per sample
+        merbench-chinese-hubert-large-frm    the same before the mean, for FRA
+        chinese-hubert-large-utt, …-frm      without distortions
 
-A name alone says nothing about numbers: weights differ. `encoder_recipe` therefore opens the folder, holds it against
-the published size, and puts the sha256 of every file that is read into the recipe's facts, so that stores of different
-weights never mix. `affekt.encoders.families` says how each is run.
+A name alone does not determine the features: weights differ. `encoder_recipe` therefore opens the folder, checks it
+against the published size, and records the sha256 of every file that is read in the recipe's facts, so that stores of
+different weights never mix. `affekt.encoders.families` defines how each is run.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ CACHED = (
     ('config.json',),
     ('model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin', 'pytorch_model.bin.index.json'),
 )
-"""Of each, one file must be in the cache of huggingface_hub for a model to be there."""
+"""Groups of files, one of each of which must be in the cache of huggingface_hub for a model to be available."""
 BATCH: Mapping[str, int] = {'audio': 8, 'text': 32, 'video': 4}
 
 
 def encoder_names() -> dict[str, tuple[PublishedModel, bool, str]]:
-    """Every recipe's name to its model, whether it is the published form, and its level."""
+    """Name of every recipe to its model, whether it is the published form, and its level."""
     return {
         f'{PREFIX if is_published else ""}{model.name}-{level}': (model, is_published, level)
         for model in (*PUBLISHED.values(), *OWN.values())
@@ -56,21 +56,21 @@ def encoder_names() -> dict[str, tuple[PublishedModel, bool, str]]:
 
 @dataclass(frozen=True)
 class ListedEncoder:
-    """What can be said of an encoder before its weights are there."""
+    """Properties of an encoder that are known without its weights."""
 
     model: str
     names: tuple[str, ...]
-    """Of its recipes."""
+    """Names of its recipes."""
     modality: str
     dimension: int | None
     layers: int | None
     hub: str
     weights: str
-    """Whether they are here, can be fetched, or have to be given."""
+    """Whether the weights are available, can be downloaded, or must be given."""
 
 
 def listed_encoders() -> list[ListedEncoder]:
-    """All encoders; nothing is fetched, and neither torch nor transformers is imported."""
+    """All encoders; downloads nothing, and imports neither torch nor transformers."""
     from huggingface_hub import try_to_load_from_cache
 
     names: dict[str, list[str]] = {}
@@ -99,16 +99,16 @@ def encoder_recipe(name: str, model: str | None = None, *, device: str = 'cpu', 
 
     Args:
         name: one of `encoder_names()`.
-        model: folder of the weights, or `owner/name` on the hub; None for where they were published.
-        device: of torch.
+        model: folder of the weights, or `owner/name` on the hub; None for the place of their publication.
+        device: torch device.
         precision: one of `PRECISIONS`; None for float16 where a large language model runs on a GPU, as published, and
             for float32 elsewhere.
 
     Raises:
-        UnknownNameError: no such recipe or precision, or the weights need a program of their own.
-        ValueRangeError: weights are published nowhere that they could be run from, and none are given.
+        UnknownNameError: there is no such recipe or precision, or the weights require their own program.
+        ValueRangeError: no runnable weights are published, and none are given.
         MissingExtraError: torch or transformers is not installed.
-        WeightsError: weights cannot be found, or are not those of this model.
+        WeightsError: weights cannot be found, or belong to another model.
     """
     known = encoder_names()
     if name not in known:
@@ -145,7 +145,7 @@ def encoder_recipe(name: str, model: str | None = None, *, device: str = 'cpu', 
 
 
 def _reading(published: PublishedModel) -> dict[str, Any]:
-    """How a sample is read before the network sees it."""
+    """Preprocessing of a sample before the network."""
     if published.modality == 'audio':
         return {'rate_hz': 16_000}
     if published.modality == 'text':
@@ -170,10 +170,10 @@ def _published_place(name: str, published: PublishedModel) -> str:
 
 
 def _family(name: str, published: PublishedModel, folder: ModelFolder) -> Family:
-    """The way in which the folder's architecture is run.
+    """The family of the folder's architecture.
 
     Raises:
-        WeightsError: it reads something else than the recipe, or the published program does not run it.
+        WeightsError: it reads another modality than the recipe, or the published program does not run it.
     """
     family, is_own = family_of(folder.architecture), published.name in OWN
     if (family.modality == published.modality) if is_own else (family.name == published.family):
@@ -195,7 +195,7 @@ def _family(name: str, published: PublishedModel, folder: ModelFolder) -> Family
 
 
 def _open(path: Path, device: str, recipe: Recipe) -> SampleEncoder:
-    """The encoder of a recipe, over whole samples."""
+    """The encoder of a recipe, for whole samples."""
     settings = EncoderSettings(
         layers='last_four', longest=None, longest_s=None, pictures=recipe.facts.get('pictures'),
         tokenizer=recipe.facts.get('tokenizer', 'AutoTokenizer'), device=device, precision=recipe.facts['precision'],

@@ -1,10 +1,11 @@
-"""Folders of .npy files as MERBench and the challenges hand them round: one file a sample, or a folder of one a frame.
+"""Folders of .npy files as distributed by MERBench and the challenges: one file per sample, or a folder of one per
+frame.
 
-`<model>-UTT` and `<model>-FRA` (some encoders write `_` for `-`) hold (D,) or (T, D). An array of two axes stays as it
-is: (T, 1) is T rows of one column, but in a folder of utterances, where the published reader takes it for one row. An
-array without values is no features.
+`<model>-UTT` and `<model>-FRA` (some encoders write `_` for `-`) have (D,) or (T, D). A two-dimensional array is kept:
+(T, 1) is T rows of one column, except in a folder of utterances, where the published reader takes it as one row. An
+empty array means no features.
 
-T rows in time, D columns.
+T time steps, D features.
 
 Source: arXiv:2401.03429; github.com/zeroQiaoba/MERTools.
 """
@@ -33,7 +34,7 @@ LEVELS = ('UTT', 'FRA')
 
 
 def level_of(folder: str) -> tuple[str, str]:
-    """Model and level of a folder's name; the level is '' where the name has none.
+    """Model and level in a folder's name; the level is '' where the name has none.
 
     >>> level_of('chinese-hubert-large-UTT'), level_of('manet_FRA'), level_of('mine')
     (('chinese-hubert-large', 'UTT'), ('manet', 'FRA'), ('mine', ''))
@@ -43,14 +44,14 @@ def level_of(folder: str) -> tuple[str, str]:
 
 
 class NpyFolder:
-    """One folder of features.
+    """A folder of features.
 
     Args:
-        folder: of `.npy` files, or of folders of them.
-        wanted: samples that are asked for, which tell a folder of frames from one of another recipe's samples.
+        folder: folder of `.npy` files, or of folders of them.
+        wanted: requested samples, which distinguish a folder of frames from one of another recipe's samples.
 
     Raises:
-        CorpusError: it holds folders of several recipes, or nothing.
+        CorpusError: it has folders of several recipes, or nothing.
     """
 
     columns: tuple[str, ...] = ()
@@ -64,18 +65,18 @@ class NpyFolder:
 
     @property
     def names(self) -> list[str]:
-        """Of the samples, by their files."""
+        """Names of the samples, from their files."""
         return list(self._paths)
 
     def where(self, name: str) -> str:
-        """The sample and its file."""
+        """The sample and its file, for messages."""
         return f'sample {name!r} in {self._paths[name][0]}'
 
     def shape(self, name: str) -> tuple[int, int]:
-        """(T, D), from the headers; T is 0 for an empty array.
+        """(T, D), from the file headers; T is 0 for an empty array.
 
         Raises:
-            ShapeError: it is not one row, or rows of numbers.
+            ShapeError: the array is neither one row nor rows of numbers.
             TableError: a file is damaged.
         """
         paths = self._paths[name]
@@ -96,7 +97,7 @@ class NpyFolder:
         return len(paths), sizes.pop()
 
     def rows(self, name: str) -> tuple[Floats32, Times | None]:
-        """(T, D) of a sample; the files know no times.
+        """(T, D) values of a sample; the files have no times.
 
         Raises:
             ValueRangeError: a value is not finite, or too large.
@@ -111,7 +112,7 @@ class NpyFolder:
         return joined.reshape(self.shape(name)), None
 
     def digest(self, names: Sequence[str]) -> str:
-        """A hash of the files of these samples."""
+        """Hash of the files of these samples."""
         lines = (f'{name} {" ".join(map(file_sha256, self._paths[name]))}\n' for name in names)
         return hashlib.sha256(''.join(lines).encode()).hexdigest()
 
@@ -138,7 +139,7 @@ ONE_ROW = 'arrays of one axis are one row each; where they are T rows of one col
 
 
 def _frames(folder: Path) -> list[Path]:
-    """The files of a folder in order: by number where names count, so that 2 comes before 10; else by name."""
+    """The files of a folder in order: numerically where names are numbers, so that 2 comes before 10; else by name."""
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == '.npy' and path.name[0] != '.')
         if _counts([path.stem for path in paths]):
@@ -151,10 +152,10 @@ def _frames(folder: Path) -> list[Path]:
 
 
 def _require_one_recipe(folder: Path, paths: Mapping[str, Sequence[Path]], wanted: Collection[str] | None) -> None:
-    """Folders below this one are samples of frames, not recipes of samples.
+    """Check that the folders below this one are samples of frames, not recipes of samples.
 
     Raises:
-        CorpusError: they are recipes, or nobody can tell.
+        CorpusError: they are recipes, or it cannot be decided.
     """
     below = {name: each for name, each in paths.items() if each[0].parent != folder}
     are_named = any(level_of(name)[1] for name in below)
@@ -168,7 +169,7 @@ def _require_one_recipe(folder: Path, paths: Mapping[str, Sequence[Path]], wante
         are_recipes = any(names & {plain(stem) for stem in each} for each in stems.values())
     else:
         sets = {tuple(each) for each in stems.values()}
-        are_alike = len(sets) == 1  # samples seldom have as many frames each, recipes have the same samples
+        are_alike = len(sets) == 1  # samples seldom have equal numbers of frames; recipes have equal samples
         are_frames = all(_counts(each) for each in stems.values())
         are_recipes = are_named or are_alike or not are_frames
     if are_recipes:
@@ -182,13 +183,13 @@ def _require_one_recipe(folder: Path, paths: Mapping[str, Sequence[Path]], wante
 
 
 def _counts(stems: Sequence[str]) -> bool:
-    """Whether names are numbers, but for what they share in front."""
+    """Whether names are numbers after a common prefix."""
     ends = [re.fullmatch(r'(.*?)[0-9]{1,18}', stem) for stem in stems]
     return None not in ends and len({end[1] for end in ends if end}) == 1
 
 
 def _matrix(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape with at most two axes where it has no more that are longer than 1, for the places in messages."""
+    """A shape with at most two axes where all further axes have length 1, for positions in messages."""
     axes = list(shape)
     while len(axes) > 2 and 1 in axes:
         axes.remove(1)
@@ -196,10 +197,10 @@ def _matrix(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _array(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
-    """The array of one file.
+    """The array in a file.
 
     Raises:
-        TableError: the file is damaged, or holds no numbers.
+        TableError: the file is damaged, or has no numbers.
     """
     try:
         require_regular_file(path)

@@ -1,12 +1,13 @@
-"""Batches of an extraction on Ray Data: by actors on one machine or many, each with the recipe open once.
+"""Extraction on Ray Data: batches go to actors on one or many machines, each with the recipe open once.
 
-A worker writes a finished batch itself, so that neither its death nor that of the process that started it loses one.
-Ray starts a dead worker anew and gives it the batch again; a batch that ends its worker three times ends the run. All
-machines see the output folder and the media under the same paths, and have the same affekt installed: only rows of the
+A worker writes a finished batch itself, so that neither its own death nor that of the main process loses one. Ray
+restarts a dead worker and gives it the batch again; a batch that kills its worker three times ends the run. All
+machines
+must see the output folder and the media under the same paths, and have the same affekt installed: only rows of the
 manifest are sent.
 
 Without RAY_ADDRESS, and where the program has not called `ray.init` itself, Ray runs on this machine alone: on the
-loopback address, with a token of its own, without dashboard and usage reports, and it ends with the extraction.
+loopback address, with its own token, without dashboard and usage reports, and ends with the extraction.
 """
 
 from __future__ import annotations
@@ -28,37 +29,37 @@ from affekt.features.parts import Lost, Parts
 from affekt.features.recipes import SampleEncoder, outcomes
 
 TRIES = 3
-"""A batch that ended its worker as often ends the run."""
+"""Number of times that a batch may kill its worker before the run ends."""
 MOST_BLOCKS = 2_000
-"""Batches above it travel together, at least two a block."""
+"""Number of batches above which they are sent in blocks of at least two."""
 _ALONE = {
     'RAY_USAGE_STATS_ENABLED': '0',
-    'RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER': '0',  # whatever its name says: everything listens on 127.0.0.1 alone
+    'RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER': '0',  # despite the name, everything listens on 127.0.0.1 alone
     'RAY_AUTH_MODE': 'token',
     'RAY_AUTH_TOKEN': secrets.token_hex(32),
     'RAY_BACKEND_LOG_LEVEL': 'fatal',
 }
 _STORE_BYTES = 128 << 20
-"""What a Ray on this machine keeps for objects; only names travel."""
+"""Size of the object store of a Ray on this machine; only names are sent."""
 
 
 def written_on_ray(
     manifest: Manifest, batches: Iterable[tuple[int, Sequence[Sample]]], parts: Parts, workers: int, gpus: float = 0.0
 ) -> Iterator[tuple[int, Lost]]:
-    """Batches as workers have written their files.
+    """Batches in the order in which workers have written their files.
 
     Args:
-        manifest: of the corpus; workers get its facts.
-        batches: number and samples of each, at least one.
-        parts: where the files go.
-        workers: actors at once.
-        gpus: that each takes.
+        manifest: manifest of the corpus; workers get its facts.
+        batches: index and samples of each batch, at least one.
+        parts: files of the batches.
+        workers: number of concurrent actors.
+        gpus: number of GPUs per actor.
 
     Raises:
         MissingExtraError: Ray is not installed.
-        RunError: a batch ended its worker `TRIES` times, a file that a worker wrote is not seen here, or there are not
-            as many GPUs as one worker takes.
-        AffektError: as opening the recipe, the encoder or the writing of its features raised it.
+        RunError: a batch killed its worker `TRIES` times, a file written by a worker is not visible here, or there are
+            fewer GPUs than one worker needs.
+        AffektError: opening the recipe, encoding, or writing the features failed.
     """
     rooted = dataclasses.replace(manifest.facts, root=str(Path(manifest.facts.root).resolve()))
     parts = dataclasses.replace(parts, folder=parts.folder.resolve())
@@ -79,7 +80,7 @@ def written_on_ray(
 
 
 class _Worker:
-    """One actor: the recipe opened, then a batch at a time."""
+    """An actor that opens the recipe, then encodes one batch at a time."""
 
     def __init__(self, manifest: Manifest, parts: Parts) -> None:
         self._manifest, self._parts = manifest, parts
@@ -88,7 +89,7 @@ class _Worker:
     def __call__(self, asked: dict[str, Any]) -> dict[str, Any]:
         index, failure, lost = int(asked['index'][0]), '', self._parts.lost(int(asked['index'][0]))
         try:
-            if lost is None:  # else it was written before its block was given again
+            if lost is None:  # else it was written before its block was sent again
                 lost = self._encoded(index, [Sample(**row) for row in json.loads(asked['samples'][0])])
         except AffektError as error:
             failure = json.dumps([type(error).__name__, error.expected, error.came, error.todo])
@@ -103,10 +104,10 @@ class _Worker:
 
 @contextmanager
 def counted_tries(tries: Path) -> Iterator[None]:
-    """Counts the tries of one batch in a file.
+    """Counts the attempts at one batch in a file.
 
     Raises:
-        RunError: this is one too many.
+        RunError: this attempt exceeds the limit.
     """
     with tries.open('ab') as file:
         file.write(b'.')
@@ -125,7 +126,7 @@ def _require_gpus(wanted: float) -> None:
     import ray
 
     have = ray.cluster_resources().get('GPU', 0.0)
-    if wanted > have:  # Ray would wait for ever
+    if wanted > have:  # Ray would wait forever
         raise RunError(
             expected=f'{wanted:g} GPUs for a worker',
             came=f'{have:g} in this Ray',
@@ -138,7 +139,7 @@ def _packed(rows: Sequence[Sample]) -> str:
 
 
 def raise_failure(failure: str) -> None:
-    """The error that a worker met, if any."""
+    """Raise the error that a worker reported, if any."""
     if failure:
         name, expected, came, todo = json.loads(failure)
         raise getattr(errors, name)(expected=expected, came=came, todo=todo)
@@ -155,7 +156,7 @@ def _checked(parts: Parts, index: int, lost: str) -> Lost:
 
 @contextmanager
 def ray_data(workers: int) -> Iterator[Any]:
-    """Ray Data on the Ray that the program or RAY_ADDRESS names, else on one that ends with the block."""
+    """Ray Data on the Ray that the program or RAY_ADDRESS provides, else on one that ends with the block."""
     alone = not os.environ.get('RAY_ADDRESS')
     with _environment(_ALONE if alone else {}):
         try:
@@ -186,7 +187,7 @@ def ray_data(workers: int) -> Iterator[Any]:
 
 @contextmanager
 def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
-    """These variables, within the block."""
+    """Sets environment variables within the block."""
     kept = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
@@ -201,7 +202,7 @@ def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def quiet_ray() -> Iterator[None]:
-    """Ray Data without its bars and reports of each plan."""
+    """Silences the progress bars and reports of Ray Data."""
     from ray.data import DataContext
 
     context, log = DataContext.get_current(), logging.getLogger('ray.data')

@@ -1,9 +1,9 @@
-"""Recipes of published encoders that transformers does not have: the user exports the network, all else is given.
+"""Recipes of published encoders that transformers does not have: the user exports the network, the rest is built in.
 
     affekt features extract meld.parquet --recipe manet-utt --model manet.onnx --out features
 
-A name alone says nothing about numbers; the file's sha256 goes into the recipe's facts, so that stores of different
-files never mix. `affekt.encoders.exported` says what the file has to hold.
+A name alone does not determine the features; the file's sha256 is in the recipe's facts, so that stores of different
+files never mix. `affekt.encoders.exported` defines the required contents of the file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from affekt.features.sample_encoders import with_encoder
 
 
 def exported_names() -> tuple[str, ...]:
-    """The recipes that want an exported network."""
+    """Names of the recipes that need an exported network."""
     return tuple(f'{name}-{level}' for name in EXPORTED for level in LEVELS)
 
 
@@ -33,7 +33,7 @@ def exported_recipe(name: str, model: str | None, *, device: str = 'cpu') -> Rec
     Raises:
         UnknownNameError: no such recipe.
         ValueRangeError: this onnxruntime has no such device.
-        WeightsError: no file is given, it is no network, or one that takes or gives something else.
+        WeightsError: no file is given, it is not a network, or one with other inputs or outputs.
     """
     if name not in exported_names():
         raise UnknownNameError(expected='a known encoder', came=repr(name), todo='see `affekt features list`')
@@ -52,7 +52,7 @@ def exported_recipe(name: str, model: str | None, *, device: str = 'cpu') -> Rec
     facts['level'] = LEVELS[level]
     facts['pooling'] += '; mean over rows' if level == 'utt' else '; all rows'
     recipe = Recipe(name, exported.modality, exported.dimension, facts, functools.partial(_open, path, device), batch=8)
-    recipe.open(recipe)  # a network that does not fit is told before anything runs
+    recipe.open(recipe)  # a network that does not fit raises before anything runs
     return recipe
 
 

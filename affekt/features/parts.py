@@ -1,4 +1,4 @@
-"""The files of finished batches, whoever writes them: this process, others, or workers of Ray."""
+"""Files of finished batches, written by this process, by others, or by workers of Ray."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from affekt.runs import Run, remove_run
 
 Part = list[Features | Unable]
 Lost = list[tuple[str, str]]
-"""Samples without features, or with a part of them, and why."""
+"""Samples without features, or with a part missing, each with the reason."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The files of finished batches, whoever writes them."""
+    """Files of finished batches."""
 
     folder: Path
     recipe: Recipe
     corpus: str
     count: int
-    """Batches in all."""
+    """Number of batches."""
 
     def path(self, index: int) -> Path:
-        """Where the file of batch `index` lies."""
+        """Path of the file of batch `index`."""
         return self.folder / f'{batch_key(index)}{SUFFIX}'
 
     def write(self, index: int, part: Part) -> Lost:
-        """Write what became of a batch, whole or not at all, and tell what has no features."""
+        """Write the results of a batch, completely or not at all; returns its samples without features."""
         able = [outcome for outcome in part if isinstance(outcome, Features)]
         lost = [
             (outcome.sample, outcome.reason if isinstance(outcome, Unable) else outcome.lacking)
@@ -43,37 +43,37 @@ class Parts:
         return lost
 
     def lost(self, index: int) -> Lost | None:
-        """What the file of batch `index` says has no features; None where there is no file."""
+        """Samples without features according to the file of batch `index`; None where there is no file."""
         path = self.path(index)
         if not path.exists() or is_damaged(path):
             return None
         return list(Store(path, partial=True).provenance.missing)
 
     def tries(self, index: int) -> Path:
-        """Counts how often a worker died at a batch."""
+        """Path of the file that counts how often a worker died at a batch."""
         return self.folder / f'.{self.path(index).name}-tries'
 
     def remove(self) -> None:
-        """Remove these files and their run; what else somebody put there stays."""
+        """Remove these files and their run; files of others stay."""
         every = [path for index in range(self.count) for path in (self.path(index), self.tries(index))]
         remove_run(self.folder, [path.name for path in every])
 
     def adopted(self, run: Run, index: int) -> bool:
-        """Whether a batch is finished; a file that a killed run wrote and did not come to note is noted now."""
+        """Whether a batch is finished; a file that an interrupted run wrote but did not record is recorded now."""
         if run.finished(batch_key(index)) is None and (lost := self.lost(index)) is not None:
             run.note(batch_key(index), self.path(index).name, missing=lost)
         return run.finished(batch_key(index)) is not None
 
 
 def batch_key(index: int) -> str:
-    """The note of a batch in the journal."""
+    """Key of a batch in the journal."""
     return f'batch-{index:06d}'
 
 
 def provenance_of(
     corpus: str, recipe: Recipe, shard: tuple[int, int], missing: Sequence[tuple[str, str]]
 ) -> Provenance:
-    """How features of these samples were made."""
+    """Provenance of features of these samples."""
     return Provenance(
         recipe.name, recipe.hash, recipe.dimension, recipe.facts, recipe.columns, corpus, shard, tuple(missing),
         modality=recipe.modality,
@@ -81,7 +81,7 @@ def provenance_of(
 
 
 def is_damaged(path: Path) -> bool:
-    """Whether a file of features that was written here is no longer whole, so that it is made again.
+    """Whether a file of features written here is damaged, so that it must be made again.
 
     Raises:
         TableError: it is of a newer format.

@@ -1,9 +1,9 @@
-"""How features are made, by name: what is read, by which model, pooled how. A recipe's hash names its output.
+"""Recipes of features by name: input, model and pooling. A recipe's hash identifies its output.
 
-A recipe is a record of plain facts, and a function that opens its encoder; the encoder turns a few samples into
-`Features`, or says why it cannot. Third parties pass their own `Recipe` to `extract`.
+A recipe is a record of plain facts with a function that opens its encoder; the encoder turns a few samples into
+`Features`, or gives the reason why it cannot. Third parties pass their own `Recipe` to `extract`.
 
-T rows in time, D columns.
+T time steps, D features.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from affekt.errors import AffektError, ShapeError, UnknownNameError
 
 @dataclass(frozen=True)
 class Features:
-    """What one recipe says of one sample.
+    """Features of one sample by one recipe.
 
     Raises:
-        ShapeError: shapes do not fit together.
+        ShapeError: shapes are inconsistent.
     """
 
     sample: str
     values: Floats32
-    """(T, D)"""
+    """(T, D) values."""
     columns: tuple[str, ...] = ()
-    """(D,) names; empty where columns have none."""
+    """(D,) column names; () where there are none."""
     times: npt.NDArray[np.float64] | None = None
-    """(T,) seconds of each row, its middle; None where a row stands for the whole sample, or nobody knows."""
+    """(T,) centre of each row in seconds; None where a row stands for the whole sample, or times are unknown."""
     recipe: str = ''
-    """The recipe's hash."""
+    """Hash of the recipe."""
     lacking: str = ''
-    """What of the sample was not there, so that its columns are 0, and why; '' where all was."""
+    """Missing part of the sample, whose columns are 0, with the reason; '' where nothing is missing."""
 
     def __post_init__(self) -> None:
         shape = self.values.shape
@@ -59,18 +59,18 @@ class Features:
 
 @dataclass(frozen=True)
 class Unable:
-    """Why there are no features of a sample."""
+    """The reason why a sample has no features."""
 
     sample: str
     reason: str
 
 
 SampleEncoder = Callable[[Manifest, Sequence[Sample]], Sequence[Features | Unable]]
-"""From a few samples of a manifest to what became of each, in order."""
+"""Function from a few samples of a manifest to the result of each, in order."""
 
 
 def not_finite(features: Features) -> str:
-    """The first value of a sample that is nan or infinite, in words; '' where there is none."""
+    """Description of the first value of a sample that is nan or infinite; '' where there is none."""
     wrong = ~np.isfinite(features.values)
     if not wrong.any():
         return ''
@@ -80,18 +80,18 @@ def not_finite(features: Features) -> str:
 
 
 def outcomes(encoder: SampleEncoder, manifest: Manifest, rows: Sequence[Sample]) -> list[Features | Unable]:
-    """What became of each sample, in order; whatever ends the encoder on one of them is the reason of that one alone.
+    """Result of each sample, in order; an exception at one sample becomes the reason of that one alone.
 
-    A sample whose features are not finite has none, for that reason: they would spoil every mean that they enter.
+    A sample whose features are not finite has none: they would spoil every mean.
 
     Raises:
-        AffektError: what would meet every sample: a model that is missing, a folder that cannot be written.
+        AffektError: an error that would recur for every sample: a missing model, a folder that cannot be written.
     """
     try:
         return [_finite(outcome) for outcome in encoder(manifest, rows)]
     except (AffektError, MemoryError):
         raise
-    except Exception as error:  # what a library does with a file that nobody has seen has no common class
+    except Exception as error:  # libraries raise anything on unusual files
         if len(rows) == 1:
             lines = str(error).strip().splitlines() or ['']
             return [Unable(rows[0].sample, f'{type(error).__name__}: {lines[0][:200]}')]
@@ -105,30 +105,30 @@ def _finite(outcome: Features | Unable) -> Features | Unable:
 
 
 LEVELS: Mapping[str, str] = {'utt': 'UTT', 'frm': 'FRA'}
-"""Ending of a recipe's name to that of the official folder: one row a sample, or all rows."""
+"""Suffix of a recipe's name to that of the official folder: one row per sample, or all rows."""
 READS: Mapping[str, tuple[str, ...]] = {'text': ('text',), 'audio': ('audio', 'video'), 'video': ('video', 'frames')}
-"""Modality to the columns of a manifest, of which one will do."""
+"""Modality to the columns of a manifest, one of which is sufficient."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way to make features."""
+    """A way to compute features."""
 
     name: str
     modality: str
-    """What a sample must have: one of `READS`."""
+    """Modality that a sample must have: one of `READS`."""
     dimension: int
-    """D"""
+    """D, the number of features."""
     facts: Mapping[str, Any]
-    """All that the values depend on: tool, model and its hash, rate, layer, pooling."""
+    """Everything that the values depend on: tool, model and its hash, rate, layer, pooling."""
     open: Callable[[Recipe], SampleEncoder] = field(compare=False, repr=False)
-    """Loads what this recipe needs, in the process that encodes; a function at the top of a module or a partial of one,
-    so that other processes find it."""
+    """Function that loads the encoder, in the process that encodes; it must be picklable: at the top level of a module,
+    or a partial of such a function."""
     columns: tuple[str, ...] = ()
     batch: int = 64
-    """Samples at once."""
+    """Samples per batch."""
     reads: tuple[str, ...] = ()
-    """Columns of a manifest that are read, of which one will do; () for those of the modality."""
+    """Columns of a manifest, one of which is sufficient; () for those of the modality."""
 
     def __post_init__(self) -> None:
         if self.modality not in READS:
@@ -138,18 +138,18 @@ class Recipe:
 
     @property
     def media(self) -> tuple[str, ...]:
-        """Columns of a manifest that name the files it reads."""
+        """Columns of a manifest that refer to the files it reads."""
         return () if self.modality == 'text' else self.reads or READS[self.modality]
 
     @property
     def hash(self) -> str:
-        """The sha256 of name, dimension, columns and facts."""
+        """SHA-256 of name, dimension, columns and facts."""
         parts = {'name': self.name, 'dimension': self.dimension, 'columns': self.columns, 'facts': dict(self.facts)}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def features(
         self, sample: str, values: npt.ArrayLike, times: npt.NDArray[np.float64] | None = None, lacking: str = ''
     ) -> Features:
-        """Values of a sample as features of this recipe; (D,) stands for one row."""
+        """Values of a sample as features of this recipe; (D,) means one row."""
         rows = np.atleast_2d(np.asarray(values, dtype=np.float32))
         return Features(sample, rows, self.columns, times, self.hash, lacking)

@@ -1,9 +1,9 @@
-"""What an encoder is given of a sample (text, sound at 16 kHz, pictures of a face), and features of its answer.
+"""Input of encoders from a sample (text, audio at 16 kHz, images of a face), and features from their output.
 
-Functions here make a `SampleEncoder`, which recipes open, of whatever turns one text, sound or sequence of pictures
-into rows: an `Encoder`, or plain measures.
+The functions here make a `SampleEncoder`, as recipes open it, from anything that turns one text, audio or sequence of
+images into rows: an `Encoder`, or plain measures.
 
-S rows, D columns.
+S rows, D features.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from affekt.media import Recording
 
 RATE_HZ = 16_000
 SHORTEST_S = 0.1
-"""A sound below it has no acoustic summary."""
+"""Audio in seconds below which there is no acoustic summary."""
 
 
 def with_encoder(recipe: Recipe, encoder: Encoder) -> SampleEncoder:
-    """A frozen network over the samples that its modality asks for; a mean of rows where the level is UTT."""
+    """A frozen network applied to samples of its modality; with the mean of rows where the level is UTT."""
     is_published = recipe.facts.get('form') == 'published'
     if (settings := clips_of(encoder)) is not None:
         return clip_encoder(recipe, settings, lambda clip: encoder.encode([clip], is_published=is_published)[0])
@@ -57,12 +57,12 @@ def outcome(recipe: Recipe, sample: str, answer: Encoded | str) -> Features | Un
 def text_encoder(
     recipe: Recipe, encode: Callable[[Sequence[str]], Sequence[Encoded | str]], *, reads_nothing: bool = True
 ) -> SampleEncoder:
-    """What was said, in the manifest's column that the recipe names.
+    """An encoder of text, from the column of the manifest that the recipe names.
 
     Args:
-        recipe: of the features.
-        encode: of several texts at once.
-        reads_nothing: whether an empty text is given to it; otherwise it has no features.
+        recipe: recipe of the features.
+        encode: function of several texts.
+        reads_nothing: pass empty texts to `encode`; otherwise they have no features.
     """
     column = str(recipe.facts['column'])
 
@@ -79,13 +79,13 @@ def text_encoder(
 
 
 def _sound(path: Path) -> Floats32:
-    """The whole sound of a file at 16 kHz."""
+    """All audio of a file at 16 kHz."""
     blocks = [block.samples for block in Recording.open(path).samples(RATE_HZ)]
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
 def audio_encoder(encode: Callable[[str, Floats32], Features | Unable]) -> SampleEncoder:
-    """An encoder of a sample's sound file, or of its video's sound; a file that cannot be read gives its error."""
+    """An encoder of a sample's audio file, or of its video's audio; for an unreadable file, its error is the reason."""
 
     def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
         outcomes: list[Features | Unable] = []
@@ -112,7 +112,7 @@ def audio_encoder(encode: Callable[[str, Floats32], Features | Unable]) -> Sampl
 
 
 def face_encoder(encode: Callable[[str, Pictures], Features | Unable]) -> SampleEncoder:
-    """An encoder of a sample's faces, stored or cut out of its video; what cannot be read gives its error."""
+    """An encoder of a sample's faces, stored or cut out of its video; an unreadable file gives its error as reason."""
     landmarkers: list[Any] = []
 
     def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
@@ -136,7 +136,7 @@ def face_encoder(encode: Callable[[str, Pictures], Features | Unable]) -> Sample
 
 
 def clip_encoder(recipe: Recipe, settings: ClipSettings, encode: Callable[[Clip], Encoded | str]) -> SampleEncoder:
-    """An encoder of a sample's pictures and sound together; a sample may lack one of them, which its features say."""
+    """An encoder of a sample's frames and audio together; a sample may lack one of them, which its features state."""
     landmarkers: list[Any] = []
 
     def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:

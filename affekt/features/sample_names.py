@@ -1,6 +1,6 @@
-"""Names of samples in one place and their names in another: the same but for endings, folders, spaces, case or form.
+"""Matching of sample names that differ in extension, folder, spaces, case or Unicode form only.
 
-`a.mp4` in a manifest is `a` among features; `clips/a` may be `a`; an accented letter has two forms in Unicode.
+`a.mp4` in a manifest is `a` in features; `clips/a` may be `a`; an accented letter has two forms in Unicode.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ENDINGS = (*AUDIO, *VIDEO, *PICTURES, '.npy', '.npz', '.csv', '.txt', '.pt', '.p
 
 
 def plain(name: str) -> str:
-    """A name without spaces around it, in one Unicode form, without folders, a known ending, and case.
+    """A name without surrounding spaces, folders, known extension and case, in one Unicode form.
 
     >>> plain(' clips/A.MP4 '), plain('dia1.utt2')
     ('a', 'dia1.utt2')
@@ -28,7 +28,7 @@ def plain(name: str) -> str:
 
 
 def difference(wanted: str, given: str) -> str:
-    """How two names that are plainly the same differ."""
+    """The kind of difference between two names that match in plain form."""
     if unicodedata.normalize('NFC', wanted) == unicodedata.normalize('NFC', given):
         return 'Unicode form'
     if wanted.strip() == given.strip():
@@ -39,14 +39,14 @@ def difference(wanted: str, given: str) -> str:
 
 
 def matched(wanted: Sequence[str], given: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Each wanted name to the given one that is the same, else to the only one that is plainly the same.
+    """Each wanted name to the equal given one, else to the only one with the same plain form.
 
     Args:
         wanted: names, each once.
         given: names, each once.
 
     Returns:
-        Wanted to given; what was found by its plain name alone stands in the notes.
+        Wanted name to given name; and notes on names that matched in plain form only.
     """
     known = set(given)
     pairs = {name: name for name in wanted if name in known}
@@ -64,7 +64,7 @@ def matched(wanted: Sequence[str], given: Sequence[str]) -> tuple[dict[str, str]
 
 
 def near_miss(wanted: Iterable[str], given: Iterable[str]) -> str:
-    """In words, a pair that is plainly the same and differs in writing; '' where there is none."""
+    """Description of a pair with the same plain form but different spelling; '' where there is none."""
     others = _alone(given)
     for name in wanted:
         other = others.get(plain(name))
@@ -74,7 +74,7 @@ def near_miss(wanted: Iterable[str], given: Iterable[str]) -> str:
 
 
 def same_but_for_form(names: Iterable[str]) -> list[str]:
-    """Names that differ from another one in spaces or Unicode form alone, which nobody sees."""
+    """Names that differ from another one only in spaces or Unicode form, which is invisible."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(unicodedata.normalize('NFC', name).strip(), []).append(name)
@@ -82,7 +82,7 @@ def same_but_for_form(names: Iterable[str]) -> list[str]:
 
 
 def _alone(names: Iterable[str]) -> dict[str, str]:
-    """Plain name to name, where no other one is plainly the same."""
+    """Plain name to name, where it is unique."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(plain(name), []).append(name)

@@ -1,6 +1,6 @@
-"""Folders that `save_to_disk` of Hugging Face's datasets writes, read by Arrow alone: no package of theirs is needed.
+"""Datasets written by `save_to_disk` of Hugging Face's datasets, read by Arrow alone, without that package.
 
-A dataset is `state.json`, which names Arrow streams, and `dataset_info.json`; several splits are folders below one
+A dataset has a `state.json`, which lists Arrow streams, and a `dataset_info.json`; several splits are folders beside a
 `dataset_dict.json`.
 """
 
@@ -24,16 +24,16 @@ STATE, SPLITS = 'state.json', 'dataset_dict.json'
 
 
 def is_saved_dataset(folder: Path) -> bool:
-    """Whether a folder is one that `save_to_disk` wrote."""
+    """Whether a folder was written by `save_to_disk`."""
     return (folder / STATE).exists() or (folder / SPLITS).exists()
 
 
 def dataset_of_samples(folder: Path) -> Arrays:
-    """Features of the samples that a saved dataset names: one column of lists, or columns of numbers.
+    """Features of the samples in a saved dataset: one column of lists, or numeric columns.
 
     Raises:
-        TableError: a file is missing, damaged or lies elsewhere, or the dataset names no samples.
-        ValueRangeError: as `samples_of_columns`.
+        TableError: a file is missing, damaged or outside the folder, or the dataset names no samples.
+        ValueRangeError: see `samples_of_columns`.
     """
     files = tuple(_files(folder))
     names: list[str] = []
@@ -56,7 +56,7 @@ def dataset_of_samples(folder: Path) -> Arrays:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The Arrow files of all splits, in order."""
+    """Arrow files of all splits, in order."""
     if (folder / SPLITS).exists():
         for split in _list(folder / SPLITS, 'splits'):
             yield from _parts(folder / _plain(split, folder))
@@ -65,13 +65,13 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _parts(folder: Path) -> Iterator[Path]:
-    """The Arrow files of one split."""
+    """Arrow files of one split."""
     for entry in _list(folder / STATE, '_data_files'):
         yield folder / _plain(entry.get('filename') if isinstance(entry, dict) else entry, folder)
 
 
 def _list(path: Path, name: str) -> list[Any]:
-    """A list that a file of settings gives by name."""
+    """A list in a file of settings, by its key."""
     entries = _json(path).get(name, [])
     if not isinstance(entries, list):
         raise TableError(
@@ -114,7 +114,7 @@ def _batches(file: Path) -> Iterator[Any]:
             if strange := [field.name for field in reader.schema if not _is_plain(field.type, is_cell=True)]:
                 raise ValueError(f'columns of types that are not read: {listed(strange)}')
             for batch in reader:
-                batch.validate(full=True)  # offsets that point outside would end the process
+                batch.validate(full=True)  # offsets outside the file would crash the process
                 yield batch
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, TableError):
@@ -126,7 +126,7 @@ def _batches(file: Path) -> Iterator[Any]:
 
 
 def _is_plain(column_type: Any, *, is_cell: bool = False) -> bool:
-    """Whether every value of a type has bytes of its own, but for texts that whole cells share."""
+    """Whether every value of a type has its own bytes, except texts that whole cells share."""
     import pyarrow as pa
 
     if isinstance(column_type, pa.ExtensionType):
@@ -154,7 +154,7 @@ def _cells(column: Any) -> list[Any]:
     import pyarrow as pa
 
     storage = column.storage if isinstance(column, pa.ExtensionArray) else column
-    if isinstance(storage, pa.DictionaryArray):  # its cells share the texts, of which one may be long
+    if isinstance(storage, pa.DictionaryArray):  # its cells share texts, which may be long
         words = storage.dictionary.to_pylist()
         return [None if place is None else words[place] for place in storage.indices.to_pylist()]
     if not _is_list(storage.type):

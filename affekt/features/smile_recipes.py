@@ -1,11 +1,11 @@
-"""Acoustic measures of openSMILE through the package `opensmile`: eGeMAPS, ComParE 2016, IS09, IS10, IS13, own ones.
+"""Acoustic measures of openSMILE by the package `opensmile`: eGeMAPS, ComParE 2016, IS09, IS10, IS13, custom ones.
 
-openSMILE is free for research and teaching; other use needs a licence of audEERING. It is no part of affekt: install it
-with `pip install 'affekt[opensmile]'`. Recipes of affekt's own that need no licence: `acoustics-utt`, `mfcc-utt`.
+openSMILE is free for research and teaching; other use requires a licence of audEERING. It is not part of affekt:
+install it with `pip install 'affekt[opensmile]'`. Recipes without such a licence: `acoustics-utt`, `mfcc-utt`.
 
-The program behind the published folders is openSMILE 2.3; package and configurations here are newer. IS13 has 6,373
-functionals where the published folder has 6,372, and rows of IS09, IS10 and IS13 have 16, 38 and 65 columns, without
-their differences, where the published folders have 32, 32 and 120. Names of columns are openSMILE's.
+The published folders were made by openSMILE 2.3; package and configurations here are newer. IS13 has 6,373 functionals
+where the published folder has 6,372, and rows of IS09, IS10 and IS13 have 16, 38 and 65 columns, without deltas, where
+the published folders have 32, 32 and 120. Column names are openSMILE's.
 
 S samples, T windows, D measures.
 
@@ -39,20 +39,20 @@ SETS: Mapping[str, tuple[str, int, int]] = {
     'is10': ('IS10', 1582, 38),
     'is13': ('IS13', 6373, 65),
 }
-"""Recipe without its level to openSMILE's name, functionals and measures of each window."""
+"""Recipe without its level to openSMILE's name, number of functionals, and number of measures per window."""
 OWN = 'opensmile-own'
-"""Any other configuration, whose file is given; its levels are called func and lld."""
+"""Name of the recipe for another configuration, whose file is given; its levels must be called func and lld."""
 LEVELS: Mapping[str, tuple[str, str]] = {'utt': ('UTT', 'func'), 'frm': ('FRA', 'lld')}
 RATE_HZ = 16_000
 
 
 def smile_names() -> tuple[str, ...]:
-    """The recipes that openSMILE makes."""
+    """Names of the recipes of openSMILE."""
     return tuple(f'{name}-{level}' for name in (*SETS, OWN) for level in LEVELS)
 
 
 def has_smile() -> bool:
-    """Whether the package is installed; it is not imported."""
+    """Whether the package is installed; does not import it."""
     return importlib.util.find_spec('opensmile') is not None
 
 
@@ -61,10 +61,10 @@ def smile_recipe(name: str, model: str | None = None) -> Recipe:
 
     Args:
         name: one of `smile_names()`.
-        model: path of a configuration, for `opensmile-own`.
+        model: path of a configuration, for `opensmile-own`; None otherwise.
 
     Raises:
-        UnknownNameError: no such recipe, or a set that brings its own configuration is given one.
+        UnknownNameError: there is no such recipe, or a set with its own configuration is given one.
         MissingExtraError: openSMILE is not installed.
         WeightsError: the configuration is missing, or openSMILE cannot read it.
     """
@@ -106,7 +106,7 @@ def _configuration(path: Path) -> str:
 
 
 def _smile(chosen: str, stage: str) -> Any:
-    """openSMILE, ready to measure.
+    """openSMILE with a configuration, ready to process.
 
     Raises:
         WeightsError: it cannot read the configuration.
@@ -129,7 +129,7 @@ def _smile(chosen: str, stage: str) -> Any:
 
 
 def _digest(path: Path) -> str:
-    """One hash of a configuration and of the files that it includes, and those that they include."""
+    """One hash of a configuration and of all files that it includes, directly or indirectly."""
     digests: dict[Path, str] = {}
     left = [path.resolve()]
     while left:
@@ -146,9 +146,9 @@ def _open(chosen: str, stage: str, recipe: Recipe) -> SampleEncoder:
     smile = _smile(chosen, stage)
 
     def encode(sample: str, sound: Floats32) -> Features | Unable:
-        within = np.clip(sound, -1, 32_767 / 32_768)  # openSMILE is given 16 bits; 1.0 would wrap round
+        within = np.clip(sound, -1, 32_767 / 32_768)  # openSMILE gets 16-bit samples; 1.0 would overflow
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # that a sound is too short is told by nan
+            warnings.simplefilter('ignore')  # audio that is too short shows as nan
             table = smile.process_signal(within, RATE_HZ)
         rows = np.asarray(table.values, np.float32)
         if not np.isfinite(rows).all():

@@ -1,8 +1,8 @@
-"""What features are imported from, in one form: samples by name, each with its rows, read one at a time.
+"""Sources of imported features in a common form: samples by name, each with its rows, read one at a time.
 
-Anyone's numbers become float32, or a refusal that says which number and where: nothing becomes infinite in silence.
+Values become float32 or raise an error that names the value and its position: none becomes infinite silently.
 
-T rows in time, D columns.
+T time steps, D features.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from affekt.runs import file_sha256
 
 Times = npt.NDArray[np.float64]
 EXACT = 1 << 24
-"""Whole numbers up to here are themselves in float32; larger ones are rounded."""
+"""Largest whole number up to which all are exact in float32."""
 OTHERS = {
     'b': 'save them as numbers: array.astype("float32")',
     'c': 'save real and imaginary parts as columns of their own',
@@ -30,70 +30,70 @@ OTHERS = {
     'U': 'save numbers, not texts: array.astype("float32")',
     'S': 'save numbers, not texts: array.astype("float32")',
 }
-"""Kinds of values that are no numbers, and what to do with them where they were made."""
+"""Kind of a NumPy type that is not numeric to advice for saving it."""
 
 
 class Source(Protocol):
-    """Features of several samples, wherever they lie."""
+    """Features of several samples."""
 
     @property
     def names(self) -> Sequence[str]:
-        """Of its samples, in order."""
+        """Names of the samples, in order."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """(D,) names; empty where columns have none."""
+        """(D,) column names; () where there are none."""
 
     @property
     def notes(self) -> Sequence[str]:
-        """What was left out, or taken for something."""
+        """Sentences on what was left out, or reinterpreted."""
 
     def where(self, name: str) -> str:
-        """The sample's place in words, for messages."""
+        """Description of the sample's place, for messages."""
 
     def shape(self, name: str) -> tuple[int, int]:
         """(T, D) of a sample; T is 0 where it has no values."""
 
     def rows(self, name: str) -> tuple[Floats32, Times | None]:
-        """(T, D) finite values of a sample, and (T,) seconds where the source tells them."""
+        """(T, D) finite values of a sample, and (T,) times in seconds where the source has them."""
 
     def digest(self, names: Sequence[str]) -> str:
-        """A hash of what these samples hold."""
+        """Hash of the contents of these samples."""
 
 
 @dataclass
 class Arrays:
-    """Features that a few files hold together."""
+    """Features that a few files contain together."""
 
     files: tuple[Path, ...]
     arrays: Mapping[str, npt.NDArray[Any]]
-    """Sample to its numbers: (D,) for one row, or (T, D)."""
+    """Sample to its values: (D,) for one row, or (T, D)."""
     columns: tuple[str, ...] = ()
     times: Mapping[str, Times] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
-        """Of the samples, in the order of the files."""
+        """Names of the samples, in the order of the files."""
         return list(self.arrays)
 
     def where(self, name: str) -> str:
-        """The sample and its file."""
+        """The sample and its file, for messages."""
         return f'sample {name!r} of {self.files[0] if len(self.files) == 1 else self.files[0].parent}'
 
     def shape(self, name: str) -> tuple[int, int]:
-        """(T, D), T being 0 for no values."""
+        """(T, D) of a sample; T is 0 where it has no values."""
         return two_axes(self.arrays[name].shape, self.where(name))
 
     def rows(self, name: str) -> tuple[Floats32, Times | None]:
-        """Finite values, and times where known."""
+        """(T, D) finite values of a sample, and (T,) times where known."""
         values = self.arrays[name]
         if is_rounded(values) and ROUNDED not in self.notes:
             self.notes.append(ROUNDED)
         return as_float32(values, self.where(name)).reshape(self.shape(name)), self.times.get(name)
 
     def digest(self, names: Sequence[str]) -> str:
-        """A hash of the files and of the names that are taken."""
+        """Hash of the files and of the names that are used."""
         digest = hashlib.sha256(' '.join(file_sha256(file) for file in self.files).encode())
         digest.update('\n'.join(names).encode())
         return digest.hexdigest()
@@ -103,12 +103,12 @@ ROUNDED = 'whole numbers above 16,777,216 are rounded: features are kept in sing
 
 
 def two_axes(shape: tuple[int, ...], where: str, *, is_one_row: bool = False) -> tuple[int, int]:
-    """(T, D) of an array: as it stands with two axes, one row with one; axes of length 1 beyond two are dropped.
+    """(T, D) of an array: unchanged with two axes, one row with one; further axes of length 1 are dropped.
 
     Args:
-        shape: of the array.
-        where: for the message.
-        is_one_row: a column of numbers is meant as one row, as published readers take what they call an utterance.
+        shape: shape of the array.
+        where: place of the array, for the message.
+        is_one_row: a column of numbers is one row, as in published readers of utterances.
 
     Raises:
         ShapeError: there are more than two axes longer than 1.
@@ -130,10 +130,10 @@ def two_axes(shape: tuple[int, ...], where: str, *, is_one_row: bool = False) ->
 
 
 def stacked_rows(rows: Sequence[npt.NDArray[Any]], where: str) -> npt.NDArray[Any]:
-    """(T, D) of T arrays of D numbers.
+    """(T, D) from T arrays of D values.
 
     Raises:
-        TableError: they differ in length.
+        TableError: the arrays differ in length.
     """
     sizes = [row.size for row in rows]
     if len(set(sizes)) != 1:
@@ -145,15 +145,15 @@ def stacked_rows(rows: Sequence[npt.NDArray[Any]], where: str) -> npt.NDArray[An
 
 
 def as_float32(values: npt.NDArray[Any], where: str) -> Floats32:
-    """The same numbers in single precision.
+    """Values in single precision.
 
     Args:
-        values: of any shape.
+        values: array of any shape.
         where: file and sample, for messages.
 
     Raises:
-        TableError: they are no real numbers.
-        ValueRangeError: one is not finite, or too large for float32; names its place.
+        TableError: the values are not real numbers.
+        ValueRangeError: one is not finite, or too large for float32; the message names its position.
     """
     require_numbers(values, where)
     with np.errstate(over='ignore', invalid='ignore'):
@@ -175,10 +175,10 @@ def as_float32(values: npt.NDArray[Any], where: str) -> Floats32:
 
 
 def require_numbers(values: npt.NDArray[Any], where: str) -> None:
-    """Values are real numbers.
+    """Check that values are real numbers.
 
     Raises:
-        TableError: they are not.
+        TableError: the values are not real numbers.
     """
     if values.dtype.kind not in 'fiu':
         todo = OTHERS.get(values.dtype.kind, 'save them as float32')
@@ -186,12 +186,12 @@ def require_numbers(values: npt.NDArray[Any], where: str) -> None:
 
 
 def is_rounded(values: npt.NDArray[Any]) -> bool:
-    """Whether whole numbers among these are too large to stay themselves."""
+    """Whether whole numbers among these are too large to be exact in float32."""
     return values.dtype.kind in 'iu' and values.size > 0 and int(max(abs(int(values.min())), int(values.max()))) > EXACT
 
 
 def place(at: tuple[int, ...]) -> str:
-    """Where a number stands in an array, counted from 0.
+    """Description of a position in an array, counted from 0.
 
     >>> place((3, 5)), place((4,))
     ('row 3, column 5', 'place 4')

@@ -1,7 +1,7 @@
-"""Spectra of sound as librosa defines them: power in 128 mel bands, and 40 cepstral coefficients with two differences.
+"""Spectra of audio as defined by librosa: power in 128 mel bands, and 40 cepstral coefficients with two deltas.
 
-As published with MERBench: sound of 16 kHz brought to 22.05 kHz, windows of 25 ms every 10 ms within a transform of
-2,048 samples, ends mirrored, Slaney's mel bands of equal area.
+As published with MERBench: audio at 16 kHz resampled to 22.05 kHz, windows of 25 ms every 10 ms in an FFT of 2,048
+samples, ends mirrored, Slaney's mel bands of equal area.
 
 S samples, T windows, B bands.
 
@@ -24,16 +24,16 @@ from affekt.features.sample_encoders import audio_encoder
 
 GIVEN_HZ, RATE_HZ = 16_000, 22_050
 WINDOW, HOP, FFT, BANDS, COEFFICIENTS = 551, 220, 2_048, 128, 40
-"""25 ms, 10 ms, and the transform in samples; bands; coefficients that are kept."""
+"""Window (25 ms), hop (10 ms) and FFT in samples; number of bands; number of coefficients that are kept."""
 WIDTH = 9
-"""Windows that a difference is taken over."""
+"""Number of windows over which a delta is taken."""
 _LINEAR_HZ, _STEP = 1_000.0, 200 / 3
-"""Below it mels are linear, one every 66.7 Hz; above, one is a factor of 6.4^(1/27)."""
+"""Below _LINEAR_HZ mels are linear, one per 66.7 Hz; above, one is a factor of 6.4^(1/27)."""
 _FACTOR = np.log(6.4) / 27
 
 
 def mel_of(hertz: npt.ArrayLike) -> Floats:
-    """Slaney's mels.
+    """Slaney's mels of frequencies in Hz.
 
     >>> mel_of([0.0, 1000.0, 6400.0]).round(6).tolist()
     [0.0, 15.0, 42.0]
@@ -44,7 +44,7 @@ def mel_of(hertz: npt.ArrayLike) -> Floats:
 
 
 def hertz_of(mel: npt.ArrayLike) -> Floats:
-    """The other way round."""
+    """Frequencies in Hz of Slaney's mels."""
     given = np.asarray(mel, np.float64)
     begun = _LINEAR_HZ / _STEP
     return np.where(given < begun, given * _STEP, _LINEAR_HZ * np.exp(_FACTOR * (np.maximum(given, begun) - begun)))
@@ -80,9 +80,10 @@ def mel_power(sound: Floats32) -> Floats:
 
 
 def cepstra(sound: Floats32) -> Floats:
-    """(T, 120): 40 coefficients of the power in dB (80 dB below the loudest at least), their slope, and its slope.
+    """(T, 120): 40 coefficients of the power in dB (clipped 80 dB below the maximum), their slopes, and the slopes of
+    those.
 
-    A slope is that of a straight line through 9 windows; at both ends the line through the outermost 9.
+    A slope is that of a straight line through 9 windows; at both ends that through the outermost 9.
 
     Args:
         sound: (S,) at 22.05 kHz, long enough for 9 windows.

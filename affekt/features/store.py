@@ -1,10 +1,10 @@
-"""Features of a whole corpus in a few files that are read by memory map: nothing is loaded before it is asked for.
+"""Features of a whole corpus in a few memory-mapped files: nothing is loaded before it is accessed.
 
-One folder a recipe, in it one Arrow file a shard. A file holds the samples' names, their values one after the other and
-the times of rows; its header holds the recipe, where the samples came from, and which samples have none and why
-(`arrow_files.py`).
+One folder per recipe, with one Arrow file per shard. A file has the samples' names, their values one after the other
+and the times of rows; its header has the recipe, the origin of the samples, and the samples without features with
+reasons (`arrow_files.py`).
 
-B samples, T rows in time, D columns.
+B samples, T time steps, D features.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Store:
 
     Args:
         path: a folder of files, or one file.
-        partial: open it though shards are missing.
+        partial: open it although shards are missing.
 
     Raises:
-        TableError: there are none, one is damaged, they are of different recipes, a sample stands in two, or a shard of
+        TableError: there are no files, one is damaged, they are of different recipes, a sample is in two, or a shard of
             several is missing.
     """
 
@@ -57,7 +57,7 @@ class Store:
         self._require_one_recipe()
         self._pieces = [piece for file in self._files for piece in file.pieces]
         self._starts = [0, *accumulate(len(piece.offsets) - 1 for piece in self._pieces)]
-        if len(self._files) > 1 and len(self._row) != len(self.names):  # one file alone holds none twice
+        if len(self._files) > 1 and len(self._row) != len(self.names):  # a single file has no duplicates
             twice = [name for name, times in Counter(self.names).items() if times > 1]
             raise TableError(
                 expected=f'every sample in one file of {path}',
@@ -69,36 +69,36 @@ class Store:
 
     @property
     def provenance(self) -> Provenance:
-        """Of the first file; recipe, hash and columns are those of all."""
+        """Provenance of the first file; recipe, hash and columns are the same in all."""
         return self.parts[0]
 
     @property
     def modality(self) -> str | None:
-        """What the features were made of: audio, text or video; None where nobody knows.
+        """Modality of the features: audio, text or video; None where unknown.
 
-        As the file states it; of older files, which do not, what the recipe of that name reads.
+        As stated in the file; for older files without a statement, that of the recipe of this name.
         """
         return self.provenance.modality or modality_of(self.provenance.recipe)
 
     @property
     def dimension(self) -> int:
-        """D"""
+        """D, the number of features."""
         return self.provenance.dimension
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The samples that have features, in the order of the files."""
+        """Samples that have features, in the order of the files."""
         return tuple(chain.from_iterable(names.to_pylist() for file in self._files for names in file.samples))
 
     @property
     def missing(self) -> dict[str, str]:
-        """The samples that have none, and why."""
+        """Samples without features, with the reason."""
         lost = [entry for part in self.parts for entry in part.missing]
         return {name: reason for name, reason in lost if name not in self._row}
 
     @property
     def partial(self) -> dict[str, str]:
-        """The samples that lack a part of what their features are made of, whose columns are then 0, and why."""
+        """Samples that lack a part of their input, whose columns are then 0, with the reason."""
         return {name: reason for part in self.parts for name, reason in part.missing if name in self._row}
 
     def __len__(self) -> int:
@@ -112,31 +112,31 @@ class Store:
         return f'Store({self.provenance.recipe}, {len(self)} x {self.dimension}, {files} files, {missing} missing)'
 
     def values(self, name: str) -> Floats32:
-        """(T, D) of one sample, a view of the file.
+        """(T, D) values of one sample, a view of the file.
 
         Raises:
-            UnknownNameError: the sample has no features; says why where the file knows.
+            UnknownNameError: the sample has no features; the message gives the reason where the file has it.
         """
         piece, row = self._place(name)
         return piece.values(row)
 
     def __getitem__(self, name: str) -> Features:
-        """One sample's features, views of the file.
+        """Features of one sample, as views of the file.
 
         Raises:
-            UnknownNameError: the sample has none.
+            UnknownNameError: the sample has no features.
         """
         piece, row = self._place(name)
         return Features(name, piece.values(row), self.provenance.columns, piece.times_of(row), self.provenance.hash)
 
     def lengths(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
-        """(B,) how many rows each sample has."""
+        """(B,) number of rows of each sample."""
         return np.array([len(self.values(name)) for name in names], dtype=np.int64)
 
     def matrix(self, names: Sequence[str]) -> Floats32:
-        """(B, D): the one row of each sample, the mean over rows where there are several.
+        """(B, D): the single row of each sample, or the mean over its rows.
 
-        Samples in the order of the file give a view of it, which costs nothing and cannot be written; others a copy.
+        Samples in the order of the file give a read-only view without cost; others a copy.
 
         Raises:
             UnknownNameError: a sample has no features.
@@ -144,7 +144,7 @@ class Store:
         return self.rows(self.numbers(names))
 
     def numbers(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
-        """(B,) the place of each sample in `names`, for `rows`: looked up once, read in every epoch.
+        """(B,) index of each sample in `names`, for `rows`: looked up once, used in every epoch.
 
         Raises:
             UnknownNameError: a sample has no features.
@@ -155,13 +155,13 @@ class Store:
             raise self._lacks(error.args[0]) from None
 
     def rows(self, numbers: npt.NDArray[np.int64]) -> Floats32:
-        """As `matrix`, for samples by number.
+        """As `matrix`, for samples by index.
 
         Args:
-            numbers: (B,) each from 0 to `len(self)` - 1, in any order.
+            numbers: (B,) indices from 0 to `len(self)` - 1, in any order.
 
         Raises:
-            ValueRangeError: a number is none of these.
+            ValueRangeError: an index is out of range.
         """
         if len(numbers) and not (int(numbers.min()) >= 0 and int(numbers.max()) < len(self)):
             raise ValueRangeError(
@@ -185,7 +185,7 @@ class Store:
 
         Raises:
             UnknownNameError: a sample has no features.
-            ShapeError: no names.
+            ShapeError: there are no names.
         """
         return padded([self.values(name) for name in names])
 
@@ -198,7 +198,7 @@ class Store:
 
     @cached_property
     def _row(self) -> dict[str, int]:
-        """Sample to its number, counted through all pieces; made when a sample is first asked for alone."""
+        """Sample to its index over all record batches; built at the first access to a single sample."""
         return dict(zip(self.names, range(len(self)), strict=True))
 
     def _lacks(self, name: str) -> UnknownNameError:

@@ -1,8 +1,8 @@
-"""Every fusion model of the field, over features of several modalities, at utterance or frame level.
+"""Fusion models of the field, for features of several modalities, at utterance or frame level.
 
-Features by modality and masks of what is there come in; class logits, values (valence) and named auxiliary losses come
-out. Each model has a `reference` form with the published wiring, into which published states load, and a `corrected`
-form, the default. Read `model.py` first, then `attention.py`. `end_to_end.py` is the exception: it trains an encoder of
+Features by modality and masks of present steps come in; class logits, values (valence) and named auxiliary losses come
+out. Each model has a `reference` form with the published wiring, which loads published states, and a `corrected` form,
+the default. Read `model.py` first, then `attention.py`. `end_to_end.py` is the exception: it trains an encoder of
 transformers (a `Backbone` of `affekt.encoders`) together with a head. Needs torch.
 """
 

@@ -1,7 +1,7 @@
-"""Attention over modalities: each has one code, and a weight for each is read from all of them.
+"""Attention over modalities: one code per modality, and one weight per modality computed from all codes.
 
-The published weights are raw outputs of a linear layer: they may be negative and do not add up to 1. The corrected
-form applies a softmax over the modalities that are there.
+The published weights are raw outputs of a linear layer: they may be negative and do not sum to 1. The corrected form
+applies a softmax over the present modalities.
 
 Axes: B batch, M modalities, H hidden.
 """
@@ -26,7 +26,7 @@ from affekt.nn import NameMap
 
 
 class AttentionFusion(FusionModel):
-    """A weighted sum of the modalities' codes; any modalities.
+    """A weighted sum of the modalities' codes; for any modalities.
 
         h_m = MLP_m(x_m);  α = W MLP([h_1; …; h_M]);  z = Σ α_m h_m
 
@@ -61,12 +61,12 @@ class AttentionFusion(FusionModel):
 
 
 class TopAttentionFusion(AttentionFusion):
-    """The same over any number of features of any modality, each named `feat0`, `feat1`, … in the published files."""
+    """The same for any number of features of any modality, each named `feat0`, `feat1`, … in the published files."""
 
     levels = ('utterance',)
 
     def published_names(self) -> NameMap:
-        """Published state names to ours: the i-th encoder is that of the i-th feature given."""
+        """Published state names to ours: the i-th encoder belongs to the i-th feature given."""
         names = {**published_heads(), 'fc_att': 'weights', **_weigher_names()}
         for i, name in enumerate(self.shape.sizes):
             names |= published_encoders(f'encoder{i}', f'encoders.encoders.{name}')

@@ -1,4 +1,4 @@
-"""The fusion models by name, and how to build one or read one that the published code saved."""
+"""Fusion models by name, and loading of published states."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def build_fusion(name: str, shape: FusionShape, **options: Any) -> FusionModel:
     Args:
         name: a key of `FUSION_MODELS`.
         shape: the sizes that all models need.
-        options: what this model has besides: see its class.
+        options: further options of this model, see its class.
 
     Raises:
-        UnknownNameError: no such model, or it has no such option.
+        UnknownNameError: there is no such model, or it has no such option.
     """
     if name not in FUSION_MODELS:
         raise UnknownNameError(
@@ -54,10 +54,10 @@ def build_fusion(name: str, shape: FusionShape, **options: Any) -> FusionModel:
 
 
 def load_published_fusion(model: FusionModel, state: Mapping[str, Tensor]) -> Coverage:
-    """Fill a model of the reference form from a state that the published code saved.
+    """Fill a model of the reference form from a state saved by the published code.
 
     Returns:
-        Where each tensor went.
+        Table of where each tensor went.
 
     Raises:
         WeightsError: the state is not one of this model.
@@ -66,7 +66,7 @@ def load_published_fusion(model: FusionModel, state: Mapping[str, Tensor]) -> Co
 
 
 def _wrong(name: str, model: object) -> str:
-    """What a package offers instead of a fusion model; '' for nothing."""
+    """Description of an object that a package offers and that is not a fusion model; '' for a fusion model."""
     return '' if isinstance(model, type) and issubclass(model, FusionModel) else 'no subclass of FusionModel'
 
 

@@ -1,6 +1,6 @@
-"""Fusion by concatenation: late, of codes, and early, of the features of each step.
+"""Fusion by concatenation: late, of codes, and early, of the features at each step.
 
-Axes: B batch, T time, M modalities, D feature of one, ΣD of all, H hidden.
+Axes: B batch, T time, M modalities, D feature of one modality, ΣD of all, H hidden.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from affekt.nn import Dropout, NameMap, kept_first, last_kept
 
 
 class LateFusion(FusionModel):
-    """`lf_dnn`: the codes of all modalities side by side, dropout, two rectified layers; any modalities."""
+    """`lf_dnn`: concatenated codes of all modalities, dropout, two layers with ReLU; for any modalities."""
 
     needs_modalities = None
 
@@ -37,9 +37,9 @@ class LateFusion(FusionModel):
 
 
 class EarlyFusion(FusionModel):
-    """`ef_lstm`: the features of each step side by side, an LSTM of several layers, its last state.
+    """`ef_lstm`: concatenated features at each step, an LSTM of several layers, its last state.
 
-    The published code fails on a batch of one sample; this one does not.
+    The published code fails on a batch of one sample; this one works.
     """
 
     levels = ('frame',)
@@ -70,5 +70,5 @@ class EarlyFusion(FusionModel):
 
 
 def _published_order(codes: dict[str, Tensor]) -> list[str]:
-    """Audio, video, text where these are the modalities; else as given."""
+    """Audio, video, text where these are the modalities; else in the given order."""
     return ['audio', 'video', 'text'] if set(codes) == {'audio', 'video', 'text'} else list(codes)

@@ -1,9 +1,9 @@
-"""MulT: each modality attends to each other one, at its own pace.
+"""MulT: each modality attends to each other one, without alignment in time.
 
-Axes: B batch, T time of the reading modality, S of the one read, D feature, H hidden, W width of a transformer: H, or
-2H where it reads two results.
+Axes: B batch, T time of the queries, S of the keys, D feature, H hidden, W width of a transformer: H, or 2H where it
+reads two results.
 
-In the paper α reads and β is read, each one of L, A, V:
+In the paper α is the query modality and β the key modality, each one of L, A, V:
 
     features                X_α
     inputs                  Conv1D(X_α, k_α), which gives X̂_α
@@ -42,16 +42,16 @@ BLOCK_NAMES = {
 
 
 class CrossmodalFusion(FusionModel):
-    """`mult`: six crossmodal transformers, three over their results, the last step of each.
+    """`mult`: six crossmodal transformers, three transformers over their results, the last step of each.
 
-    The published form attends to padding, hides later steps by their number in two sequences of different pace, and
-    has no positions. The corrected form reads kept steps only, knows their positions, hides none, and takes the mean
-    of the kept steps; a missing modality is one learned step.
+    The published form attends to padding, masks later steps by their index although the sequences differ in rate, and
+    has no positions. The corrected form reads only kept steps, with their positions, masks none of them, and takes the
+    mean of the kept steps; a missing modality is one learned step.
 
     Args:
-        layers: blocks of each crossmodal transformer; the other three have at least 3.
-        heads: of each attention; a divisor of H.
-        kernel: odd width of the convolution that brings each modality to H.
+        layers: number of blocks of each crossmodal transformer; the other three have at least 3.
+        heads: number of heads of each attention, a divisor of H.
+        kernel: odd kernel width of the convolution that projects each modality to H.
 
     Source: Tsai et al. 2019, arXiv:1906.00295, section 3.
     """
@@ -99,7 +99,7 @@ class CrossmodalFusion(FusionModel):
     def _steps(
         self, features: dict[str, Tensor], keep: dict[str, Tensor]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Each modality as (B, T, H), and its mask; in the corrected form kept steps first, with their positions."""
+        """Each modality as (B, T, H), and its mask; in the corrected form with kept steps first and positions."""
         if not self.shape.corrected:
             steps = {name: self._convolved(name, features[name]) for name in ORDER}
             return steps, keep
@@ -114,12 +114,12 @@ class CrossmodalFusion(FusionModel):
         return steps, masks
 
     def _convolved(self, name: str, sequence: Tensor) -> Tensor:
-        """(B, T, D) to (B, T, H), T shorter by the kernel's overhang in the reference form."""
+        """(B, T, D) to (B, T, H); in the reference form T shrinks by the kernel's overhang."""
         convolved: Tensor = self.inputs[name](sequence.transpose(1, 2)).transpose(1, 2)  # by way of (B, H, T)
         return convolved
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """As `nn.Module`; a run that was saved when the blocks had their published names loads too."""
+        """As `nn.Module`; also loads runs saved when the blocks had their published names."""
         names: dict[str, str | None] = {}
         for place, part in self.named_modules():
             if isinstance(part, _Transformer):
@@ -140,13 +140,13 @@ class CrossmodalFusion(FusionModel):
 
 
 class _Transformer(nn.Module):
-    """Blocks in which one sequence, (B, T, W), reads another, (B, S, W), or itself."""
+    """Blocks in which a sequence (B, T, W) attends to another one (B, S, W), or to itself."""
 
     def __init__(self, shape: FusionShape, width: int, heads: int, layers: int) -> None:
         super().__init__()
         self.masked = shape.corrected
         self.scale = math.sqrt(width)
-        # not fused: folds are trained together under torch.vmap
+        # not fused: folds are trained in parallel under torch.vmap
         form = BlockForm(
             width, heads, bias='qkv', activation=torch.relu, epsilon=1e-5, dropout=shape.dropout, fused=False
         )
@@ -155,12 +155,12 @@ class _Transformer(nn.Module):
         self.dropout = Dropout(shape.dropout if shape.corrected else 0.0)
 
     def forward(self, reader: Tensor, read: Tensor | None, keep: Tensor) -> Tensor:
-        """The (B, T, W) reader's tokens after all blocks.
+        """The (B, T, W) tokens after all blocks.
 
         Args:
-            reader: (B, T, W).
-            read: (B, S, W); None where each block reads the reader as the block before left it.
-            keep: (B, S) of what is read, or of the reader.
+            reader: (B, T, W) queries.
+            read: (B, S, W) keys and values; None for self-attention in every block.
+            keep: (B, S) mask of the keys.
         """
         steps = reader.shape[1]
         visible = keep if self.masked else _published_mask(steps, steps if read is None else read.shape[1], reader)
@@ -173,13 +173,13 @@ class _Transformer(nn.Module):
 
 
 def _published_mask(readers: int, read: int, like: Tensor) -> Tensor:
-    """(1, 1, T, S): step t reads the steps up to t + |S - T|, by their numbers alone."""
+    """(1, 1, T, S): step t attends to the steps up to t + |S - T|, by index alone."""
     ahead = torch.ones((readers, read), dtype=torch.bool, device=like.device)
     return ~torch.triu(ahead, 1 + abs(read - readers))[None, None]
 
 
 def _published_transformer(theirs: str, ours: str, layers: int) -> dict[str, str | None]:
-    """One transformer's names: those of its blocks differ, the rest is the same below another prefix."""
+    """Names of one transformer: those of its blocks differ, the rest is the same under another prefix."""
     return {theirs: ours, f'{theirs}.version': None} | _block_names(theirs, ours, layers)
 
 

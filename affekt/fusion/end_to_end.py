@@ -1,8 +1,8 @@
-"""A pretrained encoder trained together with what stands on it: states, their mean, a perceptron, logits and values.
+"""A pre-trained encoder fine-tuned together with a head: states, their mean, a perceptron, logits and values.
 
-The shape of MER2024's end-to-end model, for one modality. It is trained by `affekt.training.train` as every other
-model; `backbone_share` there gives the encoder a lower rate, or freezes it. `BackboneHead` alone on an encoder's
-vectors is the same model with the encoder frozen, at a hundredth of the cost.
+The architecture of MER2024's end-to-end model, for one modality. `affekt.training.train` trains it like every other
+model; `backbone_share` there gives the encoder a lower learning rate, or freezes it. `BackboneHead` alone on an
+encoder's vectors is the same model with a frozen encoder, at a hundredth of the cost.
 
 Axes: B batch, T rows, D size of the encoder's states, H hidden. Source: MER2024, Lian et al. 2024, arXiv:2404.17113.
 """
@@ -23,10 +23,10 @@ from affekt.training import Samples
 
 
 class BackboneHead(SimpleFusion):
-    """Standardised vectors, dropout, three layers, each linear and rectified, and the two heads.
+    """Standardised vectors, dropout, three linear layers with ReLU, and the two heads.
 
-    A column's deviation counts as a tenth of the mean one at least. Encoders have dead columns (MiniLM-L6 has three,
-    below 1e-9), which training wakes: divided by their own deviation they would drown all others.
+    A column's standard deviation counts as at least a tenth of the mean one. Encoders have dead columns (MiniLM-L6 has
+    three, below 1e-9), which training activates: divided by their own deviation they would dominate all others.
     """
 
     def __init__(self, shape: FusionShape) -> None:
@@ -34,7 +34,7 @@ class BackboneHead(SimpleFusion):
         self.encoder = PerceptronEncoder(sum(shape.sizes.values()), shape.hidden, shape.dropout)
 
     def standardise_on(self, features: Features, keep_mask: Features | None = None) -> None:
-        """Take mean and deviation of each column from training data."""
+        """Compute mean and standard deviation of each column from training data."""
         super().standardise_on(features, keep_mask)
         for scale in self.scales.values():
             assert isinstance(scale, InputScale)
@@ -47,16 +47,16 @@ class BackboneHead(SimpleFusion):
 
 
 class EndToEnd(torch.nn.Module):
-    """An encoder, the mean over its states, and a head that reads it.
+    """An encoder, the mean over its states, and a head.
 
     Args:
-        backbone: from `open_backbone`; its parameters are trained as they are.
-        head: of one modality of the backbone's size, at utterance level. It keeps the scale that its `standardise_on`
-            was given before: that of the encoder's first vectors, say.
+        backbone: encoder from `open_backbone`; its parameters are trained unless frozen.
+        head: head for the backbone's modality and size, at utterance level. It keeps the scale that its
+            `standardise_on` computed before, for example from the encoder's initial vectors.
     """
 
     reads_at_once = 32
-    """Samples at once where nothing is learnt."""
+    """Samples per batch in inference."""
 
     def __init__(self, backbone: Backbone, head: FusionModel) -> None:
         super().__init__()
@@ -64,11 +64,11 @@ class EndToEnd(torch.nn.Module):
         self.head = head
 
     def forward(self, features: Features, keep_mask: Features) -> Fused:
-        """Answer for one batch.
+        """Fuse one batch.
 
         Args:
             features: the backbone's modality to its (B, T, R) rows.
-            keep_mask: the same to (B, T) bool.
+            keep_mask: the same modality to a (B, T) bool mask.
         """
         name = self.backbone.modality
         vectors = pooled(self.backbone, features[name], keep_mask[name])
@@ -76,7 +76,7 @@ class EndToEnd(torch.nn.Module):
         return answer
 
     def train(self, mode: bool = True) -> Any:
-        """Training mode; an encoder that is frozen stays in evaluation, without dropout."""
+        """Training mode; a frozen encoder stays in evaluation mode, without dropout."""
         super().train(mode)
         if not any(parameter.requires_grad for parameter in self.backbone.parameters()):
             self.backbone.eval()
@@ -84,7 +84,7 @@ class EndToEnd(torch.nn.Module):
 
 
 def pooled(backbone: Backbone, rows: Tensor, keep: Tensor) -> Tensor:
-    """(B, D) float32: the mean of an encoder's states over those that count."""
+    """(B, D) float32: the mean of an encoder's states over real ones."""
     states, counted = backbone(rows, keep)
     return mean_kept(states.float(), counted)
 
@@ -96,13 +96,13 @@ def vectors(
     batch: int = EndToEnd.reads_at_once,
     progress: Callable[[str, float, float], None] | None = None,
 ) -> Tensor:
-    """(N, D) float32 on the CPU: what an encoder says of samples as it is, in their order.
+    """(N, D) float32 on the CPU: vectors of samples from the encoder, in their order.
 
     Args:
-        backbone: on the device of the samples; put into evaluation mode.
-        samples: with the backbone's modality.
-        batch: samples at once; those of like length are read together.
-        progress: told 'encode', samples done, samples in all.
+        backbone: encoder on the device of the samples; put into evaluation mode.
+        samples: samples with the backbone's modality.
+        batch: samples per batch; those of similar length are batched together.
+        progress: called with 'encode', samples done and samples in all.
     """
     backbone.eval()
     order = torch.argsort(samples.lengths(), stable=True)

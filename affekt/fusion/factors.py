@@ -1,4 +1,4 @@
-"""MFM: one factor that tells the label, one a modality that with it rebuilds that modality.
+"""MFM: one factor for the label, and one per modality that rebuilds the modality together with it.
 
 Axes: B batch, T time, D feature, H hidden, M memory. In the paper's symbols, m being a modality and y the label:
 
@@ -22,8 +22,8 @@ from affekt.nn import Dropout, NameMap, kept_first, last_kept
 class FactorFusion(FusionModel):
     """`mfm`: MFN's last state gives the label's factor; LSTMs give the modalities', LSTMs rebuild the modalities.
 
-    The published code gives its inner MFN an output that nothing reads; the corrected form has none. It also compares
-    only kept steps, and divides the kernel's distance by the size once, as the method says.
+    The published code gives its inner MFN an output that is not used; the corrected form has none. It also compares
+    only kept steps, and divides the kernel's squared distance by H once, as in the paper.
 
     Args:
         memory: width of the memory.
@@ -95,11 +95,11 @@ class FactorFusion(FusionModel):
 
 
 def distance_from_normal(code: Tensor, power: int = 1) -> Tensor:
-    """Maximum mean discrepancy of (B, H) codes from as many draws of a standard normal.
+    """Maximum mean discrepancy between (B, H) codes and as many draws of a standard normal distribution.
 
         mean k(x, x') + mean k(n, n') - 2 mean k(x, n),  k(x, y) = exp(-|x - y|² / H**power)
 
-    The method has power 1, the published code 2.
+    The paper uses power 1, the published code 2.
 
     Source: Gretton et al. 2012, JMLR 13, equation 5.
     """
@@ -113,7 +113,7 @@ def distance_from_normal(code: Tensor, power: int = 1) -> Tensor:
 
 
 class _Encoder(nn.Module):
-    """(B, T, D) to (B, H): the last state of an LSTM cell and a linear layer."""
+    """(B, T, D) to (B, H): the last state of an LSTM cell, and a linear layer."""
 
     def __init__(self, size: int, hidden: int) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
-    """(B, H) to (B, T, D): an LSTM cell that reads the factor once, then its own state."""
+    """(B, H) to (B, T, D): an LSTM cell whose first input is the factor, then its own state."""
 
     def __init__(self, hidden: int, size: int) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ def _factor(size: int, half: int, dropout: float) -> nn.Sequential:
 def _together_first(
     features: dict[str, Tensor], keep: dict[str, Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Steps of which some modality is kept moved to the front, the same for all: their order in time stays common."""
+    """Steps with any kept modality moved to the front, in the same order for all, so that they stay aligned."""
     some = torch.stack(list(keep.values())).any(dim=0)  # (3, B, T), then (B, T)
     order = torch.sort((~some).to(torch.int8), dim=1, stable=True).indices  # (B, T)
     # each (B, T, D), the order as (B, T, 1)

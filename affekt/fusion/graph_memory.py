@@ -1,4 +1,4 @@
-"""The memory network whose reading is a graph of all subsets of modalities, each edge weighted at each step.
+"""The memory fusion network that reads a graph of all subsets of modalities, with an edge weight per step.
 
 Axes: B batch, H hidden, E edges. In the paper's terms:
 
@@ -21,13 +21,13 @@ from affekt.fusion.model import FusionShape
 from affekt.nn import NameMap
 
 NODE_WIDTH = 100
-"""Inner width of the graph's networks, as published."""
+"""Hidden width of the graph's networks, as published."""
 SUBSETS = ('0_1', '0_2', '1_2', '0_1_2')
-"""Nodes above the singletons, by the numbers of their modalities in ORDER."""
+"""Nodes above the singletons, by the indices of their modalities in ORDER."""
 
 
 class GraphLoop(MemoryLoop):
-    """The loop with the graph as its reading."""
+    """The loop that reads the graph."""
 
     reads_cells = False
 
@@ -46,10 +46,10 @@ class GraphLoop(MemoryLoop):
 
 
 class GraphMemoryFusion(MemoryFusion):
-    """`graph_mfn`: a dynamic fusion graph reads the states.
+    """`graph_mfn`: the memory fusion network with a dynamic fusion graph.
 
-    The published code keeps the networks of the subsets in a plain dict: they are never trained and never saved, so
-    that a reloaded model answers differently. The reference form keeps that; the corrected form registers them.
+    The published code keeps the networks of the subsets in a plain dict: they are neither trained nor saved, so that a
+    reloaded model answers differently. The reference form reproduces this; the corrected form registers them.
 
     Source: Zadeh et al. 2018, ACL, P18-1208, section 4.
     """
@@ -60,10 +60,10 @@ class GraphMemoryFusion(MemoryFusion):
         super().__init__(shape, memory=memory)
 
     def load_outside_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Fill the networks that the published code keeps outside its state, from their published names.
+        """Fill the networks that the published code keeps outside its state, by their published names.
 
         Raises:
-            WeightsError: the names are not exactly theirs.
+            WeightsError: the names are not exactly the expected ones.
         """
         graph = self.loop.graph
         assert isinstance(graph, FusionGraph)
@@ -79,7 +79,7 @@ class GraphMemoryFusion(MemoryFusion):
 
 
 class FusionGraph(nn.Module):
-    """(B, H) of three modalities to (B, H): each subset reads its own subsets, the top reads all, by efficacies."""
+    """(B, H) of three modalities to (B, H): each subset reads its own subsets, the top all, weighted by efficacies."""
 
     def __init__(self, hidden: int, *, registered: bool) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class FusionGraph(nn.Module):
         )
 
     def forward(self, singletons: list[Tensor]) -> Tensor:
-        """The (B, H) top of the graph."""
+        """The (B, H) output of the graph's top node."""
         efficacies = self.efficacies(torch.cat(singletons, dim=1))  # (B, E), from (B, 3H)
         outputs = {str(i): node for i, node in enumerate(singletons)}
         networks = self.networks if self.outside is None else self.outside
@@ -107,7 +107,7 @@ class FusionGraph(nn.Module):
         return top
 
     def load_outside_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Fill the unregistered networks from their published names."""
+        """Fill the unregistered networks by their published names."""
         places = {
             f'graph_mfn.networks.{subset}.{theirs}.{parameter}': getattr(network[i], parameter)
             for subset, network in (self.outside or {}).items()
@@ -126,14 +126,14 @@ class FusionGraph(nn.Module):
 
 
 def _below(subset: str) -> list[str]:
-    """The proper subsets of a node, small ones first."""
+    """The proper subsets of a node, smaller ones first."""
     members = subset.split('_')
     every = ['0', '1', '2', *SUBSETS]
     return [node for node in every if node != subset and set(node.split('_')) <= set(members)]
 
 
 def _weighed(outputs: dict[str, Tensor], nodes: list[str], efficacies: Tensor, edge: int) -> Tensor:
-    """(B, nodes·H): the nodes' outputs side by side, each times its own efficacy, the first one's being `edge`."""
+    """(B, nodes·H): concatenated outputs of the nodes, each times its efficacy, that of the first being `edge`."""
     return torch.cat([outputs[node] * efficacies[:, edge + i, None] for i, node in enumerate(nodes)], dim=1)
 
 

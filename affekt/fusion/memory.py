@@ -1,7 +1,7 @@
-"""Memory fusion networks: an LSTM a modality, and a memory that reads them all at each step.
+"""Memory fusion networks: one LSTM per modality, and a memory that reads all of them at each step.
 
-All steps of all modalities are projected before the loop, and the three recurrences are one batched product, so a
-step costs few calls.
+The inputs of all steps and modalities are projected before the loop, and the three recurrences are one batched product,
+so a step needs few calls.
 
 Axes: B batch, T time, H hidden, M memory, or modalities in `ParallelRecurrences`; modalities always in the order text,
 audio, video, 3 of them where an axis has that length. In the paper's symbols, n being a modality and t a step:
@@ -28,14 +28,14 @@ from affekt.nn import Dropout, NameMap
 
 ORDER = ('text', 'audio', 'video')
 LETTERS = {'text': 'l', 'audio': 'a', 'video': 'v'}
-"""In published names; l is for language."""
+"""Modality to its letter in published names; l is for language."""
 
 
 class ParallelRecurrences(nn.Module):
-    """LSTM cells that step together, one a modality: M of them; the weights are those of M `nn.LSTMCell`.
+    """LSTM cells of M modalities that step in parallel; their weights are those of M `nn.LSTMCell`.
 
     Args:
-        sizes: modality to feature size; the order of the modalities is that of all that follows.
+        sizes: modality to feature size; its order is the order of the modalities everywhere.
         hidden: H.
     """
 
@@ -44,7 +44,7 @@ class ParallelRecurrences(nn.Module):
         self.cells = nn.ModuleDict({name: nn.LSTMCell(size, hidden) for name, size in sizes.items()})
 
     def project(self, features: dict[str, Tensor]) -> Tensor:
-        """What the inputs add to the gates: (T, M, B, 4H), of all steps at once."""
+        """(T, M, B, 4H) contribution of the inputs to the gates, for all steps at once."""
         gates = [  # from (T, B, D), each (T, B, 4H)
             functional.linear(features[name].transpose(0, 1), cell.weight_ih, cell.bias_ih + cell.bias_hh)
             for name, cell in self._cells()
@@ -52,7 +52,7 @@ class ParallelRecurrences(nn.Module):
         return torch.stack(gates, dim=1)  # (T, M, B, 4H)
 
     def recurrent_weights(self) -> Tensor:
-        """(M, H, 4H), to be made once a pass."""
+        """(M, H, 4H) recurrent weights, to be computed once per pass."""
         weights = torch.stack([cell.weight_hh for _, cell in self._cells()])  # (M, 4H, H)
         return weights.transpose(1, 2).contiguous()  # (M, H, 4H)
 
@@ -67,7 +67,7 @@ class ParallelRecurrences(nn.Module):
             inputs: (M, B, 4H), one step of `project`.
             state: (M, B, H) h.
             carried: (M, B, H) c.
-            weights: (M, H, 4H), of `recurrent_weights`.
+            weights: (M, H, 4H), from `recurrent_weights`.
 
         Returns:
             The next (M, B, H) h and c.
@@ -82,11 +82,11 @@ class MemoryLoop(nn.Module):
 
     Args:
         shape: sizes and form.
-        memory: width M.
+        memory: memory width M.
     """
 
     reads_cells: ClassVar[bool] = True
-    """The memory reads the recurrences' cells, not their states."""
+    """Whether the memory reads the recurrences' cells, not their states."""
 
     def __init__(self, shape: FusionShape, memory: int) -> None:
         super().__init__()
@@ -98,13 +98,13 @@ class MemoryLoop(nn.Module):
         self.update = two_layers(width + memory, shape.hidden, memory, shape.dropout)
 
     def _build_reading(self) -> int:
-        """Make what reads the cells; returns the width of its result."""
+        """Build the layers that read the cells; returns the width of their output."""
         width = 6 * self.shape.hidden
         self.attend = two_layers(width, self.shape.hidden, width, self.shape.dropout)
         return width
 
     def _read(self, before: Tensor, after: Tensor) -> Tensor:
-        """What the memory sees of the (3, B, H) cells or states before and after a step."""
+        """Input of the memory from the (3, B, H) cells or states before and after a step."""
         change = torch.cat([*before, *after], dim=1)  # (B, 6H)
         return torch.softmax(self.attend(change), dim=1) * change
 
@@ -130,13 +130,13 @@ class MemoryLoop(nn.Module):
 
 
 class MemoryFusion(FusionModel):
-    """`mfn`: attention over the change of all cells writes a gated memory.
+    """`mfn`: attention over the change of all cells writes to a gated memory.
 
-    The corrected form standardises its inputs; a modality's state waits where its step is not kept, and the memory
-    where no modality's is.
+    The corrected form standardises its inputs; the state of a modality is frozen at steps that are not kept, and the
+    memory where no modality is kept.
 
     Args:
-        memory: width M.
+        memory: memory width M.
 
     Source: Zadeh et al. 2018, arXiv:1802.00927, section 3.
     """
@@ -160,7 +160,7 @@ class MemoryFusion(FusionModel):
 
 
 def published_loop(prefix: str = '') -> dict[str, str | None]:
-    """The map of the loop's published names, which may stand below a prefix."""
+    """Map of the loop's published names, optionally below a prefix."""
     names: dict[str, str | None] = {f'{prefix}lstm_{LETTERS[name]}': f'loop.recurrences.cells.{name}' for name in ORDER}
     for theirs, ours in (('att1', 'attend'), ('att2', 'propose'), ('gamma1', 'retain'), ('gamma2', 'update')):
         names |= {f'{prefix}{theirs}_fc1': f'loop.{ours}.0', f'{prefix}{theirs}_fc2': f'loop.{ours}.3'}
@@ -170,13 +170,13 @@ def published_loop(prefix: str = '') -> dict[str, str | None]:
 def two_layers(
     size: int, inner: int, out: int, dropout: float, *, activation: type[nn.Module] = nn.ReLU
 ) -> nn.Sequential:
-    """(…, size) to (…, out): linear, rectified, dropout, linear.
+    """(…, size) to (…, out): linear, activation, dropout, linear.
 
     Args:
-        size: of the input.
-        inner: between the linear layers.
-        out: of the output.
-        dropout: share of the inner units set to 0 while training.
-        activation: another between the two.
+        size: width of the input.
+        inner: hidden width.
+        out: width of the output.
+        dropout: dropout probability of the hidden units.
+        activation: activation between the two linear layers.
     """
     return nn.Sequential(nn.Linear(size, inner), activation(), Dropout(dropout), nn.Linear(inner, out))

@@ -1,4 +1,4 @@
-"""MISA: what a modality says alone and what all modalities share, kept apart by three losses.
+"""MISA: modality-private and shared representations, separated by three losses.
 
 Axes: B batch, H hidden. The six vectors are always in the order private text, video, audio, then shared text, video,
 audio. In the paper's symbols, m being a modality:
@@ -23,20 +23,20 @@ from affekt.nn import Dropout, NameMap
 ORDER = ('text', 'video', 'audio')
 PAIRS = (('text', 'video'), ('text', 'audio'), ('audio', 'video'))
 EPSILON = 1e-12
-"""Added under square roots in the corrected form: without it the gradient of 0 is not a number."""
+"""Added under square roots in the corrected form: without it the gradient at 0 is nan."""
 
 
 class MisaFusion(FusionModel):
     """`misa`: private and shared vectors of each modality, mixed by one transformer layer.
 
-    The published form ends in a constant, then in NaN, at a rate of 1e-3: the roots of its central moment discrepancy
-    have no epsilon, and its transformer normalises after the sum. The corrected form has the epsilon, normalises
-    before the sum, and squashes the vectors by tanh, whose values lie around 0, instead of a sigmoid.
+    The published form collapses to a constant, then to NaN, at a learning rate of 1e-3: the roots of its central moment
+    discrepancy have no epsilon, and its transformer is post-norm. The corrected form has the epsilon, is pre-norm, and
+    squashes the vectors by tanh, which is centred at 0, instead of a sigmoid.
 
     Args:
         similarity: weight of the central moment discrepancy between the shared vectors.
         difference: weight of the correlation between private and shared vectors.
-        reconstruction: weight of the error of a modality's vector rebuilt from private and shared.
+        reconstruction: weight of the error of a modality's vector rebuilt from its private and shared vectors.
 
     Source: Hazarika et al. 2020, arXiv:2005.03545, equations 5 to 11.
     """
@@ -125,8 +125,8 @@ def moment_discrepancy(
     Args:
         first: (B, H) x.
         second: (B, H) y.
-        first_rows: (B,) weight of each row, 1 or 0.
-        second_rows: (B,).
+        first_rows: (B,) weight of each row of `first`, 1 or 0.
+        second_rows: (B,) weight of each row of `second`, 1 or 0.
         moments: highest moment.
         epsilon: added under each root.
 
@@ -147,7 +147,7 @@ def correlation(first: Tensor, second: Tensor, rows: Tensor, *, detached: bool =
         first: (B, H).
         second: (B, H).
         rows: (B,) weight of each row, 1 or 0.
-        detached: lengths are constants to the gradient, as published.
+        detached: lengths get no gradient, as published.
     """
     lined = []
     for matrix in (first, second):
@@ -159,7 +159,7 @@ def correlation(first: Tensor, second: Tensor, rows: Tensor, *, detached: bool =
 
 
 def _mean_rows(values: Tensor, rows: Tensor) -> Tensor:
-    """The mean over the rows of weight 1; 0 without any."""
+    """Mean over the rows of weight 1; 0 without any."""
     weights = rows.reshape(-1, *[1] * (values.ndim - 1))  # (B,) or (B, 1)
     return (values * weights).sum(dim=0) / rows.sum().clamp(min=1.0)
 

@@ -1,4 +1,4 @@
-"""MMIM: fusion that keeps as much mutual information with each modality as it can.
+"""MMIM: fusion trained to keep mutual information with each modality.
 
 Axes: B batch, H hidden. In the paper's symbols, m being a modality:
 
@@ -24,13 +24,13 @@ ORDER = ('text', 'audio', 'video')
 
 
 class MmimFusion(FusionModel):
-    """`mmim`: two tanh layers over the three codes, and losses that tie the result to them.
+    """`mmim`: two tanh layers over the three codes, and losses that tie the result to the codes.
 
-    The published Gaussian bound lacks the term of the log variance, so that a large variance alone satisfies it; the
-    corrected form has it.
+    The published Gaussian bound lacks the term of the log variance, so that a large variance alone minimises it; the
+    corrected form has the term.
 
     Args:
-        predictor_layers: linear layers of each contrastive predictor.
+        predictor_layers: number of linear layers of each contrastive predictor.
         contrast: weight of the three contrastive losses.
         likelihood: weight of the two Gaussian bounds.
 
@@ -86,12 +86,12 @@ class MmimFusion(FusionModel):
 
 
 class _GaussianBound(nn.Module):
-    """Mean log density of one code under a Gaussian read from another.
+    """Mean log density of one code under a Gaussian computed from another.
 
         -(μ(x) - y)² / 2σ²(x) - log σ²(x) / 2,  the last term in the corrected form alone
 
-    The published file also holds a projection for an entropy estimate that nothing reads without labels; the
-    reference form keeps it so that states load.
+    The published file also has a projection for an entropy estimate that is unused without labels; the reference form
+    keeps it so that states load.
     """
 
     def __init__(self, hidden: int, *, entropy: bool) -> None:
@@ -102,7 +102,7 @@ class _GaussianBound(nn.Module):
             self.entropy = nn.Sequential(nn.Linear(hidden, hidden // 4), nn.Tanh())
 
     def forward(self, source: Tensor, target: Tensor, rows: Tensor, *, full: bool) -> Tensor:
-        """Over the (B,) rows that count, from (B, H) x and y: the mean over units where full, else their sum."""
+        """For the (B,) rows that count, from (B, H) x and y: the mean over units where `full`, else their sum."""
         log_variance = self.log_variance(source)
         if full:
             log_variance = log_variance.clamp(-6.0, 6.0)
@@ -114,15 +114,15 @@ class _GaussianBound(nn.Module):
 
 
 def contrastive(predicted: Tensor, code: Tensor, rows: Tensor, *, epsilon: float = 1e-6) -> Tensor:
-    """Contrastive predictive coding: each code must be nearest to its own sample's prediction.
+    """Contrastive predictive coding: each code must be closest to its own sample's prediction.
 
         -mean over i of (c_i · p_i - log Σ_j exp(c_i · p_j)), both sides of length 1
 
     Args:
         predicted: (B, H).
         code: (B, H).
-        rows: (B,) bool, which samples count.
-        epsilon: smallest length; 0 divides by the length as it is.
+        rows: (B,) bool, True for samples that count.
+        epsilon: smallest length to divide by; 0 for no limit.
     """
     predicted = _direction(predicted, epsilon)
     code = _direction(code, epsilon)
@@ -132,7 +132,7 @@ def contrastive(predicted: Tensor, code: Tensor, rows: Tensor, *, epsilon: float
 
 
 def _mean(values: Tensor, rows: Tensor) -> Tensor:
-    """The mean of (B,) values over the rows that count; 0 without any."""
+    """Mean of (B,) values over the rows that count; 0 without any."""
     return torch.sum(values * rows) / rows.sum().clamp(min=1)
 
 
@@ -144,7 +144,7 @@ def _direction(rows: Tensor, epsilon: float) -> Tensor:
 
 
 def _predictor(hidden: int, layers: int) -> nn.Sequential:
-    """One linear layer; or linear, tanh, and the remaining ones linear."""
+    """One linear layer; or linear, tanh, and the remaining linear layers."""
     if layers == 1:
         return nn.Sequential(nn.Linear(hidden, hidden))
     rest = [nn.Linear(hidden, hidden) for _ in range(layers - 1)]

@@ -1,8 +1,8 @@
-"""What all fusion models are: features of several modalities in, class logits and values out.
+"""The base of all fusion models: features of several modalities in, class logits and values out.
 
 Every model has two forms. `reference` is the published wiring, faults included, for comparisons. `corrected`, the
-default, standardises its inputs (`standardise_on`), reads only what a keep mask keeps, and gives a sample the same
-answer whatever else is in its batch. Source of the wiring: MERBench, Lian et al. 2024, arXiv:2401.03429.
+default, standardises its inputs (`standardise_on`), reads only kept steps, and gives a sample the same output whatever
+else is in its batch. Source of the wiring: MERBench, Lian et al. 2024, arXiv:2401.03429.
 
 Axes: B batch, T time, D feature of one modality, H hidden, C classes, V values. An utterance-level feature is (B, D),
 its mask (B,); a frame-level one (B, T, D), its mask (B, T). A modality without any kept step is missing.
@@ -32,16 +32,16 @@ MODALITIES = ('audio', 'text', 'video')
 
 @dataclass(frozen=True)
 class FusionShape:
-    """The sizes that every fusion model needs.
+    """Sizes and options that all fusion models have.
 
     Args:
-        sizes: modality to feature size; models of three take audio, text and video.
+        sizes: modality to feature size; models of three modalities take audio, text and video.
         classes: number of categories, 0 for none.
         values: number of continuous values (valence), 0 for none.
-        level: utterance, one vector a modality; or frame, a sequence a modality.
-        form: corrected, or reference for the published wiring.
-        hidden: width H.
-        dropout: share of units set to 0 while training.
+        level: `utterance`, one vector per modality; or `frame`, a sequence per modality.
+        form: `corrected`, or `reference` for the published wiring.
+        hidden: hidden width H.
+        dropout: dropout probability.
     """
 
     sizes: Mapping[str, int]
@@ -54,7 +54,7 @@ class FusionShape:
 
     def __post_init__(self) -> None:
         known = {name: self.sizes[name] for name in MODALITIES if name in self.sizes}
-        object.__setattr__(self, 'sizes', known | dict(self.sizes))  # one order, whatever the caller's
+        object.__setattr__(self, 'sizes', known | dict(self.sizes))  # a fixed order, independent of the caller
         if self.level not in ('utterance', 'frame'):
             raise UnknownNameError(expected='level utterance or frame', came=repr(self.level), todo='choose one')
         if self.form not in ('reference', 'corrected'):
@@ -70,19 +70,19 @@ class FusionShape:
 
     @property
     def corrected(self) -> bool:
-        """The form is the corrected one."""
+        """Whether the form is the corrected one."""
         return self.form == 'corrected'
 
 
 @dataclass(frozen=True)
 class Fused:
-    """What a fusion model says of a batch.
+    """Output of a fusion model for a batch.
 
     Args:
-        features: (B, F) the representation before the heads.
-        logits: (B, C) of the categories, before any softmax.
-        values: (B, V).
-        losses: auxiliary losses by name, each already weighted; their sum is added to the task's loss.
+        features: (B, F) representation before the heads.
+        logits: (B, C) class logits.
+        values: (B, V) continuous values.
+        losses: auxiliary losses by name, already weighted; their sum is added to the task's loss.
     """
 
     features: Tensor
@@ -92,7 +92,7 @@ class Fused:
 
     @property
     def auxiliary(self) -> Tensor:
-        """The sum of the auxiliary losses, 0 without any."""
+        """Sum of the auxiliary losses, 0 without any."""
         return torch.stack(list(self.losses.values())).sum() if self.losses else self.features.new_zeros(())
 
     def __repr__(self) -> str:
@@ -101,7 +101,7 @@ class Fused:
 
 
 class Kept(dict[str, Tensor]):
-    """Masks by modality; `whole` names those of which everything is kept, so that nothing need be masked."""
+    """Masks by modality; `whole` names the modalities that are kept completely, which need no masking."""
 
     whole: frozenset[str] = frozenset()
 
@@ -110,17 +110,17 @@ class FusionModel(nn.Module, ABC):
     """Base of the fusion models: checks and prepares inputs, calls `fuse`, applies the two heads.
 
     Args:
-        shape: the common sizes.
-        width: size F of what `fuse` returns.
+        shape: sizes and options.
+        width: size F of the output of `fuse`.
     """
 
     needs_modalities: ClassVar[tuple[str, ...] | None] = MODALITIES
-    """The modalities that it must have; None for any."""
+    """The modalities that the model requires; None for any."""
     levels: ClassVar[tuple[Level, ...]] = ('utterance', 'frame')
     aligned: ClassVar[bool] = False
-    """Its modalities share one clock, step by step."""
+    """Whether its modalities must be aligned in time."""
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {'hidden': (64, 128), 'dropout': (0.2, 0.3, 0.4, 0.5)}
-    """What benchmarks draw its settings from where they name no space of its own: its options, `hidden`, `dropout`."""
+    """Search space for benchmarks that have none for this model: its options, `hidden`, `dropout`."""
 
     def __init__(self, shape: FusionShape, width: int) -> None:
         super().__init__()
@@ -152,18 +152,18 @@ class FusionModel(nn.Module, ABC):
 
     @abstractmethod
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
-        """The (B, F) representation and the auxiliary losses, from prepared features and masks."""
+        """(B, F) representation and auxiliary losses, from prepared features and masks."""
 
     def forward(self, features: Features, keep_mask: Features | None = None) -> Fused:
         """Fuse one batch.
 
         Args:
             features: modality to (B, D), or (B, T, D) at frame level.
-            keep_mask: modality to (B,) bool, or (B, T) bool; a modality that it lacks is kept wholly. The
-                reference form has no masks: what is not kept is set to 0, as a loader would fill it.
+            keep_mask: modality to (B,) bool, or (B, T) bool; modalities that it lacks are kept completely. The
+                reference form has no masks: steps that are not kept are set to 0, as a loader would pad them.
 
         Raises:
-            UnknownNameError: the modalities are not those that the model was built for.
+            UnknownNameError: the modalities differ from those of the model.
             ShapeError: a feature or a mask has another shape.
         """
         prepared, keep = self._prepared(features, keep_mask or {})
@@ -177,7 +177,7 @@ class FusionModel(nn.Module, ABC):
         )
 
     def standardise_on(self, features: Features, keep_mask: Features | None = None) -> None:
-        """Take mean and deviation of each feature from training data; nothing to do in the reference form."""
+        """Compute mean and standard deviation of each feature from training data; no effect in the reference form."""
         if not self.shape.corrected:
             return
         for name, keep in self._masks(features, keep_mask or {}).items():
@@ -187,14 +187,14 @@ class FusionModel(nn.Module, ABC):
             scale.fit(features[name].flatten(0, -2) if keep.all() else features[name][keep])
 
     def standardised(self, features: Features) -> Features:
-        """The features as the model scales them, for steps under `without_scaling`."""
+        """The features as scaled by the model, for steps under `without_scaling`."""
         if not self.shape.corrected:
             return features
         return {name: self.scales[name](value) for name, value in features.items()}
 
     @contextmanager
     def without_scaling(self) -> Iterator[None]:
-        """As long as this lasts the model takes features that are standardised already."""
+        """Context in which the model expects features that are already standardised."""
         self._scales_inputs = False
         try:
             yield
@@ -211,7 +211,7 @@ class FusionModel(nn.Module, ABC):
         return prepared, keep
 
     def _masks(self, features: Features, keep_mask: Features) -> Kept:
-        """A mask for each modality, once names and shapes are checked."""
+        """A mask for each modality, after a check of names and shapes."""
         if set(features) != set(self.shape.sizes) or not set(keep_mask) <= set(features):
             raise UnknownNameError(
                 expected=f'features of {listed(self.shape.sizes)} and masks of no other',
@@ -249,7 +249,7 @@ class FusionModel(nn.Module, ABC):
 
 
 class InputScale(nn.Module):
-    """Features minus their mean, over their deviation, both of the training data; unchanged before `fit`."""
+    """Features minus their mean, divided by their standard deviation over the training data; identity before `fit`."""
 
     mean: Tensor
     deviation: Tensor
@@ -260,10 +260,10 @@ class InputScale(nn.Module):
         self.register_buffer('deviation', torch.ones(size))
 
     def fit(self, rows: Tensor) -> None:
-        """Take mean and deviation over (N, D) rows; a constant feature keeps deviation 1."""
+        """Compute mean and standard deviation over (N, D) rows; a constant feature keeps deviation 1."""
         if len(rows) == 0:
             return
-        pieces = rows.split(max(2**18 // rows.shape[1], 1))  # in double precision, a piece that fits the cache
+        pieces = rows.split(max(2**18 // rows.shape[1], 1))  # summed in double precision, in pieces that fit the cache
         mean = torch.stack([piece.double().sum(dim=0) for piece in pieces]).sum(dim=0) / len(rows)  # (D,)
         squares = torch.stack([(piece - mean).square_().sum(dim=0) for piece in pieces]).sum(dim=0)  # (D,)
         deviation = (squares / len(rows)).sqrt()
@@ -277,12 +277,12 @@ class InputScale(nn.Module):
 
 
 class PerceptronEncoder(nn.Module):
-    """(B, D) to (B, H): dropout on the input, then three layers, each linear and rectified.
+    """(B, D) to (B, H): dropout on the input, then three linear layers with ReLU.
 
     Args:
         size: D.
         hidden: H.
-        dropout: share of the inputs set to 0 while training.
+        dropout: dropout probability of the inputs.
     """
 
     def __init__(self, size: int, hidden: int, dropout: float) -> None:
@@ -291,7 +291,7 @@ class PerceptronEncoder(nn.Module):
         self.layers = nn.ModuleList([nn.Linear(size, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)])
 
     def forward(self, features: Tensor, keep: Tensor | None = None) -> Tensor:
-        """The (B, H) code; the mask changes nothing here."""
+        """The (B, H) code; the mask has no effect here."""
         code = torch.relu(linear(self.dropout(features), self.layers[0]))
         for layer in self.layers[1:]:
             code = torch.relu(layer(code))
@@ -301,12 +301,12 @@ class PerceptronEncoder(nn.Module):
 class RecurrentEncoder(nn.Module):
     """(B, T, D) to (B, H): the last state of an LSTM, dropout, one linear layer.
 
-    With a mask the last state is that of the last kept step: what is not kept changes nothing.
+    With a mask, the last state is that of the last kept step: other steps have no effect.
 
     Args:
         size: D.
         hidden: H.
-        dropout: share of the last state set to 0 while training.
+        dropout: dropout probability of the last state.
     """
 
     def __init__(self, size: int, hidden: int, dropout: float) -> None:
@@ -327,7 +327,7 @@ class RecurrentEncoder(nn.Module):
 
 
 class ModalityEncoders(nn.Module):
-    """One encoder a modality; in the corrected form a missing modality becomes a learned vector of its own."""
+    """One encoder per modality; in the corrected form a missing modality becomes a learned vector."""
 
     def __init__(self, shape: FusionShape) -> None:
         super().__init__()
@@ -342,7 +342,7 @@ class ModalityEncoders(nn.Module):
         )
 
     def forward(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Modality to its (B, H) code."""
+        """(B, H) code of each modality."""
         if self.absent is None:
             return {name: encoder(features[name]) for name, encoder in self.encoders.items()}
         whole = keep.whole if isinstance(keep, Kept) else frozenset()
@@ -357,23 +357,23 @@ class ModalityEncoders(nn.Module):
 
 
 def presence(keep: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Modality to (B,) bool: at least one step of it is kept."""
+    """Modality to (B,) bool, True where at least one step is kept."""
     return {name: mask if mask.ndim == 1 else mask.any(dim=1) for name, mask in keep.items()}
 
 
 def published_heads() -> dict[str, str | None]:
-    """The map of the two heads, the same in every published model."""
+    """Map of the names of the two heads, the same in every published model."""
     return {'fc_out_1': 'emotion_head', 'fc_out_2': 'value_head'}
 
 
 def published_encoders(theirs: str, ours: str) -> dict[str, str | None]:
-    """The map of one published encoder, perceptron or recurrent."""
+    """Map of the names of one published encoder, perceptron or recurrent."""
     layers: dict[str, str | None] = {f'{theirs}.linear_{i + 1}': f'{ours}.layers.{i}' for i in range(3)}
     return layers | {f'{theirs}.rnn': f'{ours}.recurrence'}
 
 
 def published_three_encoders(level: Level) -> dict[str, str | None]:
-    """The maps of the encoders of audio, text and video, and of the two heads."""
+    """Map of the names of the encoders of audio, text and video, and of the two heads."""
     names = published_heads()
     for modality in MODALITIES:
         ours = f'encoders.encoders.{modality}'

@@ -1,4 +1,4 @@
-"""Fusion by products: every unit of one modality times every unit of the others, in full or at low rank.
+"""Fusion by products: all products of units of different modalities, in full or at low rank.
 
 Axes: B batch, H hidden, R rank, O = H / 2 output of `lmf`. In the papers' symbols, m being a, v or l:
 
@@ -6,7 +6,7 @@ Axes: B batch, H hidden, R rank, O = H / 2 output of `lmf`. In the papers' symbo
     product of TensorFusion         the tensor Z = z_a ⊗ z_v ⊗ z_l, before it is flattened
     factors[m][r]                   w_m^(r), the r-th factor of modality m
     product of LowRankFusion        Λ_m w_m^(r)·z_m, for each r
-    weights, bias                   of the sum over r, which the paper leaves unweighted
+        weights, bias                   of the sum over r, which is unweighted in the paper
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from affekt.nn import Dropout, NameMap
 
 
 class TensorFusion(FusionModel):
-    """`tfn`: the outer product of the three codes, each with a 1 before it, then two rectified layers.
+    """`tfn`: the outer product of the three codes, each with a 1 prepended, then two layers with ReLU.
 
     It has (H + 1)³ H parameters: 276 million at H = 128.
 
@@ -48,15 +48,15 @@ class TensorFusion(FusionModel):
 
 
 class LowRankFusion(FusionModel):
-    """`lmf`: the same product through factors of rank R, so that it costs three matrix products.
+    """`lmf`: the same product by factors of rank R, at the cost of three matrix products.
 
         h = Σ_r weights_r (w_a^(r)·z_a ∘ w_v^(r)·z_v ∘ w_l^(r)·z_l) + bias
 
-    The corrected form standardises its inputs and normalises each code before the product: the product of three small
-    codes is so small that training ends at a constant.
+    The corrected form standardises its inputs and normalises each code before the product: otherwise the product of
+    three small codes is so small that training collapses to a constant.
 
     Args:
-        rank: R, factors a modality.
+        rank: R, the number of factors per modality.
 
     Source: Liu et al. 2018, arXiv:1806.00064, equation 8.
     """
@@ -71,7 +71,7 @@ class LowRankFusion(FusionModel):
         self.weights = nn.Parameter(torch.empty(1, rank))
         self.bias = nn.Parameter(torch.zeros(1, out))
         for parameter in (*self.factors.values(), self.weights):
-            if not parameter.is_meta:  # there is nothing to draw, and torch would load its compiler for it
+            if not parameter.is_meta:  # nothing to draw, and torch would load its compiler
                 nn.init.xavier_normal_(parameter)
 
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
@@ -92,5 +92,5 @@ class LowRankFusion(FusionModel):
 
 
 def _with_one(code: Tensor) -> Tensor:
-    """(B, H) to (B, H + 1)."""
+    """(B, H) to (B, H + 1), with a 1 prepended."""
     return functional.pad(code, (1, 0), value=1.0)

@@ -1,6 +1,6 @@
-"""Our own simple models, which a fusion model must beat to claim anything: one linear layer, and gated perceptrons.
+"""Our simple models as baselines of fusion models: one linear layer, and gated perceptrons.
 
-Axes: B batch, T time, M modalities, D feature of one, ΣD of all, H hidden.
+Axes: B batch, T time, M modalities, D feature of one modality, ΣD of all, H hidden.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from affekt.nn import Dropout, mean_kept
 
 
 class SimpleFusion(FusionModel):
-    """Base of models that nobody published: any modalities, corrected form alone.
+    """Base of unpublished models: any modalities, corrected form only.
 
     Args:
-        shape: the common sizes.
-        width: size of what `fuse` returns.
+        shape: sizes and options.
+        width: size of the output of `fuse`.
     """
 
     needs_modalities = None
@@ -33,35 +33,36 @@ class SimpleFusion(FusionModel):
             )
 
     def _vectors(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Modality to (B, D): frames by their mean over kept steps."""
+        """Modality to (B, D): sequences by their mean over kept steps."""
         if self.shape.level == 'utterance':
             return features
         return {name: mean_kept(value, keep[name]) for name, value in features.items()}
 
 
 class LinearFusion(SimpleFusion):
-    """`linear`: standardised features side by side, dropout, and the two heads alone; weight decay regularises it."""
+    """`linear`: concatenated standardised features, dropout, and the two heads; weight decay regularises it."""
 
     def __init__(self, shape: FusionShape) -> None:
         super().__init__(shape, width=sum(shape.sizes.values()))
         self.dropout = Dropout(shape.dropout)
         for head in (self.emotion_head, self.value_head):
-            if head is not None:  # a linear problem needs no random start
+            if head is not None:  # a convex problem needs no random start
                 nn.init.zeros_(head.weight)
                 nn.init.zeros_(head.bias)
 
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
-        """The (B, ΣD) standardised features, a missing modality at its mean; no auxiliary loss."""
+        """The (B, ΣD) standardised features, the mean for a missing modality; no auxiliary loss."""
         vectors = self._vectors(features, keep)
         return self.dropout(torch.cat([vectors[name] for name in self.shape.sizes], dim=1)), {}  # (B, ΣD)
 
 
 class GatedFusion(SimpleFusion):
-    """`gated`: each modality's perceptron times a gate read from all, summed over what is there and normalised.
+    """`gated`: each modality's perceptron times a gate computed from all, summed over present modalities and
+    normalised.
 
         h_m = GELU(LN(W_m x_m));  g = σ(V [h_1; …; h_M]);  z = LN(Σ g_m h_m)
 
-    Source: after the gated multimodal unit, Arevalo et al. 2017, arXiv:1702.01992.
+    Source: similar to the gated multimodal unit, Arevalo et al. 2017, arXiv:1702.01992.
     """
 
     def __init__(self, shape: FusionShape) -> None:

@@ -1,9 +1,9 @@
-"""MCTN: translate text to video and back, then what was learned to audio; the joint code of that predicts.
+"""MCTN: translation of text to video and back, then of the result to audio; the joint code predicts.
 
-The prediction reads text alone, by design; audio and video teach while training.
+The prediction reads text alone, by design; audio and video are used in training only.
 
-Axes: B batch, T time, D the largest feature size, H hidden, S source feature of a translator; in an attention N rows
-that read L codes. In the paper's symbols, S being the source modality and T1, T2 its targets:
+Axes: B batch, T time, D the largest feature size, H hidden, S source feature of a translator. In the paper's symbols, S
+being the source modality and T1, T2 its targets:
 
     padded                  X_S (text), X_T1 (video), X_T2 (audio)
     first, second           the two translators, encoder and decoder: S ⇄ T1, then the joint code to T2
@@ -15,38 +15,39 @@ that read L codes. In the paper's symbols, S being the source modality and T1, T
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from affekt.fusion.additive_attention import AdditiveAttention
 from affekt.fusion.model import FusionModel, FusionShape, Losses, RecurrentEncoder, published_heads
 from affekt.nn import Dropout, NameMap, kept_first, last_kept
 
 
 class Widths(Protocol):
-    """What a translator reads of a model's sizes."""
+    """Sizes of a model that a translator reads."""
 
     @property
     def hidden(self) -> int:
-        """H."""
+        """Hidden width H."""
 
     @property
     def dropout(self) -> float:
-        """Share of units set to 0 while training."""
+        """Dropout probability."""
 
 
 class TranslationFusion(FusionModel):
     """`mctn`: two translators, and an LSTM over their joint code.
 
-    The published code gives (B, T, D) to LSTMs that read the first axis as time, so that samples of a batch change
-    each other's answers; its decoder forgets its state at each step and is always given the truth. The corrected form
-    reads time, keeps the state, and is given the truth at a share of the steps while training, its own output else.
-    Without text its answer is the same for every sample.
+    The published code passes (B, T, D) to LSTMs that read the first axis as time, so that samples of a batch change
+    each other's output; its decoder resets its state at each step and always reads the truth. The corrected form reads
+    time, keeps the state, and reads the truth at a share of the steps in training, its own output otherwise. Without
+    text the output is the same for every sample.
 
     Args:
-        teacher_forcing: share of steps that read the truth while training.
+        teacher_forcing: share of steps that read the truth in training.
         translation: weight of the errors of the three translations.
 
     Source: Pham et al. 2019, arXiv:1812.07809, section 3.
@@ -108,13 +109,13 @@ class TranslationFusion(FusionModel):
 
 
 def translation_error(rebuilt: Tensor, truth: Tensor, keep: Tensor, size: int | None) -> Tensor:
-    """Mean squared error of kept steps and of the first features, those that are no padding.
+    """Mean squared error over kept steps and unpadded features.
 
     Args:
         rebuilt: (B, T, D).
         truth: (B, T, D).
         keep: (B, T) bool.
-        size: how many features are no padding; None for the published error, over all steps and features.
+        size: number of unpadded features; None for the published error, over all steps and features.
     """
     if size is None:
         return functional.mse_loss(rebuilt, truth)
@@ -122,72 +123,13 @@ def translation_error(rebuilt: Tensor, truth: Tensor, keep: Tensor, size: int | 
     return (error * keep).sum() / keep.sum().clamp(min=1)
 
 
-class _Attention(nn.Module):
-    """Additive attention: (N, H) context of a (N, H) state over (N, L, H) codes.
-
-    softmax over l of v · tanh(W [state; code_l]), times the codes
-    """
-
-    def __init__(self, hidden: int) -> None:
-        super().__init__()
-        self.attn = nn.Linear(2 * hidden, hidden, bias=False)
-        self.v = nn.Linear(hidden, 1, bias=False)
-
-    def project(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """What W makes of the codes, once for all states that read them, (N, L, H); and room for as much again."""
-        projected = functional.linear(codes, self.attn.weight[:, codes.shape[2] :]).float()
-        return projected, torch.empty_like(projected)
-
-    def forward(
-        self, state: Tensor, codes: Tensor, projected: tuple[Tensor, Tensor], keep: Tensor | None = None
-    ) -> Tensor:
-        query = functional.linear(state, self.attn.weight[:, : state.shape[1]])
-        values, room = projected
-        given = (query, values, codes, self.v.weight)
-        with torch.autocast(codes.device.type, enabled=False):
-            context: Tensor = _AdditiveReading.apply(*(each.float() for each in given), room, keep)  # type: ignore[no-untyped-call]
-        return context
-
-
-class _AdditiveReading(torch.autograd.Function):
-    """softmax over l of v · tanh(query + projected_l), times the codes.
-
-    The tanh of all codes is made in the same room for every state, and again on the way back: kept for each of a
-    thousand states that read a thousand codes it would fill the memory.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, query: Tensor, projected: Tensor, codes: Tensor, direction: Tensor, room: Tensor, keep: Tensor | None
-    ) -> Tensor:
-        scores = torch.add(projected, query.unsqueeze(1), out=room).tanh_() @ direction[0]  # (N, L)
-        if keep is not None:
-            scores = scores.masked_fill(~keep, torch.finfo(scores.dtype).min)
-        weights = torch.softmax(scores, dim=1)
-        ctx.save_for_backward(query, projected, codes, direction, weights)
-        ctx.room = room
-        return torch.bmm(weights.unsqueeze(1), codes).squeeze(1)  # (N, 1, L) times (N, L, H), then (N, H)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        query, projected, codes, direction, weights = ctx.saved_tensors
-        (of_context,) = gradients
-        of_weights = torch.bmm(codes, of_context.unsqueeze(2)).squeeze(2)  # (N, L, H) times (N, H, 1), then (N, L)
-        of_scores = weights * (of_weights - (weights * of_weights).sum(dim=1, keepdim=True))
-        bent = torch.add(projected, query.unsqueeze(1), out=ctx.room).tanh_()  # (N, L, H)
-        of_direction = of_scores.reshape(1, -1) @ bent.flatten(0, 1)  # (1, N·L) times (N·L, H)
-        of_sum = bent.square_().neg_().add_(1).mul_(direction[0]) * of_scores.unsqueeze(2)
-        of_query = of_sum.sum(dim=1)
-        return of_query, of_sum, weights.unsqueeze(2) * of_context.unsqueeze(1), of_direction, None, None
-
-
 class PublishedTranslator(nn.Module):
-    """The published translator: the first axis, which holds the samples, is read as time.
+    """The published translator, which reads the first axis, that of the samples, as time.
 
     Args:
-        source: size of what is translated.
-        target: size D of what it is translated to.
-        shape: hidden and dropout are read.
+        source: feature size of the source.
+        target: feature size D of the target.
+        shape: `hidden` and `dropout` are read.
     """
 
     def __init__(self, source: int, target: int, shape: Widths) -> None:
@@ -195,25 +137,25 @@ class PublishedTranslator(nn.Module):
         hidden = shape.hidden
         self.encoder = nn.LSTM(source, hidden, bidirectional=True)
         self.start = nn.Linear(hidden, hidden, bias=False)
-        self.attention = _Attention(hidden)
+        self.attention = AdditiveAttention(hidden)
         self.decoder = nn.LSTM(target + hidden, hidden, bidirectional=True)
         self.output = nn.Linear(2 * hidden, target)
         self.dropout = Dropout(shape.dropout)
 
     def encode(self, source: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, H) joint code, and the (T, H) state that the decoder starts from: time stands where a batch should."""
+        """(B, T, H) joint code, and the (T, H) initial state of the decoder: time is in place of the batch."""
         both, (last, _) = self.encoder(source)  # (B, T, 2H) of two directions, (2, T, H)
         joint = self.dropout(torch.stack(both.chunk(2, dim=2)).sum(dim=0))  # (B, T, H), the sum of both directions
         return joint, torch.tanh(self.start(last[-1] + last[-2]))
 
     def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, H) joint code and (B, T, D) translation; its first sample is zeros."""
+        """(B, T, H) joint code and (B, T, D) translation, whose first sample is zeros."""
         joint, state = self.encode(source, keep)
         codes = joint.transpose(0, 1)  # (T, B, H)
         projected = self.attention.project(codes)
         translated = [torch.zeros_like(target[0])]
         for given in target[:-1]:
-            context = self.attention(state, codes, projected)  # (T, H)
+            context = self.attention(state.unsqueeze(1), codes, projected).squeeze(1)  # (T, H)
             both, (last, _) = self.decoder(torch.cat([given, context], dim=1).unsqueeze(0))  # from (1, T, D + H)
             out = torch.stack(both.squeeze(0).chunk(2, dim=1)).sum(dim=0)  # (1, T, 2H), then (T, H)
             state = last[-1] + last[-2]
@@ -227,24 +169,28 @@ class Translator(nn.Module):
     Args:
         source: S.
         target: D.
-        shape: hidden and dropout are read.
-        teacher_forcing: share of steps that read the truth while training.
+        shape: `hidden` and `dropout` are read.
+        teacher_forcing: share of steps that read the truth in training.
+        at_once: in training the other steps read answers of a first pass, so that there is no loop over steps
+            (parallel scheduled sampling, Duckworth et al. 2019, arXiv:1906.04331).
     """
 
-    def __init__(self, source: int, target: int, shape: Widths, teacher_forcing: float) -> None:
+    def __init__(
+        self, source: int, target: int, shape: Widths, teacher_forcing: float, *, at_once: bool = False
+    ) -> None:
         super().__init__()
         hidden = shape.hidden
-        self.teacher_forcing = teacher_forcing
+        self.teacher_forcing, self.at_once = teacher_forcing, at_once
         self.onward = nn.LSTM(source, hidden, batch_first=True)
         self.onward_reversed = nn.LSTM(source, hidden, batch_first=True)
         self.start = nn.Linear(hidden, hidden, bias=False)
-        self.attention = _Attention(hidden)
+        self.attention = AdditiveAttention(hidden)
         self.decoder = nn.LSTMCell(target + hidden, hidden)
         self.output = nn.Linear(2 * hidden, target)
         self.dropout = Dropout(shape.dropout)
 
     def encode(self, source: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, H) joint code, and the (B, H) state that the decoder starts from; kept steps come first."""
+        """(B, T, H) joint code, and the (B, H) initial state of the decoder; kept steps must come first."""
         order = _reversed_order(keep).unsqueeze(2)  # (B, T, 1)
         ahead = self.onward(source)[0]  # (B, T, H)
         turned = torch.take_along_dim(source, order, dim=1)  # (B, T, S), the last kept step first
@@ -253,24 +199,58 @@ class Translator(nn.Module):
         return joint, torch.tanh(self.start(last_kept(ahead, keep) + back[:, 0]))
 
     def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, H) joint code and (B, T, D) translation; kept steps come first."""
+        """(B, T, H) joint code and (B, T, D) translation; kept steps must come first."""
         joint, state = self.encode(source, keep)
+        forced = None
+        if self.training:
+            draws = torch.rand(target.shape[1], len(target), 1, device=target.device)
+            forced = (draws < self.teacher_forcing).transpose(0, 1)  # (T, B, 1) to (B, T, 1)
+            if self.at_once:
+                return joint, self._in_two_passes(joint, state, target, forced, keep)
+        return joint, self._in_turn(joint, state, target, forced, keep)
+
+    def _in_turn(self, joint: Tensor, state: Tensor, target: Tensor, forced: Tensor | None, keep: Tensor) -> Tensor:
+        """(B, T, D) answers, each of which reads the one before, or the truth where it is forced, (B, T, 1)."""
         projected = self.attention.project(joint)
-        carried = torch.zeros_like(state)
-        given = torch.zeros_like(target[:, 0])
+        carried, given = torch.zeros_like(state), torch.zeros_like(target[:, 0])
         translated = []
-        for truth in target.unbind(dim=1):  # T of (B, D)
-            context = self.attention(state, joint, projected, keep)  # (B, H)
+        for step, truth in enumerate(target.unbind(dim=1)):  # T of (B, D)
+            context = self.attention(state.unsqueeze(1), joint, projected, keep).squeeze(1)  # (B, H)
             state, carried = self.decoder(torch.cat([given, context], dim=1), (state, carried))  # from (B, D + H)
             out = self.output(torch.cat([state, context], dim=1))  # (B, D), from (B, 2H)
             translated.append(out)
-            forced = torch.rand(len(out), 1, device=out.device) < self.teacher_forcing if self.training else None
-            given = out if forced is None else torch.where(forced, truth, out)  # (B, D)
-        return joint, torch.stack(translated, dim=1)  # (B, T, D)
+            given = out if forced is None else torch.where(forced[:, step], truth, out)  # (B, D)
+        return torch.stack(translated, dim=1)
+
+    def _in_two_passes(self, joint: Tensor, start: Tensor, target: Tensor, forced: Tensor, keep: Tensor) -> Tensor:
+        """(B, T, D) answers of all steps at once.
+
+        The first pass reads the truth, and what the state before all steps attends to. The second reads the answers of
+        the first where it is not forced, and what its states attend to; the gradient is that of the second pass.
+        """
+        projected = self.attention.project(joint)
+        with torch.no_grad():
+            context = self.attention(start.unsqueeze(1), joint, projected, keep).expand_as(joint)  # from (B, 1, H)
+            states = self._states(target, context, start)
+            first = self.output(torch.cat([states, context], dim=2))
+        before = torch.cat([start.unsqueeze(1), states[:, :-1]], dim=1)  # (B, T, H) state before each step
+        contexts = self.attention(before, joint, projected, keep)
+        states = self._states(torch.where(forced, target, first), contexts, start)
+        translated: Tensor = self.output(torch.cat([states, contexts], dim=2))  # (B, T, D), from (B, T, 2H)
+        return translated
+
+    def _states(self, answers: Tensor, contexts: Tensor, start: Tensor) -> Tensor:
+        """(B, T, H) states where each step reads its context and what was answered at the one before."""
+        given = functional.pad(answers, (0, 0, 1, 0))[:, :-1]  # (B, T, D), zeros first
+        cell, begin = self.decoder, start.unsqueeze(0)  # (1, B, H)
+        weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
+        both = torch.cat([given, contexts], dim=2), (begin, torch.zeros_like(begin))
+        states: Tensor = torch.lstm(*both, weights, True, 1, 0.0, self.training, False, True)[0]
+        return states
 
 
 def _reversed_order(keep: Tensor) -> Tensor:
-    """(B, T) indices that turn the kept steps, which come first, around, and leave the rest.
+    """(B, T) indices that reverse the kept steps, which come first, and leave the rest.
 
     Of five steps of which three are kept:
 

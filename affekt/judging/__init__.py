@@ -1,8 +1,8 @@
 """Models and people as judges of two descriptions of one clip.
 
-Descriptions and a judge come in (`Judge`: a language model, a learned model, recorded verdicts, plain references);
-each pair is asked in both orders, and verdicts that `affekt rank` reads go out, with wins, position bias, cost and
-agreement with people. Read `judge.py` first, then `strategies.py` and `report.py`; `files.py` goes from files to files.
+Descriptions and a judge come in (`Judge`: a language model, a trained model, recorded verdicts, simple references);
+each pair is judged in both orders, and verdicts that `affekt rank` reads come out, with wins, position bias, cost and
+agreement with people. Read `judge.py` first, then `strategies.py` and `report.py`; `files.py` reads and writes files.
 """
 
 from affekt.judging.agreement import Agreement, agreement_with_people, reference_agreements

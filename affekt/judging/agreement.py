@@ -1,8 +1,9 @@
-"""Does a judge agree with people? The published figures, their even-handed forms, and the references beside both.
+"""Agreement of a judge with people: the published scores, forms that treat both sides alike, and references.
 
-`as published`: one order, the left text first, answers read by `official_verdict`; 2 classes drop pairs that people
-tied and count a predicted *same* as a1, 3 classes keep all. That favours a1. `both orders`: every showing counts, half
-where there are two; with 2 classes a tie or an abstention is half a vote for each side; with 3 an abstention is wrong.
+`as published`: one order, the left text first, answers read by `official_verdict`; with 2 classes, pairs that people
+tied are dropped and a predicted *same* counts as a1; with 3 classes all are kept. This favours a1. `both orders`: every
+showing counts, with weight 1/2 where there are two; with 2 classes a tie or an abstention is half a vote for each side;
+with 3 an abstention is wrong.
 
 Axes: N pairs, R resamples, C classes.
 """
@@ -30,13 +31,13 @@ FIGURES = ('waf2', 'acc2', 'waf3', 'acc3')
 
 @dataclass(frozen=True)
 class Agreement:
-    """How one judge agrees with people; shares from 0 to 1, nan where no pair says anything."""
+    """A judge's agreement with people; shares from 0 to 1, nan where no pair counts."""
 
     judge: str
     published: Mapping[str, Interval]
-    """`waf2`, `acc2`, `waf3`, `acc3` as the released scripts count."""
+    """`waf2`, `acc2`, `waf3`, `acc3` as computed by the released scripts."""
     both_orders: Mapping[str, Interval]
-    """The same four, even-handed."""
+    """The same four, with both sides treated alike."""
     kappa: Interval
     """Cohen's kappa of the combined outcomes, three classes, abstentions left out."""
 
@@ -44,16 +45,16 @@ class Agreement:
 def agreement_with_people(
     judged: Judgements, preferences: Sequence[str], *, rng: np.random.Generator, resamples: int = 1000
 ) -> Agreement:
-    """The figures of one judge, each with its bootstrap interval over samples.
+    """Agreement scores of one judge, each with a bootstrap interval over samples.
 
     Args:
-        judged: N pairs.
-        preferences: (N,) left, right or tie: what people said.
-        rng: draws the resamples.
-        resamples: how many.
+        judged: verdicts on N pairs.
+        preferences: (N,) left, right or tie, as people judged.
+        rng: generator of the resamples.
+        resamples: number of resamples.
 
     Raises:
-        ShapeError: another number of preferences.
+        ShapeError: the number of preferences is not N.
     """
     if len(preferences) != len(judged.rows):
         raise ShapeError(
@@ -83,7 +84,7 @@ def agreement_with_people(
 def reference_agreements(
     judged: Judgements, preferences: Sequence[str], *, rng: np.random.Generator, resamples: int = 1000
 ) -> tuple[Agreement, ...]:
-    """The figures of judges that read nothing, on the same pairs."""
+    """Agreement scores, on the same pairs, of judges that do not read the texts."""
     pairs = [row.pair for row in judged.rows]
     return tuple(
         agreement_with_people(judge_pairs(pairs, reference_judge(name)), preferences, rng=rng, resamples=resamples)
@@ -92,7 +93,7 @@ def reference_agreements(
 
 
 def _published(verdict: Verdict | None) -> str:
-    """What the released scripts would read; an abstention is their *same*."""
+    """The verdict as the released scripts would read it; an abstention is their *same*."""
     if verdict is None:
         return TIE
     if verdict.raw is None:
@@ -108,7 +109,7 @@ def _one(said: str, instead: Mapping[str, str]) -> Shares:
 
 
 def _shares(said: Sequence[str]) -> Shares:
-    """Each showing's outcome by its share."""
+    """Outcomes of all showings with their weights."""
     shares: Shares = {}
     for outcome in said:
         shares[outcome] = shares.get(outcome, 0.0) + 1.0 / len(said)
@@ -116,14 +117,14 @@ def _shares(said: Sequence[str]) -> Shares:
 
 
 def _halves(said: Sequence[str]) -> Shares:
-    """The same with ties and abstentions, half to each side."""
+    """The same, with ties and abstentions split half to each side."""
     shares = _shares(said) or {TIE: 1.0}
     undecided = shares.pop(TIE, 0.0) + shares.pop(ABSTAIN, 0.0)
     return {side: shares.get(side, 0.0) + undecided / 2.0 for side in SIDES}
 
 
 def _table(truth: Sequence[str], said: Sequence[Shares], classes: Sequence[str]) -> Floats:
-    """(N, C * (C + 1)) each pair's cell of a confusion table; the last column holds what is none of the classes."""
+    """(N, C * (C + 1)) cell of each pair in a confusion table; the last column is for outcomes outside the classes."""
     size = len(classes)
     table = np.zeros((len(truth), size, size + 1))
     for place, (wanted, shares) in enumerate(zip(truth, said, strict=True)):

@@ -1,8 +1,8 @@
-"""From what a judging model wrote to a verdict: a1, a2, same, or nothing that can be relied on.
+"""Verdicts from the answers of judging models: a1, a2, same, or an abstention.
 
-Two readings. `official_verdict` is the one of EmoPrefer's released scripts, for figures that can be laid beside
-published ones: what it cannot read is 'same'. `read_verdict` is ours: JSON first, then a text that names one verdict
-alone; what cannot be read, or says two things, is an abstention and is counted as one.
+Two readers. `official_verdict` is that of EmoPrefer's released scripts, for scores comparable with published ones: what
+it cannot read is 'same'. `read_verdict` is ours: JSON first, then a text that names a single verdict; what cannot be
+read, or contradicts itself, is an abstention and is counted as one.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ SCHEMA: dict[str, Any] = {
         },
     },
 }
-"""What servers that know schemas are asked to keep to."""
+"""JSON schema of a verdict, for servers that support schemas."""
 LONGEST = 20_000
-"""Characters of an answer that are read."""
+"""Number of characters of an answer that are read."""
 
 _NAMED = re.compile(r'(?<![a-z0-9])(a1|a2|same|tie|unsure)(?![a-z0-9])')
 _CONCLUDED = re.compile(
@@ -46,18 +46,18 @@ _MEANING = {'a1': FIRST, 'a2': SECOND, 'same': SAME, 'tie': SAME, 'unsure': UNSU
 
 @dataclass(frozen=True)
 class Reading:
-    """A verdict and how it was read."""
+    """A verdict, and how it was found in the answer."""
 
     verdict: str
-    """a1, a2, same or unsure; unsure too where nothing could be read."""
+    """a1, a2, same or unsure; unsure also where nothing could be read."""
     how: str
-    """`json`, `embedded json`, `conclusion`, `text`, or why nothing was read: `unread`, `contradictory`, `empty`."""
+    """`json`, `embedded json`, `conclusion`, `text`, or why there is no verdict: `unread`, `contradictory`, `empty`."""
 
 
 def official_verdict(answer: str) -> str:
-    """a1, a2 or same, as the released scripts of EmoPrefer read an answer.
+    """a1, a2 or same, read as by the released scripts of EmoPrefer.
 
-    Lower case; a text that begins with one of the three is that one; else the one that occurs first; else same.
+    In lower case: a verdict that begins the text; else the one that occurs first; else same.
 
     Source: zeroQiaoba/AffectGPT, EmoPrefer, `main_dpo_*.py`, function of the same task.
 
@@ -73,11 +73,12 @@ def official_verdict(answer: str) -> str:
 
 
 def read_verdict(answer: str) -> Reading:
-    """The verdict of an answer, or an abstention that says why.
+    """The verdict of an answer, or an abstention with its reason.
 
-    1. What the model thought aloud is dropped. 2. JSON objects with the key `verdict`, anywhere: they must
-    agree. 3. Without one: what follows words such as *verdict* or *the better one is*, else the verdicts that are
-    named, where all named ones are one.
+    1. A model's reasoning (thinking) is dropped. 2. JSON objects with the key `verdict`, anywhere: they must agree.
+    3. Without one: the verdict after words such as *verdict* or *the better one is*, else the verdicts that are named,
+        if
+    all are the same.
 
     >>> read_verdict('```json\\n{"verdict": "a2"}\\n```')
     Reading(verdict='a2', how='embedded json')
@@ -103,7 +104,7 @@ def _agreed(said: list[str], how: str) -> Reading:
 
 
 def _of_object(parsed: Any) -> str | None:
-    """The verdict of a JSON object; None where it holds none that is known."""
+    """The verdict of a JSON object; None where it has no known one."""
     value = parsed.get(KEY) if isinstance(parsed, dict) else None
     return _MEANING.get(value.strip().lower()) if isinstance(value, str) else None
 
@@ -117,7 +118,7 @@ def _is_json(text: str) -> bool:
 
 
 def _objects(text: str) -> Iterator[Any]:
-    """The outermost JSON objects in a text, whatever stands around them."""
+    """The outermost JSON objects in a text, whatever surrounds them."""
     decoder, at = json.JSONDecoder(), 0
     while (at := text.find('{', at)) >= 0:
         try:

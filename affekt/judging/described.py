@@ -1,8 +1,8 @@
-"""What describers wrote, as pairs to be judged.
+"""Descriptions by describers as pairs to be judged.
 
-Two or more tables, one a describer (a column of names and one of descriptions, as `llm.read_descriptions` reads them;
-the file's name is the describer's): every two describers on every sample, or the pairs that a file names. Or one table
-of pairs, in any shape that `affekt.preference.read_pair_table` knows: its rows, with what people said.
+Two or more tables, one per describer (a column of names and one of descriptions, see `llm.read_descriptions`; the
+describer is named after the file): every two describers on every sample, or the pairs that a file lists. Or one table
+of pairs, in any shape that `affekt.preference.read_pair_table` knows, with people's verdicts.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from affekt.ranking import comparison_table, refuse_lookalikes
 
 PAIR_COLUMNS = ('sample', 'left', 'right')
 SHOWN_NAMES = 3
-"""Names that a message lists."""
+"""Number of names that a message lists."""
 
 
 @dataclass(frozen=True)
 class Described:
-    """Pairs to be judged, and what people said of them."""
+    """Pairs to be judged, with people's verdicts where there are any."""
 
     pairs: tuple[DescribedPair, ...]
     is_judged: bool = False
-    """Whether people have said which one they prefer."""
+    """Whether people have judged the pairs."""
     left_out: int = 0
-    """Pairs of describers and samples that were not made, because one of the two says nothing of the sample."""
+    """Number of pairs that could not be made because one describer has no description of the sample."""
 
     @property
     def preferences(self) -> tuple[str, ...] | None:
-        """left, right or tie for each pair; None where the input says nothing."""
+        """left, right or tie for each pair; None where people have not judged."""
         return tuple(pair.outcome for pair in self.pairs) if self.is_judged else None
 
 
@@ -45,18 +45,18 @@ def read_described(
     pairs: Path | None = None,
     media: Path | None = None,
 ) -> Described:
-    """The pairs that files of descriptions hold.
+    """The pairs from files of descriptions.
 
     Args:
         paths: two or more tables of descriptions, or one table of pairs.
-        column: the column of descriptions, where it has another name.
-        pairs: a table with columns sample, left, right: what to judge, by the names of describers.
-        media: the folder of clips; a clip has the sample's name, with any ending.
+        column: column of descriptions, if not a usual name.
+        pairs: a table with columns sample, left, right that lists the pairs to judge, by names of describers.
+        media: folder of the clips; a clip has the sample's name, with any extension.
 
     Raises:
         TableError: a table of descriptions cannot be read.
-        ComparisonError: no pairs, one describer, a name that is not there, or a row that is wrong.
-        MediaError: the folder, or the clip of a sample, is missing, or there are two.
+        ComparisonError: there are no pairs, one describer only, an unknown name, or an invalid row.
+        MediaError: the folder, or the clip of a sample, is missing, or a sample has two clips.
     """
     if len(paths) == 1:
         if pairs is not None:
@@ -76,10 +76,10 @@ def read_described(
 
 
 def with_media(pairs: Sequence[DescribedPair], folder: Path) -> tuple[DescribedPair, ...]:
-    """The pairs with their clips: files of a folder that have the sample's name, whole or without their ending.
+    """The pairs with their clips: files of a folder with the sample's name, with or without extension.
 
     Raises:
-        MediaError: no such folder, a sample without a clip, or with two.
+        MediaError: there is no such folder, or a sample has no clip or two.
     """
     if not folder.is_dir():
         raise MediaError(expected='a folder of clips', came=str(folder), todo='check --media')

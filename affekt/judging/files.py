@@ -1,9 +1,10 @@
-"""A judge's run from files to files: verdicts that `affekt rank` reads, each showing with its raw answer, settings.
+"""A judge's run on files: verdicts that `affekt rank` reads, each showing with its raw answer, settings.
 
-`verdicts.csv` has a row a pair: left, right, outcome (left, right, tie, skip), sample, rater, order (empty: both), what
-each order said, whether they agree, and the lengths of both texts. `verdicts.showings.csv` has a row a showing, with
-its order, half a weight where there are two, and the raw answer; ranked instead, it shows what being first is worth.
-`verdicts.csv.settings.json` holds all that they depend on.
+`verdicts.csv` has a row per pair: left, right, outcome (left, right, tie, skip), sample, rater, order (empty: both),
+    the
+verdict in each order, whether they agree, and the lengths of both texts. `verdicts.showings.csv` has a row per showing,
+with its order, a weight of 1/2 where there are two, and the raw answer; ranked instead, it shows the effect of being
+first. `verdicts.csv.settings.json` records everything that they depend on.
 """
 
 from __future__ import annotations
@@ -44,29 +45,29 @@ def judge_descriptions(
     progress: Progress | None = None,
     raw_csv: bool = False,
 ) -> JudgeReport:
-    """Judge what describers wrote, write the verdicts, and say what they come to.
+    """Judge descriptions, write the verdicts, and report on them.
 
     Args:
-        descriptions, media, pairs, column: as for `read_described`.
-        rater: who judges.
-        out: a .csv; replaced whole, at the end, as are the two files beside it.
-        at_once, progress: as for `judge_pairs`.
-        prices: of a million tokens, by model.
-        settings: what else to save beside the verdicts.
-        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
+        descriptions, media, pairs, column: see `read_described`.
+        rater: the judge.
+        out: a .csv file; replaced as a whole, at the end, as are the two files beside it.
+        at_once, progress: see `judge_pairs`.
+        prices: price of a million tokens, by model.
+        settings: further settings to save beside the verdicts.
+        raw_csv: write texts that a spreadsheet would take for formulas without a protective apostrophe.
 
     Raises:
-        ComparisonError: the output is no .csv, or the input holds no pairs.
-        AffektError: as `read_described` and `judge_pairs` do; no file has changed then.
+        ComparisonError: the output is not a .csv file, or the input has no pairs.
+        AffektError: see `read_described` and `judge_pairs`; no file has changed then.
     """
     if out.suffix.lower() != '.csv':
         raise ComparisonError(expected='an --out that ends in .csv', came=out.name, todo='name it verdicts.csv')
     require_writable(out)
-    # 1. What is to be judged.
+    # 1. Pairs.
     described = read_described(descriptions, column=column, pairs=pairs, media=media)
     # 2. Both orders of every pair.
     judged = judge_pairs(described.pairs, rater, at_once=at_once, progress=progress)
-    # 3. What the verdicts come to, beside people's.
+    # 3. Report, beside people's verdicts.
     report = report_on(judged, described.preferences, prices=prices, rng=np.random.default_rng(0))
     report = replace(report, left_out=described.left_out)
     # 4. Write; the verdicts themselves last.
@@ -79,7 +80,7 @@ def judge_descriptions(
 
 
 def showings_path(out: Path) -> Path:
-    """Where the showings lie: verdicts.showings.csv beside verdicts.csv."""
+    """Path of the showings: verdicts.showings.csv beside verdicts.csv."""
     return out.with_name(f'{out.stem}.showings{out.suffix}')
 
 

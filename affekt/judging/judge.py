@@ -1,10 +1,10 @@
-"""Judges behind one interface: who of two describers did better on a sample, asked in both orders.
+"""The interface of judges: which of two describers did better on a sample, asked in both orders.
 
-In come pairs of descriptions (`DescribedPair`, read by `described.py`) and a `Judge`; out go `Judgements`: one outcome
-a pair, with the verdict of each order beside it. A judge sees a pair with one side shown first and says left, right,
-tie, or that it cannot tell. `LanguageModelJudge` (`language_judge.py`) asks models; `plain_judges.py` holds people's
-verdicts from files, a learned preference model, and references that read nothing. A judge of your own needs a name and
-one method.
+In come pairs of descriptions (`DescribedPair`, read by `described.py`) and a `Judge`; out come `Judgements`: one
+outcome per pair, with the verdict in each order beside it. A judge gets a pair with one side shown first and answers
+left, right, tie, or that it cannot tell. `LanguageModelJudge` (`language_judge.py`) asks models; `plain_judges.py` has
+people's verdicts from files, a trained preference model, and references that do not read. A judge of your own needs a
+name and one method.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from affekt.progress import Progress
 ABSTAIN = 'abstain'
 OTHER_SIDE = {LEFT: RIGHT, RIGHT: LEFT, TIE: TIE, ABSTAIN: ABSTAIN}
 ORDERS = (LEFT, RIGHT)
-"""Which side is shown first; every pair is shown both ways."""
+"""Side that is shown first; every pair is shown both ways."""
 
 
 @dataclass(frozen=True)
@@ -29,28 +29,28 @@ class Answer:
     """One answer of a language model on the way to a verdict."""
 
     step: str
-    """What was asked: `describe`, `judge`, `argue` or `extract`."""
+    """Type of the question: `describe`, `judge`, `argue` or `extract`."""
     reply: Reply
     key: str
-    """Of the question: equal questions are one, and are asked once."""
+    """Key of the question: equal questions have the same key, and are asked once."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge says of one pair in one order."""
+    """A judge's verdict on one pair in one order."""
 
     outcome: str
     """left, right, tie or abstain: sides of the pair, whichever was shown first."""
     order: str
     """The side that was shown first."""
     how: str = ''
-    """How the answer was read; '' where nothing had to be read."""
+    """How the verdict was found in the answer; '' where nothing had to be read."""
     answers: tuple[Answer, ...] = ()
-    """Raw answers in the order in which they were given; the last one holds the verdict."""
+    """Raw answers in the order in which they were given; the last one contains the verdict."""
 
     @property
     def raw(self) -> str | None:
-        """The answer that holds the verdict, as it came; None where no model was asked."""
+        """The unchanged answer that contains the verdict; None where no model was asked."""
         return self.answers[-1].reply.text if self.answers else None
 
 
@@ -62,7 +62,7 @@ class Judge(Protocol):
         """The rater's name in the verdicts."""
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict | None:
-        """The verdict when the side `order` is shown first; None where this judge was never shown that.
+        """The verdict when the side `order` is shown first; None where the judge has none for that order.
 
         Raises:
             LLMError: a language model gave no answer.
@@ -71,7 +71,7 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class Judgement:
-    """One pair and the verdicts on it."""
+    """One pair and its verdicts."""
 
     pair: DescribedPair
     left_first: Verdict | None
@@ -79,18 +79,18 @@ class Judgement:
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """The verdicts that there are, left first."""
+        """The verdicts that exist, left first."""
         return tuple(verdict for verdict in (self.left_first, self.right_first) if verdict is not None)
 
     @property
     def is_consistent(self) -> bool | None:
-        """Whether both orders have one outcome; None where a judge saw one order, or could not tell in one."""
+        """Whether both orders have the same outcome; None where one order is missing, or has an abstention."""
         outcomes = [verdict.outcome for verdict in self.verdicts]
         return None if len(outcomes) < 2 or ABSTAIN in outcomes else outcomes[0] == outcomes[1]
 
     @property
     def outcome(self) -> str:
-        """Of both orders: what they agree on; a tie where they differ; abstain where either cannot tell."""
+        """Outcome over both orders: the common one; a tie where they differ; abstain where either abstains."""
         outcomes = {verdict.outcome for verdict in self.verdicts}
         if ABSTAIN in outcomes or not outcomes:
             return ABSTAIN
@@ -99,7 +99,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Judgements:
-    """What one judge says of many pairs."""
+    """One judge's verdicts on many pairs."""
 
     judge: str
     rows: tuple[Judgement, ...]
@@ -111,17 +111,17 @@ def judge_pairs(
     """The verdicts of a judge on pairs, each in both orders.
 
     Args:
-        pairs: what to judge, each combination of sample, left and right once.
-        judge: who judges; called from several threads where `at_once` is above 1.
-        at_once: pairs in work at one time; more than 1 serves language models on a server.
-        progress: called with 'judge', pairs done, and their number.
+        pairs: pairs to judge, each combination of sample, left and right once.
+        judge: the judge; called from several threads where `at_once` is above 1.
+        at_once: number of pairs judged concurrently; more than 1 is useful for language models on a server.
+        progress: called with 'judge', pairs done and pairs in all.
 
     Returns:
         Judgements in the order of the pairs.
 
     Raises:
         ValueRangeError: at_once is below 1.
-        LLMError: a language model gave no answer. What a `RememberingChat` was answered is kept; run the same again.
+        LLMError: a language model gave no answer. Answers in a `RememberingChat` are kept: repeat the same call.
     """
     if at_once < 1:
         raise ValueRangeError(expected='at_once of 1 or more', came=str(at_once), todo='give for example 4')

@@ -1,4 +1,4 @@
-"""Language models as a judge: a strategy, the models that it asks, and clips within limits.
+"""Language models as a judge: a strategy, the models that it asks, and limits on clips.
 
 chat = RememberingChat(Endpoint('http://localhost:8000/v1', 'qwen'), ReplayCache(Path('answers')))
 judge = LanguageModelJudge(Panel(chat, chat), 's1')
@@ -18,17 +18,17 @@ from affekt.llm import DEFAULT_SERVER, SERVERS, ClipLimits, MediaForm, Part, cli
 from affekt.preference import TIE, DescribedPair
 
 CLIPS_HELD = 16
-"""Clips that stay in memory as parts of questions: each is asked about several times in a row."""
+"""Number of clips kept in memory as parts of questions: several consecutive questions are about the same clip."""
 
 
 class LanguageModelJudge:
-    """Asks language models; its verdicts keep every raw answer.
+    """Asks language models, and keeps every raw answer with the verdict.
 
     Args:
         panel: the models.
         strategy_name: s1, s2, s3 or s4.
-        limits: how much of a clip a question holds.
-        form: how the server of the model that sees is handed a clip.
+        limits: limits on the part of a clip in a question.
+        form: how a clip is passed to the server of the model that sees it.
 
     Raises:
         UnknownNameError: no such strategy.
@@ -49,15 +49,15 @@ class LanguageModelJudge:
 
     @property
     def name(self) -> str:
-        """The models and the strategy."""
+        """Names of the models and the strategy."""
         models = [self._panel.seeing.model]
         if self._strategy_name in TWO_MODELS and self._panel.reading.model not in models:
             models.append(self._panel.reading.model)
         return f'{"+".join(models)} {self._strategy_name}'
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict:
-        """The models' verdict; an answer that cannot be read, or a question that a server which answers others refuses,
-        is an abstention, and `how` says why.
+        """The models' verdict. An unreadable answer, or a question that a working server refuses, is an abstention, and
+        `how` gives the reason.
 
         Raises:
             ValueRangeError: the strategy needs a clip and the pair has none, or a text is too long.
@@ -83,7 +83,7 @@ class LanguageModelJudge:
     def _clip(self, path: Path | None) -> tuple[Part, ...]:
         if path is None:
             return ()
-        with self._guard:  # one thread decodes, the others wait for the same clip or ask about theirs
+        with self._guard:  # one thread decodes; others wait only if they need a clip too
             parts = self._clips.get(path)
             if parts is None:
                 parts = self._clips[path] = clip_parts(path, self._limits, self._form)

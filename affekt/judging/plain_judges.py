@@ -1,6 +1,6 @@
-"""Judges that ask no language model: people's verdicts from a file, a learned model, and references that read nothing.
+"""Judges without a language model: people's verdicts from a file, a trained model, and references that do not read.
 
-A judge is worth something where it does better than the references: the longer text, the first text shown, a coin.
+A judge is useful where it does better than the references: the longer text, the first text shown, a coin.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from affekt.ranking import Comparisons
 
 
 class AlwaysLeft:
-    """Says left, whatever it is shown first."""
+    """Always answers left, whichever side is shown first."""
 
     name = 'always left'
 
@@ -30,7 +30,7 @@ class AlwaysLeft:
 
 
 class FirstShown:
-    """Says the side that it is shown first: pure position bias."""
+    """Answers the side that is shown first: pure position bias."""
 
     name = 'first shown'
 
@@ -40,7 +40,7 @@ class FirstShown:
 
 
 class LongerText:
-    """Says the side with more characters, white space at the ends left out; equal ones tie."""
+    """Answers the side with more characters, without white space at the ends; equal lengths tie."""
 
     name = 'longer text'
 
@@ -51,10 +51,10 @@ class LongerText:
 
 
 class Coin:
-    """Says left or right at random, the same each time for one seed, sample, pair and order.
+    """Answers left or right at random, the same each time for one seed, sample, pair and order.
 
     Args:
-        seed: of the draw.
+        seed: seed of the draw.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -62,24 +62,24 @@ class Coin:
         self.name = f'random, seed {seed}'
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict:
-        """Left or right, half of the time each."""
+        """Left or right, with equal probability."""
         drawn = hashlib.sha256('\0'.join((str(self._seed), pair.sample, pair.left, pair.right, order)).encode())
         return Verdict(LEFT if drawn.digest()[0] & 1 else RIGHT, order)
 
 
 class RecordedJudge:
-    """Verdicts that were given before, by people or by anything else, in any file that `read_comparisons` reads.
+    """Verdicts that already exist, by people or other judges, in any file that `read_comparisons` reads.
 
-    A verdict is given for the order in which the pair was shown, and for both where it was shown side by side. A pair
-    that was not judged gives None.
+    A verdict counts for the order in which the pair was shown, or for both where it was shown side by side. A pair
+    without a verdict gives None.
 
     Args:
-        comparisons: with samples, and with raters where several are held.
-        rater: whose verdicts; None where there is one rater, or none is named.
+        comparisons: comparisons with samples, and with raters where there are several.
+        rater: name of the rater; None where there is one rater, or none is named.
 
     Raises:
-        ComparisonError: no samples, several raters and none was named, or one judged a pair twice in one order.
-        UnknownNameError: no such rater.
+        ComparisonError: there are no samples, several raters without a choice, or one judged a pair twice in one order.
+        UnknownNameError: there is no such rater.
     """
 
     def __init__(self, comparisons: Comparisons, rater: str | None = None) -> None:
@@ -123,7 +123,7 @@ class RecordedJudge:
 
 
 class Chances(Protocol):
-    """What a learned model says of N pairs."""
+    """Answers of a trained model on N pairs."""
 
     @property
     def chances(self) -> npt.NDArray[np.float64]:
@@ -131,29 +131,29 @@ class Chances(Protocol):
 
 
 class PairPredictor(Protocol):
-    """A learned preference model, whatever learned it; `PreferenceModel` is one."""
+    """A trained preference model of any kind; `PreferenceModel` is one."""
 
     def predict_pairs(self, pairs: Sequence[tuple[str, str]]) -> Chances:
-        """The chances of pairs of (left, right) texts."""
+        """The probabilities for pairs of (left, right) texts."""
 
 
 class PreferenceJudge:
-    """A learned preference model; it is asked in both orders, which shows whether it is antisymmetric.
+    """A trained preference model, asked in both orders, which shows whether it is antisymmetric.
 
     Args:
-        model: anything with `predict_pairs`, such as what `train_preferences` and `load_preferences` give.
-        name: the rater's name.
-        ties: say tie where that is likeliest; otherwise only where both sides are equally likely.
+        model: object with `predict_pairs`, for example from `train_preferences` or `load_preferences`.
+        name: name of the rater.
+        ties: answer tie where that is most probable; otherwise only where both sides are equally probable.
     """
 
     def __init__(self, model: PairPredictor, name: str = 'preference model', *, ties: bool = False) -> None:
         self._model, self.name, self._ties = model, name, ties
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict:
-        """The likelier side.
+        """The more probable side.
 
         Raises:
-            ValueRangeError: the model gave no probabilities.
+            ValueRangeError: the model returned no probabilities.
         """
         chances = np.asarray(self._model.predict_pairs([pair.shown(order)]).chances, np.float64).reshape(-1)
         if chances.shape != (3,) or not ((chances >= 0.0) & (chances <= 1.0)).all():
@@ -174,16 +174,16 @@ REFERENCES: Members[Callable[[], Judge]] = Members('judges', {
     'longer text': LongerText,
     'random': Coin,
 }, called)  # fmt: skip
-"""Judges that need no input but the pair, by what makes one; other packages add theirs as `affekt.judges`."""
+"""Name of a reference to its constructor; other packages add theirs as `affekt.judges`."""
 TO_BEAT = ('first shown', 'longer text', 'random')
-"""What stands beside a judge's agreement with people."""
+"""References shown beside a judge's agreement with people."""
 
 
 def reference_judge(name: str) -> Judge:
-    """The reference of that name.
+    """The reference of a name.
 
     Raises:
-        UnknownNameError: no such reference.
+        UnknownNameError: there is no such reference.
     """
     if name not in REFERENCES:
         raise UnknownNameError(

@@ -1,4 +1,4 @@
-"""What a judge's verdicts come to: wins, ties, abstentions, position bias, consistency, cost, agreement with people."""
+"""Report on a judge's verdicts: wins, ties, abstentions, position bias, consistency, cost, agreement with people."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ PROMPT_TOKENS, ANSWER_TOKENS = 'prompt_tokens', 'completion_tokens'
 
 @dataclass(frozen=True)
 class ModelUse:
-    """What one model was asked in all, remembered answers included."""
+    """Number of questions and tokens of one model, remembered answers included."""
 
     model: str
     questions: int
     prompt_tokens: int
     answer_tokens: int
     seconds: float
-    """Of waiting, summed over questions, also those that were on their way at once."""
+    """Waiting time in seconds, summed over questions, including concurrent ones."""
     cost: float = math.nan
-    """In the currency of the prices; nan without a price."""
+    """Cost in the currency of the prices; nan without a price."""
 
 
 @dataclass(frozen=True)
 class Price:
-    """What a million tokens cost."""
+    """Prices of a million tokens."""
 
     prompt: float
     answer: float
@@ -47,36 +47,36 @@ class Price:
 
 @dataclass(frozen=True)
 class JudgeReport:
-    """All that is said of a judge besides its verdicts."""
+    """Statistics of a judge's verdicts."""
 
     judge: str
     pairs: int
     outcomes: Mapping[str, int]
-    """Pairs by combined outcome: left, right, tie, abstain."""
+    """Combined outcome (left, right, tie, abstain) to number of pairs."""
     disagreeing_orders: int
-    """Ties that are ties because the two orders differ."""
+    """Number of ties that are ties because the two orders differ."""
     read_as: Mapping[str, int]
-    """Answers by how they were read."""
+    """Way of reading (see `Reading.how`) to number of answers."""
     wins: Mapping[str, tuple[int, int, int, int]]
-    """Describer to pairs won, lost, tied, and without a verdict."""
+    """Describer to numbers of pairs won, lost, tied, and without a verdict."""
     first_wins: Interval
-    """Share of decided showings that the side shown first won; 1/2 is no position bias."""
+    """Share of decided showings that the side shown first won; 1/2 means no position bias."""
     consistency: Interval
-    """Share of pairs with one outcome in both orders, of those with two verdicts."""
+    """Share of pairs with the same outcome in both orders, among those with two verdicts."""
     official_consistency: float
-    """The same as the released scripts count, answers that cannot be read as *same*."""
+    """The same as computed by the released scripts, with unreadable answers as *same*."""
     use: tuple[ModelUse, ...]
     agreement: tuple[Agreement, ...] = ()
-    """The judge, then the references; empty where the input holds no preferences."""
+    """Agreement of the judge, then of the references; () where there are no people's verdicts."""
     with_thinking: int = 0
-    """Answers, each question counted once, in which a model thought aloud; that part was left out."""
+    """Number of answers, each question once, that include a model's reasoning, which was dropped."""
     descriptions_with_thinking: int = 0
-    """Descriptions, each counted once, in which the describer thought aloud; that part was not judged."""
+    """Number of descriptions, each once, that include a describer's reasoning, which was not judged."""
     left_out: int = 0
-    """Pairs that were not made, because one of two describers says nothing of a sample."""
+    """Number of pairs that could not be made because one describer has no description of the sample."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values, nan as None: ready for JSON."""
+        """All fields as plain values, nan as None: ready for JSON."""
         values: dict[str, Any] = plain(asdict(self))
         return values
 
@@ -89,14 +89,14 @@ def report_on(
     rng: np.random.Generator,
     resamples: int = 1000,
 ) -> JudgeReport:
-    """What the verdicts of a judge come to.
+    """Statistics of a judge's verdicts.
 
     Args:
-        judged: N pairs.
-        preferences: (N,) left, right or tie, where people said it.
-        prices: by the name under which a model answers.
-        rng: draws the resamples of the intervals, over samples.
-        resamples: how many.
+        judged: verdicts on N pairs.
+        preferences: (N,) left, right or tie, as people judged; None without.
+        prices: prices by the name under which a model answers.
+        rng: generator of the resamples of the intervals, over samples.
+        resamples: number of resamples.
     """
     rows = judged.rows
     outcomes = Counter(row.outcome for row in rows)
@@ -130,7 +130,7 @@ def report_on(
 
 
 def _counted(row: Judgement) -> tuple[float, float, float, float]:
-    """Showings that the first side won, decided ones, and whether two verdicts agree and are there."""
+    """Showings won by the first side, decided showings, and whether two verdicts agree and exist."""
     decided = [verdict for verdict in row.verdicts if verdict.outcome in (LEFT, RIGHT)]
     first = sum(verdict.outcome == verdict.order for verdict in decided)
     return first, len(decided), float(row.is_consistent is True), float(row.is_consistent is not None)
@@ -163,7 +163,7 @@ def _asked(rows: Sequence[Judgement]) -> list[Answer]:
 
 
 def _descriptions_with_thinking(rows: Sequence[Judgement]) -> int:
-    """How many descriptions held thinking, each of a sample by a describer once."""
+    """Number of descriptions with reasoning, each sample and describer once."""
     return len(
         {
             (row.pair.sample, name)
@@ -175,7 +175,7 @@ def _descriptions_with_thinking(rows: Sequence[Judgement]) -> int:
 
 
 def _use(rows: Sequence[Judgement], prices: Mapping[str, Price]) -> tuple[ModelUse, ...]:
-    """What each model was asked."""
+    """Number of questions and tokens of each model."""
     models: dict[str, list[Answer]] = {}
     for answer in _asked(rows):
         models.setdefault(answer.reply.model, []).append(answer)
@@ -190,6 +190,6 @@ def _use(rows: Sequence[Judgement], prices: Mapping[str, Price]) -> tuple[ModelU
 
 
 def _tokens(answer: Answer, kind: str) -> int:
-    """As the server counts them; 0 where it does not say."""
+    """Number of tokens as counted by the server; 0 where it does not report it."""
     value = answer.reply.usage.get(kind)
     return value if isinstance(value, int) and not isinstance(value, bool) else 0

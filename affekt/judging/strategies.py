@@ -1,11 +1,11 @@
-"""How a verdict is reached: the four strategies of EmoPrefer as functions of a panel and a showing.
+"""Strategies of judging: the four of EmoPrefer as functions of a panel and a showing.
 
     s1  the model sees the clip and both descriptions, and answers
     s2  the model first describes the clip itself; then, with the clip and its own description, it answers
     s3  as s2, but a second model, which reads only text, answers from that description
     s4  as s3, but the second model first argues; then it says which one its argument finds better
 
-Each gives its answers in order; the last one holds the verdict. The prompts are ours (`prompts.py`).
+Each returns its answers in order; the last one contains the verdict. The prompts are ours (`prompts.py`).
 
 Source: strategies 1-4 of EmoPrefer, `normal`, `cot`, `cot2`, `cot3` in zeroQiaoba/AffectGPT.
 """
@@ -26,22 +26,22 @@ from affekt.llm import Chat, Part, Request
 
 @dataclass(frozen=True)
 class Panel:
-    """Who is asked, and for how long an answer."""
+    """The models that are asked, and their limits on tokens."""
 
     seeing: Chat
-    """Is shown the clip."""
+    """Model that gets the clip."""
     reading: Chat
-    """Reads only text; may be the same model."""
+    """Model that reads only text; may be the same."""
     uses_schema: bool = True
-    """Whether verdicts are asked for under a JSON schema; servers that know none may refuse it."""
+    """Whether verdicts are requested with a JSON schema; servers without schemas may refuse it."""
     verdict_tokens: int = 64
     prose_tokens: int = 512
-    """Of a description or an argument."""
+    """Largest number of tokens of a description or an argument."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What one question is about."""
+    """The texts of one question, in the order shown, and the clip."""
 
     first: str
     second: str
@@ -52,7 +52,7 @@ Strategy = Callable[[Panel, Shown], tuple[Answer, ...]]
 
 
 def direct(panel: Panel, shown: Shown) -> tuple[Answer, ...]:
-    """s1: one question with everything."""
+    """s1: a single question with clip and texts."""
     prompt = judge_prompt(shown.first, shown.second, has_clip=bool(shown.clip))
     return (_verdict(panel, panel.seeing, 'judge', prompt, shown.clip),)
 
@@ -72,7 +72,7 @@ def own_description_then_reader(panel: Panel, shown: Shown) -> tuple[Answer, ...
 
 
 def argue_then_extract(panel: Panel, shown: Shown) -> tuple[Answer, ...]:
-    """s4: one model describes, another argues, and says what its argument comes to."""
+    """s4: one model describes, another argues, then names the text that its argument prefers."""
     own = _description(panel, shown)
     argue = argue_prompt(shown.first, shown.second, clue=_without_thinking(own))
     argument = _ask(panel.reading, 'argue', argue, (), panel.prose_tokens)
@@ -80,15 +80,15 @@ def argue_then_extract(panel: Panel, shown: Shown) -> tuple[Answer, ...]:
 
 
 def _without_thinking(answer: Answer) -> str:
-    """What a model said, for another to read."""
+    """An answer without the model's reasoning, to be read by another model."""
     return without_thinking(answer.reply.text).text
 
 
 def strategy(name: str) -> Strategy:
-    """The strategy of that name.
+    """The strategy of a name.
 
     Raises:
-        UnknownNameError: no such strategy.
+        UnknownNameError: there is no such strategy.
     """
     if name not in STRATEGIES:
         raise UnknownNameError(
@@ -122,4 +122,4 @@ STRATEGIES: dict[str, Strategy] = {
 NEED_CLIP = frozenset({'s2', 's3', 's4'})
 """Strategies that begin with a description of the clip."""
 TWO_MODELS = frozenset({'s3', 's4'})
-"""Strategies in which another model may read."""
+"""Strategies in which another model may read the description."""

@@ -1,8 +1,9 @@
-"""Words for emotions: closed sets and the maps between them, free words and the wheels they fold onto.
+"""Words for emotions: closed label sets and maps between them, free words and the wheels that group them.
 
-A label set is a tuple of words in a fixed order; every probability array in affekt names its set. Free words come out
-of a text by `read_labels` and are compared through a `WordTable`, from form to base to wheel to sector. Read `sets.py`
-first, then `circumplex.py`; for free words `words.py`, then `wheels.py`.
+A label set is a tuple of words in a fixed order; every probability array in affekt names its set. `read_labels`
+extracts
+free words from a text, and a `WordTable` compares them: from form to base to wheel to sector. Read `sets.py` first,
+then `circumplex.py`; for free words `words.py`, then `wheels.py`.
 """
 
 from affekt.labels.answer_files import read_answers

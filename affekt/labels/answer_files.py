@@ -1,7 +1,7 @@
-"""Answers of a system, or the truth, from a file: sample to text or list of words.
+"""Answers of a system, or the truth, from a file: name of a sample to text or list of words.
 
 Any table with a column of names and one of answers (`name,openset`), and the npz files of the official code
-(`filenames` and `fileitems`, or one object that maps names to answers). Every sample must stand once.
+(`filenames` and `fileitems`, or one object that maps names to answers). Every sample must occur once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ANSWER_COLUMNS = (
     'openset', 'labels', 'label', 'emotions', 'emotion', 'prediction', 'answer', 'openset_labels', 'fileitems', 'emo',
     'name2openset', 'name2reason', 'reason', 'description', 'english', 'text',
 )  # fmt: skip
-"""Columns that are taken for names and for answers, the first that a file has."""
+"""Accepted headers of the answers; the first one that a file has is used."""
 
 
 def read_answers(path: Path, *, column: str | None = None) -> dict[str, object]:
@@ -24,14 +24,14 @@ def read_answers(path: Path, *, column: str | None = None) -> dict[str, object]:
 
     Args:
         path: any file that `affekt.tables.read_table` reads.
-        column: the column of the answers; None for the first known one.
+        column: column of the answers; None for the first known one.
 
     Returns:
-        Sample to a text, or to a list where the file holds lists.
+        Name of a sample to its text, or to its list where the file has lists.
 
     Raises:
-        TableError: the file is missing, empty, damaged or of another kind, lacks a column, or names a sample twice.
-        ArchiveError: an npz is damaged or asks for more than plain values.
+        TableError: the file is missing, empty, damaged or of another type, lacks a column, or has a duplicated sample.
+        ArchiveError: an npz is damaged or contains other objects than plain values.
     """
     columns = read_columns(path)
     answers = answers_by_name(columns, path, NAME_COLUMNS, (column,) if column else ANSWER_COLUMNS)

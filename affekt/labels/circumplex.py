@@ -1,4 +1,4 @@
-"""Where emotion words lie on the plane of valence and arousal, both in [-1, 1].
+"""Positions of emotion words on the plane of valence and arousal, both in [-1, 1].
 
 Means of rated pleasure and arousal of emotion terms from Russell & Mehrabian 1977, "Evidence for a three-factor theory
 of emotions", Journal of Research in Personality 11, 273-294, doi:10.1016/0092-6566(77)90037-X, rounded to two places.
@@ -27,7 +27,7 @@ CIRCUMPLEX: Mapping[str, tuple[float, float]] = {
 
 
 RATING_SD = (0.2, 0.3)
-"""How far people's ratings of one term scatter there, about: 0.20 to 0.30 in pleasure, 0.26 to 0.41 in arousal."""
+"""Standard deviation of ratings of one term, about: 0.20 to 0.30 in pleasure, 0.26 to 0.41 in arousal."""
 
 
 def coordinates(labels: Sequence[str]) -> npt.NDArray[np.float64]:
@@ -51,15 +51,15 @@ def coordinates(labels: Sequence[str]) -> npt.NDArray[np.float64]:
 
 
 def certainty(probabilities: npt.ArrayLike, reference: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:
-    """How far a posterior is from knowing nothing: 0 at the reference, 1 where all is on one category.
+    """Distance of a posterior from ignorance: 0 at the reference, 1 where all probability is on one category.
 
         c = TV(p, r) / (1 - p . r),    TV(p, r) = 1 - sum_k min(p_k, r_k)
 
-    A mixture of one category with the uniform reference, a onehot + (1 - a) r, has the certainty a.
+    A mixture of one category with the uniform reference, a onehot + (1 - a) r, has certainty a.
 
     Args:
-        probabilities: (..., 7) in EKMAN order, each row of sum 1.
-        reference: (7,) what a model says that has seen nothing; uniform when None.
+        probabilities: (..., 7) in EKMAN order, rows sum to 1.
+        reference: (7,) output of an uninformed model; None for uniform.
 
     Returns:
         (...) in [0, 1]; nan where a row is nan.
@@ -77,18 +77,18 @@ def certainty(probabilities: npt.ArrayLike, reference: npt.ArrayLike | None = No
 def expected_affect(
     probabilities: npt.ArrayLike, reference: npt.ArrayLike | None = None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Valence and arousal expected over categories, so that knowing nothing is (0, 0).
+    """Expected valence and arousal over categories, corrected so that ignorance is (0, 0).
 
         x = E_p[x] - (1 - c) E_r[x],    c = certainty(p, r)
 
-    Most of the seven categories are unpleasant and excited: the plain expectation of a uniform posterior is
-    (-0.17, 0.35), which says nothing about a person. What a posterior shares with the reference is therefore taken off;
-    a certain category keeps its place on the plane, neutral among them at (0, 0).
+    Most of the seven categories are unpleasant and excited: the plain expectation of a uniform posterior is (-0.17,
+    0.35), which says nothing about a person. The part that a posterior shares with the reference is therefore
+    subtracted; a certain category keeps its position on the plane, with neutral at (0, 0).
 
     Args:
-        probabilities: (..., 7) in EKMAN order, each row of sum 1.
-        reference: (7,) what the model says that has seen nothing. Uniform when None, which is right for models that
-            were trained with equal weight for each category, or corrected for their prior.
+        probabilities: (..., 7) in EKMAN order, rows sum to 1.
+        reference: (7,) output of the uninformed model. None for uniform, which is right for models trained with equal
+            weights of the categories, or corrected for their prior.
 
     Returns:
         (valence, arousal), each (...) in [-1, 1]: zero-dimensional for (7,), which `float` takes; nan where a row
@@ -105,14 +105,14 @@ def expected_affect(
 
 
 def affect_sd(probabilities: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """How uncertain valence and arousal are, by the categories alone.
+    """Standard deviations of valence and arousal, given the categories alone.
 
         sd = sqrt(Var_p[x] + RATING_SD**2)
 
-    The scatter of the categories' places under the posterior, and of what one category's word means to people.
+    The spread of the categories' positions under the posterior, plus that of people's ratings of one category's word.
 
     Args:
-        probabilities: (..., 7) in EKMAN order, each row of sum 1.
+        probabilities: (..., 7) in EKMAN order, rows sum to 1.
 
     Returns:
         (valence_sd, arousal_sd), each (...): (0.2, 0.3) for a certain category, (0.58, 0.45) for a uniform row; nan
@@ -128,7 +128,7 @@ def affect_sd(probabilities: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], np
 
 
 def _rows(probabilities: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """(..., 7)."""
+    """(..., 7) probabilities, checked."""
     rows = np.asarray(probabilities, np.float64)
     if rows.shape[-1:] != (len(EKMAN),):
         raise ShapeError(
@@ -138,7 +138,7 @@ def _rows(probabilities: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def _prior(reference: npt.ArrayLike | None) -> npt.NDArray[np.float64]:
-    """(7,) of sum 1."""
+    """(7,) reference, normalised to sum 1."""
     if reference is None:
         return np.full(len(EKMAN), 1 / len(EKMAN))
     prior = np.asarray(reference, np.float64)

@@ -1,8 +1,8 @@
-"""Whether a text is a list of labels or a sentence: *happy, worried* against *the speaker smiles and sounds cheerful*.
+"""Distinguishes a list of labels from a sentence: *happy, worried* and *the speaker smiles and sounds cheerful*.
 
-A sentence must not be cut at its commas into labels that nobody gave; it is read as prose. Looked at are verbs in their
-finite form, pronouns and determiners in English, words that only sentences have in Chinese, and endings of verbs in
-Japanese and Korean. Where a part is a known form, it is a label whatever it looks like.
+A sentence must not be split at its commas into labels that nobody gave; it is read as prose. The signs are finite
+verbs, pronouns and determiners in English, words that occur only in sentences in Chinese, and verb endings in Japanese
+and Korean. A part that is a known form is a label, whatever its shape.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from affekt.labels.everyday_words import words_of
 SEPARATORS = re.compile(
     r'[,;/|、，；。·•\n\t"“”「」『』\[\](){}（）［］【】&+]|\.(?=\s|$)|(?<![^\s,])(?:and|or)(?![^\s,])', re.IGNORECASE
 )
-"""What stands between labels."""
+"""Separators of labels."""
 EDGES = ' \t\r\n\'"‘’“”.,:：;!?！？。-–—#<>_0123456789)(（）［］【】✓✔'
 DEGREE = re.compile(
     r'^(?:(?:a|an|the|some|his|her|their|very|slightly|somewhat|a bit|a little|quite|rather|extremely|mildly|really|so|'
     r'deeply|strongly|highly|possibly|perhaps|maybe|genuinely|genuine|great|bit|little|feeling|feelings|sense|feels|of|being|is|are|mild|slight|strong|intense|deep)'
     r'\s+)+'
 )
-"""Words of degree before a label."""
+"""Words of degree and similar words before a label."""
 _ENDS_AS_SENTENCE = re.compile(r'\w["”’)]?[.!?]\s*$')
 _CLAUSE = re.compile(
     r'\b(?:i|he|she|they|it|we|you|there)\b|[^\W\d_]\s+(?:is|are|was|were|seems?|looks?|feels?|appears?|shows?)\b',
@@ -38,7 +38,7 @@ _VERBS = (
 
 
 def _verb_forms(verb: str) -> tuple[str, ...]:
-    """Third person and past of a verb that bends regularly.
+    """Third person and past of a regular verb.
 
     >>> _verb_forms('cry'), _verb_forms('smile'), _verb_forms('gaze')[1]
     (('cries', 'cried'), ('smiles', 'smiled'), 'gazed')
@@ -63,7 +63,7 @@ _PERSONS = words_of(
     'actress host guest adult teenager couple audience subject 男人 女人 男子 女子 男孩 女孩 男生 女生 说话者 说话人 '
     '人物 主角 他 她'
 )
-"""Who has a feeling; no label ends in such a word."""
+"""Words for persons; no label ends in such a word."""
 _WIDE = re.compile(r'[\u3040-\u30ff\u3400-\u9fff]')
 _WIDE_CLAUSE = re.compile(
     r'[他她它你您咱谁這这那](?=\w)|(?<![自忘])我(?=\w)|说话|說話|[看听聽]起[来來]|显得|顯得|似乎|好像|表情|语气|語氣|声音|聲音|人物|[男女][人子]|眼神|'
@@ -73,11 +73,11 @@ _OTHER_SCRIPT = re.compile(r'[^\W\d_a-z\u00df-\u024f\u1e00-\u1eff]')
 """A letter that is not Latin: three words in such a script are more than a label."""
 _KOREAN_CLAUSE = re.compile(r'[가-힣] [가-힣 ]*(?:다|요|까)$')
 LONGEST_WIDE = 8
-"""Characters of a label in Chinese or Japanese; a longer piece is a sentence."""
+"""Largest number of characters of a label in Chinese or Japanese; a longer piece is a sentence."""
 
 
 def is_clause(piece: str, lexicon: Collection[str]) -> bool:
-    """Whether a piece is a sentence or a part of one: *the speaker smiles*, *sounds cheerful*, 他很高兴."""
+    """Whether a piece is a sentence or part of one: *the speaker smiles*, *sounds cheerful*, 他很高兴."""
     label = _without_edges(piece)
     bare = DEGREE.sub('', label)
     if not label or _is_known(label, lexicon):
@@ -96,9 +96,9 @@ def is_clause(piece: str, lexicon: Collection[str]) -> bool:
 
 
 def is_sentence(text: str, lexicon: Collection[str]) -> bool:
-    """Whether pieces are no labels though each is short: a subject and its verb, or an end as of a sentence.
+    """Whether short pieces are a sentence, not labels: they have a subject with its verb, or end like a sentence.
 
-    A text that ends as a sentence is one where a part is too long for a label and is none that is known.
+    A text that ends like a sentence is one where a part is too long for a label and is not a known form.
 
     >>> is_sentence('The nurse, worried, shouts', ()), is_sentence('worried, shouting', ())
     (True, False)

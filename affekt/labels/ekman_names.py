@@ -1,7 +1,7 @@
-"""How corpora call the seven EKMAN categories: nouns, adjectives and the short forms of file names.
+"""Names of the seven EKMAN categories in corpora: nouns, adjectives and the short forms in file names.
 
-Only names that mean one of the seven and nothing else are here; *boredom*, *contempt*, *frustration* or *amusement* are
-none of them, and are not made into one.
+Only names that unambiguously mean one of the seven are included; *boredom*, *contempt*, *frustration* and *amusement*
+are not, and are not mapped to one.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ EKMAN_NAMES: Mapping[str, str] = {
     'sur': 'surprise', 'pleasant surprise': 'surprise', 'pleasant surprised': 'surprise', 'ps': 'surprise',
     'neu': 'neutral', 'neutral state': 'neutral', 'calmness': 'neutral',
 }  # fmt: skip
-"""Name in small letters, with single spaces for other marks between words, to its category."""
+"""Name in lower case, with single spaces in place of punctuation, to its category."""
 
 
 def ekman_of(name: str) -> str | None:
-    """The EKMAN category that a corpus's name for one means; None where it means none of them.
+    """The EKMAN category that a corpus's name means; None where it means none of them.
 
     >>> ekman_of('Angry'), ekman_of('calm'), ekman_of('pleasant_surprise'), ekman_of('boredom')
     ('anger', 'neutral', 'surprise', None)

@@ -1,18 +1,18 @@
-"""Words that word tables hold as emotions and that a description of a scene mostly uses for something else.
+"""Words that word tables list as emotions but that descriptions of a scene mostly use otherwise.
 
-Word tables are wide, so that no label goes unread: the published ones know 7,356 forms, among them *facial*, *person*
-and *see*, the table `affekt` more than 16,000, among them *home* (of homely) and *would* (of willing). Three lists say
-what prose does with such words.
+Word tables are wide, so that every label is covered: the published ones have 7,356 forms, including *facial*, *person*
+and *see*, the table `affekt` more than 16,000, including *home* (from homely) and *would* (from willing). Three lists
+define how prose uses such words.
 
-- `EVERYDAY`: never a label in prose. Signs of a feeling (*frowns*, *laughs*, *tears*) are among them: they are what it
-  is read from, and a description names the feeling too.
-- `IN_STATE_ONLY`: a label only as somebody's state (*feels down*, *is content*) or before a noun of showing (*a cold
+- `EVERYDAY`: never a label in prose. Signs of emotion (*frowns*, *laughs*, *tears*) are included: they are the
+  evidence, and a description names the emotion too.
+- `IN_STATE_ONLY`: a label only as a person's state (*feels down*, *is content*) or before a noun of expression (*a cold
   tone*), never elsewhere (*looks down*, *the content of*).
 - `NOT_BEFORE`: a label except before these words (*interest rate*, *kind of*).
 
 Chosen on descriptions of the even half (see `measurements/extraction.py`, which reports the odd half) and from frequent
-words of online comments that a table holds; a word that names a feeling in most of its uses is on no list, even where
-leaving it out would raise a score.
+words of online comments in a table; a word that names an emotion in most of its uses is in no list, even where leaving
+it out would raise a score.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from collections.abc import Mapping
 
 
 def words_of(text: str) -> frozenset[str]:
-    """The words of a text."""
+    """The words of a text, separated by spaces."""
     return frozenset(text.split())
 
 
 def _verb_forms(stems: str) -> frozenset[str]:
-    """A verb with -s, -ed and -ing, by the common rules of spelling."""
+    """A verb with -s, -ed and -ing, by the regular rules of spelling."""
     forms: set[str] = set()
     for stem in stems.split():
         short = stem.removesuffix('e')

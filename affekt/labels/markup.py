@@ -1,10 +1,10 @@
-"""What stands around labels and is none: stage directions, headings, tags, marks of reference, boxes to tick.
+"""Removal of text around labels: stage directions, headings, tags, references, check boxes.
 
     without_markup('[laughs] I am so happy', ()) == 'I am so happy'
 
 A direction is what a person does while speaking, in brackets of any form, beside other words: *[laughs] I am happy*,
-*happy (sighs)*, *<laughter> sad*. A text that is nothing but a list in brackets stays as it is, and so does a bracket
-that is introduced (*labels: [happy]*) or holds a known form that names a feeling.
+*happy (sighs)*, *<laughter> sad*. A text that is only a list in brackets is unchanged, and so is a bracket that is
+introduced (*labels: [happy]*) or contains a known form that names an emotion.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SIGNS = words_of(
     'singing sings humming hums noise crosstalk inaudible unintelligible unclear indistinct clears looks stares gazes '
     'glances leans shakes turns raises lowers points waves walks stands sits speaker narrator interviewer interviewee'
 )
-"""Words that directions begin with."""
+"""First words of directions."""
 _WIDE_SIGN = re.compile(
     r'(?:大|微|苦|冷|轻|輕|偷|哈哈)?笑(?:声|聲|了)?|哭(?:泣|声|聲)?|叹气|嘆氣|掌声|掌聲|音乐|音樂|沉默|停顿|停頓|咳嗽|拍手|笑い'
 )
@@ -48,17 +48,17 @@ _TITLE = re.compile(
     r'(?:emotions?|(?:emotional\s+)?states?|labels?|feelings?|answers?|output|results?|情感|情绪|情緒|标签|答案)[\W_]{0,9}',
     re.IGNORECASE,
 )
-"""A line that only says that labels follow."""
+"""A line that only announces labels."""
 _RULE = re.compile(r'[\s|:=_*-]+')
 _BOX = re.compile(r'^[ \t]*(?:[-*+•][ \t]+)?\[(?P<tick>[ xX✓✔])\][ \t]+', re.MULTILINE)
 
 
 def without_markup(text: str, lexicon: Collection[str]) -> str:
-    """The text without directions, tags, headings over a list, and boxes that are not ticked.
+    """The text without directions, tags, headings of a list, and unticked boxes.
 
     Args:
         text: an answer.
-        lexicon: known forms.
+        lexicon: known forms of labels.
 
     >>> without_markup('<emotions><li>happy</li><li>sad</li></emotions>', ()).split()
     ['happy', 'sad']
@@ -69,7 +69,7 @@ def without_markup(text: str, lexicon: Collection[str]) -> str:
 
 
 def _ticked(text: str) -> str:
-    """Lines whose box is ticked, without it; a text without boxes as it is."""
+    """Lines with a ticked box, without the box; a text without boxes is unchanged."""
     boxes = list(_BOX.finditer(text))
     if not any(box['tick'] == ' ' for box in boxes) and not (boxes and text.count('\n') >= len(boxes) - 1 > 0):
         return text
@@ -78,7 +78,7 @@ def _ticked(text: str) -> str:
 
 
 def _without_directions(text: str, lexicon: Collection[str]) -> str:
-    """The text without directions, where other words stay."""
+    """The text without directions, if other words remain."""
     marks = list(_BRACKETS.finditer(text))
     if not marks:
         return text
@@ -94,7 +94,7 @@ def _without_directions(text: str, lexicon: Collection[str]) -> str:
 
 
 def _is_reference(mark: re.Match[str]) -> bool:
-    """A number or a time in square brackets: [1], [00:12]."""
+    """Whether it is a number or a time in square brackets: [1], [00:12]."""
     return mark.lastgroup in ('square', 'wide') and not _HAS_LETTER.search(mark[0]) and any(map(str.isdigit, mark[0]))
 
 
@@ -115,13 +115,13 @@ def _is_direction(mark: re.Match[str], text: str, lexicon: Collection[str], is_b
 
 
 def _is_sign(label: str) -> bool:
-    """Whether a piece says what is done or heard: *laughs*, *sighs deeply*, *speaker 1*, 笑."""
+    """Whether a piece says what a person does or what is heard: *laughs*, *sighs deeply*, *speaker 1*, 笑."""
     words = label.split()
     return bool(_WIDE_SIGN.fullmatch(label)) or (len(words) <= 4 and words[0] in _SIGNS)
 
 
 def _without_tags(text: str) -> str:
-    """Tags of markup as ends of lines, those within a line as nothing; a tag that is alone is read as its word."""
+    """Inline tags are removed, other tags with a closing one become line breaks; an unpaired one is read as a word."""
     if '<' not in text:
         return text
     text = _INLINE_TAG.sub('', text)
@@ -130,7 +130,7 @@ def _without_tags(text: str) -> str:
 
 
 def _without_titles(text: str) -> str:
-    """The text without first lines that only say that labels follow, and without the rules of a table."""
+    """The text without leading lines that only announce labels, and without the rules of a table."""
     lines = [line for line in text.split('\n') if line.strip() and not _RULE.fullmatch(line)]
     if len(lines) > 1 and len(lines[0]) < 80 and _TITLE.fullmatch(lines[0]):
         return '\n'.join(lines[1:])

@@ -1,9 +1,9 @@
-"""The word tables of the MER challenges, read from the official files as their release holds them.
+"""The word tables of the MER challenges, read from the official files in the layout of their release.
 
-A folder holds `format.csv` (base, its forms), `synonym.xlsx` (wheel word and synonyms, eight runs side by side) and
-`wheel1.xlsx` … `wheel5.xlsx` (three rings, blanks repeat the cell above); the release of 2026 also holds all of it as
-`wheel_mapping.npz`, which gives the same table. The files are for non-commercial use and may not be passed on: put your
-copy in a folder named by `AFFEKT_MODELS`, or name the folder itself where a table is asked for.
+A folder contains `format.csv` (base, its forms), `synonym.xlsx` (wheel word and synonyms, eight runs side by side) and
+`wheel1.xlsx` … `wheel5.xlsx` (three rings, blanks repeat the cell above); the release of 2026 also contains all of it
+as `wheel_mapping.npz`, which gives the same table. The files are for non-commercial use and may not be redistributed:
+put your copy in a folder named by `AFFEKT_MODELS`, or pass the folder itself as the table.
 
 Source: arXiv:2410.01495, arXiv:2501.16566; github.com/zeroQiaoba/MERTools.
 """
@@ -28,25 +28,25 @@ KNOWN_HASHES: Mapping[str, str] = {
     '2025': '8e1e7c6b32160cfb1554e8c6982c995b7c1396e509aad1f4cbe2fa0cc67e8cbb',
     '2026': 'd7898c2915ee6769b600f46e913d99c09b23d4e3ef6496c2056cfad214b0a694',
 }
-"""The hashes of the two tables: how the files in a folder are recognized."""
+"""SHA-256 of the two tables, which identify the files in a folder."""
 WHEELS = tuple(f'wheel{index}' for index in range(1, 6))
 _SOURCES = ('official files of the MER challenge, arXiv:2410.01495 and arXiv:2501.16566',)
 
 
 def load_table(name: str | Path) -> WordTable:
-    """The table of that name, or of the user's own files.
+    """The table of a name, read once per process, or from your own files.
 
     Args:
         name: `affekt`, `2025`, `2026`, a table file (.json), or a folder with the official files
             (format.csv, synonym.xlsx, wheel1.xlsx … wheel5.xlsx, or wheel_mapping.npz).
 
     Raises:
-        UnknownNameError: neither a known table nor a path that exists.
+        UnknownNameError: the name is neither a known table nor an existing path.
         TableError: the files are damaged or incomplete.
-        WeightsError: the official files of that name are not here and could not be fetched.
+        WeightsError: the official files of that name are not here and could not be downloaded.
     """
     if str(name) == 'affekt':
-        return read_word_table(PACKAGED_TABLE)
+        return packaged_table()
     if str(name) in OFFICIAL:
         return official_table(str(name))
     path = Path(name)
@@ -62,11 +62,17 @@ def load_table(name: str | Path) -> WordTable:
 
 
 @cache
+def packaged_table() -> WordTable:
+    """The table `affekt`."""
+    return read_word_table(PACKAGED_TABLE)
+
+
+@cache
 def official_table(name: str) -> WordTable:
     """The official table `2025` or `2026`, from the model files `word-table-2025` and `word-table-2026`.
 
     Raises:
-        WeightsError: the files are not here and could not be fetched.
+        WeightsError: the files are not here and could not be downloaded.
     """
     try:
         folder = model_path(f'word-table-{name}')
@@ -82,7 +88,7 @@ def official_table(name: str) -> WordTable:
 
 
 def release_folder(name: str) -> str:
-    """The folder of the published repository that holds an official table, such as MER2025/…/emotion_wheel."""
+    """Folder of the published repository with an official table, such as MER2025/…/emotion_wheel."""
     address = urlsplit(lookup(f'word-table-{name}').parts[0].address).path
     return '/'.join(address.strip('/').split('/')[3:-1])
 
@@ -153,7 +159,7 @@ def _table(forms: Mapping[str, set[str]], synonyms: Mapping[str, set[str]], whee
 
 
 def _forms(path: Path) -> Iterator[tuple[str, set[str]]]:
-    """Each base with its forms, itself among them."""
+    """Each base with its forms, including the base."""
     table = read_table(path)
     if not {'name', 'format'} <= set(table):
         raise _damaged(path, 'the columns name and format', ValueError(table.seen()))
@@ -163,7 +169,7 @@ def _forms(path: Path) -> Iterator[tuple[str, set[str]]]:
 
 
 def _synonyms(path: Path) -> dict[str, set[str]]:
-    """Each base to the wheel words that it was listed for in any run; a wheel word also stands for itself."""
+    """Each base to the wheel words that list it in any run; a wheel word also maps to itself."""
     wheel_words: dict[str, set[str]] = {}
     head, *rows = _sheet(path)
     runs = [(f'word_run{run}', f'synonym_run{run}') for run in range(1, 9) if f'word_run{run}' in head]
@@ -181,7 +187,7 @@ def _synonyms(path: Path) -> dict[str, set[str]]:
 
 
 def _wheel(path: Path, name: str) -> Wheel:
-    """The two maps of a wheel. A word that stands twice keeps its last place; an inner word belongs in the middle ring
+    """The two maps of a wheel. Of a duplicated word the last position counts; an inner word belongs in the middle ring
     to the alphabetically first group below it."""
     rows = [row[:3] for row in _sheet(path)[1:]]
     if any(len(row) < 3 for row in rows):
@@ -202,7 +208,7 @@ def _wheel(path: Path, name: str) -> Wheel:
 
 
 def _sheet(path: Path) -> list[list[str]]:
-    """The first sheet's cells as text."""
+    """Cells of the first sheet as text."""
     rows = first_sheet(path)
     if len(rows) < 2:
         raise _damaged(path, 'a sheet of words', ValueError('no rows'))

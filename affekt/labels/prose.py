@@ -1,18 +1,18 @@
-"""From a free description in English to the emotion words in it, by a list of known forms and a few rules.
+"""Emotion words in a free description in English, by a list of known forms and a few rules.
 
     labels_in_prose('He does not seem happy; his tense voice betrays fear.', {'happy', 'tense', 'fear'})
     == ['tense', 'fear']
 
-The same text gives the same labels, always: no model, no draw. The longest form that matches wins. Left out are
+The result is deterministic: no model, no random draw. The longest matching form wins. Left out are
 
-1. what somebody says: anything in double quotes, but for one or two quoted words that nobody speaks;
-2. what is denied: *not happy*, *no anger or fear*, *without joy*, *a lack of enthusiasm*, *neither sad nor angry*,
+1. quoted speech: anything in double quotes, except one or two quoted words without a verb of saying;
+2. denied words: *not happy*, *no anger or fear*, *without joy*, *a lack of enthusiasm*, *neither sad nor angry*,
    *calm rather than angry*; kept is what is only seemingly denied: *not only sad*, *cannot hide his joy*;
-3. what is not felt by the one described: *a tense situation*, *the weather is gloomy*, *the other person's anger*;
-4. words that a description mostly uses for something else (`everyday_words.py`): *content of*, *open mouth*, *kind of*.
+3. words about somebody or something else: *a tense situation*, *the weather is gloomy*, *the other person's anger*;
+4. words that descriptions mostly use otherwise (`everyday_words.py`): *content of*, *open mouth*, *kind of*.
 
 Hedges (*may be angry*, *anger or surprise*) are kept: a describer hedges nearly everything. Text in Chinese, or in any
-language but English, gives no label.
+other language than English, gives no label.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from collections.abc import Collection, Iterator
 from affekt.labels.everyday_words import EVERYDAY, IN_STATE_ONLY, NOT_BEFORE, words_of
 
 REACH = 6
-"""Words before an emotion word among which a denial is looked for."""
+"""Number of words before an emotion word in which a denial is searched."""
 
 
 class Lexicon(Collection[str]):
-    """Known forms, arranged for the search of the longest one at a word of a text.
+    """Known forms, indexed for the search of the longest one at a word of a text.
 
     Args:
-        forms: words, or several words with spaces or hyphens between them; case never matters.
+        forms: words, or several words separated by spaces or hyphens; case is ignored.
     """
 
     def __init__(self, forms: Collection[str]) -> None:
         self._forms = frozenset(form.lower() for form in forms)
         self._spelled: dict[tuple[str, ...], str] = {}
-        for form in sorted(self._forms, reverse=True):  # of two spellings, the alphabetically first
+        for form in sorted(self._forms, reverse=True):  # of two spellings, the alphabetically first wins
             if words := tuple(_words(form)):
                 self._spelled[words] = form
         lengths: dict[str, set[int]] = {}
@@ -45,7 +45,7 @@ class Lexicon(Collection[str]):
         self._lengths = {first: tuple(sorted(sizes, reverse=True)) for first, sizes in lengths.items()}
 
     def at(self, words: list[str], start: int) -> tuple[str, int]:
-        """The longest form that begins at a word, and the index behind it; ('', start) where none does."""
+        """The longest form that begins at a word, and the index after it; ('', start) where there is none."""
         for length in self._lengths.get(words[start], ()):
             if form := self._spelled.get(tuple(words[start : start + length])):
                 return form, start + length
@@ -62,14 +62,14 @@ class Lexicon(Collection[str]):
 
 
 def labels_in_prose(text: str, lexicon: Collection[str]) -> list[str]:
-    """The emotion words that a description says are felt, in lower case, in the order of the text, each once.
+    """The emotion words that a description attributes to the person, in lower case, in order, each once.
 
-    Takes time linear in the length of the text, and raises on no text.
+    Takes time linear in the length of the text, and never raises.
 
     Args:
         text: a description in English.
-        lexicon: known forms, such as a word table's `bases`; a `Lexicon` saves its arrangement, and the last few
-            other collections are remembered.
+        lexicon: known forms, such as a word table's `bases`; a `Lexicon` reuses its index, and indices of the last few
+            other collections are cached.
 
     >>> labels_in_prose('She is not angry. Her voice is full of joy, her smile proud.', {'angry', 'joy', 'proud'})
     ['joy', 'proud']
@@ -95,7 +95,7 @@ _REMEMBERED: dict[int, tuple[Collection[str], int, Lexicon]] = {}
 
 
 def _arranged(forms: Collection[str]) -> Lexicon:
-    """The lexicon of a collection; the collection is held, so that its id stays its own."""
+    """The index of a collection; the cache keeps the collection alive, so that its id stays unique."""
     remembered = _REMEMBERED.get(id(forms))
     if remembered and remembered[0] is forms and remembered[1] == len(forms):
         return remembered[2]
@@ -117,12 +117,12 @@ _SPEAKING = re.compile(
 
 
 def _words(text: str) -> list[str]:
-    """Words and marks; a hyphen separates words."""
+    """Words and punctuation marks; a hyphen separates words."""
     return _WORD.findall(text)
 
 
 def _without_speech(text: str) -> str:
-    """The text with quoted speech as one mark; one or two quoted words that are not spoken stay."""
+    """The text with quoted speech replaced by one mark; one or two quoted words that are not speech stay."""
 
     def replacement(match: re.Match[str]) -> str:
         inner = next(part for part in match.groups() if part is not None)
@@ -142,7 +142,7 @@ _SAID_TO_BE = words_of(
     'described perceived characterized characterised regarded seen read reads registers classified labeled labelled '
     'judged taken'
 )
-"""Words that are followed by *as* and then by a state."""
+"""Words that are followed by *as* and a state."""
 _DEGREES = words_of(
     'very so quite rather somewhat slightly relatively extremely deeply truly really too more most a bit little also '
     'still both even increasingly emotionally visibly clearly genuinely equally particularly fairly'
@@ -162,7 +162,7 @@ _SCENE_SUBJECTS = _SCENE_NOUNS - frozenset({'posture', 'position', 'show', 'ligh
 
 
 def _names_a_feeling(words: list[str], start: int, end: int, lexicon: Lexicon) -> bool:
-    """False where a form is in its everyday use."""
+    """False where a form is in its everyday sense."""
     word, following = ' '.join(words[start:end]), words[end] if end < len(words) else ''
     if word in EVERYDAY or following in NOT_BEFORE.get(word, ()):
         return False
@@ -172,9 +172,9 @@ def _names_a_feeling(words: list[str], start: int, end: int, lexicon: Lexicon) -
 
 
 def _follows_a_state_verb(words: list[str], start: int, lexicon: Lexicon) -> bool:
-    """Whether a verb of state stands before the word, with nothing but degrees and other emotion words between.
+    """Whether a verb of state precedes the word, with only degrees and other emotion words between.
 
-    So do *comes across as* and *is described as*.
+    *comes across as* and *is described as* count as well.
     """
     for at in range(start - 1, max(0, start - REACH) - 1, -1):
         word, before = words[at], words[at - 1] if at else ''
@@ -235,7 +235,7 @@ class _Denial:
         return bool(by)
 
     def _is_continued(self, words: list[str], start: int) -> bool:
-        """Whether nothing but a comma and *or*, *nor*, *and* lie since the last denied word."""
+        """Whether there are only a comma and *or*, *nor*, *and* since the last denied word."""
         between = words[self._end : start] if self._end >= 0 and start - self._end <= 3 else ['.']
         joined = [word for word in between if word not in _DEGREES and word not in ('any', 'of')]
         if joined == [',']:
@@ -244,7 +244,7 @@ class _Denial:
 
 
 def _denied_by(words: list[str], start: int) -> str:
-    """The word that denies, within reach and in the same clause; '' where none does."""
+    """The denying word, within reach and in the same clause; '' where there is none."""
     lowest = max(0, start - REACH)
     for index in range(start - 1, lowest - 1, -1):
         word = words[index]

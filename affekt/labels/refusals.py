@@ -1,8 +1,9 @@
-"""Answers of a model that answer nothing: those that refuse, and those that are no words.
+"""Detection of answers without content: refusals and nonsense.
 
     without_refusals('I am sorry, but I cannot judge that.') == ''
 
-What is left without the sentences that refuse may still be an answer; where nothing of use is left, the whole refuses.
+What remains without the refusing sentences may still be an answer; where nothing useful remains, the whole is a
+refusal.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ _ODD_SHARE = 0.5
 
 
 def is_nonsense(text: str) -> bool:
-    """Whether a text repeats itself, or is mostly no words.
+    """Whether a text repeats itself, or mostly consists of non-words.
 
-    That is: less than half of its marks are letters, digits or the marks of lists; of 12 words or more at most 35 %
-    of the groups of three are different; or less than half of the words can be spoken.
+    That is: less than half of its characters are letters, digits or punctuation of lists; in 12 words or more, at most
+    35 % of the word triples are distinct; or less than half of the words are pronounceable.
     """
     dense = re.sub(r'\s', '', text)
     letters = sum(mark.isalpha() for mark in dense)
@@ -38,7 +39,7 @@ def is_nonsense(text: str) -> bool:
 
 
 def _is_loop(words: list[str], *, longest_run: bool = False) -> bool:
-    """Whether few things are said over and over; of letters only one letter without end counts."""
+    """Whether a few words are repeated over and over; for letters, only one letter repeated endlessly."""
     if longest_run:
         return len(words) >= _LOOP_WORDS and Counter(words).most_common(1)[0][1] > 0.7 * len(words)
     if len(words) < _LOOP_WORDS:
@@ -48,7 +49,7 @@ def _is_loop(words: list[str], *, longest_run: bool = False) -> bool:
 
 
 def _is_unspeakable(words: list[str]) -> bool:
-    """Whether most words of Latin letters have no vowel, a letter three times, or five consonants in a row."""
+    """Whether most Latin words have no vowel, a tripled letter, or five consonants in a row."""
     latin = [word for word in words if word.isascii() and word.isalpha()]
     if not latin or 2 * len(latin) < sum(word.isalpha() for word in words):
         return False
@@ -93,7 +94,7 @@ _REFUSES = re.compile(
     r')',
     re.IGNORECASE | re.DOTALL,
 )
-"""Matched at the beginning of a clause, so that *she says I can't bear it* refuses nothing."""
+"""Matched at the beginning of a clause, so that *she says I can't bear it* is no refusal."""
 _OFFERS = re.compile(
     r'^(?:please|if you|could you|can you|would you|let me know|feel free|you (?:can|may|could)|'
     r"what i can|i can (?:help|assist|only)|i(?:'d| would) be (?:happy|glad)|happy to help|instead)\b|\?\W*$|^如果|^请",
@@ -110,7 +111,7 @@ _QUOTED = re.compile(r'"[^"\n]*"|“[^”\n]*”|「[^」\n]*」')
 
 
 def without_refusals(text: str) -> str:
-    """The text without sentences that refuse, and then without offers; as it is where none refuses."""
+    """The text without refusing sentences and the offers after them; unchanged without a refusal."""
     parts = [part for sentence in _SENTENCES.split(text) for part in _TURN.split(sentence) if part and part.strip()]
     refuses = [
         bool(_REFUSES.match(_AFTER_TURN.sub('', _QUOTED.sub('', part[:400]).strip()).replace('’', "'")))

@@ -1,4 +1,4 @@
-"""Closed sets of emotion words as corpora publish them, and the maps between them."""
+"""Closed sets of emotion words as published by corpora, and maps between them."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def fold(probabilities: npt.ArrayLike, labels: Sequence[str], mapping: Mapping[s
     """Probabilities over `labels` summed into the seven EKMAN categories.
 
     Args:
-        probabilities: (..., K) one value per label of `labels`.
+        probabilities: (..., K) one value per label in `labels`.
         labels: K names.
-        mapping: from each of the K names to one of EKMAN.
+        mapping: each of the K names to one of EKMAN.
 
     Returns:
         (..., 7) sums in EKMAN order; the total is unchanged.

@@ -1,7 +1,8 @@
-"""What a model answers, without what it thinks aloud before: the one rule for labels, verdicts and descriptions.
+"""Removal of a model's reasoning (thinking) from its answer: one rule for labels, verdicts and descriptions.
 
-Models that reason write their reasoning into the answer, between tags, or in a channel of its own. Its words are no
-answer: `<think>sad or angry?</think><answer>happy</answer>` says *happy*.
+Reasoning models write their reasoning into the answer, between tags, or in a separate channel. Its words are not part
+of
+the answer: `<think>sad or angry?</think><answer>happy</answer>` means *happy*.
 
     without_thinking('<think>sad or angry?</think><answer>happy</answer>') == FinalAnswer('happy', has_thinking=True)
 """
@@ -29,7 +30,7 @@ _TAGS = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-"""Where thinking begins and ends. Spaces are few: to look for any number of them takes minutes in a long answer."""
+"""Start and end of thinking. Runs of spaces are limited: unlimited ones take minutes in a long answer."""
 _ESCAPED = re.compile(
     rf'(?:&lt;|＜)(\s{{0,9}}/?\s{{0,9}}(?:{_NAMES}|(?:final_)?answer)\s{{0,9}})(?:&gt;|＞)', re.IGNORECASE
 )
@@ -44,7 +45,7 @@ _CHANNEL_END = re.compile(r'<\|(?:end|return|start|call|channel)\|>', re.IGNOREC
 _BARE_CHANNELS = re.compile(
     r'\s*analysis(?=[A-Z\s]).*?assistant(?:final|\s{1,9}final(?=[A-Z\s\[{"\']))|\s*analysis(?=[A-Z]).*', re.DOTALL
 )
-"""Channels whose marks a tokenizer left out: `analysisThe user … assistantfinalhappy`."""
+"""Channels without marks, which a tokenizer dropped: `analysisThe user … assistantfinalhappy`."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +53,20 @@ class FinalAnswer:
     """An answer without thinking."""
 
     text: str
-    """Empty where the thinking never ends."""
+    """Text of the answer; '' where the thinking never ends."""
     has_thinking: bool
-    """Whether there was any."""
+    """Whether there was any thinking."""
 
 
 def without_thinking(answer: str) -> FinalAnswer:
-    """The part of a model's answer that it means to say.
+    """A model's answer without its thinking.
 
     1. Of channels (`<|channel|>analysis…<|channel|>final…`) the last final one is kept. 2. Text between tags of
-    thinking goes; what stands before a closing tag without an opening one is thinking too, because chat templates
-    swallow the opening one; thinking that never ends takes the rest with it, but for an answer that is marked as one.
-    3. Where `<answer>` marks the answer, its text is kept; of several the last that is not empty.
+    thinking is removed; text before a closing tag without an opening one is thinking too, because chat templates
+    consume the opening one; thinking that never ends extends to the end, except for a marked answer. 3. Where
+    `<answer>` marks the answer, its text is kept; of several the last one that is not empty.
 
-    Text without such marks comes back as it is.
+    Text without such marks is returned unchanged.
 
     >>> without_thinking('He frowns … </THINK> happy').text
     'happy'
@@ -86,11 +87,11 @@ def without_thinking(answer: str) -> FinalAnswer:
 
 
 def final_texts(texts: Iterable[str], source: object) -> list[str]:
-    """Every text without thinking; how many had some is noted, with the other notes of reading a table.
+    """Every text without thinking; the number of texts with thinking is noted, with the other notes of reading a table.
 
     Args:
-        texts: descriptions, answers.
-        source: what the note calls the place they come from.
+        texts: descriptions or answers.
+        source: name of their origin in the note.
     """
     given = list(texts)
     finals = [without_thinking(text) for text in given]
@@ -99,13 +100,13 @@ def final_texts(texts: Iterable[str], source: object) -> list[str]:
 
 
 def note_thinking(count: int, source: object) -> None:
-    """Note, with the other notes of reading a table, that so many texts of it hold thinking; nothing for 0."""
+    """Note the number of texts with thinking, with the other notes of reading a table; no note for 0."""
     if count:
         note((f'{thinking_in(count, source)}, which is left out',))
 
 
 def thinking_in(count: int, source: object) -> str:
-    """How many texts of a source hold thinking, in words.
+    """Sentence on the number of texts with thinking in a source.
 
     >>> thinking_in(2, 'a.csv')
     '2 texts of a.csv hold what the model thought aloud'
@@ -114,7 +115,7 @@ def thinking_in(count: int, source: object) -> str:
 
 
 def count_thinking(answers: Iterable[object]) -> int:
-    """How many of these answers are texts with thinking in them."""
+    """Number of answers that are texts with thinking."""
     return sum(isinstance(answer, str) and without_thinking(answer).has_thinking for answer in answers)
 
 
@@ -148,21 +149,21 @@ def _outside_thinking(text: str) -> tuple[str, bool]:
         elif depth > 0:
             depth -= 1
             last_close = mark.end()
-        else:  # its opening tag stands in the template
+        else:  # its opening tag is in the template
             kept.clear()
             last_close = mark.end()
         at = mark.end()
     if depth == 0:
         kept.append(text[at:])
     elif any(mark.end() == last_close for mark in marks) and at == last_close:
-        kept.append(text[last_close:])  # a tag was opened within thinking and never closed
+        kept.append(text[last_close:])  # a tag within thinking was never closed
     elif answer := list(_ANSWER.finditer(text, at)):
         kept.append(text[answer[0].start() :])
     return ' '.join(part for part in kept if part.strip()), not all(mark['whole'] for mark in marks)
 
 
 def _marked_answer(text: str) -> str | None:
-    """What stands in the last tag of an answer that is not empty; None where no tag is."""
+    """Contents of the last non-empty answer tag; None where there is no tag."""
     marks = list(_ANSWER.finditer(text))
     if not marks:
         return None

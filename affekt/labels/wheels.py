@@ -2,21 +2,21 @@
 
     annoyances -> annoyed -> (wheel 4) irritated -> irritated (middle ring) -> anger (inner ring)
 
-Free words for emotions are compared by what they fold to. Which table folded them decides the score, so a table is one
-file with a name, a version and a hash, and every score prints them. Tables that are known by name:
+Free words for emotions are compared after folding. The score depends on the table that folds them, so a table is one
+file with a name, a version and a hash, and every score prints them. Tables with known names:
 
 - `2025`, `2026`: the word lists and five wheels of the MER challenges (arXiv:2410.01495, arXiv:2501.16566), read from
-  the user's copy of the official files by `official_tables.py`; they may not be passed on.
-- `affekt`: ours (`affekt_table.json`, built by `recipes/word_table/build.py`), with a wheel of its own, the class
-  *neutral*, and valence, arousal and intensity of every word.
+  the user's copy of the official files by `official_tables.py`; they may not be redistributed.
+- `affekt`: ours (`affekt_table.json`, built by `recipes/word_table/build.py`), with its own wheel, the class *neutral*,
+  and valence, arousal and intensity of every word.
 
 A *folding* names a target: `M1` is the base, `M2` a word of any wheel, `W3-L1` the inner ring of wheel 3, `W3-L2` its
-middle ring; the wheel of the table `affekt` is `affekt-L1`, `affekt-L2`. A *rule* says how ambiguity is settled:
+middle ring; the wheel of the table `affekt` is `affekt-L1`, `affekt-L2`. A *rule* resolves ambiguity:
 
-- `official`: as the published code does. The alphabetically first base, or the alphabetically first candidate that the
-  wheel holds, wins; a word without a candidate is dropped. So `fear` can fold to `happy` (2025, wheel 1).
-- `consistent`: a word that a wheel holds keeps its own sector; otherwise the sector that most candidates lie in wins,
-  the alphabetically first of equals; *neutral* is a class of its own.
+- `official`: as in the published code. The alphabetically first base, or the alphabetically first candidate on the
+  wheel, wins; a word without a candidate is dropped. So `fear` can fold to `happy` (2025, wheel 1).
+- `consistent`: a word on a wheel keeps its own sector; otherwise the sector with most candidates wins, the
+  alphabetically first of equals; *neutral* is a separate class.
 """
 
 from __future__ import annotations
@@ -41,45 +41,45 @@ PACKAGED_TABLE = Path(__file__).with_name('affekt_table.json')
 
 @dataclass(frozen=True)
 class Wheel:
-    """One emotion wheel: every word on it, by the sector of the inner and the group of the middle ring."""
+    """An emotion wheel: every word on it, with its sector in the inner and its group in the middle ring."""
 
     name: str
     inner: Mapping[str, str]
     middle: Mapping[str, str]
     neighbours: tuple[tuple[str, str], ...] = ()
-    """Pairs of inner sectors that lie side by side and may be confused; empty where the wheel's order means nothing."""
+    """Pairs of adjacent inner sectors, which may be confused; () where the order has no meaning."""
 
     @property
     def short(self) -> str:
-        """`W3` for `wheel3`; its own name otherwise."""
+        """`W3` for `wheel3`; the full name otherwise."""
         return self.name.replace('wheel', 'W') if self.name.startswith('wheel') else self.name
 
 
 @dataclass(frozen=True)
 class Sense:
-    """Where a word lies."""
+    """Affective norms of a word."""
 
     valence: float
-    """-1 unpleasant to 1 pleasant."""
+    """Valence, from -1 unpleasant to 1 pleasant."""
     arousal: float
-    """-1 calm to 1 aroused."""
+    """Arousal, from -1 calm to 1 aroused."""
     intensity: float
-    """0 barely to 1 as strong as it gets."""
+    """Intensity, from 0 barely noticeable to 1 extreme."""
     origin: str
-    """Where valence and arousal come from."""
+    """Source of valence and arousal."""
 
 
 @dataclass(frozen=True)
 class Word:
-    """A base word, its forms, and the wheel words that stand for it."""
+    """A base word, its forms, and its candidate words on the wheels."""
 
     forms: tuple[str, ...]
     placed: tuple[tuple[str, ...], ...]
-    """Candidates on each wheel, in the order of the table's wheels; one tuple alone holds for all wheels."""
+    """Candidates on each wheel, in the order of the table's wheels; a single tuple applies to all wheels."""
     sense: Sense | None = None
 
     def candidates(self, wheel: int) -> tuple[str, ...]:
-        """The wheel words that may stand for this base on the wheel of that index."""
+        """Candidate words of this base on the wheel with an index."""
         return self.placed[wheel if len(self.placed) > 1 else 0]
 
 
@@ -95,12 +95,12 @@ class WordTable:
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of the table's canonical file, whatever files it was read from."""
+        """SHA-256 of the table's canonical file, whatever files it was read from."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @property
     def label(self) -> str:
-        """What a score prints: name, version and the start of the hash."""
+        """Description in scores: name, version and the start of the hash."""
         return f'{self.name} (version {self.version}, sha256 {self.sha256[:12]})'
 
     @cached_property
@@ -114,7 +114,7 @@ class WordTable:
 
     @cached_property
     def senses(self) -> Mapping[str, Sense]:
-        """Every base that has a place on the plane of valence and arousal."""
+        """Every base with affective norms, to them."""
         return {base: word.sense for base, word in self.words.items() if word.sense}
 
     @cached_property
@@ -128,11 +128,11 @@ class WordTable:
         return tuple(index for index, wheel in enumerate(self.wheels) if wheel.name.startswith('wheel'))
 
     def fold(self, folding: str, rule: Rule = 'official') -> Mapping[str, str]:
-        """Every form that the folding keeps, to what it folds to.
+        """Every form that the folding keeps, to its group.
 
         Args:
             folding: one of `foldings`.
-            rule: how ambiguity is settled.
+            rule: rule that resolves ambiguity.
 
         Raises:
             UnknownNameError: no such folding or rule.
@@ -155,11 +155,11 @@ class WordTable:
         return [candidate for base in bases for candidate in self.words[base].candidates(wheel)]
 
     def steps(self, form: str, rule: Rule = 'official') -> dict[str, Any]:
-        """How one form is folded: its bases, the candidates, and where each folding puts it; empty where it is unknown.
+        """The folding of one form, step by step: its bases, candidates, and group in each folding; empty where unknown.
 
         Args:
-            form: one label, lower-case and stripped.
-            rule: how ambiguity is settled.
+            form: one label, lower case and stripped.
+            rule: rule that resolves ambiguity.
         """
         bases = self.bases.get(form, ())
         return {
@@ -169,7 +169,7 @@ class WordTable:
         }
 
     def to_json(self) -> str:
-        """The canonical file: one line a word, keys sorted, so that equal tables have equal hashes."""
+        """The canonical file: one line per word, keys sorted, so that equal tables have equal hashes."""
         head = {
             'name': self.name,
             'sources': list(self.sources),
@@ -194,7 +194,7 @@ class WordTable:
 
 
 class _Folded(Mapping[str, str]):
-    """A folding's form to group. Each form is folded when it is asked for: a score needs few of a table's thousands."""
+    """Form to group of one folding. Forms are folded on access: a score needs few of a table's thousands."""
 
     def __init__(self, table: WordTable, folding: str, rule: Rule) -> None:
         self._table, self._folding, self._is_consistent = table, folding, rule == 'consistent'
@@ -207,7 +207,7 @@ class _Folded(Mapping[str, str]):
         self._always = (NEUTRAL, 'neutrality') if self._is_consistent else ()
 
     def get(self, form: str, default: Any = None) -> Any:
-        """The group of a form, or the default where the folding does not keep it."""
+        """The group of a form, or the default where the folding drops it."""
         group = self._known.get(form)
         if group is None:
             bases = self._table.bases.get(form)
@@ -244,7 +244,7 @@ class _Folded(Mapping[str, str]):
 
 
 def read_table(path: Path) -> WordTable:
-    """A table from its file.
+    """Read a table from its file.
 
     Raises:
         TableError: the file is missing, damaged, or not a word table.
@@ -278,7 +278,7 @@ def _check(table: WordTable, path: Path) -> None:
 
 
 def _voted(form: str, bases: Iterable[str], candidates: Sequence[str], groups: Mapping[str, str]) -> str:
-    """The group of the word itself where the wheel holds it, else the group of most candidates; '' where none."""
+    """The word's own group where it is on the wheel, else the group of most candidates; '' where there is none."""
     if form in groups:
         return groups[form]
     own = [groups[base] for base in bases if base in groups]

@@ -1,10 +1,10 @@
-"""From a text to the list of emotion words in it.
+"""Extraction of the list of emotion words in a text.
 
 Two parsers. `official_labels` does what the published code does, character by character, for scores that must equal
-published ones: an apostrophe splits a word, a semicolon does not. `read_labels` reads what models really write: Python
-and JSON lists, lists with bullets or in Chinese punctuation, answers by a template ("The character's emotional state
-is a, b."), and, where nothing is a list, prose (`prose.py`). It never raises on text; `Answer.how` says which way
-worked.
+published ones: an apostrophe splits a word, a semicolon does not. `read_labels` reads what models actually write:
+Python and JSON lists, lists with bullets or in Chinese punctuation, answers by a template ("The character's emotional
+state is a, b."), and, where nothing is a list, prose (`prose.py`). It never raises on text; `Answer.how` names the
+parser that matched.
 
     read_labels('Output: ["happy", "a bit worried"].').labels == ('happy', 'worried')
 """
@@ -23,25 +23,25 @@ from affekt.labels.markup import without_markup
 from affekt.labels.thinking import without_thinking
 
 LONGEST = 100_000
-"""Characters of an answer that are read; no answer needs more."""
+"""Number of characters of an answer that are read; no answer needs more."""
 MOST_WORDS = 4
-"""Words of one label; a longer piece is a sentence, not a label."""
+"""Largest number of words in a label; a longer piece is a sentence."""
 NO_ANSWER = frozenset({
     'none', 'nan', 'null', 'n/a', 'na', 'unknown', 'unclear', 'not sure', 'no emotion', 'empty', 'yes', 'no', 'nothing',
     'nobody', 'no one', 'true', 'false', 'ok', 'okay', 'maybe', 'none of these', 'none of them', 'none of the above',
     'not applicable', 'no emotions', 'no label', 'no labels', 'undetermined', 'undefined', 'cannot tell',
 })  # fmt: skip
-"""Pieces that say that there is no label, or answer another question."""
+"""Pieces that mean that there is no label, or answer another question."""
 
 
 def official_labels(text: object) -> list[str]:
-    """The labels of one answer exactly as the published `string_to_list` finds them.
+    """The labels of one answer exactly as the published `string_to_list` returns them.
 
     One leading `[` and one trailing `]` are dropped, the rest is split at `'`, `"` and `,`, pieces are stripped, empty
     ones dropped. Case is kept. A lone `[`, on which the published code raises IndexError, gives no label here.
 
     Args:
-        text: an answer; None, nan and '' hold no label; a list is returned as it is.
+        text: an answer; None, nan and '' have no label; a list is returned as it is.
 
     >>> official_labels("[can't, joy; sorrow].")
     ['can', 't', 'joy; sorrow].']
@@ -63,11 +63,10 @@ _OFFICIAL_PREAMBLES = ('输入', '输出', '翻译', 'output', 'Output', 'input'
 
 
 def official_clean(answer: str) -> str:
-    """A language model's answer as the published code cleans it before it is read.
+    """A language model's answer, cleaned as by the published code before it is parsed.
 
-    One leading *Output*, *Input*, 输入, 输出 or 翻译 and one colon behind it go, and all newlines,
-    so that two lines become
-    one word without a gap.
+    One leading *Output*, *Input*, 输入, 输出 or 翻译 and one colon after it are removed, and all newlines, so that two
+    lines become one word without a gap.
 
     >>> official_clean('Output: [happy]')
     '[happy]'
@@ -84,7 +83,7 @@ def official_clean(answer: str) -> str:
 
 
 def official_groups(answer: str) -> list[list[str]]:
-    """A language model's list of synonym groups as the published `listlist_to_list` reads it.
+    """A language model's list of synonym groups as parsed by the published `listlist_to_list`.
 
     >>> official_groups("[['mad', 'angry'], ['happy']]")
     [['mad', 'angry'], ['happy']]
@@ -99,25 +98,25 @@ def official_groups(answer: str) -> list[list[str]]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was read out of one answer."""
+    """Labels extracted from one answer."""
 
     labels: tuple[str, ...]
-    """Lower-case, in the order of the text, each once."""
+    """Labels in lower case, in the order of the text, each once."""
     how: str
-    """`empty`, `given` (a list came), `json`, `list`, `template`, `prose`, or `unread` (text without any label)."""
+    """`empty`, `given` (a list was passed), `json`, `list`, `template`, `prose`, or `unread` (text without labels)."""
     has_thinking: bool = field(default=False, repr=False, compare=False)
-    """Whether thinking stood before the answer and was dropped; see `thinking.py`."""
+    """Whether thinking before the answer was dropped; see `thinking.py`."""
 
 
 def read_labels(text: object, lexicon: Collection[str] = ()) -> Answer:
-    """The labels of one answer, whatever its form; what a model thinks aloud before it is no part of it.
+    """The labels of one answer in any form, without the model's thinking.
 
     Args:
         text: an answer, or a list of labels; None and nan are empty.
-        lexicon: known forms (a word table's `bases`); with it, prose is read too.
+        lexicon: known forms (a word table's `bases`), which are needed for reading prose.
 
     Returns:
-        An Answer; its labels are empty where the text holds none.
+        An Answer, without labels where the text has none.
 
     >>> read_labels('```json\\n{"emotions": ["Joy", "surprise"]}\\n```')
     Answer(labels=('joy', 'surprise'), how='json')
@@ -141,7 +140,7 @@ def _read(text: str, lexicon: Collection[str]) -> Answer:
     if text.strip(EDGES).lower() in NO_ANSWER:  # *n/a* is no list of two
         return Answer((), 'list')
     readers = _READERS
-    if lexicon and _is_description(text):  # brackets and "the mood is …" within prose are no lists
+    if lexicon and _is_description(text):  # brackets and "the mood is …" in prose are not lists
         readers = _READERS[: 2 if _LIST_AT_END.search(text) else 1]
     for how, reader in readers:
         pieces = reader(text, lexicon)
@@ -171,7 +170,7 @@ _BULLET = re.compile(r'\s*(?:[-*+•·–]|\d{1,3}[.)、]|[(（]\d{1,3}[)）])\s
 
 
 def _json(text: str, lexicon: Collection[str]) -> list[str] | None:
-    """Strings of a JSON list, or of the telling field of a JSON object; of several that follow each other, of all."""
+    """Strings of a JSON list, or of the relevant field of a JSON object; of several consecutive ones, of all."""
     opening = re.search(r'[\[{]', text)
     if not opening:
         return None
@@ -213,7 +212,7 @@ def _strings(parsed: Any, depth: int, lexicon: Collection[str]) -> Iterator[str]
 
 
 def _bracketed(text: str, lexicon: Collection[str]) -> list[str] | None:
-    """The pieces of the first bracketed list, quoted or not; an apostrophe within a word stays."""
+    """Pieces of the first bracketed list, quoted or not; an apostrophe within a word stays."""
     opening = text.find('[')
     if opening < 0:
         return None
@@ -234,7 +233,7 @@ def _is_any_known(pieces: Sequence[str], lexicon: Collection[str]) -> bool:
 
 
 def _bulleted(text: str, lexicon: Collection[str]) -> list[str] | None:
-    """The lines with bullets or numbers, where all others stand before them and end as what leads to a list."""
+    """Lines with bullets or numbers, where all other lines precede them and end like the introduction of a list."""
     lines = [line for line in text.split('\n') if line.strip()]
     bodies = [_BULLET.sub('', line, count=1) if _BULLET.match(line) else None for line in lines]
     first = next((at for at, body in enumerate(bodies) if body is not None), 0)
@@ -254,7 +253,7 @@ def _template(text: str, lexicon: Collection[str]) -> list[str] | None:
 
 
 def _separated(text: str, lexicon: Collection[str]) -> list[str] | None:
-    """Pieces between commas, semicolons, bullets, lines or 'and', where each is short enough and none is a clause."""
+    """Pieces between commas, semicolons, bullets, lines or 'and', if all are short and none is a clause."""
     text = _LEAD.sub('', text)
     return None if is_sentence(text, lexicon) else _labels_alone(SEPARATORS.split(text), lexicon)
 
@@ -279,7 +278,7 @@ _LIST_AT_END = re.compile(r'\][\s.]*$')
 
 
 def _is_description(text: str) -> bool:
-    """Whether a text is running prose: two sentences or more, of eight words or more on average."""
+    """Whether a text is running prose: at least two sentences, with eight words or more on average."""
     sentences = [part for part in _SENTENCE_END.split(text) if part.strip()]
     return len(sentences) > 1 and len(text.split()) >= 8 * len(sentences)
 
@@ -289,9 +288,10 @@ _TAIL = re.compile(r'\s+(?:emotions?|feelings?|moods?|state|tone)$')
 
 
 def _tidied(pieces: Sequence[str], lexicon: Collection[str]) -> tuple[str, ...]:
-    """Pieces without case, edges and, where they are no known form, words of degree; each once, empty ones dropped.
+    """Pieces in lower case, without edges and, unless they are known forms, words of degree; each once, without empty
+    ones.
 
-    A sentence among them is read as prose, or dropped where there is no lexicon for that.
+    A sentence among them is read as prose, or dropped without a lexicon.
     """
     kept: dict[str, None] = {}
     for piece in pieces:
@@ -308,7 +308,7 @@ def _tidied(pieces: Sequence[str], lexicon: Collection[str]) -> tuple[str, ...]:
 
 
 def _in_prose(text: str, lexicon: Collection[str]) -> list[str]:
-    """The labels of running text; none without a lexicon."""
+    """The labels of running text; [] without a lexicon."""
     if not lexicon:
         return []
     from affekt.labels.prose import labels_in_prose

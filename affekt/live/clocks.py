@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 
 STEP_BACK_S = 0.5
 """A timestamp further back than this begins a new count; one less far back is a frame that is left out."""
@@ -33,7 +32,8 @@ class SteadyClock:
     """A stream's timestamps as seconds from its start that never fall and never leap.
 
     Timestamps that wrap, restart at 0, or leap without the machine's clock doing so begin a new count, which goes on
-    where the one before was. Sound and pictures of one stream share their counts.
+    where the one before was. Sound and pictures of one stream share their counts: which of them comes to a new one
+    first begins it, and the other joins it once its own timestamps do.
 
     Args:
         leap_s: see LEAP_S; more for files, in which a picture may stand for minutes.
@@ -41,7 +41,8 @@ class SteadyClock:
 
     def __init__(self, leap_s: float = LEAP_S) -> None:
         self._leap_s = leap_s
-        self._origins: deque[float] = deque(maxlen=2)  # what is taken off a timestamp; the newest first
+        self._newest: float | None = None  # what the newest count takes off a timestamp
+        self._own: dict[str, float] = {}  # what each stream's count does, which may be the one before
         self._last: dict[str, tuple[float, float]] = {}  # of each stream: its time, and the machine's
         self._steps: dict[str, float] = {}
         self._left_out: dict[str, int] = {}
@@ -49,7 +50,8 @@ class SteadyClock:
 
     def begin(self, at_s: float) -> None:
         """The timestamps of a new connection, the first of which counts as this time."""
-        self._origins.clear()
+        self._newest = None
+        self._own.clear()
         self._begin_s = at_s
 
     def begin_again(self, now_s: float) -> None:
@@ -73,39 +75,41 @@ class SteadyClock:
         Returns:
             Seconds, after the one before of the same stream; None for a frame that repeats or steps back a little.
         """
-        if not self._origins and stamp_s is not None:
-            self._origins.appendleft(stamp_s - self._begin_s)
+        if self._newest is None and stamp_s is not None:
+            self._newest = stamp_s - self._begin_s
         last = self._last.get(stream)
         step_s = self._steps.get(stream, USUAL_STEP_S)
-        if stamp_s is None:
+        if stamp_s is None or self._newest is None:
             time_s = self._begin_s if last is None else last[0] + step_s
         elif last is None:
-            time_s = max(0.0, stamp_s - self._origins[0])
+            time_s = max(0.0, stamp_s - self._newest)
         else:
-            time_s = self._counted(stamp_s, last, step_s, now_s)
+            time_s = self._counted(stamp_s, stream, last, step_s, now_s)
             if time_s <= last[0]:
                 self._left_out[stream] = self._left_out.get(stream, 0) + 1
                 if self._left_out[stream] <= MOST_BACK:
                     return None
-                time_s = self._begun_anew(stamp_s, last[0], step_s)
+                time_s = self._begun_anew(stamp_s, stream, last[0], step_s)
             self._left_out[stream] = 0
             if time_s - last[0] < 1.0:
                 self._steps[stream] = time_s - last[0]
         self._last[stream] = time_s, now_s
         return time_s
 
-    def _counted(self, stamp_s: float, last: tuple[float, float], step_s: float, now_s: float) -> float:
-        """The timestamp by the count that makes it follow the one before; by a new one where none does."""
+    def _counted(self, stamp_s: float, stream: str, last: tuple[float, float], step_s: float, now_s: float) -> float:
+        """The timestamp by the count that brings it nearest to the one before; by a new one where none does."""
         most_s = max(self._leap_s, now_s - last[1] + 1.0)
-        for origin_s in self._origins:
-            time_s = stamp_s - origin_s
-            if -STEP_BACK_S <= time_s - last[0] <= most_s:
-                return time_s
-        return self._begun_anew(stamp_s, last[0], step_s)
+        newest = self._newest if self._newest is not None else stamp_s
+        steps = {origin: stamp_s - origin - last[0] for origin in (newest, self._own.get(stream, newest))}
+        fitting = {origin: abs(step - step_s) for origin, step in steps.items() if -STEP_BACK_S <= step <= most_s}
+        if not fitting:
+            return self._begun_anew(stamp_s, stream, last[0], step_s)
+        self._own[stream] = min(fitting, key=fitting.__getitem__)
+        return stamp_s - self._own[stream]
 
-    def _begun_anew(self, stamp_s: float, last_s: float, step_s: float) -> float:
+    def _begun_anew(self, stamp_s: float, stream: str, last_s: float, step_s: float) -> float:
         """The time of the first timestamp of a new count, one usual step after the one before."""
-        self._origins.appendleft(stamp_s - last_s - step_s)
+        self._newest = self._own[stream] = stamp_s - last_s - step_s
         return last_s + step_s
 
 

@@ -10,7 +10,7 @@ Needs torch.
 from affekt.nn.attention import Attention, CrossAttention, attend, join_heads, split_heads
 from affekt.nn.devices import require_device
 from affekt.nn.dropout import Dropout
-from affekt.nn.linear import linear
+from affekt.nn.linear import Linear, linear, product
 from affekt.nn.masks import kept_first, last_kept, mean_kept
 from affekt.nn.patches import DEVIATION_FLOOR, PatchEmbedding, from_patches, planes, standardised_patches, to_patches
 from affekt.nn.pooling import POOLINGS, Pooling, pooling_of
@@ -33,6 +33,7 @@ __all__ = [
     'CrossSelfBlock',
     'DropPath',
     'Dropout',
+    'Linear',
     'NameMap',
     'PatchEmbedding',
     'Pooling',
@@ -51,6 +52,7 @@ __all__ = [
     'planes',
     'pooling_of',
     'position_table',
+    'product',
     'qformer_names',
     'read_tensors',
     'renamed',

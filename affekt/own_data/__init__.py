@@ -1,9 +1,8 @@
-"""How far affekt is right on labelled clips of your own: what to run before its results are believed there.
+"""Accuracy of affekt on labelled clips of your own: to be measured before its results are trusted there.
 
-A manifest of clips and labels comes in; affekt analyzes every clip as `affekt analyze` does, and what each source and
-all together say is scored beside what needs no analysis, with intervals by speaker. Nothing is chosen here. Read
-`labelled.py` first (which clips, which labels), then `readings.py` (what an analysis says of a clip), `running.py` and
-`scores.py`.
+A manifest of clips and labels comes in; affekt analyzes every clip as `affekt analyze` does, and the readings of each
+source and of their fusion are scored beside trivial baselines, with intervals by speaker. Nothing is fitted here. Read
+`labelled.py` first (clips and labels), then `readings.py` (the readings of a clip), `running.py` and `scores.py`.
 """
 
 from affekt.own_data.benchmark import bench_analysis, benchmark_facts, save_analysis_benchmark

@@ -1,4 +1,4 @@
-"""`affekt bench analyze`: labelled clips analyzed, scored and written down."""
+"""`affekt bench analyze`: analysis of labelled clips, with scores and files of results."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ def bench_analysis(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> AnalysisBenchmark:
-    """Analyze labelled clips and score what is said of them; nothing is chosen or fitted on them.
+    """Analyze labelled clips and score the readings; nothing is chosen or fitted on them.
 
     Args:
-        labelled: as `labelled_clips` gives them.
-        out: the run folder; finished clips lie there and are not analyzed again.
-        settings: of the analysis; pictures are never kept.
-        vocal_head: folder of the voice's model in place of the packaged one.
-        processes: how many analyze at once.
-        resume: go on with the run that `out` holds.
-        resamples: of intervals.
-        seed: of intervals.
-        progress: told how many files are done.
+        labelled: clips from `labelled_clips`.
+        out: run folder, in which finished clips are stored and not analyzed again.
+        settings: settings of the analysis; images are never kept.
+        vocal_head: folder of a model of the voice to use instead of the packaged one.
+        processes: number of concurrent analyses.
+        resume: continue the run in `out`.
+        resamples: number of resamples for the intervals.
+        seed: seed of the intervals.
+        progress: called with the number of finished files.
 
     Raises:
-        TableError: no clip's file is there.
-        RunError, StorageError: as `read_clips`.
+        TableError: no clip's file exists.
+        RunError, StorageError: see `read_clips`.
     """
     if all(clip.path is None for clip in labelled.clips):
         raise TableError(
@@ -71,7 +71,7 @@ def bench_analysis(
 
 
 def benchmark_facts(outcome: AnalysisBenchmark) -> dict[str, Any]:
-    """All of an outcome as plain values; None where undefined."""
+    """All fields of an outcome as plain values; None where undefined."""
     facts: dict[str, Any] = plain({
         'benchmark': 'analyze',
         'corpus': outcome.labelled.corpus,
@@ -91,7 +91,7 @@ def benchmark_facts(outcome: AnalysisBenchmark) -> dict[str, Any]:
 
 
 def save_analysis_benchmark(outcome: AnalysisBenchmark, folder: Path) -> None:
-    """Write `results.json`, `results.html`, `results.md` and `clips.csv`, a row a clip, into the run folder.
+    """Write `results.json`, `results.html`, `results.md` and `clips.csv`, a row per clip, into the run folder.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -110,7 +110,7 @@ def save_analysis_benchmark(outcome: AnalysisBenchmark, folder: Path) -> None:
 
 
 def _clip_rows(outcome: AnalysisBenchmark) -> tuple[list[str], list[list[object]]]:
-    """One row a clip: its label, and what each source calls it."""
+    """One row per clip: its label, and the reading of each source."""
     sources = ('fused', 'face', 'voice', 'words')
     measured = ('category', 'certainty', 'valence', 'arousal', 'silent_because')
     heads = ['clip', 'label', 'category', 'valence', 'arousal', 'group']

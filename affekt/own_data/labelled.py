@@ -1,7 +1,7 @@
-"""Clips and what people called them, out of a manifest or any table: categories as EKMAN's, ratings in [-1, 1].
+"""Labelled clips from a manifest or any table: categories as in EKMAN, ratings rescaled to [-1, 1].
 
-A label that means none of the seven categories keeps its name: such clips are analyzed, to see whether affekt knows
-that it does not know, and are not scored. A scale is the manifest's, or is stated; numbers alone do not tell it.
+A label outside the seven categories keeps its name: such clips are analyzed, to see whether affekt abstains, and are
+not scored. The scale of ratings is the manifest's, or must be given; it cannot be inferred from the numbers.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ from affekt.wording import counted, listed
 
 DIMENSIONS = ('valence', 'arousal')
 Scale = tuple[float, float]
-"""The least and the largest value that raters could give; the middle is neither the one nor the other."""
+"""Lowest and highest rating that raters could give; the middle becomes 0."""
 
 
 @dataclass(frozen=True)
 class LabelledClip:
-    """One row of the manifest."""
+    """A labelled row of the manifest."""
 
     name: str
     path: Path | None
-    """Its file; None where the manifest names none that is there."""
+    """Path of its file; None where the manifest refers to no existing one."""
     window_s: tuple[float, float] | None = None
-    """The stretch of the file that is the clip; None where it is the whole."""
+    """Start and end of the clip within the file, in seconds; None where the clip is the whole file."""
     label: str = ''
-    """As the manifest has it; '' without a category."""
+    """Label in the manifest; '' without a category."""
     category: str = ''
-    """Of EKMAN; '' where the label means none of them."""
+    """Category of EKMAN; '' where the label means none of them."""
     valence: float = float('nan')
-    """In [-1, 1]; nan without a rating."""
+    """Valence in [-1, 1]; nan without a rating."""
     arousal: float = float('nan')
     group: str = ''
-    """What is drawn together for intervals."""
+    """Group that is resampled together."""
 
 
 @dataclass(frozen=True)
 class LabelledClips:
-    """All clips that have a label, and what to know of them."""
+    """All clips that have a label."""
 
     corpus: str
     clips: tuple[LabelledClip, ...]
     grouped_by: str
-    """'speaker', 'dialogue', 'recording' or 'session'; '' where each clip stands for itself."""
+    """'speaker', 'dialogue', 'recording' or 'session'; '' where each clip is its own group."""
     unlabelled: int = 0
-    """Rows without a category and without a rating; left out."""
+    """Number of rows without category and rating, which are left out."""
     scales: Mapping[str, Scale] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def drawn(self, limit: int | None, rng: np.random.Generator) -> LabelledClips:
-        """At most so many of the clips, drawn without replacement, in their order."""
+        """At most `limit` clips, drawn without replacement, in their order."""
         if limit is None or limit >= len(self.clips):
             return self
         places = np.sort(rng.permutation(len(self.clips))[:limit])
@@ -77,17 +77,17 @@ def labelled_clips(
     """The labelled clips of a manifest or a table.
 
     Args:
-        manifest: as `affekt corpus import` wrote it (.parquet), or a table with a row a clip: file, emotion, and where
-            there are any valence, arousal, speaker, split, start and end.
-        media: the folder that paths are below; the manifest's own where None.
+        manifest: manifest from `affekt corpus import` (.parquet), or a table with a row per clip: file, emotion, and
+            optionally valence, arousal, speaker, split, start and end.
+        media: folder that paths are relative to; None for the manifest's own.
         scales: 'valence' or 'arousal' to the ends of its scale, where the manifest does not state them.
-        names: label to EKMAN category, or to '' for none of them; before the names that are known.
-        split: only its clips.
+        names: label to EKMAN category, or to '' for none of them; takes precedence over the known names.
+        split: split to use; '' for all.
 
     Raises:
-        TableError: the table cannot be read, no clip has a label, or a scale is not known.
-        UnknownNameError: no such split, label or category.
-        ValueRangeError: a rating lies outside its scale.
+        TableError: the table cannot be read, no clip has a label, or a scale is unknown.
+        UnknownNameError: there is no such split, label or category.
+        ValueRangeError: a rating is outside its scale.
     """
     whole = manifest if isinstance(manifest, Manifest) else _manifest(manifest, media)
     rows = _of_split(whole, split)
@@ -139,7 +139,7 @@ def _is_whole(manifest: Manifest, name: str) -> bool:
 
 
 def _file_of(manifest: Manifest, row: Sample) -> tuple[Path | None, str]:
-    """A clip's file and which of the row's media it is; the one that bears the row's name, else the video."""
+    """A clip's file, and the kind of media that it is; the file with the row's name, else the video."""
     paths = {medium: path for medium in ('video', 'audio') if (path := manifest.media(row, medium)) is not None}
     named = [medium for medium, path in paths.items() if path.name == Path(row.sample).name]
     medium = next(iter((*named, *paths)), '')
@@ -147,7 +147,7 @@ def _file_of(manifest: Manifest, row: Sample) -> tuple[Path | None, str]:
 
 
 def _categories(manifest: Manifest, names: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Label to category or '', and sentences on what was taken for what."""
+    """Label to category or '', and sentences on the mapping."""
     labels = Counter({name: count for name, count in manifest.coded('category').counts().items() if name})
     for label, category in names.items():
         if label not in labels:
@@ -205,7 +205,7 @@ def _rating(row: Sample, name: str, scales: Mapping[str, Scale]) -> float:
 
 
 def parsed_scales(texts: Sequence[str]) -> dict[str, Scale]:
-    """Scales as a command line has them: '1..5' for both dimensions, 'arousal=1..9' for one.
+    """Scales in the notation of the command line: '1..5' for both dimensions, 'arousal=1..9' for one.
 
     Raises:
         ValueRangeError: a text is neither, or its ends are not in order.

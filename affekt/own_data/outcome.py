@@ -1,4 +1,4 @@
-"""What comes of labelled clips that were analyzed and scored, and what to know of it."""
+"""The outcome of analyzing and scoring labelled clips."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class AnalysisBenchmark:
-    """How affekt does on labelled clips."""
+    """Results of affekt on labelled clips."""
 
     labelled: LabelledClips
     clips: ReadClips = field(repr=False)
@@ -26,23 +26,23 @@ class AnalysisBenchmark:
 
     @property
     def read(self) -> list[tuple[LabelledClip, ClipReading]]:
-        """The clips that were analyzed, with what was read."""
+        """The analyzed clips with their readings."""
         pairs = zip(self.labelled.clips, self.clips.readings, strict=True)
         return [(clip, reading) for clip, reading in pairs if reading is not None]
 
     @property
     def groups(self) -> int:
-        """How many speakers, or other groups, the clips that were analyzed are of."""
+        """Number of speakers, or other groups, among the analyzed clips."""
         return len({clip.group for clip, _ in self.read})
 
     @property
     def is_whole(self) -> bool:
-        """Every labelled clip was there and could be analyzed."""
+        """Whether every labelled clip existed and could be analyzed."""
         return not self.clips.missing and not self.clips.failed
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know, beside the figures."""
+        """Sentences that a reader must know beside the scores."""
         notes = []
         if missing := self.clips.missing:
             notes.append(f'{subject(len(missing), "clip")} without a file: {_some(missing)}')

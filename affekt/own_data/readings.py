@@ -1,7 +1,7 @@
-"""What an analysis says of one clip: a category or none, valence and arousal, of each source and of all together.
+"""Readings of one clip from its analysis: category, valence and arousal, of each source and of their fusion.
 
-A label of a clip is taken for that of the person who is seen and heard longest, whom the report names first. Means are
-over time. A source that never speaks of that person is read for whoever it says most about.
+A clip's label is taken as that of the person who is seen and heard longest, whom the report lists first. Readings are
+means over time. A source without readings of that person is read for the person with most readings.
 """
 
 from __future__ import annotations
@@ -17,54 +17,55 @@ from affekt.arrays import Floats
 from affekt.labels import EKMAN
 
 NOTHING = 'nothing measured'
-"""Why a source is silent of which there is no reading at all."""
+"""Reason for a source without any reading."""
 OUTSIDE = 'outside the recording'
-"""Why every source is silent of a stretch that begins where the recording has ended."""
+"""Reason of every source for a window that begins after the end of the recording."""
 REASONS: Mapping[str, tuple[str, str]] = {'voice': ('turns', 'abstains_because'), 'words': ('utterances', 'reason')}
-"""Source to the table and column that say why it names no category."""
+"""Source to the table and column with its reasons for naming no category."""
 
 
 @dataclass(frozen=True)
 class SourceReading:
-    """What one source, or all together ('fused'), say of a clip."""
+    """Reading of one source, or of the fusion ('fused'), for a clip."""
 
     probabilities: tuple[float, ...] = ()
-    """(7,) in EKMAN order, the mean over the time in which a category is named; () where none is."""
+    """(7,) in EKMAN order, the mean over the time with a category; () where there is none."""
     valence: float = float('nan')
     arousal: float = float('nan')
     silent_because: str = ''
-    """Why no category is named: 'nothing measured', or the reason that most of the time has."""
+    """Reason for naming no category: 'nothing measured', or the reason for most of the time; '' with a category."""
 
     @property
     def category(self) -> str:
-        """The likeliest category; '' where none is named."""
+        """The most probable category; '' where none is named."""
         return EKMAN[int(np.argmax(self.probabilities))] if self.probabilities else ''
 
     @property
     def certainty(self) -> float:
-        """The probability of the likeliest category; nan where none is named."""
+        """Probability of the most probable category; nan where none is named."""
         return max(self.probabilities) if self.probabilities else float('nan')
 
 
 @dataclass(frozen=True)
 class ClipReading:
-    """What an analysis says of one clip."""
+    """Readings of one clip."""
 
     sources: Mapping[str, SourceReading] = field(default_factory=dict)
-    """One for each of 'fused', 'face', 'voice', 'words'."""
+    """Reading of each of 'fused', 'face', 'voice', 'words'."""
 
     @property
     def is_outside(self) -> bool:
-        """The clip is a stretch that the recording does not have."""
+        """Whether the clip is a window after the end of the recording."""
         return any(reading.silent_because == OUTSIDE for reading in self.sources.values())
 
 
 def readings_of(analysis: Analysis, window_s: tuple[float, float] | None = None) -> ClipReading:
-    """What the analysis says of the whole recording, or of a stretch of it.
+    """Readings of a whole recording, or of a window of it.
 
     Args:
-        analysis: of the recording.
-        window_s: the stretch, in seconds; fused steps that it cuts count with what of them lies inside.
+        analysis: analysis of the recording.
+        window_s: start and end of the window in seconds, None for the whole; fused steps count with their part inside
+            it.
     """
     if window_s is not None and window_s[0] >= analysis.source.duration_s:
         return ClipReading(dict.fromkeys(SOURCES, SourceReading(silent_because=OUTSIDE)))
@@ -87,7 +88,7 @@ def readings_of(analysis: Analysis, window_s: tuple[float, float] | None = None)
 
 
 def _stated_reason(analysis: Analysis, source: str, window_s: tuple[float, float] | None) -> str:
-    """Why the rows of a source's table name no category, as most of them say; '' where they say nothing."""
+    """The most frequent reason in a source's table for naming no category; '' where there is none."""
     name, reason = REASONS.get(source, ('', ''))
     table = analysis.tables.get(name)
     if table is None or not {reason, 'start_s', 'end_s'} <= set(table.column_names):
@@ -99,7 +100,7 @@ def _stated_reason(analysis: Analysis, source: str, window_s: tuple[float, float
 
 
 def _reading(path: PersonSeries) -> SourceReading:
-    """One person's course as one reading."""
+    """The time series of one person as a single reading."""
     seconds = np.maximum(path.end_s - path.start_s, 0.0)
     named = np.isfinite(path.probabilities).all(axis=1) & (seconds > 0)
     valence, arousal = (_mean(path.dimension(name), seconds) for name in ('valence', 'arousal'))
@@ -113,7 +114,7 @@ def _reading(path: PersonSeries) -> SourceReading:
 
 
 def _mean(values: Floats, seconds: Floats) -> float:
-    """Over time; nan where nothing is known."""
+    """Mean over time; nan where there are no values."""
     known = np.isfinite(values) & (seconds > 0)
     return float(seconds[known] @ values[known] / seconds[known].sum()) if known.any() else float('nan')
 

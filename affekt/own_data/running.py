@@ -1,7 +1,7 @@
-"""Every clip analyzed once, by one process or several, into a run folder that survives a kill.
+"""Analysis of every clip once, by one or several processes, in a run folder that can be resumed.
 
-A file is analyzed whole, however many clips are stretches of it; what is kept is its readings, a few numbers a clip.
-Whatever happens in one file is the outcome of its clips, and is tried again by a resumed run.
+A file is analyzed as a whole, even where several clips are windows of it; only its readings are stored, a few numbers
+per clip. An error in one file is the result of its clips, and a resumed run tries that file again.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from affekt.weights import PACKAGED, wanted_path
 from affekt.workers import as_finished, workers
 
 READINGS = 'readings'
-"""The folder of the run in which each file's readings lie."""
+"""Name of the subfolder of the run with each file's readings."""
 Window = tuple[float, float] | None
 
 
 @dataclass(frozen=True)
 class ReadClips:
-    """What affekt says of the clips."""
+    """Readings of all clips."""
 
     readings: tuple[ClipReading | None, ...]
-    """One for each clip, in order; None where its file is missing or cannot be analyzed."""
+    """Readings of each clip, in order; None where its file is missing or cannot be analyzed."""
     failed: Mapping[str, AffektError] = field(default_factory=dict)
-    """Clip to why its file could not be analyzed."""
+    """Name of a clip to the error of its file."""
     missing: tuple[str, ...] = ()
-    """Clips whose file is not there."""
+    """Names of clips whose file does not exist."""
     resumed: int = 0
-    """Files that an earlier run had analyzed."""
+    """Number of files that an earlier run had analyzed."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One file, and the stretches of it that are clips."""
+    """One file, and the windows of it that are clips."""
 
     path: Path
     windows: tuple[Window, ...]
 
     @property
     def key(self) -> str:
-        """The same for the same content and stretches."""
+        """Key that is equal for equal contents and windows."""
         stretches = json.dumps(self.windows)
         return f'{file_sha256(self.path)}:{hashlib.sha256(stretches.encode()).hexdigest()[:16]}'
 
@@ -67,22 +67,22 @@ def read_clips(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> ReadClips:
-    """What affekt says of every clip.
+    """Analyze every clip.
 
-    1. Gather the clips of each file. 2. Take what an earlier run has. 3. Analyze the others, and note each.
+    1. Group the clips by file. 2. Load the results of an earlier run. 3. Analyze the others, and record each.
 
     Args:
-        clips: of a manifest.
-        out: the run folder.
-        settings: for all files.
-        vocal_head: folder of the voice's model in place of the packaged one.
-        processes: how many work at once.
-        resume: go on with the run that `out` holds.
-        progress: told how many files are done.
+        clips: clips of a manifest.
+        out: run folder.
+        settings: settings of the analysis, for all files.
+        vocal_head: folder of a model of the voice to use instead of the packaged one.
+        processes: number of concurrent analyses.
+        resume: continue the run in `out`.
+        progress: called with the number of finished files.
 
     Raises:
         RunError: the run folder cannot be used, or a process died.
-        StorageError: there is no more room in it.
+        StorageError: there is no space left for it.
     """
     # 1.
     jobs = _jobs(clips)
@@ -133,7 +133,7 @@ def _by_clip(
     results: Mapping[Path, list[ClipReading] | AffektError],
     resumed: int,
 ) -> ReadClips:
-    """The results of files as those of clips."""
+    """Results by file as results by clip."""
     places = {job.path: {window: at for at, window in enumerate(job.windows)} for job in jobs}
     readings: list[ClipReading | None] = []
     failed, missing = {}, []
@@ -151,7 +151,7 @@ def _by_clip(
 
 
 def _note(run: Run, job: _Job, key: str, readings: Sequence[ClipReading]) -> None:
-    """Write a file's readings into the run, and say so in its journal."""
+    """Write a file's readings into the run, and record them in its journal."""
     place = f'{READINGS}/{hashlib.sha256(key.encode()).hexdigest()[:24]}.json'
     (run.folder / READINGS).mkdir(exist_ok=True)
     write_atomically(run.folder / place, json_file({'file': storable(str(job.path)), 'readings': list(readings)}))
@@ -159,7 +159,7 @@ def _note(run: Run, job: _Job, key: str, readings: Sequence[ClipReading]) -> Non
 
 
 def _stored(path: Path, size: int) -> list[ClipReading] | None:
-    """The readings that an earlier run wrote; None where they are not whole."""
+    """Readings that an earlier run wrote; None where they are incomplete."""
     try:
         content = json.loads(read_regular_file(path))
         readings = [typed(ClipReading, each) for each in content['readings']]
@@ -169,13 +169,13 @@ def _stored(path: Path, size: int) -> list[ClipReading] | None:
 
 
 class _Reader:
-    """The models, loaded once, and what they say of a file."""
+    """The models, loaded once, and the analysis of a file by them."""
 
     def __init__(self, settings: AnalysisSettings, vocal_head: Path | None) -> None:
         self._analyzer = Analyzer(settings, vocal_head=vocal_head)
 
     def read(self, job: _Job) -> list[ClipReading] | AffektError:
-        """The readings of a file's clips, or why there are none."""
+        """Readings of a file's clips, or the error."""
         try:
             analysis = self._analyzer.analyze(job.path)
             return [readings_of(analysis, window) for window in job.windows]
@@ -184,7 +184,7 @@ class _Reader:
 
 
 def _as_refusal(error: Exception, path: Path) -> AffektError:
-    """The error as one sentence about the file, which can be sent from a process to another."""
+    """The error as one sentence about the file, in a form that can be sent between processes."""
     if isinstance(error, AffektError):
         return error
     if isinstance(error, OSError) and error.errno in NO_ROOM:
@@ -199,7 +199,7 @@ def _as_refusal(error: Exception, path: Path) -> AffektError:
 def _each(
     jobs: Sequence[_Job], settings: AnalysisSettings, vocal_head: Path | None, processes: int
 ) -> Iterator[tuple[_Job, list[ClipReading] | AffektError]]:
-    """Files as they are read, here or by a pool of processes."""
+    """Files in the order in which they are analyzed, here or by a pool of processes."""
     if not jobs:
         return
     if processes == 1 or len(jobs) < 2:
@@ -209,7 +209,7 @@ def _each(
         return
     todo = 'go on with --resume: finished clips are kept; fewer --processes need less memory'
     for name in models_wanted(settings):
-        wanted_path(name)  # processes that work for another fetch nothing
+        wanted_path(name)  # worker processes download nothing
     with workers(min(processes, len(jobs)), _open_in_worker, (settings, vocal_head), todo=todo) as pool:
         yield from as_finished(pool, _read_in_worker, jobs, processes)
 
@@ -229,5 +229,5 @@ def _read_in_worker(job: _Job) -> list[ClipReading] | AffektError:
 
 
 def _models_in(folder: Path) -> dict[str, str]:
-    """The models of a folder and what they hold: a resumed run must have the same."""
+    """Name of each model file in a folder to its hash, which a resumed run must find unchanged."""
     return {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.suffix in ('.npz', '.onnx')}

@@ -1,4 +1,4 @@
-"""The scores as sentences and tables: what a person reads before trusting affekt on own data."""
+"""The scores as sentences and tables, to be read before affekt is trusted on your own data."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SHORT = {
     'anger': 'anger', 'disgust': 'disgu.', 'fear': 'fear', 'happiness': 'happi.', 'sadness': 'sadn.',
     'surprise': 'surpr.', 'neutral': 'neutr.', '': 'silent',
 }  # fmt: skip
-"""Categories as the heads of narrow columns."""
+"""Short names of categories as headers of narrow columns."""
 MOST_NAMED = 5
 TOO_WIDE = 0.4
-"""An interval from which nothing is concluded of certainty, as a share."""
+"""Width of an interval, as a share, above which nothing is concluded about certainty."""
 
 
 def conclusions(outcome: AnalysisBenchmark) -> list[str]:
-    """What the scores say, as sentences; each stands on figures of the tables."""
+    """Conclusions from the scores, as sentences with numbers from the tables."""
     scores = outcome.scores
     return [
         *_on_category(scores, outcome),
@@ -39,7 +39,7 @@ def conclusions(outcome: AnalysisBenchmark) -> list[str]:
 
 
 def analysis_sheet(outcome: AnalysisBenchmark) -> Sheet:
-    """All tables of an outcome, and what to know of them."""
+    """All tables of an outcome, with notes."""
     scores = outcome.scores
     sections = [*_category_sections(scores), *_dimension_sections(scores), *_stranger_sections(scores)]
     title = f'affekt on {outcome.labelled.corpus}: {counted(len(outcome.read), "clip")}'
@@ -97,7 +97,11 @@ def _on_gain(scores: Scores) -> Iterator[str]:
     amount = f'{signed(100 * gain.value, 1)} points{_points(gain)}'
     verdict = 'is better than' if gain.low > 0 else 'is worse than' if gain.high < 0 else 'cannot be told apart from'
     its_best = 'its best source, ' if len(singles) > 1 else ''
-    yield f'Of all clips, silence counted as wrong, fusion {verdict} {its_best}{ALONE[best]}: {amount}.'
+    both = scores.gains[best]['both_speak']
+    where_both = f'{signed(100 * both.value, 1)} points{_points(both)}'
+    # A source alone names what is likeliest however unsure it is; fusion is silent below UNSURE_BELOW.
+    apart = '' if math.isnan(both.value) else f'; on clips for which both name a category, {where_both}'
+    yield f'Of all clips, silence counted as wrong, fusion {verdict} {its_best}{ALONE[best]}: {amount}{apart}.'
 
 
 def _on_dimension(scores: Scores, name: str) -> str:
@@ -240,7 +244,7 @@ def _points(interval: Interval) -> str:
 
 
 def _plain(interval: Interval) -> str:
-    """A correlation with its interval, in two digits."""
+    """A correlation with its interval, with two digits."""
     if math.isnan(interval.value):
         return DASH
     ends = '' if math.isnan(interval.low) else f' [{interval.low:.2f} {interval.high:.2f}]'

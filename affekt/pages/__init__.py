@@ -1,7 +1,7 @@
-"""What every HTML page of affekt is made of: the page that loads nothing, its style and script, plots, figures as text.
+"""Building blocks of all HTML pages of affekt: self-contained pages, their style and script, plots, numbers as text.
 
-Titles and markup come in; one self-contained HTML file goes out. Every text from outside is escaped, and the content
-security policy names the hashes of the one style and the one script. Read `page.py` first, then `plot.py` and
+Titles and markup come in; one self-contained HTML file comes out. Every text from outside is escaped, and the content
+security policy lists the hashes of the single style and the single script. Read `page.py` first, then `plot.py` and
 `figures.py`.
 """
 

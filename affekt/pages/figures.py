@@ -1,4 +1,4 @@
-"""How figures look: shares as per cent, and their intervals."""
+"""Formatting of shares as per cent, with their intervals."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def spread(value: float, interval: Interval | None) -> str:
 
 
 def bounds(interval: Interval) -> list[float]:
-    """Low and high."""
+    """Lower and upper end of an interval."""
     return [interval.low, interval.high]

@@ -1,7 +1,7 @@
-"""One HTML file that loads nothing, from its style, its scripts and its body.
+"""A self-contained HTML file, from its style, its scripts and its body.
 
-The content security policy names the hashes of the one script and the one style, so markup smuggled in through a file
-name, a transcript or a label could not run even if it were parsed, and nothing may be fetched from anywhere.
+The content security policy lists the hashes of the single script and the single style, so markup injected by a file
+name, a transcript or a label could not run even if it were parsed, and nothing may be loaded from anywhere.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from importlib.resources import files
 from affekt.tables import storable
 
 IMAGES_INSIDE = 'img-src data:'
-"""What most pages may show: pictures that are written into them."""
+"""Policy for images on most pages: only those embedded in the file."""
 CHUNK = 3 * 2**18
-"""Bytes encoded at a time; a multiple of three, so that the pieces join without padding."""
+"""Bytes that are encoded at a time; a multiple of three, so that the pieces join without padding."""
 
 _IMPORT = re.compile(r'^import .*?;\n', re.MULTILINE | re.DOTALL)
 _EXPORT = re.compile(r'^export ', re.MULTILINE)
@@ -31,7 +31,7 @@ _STYLE_COMMENT = re.compile(r'/\*.*?\*/\n?', re.DOTALL)
 def self_contained(
     title: str, body: Iterable[str | bytes], *, style: str, script: str, sources: str = IMAGES_INSIDE
 ) -> Iterator[bytes]:
-    """The whole file, piece by piece in UTF-8, so that a large body is never held twice.
+    """The whole file in UTF-8, piece by piece, so that a large body is never in memory twice.
 
     Args:
         title: plain text for the window's title.
@@ -61,8 +61,8 @@ def whole_page(title: str, file: str, body: str) -> str:
     """A page of tables and plots: its script sorts tables and switches the theme.
 
     Args:
-        title: of the window; plain text.
-        file: what it was made from; plain text.
+        title: title of the window, plain text.
+        file: name of the source, plain text.
         body: markup in which every text from outside is escaped.
     """
     opening = (
@@ -76,12 +76,12 @@ def whole_page(title: str, file: str, body: str) -> str:
 
 
 def asset(room: str, name: str) -> str:
-    """The text of a file that lies in a room of the package, such as 'affekt.report'."""
+    """Text of a file in a room of the package, such as 'affekt.report'."""
     return (files(room) / name).read_text(encoding='utf-8')
 
 
 def filled(template: str, parts: Mapping[str, str]) -> str:
-    """The template with each {{name}} replaced; what looks like one inside a part stays as it is."""
+    """The template with each {{name}} replaced once; text of that form inside a part is unchanged."""
     return re.sub(r'\{\{(\w+)\}\}', lambda match: parts[match[1]], template)
 
 
@@ -91,11 +91,11 @@ def style_of(room: str, name: str) -> str:
 
 
 def module_of(room: str, names: Iterable[str]) -> str:
-    """Script files as one module without comments: the imports of each name things that stand above it.
+    """Script files as one module without comments: each file imports only names defined in earlier ones.
 
     Args:
-        room: where the files lie.
-        names: in the order of their imports; names at their top level are unique across all of them.
+        room: room of the files.
+        names: names of the files, in the order of their imports; top-level names must be unique across all of them.
     """
     text = '\n'.join(asset(room, name) for name in names)
     for pattern in (_IMPORT, _EXPORT, _COMMENT, _INDENT):
@@ -104,15 +104,15 @@ def module_of(room: str, names: Iterable[str]) -> str:
 
 
 def escaped(value: object) -> str:
-    """Text from outside as markup."""
+    """Text from outside, escaped for markup."""
     return html.escape(str(value))
 
 
 def embed_json(payload: Mapping[str, object]) -> str:
-    """JSON that is safe between script tags: no `<`, `>` or `&`, no line separator that old parsers end a string at.
+    """JSON that is safe between script tags: without `<`, `>`, `&` and the line separators that old parsers reject.
 
     Raises:
-        ValueError: the payload holds nan, infinity or a type that JSON lacks.
+        ValueError: the payload has nan, infinity or a type that JSON lacks.
     """
     text = storable(json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(',', ':')))
     for character in '<>&\u2028\u2029':
@@ -127,5 +127,5 @@ def embed_bytes(content: bytes) -> Iterator[bytes]:
 
 
 def _digest(text: str) -> str:
-    """The hash of an inline element as a content security policy names it."""
+    """Hash of an inline element in the notation of a content security policy."""
     return 'sha256-' + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')

@@ -1,4 +1,4 @@
-"""Intervals, and who is surely better, as SVG that needs no style from outside and no script.
+"""Plots of intervals and of pairwise probabilities as SVG, without external styles or scripts.
 
 Colours are CSS variables of the page, so one drawing serves light, dark and print. Numbers are pixels.
 """
@@ -15,28 +15,28 @@ from affekt.wording import percent_never_sure, signed_briefly
 
 WIDTH, ROW, EDGE = 320, 30, 12
 LETTER = 9
-"""Of a tick's text, at its largest, on a narrow screen."""
+"""Width of a tick's letter on a narrow screen, at most."""
 CELL, MOST_CELLS = 34, 30
 DARKEST = 0.55
-"""Opacity of a sure cell: ink stays readable on it in either theme."""
+"""Opacity of a cell of certainty 1: text stays readable on it in either theme."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Log-odds to pixels, with round ticks."""
+    """Mapping from log-odds to pixels, with round ticks."""
 
     low: float
     high: float
     ticks: tuple[float, ...]
 
     def x(self, value: float) -> float:
-        """Pixels from the left; what lies outside goes to the edge."""
+        """Pixels from the left; values outside are clipped to the edge."""
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return round(EDGE + share * (WIDTH - 2 * EDGE), 2)
 
 
 def scale_of(values: Sequence[float]) -> Scale:
-    """A scale that holds 0 and every finite value."""
+    """A scale that contains 0 and every finite value."""
     finite = [value for value in values if math.isfinite(value)]
     low, high = min([*finite, -0.1]), max([*finite, 0.1])
     rough = (high - low) / 5
@@ -46,7 +46,7 @@ def scale_of(values: Sequence[float]) -> Scale:
 
 
 def axis_svg(scale: Scale) -> str:
-    """The ticks, for the head of a column of intervals."""
+    """The ticks, for the header of a column of intervals."""
     marks = ''.join(
         f'<text x="{_inside(scale.x(tick), text)}" y="14" text-anchor="middle" class="tick">{text}</text>'
         for tick in scale.ticks
@@ -56,13 +56,13 @@ def axis_svg(scale: Scale) -> str:
 
 
 def _inside(x: float, text: str) -> float:
-    """Where the middle of a text stands, at `x` or as near to it as leaves the text whole."""
+    """Centre of a text, at `x` or as close to it as keeps the whole text inside."""
     half = LETTER * len(text) / 2
     return min(max(x, half), WIDTH - half)
 
 
 def interval_svg(scale: Scale, low: float, value: float, high: float, label: str) -> str:
-    """One estimate with its interval; nan ends leave the dot alone."""
+    """An estimate with its interval; with nan ends, the dot alone."""
     grid = ''.join(
         f'<line x1="{scale.x(tick)}" y1="0" x2="{scale.x(tick)}" y2="{ROW}" class="{"zero" if tick == 0 else "grid"}"/>'
         for tick in scale.ticks
@@ -79,7 +79,7 @@ def interval_svg(scale: Scale, low: float, value: float, high: float, label: str
 
 
 def better_svg(names: Sequence[str], better: Floats) -> str:
-    """A square for every two items: how sure it is that the row's is truly better; '' for more items than fit."""
+    """A square per pair of items: the probability that the row's item is better; '' for more items than fit."""
     size = len(names)
     if not 2 <= size <= MOST_CELLS:
         return ''
@@ -113,7 +113,7 @@ def better_svg(names: Sequence[str], better: Floats) -> str:
 
 
 def shortened(name: str, most: int = 22) -> str:
-    """A name that fits beside a drawing."""
+    """A name shortened to fit beside a plot."""
     return name if len(name) <= most else name[: most - 1] + '…'
 
 

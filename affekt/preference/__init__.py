@@ -1,8 +1,8 @@
-"""Which of two descriptions of one clip is preferred, and whether a model can tell.
+"""Preference models: which of two descriptions of a clip do people prefer, and how well does a model predict it.
 
-Pairs of descriptions and people's verdicts come in; a model that cannot tell left from right, its score beside rules
-that look at no emotion, and its answers on new pairs go out. Read `model.py` first, then `features.py` and
-`evaluation.py`; `files.py` goes from files to files.
+Pairs of descriptions and people's verdicts come in; a model that treats left and right alike, its score beside rules
+that ignore emotion, and its answers on new pairs come out. Read `model.py` first, then `features.py` and
+`evaluation.py`; `files.py` reads and writes files.
 """
 
 from affekt.preference.described_pairs import LEFT, RIGHT, TIE, DescribedPair, paired, read_describers

@@ -1,15 +1,15 @@
-"""Pairs of a real description and the same one with wrong feelings: of one length and style, with a known answer.
+"""Pairs of a real description and the same one with wrong emotions: equal in length and style, with a known answer.
 
-The words of feeling in a description are exchanged for those of another sector of the emotion wheel, and nothing else
-changes. Two samples of different feelings trade sectors: where one says joy the error says anger, and where the other
-says anger its error says joy. So over the pairs no sector is a sign of an error. Replacements are words that the
-descriptions themselves use, of the same grammatical kind and of like length; what is quoted (subtitles) stays. Both
-texts hold as many different words of feeling, of as many sectors: else counting would tell which is the error.
+The emotion words of a description are replaced by those of another sector of the emotion wheel, and nothing else
+changes. Two samples with different emotions swap sectors: where one has joy its error has anger, and where the other
+has anger its error has joy. So over the pairs no sector indicates an error. Replacements are words that the
+descriptions themselves use, of the same part of speech and of similar length; quotations (subtitles) stay. Both texts
+have equal numbers of distinct emotion words and of sectors, since otherwise counting would reveal the error.
 
-What such pairs can show of a judge without the clip: whether it sees that the words of feeling contradict the smiles,
-tones and words that the same description reports. They cannot show whether it knows what the person felt.
+Such pairs show of a judge without the clip whether it notices that the emotion words contradict the smiles, tones and
+words in the same description. They cannot show whether it knows what the person felt.
 
-Source: the controlled errors of EAPO (github.com/slash1028/EAPO-EmoPrefer) and their use of one swapped emotion, here
+Source: the controlled errors of EAPO (github.com/slash1028/EAPO-EmoPrefer) with their single swapped emotion, here
 without a language model.
 """
 
@@ -27,7 +27,7 @@ from affekt.labels import Lexicon, WordTable, labels_in_prose, load_table, words
 from affekt.preference.pairs import Pairs
 
 TRIES = 20
-"""Draws of replacements before a pair is given up."""
+"""Number of draws of replacements before a pair is given up."""
 _QUOTED = re.compile(r'"[^"\n]*"|“[^”\n]*”')
 _NOUN_ENDS = re.compile(r'(?:ness|ment|tion|sion|ity|ety|ance|ence|ism|acy|hood|dom|y of)$')
 _NOUN_BEFORE = words_of('of with his her their its no any some feel feels express expressing conveying showing')
@@ -43,7 +43,7 @@ _CALLED_AFTER = words_of(
 
 @dataclass(frozen=True)
 class _Vocabulary:
-    """The words of feeling that descriptions use: how often, in which sector, of which grammatical kind."""
+    """The emotion words of the descriptions: counts, sectors and parts of speech."""
 
     sector: Mapping[str, str]
     kind: Mapping[str, str]
@@ -59,21 +59,21 @@ def controlled_errors(
     reworded: bool = False,
     table: WordTable | None = None,
 ) -> Pairs:
-    """Pairs of each description and one with other feelings, the sides in random order.
+    """Pairs of each description and one with other emotions, the sides in random order.
 
     Args:
-        descriptions: sample to a description in English.
-        rng: draws partners, replacements and sides.
-        versions: errors of each description, each with another partner.
-        reworded: exchange words in the right description too, for others of the same sectors, so that the exchange
-            itself leaves equal traces in both.
-        table: whose wheel decides which words lie apart; the packaged one where None.
+        descriptions: name of a sample to its description in English.
+        rng: generator of partners, replacements and sides.
+        versions: number of errors per description, each with another partner.
+        reworded: also replace words in the real description, by others of the same sectors, so that replacement itself
+            leaves equal traces in both.
+        table: word table whose wheel defines the sectors; None for the packaged one.
 
     Returns:
-        Pairs with the truth: the real description wins. Samples without a word that can be exchanged are left out.
+        Pairs with known outcomes: the real description wins. Samples without a replaceable word are left out.
 
     Raises:
-        ComparisonError: nothing could be exchanged.
+        ComparisonError: no word could be replaced.
     """
     used = table or load_table('affekt')
     lexicon = Lexicon(used.bases)
@@ -132,7 +132,7 @@ def _kind_here(before: str, after: str) -> str:
 
 
 def _kind(label: str, votes: Counter[str]) -> str:
-    """Adverb, noun, adjective or other, by its ending, else by where it stands in the descriptions."""
+    """Adverb, noun, adjective or other, by the word's ending, else by its context in the descriptions."""
     if label.endswith('ly') and len(label) > 5:
         return 'adverb'
     if _NOUN_ENDS.search(label):
@@ -143,14 +143,14 @@ def _kind(label: str, votes: Counter[str]) -> str:
 
 
 def _leading(labels: Sequence[str], words: _Vocabulary) -> str:
-    """The sector of most labels but neutral, alphabetically first of equals; '' without any."""
+    """The sector of most labels except neutral, the alphabetically first of equals; '' without any."""
     votes = Counter(words.sector[label] for label in labels if label in words.sector)
     votes.pop('neutral', None)
     return min(votes, key=lambda sector: (-votes[sector], sector)) if votes else ''
 
 
 def _partners(leading: Mapping[str, str], rng: np.random.Generator) -> list[tuple[str, str]]:
-    """Samples two by two of different sectors, in both directions; those of the fullest sector may remain alone."""
+    """Pairs of samples with different sectors, in both directions; some of the largest sector may remain unpaired."""
     waiting: dict[str, list[str]] = {}
     for at in rng.permutation(len(leading)):
         name = list(leading)[at]
@@ -167,7 +167,7 @@ def _partners(leading: Mapping[str, str], rng: np.random.Generator) -> list[tupl
 
 
 def _looks_alike(real: Sequence[str], wrong: Sequence[str], fold: Mapping[str, str]) -> bool:
-    """Whether as many words of feeling are found in both, of as many sectors: else counting would tell the error."""
+    """Whether both have equal numbers of emotion words and of sectors, so that counting does not reveal the error."""
     sectors = [{fold[label] for label in labels if label in fold} for labels in (real, wrong)]
     return len(real) == len(wrong) and len(sectors[0]) == len(sectors[1])
 
@@ -175,7 +175,7 @@ def _looks_alike(real: Sequence[str], wrong: Sequence[str], fold: Mapping[str, s
 def _exchanged(
     text: str, labels: Sequence[str], to: Mapping[str, str], words: _Vocabulary, rng: np.random.Generator
 ) -> str:
-    """The text with words of one sector for those of another, outside quotation marks; different ones stay so."""
+    """The text with the words of one sector replaced outside quotation marks; distinct words get distinct ones."""
     chosen: dict[str, str] = {}
     for label in labels:
         target = to.get(words.sector.get(label, ''), '')

@@ -1,7 +1,7 @@
-"""Two descriptions of one sample: the one noun that is learned from, judged by models and shown to raters.
+"""Pairs of descriptions of one sample, as models learn from them, judges judge them and raters see them.
 
 `affekt.preference.read_pairs` reads tables of pairs; `read_describers` reads tables of one describer each, whose
-descriptions are paired. What describers thought aloud is dropped in both, and is no part of a pair.
+descriptions are paired. Both drop the reasoning (thinking) of describers.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ LEFT, RIGHT, TIE = 'left', 'right', 'tie'
 
 @dataclass(frozen=True)
 class DescribedPair:
-    """Two descriptions of one sample, without what their describers thought aloud."""
+    """Two descriptions of one sample, without their describers' reasoning."""
 
     sample: str
     """Name of the clip."""
     left: str
-    """Name of the describer; who judges by reading never sees it."""
+    """Name of the describer, which is never shown to a judge."""
     right: str
     left_text: str
     right_text: str
     media: Path | None = None
-    """The clip, where there is one."""
+    """Path of the clip; None where there is none."""
     outcome: str = ''
-    """left, right or tie; '' where nobody has judged."""
+    """left, right or tie; '' where the pair has not been judged."""
     rater: str = ''
-    """Who judged; '' where nobody is named."""
+    """Name of the rater; '' where unknown."""
     first: str = ''
-    """The side that the rater was shown first; '' for side by side, or where nobody knows."""
+    """Side shown first to the rater; '' for side by side, or where unknown."""
     has_thinking: tuple[bool, ...] = field(default=(), compare=False, repr=False)
-    """Whether the left and the right describer thought aloud; given where the texts are to be taken as they are."""
+    """Whether the left and the right text included reasoning; given where it has been removed from them already."""
 
     def __post_init__(self) -> None:
         if self.has_thinking:
@@ -52,48 +52,48 @@ class DescribedPair:
         object.__setattr__(self, 'has_thinking', (left.has_thinking, right.has_thinking))
 
     def shown(self, order: str) -> tuple[str, str]:
-        """The two texts in the order in which they are shown.
+        """The two texts in the order shown.
 
         Args:
-            order: left or right, the side that comes first.
+            order: left or right, the side that is shown first.
         """
         return (self.left_text, self.right_text) if order == LEFT else (self.right_text, self.left_text)
 
     @cached_property
     def key(self) -> str:
-        """Says which pair this is, whatever file it comes from: 16 hex digits."""
+        """Identifier of the pair, whichever file it comes from: 16 hexadecimal digits."""
         parts = [self.sample, self.left, self.right, self.left_text, self.right_text]
         return hashlib.sha256(json.dumps(parts, ensure_ascii=True).encode()).hexdigest()[:16]
 
     @cached_property
     def describers(self) -> tuple[str, str]:
-        """The two describers by name."""
+        """Names of the two describers."""
         return (self.left, self.right) if self.left <= self.right else (self.right, self.left)
 
     @property
     def pair(self) -> tuple[str, str]:
-        """The old name of `describers`."""
+        """Former name of `describers`."""
         return self.describers
 
     @property
     def gold(self) -> str:
-        """The old name of `outcome`."""
+        """Former name of `outcome`."""
         return self.outcome
 
 
 def read_describers(
     paths: Sequence[Path], column: str | None = None, *, notes: bool = False
 ) -> dict[str, dict[str, FinalAnswer]]:
-    """What each describer says of each sample, in the order of the files.
+    """Each describer's descriptions by sample, in the order of the files.
 
     Args:
-        paths: a table for each describer, who is called as the file is.
-        column: the column of descriptions, where it has another name.
-        notes: note, with the other notes of reading a table, how many texts held what a describer thought aloud.
+        paths: one table per describer, named after the file.
+        column: column of descriptions, if not a usual name.
+        notes: add a note on the number of texts with a describer's reasoning to the notes of reading a table.
 
     Raises:
         TableError: a table cannot be read, or lacks a column.
-        ComparisonError: two files have one name.
+        ComparisonError: two files have the same name.
     """
     names = [path.stem for path in paths]
     if twice := [name for name, times in Counter(names).items() if times > 1]:
@@ -111,10 +111,10 @@ def read_describers(
 
 
 def paired(sample: str, left: str, right: str, answers: Mapping[str, Mapping[str, FinalAnswer]]) -> DescribedPair:
-    """What two describers say of a sample.
+    """The pair of two describers' descriptions of a sample.
 
     Args:
-        answers: by `read_describers`.
+        answers: descriptions from `read_describers`.
     """
     first, second = answers[left][sample], answers[right][sample]
     thinking = first.has_thinking, second.has_thinking

@@ -1,8 +1,8 @@
-"""Texts to vectors for preference models: anything with a name and `embed`; here, MiniLM on pieces of a text.
+"""Embeddings of texts for preference models: any object with a name and `embed`; here, MiniLM on pieces of a text.
 
-The encoder cuts at 256 word pieces, which is less than a long description, whose conclusion stands last. So a text is
-read in pieces of whole sentences, and its vector is the mean over them. Vectors are kept in a file by the text's hash,
-so that nothing is read twice.
+The encoder cuts at 256 word pieces, less than a long description, whose conclusion comes last. So a text is read in
+pieces of whole sentences, and its vector is the mean over them. Vectors are cached in a file by the text's hash, so
+that no text is embedded twice.
 
 Axes: N texts, D dimensions.
 """
@@ -29,25 +29,25 @@ if TYPE_CHECKING:
 
 
 PIECE_WORDS = 80
-"""Words after which a new piece begins, at the next sentence."""
+"""Number of words after which a new piece begins, at the next sentence."""
 
 
 class Embedder(Protocol):
-    """Whatever turns texts into vectors; the same text must always give the same vector."""
+    """A function from texts to vectors; equal texts must always have equal vectors."""
 
     @property
     def name(self) -> str:
-        """What it is, with version: a model trained on one embedder refuses another."""
+        """Name with version: a model trained on one embedder refuses another."""
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.floating]:
         """(N, D) vectors of N texts; blank texts have a vector too."""
 
 
 class SentenceEmbedder:
-    """MiniLM-L6 over pieces of whole sentences; a text's vector is the mean of its pieces'.
+    """MiniLM-L6 over pieces of whole sentences; a text's vector is the mean over its pieces.
 
     Args:
-        encoder: a SentenceEncoder to share; made at the first text where None is given.
+        encoder: a SentenceEncoder to share; None to make one at the first text.
     """
 
     name = f'minilm-l6-int8, last layer, pieces of {PIECE_WORDS} words'
@@ -68,14 +68,14 @@ class SentenceEmbedder:
 
 
 class KeptEmbedder:
-    """Another embedder with its vectors kept in a file.
+    """An embedder whose vectors are cached in a file.
 
     Args:
-        embedder: asked for texts that are not in the file.
-        path: an .npz, made where missing; in memory alone where None.
+        embedder: embedder of texts that are not in the file.
+        path: an .npz file, created where missing; None for memory only.
 
     Raises:
-        ArchiveError: the file is damaged or holds another embedder's vectors.
+        ArchiveError: the file is damaged or has another embedder's vectors.
     """
 
     def __init__(self, embedder: Embedder, path: Path | None = None) -> None:
@@ -90,7 +90,7 @@ class KeptEmbedder:
         return self._embedder.name
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.floating]:
-        """(N, D) vectors; texts not seen before are embedded together and kept."""
+        """(N, D) vectors; texts that are not cached are embedded together and cached."""
         keys = [hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest() for text in texts]
         fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._held}
         if fresh:
@@ -109,7 +109,7 @@ def checked_vectors(embedder: Embedder, texts: Sequence[str]) -> Floats:
     """(N, D) vectors of an embedder, as float64.
 
     Raises:
-        ShapeError: it gave something else, or numbers that are not finite.
+        ShapeError: the vectors have another shape, or are not finite.
     """
     vectors = np.asarray(embedder.embed(texts), np.float64)
     if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
@@ -122,7 +122,7 @@ def checked_vectors(embedder: Embedder, texts: Sequence[str]) -> Floats:
 
 
 def sentences_in_pieces(text: str) -> list[str]:
-    """The text cut where a sentence ends after 80 words or more; always at least one piece.
+    """The text cut at ends of sentences after at least 80 words; always at least one piece.
 
     >>> sentences_in_pieces('One. ' + 'word ' * 80 + 'end. Last one.')[1]
     'Last one.'

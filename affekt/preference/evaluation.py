@@ -1,13 +1,12 @@
-"""Is a preference model, or a judge, better than its shortcuts? Scores with intervals, beside rules and people.
+"""Evaluation of preference models and judges against shortcuts: scores with intervals, beside rules and people.
 
-`evaluate_preferences` takes pairs, the verdicts of one judge, and gives for it and for every shortcut
-
-1. the official scores, and the even ones that treat both sides alike (`scores.py`);
-2. the same on views in which a shortcut is worth nothing (`views.py`);
+`evaluate_preferences` takes pairs and the verdicts of one judge, and computes for it and for every shortcut
+1. the official scores, and even ones that treat both sides alike (`scores.py`);
+2. the same on views in which a shortcut is worthless (`views.py`);
 3. how often a swapped pair gets the same answer;
-4. the judge's lead over each shortcut with its interval, paired, and what annotators reach among themselves.
+4. the judge's lead over each shortcut with its paired interval, and the agreement among annotators.
 
-Whole samples are drawn for intervals, and balanced views are weighed anew in every draw.
+Intervals resample whole samples, and balanced views are reweighted in every resample.
 
 Axes: N pairs, R resamples, G strata.
 """
@@ -33,42 +32,42 @@ from affekt.preference.views import SHORTCUTS, cell_weights, cells
 
 ALL = 'all pairs'
 UNCERTAIN_BELOW = 30.0
-"""A view of fewer effective pairs says nothing; its scores are given all the same."""
+"""Effective number of pairs below which a view is too uncertain; its scores are given nevertheless."""
 _SWAPPED = (2, 1, 0)
 
 
 @dataclass(frozen=True)
 class View:
-    """One choice or weighting of the pairs."""
+    """A selection or weighting of the pairs."""
 
     name: str
     pairs: int
-    """Decided pairs that weigh more than nothing."""
+    """Number of decided pairs with positive weight."""
     effective: float
-    """(sum of weights)² / sum of squared weights: as many unweighted pairs would be as certain."""
+    """(sum of weights)² / sum of squared weights: number of unweighted pairs with the same uncertainty."""
 
 
 @dataclass(frozen=True)
 class JudgeScores:
-    """One judge or rule."""
+    """Scores of a judge or rule."""
 
     views: Mapping[str, Mapping[str, Interval]]
-    """View to waf2, acc2, even (and on all pairs waf3, acc3, even_waf3, even_acc3), shares in [0, 1]."""
+    """View to waf2, acc2, even (and on all pairs waf3, acc3, even_waf3, even_acc3), all in [0, 1]."""
     lead: Mapping[str, Interval]
-    """View to the evaluated judge's even accuracy less this one's; empty for itself."""
+    """View to the evaluated judge's even accuracy minus this one's; empty for the judge itself."""
     swap_consistency: float
-    """nan where swapped pairs were not asked."""
+    """Share of pairs with the same answer after swapping; nan where swapped pairs were not asked."""
     ties: float
     """Share of answers that are *same*."""
     longer: float
-    """Share of answers for the longer text, among pairs of different lengths and answers for a side."""
+    """Share of answers for the longer text, among pairs of different lengths with an answer for a side."""
     against_annotators: float
-    """nan without votes."""
+    """Even accuracy against each annotator, averaged; nan without votes."""
 
 
 @dataclass(frozen=True)
 class PreferenceEvaluation:
-    """Everything that belongs to a preference score."""
+    """Scores of a judge, of shortcuts and of annotators."""
 
     pairs: int
     decided: int
@@ -77,13 +76,13 @@ class PreferenceEvaluation:
     judge: JudgeScores
     shortcuts: Mapping[str, JudgeScores]
     in_hindsight: bool
-    """Whether shortcuts knew the winners of these very pairs."""
+    """Whether shortcuts used the winners of these very pairs."""
     annotators: Mapping[str, float]
     level: float
 
 
 def answers_of(model: PreferenceModel, pairs: Pairs, samples: SampleFeatures | None = None) -> Answers:
-    """A model's verdicts on the pairs and on the swapped pairs; the second are the first ones, negated."""
+    """A model's verdicts on the pairs and on the swapped pairs; the latter are the negated former."""
     return Answers(
         model.predict_pairs(pairs, samples).verdicts(), model.predict_pairs(pairs.swapped(), samples).verdicts()
     )
@@ -98,19 +97,20 @@ def evaluate_preferences(
     resamples: int = 1000,
     level: float = 0.95,
 ) -> PreferenceEvaluation:
-    """Scores of a judge with intervals, beside shortcuts and annotators.
+    """Scores of a judge with intervals, beside those of shortcuts and annotators.
 
     Args:
         pairs: judged pairs, some of them decided.
         answers: the judge's verdicts on them.
-        rng: draws the resamples; all judges see the same ones.
-        learned_from: training pairs, from which shortcuts know who usually wins; in hindsight where None.
-        resamples: of the intervals; 0 for none.
-        level: coverage of the intervals.
+        rng: generator of the resamples; all judges get the same ones.
+        learned_from: training pairs from which shortcuts learn who usually wins; None for the judged pairs, in
+            hindsight.
+        resamples: number of resamples for the intervals; 0 for none.
+        level: coverage of the intervals, in (0, 1).
 
     Raises:
-        ComparisonError: nobody judged these pairs, or every pair is a tie.
-        ShapeError: not one verdict for each pair.
+        ComparisonError: these pairs have no verdicts, or every pair is a tie.
+        ShapeError: there is not one answer per pair.
     """
     if not pairs.truth.any():
         raise ComparisonError(
@@ -169,12 +169,12 @@ def _share_longer(pairs: Pairs, forward: Ints) -> float:
 
 
 def _one_hot(truth: Ints, said: Ints) -> Floats:
-    """(N, 3, 3) one 1 each: truth, then verdict, in the order a1, same, a2."""
+    """(N, 3, 3) one-hot: truth, then verdict, in the order a1, same, a2."""
     return np.asarray(np.eye(9)[(1 - truth) * 3 + (1 - said)].reshape(-1, 3, 3))
 
 
 def _even(truth: Ints, answers: Answers) -> Floats:
-    """(N, 3, 3) the mean over both orders of sides and, in each, over the truth's own mirror image."""
+    """(N, 3, 3) mean over both orders of sides and over each one's mirror image."""
     table = _one_hot(truth, answers.forward)
     if answers.swapped is not None:
         table = (table + _one_hot(truth, -answers.swapped)) / 2.0
@@ -182,20 +182,20 @@ def _even(truth: Ints, answers: Answers) -> Floats:
 
 
 def _two_class_even(confusions: Floats) -> tuple[Floats, Floats]:
-    """Right answers and decided pairs of (…, 3, 3) confusions, *same* as half right."""
+    """Correct answers and decided pairs of (…, 3, 3) confusions, *same* counted as half correct."""
     right = confusions[..., 0, 0] + confusions[..., 2, 2] + (confusions[..., 0, 1] + confusions[..., 2, 1]) / 2.0
     return right, confusions[..., 0, :].sum(axis=-1) + confusions[..., 2, :].sum(axis=-1)
 
 
 def _official_two(confusions: Floats) -> Floats:
-    """(…, 2, 2) of (…, 3, 3): tied truths dropped, a predicted *same* counted as a1."""
+    """(…, 3, 3) to (…, 2, 2): tied truths dropped, a predicted *same* counted as a1."""
     decided = confusions[..., [0, 2], :]
     return np.stack([decided[..., 0] + decided[..., 1], decided[..., 2]], axis=-1)
 
 
 @dataclass(frozen=True)
 class _AllPairs:
-    """All pairs, each once: 9 columns of the official confusion, 9 of the even one."""
+    """All pairs with equal weight: 9 columns of the official confusion, 9 of the even one."""
 
     def columns(self, truth: Ints, answers: Answers) -> Floats:
         parts = _one_hot(truth, answers.forward), _even(truth, answers)
@@ -222,10 +222,10 @@ class _AllPairs:
 
 @dataclass(frozen=True)
 class _Balanced:
-    """A balanced view: for each cell its count, the official two-class confusion, and right answers."""
+    """A balanced view: count of each cell, the official two-class confusion, and correct answers."""
 
     number: Ints
-    """(N,) of the cell, -1 outside."""
+    """(N,) cell of each pair, -1 outside the view."""
     strata: int
     weights: Floats
 
@@ -262,7 +262,7 @@ class _Balanced:
 
 
 def _views(pairs: Pairs) -> dict[str, _AllPairs | _Balanced]:
-    """All pairs, then a view for each shortcut that the pairs can tell, then one for all of them together."""
+    """All pairs, then a view per shortcut that the pairs allow, then one for all shortcuts together."""
     named = [name for name in SHORTCUTS if name != 'source' or pairs.left_source]
     views: dict[str, _AllPairs | _Balanced] = {ALL: _AllPairs()}
     for by in ([name] for name in named):

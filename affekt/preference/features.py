@@ -1,17 +1,17 @@
-"""What a preference model sees of a pair: numbers that change sign when the two texts are exchanged, exactly.
+"""Features of a pair for preference models, which change sign exactly when the two texts are swapped.
 
-Each text is described by itself, φ(text); a pair by φ(left) - φ(right), which floating-point arithmetic negates without
-error. What depends on both sides at once is a cross product, a_i b_j - a_j b_i, which it negates too. Blocks:
+Each text has features φ(text); a pair has φ(left) - φ(right), which floating-point arithmetic negates without error.
+Features of both sides together are cross products, a_i b_j - a_j b_i, which are negated too. Blocks:
 
-- `surface`: length, sentences, words, marks, repetition: how a text looks;
-- `emotion`: the words of feeling that it holds, by the word table: how many, of which sectors, their valence, arousal
-  and intensity, and how far apart they lie;
+- `surface`: length, sentences, words, marks, repetition: the form of a text;
+- `emotion`: its emotion words, by the word table: their number and sectors, their valence, arousal and intensity, and
+  the distances between them;
 - `embedding`: the leading directions of the embedding;
-- `crossed`: cross products of the first few directions: which of two texts fits what both of them share;
-- `prompted`: the first few directions times those of what was asked, and how close a text is to it;
+- `crossed`: cross products of the first few directions: which text fits what both have in common;
+- `prompted`: the first few directions times those of the prompt, and the similarity of a text to it;
 - `sample`: the first few directions times the features of the clip, where these are given.
 
-What says how likely a tie is (`sameness`) keeps its sign: how different the two lengths and the two embeddings are.
+Features for ties (`sameness`) keep their sign: the differences of the two lengths and of the two embeddings.
 
 Axes: N pairs, P features, D dimensions of the embedding, K kept directions, M crossed directions, F of the clip.
 """
@@ -35,7 +35,7 @@ from affekt.preference.embedding import Embedder, checked_vectors
 from affekt.preference.pairs import Pairs
 
 SampleFeatures = Mapping[str, npt.NDArray[np.floating]]
-"""Sample to its (F,) features."""
+"""Name of a sample to its (F,) features."""
 
 BLOCKS = ('surface', 'emotion', 'embedding', 'crossed', 'prompted', 'sample')
 
@@ -54,7 +54,7 @@ SURFACE = (
 
 
 def surface(text: str) -> list[float]:
-    """How a text looks, in the order of SURFACE."""
+    """Features of a text's form, in the order of SURFACE."""
     text = text.strip()
     words = [word.lower() for word in _WORD.findall(text)]
     sentences = max(1, len(re.findall(r'[.!?。！？]+(?=\s|$)', text)))
@@ -81,20 +81,20 @@ def surface(text: str) -> list[float]:
 
 @cache
 def _table() -> tuple[WordTable, Lexicon, Mapping[str, str], tuple[str, ...]]:
-    """The word table, its forms arranged for search, form to sector, and the sectors."""
+    """The word table, its forms indexed for search, form to sector, and the sectors."""
     table = load_table('affekt')
     sectors = table.fold('affekt-L1', 'consistent')
     return table, Lexicon(table.bases), sectors, tuple(sorted(set(sectors.values())))
 
 
 def emotion_names() -> tuple[str, ...]:
-    """The names of what `emotion` gives."""
+    """Names of the features in `emotion`."""
     general = ('words of feeling', 'a hundred words', 'sectors', 'valence', 'arousal', 'intensity', 'spread of valence')
     return (*general, *_table()[3])
 
 
 def emotion(text: str) -> list[float]:
-    """The words of feeling in a text, in the order of `emotion_names`; valence and the like are 0 without any."""
+    """Features of the emotion words in a text, in the order of `emotion_names`; averages are 0 without any word."""
     table, lexicon, fold, sectors = _table()
     labels = read_labels(text, lexicon).labels
     known = [label for label in labels if label in table.bases]
@@ -117,25 +117,25 @@ def emotion(text: str) -> list[float]:
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of each pair before anything is fitted."""
+    """Features of N pairs before anything is fitted."""
 
     surface: tuple[Floats, Floats]
     """(N, …) of the left and of the right texts."""
     emotion: tuple[Floats, Floats]
     vectors: tuple[Floats, Floats]
-    """(N, D) embeddings."""
+    """(N, D) embeddings of the left and of the right texts."""
     prompt: Floats | None
     sample: Floats | None
     lengths: Floats
-    """(N,) doublings of characters, left over right."""
+    """(N,) log2 ratio of the numbers of characters, left over right."""
 
 
 def see(pairs: Pairs, embedder: Embedder, samples: SampleFeatures | None = None) -> Seen:
-    """Read every text once, whichever side it stands on.
+    """Compute the features of pairs; every text once, whichever side it is on.
 
     Raises:
-        ShapeError: the embedder gave no (N, D) finite numbers, or features of clips differ in shape.
-        UnknownNameError: a sample without features, where features are given.
+        ShapeError: the embedder returned no (N, D) finite values, or features of clips differ in shape.
+        UnknownNameError: a sample has no features, although features are given.
     """
     texts = sorted({*pairs.left, *pairs.right, *pairs.prompt})
     place = {text: at for at, text in enumerate(texts)}
@@ -189,35 +189,35 @@ class Directions:
         return cls(centre, np.ascontiguousarray(axes / math.sqrt(values[-1]) if len(kept) else axes))
 
     def __call__(self, vectors: Floats) -> Floats:
-        """(N, D) to (N, K), each row by itself, so that it does not depend on the others."""
+        """(N, D) to (N, K), each row computed separately, so that it does not depend on the others."""
         return np.array([(row - self.centre) @ self.axes for row in vectors]).reshape(len(vectors), self.axes.shape[1])
 
 
 @dataclass(frozen=True)
 class FeatureSpace:
-    """From what is seen of pairs to features, with directions and scales of the training pairs."""
+    """Mapping from raw features of pairs to model features, with directions and scales of the training pairs."""
 
     blocks: tuple[str, ...]
     texts: Directions
     crossed: int
-    """How many directions are crossed, and multiplied with those of prompts and clips."""
+    """Number of directions that are crossed, and multiplied with those of prompts and clips."""
     prompts: Directions | None
     samples: Directions | None
     scale: Floats
-    """(P,) by which features are divided."""
+    """(P,) divisors of the features."""
 
     @classmethod
     def of(cls, seen: Seen, blocks: Sequence[str], directions: int, crossed: int) -> FeatureSpace:
-        """The space of training pairs.
+        """The feature space of training pairs.
 
         Args:
-            seen: the pairs.
-            blocks: among BLOCKS; `prompted` and `sample` are empty where there is nothing of the kind.
-            directions: of the embedding.
-            crossed: of them, those that are crossed.
+            seen: features of the training pairs.
+            blocks: names among BLOCKS; `prompted` and `sample` are empty without prompts or features of clips.
+            directions: number of directions of the embedding.
+            crossed: number of these that are crossed.
 
         Raises:
-            UnknownNameError: no such block.
+            UnknownNameError: there is no such block.
         """
         if unknown := [name for name in blocks if name not in BLOCKS]:
             raise UnknownNameError(
@@ -234,7 +234,7 @@ class FeatureSpace:
 
     @property
     def width(self) -> int:
-        """P, how many features there are."""
+        """P, the number of features."""
         texts, few = self.texts.axes.shape[1], min(self.crossed, self.texts.axes.shape[1])
         sizes = {
             'surface': len(SURFACE),
@@ -247,7 +247,7 @@ class FeatureSpace:
         return sum(sizes[name] for name in self.blocks)
 
     def __call__(self, seen: Seen) -> Floats:
-        """(N, P) features; those of exchanged pairs are their exact negatives.
+        """(N, P) features; those of swapped pairs are their exact negatives.
 
         Raises:
             ShapeError: the pairs lack prompts or features of clips that the training pairs had.
@@ -289,19 +289,19 @@ class FeatureSpace:
 
 
 def sameness(seen: Seen) -> Floats:
-    """(N, 3) what makes a tie likely: 1, how often one length doubles into the other, how far the embeddings are."""
+    """(N, 3) features of ties: 1, absolute log2 ratio of the lengths, distance of the embeddings."""
     apart = 1.0 - _cosine(*seen.vectors)
     return np.stack([np.ones(len(apart)), np.minimum(np.abs(seen.lengths), 8.0), apart], axis=1)
 
 
 def _cosine(first: Floats, second: Floats) -> Floats:
-    """(N,) cosines, row by row; the same whichever comes first."""
+    """(N,) cosine similarities, row by row; symmetric."""
     sizes = np.sqrt((first * first).sum(axis=1)) * np.sqrt((second * second).sum(axis=1))
     return np.asarray((first * second).sum(axis=1) / np.maximum(sizes, 1e-300))
 
 
 def _scale(features: Floats, each: bool) -> Floats:
-    """(P,) root mean squares: of each feature, or for all the largest one, so that small directions stay small."""
+    """(P,) root mean squares: of each feature, or the largest one for all, so that small directions stay small."""
     size = np.sqrt((features**2).mean(axis=0))
     if not each:
         size = np.full(len(size), size.max(initial=0.0))

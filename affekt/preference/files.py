@@ -1,4 +1,4 @@
-"""Preference models from file to file: train, evaluate, predict; what the command line does.
+"""Preference models on files: train, evaluate, predict; used by the command line.
 
 Read `model.py` and `evaluation.py` first.
 """
@@ -28,7 +28,7 @@ from affekt.tables import ENDINGS, seen
 
 MODEL = 'preference.npz'
 VERDICT_FILES = tuple(ending for ending in ENDINGS if ending != '.npz')
-"""Endings of verdicts; an .npz is a model."""
+"""Extensions of tables of verdicts; an .npz is a model."""
 
 
 def train_file(
@@ -40,12 +40,12 @@ def train_file(
     features: Path | None = None,
     embedder: Embedder | None = None,
 ) -> PreferenceModel:
-    """Train on a file of judged pairs; the folder `out` gets preference.npz and settings.json with input hashes.
+    """Train on a file of judged pairs; writes preference.npz and settings.json, with input hashes, into `out`.
 
     Raises:
-        ComparisonError: the pairs cannot be read or learned from.
-        RunError: the folder is not new or cannot be written.
-        UnknownNameError: an unknown control.
+        ComparisonError: the pairs cannot be read, or a model cannot be trained on them.
+        RunError: the folder is not new, or cannot be written.
+        UnknownNameError: there is no such control.
     """
     train = read_pairs(pairs, judged=True)
     other = read_pairs(validation, judged=True) if validation else None
@@ -60,12 +60,12 @@ def train_file(
 def predict_file(
     model: Path, pairs: Path, *, features: Path | None = None, embedder: Embedder | None = None
 ) -> tuple[Pairs, PairReadings]:
-    """What a stored model says of a file of pairs, judged or not.
+    """A stored model's answers on a file of pairs, judged or not.
 
     Raises:
         WeightsError: the model cannot be read.
         ComparisonError: the pairs cannot be read.
-        ShapeError: features or prompts that the model was trained with are missing.
+        ShapeError: features or prompts that the model was trained on are missing.
     """
     loaded, asked = load_preferences(model, embedder), read_pairs(pairs)
     return asked, loaded.predict_pairs(asked, read_sample_features(features) if features else None)
@@ -82,11 +82,11 @@ def evaluate_file(
     seed: int = 0,
     embedder: Embedder | None = None,
 ) -> PreferenceEvaluation:
-    """Scores of a stored model, or of a table of name and preference, on a file of judged pairs.
+    """Scores of a stored model, or of a table of names and preferences, on a file of judged pairs.
 
     Raises:
         WeightsError: the model cannot be read.
-        ComparisonError: pairs or verdicts cannot be read, or do not belong together.
+        ComparisonError: pairs or verdicts cannot be read, or do not match.
     """
     judged = read_pairs(pairs, judged=True)
     samples = read_sample_features(features) if features else None
@@ -105,12 +105,13 @@ def evaluate_file(
 
 
 def read_verdicts(path: Path, pairs: Pairs) -> Ints:
-    """(N,) the verdicts of a table with name and preference, in the order of the pairs.
+    """(N,) verdicts from a table of names and preferences, in the order of the pairs.
 
-    Names match where they are all different; where a sample has several pairs, the rows must stand in their order.
+    Names are matched where they are unique; where a sample has several pairs, the rows must be in the order of the
+    pairs.
 
     Raises:
-        ComparisonError: the file cannot be read, a pair has no verdict, or a verdict no pair.
+        ComparisonError: the file cannot be read, a pair has no verdict, or a verdict has no pair.
         UnknownNameError: a verdict is none of a1, a2, same.
     """
     table = comparison_table(path)
@@ -144,10 +145,11 @@ def read_verdicts(path: Path, pairs: Pairs) -> Ints:
 
 
 def read_sample_features(path: Path) -> SampleFeatures:
-    """Sample to (F,) features, from an .npz with one array a sample; (T, F) arrays are averaged over time.
+    """Name of a sample to its (F,) features, from an .npz with one array per sample; (T, F) arrays are averaged over
+    time.
 
     Raises:
-        ArchiveError: the file is damaged or holds more than arrays.
+        ArchiveError: the file is damaged or contains other objects than arrays.
         ShapeError: an array is neither (F,) nor (T, F) of numbers, or empty.
     """
     features = {}

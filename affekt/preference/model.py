@@ -1,18 +1,19 @@
-"""Which of two descriptions will be preferred: a model that cannot tell left from right, trained on judged pairs.
+"""Preference models: which of two descriptions is preferred, antisymmetric in the sides, trained on judged pairs.
 
     s = w · x(left, right),  x(right, left) = -x(left, right)
     P(left) : P(right) : P(same) = exp(s / 2) : exp(-s / 2) : exp(u · t)
 
-This is Davidson's model of ties with strengths that are read from texts (`features.py`), so a swapped pair
-gets exactly the negative score and the same chance of a tie. The penalised likelihood is convex: one answer, whatever
-the order of pairs and sides.
+This is Davidson's model of ties with strengths computed from texts (`features.py`), so a swapped pair has exactly the
+negative score and the same probability of a tie. The penalised likelihood is convex: the result does not depend on the
+order of pairs and sides.
 
-**Control.** Preference data can often be won by taking the longer text, or one author's. With `control=('length',)`
-the length's own effect is fitted beside w and then dropped, and w is held to scores that are uncorrelated with it over
-the training pairs, exactly: w is orthogonal to the sum over pairs of x z, z the odd functions of `controls`. So the
-model is left with what tells texts apart among others of the same length.
+**Control.** Preference data can often be predicted by length, or by the author. With `control=('length',)` the effect
+of length is fitted beside w and then dropped, and w is constrained to scores that are exactly uncorrelated with it over
+the training pairs: w is orthogonal to the sum over pairs of x z, z the odd functions of `controls`. The model keeps
+    only
+what distinguishes texts among others of the same length.
 
-Axes: N pairs, P features, Q = 3 that make ties likely, Z controls.
+Axes: N pairs, P features, Q = 3 features of ties, Z controls.
 """
 
 from __future__ import annotations
@@ -46,25 +47,25 @@ from affekt.runs import write_atomically
 
 CONTROLS = ('length', 'source')
 TIE_PENALTY = 0.1
-"""On u: keeps it finite where no pair, or every pair, is a tie."""
+"""Penalty on u, which keeps it finite where no pair, or every pair, is a tie."""
 FOLDS = 5
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class PreferenceSettings:
-    """What a preference model is trained with."""
+    """Settings of training a preference model."""
 
     blocks: tuple[str, ...] = ('surface', 'emotion', 'embedding')
-    """Kinds of features, among BLOCKS."""
+    """Blocks of features, among BLOCKS."""
     directions: int = 32
-    """Of the embedding."""
+    """Number of directions of the embedding."""
     crossed: int = 12
-    """Of them, those that are crossed with each other, with the prompt and with the clip."""
+    """Number of these that are crossed with each other, with the prompt and with the clip."""
     penalty: float = 30.0
-    """Half of it times |w|², beside a log-likelihood that is summed over pairs."""
+    """Penalty: half of it times |w|², on a log-likelihood summed over pairs."""
     control: tuple[str, ...] = ()
-    """Shortcuts that the model may not use, among CONTROLS."""
+    """Shortcuts that the model must not use, among CONTROLS."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.blocks if name not in BLOCKS]
@@ -96,23 +97,23 @@ GRID = tuple(
     )
     for penalty in (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 )
-"""What `train_preferences` tries."""
+"""Settings that `train_preferences` compares."""
 
 
 @dataclass(frozen=True)
 class PairReadings:
-    """What a model says of pairs."""
+    """Answers of a model on N pairs."""
 
     score: Floats
-    """(N,) s: above 0 where the left text is preferred."""
+    """(N,) scores s: above 0 where the left text is preferred."""
     chances: Floats
-    """(N, 3) of left, tie and right; each row sums to 1."""
+    """(N, 3) probabilities of left, tie and right; rows sum to 1."""
 
     def verdicts(self, *, ties: bool = False) -> Ints:
         """(N,) 1 left, -1 right, 0 tie.
 
         Args:
-            ties: say tie where that is likeliest; otherwise only where the score is 0.
+            ties: answer tie where that is most probable; otherwise only where the score is 0.
         """
         sides = np.sign(self.score).astype(np.int64)
         return np.where(self.chances[:, 1] > self.chances[:, ::2].max(axis=1), 0, sides) if ties else sides
@@ -130,27 +131,27 @@ class PreferenceModel:
     """(Q,) u."""
     embedder: Embedder = field(repr=False)
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What it was trained on, and what the choice of its settings saw."""
+    """Provenance: the training data, and what the selection of settings used."""
 
     def predict_pairs(
         self, pairs: Pairs | Sequence[tuple[str, str]], samples: SampleFeatures | None = None
     ) -> PairReadings:
-        """Scores and chances of pairs.
+        """Scores and probabilities of pairs.
 
         Args:
             pairs: Pairs, or (left, right) texts.
-            samples: sample to the features of its clip, where the model was trained with them.
+            samples: name of a sample to the features of its clip, where the model was trained with them.
 
         Raises:
-            ComparisonError: no pairs, or what is no text.
-            ShapeError: features or prompts that the model was trained with are missing.
+            ComparisonError: there are no pairs, or a cell is not text.
+            ShapeError: features or prompts that the model was trained on are missing.
         """
         columns = pairs if isinstance(pairs, Pairs) else Pairs.of([a for a, _ in pairs], [b for _, b in pairs])
         seen = see(columns, self.embedder, samples)
         return self.read(seen)
 
     def read(self, seen: Seen) -> PairReadings:
-        """Scores and chances of pairs that were looked at before."""
+        """Scores and probabilities from features of pairs."""
         score = (self.space(seen) * self.weight).sum(axis=1)
         return PairReadings(score, _chances(score, (sameness(seen) * self.tie_weight).sum(axis=1)))
 
@@ -177,14 +178,14 @@ class PreferenceModel:
 
 
 def load_preferences(path: str | Path, embedder: Embedder | None = None) -> PreferenceModel:
-    """A model from its file.
+    """Load a model from its file.
 
     Args:
         path: an .npz that `PreferenceModel.save` wrote, or a folder that holds preference.npz.
-        embedder: the one that it was trained with; MiniLM where None.
+        embedder: the embedder that the model was trained with; None for MiniLM.
 
     Raises:
-        WeightsError: the file is missing, damaged, of another format, or asks for another embedder.
+        WeightsError: the file is missing, damaged or of another format, or requires another embedder.
     """
     path = Path(path)
     path = path / 'preference.npz' if path.is_dir() else path
@@ -245,22 +246,22 @@ def train_preferences(
     control: Iterable[str] = (),
     grid: Sequence[PreferenceSettings] = GRID,
 ) -> PreferenceModel:
-    """A preference model; its settings have the smallest log loss on the validation pairs.
+    """Train a preference model; settings are chosen by log loss on the validation pairs.
 
     Args:
-        train: judged pairs. Where annotators' votes are there, their shares are learned, not the majority alone.
-        validation: judged pairs of other samples; folds of the training samples take turns where None.
-        embedder: of texts; MiniLM where None.
-        samples: sample to the features of its clip.
-        control: shortcuts that the model may not use, among CONTROLS; replaces the grid's.
-        grid: settings to try.
+        train: judged pairs. Where there are annotators' votes, their shares are the target, not the majority alone.
+        validation: judged pairs of other samples; None for cross-validation over the training samples.
+        embedder: embedder of texts; None for MiniLM.
+        samples: name of a sample to the features of its clip.
+        control: shortcuts that the model must not use, among CONTROLS; replaces those of the grid.
+        grid: settings to compare.
 
     Returns:
         A PreferenceModel fitted to all of `train` with the chosen settings.
 
     Raises:
-        ComparisonError: no preferences, all of them ties, a single sample, or no sources to control.
-        UnknownNameError: an unknown control.
+        ComparisonError: there are no verdicts, only ties, a single sample, or no sources to control for.
+        UnknownNameError: there is no such control.
     """
     used = embedder or KeptEmbedder(SentenceEmbedder())
     chosen_control = tuple(dict.fromkeys(control))
@@ -286,14 +287,14 @@ def train_preferences(
 
 
 def fit_preferences(train: Pairs, seen: Seen, settings: PreferenceSettings, embedder: Embedder) -> PreferenceModel:
-    """A preference model with given settings.
+    """Fit a preference model with given settings.
 
-    1. Features x, held to the subspace that is uncorrelated with the controls.
-    2. Newton on the penalised likelihood of w, the controls' own effects, and u.
+    1. Features x, restricted to the subspace that is uncorrelated with the controls.
+    2. Newton's method on the penalised likelihood of w, the controls' own effects, and u.
     3. The controls' effects are dropped.
 
     Raises:
-        ComparisonError: ties only, or no sources to control.
+        ComparisonError: there are only ties, or no sources to control for.
     """
     if not train.truth.any():
         raise ComparisonError(
@@ -317,19 +318,20 @@ def fit_preferences(train: Pairs, seen: Seen, settings: PreferenceSettings, embe
 
 
 def shares(pairs: Pairs) -> Floats:
-    """(N, 3) shares of left, tie and right among the votes on a pair; its verdict where there are no votes."""
+    """(N, 3) shares of left, tie and right among the votes on a pair; one-hot verdicts where there are no votes."""
     votes = pairs.truth[:, None] if pairs.votes is None else pairs.votes
     return np.stack([(votes == value).mean(axis=1) for value in (1, 0, -1)], axis=1)
 
 
 def controls(pairs: Pairs, seen: Seen, names: Iterable[str]) -> Floats:
-    """(N, Z) odd functions of what may be a shortcut, of unit mean square; (N, 0) without names.
+    """(N, Z) odd functions of the shortcuts, of unit mean square; (N, 0) without names.
 
-    Length: d, d |d| and the sign of d, d the doublings of characters. Source: for each source but the commonest, 1
-    where the left text alone is of it, -1 where the right one alone is.
+    Length: d, d |d| and the sign of d, d the log2 ratio of the numbers of characters. Source: for each source but the
+        most
+    common, 1 where only the left text is from it, -1 where only the right one is.
 
     Raises:
-        ComparisonError: source is to be controlled, and the pairs do not say who wrote what.
+        ComparisonError: the source is to be controlled for, and the pairs do not name the sources.
     """
     columns: list[Floats] = []
     for name in names:
@@ -351,7 +353,7 @@ def controls(pairs: Pairs, seen: Seen, names: Iterable[str]) -> Floats:
 
 
 def held_out_samples(pairs: Pairs, share: float) -> npt.NDArray[np.bool_]:
-    """(N,) True for the pairs of a share of the groups, chosen by their names' hashes: the same ones in any order.
+    """(N,) True for the pairs of a share of the groups, chosen by hashes of their names, independent of their order.
 
     Raises:
         ComparisonError: the pairs are all of one group.
@@ -362,7 +364,7 @@ def held_out_samples(pairs: Pairs, share: float) -> npt.NDArray[np.bool_]:
 
 
 def folds_of_samples(pairs: Pairs) -> list[npt.NDArray[np.bool_]]:
-    """FOLDS masks (N,), True for the pairs that are held out; every group is held out once.
+    """FOLDS masks (N,), True for held-out pairs; every group is held out once.
 
     Raises:
         ComparisonError: the pairs are all of one group.
@@ -384,7 +386,7 @@ def _groups_by_hash(pairs: Pairs) -> list[str]:
 
 
 def log_loss(chances: Floats, target: Floats) -> float:
-    """The mean over pairs of -sum target log(chance)."""
+    """Mean over pairs of -sum target log(probability)."""
     return float(-(target * np.log(np.maximum(chances, 1e-300))).sum(axis=1).mean())
 
 
@@ -392,7 +394,7 @@ def _losses(
     train: Pairs, train_seen: Seen, held_out: Pairs, held_seen: Seen, grid: Sequence[PreferenceSettings]
 ) -> Floats:
     """(len(grid),) log losses on held-out pairs."""
-    target, unused = shares(held_out), SentenceEmbedder()  # these models read only what was seen already
+    target, unused = shares(held_out), SentenceEmbedder()  # these models use only features that exist already
     fitted = (fit_preferences(train, train_seen, one, unused) for one in grid)
     return np.array([log_loss(model.read(held_seen).chances, target) for model in fitted])
 
@@ -412,7 +414,7 @@ def _rows(seen: Seen, at: npt.NDArray[np.bool_]) -> Seen:
 
 
 def _orthogonal_to(columns: Floats) -> Floats:
-    """(P, P - rank) an orthonormal basis of what is orthogonal to (P, Z) columns."""
+    """(P, P - rank) orthonormal basis of the complement of (P, Z) columns."""
     if not columns.shape[1]:
         return np.eye(len(columns))
     size = np.linalg.norm(columns, axis=0)
@@ -422,18 +424,18 @@ def _orthogonal_to(columns: Floats) -> Floats:
 
 
 def _chances(score: Floats, tie: Floats) -> Floats:
-    """(N, 3) softmax of s / 2, t, -s / 2; exchanging sides exchanges the outer columns exactly."""
+    """(N, 3) softmax of s / 2, t, -s / 2; swapping sides swaps the outer columns exactly."""
     logits = np.stack([score / 2.0, tie, -score / 2.0], axis=1)
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    # The outer two are added first, so that the sum is the same with the sides exchanged.
+    # The outer two are added first, so that the sum is bit-identical with the sides swapped.
     return np.asarray(odds / ((odds[:, 0] + odds[:, 2]) + odds[:, 1])[:, None])
 
 
 def _newton(features: Floats, ties: Floats, target: Floats, penalties: Floats) -> Floats:
-    """The (P + Q,) minimum of the penalised negative log-likelihood, by Newton's method with halved steps.
+    """The (P + Q,) minimum of the penalised negative log-likelihood, by Newton's method with step halving.
 
-    With p the chances of left, tie and right, a pair adds to the derivative after s ((p_l - y_l) - (p_r - y_r)) / 2
-    and after t p_t - y_t; to the second derivatives (p_l + p_r - (p_l - p_r)²) / 4, p_t (1 - p_t) and
+    With p the probabilities of left, tie and right, a pair adds ((p_l - y_l) - (p_r - y_r)) / 2 to the derivative by s
+    and p_t - y_t to that by t; to the second derivatives (p_l + p_r - (p_l - p_r)²) / 4, p_t (1 - p_t) and
     -p_t (p_l - p_r) / 2.
     """
     size = features.shape[1]

@@ -1,7 +1,7 @@
-"""A table of pairs of descriptions, in any of the shapes that the field uses, to `DescribedPair`s: the one reader.
+"""Tables of pairs of descriptions, in any of the known shapes, as `DescribedPair`s.
 
-The shapes are those of `affekt.ranking.shapes`, recognised by the columns of the two texts. Who needs columns to learn
-from takes `affekt.preference.read_pairs`; models and raters judge the pairs themselves.
+The shapes are those of `affekt.ranking.shapes`, recognised by the columns of the two texts. Preference models use
+`affekt.preference.read_pairs`, which gives columns; judges and raters use the pairs themselves.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ BESIDE_ANOTHER = (
     'rename the columns; a table of one describer goes to `affekt judge` or `affekt annotate` beside another one'
 )
 VERDICT_COLUMNS = ('outcome', 'preference')
-"""Columns of verdicts that a table may have instead of those of its shape; the first one counts."""
+"""Columns of verdicts that may replace those of the shape; the first one present is used."""
 WORDS = {'a1': LEFT, 'a2': RIGHT, 'same': TIE, LEFT: LEFT, RIGHT: RIGHT, TIE: TIE}
-"""Words for verdicts, in lower case."""
+"""Word for a verdict, in lower case, to left, right or tie."""
 _EVERY_WORD = {word: side for word, side in {**PLAIN_WORDS, **EMOPREFER_WORDS}.items() if side in (LEFT, RIGHT, TIE)}
 
 
@@ -47,48 +47,48 @@ class PairTable:
     pairs: tuple[DescribedPair, ...]
     source: Source
     text_columns: tuple[str, str]
-    """What the table calls the two texts."""
+    """Names of the columns of the two texts."""
     votes: tuple[tuple[str, ...], ...] = ()
-    """The verdict of each rater on each pair, where several raters have a column each."""
+    """Verdict of each rater on each pair, where several raters have a column each; else ()."""
     prompts: tuple[str, ...] = ()
-    """What was asked; empty where nothing was."""
+    """Prompts; () where there are none."""
     names_samples: bool = True
     """Whether the table names the samples; else they are numbered."""
     names_describers: bool = True
-    """Whether the table says who wrote the texts; else they are called as the columns of the texts are."""
+    """Whether the table names the authors of the texts; else they are named after the columns of the texts."""
     is_judged: bool = True
-    """Whether the table holds verdicts."""
+    """Whether the table has verdicts."""
     with_thinking: int = 0
-    """How many different texts of it held what a describer thought aloud."""
+    """Number of distinct texts that include a describer's reasoning."""
 
     def refuse_lookalikes(self) -> None:
         """Refuse describers whose names look alike.
 
         Raises:
-            ComparisonError: there are such.
+            ComparisonError: two names look alike.
         """
         refuse_lookalikes((name for pair in self.pairs for name in (pair.left, pair.right)), self.source, 'describer')
 
     def note_thinking(self) -> None:
-        """Note, with the other notes of reading a table, how many texts held what a describer thought aloud."""
+        """Add a note on the number of texts with a describer's reasoning to the notes of reading a table."""
         note_thinking(self.with_thinking, self.source)
 
 
 def read_pair_table(path: Path, *, outcomes: bool = True) -> PairTable:
-    """The pairs that a file holds.
+    """The pairs in a file.
 
     Args:
         path: any table that `affekt.tables.read_table` reads.
-        outcomes: read the verdicts as well; where nobody needs them, it does not matter what stands there.
+        outcomes: read the verdicts as well; if False, invalid verdicts are ignored.
 
     Raises:
-        ComparisonError: the file is missing, damaged or of no known shape, or a row is wrong: the message names it.
+        ComparisonError: the file is missing, damaged or of no known shape, or a row is invalid: the message names it.
     """
-    # 1. Which columns hold what.
+    # 1. Shape and columns.
     table = comparison_table(path)
     shape = _recognised(table)
     source, size = table.source, len(table.rows)
-    # 2. What stands beside the texts.
+    # 2. Verdicts, names and prompts.
     verdicts = _verdicts(table, shape) if outcomes else []
     sample = next((_texts(table[name], name, source) for name in (*shape.sample, 'name') if name in table), None)
     prompts = [_texts(table[name], name, source) for name in shape.prompt if name in table]
@@ -96,7 +96,7 @@ def read_pair_table(path: Path, *, outcomes: bool = True) -> PairTable:
     described_by = _describers(table, shape)
     left, right = described_by or [[name.removesuffix('_text')] * size for name in shape.texts]
     firsts = [_side(cell) for cell in table.get('order', [''] * size)]
-    # 3. The texts, without what was thought aloud.
+    # 3. Texts, without reasoning.
     texts = [_texts(table[name], name, source) for name in shape.texts]
     finals = [[without_thinking(text) for text in column] for column in texts]
     whole = {text: final for column in zip(texts, finals, strict=True) for text, final in zip(*column, strict=True)}
@@ -140,7 +140,7 @@ def _recognised(table: Table) -> Shape:
 
 
 def _describers(table: Table, shape: Shape) -> list[list[str]] | None:
-    """Who wrote the left and the right texts; None where the table does not say."""
+    """Authors of the left and the right texts; None where the table does not name them."""
     columns = next((names for names in shape.describers if not set(names).isdisjoint(table)), None)
     if columns is None:
         return None
@@ -180,7 +180,7 @@ def _verdicts(table: Table, shape: Shape) -> list[list[str]]:
 
 
 def _side(cell: object) -> str:
-    """Which side an order shows first; '' where it does not say."""
+    """Side that an order shows first; '' where unknown."""
     return {1: LEFT, -1: RIGHT}.get(ORDERS.get(as_word(cell), 0), '')
 
 

@@ -1,8 +1,7 @@
-"""Pairs of descriptions as columns, and which was preferred: what a preference model learns from and answers.
+"""Pairs of descriptions as columns, with verdicts: the data of preference models.
 
-`Pairs` holds many `DescribedPair`s; beside the texts stands what is known about them: who wrote them (`left_source`),
-what was asked (`prompt`), how each annotator voted. Verdicts are 1 for the left text (a1), -1 for the right one (a2), 0
-for neither (same).
+`Pairs` has many `DescribedPair`s as columns; beside the texts are the authors (`left_source`), the `prompt`, and each
+annotator's vote. Verdicts are 1 for the left text (a1), -1 for the right one (a2), 0 for neither (same).
 
 Axes: N pairs, J annotators.
 """
@@ -26,7 +25,7 @@ from affekt.ranking import refuse_lookalikes, refuse_rows
 from affekt.tables import Source
 
 VERDICTS = {word: {LEFT: 1, RIGHT: -1, TIE: 0}[side] for word, side in WORDS.items()}
-"""Words for verdicts, in lower case."""
+"""Word for a verdict, in lower case, to 1, -1 or 0."""
 OFFICIAL = {1: 'a1', -1: 'a2', 0: 'same'}
 
 
@@ -35,18 +34,18 @@ class Pairs:
     """Pairs of texts; build them with `Pairs.of` or `read_pairs`."""
 
     names: tuple[str, ...]
-    """The sample (clip) of each pair; several pairs may share one."""
+    """(N,) sample (clip) of each pair; several pairs may share one."""
     left: tuple[str, ...]
     right: tuple[str, ...]
     outcome: Ints | None = None
-    """(N,) 1, -1 or 0; None where nobody judged."""
+    """(N,) 1, -1 or 0; None where the pairs have not been judged."""
     votes: Ints | None = None
-    """(N, J) each annotator's verdict, where known."""
+    """(N, J) verdict of each annotator; None where unknown."""
     left_source: tuple[str, ...] = ()
-    """Who wrote the left text; empty where unknown."""
+    """(N,) author of the left text; () where unknown."""
     right_source: tuple[str, ...] = ()
     prompt: tuple[str, ...] = ()
-    """What was asked; empty where nothing was."""
+    """(N,) prompt of each pair; () without prompts."""
     source: Source = field(default_factory=lambda: Source('the pairs'))
 
     def __len__(self) -> int:
@@ -72,17 +71,17 @@ class Pairs:
         """Pairs from columns, checked row by row.
 
         Args:
-            left, right: (N,) texts; blank where a describer wrote nothing. What a model thought aloud is left out.
+            left, right: (N,) texts; blank where a describer wrote nothing. A model's reasoning is dropped.
             outcome: (N,) 'a1', 'a2', 'same', 'left', 'right', 'tie', or 1, -1, 0; without it, the majority of votes.
-            names: (N,) samples; numbered where None.
+            names: (N,) samples; None to number them.
             votes: (N, J) of 1, -1, 0.
-            sources: who wrote the left and the right texts, N names each.
-            prompt: (N,) what was asked.
-            source: what messages call the data.
+            sources: authors of the left and of the right texts, N names each.
+            prompt: (N,) prompts.
+            source: name of the data in messages.
 
         Raises:
-            ComparisonError: no rows, columns of different lengths, what is no text, an unknown verdict; it names the
-                first bad row.
+            ComparisonError: there are no rows, columns differ in length, a cell is not text, or a verdict is unknown;
+                it names the first bad row.
         """
         source = Source(source) if isinstance(source, str) else source
         size = len(left)
@@ -118,7 +117,7 @@ class Pairs:
         """The pairs of a table as columns.
 
         Raises:
-            ComparisonError: it holds none.
+            ComparisonError: the table has no pairs.
         """
         if not table.pairs:
             raise ComparisonError(
@@ -142,15 +141,15 @@ class Pairs:
 
     @cached_property
     def groups(self) -> npt.NDArray[np.str_]:
-        """(N,) what must stay on one side of a split: the prompt where there is one, else the sample."""
+        """(N,) groups that must stay on one side of a split: the prompt where there is one, else the sample."""
         return np.asarray(self.prompt or self.names)
 
     @property
     def truth(self) -> Ints:
-        """(N,) the verdicts.
+        """(N,) verdicts.
 
         Raises:
-            ComparisonError: nobody judged these pairs.
+            ComparisonError: the pairs have not been judged.
         """
         if self.outcome is None:
             raise ComparisonError(
@@ -159,7 +158,7 @@ class Pairs:
         return self.outcome
 
     def take(self, chosen: npt.ArrayLike) -> Pairs:
-        """The pairs at these positions, or where this mask is true."""
+        """The pairs at these positions, or where this mask is True."""
         at = np.arange(len(self))[np.asarray(chosen)]
         texts = ('names', 'left', 'right', 'left_source', 'right_source', 'prompt')
         columns = {name: getattr(self, name) for name in texts}
@@ -174,7 +173,7 @@ class Pairs:
         )
 
     def swapped(self) -> Pairs:
-        """The same pairs with left and right exchanged."""
+        """The same pairs with left and right swapped."""
         return replace(
             self,
             left=self.right,
@@ -193,14 +192,14 @@ def _judged(outcome: Sequence[object] | Ints | None, votes: Ints | None, source:
 
 
 def majority(votes: Ints) -> Ints:
-    """(N,) the verdict of more than half of the (N, J) votes; 0 where there is none."""
+    """(N,) verdict of more than half of the (N, J) votes; 0 where there is none."""
     half = votes.shape[1] / 2.0
     won, lost = ((votes == side).sum(axis=1) > half for side in (1, -1))
     return np.asarray(won.astype(np.int64) - lost, np.int64)
 
 
 def read_pairs(path: str | Path, *, judged: bool = False) -> Pairs:
-    """The pairs that a file holds.
+    """The pairs in a file.
 
         name,a1,a2[,preference][,model1,model2]                             EmoPrefer, MER-Prefer
         idx,instruction,input,response1,response2,annotator1…annotator3     PandaLM
@@ -208,10 +207,10 @@ def read_pairs(path: str | Path, *, judged: bool = False) -> Pairs:
 
     Args:
         path: any table that `affekt.tables.read_table` reads.
-        judged: refuse pairs without a preference.
+        judged: refuse pairs without a verdict.
 
     Raises:
-        ComparisonError: the file is missing, empty, damaged or of no known shape, or a row is wrong: the message
+        ComparisonError: the file is missing, empty, damaged or of no known shape, or a row is invalid: the message
             names it.
     """
     table = read_pair_table(Path(path))
@@ -223,7 +222,7 @@ def read_pairs(path: str | Path, *, judged: bool = False) -> Pairs:
 
 
 def _outcomes(column: Sequence[object] | Ints, words: Mapping[str, int], source: Source) -> Ints:
-    """Verdicts of words, or of 1, -1 and 0 where those are not among the words."""
+    """Verdicts from words, or from 1, -1 and 0 where those are not among the words."""
     known: Mapping[str, int] = {'1': 1, '-1': -1, '0': 0, **words}
     written = list(column)
     codes = np.array([known.get(str(value).strip().lower(), 2) for value in written], np.int64)

@@ -1,11 +1,11 @@
-"""How well verdicts on pairs match people's: the published scores, and forms that treat both sides alike.
+"""Scores of verdicts on pairs against people's: the published ones, and forms that treat both sides alike.
 
 Verdicts are (N,) of 1 (a1, left), -1 (a2, right), 0 (same).
 
 - *Official*: pairs whose truth is *same* are dropped from the 2-class scores, and a predicted *same* counts as a1, so
   the file's order of sides matters; the 3-class scores keep all three. WAF is F1 weighted by the truth's frequencies.
-- *Even*: a predicted *same* is half right on a decided pair, and both orders of sides count alike. In two classes the
-  confusion is then symmetric, so WAF equals accuracy, and one number says both.
+- *Even*: a predicted *same* is half correct on a decided pair, and both orders of sides count alike. In two classes the
+  confusion is then symmetric, so that WAF equals accuracy.
 
 Source: `func_preference_metric` in github.com/zeroQiaoba/MERTools, MER2026_Track3; arXiv:2507.04278, section 4.
 
@@ -38,10 +38,10 @@ class OfficialScores:
 
 
 def verdicts(words: Sequence[object]) -> Ints:
-    """(N,) verdicts of a1, a2, same (or left, right, tie), whatever the case.
+    """(N,) verdicts from a1, a2, same (or left, right, tie), case-insensitive.
 
     Raises:
-        UnknownNameError: another word; it names the first.
+        UnknownNameError: another word; the message names the first one.
 
     >>> verdicts(['a1', 'Same', 'a2'])
     array([ 1,  0, -1])
@@ -77,11 +77,11 @@ def official_scores(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Official
 
 
 def even_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, swapped: npt.ArrayLike | None = None) -> float:
-    """Share of decided pairs that are right, *same* as half; over both orders where verdicts on both are given.
+    """Share of decided pairs that are correct, *same* as half; over both orders where `swapped` is given.
 
     Args:
         truth, prediction: (N,) verdicts.
-        swapped: (N,) verdicts on the swapped pairs as they were said: a1 is the text that stood on the right.
+        swapped: (N,) answers on the swapped pairs, not mapped back: 1 is the text that was shown as a1.
 
     Returns:
         A float in [0, 1]; nan without decided pairs.
@@ -100,10 +100,10 @@ def even_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, swapped: npt.
 
 
 def swap_consistency(forward: npt.ArrayLike, swapped: npt.ArrayLike) -> float:
-    """Share of pairs on which both orders give the same verdict, a1 and a2 mapped back.
+    """Share of pairs with the same verdict in both orders, a1 and a2 mapped back.
 
     Args:
-        forward, swapped: (N,) verdicts on the pairs and on the swapped pairs, as they were said.
+        forward, swapped: (N,) answers on the pairs and on the swapped pairs, not mapped back.
 
     Raises:
         ShapeError: they are not both (N,) of 1, -1 and 0.
@@ -127,7 +127,7 @@ _KNOWN = (1, -1, 0)
 
 
 def confusion_scores(confusions: Floats) -> tuple[Floats, Floats]:
-    """(R,) weighted F1 and accuracy of (R, C, C) confusions that need not be whole numbers; nan where empty."""
+    """(R,) weighted F1 and accuracy of (R, C, C) confusions, which may be fractional; nan where empty."""
     right = np.einsum('rcc->rc', confusions)
     support, said = confusions.sum(axis=2), confusions.sum(axis=1)
     with np.errstate(invalid='ignore', divide='ignore'):

@@ -1,8 +1,8 @@
-"""What a preference score must beat: rules that look at no feeling, and what people reach among themselves.
+"""Baselines of preference scores: rules that ignore emotion, and agreement among people.
 
-A rule gives verdicts on the pairs and on the swapped pairs. Rules that need to know who usually wins learn it from
-training pairs; without any they are told by the judged pairs themselves, in hindsight, which is the most that such a
-rule could reach there.
+A rule gives verdicts on the pairs and on the swapped pairs. Rules that depend on who usually wins learn it from
+training pairs; without any they use the judged pairs themselves, in hindsight, which is the most that such a rule could
+reach there.
 
 Axes: N pairs, J annotators.
 """
@@ -22,29 +22,29 @@ from affekt.ranking import text_lengths
 
 OPENING_WORDS = 3
 COMMON_OPENING = 0.05
-"""Share of texts that must begin alike for an opening to count."""
+"""Share of texts that must begin alike for an opening to be used."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Verdicts of one judge, rule or model."""
+    """Verdicts of a judge, rule or model."""
 
     forward: Ints
-    """(N,) on the pairs as they stand."""
+    """(N,) verdicts on the pairs as given."""
     swapped: Ints | None = None
-    """(N,) on the swapped pairs, as they were said: 1 for the text that stood on the right; None where not asked."""
+    """(N,) answers on the swapped pairs, not mapped back: 1 for the text then on the left; None where unknown."""
 
 
 def shortcuts(pairs: Pairs, learned_from: Pairs | None = None) -> dict[str, Answers]:
-    """The answers of every rule that these pairs allow.
+    """Verdicts of every rule that these pairs allow.
 
     Args:
-        pairs: to answer.
-        learned_from: judged pairs that say who usually wins; in hindsight from `pairs` where None.
+        pairs: pairs to answer.
+        learned_from: judged pairs from which rules learn who usually wins; None for `pairs`, in hindsight.
 
     Returns:
-        Rule to answers: `longer text`, `source that wins` (where sources are known), `opening that wins` (where texts
-        begin alike), `most frequent`, `always a1` and `always a2`.
+        Name of a rule to its verdicts: `longer text`, `source that wins` (where sources are known), `opening that wins`
+        (where texts begin alike), `most frequent`, `always a1` and `always a2`.
     """
     known = learned_from if learned_from is not None else pairs
     side = np.sign(text_lengths(pairs.left, pairs.right)).astype(np.int64)
@@ -64,12 +64,14 @@ def shortcuts(pairs: Pairs, learned_from: Pairs | None = None) -> dict[str, Answ
 
 
 def annotator_agreement(pairs: Pairs) -> dict[str, float]:
-    """How far one annotator predicts the others; empty without votes.
+    """How well one annotator predicts the others; empty without votes.
 
     Returns:
-        `another annotator`: even accuracy of one annotator against each other one, over all ordered two. `the
-        majority`: against the majority of all, which holds their own vote, so it is too high. `majority of the others`:
-        where the others agree on a side.
+        `another annotator`: even accuracy of one annotator against each other one, over all ordered pairs of
+            annotators.
+        `the majority`: against the majority of all, which includes the annotator's own vote, so it is too high.
+            `majority
+        of the others`: where the others agree on a side.
     """
     if pairs.votes is None or pairs.votes.shape[1] < 2:
         return {}
@@ -85,7 +87,7 @@ def annotator_agreement(pairs: Pairs) -> dict[str, float]:
 
 
 def against_annotators(pairs: Pairs, forward: Ints) -> float:
-    """Even accuracy of verdicts against each annotator, averaged: comparable with `another annotator`."""
+    """Mean even accuracy of verdicts against each annotator, comparable with `another annotator`."""
     if pairs.votes is None:
         return float('nan')
     return float(np.mean([even_accuracy(votes, forward) for votes in pairs.votes.T]))
@@ -96,13 +98,13 @@ def _both(side: Ints) -> Answers:
 
 
 def _by(wins: Mapping[str, float], left: Sequence[str], right: Sequence[str]) -> Ints:
-    """The side whose name usually wins; 0 where neither is better known."""
+    """The side whose name usually wins; 0 where neither has the better record."""
     gap = [wins.get(a, 0.0) - wins.get(b, 0.0) for a, b in zip(left, right, strict=True)]
     return np.sign(gap).astype(np.int64)
 
 
 def _net_wins(left: Sequence[str], right: Sequence[str], truth: Ints) -> dict[str, float]:
-    """Wins less losses over comparisons and 2 more, so that rare names count little."""
+    """Wins minus losses, divided by comparisons plus 2, so that rare names count little."""
     net: dict[str, list[float]] = {}
     for here, there, won in zip(left, right, truth, strict=True):
         if here != there:
@@ -114,7 +116,7 @@ def _net_wins(left: Sequence[str], right: Sequence[str], truth: Ints) -> dict[st
 
 
 def _openings(texts: Sequence[str], common: Collection[str]) -> list[str]:
-    """How each text begins, where it is a common beginning; '' otherwise."""
+    """The opening of each text, where it is common; '' otherwise."""
     openings = [' '.join(text.lower().split()[:OPENING_WORDS]) for text in texts]
     return [opening if opening in common else '' for opening in openings]
 

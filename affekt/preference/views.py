@@ -1,10 +1,10 @@
-"""The same pairs weighted so that a shortcut is worth nothing: as often right as wrong.
+"""Views of pairs that are weighted so that a shortcut is worthless: as often right as wrong.
 
-Where the longer text wins 80 % of the pairs, taking the longer one scores 80 %. A balanced view weighs the pairs so
-that among those of like difference in length the longer text wins as often as the shorter one; likewise for who wrote
-the texts, pairing of sources by pairing. This is the mean over all balanced subsets, without drawing one: a cell of
-n pairs beside a rarer one of m keeps each pair with weight m / n. Pairs on which the shortcut has nothing to say keep
-their weight. Ties belong to no balanced view.
+Where the longer text wins 80 % of the pairs, choosing the longer one scores 80 %. A balanced view weights the pairs so
+that, among those of similar difference in length, the longer text wins as often as the shorter one; likewise for the
+authors of the texts, combination by combination. The result is the mean over all balanced subsets, without drawing one:
+the pairs of a cell of n beside a smaller one of m get weight m / n. Pairs that the shortcut does not decide keep their
+weight. Ties are in no balanced view.
 
 Axes: N pairs, G strata.
 """
@@ -22,22 +22,22 @@ from affekt.preference.pairs import Pairs
 from affekt.ranking import text_lengths
 
 LENGTH_BINS = 4
-"""Quarters of the pairs by how far their lengths lie apart."""
+"""Number of quantile bins of pairs by their difference in length."""
 SHORTCUTS = ('length', 'source')
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Which decided pairs must weigh as much as which others."""
+    """Cells of decided pairs that must have equal weights."""
 
     stratum: Ints
-    """(N,) within which both sides of a shortcut weigh the same; -1 for pairs outside the view."""
+    """(N,) stratum within which both sides of a shortcut get equal weight; -1 for pairs outside the view."""
     favours: Ints
-    """(N,) 1 where the shortcut's side won, -1 where it lost, 0 where it has nothing to say."""
+    """(N,) 1 where the shortcut's side won, -1 where it lost, 0 where it does not decide."""
 
     @property
     def number(self) -> Ints:
-        """(N,) 3 * stratum + (0 lost, 1 silent, 2 won), or -1."""
+        """(N,) 3 * stratum + (0 lost, 1 undecided, 2 won), or -1."""
         return np.where(self.stratum < 0, -1, 3 * self.stratum + self.favours + 1)
 
     def weights(self) -> Floats:
@@ -57,23 +57,23 @@ def cell_weights(counts: Floats) -> Floats:
 
 
 def cells(pairs: Pairs, by: Iterable[str]) -> Cells:
-    """The cells of a view that is balanced by one shortcut, or by several at once.
+    """Cells of a view that is balanced for one shortcut, or for several together.
 
-    By several, a pair's cell is what all of them say of it, and its mirror image the opposite of all.
+    For several, a pair's cell is the combination of all their outcomes, and its mirror image the opposite of all.
 
     Args:
         pairs: judged pairs.
-        by: among SHORTCUTS.
+        by: names among SHORTCUTS.
 
     Raises:
-        UnknownNameError: another shortcut.
-        ComparisonError: by source, and the pairs do not say who wrote what.
+        UnknownNameError: there is no such shortcut.
+        ComparisonError: `source` is requested, and the pairs do not name the sources.
     """
     said = [_said(pairs, name) for name in by]
     truth = pairs.truth
     strata = np.stack([stratum for stratum, _ in said], axis=1)
     sides = np.stack([side * truth for _, side in said], axis=1)
-    # A pattern such as (won, lost) is balanced against (lost, won): the first that speaks says which of the two.
+    # A pattern such as (won, lost) is balanced against (lost, won): the first decided outcome determines the side.
     lead = np.zeros(len(pairs), np.int64)
     for column in sides.T:
         lead = np.where(lead == 0, column, lead)
@@ -83,7 +83,7 @@ def cells(pairs: Pairs, by: Iterable[str]) -> Cells:
 
 
 def _said(pairs: Pairs, name: str) -> tuple[Ints, Ints]:
-    """(N,) the stratum of each pair, and the side that the shortcut would take."""
+    """(N,) stratum of each pair, and the side that the shortcut would choose."""
     if name == 'length':
         apart = text_lengths(pairs.left, pairs.right)
         decided = np.abs(apart[pairs.truth != 0])

@@ -40,6 +40,7 @@ from affekt.labels import EKMAN
 from affekt.report.cards import model_entry
 from affekt.report.series_grid import REASONS, drawn, frame_series
 from affekt.runs import versions
+from affekt.tables import flag_array
 from affekt.wording import opened
 
 CANNOT_KNOW = (
@@ -328,7 +329,7 @@ def _coverage(timeline: Timeline, titles: Mapping[str, str], duration_s: float) 
                 continue
             categories = rows.select(name=EKMAN)
             names = np.isfinite(categories.column('value'))
-            named_s = Timeline(categories.to_arrow().filter(pa.array(names))).coverage()
+            named_s = Timeline(categories.to_arrow().filter(flag_array(names))).coverage()
             confidence = np.where(np.isnan(categories.column('value')), np.nan, categories.column('confidence'))
             lengths = (categories.column('end_s') - categories.column('start_s')) * categories.column('coverage')
             seconds = rows.coverage()

@@ -10,7 +10,17 @@ it where tables are read deep inside. `table_bytes` writes a table as .csv, .jso
 Read first: `reading.py`.
 """
 
-from affekt.tables.arrow_arrays import joined_view, number_array, text_array
+from affekt.tables.arrow_arrays import (
+    arrow_array,
+    empty_table,
+    flag_array,
+    flags,
+    floats,
+    joined_view,
+    number_array,
+    text_array,
+    text_scalar,
+)
 from affekt.tables.arrow_messages import require_bounded_messages
 from affekt.tables.by_sample import Columns, answers_by_name, by_name, read_columns
 from affekt.tables.delimited import required_rows, table_of_lines
@@ -37,11 +47,16 @@ __all__ = [
     'Source',
     'Table',
     'answers_by_name',
+    'arrow_array',
     'as_written',
     'by_name',
     'csv_bytes',
     'csv_line',
+    'empty_table',
     'first_sheet',
+    'flag_array',
+    'flags',
+    'floats',
     'joined_view',
     'note',
     'number',
@@ -60,4 +75,5 @@ __all__ = [
     'table_bytes',
     'table_of_lines',
     'text_array',
+    'text_scalar',
 ]

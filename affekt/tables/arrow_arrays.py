@@ -1,7 +1,8 @@
 """Python's and NumPy's values as Arrow arrays and back, without pandas.
 
-Where pandas is installed, `pyarrow.array`, `pyarrow.scalar` and `to_numpy` load it: half a second for nothing. These go
-by buffers.
+Where pandas is installed, `pyarrow.array`, `pyarrow.scalar`, `Schema.empty_table` and `to_numpy` load it, and so do
+comparisons with a Python value and `numpy.asarray` of a column: half a second and 40 MB for nothing. These go by
+buffers.
 
 N values; None and a nan that stands for it are null in Arrow.
 """
@@ -13,6 +14,52 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+
+def arrow_array(values: Sequence[Any] | npt.NDArray[Any], dtype: Any) -> Any:
+    """Values as an Arrow array of a type.
+
+    Args:
+        values: (N,) texts, flags or numbers; None is null, nan is not.
+        dtype: `pyarrow.string()`, `pyarrow.bool_()`, or a type of numbers.
+
+    Raises:
+        UnicodeEncodeError, OverflowError: see `text_array`.
+        pyarrow.ArrowInvalid: a whole number does not fit the type.
+    """
+    import pyarrow as pa
+
+    if pa.types.is_string(dtype):
+        return text_array(values.tolist() if isinstance(values, np.ndarray) else values)
+    valid = None
+    if not (isinstance(values, np.ndarray) and values.dtype != object) and any(value is None for value in values):
+        valid = np.array([value is not None for value in values], dtype=np.bool_)
+        values = [0 if value is None else value for value in values]
+    if pa.types.is_boolean(dtype):
+        return flag_array(np.asarray(values, dtype=np.bool_), valid)
+    numbers = np.asarray(values) if len(values) else np.zeros(0, dtype.to_pandas_dtype())
+    if numbers.dtype == object:
+        numbers = numbers.astype(dtype.to_pandas_dtype())
+    return number_array(numbers, valid).cast(dtype)
+
+
+def flag_array(values: npt.NDArray[np.bool_], valid: npt.NDArray[np.bool_] | None = None) -> Any:
+    """Flags (N,) as an Arrow array; `valid` as for `number_array`."""
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(pa.bool_(), len(values), [_bitmap(valid), _bitmap(np.asarray(values, dtype=np.bool_))])
+
+
+def empty_table(schema: Any) -> Any:
+    """A table without rows."""
+    import pyarrow as pa
+
+    return pa.Table.from_arrays([pa.nulls(0, each.type) for each in schema], schema=schema)
+
+
+def text_scalar(text: str) -> Any:
+    """A text that Arrow compares columns with."""
+    return text_array([text])[0]
 
 
 def number_array(values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None) -> Any:
@@ -65,13 +112,28 @@ def joined_view(column: Any, dtype: type[np.generic], null: float) -> Any:
     """(N,) the numbers of an Arrow column of any number of chunks.
 
     Args:
-        column: numbers of this width.
+        column: numbers of this width; an array is a column of one chunk.
         dtype: their width.
         null: stands for what is null.
     """
     filled = column.fill_null(number_array(np.array([null], dtype))[0]) if column.null_count else column
-    views = [view(chunk, dtype) for chunk in filled.chunks]
+    views = [view(chunk, dtype) for chunk in getattr(filled, 'chunks', [filled])]
     return views[0] if len(views) == 1 else np.concatenate([np.zeros(0, dtype), *views])
+
+
+def floats(column: Any) -> npt.NDArray[np.float64]:
+    """(N,) the numbers of an Arrow array or column of any type and number of chunks; nan for null."""
+    import pyarrow as pa
+
+    numbers: npt.NDArray[np.float64] = joined_view(column.cast(pa.float64()), np.float64, np.nan)
+    return numbers
+
+
+def flags(column: Any) -> npt.NDArray[np.bool_]:
+    """(N,) the flags of an Arrow array or column; False for null."""
+    import pyarrow as pa
+
+    return np.asarray(joined_view(column.cast(pa.int8()), np.int8, 0) > 0)
 
 
 def _bitmap(valid: npt.NDArray[np.bool_] | None) -> Any:

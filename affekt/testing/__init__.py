@@ -1,8 +1,8 @@
-"""Contracts: what every recipe, fusion model, corpus, metric, judge, export and encoder must do, as plain functions.
+"""Contracts of recipes, fusion models, corpora, metrics, judges, exports and encoders, as plain functions.
 
-A member goes in, or its name; nothing comes out where it does all of it, and a `ContractError` with one sentence on
-what is broken where it does not. Each function's docstring lists what it checks. affekt runs them over every member of
-its own; run them over yours from any test, or from none. Read `contract.py` first.
+A member, or its name, comes in; the function returns where it fulfils the contract, and raises a `ContractError` with
+one sentence on the fault where it does not. Each function's docstring lists its checks. affekt runs them over every
+member of its own; run them over yours in any test framework, or without. Read `contract.py` first.
 """
 
 from affekt.testing.corpora import check_corpus

@@ -1,4 +1,4 @@
-"""What all contracts share: one promise at a time, and the first that is broken is said."""
+"""Checks that all contracts share: one promise at a time, and the first broken one is reported."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ TODO = 'see what `affekt.testing` says of this check'
 
 
 def require(kept: bool, promise: str, came: str, todo: str = TODO) -> None:
-    """A promise is kept.
+    """Check one promise of a contract.
 
     Raises:
-        ContractError: it is not.
+        ContractError: it is broken.
     """
     if not kept:
         raise ContractError(expected=promise, came=came, todo=todo)
@@ -23,26 +23,26 @@ def require(kept: bool, promise: str, came: str, todo: str = TODO) -> None:
 
 @contextmanager
 def promised(promise: str) -> Iterator[None]:
-    """Within it nothing is raised.
+    """Context in which nothing may be raised.
 
     Raises:
-        ContractError: something was.
+        ContractError: something was raised.
     """
     try:
         yield
     except ContractError:
         raise
-    except Exception as error:  # a member of anyone's may raise anything
+    except Exception as error:  # third-party members may raise anything
         lines = str(error).strip().splitlines() or ['without a word']
         came = f'{type(error).__name__}: {lines[0][:300]}'
         raise ContractError(expected=promise, came=came, todo=TODO) from error
 
 
 def refuses(promise: str, call: Any, *given: Any) -> None:
-    """A call is answered by one of affekt's own errors, which say what was expected, what came and what to do.
+    """Check that a call raises one of affekt's own errors, which state what was expected, what came and what to do.
 
     Raises:
-        ContractError: it was answered otherwise.
+        ContractError: it returned, or raised another error.
     """
     try:
         call(*given)

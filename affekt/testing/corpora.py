@@ -1,4 +1,4 @@
-"""The contract of corpora: what a release is, and what is made of it."""
+"""The contract of corpora: their properties, and the manifests of their releases."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from affekt.testing.contract import promised, refuses, require
 MEDIA = ('video', 'audio', 'frames')
 WHAT = ('text', 'category')
 VALUES = ('valence', 'arousal', 'dominance', 'sentiment')
-"""What a range can be given for."""
+"""Columns that can have a range."""
 
 
 def check_corpus(corpus: Corpus | str, folder: Path | None = None, *, has_media: bool = True) -> None:
-    """A corpus says what it is, and its importer makes one valid manifest of a release.
+    """Check that a corpus describes itself, and that its importer makes a valid manifest of a release.
 
-    1. Its name can be typed, it says where to get it, each layout names files that tell it, ranges rise, no category
-       stands twice.
-    2. An empty folder, and none, are refused with what was expected there.
-    3. Of a release: samples of known categories within the ranges, named once, with text, media or labels; media
-       below the folder and there; the same manifest a second time, and from its file.
+    1. Its name can be typed, it states where to get it, each layout lists files that identify it, ranges increase, and
+       no category is duplicated.
+    2. An empty folder, and a missing one, are refused with what was expected there.
+    3. A release gives samples of known categories within the ranges, with unique names, with text, media or labels;
+       media exist below the folder; the manifest is the same a second time, and after saving and loading.
 
     Args:
-        corpus: or its name.
-        folder: a release, or a small one made up in its layout; None to check 1 and 2 alone.
-        has_media: whether media that the release names must be there.
+        corpus: corpus, or its name.
+        folder: a release, or a small synthetic one in its layout; None to check 1 and 2 only.
+        has_media: whether media that the release refers to must exist.
 
     Raises:
-        ContractError: it does not do one of these.
+        ContractError: a check fails.
     """
     with promised('a corpus of that name'):
         member = corpus_named(corpus) if isinstance(corpus, str) else corpus

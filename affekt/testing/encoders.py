@@ -1,4 +1,4 @@
-"""The contract of encoders, over made-up texts, tones and pictures.
+"""The contract of encoders, on synthetic texts, tones and images.
 
 B batch, T rows, S states, D their size.
 """
@@ -20,23 +20,23 @@ SIDE = 32
 
 
 def check_encoder(encoder: Encoder, samples: Sequence[Any] | None = None, *, tolerance: float = 1e-3) -> None:
-    """An encoder turns each sample into states of one size, the same alone and beside others.
+    """Check that an encoder turns each sample into states of one size, independent of the batch.
 
     1. It has a modality, a size above 0, and a rate above 0 or None.
-    2. `prepare` gives (T, …) rows, T at least 1, the same each time.
-    3. `forward` of a padded batch gives (B, S, D) states and (B, S) bool, with one state that counts for each sample,
-       and finite states where they count; those of a sample are the same alone, beside others and in another order.
-    4. `encode` gives, in order, finite float32 (S, D) with times that rise, or in words why there is nothing; the same
-       each time, alone, and in another order.
+    2. `prepare` returns (T, …) rows, T at least 1, the same each time.
+    3. `forward` of a padded batch returns (B, S, D) states and (B, S) bool, with at least one real state per sample,
+       which is finite; the states of a sample are the same alone, in a batch and in another order.
+    4. `encode` returns, in order, finite float32 (S, D) with increasing times, or the reason why there is nothing; the
+       same each time, alone, and in another order.
 
     Args:
-        encoder: such as `open_encoder` gives.
-        samples: two or more of its modality; texts and sounds, or for encoders of pictures `Pictures`, of clips
-            `Clip`. None for made-up ones.
-        tolerance: the largest share of the states' range by which neighbours and order may change them.
+        encoder: encoder, for example from `open_encoder`.
+        samples: at least two samples of its modality; texts and audio, or for encoders of images `Pictures`, of clips
+            `Clip`. None for synthetic ones.
+        tolerance: largest difference between batches and orders, as a share of the range of the states.
 
     Raises:
-        ContractError: it does not do one of these.
+        ContractError: a check fails.
     """
     name = type(encoder).__name__
     known = ('text', 'audio', 'video')
@@ -63,7 +63,7 @@ def _made_up(encoder: Encoder) -> list[Any]:
 
 
 def _clip(frames: int, settings: ClipSettings, rng: np.random.Generator) -> Clip:
-    """Noise, 25 frames a second, with sound where it is asked for."""
+    """Noise at 25 frames per second, with audio if the encoder reads it."""
     images = rng.integers(0, 256, (frames, settings.size, settings.size, 3), dtype=np.uint8)
     sound = (0.1 * rng.standard_normal(frames * RATE_HZ // 25)).astype(np.float32)
     has_video = 'video' in settings.modalities
@@ -104,7 +104,7 @@ def _check_rows(encoder: Encoder, name: str, samples: Sequence[Any], tolerance: 
 
 
 def _states(encoder: Encoder, rows: Sequence[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """(B, S, D) states of padded rows, and (B, S) which count."""
+    """(B, S, D) states of padded rows, and their (B, S) mask."""
     longest = max(map(len, rows))
     padded = np.stack([np.pad(each, ((0, longest - len(each)), *[(0, 0)] * (each.ndim - 1))) for each in rows])
     keep_mask = np.arange(longest)[None, :] < np.array([len(each) for each in rows])[:, None]  # (B, T)
@@ -141,7 +141,7 @@ def _check_encoded(encoder: Encoder, name: str, samples: Sequence[Any], toleranc
 
 
 def _apart(first: Encoded | str, second: Encoded | str) -> float:
-    """The largest difference; infinite where one has features and the other has none, or another number of rows."""
+    """Largest difference; infinite where only one has features, or the numbers of rows differ."""
     if isinstance(first, Encoded) and isinstance(second, Encoded) and first.rows.shape == second.rows.shape:
         return float(np.abs(first.rows - second.rows).max())
     return 0.0 if isinstance(first, str) and isinstance(second, str) else float('inf')

@@ -1,4 +1,4 @@
-"""The contract of exports, over small made-up analyses."""
+"""The contract of exports, on small synthetic analyses."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from affekt.labels import EKMAN
 from affekt.testing.contract import promised, require
 
 ODD = 'Ünï <b>&amp; "quoted" \'x\' --> \N{GRINNING FACE} \x07 end\nnext; =1+1, \t|'
-"""A text with what formats escape, or may not hold."""
+"""Text with characters that formats must escape or cannot represent."""
 PERSON = 'person 1'
 
 
 def check_export(write: Callable[[Analysis, Path], None] | str) -> None:
-    """An export writes one file of any analysis, and nothing else.
+    """Check that an export writes one file for any analysis, and nothing else.
 
-    1. It writes the file that it is told, not an empty one, and no other beside it; also where one is there.
-    2. A recording in which nothing was found, and texts with quotes, tags, control characters and line breaks, are
-       written too.
-    3. The analysis stays as it is.
+    1. It writes the requested file, which is not empty, and no other; also where the file exists already.
+    2. A recording without findings, and texts with quotes, tags, control characters and line breaks, are written
+       too.
+    3. The analysis is unchanged.
 
     Args:
-        write: takes an analysis and the file's path; or a format's name.
+        write: function of an analysis and the file's path; or the name of a format.
 
     Raises:
-        ContractError: it does not do one of these.
+        ContractError: a check fails.
     """
     label = write if isinstance(write, str) else getattr(write, '__name__', repr(write))
     with promised('an export of that name'):
@@ -67,7 +67,7 @@ def _content(analysis: Analysis) -> str:
 
 
 def _analyses() -> dict[str, Analysis]:
-    """What to write, in words, and an analysis of that sort."""
+    """Description of an analysis to that analysis."""
     span = (0.0, 2.0)
     evidence = (Evidence('words', *span, PERSON, quote=ODD),)
     shares = {name: 0.7 if name == EKMAN[3] else 0.05 for name in EKMAN}

@@ -1,4 +1,4 @@
-"""The contract of fusion models, over tiny made-up features.
+"""The contract of fusion models, on tiny synthetic features.
 
 B batch, T time, D feature, C classes.
 """
@@ -24,27 +24,27 @@ Batch = dict[str, 'Tensor']
 
 
 def check_fusion(model: type[FusionModel] | str, **options: Any) -> None:
-    """A fusion model's corrected form answers for each sample alone, from what is there, and all of it learns.
+    """Check that a fusion model's corrected form answers each sample by its own present modalities, and that it trains.
 
     At each of its levels:
 
-    1. It gives (B, F) features, (B, C) logits and (B, V) values, finite; no logits without classes, no values without
-       values; the same weights from the same seed.
-    2. Evaluated, it gives the same answers twice; the order of samples, and which stand beside each other, change
-       nothing.
-    3. Whatever stands where the keep mask keeps nothing changes no answer by a bit, for every set of modalities; a
-       missing modality that the answers depend on is noticed.
-    4. Every parameter gets a gradient from the task and its own losses, and all gradients are finite.
-    5. Its state loads strictly into another one, which then gives the same answers; a state that lacks a tensor does
-       not.
+    1. It returns (B, F) features, (B, C) logits and (B, V) values, all finite; no logits without classes, no values
+       without values; the same seed gives the same weights.
+    2. In evaluation, it gives the same output twice; the order of the samples and the rest of the batch have no
+       effect.
+    3. Inputs that are not kept change no output in any bit, for every set of modalities; a missing modality does change
+       outputs that depend on it.
+    4. Every parameter gets a gradient from the task and the model's own losses, and all gradients are finite.
+    5. Its state loads strictly into another instance, which then gives the same output; a state that lacks a tensor is
+       refused.
     6. Features of another size are refused.
 
     Args:
-        model: a subclass of `FusionModel`, or the name of one.
-        options: what it is built with besides a `FusionShape`.
+        model: a subclass of `FusionModel`, or its name.
+        options: options of the model besides its `FusionShape`.
 
     Raises:
-        ContractError: it does not do one of these.
+        ContractError: a check fails.
         MissingExtraError: torch is not installed.
     """
     try:
@@ -73,7 +73,7 @@ class _Case:
         self.sizes = {name: SIZES.get(name, 4) for name in needs}
 
     def check(self) -> None:
-        """All promises, one after the other."""
+        """Run all checks in order."""
         with promised(f'{self.label} to be built, and to answer'):
             network, batch = self.built(), self.batch()
             self._check_shapes(network, batch)
@@ -85,7 +85,7 @@ class _Case:
         refuses(f'features of another size to be refused by {self.label}', network, wrong)
 
     def built(self, classes: int = CLASSES, values: int = 1, seed: int = 3) -> FusionModel:
-        """The model, without dropout, evaluated."""
+        """The model, without dropout, in evaluation mode."""
         from affekt.fusion import FusionShape
         from affekt.nn import seeded
 
@@ -94,7 +94,7 @@ class _Case:
             return self.model(shape, **self.options).eval()
 
     def batch(self, rows: int = ROWS) -> Batch:
-        """Modality to (B, D), or (B, T, D)."""
+        """Modality to (B, D), or (B, T, D), of synthetic features."""
         import torch
 
         draws = torch.Generator().manual_seed(0)
@@ -177,7 +177,7 @@ class _Case:
             loss = torch.nn.functional.cross_entropy(fused.logits, torch.arange(12) % CLASSES)
             loss = loss + fused.values.squeeze(1).sub(torch.linspace(-1, 1, 12)).square().mean() + fused.auxiliary
             loss.backward()
-        optional = 'absent' if len(batch) == 1 else '\0'  # one modality alone is never missing
+        optional = 'absent' if len(batch) == 1 else '\0'  # a single modality is never missing
         gradients = {name: p.grad for name, p in network.named_parameters() if p.requires_grad and optional not in name}
         broken = [name for name, grad in gradients.items() if grad is not None and not bool(torch.isfinite(grad).all())]
         require(not broken, f'finite gradients of {self.label}', f'nan or infinity in {", ".join(broken[:5])}')

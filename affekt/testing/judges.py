@@ -1,4 +1,4 @@
-"""The contract of judges, over made-up pairs of descriptions."""
+"""The contract of judges, on synthetic pairs of descriptions."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ TEXTS = (
 
 
 def check_judge(judge: Judge | Callable[[], Judge] | str, *, is_blind: bool = True) -> None:
-    """A judge's verdict names a side of the pair, is the same each time, and belongs to what it was shown.
+    """Check that a judge's verdict names a side of the pair, is reproducible, and follows what it was shown.
 
     1. It has a name of one line.
-    2. For each pair and order it gives None, or a verdict of left, right, tie or abstain with that order; or one of
-       affekt's errors, for texts that it cannot take.
-    3. Asked again, or several at once, it says the same.
-    4. With the sides exchanged, and the order with them, the same texts are shown in the same places: the same text
+    2. For each pair and order it returns None, or a verdict of left, right, tie or abstain with that order; or raises
+       one of affekt's errors, for texts that it cannot take.
+    3. Repeated calls, and concurrent ones, give the same verdict.
+    4. With the sides swapped, and the order with them, the same texts are shown in the same places: the same text
        wins.
 
     Args:
-        judge: or what makes one, or its name.
-        is_blind: whether it decides by what it is shown alone, so that 4 holds. A control that answers by sides, or by
-            who described, is not.
+        judge: judge, its constructor, or its name.
+        is_blind: whether it decides by the shown texts alone, so that 4 holds. A control that answers by side, or by
+            describer, is not.
 
     Raises:
-        ContractError: it does not do one of these.
+        ContractError: a check fails.
     """
     with promised('a judge'):
         made = reference_judge(judge) if isinstance(judge, str) else judge
@@ -58,7 +58,7 @@ _REFUSED = Verdict('refused', '')
 
 
 def _verdict(rater: Judge, pair: DescribedPair, order: str) -> Verdict | None:
-    """What a judge says; `_REFUSED` where it refuses deliberately."""
+    """Verdict of a judge; `_REFUSED` where it refuses deliberately."""
     with promised(f"a verdict of {rater.name}, or one of affekt's errors"):
         try:
             return rater.verdict(pair, order)

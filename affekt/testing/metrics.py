@@ -1,4 +1,4 @@
-"""The contract of metrics, over made-up answers.
+"""The contract of metrics, on synthetic answers.
 
 N samples.
 """
@@ -18,20 +18,21 @@ SAMPLES = 60
 
 
 def check_metric(metric: Metric | str) -> None:
-    """A metric is a number within its bounds that depends on nothing but the answers, and knows a perfect one.
+    """Check that a metric is a number within its bounds that depends on the answers alone, and is best for perfect
+    ones.
 
-    1. It gives one number, the same each time, within its bounds, and leaves what it was given as it was.
-    2. The order of the samples changes nothing.
-    3. No answer is better than the truth itself, which a shuffled one does not reach.
-    4. A constant answer, a constant truth, one sample and none give a number within the bounds or nan, and no error; no
-       sample gives nan.
+    1. It returns one number, the same each time, within its bounds, and does not change its arguments.
+    2. The order of the samples has no effect.
+    3. No answer scores better than the truth itself, and a shuffled truth scores worse.
+    4. A constant answer, a constant truth, a single sample and no samples give a number within the bounds or nan,
+       without an error; no samples give nan.
     5. Truth and prediction of different lengths are refused.
 
     Args:
-        metric: or its name.
+        metric: metric, or its name.
 
     Raises:
-        ContractError: it does not do one of these.
+        ContractError: a check fails.
     """
     with promised('a metric of that name'):
         member = metric_named(metric) if isinstance(metric, str) else metric
@@ -46,7 +47,7 @@ def check_metric(metric: Metric | str) -> None:
 
 
 def _answers(reads: str, rng: np.random.Generator) -> tuple[Labels, Labels, Labels]:
-    """(N,) a truth, an answer that is right more often than not, and the truth shuffled."""
+    """(N,) a truth, a mostly correct answer, and the shuffled truth."""
     if reads == 'categories':
         truth = rng.choice(np.array(['angry', 'happy', 'neutral', 'sad']), SAMPLES)
         near = np.where(rng.random(SAMPLES) < 0.7, truth, rng.choice(truth, SAMPLES))

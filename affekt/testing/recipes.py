@@ -1,6 +1,6 @@
 """The contract of recipes of features.
 
-T rows in time, D columns.
+T time steps, D features.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ Outcomes = Sequence[Features | Unable]
 
 
 def check_recipe(recipe: Recipe | str, manifest: Manifest | None = None, *, tolerance: float = 1e-5) -> None:
-    """A recipe names its output and makes it the same way each time.
+    """Check that a recipe identifies its output and is reproducible.
 
     1. Its facts are plain JSON, its hash is the sha256 of them, and a copy sent to another process is the same recipe.
-    2. Its encoder gives one outcome a sample, in order: `Features`, or `Unable` with a reason.
-    3. Features are finite float32 (T, D), D as declared, under the recipe's hash and column names; times rise. A recipe
-       whose name ends in -utt gives one row.
-    4. A second encoder gives the same numbers to the bit; the order of samples, and which stand beside each other,
-       change nothing beyond the tolerance.
-    5. A sample without what the recipe reads is `Unable`, and the others stay as they are.
+    2. Its encoder returns one outcome per sample, in order: `Features`, or `Unable` with a reason.
+    3. Features are finite float32 (T, D), D as declared, with the recipe's hash and column names; times increase. A
+       recipe whose name ends in -utt gives one row.
+    4. A second encoder gives bit-identical values; the order of samples and the rest of the batch have no effect beyond
+       the tolerance.
+    5. A sample without the recipe's input is `Unable`, and the others are unaffected.
 
     Args:
-        recipe: or its name.
-        manifest: samples that it can encode, of which the first four are used; None for made-up words and tones, which
-            recipes of faces cannot read.
-        tolerance: the largest share of a feature's range by which order and neighbours may change it; networks on int8,
-            whose scale is that of a batch, need more than the default.
+        recipe: recipe, or its name.
+        manifest: samples that it can encode, the first four of which are used; None for synthetic words and tones,
+            which recipes of faces cannot read.
+        tolerance: largest difference between orders and batches, as a share of a feature's range; int8 networks, whose
+            scale is that of a batch, need more than the default.
 
     Raises:
-        ContractError: it does not do one of these.
+        ContractError: a check fails.
     """
     with promised('a recipe of that name'):
         recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe

@@ -1,10 +1,9 @@
-"""What is said: transcripts with times, sentence embeddings, and the emotion of words.
+"""Spoken words: transcripts with times, sentence embeddings, and the emotion that words express.
 
-A transcript file (or the recognizer, from speech) gives `Utterance`s; `SentenceEncoder` turns sentences into vectors;
-`TextEmotion` reads probabilities of GoEmotions' 28 labels, the seven shared categories, and valence, arousal and
-dominance; `observe_text` puts all of it into one table. What a recognizer did not understand or invented is told by
-`understanding.py`. Read `utterances.py` first, then `transcripts.py`, then
-`emotion.py`.
+A transcript file (or the recognizer, from speech) gives `Utterance`s; `SentenceEncoder` embeds sentences; `TextEmotion`
+estimates probabilities of GoEmotions' 28 labels, the seven shared categories, and valence, arousal and dominance;
+`observe_text` puts all of it into one table. `understanding.py` detects speech that a recognizer did not understand and
+words that it invented. Read `utterances.py` first, then `transcripts.py`, then `emotion.py`.
 """
 
 from affekt.text.emotion import TextEmotion, TextReading

@@ -1,10 +1,10 @@
 """Praat TextGrid and ELAN (.eaf) to utterances: interval tiers are speakers, word tiers time the words.
 
-Both hold parallel tiers. A tier of words (its name or type says 'word' or 'words', possibly after a speaker:
-'Anna - words') gives `Utterance.words` to the utterances of that speaker; without such utterances its words
-are joined wherever less than `PAUSE_S` lies between them. Tiers of sounds ('phones', 'phonemes', 'segments'),
-of points, and ELAN tiers that depend on others (translations, glosses) are left out with a note. The speaker
-is ELAN's PARTICIPANT, else the tier's name.
+Both formats have parallel tiers. A tier of words (its name or type is 'word' or 'words', possibly after a speaker:
+'Anna - words') fills `Utterance.words` in the utterances of that speaker; without such utterances its words are joined
+wherever they are less than `PAUSE_S` apart. Tiers of phones ('phones', 'phonemes', 'segments'), of points, and ELAN
+tiers that depend on others (translations, glosses) are left out with a note. The speaker is ELAN's PARTICIPANT, else
+the tier's name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from affekt.errors import TranscriptError
 from affekt.text.utterances import Utterance, Word
 
 PAUSE_S = 0.5
-"""Words of one speaker that lie closer than this belong to one utterance."""
+"""Pause in seconds below which consecutive words of a speaker belong to one utterance."""
 
 _WORDS = re.compile(r'(?:(.*?)\s*[-_:/ ]\s*)?(?:words?|tokens?)', re.IGNORECASE)
 _SOUNDS = re.compile(r'(?:.*[-_:/ ]\s*)?(?:phones?|phonemes?|segments?|syllables?|syll|ipa)', re.IGNORECASE)
@@ -42,12 +42,12 @@ def read_textgrid(text: str, duration_s: float | None, notes: list[str]) -> list
     As Praat does, only free-standing numbers, quoted strings and flags are read; all else is comment.
 
     Raises:
-        TranscriptError: the file ends early or holds something else where a number or a name belongs.
+        TranscriptError: the file ends early, or has something else in place of a number or a name.
     """
     tokens = [token for token in _TOKENS.findall(text) if not token.startswith('!')]
     kinds = [at for at, token in enumerate(tokens) if token == '"TextGrid"']
     cursor = _Cursor(tokens, kinds[0] + 1 if kinds else 0)
-    cursor.number(), cursor.number()  # the span of the whole
+    cursor.number(), cursor.number()  # start and end of the file
     if cursor.peek() == '<exists>':
         cursor.skip()
     tiers, points = [], 0
@@ -72,7 +72,7 @@ def read_textgrid(text: str, duration_s: float | None, notes: list[str]) -> list
 
 
 class _Cursor:
-    """Walks the tokens of a TextGrid and says where one does not fit."""
+    """Iterates over the tokens of a TextGrid, and raises where one does not fit."""
 
     def __init__(self, tokens: list[str], at: int) -> None:
         self.tokens, self.at = tokens, at
@@ -109,12 +109,11 @@ class _Cursor:
 def read_eaf(text: str, duration_s: float | None, notes: list[str]) -> list[Utterance]:
     """The time-aligned tiers of an ELAN file.
 
-    A time slot without a value lies between its neighbours in equal steps, as ELAN draws it.
+    A time slot without a value is interpolated evenly between its neighbours, as in ELAN.
 
     Raises:
-        TranscriptError: no well-formed ELAN document, one that declares a document type or entities (they can
-        blow up a small
-            file to gigabytes; ELAN writes none), or an annotation whose slots are unknown.
+        TranscriptError: the file is not a well-formed ELAN document, declares a document type or entities (which can
+            expand a small file to gigabytes; ELAN writes none), or has an annotation with unknown slots.
     """
     if '<!DOCTYPE' in text.upper() or '<!ENTITY' in text.upper():
         raise TranscriptError(
@@ -146,7 +145,7 @@ def read_eaf(text: str, duration_s: float | None, notes: list[str]) -> list[Utte
 
 
 def _slots(root: ElementTree.Element) -> dict[str, float]:
-    """Seconds of each time slot; those without a value stand evenly between their neighbours."""
+    """Time of each slot in seconds; slots without a value are spaced evenly between their neighbours."""
     order = list(root.iter('TIME_SLOT'))
     try:
         values = [None if (ms := slot.get('TIME_VALUE')) is None else int(ms) / 1000.0 for slot in order]
@@ -179,7 +178,7 @@ def _aligned(tier: ElementTree.Element, slots: dict[str, float]) -> list[Interva
 
 
 def _utterances(tiers: Sequence[_Tier], notes: list[str]) -> list[Utterance]:
-    """Utterances of all tiers, with the words of word tiers put into them."""
+    """Utterances of all tiers, with the words of word tiers merged in."""
     spoken: list[Utterance] = []
     words: dict[str, list[Word]] = {}
     sounds = 0

@@ -1,18 +1,19 @@
-"""What words say about feeling: 28 labels, seven categories, valence, arousal and dominance.
+"""Emotion expressed by words: 28 labels, seven categories, valence, arousal and dominance.
 
-One pass of the frozen sentence encoder gives the states of all layers. What `recipes/textual_emotion/train.py` trained
-reads them:
+One pass of the frozen sentence encoder gives the states of all layers. The heads that
+`recipes/textual_emotion/train.py` trained read them:
 
-1. *Labels*: GoEmotions' 28, several at once. Each label looks at the whole sentence (the mean over word pieces) and,
-   by its own attention, at the pieces that matter to it; a slope and an offset each calibrate its probability.
-2. *Categories*: the seven of EKMAN as one distribution. In the register `dialogue`, which is how people talk, a linear
-   map of the 28 outputs that was fitted on spoken lines, stated under `TextEmotion.prior`; what plain wording says is
-   little there, and the reading abstains where it says less than `least_evidence` bits. In the register `written`, the
-   sums of the categories' labels, sharpened by one temperature, as comments are read best.
+1. *Labels*: GoEmotions' 28, several at once. Each label reads the whole sentence (the mean over word pieces) and, by
+   its own attention, the pieces relevant to it; a slope and an offset calibrate each probability.
+2. *Categories*: the seven of EKMAN as one distribution. In the register `dialogue`, for speech, a linear map of the 28
+   outputs that was fitted on spoken lines, with the prior `TextEmotion.prior`; plain wording carries little
+information,
+   and the reading abstains below `least_evidence` bits. In the register `written`, the sums of the categories' labels,
+   sharpened by one temperature, which is best for comments.
 3. *Dimensions*: valence, arousal and dominance as EmoBank's readers rate them, linear in the means and the labels.
 
-The words of a person are not their feeling: irony, quotation and politeness are read as they stand. The card
-`textual_emotion.md` has the figures, those on dialogue of which nothing was learned first.
+The words of a person are not their feeling: irony, quotation and politeness are taken literally. The card
+`textual_emotion.md` has the scores, those on dialogue without any training on it first.
 
 Axes: N texts, T word pieces, L layers, D dimensions of a layer, K outputs.
 """
@@ -40,42 +41,42 @@ from affekt.weights import PACKAGED
 
 MODEL = 'textual_emotion.npz'
 UNSURE_BELOW = 0.30
-"""A strongest category of a written text below this probability is called unsure, and the reading abstains."""
+"""Probability of the strongest category of a written text below which the reading abstains as unsure."""
 Register = Literal['dialogue', 'written']
 REGISTERS: tuple[Register, ...] = ('dialogue', 'written')
-"""How the words came about: said to somebody, or written as a comment."""
+"""Origin of the words: spoken to somebody, or written as a comment."""
 
 
 @dataclass(frozen=True)
 class TextReading:
-    """What one text says about feeling."""
+    """The emotion that one text expresses."""
 
     labels: Mapping[str, float]
-    """Probability of each of GOEMOTIONS, each on its own (they do not sum to 1); empty without words."""
+    """Probability of each of GOEMOTIONS, which are independent and do not sum to 1; empty without words."""
     present: tuple[str, ...]
     """The labels above their thresholds, strongest first; may be empty."""
     ekman: npt.NDArray[np.float64]
     """(7,) probabilities in the order of EKMAN; nan without words."""
     valence: float
-    """In [-1, 1], 0 at the middle of EmoBank's scale; nan without words. Nine of ten texts lie in [-0.25, 0.25]."""
+    """In [-1, 1], 0 at the centre of EmoBank's scale; nan without words. Nine of ten texts are in [-0.25, 0.25]."""
     arousal: float
     dominance: float
     confidence: float
-    """The calibrated probability of the strongest category; nan without words."""
+    """Calibrated probability of the strongest category; nan without words."""
     reason: str = ''
-    """Why the reading abstains: 'no words', 'not English', 'unsure', or ''."""
+    """Reason for abstaining: 'no words', 'not English', 'unsure'; '' for none."""
     evidence: float = math.nan
-    """How much the words say about the category, in bits over `TextEmotion.prior`: 0 where they say nothing; nan
+    """Information in the words about the category, in bits relative to `TextEmotion.prior`: 0 where there is none; nan
     without words and in the register 'written'."""
 
     @property
     def abstains(self) -> bool:
-        """True where the reading should not be used; the values are given all the same, unless there are no words."""
+        """Whether the reading should not be used; values are given nevertheless, unless there are no words."""
         return bool(self.reason)
 
     @property
     def category(self) -> str:
-        """The strongest of EKMAN; '' without words."""
+        """The most probable of EKMAN; '' without words."""
         return '' if math.isnan(self.confidence) else EKMAN[int(np.argmax(self.ekman))]
 
 
@@ -101,19 +102,20 @@ class AttentiveHead:
 
 
 class TextEmotion:
-    """Reads emotion from English text; a tenth slower than the encoder itself.
+    """Estimates emotion from English text; takes a tenth longer than the encoder alone.
 
-    `prior` holds the shares of the categories that its probabilities of dialogue are stated under: divide by them for
-    what the words themselves say.
+    `prior` has the shares of the categories that its probabilities of dialogue assume: divide by them for the
+        likelihood
+    of the words themselves.
 
     Args:
-        encoder: a SentenceEncoder to share; one is made where none is given.
-        weights: the heads; the packaged ones where none are given.
-        register: how texts are read where `read` is not told: 'dialogue' for what was said, 'written' for comments and
-            posts, without what was learned from MELD.
+        encoder: a SentenceEncoder to share; None to make one.
+        weights: file of the heads; None for the packaged ones.
+        register: default register of `read`: 'dialogue' for speech, 'written' for comments and posts, without what was
+            learned from MELD.
 
     Raises:
-        WeightsError: the encoder cannot be had, or the heads are missing or damaged.
+        WeightsError: the encoder is not available, or the heads are missing or damaged.
     """
 
     def __init__(
@@ -140,15 +142,15 @@ class TextEmotion:
         self.least_evidence = float(arrays['least_evidence'][0])
 
     def read(self, texts: Sequence[str | Utterance], register: Register | None = None) -> list[TextReading]:
-        """A reading of each text.
+        """The emotion of each text.
 
         Args:
-            texts: N texts or utterances, best of one transcript: short ones are taken for English where the
-                whole is.
-            register: 'dialogue' for what was said, 'written' for comments and posts; that of the model when None.
+            texts: N texts or utterances, preferably of one transcript: short ones count as English where the whole
+                does.
+            register: 'dialogue' for speech, 'written' for comments and posts; None for that of the model.
 
         Returns:
-            N readings; one that abstains with 'no words' for a text without letters or digits.
+            N readings; a text without letters or digits gives one that abstains with 'no words'.
 
         Raises:
             UnknownNameError: no such register.
@@ -179,7 +181,7 @@ class TextEmotion:
         return readings
 
     def outputs(self, texts: Sequence[str]) -> tuple[Floats32, Floats32]:
-        """What the heads say before calibration.
+        """Outputs of the heads before calibration.
 
         Args:
             texts: N texts.
@@ -238,7 +240,7 @@ class TextEmotion:
 
 
 def evidence_bits(posterior: npt.NDArray[np.float64], prior: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(N,) how far each posterior (N, 7) went from the prior (7,): its Kullback-Leibler divergence from it, in bits.
+    """(N,) Kullback–Leibler divergence of each posterior (N, 7) from the prior (7,), in bits.
 
     >>> evidence_bits(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([0.5, 0.5]))
     array([0., 1.])
@@ -279,7 +281,7 @@ def read_heads(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, F
 
 
 def _shapes() -> dict[str, tuple[int, ...]]:
-    """What `MODEL` holds."""
+    """Name of each array in `MODEL` to its shape."""
     width, labels, categories = LAYERS * DIMENSIONS, len(GOEMOTIONS), len(EKMAN)
     return {
         'whole': (labels, width), 'query': (labels, width), 'value': (labels, width), 'bias': (labels,),

@@ -1,14 +1,14 @@
-"""Whether a text can be read by a model of English: its letters, its function words, its breaking into pieces.
+"""Whether a text can be read by a model of English: its letters, its function words, its word pieces.
 
 The emotion heads know English only. A text counts as another language where
 
 1. at least `FOREIGN_LETTERS` of its letters are not Latin, or
-2. it has `ENOUGH_WORDS` words, at most `COMMON_WORDS` of them are among the commonest of English, and they break
+2. it has `ENOUGH_WORDS` words, at most `COMMON_WORDS` of them are among the most common of English, and they split
    into more than `PIECES` word pieces each (English words are mostly whole pieces of an English vocabulary).
 
-Rule 2 needs both signs, since a row of names breaks to pieces and a telegram has no function words. It takes 0.8 %
-of GoEmotions' comments and 0.5 % of MELD's lines for foreign. Texts too short for it follow the transcript that
-they stand in. It tells English from not English, nothing more; mixed sentences count as their larger part.
+Rule 2 needs both signs, since names split into many pieces and telegrams have no function words. It takes 0.8 % of
+GoEmotions' comments and 0.5 % of MELD's lines for foreign. Texts too short for it follow the rest of their transcript.
+It distinguishes English from other languages, nothing more; mixed sentences count as their larger part.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ after before here only even back one other another every never always again stil
 shouldn't must may might that's we'll you'll he'll she'll they'll we've they've you've who's how's he'd
 she'd they'd we'd you'd thing things something anything nothing
 """
-"""Without those that other languages also write often: a, in, no, me, so, was, …"""
+"""Without those that are common in other languages too: a, in, no, me, so, was, …"""
 _COMMON = frozenset(_COMMON_WORDS.split())
 
 
 def common_share(words: Sequence[str]) -> float:
-    """The share of words among the commonest of English; 0.0 without words."""
+    """Share of words among the most common of English; 0.0 without words."""
     return sum(word.lower().replace('’', "'") in _COMMON for word in words) / max(1, len(words))
 
 
 def foreign_letters(text: str) -> float:
-    """The share of letters that are not Latin; 0.0 without letters.
+    """Share of letters that are not Latin; 0.0 without letters.
 
     >>> foreign_letters('да, no')
     0.5
@@ -55,7 +55,7 @@ def foreign_letters(text: str) -> float:
 
 
 def language_of_letters(text: str) -> str:
-    """The code of the one language that writes with these letters; '' where several do.
+    """Code of the language that alone uses these letters; '' where several do.
 
     >>> language_of_letters('我很高兴'), language_of_letters('うれしい'), language_of_letters('Ich bin froh')
     ('zh', 'ja', '')
@@ -73,19 +73,19 @@ _SCRIPTS = {
     'CJK': 'zh', 'HANGUL': 'ko', 'THAI': 'th', 'GREEK': 'el', 'HEBREW': 'he', 'GEORGIAN': 'ka', 'ARMENIAN': 'hy',
     'TAMIL': 'ta', 'TELUGU': 'te', 'KHMER': 'km', 'LAO': 'lo',
 }  # fmt: skip
-"""Writing systems of one language of today, by the first word of their letters' names."""
+"""Writing systems used by one language today, by the first word of their letters' names."""
 
 
 def are_english(texts: Sequence[str], count_pieces: Callable[[str], int]) -> list[bool]:
-    """For each text, whether to read it as English.
+    """Whether to read each text as English.
 
     Args:
         texts: utterances of one transcript.
-        count_pieces: the number of word pieces of a text, without marks.
+        count_pieces: function that returns the number of word pieces of a text, without special tokens.
 
     Returns:
-        One bool per text; texts that are too short to tell follow the texts together, and are English where
-        those too are too short.
+        One bool per text; texts that are too short to decide follow all texts together, which count as English where
+        they too are too short.
     """
     verdicts = [_verdict(text, count_pieces) for text in texts]
     whole = _verdict(' '.join(texts), count_pieces) if None in verdicts else True
@@ -93,7 +93,7 @@ def are_english(texts: Sequence[str], count_pieces: Callable[[str], int]) -> lis
 
 
 def _verdict(text: str, count_pieces: Callable[[str], int]) -> bool | None:
-    """True for English, False for another language, None where the text is too short to tell."""
+    """True for English, False for another language, None where the text is too short to decide."""
     if foreign_letters(text) >= FOREIGN_LETTERS:
         return False
     words = _WORD.findall(text)

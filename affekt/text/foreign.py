@@ -1,9 +1,9 @@
-"""What words of another language than English say about feeling, learned from English and carried over by the encoder.
+"""Emotion expressed by words of languages other than English, by cross-lingual transfer through the encoder.
 
-The vector of a sentence lies near that of its translation (`multilingual.py`), so heads that were fitted on English
-vectors read other languages. Whether they do is measured: `LANGUAGES_READ` holds the languages of which a corpus was
-judged, with the figures in `textual_emotion_multilingual.md`. Readings are as those of `TextEmotion` in its register
-`dialogue`, without labels: probabilities under `prior`, abstention below `least_evidence` bits.
+The vector of a sentence is close to that of its translation (`multilingual.py`), so heads that were fitted on English
+vectors read other languages. How well is measured: `LANGUAGES_READ` lists the languages with a labelled corpus, and
+`textual_emotion_multilingual.md` has the scores. Readings are like those of `TextEmotion` in its register `dialogue`,
+without labels: probabilities under `prior`, abstention below `least_evidence` bits.
 
 Axes: N texts, D = 512 dimensions.
 """
@@ -23,9 +23,9 @@ from affekt.weights import PACKAGED
 
 FOREIGN_HEADS = 'textual_emotion_multilingual.npz'
 LANGUAGES_READ = ('zh',)
-"""Codes of the languages of which a corpus was judged."""
+"""Codes of the languages that were evaluated on a labelled corpus."""
 SCALE = 10.0
-"""Vectors of length 1 are multiplied by this, as when the heads were fitted."""
+"""Factor on vectors of length 1, as when the heads were fitted."""
 _SHAPES = {
     'dialogue': (len(EKMAN), DIMENSIONS), 'dialogue_bias': (len(EKMAN),), 'dialogue_prior': (len(EKMAN),),
     'least_evidence': (1,), 'dimensions': (3, DIMENSIONS), 'dimensions_bias': (3,),
@@ -33,14 +33,14 @@ _SHAPES = {
 
 
 class ForeignEmotion:
-    """Reads emotion from languages other than English.
+    """Estimates emotion from text in languages other than English.
 
     Args:
-        encoder: a MultilingualEncoder to share; one is made where none is given.
-        weights: the heads; the packaged ones where none are given.
+        encoder: a MultilingualEncoder to share; None to make one.
+        weights: file of the heads; None for the packaged ones.
 
     Raises:
-        WeightsError: the encoder cannot be had, or the heads are missing or damaged.
+        WeightsError: the encoder is not available, or the heads are missing or damaged.
     """
 
     languages = LANGUAGES_READ
@@ -54,7 +54,7 @@ class ForeignEmotion:
         self.least_evidence = float(arrays['least_evidence'][0])
 
     def read(self, texts: Sequence[str | Utterance]) -> list[TextReading]:
-        """A reading of each text; one that abstains with 'no words' for a text without letters or digits."""
+        """The emotion of each text; a text without letters or digits gives a reading that abstains with 'no words'."""
         words = [text.text if isinstance(text, Utterance) else text for text in texts]
         readings = [without_words() for _ in words]
         spoken = [at for at, text in enumerate(words) if any(letter.isalnum() for letter in text)]

@@ -1,4 +1,4 @@
-"""Names of the languages that a recognizer or a writing system tells apart."""
+"""Names of the languages that a recognizer or a writing system distinguishes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ sq Albanian,sr Serbian,su Sundanese,sv Swedish,sw Swahili,ta Tamil,te Telugu,tg 
 tr Turkish,tt Tatar,uk Ukrainian,ur Urdu,uz Uzbek,vi Vietnamese,yi Yiddish,yo Yoruba,yue Cantonese,zh Chinese
 """
 LANGUAGES: Mapping[str, str] = dict(entry.strip().split(' ', 1) for entry in _NAMES.replace('\n', ' ').split(','))
-"""Code to English name, for the languages of Whisper."""
+"""Code of each of Whisper's languages to its English name."""
 
 
 def language_name(code: str) -> str:
-    """The English name of a language; the code itself where it is not known, 'an unknown language' for ''.
+    """English name of a language; its code where unknown, 'an unknown language' for ''.
 
     >>> language_name('pl'), language_name('tlh')
     ('Polish', 'tlh')

@@ -1,13 +1,13 @@
-"""Sentences of 16 languages to one space: Google's Universal Sentence Encoder, multilingual, version 3, in NumPy.
+"""Sentence embeddings for 16 languages: Google's Universal Sentence Encoder, multilingual, version 3, in NumPy.
 
-A sentence and its translation lie near each other, so that what was learned from English reads Chinese. Word pieces
-become vectors of a table; three stacks of convolutions over 2, 3 and 5 pieces look at their neighbours; everything is
-normalized, summed over the sentence, scaled by the root of its length, and passed through four layers.
+A sentence and its translation have similar vectors, so that a model trained on English can read Chinese. Word pieces
+are embedded; three stacks of convolutions over 2, 3 and 5 pieces follow; the result is normalized, summed over the
+sentence, scaled by the root of its length, and passed through four layers.
 
-Weights are those of one published file, whose table is stored in whole numbers of 6 bits; the tokenizer is read from
-the SentencePiece model beside them and run by `tokenizers`.
+Weights are those of one published file, whose table is stored as 6-bit integers; the tokenizer is read from the
+SentencePiece model beside them and run by `tokenizers`.
 
-Axes: N texts, T word pieces of one text with its marks, D = 512 dimensions.
+Axes: N texts, T word pieces of one text with its special tokens, D = 512 dimensions.
 
 Source: Yang et al. 2020, arXiv:1907.04307 (Apache-2.0).
 """
@@ -15,7 +15,7 @@ Source: Yang et al. 2020, arXiv:1907.04307 (Apache-2.0).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from affekt.arrays import Floats32
 from affekt.errors import ArchiveError, WeightsError
 from affekt.npz import read_npz
 from affekt.runs import read_regular_file
+from affekt.text.protocol_buffers import Field, fields
 from affekt.weights import wanted_path
 
 MODEL = 'use-multilingual-3'
@@ -33,22 +34,20 @@ LANGUAGES_OF_ENCODER = ('ar', 'de', 'en', 'es', 'fr', 'it', 'ja', 'ko', 'nl', 'p
 DIMENSIONS = 512
 MAX_PIECES = 256
 CHUNKS = 17
-"""Parts of the table, each with a scale of its own; piece k lies in row k // 17 of part k % 17."""
+"""Parts of the table, each with its own scale; piece k is row k // 17 of part k % 17."""
 ORDERS = ((2, 0), (3, 1), (5, 2))
-"""Pieces that each stack of convolutions sees, and how many of them before the one in the middle."""
+"""Width of each stack of convolutions in pieces, and the number of pieces before the centre."""
 _BEGIN, _END, _UNKNOWN = 1, 2, 0
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_LONGEST_VARINT = 63  # bits
 
 
 class MultilingualEncoder:
-    """The encoder; about a millisecond a sentence on one core, some 200 MB of memory.
+    """The encoder; about a millisecond per sentence on one core, some 200 MB of memory.
 
     Args:
-        folder: with the weights and the model of the pieces; the cached ones where none is given.
+        folder: folder of the weights and of the SentencePiece model; None for the cached ones.
 
     Raises:
-        WeightsError: the files cannot be had, or are damaged.
+        WeightsError: the files are not available, or are damaged.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
@@ -68,12 +67,12 @@ class MultilingualEncoder:
             ) from error
 
     def encode(self, texts: Sequence[str]) -> Floats32:
-        """(N, D) the vector of each text, of length about 1; texts beyond 256 pieces are cut."""
+        """(N, D) vector of each text, of length about 1; texts are cut at 256 pieces."""
         vectors = [self._vector(piece.ids) for piece in self._tokenizer.encode_batch(list(texts))]
         return np.array(vectors, dtype=np.float32).reshape(-1, DIMENSIONS)
 
     def pieces(self, text: str) -> list[int]:
-        """The numbers of a text's word pieces, without marks."""
+        """Token numbers of a text, without special tokens."""
         return list(self._tokenizer.encode(text).ids)
 
     def _vector(self, pieces: Sequence[int]) -> Floats32:
@@ -102,14 +101,14 @@ class MultilingualEncoder:
         return np.asarray(vector / np.sqrt(max(float(vector @ vector), float(weights['eps']))), np.float32)
 
     def _normalized(self, rows: Floats32, gain: Floats32, offset: Floats32) -> Floats32:
-        """Each row with mean 0 and variance 1, then scaled and shifted."""
+        """Each row normalized to mean 0 and variance 1, then scaled and shifted."""
         centred = rows - rows.mean(axis=1, keepdims=True)
         variance = np.square(centred).mean(axis=1, keepdims=True)
         scaled = centred / np.sqrt(variance + self._weights['eps'])
         return np.asarray(scaled * gain + offset, np.float32)
 
     def _convolved(self, rows: Floats32, order: int, before: int, layer: int) -> Floats32:
-        """(T, 256) what a layer finds in each window of `order` rows; outside the text there is zero."""
+        """(T, 256) output of a layer for each window of `order` rows; zero padding outside the text."""
         padded = np.pad(rows, ((before, order - 1 - before), (0, 0)))
         windows = np.concatenate([padded[k : k + len(rows)] for k in range(order)], axis=1)  # (T, order 256)
         sums = windows @ self._weights[f'w{layer}_{order}'] + self._weights[f'b{layer}_{order}']
@@ -117,20 +116,20 @@ class MultilingualEncoder:
 
 
 def tokenizer_of(model: bytes) -> Any:
-    """A tokenizer of unigrams from the bytes of a SentencePiece model: its pieces with scores, and its character map.
+    """A unigram tokenizer from the bytes of a SentencePiece model: its pieces with scores, and its character map.
 
     Raises:
-        ValueError: the bytes are no such model.
+        ValueError: the bytes are not such a model.
     """
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-    fields = list(_fields(model))
+    parts = list(fields(model))
     pieces = []
-    for number, content in fields:
-        if number == 1:
-            piece = dict(_fields(content))
+    for part in parts:
+        if part.number == 1:
+            piece = _contents(part)
             pieces.append((bytes(piece[1]).decode(), struct.unpack('<f', piece[2])[0] if 2 in piece else 0.0))
-    maps = [dict(_fields(content)).get(2) for number, content in fields if number == 3]
+    maps = [_contents(part).get(2) for part in parts if part.number == 3]
     if not pieces or not maps or maps[0] is None:
         raise ValueError('no SentencePiece model with pieces and a character map')
     tokenizer = Tokenizer(models.Unigram(pieces, _UNKNOWN))
@@ -141,32 +140,6 @@ def tokenizer_of(model: bytes) -> Any:
     return tokenizer
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """The fields of a protocol buffer that hold bytes or four-byte numbers, in order."""
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        number, wire_type = tag >> 3, tag & 7
-        if wire_type == _VARINT:
-            _, at = _varint(message, at)
-        elif wire_type == _FIXED64:
-            at += 8
-        elif wire_type in (_BYTES, _FIXED32):
-            size, at = _varint(message, at) if wire_type == _BYTES else (4, at)
-            yield number, message[at : at + size]
-            at += size
-        else:
-            raise ValueError(f'a field of type {wire_type}')
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """The number at a place, seven bits a byte, and the place behind it."""
-    value = shift = 0
-    while True:
-        byte = message[at]
-        value |= (byte & 127) << shift
-        shift, at = shift + 7, at + 1
-        if byte < 128:
-            return value, at
-        if shift > _LONGEST_VARINT:
-            raise ValueError('a number of more than ten bytes')
+def _contents(message: Field) -> dict[int, memoryview]:
+    """What the fields of a message within another hold, by number."""
+    return {part.number: part.content for part in fields(message.content)}

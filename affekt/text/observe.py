@@ -1,4 +1,4 @@
-"""Utterances and what they say about feeling, in one table: what the analysis takes from this room."""
+"""Utterances with the emotion of their words in one table, as the analysis uses them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLUMNS: dict[str, str] = {
     'labels': "GoEmotions labels above their thresholds, strongest first, joined by ';'",
     **{f'label_{label}': 'probability in [0, 1], each on its own; null without words' for label in GOEMOTIONS},
 }
-"""Each column of `observe_text` and what it holds."""
+"""Name of each column of `observe_text` to its description."""
 
 
 def observe_text(utterances: Sequence[Utterance], emotion: TextEmotion | None = None) -> pyarrow.Table:
@@ -35,13 +35,13 @@ def observe_text(utterances: Sequence[Utterance], emotion: TextEmotion | None = 
 
     Args:
         utterances: N utterances of one recording.
-        emotion: the reader; one is made where none is given and there is something to read.
+        emotion: a TextEmotion to share; None to make one if there is anything to read.
 
     Returns:
         A pyarrow Table with N rows and COLUMNS.
 
     Raises:
-        WeightsError: no reader is given and its model files cannot be had.
+        WeightsError: no TextEmotion is given and its model files are not available.
     """
     import pyarrow
 

@@ -1,12 +1,12 @@
 """Plain text to utterances, with or without times and speakers.
 
-Three forms, told apart by the file itself:
+Three forms, distinguished by the content:
 
-- Lines that open with a time ('00:01:02', '[01:02.5]', '(1:02 - 1:05)') are utterances. Each lasts to its own
-  end, else to the next mark, else to the end of the recording, else as long as its characters at `SPEED`; a
-  line without a mark continues the last.
-- Otherwise, with a known duration, each non-empty line (or each sentence, where the text is one line) is an
-  utterance, and they share the duration by characters. A note says that these times are guesses.
+- Lines that begin with a time ('00:01:02', '[01:02.5]', '(1:02 - 1:05)') are utterances. Each lasts to its own end,
+  else to the next time, else to the end of the recording, else as long as its characters take at `SPEED`; a line
+  without a time continues the previous one.
+- Otherwise, with a known duration, each non-empty line (or each sentence, where the text is one line) is an utterance,
+  and they share the duration by their characters. A note says that these times are guesses.
 - Without a duration the times are nan.
 """
 
@@ -20,7 +20,7 @@ from affekt.text.speakers import shared_out
 from affekt.text.utterances import Utterance
 
 SPEED = 15.0
-"""Characters a second of conversational English, used only to end a last utterance that nothing else ends."""
+"""Characters per second of conversational English; only for the end of a last utterance that nothing else gives."""
 
 _CLOCK = r'(?:\d{1,3}:)?\d{1,3}:\d{2}(?:[.,]\d{1,3})?'
 _MARK = re.compile(rf'\s*[\[(<]?\s*({_CLOCK})(?:\s*(?:-->|[-–—])\s*({_CLOCK}))?\s*[\])>]?(?=\s|$)\s*[-–—:]?\s*')
@@ -32,7 +32,7 @@ def read_plain(text: str, duration_s: float | None, notes: list[str]) -> list[Ut
     """The utterances of plain text; see the module.
 
     Raises:
-        TranscriptError: a time mark that runs backwards within its own line.
+        TranscriptError: an end time is before its start.
 
     >>> [(row.start_s, row.text) for row in read_plain('[00:01] Hi.\\n[00:04] Bye.', 9.0, [])]
     [(1.0, 'Hi.'), (4.0, 'Bye.')]
@@ -50,7 +50,7 @@ def read_plain(text: str, duration_s: float | None, notes: list[str]) -> list[Ut
 
 
 def _marked(line: str) -> tuple[float, float | None, str, str] | None:
-    """(start, end or None, speaker, words) of a line that opens with a time."""
+    """(start, end or None, speaker, words) of a line that begins with a time; None for another line."""
     if match := _MARK.match(line):
         return _seconds(match[1]), _seconds(match[2]) if match[2] else None, '', line[match.end() :]
     if match := _INNER.match(line):

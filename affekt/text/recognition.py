@@ -1,10 +1,10 @@
-"""Speech to words with times, by Whisper's decoder over what the voice room has already encoded.
+"""Speech recognition by Whisper's decoder, on states that the voice room has already encoded.
 
-A turn and its `Encoded` in, an `Utterance` out, with the reason not to read it where the words cannot be trusted
-(`understanding.py`); None where there are none. The encoder is not run again. Whisper was trained on 30 s of sound and
-without the silence after a short turn it repeats itself; so the states of encoded silence, computed once, are appended
-to those of the turn. On 20 RAVDESS sentences that reads 20 right where the turn alone reads 6, at a tenth of the cost
-of padding the sound. They cost as much as the words of ten turns, so a file beside the model keeps them.
+A turn and its `Encoded` come in, an `Utterance` comes out, with a reason where the words cannot be trusted
+(`understanding.py`); None where there are none. The encoder is not run again. Whisper was trained on 30 s of audio and
+repeats itself without silence after a short turn; so the states of encoded silence, computed once, are appended to
+those of the turn. On 20 RAVDESS sentences that recognizes 20 correctly where the turn alone gives 6, at a tenth of the
+cost of padding the audio. They cost as much as the words of ten turns, so they are cached in a file beside the model.
 
 Read `Recognizer.recognize` first. Axes: T encoder frames of 20 ms, D width, K text tokens.
 
@@ -52,13 +52,13 @@ class Recognizer:
 
         Args:
             name: 'tiny.en' (English), 'base' (99 languages), or a directory in CTranslate2's format.
-            threads: of the runtime, at least 1.
-            beam: width of the search, at least 1.
-            trust: when words are believed; the defaults when None.
+            threads: number of threads of the runtime, at least 1.
+            beam: beam width, at least 1.
+            trust: thresholds for trusting words; None for the defaults.
 
         Raises:
-            UnknownNameError: neither a known name nor a directory that holds a model.
-            WeightsError: the files are absent or damaged.
+            UnknownNameError: the name is neither known nor a directory with a model.
+            WeightsError: the files are missing or damaged.
         """
         import ctranslate2
         from tokenizers import Tokenizer
@@ -79,31 +79,31 @@ class Recognizer:
 
     @property
     def is_multilingual(self) -> bool:
-        """True where the model knows more than English."""
+        """Whether the model supports other languages than English."""
         return bool(self._model.is_multilingual)
 
     def start(self) -> None:
-        """Forgets the languages heard so far: call it before another recording."""
+        """Reset the language detection: call it before another recording."""
         self._heard: dict[str, float] = {}
 
     def recognize(self, turn: Turn, encoded: Encoded, language: str | None = None) -> Utterance | None:
-        """What was said in a turn.
+        """Recognize the words of a turn.
 
-        1. Append silent states; 2. settle the language; 3. decode, a second time without repetition
-        where the text repeats itself; 4. align the tokens with the frames; 5. judge whether it was understood.
+        1. Append silent states; 2. determine the language; 3. decode, a second time with a repetition penalty where the
+        text repeats itself; 4. align the tokens with the frames; 5. judge whether it was understood.
 
         Args:
-            turn: whose times the words get.
-            encoded: of this turn, by the encoder of the same model.
-            language: a code such as 'en'; where None, the likeliest over all turns since `start`.
+            turn: turn, whose times the words are placed in.
+            encoded: states of this turn from the encoder of the same model.
+            language: a code such as 'en'; None for the most probable one over all turns since `start`.
 
         Returns:
-            The utterance, with words in order within the turn, each with a confidence in [0, 1]; the speaker
-            is '', `reason` tells why it should not be read. None where no word was recognized.
+            The utterance, with words in order within the turn, each with a confidence in [0, 1]; the speaker is '', and
+            `reason` says why the words should not be read. None where no word was recognized.
 
         Raises:
             ShapeError: the states are not of this model's width.
-            UnknownNameError: the model does not know the language.
+            UnknownNameError: the model does not support the language.
         """
         states = self._storage(self._filled(encoded)[None])
         code, probability = self._language(states, turn.duration_s, language)
@@ -124,7 +124,7 @@ class Recognizer:
         return judged(utterance, self.trust)
 
     def languages(self, encoded: Encoded) -> dict[str, float]:
-        """The probability of each language that the model knows, likeliest first; {'en': 1.0} for English models."""
+        """Probability of each language that the model supports, highest first; {'en': 1.0} for English models."""
         return self._languages(self._storage(self._filled(encoded)[None]))
 
     def _languages(self, states: Any) -> dict[str, float]:
@@ -134,7 +134,7 @@ class Recognizer:
         return {token.strip('<|>'): float(probability) for token, probability in likeliest}
 
     def _language(self, states: Any, seconds: float, language: str | None) -> tuple[str, float]:
-        """The language asked for, or the likeliest by all seconds heard with its share of them; nan where none is."""
+        """The requested language with nan, or the most probable one over all seconds so far with its share."""
         if language is not None:
             if self._tokenizer.token_to_id(f'<|{language}|>') is None or not (self.is_multilingual or language == 'en'):
                 raise UnknownNameError(
@@ -149,7 +149,7 @@ class Recognizer:
         return likeliest, self._heard[likeliest] / sum(self._heard.values())
 
     def _prompt(self, code: str) -> list[int]:
-        """The tokens that ask for a transcript without timestamps."""
+        """The tokens that request a transcript without timestamps."""
         names = ['<|startoftranscript|>']
         if self.is_multilingual:
             names += [f'<|{code}|>', '<|transcribe|>']
@@ -158,7 +158,7 @@ class Recognizer:
     def _decode(
         self, states: Any, prompt: list[int], limit: int, penalty: dict[str, float]
     ) -> tuple[list[int], float, float]:
-        """Text tokens, mean log-probability, probability of no speech."""
+        """Text tokens, mean log-probability, and probability of no speech."""
         result = self._model.generate(
             states,
             [prompt],
@@ -194,7 +194,7 @@ class Recognizer:
         return tuple(words)
 
     def _filled(self, encoded: Encoded) -> Floats32:
-        """(1500, D): a turn's states, then those of silence."""
+        """(1500, D) states of a turn, followed by those of silence."""
         if self._silence is None:
             self._silence = _kept_states(self._silence_path)
         if self._silence is None:
@@ -210,7 +210,7 @@ class Recognizer:
         return np.concatenate([output, self._silence[output.shape[0] :]])[:FULL_FRAMES]
 
     def _encoded_silence(self) -> Floats32:
-        """(1500, D): 30 s of silence as the encoder of this model has it."""
+        """(1500, D) states of 30 s of silence from this model's encoder."""
         # a burst first: Whisper's spectrum is relative to the loudest moment
         burst = np.hanning(int(_BURST_S * RATE_HZ)) * np.random.default_rng(0).standard_normal(RATE_HZ) * 0.05
         padded = np.pad(burst.astype(np.float32), (0, FULL_FRAMES * 2 * HOP - burst.shape[0]))
@@ -220,18 +220,18 @@ class Recognizer:
 
 
 def _silence_path(directory: Path, version: str) -> Path:
-    """The file of silent states of a model as it is now, encoded by a version of the runtime."""
+    """File of the silent states of a model's present weights, for a version of the runtime."""
     stat = (directory / 'model.bin').stat()
     return directory / f'{_SILENCE}{version}-{stat.st_size}-{stat.st_mtime_ns}.npz'
 
 
 def is_kept_silence(name: str) -> bool:
-    """Whether a file of a model's folder was put there by a `Recognizer`: it is no part of the model."""
+    """Whether a file in a model's folder is a `Recognizer`'s cache, not part of the model."""
     return name.removeprefix('.').startswith(_SILENCE)
 
 
 def _kept_states(path: Path) -> Floats32 | None:
-    """What an earlier run left; None where there is nothing whole."""
+    """Silent states from an earlier run; None where there is no valid file."""
     with contextlib.suppress(AffektError):
         states = read_npz(path).get('states')
         if isinstance(states, np.ndarray) and states.dtype == np.float32 and states.ndim == 2:
@@ -240,7 +240,7 @@ def _kept_states(path: Path) -> Floats32 | None:
 
 
 def _keep_states(path: Path, states: Floats32) -> None:
-    """Leave them for later runs, where the folder of the model can be written."""
+    """Save the states for later runs, where the folder of the model is writable."""
     content = io.BytesIO()
     np.savez(content, states=states)
     with contextlib.suppress(OSError, AffektError):
@@ -248,15 +248,15 @@ def _keep_states(path: Path, states: Floats32) -> None:
 
 
 def spelled(tokenizer: Any, tokens: list[int], is_unspaced: bool) -> list[tuple[str, int]]:
-    """Words and how many tokens each took.
+    """Words, each with its number of tokens.
 
     Args:
-        tokenizer: with `decode`.
-        tokens: (K,) of text.
-        is_unspaced: True where the language writes no spaces: each readable piece is then a word.
+        tokenizer: tokenizer with `decode`.
+        tokens: (K,) text tokens.
+        is_unspaced: True for a language without spaces, where each decodable piece is a word.
 
     Returns:
-        In order; the counts add up to K. Punctuation belongs to the word before it, or to the first.
+        In order; the counts sum to K. Punctuation belongs to the word before it, or to the first word.
     """
     pieces: list[tuple[str, int]] = []
     waiting: list[int] = []
@@ -280,15 +280,15 @@ def spelled(tokenizer: Any, tokens: list[int], is_unspaced: bool) -> list[tuple[
 
 
 def word_edges(jumps_s: Sequence[float], duration_s: float) -> list[float]:
-    """Where words begin and end, in order within the turn, none without length where its neighbour can give some.
+    """Edges between words, in order within the turn; words get a positive duration where neighbours allow it.
 
     Args:
-        jumps_s: (W+1,) when the decoder's attention reached each word, and the end.
-        duration_s: of the turn.
+        jumps_s: (W+1,) times at which the decoder's attention reached each word, and the end.
+        duration_s: duration of the turn in seconds.
 
     Returns:
-        (W+1,) edges in [0, duration_s]; a word after a pause, which attention reaches late, takes up to 0.1 s of the
-        one before.
+        (W+1,) edges in [0, duration_s]; a word after a pause, which attention reaches late, takes up to 0.1 s from the
+        previous one.
     """
     edges = np.minimum(np.maximum.accumulate(np.maximum(np.asarray(jumps_s, np.float64), 0.0)), duration_s)
     for place in range(1, edges.shape[0] - 1):

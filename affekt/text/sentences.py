@@ -1,13 +1,13 @@
-"""Sentences to vectors: MiniLM-L6 (int8 weights, ONNX), its last layer and the layers below it.
+"""Sentence embeddings by MiniLM-L6 (int8 weights, ONNX): its last layer and the layers below it.
 
-`encode` gives the usual sentence embedding: the mean of the last layer over word pieces, of length 1, for
-comparing meanings. `layers` gives the same mean for the word embeddings and each of the six layers. Sentence
-embeddings are trained to hold what is spoken about; how it is said is lost on the way up, so emotion is read
-from all layers (`textual_emotion.md` has the figures).
+`encode` gives the usual sentence embedding: the mean of the last layer over word pieces, of length 1, for comparing
+meanings. `layers` gives the same mean for the word embeddings and each of the six layers. Sentence embeddings are
+trained to represent the topic; tone is lost in upper layers, so emotion is read from all layers (`textual_emotion.md`
+has the scores).
 
-Texts are cut at 256 word pieces (about 190 English words), as the model's authors do. Sentences of one length
-run together and nothing is padded: a sentence has the same vector alone and in any batch, and runs faster
-than padded.
+Texts are cut at 256 word pieces (about 190 English words), as by the model's authors. Sentences of equal length are run
+together without padding: a sentence has the same vector alone and in any batch, and batches are faster than with
+    padding.
 
 Axes: N texts, T word pieces, L = 7 layers (0 the word embeddings), D = 384 dimensions.
 """
@@ -20,6 +20,7 @@ from itertools import groupby
 import numpy as np
 
 from affekt.arrays import Floats32
+from affekt.text.protocol_buffers import bytes_field, fields, number_field
 from affekt.weights import model_path
 
 MODEL, TOKENIZER = 'minilm-l6-int8.onnx', 'minilm-tokenizer.json'
@@ -27,24 +28,31 @@ DIMENSIONS = 384
 LAYERS = 7
 MAX_PIECES = 256
 BATCH = 16
-"""Larger batches gain nothing on a processor and cost memory."""
+"""Larger batches are no faster on a CPU and take more memory."""
 
 _OUTPUTS = (
     'layer_norm', 'layer_norm_2', 'layer_norm_4', 'layer_norm_6', 'layer_norm_8', 'layer_norm_10', 'last_hidden_state',
 )  # fmt: skip
-"""Where each layer ends in this very file (its sha256 is registered in affekt.weights)."""
+"""Outputs of each layer in this very file (its sha256 is registered in affekt.weights)."""
+_TABLE, _ROWS = 'inner.embeddings.word_embeddings.weight', 'embedding'
+"""The table of words in the file, and what is looked up in it."""
+_UNPACKED_TABLE = (f'{_TABLE}_f', _TABLE)
+_GRAPH, _NODE, _OUTPUT = 7, 1, 2
+"""Fields of a model, of a graph and of a node in ONNX."""
+_TO_FLOAT = bytes_field(5, bytes_field(1, b'to') + number_field(3, 1) + number_field(20, 2))
+"""The attribute (field 5) `to` (1) with the whole number (20: type 2) of float32 (3)."""
 
 
 class SentenceEncoder:
-    """MiniLM-L6-v2 on onnxruntime; about 330 comments of 19 word pieces a second on one core.
+    """MiniLM-L6-v2 on onnxruntime; about 330 comments of 19 word pieces per second on one core.
 
     Args:
-        threads: processor threads to use.
-        is_frugal: keep the weights in 8 bits and unpack them for each call: 115 MB less memory and three times the
-            processor time; the vectors differ by less than 1e-6.
+        threads: number of CPU threads.
+        is_frugal: keep the weights in 8 bits and unpack them at each call: 115 MB less memory and three times the CPU
+            time; vectors differ by less than 1e-6.
 
     Raises:
-        WeightsError: the model or its tokenizer cannot be had.
+        WeightsError: the model or its tokenizer is not available.
 
     Source: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0); Wang et al. 2020, arXiv:2002.10957.
     """
@@ -58,7 +66,7 @@ class SentenceEncoder:
         self._tokenizer.enable_truncation(MAX_PIECES)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        graph = model_path(MODEL).read_bytes() + _with_outputs(_OUTPUTS[:-1])
+        graph = _with_rows_unpacked(model_path(MODEL).read_bytes()) + _with_outputs(_OUTPUTS[:-1])
         options.enable_cpu_mem_arena = not is_frugal
         self._session = onnxruntime.InferenceSession(
             graph, options, providers=['CPUExecutionProvider'],
@@ -69,9 +77,8 @@ class SentenceEncoder:
         """The sentence embedding of each text.
 
         Args:
-            texts: N texts of any length; beyond 256 word pieces they are cut. An empty text has a vector too
-            (of its start
-                and end marks): leave such texts out where that matters.
+            texts: N texts of any length, cut at 256 word pieces. An empty text has a vector too (that of its special
+                tokens): leave such texts out where that matters.
             normalized: scale each vector to length 1, so that dot products are cosines.
 
         Returns:
@@ -83,10 +90,10 @@ class SentenceEncoder:
         return vectors
 
     def layers(self, texts: Sequence[str]) -> Floats32:
-        """The mean over word pieces of the word embeddings and of each layer.
+        """Mean over word pieces of the word embeddings and of each layer.
 
         Args:
-            texts: N texts, as in `encode`.
+            texts: N texts, see `encode`.
 
         Returns:
             (N, L, D) float32.
@@ -97,18 +104,18 @@ class SentenceEncoder:
         return means.reshape(-1, LAYERS, DIMENSIONS)
 
     def pieces(self, text: str) -> list[int]:
-        """The word-piece numbers of a text with its start and end marks, at most 256."""
+        """Token numbers of a text with its special tokens, at most 256."""
         return list(self._tokenizer.encode(text).ids)
 
     def states(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Floats32]]:
-        """The states of each word piece in all layers, for a few texts of one length at a time.
+        """States of each word piece in all layers, for batches of texts of equal length.
 
         Args:
-            texts: N texts, as in `encode`.
+            texts: N texts, see `encode`.
 
         Yields:
-            The places of B texts in `texts` and their (B, T, L D) states, layers side by side, from the
-            shortest texts to the longest; every text once.
+            Indices of B texts and their (B, T, L D) states, layers side by side, from the shortest texts to the
+            longest; every text once.
         """
         encoded = [piece.ids for piece in self._tokenizer.encode_batch(list(texts))]
         by_length = sorted(range(len(texts)), key=lambda at: len(encoded[at]))
@@ -126,17 +133,43 @@ class SentenceEncoder:
 
 
 def _with_outputs(names: Sequence[str]) -> bytes:
-    """Bytes that, put behind an ONNX file, make the named inner values outputs too.
+    """Bytes that make inner values of an ONNX file outputs when appended to it.
 
-    Protocol buffers define joined messages as merged: this is a model that holds nothing but a graph (field
-    7) with further outputs (field 12), each a name (field 1).
+    Concatenated protocol buffers are merged by definition: this is a model with only a graph (field 7) that has further
+    outputs (field 12), each with a name (field 1).
     """
-    outputs = b''.join(_field(12, _field(1, name.encode())) for name in names)
-    return _field(7, outputs)
+    outputs = b''.join(bytes_field(12, bytes_field(1, name.encode())) for name in names)
+    return bytes_field(_GRAPH, outputs)
 
 
-def _field(number: int, content: bytes) -> bytes:
-    """A length-delimited field of a protocol buffer; contents here stay below 16 kB."""
-    length = len(content)
-    size = bytes([length]) if length < 128 else bytes([length & 127 | 128, length >> 7])
-    return bytes([number << 3 | 2]) + size + content
+def _with_rows_unpacked(model: bytes) -> bytes:
+    """The ONNX file with the rows of words looked up in 8 bits and then made floats.
+
+    As stored, the whole table of 30,522 words is made floats in each call, and then a few rows are looked up: the same
+    numbers, for 94 MB and most of the time that a short text takes.
+    """
+    graph = next(part for part in fields(model) if part.number == _GRAPH)
+    parts: list[bytes | memoryview] = []
+    for part in fields(graph.content):
+        made = _made_by(part.content) if part.number == _NODE else ''
+        if made == _ROWS:
+            parts += [
+                _node('Gather', [f'{_TABLE}_q', 'input_ids'], 'rows_q'),
+                _node('Cast', ['rows_q'], 'rows_f', _TO_FLOAT),
+                _node('Gather', [f'{_TABLE}_scale', 'input_ids'], 'rows_scale'),
+                _node('Mul', ['rows_f', 'rows_scale'], _ROWS),
+            ]
+        elif made not in _UNPACKED_TABLE:
+            parts.append(graph.content[part.begin : part.end])
+    return b''.join([model[: graph.begin], bytes_field(_GRAPH, b''.join(parts)), model[graph.end :]])
+
+
+def _made_by(node: memoryview) -> str:
+    """The first output of a node."""
+    return bytes(next(part.content for part in fields(node) if part.number == _OUTPUT)).decode()
+
+
+def _node(operator: str, inputs: Sequence[str], output: str, attribute: bytes = b'') -> bytes:
+    """A node of an ONNX graph."""
+    named = [*((1, name) for name in inputs), (_OUTPUT, output), (3, f'{output}_made'), (4, operator)]
+    return bytes_field(_NODE, b''.join(bytes_field(number, text.encode()) for number, text in named) + attribute)

@@ -1,7 +1,7 @@
-"""Who speaks, as the text itself says: 'ANNA:', '<v Anna>', '- '; and the words without markup.
+"""Speakers marked in the text itself ('ANNA:', '<v Anna>', '- '), and removal of markup.
 
-A mark in capitals ('ANNA:', 'MAN 2:') always names a speaker. One in mixed case ('Anna:') does where it opens
-at least two utterances of the file, or all of two and more, because sentences may also start so ('Listen: …').
+A mark in capitals ('ANNA:', 'MAN 2:') always names a speaker. One in mixed case ('Anna:') does where it begins at least
+two utterances of the file, or all of at least two, because sentences may also begin like that ('Listen: …').
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _VOICE = re.compile(r'<v(?:\.[^ <>\t]*)?[ \t]+([^<>]{1,100})>')
 
 
 def without_markup(text: str) -> str:
-    """The words alone: no tags, overrides, entities or notes of music; a bare description of a sound becomes ''.
+    """Text without tags, overrides, entities or musical notes; a description of a sound alone becomes ''.
 
     >>> without_markup('{\\\\an8}<i>I&amp;you</i>')
     'I&you'
@@ -39,7 +39,7 @@ def without_markup(text: str) -> str:
 
 
 def name_speakers(utterances: Sequence[Utterance]) -> list[Utterance]:
-    """Marks at the start of unnamed utterances moved from the text into `speaker`.
+    """Utterances with the speaker marks at their start moved from the text into `speaker`.
 
     >>> [(row.speaker, row.text) for row in name_speakers([Utterance(0, 1, '', 'ANNA: Hello.')])]
     [('ANNA', 'Hello.')]
@@ -57,9 +57,9 @@ def name_speakers(utterances: Sequence[Utterance]) -> list[Utterance]:
 
 
 def split_cue(start_s: float, end_s: float, lines: Sequence[str]) -> list[Utterance]:
-    """One subtitle to the utterances in it: `<v Anna>` tags and two or more lines that open with a dash part it.
+    """The utterances of one subtitle: split at `<v Anna>` tags, or at dashes that begin two or more lines.
 
-    Parts share the time by their number of characters: a cue says no more.
+    Parts share the time by their number of characters, as a cue has no inner times.
     """
     text = '\n'.join(lines)
     voices = list(_VOICE.finditer(text))
@@ -74,7 +74,7 @@ def split_cue(start_s: float, end_s: float, lines: Sequence[str]) -> list[Uttera
 
 
 def shared_out(start_s: float, end_s: float, parts: Sequence[tuple[str, str]]) -> list[Utterance]:
-    """(speaker, text) pairs put one after another into a span, each as long as its characters say."""
+    """Utterances of (speaker, text) pairs within a span, one after another, with durations by number of characters."""
     sizes = [max(1, len(text)) for _, text in parts]
     rows, done = [], 0
     for (speaker, text), size in zip(parts, sizes, strict=True):
@@ -85,7 +85,7 @@ def shared_out(start_s: float, end_s: float, parts: Sequence[tuple[str, str]]) -
 
 
 def _dashed(lines: Sequence[str]) -> list[str]:
-    """Lines joined to one part, or to one part for each line that opens with a dash, where two or more do."""
+    """Lines joined to one text, or to one text per line that begins with a dash, where at least two do."""
     bare = [_OVERRIDES.sub('', _TAGS.sub('', line)) for line in lines]
     dashes = [_DASH.match(line) for line in bare]
     if sum(dash is not None for dash in dashes) < 2:

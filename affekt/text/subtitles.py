@@ -1,7 +1,7 @@
-"""SubRip, WebVTT and SubStation Alpha to utterances: the words of each cue, its times, and the speakers that it names.
+"""SubRip, WebVTT and SubStation Alpha as utterances: words, times and named speakers of each cue.
 
-Read leniently where players are: missing numbers, '.' for ',', missing hours, extra blank lines. A time line
-that cannot be read is an error that names its line, because skipping it would lose what was said.
+Parsing is as lenient as in players: missing numbers, '.' for ',', missing hours, extra blank lines. A time line that
+cannot be parsed is an error that names its line, because skipping it would lose words.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def read_srt(text: str, duration_s: float | None, notes: list[str]) -> list[Utte
     """The cues of a SubRip file.
 
     Raises:
-        TranscriptError: no time line, or one that cannot be read.
+        TranscriptError: there is no time line, or one cannot be parsed.
 
     >>> read_srt('1\\n00:00:01,500 --> 00:00:02,000\\nHello.\\n', None, [])[0].start_s
     1.5
@@ -33,7 +33,7 @@ def read_vtt(text: str, duration_s: float | None, notes: list[str]) -> list[Utte
     """The cues of a WebVTT file; comments, styles and regions are skipped.
 
     Raises:
-        TranscriptError: no time line, or one that cannot be read.
+        TranscriptError: there is no time line, or one cannot be parsed.
     """
     lines: list[str] = []
     skipping = False
@@ -50,7 +50,7 @@ def read_ass(text: str, duration_s: float | None, notes: list[str]) -> list[Utte
     """The dialogue lines of a SubStation Alpha file (.ass, .ssa); comments are skipped.
 
     Raises:
-        TranscriptError: no dialogue, or a line without the fields or the times that the format line promises.
+        TranscriptError: there is no dialogue, or a line lacks fields or times that the format line declares.
 
     >>> line = 'Dialogue: 0:00:01.50,0:00:02.00,Ann,Hi, you.'
     >>> read_ass(f'[Events]\\nFormat: Start, End, Name, Text\\n{line}', None, [])[0].text
@@ -79,7 +79,7 @@ def read_ass(text: str, duration_s: float | None, notes: list[str]) -> list[Utte
 
 
 _ASS_FIELDS = ('layer', 'start', 'end', 'style', 'name', 'marginl', 'marginr', 'marginv', 'effect', 'text')
-"""Fields of a dialogue where no format line names them."""
+"""Fields of a dialogue line where there is no format line."""
 _ASS_CLOCK = re.compile(r'(\d{1,3}):(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?')
 
 
@@ -104,9 +104,9 @@ def _cues(lines: list[str], file_format: str) -> list[Utterance]:
 
 
 def _words(block: list[str], file_format: str) -> list[str]:
-    """The lines of a cue, without the number or name that introduces the next one.
+    """The lines of a cue, without the number or name of the next cue.
 
-    That line stands after a blank one; a bare number is also taken where the file has no blank lines.
+    That follows a blank line; a bare number is also recognised where the file has no blank lines.
     """
     filled = [at for at, line in enumerate(block) if line.strip()]
     if not filled:

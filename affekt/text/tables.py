@@ -1,10 +1,10 @@
-"""CSV, TSV, JSON and JSON Lines to utterances, among them the JSON of Whisper and its relatives.
+"""CSV, TSV, JSON and JSON Lines as utterances, including the JSON of Whisper and related programs.
 
-Columns and keys are found by name, in any case: START, END (or DURATION), TEXT, SPEAKER below list what is
-understood. Times are seconds, or clocks ('00:01:02.5'); names that end in '_ms' hold milliseconds. Whisper,
+Columns and keys are found by name, case-insensitively: START, END (or DURATION), TEXT, SPEAKER below list the names.
+Times are seconds, or clocks ('00:01:02.5'); names that end in '_ms' mean milliseconds. Whisper,
 faster-whisper and WhisperX write `{"segments": [{"start", "end", "text", "words": [{"word", "start", "end",
 "probability" or "score"}]}]}`; whisper.cpp `{"transcription": [{"offsets": {"from", "to"}, "text"}]}` in
-milliseconds. A list of objects, or one object a line, is a table.
+milliseconds. A list of objects, or one object per line, is a table.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ DURATION = ('duration', 'duration_s', 'dur', 'duration_ms')
 TEXT = ('text', 'utterance', 'transcript', 'transcription', 'sentence', 'caption', 'content', 'subtitle', 'words')
 SPEAKER = ('speaker', 'speaker_id', 'person', 'participant', 'speaker_name', 'name')
 LISTS = ('segments', 'utterances', 'transcription', 'results', 'chunks', 'cues')
-"""Keys of an object under which the list of utterances may lie."""
+"""Keys of an object that may contain the list of utterances."""
 
 Row = Mapping[str, Any]
 
 
 def read_table(text: str, duration_s: float | None, notes: list[str]) -> list[Utterance]:
-    """The rows of a CSV or TSV with a header; the separator is the one that makes columns of it.
+    """The rows of a CSV or TSV with a header; the separator is the one that yields the known columns.
 
     Raises:
-        TranscriptError: a column is missing, a time cannot be read, or the table is broken.
+        TranscriptError: a column is missing, a time cannot be parsed, or the table is malformed.
 
     >>> read_table('start,end,text\\n0.5,1,Hello', None, [])[0].text
     'Hello'
@@ -50,7 +50,7 @@ def read_json(text: str, duration_s: float | None, notes: list[str]) -> list[Utt
     """The utterances of a JSON document or of JSON Lines; see the module.
 
     Raises:
-        TranscriptError: no JSON, none of the known forms, a key is missing, or a time cannot be read.
+        TranscriptError: the text is not JSON or of an unknown form, a key is missing, or a time cannot be parsed.
     """
     content = _parsed(text.lstrip('\ufeff'))
     if isinstance(content, dict):
@@ -78,7 +78,7 @@ def _parsed(text: str) -> Any:
 
 
 def _flat(row: Row) -> dict[str, Any]:
-    """A row of whisper.cpp ('offsets') or of a pipeline's chunks ('timestamp') with plain start and end."""
+    """A row of whisper.cpp ('offsets') or of a pipeline's chunks ('timestamp') with start and end as plain fields."""
     flat = dict(row)
     offsets, stamp = row.get('offsets'), row.get('timestamp')
     if isinstance(offsets, dict):
@@ -145,7 +145,7 @@ def _clock(value: object) -> float | None:
 
 
 def _words(value: object, where: str) -> tuple[tuple[Word, ...], int]:
-    """The timed words of a Whisper segment, and how many of them have no times."""
+    """The timed words of a Whisper segment, and the number of words without times."""
     if not isinstance(value, list):
         return (), 0
     words, lost = [], 0

@@ -1,20 +1,20 @@
-"""A transcript or subtitle file, of any common kind, to utterances with times.
+"""Transcript and subtitle files of all common formats as utterances with times.
 
-Kinds: SubRip (.srt), WebVTT (.vtt), SubStation Alpha (.ass, .ssa), Praat TextGrid, ELAN (.eaf), tables (.csv, .tsv),
-JSON and JSON Lines, the JSON of Whisper, faster-whisper, WhisperX and whisper.cpp, and plain text. The contents
-decide where they carry a signature, else the name.
+Formats: SubRip (.srt), WebVTT (.vtt), SubStation Alpha (.ass, .ssa), Praat TextGrid, ELAN (.eaf), tables (.csv, .tsv),
+JSON and JSON Lines, the JSON of Whisper, faster-whisper, WhisperX and whisper.cpp, and plain text. The contents decide
+where they have a signature, else the file name.
 
-What happens to unusual times, always with a note in `Transcript.notes`, never silently:
+Unusual times are handled as follows, always with a note in `Transcript.notes`:
 
-- An utterance that ends before it starts, starts before 0, or has a time that is no number is an error.
-- Utterances out of order are sorted by start. Overlapping ones are kept: people do speak at once.
-- With a known duration, an end beyond it is cut there, and an utterance that starts beyond it is left out;
-  when none remains the transcript belongs to another recording, which is an error.
+- An utterance that ends before it starts, starts before 0, or has a time that is not a number is an error.
+- Utterances out of order are sorted by start. Overlapping ones are kept, as people do speak simultaneously.
+- With a known duration, an end beyond it is clipped, and an utterance that starts beyond it is left out; when none
+  remains, the transcript belongs to another recording, which is an error.
 - Plain text without times is spread over the duration by characters; without a duration its times are nan.
 
-Bytes become text as `affekt.text_encoding` says: by their byte-order mark, as UTF-8, or in an old encoding (GBK, Big5,
-Shift JIS, Windows …) that is recognised for certain, with a note; else the file is refused until its encoding is
-named. Binary files, files beyond `MAX_BYTES` and XML with a document type or entities are refused.
+Bytes are decoded by `affekt.text_encoding`: by their byte-order mark, as UTF-8, or in a legacy encoding (GBK, Big5,
+Shift JIS, Windows …) that is recognised with certainty, with a note; else the file is refused until its encoding is
+named. Binary files, files larger than `MAX_BYTES` and XML with a document type or entities are refused.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ from affekt.wording import counted
 __all__ = ['MAX_BYTES', 'READERS', 'Transcript', 'Utterance', 'Word', 'open_transcript', 'read_transcript']
 
 MAX_BYTES = 20_000_000
-"""A transcript of 300 hours of speech takes about this much."""
+"""Largest size of a file; a transcript of 300 hours of speech has about this size."""
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """A transcript file as read."""
+    """Contents of a transcript file."""
 
     kind: str
     """A key of READERS."""
     encoding: str
     utterances: tuple[Utterance, ...]
-    """By start; at least one."""
+    """Utterances by start, at least one."""
     notes: tuple[str, ...]
-    """What was guessed, moved, cut or left out, as sentences."""
+    """Sentences on what was guessed, moved, clipped or left out."""
 
 
 def read_transcript(
@@ -63,31 +63,30 @@ def read_transcript(
     Args:
         path: a file of one of the kinds above.
         duration_s: length of the recording in seconds, where known.
-        encoding: of the file, such as gb18030 or cp1251; None to recognise it.
+        encoding: encoding of the file, such as gb18030 or cp1251; None to recognise it.
 
     Returns:
         At least one utterance.
 
     Raises:
-        TranscriptError: the file is missing, empty, binary, too large, of a broken form, or its times make no
-        sense.
+        TranscriptError: the file is missing, empty, binary, too large or malformed, or its times are invalid.
     """
     return open_transcript(path, duration_s, encoding=encoding).utterances
 
 
 def open_transcript(path: str | Path, duration_s: float | None = None, *, encoding: str | None = None) -> Transcript:
-    """The same as `read_transcript`, with what had to be guessed, moved or left out.
+    """As `read_transcript`, with notes on what was guessed, moved or left out.
 
     Args:
         path: a file of one of the kinds above.
         duration_s: length of the recording in seconds, where known.
-        encoding: of the file, such as gb18030 or cp1251; None to recognise it.
+        encoding: encoding of the file, such as gb18030 or cp1251; None to recognise it.
 
     Returns:
         A Transcript.
 
     Raises:
-        TranscriptError: as `read_transcript`.
+        TranscriptError: see `read_transcript`.
     """
     path = Path(path)
     notes: list[str] = []
@@ -148,7 +147,7 @@ def _decoded(path: Path, encoding: str | None) -> DecodedText:
 
 
 def _looks_binary(text: str) -> bool:
-    """True where control characters occur that no text holds, or too many."""
+    """Whether control characters occur that are not part of any text, or too many."""
     control = sum(1 for letter in text[:200_000] if letter < ' ' and letter not in '\t\n\r\f\x0b')
     return '\0' in text or control > 0.01 * min(len(text), 200_000)
 
@@ -175,7 +174,7 @@ def _kind(path: Path, text: str) -> str:
 
 
 def _settled(rows: list[Utterance], duration_s: float | None, notes: list[str], name: str) -> list[Utterance]:
-    """Rows by start, within the recording; see the module."""
+    """Rows sorted by start, within the recording; see the module."""
     for number, row in enumerate(rows, 1):
         if not row.is_timed and not (math.isnan(row.start_s) and math.isnan(row.end_s)):
             raise _wrong_time(name, number, row, 'finite times')

@@ -1,18 +1,18 @@
-"""Whether recognized words are what somebody said: understood, not understood, or a recognizer's own invention.
+"""Detection of recognized words that were not understood, or that the recognizer invented.
 
-Whisper writes something for any sound. Three things are told apart here, from what it states about itself:
+Whisper writes something for any audio. Its own statistics distinguish three cases:
 
-1. *Phantoms*: text for sound in which nobody speaks, loops, and the closing lines of the videos that it learned from
-   ("Thanks for watching"). They are dropped. A short sentence that people do say ("Thank you.") is a phantom only
-   where the recognizer is unsure of it.
-2. *Not understood*: speech of another language under an English-only recognizer, or too noisy. The words are kept and
-   shown, and nothing is read from them. A turn counts as not understood where the mean confidence of its words lies
-   below `Trust.lowest_confidence`; where most of a recording's recognized time is of this sort, its other turns do too,
-   unless they are sure (`Trust.sure_confidence`).
+1. *Phantoms*: text for audio without speech, loops, and the closing lines of the videos in its training data ("Thanks
+   for watching"). They are dropped. A short sentence that people do say ("Thank you.") is a phantom only where the
+   recognizer is unsure of it.
+2. *Not understood*: speech in another language with an English-only recognizer, or too noisy. The words are kept and
+   shown, but not used. A turn counts as not understood where the mean confidence of its words is below
+   `Trust.lowest_confidence`; where most of a recording's recognized time is like this, so do its other turns, unless
+   their confidence is high (`Trust.sure_confidence`).
 3. *Understood*: the rest.
 
-`measurements/words_understood.py` chooses the thresholds and measures both errors on clean, noisy and spontaneous
-English and on other languages.
+`measurements/words_understood.py` chooses the thresholds and measures both types of errors on clean, noisy and
+spontaneous English and on other languages.
 """
 
 from __future__ import annotations
@@ -33,27 +33,28 @@ NOT_READ: Mapping[str, str] = {
     'phantom': 'the recognizer invented the words; they are dropped',
     'language': 'no model here reads this language; its words are shown and not read',
 }
-"""Why the words of an utterance are not read."""
+"""Reason for not using the words of an utterance, to its sentence."""
 
 LOOP_COMPRESSION = 2.4
-"""Text that zlib shrinks more than this repeats itself (Radford et al. 2022, section 4.5)."""
+"""Ratio of compression by zlib above which a text is repetitive (Radford et al. 2022, section 4.5)."""
 
 
 @dataclass(frozen=True)
 class Trust:
-    """When recognized words are believed.
+    """Thresholds for trusting recognized words.
 
     Attributes:
-        lowest_confidence: mean confidence of the words of a turn, below which an English-only recognizer did not
-            understand it.
-        lowest_confidence_of_many: the same for a recognizer of many languages, which only noise misleads.
-        sure_confidence: from it on a turn is believed even in a recording that was mostly not understood.
+        lowest_confidence: mean confidence of a turn's words below which an English-only recognizer did not understand
+            it.
+        lowest_confidence_of_many: the same for a multilingual recognizer, which is misled by noise only.
+        sure_confidence: confidence from which a turn is trusted even in a recording that was mostly not understood.
         few_understood: share of the recognized seconds below which a recording was mostly not understood.
-        lowest_log_probability: mean per token; below it nothing is understood.
-        doubtful_log_probability: below it the words are a phantom where no speech is likelier than `no_speech`.
+        lowest_log_probability: mean log-probability per token below which nothing is understood.
+        doubtful_log_probability: mean log-probability per token below which the words are a phantom if the probability
+            of no speech is above `no_speech`.
         no_speech: a probability in [0, 1].
-        phantom_confidence: below it a sentence that people say and Whisper also invents is a phantom.
-        fastest_words_per_s: nobody speaks faster.
+        phantom_confidence: confidence below which a sentence that people say and Whisper also invents is a phantom.
+        fastest_words_per_s: rate in words per second that no speaker exceeds.
     """
 
     lowest_confidence: float = 0.51
@@ -68,20 +69,21 @@ class Trust:
 
 
 def judged(utterance: Utterance, trust: Trust | None = None) -> Utterance:
-    """The utterance with its reason not to be read, from itself alone; as it is where it was not recognized."""
+    """The utterance with its reason for not being used, judged by itself; unchanged where it was not recognized."""
     if utterance.recognition is None:
         return utterance
     return dataclasses.replace(utterance, reason=_reason(utterance, trust or Trust()))
 
 
 def judged_together(utterances: Sequence[Utterance], trust: Trust | None = None) -> tuple[Utterance, ...]:
-    """The utterances of one recording, judged by what most of it was like.
+    """The utterances of one recording, judged also by the majority of it.
 
-    Where less than `few_understood` of the recognized seconds was understood, the rest is not believed either: of a
-    language that the recognizer does not know, now and then a turn comes out smooth. One sure turn may stay.
+    Where less than `few_understood` of the recognized seconds was understood, the rest is not trusted either: in a
+        language
+    that the recognizer does not support, a turn occasionally looks fluent. Turns of high confidence stay.
 
     Args:
-        utterances: as `judged` returns them, in any order; given text takes no part.
+        utterances: utterances from `judged`, in any order; those of a given transcript are ignored.
     """
     trust = trust or Trust()
     seconds: dict[bool, float] = {True: 0.0, False: 0.0}
@@ -99,13 +101,13 @@ def judged_together(utterances: Sequence[Utterance], trust: Trust | None = None)
 
 
 def confidence(utterance: Utterance) -> float:
-    """The mean confidence of the words; nan where none is stated."""
+    """Mean confidence of the words; nan where none is stated."""
     stated = [word.confidence for word in utterance.words if math.isfinite(word.confidence)]
     return float(np.mean(stated)) if stated else math.nan
 
 
 def compression(text: str) -> float:
-    """How many times zlib shrinks a text; 1.0 for the empty one. Above 2.4 it repeats itself."""
+    """Ratio of compression by zlib; 1.0 for an empty text. Above 2.4 the text is repetitive."""
     content = text.encode()
     return len(content) / len(zlib.compress(content)) if content else 1.0
 
@@ -128,14 +130,14 @@ _CLOSING_LINES = re.compile(
     r'(最後まで)?ご視聴(いただき)?ありがとうございま(した|す)|시청해 ?주셔서 감사합니다|'
     r'www\.\S+|https?:\S+'
 )
-"""What no dialogue holds and Whisper's training videos end with; matched against whole sentences in small letters."""
+"""Closing lines of Whisper's training videos, found in no dialogue; matched against whole lower-case sentences."""
 _SAID_AND_INVENTED = frozenset((
     'you', 'thank you', 'thanks', 'thank you very much', 'thank you so much', 'bye', 'bye bye', 'goodbye', 'so', 'the',
     'a', 'and', 'i', 'music', 'applause', 'laughter', 'silence', 'blank audio', 'foreign', 'inaudible',
     'thanks for listening', 'thank you for listening', 'thank you so much for listening', 'see you next time',
     'ill see you next time',
 ))  # fmt: skip
-"""What people say and Whisper also writes over noise, breath and music."""
+"""Phrases that people say and that Whisper also writes for noise, breath and music."""
 _NOTES_OF_MUSIC = re.compile(r'[♪♫♬♩🎵🎶]')
 _BRACKETED = re.compile(r'([\[(*][^\])*]*[\])*][\s.,!?-]*)+')
 _ENDS_OF_CLAUSES = re.compile(r'(?<=[.!?,。！？，])\s*(?:and\s)?|\sand\s')
@@ -158,7 +160,7 @@ def _reason(utterance: Utterance, trust: Trust) -> str:
 
 
 def _is_phantom(text: str, sure: float, no_speech: float, log_probability: float, trust: Trust) -> bool:
-    """Whether the text is the recognizer's own, and nobody's."""
+    """Whether the text was invented by the recognizer."""
     if _is_closing(text) or compression(text) > LOOP_COMPRESSION or is_loop(text):
         return True
     if _NOTES_OF_MUSIC.search(text) or _BRACKETED.fullmatch(text.strip()):
@@ -170,7 +172,7 @@ def _is_phantom(text: str, sure: float, no_speech: float, log_probability: float
 
 
 def _is_closing(text: str) -> bool:
-    """Whether the text is closing lines of a video and nothing but other stock phrases beside them."""
+    """Whether the text consists of closing lines of a video, with other stock phrases at most."""
     if _CLOSING_LINES.fullmatch(_plain(text)):
         return True
     clauses = [clause for clause in _ENDS_OF_CLAUSES.split(text) if _bare(clause)]
@@ -179,17 +181,17 @@ def _is_closing(text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    """In small letters, without the marks that closing lines come with."""
+    """Lower-case text without the marks that accompany closing lines."""
     return re.sub(r"[^\w\s'.:/©-]", '', text.casefold()).strip(' .-')
 
 
 def _bare(text: str) -> str:
-    """In small letters, words alone."""
+    """Lower-case words alone."""
     return re.sub(r'[^\w\s]', '', text.casefold()).strip()
 
 
 def is_loop(text: str) -> bool:
-    """Whether one phrase of up to four words makes up the text, said at least four times in a row.
+    """Whether the text is a phrase of two to four words at least four times in a row, or a word at least eight times.
 
     >>> is_loop('I know, I know, I know, I know.'), is_loop('No, no, no.')
     (True, False)

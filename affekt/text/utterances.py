@@ -1,4 +1,4 @@
-"""What was said, by whom, from when to when: the nouns of this room."""
+"""The records of this room: words and utterances with speaker and times."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Word:
-    """One word and its place in the recording."""
+    """One word with its times in the recording."""
 
     start_s: float
     end_s: float
     text: str
     confidence: float = math.nan
-    """In [0, 1] as the recognizer states it; nan where nobody does."""
+    """Confidence of the recognizer, in [0, 1]; nan where unknown."""
 
 
 @dataclass(frozen=True)
 class Recognition:
-    """How surely a recognizer heard an utterance."""
+    """Confidence measures of a recognizer for one utterance."""
 
     log_probability: float
     """Mean natural logarithm of the probability of its tokens, at most 0."""
     no_speech: float
-    """Probability in [0, 1] that nobody speaks."""
+    """Probability that there is no speech, in [0, 1]."""
     is_english_only: bool = False
-    """Whether the recognizer knows nothing but English, and writes English words for any language."""
+    """Whether the recognizer supports English only, and writes English words for any language."""
     language_probability: float = math.nan
-    """Of `Utterance.language`, in [0, 1], over all that was heard so far; nan where none was detected."""
+    """Probability of `Utterance.language`, in [0, 1], over all audio so far; nan where none was detected."""
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """What one speaker said in one go."""
+    """A stretch of speech by one speaker."""
 
     start_s: float
     """Seconds from the start of the recording; nan for text without times."""
     end_s: float
     speaker: str
-    """As the transcript names them; '' where it does not."""
+    """Name of the speaker in the transcript; '' where unknown."""
     text: str
     words: tuple[Word, ...] = ()
-    """Empty where only the whole is timed."""
+    """Timed words; () where only the utterance as a whole is timed."""
     language: str = ''
-    """A code such as 'en' or 'zh'; '' where it is not known."""
+    """Language code such as 'en' or 'zh'; '' where unknown."""
     recognition: Recognition | None = None
-    """None for text that was given, not recognized."""
+    """Confidence measures; None for text from a transcript."""
     reason: str = ''
-    """Why the words should not be read: one of `affekt.text.NOT_READ`, or ''."""
+    """Reason for not using the words: one of `affekt.text.NOT_READ`; '' for none."""
 
     @property
     def is_timed(self) -> bool:

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from affekt.arrays import Floats32
 from affekt.labels import EKMAN
+from affekt.tables import arrow_array, empty_table, floats, number_array
 from affekt.voice.acoustics import COLUMNS, AcousticFrames, acoustic_frames, acoustic_summary, stacked
 from affekt.voice.arousal import acoustic_arousal, arousal_sd
 from affekt.voice.emotion import EmotionReading, VocalEmotion
@@ -112,7 +113,7 @@ class VoiceObservations:
     @property
     def speech_s(self) -> float:
         """Seconds within turns; 0 where nobody speaks."""
-        spans = self.turns['end_s'].to_numpy() - self.turns['start_s'].to_numpy()
+        spans = floats(self.turns['end_s']) - floats(self.turns['start_s'])
         return float(spans.sum())
 
 
@@ -125,15 +126,14 @@ def observe_voice(
     language: str | None = None,
     detector: SpeechDetector | None = None,
     rules: TurnRules | None = None,
-    centre_share: float = 0.0,
     stream: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> VoiceObservations:
     """All that the voice room says about a recording.
 
     1. Find the turns, in a thread of its own; there 2. encode each once, where the head or the recogniser needs it,
-    pool for the head, and measure its sound. 3. Here, read the words. 4. After the last turn, place each among the
-    others and read emotions.
+    pool for the head, and measure its sound. 3. Here, read the words and the emotion. 4. After the last turn, lay out
+    the tables.
 
     Args:
         recording: with `samples(rate_hz, block_s, stream)`, or an iterable of blocks at 16 kHz.
@@ -143,7 +143,6 @@ def observe_voice(
         language: for the recogniser; None lets it decide.
         detector: of speech; loaded when None.
         rules: of turns; the defaults when None.
-        centre_share: see `VocalEmotion.centred`: above 0 only where one person shows many emotions.
         stream: which sound stream of the recording; None for the default one, or an audible one where that is silent.
         progress: called with the seconds heard so far, after each block, in the thread that hears.
 
@@ -164,7 +163,7 @@ def observe_voice(
     with closing(made_ahead(map(record.measured, speech_turns(clock, detector, rules)), AHEAD)) as turns_measured:
         for measured in turns_measured:
             record.keep(measured)
-    turns, frames, utterances = record.taken(centre_share)
+    turns, frames, utterances = record.taken()
     return VoiceObservations(turns, frames, utterances, heard_s=clock.heard_s)
 
 
@@ -218,8 +217,6 @@ class VoiceRecord:
     def keep(self, measured: MeasuredTurn) -> Spoken | None:
         """Reads the words of one more turn and keeps its rows; returns what was said in it."""
         turn, frames, spoken = measured.turn, measured.frames, None
-        if measured.features is not None:
-            self._gathered.features.append(measured.features)
         if self._recognizer and measured.encoded is not None:
             spoken = self._recognizer.recognize(turn, measured.encoded, self._language)
         words = (len(spoken.words) if spoken else 0) if self._recognizer else None
@@ -227,20 +224,21 @@ class VoiceRecord:
             words = None
         self._gathered.ratios_db.append(level_ratio_db(frames))
         speech, frames, start_s = speech_only(turn, frames)
-        self._gathered.add(turn, tenths(frames, start_s), acoustic_summary(speech, frames, words), spoken)
+        summary = acoustic_summary(speech, frames, words)
+        if self._emotion and measured.features is not None:
+            arousal = float(acoustic_arousal(stacked([summary]))[0])
+            speech_s = turn.speech_end_s - turn.speech_start_s
+            self._gathered.readings.append(self._emotion.read(measured.features, arousal, speech_s))
+        self._gathered.add(turn, tenths(frames, start_s), summary, spoken)
         return spoken
 
-    def taken(self, centre_share: float = 0.0) -> tuple[pa.Table, pa.Table, tuple[Any, ...]]:
-        """Turns, frames and utterances since they were last taken; they are kept here no longer.
-
-        Args:
-            centre_share: see `VocalEmotion.centred`; over the turns that are taken.
-        """
+    def taken(self) -> tuple[pa.Table, pa.Table, tuple[Any, ...]]:
+        """Turns, frames and utterances since they were last taken; they are kept here no longer."""
         gathered, self._gathered = self._gathered, _Gathered()
         frames = _frames_table(gathered.steps, self._last_step_s)
         if frames.num_rows:
             self._last_step_s = float(frames['time_s'][-1].as_py())
-        return _turns_table(gathered, self._emotion, centre_share), frames, tuple(gathered.utterances)
+        return _turns_table(gathered), frames, tuple(gathered.utterances)
 
 
 class _Clock:
@@ -265,7 +263,8 @@ class _Gathered:
         self.loud: list[bool] = []
         self.ratios_db: list[float] = []
         self.summaries: list[Floats32] = []
-        self.features: list[Floats32] = []
+        self.readings: list[EmotionReading] = []
+        """One per turn, or none without a head; its features, 12 kB a turn, are not kept."""
         self.steps: list[dict[str, npt.NDArray[np.float64]]] = []
         self.utterances: list[Spoken] = []
 
@@ -346,11 +345,11 @@ def _blocks(recording: Sounding | Iterable[SampleBlock], stream: int | None) -> 
     return recording
 
 
-def _turns_table(gathered: _Gathered, emotion: VocalEmotion | None, centre_share: float) -> pa.Table:
+def _turns_table(gathered: _Gathered) -> pa.Table:
     """One row per turn."""
     count = len(gathered.spans)
     if count == 0:
-        return TURNS.empty_table()
+        return empty_table(TURNS)
     summaries = stacked(gathered.summaries)
     arousal = acoustic_arousal(summaries)
     spans = np.array(gathered.spans)
@@ -363,12 +362,9 @@ def _turns_table(gathered: _Gathered, emotion: VocalEmotion | None, centre_share
     )
     columns['abstains_because'] = np.full(count, '', object)
     columns['abstained'], columns['is_loud_voice'] = np.ones(count, bool), np.array(gathered.loud)
-    if emotion:
-        together = np.stack(gathered.features)
-        for row, features in enumerate(emotion.centred(together, centre_share) if centre_share else together):
-            speech_s = spans[row, 1] - spans[row, 0]
-            _fill(columns, row, emotion.read(features, float(arousal[row]), speech_s))
-    return pa.table({name: pa.array(columns[name]) for name in TURNS.names}, schema=TURNS)
+    for row, reading in enumerate(gathered.readings):
+        _fill(columns, row, reading)
+    return pa.table({part.name: arrow_array(columns[part.name], part.type) for part in TURNS}, schema=TURNS)
 
 
 def _fill(columns: dict[str, Any], row: int, reading: EmotionReading) -> None:
@@ -395,7 +391,7 @@ def _fill(columns: dict[str, Any], row: int, reading: EmotionReading) -> None:
 def _frames_table(steps: list[dict[str, npt.NDArray[np.float64]]], after_s: float) -> pa.Table:
     """The steps of all turns after a time; one that two turns share is kept from the first."""
     if not steps:
-        return FRAMES.empty_table()
+        return empty_table(FRAMES)
     columns = {name: np.concatenate([part[name] for part in steps]) for name in FRAMES.names}
     fresh = np.diff(columns['time_s'], prepend=after_s) > STEP_S / 2
-    return pa.table({name: pa.array(values[fresh]) for name, values in columns.items()}, schema=FRAMES)
+    return pa.table({name: number_array(values[fresh]) for name, values in columns.items()}, schema=FRAMES)

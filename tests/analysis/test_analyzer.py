@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import wave
 
 import numpy as np
@@ -233,3 +235,20 @@ def test_chinese_subtitles_are_read_by_the_model_of_many_languages(shared_data, 
     commercial = Analyzer(AnalysisSettings(transcript=str(script), license='commercial-ok')).analyze(sound)
     assert [u.reason for u in commercial.utterances] == ['language']
     assert any('in Chinese' in note for note in commercial.source.notes)
+
+
+def test_recordings_are_analyzed_saved_and_shown_without_pandas(analyzer, shared_data, tmp_path):
+    pytest.importorskip('pandas', reason='pandas is absent')
+    code = """
+import sys
+from affekt.analysis import AnalysisSettings, Analyzer
+analyzer = Analyzer(AnalysisSettings())
+for name in ('single_face.jpg', 'beckett.wav'):
+    analysis = analyzer.analyze(f'{sys.argv[1]}/{name}')
+    analysis.save(sys.argv[2])
+    analysis.report(sys.argv[2] + '/report.html')
+print('pandas' in sys.modules)
+"""
+    words = [sys.executable, '-c', code, str(shared_data / 'test_media'), str(tmp_path)]
+    ran = subprocess.run(words, capture_output=True, text=True)
+    assert ran.stdout == 'False\n', ran.stderr  # a quarter of a second and 40 MB in every process

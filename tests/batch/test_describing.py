@@ -15,7 +15,7 @@ from affekt.batch import Describing, clips_of, default_describer, describe_many,
 from affekt.batch import describing as module
 from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample
-from affekt.errors import MediaError, RunError, TableError, ValueRangeError
+from affekt.errors import CorpusError, MediaError, RunError, TableError, ValueRangeError
 from affekt.runs import file_sha256
 
 NAMES = ('a.wav', 'b.wav', 'deep/c.wav', 'd.wav', 'e.wav')
@@ -114,6 +114,9 @@ def test_clips_come_from_files_folders_or_one_manifest(media, tmp_path):
     Manifest(Facts('own', root=str(media)), rows).save(tmp_path / 'm.parquet')
     manifest, problems = clips_of([tmp_path / 'm.parquet'])
     assert (list(manifest.names), problems) == (list(NAMES), [])
+    with pytest.raises(CorpusError, match='a folder that the media'):
+        clips_of([tmp_path / 'm.parquet'], tmp_path / 'moved')
+    (tmp_path / 'moved').mkdir()
     moved, _ = clips_of([tmp_path / 'm.parquet'], tmp_path / 'moved')
     assert moved.media(moved.samples[0], 'audio') == tmp_path / 'moved' / 'a.wav'
     with pytest.raises(TableError, match='one manifest'):
@@ -341,3 +344,18 @@ def test_resume_without_a_folder_is_refused():
     result = CliRunner().invoke(main, ['describe', 'clip.mp4', '--resume'])
     assert result.exit_code == 2
     assert '--out' in result.output
+
+
+def test_answers_that_came_one_by_one_are_kept_where_the_next_never_comes(media, tmp_path):
+    class Asked(_Answering):
+        batch_size = 8
+
+        def described(self, manifest, samples):
+            for sample in samples:
+                yield from super().described(manifest, [sample])
+
+    with pytest.raises(KeyboardInterrupt):
+        list(describe_many([media], out=tmp_path / 'run', describer=Asked(killed_at='d.wav')))
+    again = Asked()
+    list(describe_many([media], out=tmp_path / 'run', describer=again, resume=True))
+    assert again.asked == ['d.wav', 'deep/c.wav', 'e.wav']

@@ -57,6 +57,20 @@ def test_sound_and_pictures_share_the_new_count():
     assert clock.at(0.04, 'sound', 0.0) == pytest.approx(0.24)
 
 
+def test_pictures_of_before_a_restart_that_sound_has_seen_keep_their_times():
+    # sound is sent ahead: it begins again at 0 while pictures of the second before are still to come
+    clock = SteadyClock()
+    for number in range(3):
+        clock.at(2.8 + 0.04 * number, 'pictures', 0.0)
+        clock.at(2.84 + 0.04 * number, 'sound', 0.0)
+    assert clock.at(0.0, 'sound', 0.0) == pytest.approx(0.16)
+    late = [clock.at(stamp, 'pictures', 0.0) for stamp in (2.92, 2.96, 0.0, 0.04)]
+    assert late == pytest.approx([0.12, 0.16, None, 0.20])  # the third would be of 0.16 again
+    assert clock.at(0.08, 'sound', 0.0) == pytest.approx(0.24)
+    # who has come to the new count does not go back to the one before, although a pause would fit it
+    assert clock.at(2.96, 'pictures', 3.0) == pytest.approx(3.12)
+
+
 def test_stamps_that_are_missing_go_on_at_the_usual_step():
     assert _times([2.0, 2.1, None, None]) == pytest.approx([0.0, 0.1, 0.2, 0.3])
 

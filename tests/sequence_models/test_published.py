@@ -158,17 +158,22 @@ def test_the_corrected_translation_is_one_over_time():
     first = model.translators[0]
 
     def translated(source: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of one (T, 4) window, frame by frame, the truth before each given to the decoder."""
+        """Of one (T, 4) window, frame by frame, the truth before each given to the decoder, in two passes."""
         ahead, back = first.onward(source[None])[0][0], first.onward_reversed(source.flip(0)[None])[0][0].flip(0)
         joint = ahead + back
-        state = torch.tanh(first.start(ahead[-1] + back[0]))
-        carried, given, rows = torch.zeros(6), torch.zeros(4), []
-        for truth in target:
-            scores = [first.attention.v(torch.tanh(first.attention.attn(torch.cat([state, code])))) for code in joint]
-            context = torch.softmax(torch.cat(scores), dim=0) @ joint
-            state, carried = first.decoder(torch.cat([given, context]), (state, carried))
-            rows.append(first.output(torch.cat([state, context])))
-            given = truth
+        start = torch.tanh(first.start(ahead[-1] + back[0]))
+        looking = [start] * len(target)
+        for _ in range(2):
+            state, carried, given, rows, states = start, torch.zeros(6), torch.zeros(4), [], [start]
+            for truth, looks in zip(target, looking, strict=True):
+                pairs = [torch.cat([looks, code]) for code in joint]
+                scores = [first.attention.v(torch.tanh(first.attention.attn(pair))) for pair in pairs]
+                context = torch.softmax(torch.cat(scores), dim=0) @ joint
+                state, carried = first.decoder(torch.cat([given, context]), (state, carried))
+                rows.append(first.output(torch.cat([state, context])))
+                states.append(state)
+                given = truth
+            looking = states[:-1]
         return joint, torch.stack(rows)
 
     text, video = torch.nn.functional.pad(features['text'][0], (0, 1)), features['video'][0]

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from affekt.text import sentences
+from affekt.text.protocol_buffers import bytes_field, fields, number_field
 from affekt.text.sentences import BATCH, DIMENSIONS, LAYERS, MAX_PIECES
 
 TEXTS = ['A man is eating food.', 'Someone eats a meal.', 'The stock market fell sharply today.', 'Hi!', '']
@@ -76,8 +77,30 @@ def test_any_text_has_a_finite_vector(encoder, texts):
 def test_added_outputs_are_a_protocol_buffer_that_names_them():
     # field 7 (length 7): field 12 (length 5): field 1 (length 3) 'abc'
     assert sentences._with_outputs(['abc']) == bytes([7 << 3 | 2, 7, 12 << 3 | 2, 5, 1 << 3 | 2, 3]) + b'abc'
+
+
+def test_fields_of_a_protocol_buffer_are_found_as_they_were_written():
     # 200 = 0b1_1001000: seven low bits with the continuation bit, then 1
-    assert sentences._field(1, b'x' * 200)[:3] == bytes([10, 0b11001000, 1])
+    assert bytes_field(1, b'x' * 200)[:3] == bytes([10, 0b11001000, 1])
+    assert number_field(20, 2) == bytes([0b10100000, 1, 2])  # 20 << 3 = 160 = 0b1_0100000
+    message = number_field(3, 300) + bytes_field(7, b'graph') + bytes_field(900, b'')
+    assert [(part.number, bytes(part.content)) for part in fields(message)] == [(7, b'graph'), (900, b'')]
+    assert b''.join(message[part.begin : part.end] for part in fields(message)) == message[3:]
+
+
+def test_words_looked_up_before_they_are_unpacked_have_the_same_vectors(encoder):
+    import onnxruntime
+
+    texts = ['I am happy', 'zebra quux', '']
+    whole = onnxruntime.InferenceSession(
+        sentences.model_path(sentences.MODEL).read_bytes() + sentences._with_outputs(sentences._OUTPUTS[:-1]),
+        providers=['CPUExecutionProvider'],
+    )
+    for text, layers in zip(texts, encoder.layers(texts), strict=True):
+        numbers = np.array([encoder.pieces(text)])
+        feed = {'input_ids': numbers, 'attention_mask': np.ones_like(numbers), 'token_type_ids': np.zeros_like(numbers)}
+        states = np.concatenate(whole.run(list(sentences._OUTPUTS), feed), axis=2)[0]
+        np.testing.assert_array_equal(states.mean(axis=0).reshape(LAYERS, DIMENSIONS), layers)
 
 
 def test_a_missing_model_says_what_to_do(monkeypatch, tmp_path):

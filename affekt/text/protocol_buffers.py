@@ -1,0 +1,74 @@
+"""Protocol buffers as models are stored in: their fields, and pieces of them written anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_LONGEST_VARINT = 63
+
+
+class Field(NamedTuple):
+    """A field that holds bytes or a four-byte number.
+
+    number: of the field. content: its bytes. begin, end: where the whole field lies in its message.
+    """
+
+    number: int
+    content: memoryview
+    begin: int
+    end: int
+
+
+def fields(message: bytes | memoryview) -> Iterator[Field]:
+    """The fields of a message that hold bytes or four-byte numbers, in order, not copied.
+
+    Raises:
+        ValueError: the bytes are no message.
+        IndexError: they end within a number.
+    """
+    message, at = memoryview(message), 0
+    while at < len(message):
+        begin = at
+        tag, at = _varint(message, at)
+        number, wire_type = tag >> 3, tag & 7
+        if wire_type == _VARINT:
+            _, at = _varint(message, at)
+        elif wire_type == _FIXED64:
+            at += 8
+        elif wire_type in (_BYTES, _FIXED32):
+            size, at = _varint(message, at) if wire_type == _BYTES else (4, at)
+            yield Field(number, message[at : at + size], begin, at + size)
+            at += size
+        else:
+            raise ValueError(f'a field of type {wire_type}')
+
+
+def bytes_field(number: int, content: bytes) -> bytes:
+    """A field that holds bytes."""
+    return _encoded(number << 3 | _BYTES) + _encoded(len(content)) + content
+
+
+def number_field(number: int, value: int) -> bytes:
+    """A field that holds a whole number, at least 0."""
+    return _encoded(number << 3 | _VARINT) + _encoded(value)
+
+
+def _encoded(value: int) -> bytes:
+    """A number, seven bits a byte, the lowest first."""
+    groups = [value >> shift & 127 for shift in range(0, max(1, value.bit_length()), 7)]
+    return bytes([*(group | 128 for group in groups[:-1]), groups[-1]])
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """The number at a place, seven bits a byte, and the place behind it."""
+    value = shift = 0
+    while True:
+        byte = message[at]
+        value |= (byte & 127) << shift
+        shift, at = shift + 7, at + 1
+        if byte < 128:
+            return value, at
+        if shift > _LONGEST_VARINT:
+            raise ValueError('a number of more than ten bytes')

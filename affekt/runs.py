@@ -119,7 +119,7 @@ class Run:
 
     Raises:
         RunError: the folder holds other files (hidden ones included), a run although `resume` is False, or a run with
-        other settings, or another process is using it.
+            other settings, or another process is using it.
         StorageError: the folder cannot be written.
     """
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from affekt.analysis import Described, described_by
 from affekt.corpora import Manifest, Sample
-from affekt.describers import Said, ServedDescriber
+from affekt.describers import ClipAnswer, ServedDescriber
 from affekt.errors import AffektError, LLMError, MediaError, StorageError, missing_extra
 from affekt.llm import ClipLimits, Endpoint, require_media
 from affekt.media import Recording
@@ -131,7 +131,7 @@ class EndpointClips:
             lacking['words'] = 'no transcript' if text is None else 'no words'
         return dataclasses.replace(sample, text=(text or '').strip() or None), lacking, perceived
 
-    def _read(self, said: Said, sample: Sample, lacking: dict[str, str], perceived: set[str]) -> Described:
-        answer = self._room.read_answer(said.text, perceived=perceived, table=self._table)
+    def _read(self, clip_answer: ClipAnswer, sample: Sample, lacking: dict[str, str], perceived: set[str]) -> Described:
+        answer = self._room.read_answer(clip_answer.text, perceived=perceived, table=self._table)
         clip = SimpleNamespace(lacking=lacking, words=sample.text or '')
-        return described_by(self.name, clip, SimpleNamespace(answer=answer, failure=said.failure))
+        return described_by(self.name, clip, SimpleNamespace(answer=answer, failure=clip_answer.failure))

@@ -47,6 +47,7 @@ def people_table(analysis: Analysis) -> Group | Text:
     """A row per person: seen, heard, the course or three words, valence, arousal, and the strongest moment below."""
     if not analysis.lanes:
         return Text('Nobody was seen or heard.')
+    kind = analysis.source.kind
     table = plain_table(width=80)
     table.add_column('person', overflow='fold', max_width=24)
     table.add_column('seen', justify='right', no_wrap=True)
@@ -56,8 +57,8 @@ def people_table(analysis: Analysis) -> Group | Text:
     for person in analysis.lanes:
         table.add_row(
             person.name.removeprefix('person '),
-            'picture' if analysis.source.kind == 'image' else f'{person.seen_s:.1f} s',
-            '–' if analysis.source.kind == 'image' else f'{person.heard_s:.1f} s',
+            {'image': 'picture', 'audio': '–'}.get(kind, f'{person.seen_s:.1f} s'),
+            '–' if kind == 'image' else f'{person.heard_s:.1f} s',
             '\n'.join(_comes_across(analysis, person)),
             f'V {interval(person.valence)}\nA {interval(person.arousal)}',
         )

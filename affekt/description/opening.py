@@ -348,12 +348,12 @@ def open_clip_describer(
 def _published(
     path: Path, trunk: str | Path | None, precision: str, device: str
 ) -> tuple[Describer, dict[str, Any]]:  # fmt: skip
+    kind = inspect_official(path).kind
     if trunk is None:
         raise WeightsError(
             expected='the language model of a published checkpoint', came='none',
             todo='name its folder with --trunk; `affekt describe inspect` says which one it is',
         )  # fmt: skip
-    kind = inspect_official(path).kind
     describer, _ = load_official(path, open_trunk(trunk, precision=precision, device=device))
     describer = describer.to(device).eval()
     own = {name: PUBLISHED_RECIPES[name] for name in describer.table if name in PUBLISHED_RECIPES}

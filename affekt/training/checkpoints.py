@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from affekt.errors import AffektError, TrainingError, WeightsError
 from affekt.files import part_of
-from affekt.nn import read_tensors, save_tensors
+from affekt.nn import read_tensors, save_tensors, seed_torch
 
 T = TypeVar('T')
 LOG = logging.getLogger('affekt')
@@ -199,7 +199,7 @@ def random_states(device: torch.device) -> tuple[dict[str, Tensor], dict[str, An
 
 def seed_all(seed: int) -> None:
     """Let all generators begin by one number."""
-    torch.manual_seed(seed)
+    seed_torch(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
 

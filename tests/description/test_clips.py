@@ -200,10 +200,9 @@ def test_a_folder_that_does_not_fit_is_refused(folder, tmp_path):
     with pytest.raises(WeightsError, match='nowhere, which is not there'):
         open_clip_describer('nowhere')
     (tmp_path / 'not.pth').write_bytes(b'no checkpoint')
-    with pytest.raises(WeightsError, match='--trunk'):
-        open_clip_describer(tmp_path / 'not.pth')
-    with pytest.raises(WeightsError):
-        open_clip_describer(tmp_path / 'not.pth', trunk=folder)
+    for trunk in (None, folder):
+        with pytest.raises(WeightsError, match='damaged or foreign'):
+            open_clip_describer(tmp_path / 'not.pth', trunk=trunk)
 
 
 def test_kinds_are_noted_as_names_rows_or_records(folder):
@@ -368,6 +367,8 @@ def test_a_published_checkpoint_describes_clips_on_its_language_model(shared_dat
         'face': shapes['video_attention_mlp.weight'][1],
     }
     recipes = {name: one_face(width, name) for name, width in widths.items()}
+    with pytest.raises(WeightsError, match='--trunk'):
+        open_clip_describer(path, recipes=recipes)
     clips = open_clip_describer(path, trunk=tmp_path / 'trunk', recipes=recipes, asr='none', limits=Limits(tokens=4))
     assert clips.reader.form.kind.sources == ('multi', 'voice', 'face')
     manifest = clips_manifest([('a.mp4', media / 'voice.wav')], {'a.mp4': 'I am fine.'})

@@ -53,6 +53,7 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         scripts['faces_limits'] = ['faces_limits.py', '--data', str(data)]
         scripts['speakers'] = ['speakers.py', '--data', str(data)]
         scripts['face_gains'] = ['face_gains.py', '--data', str(data)]
+        scripts['face_skin'] = ['face_skin.py', '--fer2013', str(data / 'fer2013')]
         scripts['reenact_closed_loop'] = ['reenact_closed_loop.py', '--data', str(data)]
         scripts['faces_gaze'] = ['faces_gaze.py', '--data', str(data)]
         scripts['faces_affect'] = ['faces_affect.py', '--data', str(data / 'fer2013'), '--cache', str(HERE / '.faces')]

@@ -211,6 +211,11 @@ def asked_painting(asked: dict[str, Any], is_painted: bool) -> dict[str, Any]:
 @click.option('--engine', type=Named(ENGINES), default='geometric', help='Engine that draws (default geometric).')
 @painting_options
 @click.option('--seed', type=click.IntRange(0), help='Random seed of the noise of --engine diffusion (default 42).')
+@click.option('--face-model', type=PATH, metavar='FILE', help='FLAME, whose head guides --engine diffusion.')
+@click.option(
+    '--face-encoder', 'face_encoders', type=PATH, multiple=True, metavar='FILE',
+    help='SMIRK or DECA, which read the parameters of --face-model; may be given twice, for both.',
+)  # fmt: skip
 @click.option(
     '--refine', 'refiner', type=PATH, metavar='DIR', help='Personal refiner, as train-refiner below writes it.'
 )
@@ -315,6 +320,7 @@ def _design(portrait: Path, driver: Path | None, chosen: dict[str, Any]) -> Desi
         ('DRIVER', driver), ('--curve', chosen['curve']), ('--timeline', chosen['timeline']),
         ('--calm-at', chosen['calm_at_s']), ('--person', chosen['person']), ('--by', chosen['by']),
         ('--scores', chosen['are_scores'] or None), ('--refine', chosen['refiner']),
+        ('--face-model', chosen['face_model']),
     ):  # fmt: skip
         if value is not None:
             raise click.UsageError(f'{name} has no place in a set of stimuli.')
@@ -402,6 +408,9 @@ def _settings(chosen: dict[str, Any]) -> ReenactSettings:
     amounts |= {} if head is None else {'head': head}
     drawn_by, allowed = chosen.pop('engine'), chosen.pop('license')
     painting = asked_painting(chosen, is_painted=drawn_by == 'diffusion')
+    guide: dict[str, Any] = {'face_model': chosen.pop('face_model'), 'face_encoders': chosen.pop('face_encoders')}
+    if (guide['face_model'] is None) != (not guide['face_encoders']) or (guide['face_model'] and not painting):
+        raise click.UsageError('--face-model and --face-encoder go together, with --engine diffusion.')
     if (refiner := chosen.pop('refiner')) is not None and painting:
         raise click.UsageError('--refine corrects what geometry draws: it does not go with --engine diffusion.')
     licensed = {} if allowed is None else {'license': allowed}
@@ -412,6 +421,7 @@ def _settings(chosen: dict[str, Any]) -> ReenactSettings:
         note_off_by=chosen.pop('note_off_by'),
         purpose=chosen.pop('purpose'),
         refiner=refiner,
+        **guide,
         **painting,
         **size,
         **licensed,

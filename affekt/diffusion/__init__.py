@@ -12,7 +12,14 @@ from affekt.diffusion.guidance import MAPS, GuidanceEncoder
 from affekt.diffusion.layers import Reading, Reference
 from affekt.diffusion.perceptual import FeatureNetwork, PerceptualDistance, features_of
 from affekt.diffusion.picture_networks import FeaturesOf, PictureNetworks
-from affekt.diffusion.pipeline import Drawing, DrawingSettings, forget_windows, on_device, require_same_drawing
+from affekt.diffusion.pipeline import (
+    Drawing,
+    DrawingSettings,
+    forget_windows,
+    number_type,
+    on_device,
+    require_same_drawing,
+)
 from affekt.diffusion.published import PortraitNets, load_nets, save_nets, weight_files, weight_prints
 from affekt.diffusion.refiner import (
     Refinement,
@@ -77,6 +84,7 @@ __all__ = [
     'judged_in_numbers',
     'learn_refiner',
     'load_nets',
+    'number_type',
     'on_device',
     'read_portrait',
     'read_refiner',

@@ -100,11 +100,20 @@ def on_device(nets: PortraitNets, device: str = 'cpu', precision: str = 'auto') 
     """
     if precision not in ('auto', 'float32', 'bfloat16'):
         raise ValueRangeError(expected='precision auto, float32 or bfloat16', came=repr(precision), todo='leave it out')
-    place = require_device(device)
-    is_half = precision != 'float32' and has_precision(place, 'bfloat16')
-    if precision == 'bfloat16' and not is_half:
+    kind = number_type(device, precision)
+    if precision == 'bfloat16' and kind != torch.bfloat16:
         LOG.warning('%s computes no bfloat16 by itself and would be slower with it: float32 is taken', device)
-    return nets.to(place, torch.bfloat16 if is_half else torch.float32)
+    return nets.to(require_device(device), kind)
+
+
+def number_type(device: str, precision: str) -> torch.dtype:
+    """What a device computes with under a precision: bfloat16 where it computes that itself and may.
+
+    Raises:
+        ValueRangeError: no such device.
+    """
+    is_half = precision != 'float32' and has_precision(require_device(device), 'bfloat16')
+    return torch.bfloat16 if is_half else torch.float32
 
 
 class Drawing:

@@ -2,10 +2,10 @@
 
 A `FaceModel` takes amounts of named shapes and expressions and gives points: `face_model()` is the mesh of the 468
 landmarks, `head_model()` a whole head with eyes and teeth, `read_flame(path)` the user's own FLAME, whose parameters
-`read_smirk` and `read_deca` read from pictures. `ExpressionFit` goes back from landmarks to amounts, `shown_amounts`
-from the scores of the face network. `rasterize` says what each pixel shows, `depth_map`, `normal_map` and `shaded_map`
-draw that, and `made_up_faces` films a made-up person whose curves are known. Read `models.py` first, then
-`rasteriser.py`, then `clips.py`.
+`read_smirk` and `read_deca` read from pictures; `read_flame_reader` makes heads of both. `ExpressionFit` goes back from
+landmarks to amounts, `shown_amounts` from the scores of the face network. `rasterize` says what each pixel shows,
+`depth_map`, `normal_map` and `shaded_map` draw that, and `made_up_faces` films a made-up person whose curves are known.
+Read `models.py` first, then `rasteriser.py`, then `clips.py`.
 """
 
 from affekt.face3d.batches import RasterBatch, interpolate_batch, rasterize_batch
@@ -21,9 +21,11 @@ from affekt.face3d.flame_encoders import (
     SeenFlame,
     deca_crop,
     read_deca,
+    read_flame_encoder,
     read_smirk,
     smirk_crop,
 )
+from affekt.face3d.flame_heads import FlameHead, FlameReader, ShownFlame, read_flame_reader
 from affekt.face3d.gains import Gain, face_gains, shown_amounts
 from affekt.face3d.maps import depth_map, normal_map, normals_at_pixels, shaded_map
 from affekt.face3d.models import FaceGeometry, FaceModel, face_model, head_model, look_amounts, posed
@@ -44,9 +46,11 @@ __all__ = [
     'FaceGeometry',
     'FaceModel',
     'FlameEncoder',
+    'FlameHead',
     'FlameLandmarks',
     'FlameModel',
     'FlameParameters',
+    'FlameReader',
     'Gain',
     'Light',
     'MadeUpFaces',
@@ -55,6 +59,7 @@ __all__ = [
     'RasterBatch',
     'SceneCurves',
     'SeenFlame',
+    'ShownFlame',
     'Studio',
     'deca_crop',
     'depth_map',
@@ -80,6 +85,8 @@ __all__ = [
     'rasterize_batch',
     'read_deca',
     'read_flame',
+    'read_flame_encoder',
+    'read_flame_reader',
     'read_smirk',
     'shaded_map',
     'shown_amounts',

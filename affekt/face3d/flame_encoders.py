@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from affekt.arrays import Floats, Floats32
 from affekt.errors import ShapeError, WeightsError, listed, require_torch
+from affekt.face3d.camera import turn
 from affekt.files import only_regular
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from affekt.faces import Region
 
 SIDE = 224
+SMIRK, DECA = 'SMIRK', 'DECA'
 SMIRK_SCALE, DECA_SCALE = 1.4, 1.25
 """Side of the crop over the mean of height and width of the landmarks' box."""
 MOBILE = {
@@ -46,6 +48,8 @@ MOBILE = {
 """Blocks in each stage, and the stages that begin by halving the picture. The first stage is separable, the last a
 plain convolution, those between are inverted residuals."""
 RESNET = (3, 4, 6, 3)
+SMIRK_PART, DECA_PART = 'smirk_encoder.', 'E_flame'
+"""Where the encoder lies in its checkpoint: before its tensors' names, and as a part of its own."""
 DECA_PARTS = {'shape': 100, 'texture': 50, 'expression': 50, 'pose': 6, 'camera': 3, 'light': 27}
 COUNTER = 'num_batches_tracked'
 """Of a normalisation: no result depends on it."""
@@ -105,9 +109,13 @@ class SeenFlame:
         """(V, 3) the head in pixels of the picture, y down, with depth in the same unit, less of it nearer."""
         own = self.parameters
         shaped = model.vertices(own.identity_of(0, model), own.expression_of(0, model), jaw_deg=own.jaw_deg(0))
+        return self.placed(model, shaped, turn(own.turn[0].astype(np.float64)))
+
+    def placed(self, model: FlameModel, shaped: Floats, rotation: Floats) -> Floats:
+        """(V, 3) points that `model.vertices` gave, under a rotation (3, 3), in pixels of the picture; see `points`."""
         half = self.region.side / 2
         middle = [self.region.center_x, self.region.center_y, 0]
-        return np.asarray(model.projected(shaped, own.turn[0], own.camera[0]) * half + middle)
+        return np.asarray(model.projected(shaped, rotation, self.parameters.camera[0]) * half + middle)
 
 
 @dataclass(frozen=True)
@@ -191,6 +199,25 @@ def _region(landmarks: npt.ArrayLike, scale: float) -> Region:
     return Region(float(x), float(y), float(scale * (high - low).mean()), 0.0)
 
 
+def read_flame_encoder(path: str | os.PathLike[str]) -> FlameEncoder:
+    """SMIRK's or DECA's encoder, whichever the user's checkpoint holds.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        WeightsError: as of `read_smirk`; or it holds neither.
+    """
+    of_deca, _ = _state_of(Path(path), DECA_PART)
+    if any(name.startswith(('encoder.layer', 'layers.')) for name in of_deca):
+        return read_deca(path)
+    of_smirk, _ = _state_of(Path(path), SMIRK_PART)
+    if any(name.startswith(('pose_encoder.', 'shape_encoder.', 'expression_encoder.')) for name in of_smirk):
+        return read_smirk(path)
+    raise WeightsError(
+        expected=f'the encoder of {SMIRK} or {DECA}', came=f'{path}, with other tensors',
+        todo='give SMIRK_em1.pt or deca_model.tar as their makers hand them out',
+    )  # fmt: skip
+
+
 def read_smirk(path: str | os.PathLike[str]) -> FlameEncoder:
     """SMIRK's encoder from the user's checkpoint.
 
@@ -198,7 +225,7 @@ def read_smirk(path: str | os.PathLike[str]) -> FlameEncoder:
         MissingExtraError: torch is not installed.
         WeightsError: the file is missing, holds more than arrays, or other arrays than the encoder has.
     """
-    state, unused = _state_of(Path(path), 'smirk_encoder.')
+    state, unused = _state_of(Path(path), SMIRK_PART)
     wanted = {
         **_mobile_names('pose_encoder.encoder.', 'small'), **_mobile_names('shape_encoder.encoder.', 'large'),
         **_mobile_names('expression_encoder.encoder.', 'large'),
@@ -223,7 +250,7 @@ def read_smirk(path: str | os.PathLike[str]) -> FlameEncoder:
             'turn': pose[:, :3], 'camera': pose[:, 3:6],
         }  # fmt: skip
 
-    return _checked(forward, state, wanted, unused, Path(path), 'SMIRK', SMIRK_SCALE)
+    return _checked(forward, state, wanted, unused, Path(path), SMIRK, SMIRK_SCALE)
 
 
 def read_deca(path: str | os.PathLike[str]) -> FlameEncoder:
@@ -233,7 +260,7 @@ def read_deca(path: str | os.PathLike[str]) -> FlameEncoder:
         MissingExtraError: torch is not installed.
         WeightsError: as of `read_smirk`.
     """
-    state, unused = _state_of(Path(path), 'E_flame')
+    state, unused = _state_of(Path(path), DECA_PART)
     wanted = _resnet_names('encoder.') | {f'layers.{k}.{part}': None for k in (0, 2) for part in _NORM[:2]}
 
     def forward(pictures: Tensor) -> dict[str, Tensor]:
@@ -249,7 +276,7 @@ def read_deca(path: str | os.PathLike[str]) -> FlameEncoder:
             'jaw': parts['pose'][:, 3:], 'camera': parts['camera'],
         }  # fmt: skip
 
-    return _checked(forward, state, wanted, unused, Path(path), 'DECA', DECA_SCALE)
+    return _checked(forward, state, wanted, unused, Path(path), DECA, DECA_SCALE)
 
 
 def _state_of(path: Path, part: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:

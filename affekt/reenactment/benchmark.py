@@ -160,7 +160,7 @@ def compare_reenactment(
         raise ValueRangeError(expected='frames per second above 0', came=str(rate_hz), todo='5 is usual')
     depends_on = {
         'settings': own.as_json(), 'rate_hz': rate_hz, 'identity': identity is not None,
-        'networks': {} if networks is None else dict(networks.prints), **learnt_files(own),
+        'networks': {} if networks is None else dict(networks.prints), **learnt_files(own), **_computes_in(own),
     }  # fmt: skip
     measuring = _Measuring(own, rate_hz, landmarker or FaceLandmarker(), identity, networks)
     results, rows, left_out, features = [], [], dict[str, str](), []
@@ -192,6 +192,15 @@ def compare_reenactment(
         comparison = Comparison(folder, tuple(results), summarised(results, seed), left_out, sets, resumed)
         _write(comparison, rows, own, rate_hz, consent, credentials)
     return comparison
+
+
+def _computes_in(settings: ReenactSettings) -> dict[str, str]:
+    """The type of numbers that networks paint in: another device may take another, and pairs would not compare."""
+    if settings.weights is None:
+        return {}
+    from affekt.diffusion import number_type
+
+    return {'computes_in': str(number_type(settings.device, settings.painting.precision))}
 
 
 def summarised(results: Sequence[PairResult], seed: int = 0) -> dict[str, dict[str, Interval]]:

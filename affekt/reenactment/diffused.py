@@ -7,7 +7,7 @@ soft edge. Every frame depends on its neighbours, so that all of the motion is r
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,23 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 
-from affekt.arrays import Floats, Floats32
+from affekt.arrays import Floats, Floats32, Ints
 from affekt.errors import MediaError, ValueRangeError, require_torch
-from affekt.face3d import depth_map, normal_map, rasterize, shaded_map
+from affekt.face3d import (
+    FlameHead,
+    FlameReader,
+    ShownFlame,
+    depth_map,
+    normal_map,
+    rasterize,
+    read_flame_reader,
+    shaded_map,
+)
+from affekt.faces import FaceLandmarker, Region
+from affekt.media import Recording
 from affekt.progress import Progress
 from affekt.reenactment.engine import moved_face, without_mouth
-from affekt.reenactment.motion import POINTS, Motion, MotionFrame
+from affekt.reenactment.motion import HEAD_CENTER_CM, POINTS, Motion, MotionFrame
 from affekt.reenactment.portrait import FROM_BELOW, Portrait
 
 if TYPE_CHECKING:
@@ -37,6 +48,7 @@ SOFT_SHARE = 0.06
 """Of the square at each edge, in which it fades into the picture."""
 LEAST_SIDE, SIDE_STEP = 32, 8
 MOST_STEPS = 1000
+SAME_TIME_S = 1e-4
 PRECISIONS = ('auto', 'float32', 'bfloat16')
 
 
@@ -114,6 +126,10 @@ class Square:
         )
         return cls(left, top, side)
 
+    def scaled(self, points: Floats, size: int) -> Floats:
+        """(V, 3) points in pixels of the portrait as those of the square of a size, depth in the same unit."""
+        return np.asarray((points - [self.left, self.top, 0]) * (size / self.side))
+
     def cut(self, image: Image, size: int) -> Image:
         """(size, size, 3) the square of a picture."""
         return scaled(image[self.top : self.top + self.side, self.left : self.left + self.side], size)
@@ -155,9 +171,20 @@ def scaled(image: Image, size: int) -> Image:
     return np.asarray(PillowImage.fromarray(image).resize((size, size), PillowImage.Resampling.LANCZOS))
 
 
+Maps = Mapping[str, Image]
+"""'depth', 'normal' and 'render', each (size, size) or (size, size, 3)."""
+DrawsMaps = Callable[[Portrait, Motion, Square, int], Iterator[Maps]]
+"""What guides the networks, of a motion that can be read twice: `mesh_maps`, or `FlameMaps`."""
+
+
+def mesh_maps(portrait: Portrait, motion: Motion, square: Square, size: int) -> Iterator[Maps]:
+    """`guidance_maps` of a motion."""
+    return guidance_maps(portrait, list(motion), square, size)
+
+
 def guidance_maps(
     portrait: Portrait, frames: Sequence[MotionFrame], square: Square, size: int = SIDE
-) -> Iterator[Mapping[str, Image]]:
+) -> Iterator[Maps]:
     """Depth, normals and shade of the moved face, each (size, size) or (size, size, 3), frame by frame.
 
     The range of depth is that of all frames together, so that brightness does not pump with the mesh.
@@ -181,12 +208,14 @@ def depth_range(
     return min(depths, default=0.0), max(depths, default=1.0)
 
 
-def maps_of_frame(
-    portrait: Portrait, frame: MotionFrame, square: Square, size: int, near: float, far: float
-) -> Mapping[str, Image]:
+def maps_of_frame(portrait: Portrait, frame: MotionFrame, square: Square, size: int, near: float, far: float) -> Maps:
     """The maps of one frame, with depth between two bounds; see `guidance_maps` and `depth_range`."""
     triangles = portrait.triangles[(portrait.triangles < POINTS).all(axis=1)]
-    points = _points(portrait, frame, square, size)
+    return _maps(_points(portrait, frame, square, size), triangles, size, near, far)
+
+
+def _maps(points: Floats, triangles: Ints, size: int, near: float, far: float) -> Maps:
+    """The maps of a surface in pixels of the square."""
     raster = rasterize(points, triangles, (size, size))
     upright = points * FROM_BELOW
     return {
@@ -199,12 +228,118 @@ def maps_of_frame(
 def _points(portrait: Portrait, frame: MotionFrame, square: Square, size: int) -> Floats:
     """(468, 3) the moved face in pixels of the square, with depth in the same unit."""
     face = moved_face(portrait, frame)[:POINTS]
-    placed = portrait.place(face, frame.rotation, frame.translation, frame.scale)
-    return np.asarray((placed - [square.left, square.top, 0]) * (size / square.side))
+    return square.scaled(portrait.place(face, frame.rotation, frame.translation, frame.scale), size)
 
 
 def _extent(values: Floats) -> tuple[float, float]:
     return float(values.min()), float(values.max())
+
+
+class FlameMaps:
+    """Maps of a head of FLAME, as the published networks were trained with: by the user's model and encoders.
+
+    Who it is, and from where it is seen, the encoders read in the portrait; what its face does, in the driver, frame by
+    frame. How the head turns, moves and grows is that of the motion, with its limits. Where no face is seen, the head
+    goes on with what it showed last.
+
+    Args:
+        reader: of the user's files.
+        driver: the video that the motion was read from.
+        networks: that find faces in it.
+        intensity: of the expression.
+        absolute: take the driver's expression itself instead of how it differs from its calm face.
+    """
+
+    def __init__(
+        self,
+        reader: FlameReader,
+        driver: Path,
+        networks: FaceLandmarker,
+        *,
+        intensity: float = 1.0,
+        absolute: bool = False,
+    ) -> None:
+        self._reader, self._driver, self._networks = reader, driver, networks
+        self._intensity, self._absolute = intensity, absolute
+
+    def __call__(self, portrait: Portrait, motion: Motion, square: Square, size: int) -> Iterator[Maps]:
+        """As `guidance_maps`.
+
+        Raises:
+            MediaError: the driver shows no face.
+        """
+        frames = list(motion)
+        head = self._reader.head(portrait.image, portrait.landmarks)
+        every = self._laid_on(head.shown, *self._shown([frame.time_s for frame in frames], motion.calm_at_s or 0.0))
+        depths = [
+            float(at)
+            for frame, shown in zip(frames, every, strict=True)
+            for at in _extent(self._points(portrait, head, frame, shown, square, size)[:, 2])
+        ]
+        for frame, shown in zip(frames, every, strict=True):
+            points = self._points(portrait, head, frame, shown, square, size)
+            yield _maps(points, head.model.triangles, size, min(depths), max(depths))
+
+    def _points(
+        self, portrait: Portrait, head: FlameHead, frame: MotionFrame, shown: ShownFlame, square: Square, size: int
+    ) -> Floats:
+        """(V, 3) the moved head in pixels of the square."""
+        (middle,) = portrait.place(np.array([HEAD_CENTER_CM]), np.eye(3), np.zeros(2), 1.0)
+        points = head.points(shown, frame.rotation)
+        moved = middle + frame.scale * (points - middle)
+        moved[:, :2] += portrait.pixels_per_cm * frame.translation * FROM_BELOW[:2]
+        return square.scaled(moved, size)
+
+    def _shown(self, times_s: Sequence[float], calm_at_s: float) -> tuple[list[ShownFlame], ShownFlame]:
+        """What the driver's face does at each time, and in its calm frame."""
+        networks, region = self._networks, None
+        read: list[tuple[float, ShownFlame]] = []
+        wanted = np.array([*times_s, calm_at_s])
+        for frame in Recording.open(self._driver).frames():
+            if np.abs(wanted - frame.time_s).min() > SAME_TIME_S:
+                continue
+            face = None if region is None else networks.read(frame.image, region)
+            if face is None:
+                face = next(iter(networks.faces(frame.image, max_faces=1)), None)
+            region = None if face is None else Region.from_landmarks(face.landmarks)
+            if face is not None:
+                read.append((frame.time_s, self._reader.shown(frame.image, face.landmarks)))
+        if not read:
+            raise MediaError(expected='a driver with a face', came=self._driver.name, todo='choose another')
+        known = np.array([time_s for time_s, _ in read])
+        last = np.maximum(np.searchsorted(known, np.array(times_s) + SAME_TIME_S, side='right') - 1, 0)
+        calm = int(np.argmin(np.abs(known - calm_at_s)))
+        return [read[place][1] for place in last.tolist()], read[calm][1]
+
+    def _laid_on(self, own: ShownFlame, shown: Sequence[ShownFlame], calm: ShownFlame) -> list[ShownFlame]:
+        """What the portrait's head is to do, of what the driver's does."""
+        if self._absolute:
+            return [each.scaled(self._intensity) for each in shown]
+        return [each.beside(calm, own, self._intensity) for each in shown]
+
+
+def chosen_maps(
+    model: Path | None, encoders: Sequence[Path], driver: Path | None, networks: FaceLandmarker,
+    *, intensity: float = 1.0, absolute: bool = False,
+) -> DrawsMaps:  # fmt: skip
+    """What guides the networks: the user's FLAME where it is named, else the open mesh.
+
+    Args:
+        model, encoders: see `affekt.face3d.read_flame_reader`.
+        driver, networks, intensity, absolute: see `FlameMaps`.
+
+    Raises:
+        WeightsError, MissingExtraError: as `read_flame_reader`.
+        ValueRangeError: a model is named, and nobody was filmed in whom its encoders could read.
+    """
+    if model is None:
+        return mesh_maps
+    if driver is None:
+        raise ValueRangeError(
+            expected='a driving video, in which the encoders of a face model read what its face does',
+            came='a motion for which nobody was filmed', todo='name a video, or leave face model and encoders out',
+        )  # fmt: skip
+    return FlameMaps(read_flame_reader(model, encoders), driver, networks, intensity=intensity, absolute=absolute)
 
 
 class DiffusedEngine:
@@ -221,6 +356,7 @@ class DiffusedEngine:
         progress: called with `windows`, how many are done, and how many there are.
         size: of the square that is drawn.
         ranks: the processes that share the windows; this process alone where None.
+        maps: what guides the networks; by default the open mesh.
 
     Raises:
         WeightsError: files are missing or not those that are published.
@@ -242,6 +378,7 @@ class DiffusedEngine:
         progress: Progress | None = None,
         size: int = SIDE,
         ranks: Ranks | None = None,
+        maps: DrawsMaps = mesh_maps,
     ) -> None:
         require_torch()
         from affekt.diffusion import (
@@ -266,7 +403,7 @@ class DiffusedEngine:
             raise MediaError(expected='a motion of at least one frame', came='none', todo='give a longer driver')
         self.motion = replace(motion, frames=self._frames, count=len(self._frames))
         self._size, self._progress = size, progress
-        self._ranks = ranks
+        self._ranks, self._maps = ranks, maps
         nets = on_device(load_nets(weights), device if ranks is None else ranks.device, precision)
         self._drawing: Drawing = Drawing(nets, self._square.cut(portrait.image, size), settings, folder, ranks)
         self._numbers = {frame.time_s: number for number, frame in enumerate(self._frames)}
@@ -302,7 +439,7 @@ class DiffusedEngine:
 
     def _all_latents(self) -> Any:
         if self._latents is None:
-            maps = guidance_maps(self.portrait, self._frames, self._square, self._size)
+            maps = self._maps(self.portrait, self.motion, self._square, self._size)
             progress = self._progress
             self._latents = self._drawing.latents(
                 maps, None if progress is None else lambda done, every: progress('windows', done, every)

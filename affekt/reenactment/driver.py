@@ -165,8 +165,9 @@ def motion_of_video(
     sound = Path(path) if recording.audio else None
     pictures = None if settings.rate_hz else recording.video.pictures
     return Motion(
-        motion.frames, motion.rate_hz, 1 if recording.is_still else pictures, sound, motion.calm, motion.notes
-    )
+        motion.frames, motion.rate_hz, 1 if recording.is_still else pictures, sound, motion.calm, motion.notes,
+        motion.calm_at_s,
+    )  # fmt: skip
 
 
 def motion_of_frames(
@@ -241,7 +242,7 @@ def motion_of_sightings(
     if settings.steadying is not None:
         measured = steadied(measured, settings.steadying)
     bridged = _bridged(measured, notes, name)
-    return Motion(bridged, rate_hz or _rate_hz(first), None, None, state, notes)
+    return Motion(bridged, rate_hz or _rate_hz(first), None, None, state, notes, calm.time_s)
 
 
 def calm_place(sightings: list[Sighting], at_s: float | None, name: str) -> int:

@@ -32,7 +32,7 @@ UNIT_DIRECTIONS: Mapping[str, Mapping[str, float]] = {
     'AU1': {'browInnerUp': 1},
     'AU2': {'browOuterUpLeft': 1, 'browOuterUpRight': 1},
     'AU4': {'browDownLeft': 1, 'browDownRight': 1},
-    'AU5': {'eyeWideLeft': 1, 'eyeWideRight': 1},
+    'AU5': {'eyeWideLeft': 2.4, 'eyeWideRight': 2.4},
     'AU6': {'cheekSquintLeft': 1, 'cheekSquintRight': 1, 'eyeSquintLeft': 0.5, 'eyeSquintRight': 0.5},
     'AU7': {'eyeSquintLeft': 1, 'eyeSquintRight': 1},
     'AU9': {'noseSneerLeft': 1, 'noseSneerRight': 1},
@@ -44,13 +44,24 @@ UNIT_DIRECTIONS: Mapping[str, Mapping[str, float]] = {
     'AU16': {'mouthLowerDownLeft': 1, 'mouthLowerDownRight': 1},
     'AU17': {'mouthShrugLower': 1},
     'AU20': {'mouthStretchLeft': 1, 'mouthStretchRight': 1},
-    'AU23': {'mouthPressLeft': 1, 'mouthPressRight': 1, 'mouthRollLower': 0.3, 'mouthRollUpper': 0.3},
+    'AU23': {
+        'mouthPressLeft': 0.5,
+        'mouthPressRight': 0.5,
+        'mouthFrownLeft': 0.45,
+        'mouthFrownRight': 0.45,
+        'mouthRollLower': 0.4,
+        'mouthRollUpper': 0.4,
+    },
     'AU25': {'mouthUpperUpLeft': 0.6, 'mouthUpperUpRight': 0.6, 'mouthLowerDownLeft': 0.6, 'mouthLowerDownRight': 0.6},
     'AU26': {'jawOpen': 1},
     'AU64': {'eyeLookDownLeft': 1, 'eyeLookDownRight': 1},
 }
 """Action unit to the directions that move the same skin, with their amounts where the unit is shown fully. L is the
-person's left side alone; AU64 is the eyes' look down."""
+person's left side alone; AU64 is the eyes' look down.
+
+AU5: what the network scores as 1 in real video is 2.4 times the direction (`affekt/face3d/gains.md`). AU23 tightens
+lips and leaves their corners at their height: pressing alone raises them by 4.6 mm, which is read as a smile, so
+corners that go down stand beside it."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +97,10 @@ RECIPES: Mapping[str, Recipe] = {
         {'AU1': 1.0, 'AU4': 0.5, 'AU15': 1.0, 'AU17': 0.5, 'AU64': 0.3}, 1.0, 1.2, f'{_EMFACS} (1 + 4 + 15, 17, 64)'
     ),
     'anger': Recipe(
-        {'AU4': 1.0, 'AU5': 0.5, 'AU7': 0.6, 'AU17': 0.3, 'AU23': 0.8}, 0.5, 0.8, f'{_EMFACS} (4 + 5 + 7 + 23, 17)'
+        {'AU4': 1.0, 'AU5': 0.4, 'AU7': 0.4, 'AU17': 0.3, 'AU23': 0.8}, 0.5, 0.8, f'{_EMFACS} (4 + 5 + 7 + 23, 17)'
     ),
     'fear': Recipe(
-        {'AU1': 1.0, 'AU2': 0.7, 'AU4': 0.5, 'AU5': 1.0, 'AU20': 0.9, 'AU25': 0.6, 'AU26': 0.3}, 0.4, 0.8,
+        {'AU1': 1.0, 'AU2': 0.7, 'AU4': 0.5, 'AU5': 0.4, 'AU20': 0.9, 'AU25': 0.6, 'AU26': 0.3}, 0.4, 0.8,
         f'{_EMFACS} (1 + 2 + 4 + 5 + 20 + 26, 25)',
     ),
     'disgust': Recipe(

@@ -42,7 +42,7 @@ from affekt.media import even_sided, write_image
 from affekt.progress import Progress
 from affekt.provenance import Consent, Credentials, Provenance, require_signable, sign, with_note
 from affekt.purpose import check_purpose
-from affekt.reenactment.diffused import DiffusedEngine, PaintSettings, painting_ranks
+from affekt.reenactment.diffused import DiffusedEngine, DrawsMaps, PaintSettings, chosen_maps, painting_ranks
 from affekt.reenactment.engine import Engine, EngineSettings
 from affekt.reenactment.motion import Motion, MotionFrame
 from affekt.reenactment.output import KINDS, Drawing, write_reenactment
@@ -72,6 +72,8 @@ class ReenactSettings:
         weights: folder of published weights, which draw in place of the geometric engine; None draws by geometry.
         device: on which they compute, such as cpu or cuda.
         painting: how they draw.
+        face_model: the user's FLAME, whose head guides the weights in place of the open mesh; None for the mesh.
+        face_encoders: the user's checkpoints of SMIRK, DECA or both, which read FLAME's parameters.
         refiner: folder of a personal refiner that corrects what geometry draws of its portrait; None for none.
         license: 'research', or 'commercial-ok' to refuse what comes without a licence that allows commercial use.
         note_off_by: name of who answers for an output without the visible note; '' keeps it.
@@ -90,6 +92,8 @@ class ReenactSettings:
     weights: Path | None = None
     device: str = 'cpu'
     painting: PaintSettings = field(default_factory=PaintSettings)
+    face_model: Path | None = None
+    face_encoders: tuple[Path, ...] = ()
     refiner: Path | None = None
     license: str = LICENSES[0]
     note_off_by: str = ''
@@ -100,6 +104,11 @@ class ReenactSettings:
             raise ValueRangeError(
                 expected=f'a longest side of at least {LEAST_SIDE} pixels', came=f'{self.max_side}', todo='give more'
             )
+        if (self.face_model is None) != (not self.face_encoders) or (self.face_model and self.weights is None):
+            raise ValueRangeError(
+                expected='a face model and its encoders, to guide weights that draw',
+                came='not all three', todo='name them all, or leave model and encoders out',
+            )  # fmt: skip
         if self.weights is not None and self.refiner is not None:
             raise ValueRangeError(
                 expected='a personal refiner, which corrects what geometry draws, or weights that draw', came='both',
@@ -129,6 +138,8 @@ class ReenactSettings:
             'transfer': asdict(self.transfer), 'engine': asdict(self.engine), 'max_side': self.max_side,
             'weights': None if self.weights is None else self.weights.name,
             'painting': None if self.weights is None else asdict(self.painting),
+            'face_model': None if self.face_model is None else self.face_model.name,
+            'face_encoders': [path.name for path in self.face_encoders],
             'refiner': None if self.refiner is None else self.refiner.name, 'license': self.license,
             'visible_note': not self.note_off_by, 'note_off_by': self.note_off_by, 'purpose': self.purpose,
         }  # fmt: skip
@@ -217,9 +228,13 @@ def reenact_to(
         require_alone('drawing by geometry, or a still,')
     if own.refiner is not None:
         require_refined(own.refiner, Path(portrait))
+    networks = landmarker or FaceLandmarker()
+    maps = chosen_maps(
+        own.face_model, own.face_encoders, source.driver, networks, intensity=own.transfer.intensity,
+        absolute=own.transfer.absolute,
+    )  # fmt: skip
     learnt = learnt_files(own)
     described = source.as_json()
-    networks = landmarker or FaceLandmarker()
     # 2. Who moves, and how.
     face = Portrait.from_picture(portrait, networks, max_side=own.max_side)
     engine = Engine(face, own.engine)
@@ -242,7 +257,7 @@ def reenact_to(
     if target.suffix.lower() in STILLS:
         made = _still(target, engine, face, source, own, signed)
     else:
-        made = _video(target, engine, face, source, own, networks, depends_on, progress, signed, anew)
+        made = _video(target, engine, face, source, own, networks, depends_on, progress, signed, anew, maps)
     if made.is_written:
         write_atomically(made.record, _record(made, Path(portrait), consent, depends_on))
     return made
@@ -261,7 +276,9 @@ def learnt_files(settings: ReenactSettings) -> dict[str, Any]:
     from affekt.diffusion import read_refiner_card, weight_prints
 
     if settings.weights is not None:
-        return {'weights': weight_prints(settings.weights)}
+        guides = [path for path in (settings.face_model, *settings.face_encoders) if path is not None]
+        of_guides = {'guided_by_sha256': [file_sha256(path) for path in guides]} if guides else {}
+        return {'weights': weight_prints(settings.weights), **of_guides}
     assert settings.refiner is not None
     return {'refiner_sha256': read_refiner_card(settings.refiner).weights_sha256}
 
@@ -328,13 +345,14 @@ def _require_output(target: Path, portrait: Path, source: MotionSource) -> None:
 def _video(
     target: Path, engine: Engine, face: Portrait, source: MotionSource, settings: ReenactSettings,
     networks: FaceLandmarker, depends_on: Mapping[str, Any], progress: Progress | None, signed: Signed, anew: bool,
+    maps: DrawsMaps,
 ) -> Reenactment:  # fmt: skip
     """Write the pictures of a motion."""
     motion = transfer(source.motion(networks), portrait_range(face), settings.transfer)
     drawing: Drawing = engine if settings.refiner is None else RefinedEngine.of_folder(engine, settings.refiner)
     painter = None
     if settings.weights is not None:
-        painter = _painter(target, face, motion, settings, progress, anew)
+        painter = _painter(target, face, motion, settings, progress, anew, maps)
         if not painter.writes:
             painter.share()
             return Reenactment(target, _record_of(target), 0, 0.0, 0, False, False, (), is_written=False)
@@ -354,8 +372,9 @@ def _video(
 
 
 def _painter(
-    target: Path, face: Portrait, motion: Motion, settings: ReenactSettings, progress: Progress | None, anew: bool
-) -> DiffusedEngine:
+    target: Path, face: Portrait, motion: Motion, settings: ReenactSettings, progress: Progress | None, anew: bool,
+    maps: DrawsMaps,
+) -> DiffusedEngine:  # fmt: skip
     """The networks that draw, where an interrupted run left them."""
     assert settings.weights is not None
     folder = part_of(target, PAINTED_SUFFIX)
@@ -370,7 +389,7 @@ def _painter(
     painting = settings.painting
     return DiffusedEngine(
         face, motion, settings.weights, painting.drawing(), device=settings.device, precision=painting.precision,
-        folder=folder, progress=progress, size=painting.side, ranks=ranks,
+        folder=folder, progress=progress, size=painting.side, ranks=ranks, maps=maps,
     )  # fmt: skip
 
 

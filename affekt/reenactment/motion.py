@@ -161,6 +161,7 @@ class Motion:
         count: how many frames there are, where that is known beforehand; of a video, as its file declares.
         sound: a file whose sound belongs to the motion, on the clock of the frames.
         calm: what the face that moves shows in its calm state.
+        calm_at_s: time of the calm face within what was filmed; None where nobody was.
         notes: sentences for the user about what had to be bridged, limited or left out; complete when the last frame
             has been read.
 
@@ -174,6 +175,7 @@ class Motion:
     sound: Path | None = None
     calm: FaceState = field(default_factory=FaceState)
     notes: list[str] = field(default_factory=list)
+    calm_at_s: float | None = None
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.rate_hz) and self.rate_hz > 0) or (self.count is not None and self.count < 0):

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from affekt.errors import MediaError, RunError, ValueRangeError, WeightsError, listed, require_torch
 from affekt.faces import FaceLandmarker
-from affekt.files import file_sha256, require_room_for_folder, storage_error
+from affekt.files import file_sha256, require_room_for_folder, require_writable, storage_error
 from affekt.media import Recording, write_image
 from affekt.progress import Progress
 from affekt.reenactment.diffused import SIDE, Square, depth_range, guidance_maps, maps_of_frame, scaled
@@ -44,6 +44,8 @@ REFINED_SIDE = 192
 MOST_FRAMES = 240
 """Of a video; a longer one is read at a lower rate."""
 RATE_HZ = 25.0
+MOST_BYTES = 2 << 30
+"""Of the pictures of a video that are held while a refiner is trained."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +221,7 @@ def train_refiner(
 
     Raises:
         PortraitError, MediaError: the first frame shows no such face, or the file cannot be read.
-        ValueRangeError: the video is too short, or the size too small.
+        ValueRangeError: the video is too short, the size too small, or so large that pictures would not fit in memory.
         RunError: the folder holds something else.
         StorageError: it cannot be made.
         MissingExtraError: torch is not installed.
@@ -239,8 +241,14 @@ def train_refiner(
     if size < 32:
         raise ValueRangeError(expected='a square of 32 pixels or more', came=str(size), todo='leave it out')
     _require_own(folder)
+    rate_hz = _rate_hz(source)
+    _require_memory(source, rate_hz, max_side, own.learnt_share)
+    is_new = not folder.exists()
+    require_writable(folder / PORTRAIT_FILE)
+    if is_new:
+        folder.rmdir()  # it appears with what it is for
     # 1. What geometry draws of the video's first frame, moved by the video, and the video itself
-    driven = self_driven(source, landmarker, size=None, rate_hz=_rate_hz(source), max_side=max_side)
+    driven = self_driven(source, landmarker, size=None, rate_hz=rate_hz, max_side=max_side)
     square, frames, portrait = driven.square, driven.frames, driven.portrait
     size = min(size, square.side)
     engine = Engine(portrait)
@@ -280,6 +288,29 @@ def _rate_hz(video: Path) -> float:
     """Frames per second to read, so that a long video gives no more than MOST_FRAMES."""
     seconds = Recording.open(video).duration_s or 0.0
     return min(RATE_HZ, MOST_FRAMES / seconds) if seconds else RATE_HZ
+
+
+def _require_memory(video: Path, rate_hz: float, max_side: int, learnt_share: float) -> None:
+    """The pictures of a video fit in memory: the squares around the head twice, and those that are judged wholly.
+
+    Raises:
+        ValueRangeError: they take more than MOST_BYTES.
+    """
+    recording = Recording.open(video)
+    if recording.video is None:
+        return  # said by whoever reads its pictures
+    height, width = recording.video.height, recording.video.width
+    smaller = min(1.0, max_side / max(height, width))
+    frames = min(MOST_FRAMES, 1 + rate_hz * (recording.duration_s or MOST_FRAMES / rate_hz))
+    square, whole = (smaller * min(height, width)) ** 2, smaller**2 * height * width
+    needed = 3 * frames * (2 * square + (1 - learnt_share) * whole)
+    if needed > MOST_BYTES:
+        most = int(smaller * max(height, width) * (MOST_BYTES / needed) ** 0.5)
+        raise ValueRangeError(
+            expected=f'pictures that take at most {MOST_BYTES / 1e9:.1f} GB of memory',
+            came=f'{needed / 1e9:.1f} GB for {video.name} with a longest side of {max_side} pixels',
+            todo=f'give --size {most} or less; 512 is usual',
+        )  # fmt: skip
 
 
 def _require_own(folder: Path) -> None:

@@ -23,7 +23,7 @@ from affekt.arrays import Floats, Floats32
 from affekt.errors import ValueRangeError
 from affekt.face3d import ExpressionFit, face_model, pose_matrix, shown_amounts, turn
 from affekt.faces import euler_angles_deg
-from affekt.reenactment.amounts import directions
+from affekt.reenactment.amounts import directions, skin_directions
 from affekt.reenactment.canonical import LaidFace
 from affekt.reenactment.motion import POINTS, FaceState, Motion, MotionFrame, rotation_vector
 from affekt.wording import counted
@@ -167,7 +167,7 @@ class _Transfer:
         self._frames = self._turned = self._cut = 0
         self._largest_deg = 0.0
         own, calm = target.own, motion.calm
-        self._instead = np.einsum('k,kvd->vd', calm.amounts - own.amounts, directions()).astype(np.float32)
+        self._instead = np.einsum('k,kvd->vd', calm.amounts - own.amounts, skin_directions()).astype(np.float32)
         self._shown = np.einsum('k,kvd->vd', own.amounts, directions())
         known = np.isfinite(calm.opening) & np.isfinite(own.opening) & (own.opening > 0)
         shares = np.divide(calm.opening, own.opening, out=np.ones(2), where=known)

@@ -4,33 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from made_up_smirk import head_of, made_up, published_shapes
 
 from affekt.errors import ShapeError, WeightsError
 from affekt.face3d import read_deca, read_smirk
 from affekt.face3d.flame_encoders import RESNET, smirk_crop
 
 torch = pytest.importorskip('torch')
-
-
-def published_shapes(shared_data):
-    """Name to shape of SMIRK's tensors, as listed from the published file."""
-    text = (shared_data / 'vectors' / 'magicportrait_smirk_encoder.keys.txt').read_text()
-    rows = [line.split('\t') for line in text.splitlines() if not line.startswith('#')]
-    return {name: [int(length) for length in shape.strip('[]').split(',') if length.strip()] for name, shape, _ in rows}
-
-
-def made_up(shapes, seed=0):
-    """Small random tensors of these shapes, whose normalisations do little."""
-    drawn = torch.Generator().manual_seed(seed)
-    state = {}
-    for name, shape in shapes.items():
-        if name.endswith(('running_var', 'bn1.weight', 'bn2.weight', 'bn3.weight', 'downsample.1.weight')):
-            state[name] = torch.ones(shape)
-        elif name.endswith('num_batches_tracked'):
-            state[name] = torch.tensor(1)
-        else:
-            state[name] = torch.randn(shape, generator=drawn) * 0.05
-    return state
 
 
 @pytest.fixture(scope='module')
@@ -82,14 +62,9 @@ def test_a_picture_becomes_a_head_in_its_pixels_and_maps_of_it(tmp_path, smirk_s
     from affekt.face3d import depth_map, normal_map, rasterize, read_flame, shaded_map
 
     # heads that ignore their features and say: a camera of scale 8, the jaw shut, shape1 and expression1 of 1
-    def head(name, *values):
-        weight = smirk_state[f'{name}.0.weight']
-        bias = torch.zeros(len(weight))
-        bias[: len(values)] = torch.tensor(values)
-        return {f'{name}.0.weight': torch.zeros_like(weight), f'{name}.0.bias': bias}
-
-    state = smirk_state | head('pose_encoder.pose_cam_layers', 0.0, 0.0, 0.0, 8.0, 0.0, 0.0)
-    state |= head('shape_encoder.shape_layers', 1.0) | head('expression_encoder.expression_layers', 1.0)
+    state = smirk_state | head_of(smirk_state, 'pose_encoder.pose_cam_layers', 0.0, 0.0, 0.0, 8.0, 0.0, 0.0)
+    state |= head_of(smirk_state, 'shape_encoder.shape_layers', 1.0)
+    state |= head_of(smirk_state, 'expression_encoder.expression_layers', 1.0)
     torch.save(state, tmp_path / 'smirk.pt')
     landmarks = np.zeros((478, 3))
     landmarks[:, :2] = np.array([[60, 40], [140, 120]])[np.arange(478) % 2]

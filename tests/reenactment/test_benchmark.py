@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,13 +136,25 @@ def still_pairs(tmp_path, monkeypatch):
     return measured
 
 
-def test_a_killed_benchmark_goes_on_with_the_pair_that_was_lost(tmp_path, still_pairs, monkeypatch):
-    def killed(stage, done, total):
-        if done == 2:
-            raise KeyboardInterrupt
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from portraits import MadeUpLandmarker
+from affekt.reenactment import Consent, Motion, MotionFrame, Pair, benchmark
 
-    with pytest.raises(KeyboardInterrupt):
-        still_pairs(progress=killed)
+benchmark.motion_of_video = lambda *_, **__: Motion([MotionFrame(at / 5) for at in range(6)], 5.0)
+benchmark.compare_reenactment(
+    [Pair(f'd{at}', Path(f'd{at}.mp4')) for at in range(3)], 'out', consent=Consent('nobody'),
+    landmarker=MadeUpLandmarker(),
+    progress=lambda stage, done, total: done == 2 and os.kill(os.getpid(), signal.SIGKILL),
+)
+"""
+
+
+def test_a_killed_benchmark_goes_on_with_the_pair_that_was_lost(tmp_path, still_pairs, monkeypatch):
+    killed = subprocess.run([sys.executable, '-c', KILLED, str(Path(__file__).parent)], cwd=tmp_path, timeout=300)
+    assert killed.returncode == -signal.SIGKILL
     with pytest.raises(RunError, match='--resume'):
         still_pairs()
     with pytest.raises(RunError, match='rate_hz'):
@@ -157,6 +173,25 @@ def test_a_killed_benchmark_goes_on_with_the_pair_that_was_lost(tmp_path, still_
     sides = [json.loads(text) for text in (resumed[1], (tmp_path / 'out' / 'result.json').read_text())]
     assert sides[0]['summary'] == sides[1]['summary']
     assert verify(tmp_path / 'first' / 'sheet.jpg').is_intact
+
+
+def test_a_benchmark_that_networks_paint_is_not_gone_on_with_in_other_numbers(tmp_path, still_pairs, monkeypatch):
+    torch = pytest.importorskip('torch')
+    from affekt.reenactment import benchmark
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmark, 'learnt_files', lambda settings: {})
+    monkeypatch.setattr(benchmark, '_measured', interrupted)
+    painted = ReenactSettings(weights=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        still_pairs(settings=painted)
+    with pytest.raises(KeyboardInterrupt):
+        still_pairs(settings=painted, resume=True)
+    monkeypatch.setattr('affekt.diffusion.number_type', lambda device, precision: torch.float64)
+    with pytest.raises(RunError, match=r'computes_in.*another --out'):
+        still_pairs(settings=painted, resume=True)
 
 
 def _mean_colour(path, frames=None):

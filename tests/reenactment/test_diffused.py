@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from portraits import made_up_face, made_up_portrait
+from portraits import MadeUpLandmarker, made_up_face, made_up_portrait
 
 from affekt.cli import main
 from affekt.errors import RunError, ValueRangeError, WeightsError
+from affekt.face3d import ShownFlame
 from affekt.media import Recording, write_video
 from affekt.reenactment import (
     ByEmotion,
@@ -23,7 +25,8 @@ from affekt.reenactment import (
     reenact_to,
     verify,
 )
-from affekt.reenactment.diffused import Square, guidance_maps
+from affekt.reenactment.diffused import FlameMaps, Square, guidance_maps
+from affekt.reenactment.diffused import chosen_maps as diffused_maps
 
 
 @pytest.fixture(scope='module')
@@ -199,6 +202,65 @@ def test_options_of_networks_need_networks(tmp_path):
     assert "'--steps', '--seed' belong to --engine diffusion" in ' '.join(result.output.split())
     with pytest.raises(ValueRangeError, match='steps'):
         PaintSettings(steps=0)
+
+
+@pytest.fixture(scope='module')
+def flame_files(tmp_path_factory, shared_data):
+    """A made-up FLAME and SMIRK in the layout of the published files: jaw shut, in the middle of what it sees."""
+    torch = pytest.importorskip('torch')
+    from made_up_flame import arrays, kept
+    from made_up_smirk import head_of, made_up, published_shapes
+
+    folder = tmp_path_factory.mktemp('flame')
+    state = made_up(published_shapes(shared_data))
+    state |= head_of(state, 'pose_encoder.pose_cam_layers', 0.0, 0.0, 0.0, 8.0, 0.0, 0.0)
+    state |= head_of(state, 'shape_encoder.shape_layers') | head_of(state, 'expression_encoder.expression_layers')
+    torch.save({f'smirk_encoder.{name}': value for name, value in state.items()}, folder / 'SMIRK_em1.pt')
+    return kept(folder, arrays()), folder / 'SMIRK_em1.pt'
+
+
+def test_the_users_flame_guides_from_the_command_line_and_is_recorded(tmp_path, command, flame_files, monkeypatch):
+    from affekt.files import file_sha256
+    from affekt.reenactment import diffused
+
+    drawn = []
+    draw = diffused._maps
+    monkeypatch.setattr(diffused, '_maps', lambda *given: drawn.append(draw(*given)) or drawn[-1])
+    model, encoder = flame_files
+    result = command('--steps', '1', '--face-model', str(model), '--face-encoder', str(encoder))
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / 'out.mp4.json').read_text())
+    assert record['guided_by_sha256'] == [file_sha256(model), file_sha256(encoder)]
+    assert (record['settings']['face_model'], record['settings']['face_encoders']) == (model.name, [encoder.name])
+    assert len(drawn) == 4
+    assert all((maps['depth'] > 0).any() for maps in drawn)
+
+
+def test_a_face_model_without_its_encoder_or_a_driver_or_of_another_kind_is_refused(tmp_path, command, flame_files):
+    model, encoder = map(str, flame_files)
+    assert 'go together, with --engine diffusion' in ' '.join(command('--face-model', model).output.split())
+    swapped = command('--face-model', encoder, '--face-encoder', model)
+    assert swapped.exit_code == 2
+    assert 'a checkpoint that holds tensors alone' in ' '.join(swapped.output.split())
+    wrong = command('--face-model', encoder, '--face-encoder', encoder)
+    assert wrong.exit_code == 2
+    assert 'the arrays of FLAME' in ' '.join(wrong.output.split())
+    twice = command('--face-model', model, '--face-encoder', encoder, '--face-encoder', encoder)
+    assert 'SMIRK and SMIRK' in ' '.join(twice.output.split())
+    gone = command('--face-model', str(tmp_path / 'gone.pkl'), '--face-encoder', encoder)
+    assert 'gone.pkl' in ' '.join(gone.output.split())
+    assert not (tmp_path / 'out.mp4').exists()
+    with pytest.raises(ValueRangeError, match='a driving video'):
+        diffused_maps(Path(model), [Path(encoder)], None, MadeUpLandmarker())
+
+
+def test_what_a_driver_shows_is_laid_on_the_portraits_own_face_or_taken_as_it_is():
+    own, calm, now = (ShownFlame(np.full(2, each), np.full(2, each)) for each in (0.5, 1.0, 3.0))
+    relative = FlameMaps(None, Path('driver.mp4'), None, intensity=0.5)
+    assert relative._laid_on(own, [now, calm], calm)[0].expression.tolist() == [1.5, 1.5]  # 0.5 + 0.5 (3 - 1)
+    assert relative._laid_on(own, [now, calm], calm)[1].jaw_deg.tolist() == [0.5, 0.5]
+    absolute = FlameMaps(None, Path('driver.mp4'), None, intensity=0.5, absolute=True)
+    assert absolute._laid_on(own, [now], calm)[0].expression.tolist() == [1.5, 1.5]  # 0.5 * 3
 
 
 def test_two_processes_paint_what_one_paints(tmp_path, weights, on_loaded_processes, monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from affekt.errors import UnknownNameError, ValueRangeError
-from affekt.face3d import face_model
+from affekt.face3d import face_gains, face_model
 from affekt.faces import PROTOTYPES
 from affekt.reenactment import (
     EMOTIONS,
@@ -107,5 +107,33 @@ def test_surprise_opens_the_mouth_wholly_and_raises_the_lids_slightly():
     amounts = RECIPES['surprise'].amounts()
     by_name = dict(zip(face_model().directions, amounts.tolist(), strict=True))
     assert by_name['jawOpen'] == by_name['browInnerUp'] == by_name['browOuterUpLeft'] == 1
-    assert by_name['eyeWideLeft'] == by_name['eyeWideRight'] == pytest.approx(2 / 5)
+    # 2.4 of the direction are what the network scores as 1 in real video
+    assert by_name['eyeWideLeft'] == by_name['eyeWideRight'] == pytest.approx(2 / 5 * 2.4)
+    assert UNIT_DIRECTIONS['AU5']['eyeWideLeft'] == pytest.approx(face_gains()['eyeWideLeft'].gain, abs=0.02)
     assert by_name['mouthLowerDownLeft'] > 0
+
+
+def test_lips_that_tighten_leave_the_corners_of_the_mouth_at_their_height():
+    moved = face_model().moved_by_expression(UNIT_DIRECTIONS['AU23'])
+    assert moved[[61, 291], 1] == pytest.approx([0, 0], abs=0.05)  # pressing alone: 0.46 cm
+    assert moved[0, 1] < -0.1 < 0.1 < moved[17, 1]  # red parts become narrower
+
+
+def test_skin_between_brow_and_lid_goes_along_with_the_brow_as_in_real_faces():
+    # measurements/results/face_skin.json: 0.72 of the upper edge where brows are raised, 0.62 where they are lowered
+    def moved(*stems):
+        return frame_of_amounts(0, [float(name.startswith(stems)) for name in NAMES])
+
+    for frame, most in ((moved('browInnerUp', 'browOuterUp'), 0.72), (moved('browDown'), 0.62)):
+        brow = frame.offsets[[334, 105], 1].mean()
+        below = frame.offsets[[443, 223], 1].mean()
+        assert most - 0.15 < below / brow < most + 0.1
+        assert frame.opening == pytest.approx([1, 1], abs=1e-6)  # the lids stay, as fear and anger need
+
+
+def test_a_jaw_that_opens_leaves_nose_and_cheeks_where_they_are():
+    jaw = frame_of_amounts(0, [float(name == 'jawOpen') for name in NAMES]).offsets[:, 1]
+    assert jaw[[2, 4, 50, 280]] == pytest.approx(0, abs=0.02)
+    assert jaw[[0, 13]].mean() / jaw[14] == pytest.approx(0.11, abs=0.08)  # measured in surprised faces
+    model = face_model().direction('jawOpen')[:, 1]
+    assert jaw[[14, 17]] == pytest.approx(model[[14, 17]], abs=1e-6)

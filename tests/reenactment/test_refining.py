@@ -171,3 +171,20 @@ def test_a_video_keeps_its_own_pixels_where_no_size_is_asked_for(tmp_path, landm
     assert np.array_equal(
         driven.pictures[0], first[square.top : square.top + square.side, square.left : square.left + square.side]
     )
+
+
+def test_a_folder_that_cannot_be_written_and_pictures_beyond_memory_are_said_before_anything_is_read(
+    tmp_path, monkeypatch
+):
+    from affekt.reenactment import refining
+
+    video = write_video(tmp_path / 'person.mp4', _darker(3), 25.0)
+    monkeypatch.setattr(refining, 'self_driven', None)  # nothing is read
+    (tmp_path / 'file').write_bytes(b'x')
+    with pytest.raises(StorageError, match='file'):
+        train_refiner(video, tmp_path / 'file' / 'refiner', QUICK)
+    # 4 frames of 192 x 192: two squares and four tenths of a picture each are 3 * 4 * 2.4 * 192**2 = 1.06 MB
+    monkeypatch.setattr(refining, 'MOST_BYTES', 1_000_000)
+    with pytest.raises(ValueRangeError, match=r'0\.0 GB for person\.mp4.*--size 186 or less'):
+        train_refiner(video, tmp_path / 'refiner', QUICK)
+    assert not (tmp_path / 'refiner').exists()

@@ -1,0 +1,127 @@
+"""Heads of FLAME that the user's own encoders read from pictures: who somebody is, and what a face does.
+
+    reader = read_flame_reader('generic_model.pkl', ['SMIRK_em1.pt', 'deca_model.tar'])
+    head = reader.head(portrait, landmarks)               # whose head it is, and what it shows
+    shown = reader.shown(frame, landmarks)                # what another face does
+    points = head.points(shown)                           # (V, 3) the head doing that, pixels of the portrait
+
+As published, DECA says who is seen and from where, and SMIRK what the face does; with one of them alone, it says both.
+The lids that SMIRK reads are left out, since FLAME has no direction that moves them.
+
+Source: MagicPortrait, arXiv:2504.21497, and its code (identity and camera of the portrait, expression and jaw of the
+driver).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats
+from affekt.errors import ValueRangeError
+from affekt.face3d.camera import turn
+from affekt.face3d.flame import FlameModel, read_flame
+from affekt.face3d.flame_encoders import DECA, SMIRK, FlameEncoder, SeenFlame, read_flame_encoder
+
+
+@dataclass(frozen=True, eq=False)
+class ShownFlame:
+    """What a face does, in FLAME's terms.
+
+    Attributes:
+        expression: (E,) amounts of the model's expressions.
+        jaw_deg: (2,) how far the jaw is opened, and turned to the person's left.
+    """
+
+    expression: Floats
+    jaw_deg: Floats
+
+    def beside(self, calm: ShownFlame, own: ShownFlame, intensity: float) -> ShownFlame:
+        """How this differs from a calm face, laid on what another one shows: own + intensity (this - calm)."""
+        return ShownFlame(
+            own.expression + intensity * (self.expression - calm.expression),
+            own.jaw_deg + intensity * (self.jaw_deg - calm.jaw_deg),
+        )
+
+    def scaled(self, intensity: float) -> ShownFlame:
+        """The same, more or less of it."""
+        return ShownFlame(intensity * self.expression, intensity * self.jaw_deg)
+
+
+@dataclass(frozen=True, eq=False)
+class FlameHead:
+    """Somebody in a picture, as FLAME has them; `FlameReader.head` gives one.
+
+    Attributes:
+        model: the user's.
+        seen: identity, turn and camera, with the square that was cut out.
+        shown: what the face shows in the picture.
+    """
+
+    model: FlameModel
+    seen: SeenFlame
+    shown: ShownFlame
+
+    def points(self, shown: ShownFlame, turned: npt.ArrayLike | None = None) -> Floats:
+        """(V, 3) the head in pixels of the picture while it shows something, y down, with depth, less of it nearer.
+
+        Args:
+            shown: what the face does.
+            turned: (3, 3) rotation of the head away from the picture's, in axes x right, y up, z to the viewer.
+        """
+        own = self.seen.parameters
+        opened, aside = shown.jaw_deg
+        shaped = self.model.vertices(
+            own.identity_of(0, self.model), shown.expression, jaw_deg=(max(float(opened), 0.0), float(aside))
+        )
+        rotation = turn(own.turn[0].astype(np.float64))
+        return self.seen.placed(self.model, shaped, rotation if turned is None else np.asarray(turned) @ rotation)
+
+
+class FlameReader:
+    """A model of FLAME with what reads its parameters; `read_flame_reader` gives one.
+
+    Args:
+        model: the user's FLAME.
+        who: says who is seen, and from where.
+        what: says what the face does.
+    """
+
+    def __init__(self, model: FlameModel, who: FlameEncoder, what: FlameEncoder) -> None:
+        self.model, self._who, self._what = model, who, what
+
+    def head(self, image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> FlameHead:
+        """Whose head a picture (H, W, 3) shows, by landmarks (478, 3) in pixels, and what it does there."""
+        return FlameHead(self.model, self._who.read_face(image, landmarks), self.shown(image, landmarks))
+
+    def shown(self, image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> ShownFlame:
+        """What the face of a picture does."""
+        read = self._what.read_face(image, landmarks).parameters
+        return ShownFlame(read.expression_of(0, self.model), np.array(read.jaw_deg(0)))
+
+
+def read_flame_reader(model: str | os.PathLike[str], encoders: Sequence[str | os.PathLike[str]]) -> FlameReader:
+    """FLAME and its encoders from the user's files; nothing in them is run.
+
+    Args:
+        model: see `read_flame`.
+        encoders: the checkpoint of SMIRK, of DECA, or of both.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        WeightsError: a file is missing, damaged, or another one.
+        ValueRangeError: no encoder, more than two, or two of one kind.
+    """
+    read = [read_flame_encoder(path) for path in encoders]
+    by_name = {encoder.name: encoder for encoder in read}
+    if not by_name or len(by_name) != len(read):
+        raise ValueRangeError(
+            expected=f'the checkpoint of {SMIRK}, of {DECA}, or one of each',
+            came=' and '.join(encoder.name for encoder in read) or 'none', todo='name each once',
+        )  # fmt: skip
+    first = read[0]
+    return FlameReader(read_flame(model), by_name.get(DECA, first), by_name.get(SMIRK, first))

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from affekt.arrays import Floats32
 from affekt.errors import TrainingError, missing_extra
-from affekt.nn import read_tensors, save_tensors
+from affekt.nn import read_tensors, save_tensors, seeded
 from affekt.pretraining.batches import ClipBatch
 from affekt.pretraining.objectives import Goal, LabelledClip, targets_of
 from affekt.pretraining.predicting import form_of, head_of, inputs_of, viewed
@@ -265,8 +265,7 @@ def adapt(model: nn.Module, rank: int, seed: int) -> None:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
         raise missing_extra('peft, which trains adapters', 'torch', instead='take the method full or linear') from error
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=ADAPTED)
         inject_adapter_in_model(config, model)
     for name, parameter in model.named_parameters():

@@ -1,8 +1,8 @@
 """affekt sees, hears and reads how people come across, and measures how well any model does it.
 
 `affekt.analyze(path)` takes a video, a sound file or a picture and returns an `Analysis`: how each person comes across
-and when, how sure the program is, and what it saw, heard and read that says so. `ROOMS` lists the parts in reading
-order; each imports only parts before it.
+and when, how certain that is, and the visual, vocal and verbal cues behind it. `ROOMS` lists the subpackages in reading
+order; each imports only earlier ones.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ TORCH_ROOMS = (
     'description',
     'diffusion',
 )
-"""Those that need torch; other rooms import them inside functions only."""
+"""Subpackages that need torch; others import them within functions only."""
 
 _HOMES = {
     'Analysis': 'affekt.analysis',

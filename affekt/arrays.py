@@ -1,4 +1,4 @@
-"""The array types that signatures name: what an array holds; docstrings say its shape and unit."""
+"""Array types for signatures, by element type; docstrings give shape and unit."""
 
 from __future__ import annotations
 

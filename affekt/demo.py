@@ -1,7 +1,7 @@
-"""The demo: a real talking face joined with real read speech, both taken out of published wheels.
+"""The demo clip: a real talking face joined with real read speech, both from published wheels.
 
-The face (`carphone`, a test sequence of 4 s) has no sound of its own and the speech is another person's, so the
-joined clip shows every part at work but says nothing about how either person felt.
+The face (`carphone`, a test sequence of 4 s) has no sound, and the speech is another person's; the clip therefore
+exercises every modality but says nothing about how either person felt.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ DISCLOSURE = (
 
 
 def demo_clip(out: Path, *, silent: bool = False, progress: Progress | None = None) -> Path:
-    """Make the demo's video.
+    """Make the demo video.
 
     Args:
-        out: folder for the clip, created where missing.
-        silent: take the face alone, as it was published.
-        progress: told about downloads.
+        out: folder of the clip, created if missing.
+        silent: use the video of the face alone, as published.
+        progress: callback for downloads.
 
     Returns:
-        The path of an mp4 file of about 10 s, or of 4 s where silent.
+        Path of an mp4 file of about 10 s, or of 4 s if silent.
     """
     face = model_path('carphone.mp4', progress)
     if silent:

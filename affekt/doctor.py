@@ -1,4 +1,4 @@
-"""What is installed here: packages, model files and their verification, extras and what each would add."""
+"""`affekt doctor`: installed packages, verified model files, and extras with what each would add."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EXTRAS: Mapping[str, tuple[tuple[str, ...], str]] = {
     'reenact': (('cv2', 'c2pa'), 'sign moved portraits, and draw them faster: affekt reenact'),
     'test': (('pytest', 'hypothesis', 'selenium'), 'run the test suite and the benchmarks'),
 }
-"""Extra, the modules that it brings, and what they add."""
+"""Extra to its modules and what they add."""
 
 MODULES: Mapping[str, str] = {
     'av': 'decode and encode media',
@@ -48,14 +48,14 @@ MODULES: Mapping[str, str] = {
 
 
 def examine(*, thorough: bool = False) -> dict[str, list[dict[str, str]]]:
-    """Facts about this installation, nothing changed and nothing fetched.
+    """Report on this installation, without changing or downloading anything.
 
     Args:
         thorough: hash every byte of the model files, instead of trusting an earlier check of an unchanged file.
 
     Returns:
-        'machine', 'packages', 'models' and 'extras', each a list of rows of strings. A row's 'state' is 'present',
-        'missing', 'verified' or 'damaged'.
+        'machine', 'packages', 'models' and 'extras', each a list of rows of strings; except in 'machine', each row has
+        a 'state': 'present', 'missing', 'verified' or 'damaged'.
     """
     return {
         'machine': _machine(),
@@ -84,7 +84,7 @@ def examine(*, thorough: bool = False) -> dict[str, list[dict[str, str]]]:
 
 
 def is_healthy(report: Mapping[str, list[dict[str, str]]]) -> bool:
-    """True where every needed package is present and no model file is damaged; missing models are fetched at need."""
+    """Whether all required packages are present and no model file is damaged; missing ones are downloaded later."""
     packages = all(row['state'] == 'present' for row in report['packages'])
     return packages and all(row['state'] != 'damaged' for row in report['models'])
 
@@ -106,7 +106,7 @@ def _machine() -> list[dict[str, str]]:
 
 
 def _cameras() -> str:
-    """What `affekt stream` can read beside files, addresses and standard input."""
+    """The cameras that `affekt stream` can read, as text."""
     try:
         from affekt.live import cameras
     except ImportError as error:
@@ -115,7 +115,7 @@ def _cameras() -> str:
 
 
 def plugged_in() -> tuple[Listed, ...]:
-    """Every entry point by which another package adds to affekt, loaded, with its error where it cannot be used."""
+    """All entry points by which other packages add to affekt, loaded, each with its error if it cannot be used."""
     from affekt.analysis import EXPORTS
     from affekt.corpora import CORPORA
     from affekt.features import RECIPES

@@ -1,4 +1,4 @@
-"""A file from an address: no more bytes than are expected, and no long wait where there is no network."""
+"""Downloads of files: limited to the expected size, and without a long wait where there is no network."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from urllib.parse import urlsplit
 
 
 def downloaded(address: str, out: Path, size: int, progress: Callable[[int, int], None] | None = None) -> None:
-    """Fetch at most `size` bytes from an address into a file.
+    """Download at most `size` bytes from an address into a file.
 
     Args:
-        address: http or https.
-        out: the file to write.
-        size: bytes that are expected.
-        progress: called with bytes so far and bytes expected.
+        address: an http or https address.
+        out: path of the file to write.
+        size: expected size in bytes.
+        progress: called with the bytes so far and the bytes expected.
 
     Raises:
-        OSError, HTTPException: it cannot be had, or more came.
+        OSError, HTTPException: the download failed, or has more bytes than expected.
     """
     require_reachable(address)
     done = 0
@@ -38,21 +38,21 @@ def downloaded(address: str, out: Path, size: int, progress: Callable[[int, int]
                     progress(done, size)
     except urllib.error.URLError as error:
         raise OSError(str(error.reason)) from error
-    except (InvalidURL, UnicodeError) as error:  # whose words may hold a password of the address
+    except (InvalidURL, UnicodeError) as error:  # whose message may hold a password from the address
         raise OSError('its address is not one that can be asked') from error
 
 
 REACHED_S = 2.0
-"""Longest time in which a server must take a connection, the look-up of its name included."""
+"""Longest time in seconds for a server to accept a connection, including the name look-up."""
 _unreachable: set[str] = set()
-"""Servers that could not be reached in this process."""
+"""Servers that this process could not reach."""
 
 
 def require_reachable(address: str) -> None:
-    """The server takes connections: without a network, a look-up alone may take ten seconds, file by file.
+    """Check that the server accepts connections: without a network, each look-up alone may take ten seconds.
 
     Raises:
-        OSError: it does not. Behind a proxy nothing is tried: the proxy is asked.
+        OSError: it does not. Behind a proxy nothing is checked, as the proxy connects.
     """
     parts = urlsplit(address)
     host, port = parts.hostname or '', parts.port or (443 if parts.scheme == 'https' else 80)

@@ -1,6 +1,6 @@
-"""Every error that affekt raises on purpose. Each says what was expected, what came, and what to do.
+"""All errors that affekt raises deliberately. Each says what was expected, what was found, and what to do.
 
-The command line turns any of them into one sentence and exit code 2; a traceback is a bug.
+The command line prints any of them as one sentence and exits with code 2; a traceback is a bug.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 LONGEST_PART = 2000
-"""Characters: a name from a stranger's file may have millions."""
+"""Largest number of characters of a part: a name from an untrusted file may have millions."""
 LONGEST_FAULT = 400
-"""Characters of one fault of many."""
+"""Largest number of characters of one fault in a list."""
 SHOWN_FAULTS = 20
-"""Faults of a file that one error lists in full; the rest is counted."""
+"""Number of faults of a file that an error lists; the others are counted."""
 
 
 class AffektError(Exception):
@@ -40,7 +40,7 @@ class AffektError(Exception):
 
 
 def _shortened(part: str, most: int = LONGEST_PART) -> str:
-    """The part with both ends, where it is too long to be read; what it is about often stands at the end."""
+    """A part whose middle is cut out if it is too long; the end is kept, as it often holds the essential."""
     if len(part) <= most:
         return part
     return f'{part[: most // 2]} … ({len(part):,} characters) … {part[-most // 4 :]}'
@@ -58,11 +58,11 @@ def _rebuild(
 
 
 def shown_faults(faults: Sequence[str], count: int | None = None) -> tuple[str, ...]:
-    """The first `SHOWN_FAULTS` of what is wrong with a file, and a line on how many more there are.
+    """The first `SHOWN_FAULTS` faults of a file, and a line with the number of the others.
 
     Args:
-        faults: a sentence each.
-        count: of all faults, where not all of them are there.
+        faults: one sentence each.
+        count: number of all faults, if `faults` holds only some of them.
     """
     shown = tuple(faults[:SHOWN_FAULTS])
     more = (len(faults) if count is None else count) - len(shown)
@@ -74,7 +74,7 @@ class ShapeError(AffektError, ValueError):
 
 
 class ValueRangeError(AffektError, ValueError):
-    """A number lies outside its range, or is not a number."""
+    """A number is out of range, or is not a number."""
 
 
 class UnknownNameError(AffektError, LookupError):
@@ -94,7 +94,7 @@ class FileError(AffektError, OSError):
 
 
 class WeightsError(AffektError, OSError):
-    """A model file is missing, damaged, or not the one that was asked for."""
+    """A model file is missing, damaged, or not the requested one."""
 
 
 class ArchiveError(AffektError, ValueError):
@@ -106,11 +106,11 @@ class TableError(AffektError, ValueError):
 
 
 class CorpusError(AffektError, OSError):
-    """A folder holds no release of the corpus that was asked for, or too little of it."""
+    """A folder holds no release of the requested corpus, or an incomplete one."""
 
 
 class LeakError(AffektError, ValueError):
-    """Samples that belong together stand on both sides of a split."""
+    """Samples that belong together are on both sides of a split."""
 
 
 class TranscriptError(AffektError, ValueError):
@@ -122,31 +122,31 @@ class ComparisonError(TableError):
 
 
 class UnrankableError(AffektError, ValueError):
-    """Comparisons have no finite strengths, or an effect that they cannot tell."""
+    """The comparisons determine no finite strengths, or not the effect of a covariate."""
 
 
 class VoteError(AffektError, ValueError):
-    """A vote contradicts a stored one, or answers nothing that was shown."""
+    """A vote contradicts a stored one, or answers a task that was not shown."""
 
 
 class RunError(AffektError, OSError):
-    """A run folder is missing, foreign, in use, or made with other settings."""
+    """A run folder is missing, not affekt's, in use, or made with other settings."""
 
 
 class StorageError(RunError):
-    """A file or folder cannot be written: no room, no right, or something else in its place."""
+    """A file or folder cannot be written: no space, no permission, or something else in its place."""
 
 
 class TrainingError(AffektError, RuntimeError):
-    """Training cannot go on, or its model is not one to report: its numbers are not finite, or its answers all one."""
+    """Training cannot continue, or its model is unusable: its values are not finite, or its answers all equal."""
 
 
 class LLMError(AffektError, OSError):
-    """A language model's server gave no answer, or the folder of answers cannot be used."""
+    """The server of a language model gave no answer, or the folder of answers cannot be used."""
 
 
 class QuestionRefusedError(LLMError):
-    """A server that answers refuses this very question, and would refuse it again."""
+    """A working server refuses this question, and would refuse it again."""
 
 
 class PurposeError(AffektError, ValueError):
@@ -154,11 +154,11 @@ class PurposeError(AffektError, ValueError):
 
 
 class PortraitError(AffektError, ValueError):
-    """A picture shows no face, or none that can be moved."""
+    """A picture shows no face, or none that can be animated."""
 
 
 class ConsentError(AffektError, ValueError):
-    """A face may not be animated: nothing was stated on the person, or it is a child's by the user's own statement."""
+    """A face may not be animated: no consent was stated, or the user states that it is a child's."""
 
 
 class ProvenanceError(AffektError, ValueError):
@@ -166,51 +166,51 @@ class ProvenanceError(AffektError, ValueError):
 
 
 class MissingExtraError(AffektError, ImportError):
-    """An optional part is not installed."""
+    """An optional dependency is not installed."""
 
 
 def missing_extra(part: str, extra: str, *, came: str = 'none installed', instead: str = '') -> MissingExtraError:
-    """The one sentence on an optional part that is not installed, to be raised.
+    """The error to raise for an optional dependency that is not installed.
 
     Args:
-        part: what is missing, such as 'torch, which trains'.
-        extra: of affekt, which brings it.
-        came: what was there instead, such as the error of the import.
-        instead: what may be done without it.
+        part: the dependency and its use, such as 'torch, which trains'.
+        extra: the extra of affekt that installs it.
+        came: what was found, such as the error of the import.
+        instead: what works without it; '' for nothing.
     """
     todo = f"install it: pip install 'affekt[{extra}]'{', or ' * bool(instead)}{instead}"
     return MissingExtraError(expected=part, came=came, todo=todo)
 
 
 def require_torch() -> None:
-    """Nothing where torch can be imported; it is not, so that asking costs nothing.
+    """Check that torch can be imported, without importing it.
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError: torch is not installed.
     """
     if importlib.util.find_spec('torch') is None:
         raise missing_extra('torch, which trains', 'torch')
 
 
 class PluginError(AffektError, RuntimeError):
-    """What another package adds to affekt cannot be used."""
+    """A plugin, added to affekt by another package, cannot be used."""
 
 
 class ContractError(AffektError, AssertionError):
-    """A recipe, model, corpus, metric, judge or export does not do what every one of them must."""
+    """A recipe, model, corpus, metric, judge or export does not meet the contract of its kind."""
 
 
 class UnexpectedError(AffektError, RuntimeError):
-    """Something went wrong in one file that nobody foresaw; the others go on."""
+    """An unexpected error in one file; the others are still processed."""
 
 
 @contextmanager
 def raised_as(wanted: type[AffektError], *caught: type[AffektError]) -> Iterator[None]:
-    """Errors of the block under the class that a caller was promised, with the same sentence.
+    """Raise errors of the block as the class that its function documents, with the same message.
 
     Args:
-        wanted: the class to raise.
-        caught: the classes that are turned into it.
+        wanted: class to raise.
+        caught: classes that are converted to it.
 
     Raises:
         AffektError: of the class `wanted`, where one of `caught` was raised.
@@ -222,7 +222,7 @@ def raised_as(wanted: type[AffektError], *caught: type[AffektError]) -> Iterator
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = 'choose one of them') -> str:
-    """The name that was probably meant, as advice; `otherwise` where none is near.
+    """Advice with the known name nearest to a misspelt one; `otherwise` where none is near.
 
     >>> did_you_mean('fusd', ['face', 'voice', 'fused'])
     "did you mean 'fused'?"
@@ -233,12 +233,12 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str = 'choose one o
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:
-    """The first few names, quoted, and how many more there are: for messages."""
+    """The first few names, quoted, and the number of the others, for messages."""
     every = list(names)
     more = f' and {len(every) - most} more' if len(every) > most else ''
     return ', '.join(map(repr, every[:most])) + more
 
 
 def short(text: object, most: int = 60) -> object:
-    """A text cut to what a message can hold; anything else as it is."""
+    """A text cut to a length that fits a message; other values unchanged."""
     return text[: most - 1] + '…' if isinstance(text, str) and len(text) > most else text

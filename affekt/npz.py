@@ -1,16 +1,16 @@
-"""NumPy archives from strangers, read without running anything that they hold.
+"""NumPy archives from untrusted sources, read without running any code in them.
 
-A corpus often keeps its labels in an .npz whose arrays hold Python objects; NumPy reads those with pickle, which runs
-whatever the file asks for. `read_npz` walks the same bytes with an unpickler that knows two things only: arrays (built
-here, by hand) and plain values (dict, list, tuple, set, str, bytes, int, float, bool, None). Anything else is refused
-by name.
+Corpora often store their labels in an .npz whose arrays hold Python objects; NumPy reads those with pickle, which runs
+any code that the file contains. `read_npz` parses the same bytes with an unpickler that supports only arrays (built
+here) and plain values (dict, list, tuple, set, str, bytes, int, float, bool, None). Anything else is refused with its
+name.
 
-`read_pickle` reads a pickled dict of arrays in the same way, as models of bodies and faces are handed out; sparse
-matrices of SciPy and arrays of chumpy come as the attributes that they were stored with, a `StoredObject`.
+`read_pickle` reads a pickled dict of arrays in the same way, the format of many body and face models; sparse matrices
+of SciPy and arrays of chumpy become a `StoredObject` of the attributes they were stored with.
 
 Only .npz, .npy and such pickles are read; an array's dtype must be bool, int, float, complex, str, bytes or object. A
-file of a few bytes may ask for gigabytes, so every ceiling (`_Ceilings`) grows with the size of the file and holds
-before anything is allocated; a pickle's instructions are walked once (`_walk`) before any of them is followed.
+file of a few bytes may request gigabytes, so every limit (`_Ceilings`) grows with the size of the file and is checked
+before anything is allocated; the instructions of a pickle are checked once (`_walk`) before any of them is executed.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ from affekt.errors import ArchiveError
 from affekt.runs import only_regular
 
 LARGEST_BYTES = 1 << 29
-"""What one archive may hold when decompressed, however large it is."""
+"""Largest decompressed size of an archive in bytes, whatever the size of its file."""
 FREE_BYTES, BYTES_PER_BYTE = 1 << 26, 256
-"""A file of N bytes may hold 64 MiB + 256 N bytes: deflated text in arrays of fixed width reaches 200."""
+"""A file of N bytes may hold 64 MiB + 256 N bytes: deflated text in fixed-width arrays reaches a factor of 200."""
 FREE_VALUES, VALUES_PER_BYTE, MOST_VALUES = 1_000_000, 4, 8_000_000
-"""A file of N bytes may hold 1,000,000 + 4 N plain values, counted at each mention."""
+"""A file of N bytes may hold 1,000,000 + 4 N plain values; a shared value counts each time it occurs."""
 DEEPEST = 50
 LONGEST_EMPTY_AXIS = 1 << 20
 LONGEST_NUMBER = 64
-"""Bytes of a whole number in a pickle."""
+"""Largest size of an integer in a pickle, in bytes."""
 _DTYPE = re.compile(r'[<>|=]?[biufcUSO?]\d{0,6}')
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""NumPy writes no others, and the others state what they need of memory themselves."""
+"""The methods that NumPy writes; others state their own memory needs."""
 
 
 @dataclass
 class _Ceilings:
-    """What a file may still ask for; what is granted is taken off."""
+    """What a file may still allocate; each grant is subtracted."""
 
     path: Path
     file_bytes: int
@@ -61,16 +61,16 @@ class _Ceilings:
 
     @property
     def bytes(self) -> int:
-        """Of arrays and of copies within a pickle, together."""
+        """Limit in bytes for arrays and copies within a pickle together."""
         return min(FREE_BYTES + BYTES_PER_BYTE * self.file_bytes, LARGEST_BYTES)
 
     @property
     def values(self) -> int:
-        """Plain values, each counted as often as it is mentioned."""
+        """Limit of plain values; a shared value counts each time it occurs."""
         return min(FREE_VALUES + VALUES_PER_BYTE * self.file_bytes, MOST_VALUES)
 
     def take(self, size: int) -> None:
-        """Grant so many bytes more.
+        """Grant `size` more bytes.
 
         Raises:
             ArchiveError: the file asks for more than its size allows.
@@ -85,16 +85,16 @@ class _Ceilings:
 
 
 def read_npz(path: Path) -> dict[str, Any]:
-    """The arrays of an archive by name; an array of no dimensions that holds one object is that object.
+    """The arrays of an archive by name.
 
     Args:
-        path: an .npz, or an .npy (then the one name is '').
+        path: an .npz file, or an .npy file, whose only name is ''.
 
     Returns:
-        Name to array, or to the plain object that a 0-dimensional object array holds.
+        Name to array; an object array of no dimensions is replaced by the plain object in it.
 
     Raises:
-        ArchiveError: the file is missing, empty, truncated, too large for its own size, or asks for anything but
+        ArchiveError: the file is missing, empty, truncated, larger than its own size allows, or holds anything but
             arrays and plain values.
     """
     try:
@@ -113,10 +113,10 @@ def read_npz(path: Path) -> dict[str, Any]:
 
 
 class StoredObject(dict[str, Any]):
-    """What an object in a pickle was stored with, by attribute; nothing of its class was run."""
+    """The attributes with which an object was pickled; no code of its class was run."""
 
     type_name = ''
-    """Module and name of its class, such as 'scipy.sparse.csc.csc_matrix'."""
+    """Module and name of the class, such as 'scipy.sparse.csc.csc_matrix'."""
 
     def __setstate__(self, state: Any) -> None:
         parts = state if isinstance(state, tuple) else (state,)
@@ -127,16 +127,16 @@ class StoredObject(dict[str, Any]):
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
-    """A pickled dict of arrays and plain values, without running anything that the file asks for.
+    """A pickled dict of arrays and plain values, read without running any code in it.
 
     Args:
-        path: a pickle of any protocol, of Python 2 or 3.
+        path: a pickle of any protocol, by Python 2 or 3.
 
     Returns:
         Name to array, plain value or `StoredObject`.
 
     Raises:
-        ArchiveError: the file is missing, damaged, too large for its own size, no dict, or asks for anything but
+        ArchiveError: the file is missing, damaged, larger than its own size allows, not a dict, or holds anything but
             arrays, plain values, sparse matrices of SciPy and arrays of chumpy.
     """
     try:
@@ -163,14 +163,14 @@ def read_pickle(path: Path) -> dict[str, Any]:
 
 
 def read_array(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
-    """The array of numbers of one .npy file, whose stated size the file has.
+    """The numeric array of one .npy file, after checking that the file has the size that its header states.
 
     Args:
-        path: an .npy.
-        mapped: leave the values in the file; they are read where they are looked at.
+        path: an .npy file.
+        mapped: map the file into memory, so that values are read on access.
 
     Raises:
-        ArchiveError: the file is missing, damaged, shorter than its shape says, or holds objects or several arrays.
+        ArchiveError: the file is missing, damaged, shorter than its shape requires, or holds objects or several arrays.
     """
     try:
         with path.open('rb') as file:
@@ -239,7 +239,7 @@ _DAMAGE = (
     ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, SyntaxError, OverflowError, MemoryError,
     RecursionError, struct.error, pickle.UnpicklingError,
 )  # fmt: skip
-"""What reading damaged bytes can raise."""
+"""Exceptions that reading damaged bytes can raise."""
 
 
 def _header(content: BinaryIO) -> tuple[tuple[int, ...], str, bool]:
@@ -257,7 +257,7 @@ def _header(content: BinaryIO) -> tuple[tuple[int, ...], str, bool]:
 
 
 def _checked_shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
-    """The shape; an array of no bytes may not claim rows without end either."""
+    """The shape, after checking its size; rows of no bytes are limited in number as well."""
     if not all(isinstance(length, int) and length >= 0 for length in shape):
         raise ValueError(f'shape {shape}')
     if 0 in shape and math.prod(length or 1 for length in shape) > LONGEST_EMPTY_AXIS:
@@ -266,7 +266,7 @@ def _checked_shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
 
 
 class _DType:
-    """Stands for numpy.dtype in a pickle: a checked name and a byte order."""
+    """Stand-in for numpy.dtype in a pickle: a checked name and a byte order."""
 
     def __init__(self, name: str, align: bool = False, copy: bool = False) -> None:
         if not isinstance(name, str) or not _DTYPE.fullmatch(name):
@@ -283,11 +283,11 @@ class _DType:
 
 
 class _Array:
-    """Stands for numpy.ndarray in a pickle: built from its state, never by NumPy's own reconstruction."""
+    """Stand-in for numpy.ndarray in a pickle: built from its state, not by NumPy's own reconstruction."""
 
     array: npt.NDArray[Any] | None = None
     flat: npt.NDArray[Any]
-    """The same elements in one row; assigning one by one keeps a list a list."""
+    """The same elements in one dimension; assigning one by one keeps a list a list."""
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, fortran, values = state
@@ -308,7 +308,7 @@ class _Array:
 
 
 class _Plain:
-    """Values with every stand-in replaced by its array; what is shared stays shared, and is counted at each mention."""
+    """Replaces every stand-in by its array; shared values stay shared and are counted each time they occur."""
 
     def __init__(self, ceilings: _Ceilings) -> None:
         self._ceilings = ceilings
@@ -317,10 +317,10 @@ class _Plain:
         self._begun: set[int] = set()
 
     def of(self, value: Any) -> tuple[Any, int]:
-        """The plain value and how many values it is.
+        """The plain value and the number of values in it.
 
         Raises:
-            ValueError: it holds itself, or is too many.
+            ValueError: it contains itself, is nested too deeply, or has too many values.
         """
         if not isinstance(value, (_Array, dict, list, tuple, set, frozenset)):
             return value, 1
@@ -366,10 +366,10 @@ class _Plain:
 
 
 def _allowed(ceilings: _Ceilings) -> dict[tuple[str, str], Callable[..., Any]]:
-    """All that a pickle may name, and what stands for it here; what makes a copy is counted first.
+    """All names that a pickle may use, with their stand-ins; those that copy data request its bytes first.
 
-    A pickle may set attributes of all that it names, defaults of functions among them: each file gets functions of its
-    own, so that none reaches the next.
+    A pickle may set attributes of everything that it names, including the defaults of functions: each file gets
+    functions of its own, so that changes do not reach the next file.
     """
 
     def scalar(dtype: _DType, content: bytes | str = b'') -> Any:
@@ -410,7 +410,7 @@ def _allowed(ceilings: _Ceilings) -> dict[tuple[str, str], Callable[..., Any]]:
 
 
 _STORED = re.compile(r'scipy\.sparse\._?(csc|csr|coo)\.(csc|csr|coo)_(matrix|array)|chumpy\.[a-z_.]+\.[A-Za-z]+')
-"""Classes of which only the attributes are taken."""
+"""Classes of which only the attributes are read."""
 
 
 class _Unpickler(pickle.Unpickler):
@@ -421,7 +421,7 @@ class _Unpickler(pickle.Unpickler):
             return
 
         def old_object(stored_class: Any, base: Any, state: Any) -> Any:
-            """What Python 2 makes an object of a class by, before it gets its attributes."""
+            """The function by which Python 2 creates an object before setting its attributes."""
             if not (isinstance(stored_class, type) and issubclass(stored_class, StoredObject)) or state is not None:
                 raise ValueError('an object of another class')
             return stored_class()
@@ -444,7 +444,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _unpickled(content: io.BytesIO, ceilings: _Ceilings) -> npt.NDArray[Any]:
-    """The one array in a pickle: 1. its instructions are walked, 2. followed, 3. what they made becomes plain."""
+    """The array in a pickle: 1. check its instructions, 2. execute them, 3. replace stand-ins by arrays."""
     begin = content.tell()
     _walk(content, ceilings)
     content.seek(begin)
@@ -455,11 +455,11 @@ def _unpickled(content: io.BytesIO, ceilings: _Ceilings) -> npt.NDArray[Any]:
 
 
 def _walk(content: io.BytesIO, ceilings: _Ceilings) -> None:
-    """Refuse instructions that the unpickler would pay for before it looks at them.
+    """Refuse instructions for which the unpickler would allocate memory or stack before checking them.
 
-    Its table of memos is as long as the largest number that a memo has; a `bytearray` is made before its content is
-    read; the hash of a tuple in tuples in tuples overflows the stack of C, so their depth is followed here: `depths`
-    is the stack of the machine, with the depth of tuples in place of each value, None for a mark.
+    Its memo table is as long as the largest memo index; a `bytearray` is allocated before its content is read; hashing
+    deeply nested tuples overflows the C stack, so that their depth is tracked here: `depths` is the stack of the pickle
+    machine, with the nesting depth of tuples in place of each value and None for a mark.
     """
     depths: list[int | None] = []
     memo: dict[int, int] = {}
@@ -483,7 +483,7 @@ def _walk(content: io.BytesIO, ceilings: _Ceilings) -> None:
 
 
 def _step(code: pickletools.OpcodeInfo, depths: list[int | None]) -> None:
-    """What an instruction does to the stack of depths."""
+    """Apply an instruction to the stack of depths."""
     before, after = code.stack_before, code.stack_after
     if code.name == 'POP_MARK' or pickletools.markobject in before:
         taken: list[int | None] = []

@@ -1,8 +1,8 @@
-"""Members that other packages add by entry points: recipes, fusion models, corpora, metrics, judges, exports.
+"""Plugins: recipes, fusion models, corpora, metrics, judges and exports that other packages add by entry points.
 
-Every table to choose from is a `Members`: the built-in ones and, by the same names, those of installed packages.
-Nothing of a package is imported before one of its names is asked for, or a list of members is shown. A member that
-cannot be used says so when it is asked for, by package and entry point, and spoils nothing else.
+Each registry is a `Members`: the built-in members and, by name, those of installed packages. No code of a package is
+imported before one of its names is requested or a list of members is shown. A member that cannot be used raises an
+error that names its package and entry point when it is requested, and affects nothing else.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ _CHECKS = {
     'recipes': 'recipe', 'fusion': 'fusion', 'corpora': 'corpus', 'metrics': 'metric', 'judges': 'judge',
     'exports': 'export',
 }  # fmt: skip
-"""Group to what its contract in `affekt.testing` is called after."""
+"""Group to the word in the name of its check in `affekt.testing`."""
 GROUPS = tuple(_CHECKS)
-"""What can be added; the entry points of each stand under `affekt.` and its name."""
+"""Kinds of members that can be added; their entry points are in the group `affekt.NAME`."""
 NAME = re.compile(r'\w[\w.+-]*( [\w.+-]+)*')
-"""A name that can stand on a command line, in a list with commas, and as the name of a folder."""
+"""A name that can be used on a command line, in a comma-separated list, and as a folder name."""
 
 T = TypeVar('T')
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point of an installed package."""
+    """An entry point of an installed package."""
 
     group: str
-    """Below `affekt.`."""
+    """Group of the entry point without `affekt.`."""
     name: str
     value: str
-    """Where the member is: `package.module:attribute`."""
+    """Location of the member: `package.module:attribute`."""
     package: str
     version: str
     entry: EntryPoint | None = field(default=None, repr=False, compare=False)
-    """None where the package's list of entry points cannot be read."""
+    """None where the entry points of the package cannot be read."""
 
     def error(self, came: str) -> PluginError:
-        """What is wrong with it, and how to be rid of it."""
+        """The error that names this plugin and says how to remove it."""
         return PluginError(
             expected=f'{self.name!r} of the package {self.package} {self.version} '
             f'(entry point affekt.{self.group}, {self.value})',
@@ -59,31 +59,31 @@ class Plugin:
         )
 
     def load(self) -> Any:
-        """The member.
+        """Import and return the member.
 
         Raises:
-            PluginError: it cannot be loaded, whatever the reason.
+            PluginError: it cannot be loaded, for any reason.
         """
         if self.entry is None or self.entry.pattern.match(self.value) is None:
             raise self.error('an entry point that is not NAME = MODULE:ATTRIBUTE')
         if not NAME.fullmatch(self.name):
             raise self.error('a name that is not letters, digits, and -, _, + or . between')
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # what a module prints is no part of an answer
+            with contextlib.redirect_stdout(sys.stderr):  # output of the module must not mix with results
                 return self.entry.load()
-        except (Exception, SystemExit) as error:  # a stranger's module may raise anything
+        except (Exception, SystemExit) as error:  # foreign code may raise anything
             raise self.error(f'{type(error).__name__}: {_first_line(error)}') from error
 
 
 @dataclass(frozen=True)
 class Listed:
-    """An entry point and what became of it."""
+    """An entry point with the error of loading it, if any."""
 
     plugin: Plugin
     error: PluginError | None
 
     def to_dict(self) -> dict[str, str]:
-        """Package, version, group, name, where the member is, and the error; '' for none."""
+        """Package, version, group, name, location of the member, and error ('' for none)."""
         of = self.plugin
         return {
             'package': of.package, 'version': of.version, 'group': of.group, 'name': of.name, 'value': of.value,
@@ -92,24 +92,24 @@ class Listed:
 
 
 Wrong = Callable[[str, Any], str]
-"""Takes a name and what a package offers under it; says what that is instead of a member, '' for nothing."""
+"""Takes a name and the object that a package offers; returns what is wrong with the object, '' for nothing."""
 
 
 _in_use: dict[Plugin, None] = {}
-"""What this process has asked for by name."""
+"""Plugins that this process has requested by name."""
 
 
 class Members(Mapping[str, T], Generic[T]):
     """The members of a group by name, built-in ones first.
 
-    All names stand in it, and by its name each member is loaded or says why it cannot be. `items` and `values` give
-    those that can be used.
+    Iteration gives all names; getting a member loads it, or raises the error for which it cannot be used. `items` and
+    `values` give the usable members only.
 
     Args:
         group: one of `GROUPS`.
-        own: the built-in members.
-        wrong: tells what is no member.
-        taken: gives names that are built in besides.
+        own: name to built-in member.
+        wrong: check of members of other packages.
+        taken: returns further built-in names.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Members(Mapping[str, T], Generic[T]):
         self._loaded: dict[Plugin, T | PluginError] = {}
 
     def added(self) -> dict[str, tuple[Plugin, ...]]:
-        """Name to the entry points that add it, one each but for a quarrel; nothing is loaded."""
+        """Name to the entry points that add it, more than one where packages conflict; nothing is loaded."""
         by_name: dict[str, tuple[Plugin, ...]] = {}
         offered = [plugin for plugin in installed() if plugin.group == self.group]
         built_in = {_plain(name) for name in (*self.own, *(self._taken() if offered else ()))}
@@ -134,7 +134,7 @@ class Members(Mapping[str, T], Generic[T]):
         return by_name
 
     def listed(self) -> tuple[Listed, ...]:
-        """Every entry point of the group, loaded, with its error where it cannot be used."""
+        """Every entry point of the group, loaded, with its error if it cannot be used."""
         return tuple(Listed(plugin, self._error(plugin)) for plugin in installed() if plugin.group == self.group)
 
     def __getitem__(self, name: str) -> T:
@@ -148,10 +148,10 @@ class Members(Mapping[str, T], Generic[T]):
 
     @contextlib.contextmanager
     def blaming(self, name: str) -> Iterator[None]:
-        """Within it, what the code of another package's member raises is said to be its own.
+        """Within the block, attribute unexpected errors to the package of a member, if it is not built in.
 
         Raises:
-            PluginError: in place of what nobody foresaw.
+            PluginError: in place of any error of such a member except AffektError, OSError and MemoryError.
         """
         try:
             yield
@@ -174,11 +174,11 @@ class Members(Mapping[str, T], Generic[T]):
         return name in self.own or name in self.added()
 
     def items(self) -> ItemsView[str, T]:
-        """Names and members, without those that cannot be used."""
+        """Names and members, without members that cannot be used."""
         return self._usable().items()
 
     def values(self) -> ValuesView[T]:
-        """The members, without those that cannot be used."""
+        """Members, without those that cannot be used."""
         return self._usable().values()
 
     def _usable(self) -> dict[str, T]:
@@ -191,7 +191,7 @@ class Members(Mapping[str, T], Generic[T]):
         return member
 
     def _error(self, plugin: Plugin) -> PluginError | None:
-        """Why an entry point cannot be used; loads it once."""
+        """Why an entry point cannot be used; None if it can. It is loaded only once."""
         rivals = [other.package for other in installed() if _names(other) == _names(plugin) and other != plugin]
         if rivals:
             return plugin.error(f'the same name from {listed(rivals)}')
@@ -208,18 +208,18 @@ class Members(Mapping[str, T], Generic[T]):
             wrong = self._wrong(plugin.name, member)
         except PluginError as error:
             return error
-        except Exception as error:  # a stranger's object may raise anything when it is looked at
+        except Exception as error:  # foreign objects may raise on any access
             wrong = f'{type(error).__name__}: {_first_line(error)}'
         return plugin.error(wrong) if wrong else member
 
 
 def called(name: str, member: Any) -> str:
-    """What is wrong where a function, or a class, is wanted."""
+    """Why a member is not callable; '' if it is: the check where a function or class is needed."""
     return '' if callable(member) else f'{member!r:.80}, which cannot be called'
 
 
 def named_as(wanted: type[Any]) -> Wrong:
-    """What is wrong where an object of a class is wanted that knows its own name."""
+    """A check that a member is an object of a class and has the name that it is offered under."""
 
     def wrong(name: str, member: Any) -> str:
         if not isinstance(member, wanted):
@@ -230,22 +230,22 @@ def named_as(wanted: type[Any]) -> Wrong:
 
 
 def added_names(group: str) -> tuple[str, ...]:
-    """The names that other packages add to a group, for rooms that do not have its table."""
+    """The names that other packages add to a group, for packages of affekt that do not have its registry."""
     return tuple(plugin.name for plugin in installed() if plugin.group == group)
 
 
 def blamed(error: BaseException) -> PluginError | None:
-    """An error that nobody foresaw as that of the package in whose code it arose, or whose member was in use.
+    """Attribute an unexpected error to the plugin in whose code it arose, or else to the one used last.
 
     Returns:
-        The error to show; None where no member of a package was asked for by its name.
+        The error to show; None where no code of a plugin is involved and none has been requested by name.
 
     Args:
-        error: as it was caught, or as a process beside this one sent it.
+        error: the exception, also one from a worker process.
     """
     plugins = installed()
     places = re.findall(r'File "([^"]+)"', ''.join(traceback.format_exception(error))) if plugins else []
-    in_use_first = sorted(plugins, key=lambda plugin: plugin not in _in_use)  # one module may hold several members
+    in_use_first = sorted(plugins, key=lambda plugin: plugin not in _in_use)  # one module may define several members
     for place in reversed(places):
         for plugin in in_use_first:
             top = re.split('[.:]', plugin.value)[0]
@@ -266,7 +266,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def strangers() -> tuple[Listed, ...]:
-    """Entry points under `affekt.` whose group is none of `GROUPS`, or that cannot be read."""
+    """Entry points under `affekt.` whose group is not in `GROUPS`, or that cannot be read."""
     unknown = [plugin for plugin in installed() if plugin.group not in GROUPS]
     return tuple(
         Listed(plugin, plugin.error(f'no group of that name; {did_you_mean(plugin.group, GROUPS, _CHOOSE)}'))
@@ -280,7 +280,7 @@ _CHOOSE = f'there are {", ".join(f"affekt.{group}" for group in GROUPS)}'
 
 
 def installed() -> tuple[Plugin, ...]:
-    """Every entry point under `affekt.` of the packages that Python finds now, sorted; nothing is loaded."""
+    """All entry points under `affekt.` of the installed packages, sorted; nothing is loaded."""
     return _installed(tuple(sys.path))
 
 
@@ -295,7 +295,7 @@ def _installed(path: tuple[str, ...]) -> tuple[Plugin, ...]:
             if '[affekt.' in text:
                 package = distribution.metadata['Name']
                 by_package.setdefault(_plain(package), _plugins_of(distribution, package))  # the first one is imported
-        except Exception:  # a damaged package that may have nothing to do with affekt
+        except Exception:  # a damaged package, perhaps unrelated to affekt
             continue
     plugins = [plugin for each in by_package.values() for plugin in each]
     return tuple(sorted(plugins, key=lambda plugin: (plugin.group, plugin.name, plugin.package)))
@@ -305,7 +305,7 @@ def _plugins_of(distribution: Distribution, package: str) -> list[Plugin]:
     version = str(distribution.version)
     try:
         entries = list(distribution.entry_points)
-    except Exception:  # a line of it is no entry point
+    except Exception:  # a line is not a valid entry point
         return [Plugin('', 'entry points', 'entry_points.txt', package, version)]
     return [
         Plugin(entry.group.removeprefix('affekt.'), entry.name, entry.value, package, version, entry)
@@ -319,5 +319,5 @@ def _names(plugin: Plugin) -> tuple[str, str]:
 
 
 def _plain(name: str) -> str:
-    """Names that nobody would tell apart are one."""
+    """A name in the form by which names are compared."""
     return re.sub(r'[-_. ]+', '-', name).casefold()

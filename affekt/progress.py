@@ -1,20 +1,20 @@
-"""How far long work is, told to whoever asked: a bar, a line each half minute, a page, or nobody."""
+"""Progress of long work, reported by callbacks: to a bar, a log line every half minute, a page, or nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Progress = Callable[[str, float, float], None]
-"""Is told the stage, what of it is done, and how much there is in all, in one unit; done never falls within a stage."""
+"""Called with the stage, the amount done and the total, in one unit; the amount never decreases within a stage."""
 
 
 def part_of(progress: Progress | None, number: int, count: int) -> Progress | None:
-    """Progress of one of several equal parts, told as that of all of them.
+    """Progress of one of several equal parts, reported as progress of the whole.
 
     Args:
-        progress: is told of all; None for nobody.
-        number: of the part, from 0.
-        count: of the parts.
+        progress: callback for the whole; may be None.
+        number: index of the part, from 0.
+        count: number of parts.
     """
     if progress is None:
         return None

@@ -1,9 +1,10 @@
-"""What an analysis may be for, and what people who are analyzed should be told.
+"""Purposes of an analysis that are allowed, and the notice for people who are analyzed.
 
 Inferring emotions of people at work and in education is prohibited in the European Union except for medical or safety
 reasons (Regulation (EU) 2024/1689, Article 5(1)(f)); people exposed to such a system must be informed (Article 50(3)).
 A stated purpose is recorded with each run. One that names work or education is refused unless it also names a medical
-or safety ground. This holds words against lists; it is no legal advice, and cannot tell whether a statement is true.
+or safety ground. Words are matched against lists; this is not legal advice and cannot check whether a statement is
+true.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ PROHIBITED_PURPOSES: Mapping[str, tuple[str, ...]] = {
         'uczeń', 'uczniowie', 'egzamin', 'uniwersytet', 'escola', 'escolas', 'aluno', 'alunos', 'exame', 'educação',
     ),
 }  # fmt: skip
-"""Settings that are refused, with the words that name them; matched whole, in any case, with or without accents."""
+"""Settings that are refused, with the words that name them; whole words, without regard to case or accents."""
 
 GROUNDS: Mapping[str, tuple[str, ...]] = {
     'medical': (
@@ -98,14 +99,14 @@ In the European Union, emotion inference at work and in education is prohibited 
 """Text to show to people before they are analyzed."""
 
 NOTICE_LINE = 'Tell everybody who is seen or heard; `affekt notice` prints a text for them.'
-"""What stands on the screen while a stream is analyzed."""
+"""Line on the screen while a stream is analyzed."""
 
 
 def check_purpose(purpose: str) -> str:
-    """The purpose itself, with spaces tidied, if it may be stated; '' for none.
+    """Check a purpose and return it with single spaces.
 
     Args:
-        purpose: free text, such as 'film study' or 'workplace: safety, driver drowsiness'.
+        purpose: free text, such as 'film study' or 'workplace: safety, driver drowsiness'; '' for none.
 
     Raises:
         PurposeError: it names work or education and neither a medical nor a safety ground.
@@ -124,12 +125,12 @@ def check_purpose(purpose: str) -> str:
 
 
 def stated_grounds(purpose: str) -> tuple[str, ...]:
-    """Which of GROUNDS a purpose names."""
+    """The names in GROUNDS that a purpose mentions."""
     return tuple(ground for ground, words in GROUNDS.items() if _first(words, purpose))
 
 
 def _first(words: tuple[str, ...], text: str) -> str:
-    """The first of the words that stands whole in the text; '' for none."""
+    """The first of the words that occurs as a whole in the text; '' for none."""
     plain = _plain(text)
     for word in words:
         if re.search(rf'(?<!\w){re.escape(_plain(word))}(?!\w)', plain):
@@ -138,7 +139,7 @@ def _first(words: tuple[str, ...], text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Lower case without accents, single spaces for blanks, hyphens and underscores."""
+    """Lower case without accents; spaces, hyphens and underscores become single spaces."""
     spread = unicodedata.normalize('NFKD', text.casefold())
     bare = ''.join(letter for letter in spread if not unicodedata.combining(letter))
     return re.sub(r'[\s_\-‐‑–]+', ' ', bare)

@@ -1,8 +1,8 @@
-"""A run folder: settings, seed, versions, input hashes, and a journal of what is finished.
+"""A run folder: settings, seed, versions, input hashes, and a journal of finished results.
 
 A run survives `kill -9` at any moment: a result is written under a temporary name, flushed, renamed, and only then
-noted in the journal with the sizes of its files. `Run.finished(key)` is true only for a result that is wholly on disk.
-A run deletes only what it wrote down beforehand as its own.
+recorded in the journal with the sizes of its files. `Run.finished(key)` is true only for a result that is complete on
+disk. A run deletes only what it recorded beforehand as its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -52,7 +52,7 @@ RECORDED_PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that decide a result."""
+    """Versions of Python and of the packages that affect results."""
     installed = {'python': sys.version.split()[0]}
     for package in RECORDED_PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
@@ -62,20 +62,20 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the journal: what was finished, where it lies, and facts about it."""
+    """One line of the journal: a finished result, its location and recorded facts."""
 
     key: str
     folder: str
     facts: Mapping[str, Any]
     files: Mapping[str, Sequence[Any]] | None = None
-    """Path in the run to size and sample of each file that was written; None where an older version kept none."""
+    """Path in the run to the size and hash of each file of the result; None in journals of older versions."""
 
     def damage(self, run: Path, main: str = '') -> str:
-        """What of the result in the folder `run` is not as it was noted; '' where it is whole.
+        """How the result in the folder `run` differs from its journal entry; '' where it is complete.
 
         Args:
-            run: the run's folder.
-            main: the file in the result that counts where the entry lists none.
+            run: folder of the run.
+            main: file of the result that must exist where the entry lists no files.
         """
         if self.files is None:
             wanted = run / self.folder / main if main else run / self.folder
@@ -94,11 +94,11 @@ class Entry:
 
 
 SAMPLED = 1 << 15
-"""Bytes at both ends of a file that are compared where a run is resumed; whole files would take too long."""
+"""Bytes at each end of a file that are hashed when a run is resumed; whole files would take too long."""
 
 
 def sampled(path: Path) -> list[Any]:
-    """Size of a file, and a hash of both its ends: tells files apart without reading gigabytes."""
+    """Size of a file and a hash of both its ends, which tells files apart without reading gigabytes."""
     with path.open('rb') as file:
         digest = hashlib.sha256(file.read(SAMPLED))
         size = file.seek(0, os.SEEK_END)
@@ -108,19 +108,19 @@ def sampled(path: Path) -> list[Any]:
 
 
 class Run:
-    """A folder of results that one process at a time may add to.
+    """A folder of results, written by one process at a time.
 
     Args:
-        folder: created where missing.
-        settings: what the results depend on; a resumed run must have the same.
-        resume: go on in a folder that already holds a run.
-        renamed: old to new names of settings that a run to be resumed may have been saved with.
-        keeps_facts: whether the facts of results stay in memory; else the journal alone has them.
+        folder: folder of the run, created if missing.
+        settings: everything that the results depend on; a resumed run must have the same settings.
+        resume: continue the run that the folder holds.
+        renamed: old to new names of settings with which the run may have been saved.
+        keeps_facts: whether the facts of results are kept in memory; otherwise only the journal has them.
 
     Raises:
-        RunError: the folder holds something else, hidden or not, another run without `resume`, a run with other
-            settings, or is in use by another process.
-        StorageError: it cannot be written.
+        RunError: the folder holds other files (hidden ones included), a run although `resume` is False, or a run with
+            other settings, or another process is using it.
+        StorageError: the folder cannot be written.
     """
 
     def __init__(
@@ -135,6 +135,8 @@ class Run:
         self.folder, self._renamed, self._keeps_facts = folder, renamed, keeps_facts
         self._damaged: set[str] = set()
         self._lock: IO[str] | None = None
+        self.kept: Callable[[], str] = self._kept_results
+        """What an interrupted run leaves, as a sentence; for runs that keep something other than results."""
         wanted = json.loads(json.dumps(dict(settings)))
         in_use = RunError(
             expected='a run that no other process is writing',
@@ -143,7 +145,7 @@ class Run:
         )
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._refuse_strangers()  # before anything is put beside them
+            self._refuse_strangers()  # before anything is written
             self._lock = locked(folder, in_use)
             self._begin(wanted, resume)
         except OSError as error:
@@ -154,7 +156,7 @@ class Run:
             raise
 
     def _refuse_strangers(self) -> None:
-        """A folder without a run must be empty but for what a run killed at its very beginning leaves."""
+        """Refuse a folder that holds no run and is not empty, except for the remains of a run killed while it began."""
         path = self.folder / SETTINGS
         if path.exists():
             if not isinstance(_read_json(path).get('settings'), dict):
@@ -203,7 +205,7 @@ class Run:
         return entry if self._keeps_facts else replace(entry, facts={})
 
     def _remove_unfinished(self) -> None:
-        """Remove what a killed run wrote down that it was building."""
+        """Remove partial results that a killed run recorded."""
         if self._lock is None:
             return
         self._lock.seek(0)
@@ -213,7 +215,7 @@ class Run:
         self._write_down('')
 
     def _write_down(self, name: str) -> None:
-        """Put the name of what is being built where the next run looks for it; on disk when this returns."""
+        """Record the name of the result being built for the next run; on disk when this returns."""
         if self._lock is None:
             return
         try:
@@ -227,10 +229,10 @@ class Run:
 
     @contextlib.contextmanager
     def building(self, name: str) -> Iterator[Path]:
-        """A folder to fill that appears as `name` in the run, whole or not at all; to be noted afterwards.
+        """A folder to fill that appears in the run as `name` when complete, or not at all; record it with `note` then.
 
         Raises:
-            StorageError: it cannot be written.
+            StorageError: the folder cannot be written.
         """
         self._write_down(name)
         with folder_atomically(self.folder / name) as staging:
@@ -238,11 +240,11 @@ class Run:
         self._write_down('')
 
     def finished(self, key: str, main: str = '') -> Entry | None:
-        """The journal's entry for `key`, where its result is whole on disk; None where it has to be done (again).
+        """The journal entry of `key` if its result is complete on disk; None if it has to be computed (again).
 
         Args:
-            key: as it was noted.
-            main: the file that a result must have where an older version noted no files.
+            key: key of the result, as given to `note`.
+            main: file that the result must have where an older version recorded no files.
         """
         entry = self._entries.get(key)
         if entry is None or key in self._damaged:
@@ -254,16 +256,16 @@ class Run:
         return entry
 
     def note(self, key: str, folder: str, *, files: Sequence[str] | None = None, **facts: Any) -> None:
-        """Put a finished result in the journal; on disk when this returns.
+        """Record a finished result in the journal; on disk when this returns.
 
         Args:
-            key: what it is asked for by.
-            folder: the result's folder or file in the run.
-            files: what was written for it, files and folders, as paths in the run; None for what `folder` names.
-            facts: what else to remember, as JSON has it.
+            key: key of the result for `finished`.
+            folder: folder or file of the result, as a path in the run.
+            files: files and folders of the result, as paths in the run; by default what `folder` names.
+            facts: further JSON values to record.
 
         Raises:
-            StorageError: there is no room.
+            StorageError: the disk is full.
         """
         try:
             written = {name: sampled(self.folder / name) for name in self._files_of(files or (folder,))}
@@ -273,16 +275,16 @@ class Run:
         self._damaged.discard(key)
 
     def amend(self, key: str, **facts: Any) -> None:
-        """Change facts that are remembered of a result, which stays as it was noted, whole or not.
+        """Change recorded facts of a result; the record of its files stays, complete or not.
 
         Raises:
-            StorageError: there is no room.
+            StorageError: the disk is full.
         """
         entry = self._entries[key]
         self._put(replace(entry, facts={**entry.facts, **facts}))
 
     def _put(self, entry: Entry) -> None:
-        """A line in the journal."""
+        """Append a line to the journal."""
         path = self.folder / JOURNAL
         line_fields = {**entry.facts, 'key': entry.key, 'folder': entry.folder}
         try:
@@ -291,7 +293,7 @@ class Run:
             )
             with open(path, 'ab', opener=_no_link) as journal:
                 if journal.tell() and not _ends_with_newline(path):
-                    journal.write(b'\n')  # the line before was cut by a kill
+                    journal.write(b'\n')  # the previous line was cut short by a kill
                 journal.write(line.encode() + b'\n')
                 journal.flush()
                 os.fsync(journal.fileno())
@@ -300,7 +302,7 @@ class Run:
         self._entries[entry.key] = self._remembered(entry)
 
     def _files_of(self, names: Sequence[str]) -> Iterator[str]:
-        """The files that paths in the run name; the run itself names none."""
+        """The files named by paths in the run, folders expanded; the path of the run itself gives none."""
         for name in names:
             path = self.folder / name
             if path.is_file():
@@ -309,7 +311,7 @@ class Run:
                 yield from (f'{name}/{below}' for below in files_below(path))
 
     def close(self) -> None:
-        """Let other processes use the folder."""
+        """Release the lock, so that other processes may use the folder."""
         if self._lock is not None:
             with contextlib.suppress(OSError):  # what a full disk did not take is tried once more, in vain
                 self._lock.close()
@@ -322,13 +324,19 @@ class Run:
         self, error_class: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         if error is not None:
-            count = len(self._entries)
-            error.add_note(f'{count:,} finished {"result is" if count == 1 else "results are"} kept in {self.folder}')
+            error.add_note(self.kept())
         self.close()
+
+    def _kept_results(self) -> str:
+        """What an interrupted run leaves, as a sentence."""
+        count = len(self._entries)
+        if not count:
+            return f'no result is finished yet in {self.folder}'
+        return f'{count:,} finished {"result is" if count == 1 else "results are"} kept in {self.folder}'
 
 
 def remove_run(folder: Path, files: Sequence[str]) -> None:
-    """Remove a run whose results lie elsewhere now: these files, its own, and the folder if nothing else is in it."""
+    """Remove a run whose results are stored elsewhere: the given files, its own, and the folder if it is empty then."""
     for name in (*files, SETTINGS, JOURNAL, LOCK):
         for path in (folder / name, part_of(folder / name)):
             with contextlib.suppress(OSError):
@@ -340,14 +348,14 @@ def remove_run(folder: Path, files: Sequence[str]) -> None:
 def read_journal(folder: Path) -> Iterator[Entry]:
     """The entries of a run's journal, one at a time.
 
-    A last line cut by a kill is left out, and so is a line that no run writes. A run may come from anybody: who opens
-    what an entry names, first sees that it lies in the run.
+    Invalid lines are left out, such as a last line cut short by a kill. A run may come from an untrusted source: before
+    opening a path from an entry, check that it lies within the run.
     """
     return (entry for _, entry in placed_entries(folder))
 
 
 def placed_entries(folder: Path) -> Iterator[tuple[int, Entry]]:
-    """The entries of a run's journal with the byte at which each begins, for `entry_at`."""
+    """The entries of a run's journal with the byte offset of each, for `entry_at`."""
     path = folder / JOURNAL
     if not path.exists():
         return
@@ -360,10 +368,10 @@ def placed_entries(folder: Path) -> Iterator[tuple[int, Entry]]:
 
 
 def entry_at(journal: IO[bytes], begin: int) -> Entry:
-    """The entry that begins at a byte of an open journal.
+    """The entry at a byte offset of an open journal.
 
     Raises:
-        RunError: there is none, as where the file was changed meanwhile.
+        RunError: there is no entry, for example because the file has been changed.
     """
     journal.seek(begin)
     entry = _entry_of(journal.readline())
@@ -375,7 +383,7 @@ def entry_at(journal: IO[bytes], begin: int) -> Entry:
 
 
 def _entry_of(line: bytes) -> Entry | None:
-    """The entry of a line; None where no run writes such a line, or it was cut."""
+    """Parse a line as an entry; None for a line that is invalid or cut short."""
     try:
         fields = json.loads(line.decode(errors='replace'))
         key, place, files = fields.pop('key'), fields.pop('folder'), fields.pop('files', None)
@@ -386,17 +394,17 @@ def _entry_of(line: bytes) -> Entry | None:
 
 
 def _are_sizes(files: object) -> bool:
-    """Whether a journal's line lists files as `sampled` describes them."""
+    """Whether a journal line lists files in the form of `sampled`."""
     return isinstance(files, dict) and all(
         isinstance(noted, list) and [type(part) for part in noted] == [int, str] for noted in files.values()
     )
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """What `settings.json` of a run holds.
+    """The contents of `settings.json` of a run.
 
     Raises:
-        RunError: there is no run in the folder.
+        RunError: the folder holds no run.
     """
     path = folder / SETTINGS
     if not path.is_file():
@@ -409,15 +417,16 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 RECORD = 'record.json'
-"""What answers depend on, beside them or some folders above."""
+"""File that records what answers depend on, in their folder or one above it."""
 _RECORD_ABOVE = 4
-"""Folders that are looked into, from that of the answers upwards."""
+"""Number of folders that are searched, from that of the answers upwards."""
 
 
 def record_beside(path: Path) -> dict[str, Any] | None:
-    """What the answers in a file or folder depend on, where it was noted: the model with its hash, versions, prompt.
+    """The record of what the answers in a file or folder depend on (model with its hash, versions, prompt), if any.
 
-    Read are `FILE.settings.json`, `record.json` in the folder or one above it, and the settings of a run of a model.
+    Searched are `FILE.settings.json`, `record.json` in the folder or one above it, and the settings of a run of a
+    model.
     """
     folder = path if path.is_dir() else path.parent
     places = [] if path.is_dir() else [path.with_name(f'{path.name}.settings.json')]
@@ -439,7 +448,7 @@ def record_beside(path: Path) -> dict[str, Any] | None:
 
 
 def _differing(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[str]:
-    """The names whose values differ, `settings.epochs` of one within another, sorted."""
+    """Sorted names of settings whose values differ; nested ones are written as `settings.epochs`."""
     for name in sorted({*left, *right}):
         ours, theirs = left.get(name), right.get(name)
         if isinstance(ours, dict) and isinstance(theirs, dict):
@@ -465,14 +474,14 @@ def _ends_with_newline(path: Path) -> bool:
 
 
 def locked(folder: Path, in_use: AffektError) -> IO[str]:
-    """An advisory lock on a folder, which the system drops when the process dies, however it dies.
+    """An advisory lock on a folder, which the operating system releases when the process ends, however it ends.
 
     Args:
-        folder: that exists.
-        in_use: raised where another process holds the lock.
+        folder: an existing folder.
+        in_use: the error to raise where another process holds the lock.
 
     Returns:
-        The lock's file, to close when done; on systems without such locks nothing is locked.
+        The open lock file, to be closed when done; on systems without such locks nothing is locked.
     """
     lock = open(folder / LOCK, 'a+', encoding='utf-8', errors='surrogateescape', opener=_no_link)  # noqa: SIM115
     try:
@@ -484,11 +493,11 @@ def locked(folder: Path, in_use: AffektError) -> IO[str]:
     except BlockingIOError as error:
         lock.close()
         raise in_use from error
-    except OSError:  # a file system without locks
+    except OSError:  # the file system has no locks
         return lock
     return lock
 
 
 def _no_link(path: str, flags: int) -> int:
-    """The `opener` of files that are written on and on: a link in their place is not followed."""
+    """The `opener` of files that are appended to: it does not follow a link in their place."""
     return os.open(path, flags | getattr(os, 'O_NOFOLLOW', 0), 0o666)

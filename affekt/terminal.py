@@ -1,9 +1,8 @@
-"""What a person sees in a terminal: one bar a stage, a short table, one red line for an error.
+"""Output on a terminal: one progress bar per stage, short tables, one red line for an error.
 
-All text goes through `say`, which shows every character as it stands: no markup is read, and what would steer a
-terminal (in file names, answers of servers, names of models) is made visible. Bars go to standard error, so that
-standard output holds only what was asked for. Where standard error is no terminal, each stage prints one plain line
-when it is done.
+All text is printed by `say` without reading markup; control characters (in file names, answers of servers, names of
+models) are shown as escapes. Progress bars go to standard error, so that standard output holds only results. Where
+standard error is not a terminal, each stage prints one plain line when it is done.
 """
 
 from __future__ import annotations
@@ -36,24 +35,24 @@ STAGES = ('probe', 'faces', 'voice', 'words', 'fuse')
 
 
 LINE_S = 30.0
-"""Seconds between lines where no terminal shows bars."""
+"""Seconds between progress lines where no terminal shows bars."""
 STEERING = re.compile(
     '[\x00-\x08\x0b-\x1f\x7f-\x9f'  # C0 but tab and newline, DEL, C1
-    '\u200b\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f'  # unseen, or turning what follows
-    '\ud800-\udfff]'  # halves of pairs, which no terminal can be sent
+    '\u200b\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f'  # invisible or reordering
+    '\ud800-\udfff]'  # lone surrogates, which cannot be encoded
 )
-"""Characters that move a cursor, colour, hide or reorder what a terminal shows."""
+"""Characters that move the cursor, or colour, hide or reorder text on a terminal."""
 
 Shown = str | Text | Table | Group
-"""What `say` takes."""
+"""Types that `say` accepts."""
 
 
 def visible(text: str, *, is_line: bool = False) -> str:
-    """The text with every character of STEERING written as its escape.
+    """The text with every character of STEERING as an escape sequence.
 
     Args:
-        text: of any origin.
-        is_line: a line break is written as its escape too.
+        text: text of any origin.
+        is_line: show line breaks as escape sequences too.
 
     >>> print(visible('tone' + chr(27) + '[2J.wav'))
     tone\\x1b[2J.wav
@@ -64,21 +63,21 @@ def visible(text: str, *, is_line: bool = False) -> str:
 
 def _escaped(match: re.Match[str]) -> str:
     code = ord(match[0])
-    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not valid UTF-8
         code -= 0xDC00
     return f'\\x{code:02x}' if code < 0x100 else f'\\u{code:04x}' if code < 0x10000 else f'\\U{code:08x}'
 
 
 def say(*parts: Shown, err: bool = False, style: str = '', columns: int = 100, least: int = 0) -> None:
-    """Print text and tables as they stand; without any part an empty line.
+    """Print texts and tables; without arguments an empty line.
 
     Args:
-        parts: a text is one line: its own line breaks are made visible, and no others are added, so that a path can be
-            copied. Tables fit the terminal.
+        parts: texts and tables. A text is one line: its line breaks are shown as escapes, and it is never wrapped, so
+            that a path can be copied. Tables fit the terminal.
         err: print to standard error.
-        style: of the texts, such as 'bold' or 'yellow'.
-        columns: the most columns that a table takes.
-        least: the fewest, also where the terminal has less.
+        style: style of the texts, such as 'bold' or 'yellow'.
+        columns: largest width of a table in columns.
+        least: smallest width of a table, even where the terminal is narrower.
     """
     console = _console(err=err)
     console.width = max(min(console.width, columns), least)
@@ -90,32 +89,32 @@ def say(*parts: Shown, err: bool = False, style: str = '', columns: int = 100, l
 
 
 def say_json(answer: Any, *, flush: bool = False) -> None:
-    """Print one JSON value on a line of its own; numbers that JSON lacks become null.
+    """Print a value as one line of JSON; nan and infinities become null.
 
     Args:
         answer: any value.
-        flush: whoever reads has the line at once.
+        flush: flush the output after the line.
     """
     print(json.dumps(plain(answer), allow_nan=False), flush=flush)
 
 
 class _Console(Console):
-    """Leaves it to whoever prints what follows when nobody reads any more; rich would end the process there."""
+    """A rich console that leaves a closed pipe to the caller; rich would exit the process."""
 
     def on_broken_pipe(self) -> None:
-        """Called while the error is at hand."""
+        """Raise BrokenPipeError instead of exiting."""
         raise BrokenPipeError
 
 
 def _console(*, err: bool) -> Console:
     stream = sys.stderr if err else sys.stdout
-    with contextlib.suppress(AttributeError):  # a stream that cannot write a character shows its escape
+    with contextlib.suppress(AttributeError):  # characters that the stream cannot encode become escapes
         stream.reconfigure(errors='backslashreplace')  # type: ignore[union-attr]
     return _Console(stderr=err, markup=False, emoji=False, highlight=False)
 
 
 def _as_it_stands(part: Any) -> Any:
-    """The same part with every text in it cleaned, before anything is measured."""
+    """A part with control characters in all its texts escaped, before any width is measured."""
     if isinstance(part, str):
         return Text(visible(part))
     if isinstance(part, Text):
@@ -131,7 +130,7 @@ def _as_it_stands(part: Any) -> Any:
 
 
 def _visible_text(text: Text) -> Text:
-    """A styled text with its styles where they were."""
+    """A styled text with control characters escaped and its styles in place."""
     steering = [match.start() for match in STEERING.finditer(text.plain)]
     if not steering:
         return text
@@ -142,10 +141,10 @@ def _visible_text(text: Text) -> Text:
 
 
 class Screen:
-    """Shows what changes in one place of standard output; use as a context manager.
+    """Redraws one area of standard output; use as a context manager.
 
     Args:
-        columns: the most that are used.
+        columns: largest width in columns.
     """
 
     def __init__(self, columns: int = 80) -> None:
@@ -167,15 +166,15 @@ class Screen:
             self._live.stop()
 
     def show(self, part: Shown) -> None:
-        """Put this in place of what is shown, characters as they stand."""
+        """Replace what is shown; control characters are escaped."""
         self._live.update(_as_it_stands(part), refresh=True)
 
 
 class StageBars:
-    """Shows stages as bars that never run backwards; use as a context manager and call with each advance.
+    """Shows stages as progress bars that never run backwards; use as a context manager and call with each advance.
 
-    With one file each stage has its line; with several one bar counts files and names the stage at hand. Without a
-    terminal a line says each stage that is done and, every LINE_S seconds, how far the others are.
+    With one file each stage has its bar; with several, one bar counts files and names the current stage. Without a
+    terminal, a line is printed for each stage that is done and, every LINE_S seconds, for those in progress.
     """
 
     def __init__(self, *, name_width: int = 8, bar_width: int = 40, line_s: float = LINE_S) -> None:
@@ -213,7 +212,7 @@ class StageBars:
         self._bars.stop()
 
     def __call__(self, stage: str, done: float, total: float) -> None:
-        """Advance `stage` to done of total, in any unit; less than before is ignored."""
+        """Set the progress of `stage` to `done` of `total`, in any unit; a lower value than before is ignored."""
         share = 1.0 if total <= 0 else min(done / total, 1.0)
         if self._files > 1:
             self._within = f'{stage} {share:.0%} of this one'
@@ -249,7 +248,7 @@ class StageBars:
             say(self.standing(), err=True)
 
     def standing(self) -> str:
-        """How far every stage is that is not done, and how long the slowest of them will take at its pace."""
+        """Progress of every stage in progress, with the remaining time of the slowest at its rate so far."""
         now = time.monotonic()
         shares = {name: share for name, share in dict(self._high).items() if share < 1.0}
         if not shares:
@@ -265,11 +264,11 @@ class StageBars:
 
 
 def plain_table(*headings: str, left: int = 1, gap: int = 2, **options: Any) -> Table:
-    """A table without lines: the one form that tables have on a terminal.
+    """A table without lines, the style of all tables on a terminal.
 
     Args:
-        headings: one a column; more columns can be added.
-        left: how many columns, from the first, stand to the left; numbers stand to the right.
+        headings: one per column; more columns can be added.
+        left: number of left-aligned columns, counted from the first; the others are right-aligned.
         gap: spaces between columns.
         options: further options of `rich.table.Table`.
     """
@@ -280,7 +279,7 @@ def plain_table(*headings: str, left: int = 1, gap: int = 2, **options: Any) -> 
 
 
 def columns_table(*columns: tuple[str, Literal['left', 'right']]) -> Table:
-    """A plain table of columns, each a heading and the side that it stands to; only the last one wraps."""
+    """A plain table from headings with their alignment; only the last column wraps."""
     table = plain_table()
     for at, (heading, side) in enumerate(columns, 1):
         table.add_column(heading, justify=side, no_wrap=at < len(columns))
@@ -288,7 +287,7 @@ def columns_table(*columns: tuple[str, Literal['left', 'right']]) -> Table:
 
 
 def facts_table(rows: Sequence[Mapping[str, str]]) -> Table:
-    """Rows of equal keys as a plain table; only the last column wraps."""
+    """Rows with equal keys as a plain table; only the last column wraps."""
     names = list(rows[0]) if rows else []
     table = columns_table(*((name, 'right' if name == 'size' else 'left') for name in names))
     for row in rows:
@@ -297,7 +296,7 @@ def facts_table(rows: Sequence[Mapping[str, str]]) -> Table:
 
 
 def show_error(error: AffektError) -> None:
-    """One red line on what was expected and what came, one for each fault, one of help, and lines to type."""
+    """Print an error: a red line with what was expected and found, one per fault, then the advice and commands."""
     say(f'error: expected {error.expected}; got {error.came}{":" * bool(error.faults)}', err=True, style='red')
     for fault in error.faults:
         say(f'  {fault}', err=True, style='red')
@@ -307,8 +306,8 @@ def show_error(error: AffektError) -> None:
 
 
 class SaidWarnings(logging.Handler):
-    """What the package warns of, as lines on standard error."""
+    """Prints warnings of the package as lines on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one."""
+        """Print one warning."""
         say(self.format(record), err=True, style='yellow')

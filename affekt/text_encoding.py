@@ -1,13 +1,13 @@
-"""The bytes of a text file to its text: the one rule for transcripts, subtitles and tables.
+"""Decoding of text files, by one rule for transcripts, subtitles and tables.
 
-1. A named encoding is taken at its word. 2. A byte-order mark decides. 3. What is UTF-8 is UTF-8. 4. Anything else is
-read in each old encoding in which it is well-formed, and each reading is weighed by how probable its characters are in
-a language that used that encoding. The likeliest text is taken where it is `SURE` and looks like that language; else
-the file is refused, with the readings that came nearest and what to do. Text is never read with wrong letters in
-silence, and never with characters replaced.
+1. An encoding named by the user is used. 2. A byte-order mark decides. 3. Valid UTF-8 is read as UTF-8. 4. Anything
+else is decoded in each legacy encoding in which it is valid, and each reading is weighed by the probability of its
+characters in a language that used this encoding. The most probable text is used if its probability is at least `SURE`
+and it fits its language; otherwise the file is refused, with the nearest readings and advice. Text is never silently
+misread, and characters are never replaced.
 
 Control characters from U+0080 to U+009F in UTF-8 come from Windows text that was converted as if it were Latin-1
-(older releases of MELD hold them): they are read as the marks that they stand for.
+(older releases of MELD contain them): they are read as the punctuation marks that they stand for.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from affekt.wording import subject
 from affekt.written_languages import LANGUAGES
 
 SURE = 0.9995
-"""Probability of the best reading, below which a file is refused."""
+"""Least probability of the best reading; below it a file is refused."""
 FEWEST_BYTES = 4
-"""Bytes outside ASCII below which no text in another alphabet than Latin is certain."""
+"""Least number of bytes outside ASCII for a decision on non-Latin text."""
 MOST_UNEXPECTED = 0.08
-"""Share of characters outside ASCII that the best reading's language may not use."""
+"""Largest share of characters outside ASCII that the language of the best reading may not use."""
 MOST_BYTES = 20_000
-"""Bytes by which readings are weighed at most; the whole file is read strictly all the same."""
+"""Largest number of bytes by which readings are weighed; the whole file is still decoded strictly."""
 
 _WEST = ('English', 'French', 'Spanish', 'Portuguese', 'Italian', 'German', 'Dutch', 'Swedish', 'Danish', 'Finnish',
          'Icelandic')  # fmt: skip
@@ -65,7 +65,7 @@ CANDIDATES: dict[str, tuple[float, tuple[str, ...]]] = {
     'utf_16_le': (0.3, tuple(LANGUAGES)),
     'utf_16_be': (0.3, tuple(LANGUAGES)),
 }
-"""Encodings without a mark of their own: how usual each is beside the others, and what languages were written in it."""
+"""Encodings without a mark of their own: prior weight, and languages written in each."""
 NAMES = {
     'gb18030': 'GB 18030 (GBK)', 'big5hkscs': 'Big5', 'cp932': 'Shift JIS', 'euc_jp': 'EUC-JP', 'cp949': 'EUC-KR',
     'koi8_u': 'KOI8-U',
@@ -77,14 +77,14 @@ _CONTROLS = re.compile('[\x80-\x9f]')
 
 @dataclass(frozen=True)
 class DecodedText:
-    """The text of a file, and how it was read."""
+    """The text of a file, with its encoding."""
 
     text: str
-    """Without a byte-order mark; line ends as they are."""
+    """Without a byte-order mark; line ends are unchanged."""
     encoding: str
     """A name that Python knows, such as utf-8, utf-16 or gb18030."""
     notes: tuple[str, ...] = ()
-    """What was recognised or put right, as sentences."""
+    """Sentences on what was recognised or corrected."""
 
 
 @dataclass(frozen=True)
@@ -103,17 +103,18 @@ def decode_text(
     error: type[AffektError] = TableError,
     todo: str = 'save the file as UTF-8',
 ) -> DecodedText:
-    """The text of a file's bytes; see the module.
+    """Decode the bytes of a file by the rule of this module.
 
     Args:
         raw: all bytes of the file.
-        name: of the file, for messages.
-        encoding: what the user says it is; None to recognise it.
-        error: what is raised.
-        todo: what else a user can do where the encoding is not certain.
+        name: name of the file in messages.
+        encoding: encoding named by the user; None to recognise it.
+        error: class of the error to raise.
+        todo: advice in the error where the encoding is uncertain.
 
     Raises:
-        AffektError: of the class `error`: bytes that are no text, not of the named encoding, or of none for certain.
+        AffektError: of class `error`: the bytes are not text, not valid in the named encoding, or of uncertain
+            encoding.
     """
     if encoding is not None:
         return DecodedText(_in_named(raw, name, encoding, error), codecs.lookup(encoding).name)
@@ -150,7 +151,7 @@ def _reads(raw: bytes, encoding: str) -> bool:
 
 
 def require_encoding(name: str) -> None:
-    """Python knows an encoding of text by that name.
+    """Check that Python knows a text encoding of this name.
 
     Raises:
         UnknownNameError: it does not.
@@ -166,7 +167,7 @@ def require_encoding(name: str) -> None:
 
 
 def _in_named(raw: bytes, name: str, encoding: str, error: type[AffektError]) -> str:
-    """The text in an encoding that the user named."""
+    """The text in an encoding named by the user."""
     require_encoding(encoding)
     try:
         return raw.decode(encoding).removeprefix('\ufeff')
@@ -177,7 +178,7 @@ def _in_named(raw: bytes, name: str, encoding: str, error: type[AffektError]) ->
 
 
 def _marked(raw: bytes) -> str | None:
-    """The encoding that a byte-order mark names."""
+    """The encoding given by a byte-order mark; None without one."""
     for mark, encoding in (
         (codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF8, 'utf-8-sig'),
         (codecs.BOM_UTF16_LE, 'utf-16'), (codecs.BOM_UTF16_BE, 'utf-16'),
@@ -188,7 +189,7 @@ def _marked(raw: bytes) -> str | None:
 
 
 def _cleaned(text: str, encoding: str, name: str) -> DecodedText:
-    """The text with the marks of Windows in place of control characters."""
+    """The text with punctuation marks of Windows in place of control characters."""
     plain, count = _CONTROLS.subn(_of_windows, text)
     read = f'{subject(count, "control character")} read as marks of Windows text (cp1252) in {name}'
     notes = (read,) if count else ()
@@ -200,7 +201,7 @@ def _of_windows(control: re.Match[str]) -> str:
 
 
 def _recognised(raw: bytes, name: str, error: type[AffektError], todo: str) -> DecodedText:
-    """The likeliest text."""
+    """The most probable text; raises an error if it is uncertain."""
     ranked = [] if _is_damaged_utf_8(raw) else _ranked(raw)
     best, probability = ranked[0] if ranked else (None, 0.0)
     outside = sum(letter >= '\x80' for letter in best.text) if best else 0
@@ -224,14 +225,14 @@ def _recognised(raw: bytes, name: str, error: type[AffektError], todo: str) -> D
 
 
 def _is_too_short(raw: bytes, best: _Candidate) -> bool:
-    """Whether so few bytes say nothing for certain."""
+    """Whether there are too few bytes outside ASCII for a decision."""
     if LANGUAGES[best.language].is_latin or best.encoding.startswith('utf_16'):
         return False
     return sum(map(len, _OUTSIDE_ASCII.findall(raw))) < FEWEST_BYTES
 
 
 def _is_damaged_utf_8(raw: bytes) -> bool:
-    """Half or more of the runs outside ASCII are UTF-8, which runs in an old encoding hardly ever are."""
+    """Whether at least half of the runs outside ASCII are valid UTF-8, as runs in legacy encodings hardly ever are."""
     runs = [_reads(run, 'utf-8') for run in _OUTSIDE_ASCII.findall(raw)]
     return bool(runs) and sum(runs) >= len(runs) / 2
 
@@ -245,7 +246,7 @@ def _where_utf_8_breaks(raw: bytes) -> str:
 
 
 def _ranked(raw: bytes) -> list[tuple[_Candidate, float]]:
-    """Different texts that the bytes may stand for, with their probabilities, the likeliest first."""
+    """The different readings of the bytes with their probabilities, the most probable first."""
     readings = [candidate for encoding in CANDIDATES for candidate in _candidates(raw, encoding)]
     readings = _by_words(readings)
     if not readings:
@@ -263,16 +264,16 @@ def _ranked(raw: bytes) -> list[tuple[_Candidate, float]]:
 
 
 def _preference(reading: _Candidate) -> tuple[float, float]:
-    """Of encodings that give the same text, the first one, and of its languages the likeliest."""
+    """Sort key among readings of the same text: the first encoding, then its most probable language."""
     return -list(CANDIDATES).index(reading.encoding), reading.log_probability
 
 
 def _candidates(raw: bytes, encoding: str) -> Iterator[_Candidate]:
-    """One reading for each language of an encoding; none where the bytes are not of it."""
+    """One reading per language of an encoding; none where the bytes are not valid in it."""
     text = _sample(raw, encoding)
     if text is None or any(letter < ' ' and letter not in '\t\n\r\f\x0b\x1a' for letter in text):
         return
-    if _CONTROLS.search(text) and not encoding.startswith('utf_16'):  # marks of Windows, read in an encoding of ISO
+    if _CONTROLS.search(text) and not encoding.startswith('utf_16'):  # Windows punctuation, decoded as ISO
         return
     usual, languages = CANDIDATES[encoding]
     for language in languages:
@@ -280,7 +281,7 @@ def _candidates(raw: bytes, encoding: str) -> Iterator[_Candidate]:
 
 
 def _sample(raw: bytes, encoding: str) -> str | None:
-    """The first lines with characters outside ASCII; None where the whole is not of that encoding."""
+    """The first lines with characters outside ASCII; None where the whole is not valid in that encoding."""
     try:
         whole = raw.decode(encoding)
     except UnicodeError:
@@ -295,7 +296,7 @@ def _sample(raw: bytes, encoding: str) -> str | None:
 
 
 def _by_words(readings: list[_Candidate]) -> list[_Candidate]:
-    """Readings of languages in Latin letters weighed by their words too, against each other alone."""
+    """Reweigh readings in Latin script by frequent words, relative to each other only."""
     latin = [reading for reading in readings if LANGUAGES[reading.language].is_latin]
     if not latin:
         return readings
@@ -312,6 +313,6 @@ def _by_words(readings: list[_Candidate]) -> list[_Candidate]:
 
 
 def _glimpse(text: str) -> str:
-    """A few of the characters outside ASCII, as they would be read."""
+    """A few of the decoded characters outside ASCII."""
     runs = re.findall(r'[^\x00-\x7f]+', text)
     return ''.join(runs)[:8]

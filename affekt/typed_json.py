@@ -1,7 +1,7 @@
-"""Records as JSON holds them, and back: dataclasses, tuples and nan, which JSON lacks.
+"""Records as JSON values and back, including dataclasses, tuples and nan, which JSON lacks.
 
-`plain` makes any record into what `json.dumps` takes with `allow_nan=False`; `typed` makes it back, and refuses what
-does not fit the type with a sentence.
+`plain` converts a record to values that `json.dumps` accepts with `allow_nan=False`; `typed` converts them back and
+raises an error that says where a value does not fit its type.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ def plain(value: Mapping[Any, Any]) -> dict[str, Any]: ...
 @overload
 def plain(value: Any) -> Any: ...
 def plain(value: Any) -> Any:
-    """A value of nothing but dicts, lists, texts, numbers, booleans and None.
+    """Convert a value to dicts, lists, strings, numbers, booleans and None.
 
-    Dataclasses become dicts without their fields of bytes, mappings get texts for keys, other iterables and arrays
-    become lists, nan and infinities None, NumPy's scalars Python's, and texts what UTF-8 can hold.
+    Dataclasses become dicts without their fields of bytes; mappings get string keys; other iterables and arrays become
+    lists; nan and infinities become None; NumPy scalars become Python's; strings keep only what UTF-8 can encode.
 
     Raises:
-        TypeError: the value holds something else, such as bytes.
+        TypeError: the value holds another type, such as bytes.
     """
     if value is None or isinstance(value, (bool, str, PurePath)):
         return value if value is None or isinstance(value, bool) else storable(str(value))
@@ -44,7 +44,7 @@ def plain(value: Any) -> Any:
         return {name: plain(part) for name, part in fields.items() if not isinstance(part, bytes)}
     if isinstance(value, Mapping):
         return {storable(str(key)): plain(part) for key, part in value.items()}
-    if hasattr(value, 'tolist'):  # an array, or a scalar of one
+    if hasattr(value, 'tolist'):  # an array or a NumPy scalar
         return plain(value.tolist())
     if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray, memoryview)):
         return [plain(part) for part in value]
@@ -52,24 +52,24 @@ def plain(value: Any) -> Any:
 
 
 def json_file(value: Any) -> bytes:
-    """A file that holds the value as JSON for people to read, indented, with a newline at its end.
+    """The value as indented JSON with a final newline, encoded as UTF-8.
 
     Args:
-        value: as for `plain`.
+        value: a value that `plain` accepts.
     """
     return (json.dumps(plain(value), indent=1, allow_nan=False) + '\n').encode()
 
 
 def typed(hint: Any, value: Any) -> Any:
-    """What `plain` made of a value of this type, made back; None becomes nan where a float belongs.
+    """Convert the output of `plain` back to a type; None becomes nan where a float is expected.
 
     Args:
-        hint: a dataclass, str, int, bool, float, a literal, or an optional, tuple or mapping of these;
-            a union of plain types keeps what is of one of them.
-        value: of plain JSON types.
+        hint: a dataclass, str, int, bool, float, a literal, or an optional, tuple or mapping of these; in a union of
+            plain types, a value of one of them is returned unchanged.
+        value: the JSON value.
 
     Raises:
-        TypeError, ValueError, LookupError: the value does not fit the type; the text says where another belongs.
+        TypeError, ValueError, LookupError: the value does not fit the type; the message says where.
     """
     origin = typing.get_origin(hint)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
@@ -99,7 +99,7 @@ def typed(hint: Any, value: Any) -> Any:
 
 
 def _record(hint: type, value: Any) -> Any:
-    """A dataclass; fields of bytes, which JSON does not hold, are None."""
+    """A dataclass; its fields of bytes, which JSON does not hold, are None."""
     if not isinstance(value, Mapping):
         raise TypeError(f'{hint.__name__} is {brief(value)}')
     types_of = typing.get_type_hints(hint)
@@ -118,6 +118,6 @@ def _tuple(options: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
 
 
 def brief(value: Any) -> str:
-    """A value as it is written in Python, cut where it is long."""
+    """The `repr` of a value, cut if it is long."""
     text = repr(value)
     return text if len(text) <= 60 else f'{text[:59]}…'

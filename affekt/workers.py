@@ -1,4 +1,4 @@
-"""Processes and threads beside this one: they leave Ctrl-C to it, and end when it ends; and how to wait for them."""
+"""Worker processes and threads, which ignore Ctrl-C and end with the main process, and interruptible waiting."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from affekt.errors import RunError
 Item = TypeVar('Item')
 Result = TypeVar('Result')
 AWAKE_S = 0.1
-"""Longest wait of the main thread at a time."""
+"""Longest uninterrupted wait of the main thread, in seconds."""
 BEHIND = 10
-"""Niceness of a thread that lets others go first."""
+"""Niceness of a thread that yields to others."""
 
 
 def awaited(attempt: Callable[[float], Result], *not_yet: type[Exception]) -> Result:
-    """What an attempt gives at last, begun anew every `AWAKE_S`.
+    """The result of an attempt that is repeated every `AWAKE_S` seconds until it succeeds.
 
-    Python sees a signal that comes just before the main thread waits only when that wait is over: without an end of its
-    own, Ctrl-C would be seen as late as the result.
+    Python handles a signal that arrives just before the main thread waits only after that wait: without a timeout,
+    Ctrl-C would take effect only when the result is there.
 
     Args:
-        attempt: waits for at most so many seconds; what it returns is false where there is nothing yet.
-        not_yet: what it raises where there is nothing yet.
+        attempt: takes a timeout in seconds; returns a false value where there is no result yet.
+        not_yet: exceptions that it raises where there is no result yet.
     """
     while True:
         with contextlib.suppress(*not_yet):
@@ -44,10 +44,10 @@ def awaited(attempt: Callable[[float], Result], *not_yet: type[Exception]) -> Re
 def as_finished(
     pool: Executor, work: Callable[[Item], Result], items: Iterable[Item], at_once: int
 ) -> Iterator[tuple[Item, Result]]:
-    """Each item with its result, as they are done; the pool has at most twice `at_once` of them at a time.
+    """Yield each item with its result in order of completion; at most twice `at_once` items are submitted at a time.
 
     Raises:
-        Exception: what the work raised, where one has failed.
+        Exception: an item failed; the exception is that of `work`.
     """
     left = iter(items)
     running: dict[Future[Result], Item] = {pool.submit(work, item): item for item in islice(left, 2 * at_once)}
@@ -59,15 +59,15 @@ def as_finished(
 
 
 def made_ahead(items: Iterable[Item], depth: int) -> Generator[Item]:
-    """The items in their order, made by a thread of their own while those before them are used.
+    """Yield the items in order, computed ahead by a thread of their own.
 
-    Stages put one into another, `made_ahead(second(made_ahead(first(), 2)), 2)`, work side by side wherever their time
-    goes to native code. What making an item raises is raised in its place. Where the use ends early, as when this
-    iterator is closed, the thread ends after the item that it is at, and the iterable is closed too.
+    Nested stages, `made_ahead(second(made_ahead(first(), 2)), 2)`, run in parallel as far as they spend their time in
+    native code. An exception while computing an item is raised in place of that item. When the consumer stops early,
+    for example by closing this iterator, the thread ends after its current item, and the iterable is closed too.
 
     Args:
-        items: used in the new thread alone.
-        depth: how many are ready at most, >= 1; one more may be in the making.
+        items: used only in the new thread.
+        depth: largest number of finished items that wait, >= 1; one more may be in progress.
     """
     # queues and not semaphores, which Python's own code locks and wakes: a stage waits a thousand times a minute
     room, ready = queue.SimpleQueue[None](), queue.SimpleQueue[tuple[str, Any]]()
@@ -84,7 +84,7 @@ def made_ahead(items: Iterable[Item], depth: int) -> Generator[Item]:
                         return
                     ready.put(('item', item))
             ready.put(('end', None))
-        except BaseException as error:  # whatever it is, it belongs to the thread that waits for the item
+        except BaseException as error:  # of any kind: it is raised in the thread that waits for the item
             ready.put(('error', error))
 
     thread = threading.Thread(target=make, name='affekt-ahead', daemon=True)
@@ -105,15 +105,15 @@ def made_ahead(items: Iterable[Item], depth: int) -> Generator[Item]:
 
 
 def yields_to_others() -> None:
-    """Lets other threads of this process go first where both want the same core; without effect where only whole
-    processes have a priority."""
+    """Lower the priority of this thread against others of its process; no effect where only processes have a
+    priority."""
     if sys.platform == 'linux':
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
 
 
 def closable(items: Iterable[Item]) -> Generator[Item]:
-    """The items by a generator, whose end closes theirs."""
+    """The items as a generator; closing it closes `items`."""
     iterator = iter(items)
     try:
         yield from iterator
@@ -127,16 +127,16 @@ def closable(items: Iterable[Item]) -> Generator[Item]:
 def workers(
     count: int, opening: Callable[..., None], given: Sequence[Any], *, todo: str
 ) -> Iterator[ProcessPoolExecutor]:
-    """A pool of new processes, each opened once.
+    """A pool of new processes, each initialized once.
 
-    Where the block ends early, by Ctrl-C or because nobody wants more results, the processes are ended at once: what
-    they have at work is not waited for.
+    When the block ends early, by Ctrl-C or because no more results are wanted, the processes are killed without waiting
+    for their current work.
 
     Args:
-        count: of processes.
-        opening: a function at the top of a module, called in each process before its first work.
-        given: what it is called with.
-        todo: the advice where a process dies.
+        count: number of processes.
+        opening: top-level function of a module, called in each process before its first work.
+        given: arguments of `opening`.
+        todo: advice in the error where a process dies.
 
     Raises:
         RunError: a process died.
@@ -158,13 +158,13 @@ def workers(
 
 
 def each_done(work: Callable[[Item], object], items: Sequence[Item], processes: int, *, todo: str) -> Iterator[Item]:
-    """Each item when its work is done, here where one process is enough, else by new ones.
+    """Yield each item when its work is done: in this process if one is enough, otherwise in new ones.
 
     Args:
-        work: can be pickled, such as `functools.partial` of a function at the top of a module.
-        items: what is worked on; can be pickled.
-        processes: that work.
-        todo: the advice where a process dies.
+        work: a picklable function, such as `functools.partial` of a top-level function of a module.
+        items: picklable arguments of `work`.
+        processes: number of processes.
+        todo: advice in the error where a process dies.
 
     Raises:
         RunError: a process died.
@@ -191,24 +191,24 @@ def surviving(
     *,
     todo: str,
 ) -> Iterator[tuple[Item, Result | None]]:
-    """Each item with its result, as they are done; an item that ends the process that works on it costs itself alone.
+    """Yield each item with its result in order of completion; an item that kills its process loses only its own result.
 
-    Where a process dies, the items that were begun are done again one by one, each in a process of its own, and the
-    others go on in a new pool.
+    When a process dies, the items in progress are repeated one by one, each in a process of its own, and the others
+    continue in a new pool.
 
     Args:
-        count: of processes.
-        opening: see `workers`.
-        given: what it is called with.
-        work: never returns None.
-        items: each of which can be told from the others by identity.
-        todo: the advice where it is not the items that processes die of.
+        count: number of processes.
+        opening: as for `workers`.
+        given: arguments of `opening`.
+        work: function of one item; never returns None.
+        items: items that differ by identity.
+        todo: advice in the error where the items are not the cause.
 
     Returns:
-        Items with None are those whose process died.
+        Pairs of item and result; the result is None where the item's process died.
 
     Raises:
-        RunError: of several items that were begun, every one ended its process.
+        RunError: all of several items in progress killed their processes.
     """
     left = list(items)
     while left:
@@ -241,13 +241,13 @@ def surviving(
 
 
 def _open(opening: Callable[..., None], given: Sequence[Any]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all its processes; the first one decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the main one decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     opening(*given)
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that began it is gone: a killed one tells nobody, and work would be waited for."""
+    """End this process when its parent is gone: a killed parent sends no message, and this process would run on."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,10 +1,10 @@
-"""How probable a character is in a written language: what `text_encoding` weighs readings of the same bytes by.
+"""Character probabilities of written languages, by which `text_encoding` weighs readings of the same bytes.
 
-A language is a distribution over single characters, made from a few facts: which letters are frequent, and which
-national character set orders the rest into common and rare. ASCII has the same probability in all of them, so that a
-file of mostly English lines is told by its other lines.
+A language is a distribution over single characters, built from a few facts: which letters are frequent, and which
+national character set divides the rest into common and rare. ASCII characters have the same probability in all of
+them, so that a file of mostly English lines is recognised by its other lines.
 
-Sources: orders of letters as textbooks of cryptanalysis give them, rounded to ranks; the most frequent Chinese
+Sources: letter frequencies from textbooks of cryptanalysis, rounded to ranks; the most frequent Chinese
 characters counted in the transcripts of MER2023 and CH-SIMS; the rows of GB 2312, Big5, JIS X 0208 and KS X 1001.
 """
 
@@ -20,29 +20,29 @@ from itertools import pairwise
 
 ASCII = math.log(0.01)
 UNEXPECTED = math.log(1e-8)
-"""Of a character that the language does not use."""
+"""Log probability of a character that the language does not use."""
 UPPER = 0.04
-"""Of a capital, relative to its small letter."""
+"""Probability of a capital relative to its lower-case letter."""
 MARKS = '“”‘’–—…«»„·•€£°©®™№\xa0¿¡‹›´§×½¼²³ªº¹\ufeff\u200b\u200e\u200f\u3000'
 WIDE_MARKS = '，。？！、：；（）《》「」『』—…·～“”‘’【】〈〉・ー　'
 SET_IN_MARKS = re.compile(r'(?<=[^\W\d_])[“”‘–—…«»„•€£°©®™№¿¡‹›´§×½¼²³ªº¹‚ƒ†‡ˆ‰˜¸¨¯¬±µ¶](?=[^\W\d_])')
-"""Marks with a letter on both sides: they rarely stand so, and often where bytes are misread."""
+"""Marks between two letters: rare in text, and frequent where bytes are misread."""
 
 
 CONTRACTED = re.compile(r'(?:(?<=[a-z])|(?<!\w)I)’(?=[a-z])')
 """The apostrophe of *it’s* and *I’m*, as word processors write it."""
 ODD = math.log(1e-3)
-"""Of what no language does within a word: a mark, or a capital after a small letter."""
+"""Log probability of what no language has within a word: a mark, or a capital after a lower-case letter."""
 MIXED = math.log(1e-5)
-"""Of a letter of ASCII beside one of another alphabet."""
+"""Log probability of an ASCII letter beside one of another alphabet."""
 JOINED = math.log(0.02)
-"""Of a Latin letter beside a character of Chinese, Japanese or Korean."""
+"""Log probability of a Latin letter beside a character of Chinese, Japanese or Korean."""
 SHOUTED = math.log(1e-3)
-"""Of a word in capitals."""
+"""Log probability of a word in capitals."""
 
 
 def _without_shouting(text: str) -> tuple[str, int]:
-    """Words of capitals outside ASCII in small letters, and how many there are."""
+    """The text with words in capitals outside ASCII in lower case, and how many there are."""
     words = [
         word for word in re.findall(r'(?<!\w)[^\W\d_a-z]{2,}(?!\w)', text) if word.isupper() and not word.isascii()
     ]
@@ -52,29 +52,29 @@ def _without_shouting(text: str) -> tuple[str, int]:
 
 
 def _capitals_inside(text: str) -> int:
-    """Capitals outside ASCII that follow a small letter."""
+    """Number of capitals outside ASCII that follow a lower-case letter."""
     return sum(letter >= '\x80' and letter.isupper() and before.islower() for before, letter in pairwise(text))
 
 
 @dataclass(frozen=True)
 class Language:
-    """One written language."""
+    """A written language as a distribution over characters."""
 
     name: str
     letters: str
-    """Those outside ASCII, the frequent ones first."""
+    """Letters outside ASCII, the most frequent first."""
     share: float
-    """Of these letters among all characters."""
+    """Share of these letters among all characters."""
     words: str = ''
-    """Frequent words within ASCII: they tell languages of the Latin script apart."""
+    """Frequent ASCII words, which distinguish languages of the Latin script."""
     rest: Callable[[str], float] | None = None
-    """Probability of a character outside `letters`; None where there are no others."""
+    """Probability of a character outside `letters`; None where there are no other characters."""
     is_alphabet: bool = True
-    """Whether words of this script and of the Latin one are never joined."""
+    """Whether words in this script never continue in Latin letters."""
 
     @property
     def is_latin(self) -> bool:
-        """Whether most of its letters lie within ASCII."""
+        """Whether most of its letters are ASCII."""
         return bool(self.words)
 
     @cached_property
@@ -94,7 +94,7 @@ class Language:
         return frozenset(self.words.split())
 
     def log_probability(self, text: str) -> float:
-        """Natural logarithm of the probability of all characters of a text, and of what stands beside what."""
+        """Natural logarithm of the probability of a text: of its characters and of unusual neighbours."""
         text, shouted = _without_shouting(text)
         total = sum(count * self._of(letter) for letter, count in Counter(text).items())
         total += SHOUTED * shouted + ODD * (len(SET_IN_MARKS.findall(text)) + _capitals_inside(text))
@@ -104,17 +104,17 @@ class Language:
 
     @cached_property
     def _joined(self) -> re.Pattern[str]:
-        """A letter of ASCII beside one of this script."""
+        """Matches an ASCII letter beside a letter of this script."""
         own = re.escape(self.letters + self.letters.upper()) if self.is_alphabet else '\u2e80-\ud7ff\ue000-\uf8ff'
         return re.compile(f'[A-Za-z](?=[{own}])|[{own}](?=[A-Za-z])')
 
     def log_words(self, text: str) -> float:
-        """What the frequent words of the language add, in the same unit; a contraction counts as one."""
+        """Log likelihood gained by frequent words of the language; a contraction counts as one."""
         frequent = sum(word in self._words for word in re.findall(r'(?<!\w)[a-z]+(?!\w)', text.lower()))
         return math.log(15.0) * (frequent + len(CONTRACTED.findall(text)))
 
     def unexpected(self, text: str) -> int:
-        """How many characters the language does not use."""
+        """Number of characters that the language does not use."""
         return sum(count for letter, count in Counter(text).items() if self._of(letter) <= UNEXPECTED)
 
     def _of(self, letter: str) -> float:
@@ -126,13 +126,13 @@ class Language:
 
 
 def _ranked(codec: str, common: range, share: float, rare: float) -> Callable[[str], float]:
-    """Of a character by its row in a national set: `common` rows are read daily, others are rare.
+    """A function from a character to its probability, by its row in a national character set.
 
     Args:
-        codec: of two bytes, the first of which is the row.
-        common: rows of the characters in daily use.
-        share: of all these among all characters.
-        rare: of all others of the set.
+        codec: two-byte encoding whose first byte is the row.
+        common: rows of characters in daily use.
+        share: probability of all common characters together.
+        rare: probability of all other characters of the set together.
     """
 
     def probability(letter: str) -> float:

@@ -3,10 +3,10 @@
     python pretraining_speed.py [--size tiny] [--frames-size 160] [--batch 4] [--repeats 3] [--device cpu]
 
 The plain step is written here from its description, on the same weights: all patches are embedded and standardised,
-then picked by boolean masks; attention writes out its scores; AdamW takes a step a tensor. Its losses are compared with
-ours. Both take turns in one process with one thread; the fastest of each counts, in CPU seconds. Peak memory is that of
-a process of its own for each. With `--inference`, so is that of fine-tuned networks on four clips, beside the figures
-that were measured of the published program.
+then picked by boolean masks; attention writes out its scores, products are torch's own; AdamW takes a step a tensor.
+Its losses are compared with ours. Both take turns in one process with one thread; the fastest of each counts, in CPU
+seconds. Peak memory is that of a process of its own for each. With `--inference`, so is that of fine-tuned networks on
+four clips, beside the figures that were measured of the published program.
 
 On a CUDA device the base network is timed at a batch of 32 in bfloat16, compiled and not, as clips a second and as
 model-FLOPs use: the arithmetic of a step (forward and back, counted by torch) over what the device does in the same
@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from affekt.nn import Attention, CrossAttention, position_table
+from affekt.nn import Attention, CrossAttention, Linear, position_table
 from affekt.pretraining import HicmaeClassifier, PretrainingSettings, form_named
 from affekt.pretraining.forms import TILE, TUBE, HicmaeForm
 from affekt.pretraining.hicmae import Branch, Decoder, HicmaePretraining
@@ -44,6 +44,8 @@ from affekt.runs import versions, write_atomically
 from affekt.training import peak_memory_bytes
 
 RESULT = Path(__file__).resolve().parent / 'results' / 'pretraining_speed.json'
+FUSED = (Attention, CrossAttention, Linear)
+"""What can be told to go by torch's plain operators."""
 PUBLISHED_INFERENCE_MB = {'tiny': 514, 'small': 772, 'base': 912}
 """Peak resident memory of the published program on four clips."""
 
@@ -139,7 +141,7 @@ class Steps:
         self._losses = plain_losses if plain else masked_losses
         self._half = torch.autocast(device.split(':')[0], torch.bfloat16, enabled='cuda' in device)
         for module in self.model.modules():
-            if plain and isinstance(module, Attention | CrossAttention):
+            if plain and isinstance(module, FUSED):
                 module.fused = False
         if compiled:
             compile_blocks(self.model)
@@ -208,8 +210,8 @@ def alone(name: str, form: HicmaeForm, count: int) -> None:
 
 
 def counted(way: Steps, batch: MaskedBatch) -> int:
-    """Floating-point operations of one step; attention is written out, for torch counts no fused one on a processor."""
-    layers = [module for module in way.model.modules() if isinstance(module, Attention | CrossAttention)]
+    """Floating-point operations of one step; written out, for torch counts no fused operators on a processor."""
+    layers = [module for module in way.model.modules() if isinstance(module, FUSED)]
     for layer in layers:
         layer.fused = False
     with FlopCounterMode(display=False) as counter:

@@ -1,7 +1,7 @@
-"""Raters watch clips and choose between descriptions; a host follows the leaderboard.
+"""Human annotation: raters watch clips and choose between descriptions; people check captions; a host follows both.
 
-Files of pairs and a folder of clips come in; votes come out, each on disk before it is acknowledged, as comparisons
-that `affekt rank` reads and as Label Studio tasks. Captions come in, and come out as people leave them: labels
+Files of pairs and a folder of clips go in; votes come out, each written to disk before it is acknowledged, as
+comparisons that `affekt rank` reads and as Label Studio tasks. Captions go in and come out as people leave them: labels
 accepted, struck and added (`check_captions.py`, `checking.py`). Read `annotate.py` first, then `study.py`, which keeps
 the votes, and `app.py`, which answers the pages. Serving needs FastAPI and uvicorn; nothing else here does.
 """

@@ -1,6 +1,6 @@
-"""`affekt annotate`: from files of pairs to a page that raters open, and back to files.
+"""`affekt annotate`: from files of pairs to a page on which raters vote, and from their votes to tables.
 
-`prepare` reads and checks everything before anybody is asked to come; `annotate` serves until it is interrupted.
+`prepare` reads and checks everything before any rater is invited; `annotate` serves until it is interrupted.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from affekt.serve import LOOPBACK, App, hosts_of, listen, require_serving_parts,
 from affekt.tables import reading_notes
 
 LABEL_STUDIO_COLUMNS = {'annotation_id', 'annotator'}
-"""By these a table is known for its CSV export."""
+"""Columns that mark a table as Label Studio's CSV export."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A study that is ready to be served."""
+    """A study that is ready to be served, with its clips."""
 
     study: Study
     clips: dict[str, Clip]
     without_clip: int
     notes: tuple[str, ...] = ()
-    """What was left out of the files, what the journal lost, which clips a browser may not play."""
+    """Rows left out of the files, entries that the journal lost or could not count, clips a browser may not play."""
 
 
 def prepare(
@@ -51,19 +51,20 @@ def prepare(
     resume: bool = False,
     without_media: bool = False,
 ) -> Prepared:
-    """Read and check all that a study needs.
+    """Read and check all that a study needs, and create or resume it.
 
     Args:
-        pairs: as for `read_tasks`, or one Label Studio export (JSON, JSON-MIN, CSV), whose annotations become votes.
+        pairs: files of pairs as for `read_tasks`, or one Label Studio export (JSON, JSON-MIN, CSV), whose annotations
+            become votes.
         out: folder of the study.
-        media: folder of clips.
-        gold: a file of pairs with known verdicts.
-        settings: see there.
-        resume: go on in `out`.
-        without_media: show texts alone where a clip is missing.
+        media: folder of clips; needed unless `without_media`.
+        gold: a file of pairs with known verdicts; None for a study without a test.
+        settings: rater test and scheduling; by default `StudySettings()`.
+        resume: continue the study in `out`.
+        without_media: allow missing clips; their texts are shown alone.
 
     Raises:
-        AffektError: a file that cannot be read, missing clips (all of them are named), or a folder in use.
+        AffektError: a file cannot be read, clips are missing (all of them are named), or the folder is in use.
     """
     with reading_notes() as read:
         imported = _label_studio(pairs)
@@ -73,7 +74,7 @@ def prepare(
     clips: dict[str, Clip] = {}
     notes = (*read, *(imported.notes if imported is not None else ()))
     if media is not None:
-        # In Label Studio's own folder an upload has a prefix before its name.
+        # Label Studio puts a prefix before the name of an uploaded file in its own folder.
         places = imported.places if imported is not None else {}
         aliases = {sample: [unquote(place.split('/')[-1])] for sample, place in places.items()}
         clips, doubts = playable_clips(find_clips(samples, media, allow_missing=without_media, aliases=aliases))
@@ -114,15 +115,15 @@ def annotate(
     started: Callable[[Links], None] = lambda links: None,
     raw_csv: bool = False,
 ) -> tuple[Path, ...]:
-    """Serve a study until SIGINT or SIGTERM; then write the votes as files, and return their paths.
+    """Serve a study until SIGINT or SIGTERM, then write the votes as tables and return their paths.
 
     Args:
-        prepared: by `prepare`.
-        host: address to listen at.
-        port: 0 for the one used before in this folder where it is free, else any.
-        token: of raters; by default the one used before, else a new one.
+        prepared: the study, by `prepare`.
+        host: address to listen on.
+        port: 0 for the port used before in this folder if it is free, otherwise any free one.
+        token: the raters' token; by default the one used before, or a new one.
         started: called with the links once the port is open.
-        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
+        raw_csv: do not put an apostrophe before texts that a spreadsheet would take for formulas.
 
     Raises:
         MissingExtraError: FastAPI or uvicorn is not installed.
@@ -163,13 +164,13 @@ def serve_folder(
     token: str | None,
     started: Callable[[Address], None],
 ) -> None:
-    """Serve what a folder keeps until SIGINT or SIGTERM, at the address and with the tokens that it had before.
+    """Serve what a folder holds until SIGINT or SIGTERM, with the port and tokens used before.
 
     Args:
-        folder: keeps the address.
-        app_at: makes the app, once the port is known.
+        folder: the folder of the study or of the checks, in which port and tokens are kept.
+        app_at: builds the app once the port is known.
         host, port, token: as for `annotate`.
-        started: called once the port is open.
+        started: called with port and tokens once the port is open.
 
     Raises:
         MissingExtraError: FastAPI or uvicorn is not installed.
@@ -187,7 +188,7 @@ def serve_folder(
 
 
 def _label_studio(pairs: Sequence[Path]) -> Imported | None:
-    """What an export of Label Studio holds; None for any other file."""
+    """The contents of a Label Studio export; None for any other file."""
     path = pairs[0]
     if len(pairs) != 1 or path.suffix.lower() not in ('.json', '.csv', '.tsv'):
         return None
@@ -204,7 +205,7 @@ def _label_studio(pairs: Sequence[Path]) -> Imported | None:
                 expected='JSON of some hundred levels at most', came=path.name, todo='export it again'
             ) from error
         except (OSError, ValueError):
-            return None  # read_tasks says what is wrong
+            return None  # read_tasks raises the error
     return read_label_studio(rows, path.name) if is_label_studio(rows) else None
 
 

@@ -1,7 +1,8 @@
-"""The pages and what they ask of the server.
+"""The web pages of a study and the requests that they make.
 
-GET / and /board are pages without data. POST /api/enter turns the token into a cookie; join, screen, vote and undo are
-a rater's; /api/board and /api/comparisons.csv the host's. Clips are served in parts where a browser asks for parts.
+GET / and /board are pages without data. POST /api/enter exchanges the token for a cookie; join, screen, vote and undo
+are a rater's requests; /api/board and /api/comparisons.csv the host's. Clips are served in ranges where a browser asks
+for ranges.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ OTHERWISE = 'open the link that `affekt annotate` printed'
 
 
 class Person(StrictBody):
-    """A rater's name."""
+    """The rater who sends a request, by name."""
 
     rater: str = Field(max_length=200)
 
 
 class Voting(Person):
-    """A vote; the browser makes the id, and sends the same id again until it is acknowledged."""
+    """A vote; the browser makes its id and repeats the request with the same id until it is acknowledged."""
 
     id: str = Field(max_length=64)
     shown: str = Field(max_length=64)
@@ -50,7 +51,7 @@ class Voting(Person):
 
 
 class Undoing(Person):
-    """Takes back the last vote."""
+    """A request to take back the last vote."""
 
     id: str = Field(max_length=64)
 
@@ -59,14 +60,14 @@ def annotation_app(
     study: Study, clips: Mapping[str, Clip], tokens: Tokens, *, cookie: str = 'affekt', hosts: frozenset[str] | None,
     raw_csv: bool = False,
 ) -> App:  # fmt: skip
-    """The server as an ASGI app.
+    """The server of a study as an ASGI app.
 
     Args:
         study: tasks and votes.
-        clips: by `clip_key`.
-        tokens: of raters and of the host.
-        cookie: its name; browsers share cookies among the ports of a machine.
-        hosts: as for `Guard`.
+        clips: clips by `clip_key`.
+        tokens: of the raters and of the host.
+        cookie: name of the cookie; browsers share cookies among all ports of a machine.
+        hosts: host names that are answered, as for `Guard`.
         raw_csv: as for `comparisons_csv`.
     """
     routes = APIRouter()
@@ -75,12 +76,12 @@ def annotation_app(
 
     @routes.post('/api/join', dependencies=[as_rater])
     def join(person: Person) -> dict[str, Any]:
-        """A rater comes, or comes back."""
+        """Register a rater, or let one continue."""
         return _plain(study.join(person.rater), clips)
 
     @routes.post('/api/vote', dependencies=[as_rater])
     def vote(voting: Voting) -> dict[str, Any]:
-        """A vote; the answer is its acknowledgement, and holds the next question."""
+        """Store a vote; the answer acknowledges it and holds the next question."""
         asked = study.state.shown.get(voting.shown)
         clip = clips.get(clip_key(study.state.tasks[asked.task].sample)) if asked is not None else None
         _refuse_unplayed(voting, clip)
@@ -93,17 +94,17 @@ def annotation_app(
 
     @routes.post('/api/undo', dependencies=[as_rater])
     def undo(undoing: Undoing) -> dict[str, Any]:
-        """The last vote is taken back."""
+        """Take back the last vote."""
         return {'stored': undoing.id, **_plain(study.undo(undoing.id, undoing.rater), clips)}
 
     @routes.get('/api/board', dependencies=[as_host])
     def show_board(since: int = -1) -> dict[str, Any]:
-        """The leaderboard, or nothing new since a change."""
+        """The leaderboard, or only its number where nothing has changed since `since`."""
         return board.show(since)
 
     @routes.get('/api/comparisons.csv', dependencies=[as_host])
     def take_home() -> PlainTextResponse:
-        """All votes that count."""
+        """The table of all votes that count."""
         _, votes, statuses = study.snapshot()
         figures = rater_figures(votes, statuses, study.state.tasks, study.settings.test_share)
         text = comparisons_csv(counted(votes, statuses), study.state.tasks, flags_of(figures), raw=raw_csv)
@@ -117,17 +118,17 @@ def annotation_app(
 
 
 def add_clips(routes: APIRouter, clips: Mapping[str, Clip], allowed: Any) -> None:
-    """The route by which clips are served, whole or in part.
+    """Add the route by which clips are served, whole or in ranges.
 
     Args:
-        routes: to which it is added.
-        clips: by `clip_key`.
-        allowed: the dependency that lets somebody in.
+        routes: the router to which it is added.
+        clips: clips by `clip_key`.
+        allowed: the dependency that checks the cookie.
     """
 
     @routes.api_route('/clips/{key}', methods=['GET', 'HEAD'], dependencies=[allowed])
     def clip(key: str) -> FileResponse:
-        """A clip, whole or in part."""
+        """A clip, whole or the requested range."""
         if key not in clips:
             raise HTTPException(404, 'no such clip')
         if not clips[key].path.is_file():
@@ -137,7 +138,7 @@ def add_clips(routes: APIRouter, clips: Mapping[str, Clip], allowed: Any) -> Non
 
 
 def _refuse_unplayed(voting: Voting, clip: Clip | None) -> None:
-    """A clip of which the page says that nothing could be shown is skipped, not judged."""
+    """Refuse a verdict on a clip of which the page reports that nothing could be shown; it can only be skipped."""
     if voting.choice == 'skip' or clip is None or clip.kind == 'audio' or voting.seen != 'nothing':
         return
     raise VoteError(
@@ -146,7 +147,7 @@ def _refuse_unplayed(voting: Voting, clip: Clip | None) -> None:
 
 
 def _perceived(voting: Voting, clip: Clip | None) -> tuple[str, str]:
-    """What was seen and heard of a clip: as the page says it, else what the clip alone tells."""
+    """What was seen and heard of a clip: as the page reports it, otherwise what the clip's type implies."""
     if clip is None:
         return 'no clip', 'no clip'
     if voting.watched is None:
@@ -155,14 +156,14 @@ def _perceived(voting: Voting, clip: Clip | None) -> tuple[str, str]:
 
 
 def page_files(pages_at: Mapping[str, str], assets: Mapping[str, str]) -> dict[str, StaticFile]:
-    """Pages by their paths, and the scripts and styles of this room and of every page."""
+    """Pages by their paths, with the scripts and styles of this package and of all pages."""
     own = static_files('affekt.annotation', {**dict.fromkeys(pages_at.values(), 'text/html'), **assets})
     pages = {path: own.pop(f'/{name}') for path, name in pages_at.items()}
     return pages | own | static_files('affekt.pages', PAGE_ASSETS)
 
 
 def _plain(screen: Screen, clips: Mapping[str, Clip]) -> dict[str, Any]:
-    """A screen without anything that tells which describer wrote what, or what is gold."""
+    """A screen as JSON values, without anything that reveals the describers or which items are gold."""
     key = clip_key(screen.sample)
     shown_clip = clips.get(key) if screen.shown else None
     return {

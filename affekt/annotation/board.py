@@ -1,4 +1,4 @@
-"""The live leaderboard: what the votes so far say, worked out when somebody looks."""
+"""The live leaderboard: the ranking from the votes so far, computed when a page asks for it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from affekt.wording import MINUS, percent
 
 NUMBER = ' class="number"'
 THIN_PRIOR = 1.0
-"""Holds strengths together, with a note, until wins and ties lead from every describer to every other."""
+"""Prior that keeps strengths finite, with a note, until wins and ties connect every describer to every other."""
 
 
 class Board:
-    """Remembers the last leaderboard, so that several onlookers cost as much as one."""
+    """Caches the last leaderboard, so that several viewers cost as much as one."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
@@ -28,11 +28,11 @@ class Board:
         self._held: dict[str, Any] = {'change': -1}
 
     def show(self, since: int = -1) -> dict[str, Any]:
-        """The board as HTML and figures; only the number of the change where `since` is the newest."""
+        """The board as HTML with its number of votes; only the number of the change where `since` is the newest."""
         with self._lock:
             change, votes, statuses = self._study.snapshot()
             trouble = self._study.trouble
-            change += len(statuses) * 1_000_000 + bool(trouble) * 500_000  # one who joined is news as well
+            change += len(statuses) * 1_000_000 + bool(trouble) * 500_000  # a new rater is a change as well
             if change != self._held['change']:
                 state = self._study.state
                 kept = counted(votes, statuses)
@@ -50,7 +50,7 @@ class Board:
 def live_ranking(
     votes: Sequence[Any], tasks: Any, items: Sequence[str], flags: Mapping[str, tuple[str, ...]] | None = None
 ) -> Ranking:
-    """The ranking of votes in earnest; with a prior, which its notes name, while they are too few without one.
+    """The ranking from the work votes; with a prior, named in its notes, while they are too few to rank without one.
 
     Raises:
         ComparisonError: there are no votes.
@@ -72,7 +72,7 @@ def _ranking_html(votes: Sequence[Any], tasks: Any, items: Sequence[str], flags:
 
 
 def raters_html(figures: Sequence[RaterFigures], alpha: float) -> str:
-    """A table of raters."""
+    """A table of the figures of each rater."""
     rows = ''.join(
         '<tr>'
         f'<th scope="row">{html.escape(rater.name)}</th><td>{html.escape(rater.status)}</td>'
@@ -106,7 +106,7 @@ def raters_html(figures: Sequence[RaterFigures], alpha: float) -> str:
 
 
 def notes_html(notes: Sequence[str]) -> str:
-    """Sentences in a list of their own; nothing where there are none."""
+    """Notes as a list in HTML; '' where there are none."""
     listed = ''.join(f'<li>{html.escape(note)}.</li>' for note in notes)
     return f'<ul class="notes" aria-label="What is not counted">{listed}</ul>' if notes else ''
 

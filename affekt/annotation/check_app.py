@@ -1,7 +1,7 @@
-"""The page on which captions are checked, and what it asks of the server.
+"""The page on which captions are checked, and the requests that it makes.
 
-GET / is the page without data. POST /api/enter turns the token into a cookie; join, open, mark and check are a
-checker's. What is marked is on disk before it is acknowledged.
+GET / is the page without data. POST /api/enter exchanges the token for a cookie; join, open, mark and check are a
+checker's requests. A mark is on disk before it is acknowledged.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ ASSETS = {
 
 
 class Opening(Person):
-    """Goes to a clip."""
+    """A request to go to a clip."""
 
     at: int = Field(ge=0, le=10**9)
 
 
 class Marking(Person):
-    """A mark on a label or a sentence; the browser makes the id, and sends it again until it is acknowledged."""
+    """A mark on a label or a sentence; the browser makes its id and repeats it until it is acknowledged."""
 
     id: str = Field(max_length=64)
     at: int = Field(ge=0, le=10**9)
@@ -42,7 +42,7 @@ class Marking(Person):
 
 
 class Checking(Person):
-    """What is said of a whole clip."""
+    """A verdict on a whole clip."""
 
     id: str = Field(max_length=64)
     at: int = Field(ge=0, le=10**9)
@@ -54,21 +54,22 @@ def check_app(
     study: CheckStudy, clips: Mapping[str, Clip], windows: Mapping[str, tuple[float, float]], tokens: Tokens, *,
     cookie: str = 'affekt', hosts: frozenset[str] | None,
 ) -> App:  # fmt: skip
-    """The server as an ASGI app.
+    """The server of a caption check as an ASGI app.
 
     Args:
         study: captions and marks.
-        clips: by `clip_key`.
-        windows: sample to the stretch of its file that it is, in seconds; not where it is the whole.
-        tokens: of checkers and of the host.
-        cookie: its name; browsers share cookies among the ports of a machine.
-        hosts: as for `Guard`.
+        clips: clips by `clip_key`.
+        windows: sample to the start and end of its window within its file, in seconds; samples that are whole files are
+            not in it.
+        tokens: of the checkers and of the host.
+        cookie: name of the cookie; browsers share cookies among all ports of a machine.
+        hosts: host names that are answered, as for `Guard`.
     """
     routes = APIRouter()
     allowed = needs(RATER, HOST, otherwise=OTHERWISE)
 
     def shown(screen: dict[str, Any]) -> dict[str, Any]:
-        """A screen with its clip, and without the clip's name, which may tell a label."""
+        """A screen with the URL of its clip and without the clip's name, which may give a label away."""
         sample = screen.pop('sample', '')
         clip = clips.get(clip_key(sample)) if sample else None
         start, end = windows.get(sample, (0.0, 0.0))
@@ -77,17 +78,17 @@ def check_app(
 
     @routes.post('/api/join', dependencies=[allowed])
     def join(person: Person) -> dict[str, Any]:
-        """A checker comes, or comes back."""
+        """Register a checker, or let one continue."""
         return shown(study.join(person.rater))
 
     @routes.post('/api/open', dependencies=[allowed])
     def open_clip(opening: Opening) -> dict[str, Any]:
-        """Another clip."""
+        """Go to another clip."""
         return shown(study.open(opening.rater, opening.at))
 
     @routes.post('/api/mark', dependencies=[allowed])
     def mark(marking: Marking) -> dict[str, Any]:
-        """A mark; the answer is its acknowledgement."""
+        """Store a mark; the answer acknowledges it."""
         screen = study.mark(
             marking.id, marking.rater, marking.at, mark=marking.mark, label=marking.label, sentence=marking.sentence
         )
@@ -95,7 +96,7 @@ def check_app(
 
     @routes.post('/api/check', dependencies=[allowed])
     def check(checking: Checking) -> dict[str, Any]:
-        """A verdict on a clip; the answer holds the next one."""
+        """Store a verdict on a clip; the answer holds the next clip."""
         screen = study.check(checking.id, checking.rater, checking.at, checking.verdict, checking.seconds)
         return {'stored': checking.id, **shown(screen)}
 

@@ -1,6 +1,6 @@
-"""`affekt annotate CAPTIONS --check`: from a folder of captions to a page on which people check them, and back.
+"""`affekt annotate CAPTIONS --check`: from a folder of captions to a page on which people check them, and to tables.
 
-`prepare_checks` reads everything before anybody is asked to come; `check_captions` serves until it is interrupted.
+`prepare_checks` reads everything before any checker is invited; `check_captions` serves until it is interrupted.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from affekt.serve import LOOPBACK, App, hosts_of
 from affekt.tables import read_table
 
 CLIPS = 'clips.csv'
-"""Beside captions: where each clip lies."""
+"""Table beside captions with the file, and the window within it, of each clip."""
 
 
 @dataclass(frozen=True)
 class PreparedChecks:
-    """Captions that are ready to be checked."""
+    """Captions that are ready to be checked, with their clips."""
 
     study: CheckStudy
     clips: Mapping[str, Clip]
@@ -38,7 +38,7 @@ class PreparedChecks:
 
 @dataclass(frozen=True)
 class CheckLinks:
-    """What to open; the token stands in the fragment."""
+    """The link to open, whose token is in the fragment, and what it leads to."""
 
     checkers: str
     out: Path
@@ -48,24 +48,24 @@ class CheckLinks:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
+        """As JSON values."""
         return {**self.__dict__, 'out': str(self.out)}
 
 
 def prepare_checks(
     captions: Path, out: Path, *, media: Path | None = None, resume: bool = False, without_media: bool = False
 ) -> PreparedChecks:
-    """Read all that checking needs.
+    """Read all that checking needs, and create or resume the checks.
 
     Args:
-        captions: a folder of captions, or a table of them, such as what a filter kept.
+        captions: a folder of captions, or a table of them, such as the output of a filter.
         out: folder of the checks.
-        media: folder of clips; None for where the captions say that they lie.
-        resume: go on in `out`.
-        without_media: check texts alone where a clip is missing.
+        media: folder of clips; None to use the paths in the table beside the captions.
+        resume: continue the checks in `out`.
+        without_media: allow missing clips; their texts are checked alone.
 
     Raises:
-        AffektError: a table that cannot be read, missing clips, or a folder in use.
+        AffektError: a table cannot be read, clips are missing, or the folder is in use.
     """
     table = read_captions(captions)
     columns = table.columns
@@ -93,7 +93,7 @@ def prepare_checks(
 
 
 def _placed(folder: Path, names: tuple[str, ...]) -> tuple[dict[str, Clip], dict[str, tuple[float, float]]]:
-    """Where the table beside captions says that clips lie, and which part of a file each is."""
+    """Clips by `clip_key` and windows (start and end in seconds) by sample, from the table beside the captions."""
     clips: dict[str, Clip] = {}
     windows: dict[str, tuple[float, float]] = {}
     if not (folder / CLIPS).is_file():
@@ -118,10 +118,10 @@ def check_captions(
     started: Callable[[CheckLinks], None] = lambda links: None,
     raw_csv: bool = False,
 ) -> tuple[Path, ...]:
-    """Serve captions to be checked until SIGINT or SIGTERM; then write the tables, and return their paths.
+    """Serve captions for checking until SIGINT or SIGTERM, then write the tables and return their paths.
 
     Args:
-        prepared: by `prepare_checks`.
+        prepared: the captions, by `prepare_checks`.
         host, port, token, started, raw_csv: as for `annotate`.
 
     Raises:

@@ -1,8 +1,8 @@
-"""Captions checked by people: each label accepted, struck or added, each sentence struck or left, every change on disk
-before anybody hears that it was taken.
+"""Captions checked by people: labels accepted, struck or added, sentences struck or left; every change is on disk
+before it is acknowledged.
 
-A clip is done when its checker says so (`checked`); labels without a mark then count as accepted. It can be opened and
-changed again at any time. Of several checkers the majority decides, a tie leaves things as they were.
+A clip is done when its checker gives a verdict on it (`checked`); labels without a mark then count as accepted. It can
+be reopened and changed at any time. Of several checkers the majority decides; a tie leaves the caption unchanged.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ FIELDS: Mapping[str, Mapping[str, str | tuple[str, ...]]] = {
     'sentence': {'rater': TEXT, 'clip': TEXT, 'sentence': NUMBER, 'mark': (STRIKE, CLEAR), 'time': NUMBER},
     'checked': {'rater': TEXT, 'clip': TEXT, 'verdict': VERDICTS, 'seconds': NUMBER, 'time': NUMBER},
 }
-"""Kind of event to its fields."""
+"""Kind of event to its fields and their types or allowed words."""
 LEAST_COLUMNS = ('name', 'description', 'openset')
-"""Of the table of what was checked, besides those of the captions."""
+"""Columns that the table of checked captions has even if the captions lack them."""
 LONGEST_LABEL = 40
 LONGEST_ID = 64
 _ENDS = re.compile(r'(?<=[.!?])\s+(?=[^\sa-z])|(?<=[.!?]["”’)])\s+(?=[^\sa-z])|(?<=[。！？])(?=\S)')
-"""Between sentences; what goes on in small letters is the same one."""
+"""Sentence boundaries; a sentence does not end before a lower-case letter."""
 
 
 @dataclass(frozen=True)
 class CheckTask:
-    """A caption to be checked."""
+    """A caption to be checked: sentences and labels of one clip."""
 
     name: str
     sentences: tuple[str, ...]
     labels: tuple[str, ...]
     subtitle: str = ''
     row: Mapping[str, str] = field(default_factory=dict)
-    """The caption as its table has it, for the export."""
+    """The row of the caption's table, for the export."""
 
 
 def sentences_of(text: str) -> tuple[str, ...]:
-    """The sentences of a description, in order.
+    """Split a description into its sentences, in order.
 
     >>> sentences_of('She smiles. Her voice is low!')
     ('She smiles.', 'Her voice is low!')
@@ -67,22 +67,22 @@ def sentences_of(text: str) -> tuple[str, ...]:
 
 @dataclass
 class Marks:
-    """What one checker has said of one clip."""
+    """The marks of one checker on one clip."""
 
     labels: dict[str, str] = field(default_factory=dict)
     """Label to accept, strike or add."""
     struck: set[int] = field(default_factory=set)
-    """Numbers of sentences."""
+    """Indices of struck sentences, from 0."""
     verdict: str = ''
-    """kept, struck, skipped; '' while nothing is said."""
+    """kept, struck or skipped; '' before a verdict is given."""
     seconds: float = 0.0
 
 
 class CheckState:
-    """All that is known of checkers and their marks, built from events alone.
+    """All checkers and their marks, built from events alone.
 
     Args:
-        tasks: what is checked.
+        tasks: captions to check.
     """
 
     def __init__(self, tasks: Sequence[CheckTask]) -> None:
@@ -95,7 +95,7 @@ class CheckState:
         """Events of clips that are not checked here."""
 
     def apply(self, event: Event) -> None:
-        """Take in one event."""
+        """Apply one event; an event whose id is known already changes nothing."""
         if event['id'] in self.known:
             return
         marks = self.raters.setdefault(event['rater'], {})
@@ -119,11 +119,11 @@ class CheckState:
             mine.struck.discard(int(event['sentence']))
 
     def done_by(self, rater: str) -> int:
-        """Clips that a checker has said something final of."""
+        """Number of clips on which a checker has given a verdict."""
         return sum(bool(marks.verdict) for marks in self.raters.get(rater, {}).values())
 
     def next_for(self, rater: str) -> int:
-        """The place of the clip that comes next: of those not done, one that fewest others have done; -1 for none."""
+        """Index of the next clip to check: of those without a verdict, the one that fewest others did; -1 for none."""
         mine = self.raters.get(rater, {})
         others = Counter(
             name for each in self.raters.values() for name, marks in each.items() if marks.verdict in (KEPT, STRUCK)
@@ -133,16 +133,16 @@ class CheckState:
 
 
 class CheckStudy:
-    """Captions and their marks in a folder; all methods may be called from many threads.
+    """Captions and their marks in a folder; thread-safe.
 
     Args:
-        folder: of the run; one process at a time.
-        tasks: what is checked; a resumed study must have the same.
-        resume: go on in a folder that already holds one.
-        clock: seconds since 1970.
+        folder: folder of the run, used by one process at a time.
+        tasks: captions to check; a resumed study must have the same ones.
+        resume: continue the checks that the folder holds.
+        clock: returns the time in seconds since 1970.
 
     Raises:
-        RunError: as `Run` does, or the journal is damaged.
+        RunError: the folder cannot be used (see `Run`), or the journal is damaged.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class CheckStudy:
         self._is_closed = False
 
     def close(self) -> None:
-        """Let other processes use the folder."""
+        """Close the journal, so that another process may use the folder."""
         with self._lock:
             if not self._is_closed:
                 self._is_closed = True
@@ -184,7 +184,7 @@ class CheckStudy:
                 self._run.close()
 
     def join(self, name: str) -> dict[str, Any]:
-        """A checker comes, or comes back, and sees the clip that is next."""
+        """Register a checker, or let one continue, and show the next clip."""
         with self._lock:
             name = rater_name(name)
             if name not in self.state.raters:
@@ -192,10 +192,10 @@ class CheckStudy:
             return self._screen(name, self.state.next_for(name))
 
     def open(self, name: str, at: int) -> dict[str, Any]:
-        """The clip at a place, as the checker left it.
+        """Show the clip at an index with the checker's marks.
 
         Raises:
-            VoteError: there is no such place, or nobody of this name.
+            VoteError: the index is out of range, or no checker has this name.
         """
         with self._lock:
             rater = self._known(name)
@@ -206,20 +206,20 @@ class CheckStudy:
             return self._screen(rater, at)
 
     def mark(self, id: str, name: str, clip: int, *, mark: str, label: str = '', sentence: int = -1) -> dict[str, Any]:
-        """Take a mark on a label or a sentence; when this returns, it is on disk.
+        """Store a mark on a label or a sentence; it is on disk when this returns.
 
         Args:
-            id: made by the browser, the same when it sends the mark again.
-            name: of the checker.
-            clip: its place.
+            id: made by the browser; the same when the mark is sent again.
+            name: name of the checker.
+            clip: index of the clip.
             mark: accept, strike, add or clear a label; strike or clear a sentence.
-            label: the label; '' where a sentence is marked.
-            sentence: its number.
+            label: label that is marked; '' to mark a sentence.
+            sentence: index of the sentence that is marked, from 0.
 
         Raises:
-            VoteError: there is no such clip, label or sentence, or the id belongs to another mark.
-            ValueRangeError: the label cannot be added, or the id is none.
-            RunError: it could not be written; nothing changed.
+            VoteError: the clip, label or sentence does not exist, or the id belongs to another mark.
+            ValueRangeError: the label cannot be added, or the id has the wrong form.
+            RunError: the mark could not be written; nothing changed.
         """
         with self._lock:
             rater, task = self._known(name), self._task(clip)
@@ -229,18 +229,18 @@ class CheckStudy:
             return self._screen(rater, clip)
 
     def check(self, id: str, name: str, clip: int, verdict: str, seconds: float = 0.0) -> dict[str, Any]:
-        """Take what a checker says of a whole clip; the answer holds the clip that is next.
+        """Store a checker's verdict on a whole clip; the answer holds the next clip.
 
         Args:
             id: as for `mark`.
-            name: of the checker.
-            clip: its place.
+            name: name of the checker.
+            clip: index of the clip.
             verdict: kept, struck or skipped.
-            seconds: that it took, as the browser measured.
+            seconds: time spent on the clip in seconds, measured by the browser.
 
         Raises:
-            VoteError: there is no such clip or verdict, or the id belongs to another mark.
-            RunError: it could not be written; nothing changed.
+            VoteError: the clip or verdict does not exist, or the id belongs to another mark.
+            RunError: the verdict could not be written; nothing changed.
         """
         with self._lock:
             rater, task = self._known(name), self._task(clip)
@@ -251,13 +251,13 @@ class CheckStudy:
             return self._screen(rater, self._after(rater, clip))
 
     def _after(self, rater: str, clip: int) -> int:
-        """The next clip that is not done, from this one on; else any; -1 where all are."""
+        """Index of the next clip without a verdict, searched from this one on, then from the start; -1 for none."""
         mine = self.state.raters[rater]
         following = (*range(clip + 1, len(self.state.order)), *range(clip))
         return next((at for at in following if not mine.get(self.state.order[at], Marks()).verdict), -1)
 
     def _once(self, event: Event, **more: Any) -> None:
-        """Put an event on disk, unless it is there; an id that belongs to another is refused."""
+        """Write an event unless it is stored already; an id that belongs to another event is refused."""
         id = str(event['id'])
         if not (8 <= len(id) <= LONGEST_ID and id.isascii() and id.replace('-', '').isalnum()):
             raise ValueRangeError(
@@ -287,7 +287,7 @@ class CheckStudy:
         return self.state.tasks[self.state.order[clip]]
 
     def _screen(self, rater: str, at: int) -> dict[str, Any]:
-        """What a checker's page shows."""
+        """The contents of a checker's page, as JSON values."""
         done, of = self.state.done_by(rater), len(self.state.order)
         if at < 0:
             return {'at': -1, 'done': done, 'of': of}
@@ -305,7 +305,7 @@ class CheckStudy:
 
 
 def _label_mark(task: CheckTask, label: str, mark: str) -> dict[str, Any]:
-    """A mark on a label: adding one that the caption has accepts it."""
+    """Fields of a mark on a label; adding a label that the caption has accepts it."""
     label = label if label in task.labels else plain_label(label)
     is_own = label in task.labels
     mark = ACCEPT if mark == ADD and is_own else mark
@@ -327,10 +327,10 @@ def _sentence_mark(task: CheckTask, sentence: int, mark: str) -> dict[str, Any]:
 
 
 def plain_label(text: str) -> str:
-    """A label as it is kept: lower-case, on one line.
+    """A label as it is stored: lower-case, on one line.
 
     Raises:
-        ValueRangeError: it is empty, too long, or holds what a list of labels cannot.
+        ValueRangeError: it is empty, too long, or has characters that a list of labels cannot hold.
     """
     label = ' '.join(text.lower().split())
     if not label or len(label) > LONGEST_LABEL or not label.isprintable() or any(sign in label for sign in '[]{}",;'):
@@ -346,10 +346,10 @@ def _as_lines(tasks: Sequence[CheckTask]) -> bytes:
 
 
 def open_checks(folder: Path) -> CheckState:
-    """The state of a folder of checks, for reading alone, while a server runs or not.
+    """Read the state of a folder of checks without changing it; a server may be running.
 
     Raises:
-        RunError: there are none in the folder, or they are damaged.
+        RunError: the folder holds no checks, or they are damaged.
     """
     try:
         lines = read_regular_file(folder / TASKS).decode().splitlines()
@@ -372,12 +372,12 @@ def open_checks(folder: Path) -> CheckState:
 
 @dataclass(frozen=True)
 class Checked:
-    """What the checkers of one clip come to."""
+    """The outcome of all checkers of one clip."""
 
     task: CheckTask
     checkers: tuple[str, ...]
     verdict: str
-    """kept, struck; '' where nobody has checked it."""
+    """kept or struck; '' where no checker has given a verdict."""
     labels: tuple[str, ...]
     struck: tuple[str, ...]
     added: tuple[str, ...]
@@ -386,7 +386,7 @@ class Checked:
 
 
 def outcome_of(task: CheckTask, state: CheckState) -> Checked:
-    """What the majority of its checkers says of a clip; a tie leaves a label, a sentence and the clip as they were."""
+    """The majority outcome of a clip; a tie leaves a label, a sentence and the clip unchanged."""
     said = {
         rater: marks[task.name]
         for rater, marks in state.raters.items()
@@ -412,12 +412,12 @@ def outcome_of(task: CheckTask, state: CheckState) -> Checked:
 
 
 def export_checks(folder: Path, *, raw: bool = False) -> tuple[Path, ...]:
-    """Write `checked.csv`, a row a clip as the captions have it, and `checkers.csv`; returns their paths.
+    """Write `checked.csv`, one row per clip with the captions' columns, and `checkers.csv`; return their paths.
 
-    Clips that nobody has checked stand as they were, with 0 checkers.
+    Clips without a verdict are written unchanged, with 0 checkers.
 
     Raises:
-        RunError: there are no checks in the folder, or they are damaged.
+        RunError: the folder holds no checks, or they are damaged.
     """
     state = open_checks(folder)
     outcomes = [outcome_of(task, state) for task in state.tasks.values()]

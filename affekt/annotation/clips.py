@@ -1,7 +1,7 @@
-"""Which file of a folder shows which clip.
+"""Finds the file of each clip in a folder.
 
-A clip is looked up among the names in the folder, never joined to its path: a name that leads out of it finds nothing.
-The page asks for a clip by a digest of its name, so that neither names nor paths travel.
+A sample's name is looked up among the files of the folder and never joined to its path, so that a name cannot lead out
+of it. The page requests a clip by a hash of its name, so that neither names nor paths are sent.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ TYPES = {
     '.png': 'image/png', '.webp': 'image/webp', '.mov': 'video/mp4', '.opus': 'audio/ogg', '.oga': 'audio/ogg',
     '.aac': 'audio/aac', '.gif': 'image/gif', '.avif': 'image/avif',
 }  # fmt: skip
-"""Ending to content type; where a clip has several files, the first kind here is shown."""
+"""File extension to content type; of several files of a clip, the one whose type is listed first is shown."""
 
 CONVERTED = '.playable'
-"""Before the ending of a file that was converted for browsers."""
+"""Marks a file converted for browsers; stands before the extension."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A file that raters watch, hear or look at."""
+    """A media file that raters watch, listen to or look at."""
 
     path: Path
     content_type: str
@@ -42,7 +42,7 @@ class Clip:
 
 
 def clip_key(sample: str) -> str:
-    """How the page asks for a clip: 20 hex digits."""
+    """The id by which the page requests a clip: 20 hexadecimal digits."""
     return hashlib.sha256(b'clip\0' + sample.encode('utf-8', 'surrogatepass')).hexdigest()[:20]
 
 
@@ -55,17 +55,17 @@ def find_clips(
 ) -> Mapping[str, Clip]:
     """The clip of each sample, by `clip_key`.
 
-    A sample is a file's name, with or without its ending, or its path below the folder. A file NAME.playable.mp4 is
-    taken for NAME, whatever else there is: so a clip is converted for browsers without touching the original.
+    A sample is a file name, with or without its extension, or a path below the folder. A file NAME.playable.mp4 is used
+    for NAME in preference to any other, so that a clip can be converted for browsers without changing the original.
 
     Args:
-        samples: names.
-        folder: holds the files, in folders too; links that lead out of it are not followed.
-        allow_missing: leave out what is not there.
-        aliases: sample to other names of its file, tried where it is not found by its own.
+        samples: names of the samples.
+        folder: searched with its subfolders; links that lead out of it are not followed.
+        allow_missing: leave out samples without a file instead of raising an error.
+        aliases: sample to other names of its file, tried where its own name is not found.
 
     Raises:
-        MediaError: no such folder, samples without a file, or names that several folders have: all of them are named.
+        MediaError: the folder does not exist, samples have no file, or a name stands in several folders; all are named.
     """
     if not folder.is_dir():
         raise MediaError(expected='a folder of clips', came=f'{folder}, which is none', todo='check --media')
@@ -99,7 +99,7 @@ def find_clips(
 
 
 def _names(folder: Path) -> tuple[dict[str, Path], dict[str, list[Path]]]:
-    """What each file may be called: by its path below the folder, which is its own, and by its bare name."""
+    """Files by their path below the folder, which is unique, and by their bare name, which may not be."""
     rank = list(TYPES)
     inside = folder.resolve()
     files = [path for path in _files(folder) if path.suffix.lower() in TYPES and inside in path.resolve().parents]
@@ -127,12 +127,12 @@ def _is_converted(path: Path) -> bool:
 
 
 def _called(name: str) -> str:
-    """The name in one Unicode form, as a table and a disk may write an accent differently."""
+    """A name in Unicode form NFC, since tables and disks may encode an accent differently."""
     return unicodedata.normalize('NFC', name)
 
 
 def _files(folder: Path) -> list[Path]:
-    """Regular files of a folder and of those inside it; hidden and unreadable folders are passed over."""
+    """Regular files of a folder and its subfolders; hidden and unreadable folders are skipped."""
     paths = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
@@ -141,7 +141,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _elsewhere(missing: Sequence[str], folder: Path) -> str:
-    """Names the files that are there under an ending that browsers do not play."""
+    """Names files of missing samples that are there in a format that browsers do not play."""
     stems = {Path(name).stem for name in missing}
     others = [path.name for path in _files(folder) if path.stem in stems and path.suffix.lower() not in TYPES]
     if not others:

@@ -1,4 +1,4 @@
-"""Votes as files: comparisons that `affekt rank` reads, and one row a rater."""
+"""Votes as tables: comparisons that `affekt rank` reads, one row per rater, and Label Studio tasks."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from affekt.tables import csv_bytes
 COMPARISONS, RATERS, LABEL_STUDIO = 'comparisons.csv', 'raters.csv', 'label_studio.json'
 LEFT_OUT = 'left_out.csv'
 PREDICTIONS = 'predictions.json'
-"""What a Label Studio export held besides; passed on."""
+"""File for the predictions of a Label Studio export, which are passed on."""
 PLACES = 'places.json'
-"""Clip to where Label Studio has it: as its export said, or the real name of the file."""
+"""File with the location of each clip in Label Studio: as its export has it, or the actual file name."""
 COLUMNS = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'left_length', 'right_length', 'seconds', 'watched',
            'seen', 'heard', 'flags', 'time')  # fmt: skip
 
@@ -42,10 +42,10 @@ def comparisons_csv(
     """A table of votes, skips included, oldest first.
 
     Args:
-        votes: that count.
-        tasks: by key; lengths are characters of their texts.
-        flags: rater to what speaks against them, beside each of their votes.
-        raw: write texts that start like a formula without an apostrophe in front.
+        votes: votes that count.
+        tasks: task key to its pair; the lengths are characters of its texts.
+        flags: rater to flags, written beside each vote of the rater.
+        raw: do not put an apostrophe before texts that start like a formula.
     """
     rows = []
     for vote in sorted(votes, key=lambda vote: (vote.time, vote.id)):
@@ -60,7 +60,7 @@ def comparisons_csv(
 
 
 def raters_csv(figures: Sequence[RaterFigures], *, raw: bool = False) -> str:
-    """A table of raters: how their tests went, how they agree; empty where nothing was counted."""
+    """A table of raters: test results and agreement; cells are empty where a share has no votes to count."""
     names = [one.name for one in fields(RaterFigures)]
     rows = []
     for one in figures:
@@ -70,14 +70,14 @@ def raters_csv(figures: Sequence[RaterFigures], *, raw: bool = False) -> str:
 
 
 def export_votes(folder: Path, *, raw: bool = False) -> tuple[Path, ...]:
-    """Write comparisons.csv, raters.csv and label_studio.json beside the votes of a study; returns their paths.
+    """Write comparisons.csv, raters.csv and label_studio.json beside the votes of a study; return their paths.
 
-    A fourth table, left_out.csv, is written where the journal holds votes that cannot be counted.
-    Only votes in earnest are compared, those of refused raters left out; the journal keeps everything.
-    `raw` writes texts that start like a formula without an apostrophe in front.
+    A fourth table, left_out.csv, is written where the journal holds votes that cannot be counted. Only work votes are
+    compared, without those of raters who failed the test; the journal keeps everything. With `raw`, no apostrophe is
+    put before texts that start like a formula.
 
     Raises:
-        RunError: there is no study in the folder, or its journal is damaged.
+        RunError: the folder holds no study, or its journal is damaged.
     """
     state, settings = open_votes(folder)
     statuses = {name: standing(state, rater, settings).status for name, rater in state.raters.items()}
@@ -97,7 +97,7 @@ def export_votes(folder: Path, *, raw: bool = False) -> tuple[Path, ...]:
 
 
 def export_notes(folder: Path) -> tuple[str, ...]:
-    """What a reader of the tables must know: flagged raters, and what the journal holds and nobody counts.
+    """Notes for readers of the tables: flagged raters, and journal entries that are not counted.
 
     Raises:
         RunError: as `export_votes`.
@@ -113,7 +113,7 @@ def export_notes(folder: Path) -> tuple[str, ...]:
 
 
 def left_out_notes(folder: Path) -> tuple[str, ...]:
-    """What the journal holds and nobody counts.
+    """Notes on journal entries that are not counted.
 
     Raises:
         RunError: as `export_votes`.
@@ -123,9 +123,9 @@ def left_out_notes(folder: Path) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def votes_table(path: Path) -> Iterator[Path]:
-    """The comparisons of a study's folder, made anew from its votes; any other path as it is.
+    """The comparisons of a study's folder, written to a temporary table from its votes; any other path unchanged.
 
-    Nothing is written into the folder: whoever reads it may not own it, or want its tables as they are.
+    Nothing is written into the folder, which may be read-only or hold tables that must stay as they are.
 
     Raises:
         RunError: the journal of the study is damaged.
@@ -144,7 +144,7 @@ def votes_table(path: Path) -> Iterator[Path]:
 
 
 def _kept_predictions(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Task to its predictions, as an import left them."""
+    """Task key to its predictions, as an import stored them."""
     return {
         key: [prediction for prediction in listed if isinstance(prediction, dict)]
         for key, listed in _kept(path).items()
@@ -153,12 +153,12 @@ def _kept_predictions(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _kept_places(path: Path) -> dict[str, str]:
-    """Clip to where it is, as the start of the study left it."""
+    """Clip to its location in Label Studio, as stored when the study began."""
     return {sample: place for sample, place in _kept(path).items() if isinstance(place, str)}
 
 
 def _kept(path: Path) -> dict[str, Any]:
-    """What a file beside the votes holds; nothing where there is none.
+    """The JSON object in a file beside the votes; {} if the file does not exist.
 
     Raises:
         RunError: the file is damaged.

@@ -1,8 +1,8 @@
-"""A file of events that only grows: what `append` has returned from is on disk, whole and once.
+"""An append-only file of events: an event is on disk, complete and once, when `append` returns.
 
-One JSON object a line. A last line that a kill cut short was never acknowledged; it is taken away when the file is
-opened again. A last line that is whole but for its end stays. Damage anywhere else, and an event that is none, is an
-error that names the line: a vote is never dropped in silence. `FIELDS` says what each kind of event holds.
+One JSON object per line. A last line that was cut short by a kill was never acknowledged and is removed when the file
+is opened again; a complete last line without its newline stays. Damage anywhere else, or an invalid event, is an error
+that names the line: no vote is dropped silently. `FIELDS` gives the fields of each kind of event.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ FIELDS: Mapping[str, Mapping[str, str | tuple[str, ...]]] = {
         'rater': TEXT, 'task': TEXT, 'outcome': CHOICES, 'first': ('', *SIDES), 'seconds': NUMBER, 'time': NUMBER,
     },
 }  # fmt: skip
-"""Kind of event to its fields: a text, a number, or one of these words; each has an id besides."""
+"""Kind of event to its fields and their types: text, number, or one of these words; every event also has an id."""
 Fields = Mapping[str, Mapping[str, str | tuple[str, ...]]]
 OPTIONAL_FIELDS = frozenset({'watched', 'seen', 'heard'})
-"""What a vote lacks where its page did not say it, as in journals of older versions."""
+"""Fields that a vote lacks where its page did not send them, as in journals of older versions."""
 
 
 class Journal:
-    """The events of a file, open for more.
+    """The events of a file, open for appending.
 
     Args:
-        path: created where missing; its folder exists.
-        fields: kinds of events and what each holds.
+        path: file of the journal, created if missing; its folder must exist.
+        fields: kinds of events and the fields of each.
 
     Raises:
-        RunError: the file cannot be opened, is a link, or a line other than a cut last one is damaged.
+        RunError: the file cannot be opened, is a link, or is damaged other than by a cut last line.
     """
 
     def __init__(self, path: Path, fields: Fields = FIELDS) -> None:
@@ -77,9 +77,9 @@ class Journal:
             raise
 
     def _opened(self) -> tuple[tuple[Event, ...], int, int]:
-        """What the file holds, its bytes, and how many bytes of a cut last line were taken away.
+        """The events of the file, its size in bytes, and how many bytes of a cut last line were removed.
 
-        Nothing is changed before every whole line is known for an event: the file may be another one.
+        Nothing is changed before every complete line has been parsed as an event: the file may not be a journal.
         """
         content = self.path.read_bytes()
         whole = content.rfind(b'\n') + 1
@@ -96,14 +96,14 @@ class Journal:
         return events, whole, cut
 
     def append(self, *events: Event) -> None:
-        """Put events on disk, all or none; a failed write leaves the file as it was.
+        """Write events to disk, all or none; a failed write leaves the file unchanged.
 
         Raises:
             RunError: the disk is full, or the file cannot be written.
         """
         lines = ''.join(json.dumps(dict(event), sort_keys=True) + '\n' for event in events).encode()
         try:
-            if os.fstat(self._file).st_size > self._size:  # what an earlier failure left and could not take away
+            if os.fstat(self._file).st_size > self._size:  # bytes that an earlier failed write could not remove
                 os.ftruncate(self._file, self._size)
             written = 0
             while written < len(lines):
@@ -120,15 +120,15 @@ class Journal:
         self._size += len(lines)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file and release its lock."""
         os.close(self._file)
 
 
 def read_events(path: Path, fields: Fields = FIELDS) -> tuple[Event, ...]:
-    """The events of a journal that another process may be writing; a line being written is left out.
+    """Read a journal that another process may be writing to; an incomplete last line is left out.
 
     Raises:
-        RunError: there is none, or a line is damaged.
+        RunError: the file does not exist, or a line is damaged.
     """
     try:
         content = read_regular_file(path)
@@ -157,7 +157,7 @@ def _parsed(content: bytes, path: Path, fields: Fields) -> tuple[Event, ...]:
 
 
 def _is_whole(line: bytes, fields: Fields) -> bool:
-    """Whether a line without its end holds a whole event, as an editor may leave the last one."""
+    """Whether a line without its newline holds a complete event, as an editor may leave the last one."""
     try:
         _event(line, fields)
     except ValueError:
@@ -166,10 +166,10 @@ def _is_whole(line: bytes, fields: Fields) -> bool:
 
 
 def _event(line: bytes, fields: Fields) -> Event:
-    """The event of a line.
+    """Parse a line as an event.
 
     Raises:
-        ValueError: it is none; says why.
+        ValueError: it is no event; the message says why.
     """
     try:
         event = json.loads(line)
@@ -206,7 +206,7 @@ def _unusable(path: Path, error: OSError) -> RunError:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A new file's name is on disk only when its folder is."""
+    """Sync a folder: the name of a new file is on disk only after this."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

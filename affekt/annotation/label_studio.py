@@ -1,8 +1,8 @@
-"""Tasks and votes as Label Studio imports them.
+"""Tasks and votes in the format that Label Studio imports.
 
 The labelling configuration is its pairwise template with a choice for ties. A verdict is a result of type `pairwise`
-with `selected` left or right, or of type `choices` with *tie*; a cancelled annotation is a skip. Its exports are read
-by `label_studio_reading.py`.
+with `selected` left or right, or of type `choices` with *tie*; a cancelled annotation is a skip.
+`label_studio_reading.py` reads its exports.
 
 Source: https://labelstud.io/templates/pairwise_comparison, https://labelstud.io/guide/task_format.
 """
@@ -26,7 +26,7 @@ CONFIG = """<View>
   <Choices name="tie" toName="left" choice="single"><Choice value="tie"/></Choices>
 </View>
 """
-"""The labelling configuration that the exported tasks are for."""
+"""Labelling configuration of the exported tasks."""
 PLACE = 'video'
 
 
@@ -36,13 +36,13 @@ def label_studio_tasks(
     predictions: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     places: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Tasks with annotations, ready for Label Studio's import as JSON.
+    """Tasks with annotations as JSON values for Label Studio's import.
 
     Args:
-        tasks: all that is asked.
-        votes: that count.
-        predictions: task key to predictions, passed on.
-        places: clip to where Label Studio finds it; by default a file of the clip's name in its local storage.
+        tasks: all tasks of the study.
+        votes: votes that count.
+        predictions: task key to predictions, which are passed on.
+        places: clip to its location in Label Studio; by default a file of the clip's name in its local storage.
     """
     raters = {name: number for number, name in enumerate(sorted({vote.rater for vote in votes}), 1)}
     by_task: dict[str, list[Vote]] = {}
@@ -67,7 +67,7 @@ def label_studio_tasks(
 
 
 def local_place(path: str) -> str:
-    """Where Label Studio's local storage has a file; marks that a URL would read otherwise are encoded."""
+    """URL of a file in Label Studio's local storage; special characters are percent-encoded."""
     return f'/data/local-files/?d={quote(path)}'
 
 
@@ -86,7 +86,7 @@ def _annotation(vote: Vote, number: int) -> dict[str, Any]:
 
 
 def _iso_time(seconds: float) -> str:
-    """A time as Label Studio writes it; '' for one that nobody knows or no calendar has."""
+    """A time in the format of Label Studio; '' for an unknown or impossible one."""
     try:
         return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else ''
     except (ValueError, OverflowError, OSError):

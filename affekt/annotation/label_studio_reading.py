@@ -1,7 +1,7 @@
-"""An export of Label Studio to tasks and votes, whatever its project was like.
+"""Reads an export of Label Studio as tasks and votes, from any pairwise project.
 
-Its JSON, JSON-MIN and CSV exports are read. What cannot be used is left out and counted in `Imported.notes`, by task:
-one annotation that has no verdict does not keep the others from being imported.
+JSON, JSON-MIN and CSV exports are read. What cannot be used is left out and counted in `Imported.notes`, by task: an
+annotation without a verdict does not keep the others from being imported.
 
 Source: https://labelstud.io/guide/export, https://labelstud.io/guide/task_format.
 """
@@ -29,17 +29,17 @@ from affekt.ranking import SHAPES, shown
 from affekt.tables import storable
 
 PLACES = ('video', 'audio', 'image', 'clip', 'media', 'url', 'file')
-"""Fields of data that may say where the clip is; else the first one that ends like a file."""
+"""Fields of the data that may hold the clip, in order; otherwise the first one that looks like a file name."""
 TEXTS = tuple(dict.fromkeys(shape.texts for shape in SHAPES.values()))
-"""Pairs of fields that may hold the two texts, those of two templates of Label Studio among them."""
+"""Pairs of fields that may hold the two texts, including those of two templates of Label Studio."""
 MINIMAL_FIELDS = ('annotation_id', 'annotator')
-"""What rows of JSON-MIN and CSV exports hold of the annotation, beside data and answers."""
+"""Fields of the annotation in rows of JSON-MIN and CSV exports, beside data and answers."""
 TIE_WORDS = frozenset({'tie', 'same', 'none', 'equal', 'draw', 'both', 'neither', 'no difference'})
 VERDICTS = {'left': 'left', 'right': 'right', **dict.fromkeys(TIE_WORDS, 'tie')}
 QUESTION, TIE_QUESTION = 'preference', 'tie'
-"""Names of the two questions in affekt's own labelling configuration; where several disagree, these decide."""
+"""Names of the two questions in affekt's own configuration; they decide where several questions disagree."""
 UPLOAD_PREFIX = re.compile(r'[0-9a-f]{8}-(?=.)')
-"""What Label Studio puts before the name of an uploaded file."""
+"""Prefix that Label Studio puts before the name of an uploaded file."""
 FILE_ENDING = re.compile(r'\.[A-Za-z0-9]{2,5}$')
 MOST_NAMED = 5
 MOST_REASONS = 20
@@ -47,21 +47,21 @@ MOST_REASONS = 20
 
 @dataclass(frozen=True)
 class Imported:
-    """What a Label Studio export holds."""
+    """The contents of a Label Studio export."""
 
     tasks: tuple[DescribedPair, ...]
     votes: tuple[Event, ...]
     """Annotations as events of kind import."""
     predictions: Mapping[str, tuple[Mapping[str, Any], ...]]
-    """Task key to predictions as they came; they are no votes."""
+    """Task key to predictions, unchanged; they do not count as votes."""
     places: Mapping[str, str] = field(default_factory=dict)
-    """Name of a clip to where Label Studio keeps it."""
+    """Clip name to its location in Label Studio."""
     notes: tuple[str, ...] = ()
-    """What was left out or changed, with counts and the numbers of the tasks."""
+    """What was left out or changed, with counts and task numbers."""
 
 
 class _Notes:
-    """Counts what was left out, by reason."""
+    """Collects the numbers of the tasks for which something was left out, by reason."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, list[int]] = {}
@@ -82,14 +82,14 @@ def is_label_studio(rows: object) -> bool:
 
 
 def read_label_studio(rows: object, source: str = 'the export') -> Imported:
-    """Tasks and votes of a Label Studio export: JSON, or the rows of JSON-MIN and CSV.
+    """Read tasks and votes of a Label Studio export: JSON, or the rows of JSON-MIN and CSV.
 
     Args:
-        rows: the parsed JSON.
-        source: what messages call it.
+        rows: the parsed JSON, or the rows of a table.
+        source: name of the export in messages.
 
     Raises:
-        TableError: it is no list of tasks, or none of them holds two texts; the message says what came instead.
+        TableError: it is not a list of tasks, or none of them holds two texts; the message says what was found.
     """
     listed = [rows] if isinstance(rows, dict) and is_label_studio(rows) else rows
     if not isinstance(listed, list) or not listed:
@@ -118,7 +118,7 @@ def read_label_studio(rows: object, source: str = 'the export') -> Imported:
 
 
 def _describers(data: Mapping[str, Any], texts: tuple[str, str]) -> tuple[str, str]:
-    """Who wrote the texts of these fields; 'left' and 'right' where the task does not say."""
+    """Describers of the texts in these fields; 'left' and 'right' where the task does not name them."""
     left, right = _string(data.get('left')), _string(data.get('right'))
     if left or right:
         return left or 'left', right or 'right'
@@ -132,7 +132,7 @@ def _describers(data: Mapping[str, Any], texts: tuple[str, str]) -> tuple[str, s
 
 
 class _Reader:
-    """Tasks, votes and predictions, gathered row by row."""
+    """Collects tasks, votes and predictions row by row."""
 
     def __init__(self, notes: _Notes, names: Mapping[str, str]) -> None:
         self.tasks: dict[str, DescribedPair] = {}
@@ -147,7 +147,7 @@ class _Reader:
         self._annotations: Counter[str] = Counter()
 
     def take(self, row: object, place: str, number: int) -> None:
-        """One task with its annotations."""
+        """Read one task with its annotations."""
         if not isinstance(row, dict) or not _has_data(row):
             self._notes.add('tasks left out that are no object with data', number)
             return
@@ -189,7 +189,7 @@ class _Reader:
         return DescribedPair(sample, left, right, left_text, right_text, has_thinking=thinking)
 
     def _describer(self, name: str, number: int) -> str:
-        """The name of a describer, written as it was first."""
+        """Name of a describer, in the spelling that came first."""
         clean = shown(name) or name
         first = self._describers.setdefault(_alike_key(clean), clean)
         if first != clean:
@@ -249,14 +249,14 @@ class _Reader:
 
 
 class _RaterNames:
-    """One name for each annotator, and for two annotators two names."""
+    """Gives each annotator one name, different for different annotators."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
         self._taken: set[str] = set()
 
     def name(self, annotator: object, position: int) -> str:
-        """The name of `completed_by`, which is an id, an address, or an object with either and a name."""
+        """Name of an annotator from `completed_by`: an id, an address, or an object with either and a name."""
         if isinstance(annotator, dict):
             named = ' '.join(_string(annotator.get(key)) for key in ('first_name', 'last_name')).strip()
             known = [_string(annotator.get(key)) for key in ('id', 'email', 'username')]
@@ -266,7 +266,7 @@ class _RaterNames:
             identity = _string(annotator)
             name = f'user {identity}' if identity.isdecimal() else identity
         if not identity:
-            # Nobody knows whether these are one person, so the annotations of one task are kept apart.
+            # They may or may not be one person, so the annotations of one task get different names.
             return 'unknown' if position == 0 else f'unknown {position + 1}'
         if identity not in self._names:
             self._names[identity] = self._free(_visible(name) or 'unnamed', _visible(identity))
@@ -282,7 +282,7 @@ class _RaterNames:
 
 
 def _verdict(result: object) -> tuple[str, str, set[str]]:
-    """Left, right or tie; why there is none; and the other questions that were answered."""
+    """Left, right, tie or ''; the reason where there is no verdict; and other questions that were answered."""
     selected: dict[str, str] = {}
     chosen: dict[str, list[str]] = {}
     disagreeing: set[str] = set()
@@ -330,7 +330,7 @@ def _is_minimal(row: Mapping[str, Any]) -> bool:
 
 
 def _from_minimal(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of JSON-MIN or CSV, where data and answers lie side by side, as a task with one annotation."""
+    """A row of JSON-MIN or CSV, in which data and answers stand side by side, as a task with one annotation."""
     kept = {'left', 'right', 'name', 'id', *PLACES, *MINIMAL_FIELDS, *(name for pair in TEXTS for name in pair)}
     result = []
     for name, value in row.items():
@@ -351,7 +351,7 @@ def _from_minimal(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _answers(value: object) -> list[dict[str, Any]]:
-    """What a field of JSON-MIN answers: a selection, choices, or nothing that could be a verdict."""
+    """The answers in a field of JSON-MIN: a selection, choices, or [] where it cannot hold a verdict."""
     if isinstance(value, str) and value.strip()[:1] in ('{', '['):
         try:
             value = json.loads(value)
@@ -370,14 +370,14 @@ def _answers(value: object) -> list[dict[str, Any]]:
 
 
 def _place(data: Mapping[str, Any]) -> str:
-    """Where the clip is, as the export says it."""
+    """Location of the clip, as the export has it; '' if there is none."""
     named = [data.get(name) for name in PLACES]
     likely = [value for value in data.values() if isinstance(value, str) and FILE_ENDING.search(value.strip())]
     return next((_string(value) for value in (*named, *likely) if isinstance(value, str) and value.strip()), '')
 
 
 def _sample_names(places: Sequence[str], notes: _Notes) -> dict[str, str]:
-    """What each clip is called: the name of its file; with its folders where two files are called alike."""
+    """Location to clip name: the file name, or with folders where two files have the same name."""
     paths = {place: _path(place) for place in dict.fromkeys(places) if place}
     by_name: dict[str, dict[str, int]] = {}
     for number, place in enumerate(places, 1):
@@ -394,7 +394,7 @@ def _sample_names(places: Sequence[str], notes: _Notes) -> dict[str, str]:
 
 
 def _path(place: str) -> str:
-    """The path of a file as it is called on disk: percent signs decoded, the prefix of an upload taken off."""
+    """Path of a file as on disk: percent-decoded, without the prefix of an upload."""
     if '?d=' in place:
         return unquote(place.split('?d=', 1)[1]).replace('\\', '/').strip('/')
     if place.startswith('data:'):
@@ -420,14 +420,14 @@ def _is_true(value: object) -> bool:
 
 
 def _string(value: object) -> str:
-    """A field as text that can be written; '' for anything else."""
+    """A field as text that can be stored; '' for anything else."""
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # an id in a table with empty cells
+        value = int(value)  # ids become floats in a table with empty cells
     return storable(str(value).strip()) if isinstance(value, (str, int)) and not isinstance(value, bool) else ''
 
 
 def _alike_key(name: str) -> str:
-    """The same for names that differ in capitals or in the width of letters only."""
+    """A key that is equal for names that differ only in capitals or in the width of letters."""
     return unicodedata.normalize('NFKC', shown(name)).casefold()
 
 
@@ -436,7 +436,7 @@ def _visible(text: str) -> str:
 
 
 def _lead_seconds(value: object) -> float | None:
-    """Seconds; 0 where nothing is said, None where it is no number."""
+    """Duration in seconds; 0 where none is given, None where it is not a number."""
     if value is None or value == '':
         return 0.0
     try:
@@ -447,7 +447,7 @@ def _lead_seconds(value: object) -> float | None:
 
 
 def _time(text: object) -> float:
-    """Seconds since 1970; 0 where it cannot be told."""
+    """Seconds since 1970; 0 where the text is not a time."""
     try:
         when = datetime.fromisoformat(str(text).replace('Z', '+00:00'))
         return max(0.0, (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())

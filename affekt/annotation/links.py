@@ -1,6 +1,6 @@
-"""The links that a study is opened by: whose they are, and how they stay the same after a restart.
+"""The links of a study: one for raters and one for the host, unchanged after a restart.
 
-The port and both tokens are kept in `.serve.json` of the study's folder, which its owner alone may read.
+The port and both tokens are stored in `.serve.json` of the study's folder, readable by its owner alone.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from affekt.runs import read_regular_file
 from affekt.serve import Tokens, name_of, write_private
 
 RATER, HOST = 'rater', 'host'
-"""Who a token makes one: raters vote; the host also sees the leaderboard and takes votes home."""
+"""Roles of a token: raters vote; the host also sees the leaderboard and downloads the votes."""
 ADDRESS = '.serve.json'
 SHORTEST_TOKEN = 8
 
 
 @dataclass(frozen=True)
 class Links:
-    """What to open; the tokens stand in the fragments."""
+    """The links to open, whose tokens are in the fragments, and the size of the study."""
 
     raters: str
     board: str
@@ -33,18 +33,18 @@ class Links:
     test_items: int
     without_clip: int
     is_open: bool
-    """Whether other machines may reach it."""
+    """Whether other machines may reach the server."""
     notes: tuple[str, ...] = ()
     """What the host should know before raters come."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
+        """As JSON values."""
         return {**self.__dict__, 'out': str(self.out)}
 
 
 @dataclass(frozen=True)
 class Address:
-    """The port that a study was served at, and its tokens; 0 and '' where there are none yet."""
+    """The port at which a study was served, and its tokens; 0 and '' before the first time."""
 
     port: int = 0
     rater: str = ''
@@ -52,7 +52,7 @@ class Address:
 
     @classmethod
     def kept(cls, folder: Path) -> Address:
-        """The one used before, so that links and browsers stay right after a restart."""
+        """The address stored in the folder, so that links and cookies stay valid after a restart."""
         try:
             kept = json.loads(read_regular_file(folder / ADDRESS))
         except (OSError, ValueError, RecursionError):
@@ -63,14 +63,14 @@ class Address:
         return cls(number if type(number) is int and 0 < number < 2**16 else 0, **tokens)
 
     def keep(self, folder: Path) -> None:
-        """Write it where its owner alone can read it."""
+        """Store it in the folder, readable by its owner alone."""
         write_private(folder / ADDRESS, json.dumps({'port': self.port, RATER: self.rater, HOST: self.host}))
 
     def completed(self, token: str | None) -> Address:
-        """With tokens that nobody guesses where there are none.
+        """A copy in which missing tokens are replaced by random ones.
 
         Args:
-            token: of raters; None for the one used before, or a new one.
+            token: the raters' token; None for the one used before, or a new one.
 
         Raises:
             ValueRangeError: the token is too short.
@@ -86,15 +86,15 @@ class Address:
 
     @property
     def tokens(self) -> Tokens:
-        """What a link must hold."""
+        """The tokens of the study with their roles."""
         return study_tokens(self.rater, self.host)
 
     def links(self, listening_at: str) -> tuple[str, str]:
-        """The links of raters and of the host."""
+        """The links of the raters and of the host."""
         start = f'http://{name_of(listening_at)}:{self.port}'
         return f'{start}/#token={self.rater}', f'{start}/board#token={self.host}'
 
 
 def study_tokens(rater: str, host: str) -> Tokens:
-    """The two secrets of a study."""
+    """The two tokens of a study with their roles."""
     return Tokens({HOST: host, RATER: rater})

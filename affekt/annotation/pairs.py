@@ -1,8 +1,8 @@
-"""What raters are asked: pairs of descriptions of one clip, checked before anybody comes.
+"""The tasks of a study: pairs of descriptions of one clip, checked before any rater comes.
 
-A file of pairs has any of the shapes that `affekt.preference.read_pair_table` knows, EmoPrefer's among them. Several
-files of descriptions (name and a text) give every pair of describers on every clip that both describe; a describer is
-called as its file. Exports of Label Studio are read by `label_studio_reading.py`.
+A file of pairs has any of the shapes that `affekt.preference.read_pair_table` knows, including EmoPrefer's. Several
+files of descriptions (name and text) give every pair of describers on every clip that both describe; a describer is
+named after its file. `label_studio_reading.py` reads exports of Label Studio.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from affekt.ranking import refuse_lookalikes
 LONGEST_TEXT = 20_000
 MOST_TASKS = 200_000
 KEPT = ('sample', 'left', 'right', 'left_text', 'right_text', 'gold')
-"""What a study writes down of each pair."""
+"""Fields of a pair that a study stores."""
 
 
 class Task(DescribedPair):
-    """The old name of `DescribedPair`, whose outcome it calls gold."""
+    """Former name of `DescribedPair`, with `gold` for its outcome."""
 
     def __init__(self, sample: str, left: str, right: str, left_text: str, right_text: str, gold: str = '') -> None:
         super().__init__(sample, left, right, left_text, right_text, outcome=gold)
 
 
 def read_tasks(paths: Sequence[Path]) -> tuple[DescribedPair, ...]:
-    """The pairs that files hold.
+    """Read the pairs of one or more files.
 
     Args:
-        paths: one file of pairs, or two or more of descriptions.
+        paths: one file of pairs, or two or more files of descriptions.
 
     Raises:
-        TableError: a file that cannot be read or has another shape, a text that is missing or too long, a pair twice,
-            or nothing to compare.
+        TableError: a file cannot be read or has an unknown shape, a text is missing or too long, a pair occurs twice,
+            or there is nothing to compare.
     """
     pairs = _of_table(read_pair_table(paths[0], outcomes=False)) if len(paths) == 1 else _of_describers(paths)
     return checked(pairs, ', '.join(path.name for path in paths))
 
 
 def read_gold(path: Path) -> tuple[DescribedPair, ...]:
-    """Pairs with known verdicts, from a file of pairs with a column outcome or preference.
+    """Read pairs with known verdicts, from a file of pairs with a column outcome or preference.
 
     Raises:
-        TableError: as `read_tasks`, or a row without a verdict left, right or tie (a1, a2, same).
+        TableError: as for `read_tasks`, or a row has no verdict left, right or tie (a1, a2, same).
     """
     table = read_pair_table(path)
     if not table.is_judged or table.votes:
@@ -62,7 +62,7 @@ def read_gold(path: Path) -> tuple[DescribedPair, ...]:
 
 
 def as_json(pairs: Sequence[DescribedPair]) -> str:
-    """One JSON object a line."""
+    """Pairs as JSON, one object per line."""
     return ''.join(json.dumps({name: getattr(pair, name) for name in KEPT}) + '\n' for pair in pairs)
 
 
@@ -70,7 +70,7 @@ def from_json(text: str) -> tuple[DescribedPair, ...]:
     """Pairs that `as_json` wrote, with the texts that raters saw.
 
     Raises:
-        ValueError: a line is no pair; says which.
+        ValueError: a line is not a pair; the message says which.
     """
     pairs = []
     for number, line in enumerate(text.split('\n')[:-1], 1):
@@ -90,7 +90,7 @@ def from_json(text: str) -> tuple[DescribedPair, ...]:
 
 
 def _of_table(table: PairTable) -> list[DescribedPair]:
-    """The pairs of a table, each with names and texts that can be shown."""
+    """The pairs of a table, whose names and texts are checked to be displayable."""
     if not table.names_samples:
         raise TableError(
             expected='a column name with the clip of each pair',
@@ -117,7 +117,7 @@ def _of_table(table: PairTable) -> list[DescribedPair]:
 
 
 def _shown(text: str, where: str) -> str:
-    """A name or a text that can be shown; white space at its ends goes."""
+    """A name or text without white space at its ends, checked to be displayable."""
     text = text.strip().encode('utf-8', 'replace').decode()
     if not text or text == 'nan' or len(text) > LONGEST_TEXT:
         raise TableError(
@@ -149,10 +149,10 @@ def _of_describers(paths: Sequence[Path]) -> list[DescribedPair]:
 
 
 def checked(pairs: Sequence[DescribedPair], source: str) -> tuple[DescribedPair, ...]:
-    """The pairs, each once, of two different describers.
+    """The pairs, after checking that each occurs once and compares two different describers.
 
     Raises:
-        TableError: they are not; the message names the pair.
+        TableError: a pair does not; the message names it.
     """
     if not 0 < len(pairs) <= MOST_TASKS:
         raise TableError(

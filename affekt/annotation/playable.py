@@ -1,8 +1,8 @@
-"""Which clips browsers cannot show, found before a rater meets one.
+"""Finds clips that browsers cannot play before a rater meets one.
 
-An ending says little: an mp4 may hold HEVC, of which most browsers play the sound over a black picture and report no
-error. Here the codecs decide. Some browsers play more than these, so a clip is noted, with the way to convert it, and
-the page finds out for itself.
+The extension does not decide: an mp4 may hold HEVC, of which most browsers play the sound over a black picture without
+an error. The codecs decide. Some browsers play more than these, so that a clip is only reported, with the command that
+converts it, and the page checks for itself.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ SOUND_CODECS = frozenset(
 )  # fmt: skip
 STILL_CODECS = frozenset({'jpeg', 'png', 'webp', 'gif', 'avif', 'mjpeg'})
 EIGHT_BITS = frozenset({'yuv420p', 'yuvj420p'})
-"""Pixel formats in which every browser shows H.264; of others most show nothing."""
+"""Pixel formats in which every browser plays H.264; in others most show nothing."""
 CONTAINERS = ('mov,mp4', 'matroska,webm', 'wav', 'mp3', 'ogg', 'flac', 'aac')
 MOST_NAMED = 5
 
 
 def playable_clips(clips: Mapping[str, Clip]) -> tuple[dict[str, Clip], tuple[str, ...]]:
-    """The clips as what they are, and sentences about those that browsers may not show.
+    """The clips with their type corrected by their contents, and notes on those that browsers may not play.
 
-    A file that is called a video and holds sound alone becomes sound, and the other way round.
+    A video file that holds only sound becomes an audio clip, and vice versa.
     """
     from affekt.media import Recording
 
@@ -67,11 +67,11 @@ def _as_it_is(clip: Clip, content: str) -> Clip:
 
 
 def _hindrance(recording: object) -> str:
-    """What of a recording browsers do not play; '' where they play it."""
+    """Why browsers may not play a recording; '' where they play it."""
     video, container = recording.video, recording.container  # type: ignore[attr-defined]
     if recording.kind == 'image':  # type: ignore[attr-defined]
         return '' if video.codec in STILL_CODECS else f'a {video.codec} picture'
-    if container == 'gif':  # moves, and is shown as a picture
+    if container == 'gif':  # animated, but shown in an image element
         return ''
     if not container.startswith(CONTAINERS):
         return f'a file of kind {container.split(",")[0]}'
@@ -89,7 +89,7 @@ def _listed(reasons: Mapping[Path, str]) -> str:
 
 
 def _command(path: Path, content: str) -> str:
-    """How to convert a clip; the result is taken for the clip, and the original stays."""
+    """The command that converts a clip; its output is used for the clip, and the original stays."""
     ending, options = {
         'audio': ('.mp3', ''),
         'image': ('.png', ''),

@@ -1,4 +1,4 @@
-"""What each rater's votes say about the rater: the test, gold, agreement with others, sides, pace."""
+"""Figures about each rater: test, gold, agreement with others, side of the screen, response time."""
 
 from __future__ import annotations
 
@@ -17,50 +17,50 @@ from affekt.preference import DescribedPair
 from affekt.ranking import JOINED, RaterRecord, rater_flags, ratings_of
 
 UNTIMED = ('', 'no clip', 'picture')
-"""What was seen where nothing plays, or nothing is known."""
+"""Values of `Vote.seen` for clips without playing time, or where it is unknown."""
 
 
 @dataclass(frozen=True)
 class RaterFigures:
-    """One rater; shares are nan where nothing was counted."""
+    """Figures about one rater; shares and medians are nan where there are no votes to count."""
 
     name: str
     status: str
     votes: int
-    """In earnest, skips left out."""
+    """Work votes, without skips."""
     skips: int
     ties: int
     test_right: int
     test_of: int
     test_unplayed: int
-    """Test items skipped because their clip could not be played; not in test_of."""
+    """Test items skipped because their clip could not be played; not in `test_of`."""
     gold_right: int
     gold_of: int
-    """Gold judged after the test; a skip is neither right nor wrong there."""
+    """Gold items judged after the test, without skips."""
     agreement: float
-    """Share of votes of others on the same tasks that say the same."""
+    """Share of the other raters' votes on the same tasks that have the same outcome."""
     compared: int
-    """How many votes of others those were."""
+    """Number of the other raters' votes that were compared."""
     left_share: float
-    """Of the votes with a winner and a known order, the share for what stood on the left of the screen."""
+    """Share of left wins (on the screen) among votes with a winner and a known order."""
     seconds: float
-    """Median from showing to choosing, skips left out."""
+    """Median time from display to choice in seconds, without skips."""
     watched: float
-    """Median share played of the clips that could be played, skips left out."""
+    """Median share played of the clips that could be played, without skips."""
     flags: str
-    """What speaks against counting the rater, as `affekt.ranking.rater_flags` has it; '' for nothing."""
+    """Reasons to doubt the rater, as in `affekt.ranking.rater_flags`; '' for none."""
 
 
 def rater_figures(
     votes: Sequence[Vote], statuses: Mapping[str, str], tasks: Mapping[str, DescribedPair], gold_share: float = 0.0
 ) -> tuple[RaterFigures, ...]:
-    """Every rater who joined or was imported, most votes first.
+    """Figures of every rater who joined or was imported, most votes first.
 
     Args:
-        votes: that count.
-        statuses: of all raters.
-        tasks: by key.
-        gold_share: share of gold that the test asks for.
+        votes: votes that count.
+        statuses: rater to the status of the test.
+        tasks: task key to its pair.
+        gold_share: share of gold items that must be right, as for the test; 0 for no such flag.
     """
     by_rater: dict[str, list[Vote]] = {name: [] for name in statuses}
     by_task: dict[str, list[Vote]] = {}
@@ -73,12 +73,12 @@ def rater_figures(
 
 
 def flags_of(figures: Sequence[RaterFigures]) -> dict[str, tuple[str, ...]]:
-    """Flagged raters to their flags."""
+    """Rater to flags, for raters with flags."""
     return {rater.name: tuple(rater.flags.split(JOINED)) for rater in figures if rater.flags}
 
 
 def shared_agreement(votes: Sequence[Vote], tasks: Mapping[str, DescribedPair]) -> float:
-    """Krippendorff's alpha over votes in earnest; nan where no task has two."""
+    """Krippendorff's alpha over the work votes; nan where no task has two."""
     kept = [vote for vote in votes if vote.phase == WORK and vote.outcome != 'skip']
     if len(kept) < 2:
         return float('nan')

@@ -1,9 +1,10 @@
-"""What a rater sees next, and which description stands on the left.
+"""Chooses the next task of a rater and the description on the left of the screen.
 
-First the test, where there is gold: a rater is admitted who agrees with enough of it. Then questions in earnest, with
-an unseen gold item now and then. Among these, pairs of describers below the floor come first; then every few times a
-clip that somebody else has judged (so that agreement can be measured) or the pair asked least; otherwise the pair from
-which the ranking learns most. What lies before another rater is left alone while there is anything else.
+First comes the test, if there is gold: a rater who agrees with enough of it is admitted. Then come work tasks, with an
+unseen gold item now and then. Among work tasks, pairs of describers below the floor come first; at fixed intervals a
+clip that another rater has judged (so that agreement can be measured) or the pair with the fewest votes; otherwise the
+pair with the largest expected gain for the ranking. A task that another rater has open is avoided while there are
+others.
 """
 
 from __future__ import annotations
@@ -25,23 +26,23 @@ TESTED, ADMITTED, REFUSED = 'in the test', 'admitted', 'not admitted'
 
 @dataclass(frozen=True)
 class StudySettings:
-    """How raters are tested and what they are asked."""
+    """The test of raters and the choice of tasks."""
 
     seed: int = 0
     test_items: int = 12
-    """Gold items before the first question in earnest; fewer where there is less gold, none without."""
+    """Gold items before the first work task; fewer where there is less gold, none without."""
     test_share: float = 0.75
-    """Share of them that a rater must answer as known; a skip is not, unless the clip could not be played."""
+    """Share of the test items to answer correctly; a skip counts as wrong unless the clip could not be played."""
     gold_every: int = 10
-    """After admission one showing in so many is gold not seen before; 0 for never."""
+    """After admission, one task in this many is an unseen gold item; 0 for never."""
     floor: int = 2
-    """Votes that every pair of describers gets before any is chosen by what it teaches."""
+    """Votes for every pair of describers before pairs are chosen by their expected gain."""
     overlap_every: int = 5
-    """One question in so many was judged by somebody else before; 0 for never."""
+    """One task in this many was judged by another rater before; 0 for never."""
     spread_every: int = 5
-    """One question in so many is of the pair asked least; 0 for never."""
+    """One task in this many is of the pair with the fewest votes; 0 for never."""
     lease_s: float = 600.0
-    """How long what lies before a rater is left alone by others."""
+    """Time in seconds for which a task open at one rater is kept from others."""
 
     def __post_init__(self) -> None:
         numbers = (self.test_items, self.gold_every, self.floor, self.overlap_every, self.spread_every, self.seed)
@@ -55,10 +56,10 @@ class StudySettings:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a rater's test stands."""
+    """A rater's status and results in the test."""
 
     status: str
-    """in the test, admitted, not admitted."""
+    """in the test, admitted or not admitted."""
     answered: int
     right: int
     of: int
@@ -67,7 +68,7 @@ class Standing:
 
 
 def standing(state: State, rater: Rater, settings: StudySettings) -> Standing:
-    """How a rater's test stands; without a test everybody is admitted."""
+    """A rater's status in the test; without a test everybody is admitted."""
     votes = [vote for vote in rater.of_phase(TEST) if not vote.is_unplayed]
     unplayed = len(rater.of_phase(TEST)) - len(votes)
     of = min(settings.test_items, len(state.gold) - unplayed)
@@ -79,14 +80,14 @@ def standing(state: State, rater: Rater, settings: StudySettings) -> Standing:
 
 
 def choose(state: State, rater: Rater, settings: StudySettings, gains: Gains, now: float) -> tuple[str, str] | None:
-    """The key of the task that a rater sees next and its phase; None where there is nothing left for them.
+    """The key and phase of the task that a rater sees next; None where no task is left.
 
     Args:
         state: all votes so far.
-        rater: who asks.
-        settings: see there.
-        gains: what one more vote teaches, by pair of describers; asked for only where it decides.
-        now: seconds, as events have them.
+        rater: the rater who asks.
+        settings: rater test and scheduling.
+        gains: returns the expected gain of one more vote by pair of describers; called only where it decides.
+        now: current time in seconds since 1970, the clock of the events.
     """
     test = standing(state, rater, settings)
     if test.status == REFUSED:
@@ -112,7 +113,7 @@ def choose(state: State, rater: Rater, settings: StudySettings, gains: Gains, no
 
 
 def gold_to_come(state: State, rater: Rater, settings: StudySettings, work: int) -> int:
-    """How much gold an admitted rater meets among so many more questions in earnest, as `choose` spaces it."""
+    """Number of gold items an admitted rater will meet among `work` more work tasks, as `choose` spaces them."""
     unseen = len(state.gold) - sum(
         key in rater.votes or any(one.task == key for one in rater.open) for key in state.gold
     )
@@ -127,10 +128,10 @@ def gold_to_come(state: State, rater: Rater, settings: StudySettings, work: int)
 
 
 def first_side(state: State, rater: Rater, task: DescribedPair, seed: int) -> str:
-    """Which describer of a task stands on the left of the screen: 'left' or 'right', as the task names them.
+    """The describer on the left of the screen: 'left' or 'right', as the task names them.
 
-    A rater sees each pair of describers equally often either way, one apart at most; where that leaves a choice, a task
-    is shown equally often either way to all raters; where that does too, a seeded coin decides.
+    A rater sees each pair of describers equally often in either order, up to one; where that leaves a choice, a task is
+    shown equally often in either order to all raters; where that does too, a seeded coin decides.
     """
     low_first = 'left' if task.left == task.describers[0] else 'right'
     if seen := rater.orders[task.describers]:
@@ -149,7 +150,7 @@ def _work(
     gains: Gains,
     name: str,
 ) -> str:
-    """1. the floor, 2. a clip judged by somebody else, 3. the pair asked least, 4. the pair that teaches most."""
+    """Task by rule: 1. floor, 2. judged by another rater, 3. pair with fewest votes, 4. largest expected gain."""
     waiting = Counter(state.tasks[key].describers for key in waiting_for)
     by_pair: dict[Pair, list[str]] = {}
     for key in free:
@@ -172,7 +173,7 @@ def _work(
         return fewest(by_pair[least])
     if len(by_pair) > 1:
         gain = gains()
-        # A clip that nobody has judged comes before a second verdict on one; overlap has its own turn above.
+        # A clip without votes comes before a second verdict on another; overlap has its own turn above.
         fresh = [pair for pair, keys in by_pair.items() if any(not state.task_votes[key] for key in keys)]
         least = max(
             fresh or by_pair,
@@ -182,7 +183,7 @@ def _work(
 
 
 def mixed(tasks: Sequence[DescribedPair], seed: int) -> list[DescribedPair]:
-    """Tasks in a seeded order, which decides among equals."""
+    """Tasks in a seeded order, which breaks ties."""
     return sorted(tasks, key=lambda task: _draw(seed, task.key))
 
 
@@ -191,7 +192,7 @@ def _mixed(keys: Sequence[str], seed: int, name: str) -> list[str]:
 
 
 def _draw(*parts: object) -> int:
-    """A number that looks random and is the same for the same parts."""
+    """A pseudo-random number that is a function of the parts."""
     material = '\0'.join(map(str, parts)).encode('utf-8', 'surrogatepass')
     return int.from_bytes(hashlib.blake2b(material, digest_size=8).digest(), 'big')
 

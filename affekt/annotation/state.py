@@ -1,7 +1,7 @@
-"""All that is known about raters and votes, built from events alone.
+"""The state of all raters and votes, built from events alone.
 
-The same `State.apply` serves the live server and its restart: replaying the journal gives the state that was lost.
-Events: join (a rater came), show (a task was shown, in which order), vote, undo, import (a vote from elsewhere).
+The live server and its restart use the same `State.apply`: replaying the journal restores the state. Events: join (a
+rater came), show (a task was shown, in which order), vote, undo, import (a vote from another tool).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ TURNED = {'left': 'right', 'right': 'left', 'tie': 'tie', 'skip': 'skip'}
 
 @dataclass(frozen=True)
 class Shown:
-    """A task as it was put before a rater."""
+    """A task as it was shown to a rater."""
 
     id: str
     rater: str
     task: str
     """Key of the task."""
     first: str
-    """Which describer stood on the left of the screen: the task's left or right one."""
+    """left or right: the describer of the task that stood on the left of the screen."""
     phase: str
     """test, gold or work."""
     time: float
@@ -46,31 +46,31 @@ class Vote:
     rater: str
     task: str
     outcome: str
-    """left, right or tie, as the task names its describers; or skip."""
+    """left, right or tie, in the task's order of describers; or skip."""
     first: str
-    """left, right, or '' where it is not known."""
+    """left, right, or '' where it is unknown."""
     phase: str
     seconds: float
-    """From showing to choosing, as the browser measured."""
+    """Time from display to choice, measured by the browser."""
     watched: float
-    """Share of the clip that was played, at most 1; nan where nobody measured it."""
+    """Share of the clip that was played, at most 1; nan where it was not measured."""
     time: float
     shown: str = ''
-    """Id of the showing; '' for an imported vote."""
+    """Id of the `Shown` that is answered; '' for an imported vote."""
     seen: str = ''
-    """What was shown of the clip: video, picture, nothing, no clip, unknown; '' where nobody asked."""
+    """What was shown of the clip: video, picture, nothing, no clip, unknown; '' where it was not recorded."""
     heard: str = ''
-    """What sounded: sound, muted, nothing, no clip, unknown; '' where nobody asked."""
+    """What was heard: sound, muted, nothing, no clip, unknown; '' where it was not recorded."""
 
     @property
     def is_unplayed(self) -> bool:
-        """Whether it is a skip of a clip of which nothing could be played, which is no fault of the rater."""
+        """Whether it is a skip because nothing of the clip could be played, which does not count against the rater."""
         return self.outcome == 'skip' and self.seen == 'nothing' and self.watched == 0.0
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A vote, or the undoing of one, that the journal holds and that cannot be counted."""
+    """A vote, or an undo of one, in the journal that cannot be counted, with the reason."""
 
     id: str
     rater: str
@@ -80,28 +80,28 @@ class LeftOut:
 
 @dataclass
 class Rater:
-    """A person, by the name that they gave."""
+    """A rater, identified by the name given."""
 
     name: str
     open: list[Shown] = field(default_factory=list)
-    """Shown and not answered; the last one is before them."""
+    """Tasks shown and not answered; the last one is on the screen."""
     votes: dict[str, Vote] = field(default_factory=dict)
     """Task key to the vote that counts, oldest first."""
     orders: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Pair of describers to how often its first by name stood left, less how often right."""
+    """Pair of describers to how often the first of the pair stood left, minus how often right."""
     shown: int = 0
     last_seen: float = 0.0
 
     def of_phase(self, phase: str) -> list[Vote]:
-        """The votes of a phase."""
+        """The votes in a phase."""
         return [vote for vote in self.votes.values() if vote.phase == phase]
 
 
 class State:
-    """Raters, showings and votes.
+    """Raters, shown tasks and votes.
 
     Args:
-        tasks: what is asked.
+        tasks: tasks of the study.
         gold: tasks with known verdicts.
     """
 
@@ -128,11 +128,11 @@ class State:
         """Grows with every vote and undo."""
 
     def apply(self, event: Event) -> None:
-        """Take in one event; a vote that belongs to nothing is kept in `left_out`."""
+        """Apply one event; a vote that answers nothing shown is kept in `left_out`."""
         HANDLERS[event['kind']](self, event)
 
     def rater(self, name: str) -> Rater:
-        """The rater of this name, new where there was none."""
+        """The rater of this name, created if new."""
         return self.raters.setdefault(name, Rater(name))
 
     def votes(self) -> list[Vote]:
@@ -207,7 +207,7 @@ class State:
 
     def _undo(self, event: Event) -> None:
         if event == self.known.get(event['id']):
-            return  # the very same line a second time
+            return  # the same line a second time
         vote = next((one for one in self.rater(event['rater']).votes.values() if one.id == event['vote']), None)
         if vote is None:
             self._leave_out(event, 'it takes back a vote that is not there')
@@ -221,7 +221,7 @@ class State:
             rater.open.append(self.shown[vote.shown])
 
     def _why_not(self, event: Event, shown: Shown | None) -> str:
-        """Why a vote of the journal cannot be counted; '' where it can."""
+        """Why a vote in the journal cannot be counted; '' where it can."""
         if event['id'] in self.known:
             return 'its id belongs to another vote'
         if shown is None:
@@ -255,7 +255,7 @@ MOST_NAMED = 5
 
 
 def left_out_sentences(state: State) -> tuple[str, ...]:
-    """What the journal holds and nobody counts, by reason, with the first ids and their raters."""
+    """Notes on journal entries that are not counted: by reason, with the first ids and their raters."""
     by_reason: dict[str, list[LeftOut]] = {}
     for vote in state.left_out:
         by_reason.setdefault(vote.why, []).append(vote)

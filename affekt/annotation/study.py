@@ -1,7 +1,7 @@
-"""A study: tasks, raters and votes in a folder, every vote on disk before anybody hears that it was taken.
+"""A study: tasks, raters and votes in a folder; every vote is on disk before it is acknowledged.
 
-`Study.vote` is the whole walk: 1. a vote that is already known is acknowledged again, 2. one that contradicts is
-refused, 3. the journal, 4. the state, 5. the answer. All methods may be called from many threads.
+`Study.vote` has these steps: 1. acknowledge a vote that is stored already, 2. refuse one that contradicts a stored one,
+3. write the journal, 4. update the state, 5. answer. All methods are thread-safe.
 """
 
 from __future__ import annotations
@@ -40,44 +40,45 @@ TASKS_FILE, GOLD_FILE = 'tasks.jsonl', 'gold.jsonl'
 LONGEST_NAME = 60
 LONGEST_ID = 64
 MANY_ITEMS = 40
-"""From here on pairs are chosen by a rule whose cost grows with the square of the items, not the fourth power."""
+"""From this number of describers on, pairs are chosen by a rule of quadratic cost instead of the fourth power."""
 
 
 @dataclass(frozen=True)
 class Screen:
-    """What a rater's page shows: a task, or why there is none."""
+    """The contents of a rater's page: a task, or the status that explains why there is none."""
 
     status: str
-    """in the test, admitted, not admitted, finished."""
+    """in the test, admitted, not admitted or finished."""
     shown: Shown | None
     sample: str
     left_text: str
     """The text on the left of the screen."""
     right_text: str
     answered: int
-    """Votes of this rater so far, skips included; those of the test while it lasts."""
+    """Votes of this rater so far, skips included; during the test, those of the test."""
     of: int
-    """How many there are to answer in this phase."""
+    """Number of questions in this phase."""
     right: int
-    """Test items answered as known, once the test is over."""
+    """Test items answered correctly; 0 until the test is over."""
     can_undo: bool
     message: str = ''
-    """What else a rater should know about the test."""
+    """Further information about the test."""
 
 
 class Study:
     """Tasks and votes in a folder.
 
     Args:
-        folder: of the run; one process at a time.
-        tasks: what is asked.
+        folder: folder of the run, used by one process at a time.
+        tasks: tasks of the study.
         gold: tasks with known verdicts.
-        settings: see there; a resumed study must have the same, and the same tasks.
-        resume: go on in a folder that already holds a study.
-        clock: seconds since 1970.
+        settings: rater test and scheduling, by default `StudySettings()`; a resumed study must have the same settings
+            and tasks.
+        resume: continue the study that the folder holds.
+        clock: returns the time in seconds since 1970.
 
     Raises:
-        RunError: as `Run` does, or the journal is damaged.
+        RunError: the folder cannot be used (see `Run`), or the journal is damaged.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class Study:
                'nobody was told was saved',) if cut else ()),
             *left_out_sentences(self.state),
         )  # fmt: skip
-        """What the journal lost, or holds and nobody counts."""
+        """Journal entries that were lost or are not counted."""
         self._lock = threading.Lock()
         self._is_closed = False
         self.trouble = ''
@@ -121,7 +122,7 @@ class Study:
         self._gains: tuple[int, Mapping[Pair, float]] = (-1, {})
 
     def close(self) -> None:
-        """Let other processes use the folder."""
+        """Close the journal, so that another process may use the folder."""
         with self._lock:
             if not self._is_closed:
                 self._is_closed = True
@@ -129,14 +130,14 @@ class Study:
                 self._run.close()
 
     def join(self, name: str) -> Screen:
-        """A rater comes, or comes back, and sees what lay before them."""
+        """Register a rater, or let one continue, and show the rater's task."""
         with self._lock:
             name = self._resolved(name)
             self._note({'kind': 'join', 'id': secrets.token_hex(8), 'rater': name, 'time': self.clock()})
             return self._screen(name)
 
     def screen(self, name: str) -> Screen:
-        """What lies before a rater."""
+        """The screen of a rater."""
         with self._lock:
             return self._screen(self._known(name).name)
 
@@ -144,21 +145,21 @@ class Study:
         self, id: str, name: str, shown: str, choice: str, *, seconds: float = 0.0, watched: float | None = None,
         seen: str = '', heard: str = '',
     ) -> Screen:  # fmt: skip
-        """Take a vote; when this returns, the vote is on disk.
+        """Store a vote; it is on disk when this returns.
 
         Args:
-            id: made by the browser, the same when it sends the vote again.
-            name: of the rater.
-            shown: id of the showing that is answered.
+            id: made by the browser; the same when the vote is sent again.
+            name: name of the rater.
+            shown: id of the `Shown` that is answered.
             choice: left or right as on the screen, tie or skip.
-            seconds: from showing to choosing, as the browser measured; 0 for the time since the server showed it.
-            watched: share of the clip that was played; None where nobody measured it.
-            seen, heard: what of it, as `Vote` has them.
+            seconds: time from display to choice, measured by the browser; 0 to use the server's measurement.
+            watched: share of the clip that was played; None where it was not measured.
+            seen, heard: what was shown and heard of the clip, as in `Vote`.
 
         Raises:
-            VoteError: nothing of this id was shown to this rater, it is answered by another vote, or the id belongs to
+            VoteError: this rater was not shown a task of this id, it is answered by another vote, or the id belongs to
                 another vote.
-            ValueRangeError: no such choice, or an id that is none.
+            ValueRangeError: the choice is unknown, or the id has the wrong form.
             RunError: the vote could not be written; nothing changed.
         """
         _check_id(id)
@@ -194,12 +195,12 @@ class Study:
             return self._screen(rater.name)
 
     def undo(self, id: str, name: str) -> Screen:
-        """Take back the rater's last vote; its question lies before them again.
+        """Take back the rater's last vote; its task is shown again.
 
         Raises:
-            VoteError: there is nothing to take back.
-            ValueRangeError: an id that is none.
-            RunError: it could not be written; nothing changed.
+            VoteError: there is no vote to take back.
+            ValueRangeError: the id has the wrong form.
+            RunError: the undo could not be written; nothing changed.
         """
         _check_id(id)
         with self._lock:
@@ -213,10 +214,10 @@ class Study:
             return self._screen(rater.name)
 
     def bring(self, votes: Sequence[Event]) -> tuple[int, int]:
-        """Take votes from elsewhere (kind import); those known by their ids are left out.
+        """Import votes (events of kind import); those whose ids are known are left out.
 
         Returns:
-            How many are new, and how many of these replace a vote that a rater of the same name gave on the same pair.
+            How many are new, and how many of these replace a vote of a rater of the same name on the same pair.
         """
         with self._lock:
             fresh = list({vote['id']: vote for vote in votes if vote['id'] not in self.state.known}.values())
@@ -229,7 +230,7 @@ class Study:
             return len(fresh), replaced
 
     def snapshot(self) -> tuple[int, list[Vote], dict[str, str]]:
-        """A number that grows with every change, all votes that count, and how each rater's test stands."""
+        """The number of the last change, all votes that count, and each rater's status in the test."""
         with self._lock:
             statuses = {
                 name: standing(self.state, rater, self.settings).status for name, rater in self.state.raters.items()
@@ -253,14 +254,14 @@ class Study:
         return rater
 
     def _resolved(self, name: str) -> str:
-        """The name under which a rater is known: one that differs in capitals or width only is the same person's."""
+        """The name under which a rater is known; names that differ only in capitals or width are the same rater's."""
         name = rater_name(name)
         if name in self.state.raters:
             return name
         return next((known for known in self.state.raters if alike((known, name)) or rater_name(known) == name), name)
 
     def _is_repeated(self, asked: Event) -> bool:
-        """Whether this very vote is stored; an id that belongs to anything else is refused."""
+        """Whether this vote is stored already; an id that belongs to another event is refused."""
         stored = self.state.known.get(asked['id'])
         if stored is None:
             return False
@@ -273,7 +274,7 @@ class Study:
         return True
 
     def _undoable(self, rater: Rater) -> Vote | None:
-        """The rater's last vote, unless it belongs to a finished test or came from elsewhere."""
+        """The rater's last vote; None where it belongs to a finished test or was imported."""
         last = next(reversed(rater.votes.values()), None)
         if last is None or not last.shown:
             return None
@@ -301,7 +302,7 @@ class Study:
         )
 
     def _progress(self, rater: Rater) -> tuple[int, int]:
-        """Questions answered after the test, and how many these will have been at the end, gold in between included."""
+        """Questions answered after the test, and their number at the end, with the gold items still to come."""
         answered = sum(vote.phase != TEST for vote in rater.votes.values())
         open_keys = {shown.task for shown in rater.open if shown.phase != TEST}
         fresh = sum(key not in rater.votes and key not in open_keys for key in self.state.asked)
@@ -329,7 +330,7 @@ class Study:
         return rater.open[-1]
 
     def _current_gains(self) -> Mapping[Pair, float]:
-        """What one more vote on each pair teaches; worked out anew when 2 % more votes are in."""
+        """Expected gain of one more vote by pair; recomputed after every 2 % of changes."""
         if self.state.changes - self._gains[0] > self.state.changes // 50 or self._gains[0] < 0:
             self._gains = (self.state.changes, self._worked_out())
         return self._gains[1]
@@ -344,10 +345,10 @@ class Study:
 
 
 def open_votes(folder: Path) -> tuple[State, StudySettings]:
-    """The state of a study's folder, for reading alone, while a server runs or not.
+    """Read the state and settings of a study's folder without changing it; a server may be running.
 
     Raises:
-        RunError: there is no study in the folder, or its journal is damaged.
+        RunError: the folder holds no study, or its journal is damaged.
     """
     kept = read_settings(folder).get('settings')
     try:
@@ -366,10 +367,10 @@ def open_votes(folder: Path) -> tuple[State, StudySettings]:
 
 
 def _kept_tasks(path: Path, digest: object) -> tuple[DescribedPair, ...]:
-    """The tasks that a study wrote down when it began.
+    """The tasks that a study stored when it began.
 
     Raises:
-        RunError: the file is missing, or is not as it was written.
+        RunError: the file is missing, or has been changed.
     """
     try:
         content = read_regular_file(path)
@@ -392,7 +393,7 @@ def _kept_tasks(path: Path, digest: object) -> tuple[DescribedPair, ...]:
 
 
 def counted(votes: Sequence[Vote], statuses: Mapping[str, str]) -> list[Vote]:
-    """The votes in earnest of raters who were not refused, skips included."""
+    """The work votes, skips included, of raters who did not fail the test."""
     return [vote for vote in votes if vote.phase == WORK and statuses.get(vote.rater) != REFUSED]
 
 
@@ -402,16 +403,16 @@ def comparisons_of(
     items: Sequence[str] | None = None,
     flags: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Comparisons:
-    """Votes as comparisons, skips left out and counted.
+    """Votes as comparisons; skips are left out and counted.
 
     Args:
-        votes: that count.
-        tasks: by key.
-        items: all describers.
-        flags: rater to what speaks against them.
+        votes: votes that count.
+        tasks: task key to its pair.
+        items: all describers; by default those of the votes.
+        flags: rater to flags.
 
     Raises:
-        ComparisonError: there are none.
+        ComparisonError: there are no votes other than skips.
     """
     kept = [vote for vote in votes if vote.outcome != 'skip']
     asked = [tasks[vote.task] for vote in kept]
@@ -433,10 +434,10 @@ def comparisons_of(
 
 
 def rater_name(name: str) -> str:
-    """A name as it is kept: in one Unicode form, without white space at its ends or twice in a row.
+    """A rater's name as it is stored: in one Unicode form, without white space at its ends or twice in a row.
 
     Raises:
-        ValueRangeError: it is empty, too long, or holds characters that cannot be seen.
+        ValueRangeError: it is empty, too long, or holds invisible characters.
     """
     clean = shown(name)
     if not clean or len(clean) > LONGEST_NAME or not clean.isprintable():
@@ -449,7 +450,7 @@ def rater_name(name: str) -> str:
 
 
 def _about_unplayed(test: Standing) -> str:
-    """What a rater is told whose browser could not play clips of the test; nothing where it played them all."""
+    """Message to a rater whose browser could not play clips of the test; '' where it played them all."""
     if not test.unplayed:
         return ''
     if test.status == REFUSED and not test.of:

@@ -1,21 +1,21 @@
-"""Clips described by a model on a server, asked with what is seen, heard and said in them.
+"""Clips described by a model on a server, which is given video, audio and words.
 
-Media go in the form of the server that is named, sound as a part of its own. Before the first question a probe finds
-out whether they reach the model, since some servers drop in silence what they do not take. Answers are read as those of
-any describer: a clause on what a clip does not have is struck out.
+Media are sent in the form of the named server, audio as a separate part. Before the first question a probe checks that
+they reach the model, since some servers silently drop unsupported parts. Answers are read like those of any describer:
+a clause on what a clip does not have is removed.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
 from affekt.analysis import Described, described_by
 from affekt.corpora import Manifest, Sample
-from affekt.describers import Said, ServedDescriber
+from affekt.describers import ClipAnswer, ServedDescriber
 from affekt.errors import AffektError, LLMError, MediaError, StorageError, missing_extra
 from affekt.llm import ClipLimits, Endpoint, require_media
 from affekt.media import Recording
@@ -25,18 +25,18 @@ SEEN, HEARD = ('face', 'body'), ('voice',)
 
 
 class EndpointClips:
-    """A model on a server.
+    """A model on a server as a describer of clips.
 
     Args:
         endpoint: the server.
-        asr: speech recognition where no transcript is known; `none` for no words.
-        tokens: of an answer, at most.
-        at_once: questions at one time.
-        is_probed: ask first whether media reach the model.
-        table: whose words are labels.
+        asr: speech recognition model for clips without a transcript; `none` for no words.
+        tokens: largest number of tokens in an answer.
+        at_once: number of concurrent questions.
+        is_probed: check first whether media reach the model.
+        table: word table whose words are labels.
 
     Raises:
-        MissingExtraError: torch, which reads answers, is not installed.
+        MissingExtraError: torch, which is needed to read answers, is not installed.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class EndpointClips:
         self.name, self.batch_size = endpoint.model, max(8, at_once)
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         self._endpoint.close()
 
     def record(self) -> Mapping[str, Any]:
@@ -66,23 +66,23 @@ class EndpointClips:
         return {'describer': 'served', **record, 'asr': self._asr}
 
     def digest(self, manifest: Manifest, sample: Sample) -> str:
-        """Of the media and the words."""
+        """Hash of the media and the words of a sample."""
         return self._served.digest(manifest, sample)
 
-    def described(self, manifest: Manifest, samples: Sequence[Sample]) -> list[Described]:
-        """Asked several at a time.
+    def described(self, manifest: Manifest, samples: Sequence[Sample]) -> Iterator[Described]:
+        """Descriptions of the samples, asked for concurrently and yielded in order.
 
-        Where the server goes away among them, answers before that are given, and the next call raises.
+        If the server becomes unavailable, answers before that are yielded, and the next call raises an error.
 
         Raises:
-            LLMError: media do not reach the model, or the server is gone.
+            LLMError: media do not reach the model, or the server is unavailable.
         """
         if self._gone is not None:
             raise self._gone
         if self._waits_for_probe and self._served.limits.media:
             require_media(self._endpoint, self._served.limits.media)
             self._waits_for_probe = False
-        made: dict[str, Described] = {}
+        failed: dict[str, Described] = {}
         asking: dict[str, tuple[Sample, dict[str, str], set[str]]] = {}
         for sample in samples:
             try:
@@ -90,15 +90,19 @@ class EndpointClips:
             except StorageError:
                 raise
             except AffektError as error:
-                made[sample.sample] = Described(self.name, '', form='empty', failure=storable(str(error)))
+                failed[sample.sample] = Described(self.name, '', form='empty', failure=storable(str(error)))
+        asked = [sample for sample, *_ in asking.values()]
+        answers, is_answered = iter(self._served.answers(manifest, asked) if asked else ()), False
+        for sample in samples:
+            described = failed.get(sample.sample) or self._read(next(answers), *asking[sample.sample])
+            is_answered = is_answered or not described.failure
+            yield described
         try:
-            for said in self._served.answers(manifest, [sample for sample, *_ in asking.values()]) if asking else ():
-                made[said.name] = self._read(said, *asking[said.name])
+            next(answers, None)  # behind the last answer it is told whether the server is gone
         except LLMError as error:
-            if all(made[name].failure for name in asking if name in made):
+            if not is_answered:
                 raise
             self._gone = error
-        return [made[sample.sample] for sample in samples]
 
     def _perceived(self, manifest: Manifest, sample: Sample) -> tuple[Sample, dict[str, str], set[str]]:
         """The sample with its words, what it lacks and why, and what can be perceived of it."""
@@ -127,7 +131,7 @@ class EndpointClips:
             lacking['words'] = 'no transcript' if text is None else 'no words'
         return dataclasses.replace(sample, text=(text or '').strip() or None), lacking, perceived
 
-    def _read(self, said: Said, sample: Sample, lacking: dict[str, str], perceived: set[str]) -> Described:
-        answer = self._room.read_answer(said.text, perceived=perceived, table=self._table)
+    def _read(self, clip_answer: ClipAnswer, sample: Sample, lacking: dict[str, str], perceived: set[str]) -> Described:
+        answer = self._room.read_answer(clip_answer.text, perceived=perceived, table=self._table)
         clip = SimpleNamespace(lacking=lacking, words=sample.text or '')
-        return described_by(self.name, clip, SimpleNamespace(answer=answer, failure=said.failure))
+        return described_by(self.name, clip, SimpleNamespace(answer=answer, failure=clip_answer.failure))

@@ -58,13 +58,28 @@ USED: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Who describes, to the settings that change what is said."""
 _OPTIONS = {
-    'recipes': 'recipe',
-    'batch_size': 'batch-size',
-    'at_once': 'at-once',
-    'timeout_s': 'timeout',
-    'is_probed': 'no-probe',
+    'recipes': '--recipe',
+    'batch_size': '--batch-size',
+    'at_once': '--at-once',
+    'timeout_s': '--timeout',
+    'is_probed': '--no-probe',
+    **{
+        name: f'--{name}'
+        for name in (
+            'model',
+            'trunk',
+            'question',
+            'transcript',
+            'asr',
+            'tokens',
+            'precision',
+            'device',
+            'endpoint',
+            'server',
+        )
+    },
 }
-"""Settings whose options have another name."""
+"""Settings to their options on the command line; the others are settings of `Describing` alone."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +161,7 @@ class Describing:
         chosen = [each.name for each in dataclasses.fields(self) if getattr(self, each.name) != _default_of(each)]
         if unused := [name for name in chosen if name not in USED[by]]:
             raise ValueRangeError(
-                expected=f'options that {by} uses ({", ".join(_OPTIONS.get(name, name) for name in USED[by])})',
+                expected=f'what {by} uses ({", ".join(_OPTIONS.get(name, name) for name in USED[by])})',
                 came=', '.join(_OPTIONS.get(name, name) for name in unused),
                 todo=f'leave them out{"" if self.model else ", or name what uses them with --model or --endpoint"}',
             )  # fmt: skip
@@ -190,8 +205,8 @@ class ClipsDescriber(Protocol):
     def digest(self, manifest: Manifest, sample: Sample) -> str:
         """Changes with what is read of a clip."""
 
-    def described(self, manifest: Manifest, samples: Sequence[Sample]) -> list[Described]:
-        """An answer to each, in order; none raises for a clip that cannot be described."""
+    def described(self, manifest: Manifest, samples: Sequence[Sample]) -> Iterable[Described]:
+        """An answer to each, in order, as soon as it is there; none raises for a clip that cannot be described."""
 
 
 Advanced = Callable[[DescribedClip, int, int], None]
@@ -299,11 +314,12 @@ def _together(
 ) -> Iterator[DescribedClip]:  # fmt: skip
     asking = [sample for sample, _, known in waiting if known is None]
     answers = answering.described(manifest, asking) if asking else []
-    made = {sample.sample: _in_order(described) for sample, described in zip(asking, answers, strict=True)}
+    made: dict[str, Described] = {}
     digests = {sample.sample: digest for sample, digest, _ in waiting}
-    for name, described in made.items():  # on disk before any of them is given
+    for sample, answer in zip(asking, answers, strict=True):  # each on disk before the next is waited for
+        made[sample.sample] = described = _in_order(answer)
         if run is not None and not described.failure:
-            run.note(name, SETTINGS, digest=digests[name], described=plain(described))
+            run.note(sample.sample, SETTINGS, digest=digests[sample.sample], described=plain(described))
     for sample, _, known in waiting:
         yield known or DescribedClip(sample.sample, _path_of(manifest, sample), made[sample.sample])
 

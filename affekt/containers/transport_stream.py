@@ -1,7 +1,7 @@
-"""MPEG transport streams (ts, mts, m2ts): packets of 188 bytes, counted from 0 to 15 for each stream.
+"""MPEG transport streams (ts, mts, m2ts): packets of 188 bytes, with a counter from 0 to 15 in each stream.
 
-The counters are the only sign that packets are gone. FFmpeg marks some pictures for it and drops others unseen. Where
-the segments of a broadcast were joined, all counters begin anew at the list of programs that opens each segment.
+The counters are the only sign of missing packets. FFmpeg marks some frames for it and silently drops others. Where
+segments of a broadcast were joined, all counters restart at the program list that opens each segment.
 
 Source: ISO/IEC 13818-1, section 2.4.3.
 """
@@ -19,16 +19,16 @@ from affekt.wording import counted
 SYNC, PROGRAMS, NULL_STREAM = 0x47, 0, 0x1FFF
 PACKET = 188
 STRIDES = (188, 192, 204)
-"""Bytes from packet to packet: alone, behind a time of four bytes (m2ts), before sixteen bytes of correction."""
+"""Bytes from packet to packet: 188 alone, 192 after a timestamp (m2ts), 204 before 16 bytes of error correction."""
 FEW_PACKETS = 5
 BEFORE_PROGRAMS = 2
-"""Packets of a segment that may lie before its list of programs, such as the names of services."""
+"""Largest number of packets of a segment before its program list, such as service names."""
 
 Octets = npt.NDArray[np.uint8]
 
 
 def check_packets(source: Source, report: ContainerReport) -> None:
-    """Notes counters that jump, and bytes where no packet begins."""
+    """Notes jumps of counters, and bytes outside packets."""
     report.states_length = False
     with Window(source, CHAIN) as window:
         position, stride = _first_packet(window, 0)
@@ -55,7 +55,7 @@ def check_packets(source: Source, report: ContainerReport) -> None:
 
 
 def _first_packet(window: Window, position: int) -> tuple[int, int]:
-    """Where a packet begins that others follow, and the bytes from each to the next; (-1, 0) where none does."""
+    """Position of a packet that is followed by others, and their distance in bytes; (-1, 0) for none."""
     while position + PACKET <= window.size:
         stretch = window.at(position, CHAIN)
         at = stretch.find(SYNC)
@@ -70,7 +70,7 @@ def _first_packet(window: Window, position: int) -> tuple[int, int]:
 
 
 class Counters:
-    """The counters of all streams, packet by packet through a file."""
+    """The counters of all streams, checked packet by packet."""
 
     def __init__(self) -> None:
         self._last: dict[int, int] = {}
@@ -79,7 +79,7 @@ class Counters:
         self._packets = 0
 
     def check(self, rows: Octets, position: int, stride: int, report: ContainerReport) -> None:
-        """Hold the counters of whole packets, the first of which is at `position`, against the ones before."""
+        """Compare the counters of whole packets, the first of which is at `position`, with the previous ones."""
         streams = (rows[:, 1].astype(np.int64) & 0x1F) << 8 | rows[:, 2]
         has_content = rows[:, 3] & 0x10 > 0
         may_jump = (rows[:, 3] & 0x20 > 0) & (rows[:, 4] > 0) & (rows[:, 5] & 0x80 > 0)

@@ -114,7 +114,9 @@ def _stem(path: str) -> str:
 class PathsBelow:
     """Finds paths of another machine below a folder: the longest trailing part of each that exists.
 
-    The part that had to be removed, and its replacement, are tried first for the next path with the same extension.
+    A replacement of leading folders that led to a path is tried for the next path with the same extension. A longer
+    trailing part always comes before a shorter one: where `1.wav` and `b/1.wav` exist, a path that ends in `b/1.wav` is
+    the second, however many paths were found by name alone.
 
     Args:
         folder: your folder.
@@ -131,7 +133,8 @@ class PathsBelow:
         """The path relative to the folder; None where nothing exists, and for a path with `..`."""
         parts = _parts(path)
         known = self._ways.get(_ending(parts), [])
-        for way in dict.fromkeys((*known, *(('', cut) for cut in range(len(parts))))):
+        ways = dict.fromkeys((*known, *(('', cut) for cut in range(len(parts)))))
+        for way in sorted(ways, key=lambda way: way[1]):  # of equal ends, those that led somewhere before
             before, cut = way
             if cut < len(parts) and (place := self._place_of(self.folder.joinpath(before, *parts[cut:]))) is not None:
                 self._learn(parts, way)

@@ -1,11 +1,11 @@
 """A made-up Aff-Wild2: videos with sound, annotations in the official layout of ABAW6, and the true curves apart.
 
 People of `affekt.face3d` show one emotion after another while they speak, blink and look about; another `Cast` has
-other faces, moved by the same curves. What is annotated follows from the commanded curves by one rule (`frame_truth`);
-a rater's noise and delay may lie on valence and arousal.
-Some videos show two people side by side, some are short, and a person is now and then away (annotated as invalid) or
-covered (annotated all the same, as raters of a real corpus go on). The sound is tones in phrases, or speech that is
-given: pitch and level follow arousal while the person speaks. Nobody is in two partitions.
+other faces, driven by the same curves. The annotations follow from the commanded curves by one rule (`frame_truth`);
+valence and arousal may have a rater's noise and delay.
+Some videos show two people side by side, some are short, and now and then a person is away (annotated as invalid) or
+covered (still annotated, as by raters of the real corpus). The sound is tones in phrases, or given speech: pitch and
+level follow arousal while the person speaks. No person is in two partitions.
 
     videos/                       <video>.mp4
     6th ABAW Annotations/         three challenges, each with Train_Set and Validation_Set
@@ -42,16 +42,16 @@ if TYPE_CHECKING:
     from affekt.voice import BorrowedSpeech
 
 SHOWN_FROM = 0.3
-"""Intensity from which an emotion is the frame's expression; below, the frame is neutral."""
+"""Least intensity of an emotion that becomes the frame's expression; below, the frame is neutral."""
 RATE_HZ = 16_000
 MOST_VIDEOS = 100_000
 SHORT_S = 3.0
 SPOKEN = 3.0
-"""Gain of speech, which is given at one loudness, to be about as loud as the tones."""
+"""Gain of recorded speech that makes it about as loud as the tones."""
 SALT = 0x61626177
-"""Keeps the seeds of these videos apart from those of other made-up corpora."""
+"""Separates the random seeds of these videos from those of other made-up corpora."""
 DEALT = 0x706F7274
-"""The same for who is given which portrait or recording."""
+"""Separates the random seed by which portraits and recordings are assigned to people."""
 PARTS = {'train': 'Train_Set', 'val': 'Validation_Set', 'test': 'Test_Set'}
 CHALLENGES = {
     'affect': ('VA_Estimation_Challenge', ()), 'expression': ('EXPR_Recognition_Challenge', EXPRESSIONS),
@@ -65,10 +65,10 @@ SEEN, AWAY, COVERED = range(len(STATES))
 
 
 class FrameTruth(NamedTuple):
-    """What is true of every frame of one person."""
+    """The true annotation of every frame of one person."""
 
     expression: npt.NDArray[np.int8]
-    """(T,) place in EXPRESSIONS."""
+    """(T,) index in EXPRESSIONS."""
     affect: Floats32
     """(T, 2) valence and arousal in [-1, 1]."""
     units: npt.NDArray[np.int8]
@@ -97,16 +97,16 @@ def frame_truth(curves: SceneCurves) -> FrameTruth:
 
 @dataclass(frozen=True)
 class AffWild2Settings:
-    """What a made-up Aff-Wild2 is made from.
+    """Size, timing and annotation noise of a made-up Aff-Wild2.
 
     Args:
-        videos: number; three in five are for training, one each for validation and test.
-        seconds: length of a video; one in eight is SHORT_S long.
-        rate_hz: frames a second.
+        videos: number of videos; three in five are for training, one each for validation and test.
+        seconds: length of a video in seconds; one in eight has at most SHORT_S.
+        rate_hz: frames per second.
         size: height and width of one person's picture in pixels, even.
         noise: standard deviation of a rater's valence and arousal around the true ones.
-        delay_s: how late a rater follows them.
-        seed: of everything.
+        delay_s: delay in seconds by which a rater follows them.
+        seed: seed of all randomness.
     """
 
     videos: int = 40
@@ -132,11 +132,11 @@ class AffWild2Settings:
                 raise ValueRangeError(expected=expected, came=f'{came}', todo='give another number')
 
     def name(self, number: int) -> str:
-        """Of a video, from 0 on."""
+        """Name of a video by its index, from 0."""
         return f'video{number:03d}'
 
     def split(self, number: int) -> str:
-        """Train, val or test."""
+        """Partition of a video: train, val or test."""
         return ('train', 'train', 'train', 'val', 'test')[number % 5]
 
     def sides(self, number: int) -> tuple[str, ...]:
@@ -144,7 +144,7 @@ class AffWild2Settings:
         return ('_left', '_right') if number % 7 == 2 else ('',)
 
     def times_s(self, number: int) -> Floats:
-        """(T,) of the frames."""
+        """(T,) times of the frames in seconds."""
         seconds = min(SHORT_S, self.seconds) if number % 8 == 1 else self.seconds
         return np.arange(max(1, round(seconds * self.rate_hz))) / self.rate_hz
 
@@ -153,14 +153,14 @@ class AffWild2Settings:
         return Part(self, number, side)
 
     def parts(self) -> Iterator[Part]:
-        """Every person of every video."""
+        """Every person in every video."""
         for number in range(self.videos):
             yield from (self.part(number, side) for side in self.sides(number))
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One person in one video; `name` is that of the annotation."""
+    """One person in one video; `name` is that of the annotation file."""
 
     settings: AffWild2Settings
     number: int
@@ -168,22 +168,22 @@ class Part:
 
     @property
     def name(self) -> str:
-        """Of the annotation: the video's, and the side where there are two people."""
+        """Name of the annotation: that of the video, with the side where it shows two people."""
         return self.settings.name(self.number) + self.side
 
     def rng(self, stream: int) -> np.random.Generator:
-        """Separate streams, so that the person stays the same whatever else is drawn."""
+        """One random stream for each purpose, so that a person does not depend on other draws."""
         side = ('', '_left', '_right').index(self.side)
         return np.random.default_rng((SALT, self.settings.seed, self.number, side, stream))
 
     @cached_property
     def times_s(self) -> Floats:
-        """(T,)"""
+        """(T,) times of the frames in seconds."""
         return self.settings.times_s(self.number)
 
     @cached_property
     def curves(self) -> SceneCurves:
-        """What was commanded."""
+        """The commanded curves."""
         from affekt.face3d import made_up_scene
 
         rng = self.rng(0)
@@ -191,7 +191,7 @@ class Part:
 
     @cached_property
     def states(self) -> npt.NDArray[np.int8]:
-        """(T,) SEEN, AWAY or COVERED: a person is out of sight about once in twelve seconds, for one or two."""
+        """(T,) SEEN, AWAY or COVERED: about every 13 s a person is away or covered for 0.8 to 2 s."""
         rng, states = self.rng(1), np.zeros(len(self.times_s), dtype=np.int8)
         at = float(rng.exponential(8.0)) + 2.0
         while at < self.times_s[-1]:
@@ -201,13 +201,13 @@ class Part:
         return states
 
     def person(self) -> Person:
-        """Who is seen."""
+        """The person who is seen."""
         from affekt.face3d import made_up_person
 
         return made_up_person(self.rng(2))
 
     def annotated(self) -> FrameTruth:
-        """The truth as a rater gives it: valence and arousal late and noisy, nan and -1 while the person is away."""
+        """The truth as annotated by a rater: valence and arousal late and noisy, nan and -1 while a person is away."""
         from affekt.face3d import wander
 
         settings, truth = self.settings, frame_truth(self.curves)
@@ -225,10 +225,10 @@ class Part:
         )  # fmt: skip
 
     def sound(self, speech: BorrowedSpeech | None = None) -> Floats32:
-        """(N,) at RATE_HZ: a voice of which pitch and level follow arousal.
+        """(N,) samples at RATE_HZ: a voice whose pitch and level follow arousal.
 
         Args:
-            speech: whose recordings are heard; None for twelve harmonics in syllables.
+            speech: recordings to use; None for a voice of twelve harmonics in syllables.
         """
         rng, curves = self.rng(4), self.curves
         time = np.arange(round(len(self.times_s) / self.settings.rate_hz * RATE_HZ)) / RATE_HZ
@@ -248,14 +248,14 @@ class Part:
         return np.asarray(np.clip(voice * syllables * level * speaks + hiss, -1, 1), dtype=np.float32)
 
     def pictures(self, cast: Cast | None = None) -> Iterator[Picture]:
-        """(size, size, 3) uint8 sRGB, frame after frame.
+        """(size, size, 3) uint8 sRGB, one picture per frame.
 
         Args:
-            cast: who is filmed; None for `MadeUpCast`.
+            cast: renders the person; by default `MadeUpCast`.
         """
         from affekt.face3d import made_up_background, made_up_light
 
-        room = np.random.default_rng((SALT, self.settings.seed, self.number))  # both people are in one
+        room = np.random.default_rng((SALT, self.settings.seed, self.number))  # the same for both people
         background, light, noise = made_up_background(room, self.settings.size), made_up_light(room), room.uniform(0, 4)
         if self.side == '_right':
             background = np.ascontiguousarray(background[:, ::-1])
@@ -276,68 +276,68 @@ class Part:
 
 
 class Room(NamedTuple):
-    """Where a person is filmed."""
+    """The surroundings in which a person is filmed."""
 
     background: Picture
-    """(size, size, 3), what is seen while the person is away."""
+    """(size, size, 3) uint8 sRGB, seen while the person is away."""
     light: Light
     noise: float
-    """Standard deviation of a pixel's noise."""
+    """Standard deviation of the noise of a pixel, in 8-bit levels."""
 
 
 Shot = Callable[[int, np.random.Generator], Picture]
-"""Number of a frame, from 0 and ascending, and what its noise is drawn from, to its (size, size, 3) picture."""
+"""From the index of a frame (from 0, ascending) and a random generator for its noise to its (size, size, 3) picture."""
 
 
 class Cast(Protocol):
-    """What films the people of a corpus; it goes to other processes with the work."""
+    """Renders the people of a corpus; must be picklable, as it is sent to other processes."""
 
     def settings(self, corpus: AffWild2Settings) -> Mapping[str, Any]:
-        """What the videos depend on besides the corpus's own settings, as JSON holds it.
+        """Settings that the videos depend on besides those of the corpus, as JSON values.
 
         Raises:
-            AffektError: the corpus cannot be filmed by it.
+            AffektError: the cast cannot render this corpus.
         """
 
     def shot(self, part: Part, room: Room) -> Shot:
-        """How a person's frames are filmed."""
+        """A function that renders the frames of a person."""
 
     def marked(self, picture: Picture) -> Picture:
-        """A picture of a finished video, with what it has to say of itself."""
+        """A frame of the finished video, with the mark by which it identifies itself."""
 
     def seal(self, path: Path, parts: Sequence[Part]) -> None:
-        """Do what is left to do with a finished video."""
+        """Complete a finished video file, for example by a manifest."""
 
 
 class MadeUpCast:
-    """Films made-up people."""
+    """Renders made-up people."""
 
     def settings(self, corpus: AffWild2Settings) -> Mapping[str, Any]:
-        """Nothing besides the corpus's own."""
+        """No settings besides those of the corpus."""
         return {}
 
     def shot(self, part: Part, room: Room) -> Shot:
-        """Frames by the person's commanded curves and pose."""
+        """Renders frames from the person's commanded curves and pose."""
         from affekt.face3d import Studio
 
         studio, curves = Studio(part.person(), room.light, room.background, noise=room.noise), part.curves
         return lambda number, rng: studio.picture(curves.expression[number], curves.pose[number], rng)
 
     def marked(self, picture: Picture) -> Picture:
-        """The picture as it is: nobody takes it for a photograph."""
+        """The picture unchanged: it cannot be mistaken for a photograph."""
         return picture
 
     def seal(self, path: Path, parts: Sequence[Part]) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 def fewest_people(settings: AffWild2Settings) -> int:
-    """How many must be there, so that nobody is in two partitions or twice in one video."""
+    """Least number of people for which no one is in two partitions or twice in one video."""
     return sum(_at_once(settings).values())
 
 
 def _at_once(settings: AffWild2Settings) -> dict[str, int]:
-    """Partition to the people that one of its videos shows at most."""
+    """Partition to the largest number of people in one of its videos."""
     most = dict.fromkeys(PARTS, 1)
     for number in range(settings.videos):
         split = settings.split(number)
@@ -347,11 +347,11 @@ def _at_once(settings: AffWild2Settings) -> dict[str, int]:
 
 @lru_cache(maxsize=8)
 def dealt(given: tuple[Path, ...], settings: AffWild2Settings) -> dict[str, Path]:
-    """Each person's portrait or recording; partitions have their own, about as many for each of their people.
+    """Person to portrait or recording; each partition has its own, about as many per person in each.
 
     Args:
-        given: at least `fewest_people`, of different people.
-        settings: of the corpus; its seed deals.
+        given: files of at least `fewest_people` different people.
+        settings: settings of the corpus; the assignment depends on their seed.
     """
     people = Counter(settings.split(part.number) for part in settings.parts())
     counts = _at_once(settings)
@@ -372,24 +372,24 @@ def made_up_affwild2(
     out: Path, settings: AffWild2Settings, *, cast: Cast | None = None, speech: BorrowedSpeech | None = None,
     processes: int = 1, resume: bool = False, progress: Progress | None = None,
 ) -> tuple[Part, ...]:  # fmt: skip
-    """Videos, annotations, names of the test videos, and the key, in a new folder.
+    """Write videos, annotations, names of the test videos, and the key to a new folder.
 
     Args:
-        out: the folder.
-        settings: what to make.
-        cast: who is filmed; None for `MadeUpCast`.
-        speech: what is heard of them; None for tones.
-        processes: that draw videos; 1 is this one. The files are the same for any number.
-        resume: go on in a folder that a killed run left.
-        progress: told 'videos', videos done, videos in all.
+        out: folder of the corpus.
+        settings: size, timing and annotation noise.
+        cast: renders the people; by default `MadeUpCast`.
+        speech: recordings for the sound; None for tones.
+        processes: number of processes that render videos; 1 for this one. The files are the same for any number.
+        resume: continue in a folder that an interrupted run left.
+        progress: called with 'videos', the videos done and the number of videos.
 
     Returns:
-        Every person of every video.
+        Every person in every video.
 
     Raises:
-        ValueRangeError: fewer than one process, or too few recordings of speech.
+        ValueRangeError: `processes` is less than one, or there are too few recordings of speech.
         RunError: the folder holds something else, or a run with other settings.
-        StorageError: it cannot be written.
+        StorageError: the folder cannot be written.
     """
     if processes < 1:
         raise ValueRangeError(expected='at least one process', came=f'{processes}', todo='give another number')
@@ -447,13 +447,13 @@ def _write_annotations(settings: AffWild2Settings, out: Path) -> None:
 
 
 def _write_curves(settings: AffWild2Settings, path: Path) -> None:
-    """A row a frame, a group of rows a person."""
+    """One row per frame, one row group per person."""
     from pyarrow import parquet
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with file_atomically(path) as file:
         writer: Any = None
-        for part in settings.parts():  # anew, for a part keeps its curves as long as it lives
+        for part in settings.parts():  # created anew, since a part caches its curves
             table = _curves(part)
             writer = parquet.ParquetWriter(file, table.schema) if writer is None else writer
             writer.write_table(table)

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from affekt.corpora.sample import COLUMNS, LATER, MEDIA, MODALITIES, NUMBERS, REPEATING, Sample
 from affekt.corpora.sample_table import Coded, SampleTable
-from affekt.errors import TableError, UnknownNameError, listed
+from affekt.errors import CorpusError, TableError, UnknownNameError, listed
 from affekt.runs import file_atomically
 from affekt.tables import require_bounded
 
@@ -273,9 +273,14 @@ class Manifest:
 
         Raises:
             TableError: the file is missing, damaged, not a manifest, or of a newer format.
+            CorpusError: `root` is not a folder.
         """
         import pyarrow
 
+        if root is not None and not root.is_dir():
+            raise CorpusError(
+                expected='a folder that the media of the manifest are in now', came=f'{root}', todo='check the path'
+            )
         try:
             require_bounded(path)
             facts, samples = _read(path)

@@ -231,12 +231,10 @@ def _network(
     checkpoint: Checkpoint, form: Form, outputs: int, drop_path: float, seed: int
 ) -> tuple[HicmaeClassifier | SvfapClassifier, Transfer]:
     """The network, whose new weights depend on the seed alone, and the report of weights taken from the checkpoint."""
-    import torch
-
+    from affekt.nn import seeded
     from affekt.pretraining import classifier_from
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return classifier_from(checkpoint, outputs, drop_path=drop_path, **_changes(checkpoint, form))
 
 
@@ -331,7 +329,7 @@ def _cells(part: str, parts: ClipParts, index: Ints, answers: Floats32) -> list[
 
 def _write(outcome: FinetunedClips, saved: Mapping[str, Any]) -> None:
     """Write scores, card and the page of the training history."""
-    from affekt.training import write_curves
+    from affekt.training import step_files, write_curves
 
     facts = {
         'scores': [
@@ -348,7 +346,7 @@ def _write(outcome: FinetunedClips, saved: Mapping[str, Any]) -> None:
     write_atomically(outcome.folder / CARD, tuned_card(outcome, saved).encode())
     rows = [{'step': float(at), **row} for at, row in enumerate(outcome.history, 1)]
     write_curves(rows, outcome.folder / 'history.html', title=outcome.folder.name)
-    for path in (outcome.folder / TRAINING).glob('step-*.safetensors'):
+    for path in step_files(outcome.folder / TRAINING):
         with contextlib.suppress(OSError):  # the state for resuming; the model is saved
             path.unlink()
 

@@ -34,7 +34,7 @@ _SOURCES = ('official files of the MER challenge, arXiv:2410.01495 and arXiv:250
 
 
 def load_table(name: str | Path) -> WordTable:
-    """The table of a name, or from your own files.
+    """The table of a name, read once per process, or from your own files.
 
     Args:
         name: `affekt`, `2025`, `2026`, a table file (.json), or a folder with the official files
@@ -46,7 +46,7 @@ def load_table(name: str | Path) -> WordTable:
         WeightsError: the official files of that name are not here and could not be downloaded.
     """
     if str(name) == 'affekt':
-        return read_word_table(PACKAGED_TABLE)
+        return packaged_table()
     if str(name) in OFFICIAL:
         return official_table(str(name))
     path = Path(name)
@@ -59,6 +59,12 @@ def load_table(name: str | Path) -> WordTable:
         came=f'{str(name)!r}',
         todo='name one of these',
     )
+
+
+@cache
+def packaged_table() -> WordTable:
+    """The table `affekt`."""
+    return read_word_table(PACKAGED_TABLE)
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -29,6 +30,10 @@ FRAMES = pa.schema([
 TABLES = ('faces', 'frames', 'turns', 'voice')
 SOURCE_FILE = 'source.json'
 WORDS_FILE = 'words.jsonl'
+UNFINISHED = '.live-'
+"""How the folders of rows begin that are no result yet; the number of the process follows."""
+_FOLDER = re.compile(rf'{re.escape(UNFINISHED)}\d+')
+_FILES = re.compile(rf'({"|".join(TABLES)})(\.\d+)?\.arrows|{re.escape(SOURCE_FILE)}(\.new)?|{re.escape(WORDS_FILE)}')
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,16 @@ class Journal:
                     writer.close()
                     file.close()
             self._writers.clear()
+
+
+def is_journal(folder: Path) -> bool:
+    """Whether a folder is one that `Journal` fills, by its name and by all that lies in it: only such are removed."""
+    return (
+        _FOLDER.fullmatch(folder.name) is not None
+        and not folder.is_symlink()
+        and folder.is_dir()
+        and all(_FILES.fullmatch(path.name) and path.is_file() for path in folder.iterdir())
+    )
 
 
 def read_source(folder: Path) -> Streamed:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from affekt.analysis.model_cache import LoadedModels, return_freed_pages
 from affekt.errors import RunError
 from affekt.faces import FaceStream
-from affekt.live.journal import FRAMES, SOURCE_FILE, Journal, Streamed
+from affekt.live.journal import FRAMES, SOURCE_FILE, UNFINISHED, Journal, Streamed, is_journal
 from affekt.live.readings import LiveReading
 from affekt.live.saving import Kept, now_text, save_stream
 from affekt.live.settings import StreamSettings
@@ -27,8 +27,6 @@ KEEP_EVERY_S = 0.5
 """How often rows go to disk."""
 TIDY_EVERY_S = 10.0
 """How often freed pages go back to the system, which takes a millisecond or two."""
-UNFINISHED = '.live-'
-"""How the folders of rows begin that are no result yet."""
 _PIXELS = ('box_x', 'box_y', 'box_width', 'box_height', 'face_size_px')
 
 
@@ -174,7 +172,7 @@ def recovered_in(run: Run, models: LoadedModels | None = None) -> tuple[Path, ..
     """The results that are made of streams which were cut off in a run folder."""
     results = []
     for folder in sorted(run.folder.glob(f'{UNFINISHED}*')):
-        if folder.is_symlink() or not folder.is_dir():
+        if not is_journal(folder):
             continue
         if (folder / SOURCE_FILE).is_file():
             results.append(save_stream(folder, run.folder, Kept(), models, run))

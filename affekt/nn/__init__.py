@@ -10,13 +10,14 @@ Needs torch.
 from affekt.nn.attention import Attention, CrossAttention, attend, join_heads, split_heads
 from affekt.nn.devices import require_device
 from affekt.nn.dropout import Dropout
-from affekt.nn.linear import linear
+from affekt.nn.linear import Linear, linear, product
 from affekt.nn.masks import kept_first, last_kept, mean_kept
 from affekt.nn.patches import DEVIATION_FLOOR, PatchEmbedding, from_patches, planes, standardised_patches, to_patches
 from affekt.nn.pooling import POOLINGS, Pooling, pooling_of
 from affekt.nn.positions import position_table, sinusoids, sinusoids_in_halves, sliced_positions
 from affekt.nn.prefusion import Prefusion, QueryPrefusion
 from affekt.nn.qformer import QueryFormer, qformer_names
+from affekt.nn.seeding import seed_torch, seeded
 from affekt.nn.states import Coverage, CoverageRow, NameMap, built, load_published, read_tensors, renamed, save_tensors
 from affekt.nn.transformer import Block, BlockForm, CrossSelfBlock, DropPath, rising
 
@@ -32,6 +33,7 @@ __all__ = [
     'CrossSelfBlock',
     'DropPath',
     'Dropout',
+    'Linear',
     'NameMap',
     'PatchEmbedding',
     'Pooling',
@@ -50,12 +52,15 @@ __all__ = [
     'planes',
     'pooling_of',
     'position_table',
+    'product',
     'qformer_names',
     'read_tensors',
     'renamed',
     'require_device',
     'rising',
     'save_tensors',
+    'seed_torch',
+    'seeded',
     'sinusoids',
     'sinusoids_in_halves',
     'sliced_positions',

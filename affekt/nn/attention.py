@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
+from affekt.nn.linear import Linear, product
 
 Bias = Literal['qv', 'qkv', 'none']
 """Projections with a bias. A bias of the keys adds a constant to all scores of a query, which the softmax cancels."""
@@ -74,7 +75,7 @@ def join_heads(tokens: Tensor) -> Tensor:
     return tokens.transpose(1, 2).flatten(2)  # (B, T, H, E), then (B, T, D)
 
 
-class _Projection(nn.Linear):
+class _Projection(Linear):
     """A linear layer whose owner initialises its weights and may pass a bias.
 
     It is called, its weights are never read, so that a wrapper such as a low-rank adapter takes effect.
@@ -85,7 +86,8 @@ class _Projection(nn.Linear):
 
     def forward(self, tokens: Tensor, bias: Tensor | None = None) -> Tensor:
         """(B, T, D) to (B, T, outputs), with the layer's own bias where none is passed."""
-        return functional.linear(tokens, self.weight, self.bias if bias is None else bias)
+        multiply = product if self.fused else functional.linear
+        return multiply(tokens, self.weight, self.bias if bias is None else bias)
 
 
 class Attention(nn.Module):
@@ -105,8 +107,8 @@ class Attention(nn.Module):
         super().__init__()
         _check(width, heads, bias)
         self.heads, self.fused = heads, fused
-        self.qkv = _Projection(width, 3 * width, bias=bias == 'qkv')
-        self.proj = nn.Linear(width, width)
+        self.qkv = _Projection(width, 3 * width, bias == 'qkv', fused=fused)
+        self.proj = Linear(width, width, fused=fused)
         self.q_bias, self.v_bias = _vectors(width, bias)
         nn.init.xavier_uniform_(self.qkv.weight)
         if bias == 'qkv':
@@ -122,8 +124,9 @@ class Attention(nn.Module):
             sizes = [width, 2 * width]
             query, rest = self.qkv.weight.split(sizes)  # (D, D), (2D, D)
             query_bias, rest_bias = (None, None) if bias is None else bias.split(sizes)
-            queries = functional.linear(tokens, query, query_bias)  # (B, T, D)
-            keys, values = functional.linear(context, rest, rest_bias).chunk(2, dim=2)  # (B, S, D) each
+            multiply = product if self.fused else functional.linear
+            queries = multiply(tokens, query, query_bias)  # (B, T, D)
+            keys, values = multiply(context, rest, rest_bias).chunk(2, dim=2)  # (B, S, D) each
         else:  # a wrapped projection can only be called as a whole
             queries = self.qkv(tokens, bias).chunk(3, dim=2)[0]
             _, keys, values = self.qkv(context, bias).chunk(3, dim=2)
@@ -163,9 +166,9 @@ class CrossAttention(nn.Module):
         super().__init__()
         _check(width, heads, bias)
         self.heads, self.fused = heads, fused
-        self.q = _Projection(width, width, bias=False)
-        self.kv = _Projection(width if context_width is None else context_width, 2 * width, bias=False)
-        self.proj = nn.Linear(width, width)
+        self.q = _Projection(width, width, False, fused=fused)
+        self.kv = _Projection(width if context_width is None else context_width, 2 * width, False, fused=fused)
+        self.proj = Linear(width, width, fused=fused)
         self.q_bias, self.v_bias = _vectors(width, bias)
         nn.init.xavier_uniform_(self.q.weight)
         nn.init.xavier_uniform_(self.kv.weight)

@@ -1,17 +1,110 @@
-"""A linear layer with many inputs for few rows, in the order of factors that halves the time on a CPU.
+"""Linear maps by the matrix product that is fastest on the processor; results agree to rounding.
 
-A layer with thousands of inputs has far more weights than a batch of a few dozen rows has values. With the weights as
-the left factor, the library need not repack them first. B rows, D inputs, O outputs.
+For many rows, `product` and the layer `Linear` choose the library by the vendor of the processor. Torch multiplies by
+MKL, whose large products take a tenth longer on AMD processors than those of oneDNN; oneDNN also adds the bias during
+the product, where torch first copies it into the output (`measurements/pretraining_speed.py`).
+
+For few rows with thousands of inputs (`linear`), a layer has far more weights than a batch has values. With the weights
+as the left factor, the library need not repack them first.
+
+Axes: B rows, D inputs, O outputs.
 """
 
 from __future__ import annotations
 
+import platform
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 MOST_ROWS = 128
 FEWEST_INPUTS = 512
 """The product is transposed from this number of inputs on, and up to this number of rows."""
+LEAST_WORK = 2**27
+"""Multiplications of a product; below, repacking the weights costs oneDNN what it gains."""
+
+
+class Linear(nn.Linear):
+    """A linear layer for many rows, see `product`.
+
+    Args:
+        inputs: D.
+        outputs: O.
+        bias: whether a bias is added.
+        fused: False for torch's own product, which `torch.vmap` needs.
+    """
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = True, *, fused: bool = True) -> None:
+        super().__init__(inputs, outputs, bias)
+        self.fused = fused
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(…, D) to (…, O)."""
+        multiply = product if self.fused else functional.linear
+        answer: Tensor = multiply(rows, self.weight, self.bias)
+        return answer
+
+
+def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """(…, O) outputs of a linear map, rows weightᵀ + bias.
+
+    Args:
+        rows: (…, D).
+        weight: (O, D), in any memory layout.
+        bias: (O,); None for none.
+    """
+    if not _goes_by_onednn(rows, weight):
+        return functional.linear(rows, weight, bias)
+    flat = _Product.apply(rows.reshape(-1, rows.shape[-1]), weight, bias)  # type: ignore[no-untyped-call]
+    answer: Tensor = flat.unflatten(0, rows.shape[:-1])  # (B, O), then (…, O)
+    return answer
+
+
+class _Product(torch.autograd.Function):
+    """(B, D) rows times an (O, D) weight; the output and the gradient of the rows by oneDNN."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(rows, weight)
+        answer: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, 'none', [], '')
+        return answer
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        rows, weight = ctx.saved_tensors
+        for_rows, for_weight, for_bias = ctx.needs_input_grad
+        return (
+            product(gradient, weight.t()) if for_rows else None,  # (B, D)
+            gradient.t() @ rows if for_weight else None,  # (O, D), where MKL is no slower
+            gradient.sum(dim=0) if for_bias else None,
+        )
+
+
+def _goes_by_onednn(rows: Tensor, weight: Tensor) -> bool:
+    return bool(
+        rows.numel() * weight.shape[0] >= LEAST_WORK
+        and rows.device.type == 'cpu'
+        and rows.dtype == weight.dtype == torch.float32
+        and not torch.is_autocast_enabled('cpu')
+        and not torch.compiler.is_compiling()
+        and torch.backends.mkldnn.enabled
+        and prefers_onednn()
+    )
+
+
+@cache
+def prefers_onednn() -> bool:
+    """Whether the vendor of the processor is AMD and torch has the operator."""
+    vendor = platform.processor()
+    with suppress(OSError), Path('/proc/cpuinfo').open(encoding='ascii', errors='replace') as file:
+        vendor += file.read(4096)
+    has_operator = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, '_linear_pointwise')
+    return 'AuthenticAMD' in vendor and has_operator
 
 
 def linear(rows: Tensor, layer: nn.Module) -> Tensor:

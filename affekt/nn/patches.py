@@ -21,9 +21,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from affekt.errors import ShapeError, ValueRangeError
+from affekt.nn.linear import product
 
 DEVIATION_FLOOR = 1e-6
 """Added to the standard deviation of a patch, which is 0 for a uniform patch."""
@@ -69,9 +69,7 @@ class PatchEmbedding(nn.Module):
 
     def of_patches(self, patches: Tensor) -> Tensor:
         """The (B, N, D) tokens of (B, N, P, C) patches as cut by `to_patches`; any subset, in any order."""
-        return functional.linear(
-            planes(patches).flatten(2), self.proj.weight.flatten(1), self.proj.bias
-        )  # by (D, C * P)
+        return product(planes(patches).flatten(2), self.proj.weight.flatten(1), self.proj.bias)  # by (D, C * P)
 
 
 def to_patches(pixels: Tensor, size: Sequence[int]) -> Tensor:

@@ -18,6 +18,7 @@ from torch.nn import functional
 from affekt.errors import ValueRangeError
 from affekt.nn.attention import Attention, Bias, CrossAttention
 from affekt.nn.dropout import Dropout
+from affekt.nn.linear import Linear
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class BlockForm:
         epsilon: epsilon of the layer normalisations.
         layer_scale: initial value of a learned (D,) factor on each branch; None for no factor.
         dropout: dropout probability, within the perceptron and at the end of each branch.
-        fused: see `affekt.nn.attend`.
+        fused: see `affekt.nn.attend` and `affekt.nn.product`.
     """
 
     width: int
@@ -90,8 +91,8 @@ class Perceptron(nn.Module):
 
     def __init__(self, form: BlockForm) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(form.width, form.expansion * form.width)
-        self.fc2 = nn.Linear(form.expansion * form.width, form.width)
+        self.fc1 = Linear(form.width, form.expansion * form.width, fused=form.fused)
+        self.fc2 = Linear(form.expansion * form.width, form.width, fused=form.fused)
         self.activation = form.activation
         self.dropout = Dropout(form.dropout)
 

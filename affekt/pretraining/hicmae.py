@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from affekt.errors import ShapeError
-from affekt.nn import Block, CrossSelfBlock, PatchEmbedding, position_table, rising
+from affekt.nn import Block, CrossSelfBlock, Linear, PatchEmbedding, position_table, rising
 from affekt.pretraining.first_weights import draw_normal, draw_xavier
 from affekt.pretraining.forms import TILE, TUBE, HicmaeForm
 from affekt.pretraining.rebuilding import (
@@ -110,7 +110,7 @@ class Decoder(nn.Module):
         crossing = [CrossSelfBlock(blocks) for _ in range(form.decoder_depth - 1)]
         self.blocks = nn.ModuleList([Block(blocks), *crossing])
         self.norm = blocks.norm()
-        self.head = nn.Linear(form.decoder_width, outputs)
+        self.head = Linear(form.decoder_width, outputs)
 
     def forward(self, tokens: Tensor, skips: list[Tensor], masked: int, *, by_colour: bool = False) -> Tensor:
         """The (B, M, outputs) patches.
@@ -167,12 +167,12 @@ class HicmaePretraining(nn.Module):
         if 'video' in form.modalities:
             self.mask_token = nn.Parameter(torch.zeros(1, 1, form.decoder_width))
             self.encoder = Branch(form, 'video')
-            self.encoder_to_decoder = nn.Linear(form.width, form.decoder_width, bias=False)
+            self.encoder_to_decoder = Linear(form.width, form.decoder_width, bias=False)
             self.decoder = Decoder(form, CHANNELS['video'] * TUBE[0] * TUBE[1] * TUBE[2])
         if 'audio' in form.modalities:
             self.mask_token_audio = nn.Parameter(torch.zeros(1, 1, form.decoder_width))
             self.encoder_audio = Branch(form, 'audio')
-            self.encoder_to_decoder_audio = nn.Linear(form.width, form.decoder_width, bias=False)
+            self.encoder_to_decoder_audio = Linear(form.width, form.decoder_width, bias=False)
             self.decoder_audio = Decoder(form, TILE[0] * TILE[1])
         if len(form.modalities) == 2:
             self.encoder_fusion = Fusion(form)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.errors import ShapeError, listed
-from affekt.nn import DEVIATION_FLOOR, planes, standardised_patches, to_patches
+from affekt.nn import DEVIATION_FLOOR, planes, product, standardised_patches, to_patches
 from affekt.pretraining.forms import TILE, TUBE
 
 TEMPERATURE = 0.07
@@ -102,7 +102,7 @@ def audio_targets(patches: Tensor) -> Tensor:
 def in_colours(head: nn.Linear, tokens: Tensor) -> Tensor:
     """What a head makes of (B, M, D) tokens, as (B, M, 3, P): its rows are put in order, not the many answers."""
     weight, bias = (_by_colour(part) for part in (head.weight, head.bias))
-    rebuilt: Tensor = functional.linear(tokens, weight, bias).unflatten(2, (3, -1))
+    rebuilt: Tensor = product(tokens, weight, bias).unflatten(2, (3, -1))
     return rebuilt
 
 

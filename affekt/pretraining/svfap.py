@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.errors import ShapeError
-from affekt.nn import Block, CrossSelfBlock, PatchEmbedding, position_table, rising
+from affekt.nn import Block, CrossSelfBlock, Linear, PatchEmbedding, position_table, rising
 from affekt.pretraining.first_weights import draw_normal, draw_xavier
 from affekt.pretraining.forms import TUBE, SvfapForm
 from affekt.pretraining.rebuilding import in_colours, split_tokens, squared_error, taken, tubes, video_truth
@@ -174,7 +174,7 @@ class _Decoder(nn.Module):
         blocks = form.decoder_blocks()
         self.blocks = nn.ModuleList([Block(blocks) for _ in range(form.decoder_depth)])
         self.norm = blocks.norm()
-        self.head = nn.Linear(form.decoder_width, 3 * TUBE[0] * TUBE[1] * TUBE[2])
+        self.head = Linear(form.decoder_width, 3 * TUBE[0] * TUBE[1] * TUBE[2])
 
     def forward(self, tokens: Tensor, masked: int, *, by_colour: bool = False) -> Tensor:
         """The (B, M, 1536) patches of the last `masked` of (B, N, D) tokens; (B, M, 3, 512) by colour."""
@@ -198,7 +198,7 @@ class SvfapPretraining(nn.Module):
         super().__init__()
         self.form = form
         self.encoder = _Encoder(form)
-        self.encoder_to_decoder = nn.Linear(form.width, form.decoder_width, bias=False)
+        self.encoder_to_decoder = Linear(form.width, form.decoder_width, bias=False)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, form.decoder_width))
         self.decoder = _Decoder(form)
         self.apply(draw_xavier)

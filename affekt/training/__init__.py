@@ -10,7 +10,7 @@ first, or `engine.py` for what is below it. Needs torch.
 from affekt.training.absent import MissingScores, missing_modality_answers, missing_modality_scores, with_gaps
 from affekt.training.averages import WeightAverage
 from affekt.training.best_epoch import BestEpoch
-from affekt.training.checkpoints import last_weights, whole
+from affekt.training.checkpoints import last_weights, step_files, whole
 from affekt.training.curves import write_curves
 from affekt.training.engine import Engine, Step
 from affekt.training.order import IndexBatches, LoadedBatches
@@ -62,6 +62,7 @@ __all__ = [
     'peak_memory_bytes',
     'predict',
     'pseudo_labelled',
+    'step_files',
     'task_losses',
     'train',
     'train_semi',

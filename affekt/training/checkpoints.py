@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import random
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -20,11 +21,12 @@ from torch import Tensor, nn
 
 from affekt.errors import AffektError, TrainingError, WeightsError
 from affekt.files import part_of
-from affekt.nn import read_tensors, save_tensors
+from affekt.nn import read_tensors, save_tensors, seed_torch
 
 T = TypeVar('T')
 LOG = logging.getLogger('affekt')
 NAME = 'step-{:09d}.safetensors'
+_STEP = re.compile(r'step-\d{9,}\.safetensors')
 FORMAT = 1
 """Of the notes; counted up where older ones can no longer be read."""
 
@@ -46,8 +48,16 @@ def save_step(folder: Path, step: int, tensors: Mapping[str, Tensor], notes: Map
 
 
 def step_files(folder: Path) -> list[Path]:
-    """All steps' files, the last one last."""
-    return sorted(folder.glob('step-*.safetensors'))
+    """All steps' files, the last one last; another file that is called nearly so is none of them."""
+    return sorted(path for path in folder.glob('step-*.safetensors') if _STEP.fullmatch(path.name))
+
+
+def kept_steps(folder: Path) -> str:
+    """What an interrupted run leaves in its folder, as a sentence."""
+    files = step_files(folder)
+    if not files:
+        return f'no checkpoint is written yet in {folder}'
+    return f'the checkpoint of step {int(files[-1].stem.removeprefix("step-")):,} is kept in {folder}'
 
 
 def last_step(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -197,7 +207,7 @@ def random_states(device: torch.device) -> tuple[dict[str, Tensor], dict[str, An
 
 def seed_all(seed: int) -> None:
     """Let all generators begin by one number."""
-    torch.manual_seed(seed)
+    seed_torch(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
 

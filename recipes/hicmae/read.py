@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import torch
 from probe import cross_read
 from speech import is_left_out, labelled, turns
 from torch import nn
-from voices import FORM, SETTINGS
+from voices import SETTINGS
 
 from affekt.arrays import Floats32
 from affekt.clips import Clip
@@ -31,7 +32,6 @@ from affekt.pretraining.windows import cut, evaluation_windows
 BATCH = 32
 RESAMPLES = 2000
 CURVE = (5, 10, 20, 40, 60)
-"""Epochs whose weights are read."""
 
 
 def network_features(model: nn.Module, sounds: list[Floats32]) -> Floats32:
@@ -68,20 +68,34 @@ def kept(path: Path, make: Any) -> Floats32:
     return np.asarray(np.load(path))
 
 
-def arms(name: str, store: Any, out: Path) -> dict[str, Floats32]:
+def arms(name: str, store: Any, out: Path, curve: Sequence[int]) -> dict[str, Floats32]:
     """Features by the name of what made them, the snapshots of pre-training last and in order."""
     folder, sounds = out / 'read' / name, turns(store)
-    whisper = store.features('tiny.en', 'clean')[:, :, :2].astype(np.float32)  # (N, L + 1, 2, D): mean, deviation
-    made = {
-        'acoustic descriptors': store.acoustics('clean'),
-        'Whisper tiny.en, layers': whisper.reshape(len(whisper), -1),
-        'as drawn': kept(folder / 'epoch-0000.npy', lambda: network_features(new_network(FORM, SETTINGS), sounds)),
-    }
-    for epoch in CURVE:
+    made, form = plain_arms(store), pretraining_from(out / 'pretrained')[0].form
+    made['as drawn'] = kept(folder / 'epoch-0000.npy', lambda: network_features(new_network(form, SETTINGS), sounds))
+    for epoch in curve:
         path = out / 'pretrained' / SNAPSHOT.format(epoch)
         model = pretraining_from(path)[0]
         made[f'epoch {epoch}'] = kept(folder / f'epoch-{epoch:04d}.npy', lambda m=model: network_features(m, sounds))
     return {label: np.nan_to_num(rows) for label, rows in made.items()}
+
+
+def plain_arms(store: Any) -> dict[str, Floats32]:
+    """What pre-training has to beat: 22 acoustic descriptors, and (N, 2 * L * D) of the layers of Whisper's encoder."""
+    whisper = store.features('tiny.en', 'clean')[:, :, :2].astype(np.float32)  # (N, L + 1, 2, D): mean, deviation
+    return {
+        'acoustic descriptors': store.acoustics('clean'),
+        'Whisper tiny.en, layers': whisper.reshape(len(whisper), -1),
+    }
+
+
+def difference(truth: Any, predicted: Any, other: Any, speakers: Any, classes: int) -> dict[str, float]:
+    """UAR less that of the other, with an interval and p of a paired test, speakers drawn."""
+    ours, theirs = (categorical_measure(truth, guess, range(classes)) for guess in (predicted, other))
+    test = compare(ours, theirs, rng=np.random.default_rng(0), groups=speakers)['balanced_accuracy']
+    apart = test.difference
+    numbers = {'UAR': apart.value, 'low': apart.low, 'high': apart.high, 'p': test.p}
+    return {name: round(float(number), 4) for name, number in numbers.items()}
 
 
 def scored(truth: Any, predicted: Any, speakers: Any, classes: int) -> dict[str, Any]:
@@ -111,19 +125,10 @@ def figures(corpus: Any, features: dict[str, Floats32]) -> dict[str, Any]:
         | {'never heard in pre-training': scored(truth[unheard], guess[unheard], corpus.speaker[unheard], classes)}
         for label, guess in predicted.items()
     }
-    last = list(features)[-1]
-    measures = {label: categorical_measure(truth, guess, range(classes)) for label, guess in predicted.items()}
-    rows['last epoch less'] = {}
-    for label in list(features)[:3]:
-        test = compare(measures[last], measures[label], rng=np.random.default_rng(0), groups=corpus.speaker)[
-            'balanced_accuracy'
-        ]
-        rows['last epoch less'][label] = {
-            'UAR': round(test.difference.value, 4),
-            'low': round(test.difference.low, 4),
-            'high': round(test.difference.high, 4),
-            'p': round(test.p, 4),
-        }
+    last = predicted[list(features)[-1]]
+    rows['last epoch less'] = {
+        label: difference(truth, last, predicted[label], corpus.speaker, classes) for label in list(features)[:3]
+    }
     return rows
 
 
@@ -134,11 +139,12 @@ def main() -> None:
     parser.add_argument('--nemo', type=Path, required=True, help='folder of nEMO with metadata.tsv')
     parser.add_argument('--out', type=Path, required=True, help='folder of `voices.py`')
     parser.add_argument('--turns', type=Path, help='features of recipes/vocal_emotion, read where they are there')
+    parser.add_argument('--curve', type=int, nargs='+', default=CURVE, help='epochs whose weights are read')
     given = parser.parse_args()
     torch.set_num_threads(1)
     results = {}
     for name, (corpus, store) in labelled(given.ravdess, given.nemo, given.turns or given.out / 'turns').items():
-        results[name] = figures(corpus, arms(name, store, given.out))
+        results[name] = figures(corpus, arms(name, store, given.out, given.curve))
         print(json.dumps(results[name], indent=1), flush=True)
     (given.out / 'results.json').write_text(json.dumps(results, indent=1) + '\n')
 

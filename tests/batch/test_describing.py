@@ -15,7 +15,7 @@ from affekt.batch import Describing, clips_of, default_describer, describe_many,
 from affekt.batch import describing as module
 from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample
-from affekt.errors import MediaError, RunError, TableError, ValueRangeError
+from affekt.errors import CorpusError, MediaError, RunError, TableError, ValueRangeError
 from affekt.runs import file_sha256
 
 NAMES = ('a.wav', 'b.wav', 'deep/c.wav', 'd.wav', 'e.wav')
@@ -114,6 +114,9 @@ def test_clips_come_from_files_folders_or_one_manifest(media, tmp_path):
     Manifest(Facts('own', root=str(media)), rows).save(tmp_path / 'm.parquet')
     manifest, problems = clips_of([tmp_path / 'm.parquet'])
     assert (list(manifest.names), problems) == (list(NAMES), [])
+    with pytest.raises(CorpusError, match='a folder that the media'):
+        clips_of([tmp_path / 'm.parquet'], tmp_path / 'moved')
+    (tmp_path / 'moved').mkdir()
     moved, _ = clips_of([tmp_path / 'm.parquet'], tmp_path / 'moved')
     assert moved.media(moved.samples[0], 'audio') == tmp_path / 'moved' / 'a.wav'
     with pytest.raises(TableError, match='one manifest'):
@@ -158,7 +161,7 @@ def test_the_small_describer_answers_where_it_is_good_enough_and_whole(
     describer = open_describing(Describing(asr='none'))
     if answers:
         assert describer == 'the small describer'
-        with pytest.raises(ValueRangeError, match='got at-once'):
+        with pytest.raises(ValueRangeError, match='got --at-once'):
             open_describing(Describing(at_once=9))
     else:
         assert (describer.name, note in describer.note, bool(describer.note)) == (measured.PLAIN, True, bool(note))
@@ -182,12 +185,12 @@ def test_without_a_model_sentences_come_from_measurements(media, tmp_path, monke
 @pytest.mark.parametrize(
     ('chosen', 'unused'),
     [
-        ({'device': 'cuda', 'tokens': 5}, 'tokens, device'), ({'precision': 'float16'}, 'precision'),
-        ({'batch_size': 3}, 'batch-size'), ({'at_once': 9}, 'at-once'), ({'is_probed': False}, 'no-probe'),
-        ({'recipes': {'voice': 'acoustics-utt'}}, 'recipe'), ({'table': '2025'}, 'table'),
-        ({'server': 'vllm'}, 'server'), ({'model': 'm', 'timeout_s': 3.0}, 'timeout'),
+        ({'device': 'cuda', 'tokens': 5}, '--tokens, --device'), ({'precision': 'float16'}, '--precision'),
+        ({'batch_size': 3}, '--batch-size'), ({'at_once': 9}, '--at-once'), ({'is_probed': False}, '--no-probe'),
+        ({'recipes': {'voice': 'acoustics-utt'}}, '--recipe'), ({'table': '2025'}, 'table'),
+        ({'server': 'vllm'}, '--server'), ({'model': 'm', 'timeout_s': 3.0}, '--timeout'),
         ({'model': 'm', 'seed': 3}, 'a seed'),
-        ({'model': 'm', 'endpoint': 'http://h/v1', 'device': 'cuda'}, 'device'),
+        ({'model': 'm', 'endpoint': 'http://h/v1', 'device': 'cuda'}, '--device'),
         ({'model': 'm', 'endpoint': 'http://h/v1', 'temperature': 0.5}, 'temperature'),
     ],
 )  # fmt: skip
@@ -341,3 +344,18 @@ def test_resume_without_a_folder_is_refused():
     result = CliRunner().invoke(main, ['describe', 'clip.mp4', '--resume'])
     assert result.exit_code == 2
     assert '--out' in result.output
+
+
+def test_answers_that_came_one_by_one_are_kept_where_the_next_never_comes(media, tmp_path):
+    class Asked(_Answering):
+        batch_size = 8
+
+        def described(self, manifest, samples):
+            for sample in samples:
+                yield from super().described(manifest, [sample])
+
+    with pytest.raises(KeyboardInterrupt):
+        list(describe_many([media], out=tmp_path / 'run', describer=Asked(killed_at='d.wav')))
+    again = Asked()
+    list(describe_many([media], out=tmp_path / 'run', describer=again, resume=True))
+    assert again.asked == ['d.wav', 'deep/c.wav', 'e.wav']

@@ -102,9 +102,17 @@ def test_the_longest_end_of_a_path_that_is_there_is_its_place(tmp_path):
     assert below.find('/home/them/b/a/clip.wav') == 'b/a/clip.wav'
     assert below.find('C:\\them\\b\\other.wav') == 'b/other.wav'
     assert below.find('/home/them/b/a/absent.wav') is None
-    # the way that led to the last one is tried first, all others after it
     assert below.find('/elsewhere/a/clip.wav') == 'a/clip.wav'
     assert below.find('/home/../b/other.wav') is None
+
+
+def test_a_clip_that_was_found_by_its_name_alone_takes_no_other_ones_place(tmp_path):
+    for name in ('1.wav', 'b/1.wav', 'c/b/1.wav'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    below = PathsBelow(tmp_path)
+    places = [below.find(f'/home/them/{folder}/1.wav') for folder in ('a', 'b', 'c/b', 'a')]
+    assert places == ['1.wav', 'b/1.wav', 'c/b/1.wav', '1.wav']
 
 
 def test_names_without_a_folder_are_found_where_the_first_of_them_was(tmp_path):

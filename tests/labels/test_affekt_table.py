@@ -269,3 +269,7 @@ def test_the_list_of_impressions_takes_its_words_from_the_table():
     impressions = Path(affekt.__file__).parent / 'analysis' / 'open_labels.tsv'
     words = [line.split('\t')[0] for line in impressions.read_text(encoding='utf-8').splitlines()[1:]]
     assert all(TABLE.senses[word].origin in ('norm', 'near') for word in words)
+
+
+def test_the_table_is_read_once_in_a_process():
+    assert load_table('affekt') is load_table('affekt')

@@ -23,7 +23,9 @@ from affekt.live.feeds import merged
 from affekt.live.hearing import Hearer
 from affekt.live.journal import read_rows
 from affekt.live.saving import Kept, save_stream
+from affekt.live.store import recovered_in
 from affekt.media import Frame, Recording
+from affekt.runs import Run
 from affekt.voice import VoiceStream
 
 PATIENT = StreamSettings(pace='as fast as read', smoothing='none', voice=False)
@@ -412,3 +414,14 @@ def test_a_clock_of_ones_own_tells_the_latency():
     # it is looked at for the frame, for the reading and for the report, and once more by either thread in between
     assert 0.009 < reading.latency_s < 0.021
     assert session.latency.p50_s == pytest.approx(reading.latency_s + 0.01, abs=1e-3)
+
+
+def test_only_what_a_stream_left_is_removed_from_a_run(tmp_path):
+    theirs = ('.live-photos/a.jpg', '.live-12/a.jpg', '.live-13/faces.arrows.bak')
+    with Run(tmp_path / 'run', {}) as run:
+        for name in (*theirs, '.live-14/faces.arrows', '.live-14/words.jsonl'):
+            (run.folder / name).parent.mkdir(exist_ok=True)
+            (run.folder / name).touch()
+        assert recovered_in(run) == ()
+        assert [name for name in theirs if (run.folder / name).exists()] == list(theirs)
+        assert not (run.folder / '.live-14').exists()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -166,3 +169,15 @@ def test_a_file_without_pictures_takes_no_other_sound(tmp_path):
     with pytest.raises(MediaError, match='pictures that can be copied'):
         with_sound(tmp_path / 'a.wav', tone(0.5), 16_000, tmp_path / 'b.mp4')
     assert not list(tmp_path.glob('*b*'))
+
+
+def test_the_same_pictures_are_the_same_bytes_in_every_process(tmp_path):
+    # with x264's tree of macroblocks, this clip came out in up to four sizes
+    code = (
+        'import sys\nfrom affekt.corpora.made_up_faces import FaceCorpus\nfrom affekt.media import write_video\n'
+        'write_video(sys.argv[1], list(FaceCorpus(8, 4, seconds=0.4, rate_hz=10).clip(7)), 10.0)'
+    )
+    paths = [tmp_path / f'{number}.mp4' for number in range(3)]
+    for process in [subprocess.Popen([sys.executable, '-c', code, path]) for path in paths]:
+        assert process.wait() == 0
+    assert len({path.read_bytes() for path in paths}) == 1

@@ -40,8 +40,11 @@ def _stopped(_, kind: str, folder: Path, step: int) -> None:
         if done == step:
             raise Stopped
 
-    with pytest.raises(Stopped):
+    with pytest.raises(Stopped) as stopped:
         cases.engine().run(cases.batches(kind), steps=24, folder=folder, progress=stop)
+    last = step - step % cases.SETTINGS.save_every
+    kept = f'the checkpoint of step {last} is kept' if last else 'no checkpoint is written yet'
+    assert stopped.value.__notes__ == [f'{kept} in {folder}']
 
 
 def _killed(killed_process, kind: str, folder: Path, step: int) -> None:
@@ -95,9 +98,11 @@ def test_a_checkpoint_of_another_format_and_a_run_of_other_settings_are_refused(
 def test_a_damaged_checkpoint_of_a_later_step_never_outlives_a_good_one(tmp_path):
     cases.engine(settings=replace(PLAIN, save_every=1, keep=1)).run([cases.ROWS[:8]] * 3, steps=3, folder=tmp_path)
     (tmp_path / 'step-000000007.safetensors').write_bytes(b'half a file')
+    (tmp_path / 'step-of-mine.safetensors').write_bytes(b'')  # of somebody else: it is neither read nor removed
     tensors, notes = last_step(tmp_path)
     save_step(tmp_path, 4, tensors, notes, 1)
     assert [path.name for path in step_files(tmp_path)] == ['step-000000004.safetensors']
+    assert (tmp_path / 'step-of-mine.safetensors').exists()
 
 
 def _linear_run(folder, optimiser=torch.optim.AdamW, size=6, learning_rate=1e-2, **layers):

@@ -1,0 +1,295 @@
+"""Verbs of the kill measurement that train: benchmarks of models, pre-training, fine-tuning, describers."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from affekt.corpora import Facts, Manifest, Sample
+from affekt.features import extract
+from measurements.killed_case import TESTS, Case, small_corpus
+
+
+def of_tests(room: str) -> None:
+    """Let modules beside the tests of a room be imported."""
+    sys.path.insert(0, str(TESTS / room))
+
+
+class Merbench(Case):
+    """A benchmark of small models."""
+
+    name = 'bench merbench'
+    preload = ('torch', 'affekt.benchmarks.merbench', 'affekt.fusion', 'affekt.training', 'pyarrow.parquet')
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._manifest = small_corpus(folder, 72)
+        extract(Manifest.load(self._manifest), 'hash512', folder / 'features')
+
+    def words(self, out: Path) -> list[str]:
+        """Two draws, two epochs."""
+        more = ['--trials', '2', '--seeds', '1', '--epochs', '2', '--resamples', '20', '--resume', '--json']
+        store = str(self.folder / 'features' / 'hash512')
+        return ['bench', 'merbench', '--corpus', str(self._manifest), '--features', store, '--out', str(out), *more]
+
+    def results(self, out: Path) -> Any:
+        """All predictions."""
+        import pyarrow.parquet as pq
+
+        return pq.read_table(out / 'predictions.parquet', partitioning=None).to_pylist()
+
+
+class Track(Merbench):
+    """Training for a track."""
+
+    name = 'track train'
+    preload = ('torch', 'affekt.challenges.training', 'affekt.fusion', 'affekt.training', 'pyarrow.parquet')
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        corpus = Manifest.load(self._manifest)
+        names = ('neutral', 'angry', 'happy', 'sad', 'worried', 'surprise')
+        rows = tuple(
+            dataclasses.replace(row, category=names[number % 6]) for number, row in enumerate(corpus.samples)
+        )  # fmt: skip
+        Manifest(dataclasses.replace(corpus.facts, categories=names, ranges={}), rows).save(self._manifest)
+
+    def words(self, out: Path) -> list[str]:
+        """Two draws, two epochs."""
+        more = ['--trials', '2', '--seeds', '1', '--epochs', '2', '--resume', '--json']
+        store = str(self.folder / 'features' / 'hash512')
+        return [
+            'track',
+            'train',
+            'mer2024-semi',
+            '--manifest',
+            str(self._manifest),
+            '--features',
+            store,
+            '--out',
+            str(out),
+            *more,
+        ]
+
+    def results(self, out: Path) -> Any:
+        """The answers."""
+        return (out / 'predictions.csv').read_text()
+
+
+class Finetune(Merbench):
+    """A small encoder of words, trained end to end."""
+
+    name = 'bench finetune'
+    preload = ('torch', 'transformers', 'affekt.benchmarks.finetuning', 'affekt.fusion', 'pyarrow.parquet')
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        of_tests('fusion')
+        from tiny_encoders import bert
+
+        bert(folder / 'encoder', [str(row.text) for row in Manifest.load(self._manifest).samples])
+
+    def words(self, out: Path) -> list[str]:
+        """Two draws, two epochs."""
+        more = ['--trials', '2', '--seeds', '1', '--epochs', '2', '--resamples', '20', '--resume', '--json']
+        encoder = str(self.folder / 'encoder')
+        return ['bench', 'finetune', '--corpus', str(self._manifest), '--encoder', encoder, '--out', str(out), *more]
+
+
+class Training(Case):
+    """A verb that takes updates of one model; the updates up to its last checkpoint stand for results."""
+
+    def training(self, out: Path) -> Path:
+        """The folder of log and checkpoints."""
+        return out
+
+    def noted(self, out: Path) -> list[tuple[str, tuple[Path, ...], str]]:
+        """The rows of the log up to the last checkpoint, and how they differ from those of a run that nobody killed."""
+        from affekt.training.checkpoints import last_step
+        from affekt.training.curves import LOG_FILE, read_log
+
+        folder = self.training(out)
+        start = last_step(folder) if folder.exists() else None
+        if start is None or not (folder / LOG_FILE).exists():
+            return []
+        rows = [row for row in read_log(folder / LOG_FILE) if row['step'] <= start[1]['step']]
+        return [(json.dumps(row, sort_keys=True), (), '') for row in rows]
+
+    def is_finished(self, out: Path) -> bool:
+        """Whether the checkpoints may be gone."""
+        return (out / 'weights.safetensors').exists()
+
+    def results(self, out: Path) -> Any:
+        """The log, and a hash of the weights."""
+        from affekt.training.curves import LOG_FILE, read_log
+
+        return read_log(self.training(out) / LOG_FILE), _weights(out / 'weights.safetensors')
+
+
+def _weights(path: Path) -> str:
+    """A hash of the tensors of a file, without what it notes of times and versions."""
+    from affekt.nn import read_tensors
+
+    digest = hashlib.sha256()
+    for name, value in sorted(read_tensors(path)[0].items()):
+        digest.update(name.encode() + value.float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+class Pretrain(Training):
+    """A tiny network of faces and voices, without labels."""
+
+    name = 'pretrain'
+    preload = ('torch', 'affekt.pretraining', 'affekt.clips', 'affekt.training', 'pyarrow.parquet')
+
+    @classmethod
+    def prepare(cls) -> None:
+        """A network of 30,000 numbers takes the name of the smallest."""
+        super().prepare()
+        of_tests('pretraining')
+        import pretrain_cases
+
+        from affekt.pretraining import forms
+
+        forms.FORMS['hicmae-tiny'] = lambda: pretrain_cases.FORM
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        of_tests('pretraining')
+        from pretrain_cases import corpus_in
+
+        self._manifest = corpus_in(folder)
+
+    def words(self, out: Path) -> list[str]:
+        """Sixteen updates, a checkpoint after each second."""
+        more = ['--crop', 'none', '--batch-size', '5', '--epochs', '16', '--save-every', '2', '--resume', '--json']
+        return ['pretrain', 'hicmae', '--manifest', str(self._manifest), '--out', str(out), *more]
+
+
+class FinetuneClips(Training):
+    """A tiny network of voices with labels."""
+
+    name = 'finetune'
+    preload = ('torch', 'affekt.pretraining', 'affekt.experiments', 'affekt.training', 'pyarrow.parquet')
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        of_tests('pretraining')
+        import torch
+        from small_clips import SMALL
+
+        from affekt.media import write_audio
+        from affekt.media.synthetic import tone
+        from affekt.nn import save_tensors
+        from affekt.pretraining import HicmaePretraining
+        from affekt.pretraining.masked_training import form_notes
+
+        rows = []
+        for at in range(12):
+            write_audio(folder / f's{at}.wav', tone(0.75, (300, 3000)[at % 2]), 16_000)
+            rows.append(Sample(f's{at}', audio=f's{at}.wav', category=('low', 'high')[at % 2], speaker=f'p{at // 3}'))
+        Manifest(Facts('tones', categories=('low', 'high'), root=str(folder)), rows).save(folder / 'm.parquet')
+        torch.manual_seed(0)
+        notes = {'notes': json.dumps(form_notes(SMALL))}
+        save_tensors(folder / 'from.safetensors', HicmaePretraining(SMALL).state_dict(), notes)
+
+    def words(self, out: Path) -> list[str]:
+        """Eight epochs, with scores on speakers that nothing was learnt from."""
+        more = ['--test', 'speaker=p0', '--epochs', '8', '--batch-size', '3', '--resume', '--json']
+        source, manifest = str(self.folder / 'from.safetensors'), str(self.folder / 'm.parquet')
+        return ['finetune', '--from', source, '--manifest', manifest, '--out', str(out), *more]
+
+    def training(self, out: Path) -> Path:
+        """Below the model."""
+        return out / 'training'
+
+    def results(self, out: Path) -> Any:
+        """Weights, answers and scores."""
+        scores = json.loads((out / 'scores.json').read_text())
+        return _weights(out / 'weights.safetensors'), (out / 'predictions.csv').read_text(), scores
+
+
+class DescribeTrain(Training):
+    """A describer on a tiny language model."""
+
+    name = 'describe train'
+    preload = ('torch', 'transformers', 'peft', 'affekt.description', 'affekt.experiments', 'pyarrow.parquet')
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        of_tests('description')
+        from clip_describers import saved_trunk
+
+        felt = {'happy': 'What a wonderful day', 'sad': 'I miss her so much', 'angry': 'Leave me alone now'}
+        moods = list(felt)
+        rows = [
+            Sample(f'clip{at}', text=f'{felt[moods[at % 3]]} {at}.', category=moods[at % 3], speaker=f's{at // 3 % 6}')
+            for at in range(24)
+        ]
+        manifest = Manifest(Facts('toy', categories=tuple(felt)), rows)
+        manifest.save(folder / 'm.parquet')
+        extract(manifest, 'hash512', folder)
+        self._trunk = saved_trunk(folder)
+
+    def words(self, out: Path) -> list[str]:
+        """Six updates, judged after each second."""
+        store, more = str(self.folder / 'hash512'), ['--rank', '2', '--answer-tokens', '8', '--resume', '--json']
+        return [
+            'describe', 'train', '--stage', 'coarse', '--manifest', str(self.folder / 'm.parquet'), '--features', store,
+            '--out', str(out), '--trunk', str(self._trunk), '--steps', '6', '--batch-size', '4', '--evaluate-every',
+            '2', *more,
+        ]  # fmt: skip
+
+    def is_finished(self, out: Path) -> bool:
+        """The checkpoints stay."""
+        return False
+
+    def results(self, out: Path) -> Any:
+        """The log, and the weights of the describer."""
+        from affekt.training.curves import LOG_FILE, read_log
+
+        weights = {path.name: _weights(path) for path in (out / 'describer').glob('*.safetensors')}
+        return read_log(out / LOG_FILE), weights
+
+
+class Abaw(Case):
+    """Models of every frame, on made-up people."""
+
+    name = 'bench abaw'
+    preload = ('torch', 'affekt.benchmarks.abaw', 'affekt.sequence_models', 'affekt.training', 'pyarrow.parquet')
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        from affekt.benchmarks import made_up_inputs
+        from affekt.corpora import AffWild2Settings
+
+        made = AffWild2Settings(videos=5, seconds=0.4, rate_hz=10, size=32)
+        made_up_inputs(folder / 'made', made, recipes=('acoustics-frm',))
+
+    def words(self, out: Path) -> list[str]:
+        """Two models on two folds."""
+        made = self.folder / 'made'
+        return [
+            'bench', 'abaw', '--corpus', str(made / 'corpus.parquet'), '--features',
+            str(made / 'features' / 'acoustics-frm'), '--key', str(made / 'corpus' / 'key'), '--task', 'va', '--model',
+            'convolution,transformer', '--window', '4', '--stride', '2', '--epochs', '2', '--hidden', '4',
+            '--resamples', '20', '--seeds', '2', '--out', str(out), '--resume', '--json',
+        ]  # fmt: skip
+
+    def journal(self, out: Path) -> Path:
+        """Below the results."""
+        return out / 'training'
+
+    def results(self, out: Path) -> Any:
+        """Scores, and the answers in the official form."""
+        facts = json.loads((out / 'abaw.json').read_text())
+        submissions = {path.name: path.read_text() for path in (out / 'submissions').glob('*.txt')}
+        rows = [{name: value for name, value in row.items() if name != 'seconds'} for row in facts['rows']]
+        return json.dumps(rows), submissions
+
+
+CASES = (Merbench, Track, Finetune, Pretrain, FinetuneClips, DescribeTrain, Abaw)

@@ -128,7 +128,7 @@ def still_pairs(tmp_path, monkeypatch):
     monkeypatch.setattr('affekt.reenactment.benchmark.motion_of_video', lambda *_, **__: still)
     image = made_up_face()[0]
     drivers = [
-        write_video(tmp_path / f'd{at}.mp4', [image] * 3 + [np.maximum(image, 20 * at)] * 3, 5.0) for at in range(3)
+        write_video(tmp_path / f'd{at}.mp4', [image] * 3 + [np.maximum(image, 45 * at)] * 3, 5.0) for at in range(3)
     ]
 
     def measured(count=3, **more):

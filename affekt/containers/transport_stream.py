@@ -1,7 +1,8 @@
 """MPEG transport streams (ts, mts, m2ts): packets of 188 bytes, counted from 0 to 15 for each stream.
 
 The counters are the only sign that packets are gone. FFmpeg marks some pictures for it and drops others unseen. Where
-the segments of a broadcast were joined, all counters begin anew at the list of programs that opens each segment.
+the segments of a broadcast were joined, all counters begin anew at the list of programs that opens each segment: at 0,
+as programs write them, or anywhere. So a jump by a list or two is no joint, unless it is to 0.
 
 Source: ISO/IEC 13818-1, section 2.4.3.
 """
@@ -21,6 +22,9 @@ PACKET = 188
 STRIDES = (188, 192, 204)
 """Bytes from packet to packet: alone, behind a time of four bytes (m2ts), before sixteen bytes of correction."""
 FEW_PACKETS = 5
+MOST_LISTS_LOST = 2
+"""Lists of programs, one a tenth of a second, that go lost with the packets around them; where more lack, or the first
+one behind a jump has the number 0, two segments were joined."""
 BEFORE_PROGRAMS = 2
 """Packets of a segment that may lie before its list of programs, such as the names of services."""
 
@@ -99,7 +103,12 @@ class Counters:
             jumps[stream] = list(zip(places[is_jump].tolist(), steps[is_jump].tolist(), before[is_jump], strict=True))
             self._last[stream] = int(numbers[-1])
             self._seen_at[stream] = self._packets + int(places[-1])
-        joints = np.array([self._joined_at, *(self._packets + place for place, _, _ in jumps.get(PROGRAMS, []))])
+        joined = [
+            self._packets + place
+            for place, step, _ in jumps.get(PROGRAMS, [])
+            if step > 1 + MOST_LISTS_LOST or not rows[place, 3] & 15
+        ]
+        joints = np.array([self._joined_at, *joined])
         for stream, of_stream in jumps.items():
             for place, step, before in of_stream:
                 joint = joints[np.searchsorted(joints, self._packets + place + BEFORE_PROGRAMS, 'right') - 1]

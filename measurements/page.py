@@ -643,10 +643,10 @@ def sequence_speed(result: dict[str, Any]) -> str:
     translation = ''
     if (both := result.get('translation')) is not None:
         translation = (
-            f'\nThe decoders of `mctn_sequence` in its corrected form, {both["windows"]} window a step, '
-            f'{both["features"]} features: {both["step_s"]["at_once"]:.2f} s with all frames at once, in two passes, and '
-            f'{both["step_s"]["in_turn"]:.2f} s where they read their own answers one frame after another: '
-            f'{both["times_faster"]:.1f} times faster.\n'
+            f'\nDecoders of `mctn_sequence` in its corrected form, {both["windows"]} window a step, {both["features"]} '
+            f'features: {both["step_s"]["at_once"]:.2f} s where all frames are read at once, in two passes, and '
+            f'{both["step_s"]["in_turn"]:.2f} s where they read their own answers, one frame after another: '
+            f'{both["times_faster"]:.1f} times as fast.\n'
         )
     sizes = '; '.join(
         f'{features}: {", ".join(str(size) for size in each.values())}' for features, each in result['sizes'].items()

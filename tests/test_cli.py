@@ -102,6 +102,7 @@ def test_one_bad_file_does_not_stop_the_others_and_a_resume_repeats_only_it(tmp_
     (folder / 'bad.wav').write_bytes(tone.read_bytes()[:-200])
     second = _run('analyze', folder, '--out', tmp_path / 'run', '--resume')
     assert second.exit_code == 0
+    assert '2 files analyzed, 1 of them before, 0 failed' in second.output
     entries = [json.loads(line) for line in (tmp_path / 'run' / 'journal.jsonl').read_text().splitlines()]
     assert [(entry['file'], entry['state']) for entry in entries] == [
         ('bad.wav', 'failed'), ('good.wav', 'done'), ('bad.wav', 'superseded'), ('bad.wav', 'done'),

@@ -58,13 +58,28 @@ USED: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Who describes, to the settings that change what is said."""
 _OPTIONS = {
-    'recipes': 'recipe',
-    'batch_size': 'batch-size',
-    'at_once': 'at-once',
-    'timeout_s': 'timeout',
-    'is_probed': 'no-probe',
+    'recipes': '--recipe',
+    'batch_size': '--batch-size',
+    'at_once': '--at-once',
+    'timeout_s': '--timeout',
+    'is_probed': '--no-probe',
+    **{
+        name: f'--{name}'
+        for name in (
+            'model',
+            'trunk',
+            'question',
+            'transcript',
+            'asr',
+            'tokens',
+            'precision',
+            'device',
+            'endpoint',
+            'server',
+        )
+    },
 }
-"""Settings whose options have another name."""
+"""Settings to their options on the command line; the others are settings of `Describing` alone."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +161,7 @@ class Describing:
         chosen = [each.name for each in dataclasses.fields(self) if getattr(self, each.name) != _default_of(each)]
         if unused := [name for name in chosen if name not in USED[by]]:
             raise ValueRangeError(
-                expected=f'options that {by} uses ({", ".join(_OPTIONS.get(name, name) for name in USED[by])})',
+                expected=f'what {by} uses ({", ".join(_OPTIONS.get(name, name) for name in USED[by])})',
                 came=', '.join(_OPTIONS.get(name, name) for name in unused),
                 todo=f'leave them out{"" if self.model else ", or name what uses them with --model or --endpoint"}',
             )  # fmt: skip

@@ -89,6 +89,11 @@ class Models:
                     todo='use it as --audio-model or --video-model; here give an address, or a folder or .gguf file',
                 )  # fmt: skip
 
+    def absolute(self) -> Models:
+        """The same models for a process that begins in another folder."""
+        labels = self.labels and self.labels.absolute()
+        return Models(self.audio.absolute(), self.visual.absolute(), self.merge.absolute(), labels)
+
 
 @dataclass(frozen=True)
 class CaptionSettings:
@@ -132,7 +137,7 @@ class CaptionSettings:
 
 
 @dataclass(frozen=True)
-class Said:
+class StepOutcome:
     """What one step came to."""
 
     text: str = ''
@@ -141,6 +146,10 @@ class Said:
     why: str = ''
     use: Use | None = None
     """None where nobody was asked."""
+
+
+Noted = Callable[[str, StepOutcome], StepOutcome]
+"""Keeps what a step of a clip came to, and gives it back."""
 
 
 class Captioner:
@@ -195,12 +204,12 @@ class Captioner:
         use: dict[str, Use] = {}
         why: dict[str, str] = {}
 
-        def noted(step: str, said: Said) -> Said:
-            if said.use is not None:
-                use[step] = said.use
-            if said.why:
-                why[step] = said.why
-            return said
+        def noted(step: str, outcome: StepOutcome) -> StepOutcome:
+            if outcome.use is not None:
+                use[step] = outcome.use
+            if outcome.why:
+                why[step] = outcome.why
+            return outcome
 
         sizes = media_sizes(manifest, row)
         try:
@@ -235,28 +244,28 @@ class Captioner:
                 if step not in self._fixed and step not in self._describing:
                     self._fixed[step] = self._measured(step)
 
-    def _clue(self, manifest: Manifest, row: Sample, step: str, subtitle: str) -> Said:
+    def _clue(self, manifest: Manifest, row: Sample, step: str, subtitle: str) -> StepOutcome:
         """What a step perceives of a clip."""
         form: MediaForm = self._forms[step]
         sent = parts_for(manifest, row, step, self._limits[step], form)
         if sent.status:
-            return Said(status=sent.status, why=sent.why)
+            return StepOutcome(status=sent.status, why=sent.why)
         if step in self._describing:
             return self._asked(step, subtitle, sent.parts)
         prompt = (audio_prompt if step == AUDIO else visual_prompt)(subtitle)
         return self._asked(step, prompt, sent.parts)
 
-    def _merged(self, heard: str, seen: str, subtitle: str, noted: Callable[[str, Said], Said]) -> tuple[str, str]:
+    def _merged(self, heard: str, seen: str, subtitle: str, noted: Noted) -> tuple[str, str]:
         """Status and description."""
         clues = [clue for clue in (heard, seen) if clue]
         if not clues and not (subtitle and self.settings.words_alone):
             return UNJUDGED, CANNOT_BE_JUDGED
         if not subtitle:
             return KEPT, ' '.join(clues)
-        said = noted('merge', self._asked('merge', merge_prompt(heard, seen, subtitle)))
-        return (MERGED if said.status == OK else said.status), said.text
+        merging = noted('merge', self._asked('merge', merge_prompt(heard, seen, subtitle)))
+        return (MERGED if merging.status == OK else merging.status), merging.text
 
-    def _labels(self, description: str, noted: Callable[[str, Said], Said]) -> tuple[tuple[str, ...], str]:
+    def _labels(self, description: str, noted: Noted) -> tuple[tuple[str, ...], str]:
         """The labels of a description, and how they were read."""
         if not description:
             return (), ''
@@ -270,12 +279,10 @@ class Captioner:
             if extraction.how != 'unread':
                 break
         why = {'unread': 'no list in the answer', 'refused': extraction.raw or ''}.get(extraction.how, '')
-        noted('labels', Said(use=counting.use, why=why))
+        noted('labels', StepOutcome(use=counting.use, why=why))
         return extraction.labels, extraction.how
 
-    def _second(
-        self, description: str, labels: tuple[str, ...], noted: Callable[[str, Said], Said]
-    ) -> SecondLanguage | None:
+    def _second(self, description: str, labels: tuple[str, ...], noted: Noted) -> SecondLanguage | None:
         """The description in a second language, and the labels of both versions in both languages."""
         language = self.settings.second_language
         if not language:
@@ -299,10 +306,10 @@ class Captioner:
             why = ''
         except QuestionRefusedError as error:
             second, why = SecondLanguage(language, translated, labels), error.came
-        noted('second_labels', Said(use=counting.use, why=why))
+        noted('second_labels', StepOutcome(use=counting.use, why=why))
         return second
 
-    def _asked(self, step: str, words: str, parts: Sequence[Part] = ()) -> Said:
+    def _asked(self, step: str, words: str, parts: Sequence[Part] = ()) -> StepOutcome:
         """An answer of a step, asked for again where it is none; a question refused for good is not asked again.
 
         Args:
@@ -317,13 +324,13 @@ class Captioner:
             try:
                 reply = chat.ask(Request((message,), VERSION, max_tokens=self.settings.max_tokens))
             except QuestionRefusedError as error:  # for good: another seed is no other question
-                return Said(status=REFUSED, why=error.came, use=chat.use)
+                return StepOutcome(status=REFUSED, why=error.came, use=chat.use)
             text, status, why = self._read(reply)
             if status == OK and parts and self._has_dropped(chat, step, reply, words):
                 status, why = 'dropped', 'the server counts no more tokens than for the words alone'
             if status == OK:
-                return Said(text, OK, use=chat.use)
-        return Said(status=status, why=why, use=chat.use)
+                return StepOutcome(text, OK, use=chat.use)
+        return StepOutcome(status=status, why=why, use=chat.use)
 
     def _read(self, reply: Reply) -> tuple[str, str, str]:
         """An answer's text on one line, its status, and what it says where it is none."""

@@ -50,6 +50,13 @@ class CaptionJournal:
                 assert caption is not None  # it was read before
                 yield caption
 
+    def __getitem__(self, name: str) -> Caption:
+        number, begin = self._places[name]
+        with open(self._folders[number] / JOURNAL, 'rb', opener=only_regular) as journal:
+            caption = caption_of(entry_at(journal, begin))
+        assert caption is not None  # it was read before
+        return caption
+
     def __contains__(self, name: str) -> bool:
         return name in self._places
 

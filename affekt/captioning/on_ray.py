@@ -53,6 +53,7 @@ def captions_on_ray(
         RunError: a batch ended its worker three times.
         AffektError: as a worker raised it.
     """
+    settings = dataclasses.replace(settings, models=settings.models.absolute())
     rooted = dataclasses.replace(manifest.facts, root=str(Path(manifest.facts.root).resolve()))
     work = folder.resolve() / WORK
     work.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from affekt.captioning.describing_model import FORM, DescribingModel, describer_at, describer_name
@@ -52,6 +52,13 @@ class Place:
         """Whether it is a file or folder."""
         return not is_address(self.where)
 
+    def absolute(self) -> Place:
+        """The same place for a process that begins in another folder: every path in it is written from the root."""
+        if not self.is_local:
+            return self
+        recipes = tuple((source, '@'.join(map(_absolute, recipe.split('@')))) for source, recipe in self.recipes)
+        return replace(self, where=_absolute(self.where), trunk=_absolute(self.trunk), recipes=recipes)
+
     @property
     def form(self) -> MediaForm:
         """How its server is handed pictures, sound and video."""
@@ -76,6 +83,11 @@ class Place:
                 timeout_s=self.timeout_s, attempts=self.attempts, pause_s=self.pause_s,
             )
         )  # fmt: skip
+
+
+def _absolute(text: str) -> str:
+    """A path from the root where something lies there; what names no file stays as it is."""
+    return str(Path(text).resolve()) if text and Path(text).exists() else text
 
 
 def is_address(text: str) -> bool:

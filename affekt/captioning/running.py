@@ -87,7 +87,7 @@ def caption(
     first: int = FIRST,
     only_estimate: bool = False,
     prices: Mapping[str, Price] | None = None,
-    told: Callable[[Estimate], None] = lambda estimate: None,
+    on_estimate: Callable[[Estimate], None] = lambda estimate: None,
     progress: Progress | None = None,
     raw_csv: bool = False,
     clock: Callable[[], float] = time.monotonic,
@@ -110,7 +110,7 @@ def caption(
         first: clips that the estimate is made from.
         only_estimate: stop when it is made; what was answered is kept.
         prices: of a million tokens by step, for the estimate.
-        told: is told the estimate before the run goes on.
+        on_estimate: called with the estimate before the run goes on.
         progress: told 'caption', clips done, clips in all.
         raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
         clock: gives seconds, by which clips are timed.
@@ -144,7 +144,7 @@ def caption(
         work.go(spread_first(len(rows), first))
         estimate = estimate_from(list(done.values()), len(rows), at_once=work.side_by_side) if done else None
         if estimate is not None:
-            told(estimate)
+            on_estimate(estimate)
         if not only_estimate:
             work.go(range(len(rows)))
             every = CaptionJournal([folder]).in_order([row.sample for row in rows], work.failed)
@@ -370,12 +370,23 @@ def join_shards(out: Path, manifest: Manifest, count: int, *, raw_csv: bool = Fa
         return False
     rows = tuple(manifest.samples)
     journal = CaptionJournal(folders)
-    failed = {name: each for folder in folders for name, each in failed_in(folder).items()}
+    known = {row.sample: row for row in rows}
+    failed = {
+        name: each
+        for folder in folders
+        for name, each in failed_in(folder).items()
+        if name not in known or not _is_answered(journal, manifest, known[name])
+    }
     unknown = {row.sample: Caption(row.sample, FAILED) for row in rows if row.sample not in journal}
     every = journal.in_order([row.sample for row in rows], {**unknown, **failed})
     write_atomically(out / CLIPS, csv_bytes(CLIP_COLUMNS, _places(manifest, rows)))
     write_tables(out, every, raw_csv=raw_csv)
     return True
+
+
+def _is_answered(journal: CaptionJournal, manifest: Manifest, row: Sample) -> bool:
+    """Whether a journal has the caption of a clip as its files are now; a table that calls it failed is older."""
+    return row.sample in journal and dict(journal[row.sample].media) == media_sizes(manifest, row)
 
 
 def _digest(rows: Sequence[Sample]) -> str:

@@ -138,13 +138,15 @@ def run(
     settings = _settings(**{name: chosen.pop(name) for name in _OF_SETTINGS})
     prices = price_of(price_in, price_out, PRICED) if price_in or price_out else None
 
-    def told(estimate: Estimate) -> None:
+    def show_estimate(estimate: Estimate) -> None:
         for line in _estimate_lines(estimate):
             say(line, err=as_json)
 
     aside = contextlib.redirect_stdout(sys.stderr) if chosen['on'] == 'ray' else contextlib.nullcontext()
     with StageBars(name_width=8) as bars, aside:
-        made = caption(Manifest.load(path, root), settings, out, prices=prices, told=told, progress=bars, **chosen)
+        made = caption(
+            Manifest.load(path, root), settings, out, prices=prices, on_estimate=show_estimate, progress=bars, **chosen
+        )
     if as_json:
         say_json({**vars(made), 'folder': str(out), 'estimate': made.estimate and made.estimate.to_dict()})
     else:

@@ -307,7 +307,9 @@ def _print_outcomes(batch: Batch, out: Path, tables: Mapping[Path, Any]) -> None
         say(f'left out, as no media: {endings}', style='dim')
     if len(batch) > 1:
         copies = f', {len(batch.copies)} with the content of another' if batch.copies else ''
-        counts = f'{counted(len(batch.analyzed), "file")} analyzed, {len(batch.failed)} failed{copies}'
+        earlier = sum(outcome.resumed for outcome in batch.analyzed)
+        before = f', {earlier} of them before' if earlier else ''
+        counts = f'{counted(len(batch.analyzed), "file")} analyzed{before}, {len(batch.failed)} failed{copies}'
         say(f'{counts}; run folder {out}')
     if incomplete and len(batch) > 1:
         say(f'{subject(incomplete, "file", "was", "were")} not read whole', style='yellow')

@@ -13,9 +13,9 @@ from affekt.describers.board_tables import board_facts, board_sheet
 from affekt.describers.classes import Accuracy, Classes, accuracy_of, sample_scores
 from affekt.describers.models import (
     Answering,
+    ClipAnswer,
     LocalDescriber,
     ModelChoice,
-    Said,
     ServedDescriber,
     content_digest,
     model_choices,
@@ -38,11 +38,11 @@ __all__ = [
     'Answering',
     'Board',
     'Classes',
+    'ClipAnswer',
     'LocalDescriber',
     'ModelChoice',
     'ModelScores',
     'ModelsBench',
-    'Said',
     'ServedDescriber',
     'Sources',
     'accuracy_of',

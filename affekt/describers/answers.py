@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from affekt.corpora import Manifest, Sample
-from affekt.describers.models import Answering, Said
+from affekt.describers.models import Answering, ClipAnswer
 from affekt.errors import UnknownNameError
 from affekt.llm import Extraction, LabelExtractor, in_order
 from affekt.progress import Progress
@@ -24,7 +24,7 @@ def answered(
     *,
     resume: bool = True,
     progress: Progress | None = None,
-) -> Iterator[Said]:
+) -> Iterator[ClipAnswer]:
     """What a model says of every sample, in order.
 
     Args:
@@ -47,38 +47,38 @@ def answered(
                 progress('ask', begin + len(samples), len(manifest))
 
 
-def _batch(model: Answering, manifest: Manifest, samples: Sequence[Sample], run: Run) -> list[Said]:
+def _batch(model: Answering, manifest: Manifest, samples: Sequence[Sample], run: Run) -> list[ClipAnswer]:
     """The answers to some samples; those that are not remembered are asked for together."""
     digests = {sample.sample: model.digest(manifest, sample) for sample in samples}
-    known: dict[str, Said] = {}
+    known: dict[str, ClipAnswer] = {}
     for name, digest in digests.items():
         entry = run.finished(name)
         if entry is not None and entry.facts.get('digest') == digest:
-            known[name] = Said(name, str(entry.facts['text']))
+            known[name] = ClipAnswer(name, str(entry.facts['text']))
     asking = [sample for sample in samples if sample.sample not in known]
-    for said in model.answers(manifest, asking) if asking else ():
-        known[said.name] = said
-        if not said.failure:
-            run.note(said.name, SETTINGS, digest=digests[said.name], text=said.text)
+    for answer in model.answers(manifest, asking) if asking else ():
+        known[answer.name] = answer
+        if not answer.failure:
+            run.note(answer.name, SETTINGS, digest=digests[answer.name], text=answer.text)
     return [known[name] for name in digests]
 
 
 def labels_of(
-    said: Sequence[Said], extractor: LabelExtractor, *, at_once: int = 1, progress: Progress | None = None
+    answers: Sequence[ClipAnswer], extractor: LabelExtractor, *, at_once: int = 1, progress: Progress | None = None
 ) -> list[Extraction]:
     """The labels in every answer, in order; none where there is no answer.
 
     Args:
-        said: answers.
+        answers: of a model.
         extractor: reads one; a language model's answers should be remembered.
         at_once: answers read at one time.
         progress: called with 'read', answers done, and their number.
     """
     extracted = []
-    for extraction in in_order(extractor.extract, [each.text for each in said], at_once, 'read'):
+    for extraction in in_order(extractor.extract, [each.text for each in answers], at_once, 'read'):
         extracted.append(extraction)
         if progress:
-            progress('read', len(extracted), len(said))
+            progress('read', len(extracted), len(answers))
     return extracted
 
 

@@ -24,7 +24,7 @@ from affekt.containers import AUDIO, is_media_name
 from affekt.corpora import Facts, Manifest, Sample, own_manifest
 from affekt.describers.answers import answered, labels_of
 from affekt.describers.classes import columns_of, sample_scores
-from affekt.describers.models import ModelChoice, Said
+from affekt.describers.models import ClipAnswer, ModelChoice
 from affekt.describers.running import Open
 from affekt.describers.unibench import ModelsBench
 from affekt.errors import AffektError, ComparisonError, CorpusError, ValueRangeError
@@ -210,23 +210,23 @@ def _described(
     if choice.form == 'table':
         path = Path(choice.where)
         texts = read_descriptions(path)
-        said = [Said(name, text, '' if text.strip() else 'empty in the table') for name, text in texts.items()]
+        answers = [ClipAnswer(name, text, '' if text.strip() else 'empty in the table') for name, text in texts.items()]
         record = record_beside(path) or {'table': path.name, 'versions': versions()}
     elif clips is None:
         raise ValueRangeError(expected=f'clips for {choice.name}', came='none', todo='name them with --media')
     else:
         folder = out / choice.name
         with open_model(choice, folder) as model:
-            said = list(answered(model, clips, folder / 'answers', progress=_stage(progress, choice.name)))
+            answers = list(answered(model, clips, folder / 'answers', progress=_stage(progress, choice.name)))
             record = model.record()
         write_atomically(folder / 'record.json', json_file({**record, 'label_reader': extractor.name}))
-    present = [each for each in said if not each.failure]
+    present = [each for each in answers if not each.failure]
     read = labels_of(present, extractor, at_once=at_once, progress=_stage(progress, f'{choice.name} labels'))
     return Describer(
         choice.name,
         {each.name: without_thinking(each.text).text for each in present},
         {each.name: labels for each, labels in zip(present, read, strict=True)},
-        {each.name: each.failure for each in said if each.failure},
+        {each.name: each.failure for each in answers if each.failure},
         {**record, 'label_reader': extractor.name},
     )
 

@@ -149,7 +149,7 @@ def _by_name(texts: Sequence[str], places: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Said:
+class ClipAnswer:
     """What a model says of one clip."""
 
     name: str
@@ -170,7 +170,7 @@ class Answering(Protocol):
     def digest(self, manifest: Manifest, sample: Sample) -> str:
         """Changes with what is read of a clip."""
 
-    def answers(self, manifest: Manifest, samples: Sequence[Sample]) -> Iterable[Said]:
+    def answers(self, manifest: Manifest, samples: Sequence[Sample]) -> Iterable[ClipAnswer]:
         """What it says of some clips, in order, as it comes; a clip that cannot be answered comes with its failure.
 
         Raises:
@@ -196,10 +196,10 @@ class LocalDescriber:
         """Of the media and the words."""
         return self._describer.digest(manifest, sample)
 
-    def answers(self, manifest: Manifest, samples: Sequence[Sample]) -> list[Said]:
+    def answers(self, manifest: Manifest, samples: Sequence[Sample]) -> list[ClipAnswer]:
         """What it says of some clips."""
         described = self._describer.describe(manifest, samples)
-        return [Said(clip.name, description.raw, description.failure) for clip, description in described]
+        return [ClipAnswer(clip.name, description.raw, description.failure) for clip, description in described]
 
 
 @dataclass
@@ -245,7 +245,7 @@ class ServedDescriber:
         content: Any = [*parts, {'type': 'text', 'text': text}] if parts else text
         return Request(({'role': 'user', 'content': content},), PROMPT_VERSION, max_tokens=self.max_tokens)
 
-    def answers(self, manifest: Manifest, samples: Sequence[Sample]) -> Iterator[Said]:
+    def answers(self, manifest: Manifest, samples: Sequence[Sample]) -> Iterator[ClipAnswer]:
         """What it says of some clips, several asked at once, each given as soon as those before it are.
 
         Raises:
@@ -257,18 +257,18 @@ class ServedDescriber:
             self.probe(needed)
         gone = _Gone(self.chat)
 
-        def asked(sample: Sample) -> Said:
+        def asked(sample: Sample) -> ClipAnswer:
             if gone.error is not None:
-                return Said(sample.sample, '', str(gone.error))
+                return ClipAnswer(sample.sample, '', str(gone.error))
             try:
                 text = self.chat.ask(self.request(manifest, sample)).text
             except (MediaError, ValueRangeError, ShapeError, QuestionRefusedError) as error:
-                return Said(sample.sample, '', str(error))
+                return ClipAnswer(sample.sample, '', str(error))
             except LLMError as error:
                 gone.note(error)
-                return Said(sample.sample, '', str(error))
+                return ClipAnswer(sample.sample, '', str(error))
             gone.clear()
-            return Said(sample.sample, text)
+            return ClipAnswer(sample.sample, text)
 
         yield from in_order(asked, samples, self.at_once, 'describe')
         gone.check()

@@ -32,7 +32,7 @@ from affekt.benchmarks import (
 from affekt.corpora import Manifest, corpus_named, import_corpus, own_manifest
 from affekt.describers.answers import answered, labels_of, restricted
 from affekt.describers.classes import Accuracy, accuracy_of, columns_of, sample_scores, sign_scores
-from affekt.describers.models import Answering, ModelChoice, Said
+from affekt.describers.models import Answering, ClipAnswer, ModelChoice
 from affekt.errors import CorpusError, TableError
 from affekt.labels import WordTable, load_table
 from affekt.llm import Extraction, LabelExtractor
@@ -181,9 +181,9 @@ def answer_sets(
         if withheld:
             clips = clips.replaced(missing=[withheld] * len(clips))
         shown = _stage(progress, each.name)
-        said = list(answered(model, clips, folder / ANSWERS / each.key, resume=resume, progress=shown))
-        read = labels_of(said, extractor, at_once=at_once, progress=_stage(progress, f'{each.name} labels'))
-        _write_answers(folder / PREDICTIONS / each.key / f'{ANSWERS}.csv', said, read)
+        answers = list(answered(model, clips, folder / ANSWERS / each.key, resume=resume, progress=shown))
+        read = labels_of(answers, extractor, at_once=at_once, progress=_stage(progress, f'{each.name} labels'))
+        _write_answers(folder / PREDICTIONS / each.key / f'{ANSWERS}.csv', answers, read)
         done += 1
     if not done:
         raise CorpusError(
@@ -201,11 +201,11 @@ def _stage(progress: Progress | None, name: str) -> Progress | None:
     return None if progress is None else lambda _, done, total: progress(name, done, total)
 
 
-def _write_answers(path: Path, said: Sequence[Said], read: Sequence[Extraction]) -> None:
+def _write_answers(path: Path, answers: Sequence[ClipAnswer], read: Sequence[Extraction]) -> None:
     rows = [
         {'name': each.name, 'openset': labels.openset, 'how': labels.how, 'description': each.text,
          'failure': each.failure}
-        for each, labels in zip(said, read, strict=True)
+        for each, labels in zip(answers, read, strict=True)
     ]  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, csv_bytes(COLUMNS, rows))

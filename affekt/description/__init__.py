@@ -34,7 +34,7 @@ from affekt.description.groups import (
 from affekt.description.inputs import ReadClips, normalised_sound, read_clips, spread, stretches
 from affekt.description.inspecting import InspectedDescriber, inspected_describer
 from affekt.description.model import Answered, Asked, Describer, DescriberSettings, Embedded, answer_loss
-from affekt.description.opening import Certainty, ClipDescriber, open_clip_describer, shipped_describer
+from affekt.description.opening import Certainty, ClipDescriber, LikelyLabels, open_clip_describer, shipped_describer
 from affekt.description.preference import (
     AnswerLogs,
     PreferenceStep,
@@ -71,7 +71,6 @@ from affekt.description.questions import (
     Family,
     Kind,
     Pieces,
-    Vocabulary,
     answer_of,
     family_named,
     kind_of,
@@ -85,7 +84,7 @@ from affekt.description.settings import DescribeSettings
 from affekt.description.sources import FUSIONS, Queries, Source, SourceReader, present, source_table
 from affekt.description.stages import PreferredAnswer, train_preferred, train_rewarded
 from affekt.description.training import TrainedDescriber, standardise, train_describer
-from affekt.description.trunk import Adapters, Trunk, letters, merged, open_trunk, tiny_trunk, with_adapters
+from affekt.description.trunk import Adapters, Trunk, Vocabulary, letters, merged, open_trunk, tiny_trunk, with_adapters
 from affekt.description.wordings import (
     TemplateAnswers,
     Terciles,
@@ -134,6 +133,7 @@ __all__ = [
     'InspectedDescriber',
     'Kind',
     'LengthBatches',
+    'LikelyLabels',
     'Limits',
     'Official',
     'PerceivedClip',

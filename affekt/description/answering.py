@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from affekt.description.questions import Vocabulary
+from affekt.description.trunk import Vocabulary
 from affekt.errors import ValueRangeError
 
 Finish = Literal['end', 'stop', 'length']

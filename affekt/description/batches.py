@@ -20,9 +20,10 @@ import torch
 
 from affekt.description.examples import Example
 from affekt.description.model import Asked, Describer
-from affekt.description.questions import KINDS, WORDS, Family, Kind, Pieces, Vocabulary, harmless
+from affekt.description.questions import KINDS, WORDS, Family, Kind, Pieces, harmless
 from affekt.description.settings import SPREAD, DescribeSettings
 from affekt.description.sources import present
+from affekt.description.trunk import Vocabulary
 from affekt.errors import ValueRangeError
 from affekt.training import epoch_seed
 

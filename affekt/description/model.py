@@ -3,7 +3,7 @@
     embed             pieces and features of a batch to (B, L, H), padded right for training and left for answering
     forward           the loss of the answers, and logits
     generate          answers, greedy unless a temperature is given; each as it would be alone
-    beginning_logits  of some words, each as the beginning of an answer
+    beginning_logits  of some words, each as what an answer begins or goes on with
 
 Positions are counted explicitly, so that padding changes nothing, and each clip has its own soft tokens, so that its
 neighbours in a batch change nothing either.
@@ -24,11 +24,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.description.answering import Generated, Limits, answered
-from affekt.description.questions import Kind, Pieces, Vocabulary, family_named, tokenized, written
+from affekt.description.questions import Kind, Pieces, family_named, tokenized, written
 from affekt.description.sources import Source, SourceReader, present, source_table, together
-from affekt.description.trunk import Trunk
+from affekt.description.trunk import Trunk, Vocabulary
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, did_you_mean, listed
-from affekt.nn import load_published
+from affekt.nn import load_published, seeded
 
 NO_LABEL = -100
 """Where the loss has nothing to compare."""
@@ -121,8 +121,7 @@ class Describer(nn.Module):
         self.trunk = trunk.network
         for name, parameter in self.trunk.named_parameters():
             parameter.requires_grad_('.lora_' in name)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.readers = nn.ModuleDict(
                 {
                     source.name: SourceReader(source, self._widths(source), trunk.width)
@@ -334,26 +333,34 @@ class Describer(nn.Module):
             self.train(was_training)
 
     @torch.inference_mode()
-    def beginning_logits(self, batch: Sequence[Asked], beginnings: Sequence[str]) -> Tensor:
-        """(N, K) logits of what an answer may begin with; softmax over them says how sure its first label is.
+    def beginning_logits(
+        self, batch: Sequence[Asked], beginnings: Sequence[str], after: Sequence[str] | None = None
+    ) -> Tensor:
+        """(N, K) logits of what an answer may begin or go on with; softmax over them says how sure a label is.
 
         Args:
             batch: N clips, each with its prompt.
-            beginnings: K texts as answers have them, with the space before a word; their first tokens differ.
+            beginnings: K texts as answers have them, with the space before a word; their first tokens differ. An empty
+                one is the end of the answer.
+            after: N texts that the answers have begun with; None for nothing.
 
         Raises:
             ValueRangeError: two begin with one token.
         """
-        numbers = [self.vocabulary.numbers(beginning)[0] for beginning in beginnings]
+        numbers = [self.vocabulary.numbers(each)[0] if each else self.vocabulary.end for each in beginnings]
         if len({*numbers}) < len(numbers):
             raise ValueRangeError(
                 expected='beginnings that differ in their first token', came=listed(beginnings, 5),
                 todo='leave out one of two',
             )  # fmt: skip
+        begun = [self.vocabulary.numbers(text) for text in after or [''] * len(batch)]
         was_training = self.training
         self.eval()
         try:
-            bare = [Asked(Pieces(asked.pieces.prompt), asked.features) for asked in batch]
+            bare = [
+                Asked(Pieces(asked.pieces.prompt, answer), asked.features)
+                for asked, answer in zip(batch, begun, strict=True)
+            ]
             embeddings, keep_mask, positions, *_ = self.embed(bare, 'left')
             output = self.trunk(
                 inputs_embeds=embeddings, attention_mask=keep_mask.long(), position_ids=positions, use_cache=False,

@@ -8,13 +8,16 @@ for perceived, description in clips.describe(manifest, manifest.samples):
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from affekt.corpora import Manifest, Sample
 from affekt.description.answering import Limits
-from affekt.description.answers import read_answer
+from affekt.description.answers import Answer, read_answer
 from affekt.description.clips import ClipReader, PerceivedClip, Recognition, clip_form, shortened
 from affekt.description.clues import clues_in
 from affekt.description.describing import Description, describe, reproduction_record
@@ -47,16 +50,77 @@ def shipped_describer() -> Path | None:
 
 
 @dataclass(frozen=True)
+class LikelyLabels:
+    """The labels that an answer probably holds, in place of the one likeliest answer.
+
+    The share of answers that name a label k is at least
+
+        s(k) = p(k) + sum over the likeliest first labels j of p(j) p(k | j)
+
+    with p(k) that of answers that begin with k, and p(k | j) that of those that go on with it behind j. What has a
+    share of `least` or more is named, else what has the largest; the likeliest first label stands first. One greedy
+    answer names the second label only where it is likelier than the end, after a first one that was taken for certain.
+
+    Args:
+        words: all that an answer may name, which differ in their first token.
+        least: sources of a prompt, joined by +, to the share from which a label is named; other prompts are answered
+            token by token.
+        width: first labels behind which is looked.
+    """
+
+    words: tuple[str, ...]
+    least: Mapping[str, float]
+    width: int = 1
+
+    def covers(self, asked: Asked) -> bool:
+        """Whether a prompt is answered so."""
+        return '+'.join(asked.pieces.sources) in self.least
+
+    def of(self, describer: Describer, asked: Sequence[Asked]) -> list[tuple[str, ...]]:
+        """The labels of each prompt that is covered.
+
+        Args:
+            describer: that is asked.
+            asked: N prompts, few enough for one batch.
+        """
+        if not asked:
+            return []
+        first, named = self.shares(describer, asked)
+        least = [self.least['+'.join(prompt.pieces.sources)] for prompt in asked]
+        return [self.chosen(*row) for row in zip(first, named, least, strict=True)]
+
+    def chosen(self, first: Tensor, named: Tensor, least: float) -> tuple[str, ...]:
+        """The words of a clip whose (K,) shares are these, the likeliest beginning first."""
+        places = torch.nonzero(named >= least).flatten().tolist() or [int(named.argmax())]
+        return tuple(self.words[at] for at in sorted(places, key=lambda at: -float(first[at])))
+
+    def shares(self, describer: Describer, asked: Sequence[Asked]) -> tuple[Tensor, Tensor]:
+        """(N, K) shares of answers that begin with each word, and that name it first or second."""
+        beginnings = [f' {word}' for word in self.words]
+        first = describer.beginning_logits(asked, beginnings).double().softmax(dim=1)
+        named, likeliest = first.clone(), first.topk(min(self.width, len(self.words)), dim=1).indices  # (N, W)
+        for before in likeliest.T:
+            said = [f' {self.words[at]},' for at in before.tolist()]
+            logits = describer.beginning_logits(asked, [*beginnings, ''], said).double()
+            logits.scatter_(1, before.unsqueeze(1), -torch.inf)  # no label comes twice
+            named += first.gather(1, before.unsqueeze(1)) * logits.softmax(dim=1)[:, :-1]
+        return first, named
+
+
+@dataclass(frozen=True)
 class Certainty:
     """How sure a describer is of the first label that it names: a softmax over words, at a fitted temperature.
 
     Args:
         words: all that an answer may begin with, which differ in their first token.
         temperatures: source to the temperature of prompts in which it stands first; of other prompts nothing is known.
+        limits: source to the distance from the clips of training (`SourceReader.distance`) beyond which a clip is
+            unlike them, and nothing is known of how sure an answer is.
     """
 
     words: tuple[str, ...]
     temperatures: Mapping[str, float]
+    limits: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, describer: Describer, asked: Sequence[Asked], labels: Sequence[Sequence[str]]) -> list[float | None]:
         """Of each answer the probability of its first label; None where no temperature is for its prompt.
@@ -72,13 +136,26 @@ class Certainty:
             at
             for at, (source, named) in enumerate(zip(first, labels, strict=True))
             if source in self.temperatures and named and named[0] in self.words
-        ]
+            and not self.unlike(describer, asked[at])
+        ]  # fmt: skip
         if known:
             logits = describer.beginning_logits([asked[at] for at in known], [f' {word}' for word in self.words])
             for at, row in zip(known, logits.double(), strict=True):
                 shares = (row / self.temperatures[first[at]]).softmax(dim=0)
                 sure[at] = float(shares[self.words.index(labels[at][0])])
         return sure
+
+    def unlike(self, describer: Describer, asked: Asked) -> str:
+        """The source of a clip that lies farther from the clips of training than its limit; '' for none."""
+        sources = asked.pieces.sources
+        return next(
+            (
+                name
+                for name, limit in self.limits.items()
+                if name in sources and describer.reader(name).distance(asked.features[name]) > limit
+            ),
+            '',
+        )
 
 
 class ClipDescriber:
@@ -94,21 +171,26 @@ class ClipDescriber:
         terciles: of training clips, for a describer that names labels alone: a grammar then states what was measured
             (`grounded`); None where it writes sentences of its own.
         certainty: of the first label; None where nothing was fitted.
+        likely_labels: answers those prompts that it covers; None where all are answered token by token.
+        remark: on the question, for every clip; '' for none.
     """
 
     def __init__(
         self, describer: Describer, reader: ClipReader, limits: Limits, *, name: str, batch_size: int = 8,
         table: str = 'affekt', terciles: Terciles | None = None, certainty: Certainty | None = None,
+        likely_labels: LikelyLabels | None = None, remark: str = '',
     ) -> None:  # fmt: skip
         self.describer, self.reader, self.limits = describer, reader, limits
         self.name, self.batch_size, self._table = name, batch_size, table
-        self._terciles, self._certainty = terciles, certainty
+        self._terciles, self._certainty, self._likely_labels = terciles, certainty, likely_labels
+        self._remark = remark
 
     def record(self) -> dict[str, Any]:
         """All that answers depend on, as JSON has it; see `reproduction_record`."""
         record = reproduction_record(self.describer, self.limits, table=self._table)
         recipes = {name: recipe.hash for name, recipe in self.reader.form.recipes.items()}
-        return {**record, 'recipes': recipes, 'question': self.reader.form.question}
+        likely = {'likely_labels': asdict(self._likely_labels)} if self._likely_labels else {}
+        return {**record, 'recipes': recipes, 'question': self.reader.form.question, **likely}
 
     def digest(self, manifest: Manifest, sample: Sample, words: str | None = None) -> str:
         """Changes with what is read of a clip; see `ClipReader.digest`."""
@@ -137,14 +219,10 @@ class ClipDescriber:
             except (MediaError, ShapeError, ValueRangeError) as error:
                 failures[sample.sample] = str(error)
             else:
-                clip = shortened(prompt, clip)
+                clip = self._with_remarks(prompt, shortened(prompt, clip))
                 asked.append((sample.sample, prompt))
             clips.append(clip)
-        answers = describe(
-            asked, self.describer, self.limits, batch_size=self.batch_size, table=self._table,
-            gives=self.reader.form.gives(),
-        )  # fmt: skip
-        described = {each.name: each for each in self._with_certainty([prompt for _, prompt in asked], list(answers))}
+        described = {each.name: each for each in self._answers(asked)}
         return [
             (
                 clip,
@@ -154,6 +232,34 @@ class ClipDescriber:
             )
             for clip in clips
         ]
+
+    def _answers(self, asked: Sequence[tuple[str, Asked]]) -> list[Description]:
+        """The answer to each prompt, with its certainty."""
+        likely = self._likely_labels
+        is_covered = [likely is not None and likely.covers(prompt) for _, prompt in asked]
+        covered, others = (
+            [each for each, is_so in zip(asked, is_covered, strict=True) if is_so is side] for side in (True, False)
+        )
+        made = list(
+            describe(
+                others, self.describer, self.limits, batch_size=self.batch_size, table=self._table,
+                gives=self.reader.form.gives(),
+            )
+        )  # fmt: skip
+        for begin in range(0, len(covered), self.batch_size):
+            batch = covered[begin : begin + self.batch_size]
+            assert likely is not None
+            for (name, _), labels in zip(batch, likely.of(self.describer, [each for _, each in batch]), strict=True):
+                text = f'{", ".join(labels)},'
+                made.append(Description(name, Answer(labels, text, 'list'), text, 'end'))
+        return list(self._with_certainty([prompt for _, prompt in (*others, *covered)], made))
+
+    def _with_remarks(self, asked: Asked, clip: PerceivedClip) -> PerceivedClip:
+        """The clip with what has to be known of its answer: it is unlike those of training, or so is the question."""
+        unlike = self._certainty.unlike(self.describer, asked) if self._certainty is not None else ''
+        remarks = {'certainty': f'the {unlike} is unlike those that it was trained on'} if unlike else {}
+        remarks |= {'question': self._remark} if self._remark else {}
+        return replace(clip, lacking={**clip.lacking, **remarks})
 
     def _with_certainty(self, asked: Sequence[Asked], descriptions: Sequence[Description]) -> Sequence[Description]:
         """Answers with the certainty of their first labels, where one is known."""
@@ -224,27 +330,42 @@ def open_clip_describer(
         describer = open_describer(place, trunk=trunk, precision=precision, device=device)
     else:
         describer, notes = _published(place, trunk, precision, device)
-    question = (notes.get('questions') or {}).get(question, question)
+    noted_questions = notes.get('questions') or {}
+    question = noted_questions.get(question, question)
+    is_strange = bool(question and noted_questions) and question not in noted_questions.values()
+    remark = f'it was trained to answer {" and ".join(noted_questions)} alone' if is_strange else ''
     form = clip_form(describer, notes, recipes=recipes, question=question, device=device)
     hear = None if asr == 'none' or not form.reads_words else Recognition(asr)
-    is_own = not question or question == notes.get('question')  # a temperature is fitted to the answers to one question
-    certainty = Certainty(tuple(notes['labels']), notes['certainty']) if is_own and 'certainty' in notes else None
+    is_own = not question or question == notes.get('question')  # what was fitted is of the answers to one question
+    certainty, likely_labels = _noted_reading(notes) if is_own else (None, None)
     limits = limits or Limits(tokens=int((notes.get('training') or {}).get('answer_tokens', Limits().tokens)))
     return ClipDescriber(
         describer, ClipReader(describer, form, hear=hear), limits, name=_name_of(place, notes), batch_size=batch_size,
         table=table, terciles=noted_terciles(notes) if 'terciles' in notes else None, certainty=certainty,
+        likely_labels=likely_labels, remark=remark,
     )  # fmt: skip
+
+
+def _noted_reading(notes: Mapping[str, Any]) -> tuple[Certainty | None, LikelyLabels | None]:
+    """How sure answers to the first question are, and which labels are named, where the folder notes it."""
+    words = tuple(notes.get('labels') or ())
+    certainty = likely_labels = None
+    if 'certainty' in notes:
+        certainty = Certainty(words, notes['certainty'], notes.get('certain_within') or {})
+    if 'likely_labels' in notes:
+        likely_labels = LikelyLabels(words, notes['likely_labels'])
+    return certainty, likely_labels
 
 
 def _published(
     path: Path, trunk: str | Path | None, precision: str, device: str
 ) -> tuple[Describer, dict[str, Any]]:  # fmt: skip
+    kind = inspect_official(path).kind
     if trunk is None:
         raise WeightsError(
             expected='the language model of a published checkpoint', came='none',
             todo='name its folder with --trunk; `affekt describe inspect` says which one it is',
         )  # fmt: skip
-    kind = inspect_official(path).kind
     describer, _ = load_official(path, open_trunk(trunk, precision=precision, device=device))
     describer = describer.to(device).eval()
     own = {name: PUBLISHED_RECIPES[name] for name in describer.table if name in PUBLISHED_RECIPES}

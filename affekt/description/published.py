@@ -23,9 +23,8 @@ from typing import Any
 
 from affekt.checkpoints import Inspection, inspected
 from affekt.description.model import Describer, DescriberSettings
-from affekt.description.questions import Vocabulary
 from affekt.description.sources import Queries, Source
-from affekt.description.trunk import Adapters, Trunk, with_adapters
+from affekt.description.trunk import Adapters, Trunk, Vocabulary, with_adapters
 from affekt.errors import WeightsError
 from affekt.nn import Coverage, NameMap, load_published, qformer_names
 

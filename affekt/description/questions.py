@@ -11,15 +11,14 @@ must be asked so.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from affekt.errors import UnknownNameError, ValueRangeError, WeightsError, did_you_mean
+from affekt.errors import UnknownNameError, ValueRangeError, did_you_mean
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from affekt.description.trunk import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -359,53 +358,6 @@ class Pieces:
     def sources(self) -> tuple[str, ...]:
         """Names of the sources in the prompt, in order."""
         return tuple(piece for piece in self.prompt if isinstance(piece, str))
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """The tokens of a trunk.
-
-    Args:
-        tokenizer: text to token numbers and back.
-        first: number of the token before everything; None where there is none.
-        end: number of the token that ends an answer.
-    """
-
-    tokenizer: Tokenizer
-    first: int | None
-    end: int
-
-    def numbers(self, text: str, marks: Sequence[str] = ()) -> tuple[int, ...]:
-        """Token numbers; only what `marks` lists counts as a mark.
-
-        Raises:
-            WeightsError: the vocabulary lacks a mark.
-        """
-        numbers: list[int] = []
-        pattern = f'({"|".join(map(re.escape, marks))})' if marks else r'(?!)'
-        for part in re.split(pattern, text):
-            if part in marks:
-                mark = self.tokenizer.token_to_id(part)
-                if mark is None:
-                    raise WeightsError(
-                        expected=f'a trunk with the token {part}', came='a vocabulary without it',
-                        todo='choose the prompt family of this trunk',
-                    )  # fmt: skip
-                numbers.append(mark)
-            elif part:
-                numbers += self._plain(part)
-        return tuple(numbers)
-
-    def _plain(self, text: str) -> list[int]:
-        """Token numbers of text in which nothing is a mark."""
-        self.tokenizer.encode_special_tokens = True
-        numbers: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
-        return numbers
-
-    def text(self, numbers: Sequence[int]) -> str:
-        """The text of token numbers, marks left out."""
-        decoded: str = self.tokenizer.decode(list(numbers), skip_special_tokens=True)
-        return decoded
 
 
 def tokenized(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,12 @@ SMALL = 'small'
 
 
 def save_describer(
-    describer: Describer, folder: str | os.PathLike[str], *, dtype: str = 'float32', notes: dict[str, Any] | None = None
+    describer: Describer,
+    folder: str | os.PathLike[str],
+    *,
+    dtype: str = 'float32',
+    notes: dict[str, Any] | None = None,
+    learnt: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
     """Write what a describer has learnt, whole or not at all.
 
@@ -38,6 +44,7 @@ def save_describer(
         folder: replaced where it exists.
         dtype: of the written numbers, float32, float16 or bfloat16.
         notes: plain data to be kept with it, such as scores.
+        learnt: what it has learnt, put together already where it is spread over processes; None to ask it.
 
     Raises:
         UnknownNameError: there is no such dtype.
@@ -46,7 +53,7 @@ def save_describer(
     """
     if dtype not in DTYPES:
         raise UnknownNameError(expected=f'a dtype among {listed(DTYPES)}', came=repr(dtype), todo='choose one')
-    written = {name: value.to(getattr(torch, dtype)) for name, value in describer.learnt().items()}
+    written = {name: value.to(getattr(torch, dtype)) for name, value in (learnt or describer.learnt()).items()}
     wrong = [name for name, value in written.items() if not bool(torch.isfinite(value).all())]
     if wrong:
         raise WeightsError(

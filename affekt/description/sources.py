@@ -186,6 +186,22 @@ class SourceReader(nn.Module):
         fused: Tensor = self.fuse(own, keep_masks[0])
         return fused
 
+    def distance(self, features: Tensor) -> float:
+        """How far a clip lies from those of training: the root mean square of its standardised columns.
+
+            sqrt(mean over columns of ((x - mean) / deviation)**2)
+
+        Args:
+            features: (D,), or (T, D) or (T, Q, D), whose mean over steps is taken.
+
+        Returns:
+            About 1 for the clips of training themselves, more for others; nan for a source that is not standardised.
+        """
+        if not self.source.standardised or self.source.joins:
+            return float('nan')
+        columns = features.reshape(-1, features.shape[-1]).mean(dim=0).to(self.mean)
+        return float(((columns - self.mean) / self.deviation).square().mean().sqrt())
+
     def _each_step(self, features: Tensor) -> Tensor:
         """(N, K, D): each vector is a token."""
         vectors = features.flatten(1, 2) if features.ndim == 4 else features

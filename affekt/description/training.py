@@ -30,7 +30,7 @@ from affekt.description.scoring import generated_answers, label_scores
 from affekt.description.settings import DescribeSettings
 from affekt.errors import LeakError, TrainingError, UnknownNameError, ValueRangeError, listed
 from affekt.progress import Progress
-from affekt.training import BestEpoch, Engine, Ranks
+from affekt.training import BestEpoch, Engine, Ranks, whole
 
 Row = dict[str, float]
 SMALLEST_DEVIATION = 1e-6
@@ -42,7 +42,8 @@ class TrainedDescriber:
     """What training gives.
 
     Args:
-        describer: with the weights of the best step.
+        describer: with the weights of the best step; spread over the processes where FSDP was launched, and then to be
+            opened anew from the folder before it is asked.
         step: that one.
         scores: of its generated labels on validation, see `label_scores`.
         history: the rows of all evaluations.
@@ -102,7 +103,7 @@ def train_describer(
     if settings.stage != 'fine':
         standardise(describer, training)
     # 2. steps, each few of them judged by what is generated
-    ranks = whole_models(settings)
+    ranks = Ranks(settings.device, by_hand=True)
     batches = ExampleBatches(describer, training, kind, settings, ranks.rank, ranks.count)
 
     def judge(network: Describer) -> Row:
@@ -112,8 +113,9 @@ def train_describer(
         scores = label_scores(judged, answers, known)
         return {'score': scores[settings.score], **scores}
 
+    losses = _spread_losses if ranks.spreads else _losses
     return run_stage(
-        describer, batches, _losses, settings, judge=judge, scores=('uar', 'f', 'valid'), weigh=_weight_of, ranks=ranks,
+        describer, batches, losses, settings, judge=judge, scores=('uar', 'f', 'valid'), weigh=_weight_of, ranks=ranks,
         kind=kind, data=digest_of(training, validation), initial=initial, folder=folder, resume=resume, report=report,
         progress=progress, notes=notes,
     )  # fmt: skip
@@ -128,8 +130,8 @@ def whole_models(settings: DescribeSettings) -> Ranks:
     ranks = Ranks(settings.device)
     if ranks.spreads:
         raise TrainingError(
-            expected='one whole model in each process', came='a launch with FSDP',
-            todo='launch without it, or with its settings for several devices: answers are generated while training',
+            expected=f'one whole model in each process for stage {settings.stage}', came='a launch with FSDP',
+            todo='launch without it: answers are drawn in each process by itself',
         )  # fmt: skip
     return ranks
 
@@ -178,6 +180,7 @@ def run_stage(
     def evaluate(network: nn.Module) -> Row:
         assert isinstance(network, Describer)
         row = judge(network)
+        row['score'] = ranks.agreed(row['score'])  # what is kept is put together by all processes, or by none
         best.offer(network, row['score'])
         return {'epoch': float(engine.number), **row}
 
@@ -196,11 +199,12 @@ def run_stage(
     chosen = history[at - 1]
     reached = {name: chosen[name] for name in scores}
     describer.eval()
+    learnt = {name: whole(value) for name, value in describer.learnt().items()}  # all processes give their part
     if folder and ranks.first:
         records = {
             'stage': settings.stage, 'step': int(chosen['step']), 'validation': reached, 'training': asdict(settings),
         }  # fmt: skip
-        save_describer(describer, folder / 'describer', notes={**(notes or {}), **records})
+        save_describer(describer, folder / 'describer', notes={**(notes or {}), **records}, learnt=learnt)
     return TrainedDescriber(describer, int(chosen['step']), reached, history)
 
 
@@ -229,6 +233,13 @@ def _checked(training: Sequence[Example], validation: Sequence[Example]) -> tupl
 
 def _losses(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
     return {'answer': model(batch).loss}
+
+
+def _spread_losses(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
+    """The same, with a gradient of 0 for readers that a batch does not use: all processes exchange the same ones."""
+    assert isinstance(model, Describer)
+    nothing = sum((weight.sum() for weight in model.readers.parameters()), start=torch.zeros(())) * 0.0
+    return {'answer': model(batch).loss + nothing}
 
 
 def _weight_of(batch: Sequence[Asked]) -> float:

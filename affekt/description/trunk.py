@@ -9,21 +9,24 @@ low-rank additions (LoRA), which peft puts beside its linear maps:
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from affekt.description.questions import Vocabulary
-from affekt.errors import LLMError, UnknownNameError, did_you_mean, missing_extra
+from affekt.errors import LLMError, UnknownNameError, WeightsError, did_you_mean, missing_extra
 from affekt.llm import opened_network, unopened
-from affekt.nn import require_device
+from affekt.nn import require_device, seeded
 from affekt.training import has_precision
 from affekt.weights import MODELS, Progress, model_path
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 ADAPTED = ('q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj')
 """The linear maps of a layer that get an addition, as published."""
@@ -44,6 +47,53 @@ class Adapters:
     alpha: int = 32
     dropout: float = 0.05
     maps: tuple[str, ...] = ADAPTED
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokens of a trunk.
+
+    Args:
+        tokenizer: text to token numbers and back.
+        first: number of the token before everything; None where there is none.
+        end: number of the token that ends an answer.
+    """
+
+    tokenizer: Tokenizer
+    first: int | None
+    end: int
+
+    def numbers(self, text: str, marks: Sequence[str] = ()) -> tuple[int, ...]:
+        """Token numbers; only what `marks` lists counts as a mark.
+
+        Raises:
+            WeightsError: the vocabulary lacks a mark.
+        """
+        numbers: list[int] = []
+        pattern = f'({"|".join(map(re.escape, marks))})' if marks else r'(?!)'
+        for part in re.split(pattern, text):
+            if part in marks:
+                mark = self.tokenizer.token_to_id(part)
+                if mark is None:
+                    raise WeightsError(
+                        expected=f'a trunk with the token {part}', came='a vocabulary without it',
+                        todo='choose the prompt family of this trunk',
+                    )  # fmt: skip
+                numbers.append(mark)
+            elif part:
+                numbers += self._plain(part)
+        return tuple(numbers)
+
+    def _plain(self, text: str) -> list[int]:
+        """Token numbers of text in which nothing is a mark."""
+        self.tokenizer.encode_special_tokens = True
+        numbers: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return numbers
+
+    def text(self, numbers: Sequence[int]) -> str:
+        """The text of token numbers, marks left out."""
+        decoded: str = self.tokenizer.decode(list(numbers), skip_special_tokens=True)
+        return decoded
 
 
 @dataclass(frozen=True)
@@ -104,11 +154,9 @@ def with_adapters(trunk: Trunk, adapters: Adapters, *, seed: int = 0) -> Trunk:
         r=adapters.rank, lora_alpha=adapters.alpha, lora_dropout=adapters.dropout, target_modules=list(adapters.maps),
         bias='none', task_type='CAUSAL_LM',
     )  # fmt: skip
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        with warnings.catch_warnings():  # peft asks transformers for a name that it will drop
-            warnings.filterwarnings('ignore', '.*is_gradient_checkpointing', FutureWarning)
-            network = get_peft_model(trunk.network, config)
+    with seeded(seed), warnings.catch_warnings():  # peft asks transformers for a name that it will drop
+        warnings.filterwarnings('ignore', '.*is_gradient_checkpointing', FutureWarning)
+        network = get_peft_model(trunk.network, config)
     return Trunk(network, trunk.vocabulary, trunk.name, adapters)
 
 
@@ -220,8 +268,7 @@ def tiny_trunk(family: str = 'llama', *, seed: int = 0, vocabulary: int = 0, **s
         **{**TINY, 'num_key_value_heads': 2, 'vocab_size': count, 'tie_word_embeddings': False, **sizes},
         bos_token_id=tokens.first, eos_token_id=tokens.end, pad_token_id=tokens.end,
     )  # fmt: skip
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = network_class(config)
     return Trunk(network.eval(), tokens, f'tiny {family}')
 

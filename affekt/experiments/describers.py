@@ -60,6 +60,7 @@ FORMS = {'coarse': 'description', 'single': 'description', 'fine': 'labels_first
 """Stage to the form of its template answers; the last stages train the form that is scored."""
 PREFERRED = 'description'
 """Form of the question in stage `prefer`."""
+PARTS = ('training', 'validation')
 
 
 @dataclass(frozen=True)
@@ -272,47 +273,58 @@ def learn_describer(
         WeightsError, LLMError: `init` or the language model cannot be opened.
         RunError, TrainingError, LeakError: see `train_describer`.
     """
-    # 1. clips
     _require_parts_of_stage(settings, init, pairs)
-    stores = _chosen_stores(stores, sources)
+    stores, rewarding = _chosen_stores(stores, sources), rewarding or Rewarding()
+    # 1. clips
     learnt, choosing, chosen_by, notes = split_clips(manifest, validation, seed=settings.seed)
-    training, judging = manifest.take(learnt), manifest.take(choosing)
+    sides = manifest.take(learnt), manifest.take(choosing)
     # 2. answers
-    kind = kind_of(tuple(stores), words=words)
-    form_name = FORMS.get(settings.stage, 'description')
-    terciles: Terciles | None = None
-    asking: Any = WrittenAnswers(descriptions) if descriptions is not None else None
-    if asking is None:
-        asking, terciles = _template_answers(form_name, stores, training, judging, settings.seed)
+    form_name, terciles = FORMS.get(settings.stage, 'description'), None
+    answers: Any = WrittenAnswers(descriptions) if descriptions is not None else None
+    if answers is None:
+        answers, terciles = _template_answers(form_name, stores, *sides, settings.seed)
     question = question_of(form_name if descriptions is None and settings.stage != 'prefer' else PREFERRED)
+    made: list[Any]
+    if pairs is not None:
+        made = [_preferred(pairs, side, stores, words=words, question=question) for side in sides]
+    else:
+        made = [_examples(side, stores, answers, words=words) for side in sides]
     # 3. the describer
     if init is not None:
         describer = _gone_on_with(init, trunk, stores, settings.device)
     else:
         describer = (form or DescriberForm()).built(trunk or TRUNK, stores, device=settings.device, seed=settings.seed)
     # 4. steps
+    kind = kind_of(tuple(stores), words=words)
     noted = _noted(manifest, stores, kind, question, chosen_by, terciles, by_template=descriptions is None)
-    common: dict[str, Any] = {
-        'kind': kind, 'folder': folder, 'resume': resume, 'report': report, 'progress': progress, 'notes': noted,
-    }  # fmt: skip
-    rewarding = rewarding or Rewarding()
-    if settings.stage == 'prefer':
-        assert pairs is not None  # required above
-        sides = [_preferred(pairs, part, stores, words=words, question=question) for part in (training, judging)]
-        left_out = {**sides[0][1], **sides[1][1]}
-        counts = [len(side) for side, _ in sides]
-        trained = train_preferred(describer, sides[0][0], sides[1][0], settings, beta=rewarding.beta, **common)
-    else:
-        made = [examples_from(part, stores, asking, words=words) for part in (training, judging)]
-        left_out = {**made[0].left_out, **made[1].left_out}
-        counts = [len({each.name for each in side.examples}) for side in made]
-        examples = (made[0].examples, made[1].examples)
-        if settings.stage == 'reward':
-            trained = _rewarded(describer, *examples, settings, rewarding, common)
-        else:
-            trained = train_describer(describer, *examples, settings, **common)
-    clips = dict(zip(('training', 'validation'), counts, strict=True))
+    trained = _trained(
+        describer, [side for side, _ in made], settings, rewarding, kind=kind, folder=folder, resume=resume,
+        report=report, progress=progress, notes=noted,
+    )  # fmt: skip
+    clips = {part: len({each.name for each in side}) for part, (side, _) in zip(PARTS, made, strict=True)}
+    left_out = {**made[0][1], **made[1][1]}
     return LearntDescriber(trained, folder / 'describer', clips, chosen_by, left_out, notes)
+
+
+def _examples(
+    side: Manifest, stores: Mapping[str, Store], answers: Any, *, words: bool
+) -> tuple[Sequence[Example], Mapping[str, str]]:
+    """What is learnt from the clips of a side, and why others give nothing."""
+    made = examples_from(side, stores, answers, words=words)
+    return made.examples, made.left_out
+
+
+def _trained(
+    describer: Describer, sides: Sequence[Sequence[Any]], settings: DescribeSettings, rewarding: Rewarding,
+    **common: Any,
+) -> TrainedDescriber:  # fmt: skip
+    """The stage of the settings on the examples, or pairs, of both sides."""
+    training, judging = sides
+    if settings.stage == 'prefer':
+        return train_preferred(describer, training, judging, settings, beta=rewarding.beta, **common)
+    if settings.stage == 'reward':
+        return _rewarded(describer, training, judging, settings, rewarding, common)
+    return train_describer(describer, training, judging, settings, **common)
 
 
 def _noted(

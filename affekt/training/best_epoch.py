@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from affekt.errors import TrainingError
 from affekt.nn import read_tensors, save_tensors
-from affekt.training.checkpoints import changing
+from affekt.training.checkpoints import changing, spread_like, whole
 
 BEST = 'best.safetensors'
 
@@ -66,13 +66,13 @@ class BestEpoch:
         if not self._weights:
             raise TrainingError(
                 expected='a score on validation that is defined after some epoch',
-                came=f'{score} undefined after all {len(scores)}: all samples get the same answer',
+                came=f'{score} undefined after all {len(scores)}: one value alone, among answers or truth',
                 todo='train longer, raise the learning rate, or choose another score',
             )
         with torch.no_grad():
             for name, value in model.state_dict().items():
                 if name in self._weights:
-                    value.copy_(self._weights[name])
+                    value.copy_(spread_like(self._weights[name], value))
         best = best_of(scores)
         return best + 1, scores[best]
 
@@ -84,5 +84,5 @@ def best_of(scores: Sequence[float]) -> int:
 
 
 def _copied(model: nn.Module) -> dict[str, Tensor]:
-    """What training changes, on the CPU."""
-    return {name: value.detach().cpu().clone() for name, value in changing(model).items()}
+    """What training changes, whole and on the CPU; where it is spread over processes, all of them must ask."""
+    return {name: whole(value.detach()).cpu().clone() for name, value in changing(model).items()}

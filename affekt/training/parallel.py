@@ -6,9 +6,10 @@ or `Engine.run` will do:
     torchrun --nproc-per-node 2 my_training.py
     accelerate launch --use_fsdp --fsdp_version 2 my_training.py
 
-The first copies the model to each process (DDP), the second spreads it over CUDA devices (FSDP2). CPUs talk over gloo,
-CUDA devices (one a process) over NCCL. `on_processes` starts processes on one machine without either. In one process
-nothing changes, and accelerate is not imported.
+The first copies the model to each process (DDP), the second spreads it over CUDA devices (FSDP2); accelerate spreads
+nothing over CPUs, so `Ranks(by_hand=True)` does it there. CPUs talk over gloo, CUDA devices (one a process) over NCCL.
+`on_processes` starts processes on one machine without either. In one process nothing changes, and accelerate is not
+imported.
 
 Losses over a whole batch (the contrast of `mmim`, the moments of `misa`) are those of each share; an average over known
 truths is one over shares. Both are the batch's own where no truth is unknown and the loss is a mean over samples.
@@ -64,15 +65,17 @@ class Ranks:
 
     Args:
         device: of this process; `cuda` without a number becomes its own.
+        by_hand: where a launch asks for FSDP on CPUs, spread the model all the same; else each has the whole model.
 
     Raises:
         ValueRangeError: this torch has no such device.
         TrainingError: another process does not come.
     """
 
-    def __init__(self, device: str = 'cpu') -> None:
+    def __init__(self, device: str = 'cpu', *, by_hand: bool = False) -> None:
         require_device(device)
         self.rank, self.count, self.device = 0, 1, device
+        self._spreads_by_hand = False
         self._accelerator: Any = None
         if is_launched():
             from accelerate import Accelerator
@@ -89,6 +92,7 @@ class Ranks:
             atexit.register(_leave)
             self.rank, self.count = self._accelerator.process_index, self._accelerator.num_processes
             self.device = str(self._accelerator.device)
+            self._spreads_by_hand = by_hand and is_spread_wanted() and not self.spreads and self.count > 1
             if is_spread_wanted() and not self.spreads:
                 LOG.warning('FSDP needs CUDA devices: each process on %s has the whole model', self.device)
 
@@ -100,6 +104,8 @@ class Ranks:
     @property
     def spreads(self) -> bool:
         """Each process holds a part of the model alone (FSDP)."""
+        if self._spreads_by_hand:
+            return True
         return self._accelerator is not None and str(self._accelerator.distributed_type).endswith('FSDP')
 
     def share(self, index: Tensor) -> tuple[Tensor, float]:
@@ -124,6 +130,8 @@ class Ranks:
                 todo='build it with the same sizes in each',
             )
         with self._together():
+            if self._spreads_by_hand:
+                return spread_by_layers(module, optimiser), optimiser
             if self.spreads:
                 module, prepared = self._accelerator.prepare(module, optimiser)
                 return module, prepared.optimizer
@@ -214,6 +222,33 @@ class Ranks:
                 came=f'rank {os.environ.get("RANK", "")} alone: {str(error).splitlines()[0]}',
                 todo='see what the others said last, and go on with resume',
             ) from error
+
+
+def spread_by_layers(module: nn.Module, optimiser: torch.optim.Optimizer) -> nn.Module:
+    """The module with its parameters spread over all processes (FSDP2), one layer of a transformer at a time.
+
+    As accelerate does on accelerators, over gloo as well. All processes begin with the weights of the first.
+
+    Args:
+        module: whole in each process; layers are the modules that a model of transformers calls indivisible.
+        optimiser: of its parameters, which it then has in their new form.
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    for value in module.state_dict().values():
+        dist.broadcast(value, 0)
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    groups = [[names[id(parameter)] for parameter in group['params']] for group in optimiser.param_groups]
+    indivisible = {name for each in module.modules() for name in getattr(each, '_no_split_modules', None) or ()}
+    mesh = init_device_mesh(next(module.parameters()).device.type, (dist.get_world_size(),))
+    for layer in (each for each in module.modules() if type(each).__name__ in indivisible):
+        fully_shard(layer, mesh=mesh)
+    fully_shard(module, mesh=mesh)
+    parameters = dict(module.named_parameters())
+    for group, own in zip(optimiser.param_groups, groups, strict=True):
+        group['params'] = [parameters[name] for name in own]
+    return module
 
 
 class _AllRows(torch.autograd.Function):

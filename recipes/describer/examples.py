@@ -19,6 +19,7 @@ from data import FACE, PROSODY, SENTENCE, SOURCES_OF, VOICE, manifests, stores
 from readers import DESCRIPTION, LABELS, SENTIMENT, Start, margins, words_of
 
 from affekt.arrays import Floats32
+from affekt.corpora import Manifest
 from affekt.description import Example, Terciles, packaged_wordings
 from affekt.features import RECIPES
 from affekt.labels import GOEMOTIONS
@@ -63,20 +64,22 @@ class Clips:
 
 def read_clips(corpora: Path, out: Path) -> dict[str, Clips]:
     """Every corpus by name, its features from stores that are made where they are absent."""
-    clips = {}
-    for name, manifest in manifests(corpora, out).items():
-        opened = stores(manifest, out)
-        rows = [row for row in manifest.samples if all(row.sample in store for store in opened.values())]
-        names = [row.sample for row in rows]
-        valence = np.array([np.nan if row.valence is None else (row.valence - 3.0) / 2.0 for row in rows])
-        sentiment = np.array([np.nan if row.sentiment is None else row.sentiment for row in rows])
-        clips[name] = Clips(
-            tuple(names), {source: opened[source].matrix(names) for source in SOURCES_OF[name]},
-            tuple(words_of(row.category.split(',')) if row.category else () for row in rows),
-            np.array([row.speaker or '' for row in rows]), np.array([row.split or '' for row in rows]),
-            np.where(np.isnan(sentiment), valence, sentiment).astype(np.float32), len(manifest) - len(rows),
-        )  # fmt: skip
-    return clips
+    return {name: clips_of(manifest, out) for name, manifest in manifests(corpora, out).items()}
+
+
+def clips_of(manifest: Manifest, out: Path) -> Clips:
+    """The samples of a corpus that have all features."""
+    opened = stores(manifest, out)
+    rows = [row for row in manifest.samples if all(row.sample in store for store in opened.values())]
+    names = [row.sample for row in rows]
+    valence = np.array([np.nan if row.valence is None else (row.valence - 3.0) / 2.0 for row in rows])
+    sentiment = np.array([np.nan if row.sentiment is None else row.sentiment for row in rows])
+    return Clips(
+        tuple(names), {source: opened[source].matrix(names) for source in SOURCES_OF[manifest.facts.corpus]},
+        tuple(words_of(row.category.split(',')) if row.category else () for row in rows),
+        np.array([row.speaker or '' for row in rows]), np.array([row.split or '' for row in rows]),
+        np.where(np.isnan(sentiment), valence, sentiment).astype(np.float32), len(manifest) - len(rows),
+    )  # fmt: skip
 
 
 # What a corpus's words say, and what three sources say together

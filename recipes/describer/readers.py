@@ -111,26 +111,38 @@ def margins(start: Start, features: Floats32) -> Floats32:
     return np.asarray(features @ start.weight + start.bias, np.float32)
 
 
+def text_head(width: int) -> Start:
+    """The 28 labels by the calibration and thresholds of the shipped head of text.
+
+    Args:
+        width: of the features, whose first 28 are the outputs for the labels.
+    """
+    arrays = read_npz(PACKAGED / 'textual_emotion.npz')
+    slope, offset, threshold = (np.asarray(arrays[name], np.float64) for name in ('slope', 'offset', 'thresholds'))
+    count = len(GOEMOTIONS)
+    weight = np.zeros((width, count))
+    weight[np.arange(count), np.arange(count)] = slope
+    bias = offset - np.log(threshold / (1 - threshold))
+    return Start(words_of(GOEMOTIONS), weight.astype(np.float32), bias.astype(np.float32))
+
+
 def sentence_start(features: Floats32, sentiment: Floats32) -> Start:
-    """The 28 labels by the calibration and thresholds of the shipped head of text; sentiment by ridge regression.
+    """The labels of the head of text, and sentiment by ridge regression.
 
     Args:
         features: (N, 31) of lines whose sentiment is known.
         sentiment: (N,) in [-1, 1].
     """
-    arrays = read_npz(PACKAGED / 'textual_emotion.npz')
-    slope, offset, threshold = (np.asarray(arrays[name], np.float64) for name in ('slope', 'offset', 'thresholds'))
-    width, count = features.shape[1], len(GOEMOTIONS)
+    head, width, count = text_head(features.shape[1]), features.shape[1], len(GOEMOTIONS)
     weight, bias = np.zeros((width, count + 2)), np.zeros(count + 2)
-    weight[np.arange(count), np.arange(count)] = slope
-    bias[:count] = offset - np.log(threshold / (1 - threshold))
+    weight[:, :count], bias[:count] = head.weight, head.bias
     centre, scale = features.mean(axis=0), features.std(axis=0)
     standard = (features - centre) / scale
     fit = np.linalg.solve(standard.T @ standard + 100.0 * np.eye(width), standard.T @ (sentiment - sentiment.mean()))
     for column, sign in ((count, 3.0), (count + 1, -3.0)):
         weight[:, column] = sign * fit / scale
         bias[column] = -float(centre @ weight[:, column])
-    words = (*words_of(GOEMOTIONS), 'positive', 'negative')
+    words = (*head.words, 'positive', 'negative')
     return Start(words, weight.astype(np.float32), bias.astype(np.float32))
 
 

@@ -40,11 +40,34 @@ def write_report(clips: Mapping[str, Clips], out: Path) -> None:
         result['stages'] = stages
     first = out / 'runs' / 'words-and-faces' / 'record.json'
     result['first_part'] = json.loads(first.read_text())
+    result |= {name: kept[name] for name in ('share', 'familiar') if name in kept}
+    written(result, out / 'small')
+
+
+def write_words(measured: Mapping[str, Any]) -> None:
+    """Results and what ships with the share of labels, the words and the limit of voices anew; all else stays.
+
+    Args:
+        measured: `share`, `words` and `familiar`, as `likely.tests` gives them.
+    """
+    result: Score = json.loads(RESULT.read_text())
+    result.setdefault('goemotions_as_one_answer', result['goemotions'])
+    result['goemotions'] = text_scores(measured['words'])
+    rows, stated = measured['words']['logits'], result['certainty']['temperatures'][SENTENCE]
+    result['certainty']['tested']['GoEmotions, held comments'] = calibration(
+        rows, [stated] * len(rows), measured['words']['truth']
+    )
+    result |= {'share': measured['share'], 'familiar': measured['familiar']}
+    written(result, MODELS / 'describer')
+
+
+def written(result: Score, small: Path) -> None:
+    """Results with their targets, and what ships where its weights are there."""
     result['targets'] = targets(result)
     RESULT.parent.mkdir(exist_ok=True)
     write_atomically(RESULT, (json.dumps(result, indent=1, default=float) + '\n').encode())
-    if (out / 'small').exists():
-        ship(out / 'small', result)
+    if small.exists():
+        ship(small, result)
 
 
 # Folds of actors
@@ -110,9 +133,9 @@ def certainty_scores(voices: Clips, kept: Mapping[str, Any]) -> Score:
     if nemo := kept.get('final-nemo'):
         rows, truth = nemo['logits'], [(word,) for word in nemo['truth']]
         scores['nEMO, left out'] = calibration(rows, [ships[VOICE]] * len(rows), truth, nemo['speaker'])
-    if texts := kept.get('final-goemotions'):
+    if texts := kept.get('held'):
         rows = texts['logits']
-        scores['GoEmotions, test comments'] = calibration(rows, [ships[SENTENCE]] * len(rows), texts['truth'])
+        scores['GoEmotions, held comments'] = calibration(rows, [ships[SENTENCE]] * len(rows), texts['truth'])
     return {**kept['certainty'], 'tested': scores, 'of_folds': sorted(set(temperatures))}
 
 
@@ -194,29 +217,8 @@ def stage_scores(voices: Clips, out: Path) -> Score:
 def final_scores(kept: Mapping[str, Any]) -> Score:
     """What ships, on the test part of each corpus but RAVDESS, whose folds are scored apart."""
     scores: Score = {'choice': kept['choice']}
-    words = words_of(GOEMOTIONS)
-    if texts := kept.get('final-goemotions'):
-        true_of = texts['truth']
-        neutral = [['neutral']] * len(true_of)
-        scores['goemotions'] = {
-            'comments': len(texts['truth']), 'valid': share(texts['valid']),
-            'macro_f1': {
-                'the describer': macro_f1(texts['truth'], texts['labels'], words),
-                'head of text, nearest label where it gives none': macro_f1(texts['truth'], texts['head'], words),
-                'head of text': macro_f1(texts['truth'], texts['head, or none'], words),
-                'always neutral': macro_f1(texts['truth'], neutral, words),
-            },
-            'labels_a_comment': {
-                name: round(float(np.mean([len(each) for each in texts[key]])), 3)
-                for name, key in (('the describer', 'labels'), ('head of text', 'head'))
-            },
-            'first_is_true': {
-                name: share([bool(named) and named[0] in true for named, true in zip(texts[key], true_of, strict=True)])
-                for name, key in (('the describer', 'labels'), ('head of text', 'head'))
-            },
-            'less_than_head': macro_difference(texts['truth'], texts['labels'], texts['head, or none'], words),
-            'less_than_head_that_always_names': macro_difference(texts['truth'], texts['labels'], texts['head'], words),
-        }  # fmt: skip
+    if texts := kept.get('held'):
+        scores['goemotions'] = text_scores(texts)
     if voices := kept.get('final-nemo'):
         truth, speaker = voices['truth'], voices['speaker']
         named = {name: [each[0] if each else '' for each in voices[name]['labels']]
@@ -256,6 +258,33 @@ def final_scores(kept: Mapping[str, Any]) -> Score:
     return scores
 
 
+def text_scores(texts: Mapping[str, Any]) -> Score:
+    """Labels of comments beside those of the head of text."""
+    true_of, words = texts['truth'], words_of(GOEMOTIONS)
+    neutral = [['neutral']] * len(true_of)
+    systems = (('the describer', 'labels'), ('the describer, one greedy answer', 'greedy'), ('head of text', 'head'))
+    return {
+        'comments': len(true_of), 'least': texts['least'], 'valid': share(texts['valid']),
+        'macro_f1': {
+            'the describer': macro_f1(true_of, texts['labels'], words),
+            'the describer, one greedy answer': macro_f1(true_of, texts['greedy'], words),
+            'head of text, nearest label where it gives none': macro_f1(true_of, texts['head'], words),
+            'head of text': macro_f1(true_of, texts['head, or none'], words),
+            'always neutral': macro_f1(true_of, neutral, words),
+        },
+        'labels_a_comment': {
+            name: round(float(np.mean([len(each) for each in texts[key]])), 3) for name, key in systems
+        },
+        'first_is_true': {
+            name: share([bool(named) and named[0] in true for named, true in zip(texts[key], true_of, strict=True)])
+            for name, key in systems
+        },
+        'less_than_head': macro_difference(true_of, texts['labels'], texts['head, or none'], words),
+        'more_than_one_greedy_answer': macro_difference(true_of, texts['labels'], texts['greedy'], words),
+        'less_than_head_that_always_names': macro_difference(true_of, texts['labels'], texts['head'], words),
+    }  # fmt: skip
+
+
 def targets(result: Score) -> dict[str, Score]:
     """What was asked of the small describer, and whether it is so: by the value, and by the end of its interval."""
     folds = result['folds']
@@ -291,6 +320,8 @@ def ship(small: Path, result: Score) -> None:
     folder = MODELS / 'describer'
     content = json.loads((small / 'describer.json').read_text())
     content['notes']['reaches_targets'] = reaches(result)
+    content['notes']['likely_labels'] = {SENTENCE: result['share']['least']}
+    content['notes']['certain_within'] = {VOICE: result['familiar']['limit']}
     with folder_atomically(folder) as staging:
         (staging / 'describer.safetensors').write_bytes((small / 'describer.safetensors').read_bytes())
         (staging / 'describer.json').write_text(json.dumps(content, ensure_ascii=False, indent=2) + '\n')
@@ -323,13 +354,15 @@ LIMITS: Sequence[str] = (
     'never seen, since no labelled clip with all three was at hand.',
     'The readers start as linear heads and the texts are taught by the head of text: it is not better than those heads '
     'and is not meant to be. What it adds is one model that answers in words, whatever a clip has.',
-    'Within 5 points of the head of text it is by the value, and not by the whole interval; beside the head with its '
-    'nearest label where it gives none, it is not (both above). It names fewer labels than the head. So `affekt '
-    'describe` takes it only where it is asked to, with `--model small`.',
+    'Within 5 points of the head of text it is by the value, also beside the head with its nearest label where it '
+    'gives none, and not by the whole interval (both above). So `affekt describe` takes it only where it is asked to, '
+    'with `--model small`.',
     'A second question, *Sentiment*, was only ever asked of words alone. With a voice or a face beside them the answer '
     'was not measured.',
     'Certainty is that of the first label alone, and of voices and words: for a face alone none is given, since no '
-    'stills were left to fit a temperature on. Where voices are unlike those of RAVDESS it is too high (see nEMO).',
+    'stills were left to fit a temperature on, and none for a voice that is unlike those of RAVDESS, where it would be '
+    'far too high (see nEMO, none of whose voices gets one).',
+    'Labels by their shares are for words alone; how they would do beside a voice or a face was not measured.',
     'Words are perceived through the outputs of the head of text; the language model does not read them itself.',
     'Clues are written by a grammar from measured readings; low and high are by thirds of RAVDESS, whatever the sex '
     'of the person. Free writing of a model of this size invents clues, and is not offered.',

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from data import FACE, PROSODY, SENTENCE, VOICE
 from evaluate import LIMITS
 from readers import KIND, Start, directions, fitted, margins, new_describer, sentence_start, start_reader, words_of
@@ -54,7 +55,12 @@ class Fold:
 
 def folds(voices: Clips) -> list[Fold]:
     """Eight neighbouring actors are tested, four of either gender; two of the others choose the step."""
-    actors = voices.speaker.astype(int)
+    return folds_of(voices.speaker)
+
+
+def folds_of(speaker: npt.NDArray[np.str_]) -> list[Fold]:
+    """The same by the (N,) actor of each clip."""
+    actors = speaker.astype(int)
     rows = []
     for fold in range(FOLDS):
         first = fold * ACTORS // FOLDS

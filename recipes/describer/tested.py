@@ -1,4 +1,4 @@
-"""What ships, answering on the test part of each corpus; what is asked and kept of clips."""
+"""What ships, answering on test parts of all corpora but GoEmotions (`likely.py`); what is asked and kept of clips."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ from readers import KIND, LABELS
 from runs import KNOWN, SENTIMENTS, Starts
 
 from affekt.description import Describer, Example, generated_answers
-from affekt.labels import GOEMOTIONS
-from examples import Clips, Numbers, decided, faces_read, of_faces, of_sentiment, of_texts, sentiment_word, thirds
+from examples import Clips, Numbers, faces_read, of_faces, of_sentiment, sentiment_word, thirds
 
-SEEN = 2500
-"""Comments of the test part of GoEmotions, drawn, on which an earlier describer was scored: the others are tested."""
 SEEN_LINES = 600
-"""Likewise of MELD and EmoBank."""
+"""Of the test parts of MELD and EmoBank, drawn, on which an earlier describer was scored: the others are tested."""
 LINES = 1000
 """Of MELD and EmoBank that are tested, at most."""
 
@@ -51,25 +48,9 @@ def plain(given: Answers) -> dict[str, Any]:
 
 
 def final_tests(clips: dict[str, Clips], describer: Describer, starts: Starts) -> dict[str, Any]:
-    """Name of a test to what makes its answers."""
-    texts, nemo, faces = clips['goemotions'], clips['nemo'], clips['fer2013']
-    start = starts.by_source[SENTENCE]
-    lines, stills, everybody = texts.of_split('test'), faces.of_split('test'), np.arange(len(nemo))
-    lines = np.sort(np.random.default_rng(3).permutation(lines)[SEEN:])
-
-    def goemotions() -> dict[str, Any]:
-        examples = of_texts(texts, lines, start)
-        given = answers(describer, examples, KNOWN)
-        teacher = decided(start, texts.sources[SENTENCE][lines])
-        scores = texts.sources[SENTENCE][lines] @ start.weight + start.bias
-        strict = [
-            [start.words[k] for k in range(len(GOEMOTIONS)) if row[k] >= 0] for row in scores[:, : len(GOEMOTIONS)]
-        ]
-        truth = [list(texts.truth[n]) for n in lines]
-        return {
-            **plain(given), 'truth': truth, 'head': [list(each) for each in teacher], 'head, or none': strict,
-            'logits': logits_of(describer, examples),
-        }  # fmt: skip
+    """Name of a test to what makes its answers; of words `likely.py` makes them."""
+    nemo, faces = clips['nemo'], clips['fer2013']
+    stills, everybody = faces.of_split('test'), np.arange(len(nemo))
 
     def unheard() -> dict[str, Any]:
         examples = asked(nemo, everybody, (VOICE, PROSODY))
@@ -100,6 +81,6 @@ def final_tests(clips: dict[str, Clips], describer: Describer, starts: Starts) -
         return make
 
     return {
-        'goemotions': goemotions, 'nemo': unheard, 'fer2013': seen, 'meld': sentiment('meld'),
+        'nemo': unheard, 'fer2013': seen, 'meld': sentiment('meld'),
         'emobank': sentiment('emobank'),
     }  # fmt: skip

@@ -19,6 +19,7 @@ import torch
 from certainty import WORDS, logits_of, temperature
 from data import PROSODY, RECIPES_OF, SENTENCE, VOICE
 from evaluate import LIMITS, answers
+from likely import chosen_share, familiar_voices, words_tested
 from readers import DESCRIPTION, KIND, LABELS, SENTIMENT, new_describer
 from report import write_report
 from runs import (
@@ -179,6 +180,16 @@ def run_final(clips: dict[str, Clips], out: Path) -> None:
     for name, make in final_tests(clips, describer, starts).items():
         kept(out / 'answers' / f'final-{name}.json', make)
         print(f'{name} done', flush=True)
+    texts, start = clips['goemotions'], starts.by_source[SENTENCE]
+    share = kept(out / 'answers' / 'share.json', partial(chosen_share, describer, texts, start))
+    kept(out / 'answers' / 'held.json', partial(words_tested, describer, texts, start, share['least']))
+    kept(
+        out / 'answers' / 'familiar.json',
+        partial(
+            familiar_voices, describer, clips['ravdess'], clips['nemo'], fold.chosen_by, fold.tested,
+            sure['temperatures'][VOICE],
+        ),
+    )  # fmt: skip
 
 
 def _choice(clips: dict[str, Clips], out: Path) -> dict[str, Any]:

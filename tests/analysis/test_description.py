@@ -86,6 +86,13 @@ def test_the_terminal_tells_the_course_within_eighty_columns(make, capsys):
     assert any(re.search(r'  happy from 0:08 \(\d\d %\)  ', line) for line in lines)
 
 
+def test_nobody_is_seen_for_seconds_in_sound(make, capsys):
+    turns = make.table([make.turn_row(1, 5, 'happiness')], 'turns')
+    say(people_table(assemble(Observed(Source('x', 'audio', 6.0, '00'), turns=turns), AnalysisSettings())))
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith('voice')]
+    assert row.split()[:4] == ['voice', '–', '4.0', 's']
+
+
 def test_seconds_of_one_clause_do_not_run_into_those_of_the_next(make):
     faces = list(make.face_rows('person 1', 0, 5, 'neutral', 0.8))
     turns = [make.turn_row(1, 3, 'neutral'), make.turn_row(7, 9, 'neutral')]

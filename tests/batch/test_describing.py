@@ -164,7 +164,7 @@ def test_the_small_describer_answers_where_it_is_good_enough_and_whole(
     describer = open_describing(Describing(asr='none'))
     if answers:
         assert describer == 'the small describer'
-        with pytest.raises(ValueRangeError, match='got at-once'):
+        with pytest.raises(ValueRangeError, match='got --at-once'):
             open_describing(Describing(at_once=9))
     else:
         assert (describer.name, note in describer.note, bool(describer.note)) == (measured.PLAIN, True, bool(note))
@@ -188,12 +188,12 @@ def test_without_a_model_sentences_come_from_measurements(media, tmp_path, monke
 @pytest.mark.parametrize(
     ('chosen', 'unused'),
     [
-        ({'device': 'cuda', 'tokens': 5}, 'tokens, device'), ({'precision': 'float16'}, 'precision'),
-        ({'batch_size': 3}, 'batch-size'), ({'at_once': 9}, 'at-once'), ({'is_probed': False}, 'no-probe'),
-        ({'recipes': {'voice': 'acoustics-utt'}}, 'recipe'), ({'table': '2025'}, 'table'),
-        ({'server': 'vllm'}, 'server'), ({'model': 'm', 'timeout_s': 3.0}, 'timeout'),
+        ({'device': 'cuda', 'tokens': 5}, '--tokens, --device'), ({'precision': 'float16'}, '--precision'),
+        ({'batch_size': 3}, '--batch-size'), ({'at_once': 9}, '--at-once'), ({'is_probed': False}, '--no-probe'),
+        ({'recipes': {'voice': 'acoustics-utt'}}, '--recipe'), ({'table': '2025'}, 'table'),
+        ({'server': 'vllm'}, '--server'), ({'model': 'm', 'timeout_s': 3.0}, '--timeout'),
         ({'model': 'm', 'seed': 3}, 'a seed'),
-        ({'model': 'm', 'endpoint': 'http://h/v1', 'device': 'cuda'}, 'device'),
+        ({'model': 'm', 'endpoint': 'http://h/v1', 'device': 'cuda'}, '--device'),
         ({'model': 'm', 'endpoint': 'http://h/v1', 'temperature': 0.5}, 'temperature'),
     ],
 )  # fmt: skip

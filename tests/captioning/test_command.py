@@ -141,7 +141,7 @@ def test_the_estimate_of_a_run_by_a_fake_clock_is_near_what_the_rest_takes_also_
         for only_estimate in (True, False):
             caption(
                 manifest, settings_for(server), tmp_path / 'out', at_once=1, first=10, only_estimate=only_estimate,
-                told=lambda estimate: estimates.append((estimate, server.now_s)), clock=clock,
+                on_estimate=lambda estimate: estimates.append((estimate, server.now_s)), clock=clock,
             )  # fmt: skip
         took_s = server.now_s
     finally:

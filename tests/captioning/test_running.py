@@ -22,6 +22,8 @@ from affekt.captioning.running import media_to_send
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import LLMError, RunError, ValueRangeError
 from affekt.llm import form_of
+from affekt.media.synthetic import tone
+from affekt.media.writing import write_audio
 from affekt.runs import Run, placed_entries
 
 
@@ -96,25 +98,48 @@ def test_clips_that_a_server_refuses_for_good_are_their_outcomes_and_the_run_goe
     assert set(read_captions(tmp_path / 'some').columns['audio_status']) == {'ok', 'refused'}
 
 
-def test_clips_without_an_answer_in_a_row_end_no_run_whose_servers_answer_plain_words(corpus, serve, tmp_path):
-    class Picky(ClipServer):
-        """Gives no answer about any clip."""
+class Picky(ClipServer):
+    """Gives no answer about any clip, and answers plain words."""
 
-        is_picky = True
+    is_picky = True
 
-        def fault_on_the_way(self, question):
-            super().fault_on_the_way(question)
-            is_clip = question['max_tokens'] > 4 and 'You ' in str(question['messages'])
-            return 'fail' if is_clip and self.is_picky else ''
+    def fault_on_the_way(self, question):
+        super().fault_on_the_way(question)
+        is_clip = question['max_tokens'] > 4 and 'You ' in str(question['messages'])
+        return 'fail' if is_clip and self.is_picky else ''
 
-    picky = Picky()
-    try:
-        made = caption(corpus(10), settings_for(picky), tmp_path / 'out', at_once=1)
-        assert len(made.failed) == 10
-        picky.is_picky = False
-        assert caption(corpus(10), settings_for(picky), tmp_path / 'out').failed == {}
-    finally:
-        picky.close()
+
+@pytest.fixture
+def picky():
+    server = Picky()
+    yield server
+    server.close()
+
+
+def test_clips_without_an_answer_in_a_row_end_no_run_whose_servers_answer_plain_words(corpus, picky, tmp_path):
+    made = caption(corpus(10), settings_for(picky), tmp_path / 'out', at_once=1)
+    assert len(made.failed) == 10
+    picky.is_picky = False
+    assert caption(corpus(10), settings_for(picky), tmp_path / 'out').failed == {}
+
+
+def test_a_joined_table_has_the_answer_that_a_shard_got_after_its_own_table_called_the_clip_failed(
+    corpus, picky, tmp_path
+):
+    manifest, settings, out = corpus(6), settings_for(picky), tmp_path / 'out'
+    assert len(caption(manifest, settings, out, shard=(1, 2), at_once=1).failed) == 3
+    picky.is_picky = False
+    # as where a second run is ended before it writes its table: the journal is newer than the table
+    caption(manifest, settings, out, shard=(1, 2), only_estimate=True)
+    assert set(read_captions(out / 'shard-1-of-2').columns['status']) == {'failed'}
+    assert caption(manifest, settings, out, shard=(2, 2)).is_whole
+    assert 'failed' not in read_captions(out).columns['status']
+    # a clip that is cut anew and then got no answer is failed: what its journal has is of another file
+    sound = out.parent / manifest.facts.root / 'clip000.wav'
+    write_audio(sound, tone(0.9, 300.0), 16_000)
+    picky.is_picky = True
+    assert set(caption(manifest, settings, out, shard=(1, 2), at_once=1).failed) == {'clip000'}
+    assert read_captions(out).column('status')['clip000'] == 'failed'
 
 
 def test_tables_are_written_row_by_row_and_the_facts_of_finished_clips_are_not_kept_in_memory(tmp_path):
@@ -193,3 +218,19 @@ def test_what_is_probed_is_what_will_be_sent(tmp_path, server, video, frames, me
     (tmp_path / 'a').mkdir()
     manifest = Manifest(Facts('tones', root=str(tmp_path)), [Sample('a', video=video, frames=frames)])
     assert media_to_send(manifest, manifest.samples, 'visual', form_of(server)) == media
+
+
+def test_paths_of_models_are_written_from_the_root_for_workers_that_begin_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'fine').mkdir()
+    (tmp_path / 'trunk').mkdir()
+    (tmp_path / 'weights').mkdir()
+    recipes = (('voice', 'chinese-hubert-large-frm@weights'), ('face', 'faces-utt'))
+    server = Place('http://localhost:8000/v1', 'clip-1')
+    absolute = Models(Place('fine', 'fine 12', trunk='trunk', recipes=recipes), server, server).absolute()
+    assert absolute.audio == Place(
+        str(tmp_path / 'fine'), 'fine 12', trunk=str(tmp_path / 'trunk'),
+        recipes=(('voice', f'chinese-hubert-large-frm@{tmp_path / "weights"}'), ('face', 'faces-utt')),
+    )  # fmt: skip
+    assert (absolute.visual, absolute.labels) == (server, None)
+    assert Place('small', 'small 12', trunk='smollm2-135m-instruct.gguf').absolute().where == 'small'

@@ -10,17 +10,22 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from clip_describers import QUESTION, one_face, saved_describer, tone, write_sound
+from clip_describers import QUESTION, one_face, one_text, saved_describer, saved_trunk, tone, write_sound
 
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.description import (
+    Adapters,
     Asked,
     Certainty,
     ClipReader,
+    Describer,
     Description,
     Generated,
+    LikelyLabels,
     Limits,
     Pieces,
+    Source,
+    SourceReader,
     clip_form,
     clips_manifest,
     describe,
@@ -28,9 +33,12 @@ from affekt.description import (
     kind_of,
     open_clip_describer,
     open_describer,
+    open_trunk,
     opening,
     read_answer,
+    save_describer,
     saved_notes,
+    with_adapters,
 )
 from affekt.errors import MediaError, ValueRangeError, WeightsError
 from affekt.features import RECIPES, Store, extract
@@ -96,6 +104,21 @@ def test_a_transcript_of_20000_words_is_shortened_and_soft_tokens_stay(reader, m
     assert asked.pieces.cut > 50_000
     tokens = sum(2 if isinstance(piece, str) else len(piece) for piece in asked.pieces.prompt)
     assert tokens <= reader.describer.settings.longest_prompt
+
+
+def test_the_part_of_a_long_transcript_that_features_of_sentences_read_is_said(reader, media):
+    # of 254 pieces three are a question of nine characters: 84 of these, and seven characters of the next
+    form = dataclasses.replace(
+        reader.form, recipes={'sentence': one_text()}, kind=kind_of(('voice',), words=False)
+    )  # fmt: skip
+    listening = ClipReader(reader.describer, form)
+    for text, lacking in (
+        ('So what?', {}),
+        ('So what? ' * 2000, {'sentence': 'only the first 763 of 17,999 characters'}),
+    ):
+        manifest = _rows(media, 'voice', text=text)
+        clip = listening.read(manifest, manifest.samples[0])
+        assert {name: reason.removesuffix(' are read') for name, reason in clip.lacking.items()} == lacking
 
 
 def test_words_that_nobody_spoke_are_not_claimed(reader, media, monkeypatch):
@@ -192,10 +215,9 @@ def test_a_folder_that_does_not_fit_is_refused(folder, tmp_path):
     with pytest.raises(WeightsError, match='nowhere, which is not there'):
         open_clip_describer('nowhere')
     (tmp_path / 'not.pth').write_bytes(b'no checkpoint')
-    with pytest.raises(WeightsError, match='--trunk'):
-        open_clip_describer(tmp_path / 'not.pth')
-    with pytest.raises(WeightsError):
-        open_clip_describer(tmp_path / 'not.pth', trunk=folder)
+    for trunk in (None, folder):
+        with pytest.raises(WeightsError, match='damaged or foreign'):
+            open_clip_describer(tmp_path / 'not.pth', trunk=trunk)
 
 
 def test_kinds_are_noted_as_names_rows_or_records(folder):
@@ -257,7 +279,88 @@ def test_the_first_label_has_the_certainty_that_was_fitted_for_what_stands_first
         clips = open_clip_describer(noted, recipes={'face': 'acoustics-utt'}, asr='none', question=question)
         assert clips.record()['question'] == text
         certainty = 1.0 if text == QUESTION else None  # one known word has all of the softmax
-        assert clips.describe(manifest, manifest.samples)[0][1].certainty == certainty
+        ((clip, described),) = clips.describe(manifest, manifest.samples)
+        assert described.certainty == certainty
+        assert ('question' in clip.lacking) == (question == 'Why?')  # it was trained to answer two others
+
+
+def test_a_clip_that_is_unlike_those_of_training_has_no_certainty_and_the_reason(folder, media, tmp_path, monkeypatch):
+    noted = saved_describer(tmp_path, labels=['angry'], certainty={'voice': 2.0}, certain_within={'voice': 1.5})
+    said = {'voice': Description('voice', read_answer('angry'), ' angry', 'end')}
+    monkeypatch.setattr(opening, 'describe', lambda asked, *rest, **named: [said[name] for name, _ in asked])
+    clips = open_clip_describer(noted, recipes={'face': 'acoustics-utt'}, asr='none')
+    manifest = _rows(media, 'voice')
+    for distance, certainty in ((1.5, 1.0), (1.6, None)):
+        monkeypatch.setattr(SourceReader, 'distance', lambda self, features, distance=distance: distance)
+        ((clip, described),) = clips.describe(manifest, manifest.samples)
+        assert described.certainty == certainty
+        assert clip.lacking.get('certainty') == (
+            None if certainty else 'the voice is unlike those that it was trained on'
+        )
+
+
+def test_labels_are_those_that_answers_probably_hold_where_the_folder_says_so(tmp_path):
+    # 0.6 of the answers begin with angry and 0.3 with sad; behind angry, sad comes in 1 of 4 and the end in 3 of 4, so
+    # that sad is named by 0.3 + 0.6 / 4 = 0.45; behind sad the end always comes
+    behind = {' angry,': [0.0, 0.25, 0.0, 0.75], ' sad,': [0.0, 0.0, 0.0, 1.0]}
+
+    def beginning_logits(asked, beginnings, after=None):
+        assert beginnings[:3] == [' angry', ' sad', ' calm']
+        rows = [[0.6, 0.3, 0.1]] * len(asked) if after is None else [behind[each] for each in after]
+        return torch.tensor(rows).log()
+
+    describer = SimpleNamespace(beginning_logits=beginning_logits)
+    asked = [Asked(Pieces(('sentence', (1,)))), Asked(Pieces(('voice', 'sentence', (1,))))]
+    for least, width, labels in (
+        (0.4, 1, ('angry', 'sad')), (0.5, 1, ('angry',)), (0.09, 2, ('angry', 'sad', 'calm')), (0.9, 2, ('angry',)),
+    ):  # fmt: skip
+        likely = LikelyLabels(('angry', 'sad', 'calm'), {'sentence': least}, width)
+        assert [likely.covers(each) for each in asked] == [True, False]
+        assert likely.of(describer, asked[:1]) == [labels]
+    first, named = likely.shares(describer, asked[:1])
+    assert named.tolist()[0] == pytest.approx([0.6, 0.45, 0.1])
+    assert first.tolist()[0] == pytest.approx([0.6, 0.3, 0.1])
+
+
+def test_a_describer_with_shares_lists_labels_for_words_alone_and_writes_for_the_rest(media, tmp_path, monkeypatch):
+    trunk = saved_trunk(tmp_path)
+    sources = (Source('voice', 21, tokens=2, scaled=True), Source('sentence', 512, fusion='mean'))
+    describer = Describer(with_adapters(open_trunk(trunk), Adapters(rank=2)), sources, seed=1)
+    kind = {'blocks': [{'source': name, 'lead': ''} for name in ('voice', 'sentence')], 'words': False}
+    notes = {
+        'recipes': {'voice': 'acoustics-utt', 'sentence': 'hash512'}, 'question': QUESTION, 'kind': kind,
+        'labels': ['angry', 'sad'], 'likely_labels': {'sentence': 0.0}, 'training': {'answer_tokens': 4},
+    }  # fmt: skip
+    save_describer(describer.eval(), tmp_path / 'describer', notes=notes)
+
+    def alike(self, asked, beginnings, after=None):
+        return torch.zeros(len(asked), len(beginnings))
+
+    monkeypatch.setattr(Describer, 'beginning_logits', alike)  # the tokens of the tiny trunk are letters
+    clips = open_clip_describer(tmp_path / 'describer', asr='none')
+    manifest = Manifest(
+        Facts('test', root=str(media)),
+        [Sample('a', text='So what?'), Sample('voice', audio='voice.wav', text='So what?'), Sample('b', text='Well.')],
+    )
+    answers = [description for _, description in clips.describe(manifest, manifest.samples)]
+    assert [answer.name for answer in answers] == ['a', 'voice', 'b']
+    assert [each.answer.labels for each in answers[::2]] == [('angry', 'sad')] * 2
+    assert (answers[0].answer.form, answers[0].raw, answers[0].finish) == ('list', 'angry, sad,', 'end')
+    assert answers[1].raw != answers[0].raw
+    assert clips.record()['likely_labels']['least'] == {'sentence': 0.0}
+    other = open_clip_describer(tmp_path / 'describer', asr='none', question='Why?')
+    assert 'likely_labels' not in other.record()
+
+
+def test_the_distance_of_a_clip_is_one_at_a_deviation_from_the_mean_of_training():
+    reader = SourceReader(Source('voice', 4, standardised=True), [4], 8)
+    reader.mean.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    reader.deviation.copy_(torch.tensor([1.0, 1.0, 2.0, 2.0]))
+    # (1 + 1 + 4 + 4) / 4 under the root, of the mean of both steps
+    steps = torch.tensor([[3.0, 2.0, 3.0, 8.0], [1.0, 4.0, 11.0, 8.0]])
+    assert reader.distance(steps) == pytest.approx(math.sqrt((1 + 1 + 4 + 4) / 4))
+    assert reader.distance(reader.mean) == 0.0
+    assert math.isnan(SourceReader(Source('voice', 4), [4], 8).distance(steps))
 
 
 def test_a_kind_keeps_that_it_is_bare(reader):
@@ -281,6 +384,8 @@ def test_a_published_checkpoint_describes_clips_on_its_language_model(shared_dat
         'face': shapes['video_attention_mlp.weight'][1],
     }
     recipes = {name: one_face(width, name) for name, width in widths.items()}
+    with pytest.raises(WeightsError, match='--trunk'):
+        open_clip_describer(path, recipes=recipes)
     clips = open_clip_describer(path, trunk=tmp_path / 'trunk', recipes=recipes, asr='none', limits=Limits(tokens=4))
     assert clips.reader.form.kind.sources == ('multi', 'voice', 'face')
     manifest = clips_manifest([('a.mp4', media / 'voice.wav')], {'a.mp4': 'I am fine.'})

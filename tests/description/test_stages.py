@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 
 import pytest
 import torch
@@ -24,6 +25,8 @@ from affekt.description import (
     train_rewarded,
 )
 from affekt.errors import LeakError, RunError, UnknownNameError, ValueRangeError
+from affekt.nn import read_tensors
+from affekt.training.curves import read_log
 
 TRAINING, VALIDATION = toy_examples(12, 0, seed=0), toy_examples(6, 100, seed=1)
 PREFER = DescribeSettings('prefer', steps=6, batch_size=4, evaluate_every=2, log_every=1, adapter_rate=5e-3)
@@ -187,8 +190,25 @@ def _train_together(folder):
     train_preferred(done.describer, _pairs(TRAINING), _pairs(VALIDATION), pairs, folder=folder / 'prefer')
 
 
-def test_two_processes_train_one_describer(tmp_path, on_loaded_processes):
-    folder = tmp_path / 'together'
-    on_loaded_processes(2, _train_together, folder)
-    for place in (folder / 'describer', folder / 'prefer' / 'describer'):
-        assert (place / 'describer.json').exists()
+def _train_spread(folder):
+    """The stages of `_train_together`, whole in each process and then with a part of the model in each."""
+    _train_together(folder / 'whole')
+    os.environ['ACCELERATE_USE_FSDP'] = 'true'
+    settings = DescribeSettings(steps=2, batch_size=3, evaluate_every=2, log_every=1, answer_tokens=4, withheld=0.2)
+    done = train_describer(toy_describer(), TRAINING, VALIDATION, settings, folder=folder / 'spread')
+    held, every = (sum(count(each) for each in done.describer.parameters())
+                   for count in (lambda each: each.to_local().numel(), lambda each: each.numel()))  # fmt: skip
+    assert held < 0.6 * every
+
+
+def test_two_processes_train_one_describer_whether_each_has_it_whole_or_a_part(tmp_path, on_loaded_processes):
+    on_loaded_processes(2, _train_spread, tmp_path)
+    assert (tmp_path / 'whole' / 'prefer' / 'describer' / 'describer.json').exists()
+    whole, spread = (read_tensors(tmp_path / name / 'describer' / 'describer.safetensors')[0]
+                     for name in ('whole', 'spread'))  # fmt: skip
+    assert whole.keys() == spread.keys()
+    assert all('.lora_' in name or not name.startswith('trunk.') for name in spread)
+    for name, value in whole.items():
+        torch.testing.assert_close(spread[name], value, rtol=1e-4, atol=1e-5)
+    rows = [read_log(tmp_path / name / 'log.jsonl') for name in ('whole', 'spread')]
+    assert [row['loss'] for row in rows[1]] == pytest.approx([row['loss'] for row in rows[0]], abs=1e-5)

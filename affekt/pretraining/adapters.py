@@ -152,7 +152,7 @@ def _chosen(rows: Sequence[Row], is_judged: bool) -> int:
     scores = [row['score'] for row in rows]
     if all(math.isnan(score) for score in scores):
         raise TrainingError(
-            expected='a score on validation that is defined', came='every clip gets the same answer',
+            expected='a score on validation that is defined', came='one value alone, among answers or truth',
             todo='give validation clips of several classes or values',
         )  # fmt: skip
     return max(range(len(rows)), key=lambda at: (-math.inf if math.isnan(scores[at]) else scores[at], at))

@@ -52,6 +52,14 @@ def step_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob('step-*.safetensors') if _STEP.fullmatch(path.name))
 
 
+def kept_steps(folder: Path) -> str:
+    """What an interrupted run leaves in its folder, as a sentence."""
+    files = step_files(folder)
+    if not files:
+        return f'no checkpoint is written yet in {folder}'
+    return f'the checkpoint of step {int(files[-1].stem.removeprefix("step-")):,} is kept in {folder}'
+
+
 def last_step(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """The tensors and notes of the last step whose file is whole; None where there is none.
 

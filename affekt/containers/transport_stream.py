@@ -1,7 +1,8 @@
 """MPEG transport streams (ts, mts, m2ts): packets of 188 bytes, with a counter from 0 to 15 in each stream.
 
 The counters are the only sign of missing packets. FFmpeg marks some frames for it and silently drops others. Where
-segments of a broadcast were joined, all counters restart at the program list that opens each segment.
+segments of a broadcast were joined, all counters restart at the program list that opens each segment: at 0, as
+muxers write it, or anywhere. So a jump by one or two lists is no joint, unless it is to 0.
 
 Source: ISO/IEC 13818-1, section 2.4.3.
 """
@@ -21,6 +22,9 @@ PACKET = 188
 STRIDES = (188, 192, 204)
 """Bytes from packet to packet: 188 alone, 192 after a timestamp (m2ts), 204 before 16 bytes of error correction."""
 FEW_PACKETS = 5
+MOST_LISTS_LOST = 2
+"""Largest number of program lists that may be lost with the packets around them; a longer jump, or one to counter 0, is
+a joint."""
 BEFORE_PROGRAMS = 2
 """Largest number of packets of a segment before its program list, such as service names."""
 
@@ -99,7 +103,12 @@ class Counters:
             jumps[stream] = list(zip(places[is_jump].tolist(), steps[is_jump].tolist(), before[is_jump], strict=True))
             self._last[stream] = int(numbers[-1])
             self._seen_at[stream] = self._packets + int(places[-1])
-        joints = np.array([self._joined_at, *(self._packets + place for place, _, _ in jumps.get(PROGRAMS, []))])
+        joined = [
+            self._packets + place
+            for place, step, _ in jumps.get(PROGRAMS, [])
+            if step > 1 + MOST_LISTS_LOST or not rows[place, 3] & 15
+        ]
+        joints = np.array([self._joined_at, *joined])
         for stream, of_stream in jumps.items():
             for place, step, before in of_stream:
                 joint = joints[np.searchsorted(joints, self._packets + place + BEFORE_PROGRAMS, 'right') - 1]

@@ -97,8 +97,8 @@ def test_a_head_read_in_a_portrait_does_what_another_face_shows_and_turns(tmp_pa
     reader = read_flame_reader(kept(tmp_path, arrays()), [tmp_path / 'smirk.pt'])
     head = reader.head(np.full((160, 200, 3), 90, np.uint8), landmarks)
     assert head.shown.expression.tolist() == [1.0]
-    # as in the test above the chin is (0.02, -0.11, 0.1) metres, and a metre is 8 * 56 pixels; one expression more is two
-    # centimetres more
+    # as in the test above the chin is (0.02, -0.11, 0.1) metres, and a metre is 8 * 56 pixels; one expression more is
+    # two centimetres more
     chin = np.array([100 + 0.16 * 56, 80 + 0.88 * 56, -0.8 * 56])
     calm, now = (ShownFlame(np.array([amount]), np.zeros(2)) for amount in (1.0, 2.0))
     assert head.points(head.shown)[1] == pytest.approx(chin, abs=1e-4)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+TESTS = Path(__file__).parent / 'tests'
 TORCH_ROOMS = ('nn', 'training', 'fusion', 'pretraining', 'description')
 TORCH_FILES = tuple(f'encoders/{name}backbones.py' for name in ('', 'picture_', 'sound_', 'text_'))
 HAS_TORCH = importlib.util.find_spec('torch') is not None
@@ -33,7 +34,6 @@ def pytest_collection():
     try:
         return (yield)
     finally:
-        gc.collect()
         gc.freeze()
         gc.enable()
 
@@ -55,6 +55,8 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 @pytest.hookimpl(wrapper=True)
 def pytest_collect_file(file_path: Path):
     found = yield
+    if file_path.is_relative_to(TESTS):  # no doctests are there, and to look for them takes a second a process
+        found = [item for item in found if type(item) in (pytest.Module, _NeedsTorch)]
     return [item for item in found if not _needs_torch(file_path) or isinstance(item, _NeedsTorch)]
 
 

@@ -95,7 +95,7 @@ def read_npz(path: Path) -> dict[str, Any]:
 
     Raises:
         ArchiveError: the file is missing, empty, truncated, larger than its own size allows, or holds anything but
-        arrays and plain values.
+            arrays and plain values.
     """
     try:
         with open(path, 'rb', opener=only_regular) as file:
@@ -137,7 +137,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
 
     Raises:
         ArchiveError: the file is missing, damaged, larger than its own size allows, not a dict, or holds anything but
-        arrays, plain values, sparse matrices of SciPy and arrays of chumpy.
+            arrays, plain values, sparse matrices of SciPy and arrays of chumpy.
     """
     try:
         with open(path, 'rb', opener=only_regular) as file:

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -119,7 +119,7 @@ class Run:
 
     Raises:
         RunError: the folder holds other files (hidden ones included), a run although `resume` is False, or a run with
-        other settings, or another process is using it.
+            other settings, or another process is using it.
         StorageError: the folder cannot be written.
     """
 
@@ -135,6 +135,8 @@ class Run:
         self.folder, self._renamed, self._keeps_facts = folder, renamed, keeps_facts
         self._damaged: set[str] = set()
         self._lock: IO[str] | None = None
+        self.kept: Callable[[], str] = self._kept_results
+        """What an interrupted run leaves, as a sentence; for runs that keep something other than results."""
         wanted = json.loads(json.dumps(dict(settings)))
         in_use = RunError(
             expected='a run that no other process is writing',
@@ -322,9 +324,15 @@ class Run:
         self, error_class: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         if error is not None:
-            count = len(self._entries)
-            error.add_note(f'{count:,} finished {"result is" if count == 1 else "results are"} kept in {self.folder}')
+            error.add_note(self.kept())
         self.close()
+
+    def _kept_results(self) -> str:
+        """What an interrupted run leaves, as a sentence."""
+        count = len(self._entries)
+        if not count:
+            return f'no result is finished yet in {self.folder}'
+        return f'{count:,} finished {"result is" if count == 1 else "results are"} kept in {self.folder}'
 
 
 def remove_run(folder: Path, files: Sequence[str]) -> None:

@@ -73,7 +73,7 @@ def say(*parts: Shown, err: bool = False, style: str = '', columns: int = 100, l
 
     Args:
         parts: texts and tables. A text is one line: its line breaks are shown as escapes, and it is never wrapped, so
-        that a path can be copied. Tables fit the terminal.
+            that a path can be copied. Tables fit the terminal.
         err: print to standard error.
         style: style of the texts, such as 'bold' or 'yellow'.
         columns: largest width of a table in columns.

@@ -65,7 +65,7 @@ def typed(hint: Any, value: Any) -> Any:
 
     Args:
         hint: a dataclass, str, int, bool, float, a literal, or an optional, tuple or mapping of these; in a union of
-        plain types, a value of one of them is returned unchanged.
+            plain types, a value of one of them is returned unchanged.
         value: the JSON value.
 
     Raises:

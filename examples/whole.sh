@@ -30,6 +30,6 @@ affekt corpus check corpus.parquet
 affekt features extract corpus.parquet --recipe hash512 --out features         # words
 affekt features extract corpus.parquet --recipe acoustics-utt --out features   # sound
 affekt bench merbench --corpus corpus.parquet --features features/hash512,features/acoustics-utt \
-    --trials 2 --seeds 2 --epochs 5 --resamples 200 --out bench   # merbench.html: every row beside a constant answer
+    --trials 1 --seeds 2 --epochs 5 --resamples 200 --out bench   # merbench.html: every row beside a constant answer
 affekt judge short.csv plain.csv long.csv --reference 'longer text' --out verdicts.csv
 affekt rank verdicts.csv --prior 1 --html ranking.html

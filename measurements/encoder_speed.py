@@ -11,8 +11,7 @@ exported ONNX file in single precision and with weights of eight bits.
 The published evaluation decodes a clip for each of four views, of which two are the same; ours decodes it once and runs
 the two that differ. Both read whole pictures here, so that no face is looked for.
 
-Memory is the largest resident set of a process that makes the network and runs four windows, Python and torch
-included, as in the published figures' protocol (218 MB of those were Python and torch).
+Memory is that of `encoder_memory.py`, beside the published figures (218 MB of those were Python and torch).
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import re
 import shutil
 import statistics
 import subprocess
@@ -34,16 +32,14 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
+from encoder_memory import inputs, network
 from torch import Tensor
 from torch.nn import functional
 
 from affekt.clips import decoded
 from affekt.nn import save_tensors
 from affekt.pretraining import (
-    FORMS,
     HicmaeClassifier,
-    SvfapClassifier,
-    SvfapForm,
     collate,
     cut,
     evaluation_windows,
@@ -59,22 +55,6 @@ CLIP = Path(__file__).resolve().parents[2] / 'shared' / 'data' / 'clips' / 'driv
 SIZES = ('hicmae-tiny', 'hicmae-small', 'hicmae-base', 'svfap-small', 'svfap-base')
 PEAK_MB = {'hicmae-tiny': 514, 'hicmae-small': 772, 'hicmae-base': 912, 'svfap-small': 634, 'svfap-base': 840}
 """Of the published programs at four clips, as measured for the specification, Python and torch included."""
-
-
-def network(name: str, *, fused: bool = True) -> Any:
-    """A fine-tuning network of six classes with random weights."""
-    form = FORMS[name]()
-    with torch.device('meta'):
-        made = (SvfapClassifier if isinstance(form, SvfapForm) else HicmaeClassifier)(form, 6, 0.0)
-    made.to_empty(device='cpu')
-    rng = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.normal_(std=0.05, generator=rng)
-    for module in made.modules():
-        if hasattr(module, 'fused'):
-            module.fused = fused
-    return made.eval().requires_grad_(False)
 
 
 class Plain:
@@ -171,13 +151,6 @@ def medians(seconds: dict[str, list[float]]) -> dict[str, float]:
     return {name: round(statistics.median(times), 4) for name, times in seconds.items()}
 
 
-def inputs(form: Any, count: int) -> tuple[Tensor, Tensor | None]:
-    """Random windows."""
-    rng = torch.Generator().manual_seed(1)
-    video = torch.randn(count, 3, form.frames, form.size, form.size, generator=rng)
-    return video, None if isinstance(form, SvfapForm) else torch.randn(count, 1, 256, 128, generator=rng)
-
-
 def sessions(model: Any, name: str) -> dict[str, onnxruntime.InferenceSession]:
     """The network as an exported file in single precision and with weights of eight bits, each on one thread."""
     options = onnxruntime.SessionOptions()
@@ -270,21 +243,10 @@ def four_views(path: Path, repeats: int) -> dict[str, Any]:
 
 
 def peak_mb(name: str) -> dict[str, float]:
-    """Largest resident set of a process that runs four windows of a network; `nothing` only imports torch."""
-    words = [sys.executable, __file__, '--peak-of', name]
+    """See `encoder_memory.py`."""
+    words = [sys.executable, str(Path(__file__).with_name('encoder_memory.py')), name]
     peak = float(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
     return {'four_windows': peak, **({'published': PEAK_MB[name]} if name in PEAK_MB else {})}
-
-
-@torch.inference_mode()
-def _peak_of(name: str) -> None:
-    if name != 'nothing':
-        model = network(name)
-        video, audio = inputs(model.form, 4)
-        model(video, audio)
-    # not `ru_maxrss`, which a child inherits from the process that started it
-    peak = re.search(r'VmHWM:\s+(\d+) kB', Path('/proc/self/status').read_text())
-    print(round(int(peak[1]) / 1024, 1))
 
 
 def main() -> None:
@@ -293,12 +255,8 @@ def main() -> None:
     parser.add_argument('--clip', type=Path, default=CLIP)
     parser.add_argument('--sizes', nargs='*', default=SIZES)
     parser.add_argument('--out', type=Path, default=RESULT)
-    parser.add_argument('--peak-of', help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.peak_of:
-        _peak_of(options.peak_of)
-        return
     result: dict[str, Any] = {
         'inference': {name: inference(name, options.repeats) for name in options.sizes},
         'four_views': four_views(options.clip, options.repeats) if options.clip.exists() else None,

@@ -55,6 +55,14 @@ def test_a_signal_says_what_is_kept_and_how_to_go_on(tmp_path, number, code, nam
     assert signal.getsignal(number) is before
 
 
+def test_a_signal_to_a_run_says_so_where_no_result_is_finished(tmp_path):
+    def work() -> None:
+        with Run(tmp_path / 'run', {}):
+            signal.raise_signal(signal.SIGINT)
+
+    assert _ran(work, resume=True).stderr.splitlines()[1] == f'no result is finished yet in {tmp_path / "run"}'
+
+
 def test_a_signal_where_nothing_is_kept_says_so():
     result = _ran(lambda: signal.raise_signal(signal.SIGINT))
     assert result.exit_code == 130

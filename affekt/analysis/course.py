@@ -28,14 +28,14 @@ from affekt.labels import EKMAN
 CHANGE_COST = 2.0
 """Nats that a change of label must gain: two seconds of 0.7 against 0.26, or one of 0.8 against 0.1."""
 ABSTAINING = 1.0
-"""Nats a second by which an abstaining step speaks for `unclear`."""
+"""Nats per second by which an abstaining step supports `unclear`."""
 LEAST_OF_PART = 0.5
 """Least mean probability of the label of one stretch among several."""
 LEAST_STRETCH_S = 2.0
 LEAST_SHARE, MOST_LEAST_S = 0.05, 10.0
-"""Of a long course, stretches below this share of it join others too, up to so many seconds."""
+"""Shortest stretch of a long course as a share of its length, and the most that this may be in seconds."""
 BRIDGED_S = 5.0
-"""Gaps up to this length lie inside a stretch, as pauses between turns do; longer ones end it."""
+"""Longest gap in seconds within a stretch, such as a pause between turns; longer ones end it."""
 FACE_GAP_S = 0.6
 """A face unseen for longer than this is not known to have done the same in between."""
 _LEAST = 1e-4
@@ -64,12 +64,12 @@ def course_of(path: PersonSeries) -> tuple[Stretch, ...]:
 
 
 def least_stretch_s(whole_s: float) -> float:
-    """The shortest stretch that is told of a course of so many seconds."""
+    """The shortest stretch, in seconds, that is reported of a course of this length."""
     return float(np.clip(LEAST_SHARE * whole_s, LEAST_STRETCH_S, MOST_LEAST_S))
 
 
 def steps_within(path: PersonSeries, stretch: Stretch) -> Bools:
-    """(T,) the steps of a path that a stretch was made of."""
+    """(T,) True for the steps of which a stretch was made."""
     return np.asarray((path.start_s >= stretch.start_s - 1e-9) & (path.end_s <= stretch.end_s + 1e-9))
 
 
@@ -95,7 +95,7 @@ def _stretches(path: PersonSeries, edges: Sequence[int], least: float) -> list[S
 
 
 def _between_equals_no_edge(path: PersonSeries, edges: list[int], least: float) -> list[int]:
-    """The edges between stretches that say different things."""
+    """The edges between stretches with different labels."""
     while len(differ := _first_of_equals(_stretches(path, edges, least))) < len(edges) - 1:
         edges = [edges[k] for k in differ] + [len(path)]
     return edges
@@ -124,7 +124,7 @@ def _lasts(path: PersonSeries, first: int, last: int) -> float:
 
 
 def _first_of_equals(stretches: Sequence[Stretch]) -> list[int]:
-    """Places of the stretches that say something else than the one before."""
+    """Indices of the stretches whose label differs from that of the one before."""
     return [k for k in range(len(stretches)) if k == 0 or not _says_as(stretches[k - 1], stretches[k])]
 
 
@@ -133,7 +133,7 @@ def _says_as(stretch: Stretch, other: Stretch) -> bool:
 
 
 def _worth(path: PersonSeries) -> Floats:
-    """(T, K + 1) what each label is worth in each step, nats; `unclear` last."""
+    """(T, K + 1) value of each label in each step in nats; `unclear` is last."""
     stated = np.isfinite(path.probabilities).all(axis=1)
     worth = np.zeros((len(path), len(EKMAN) + 1))
     worth[stated, :-1] = np.log(np.maximum(path.probabilities[stated], _LEAST))
@@ -143,7 +143,7 @@ def _worth(path: PersonSeries) -> Floats:
 
 
 def _likeliest_labels(worth: Floats) -> Ints:
-    """(T,) the labels of most worth along time, less the cost of changes; the first of equals."""
+    """(T,) labels of the path with the largest total value minus the cost of changes; the first of equals."""
     total = worth[0]
     came_from = np.zeros(worth.shape, dtype=np.int64)
     for t in range(1, len(worth)):
@@ -172,7 +172,7 @@ def _without_short(path: PersonSeries, edges: list[int], least_s: float) -> list
 
 
 def _stretch(path: PersonSeries, first: int, last: int, least: float) -> Stretch:
-    """Steps [first, last) under the label that their mean says, if that is at least so likely."""
+    """Steps [first, last) as a stretch with the label of their mean, if that is at least as probable as `least`."""
     inside = slice(first, last)
     seconds = path.seconds[inside]
     shares = time_mean(path.probabilities[inside], seconds)
@@ -240,7 +240,7 @@ def step_sizes(values: Floats, side: int) -> Floats:
 
 
 def local_maxima(values: Floats, side: int) -> list[int]:
-    """Places whose value is positive and the largest within `side` on either hand; the first of equals."""
+    """Indices of values that are positive and the largest within `side` on either side; the first of equals."""
     places = []
     for t in np.flatnonzero(values > 0).tolist():
         low = max(0, t - side)

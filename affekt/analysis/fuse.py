@@ -42,12 +42,12 @@ recording. A prior towards neutral costs faces 1.4 points of balanced accuracy a
 name neutral in another corpus (`measurements/fusion_weights.py`), which is theirs to mend."""
 
 QUANTITIES = ('category', 'valence', 'arousal')
-"""What a source is weighed for."""
+"""Quantities for which a source has a weight."""
 
 AGAINST_AT_MOST: Mapping[str, float] = {'words': 1.5}
-"""By what factor a source that does not name an emotion can speak against it, and for neutral. Plain words are said in
-every tone: in MELD they make surprise 0.69 times as likely as usual, neutral 1.15 times, and the other emotions 0.8 to
-1.03 times (`measurements/fusion_weights.py`)."""
+"""Source to the largest factor by which it can lower emotions that it does not name, and raise neutral. Plain words
+occur in every tone: in MELD they make surprise 0.69 times as likely as usual, neutral 1.15 times, and the other
+emotions 0.8 to 1.03 times (`measurements/fusion_weights.py`)."""
 
 UNSURE_BELOW = 0.35
 """A step whose likeliest category stays below this probability abstains; a guess among seven reaches 0.14."""
@@ -71,12 +71,12 @@ _SPREAD = {
     'valence': float(np.sqrt(np.mean([CIRCUMPLEX[category][0] ** 2 for category in EKMAN]))),
     'arousal': float(np.sqrt(np.mean([CIRCUMPLEX[category][1] ** 2 for category in EKMAN]))),
 }
-"""How far from 0 a dimension lies, root mean square over the categories: its deviation where nothing is known."""
+"""Root mean square of a dimension over the categories: its standard deviation where nothing is known."""
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """What one source says about one person over one span: a turn, an utterance, a step.
+    """The output of one source for one person over one span: a turn, an utterance, a step.
 
     Raises:
         ShapeError: probabilities are not (7,).
@@ -86,32 +86,32 @@ class Opinion:
     source: str
     """'face', 'voice' or 'words'."""
     probabilities: Floats | None = None
-    """(7,) in EKMAN order, calibrated; None where the source has no say on categories."""
+    """(7,) in EKMAN order, calibrated; None if the source gives no categories."""
     valence: float = float('nan')
     arousal: float = float('nan')
     valence_sd: float = float('nan')
     arousal_sd: float = float('nan')
     """Standard deviations of the dimensions; a dimension counts only where both it and its deviation are known."""
     reliability: float = 1.0
-    """How much of the model's advantage over chance survives outside its training data, in [0, 1], for categories."""
+    """Share of the model's advantage over chance that remains outside its training data, in [0, 1], for categories."""
     quality: float = 1.0
-    """How clean the input was (size, blur, head turn; loudness over noise; words heard surely), in [0, 1]."""
+    """Quality of the input (size, blur, head rotation; loudness over noise; certainty of the words), in [0, 1]."""
     coverage: float = 1.0
-    """Which part of the step the source measured, in [0, 1]."""
+    """Share of the step that the source measured, in [0, 1]."""
     prior: Mapping[str, float] | None = None
     """The model's training prior over EKMAN; None for REFERENCE_PRIOR (nothing to correct)."""
     evidence: str = ''
     start_s: float = 0.0
-    """The span that it is about; of no weight in the fusion of one step."""
+    """Start of the span in seconds; not used when one step is fused."""
     end_s: float = 0.0
     valence_reliability: float | None = None
-    """None for the same as of categories."""
+    """Reliability for valence; None for the same as for categories."""
     arousal_reliability: float | None = None
     valence_certainty: float | None = None
-    """How much is known by what the valence was derived from, in [0, 1]; None: by the probabilities, or 1 without."""
+    """Certainty of what the valence was derived from, in [0, 1]; None: that of the probabilities, or 1 without."""
     arousal_certainty: float | None = None
     liveliness: float = float('nan')
-    """Of a voice against this person's own usual, in [-1, 1]: told as it is, never fused."""
+    """Liveliness of a voice relative to this person's other turns, in [-1, 1]: reported, never fused."""
 
     def __post_init__(self) -> None:
         if self.probabilities is not None:
@@ -135,7 +135,7 @@ class Opinion:
         return self.reliability * self.quality * float(np.sqrt(self.coverage))
 
     def weight_for(self, quantity: str) -> float:
-        """How much it counts for one of QUANTITIES; 0 where it says nothing about it."""
+        """Weight for one of QUANTITIES; 0 if the source has no value for it."""
         if quantity == 'category':
             return self.weight if self.probabilities is not None else 0.0
         value, deviation = getattr(self, quantity), getattr(self, f'{quantity}_sd')
@@ -150,7 +150,7 @@ class Opinion:
 
     @cached_property
     def _certainty(self) -> float:
-        """That of the probabilities; 1 without."""
+        """Certainty of the probabilities; 1 without them."""
         return 1.0 if self.probabilities is None else float(certainty(alone(self)))
 
     @property
@@ -168,7 +168,7 @@ _LEAST_CERTAINTY = 1e-6
 
 
 def alone(opinion: Opinion) -> Floats:
-    """(7,) what the pool would be if one opinion that has categories were all there is, taken at its full weight."""
+    """(7,) the pool if this opinion were the only one with categories, at full weight."""
     odds = likelihood_ratio(opinion) * _prior(REFERENCE_PRIOR)
     return np.asarray(odds / odds.sum())
 
@@ -199,7 +199,7 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Fused:
-    """What all sources say together.
+    """All sources pooled.
 
     probabilities: (7,) or None where no source had categories or the step abstains. abstained: '', 'contradiction'
     (between `conflict`; the valence is withheld too) or 'unsure' (dimensions may still be known). weights: what each
@@ -215,10 +215,10 @@ class Fused:
     """Largest divergence between two sources that are sure of an emotion, bits."""
     conflict: tuple[str, ...] = ()
     coverage: float = 0.0
-    """The widest coverage among the sources."""
+    """Largest coverage among the sources."""
     evidence: tuple[str, ...] = field(default=())
     valence_weights: Mapping[str, float] = field(default_factory=dict)
-    """Share of each source that has a valence; empty where none has."""
+    """Source to its share of the pooled valence; empty if none has one."""
     arousal_weights: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -228,7 +228,7 @@ class Fused:
 
 
 def fuse(opinions: Sequence[Opinion]) -> Fused | None:
-    """What the opinions say together; None where nothing was measured (the step is then missing, not neutral).
+    """Pool the opinions of one step; None where nothing was measured (the step is then missing, not neutral).
 
     1. Leave out opinions of weight 0. 2. Pool categories. 3. Pool dimensions. 4. Abstain where they contradict.
     5. Abstain from categories where none is likely enough.
@@ -275,8 +275,8 @@ def pool(opinions: Sequence[Opinion]) -> Floats | None:
 
 
 def contributions(opinions: Sequence[Opinion]) -> dict[str, float]:
-    """Source to what it added to the log odds of the pool's likeliest category, against the others as the pool has
-    them; at least 0. Where none adds anything, every source has its weight."""
+    """Source to its contribution to the log odds of the pool's likeliest category, relative to the others in the pool;
+    at least 0. Where no source contributes, every source has its weight."""
     pooled = pool(opinions)
     if pooled is None:
         return {}
@@ -299,7 +299,7 @@ def pool_dimension(parts: Sequence[tuple[float, float, float]], spread: float = 
 
     Args:
         parts: (value in [-1, 1], standard deviation > 0, weight in [0, 1]) per source; nan values do not count.
-        spread: deviation of the dimension where nothing is known.
+        spread: standard deviation of the dimension where nothing is known.
 
     Returns:
         Value and interval inside [-1, 1]; nan for no parts.
@@ -344,7 +344,7 @@ def _shares(amounts: Mapping[str, float]) -> dict[str, float]:
 
 
 def contradiction(opinions: Sequence[Opinion]) -> tuple[float, tuple[str, ...]]:
-    """The largest divergence between two sources that are both sure of an emotion, and which two.
+    """The largest divergence between two sources that are both sure of an emotion, and their names.
 
     Only sources with at least CONTRADICTION_WEIGHT and at least CONTRADICTION_EMOTION on one emotion other than neutral
     count, and only pairs whose likeliest emotions differ; emotions are compared as they are among themselves.

@@ -41,32 +41,32 @@ PEAK_DEVIATIONS = 2.5
 PEAK_LEAST = 0.15
 """Least distance from the median, in units of valence or arousal."""
 LEAST_MEASURED_S = 0.5
-"""Measured seconds that a peak or a disagreement takes at least: a single frame shows none."""
+"""Least measured time of a peak or a disagreement in seconds: a single frame shows none."""
 CHANGE_LEAST = 0.2
 """Least difference of the means before and after a change."""
 CHANGE_SIDE_S = 2.0
-"""Seconds on each side that a change is measured over, at least."""
+"""Least time on each side over which a change is measured, in seconds."""
 OPPOSITE_LEAST = 0.25
-"""Least valence, on both sides of 0, for sources to be called opposite."""
+"""Least absolute valence, on both sides of 0, of sources that are called opposite."""
 SUPERLATIVE_LEAST = {'valence': OPPOSITE_LEAST, 'arousal': 0.15}
 """Least distance from 0 of an extreme that is called most positive, calmest and the like."""
 SMILE_LEVEL, SMILE_GOES_ON = 0.35, 0.25
-"""Least value of the reading `smile` that begins a smile, and that keeps it going."""
+"""Value of the reading `smile` at which a smile begins, and down to which it continues."""
 SMILE_LEAST_S = 0.5
 SMILE_HAPPY = 1 / 7
 """Least probability of happiness in a smile: what it is where nothing is known."""
 SMILE_SQUINT = 0.3
 """Least value of `squint` for raised mouth corners to be a smile where no expression was read: the eyes take part."""
 UNREAD_S = 1.0
-"""A frame without an expression is like the nearest one with it, up to so many seconds away."""
+"""Largest distance in seconds at which a frame without an expression takes that of the nearest frame with one."""
 SILENCE_LEAST_S = 4.0
 LIVELY_LEAST = 0.4
-"""Least liveliness, either way, of a turn that is told; of usual turns one in 24 reaches it
+"""Least absolute liveliness of a turn that is reported; one in 24 normal turns reaches it
 (`measurements/liveliness.py`)."""
 LEAST_STRENGTH = 0.15
-"""Weaker candidates are left out."""
+"""Least strength of a candidate that is kept."""
 SAME_S = 2.0
-"""Moments of one person closer than this tell the same thing; the stronger stays."""
+"""Moments of one person closer than this, in seconds, count as the same; the stronger one is kept."""
 
 _FACE_EVIDENCE = (*EKMAN, 'valence', 'arousal', 'smile', 'brow_lower', 'brow_raise_inner', 'eyes_wide', 'jaw_open')
 _TURN_EVIDENCE = (
@@ -74,13 +74,13 @@ _TURN_EVIDENCE = (
 )  # fmt: skip
 _WORDS_EVIDENCE = (*EKMAN, 'valence', 'arousal')
 EVIDENCE_COLUMNS = {'face': _FACE_EVIDENCE, 'voice': _TURN_EVIDENCE, 'words': _WORDS_EVIDENCE}
-"""Which columns of a source's table are shown as evidence."""
+"""Source to the columns of its table that are shown as evidence."""
 _VERBS = {'face': 'the face looks', 'voice': 'the voice sounds', 'words': 'the words read as'}
 
 
 @dataclass(frozen=True)
 class Course:
-    """What the finders look at: the series of each person and source, and the tables."""
+    """Input of the finders: the series of each person and source, and the tables."""
 
     timeline: Timeline
     readings: Readings
@@ -88,7 +88,7 @@ class Course:
 
     @cached_property
     def people(self) -> tuple[str, ...]:
-        """Whoever the timeline names."""
+        """All people in the timeline."""
         return self.timeline.people
 
     def evidence(
@@ -109,10 +109,10 @@ def find_moments(timeline: Timeline, readings: Readings, duration_s: float, *, m
     """The strongest moments of a recording, in order of time, without pictures.
 
     Args:
-        timeline: with fused rows.
-        readings: the tables of an analysis.
+        timeline: timeline with fused rows.
+        readings: tables of an analysis.
         duration_s: length of the recording; no moment reaches past it.
-        most: at most so many.
+        most: largest number of moments.
     """
     course = Course(timeline, readings, duration_s)
     candidates = [m for finder in FINDERS.values() for m in finder(course) if m.strength >= LEAST_STRENGTH]
@@ -126,7 +126,7 @@ def find_moments(timeline: Timeline, readings: Readings, duration_s: float, *, m
 
 
 def with_stills(moments: Sequence[Moment], still_at: Callable[[float], bytes | None]) -> tuple[Moment, ...]:
-    """The moments with a JPEG each, where `still_at` has one for their time."""
+    """The moments, each with a JPEG if `still_at` has one for its time."""
     return tuple(dataclasses.replace(moment, still_jpeg=still_at(moment.time_s)) for moment in moments)
 
 

@@ -34,10 +34,10 @@ LEAST_CERTAINTY = 0.15
 LEAST_OF_BEST = 0.42
 """Words below this share of the best one's certainty are left out."""
 STRETCH = 1.2
-"""How far measured valence and arousal are moved outward before they are compared with words: expected values over
-calibrated probabilities lie nearer to 0 than the ratings of the words do."""
+"""Factor by which measured valence and arousal are moved away from 0 before they are compared with words: expected
+values over calibrated probabilities are nearer to 0 than the ratings of words."""
 REACH = 0.5
-"""Distance on the plane at which the fit of a word has fallen to 0.61."""
+"""Distance in the valence-arousal plane at which the fit of a word is 0.61."""
 
 CUE_COLUMNS: Mapping[str, tuple[tuple[str, ...], float, float]] = {
     'smile': (('smile',), 0.15, 0.7),
@@ -73,7 +73,7 @@ class WordEntry:
 
 @dataclass(frozen=True)
 class Impression:
-    """How a person came across over a span: the mean of what was fused."""
+    """The mean of the fused rows of one person over a span."""
 
     person: str
     start_s: float
@@ -111,8 +111,8 @@ def describe_impression(impression: Impression, most: int = 3) -> tuple[OpenLabe
     """The words that fit an impression best, surest first; none where nothing fits well enough.
 
     Args:
-        impression: of one person over one span.
-        most: at most so many words.
+        impression: impression of one person over one span.
+        most: largest number of words.
     """
     entries = word_table()
     certainty = np.array([certainty_of(entry, impression) for entry in entries])
@@ -218,7 +218,7 @@ def _cut(first: int, last: int, starts: Sequence[float], ends: Sequence[float], 
 
 
 def _likeness(left: WordEntry, right: WordEntry) -> float:
-    """How much two words say the same, in [0, 1]."""
+    """Similarity of two words, in [0, 1]."""
     norms = float(np.linalg.norm(left.affinity) * np.linalg.norm(right.affinity))
     categories = float(left.affinity @ right.affinity) / norms if norms else 0.0
     apart = float(np.hypot(left.valence - right.valence, left.arousal - right.arousal))

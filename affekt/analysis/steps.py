@@ -19,9 +19,10 @@ from affekt.faces import readable_share
 from affekt.labels import EKMAN, affect_sd
 
 LEAST_SD = 0.25
-"""Least deviation of any valence or arousal: two people who rate one second differ by about as much."""
+"""Least standard deviation of any valence or arousal: two people who rate one second differ by about as much."""
 PLAIN_SD = 0.3
-"""Deviation of a valence or arousal whose model states none: about the residual of r = 0.6 on ratings of sd 0.38."""
+"""Standard deviation of a valence or arousal whose model states none: about the residual of r = 0.6 on ratings of
+standard deviation 0.38."""
 _Z95 = 1.959964
 
 
@@ -45,9 +46,9 @@ def fused_series(person: str, opinions: Sequence[Opinion], steps: Sequence[Span]
     """The pooled opinions of every step that anything was measured in.
 
     Args:
-        person: whom the opinions are about.
-        opinions: as `opinions_of` gives them.
-        steps: in order, without overlap.
+        person: person of the opinions.
+        opinions: opinions of that person, by `opinions_of`.
+        steps: steps in order, without overlap.
     """
     by_source: dict[str, list[Opinion]] = {}
     for opinion in opinions:
@@ -175,7 +176,7 @@ def _mean_known(values: Floats) -> float:
 
 
 def _trusted(trust: Trust) -> dict[str, Any]:
-    """The parts of an opinion that come from how far its model is believed."""
+    """The fields of an opinion that give the reliability of its model."""
     return {
         'reliability': trust.reliability, 'prior': trust.prior, 'valence_reliability': trust.valence,
         'arousal_reliability': trust.arousal,

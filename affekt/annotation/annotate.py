@@ -55,7 +55,7 @@ def prepare(
 
     Args:
         pairs: files of pairs as for `read_tasks`, or one Label Studio export (JSON, JSON-MIN, CSV), whose annotations
-        become votes.
+            become votes.
         out: folder of the study.
         media: folder of clips; needed unless `without_media`.
         gold: a file of pairs with known verdicts; None for a study without a test.

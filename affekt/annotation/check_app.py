@@ -60,7 +60,7 @@ def check_app(
         study: captions and marks.
         clips: clips by `clip_key`.
         windows: sample to the start and end of its window within its file, in seconds; samples that are whole files are
-        not in it.
+            not in it.
         tokens: of the checkers and of the host.
         cookie: name of the cookie; browsers share cookies among all ports of a machine.
         hosts: host names that are answered, as for `Guard`.

@@ -39,7 +39,7 @@ def read_tasks(paths: Sequence[Path]) -> tuple[DescribedPair, ...]:
 
     Raises:
         TableError: a file cannot be read or has an unknown shape, a text is missing or too long, a pair occurs twice,
-        or there is nothing to compare.
+            or there is nothing to compare.
     """
     pairs = _of_table(read_pair_table(paths[0], outcomes=False)) if len(paths) == 1 else _of_describers(paths)
     return checked(pairs, ', '.join(path.name for path in paths))

@@ -73,7 +73,7 @@ class Study:
         tasks: tasks of the study.
         gold: tasks with known verdicts.
         settings: rater test and scheduling, by default `StudySettings()`; a resumed study must have the same settings
-        and tasks.
+            and tasks.
         resume: continue the study that the folder holds.
         clock: returns the time in seconds since 1970.
 
@@ -158,7 +158,7 @@ class Study:
 
         Raises:
             VoteError: this rater was not shown a task of this id, it is answered by another vote, or the id belongs to
-            another vote.
+                another vote.
             ValueRangeError: the choice is unknown, or the id has the wrong form.
             RunError: the vote could not be written; nothing changed.
         """
@@ -187,8 +187,8 @@ class Study:
                         todo='undo the first one to change it',
                     )
                 now = self.clock()
-                pace = seconds if seconds > 0.0 else max(0.0, now - showing.time)
-                measured = {'seconds': float(pace), 'seen': seen, 'heard': heard}
+                time_taken = seconds if seconds > 0.0 else max(0.0, now - showing.time)
+                measured = {'seconds': float(time_taken), 'seen': seen, 'heard': heard}
                 if watched is not None:
                     measured['watched'] = float(watched)
                 self._note({**asked, **measured, 'time': now})

@@ -1,8 +1,8 @@
-"""Many recordings into one run folder: each analyzed once, whatever kills the process in between.
+"""Analysis of many recordings into one run folder: each is analyzed once, even if the process is killed in between.
 
-Files and folders come in; a folder of results a recording, a journal, and what of it counts go out. Read `folders.py`
-first (which recordings are meant), then `running.py` and `exports.py` (the whole run in other formats); which results
-count is told by `affekt/analysis/results.py`. `describing.py` has many clips described in words instead.
+Files and folders go in; one folder of results per recording, a journal, and the list of valid results come out. Read
+`folders.py` first (which recordings are meant), then `running.py` and `exports.py` (the whole run in other formats);
+`affekt/analysis/results.py` decides which results count. `describing.py` has many clips described in words instead.
 """
 
 from affekt.batch.changed import seconds_together, with_changes

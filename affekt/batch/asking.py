@@ -1,8 +1,8 @@
-"""Clips described by a model on a server, asked with what is seen, heard and said in them.
+"""Clips described by a model on a server, which is given video, audio and words.
 
-Media go in the form of the server that is named, sound as a part of its own. Before the first question a probe finds
-out whether they reach the model, since some servers drop in silence what they do not take. Answers are read as those of
-any describer: a clause on what a clip does not have is struck out.
+Media are sent in the form of the named server, audio as a separate part. Before the first question a probe checks that
+they reach the model, since some servers silently drop unsupported parts. Answers are read like those of any describer:
+a clause on what a clip does not have is removed.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ SEEN, HEARD = ('face', 'body'), ('voice',)
 
 
 class EndpointClips:
-    """A model on a server.
+    """A model on a server as a describer of clips.
 
     Args:
         endpoint: the server.
-        asr: speech recognition where no transcript is known; `none` for no words.
-        tokens: of an answer, at most.
-        at_once: questions at one time.
-        is_probed: ask first whether media reach the model.
-        table: whose words are labels.
+        asr: speech recognition model for clips without a transcript; `none` for no words.
+        tokens: largest number of tokens in an answer.
+        at_once: number of concurrent questions.
+        is_probed: check first whether media reach the model.
+        table: word table whose words are labels.
 
     Raises:
-        MissingExtraError: torch, which reads answers, is not installed.
+        MissingExtraError: torch, which is needed to read answers, is not installed.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class EndpointClips:
         self.name, self.batch_size = endpoint.model, max(8, at_once)
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         self._endpoint.close()
 
     def record(self) -> Mapping[str, Any]:
@@ -66,16 +66,16 @@ class EndpointClips:
         return {'describer': 'served', **record, 'asr': self._asr}
 
     def digest(self, manifest: Manifest, sample: Sample) -> str:
-        """Of the media and the words."""
+        """Hash of the media and the words of a sample."""
         return self._served.digest(manifest, sample)
 
     def described(self, manifest: Manifest, samples: Sequence[Sample]) -> Iterator[Described]:
-        """Asked several at a time, each given as soon as those before it are.
+        """Descriptions of the samples, asked for concurrently and yielded in order.
 
-        Where the server goes away among them, answers before that are given, and the next call raises.
+        If the server becomes unavailable, answers before that are yielded, and the next call raises an error.
 
         Raises:
-            LLMError: media do not reach the model, or the server is gone.
+            LLMError: media do not reach the model, or the server is unavailable.
         """
         if self._gone is not None:
             raise self._gone

@@ -1,7 +1,7 @@
-"""An analysis after a user said that two people are one, or what they are called.
+"""An analysis after a user merged or renamed people.
 
-What was measured stays; the person of each row is another, and all that follows from it (the timeline, people, labels,
-moments and sentences) is made again as `assemble` makes it.
+The measurements stay; the person of some rows changes, and all that follows (timeline, people, labels, moments and
+sentences) is computed again as in `assemble`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from affekt.labels import EKMAN
 from affekt.people import Change, Returned, exact_changes, names_after, told_changes
 
 STILL_REACH_S = 0.5
-"""How far from a kept still another moment may be that shows it."""
+"""Largest distance in seconds of a kept still from another moment that it is used for."""
 RESERVED_NAMES = (UNSEEN, *UNSEEN_TITLES)
-"""Names that nobody may be given."""
+"""Names that no person may get."""
 SAME_WITHIN = 1e-4
-"""Figures closer than this are the same: results are stored rounded."""
+"""Largest difference of equal values, since results are stored rounded."""
 OTHER_VERSION = (
     'Face, voice and words were put together again by this version of affekt, whose figures of everybody differ from '
     'those of the version that analyzed the recording.'
@@ -34,10 +34,10 @@ OTHER_VERSION = (
 
 
 def with_changes(analysis: Analysis, changes: Sequence[Change]) -> Analysis:
-    """The analysis with people merged and renamed; a sentence on each change is among the source's notes.
+    """The analysis with people merged and renamed, and a sentence on each change among the notes of its source.
 
     Raises:
-        UnknownNameError, ValueRangeError: see `names_after`.
+        UnknownNameError, ValueRangeError: a change is invalid; see `names_after`.
     """
     everybody = [person.name for person in analysis.lanes]
     names = names_after(everybody, changes, RESERVED_NAMES)
@@ -51,7 +51,7 @@ def with_changes(analysis: Analysis, changes: Sequence[Change]) -> Analysis:
 
 
 def _observed(analysis: Analysis, names: Mapping[str, str], notes: Sequence[str]) -> Observed:
-    """What was measured, with the person of each row renamed."""
+    """The measurements, with the person of each row renamed."""
     return Observed(
         source=dataclasses.replace(analysis.source, notes=tuple(notes)),
         faces=_renamed(analysis.tables['faces'], names),
@@ -68,7 +68,7 @@ def _observed(analysis: Analysis, names: Mapping[str, str], notes: Sequence[str]
 
 
 def _says_the_same(first: Analysis, second: Analysis) -> bool:
-    """Whether two analyses agree on everybody's categories, valence and arousal."""
+    """Whether two analyses agree on the categories, valence and arousal of all people."""
     pairs = zip(first.lanes, second.lanes, strict=False)
     return len(first.lanes) == len(second.lanes) and all(
         np.allclose(_figures(ours), _figures(theirs), atol=SAME_WITHIN, equal_nan=True) for ours, theirs in pairs
@@ -82,7 +82,7 @@ def _figures(person: Person) -> list[float]:
 
 
 def seconds_together(analysis: Analysis, first: str, second: str) -> tuple[float, float]:
-    """For how many seconds two people are on screen in the same frames, and when first; nan where never."""
+    """Seconds for which two people are in the same frames, and the first such time; nan for never."""
     faces = analysis.tables['faces']
     times, people = faces['time_s'].to_numpy().round(3), np.asarray(faces['person'].to_pylist(), dtype=object)
     shared = np.intersect1d(times[people == first], times[people == second])
@@ -96,7 +96,7 @@ def _renamed(table: pa.Table, names: Mapping[str, str]) -> pa.Table:
 
 
 def _thumbnails(analysis: Analysis, names: Mapping[str, str]) -> dict[str, bytes]:
-    """The picture of each person: of those who are one, that of whom was seen longest."""
+    """The picture of each person; of merged people, that of the one seen longest."""
     pictures: dict[str, bytes] = {}
     for person in sorted(analysis.people, key=lambda person: -person.seen_s):
         if person.thumbnail_jpeg:
@@ -105,7 +105,7 @@ def _thumbnails(analysis: Analysis, names: Mapping[str, str]) -> dict[str, bytes
 
 
 def _returned(analysis: Analysis, names: Mapping[str, str]) -> dict[str, Returned]:
-    """Stretches of each person; of those who were merged by hand no certainty of the face is told."""
+    """Tracked parts of each person; people merged by hand have no certainty of the face."""
     returned: dict[str, Returned] = {}
     for person in analysis.people:
         name = names.get(person.name, person.name)
@@ -120,7 +120,7 @@ def _returned(analysis: Analysis, names: Mapping[str, str]) -> dict[str, Returne
 
 
 def _still_of(moments: Iterable[Moment]) -> Callable[[float], bytes | None]:
-    """The still that was kept nearest to a time; None where none is near."""
+    """A function that returns the kept still nearest to a time; None if none is near."""
     kept = sorted((moment.time_s, moment.still_jpeg) for moment in moments if moment.still_jpeg is not None)
 
     def still_at(time_s: float) -> bytes | None:

@@ -1,7 +1,8 @@
-"""Who describes where nobody is named: the small describer that comes with affekt, or sentences from measurements.
+"""The default describer: the small one that comes with affekt, or sentences from measurements.
 
-The small one answers where it reaches its targets and all that it needs is on this machine. Nothing is fetched for a
-user who did not ask for it: what is missing is said, with how to get it.
+The small one is used if it reaches its targets and all that it needs is on this machine. Nothing is downloaded without
+a
+request by the user: what is missing is reported, with the way to get it.
 """
 
 from __future__ import annotations
@@ -16,29 +17,29 @@ from affekt.weights import MODELS, PACKAGED, lookup, state
 
 PACKAGES = ('torch', 'transformers', 'peft')
 MEASUREMENTS = 'plain'
-"""The name of sentences from measurements, whatever the default is; a path that is called so goes first."""
+"""Name for sentences from measurements, whatever the default is; an existing path of this name has priority."""
 SHIPPED = PACKAGED / 'describer' / 'describer.json'
 
 
 def is_by_measurements(model: str) -> bool:
-    """Whether a user asks for sentences from measurements by name."""
+    """Whether a user requests sentences from measurements by name."""
     return model == MEASUREMENTS and not Path(model).exists()
 
 
 def has_shipped_describer() -> bool:
-    """The small describer that comes with affekt is good enough to be the default, and can answer here."""
+    """Whether the small describer that comes with affekt is good enough to be the default and can run here."""
     content = _shipped()
     return bool(content) and not _missing(content)
 
 
 def note_on_shipped() -> str:
-    """How to get what the small describer needs to be the default; '' where it lacks nothing, or is no default."""
+    """How to get what the small describer needs to be the default; '' if nothing is missing or it is no default."""
     missing = _missing(content) if (content := _shipped()) else ''
     return f'from measurements, since the small describer needs {missing}' if missing else ''
 
 
 def _shipped() -> dict[str, Any]:
-    """What is noted of the small describer; {} where there is none, or none good enough."""
+    """The record of the small describer; {} if there is none, or it is not good enough."""
     if not SHIPPED.is_file():
         return {}
     content: dict[str, Any] = json.loads(read_regular_file(SHIPPED))
@@ -46,7 +47,7 @@ def _shipped() -> dict[str, Any]:
 
 
 def _missing(content: dict[str, Any]) -> str:
-    """What it cannot answer without, and where that comes from."""
+    """What it cannot run without, and where to get it."""
     if any(importlib.util.find_spec(name) is None for name in PACKAGES):
         return "torch and transformers: pip install 'affekt[torch,llm]'"
     trunk = str(content['trunk'])

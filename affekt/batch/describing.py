@@ -32,7 +32,7 @@ from affekt.batch.folders import gather
 from affekt.batch.measured import PlainClips
 from affekt.containers import AUDIO
 from affekt.corpora import Facts, Manifest, Sample
-from affekt.errors import AffektError, StorageError, TableError, ValueRangeError, listed
+from affekt.errors import AffektError, MediaError, StorageError, TableError, ValueRangeError, listed
 from affekt.llm import DEFAULT_SERVER, Endpoint
 from affekt.runs import SETTINGS, Run, write_atomically
 from affekt.tables import csv_bytes, storable
@@ -387,9 +387,16 @@ def clips_of(
             todo='leave --root out',
         )
     gathered = gather(paths)
-    rows = [_sample_of(storable(clip.file), clip.path) for clip in gathered.clips]
-    problems = [(storable(clip.file), storable(str(clip.path)), error) for clip, error in gathered.problems]
-    return Manifest(Facts('files'), rows), problems
+    problems, rows = list(gathered.problems), []
+    for clip in gathered.clips:
+        if storable(str(clip.path)) == str(clip.path):
+            rows.append(_sample_of(clip.file, clip.path))
+        else:
+            problems.append((clip, MediaError(
+                expected='a path in UTF-8, as samples have', came=storable(str(clip.path)), todo='rename the file'
+            )))  # fmt: skip
+    failed = [(storable(clip.file), storable(str(clip.path)), error) for clip, error in problems]
+    return Manifest(Facts('files'), rows), failed
 
 
 def _sample_of(name: str, path: Path) -> Sample:

@@ -1,4 +1,4 @@
-"""What is made of a whole run afterwards: its results in other formats, and its pages again."""
+"""Exports of a whole run: its results in other formats, and its pages again."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from affekt.tables import storable
 from affekt.wording import listed, subject
 
 MOST_NAMED = 3
-"""Files of earlier exports that are named."""
+"""Number of files of earlier exports that are named."""
 
 
 @dataclass(frozen=True)
 class Written(Sequence[Path]):
-    """The files written, one per recording whose results count."""
+    """The written files, one per recording with valid results."""
 
     paths: tuple[Path, ...]
     remarks: tuple[str, ...] = ()
     """Sentences on what was left out, and why."""
     errors: tuple[AffektError, ...] = ()
-    """Results that are damaged; the others were written."""
+    """Errors of damaged results; the others were written."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -45,20 +45,20 @@ class Written(Sequence[Path]):
 
 
 def export_run(run: Path, to: str, out: Path | None = None, *, raw_csv: bool = False) -> Written:
-    """Every finished file of a run in another format.
+    """Write every finished file of a run in another format.
 
     Args:
-        run: a run folder, or the folder of one of its files.
-        to: a format of EXPORTS.
-        out: folder for the files, with the subfolders of the recordings; where the results lie without it.
-        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
+        run: folder of a run, or of one of its files.
+        to: a format in EXPORTS.
+        out: folder for the files, with the subfolders of the recordings; by default where the results are.
+        raw_csv: do not put an apostrophe before texts that a spreadsheet would take for formulas.
 
     Returns:
         The files, what was left out, and which results are damaged.
 
     Raises:
-        UnknownNameError: no such format.
-        RunError: no run in the folder, nothing in it can be exported, or it leads outside.
+        UnknownNameError: the format is unknown.
+        RunError: the folder holds no run, nothing in it can be exported, or it refers to paths outside.
     """
     if to not in EXPORTS:
         todo = did_you_mean(to, EXPORTS)
@@ -85,16 +85,16 @@ def export_run(run: Path, to: str, out: Path | None = None, *, raw_csv: bool = F
 
 
 def report_run(run: Path) -> Written:
-    """The page of every finished file of a run, made again; with the recording where it still is and is the same.
+    """Write the page of every finished file of a run again, with its recording if that is still there and unchanged.
 
     Args:
-        run: a run folder, or the folder of one of its files.
+        run: folder of a run, or of one of its files.
 
     Returns:
-        The pages, which of them are without their recording, and which results are damaged.
+        The pages, which of them lack their recording, and which results are damaged.
 
     Raises:
-        RunError: no run in the folder, nothing in it is finished, it leads outside, or it is in use.
+        RunError: the folder holds no run, nothing in it is finished, it refers to paths outside, or it is in use.
     """
     if (run / MAIN_FILE).exists():
         with noted_results(run) as (journal, own):
@@ -115,10 +115,10 @@ def report_run(run: Path) -> Written:
 
 @contextlib.contextmanager
 def noted_results(folder: Path) -> Iterator[tuple[Run | None, ResultNote | None]]:
-    """The run that a folder of results lies in, open for this process alone, and its note on them; None without a run.
+    """The run of a folder of results, locked for this process, and the journal's note on them; None without a run.
 
     Raises:
-        RunError: another process writes the run.
+        RunError: another process is writing the run.
     """
     note = note_on(folder.resolve())
     with _opened(folder.resolve().parent) if note else contextlib.nullcontext() as journal:
@@ -131,10 +131,10 @@ def _opened(run: Path) -> Run:
 
 
 def page_of(folder: Path, journal: Run | None, note: ResultNote | None) -> tuple[Path, tuple[str, ...]]:
-    """The page of a folder of results, made again, and a sentence where it is without its recording.
+    """Write the page of a folder of results again; also a sentence if it lacks its recording.
 
-    Results that were whole as noted are so with the new page; what else lies beside them (exports, a list of changes)
-    is not theirs, and may change and go.
+    Results that match their note match it with the new page too; other files beside them (exports, a list of changes)
+    are not part of them, and may change or be removed.
     """
     if journal is None or note is None:
         analysis = Analysis.load(folder)
@@ -150,7 +150,7 @@ def page_of(folder: Path, journal: Run | None, note: ResultNote | None) -> tuple
 
 
 def _on_stale(paths: Sequence[str]) -> tuple[str, ...]:
-    """A sentence on files of earlier exports that would be read along with the new ones."""
+    """A sentence on files of earlier exports that would be read together with the new ones."""
     if not paths:
         return ()
     more = [f'{len(paths) - MOST_NAMED} more'] if len(paths) > MOST_NAMED else []
@@ -161,7 +161,7 @@ def _on_stale(paths: Sequence[str]) -> tuple[str, ...]:
 
 
 def _each(results: Results, writers: Sequence[Callable[[], Path]]) -> Written:
-    """What the writers write; a result that is damaged does not keep the others back.
+    """Call the writers; a damaged result does not prevent the others.
 
     Raises:
         RunError: nothing could be written.
@@ -170,7 +170,7 @@ def _each(results: Results, writers: Sequence[Callable[[], Path]]) -> Written:
     for write in writers:
         try:
             paths.append(write())
-        except StorageError:  # the others could not be written either
+        except StorageError:  # the others cannot be written either
             raise
         except RunError as error:
             errors.append(error)
@@ -191,14 +191,14 @@ def _results(run: Path) -> Results:
 
 
 def _named(run: Path, note: ResultNote) -> Analysis:
-    """The analysis, with the path that the journal gives it."""
+    """The analysis, with the path that the journal has for it."""
     analysis = Analysis.load(run / note.folder)
     source = dataclasses.replace(analysis.source, file=storable(note.file))
     return dataclasses.replace(analysis, source=source, recording=note.input)
 
 
 def _below(out: Path, note: ResultNote, suffix: str) -> Path:
-    """The file's place below a folder: the recording's subfolders, then its name and key."""
+    """Path of the export of a file in a folder: subfolders of the recording, then its name and key."""
     parts = [re.sub(r'[\0/\\:]', '_', storable(part)) for part in parts_of(note.file)]
     if any(part in ('', '.', '..') for part in parts):
         raise RunError(
@@ -210,6 +210,6 @@ def _below(out: Path, note: ResultNote, suffix: str) -> Path:
 
 
 def _unshown(analysis: Analysis) -> tuple[str, ...]:
-    """Why a page shows no recording, as a sentence; empty where it does, or may not."""
+    """A sentence on why a page shows no recording; () if it shows one, or may not."""
     _, why = analysis.shown()
     return (f'{analysis.source.file or analysis.source.name}: the page is without the recording. {why}',) if why else ()

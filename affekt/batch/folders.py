@@ -1,7 +1,7 @@
-"""Which recordings the named files and folders hold, where each lies below what was named, and what is left out.
+"""Finds the recordings in the named files and folders, with their relative paths, and what is left out.
 
-Nothing is passed over in silence: a link that leads nowhere, a folder that may not be read, a pipe or a device is a
-problem of its own; files of other endings are counted by ending.
+Nothing is skipped silently: a broken link, an unreadable folder, a pipe or a device is reported as a problem; files
+with other extensions are counted by extension.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from affekt.tables import storable
 NO_ENDING = '(no ending)'
 HIDDEN = '(hidden)'
 MOST_REASONS = 5
-"""Entries that are named where nothing at all can be read."""
+"""Number of entries that are named where nothing can be read."""
 
 
 @dataclass(frozen=True)
@@ -31,33 +31,33 @@ class Clip:
 
     path: Path
     file: str
-    """The path below what was named, with '/' between its parts: what tells this clip from the others."""
+    """Path relative to the named folder, with '/' between its parts, which identifies the clip."""
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The folders below what was named: often the condition, the speaker, the session."""
+        """Folders below the named one: often the condition, the speaker, the session."""
         return parts_of(self.file)
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """What the named files and folders hold."""
+    """The contents of the named files and folders."""
 
     clips: tuple[Clip, ...]
-    """Sorted within each folder, none twice."""
+    """Sorted within each folder, without duplicates."""
     problems: tuple[tuple[Clip, AffektError], ...] = ()
     """Entries that cannot be read, each with the reason."""
     left_out: Mapping[str, int] = field(default_factory=dict)
-    """Ending to the number of files in the folders that are no media by their name."""
+    """Extension to the number of files in the folders that are not media by their name."""
     remarks: tuple[str, ...] = ()
     """Sentences on folders that were not searched."""
 
 
 def gather(paths: Sequence[str | Path]) -> Gathered:
-    """The recordings that the paths name: files as they are, folders searched downwards.
+    """Find the recordings in paths: files are taken as they are, folders are searched recursively.
 
     Args:
-        paths: files, of any ending, and folders. With several, clips are named from the folder that all share.
+        paths: files with any extension, and folders. With several, clips are named relative to their common folder.
 
     Raises:
         MediaError: there is nothing to analyze.
@@ -83,7 +83,7 @@ def gather(paths: Sequence[str | Path]) -> Gathered:
 
 
 class _Search:
-    """What has been found so far."""
+    """The state of a search."""
 
     def __init__(self) -> None:
         self.files: dict[Path, Path] = {}
@@ -94,7 +94,7 @@ class _Search:
         self._searched: set[tuple[int, int]] = set()
 
     def named(self, path: Path) -> None:
-        """One path that somebody named."""
+        """Process one of the given paths."""
         try:
             is_folder = path.is_dir()
         except OSError as error:
@@ -112,9 +112,9 @@ class _Search:
         return None
 
     def _folder(self, top: Path) -> bool:
-        """Everything below a folder; links to other folders last, so that files keep the names of their own places.
+        """Search a folder; links to other folders come last, so that files are named by their own location.
 
-        Returns whether the folder itself was not searched before.
+        Returns whether the folder itself had not been searched before.
         """
         is_new = True
         waiting: list[Path] = [top]
@@ -138,7 +138,7 @@ class _Search:
         return is_new
 
     def _entry(self, entry: os.DirEntry[str]) -> Path | None:
-        """The entry's path where it is a folder to search; anything else is put where it belongs."""
+        """The path of an entry that is a folder to search; other entries are recorded."""
         path = Path(entry.path)
         if entry.name.startswith('.'):
             self.left_out[HIDDEN] += 1
@@ -149,7 +149,7 @@ class _Search:
                 self.remarks.append(f'{storable(entry.path)} is the folder of a run, so it is not searched')
                 return None
             is_file = not is_folder and entry.is_file()
-        except OSError as error:  # a link that leads back to itself
+        except OSError as error:  # a link that refers to itself
             self._problem(path, _unreadable(path, error))
             return None
         if is_folder:
@@ -174,7 +174,7 @@ class _Search:
         self.problems.append((path, error))
 
     def _is_new(self, folder: Path) -> bool:
-        """Whether the folder is met for the first time, however it was reached."""
+        """Whether the folder has not been searched yet, on any path."""
         try:
             status = folder.stat()
         except OSError:
@@ -185,14 +185,14 @@ class _Search:
         return fresh
 
     def _sort(self, top: Path) -> None:
-        """The files below a folder in the order of their paths, after those that were named before."""
+        """Sort the files below a folder by path, after the files of earlier arguments."""
         whole = Path(os.path.abspath(top))
         inside = sorted(place for place in self.files if place.is_relative_to(whole))
         self.files.update({place: self.files.pop(place) for place in inside})
 
 
 def _is_there(path: Path) -> bool:
-    """Whether an entry of this name exists, a link that leads nowhere too."""
+    """Whether an entry of this name exists, including a broken link."""
     try:
         return stat.S_IFMT(os.lstat(path).st_mode) != 0
     except (OSError, ValueError):
@@ -200,7 +200,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _shared_folder(paths: Sequence[Path]) -> Path:
-    """The folder that clips are named from: the one that was named, or the one that all named paths share."""
+    """The folder relative to which clips are named: the named one, or the common one of all named paths."""
     whole = [Path(os.path.abspath(path)) for path in paths]
     if len(whole) == 1:
         return whole[0] if whole[0].is_dir() else whole[0].parent

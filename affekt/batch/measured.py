@@ -1,4 +1,4 @@
-"""Clips described from measurements alone, by the analysis: always the same for the same clip, and without torch."""
+"""Clips described from measurements alone, by the analysis: deterministic, and without torch."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from affekt.tables import storable
 from affekt.text import open_transcript
 
 PLAIN = 'affekt, from measurements'
-"""What the deterministic describer is called."""
+"""Name of the deterministic describer."""
 
 
 class PlainClips:
     """Sentences from measurements alone, always the same for the same clip; see `affekt.analysis`.
 
-    What is said in a clip is what its manifest says of it, where that says anything; else what the settings name.
+    The words of a clip come from its manifest if that has any, otherwise by the settings.
 
     Args:
-        settings: of the analysis.
-        note: why no other describer answers, for users; '' where none was to be expected.
+        settings: settings of the analysis.
+        note: sentence for users on why no other describer answers; '' if none was expected.
     """
 
     name = PLAIN
@@ -41,7 +41,7 @@ class PlainClips:
         self._texts: Path | None = None
 
     def close(self) -> None:
-        """Remove the words that were written for the analysis."""
+        """Remove the transcripts that were written for the analysis."""
         if self._texts is not None:
             shutil.rmtree(self._texts, ignore_errors=True)
             self._texts = None
@@ -51,12 +51,12 @@ class PlainClips:
         return {'describer': PLAIN, **self._settings.recorded()}
 
     def digest(self, manifest: Manifest, sample: Sample) -> str:
-        """Of the file, of what is known to be said in it, and of what is withheld."""
+        """Hash of the file, of the known words, and of what is withheld."""
         content = file_sha256(_whole_file(manifest, sample))
         return hashlib.sha256(repr((content, sample.text, sample.missing)).encode()).hexdigest()
 
     def described(self, manifest: Manifest, samples: Sequence[Sample]) -> list[Described]:
-        """One clip after the other."""
+        """Descriptions of the samples, one after the other."""
         return [self._described(manifest, sample) for sample in samples]
 
     def _described(self, manifest: Manifest, sample: Sample) -> Described:
@@ -71,7 +71,7 @@ class PlainClips:
             return Described(PLAIN, '', form='empty', failure=storable(str(error)))
 
     def _settings_for(self, sample: Sample) -> AnalysisSettings:
-        """The settings, with the words that the manifest gives a sample."""
+        """The settings, with the words that the manifest has for a sample."""
         is_withheld = 'text' in (sample.missing or '').split(',')
         if self._settings.transcript or (sample.text is None and not is_withheld):
             return self._settings
@@ -86,16 +86,16 @@ class PlainClips:
         write_atomically(path, text.encode('utf-8', 'replace'))
         try:
             open_transcript(path, encoding='utf-8')
-        except TranscriptError:  # nothing is said in it, as in '(laughs)'
+        except TranscriptError:  # it contains no words, as in '(laughs)'
             return silent
         return dataclasses.replace(silent, transcript=str(path), encoding='utf-8')
 
 
 def _whole_file(manifest: Manifest, sample: Sample) -> Path:
-    """The file of a sample that is one, and of which nothing is withheld but its words.
+    """The file of a sample that is a whole file, of which nothing but words is withheld.
 
     Raises:
-        MediaError: it is none.
+        MediaError: the sample is not such a file.
     """
     if withheld := {'audio', 'video'} & set((sample.missing or '').split(',')):
         raise MediaError(
@@ -113,7 +113,7 @@ def _whole_file(manifest: Manifest, sample: Sample) -> Path:
 
 
 def plainly_described(analysis: Analysis) -> Described:
-    """The deterministic description of an analysis in the form that descriptions have here."""
+    """The deterministic description of an analysis in the form of other descriptions."""
     labels = dict.fromkeys(label.word for label in analysis.labels if label.scope == 'whole')
     evidence = [
         DescribedClue(sentence.text, tuple(dict.fromkeys(part.source for part in sentence.evidence)))

@@ -1,4 +1,4 @@
-"""The people of one file of a run, merged and renamed in all that is made of it."""
+"""Merging and renaming people in all results of one file of a run."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from affekt.wording import clock, opened
 
 @dataclass(frozen=True)
 class ChangedPeople:
-    """The people of a file after some changes."""
+    """The people of a file after changes."""
 
     folder: Path
-    """Of the results."""
+    """Folder of the results."""
     analysis: Analysis
-    """With all changes."""
+    """The analysis with all changes."""
     changes: tuple[Change, ...]
-    """All that are kept, earlier ones first."""
+    """All changes that are stored, earlier ones first."""
     pages: tuple[Path, ...] = ()
-    """Pages that were made again."""
+    """Pages that were written again."""
     remarks: tuple[str, ...] = ()
     """Sentences on what the user should know."""
 
@@ -37,21 +37,20 @@ class ChangedPeople:
 def change_people(
     run: Path, changes: Sequence[Change] = (), *, file: str | None = None, reset: bool = False
 ) -> ChangedPeople:
-    """Merge and rename people; the page is made again, and exports follow from now on.
+    """Merge and rename people; the page is written again, and later exports include the changes.
 
-    1. Find the file's results, for one process at a time. 2. Work out what everybody is called. 3. Keep the list.
-    4. Make the page again.
+    1. Find and lock the file's results. 2. Determine all names. 3. Store the changes. 4. Write the page again.
 
     Args:
-        run: a run folder, or the folder of one of its files.
-        changes: what to do, in order, beside earlier changes; without any, nothing is written.
-        file: which file of a run with several: its path as the run lists it, or its name alone.
-        reset: forget earlier changes first.
+        run: folder of a run, or of one of its files.
+        changes: changes in order, after earlier ones; without any, nothing is written.
+        file: file of a run with several: its path in the run, or its name alone.
+        reset: remove earlier changes first.
 
     Raises:
-        UnknownNameError: no such file or person.
+        UnknownNameError: the file or a person does not exist.
         ValueRangeError: a person is merged with itself, or a name is taken or not allowed.
-        RunError: no finished results, damaged ones, or a run that another process writes.
+        RunError: there are no finished results, they are damaged, or another process is writing the run.
     """
     # 1.
     folder = _results_of(run, file)
@@ -75,7 +74,7 @@ def change_people(
 def _after(
     analyzed: Analysis, earlier: Sequence[Change], changes: Sequence[Change]
 ) -> tuple[tuple[Change, ...], list[str]]:
-    """All changes with everybody by the name that they have then, and sentences on people who are seen together."""
+    """All changes, with people by the names at that time, and sentences on merged people who are seen together."""
     everybody = [person.name for person in analyzed.lanes]
     kept, remarks = tuple(earlier), list[str]()
     for change in changes:
@@ -91,7 +90,7 @@ def _results_of(run: Path, file: str | None) -> Path:
     """The folder of results of one file.
 
     Raises:
-        UnknownNameError: the run has several files and none, or no single one, is called so.
+        UnknownNameError: the run has several files, and not exactly one of this name.
         RunError: it has no finished file.
     """
     if (run / MAIN_FILE).exists():
@@ -119,12 +118,12 @@ def _results_of(run: Path, file: str | None) -> Path:
 
 
 def _without_voice_in_front(merge: Merge) -> Merge:
-    """The merge with a person taking in a voice, never the other way round."""
+    """The merge as of a voice into a person, never the other way round."""
     return Merge(merge.person, merge.into) if merge.into == UNSEEN else merge
 
 
 def _on_both(analysis: Analysis, merge: Merge) -> list[str]:
-    """A sentence where two who are merged are on screen together."""
+    """A sentence if two merged people are on screen together."""
     seconds, first_s = seconds_together(analysis, merge.into, merge.person)
     if not seconds > 0:
         return []

@@ -1,9 +1,9 @@
-"""Many files into one run folder: each analyzed once, whatever kills the process in between.
+"""Analysis of many files into one run folder: each is analyzed once, even if the process is killed in between.
 
-A finished file is a folder that appears whole and is then noted in the run's journal; `resume` goes on with the files
-that have no such note. Whatever happens in one file is the outcome of that file: it is reported and noted, the others
-go on, and a resumed run tries it again. A clip is told from others by its path below the named folder and by its
-content; equal content is analyzed once.
+A finished file is a folder that appears when complete and is then recorded in the journal; `resume` continues with the
+files that are not recorded. An error in one file is the outcome of that file: it is reported and recorded, the others
+continue, and a resumed run tries it again. A clip is identified by its path below the named folder and by its content;
+equal content is analyzed once.
 """
 
 from __future__ import annotations
@@ -46,38 +46,38 @@ from affekt.runs import Run, file_sha256
 from affekt.tables import storable
 
 LOG = 'errors.log'
-"""Where a run keeps the traceback of what nobody expected."""
+"""File for the tracebacks of unexpected errors."""
 
 FileProgress = Callable[['Outcome | None', int, int], None]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input: a folder of results, an error, or the same content as another."""
+    """The outcome of one input: a folder of results, an error, or the same content as another."""
 
     path: Path
     folder: Path | None
     error: AffektError | None = None
     resumed: bool = False
-    """It was already finished when this run began."""
+    """Whether it was finished before this run began."""
     file: str = ''
-    """The path below the named folder."""
+    """Path relative to the named folder."""
     sha256: str = ''
     same_as: str = ''
-    """The file with the same content, whose results count for both; '' for a file of its own."""
+    """The file with the same content, whose results count for both; '' if there is none."""
     source: Source | None = field(default=None, repr=False)
-    """The file as it was just analyzed; None where no analysis was made."""
+    """The file as it was just analyzed; None if it was not."""
     analysis: Analysis | None = field(default=None, repr=False, compare=False)
-    """What was just computed; only in the call of `advanced`, so that memory does not grow with the files."""
+    """The analysis just computed; only during the call of `advanced`, so that memory does not grow with the files."""
 
     @property
     def report_page(self) -> Path | None:
-        """The page on the file; None where there are no results."""
+        """The page of the file; None without results."""
         return None if self.folder is None else self.folder / REPORT_FILE
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """Sentences on what of the file was not read, from its results."""
+        """Sentences on parts of the file that were not read, from its results."""
         return () if (source := self._analyzed_source()) is None else source.losses
 
     @property
@@ -86,17 +86,17 @@ class Outcome:
         return () if (source := self._analyzed_source()) is None else source.notes
 
     def _analyzed_source(self) -> Source | None:
-        """The file as its results have it; None where there are none."""
+        """The file as recorded in its results; None without results."""
         if self.source is not None or self.folder is None:
             return self.source
         source: Source = decoded(Source, read_json(self.folder / MAIN_FILE).get('source'))
         return source
 
     def load(self) -> Analysis:
-        """The results, read back where they are not at hand.
+        """The results, read from disk unless they are in memory.
 
         Raises:
-            MediaError: the input failed; the error is the one that it failed with.
+            MediaError: the input failed; the error is the original one.
         """
         if self.analysis is not None:
             return self.analysis
@@ -107,13 +107,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Batch(Sequence[Outcome]):
-    """One outcome per input, in order, and what was not looked at."""
+    """One outcome per input, in order, and what was left out."""
 
     outcomes: tuple[Outcome, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
-    """Ending to the number of files in the named folders that are no media by their name."""
+    """Extension to the number of files in the named folders that are not media by their name."""
     remarks: tuple[str, ...] = ()
-    """Sentences on the folders and on results that no longer count."""
+    """Sentences on the folders, and on results that are no longer valid."""
 
     def __len__(self) -> int:
         return len(self.outcomes)
@@ -130,17 +130,17 @@ class Batch(Sequence[Outcome]):
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
-        """The inputs that came to nothing."""
+        """Inputs that failed."""
         return tuple(outcome for outcome in self.outcomes if outcome.error is not None)
 
     @property
     def analyzed(self) -> tuple[Outcome, ...]:
-        """The inputs with results of their own."""
+        """Inputs with results of their own."""
         return tuple(outcome for outcome in self.outcomes if outcome.folder is not None and not outcome.same_as)
 
     @property
     def copies(self) -> tuple[Outcome, ...]:
-        """The inputs whose content another one has as well."""
+        """Inputs with the same content as another one."""
         return tuple(outcome for outcome in self.outcomes if outcome.same_as)
 
 
@@ -154,25 +154,25 @@ def analyze_many(
     progress: Progress | None = None,
     advanced: FileProgress | None = None,
 ) -> Batch:
-    """Analyze every file into `out`, one folder each, with its report.
+    """Analyze every file into its own folder in `out`, with its report.
 
-    1. Search the folders. 2. Note which earlier results no longer count. 3. Analyze file by file.
+    1. Search the folders. 2. Mark earlier results that are no longer valid. 3. Analyze file by file.
 
     Args:
         paths: files and folders.
-        out: the run folder.
-        settings: for all files.
-        resume: go on with the run that `out` holds.
-        notes: sentences on where the files come from, put in front of each analysis' own notes.
-        progress: called with the stage of the file at hand, what of it is done, and the total.
-        advanced: called after each file with its outcome, how many are done, how many there are; first with None and 0.
+        out: folder of the run.
+        settings: settings for all files.
+        resume: continue the run in `out`.
+        notes: sentences on the origin of the files, put before each analysis' own notes.
+        progress: called with the stage of the current file, the amount done, and the total.
+        advanced: called after each file with its outcome, the number done and the number of all; first with None and 0.
 
     Returns:
         One outcome per file and per entry that cannot be read.
 
     Raises:
         MediaError: there is nothing to analyze.
-        RunError: the run folder cannot be used, or there is no more room in it.
+        RunError: the run folder cannot be used, or the disk is full.
         PurposeError: the purpose is refused.
     """
     # 1.
@@ -204,7 +204,7 @@ def _outcomes(work: _Work, gathered: Gathered) -> Iterator[Outcome]:
 
 
 class _Work:
-    """A run under way: its models, its folder, and which content it has met."""
+    """A run in progress: its models, its folder, and the contents analyzed so far."""
 
     def __init__(
         self, analyzer: Analyzer, run: Run, clips: Sequence[Clip], notes: tuple[str, ...], progress: Progress | None
@@ -218,7 +218,7 @@ class _Work:
         for note in self._known.values():
             self._keys_of_files.setdefault(note.file, set()).add(note.key)
         present = {clip.file for clip in clips}
-        # Content to the file whose results count for it: the one that was analyzed, where it is still the same.
+        # Content to the file whose results count for it: the one that was analyzed, if it is still unchanged.
         self._first = {
             note.sha256: (note.file, note.folder)
             for note in self._known.values()
@@ -227,7 +227,7 @@ class _Work:
         self.remarks: list[str] = []
 
     def outcome(self, clip: Clip) -> Outcome:
-        """What becomes of one file. Only what stops the whole run is raised."""
+        """The outcome of one file; only errors that concern the whole run are raised."""
         try:
             return self._outcome(clip)
         except BaseException as error:
@@ -259,7 +259,7 @@ class _Work:
         return outcome
 
     def _analyzed(self, clip: Clip, digest: str, folder: Path) -> Analysis:
-        """Write the results and the report of one file into its folder; returns the results."""
+        """Write the results and the report of one file into its folder; return the results."""
         with self._run.building(folder.name) as staging:
             before = stamp_of(clip.path)
             analysis = self._analyzer.analyze(clip.path, progress=self._progress, spill=staging)
@@ -278,9 +278,9 @@ class _Work:
         return analysis
 
     def _finished(self, clip: Clip, digest: str) -> ResultNote | None:
-        """The note on whole results of this content.
+        """The note on complete results of this content.
 
-        Older runs noted the name alone; a run that now begins at another folder gives the clip another path.
+        Older runs recorded the name alone; a run started at another folder has another path for the clip.
         """
         place = self._keys_of_places.get((digest, os.path.abspath(clip.path)), '')
         for key in (f'{digest}:{clip.file}', f'{digest}:{clip.path.name}', place):
@@ -290,13 +290,13 @@ class _Work:
         return None
 
     def _done(self, clip: Clip, digest: str, folder: str, sentences: Sequence[str]) -> None:
-        """Put a finished file into the journal."""
+        """Record a finished file in the journal."""
         self._retire_earlier(clip, digest)
         entry = entry_of(clip.path, clip.file, digest)
         self._note(f'{digest}:{clip.file}', folder, **entry, notes=list(sentences), state=DONE)
 
     def _copy(self, clip: Clip, digest: str, first: str, folder: str) -> Outcome:
-        """A file whose content is that of another, the first."""
+        """The outcome of a file with the same content as another, the first."""
         key = f'{digest}:{clip.file}'
         known = self._known.get(key)
         is_known = known is not None and known.state == DUPLICATE and known.facts.get('same_as') == first
@@ -307,9 +307,9 @@ class _Work:
         return Outcome(clip.path, place, None, is_known, storable(clip.file), digest, storable(first))
 
     def _retire_earlier(self, clip: Clip, digest: str) -> None:
-        """Take back what the journal says of this clip under another path, of other content of it, and of failures.
+        """Remove journal entries of this clip under another path, of other content of it, and of failures.
 
-        A clip of the same path below another folder is another clip, as long as it is there.
+        A clip of the same path below another folder is another clip, as long as it exists.
         """
         place = Path(os.path.abspath(clip.path))
         for key in sorted(self._keys_of_files.get(clip.file, set()) - {f'{digest}:{clip.file}'}):
@@ -323,22 +323,22 @@ class _Work:
                 self.remarks.append(f'{storable(clip.file)} has changed; its earlier results no longer count')
 
     def _note(self, key: str, folder: str, **entry: Any) -> None:
-        """Put a line into the journal, and remember it."""
+        """Add a line to the journal and to memory."""
         self._run.note(key, folder, **entry)
         self._known[key] = note_of(key, folder, entry)
         self._keys_of_files.setdefault(self._known[key].file, set()).add(key)
 
     def note_failure(self, clip: Clip, error: AffektError) -> None:
-        """Put a failed file into the journal, so that everybody who opens the run hears of it."""
+        """Record a failed file in the journal, so that all readers of the run see it."""
         sentence = storable(str(error))
         entry = {'input': os.path.abspath(clip.path), 'file': clip.file}
         self._note(f'failed:{clip.file}', '', **entry, state=FAILED, error=sentence)
 
     def _as_refusal(self, clip: Clip, error: BaseException) -> AffektError | None:
-        """The error as one sentence about the file; None where it concerns the whole run."""
+        """The error as one sentence about the file; None if it concerns the whole run."""
         if not isinstance(error, Exception) and type(error).__name__ != 'PanicException':  # of libraries in Rust
             return None
-        if isinstance(error, StorageError):  # no other file could be written either
+        if isinstance(error, StorageError):  # no other file can be written either
             return None
         for cause in (error, error.__cause__):
             if isinstance(cause, OSError) and cause.errno in NO_ROOM:
@@ -359,7 +359,7 @@ class _Work:
         )
 
     def _log(self, clip: Clip, error: BaseException) -> None:
-        """Keep the traceback; a deep recursion tells its ends only."""
+        """Store the traceback, shortened for a deep recursion."""
         lines = traceback.format_exception(error, limit=-30)
         stamp = time.strftime('%Y-%m-%d %H:%M:%S')
         with (self._run.folder / LOG).open('a', encoding='utf-8', errors='backslashreplace') as log:
@@ -367,7 +367,7 @@ class _Work:
 
 
 def _with_paths(notes: Mapping[str, ResultNote], clips: Sequence[Clip]) -> dict[str, ResultNote]:
-    """The notes by key, with the paths by which the clips are named now that they are on."""
+    """The notes by key, with the present paths of the clips."""
     files = {os.path.abspath(clip.path): clip.file for clip in clips}
     return {
         key: dataclasses.replace(note, file=files.get(os.path.abspath(note.input), note.file))

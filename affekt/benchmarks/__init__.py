@@ -28,7 +28,7 @@ from affekt.benchmarks.candidates import (
 from affekt.benchmarks.comparisons import Ranking, rank_systems
 from affekt.benchmarks.dfer import Dfer, run_dfer
 from affekt.benchmarks.dfer_tables import dfer_facts, dfer_sheet, save_dfer
-from affekt.benchmarks.dfer_task import DferSettings
+from affekt.benchmarks.dfer_task import DferSettings, open_dfer
 from affekt.benchmarks.facts import ovmer_facts, save_outcome, unibench_facts
 from affekt.benchmarks.finetuning import Finetuning, run_finetuning
 from affekt.benchmarks.finetuning_settings import FinetuningSettings, rates_of
@@ -53,9 +53,9 @@ __all__ = [
     'MerbenchSettings', 'Ovmer', 'Ranking', 'UniBench', 'UniBenchSet', 'Unlabelled', 'abaw_facts', 'abaw_inputs',
     'abaw_sheet', 'baseline_stores', 'clip_sources', 'corpus_clips', 'derived_sentiment', 'dfer_candidates',
     'dfer_facts', 'dfer_sheet', 'find_labels', 'finetuning_facts', 'finetuning_sheet', 'made_up_inputs',
-    'merbench_facts', 'merbench_sheet', 'modalities_of', 'narrowed_form', 'ovmer_facts', 'pretrained', 'published',
-    'published_dfer', 'rank_systems', 'rates_of', 'read_labels_of', 'require_trainable', 'rivals', 'run_abaw',
-    'run_dfer', 'run_finetuning', 'run_merbench', 'run_ovmer', 'run_unibench', 'save_abaw', 'save_dfer',
+    'merbench_facts', 'merbench_sheet', 'modalities_of', 'narrowed_form', 'open_dfer', 'ovmer_facts', 'pretrained',
+    'published', 'published_dfer', 'rank_systems', 'rates_of', 'read_labels_of', 'require_trainable', 'rivals',
+    'run_abaw', 'run_dfer', 'run_finetuning', 'run_merbench', 'run_ovmer', 'run_unibench', 'save_abaw', 'save_dfer',
     'save_finetuning', 'save_merbench', 'save_outcome', 'scratch', 'set_named', 'short_name', 'unibench_facts',
     'unlabelled_inputs',
 ]  # fmt: skip

@@ -159,12 +159,10 @@ def _narrowed(form: Form, modalities: Sequence[str], name: str) -> Form:
 
 
 def _drawn(form: Form, outputs: int, seed: int) -> Classifier:
-    import torch
-
+    from affekt.nn import seeded
     from affekt.pretraining import HicmaeClassifier, HicmaeForm, SvfapClassifier
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return HicmaeClassifier(form, outputs) if isinstance(form, HicmaeForm) else SvfapClassifier(form, outputs)
 
 

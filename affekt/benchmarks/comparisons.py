@@ -15,7 +15,6 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from affekt.arrays import Floats
 from affekt.errors import ShapeError
@@ -118,6 +117,8 @@ def rank_systems(
         )
         drawn = {name: spread_of.draws for name, spread_of in spreads.items()}
     gaps = _gaps(every, at, order, values, gap_spreads, score, rng, resamples, level)
+    from scipy.stats import rankdata  # half a second to import, which all who score would wait
+
     placed = (
         rankdata(-np.array([drawn[name] for name in order]), axis=0, method='min')
         if resamples

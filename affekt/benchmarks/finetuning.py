@@ -244,17 +244,15 @@ def _tuned_run(inputs: Inputs, folder: Path | None, bar: _Bar, trial: Trial, key
 
 
 def _head(inputs: Inputs, trial: Trial) -> BackboneHead:
-    import torch
-
     from affekt.fusion import BackboneHead, FusionShape
+    from affekt.nn import seeded
 
     task, backbone, draw = inputs.task, inputs.backbone, trial.configuration
     shape = FusionShape(
         {backbone.modality: backbone.size}, task.classes, values=0 if task.values is None else 1,
         hidden=draw['hidden'], dropout=draw['dropout'],
     )  # fmt: skip
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(trial.seed)
+    with seeded(trial.seed):
         return BackboneHead(shape)
 
 

@@ -1,7 +1,7 @@
-"""Models of frames as ABAW trains them: alone or in folds, with guesses or without, or as another run left them.
+"""Training of frame-level models for ABAW: single or in folds, with or without pseudo-labels, or from another run.
 
-Read `trained_model` first. Validation chooses, the test is never looked at, and guesses are made for videos of neither.
-torch is imported where it is used.
+Read `trained_model` first. Models are selected on validation data, the test set is never used, and pseudo-labels are
+made for videos that are in neither. torch is imported where it is used.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     )
 
 CARRIED = 'carried_'
-"""Before the name of a model that another run trained."""
+"""Prefix of the name of a model that another run trained."""
 
 
 def training_settings(settings: AbawSettings, task: FrameTask, model: str, seed: int) -> FrameTrainingSettings:
-    """How one model is trained on one task."""
+    """Training settings of one model on one task."""
     from affekt.sequence_models import FrameTrainingSettings
 
     return FrameTrainingSettings(
@@ -50,24 +50,26 @@ def trained_model(
     folder: Path | None,
     progress: Progress | None,
 ) -> tuple[TrainedFrames | TrainedFolds, Training]:
-    """A model, or folds of it, and what came of folds and guesses."""
+    """Train a model, or folds of it; returns also what folds and pseudo-labels contributed."""
     from affekt.sequence_models import PseudoLabelSettings, train_folds, train_frames, train_with_pseudo_labels
 
     seed = '' if settings.seed == inputs.settings.seed else f'-seed{settings.seed}'
     where = None if folder is None else folder / 'models' / task / f'{name}{seed}'
     videos, folds = read_by(inputs, name), inputs.settings.folds
     train, val = (videos.take(inputs.names(task, part)) for part in ('train', 'val'))
-    how: dict[str, Any] = {
+    options: dict[str, Any] = {
         'folder': where, 'resume': where is not None, 'progress': progress,
         'expressions': inputs.table.expressions, 'action_units': inputs.table.action_units,
     }  # fmt: skip
     if not inputs.settings.pseudo_labels:
         trained = (
-            train_folds(train, val, settings, folds, **how) if folds else train_frames(train, val, settings, **how)
+            train_folds(train, val, settings, folds, **options)
+            if folds
+            else train_frames(train, val, settings, **options)
         )
         return trained, _training(trained)
     rounds = train_with_pseudo_labels(
-        train, _to_guess(inputs, task, name), val, settings, PseudoLabelSettings(), folds=folds, **how
+        train, _to_guess(inputs, task, name), val, settings, PseudoLabelSettings(), folds=folds, **options
     )
     if where is not None:
         rounds.best.predictor.save(where / ('ensemble' if folds else 'model'))
@@ -90,30 +92,30 @@ def _training(trained: TrainedFrames | TrainedFolds) -> Training:
 
 
 def _to_guess(inputs: AbawRun, task: str, name: str) -> FrameVideos:
-    """Videos that nobody annotated, as a model reads them."""
+    """Videos without annotations, as inputs of a model."""
     own = read_by(inputs, name).take(inputs.without_labels(task))
     return own if inputs.elsewhere is None else own.joined(inputs.elsewhere[name != PER_FRAME])
 
 
 def read_by(inputs: AbawRun, name: str) -> FrameVideos:
-    """What a model reads: a head on one frame gets no clock that reads several."""
+    """The inputs of a model: a per-frame head gets them without the common clock that other models need."""
     return inputs.videos if name == PER_FRAME else inputs.on_clock
 
 
 def members_of(trained: TrainedFrames | TrainedFolds) -> tuple[TrainedFrames, ...]:
-    """The single models."""
+    """The single models of a training result."""
     from affekt.sequence_models import TrainedFrames
 
     return (trained,) if isinstance(trained, TrainedFrames) else trained.members
 
 
 def carried_models(inputs: AbawRun, run: Path) -> dict[str, dict[str, FramePredictor | FrameEnsemble]]:
-    """Task to the models of another run by name, with CARRIED before it.
+    """Task to the models of another run by name, with the prefix CARRIED.
 
     Raises:
-        RunError: it has no model of these tasks.
-        WeightsError: one is damaged.
-        ShapeError: one reads other features, or answers for other classes or units.
+        RunError: the run has no model for these tasks.
+        WeightsError: a model file is damaged.
+        ShapeError: a model needs other features, or has other classes or action units.
     """
     from affekt.sequence_models import FrameEnsemble, FramePredictor, require_same_features
 
@@ -150,7 +152,7 @@ def _for_clock(inputs: AbawRun, alignment: Alignment) -> FrameVideos:
 
 
 def carried_answers(inputs: AbawRun, task: str, predictor: FramePredictor | FrameEnsemble) -> Answered:
-    """What a model of another run answers here, smoothed as it was there: nothing is chosen anew."""
+    """Answers of a model of another run, smoothed as in that run: nothing is selected again."""
     from affekt.sequence_models import FrameEnsemble
 
     first = predictor.members[0] if isinstance(predictor, FrameEnsemble) else predictor

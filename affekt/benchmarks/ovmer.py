@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import kendalltau, rankdata
 
 from affekt.arrays import Floats
 from affekt.benchmarks.comparisons import Ranking, rank_systems
@@ -319,6 +318,8 @@ def _score_of(table: WordTable, rule: str, headline: str) -> Callable[[Floats], 
 
 
 def _move(mode: str, before: View, after: View) -> Move:
+    from scipy.stats import kendalltau  # half a second to import, which all who score would wait
+
     first, then = before.rankings[mode].ranks, after.rankings[mode].ranks
     moved = {model: (first[model][0], then[model][0]) for model in first if first[model][0] != then[model][0]}
     values = [[view.rankings[mode].scores[model].value for model in first] for view in (before, after)]
@@ -345,5 +346,7 @@ def _agreements(views: Sequence[View]) -> dict[str, dict[str, Agreement]]:
 
 
 def _agreement(rows: Mapping[str, Mapping[str, float]], values: Mapping[str, float]) -> Agreement:
+    from scipy.stats import rankdata
+
     gpt, other = np.array([rows[model]['GPT'] for model in values]), np.array(list(values.values()))
     return Agreement(len(values), pearson(gpt, other), pearson(rankdata(gpt), rankdata(other)))

@@ -1,4 +1,4 @@
-"""The scores of the ABAW challenges: of all frames of all videos together, with intervals over videos.
+"""Scores of the ABAW challenges over all frames of all videos, with intervals over videos.
 
 `abaw_files.py` has the tracks and the forms of their submissions.
 """
@@ -48,16 +48,16 @@ def score_frames(
     """A track's official score, with intervals over recordings.
 
     Args:
-        name: of the track.
+        name: name of the track.
         truth: labels of every frame.
-        prediction: of every labelled frame; other videos, and frames after the last one of the truth, are not looked
-            at.
-        rng: draws the resamples.
-        partition: to score; '' is `test` where it has labels, else `val`.
-        resamples: of the intervals.
+        prediction: answers for every labelled frame; other videos, and frames after the last one of the truth, are
+            ignored.
+        rng: generator of the resamples.
+        partition: partition to score; '' for `test` where it has labels, otherwise `val`.
+        resamples: number of bootstrap resamples for the intervals.
 
     Raises:
-        UnknownNameError: no such track or partition.
+        UnknownNameError: the track or partition does not exist.
         TableError: a labelled frame has no prediction, the truth has no labelled frame, or classes or action units are
             others than those of the truth.
     """
@@ -86,16 +86,16 @@ def score_frames(
 def frame_measure(
     track: FrameTrack, truth: Sequence[FrameLabels], prediction: Sequence[FrameLabels], names: FrameTable
 ) -> FrameMeasure:
-    """What a track's scores are made of, for intervals and for comparing two systems.
+    """The statistics of which a track's scores are computed, for intervals and comparisons of two systems.
 
     Args:
-        track: whose scores.
+        track: the track.
         truth: labels of each video.
-        prediction: of the same videos in the same order, as long as they are.
+        prediction: answers for the same videos, in the same order and of the same lengths.
         names: a table with the names of classes and action units.
 
     Raises:
-        ShapeError, ValueRangeError: as the scores of `affekt.metrics`.
+        ShapeError, ValueRangeError: as for the scores of `affekt.metrics`.
     """
     classes = len(names.expressions)
     sides = {task: _sides(task, truth, prediction) for task in track.tasks}
@@ -107,7 +107,7 @@ def frame_measure(
 
 
 def _sides(task: str, truth: Sequence[FrameLabels], prediction: Sequence[FrameLabels]) -> tuple[list[Any], list[Any]]:
-    """One task's values of each video, on both sides."""
+    """The values of one task in each video, of truth and prediction."""
     return [getattr(each, task) for each in truth], [getattr(each, task) for each in prediction]
 
 
@@ -145,11 +145,11 @@ def _fitted(prediction: FrameLabels, truth: FrameLabels, track: FrameTrack) -> F
 
 
 def read_frame_truth(name: str, path: Path) -> FrameTable:
-    """The truth of a track: a table of frames, the manifest that it lies beside, or the folder of a release.
+    """The truth of a track, from a table of frames, the manifest beside it, or the folder of a release.
 
     Raises:
-        UnknownNameError: no such track.
-        TableError, CorpusError: as `FrameTable.load` and `read_affwild2`.
+        UnknownNameError: the track does not exist.
+        TableError, CorpusError: as for `FrameTable.load` and `read_affwild2`.
     """
     if path.is_dir():
         return read_multitask(path) if frame_track_named(name).form == 'multitask' else read_affwild2(path)
@@ -157,22 +157,22 @@ def read_frame_truth(name: str, path: Path) -> FrameTable:
 
 
 def read_frame_answers(name: str, path: Path) -> FrameTable:
-    """Predictions: a table of frames (.parquet), or a submission.
+    """Predictions, from a table of frames (.parquet) or a submission.
 
     Raises:
-        UnknownNameError: no such track.
-        TableError: the file is damaged; names its lines.
+        UnknownNameError: the track does not exist.
+        TableError: the file is damaged; the message gives its lines.
     """
     return FrameTable.load(path) if path.suffix == '.parquet' else read_frame_submission(name, path)
 
 
 def write_answers(answers: Mapping[tuple[str, str], FrameTable], folder: Path) -> tuple[FrameSubmission, ...]:
-    """What `affekt.benchmarks.run_abaw` answers for the test videos, as submissions that were read back and checked.
+    """Write the answers of `affekt.benchmarks.run_abaw` for the test videos as submissions, read back and checked.
 
     Args:
-        answers: task (`expr`, `va`, `au`, `mtl`) and system to the answers; left out are those without videos, and
-            those with other classes or action units than the track has.
-        folder: gets TASK-SYSTEM.txt.
+        answers: task (`expr`, `va`, `au`, `mtl`) and system to answers; those without videos, and those with other
+            classes or action units than the track has, are left out.
+        folder: folder for the files TASK-SYSTEM.txt.
 
     Raises:
         TableError: a frame has no answer.

@@ -105,8 +105,8 @@ class FrameSubmission:
     path: Path
     rows: int
     videos: int
-    follows_frames: bool
-    """Whether the rows stand in the order of the frames that were asked for; scorers do not mind."""
+    follows_frames: bool | None
+    """Whether the rows stand in the order of the frames that were asked for; scorers do not mind. None: unknown."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """Class, or action unit that is shown, to frames."""
     has_last_line_end: bool = True
@@ -261,13 +261,14 @@ def require_names(
             )  # fmt: skip
 
 
-def check_frame_submission(name: str, path: Path, wanted: FrameList) -> FrameSubmission:
+def check_frame_submission(name: str, path: Path, wanted: FrameList | None) -> FrameSubmission:
     """Read a submission strictly, and say everything that is wrong with it.
 
     Args:
         name: of the track.
         path: the submission.
-        wanted: the frames that must be answered, each once.
+        wanted: the frames that must be answered, each once; None checks the lines alone, so that a file which lacks
+            frames passes.
 
     Raises:
         UnknownNameError: no such track.
@@ -276,7 +277,7 @@ def check_frame_submission(name: str, path: Path, wanted: FrameList) -> FrameSub
     track = frame_track_named(name)
     rows = _read(track, path, wanted)
     each = [(labels, np.arange(1, labels.frames + 1)) for labels in rows.by_video('test')]
-    follows = rows.listed.is_as(wanted)
+    follows = None if wanted is None else rows.listed.is_as(wanted)
     sizes = len(rows.listed), len(rows.listed.videos)
     return FrameSubmission(name, path, *sizes, follows, _counts(track, each), rows.has_last_line_end)
 

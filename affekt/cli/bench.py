@@ -1,4 +1,7 @@
-"""Verbs that score: bench unibench and bench ovmer on predictions, bench analyze on labelled clips."""
+"""Verbs that score: bench unibench and bench ovmer on predictions, bench analyze on labelled clips.
+
+`comparing.py`, `bench_frames.py` and `bench_training.py` add the other benchmarks, with the options that are here.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,6 @@ from affekt.terminal import StageBars, say, say_json, show_error
 
 if TYPE_CHECKING:
     from affekt.describers import ModelChoice
-    from affekt.judging import Judge
     from affekt.llm import LabelExtractor
 
 TABLES = Named(WORD_TABLES, others='PATH')
@@ -223,129 +225,6 @@ def _unibench_of_models(
     _deliver(answer, sheet_tables(bench_sheet(bench, absent)), inputs, 'unibench', settings, folder, as_json)
     if not as_json and bench.comparisons is not None:
         say('', f'affekt rank {bench.comparisons} --control length')
-
-
-@bench.command()
-@click.argument('models', nargs=-1, required=True, metavar='NAME=WHERE...')
-@click.option('--out', type=PATH, default=Path('describers-run'), help='Folder for answers, tables and the page.')
-@click.option('--media', type=PATH, help='Clips to describe: manifest, table (name, text, file) or folder of files.')
-@click.option('--truth', type=PATH, help='Table of true labels, name and openset (default: those of --media).')
-@click.option(
-    '--votes', multiple=True, type=PATH, help='Verdicts that are there, as affekt rank reads them. Repeatable.'
-)
-@click.option('--judge', metavar='URL', help='Server of a model that compares descriptions, in both orders.')
-@click.option('--judge-model', metavar='NAME', help='Name of that model.')
-@click.option('--judge-sees', is_flag=True, help='Show the judge the clips too; --media is a folder of files then.')
-@click.option('--preference', type=PATH, help='Preference model of affekt prefer train, as one more judge.')
-@click.option('--labels', type=PATH, help='Labels of MER-UniBench: run it too, on models that can be asked.')
-@click.option('--set-media', type=PATH, help='Clips of MER-UniBench, as --media of bench unibench.')
-@click.option('--tables', multiple=True, type=TABLES, help=f'{TABLES_HELP} May be repeated; default all that are here.')
-@asked_options
-@click.option('--resamples', type=click.IntRange(0, 100_000), default=2000, help='Resamples (default 2000).')
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
-@AS_JSON
-def describers(
-    models: Sequence[str], out: Path, media: Path | None, truth: Path | None, votes: Sequence[Path],
-    judge: str | None, judge_model: str | None, judge_sees: bool, preference: Path | None, labels: Path | None,
-    set_media: Path | None, tables: Sequence[str], resamples: int, seed: int, as_json: bool, **asked: Any,
-) -> None:  # fmt: skip
-    """Several describers on one leaderboard, and what may have swayed it.
-
-    \b
-    affekt bench describers a=a.csv b=b.csv --truth truth.csv --votes votes.csv
-    affekt bench describers mine=run qwen=http://localhost:8000/v1 \\
-        --server qwen=vllm --media clips --judge http://localhost:8001/v1 \\
-        --judge-model NAME --out board
-
-    A model is a describer's folder, a server's address, or a table of descriptions. OUT gets board.html, board.md and
-    board.json: labels against a truth, verdicts as they stand and with length and order taken out, MER-UniBench,
-    coverage, and rules that read nothing beside each judge. The same command goes on after an interruption.
-    """
-    import numpy as np
-
-    from affekt.cli.bench_tables import sheet_tables
-    from affekt.describers import (
-        Sources,
-        bench_models,
-        board_facts,
-        board_page,
-        board_sheet,
-        clips_of,
-        compare_describers,
-        model_choices,
-    )  # fmt: skip
-    from affekt.experiments import sheet_markdown
-    from affekt.judging import reference_judge
-    from affekt.labels import read_answers
-    from affekt.metrics import official_parse
-    from affekt.runs import write_atomically
-    from affekt.typed_json import json_file
-
-    if bool(judge) != bool(judge_model):
-        raise click.UsageError('--judge and --judge-model belong together.')
-    choices = model_choices(models, served=asked.pop('served'), servers=asked.pop('servers'))
-    refuse_options_of_others(choices, asks_a_server=bool(asked['reader'] or judge), shows_a_judge=judge_sees)
-    if not judge:
-        refuse_unused('--judge', 'judge_sees')
-    if judge_sees and media is None:
-        raise click.UsageError('--judge-sees shows clips to the judge: give their folder as --media.')
-    if labels is None:
-        refuse_unused('--labels', 'set_media')
-    rng, open_model = np.random.default_rng(seed), opening(asked)
-    with table_notes() as notes, StageBars(name_width=14) as bars, contextlib.ExitStack() as stack:
-        extractor = stack.enter_context(label_reader(out, **asked))
-        scored = None
-        if labels is not None:
-            able = [choice for choice in choices if choice.form != 'table']
-            scored, _ = bench_models(
-                able, out / 'unibench', labels=labels, media=set_media or media, open_model=open_model,
-                extractor=extractor, rng=rng, table=tables[0] if tables else '2025', at_once=asked['at_once'],
-                resamples=resamples, progress=bars,
-            )  # fmt: skip
-        true = None if truth is None else {n: official_parse(own) for n, own in read_answers(truth).items()}
-        board = compare_describers(
-            choices, out, clips=clips_of(media) if media else None, open_model=open_model, extractor=extractor,
-            rng=rng, truth=true, media=media if judge_sees else None, unibench=scored, tables=tables,
-            sources=Sources(
-                votes, _judges(judge, judge_model, preference, out, judge_sees, stack, asked),
-                [reference_judge('longer text')] if judge or preference else (),
-            ),
-            at_once=asked['at_once'], resamples=resamples, progress=bars,
-        )  # fmt: skip
-    sheet = board_sheet(board)
-    answer = with_notes({**board_facts(board), 'run': str(out)}, notes)
-    write_atomically(out / 'board.json', json_file(answer))
-    write_atomically(out / 'board.md', sheet_markdown(sheet).encode())
-    write_atomically(out / 'board.html', board_page(board).encode())
-    if as_json:
-        say_json(answer)
-    else:
-        say(sheet_tables(sheet), columns=80)
-        say('', f'page {out / "board.html"}')
-
-
-def _judges(
-    url: str | None, model: str | None, preference: Path | None, out: Path, sees: bool, stack: contextlib.ExitStack,
-    asked: Mapping[str, Any],
-) -> list[Judge]:  # fmt: skip
-    """A judging model that remembers, and a learned preference model, of those that were named."""
-    from affekt.judging import LanguageModelJudge, Panel, PreferenceJudge
-    from affekt.llm import ClipLimits, Endpoint, RememberingChat, ReplayCache, require_media
-
-    judges: list[Judge] = []
-    if url and model:
-        key = os.environ.get('AFFEKT_LLM_KEY') or None
-        served = stack.enter_context(Endpoint(url, model, api_key=key, timeout_s=asked['timeout_s']))
-        limits = ClipLimits(frames=asked['frames'], sound=not asked['no_sound'])
-        if sees and not asked['no_probe']:
-            require_media(served, limits.media, out / 'judge')
-        chat = RememberingChat(served, stack.enter_context(ReplayCache(out / 'judge')))
-        judges.append(LanguageModelJudge(Panel(chat, chat), 's1', limits, served.form))
-    if preference is not None:
-        from affekt.preference import load_preferences
-
-        judges.append(PreferenceJudge(load_preferences(preference), f'preference {preference.stem}'))
-    return judges
 
 
 def opening(asked: Mapping[str, Any]) -> Any:

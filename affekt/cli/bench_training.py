@@ -313,6 +313,7 @@ def dfer(
         dfer_facts,
         dfer_sheet,
         modalities_of,
+        open_dfer,
         run_dfer,
         save_dfer,
     )
@@ -330,6 +331,7 @@ def dfer(
         manifest = _manifest(corpus, release)
         there = modalities_of(manifest, modalities.split(',') if modalities else ())
         candidates = dfer_candidates(checkpoints, scratch or '', there)
+        open_dfer(manifest, settings.simple, share=settings.validation_share, target=settings.target)  # before decoding
         folder = inputs or (Path(scrap) if out is None else out.with_name(f'{out.name}-inputs'))
         reads = tuple(name for name in ('video', 'audio') if any(name in each.reads for each in candidates))
         sources: dict[str, Any] = {}

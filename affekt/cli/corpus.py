@@ -15,6 +15,7 @@ from affekt.cli.choices import Named, columns, corpora, leaks, reasons
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.cli.installation import say_unusable
 from affekt.cli.reenact import asked_cast, asked_speech, cast_options
+from affekt.cli.views import frame_counts, sample_counts
 from affekt.errors import UnknownNameError, listed
 from affekt.terminal import StageBars, columns_table, say, say_json, visible
 from affekt.wording import counted
@@ -332,9 +333,12 @@ def show(path: Path, samples: int, as_json: bool) -> None:
     about = [facts.corpus, f'{len(manifest):,} samples', facts.language, facts.version]
     say(', '.join(part for part in about if part), style='bold')
     sides = sides_of(manifest)
-    _print_counts(manifest, sides)
+    if any(side.startswith('fold ') for side in sides):
+        say('by fold', style='dim')
+    say(sample_counts(manifest, sides))
     if (frames := _frames_beside(path)) is not None:
-        _print_frames(frames)
+        say()
+        say(frame_counts(frames))
     _print_numbers(manifest)
     _print_rows(manifest, samples)
 
@@ -433,44 +437,6 @@ def _print_check(manifest: Manifest, checked: CorpusCheck, accepted: Sequence[st
         touched = sum(leak.samples for leak in each)
         shown.add_row(Text(kind, style=style), f'{len(each):,}', f'{touched:,}' if each else '', example)
     say(shown)
-
-
-def _print_counts(manifest: Manifest, sides: Sequence[str]) -> None:
-    """Categories by side; a total below."""
-    names = sorted(set(sides), key=_side_order)
-    counts = Counter(zip(sides, manifest.column('category').tolist(), strict=True))
-    shown = columns_table(('', 'left'), *((name.replace('fold ', '') or 'none', 'right') for name in names))
-    if any(name.startswith('fold ') for name in names):
-        say('by fold', style='dim')
-    categories = [*manifest.facts.categories, None] if manifest.facts.categories else []
-    for category in categories:
-        row = [counts[name, category] for name in names]
-        if any(row) or category:
-            shown.add_row(category or 'no label', *(f'{count:,}' if count else '–' for count in row))
-    totals = Counter(sides)
-    shown.add_row('all', *(f'{totals[name]:,}' for name in names), style='bold')
-    say(shown)
-
-
-def _print_frames(frames: FrameTable) -> None:
-    """Labelled frames by class, dimension and action unit, and by the partition that each task has."""
-    from affekt.frames import PARTITIONS
-
-    counts = frames.counts()
-    totals = {part: frames.part(part).frames for part in PARTITIONS}
-    parts = [part for part in PARTITIONS if totals[part] or any(row[part] for row in counts.values())]
-    say()
-    shown = columns_table(('frames', 'left'), *((part, 'right') for part in parts))
-    for name, row in counts.items():
-        if any(row.values()):
-            shown.add_row(name, *(f'{row[part]:,}' if row[part] else '–' for part in parts))
-    shown.add_row('all', *(f'{totals[part]:,}' for part in parts), style='bold')
-    say(shown)
-
-
-def _side_order(name: str) -> tuple[int, str]:
-    known = ('train', 'val', 'test')
-    return (known.index(name) if name in known else len(known) + (not name), name.rjust(12))
 
 
 def _print_numbers(manifest: Manifest) -> None:

@@ -240,6 +240,7 @@ def check(
     \b
     affekt track check mer2024-semi answers.csv --candidates names.csv
     affekt track check abaw6-va VA.txt --frames sample.txt
+    affekt track check abaw6-va VA.txt                       # its lines alone
     """
     from affekt.challenges import FRAME_TRACKS, check_submission, read_candidates
 
@@ -277,11 +278,16 @@ def _write_frames(name: str, prediction: Path, out: Path, frames: Path | None, p
 def _check_frames(name: str, file: Path, frames: Path | None, partition: str) -> None:
     from affekt.challenges import check_frame_submission, frames_to_answer
 
+    if frames is None and partition:
+        raise click.BadOptionUsage('--partition', '--partition is of the table that --frames names: give both')
+    wanted = None if frames is None else frames_to_answer(name, frames, partition)
+    checked = check_frame_submission(name, file, wanted)
     if frames is None:
-        raise click.MissingParameter(param_type='option', param_hint="'--frames'")
-    checked = check_frame_submission(name, file, frames_to_answer(name, frames, partition))
-    order = 'in the order' if checked.follows_frames else 'in another order than that'
-    say(f'{checked.path} is in order: {_of_frames(checked)}, {order} of {frames}')
+        say(f'{checked.path}: every line is in order: {_of_frames(checked)}')
+        say('note: whether every frame is answered was not checked: name the frames by --frames', style='yellow')
+    else:
+        order = 'in the order' if checked.follows_frames else 'in another order than that'
+        say(f'{checked.path} is in order: {_of_frames(checked)}, {order} of {frames}')
     if not checked.has_last_line_end:
         say('note: the last line has no line end: see that the file was not cut off', style='yellow')
 

@@ -1,24 +1,27 @@
-"""How an analysis and a stream look on a terminal of eighty columns.
+"""How an analysis, a stream and a corpus look on a terminal of eighty columns.
 
-People with their strongest moments; and live: who is seen, the last 30 seconds, the voice, and the delay.
+People with their strongest moments; live: who is seen, the last 30 seconds, the voice, and the delay; and the samples
+and labelled frames of a manifest, counted.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from affekt.terminal import plain_table
+from affekt.terminal import columns_table, plain_table
 from affekt.wording import clock, counted, opened, percent, signed
 
 if TYPE_CHECKING:
     from affekt.analysis import Analysis, Described, Moment, Person
+    from affekt.corpora import Manifest
+    from affekt.frames import FrameTable
     from affekt.live import LatencyReport, LiveFace, LiveReading, LiveVoice
 
 SPAN = 30
@@ -255,3 +258,38 @@ def _voice_text(voice: LiveVoice) -> str:
     if voice.emotion:
         parts.append(_strongest(voice.emotion, 1))
     return '  '.join(parts)
+
+
+def sample_counts(manifest: Manifest, sides: Sequence[str]) -> Table:
+    """Samples of a manifest: a row a category, a column a split or fold, a total below."""
+    names = sorted(set(sides), key=_side_order)
+    counts = Counter(zip(sides, manifest.column('category').tolist(), strict=True))
+    shown = columns_table(('', 'left'), *((name.replace('fold ', '') or 'none', 'right') for name in names))
+    categories = [*manifest.facts.categories, None] if manifest.facts.categories else []
+    for category in categories:
+        row = [counts[name, category] for name in names]
+        if any(row) or category:
+            shown.add_row(category or 'no label', *(f'{count:,}' if count else '–' for count in row))
+    totals = Counter(sides)
+    shown.add_row('all', *(f'{totals[name]:,}' for name in names), style='bold')
+    return shown
+
+
+def frame_counts(frames: FrameTable) -> Table:
+    """Labelled frames: a row a class, dimension or action unit, a column a partition of its task."""
+    from affekt.frames import PARTITIONS
+
+    counts = frames.counts()
+    totals = {part: frames.part(part).frames for part in PARTITIONS}
+    parts = [part for part in PARTITIONS if totals[part] or any(row[part] for row in counts.values())]
+    shown = columns_table(('frames', 'left'), *((part, 'right') for part in parts))
+    for name, row in counts.items():
+        if any(row.values()):
+            shown.add_row(name, *(f'{row[part]:,}' if row[part] else '–' for part in parts))
+    shown.add_row('all', *(f'{totals[part]:,}' for part in parts), style='bold')
+    return shown
+
+
+def _side_order(name: str) -> tuple[int, str]:
+    known = ('train', 'val', 'test')
+    return (known.index(name) if name in known else len(known) + (not name), name.rjust(12))

@@ -327,11 +327,12 @@ class PackedClips(Sequence[Clip]):
 
 
 def _by_reason(what: str, reasons: dict[str, str]) -> list[str]:
-    """A sentence a reason, the most frequent first; reasons that differ in numbers alone are one."""
+    """A sentence per reason, the most frequent first; reasons that differ in their numbers alone are merged."""
     plain = {name: NUMBER.sub('…', reason) for name, reason in reasons.items()}
     alike, examples = Counter(plain.values()), {reason: name for name, reason in reversed(plain.items())}
     sentences = [
-        f'{what} for {count:,}: {reason} ({examples[reason]!r})' for reason, count in alike.most_common(MOST_REASONS)
+        f'{what} for {count:,}: {reasons[examples[reason]] if count == 1 else reason} ({examples[reason]!r})'
+        for reason, count in alike.most_common(MOST_REASONS)
     ]
     rest = sum(alike.values()) - sum(count for _, count in alike.most_common(MOST_REASONS))
     return [*sentences, f'{what} for {rest:,}: other reasons'] if rest else sentences

@@ -1,7 +1,7 @@
-"""GIF and animated PNG: the chain of their blocks, and the compressed pixels of a GIF, counted without being drawn.
+"""GIF and animated PNG: checks of the chain of blocks, and of the compressed pixels of a GIF without drawing them.
 
-A damaged length joins the pieces of two pictures of a GIF into one; the decoder stops where the first is full, and the
-second is gone without a word. So the codes are followed to their end mark, which nothing should follow.
+A damaged length joins the data of two pictures of a GIF; the decoder stops when the first is full and silently loses
+the second. The codes are therefore followed to their end mark, after which nothing should follow.
 
 Source: GIF89a specification, sections 17 to 27 (blocks), appendices A and F (LZW codes of growing width); PNG third
 edition, 5.3 (chunks), 11.3.2 (acTL).
@@ -21,31 +21,31 @@ from affekt.wording import counted
 EXTENSION, PICTURE, TRAILER = 0x21, 0x2C, 0x3B
 HAS_TABLE, TABLE_SIZE = 0x80, 0x07
 HEADER = 13
-"""Bytes in front of the first table or block."""
+"""Bytes before the first colour table or block."""
 MOST_BYTES = 1 << 20
-"""Compressed bytes of a file that are followed: a second of work."""
+"""Largest file whose codes are followed: about a second of work."""
 WIDEST_CODE = 12
 SPARE_BYTES = 4
 PIECE = 1 << 20
-"""Bytes of a chunk that are looked at together."""
+"""Bytes of a chunk that are read at a time."""
 
 
 @dataclass
 class Gif:
-    """What the blocks of a GIF say."""
+    """The blocks of a GIF."""
 
     width: int = 0
     height: int = 0
     pictures: int = 0
-    """Whole pictures: those that end within the file."""
+    """Number of whole pictures, which end within the file."""
     damage: str = ''
-    """A sentence where the chain of blocks breaks."""
+    """A sentence on where the chain of blocks breaks; '' if it does not."""
     end: int = 0
-    """The byte behind the last block."""
+    """Position after the last block."""
 
 
 def walk_gif(source: Source, most_pictures: int | None = None) -> Gif:
-    """Count the pictures, up to a number where only that is asked for."""
+    """Count the pictures, up to `most_pictures` if given."""
     gif = Gif()
     with source.open(60.0) as file:
         head = file.read(HEADER)
@@ -67,7 +67,7 @@ def walk_gif(source: Source, most_pictures: int | None = None) -> Gif:
 
 
 def check_gif(source: Source, report: ContainerReport) -> None:
-    """Notes where the chain of blocks breaks, and what lies behind its end."""
+    """Notes where the chain of blocks breaks, and what follows its end."""
     gif = walk_gif(source)
     if gif.damage:
         report.add('chain', gif.damage)
@@ -76,7 +76,7 @@ def check_gif(source: Source, report: ContainerReport) -> None:
 
 
 def check_apng(source: Source, report: ContainerReport) -> None:
-    """Notes where the chain of chunks breaks, a check sum fails, or fewer pictures are there than announced."""
+    """Notes where the chain of chunks breaks, a checksum fails, or there are fewer pictures than announced."""
     announced = pictures = 0
     position = 8
     with source.open(60.0) as file:
@@ -123,7 +123,7 @@ def _broken(block: bytes, position: int, size: int, pictures: int) -> str:
 
 
 def _skip_block(file: WatchedFile, block: int, gif: Gif) -> bool:
-    """Go behind a block; False where it is none, or does not end within the file."""
+    """Skip a block; False if it is invalid or does not end within the file."""
     if block == EXTENSION:
         return len(file.read(1)) == 1 and _skip_sub_blocks(file)
     if block != PICTURE:
@@ -146,7 +146,7 @@ def _skip_table(file: WatchedFile, flags: int) -> None:
 
 
 def _skip_sub_blocks(file: WatchedFile) -> bool:
-    """Go behind a chain of sub-blocks; False where the file ends inside."""
+    """Skip a chain of sub-blocks; False if the file ends within it."""
     while size := file.read(1):
         if size == b'\0':
             return True
@@ -156,7 +156,7 @@ def _skip_sub_blocks(file: WatchedFile) -> bool:
 
 
 def doubt_in_gif(source: Source) -> str:
-    """What a GIF of one picture holds beside it, in one line; empty where nothing."""
+    """What a GIF with one picture contains besides it, in one line; '' for nothing."""
     report = ContainerReport()
     check_gif(source, report)
     check_codes(source, report)
@@ -164,7 +164,7 @@ def doubt_in_gif(source: Source) -> str:
 
 
 def check_codes(source: Source, report: ContainerReport) -> None:
-    """Notes pictures whose compressed data go on behind their end, or end before the picture is full."""
+    """Notes pictures whose compressed data continue after their end, or end before the picture is full."""
     if not HEADER <= source.size <= MOST_BYTES:
         return
     with Window(source, CHAIN) as window:
@@ -193,12 +193,12 @@ def check_codes(source: Source, report: ContainerReport) -> None:
 
 
 def count_pixels(data: bytes, width: int, most: int) -> tuple[int, int]:
-    """Pixels that the codes stand for, up to `most`, and the bytes up to their end mark.
+    """Number of pixels that the codes represent, up to `most`, and of bytes up to their end mark.
 
     Args:
-        data: codes, the first one in the lowest bits.
-        width: bits of a pixel's colour.
-        most: pixels of the picture; what goes beyond is not counted.
+        data: codes; the first one is in the lowest bits.
+        width: bits per pixel.
+        most: number of pixels of the picture; further ones are not counted.
     """
     clear, end = 1 << width, (1 << width) + 1
     lengths = [1] * clear + [0] * (4096 - clear)
@@ -230,12 +230,12 @@ def count_pixels(data: bytes, width: int, most: int) -> tuple[int, int]:
 
 
 def _table_bytes(flags: int) -> int:
-    """Bytes of the table of colours that follows these flags."""
+    """Size in bytes of the colour table after these flags."""
     return 3 << ((flags & TABLE_SIZE) + 1) if flags & HAS_TABLE else 0
 
 
 def _sub_blocks(content: bytes, position: int) -> tuple[bytes, int]:
-    """The joined pieces that begin at a byte, each behind its length, and the byte behind the empty one."""
+    """The joined sub-blocks from a position on, each preceded by its length, and the position after the empty one."""
     pieces = []
     while position < len(content) and content[position]:
         pieces.append(content[position + 1 : position + 1 + content[position]])

@@ -1,7 +1,7 @@
-"""ISO base media (mp4, mov, m4a): the chain of boxes, the parts of a track, and what its header says.
+"""ISO base media files (mp4, mov, m4a): the chain of boxes, the parts of a track, and the header.
 
-A box is its size (32 bits, or 64 where the size is 1), a name of four letters, and its content. What follows a whole
-recording, as `cat` leaves it, is never opened by FFmpeg.
+A box is its size (32 bits, or 64 if the size is 1), a name of four letters, and its content. FFmpeg never opens what
+follows a whole recording, as `cat` would leave it.
 
 Source: ISO/IEC 14496-12, sections 4.2, 6.2.3, 8.2.2 and 8.3.2.
 """
@@ -23,15 +23,15 @@ NEEDED: dict[bytes, tuple[tuple[bytes, ...], ...]] = {
     b'minf': ((b'stbl',),),
     b'stbl': ((b'stsd',), (b'stts',), (b'stsc',), (b'stsz', b'stz2'), (b'stco', b'co64')),
 }
-"""Boxes without which their parent cannot be read; one of each group. FFmpeg leaves out such a track silently."""
+"""Boxes without which their parent cannot be read, one of each group. FFmpeg silently skips such a track."""
 FIRST_NAMES = frozenset({b'ftyp', b'moov', b'mdat', b'free', b'wide', b'skip', b'styp', b'moof', b'sidx', b'pnot'})
 MAX_DEPTH = 10
-"""Boxes in boxes, as deep as FFmpeg follows them."""
+"""Depth of nested boxes that FFmpeg reads."""
 MAX_HEADER_BOXES = 16
 
 
 class Box(NamedTuple):
-    """Where a box lies: `start` is the first byte of its header, `body` of its content, `end` follows its last."""
+    """Position of a box: first byte of its header (`start`) and of its content (`body`), and byte after it (`end`)."""
 
     name: bytes
     start: int
@@ -40,7 +40,7 @@ class Box(NamedTuple):
 
 
 def boxes(window: Window, start: int, end: int, is_clipped: bool = True) -> Iterator[Box]:
-    """Each box between two positions; it ends inside them where clipped. Stops where no box can begin."""
+    """The boxes between two positions; their ends are clipped to `end` if requested. Stops where no box can begin."""
     while start + 8 <= end and window.meets_another():
         header = window.at(start, 16)
         size, body = int.from_bytes(header[:4], 'big'), start + 8
@@ -55,14 +55,14 @@ def boxes(window: Window, start: int, end: int, is_clipped: bool = True) -> Iter
 
 
 def inside(window: Window, places: list[tuple[int, int]], *path: bytes) -> list[tuple[int, int]]:
-    """(first byte of the content, end) of all boxes at the end of a path of names."""
+    """(First byte of the content, end) of all boxes at the end of a path of names."""
     for wanted in path:
         places = [(box.body, box.end) for place in places for box in boxes(window, *place) if box.name == wanted]
     return places
 
 
 def versioned_number(window: Window, start: int, wide: tuple[int, int], narrow: tuple[int, int]) -> int:
-    """The number at (offset, width) of a box whose first byte is its version: `wide` for version 1, else `narrow`."""
+    """The number at (offset, width) in a box that begins with its version: `wide` for version 1, otherwise `narrow`."""
     content = window.at(start, 48)
     offset, width = wide if content[:1] == b'\x01' else narrow
     return int.from_bytes(content[offset : offset + width], 'big')
@@ -72,7 +72,7 @@ def check_boxes(window: Window, report: ContainerReport) -> list[list[Box]]:
     """Notes where the chain of boxes breaks or passes the end of the file, and where a track lacks a part.
 
     Returns:
-        The outermost boxes of each recording in the file. There is one, except where files were joined by `cat`.
+        The outermost boxes of each recording in the file: one recording, except where files were joined by `cat`.
     """
     chain: list[Box] = []
     position = 0
@@ -95,9 +95,9 @@ def check_boxes(window: Window, report: ContainerReport) -> list[list[Box]]:
 
 
 def _recordings(window: Window, chain: list[Box]) -> list[list[Box]]:
-    """The chain cut where another recording begins: at a second index (moov), or at a file type that follows media.
+    """The chain, split where another recording begins: at a second index (moov), or a file type after media.
 
-    Fragments that go on in time after a second index belong to the first one: some streams repeat it now and then.
+    Fragments after a second index that continue in time belong to the first recording: some streams repeat the index.
     """
     parts: list[list[Box]] = [[]]
     names: set[bytes] = set()
@@ -125,7 +125,7 @@ def _goes_on(window: Window, last: Box, chain: list[Box], number: int) -> bool:
 
 
 def decode_times(window: Window, fragment: Box) -> dict[int, int]:
-    """Track number to the ticks at which a fragment says that it begins."""
+    """Track number to the decode time, in ticks, at which a fragment begins."""
     times = {}
     for part in inside(window, [(fragment.body, fragment.end)], b'traf'):
         for header, _ in inside(window, [part], b'tfhd'):
@@ -135,7 +135,7 @@ def decode_times(window: Window, fragment: Box) -> dict[int, int]:
 
 
 def movie_seconds(window: Window, moov: Box) -> float:
-    """Length that the index states; 0 where it does not."""
+    """Duration in seconds stated by the index; 0 where there is none."""
     for start, _ in inside(window, [(moov.body, moov.end)], b'mvhd'):
         scale = versioned_number(window, start, (20, 4), (12, 4))
         length = versioned_number(window, start, (24, 8), (16, 4))
@@ -145,7 +145,7 @@ def movie_seconds(window: Window, moov: Box) -> float:
 
 
 def _check_parts(window: Window, parent: Box, report: ContainerReport, depth: int) -> None:
-    """Notes on needed boxes that are absent below `parent`, and on tracks that lie where none belongs."""
+    """Notes required boxes that are missing below `parent`, and tracks in wrong places."""
     where = parent.name.decode()
     if depth > MAX_DEPTH:
         report.add('depth', f'damaged: boxes lie in each other more than {MAX_DEPTH} deep at byte {parent.start}')
@@ -175,7 +175,7 @@ def _is_track(window: Window, box: Box) -> bool:
 
 
 def declared_sizes(source: Source) -> list[tuple[int, int]]:
-    """(width, height) of every picture track, as its sample description states it."""
+    """(Width, height) of every video track, as stated in its sample description."""
     sizes = []
     with Window(source) as window:
         for media in inside(window, [(0, source.size)], b'moov', b'trak', b'mdia', b'minf'):
@@ -189,9 +189,9 @@ def declared_sizes(source: Source) -> list[tuple[int, int]]:
 
 
 def track_ends(source: Source) -> dict[int, float]:
-    """Track number to the second at which its header (tkhd) says that it ends; empty where the file does not say.
+    """Track number to the end time in seconds stated by its header (tkhd); empty where the file states none.
 
-    The sample tables say the same thing a second time, and only they are used for decoding.
+    The sample tables state it a second time, and decoding uses only those.
     """
     ends: dict[int, int] = {}
     scale = 0

@@ -1,7 +1,7 @@
-"""Matroska and WebM: nested elements of EBML, each an id, a size and its content.
+"""Matroska and WebM: nested EBML elements, each an id, a size and its content.
 
-FFmpeg searches on for the next cluster when one is damaged, and leaves out tracks that it cannot read, both silently.
-So the chain of elements down to the blocks, the checksums of clusters and the number of tracks are checked here.
+FFmpeg silently searches for the next cluster after a damaged one, and silently skips tracks that it cannot read.
+Therefore the chain of elements down to the blocks, the checksums of clusters and the number of tracks are checked here.
 
 Source: RFC 8794, sections 4 and 5; RFC 9559, section 5.1.
 """
@@ -33,9 +33,9 @@ IN_CLUSTER = frozenset({TIMESTAMP, SIMPLE_BLOCK, BLOCK_GROUP, 0xA7, 0xAB, 0x5854
 
 
 def check_elements(source: Source, report: ContainerReport) -> None:
-    """Notes where the chain of elements breaks, inside clusters too, and where it passes the end of the file.
+    """Notes where the chain of elements breaks, within clusters too, and where it passes the end of the file.
 
-    A checksum (CRC-32), which most writers put into each cluster, is held against the cluster's content.
+    The checksum (CRC-32) that most writers put into each cluster is compared with the cluster's content.
     """
     with Window(source) as window:
         segment = _segment(window, source.size)
@@ -57,7 +57,7 @@ def check_elements(source: Source, report: ContainerReport) -> None:
 
 
 class _Walk:
-    """The elements of a segment, one after the other; clusters of unknown size end where the next one begins."""
+    """Walks through the elements of a segment; clusters of unknown size end where the next one begins."""
 
     def __init__(self, window: Window, report: ContainerReport, end: int) -> None:
         self.window, self.report, self.end = window, report, end
@@ -68,7 +68,7 @@ class _Walk:
         self.tracks: set[int] = set()
 
     def through(self, position: int) -> int:
-        """The byte at which the walk ended: the segment's end where all is well."""
+        """Position at which the walk ends: the end of the segment if it is intact."""
         while position < self.end and self.window.meets_another():
             identity, body, after = _element(self.window, position, self.end)
             if identity == EBML:
@@ -98,7 +98,7 @@ class _Walk:
                 self.tick_s = (self.window.number(body, after - body) or 1_000_000) / 1e9
 
     def _cluster(self, start: int, after: int | None) -> int:
-        """The end of a cluster, after a look at each of its blocks."""
+        """The end of a cluster, after checking each of its blocks."""
         end = self.end if after is None else min(after, self.end)
         position, begins = start, 0.0
         is_first = True
@@ -108,7 +108,7 @@ class _Walk:
                 return position
             if identity not in IN_CLUSTER or stop is None or stop > end:
                 if stop is not None and stop > end and end == self.window.size:
-                    return stop  # cut off inside a block: the end is missing
+                    return stop  # cut off within a block: the end is missing
                 return self._resume(position, 'no block of a cluster begins', after)
             if (
                 identity == CHECKSUM
@@ -128,7 +128,7 @@ class _Walk:
         return position if after is None else after
 
     def _block_s(self, identity: int, body: int, stop: int) -> float:
-        """Seconds of a block after its cluster: two bytes behind the track's number."""
+        """Time of a block relative to its cluster in seconds: two bytes after the track number."""
         if identity == BLOCK_GROUP:
             for inner, start, end in elements(self.window, body, stop):
                 if inner == BLOCK and end is not None:
@@ -143,7 +143,7 @@ class _Walk:
         return int.from_bytes(self.window.at(body + width, 2), 'big', signed=True) * self.tick_s
 
     def _compare(self, start: int, body: int, stop: int, after: int) -> None:
-        """Notes a cluster whose content does not give the checksum that it states (little-endian CRC-32)."""
+        """Notes a cluster whose content does not match its stated checksum (little-endian CRC-32)."""
         computed, position = 0, stop
         while position < after:
             computed = zlib.crc32(self.window.at(position, min(CHAIN, after - position)), computed)
@@ -153,7 +153,7 @@ class _Walk:
             self.report.add('checksum', sentence, after - start)
 
     def _resume(self, position: int, what: str, after: int | None = None) -> int:
-        """The byte at which the next cluster begins; notes what lies between, in bytes and seconds."""
+        """Position of the next cluster; notes the bytes and seconds before it."""
         following = self._next_cluster(position)
         if after is not None and following is not None and after < following:
             following = after if after <= self.end else following
@@ -185,7 +185,7 @@ class _Walk:
 
 
 def _stated_seconds(window: Window, start: int) -> float:
-    """Seconds that the recording which begins at `start` says it lasts; 0 where it does not."""
+    """Duration in seconds stated by the recording that begins at `start`; 0 where it states none."""
     segments = [
         (body, after or window.size) for name, body, after in elements(window, start, window.size) if name == SEGMENT
     ]
@@ -207,7 +207,7 @@ def _stated_seconds(window: Window, start: int) -> float:
 
 
 def _is_endless(window: Window, start: int) -> bool:
-    """Whether the segment, whose content begins at `start`, states no size: all bits of its size are 1."""
+    """Whether the segment whose content begins at `start` states no size: all bits of its size are 1."""
     return any(
         window.at(start - width, width) == ((1 << 7 * width) - 1 | 1 << 7 * width).to_bytes(width, 'big')
         for width in range(1, 9)
@@ -216,7 +216,7 @@ def _is_endless(window: Window, start: int) -> bool:
 
 
 def _note_rest(window: Window, start: int, report: ContainerReport) -> None:
-    """Notes what follows the segment: another recording, or bytes that belong to nothing."""
+    """Notes what follows the segment: another recording, or stray bytes."""
     size = window.size - start
     if window.at(start, 4) == EBML.to_bytes(4, 'big'):
         length_s = _stated_seconds(window, start)
@@ -227,13 +227,13 @@ def _note_rest(window: Window, start: int, report: ContainerReport) -> None:
 
 
 def track_count(source: Source) -> int:
-    """How many tracks the header lists; 0 where it has no list, or the file is not Matroska."""
+    """Number of tracks in the header; 0 without a list, or if the file is not Matroska."""
     with Window(source) as window:
         return len(_inside(window, _tracks(window, source.size), TRACK_ENTRY))
 
 
 def declared_sizes(source: Source) -> list[tuple[int, int]]:
-    """(width, height) of every picture track, as the list of tracks states it."""
+    """(Width, height) of every video track, as stated in the list of tracks."""
     sizes = []
     with Window(source) as window:
         for video in _inside(window, _tracks(window, source.size), TRACK_ENTRY, VIDEO):
@@ -246,7 +246,7 @@ def declared_sizes(source: Source) -> list[tuple[int, int]]:
 
 
 def _tracks(window: Window, size: int) -> list[tuple[int, int]]:
-    """Where the list of tracks lies: none or one (first byte, end)."""
+    """Position of the list of tracks as [(first byte, end)]; [] if there is none."""
     segment = _segment(window, size)
     if segment is None:
         return []
@@ -259,7 +259,7 @@ def _tracks(window: Window, size: int) -> list[tuple[int, int]]:
 
 
 def _inside(window: Window, places: list[tuple[int, int]], *path: int) -> list[tuple[int, int]]:
-    """(first byte of the content, end) of all elements of known size at the end of a path of ids."""
+    """(First byte of the content, end) of all elements of known size at the end of a path of ids."""
     for wanted in path:
         places = [
             (a, b)
@@ -271,7 +271,7 @@ def _inside(window: Window, places: list[tuple[int, int]], *path: int) -> list[t
 
 
 def _segment(window: Window, size: int) -> tuple[int, int] | None:
-    """(first byte of the segment's content, its end); the end is the file's where the size is unknown."""
+    """(First byte of the segment's content, its end); the end of the file if the size is unknown."""
     for identity, body, after in elements(window, 0, size):
         if identity == SEGMENT:
             return body, size if after is None else after
@@ -281,7 +281,7 @@ def _segment(window: Window, size: int) -> tuple[int, int] | None:
 
 
 def elements(window: Window, start: int, end: int) -> Iterator[tuple[int, int, int | None]]:
-    """(id, first byte of the content, end of the content or None where unknown) of each element of a stretch."""
+    """(Id, first byte of the content, end of the content or None if unknown) of each element between two positions."""
     while start < end and window.meets_another():
         identity, body, after = _element(window, start, end)
         yield identity, body, after
@@ -291,7 +291,7 @@ def elements(window: Window, start: int, end: int) -> Iterator[tuple[int, int, i
 
 
 def _element(window: Window, start: int, end: int) -> tuple[int, int, int | None]:
-    """The same of the element that begins at `start`; (0, start, end) where none does."""
+    """The same for the element that begins at `start`; (0, start, end) if there is none."""
     header = window.at(start, 12)
     identity, id_width = _number(header, keeps_marker=True)
     size, size_width = _number(header[id_width:], keeps_marker=False)
@@ -302,7 +302,7 @@ def _element(window: Window, start: int, end: int) -> tuple[int, int, int | None
 
 
 def _number(octets: bytes, keeps_marker: bool) -> tuple[int, int]:
-    """An EBML number and its width in bytes; (0, 0) where none begins. Ids keep the bit that marks their width."""
+    """An EBML number and its width in bytes; (0, 0) if there is none. Ids keep the bit that marks their width."""
     if not octets or octets[0] == 0:
         return 0, 0
     width = 9 - octets[0].bit_length()

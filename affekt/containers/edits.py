@@ -1,7 +1,7 @@
-"""What the edit lists of an mp4 leave out: a track may store more than it plays.
+"""Edit lists of mp4 files: a track may store more than it plays.
 
-Phones trim films so, encoders hide their lead-in so; a damaged clock of the film does the same by accident. What is
-left out is there, and is not read: a person should know.
+Phones trim videos in this way, and encoders hide their delay; a damaged movie clock has the same effect by accident.
+The parts left out are in the file but not read, which is reported.
 
 Source: ISO/IEC 14496-12, sections 8.2.2, 8.4.2 and 8.6.6.
 """
@@ -15,11 +15,11 @@ from affekt.containers.losses import ContainerReport
 from affekt.containers.window import Window
 
 LEAST_S = 0.5
-"""Seconds left out below which nothing is said: the lead-in of encoders is shorter."""
+"""Least duration left out, in seconds, that is reported; encoder delay is shorter."""
 LEAST_SHARE = 0.05
 MOST_EDITS = 10_000
 NOTHING = frozenset((0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF))
-"""Where an edit that plays nothing begins: a pause."""
+"""Media times of an edit that plays nothing: a pause."""
 
 
 def remark_edits(window: Window, chain: list[Box], report: ContainerReport) -> None:
@@ -40,7 +40,7 @@ def remark_edits(window: Window, chain: list[Box], report: ContainerReport) -> N
 
 
 def _stored(window: Window, track: tuple[int, int]) -> float:
-    """Seconds of the whole track; 0 where it does not say."""
+    """Duration of the whole track in seconds; 0 where it is not stated."""
     for body, _ in inside(window, [track], b'mdia', b'mdhd'):
         scale = versioned_number(window, body, (20, 4), (12, 4))
         length = versioned_number(window, body, (24, 8), (16, 4))
@@ -50,7 +50,7 @@ def _stored(window: Window, track: tuple[int, int]) -> float:
 
 
 def _played(window: Window, start: int, end: int) -> Iterator[int]:
-    """Length of each edit that plays something, in ticks of the film's clock; 0 for one that plays to the end."""
+    """Duration of each edit that plays media, in ticks of the movie; 0 for one that plays to the end."""
     width = 8 if window.at(start, 1) == b'\x01' else 4
     row = 2 * width + 4
     count = min(window.number(start + 4, 4), max(0, end - start - 8) // row, MOST_EDITS)

@@ -1,7 +1,7 @@
-"""The endings of media files: the one list of what a folder is searched for, by the content that the reader opens.
+"""File extensions of media, by the content that the reader opens; the only list of them.
 
-Content decides how a file is read, never its name. The list serves two questions: which files of a folder are media,
-and whether a name fits its content.
+Files are read by content, never by name. The list is used for two questions: which files of a folder are media, and
+whether a name fits its content.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FILM_ENDINGS: Mapping[str, tuple[str, ...]] = {
     'gif': ('.gif',),
     'apng': ('.apng',),
 }
-"""FFmpeg's demuxer to the endings of files that usually hold a picture stream."""
+"""FFmpeg demuxer to the extensions of files that usually contain video."""
 
 SOUND_ENDINGS: Mapping[str, tuple[str, ...]] = {
     'wav': ('.wav', '.wave', '.bwf', '.rf64'),
@@ -37,7 +37,7 @@ SOUND_ENDINGS: Mapping[str, tuple[str, ...]] = {
     'caf': ('.caf',),
     'w64': ('.w64',),
 }
-"""FFmpeg's demuxer to the endings of files that usually hold sound alone."""
+"""FFmpeg demuxer to the extensions of files that usually contain only audio."""
 
 STILL_ENDINGS: Mapping[str, tuple[str, ...]] = {
     'JPEG': ('.jpg', '.jpeg', '.jpe', '.jfif'),
@@ -48,27 +48,27 @@ STILL_ENDINGS: Mapping[str, tuple[str, ...]] = {
     'HEIF': ('.heic', '.heif', '.hif', '.heics', '.heifs'),
     'AVIF': ('.avif', '.avifs'),
 }
-"""The format of a photograph to its endings."""
+"""Image format to the extensions of photographs."""
 
 SHARED_ENDINGS: Mapping[str, tuple[str, ...]] = {
     'apng': STILL_ENDINGS['PNG'],
     'mov,mp4,m4a,3gp,3g2,mj2': STILL_ENDINGS['HEIF'] + STILL_ENDINGS['AVIF'],
 }
-"""FFmpeg's demuxer to the endings of photographs that also fit films: pictures that move, in a format of pictures."""
+"""FFmpeg demuxer to extensions of photographs that are also valid for videos: animations in an image format."""
 
 VIDEO = tuple(ending for endings in FILM_ENDINGS.values() for ending in endings)
 AUDIO = tuple(ending for endings in SOUND_ENDINGS.values() for ending in endings)
 PICTURES = tuple(ending for endings in STILL_ENDINGS.values() for ending in endings)
 MEDIA = (*VIDEO, *AUDIO, *PICTURES)
-"""Every ending, in lower case and with its dot. A file that is named itself may have any."""
+"""All extensions, in lower case with the dot. A file that is named explicitly may have any."""
 
 
 def is_media_name(name: str | PurePath) -> bool:
-    """Whether the name ends as media files do, in any case: `Clip.MP4` does, `notes.txt` and `.mp4` do not."""
+    """Whether a name has the extension of a media file, in any case: `Clip.MP4` does, `notes.txt` and `.mp4` do not."""
     return PurePath(name).suffix.lower() in MEDIA
 
 
 def endings_of(content: str) -> tuple[str, ...]:
-    """All endings that fit a content (an FFmpeg demuxer or the format of a photograph); none for an unknown one."""
+    """All extensions that fit a content (FFmpeg demuxer or image format); () for an unknown one."""
     tables = (FILM_ENDINGS, SOUND_ENDINGS, STILL_ENDINGS, SHARED_ENDINGS)
     return tuple(ending for table in tables for ending in table.get(content, ()))

@@ -1,7 +1,7 @@
-"""FLAC: the checksum of every frame, and what follows the last one.
+"""FLAC: the checksum of every frame, and data after the last one.
 
-FFmpeg leaves out a frame whose checksum fails, and reads on behind the last one for anything that looks like another;
-neither is said. N frames, W words of 16 bits.
+FFmpeg silently skips a frame whose checksum fails, and continues after the last frame with anything that looks like
+another. N frames, W words of 16 bits.
 
 Source: RFC 9639, sections 8.2, 9.1 and 9.3.
 """
@@ -26,15 +26,15 @@ MAGIC = b'fLaC'
 LAST_BLOCK = 0x80
 MAX_BLOCKS = 1_000
 LONGEST_FRAME = 1 << 22
-"""Bytes of a last frame that are looked at: two seconds of eight channels at the highest rate."""
+"""Largest size of the last frame in bytes: two seconds of eight channels at the highest rate."""
 MOST_MISSING = 10_000_000
-"""Frames, or samples in files that count them, between one frame and the next."""
+"""Largest gap between two frames, in frames (or in samples in files that count those)."""
 MOST_TOGETHER = 256
 HEADER_BYTES, SHORTEST_FRAME = 16, 8
 
 
 def _table(polynomial: int, bits: int) -> tuple[int, ...]:
-    """The remainders of all bytes, most significant bit first."""
+    """CRC remainders of all byte values, most significant bit first."""
     remainders = []
     for octet in range(256):
         register = octet << bits - 8
@@ -49,7 +49,7 @@ FRAME_TABLE = _table(0x8005, 16)
 
 
 def check_flac(source: Source, report: ContainerReport) -> None:
-    """Notes another recording or other bytes behind the last frame, and a last frame that is cut."""
+    """Notes another recording or other bytes after the last frame, and a last frame that is cut off."""
     with Window(source, CHAIN) as window:
         start = tag_length(source)
         stream = _metadata(window, start)
@@ -75,27 +75,27 @@ def check_flac(source: Source, report: ContainerReport) -> None:
 
 
 class Stream(NamedTuple):
-    """What the metadata state; `end` is the first byte behind them."""
+    """The stream metadata; `end` is the position after them."""
 
     end: int
     samples: int
     rate_hz: int
     block: int
-    """Samples of a frame."""
+    """Samples per frame."""
 
     @property
     def length_s(self) -> float:
-        """Seconds of the recording; 0 where no rate is stated."""
+        """Duration of the recording in seconds; 0 where no sample rate is stated."""
         return self.samples / self.rate_hz if self.rate_hz else 0.0
 
     @property
     def frame_s(self) -> float:
-        """Seconds of a frame."""
+        """Duration of a frame in seconds."""
         return self.block / self.rate_hz if self.rate_hz else 0.0
 
 
 def _metadata(window: Window, start: int) -> Stream:
-    """What is stated at the start of the recording at `start`."""
+    """The metadata at the start of the recording at `start`."""
     position, samples, rate_hz, block = start + 4, 0, 0, 0
     for _ in range(MAX_BLOCKS):
         header = window.at(position, 4)
@@ -113,7 +113,7 @@ def _metadata(window: Window, start: int) -> Stream:
 
 
 def _frames(window: Window, first: int, sync: bytes) -> tuple[list[int], int | None]:
-    """Where the frames of the recording begin, and where another recording does, if any."""
+    """Positions of the frames of the recording, and of another recording after it, if any."""
     places: list[int] = []
     number, position, usual = -1, first, window.at(first, 4)
     while position < window.size:
@@ -139,7 +139,7 @@ def _frames(window: Window, first: int, sync: bytes) -> tuple[list[int], int | N
 
 
 def _check_frames(window: Window, places: list[int], stream: Stream, report: ContainerReport) -> None:
-    """Notes every frame but the last whose checksum over all its bytes does not come out as 0."""
+    """Notes every frame except the last whose checksum over all its bytes is not 0."""
     first = 0
     while first < len(places) - 1:
         stop, longest = first, 0
@@ -158,9 +158,9 @@ def _check_frames(window: Window, places: list[int], stream: Stream, report: Con
 
 
 def remainders(contents: list[bytes]) -> Words:
-    """(N,) CRC-16 of each content with polynomial 0x8005, most significant bit first, start 0.
+    """(N,) CRC-16 of each content, with polynomial 0x8005, most significant bit first, initial value 0.
 
-    All contents are gone through together, two bytes at a time: zeros in front of one change nothing.
+    All contents are processed together, two bytes at a time; zeros before a content do not change its CRC.
     """
     length = -(-max(map(len, contents)) // 2) * 2
     padded = b''.join(content.rjust(length, b'\0') for content in contents)
@@ -173,7 +173,7 @@ def remainders(contents: list[bytes]) -> Words:
 
 @cache
 def _word_table() -> Words:
-    """The remainder of every word of two bytes."""
+    """CRC remainders of all words of two bytes."""
     octets = np.array(FRAME_TABLE, np.uint16)
     words = np.arange(1 << 16, dtype=np.uint32)
     register = octets[words >> 8]
@@ -182,7 +182,7 @@ def _word_table() -> Words:
 
 
 def _frame_number(header: bytes) -> int | None:
-    """The number of the frame that begins with these bytes (of its first sample in some files); None for no frame."""
+    """Number of the frame with this header (in some files, of its first sample); None if it is not a frame."""
     if len(header) < 6 or header[2] >> 4 == 0 or header[2] & 15 == 15 or header[3] >> 4 > 10 or header[3] & 1:
         return None
     width = max(1, 8 - (~header[4] & 0xFF).bit_length())
@@ -201,9 +201,9 @@ def _frame_number(header: bytes) -> int | None:
 
 
 def _frame_ends(window: Window, start: int) -> list[int]:
-    """Where the frame at `start` may end: behind each byte at which the checksum over all of it comes out as 0.
+    """Possible ends of the frame at `start`: positions up to which the checksum over all bytes is 0.
 
-    One in 65,536 bytes does so by chance, which is why a large frame has several.
+    This happens by chance at one in 65,536 bytes, so that a large frame has several.
     """
     register, ends = 0, []
     for at, octet in enumerate(window.at(start, LONGEST_FRAME)):

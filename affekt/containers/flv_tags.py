@@ -1,4 +1,4 @@
-"""Flash video: a chain of tags, each with its size before and behind it. FFmpeg ends where a tag makes no sense.
+"""Flash video: a chain of tags, each with its size before and after it. FFmpeg stops at the first invalid tag.
 
 Source: Adobe Flash Video File Format Specification 10.1, annex E.
 """
@@ -13,16 +13,16 @@ from affekt.containers.source import Source
 from affekt.containers.window import Window
 
 TAG_TYPES = frozenset({8, 9, 18})
-"""Sound, pictures, script data."""
+"""Audio, video, script data."""
 RESERVED = 0xC0
-"""Bits of the first byte of a tag that are 0: letters, such as those of RIFF, have one of them."""
+"""Bits of the first byte of a tag that are 0; letters, such as those of RIFF, have one of them."""
 TAG_HEADER = 11
 SCRIPT_BYTES = 1 << 14
 END_TOLERANCE_S = 0.25
 
 
 def check_tags(source: Source, report: ContainerReport) -> None:
-    """Notes where the chain of tags breaks or is cut, what the script data states, and a second recording."""
+    """Notes where the chain of tags breaks or is cut off, a stated size or length not reached, a second recording."""
     with Window(source) as window:
         stated = window.at(0, SCRIPT_BYTES)
         stated_s, stated_bytes = _stated(stated, b'duration'), int(_stated(stated, b'filesize'))
@@ -45,7 +45,7 @@ def check_tags(source: Source, report: ContainerReport) -> None:
 
 
 def _through(window: Window, position: int) -> tuple[int, float]:
-    """The byte behind the last tag of a chain, and the second at which it is shown."""
+    """Position after the last tag of a chain, and time of this tag in seconds."""
     last_s = 0.0
     while position + TAG_HEADER <= window.size and window.meets_another():
         header = window.at(position, TAG_HEADER)
@@ -57,7 +57,7 @@ def _through(window: Window, position: int) -> tuple[int, float]:
 
 
 def _stated(script: bytes, name: bytes) -> float:
-    """The number behind a name in the script data (0, then eight bytes); 0 where there is none."""
+    """The number after a name in the script data (0, then eight bytes); 0 where there is none."""
     at = script.find(name + b'\0')
     if at < 0 or at + len(name) + 9 > len(script):
         return 0.0

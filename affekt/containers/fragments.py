@@ -1,8 +1,8 @@
-"""Fragmented ISO media: fragments that an index lists and the file lacks, counts and times that lie.
+"""Fragmented ISO media: fragments in the index that the file lacks, and wrong counts and times.
 
-A fragment (moof) holds for each track when it begins (tfdt) and how long and large its samples are (trun); its samples
-follow in an mdat. Two sorts of index list the fragments: mfra at the end, sidx in front. FFmpeg does not hold them
-against what is there: a fragment that is absent shortens the recording, and nothing more.
+A fragment (moof) states for each track when it begins (tfdt) and the durations and sizes of its samples (trun); the
+samples follow in an mdat. Two kinds of index list the fragments: mfra at the end, sidx at the start. FFmpeg does not
+compare them with the file: a missing fragment silently shortens the recording.
 
 Source: ISO/IEC 14496-12, sections 8.8 and 8.16.3.
 """
@@ -24,18 +24,18 @@ from affekt.containers.source import Source
 from affekt.containers.window import Window
 
 LEAST_TOLERANCE_S = 0.02
-"""Clocks of two tracks are rounded to one another."""
+"""Least tolerance in seconds: clocks of two tracks are rounded to each other."""
 SPARE_BYTES = 64
 END_TOLERANCE_S = 0.5
 FIRST_BOXES = 64
-"""Outermost boxes among which each track has its first fragment."""
+"""Number of outermost boxes within which each track has its first fragment."""
 SIZE_PATH = (b'mdia', b'minf', b'stbl', b'stsz')
 DURATION, SIZE, FLAGS, COMPOSITION = 0x100, 0x200, 0x400, 0x800
-"""Which columns a run (trun) has, in this order."""
+"""Flags of the columns of a run (trun), in this order."""
 
 
 class Defaults(NamedTuple):
-    """Ticks and bytes of a sample whose run does not say."""
+    """Duration in ticks and size in bytes of samples for which a run states none."""
 
     duration: int = 0
     size: int = 0
@@ -46,17 +46,17 @@ class TrackPart:
     """The samples of one track in one fragment; times in seconds on the track's clock."""
 
     fragment: int
-    """First byte of the fragment."""
+    """Position of the fragment."""
     start_s: float | None
     length_s: float
     longest_s: float
     bytes: int
     uncounted_s: float = 0.0
-    """Seconds of samples that the run lists and does not count."""
+    """Duration in seconds of samples that the run lists but does not count."""
 
 
 def check_iso_media(source: Source, report: ContainerReport) -> None:
-    """Notes what an mp4, mov or m4a states and the file does not bear out, and recordings behind the first one."""
+    """Notes differences between the index and the content of an mp4, mov or m4a, and further recordings in the file."""
     with Window(source) as window:
         first, *others = check_boxes(window, report)
         _check_fragments(window, first, report)
@@ -66,9 +66,9 @@ def check_iso_media(source: Source, report: ContainerReport) -> None:
 
 
 def first_ticks(source: Source) -> dict[int, int]:
-    """Track number to the ticks at which the first of its fragments begins; none of a track with samples outside them.
+    """Track number to the ticks of its first fragment; empty if a track has samples outside fragments.
 
-    A stream that was taken out of a longer one begins late. FFmpeg gives the end on its clock for its length.
+    A part of a longer stream begins late, and FFmpeg takes the end on the stream's clock for its duration.
     """
     listed: dict[int, int] = {}
     stated: dict[int, int] = {}
@@ -90,7 +90,7 @@ def first_ticks(source: Source) -> dict[int, int]:
             elif box.name == b'moof':
                 for number, time in decode_times(window, box).items():
                     stated.setdefault(number, time)
-    # the list counts from the first picture shown, after an edit; the fragment from the first that is decoded
+    # the list counts from the first frame shown, after an edit; the fragment from the first frame decoded
     latest = {number: max(listed.get(number, 0), stated.get(number, 0)) for number in listed | stated}
     return {number: time for number, time in latest.items() if time and number not in others}
 
@@ -109,7 +109,7 @@ def _note_unread(window: Window, later: list[Box], report: ContainerReport) -> N
 
 
 def _check_fragments(window: Window, chain: list[Box], report: ContainerReport) -> None:
-    """Notes what the fragments and their index say that the file does not bear out."""
+    """Notes differences between the fragments, their index and the file."""
     starts = [box.start for box in chain if box.name == b'moof']
     indices = [box for box in chain if box.name in (b'mfra', b'sidx')]
     if not starts and not indices:
@@ -131,26 +131,26 @@ def _check_fragments(window: Window, chain: list[Box], report: ContainerReport) 
         report.add('length', sentence)
         late_s = max(late_s, stated_s - covered_s)
     report.lost_s += max(late_s, *lost_s.values(), 0.0)
-    # an index may state the length of what it lists itself, and leave the fragments out
+    # an index may state only the duration of what it lists, without the fragments
     begins_s = min((part.start_s or 0.0 for fragments in parts.values() for part in fragments), default=0.0)
     report.states_length = stated_s > begins_s or _lists_all(chain)
 
 
 def _may_go_on(window: Window, chain: list[Box]) -> bool:
-    """Whether the header says that fragments may follow, and not how long they are."""
+    """Whether the header announces fragments without stating their duration."""
     movies = [(box.body, box.end) for box in chain if box.name == b'moov'][:1]
     return bool(inside(window, movies, b'mvex')) and not inside(window, movies, b'mvex', b'mehd')
 
 
 def _lists_all(chain: list[Box]) -> bool:
-    """Whether an index is one of the whole recording; each segment of a stream brings one of its own."""
+    """Whether the file has an index of the whole recording; segments of a stream each have their own."""
     names = [box.name for box in chain]
     in_front = names[: names.index(b'moof')] if b'moof' in names else names
     return b'mfra' in names or (b'sidx' in in_front and names.count(b'sidx') == in_front.count(b'sidx'))
 
 
 def _header(window: Window, chain: list[Box]) -> tuple[dict[int, int], dict[int, Defaults], float]:
-    """Ticks per second and defaults of each track, and the length in seconds that the header states (0: none)."""
+    """Ticks per second and defaults of each track, and the duration in seconds in the header (0 for none)."""
     movies = [(box.body, box.end) for box in chain if box.name == b'moov'][:1]
     scales: dict[int, int] = {}
     for track in inside(window, movies, b'trak'):
@@ -173,7 +173,7 @@ def _header(window: Window, chain: list[Box]) -> tuple[dict[int, int], dict[int,
 def _track_parts(
     window: Window, chain: list[Box], scales: dict[int, int], defaults: dict[int, Defaults], report: ContainerReport
 ) -> dict[int, list[TrackPart]]:
-    """Track number to its parts in the order of the file; notes runs and data that do not agree."""
+    """Track number to its parts in file order; notes runs and data that disagree."""
     parts: dict[int, list[TrackPart]] = defaultdict(list)
     listed = data = 0
     fragment: Box | None = None
@@ -206,7 +206,7 @@ def _track_part(
     window: Window, fragment: int, start: int, end: int, scales: dict[int, int], defaults: dict[int, Defaults],
     report: ContainerReport,
 ) -> tuple[int, TrackPart]:  # fmt: skip
-    """One track's share of a fragment (traf)."""
+    """The samples of one track in a fragment (traf)."""
     track, usual, begins = 0, Defaults(), None
     ticks = longest = size = 0
     short = 0
@@ -231,7 +231,7 @@ def _track_part(
 
 
 def _fragment_header(window: Window, box: Box, defaults: dict[int, Defaults]) -> tuple[int, Defaults]:
-    """Track number and defaults of a tfhd: flags say which of base 8, description 4, duration 4, size 4 are there."""
+    """Track number and defaults of a tfhd; flags give the fields: base 8, description 4, duration 4, size 4 bytes."""
     content = window.at(box.body, min(40, box.end - box.body)).ljust(40, b'\0')
     flags, track = int.from_bytes(content[1:4], 'big'), int.from_bytes(content[4:8], 'big')
     usual = defaults.get(track, Defaults())
@@ -245,12 +245,12 @@ def _fragment_header(window: Window, box: Box, defaults: dict[int, Defaults]) ->
 
 
 def _run(window: Window, box: Box, usual: Defaults) -> tuple[int, np.ndarray, np.ndarray]:
-    """The number of samples that a trun states, and ticks and bytes of those that it lists."""
+    """Number of samples that a trun states, and durations in ticks and sizes in bytes of those it lists."""
     flags, stated = window.number(box.body + 1, 3), window.number(box.body + 4, 4)
     table = box.body + 8 + (4 if flags & 1 else 0) + (4 if flags & 4 else 0)
     columns = [column for column in (DURATION, SIZE, FLAGS, COMPOSITION) if flags & column]
     if not columns:
-        # nothing is listed: samples that take up no byte of the run cannot be counted
+        # nothing is listed: samples without a byte in the run cannot be counted
         durations, sizes = np.array([usual.duration * stated]), np.array([usual.size * stated])
         return 1, durations, sizes
     room = max(0, box.end - table) // (4 * len(columns))
@@ -265,7 +265,7 @@ def _run(window: Window, box: Box, usual: Defaults) -> tuple[int, np.ndarray, np
 
 
 def _end(fragments: list[TrackPart]) -> float:
-    """The second at which the last part of a track ends."""
+    """End time in seconds of the last part of a track."""
     clock_s = 0.0
     for part in fragments:
         clock_s = (clock_s if part.start_s is None else part.start_s) + part.length_s
@@ -273,7 +273,7 @@ def _end(fragments: list[TrackPart]) -> float:
 
 
 def _check_times(track: int, fragments: list[TrackPart], report: ContainerReport) -> float:
-    """Seconds that no fragment of a track covers; notes them, and times that contradict the neighbours'."""
+    """Seconds that no fragment of a track covers; notes them, and times that contradict neighbouring fragments."""
     lost_s = sum(part.uncounted_s for part in fragments)
     for before, part, after in zip(fragments, fragments[1:], [*fragments[2:], None], strict=False):
         if before.start_s is None or part.start_s is None:
@@ -302,7 +302,7 @@ def _check_random_access(
     window: Window, mfra: Box, starts: list[int], ends_s: dict[int, float], scales: dict[int, int],
     lost_s: dict[int, float], report: ContainerReport,
 ) -> None:  # fmt: skip
-    """Compare the list of fragments at the end of the file with those that are there; adds a missing end."""
+    """Compare the index at the end of the file with its fragments, and note a missing end."""
     for start, end in inside(window, [(mfra.body, mfra.end)], b'tfra'):
         track = window.number(start + 4, 4)
         times_s, places = _random_access(window, start, end, max(1, scales.get(track, 1)))
@@ -318,7 +318,7 @@ def _check_random_access(
 
 
 def _random_access(window: Window, start: int, end: int, scale: int) -> tuple[list[float], set[int]]:
-    """Times in seconds and distinct places of the fragments that a tfra lists."""
+    """Times in seconds and distinct positions of the fragments in a tfra."""
     is_wide = window.at(start, 1) == b'\x01'
     widths = window.number(start + 8, 4)
     number_bytes = sum((widths >> shift & 3) + 1 for shift in (4, 2, 0))
@@ -331,7 +331,7 @@ def _random_access(window: Window, start: int, end: int, scale: int) -> tuple[li
 
 
 def _check_segment_index(window: Window, sidx: Box, report: ContainerReport) -> float:
-    """Seconds of the segments that a sidx lists and the file lacks; a sentence where there are any."""
+    """Duration in seconds of segments that a sidx lists and the file lacks, which is noted."""
     is_wide = window.at(sidx.body, 1) == b'\x01'
     scale = max(1, window.number(sidx.body + 8, 4))
     offset = window.number(sidx.body + (20 if is_wide else 16), 8 if is_wide else 4)

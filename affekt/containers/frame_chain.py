@@ -1,4 +1,4 @@
-"""Sound that is a chain of frames and nothing else: a hole in the chain is the only sign of damage. ADTS here.
+"""Audio as a plain chain of frames (ADTS), in which a gap is the only sign of damage.
 
 Source: ISO/IEC 14496-3, section 1.A.2.2 (ADTS).
 """
@@ -21,7 +21,7 @@ LONGEST_LYRICS = 5120
 
 
 def check_adts(source: Source, report: ContainerReport) -> None:
-    """Notes holes in the chain of frames of AAC without a container, and a last frame that is cut."""
+    """Notes gaps in the chain of frames of AAC without a container, and a last frame that is cut off."""
     report.states_length = False
     with Window(source, CHAIN) as window:
         check_chain(window, tag_length(source), ADTS_HEADER, _adts_length, report)
@@ -30,14 +30,14 @@ def check_adts(source: Source, report: ContainerReport) -> None:
 def check_chain(
     window: Window, position: int, header: int, length_of: Callable[[bytes], int], report: ContainerReport
 ) -> None:
-    """Notes the bytes between frames, and a last frame that the file does not hold whole.
+    """Notes bytes between frames, and an incomplete last frame.
 
     Args:
         window: the file.
-        position: where the first frame should begin.
-        header: bytes that tell a frame's length.
-        length_of: from these bytes to the length; 0 where no frame begins.
-        report: takes the sentences.
+        position: expected position of the first frame.
+        header: number of bytes that determine the size of a frame.
+        length_of: returns the size of a frame from these bytes; 0 where no frame begins.
+        report: report that gets the sentences.
     """
     while position + header <= window.size:
         length = length_of(window.at(position, header))
@@ -64,9 +64,9 @@ def check_chain(
 
 
 def tag_length(source: Source) -> int:
-    """Bytes of the ID3v2 tags at the start, one behind the other; 0 where there is none.
+    """Size in bytes of consecutive ID3v2 tags at the start; 0 where there is none.
 
-    A tag's own length is four times seven bits after its flags; flag 16 adds a footer of ten bytes.
+    The size in a tag is four times seven bits after its flags; flag 16 adds a footer of ten bytes.
     """
     position = 0
     with Window(source) as window:
@@ -79,7 +79,7 @@ def tag_length(source: Source) -> int:
 
 
 def tag_at(head: bytes) -> int:
-    """Bytes of the ID3v2 tag that begins with these ten; 0 where none does."""
+    """Size of the ID3v2 tag with this ten-byte header; 0 where there is none."""
     if head[:3] != b'ID3' or len(head) < 10:
         return 0
     size = sum((octet & 0x7F) << shift for octet, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
@@ -87,7 +87,7 @@ def tag_at(head: bytes) -> int:
 
 
 def unread_behind(window: Window, position: int) -> int:
-    """Bytes from a position on that are neither tags nor zeros, without the tags in front of them."""
+    """Bytes from a position on that are neither tags nor zeros; tags before them are not counted."""
     for _ in range(MAX_TAGS):
         length = tag_at(window.at(position, 10))
         position += length
@@ -99,12 +99,12 @@ def unread_behind(window: Window, position: int) -> int:
 
 
 def is_tag(packet: bytes) -> bool:
-    """Whether what FFmpeg takes for the last frame is what players write behind the sound, or nothing but zeros."""
+    """Whether the last frame of FFmpeg is a tag that players write after the audio, or all zeros."""
     return packet.startswith(END_TAGS) or b'APETAGEX' in packet or not packet.strip(b'\0')
 
 
 def tags_begin(window: Window) -> int:
-    """The byte at which the tags at the end begin, which state their lengths in their last bytes."""
+    """Position of the tags at the end, which state their sizes in their last bytes."""
     end = window.size
     for _ in range(MAX_TAGS):
         length = _tag_before(window, end)
@@ -115,7 +115,7 @@ def tags_begin(window: Window) -> int:
 
 
 def _tag_before(window: Window, end: int) -> int:
-    """Bytes of the tag (ID3v1, Lyrics3, APE) that ends here; 0 where none does or its beginning contradicts it."""
+    """Size of the tag (ID3v1, Lyrics3, APE) that ends here; 0 where there is none or its beginning contradicts it."""
     if window.at(end - 128, 3) == b'TAG':
         return 128
     if window.at(end - 227, 4) == b'TAG+':
@@ -130,7 +130,7 @@ def _tag_before(window: Window, end: int) -> int:
         has_header = bool(footer[23] & 0x80)
         length = int.from_bytes(footer[12:16], 'little') + (APE_FOOTER if has_header else 0)
         opening = window.at(end - length, 8)
-        # a damaged length must not hide sound
+        # a damaged size must not hide audio
         return length if opening == b'APETAGEX' or not (has_header or opening.startswith(SYNC)) else 0
     if lyrics.endswith(b'LYRICSEND'):
         stretch = window.at(max(0, end - LONGEST_LYRICS), min(end, LONGEST_LYRICS))
@@ -140,7 +140,7 @@ def _tag_before(window: Window, end: int) -> int:
 
 
 def _next_frame(window: Window, position: int, header: int, length_of: Callable[[bytes], int]) -> int | None:
-    """Where the next frame begins that another one follows; None where none does."""
+    """Position of the next frame that is followed by another one; None where there is none."""
     while position + header <= window.size:
         stretch = window.at(position, CHAIN)
         at = stretch.find(SYNC)
@@ -155,7 +155,7 @@ def _next_frame(window: Window, position: int, header: int, length_of: Callable[
 
 
 def _adts_length(header: bytes) -> int:
-    """Bytes of the frame that begins with these; 0 where none does: sync 12 bits, layer 0, length 13 bits."""
+    """Size of the frame with this header; 0 where there is none: sync 12 bits, layer 0, size 13 bits."""
     if len(header) < ADTS_HEADER or header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 15 > 12:
         return 0
     length = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5

@@ -1,7 +1,7 @@
-"""Where files were put behind each other (`cat a b > c`): the byte at which another recording begins.
+"""Concatenated files (`cat a b > c`): the position at which another recording begins.
 
-FFmpeg reads the first and stops, reads the second as if it were sound of the first, or takes its size for length. What
-follows a recording is therefore kept from FFmpeg where the first says nothing of its own end, and is always named.
+FFmpeg reads the first and stops, decodes the second as audio of the first, or counts its size as duration. What follows
+a recording is therefore hidden from FFmpeg where the first does not state its end, and always reported.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LONG_MARKS = (
     rb'|fLaC[\x00\x80]\x00\x00\x22|\x00\x00[\x00-\x0f].ftyp[ -~]{4}|\x1a\x45\xdf\xa3.{1,8}\x42\x86\x81\x01'
     rb'|FLV\x01[\x00-\x05]\x00\x00\x00\x09|\x30\x26\xb2\x75\x8e\x66\xcf\x11|\x89PNG\r\n\x1a\n|#!AMR(?:-WB)?\n'
 )
-"""First bytes of containers, enough not to come up by chance. Frames of MP3 and AAC have too few of their own."""
+"""First bytes of containers, long enough not to occur by chance. Frames of MP3 and AAC have too few of their own."""
 SHORT_MARKS = rb'|OggS\x00\x02|\x1a\x45\xdf\xa3|\.snd\x00\x00|GIF8[79]a|\x00\x00\x01\xba[\x21-\x7f]'
 ANYWHERE = re.compile(LONG_MARKS, re.DOTALL)
 HERE = re.compile(LONG_MARKS + SHORT_MARKS, re.DOTALL)
@@ -30,7 +30,7 @@ def begins_a_recording(window: Window, position: int) -> bool:
 
 
 def next_recording(window: Window, start: int) -> int | None:
-    """The first byte at or behind `start` at which a container begins; None where none does. Reads to there."""
+    """The first position at or after `start` at which a container begins; None for none. Reads up to there."""
     position = start
     while position < window.size:
         stretch = window.at(position, PIECE + LONGEST_MARK)
@@ -43,15 +43,15 @@ def next_recording(window: Window, start: int) -> int | None:
 def note_rest(
     window: Window, position: int, sentence: str, report: ContainerReport, topic: str = 'chain', size: int | None = None
 ) -> None:
-    """Note the bytes from a position to the end: as another recording where one begins, else in the given words.
+    """Note the bytes from a position to the end: as another recording if one begins there, otherwise as `sentence`.
 
     Args:
         window: the file.
         position: the first byte.
-        sentence: what is said where no recording begins there.
-        report: takes the sentence.
-        topic: of the given words.
-        size: bytes that count, where tags among them do not.
+        sentence: sentence to use if no recording begins there.
+        report: report that gets the sentence.
+        topic: topic of `sentence`.
+        size: number of bytes to report, if tags among them do not count.
     """
     size = window.size - position if size is None else size
     if begins_a_recording(window, position):

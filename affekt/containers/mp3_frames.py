@@ -1,7 +1,7 @@
-"""MP3: a chain of frames without an outer container. A hole in the chain is the only sign of damage.
+"""MP3: a chain of frames without a container, in which a gap is the only sign of damage.
 
-A frame may use bits of the frames before it (`main_data_begin`). So a file whose first frame does was cut at its start,
-even where the cut falls exactly between two frames.
+A frame may use bits of previous frames (`main_data_begin`). A file whose first frame does was cut at its start, even if
+the cut is exactly between two frames.
 
 Source: ISO/IEC 11172-3, sections 2.4.1.7 and 2.4.2.3; ISO/IEC 13818-3, section 2.4.2.3.
 """
@@ -17,14 +17,14 @@ KBITS = {
     3: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-"""Version bits to the bit rates 1 to 14 of layer III; MPEG 2.5 (bits 0) shares those of MPEG 2 (bits 2)."""
+"""Version bits to bit rates 1 to 14 of layer III in kbit/s; MPEG 2.5 (bits 0) has those of MPEG 2 (bits 2)."""
 SAMPLE_RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 LENGTH_MARKS = (b'Xing', b'Info', b'VBRI')
-"""Names that the frame with the total length carries instead of sound."""
+"""Names in a first frame that states the total length and contains no audio."""
 
 
 def check_frames(source: Source, report: ContainerReport) -> None:
-    """Notes where the chain of frames has a hole, is cut, or begins in the middle."""
+    """Notes where the chain of frames has a gap, is cut off, or begins within a recording."""
     position = tag_length(source)
     with Window(source, CHAIN) as window:
         opening = window.at(position, CHAIN)
@@ -36,7 +36,7 @@ def check_frames(source: Source, report: ContainerReport) -> None:
 
 
 def states_length(source: Source) -> bool:
-    """Whether the first frame states how many frames follow; without it the declared length is a guess."""
+    """Whether the first frame states the number of frames; otherwise the stated duration is an estimate."""
     with source.open(60.0) as file:
         file.seek(tag_length(source))
         first = file.read(4096)
@@ -44,7 +44,7 @@ def states_length(source: Source) -> bool:
 
 
 def frame_length(header: bytes) -> int:
-    """Bytes of the layer III frame that begins with these four bytes; 0 where none does."""
+    """Size in bytes of the layer III frame with this four-byte header; 0 if it is not one."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return 0
     version, rate, sampling = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
@@ -62,7 +62,7 @@ def _check_start(first: bytes, report: ContainerReport) -> None:
         return
     if any(mark in first[:length] for mark in LENGTH_MARKS):
         return
-    # side information follows the header, and the checksum where the protection bit is 0
+    # side information follows the header, and the checksum if the protection bit is 0
     side = first[4 if first[1] & 1 else 6 :][:2]
     bits = 9 if first[1] >> 3 & 3 == 3 else 8
     if len(side) == 2 and int.from_bytes(side, 'big') >> (16 - bits):

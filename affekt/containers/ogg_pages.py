@@ -1,4 +1,4 @@
-"""Ogg: pages with numbers, checksums and an end mark. FFmpeg drops a damaged page without a word.
+"""Ogg: pages with numbers, checksums and an end flag. FFmpeg silently drops a damaged page.
 
 Source: RFC 3533, section 6.
 """
@@ -12,13 +12,13 @@ from affekt.containers.source import Source
 from affekt.containers.window import CHAIN, Window
 
 BEGINS, ENDS = 2, 4
-"""Flags of a page: its stream begins, its stream ends."""
+"""Flags of a page: first page of its stream, last page of its stream."""
 MIRRORED = bytes(int(f'{octet:08b}'[::-1], 2) for octet in range(256))
-"""Each byte with its bits in reverse order."""
+"""All byte values with their bits in reverse order."""
 
 
 def check_pages(source: Source, report: ContainerReport) -> None:
-    """Notes where pages do not follow each other, are not numbered without holes, or no end is marked (flag 4).
+    """Notes gaps between pages or in their numbers, failed checksums, and a missing end flag (4).
 
     A page: 'OggS', version, flags, granule (8), serial (4), number (4), checksum (4), segment count, segment sizes.
     """
@@ -51,7 +51,7 @@ def check_pages(source: Source, report: ContainerReport) -> None:
 
 
 def _note_chained(window: Window, start: int, report: ContainerReport) -> None:
-    """Notes a recording behind another: its times begin anew, so only what is later than the first one is read."""
+    """Notes a recording after another one: its times start again, so that only what is later than the first is read."""
     rate_hz, granule, position = _rate(window, start), 0, start
     has_data = False
     while position < window.size and window.meets_another():
@@ -68,7 +68,7 @@ def _note_chained(window: Window, start: int, report: ContainerReport) -> None:
 
 
 def _rate(window: Window, start: int) -> int:
-    """Ticks per second of the stream whose first page begins at `start`; 0 where it is no sound that is known."""
+    """Ticks per second of the stream whose first page is at `start`; 0 if it is not of a known audio format."""
     header = window.at(start, 27 + 255 + 64)
     content = header[27 + header[26] :]
     if content.startswith(b'OpusHead'):
@@ -81,9 +81,9 @@ def _rate(window: Window, start: int) -> int:
 
 
 def _checksum(page: bytes) -> bytes:
-    """CRC-32 with polynomial 0x04c11db7, most significant bit first, start 0, over the page with its checksum as 0.
+    """CRC-32 with polynomial 0x04c11db7, most significant bit first, initial value 0, of a page with checksum 0.
 
-    zlib computes the same sum on mirrored bits, so bytes and result are mirrored around it.
+    zlib computes the same CRC on reversed bits, so that bytes and result are reversed.
     """
     blank = page[:22] + bytes(4) + page[26:]
     mirrored = zlib.crc32(blank.translate(MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF

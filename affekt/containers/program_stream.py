@@ -1,6 +1,6 @@
-"""MPEG program streams (mpg, vob): packets that state their length, one behind the other, under a clock in packs.
+"""MPEG program streams (mpg, vob): consecutive packets that state their size, grouped in packs with a clock.
 
-FFmpeg searches on for the next packet without a word where none begins, and reads no other container behind the last.
+FFmpeg silently searches for the next packet after stray bytes, and reads no other container after the last packet.
 
 Source: ISO/IEC 13818-1, section 2.5.3.
 """
@@ -14,13 +14,13 @@ from affekt.containers.window import CHAIN, Window
 
 START, PACK, END = b'\0\0\1', 0xBA, 0xB9
 FIRST_NAME = 0xBB
-"""Names of packets begin here; below are the pictures' own codes."""
+"""Least start code of a packet; lower ones occur within video."""
 LEAST_BYTES = 64
-"""Bytes between packets that are worth a sentence."""
+"""Least number of bytes between packets that is reported."""
 
 
 def check_packs(source: Source, report: ContainerReport) -> None:
-    """Notes bytes where no packet begins, and another recording behind the last; a stream never states its length."""
+    """Notes bytes outside packets, and another recording after the last one; a stream never states its length."""
     report.states_length = False
     with Window(source, CHAIN) as window:
         position = 0
@@ -42,7 +42,7 @@ def check_packs(source: Source, report: ContainerReport) -> None:
 
 
 def _length(window: Window, position: int) -> int:
-    """Bytes of the pack header or packet at a position; 0 where none begins."""
+    """Size of the pack header or packet at a position; 0 if there is none."""
     head = window.at(position, 14)
     if head[:3] != START or len(head) < 4:
         return 0
@@ -55,7 +55,7 @@ def _length(window: Window, position: int) -> int:
 
 
 def _next_pack(window: Window, position: int) -> int | None:
-    """The next byte at which a pack begins; None where none does."""
+    """The next position at which a pack begins; None for none."""
     while position < window.size:
         stretch = window.at(position, CHAIN)
         at = stretch.find(START + bytes([PACK]))
@@ -68,5 +68,5 @@ def _next_pack(window: Window, position: int) -> int | None:
 
 
 def _is_blank(window: Window, start: int, end: int) -> bool:
-    """Whether a stretch holds zeros alone, as recorders write between packs."""
+    """Whether all bytes between two positions are zero, as recorders write between packs."""
     return not any(window.at(at, min(CHAIN, end - at)).strip(b'\0') for at in range(start, end, CHAIN))

@@ -1,7 +1,7 @@
-"""Files made of chunks: WAV and AVI (RIFF, RIFX, RF64), AIFF, Wave64, CAF. A chunk is a name, a size, its content.
+"""Files of chunks: WAV and AVI (RIFF, RIFX, RF64), AIFF, Wave64, CAF. A chunk is a name, a size, and content.
 
-Recorders leave a size of 0 or of all ones where they could not go back to the header; then sound goes on to the end of
-the file. Where a size is stated, FFmpeg stops there, and what follows is lost without a word unless it is noted here.
+Recorders leave a size of 0 or all ones if they could not return to the header; audio then extends to the end of the
+file. If a size is stated, FFmpeg stops there, and what follows is silently lost unless it is noted here.
 
 Sources: Microsoft, Multimedia Programming Interface and Data Specifications 1.0, 1991, chapter 2; EBU Tech 3306 (RF64);
 Apple, Audio Interchange File Format 1.3 and Core Audio Format 1.0; Sony, Wave64.
@@ -20,31 +20,31 @@ from affekt.containers.source import Source
 from affekt.containers.window import Window
 
 UNKNOWN_SIZES = frozenset({0, *range(0xFFFFFF00, 0x100000000)})
-"""Left by writers that could not go back to the header, or whose file passed 4 GiB; some subtract their header."""
+"""Sizes by writers that could not return to the header, or whose file exceeds 4 GiB; some subtract their header."""
 PIPED_SIZES = range(0x7FFFF000, 0x80000100)
-"""What sox and arecord write where they could not go back: the size is unknown if the file is shorter."""
+"""Sizes that sox and arecord write to a pipe: the size is unknown if the file is shorter."""
 ENDLESS = 0xFFFFFFFFFFFFFFFF
 HEADER_BYTES = 1 << 16
 PADDING_BYTES = 4096
-"""Zeros behind the stated end, up to a sector of a disk, are padding."""
+"""Largest number of zeros after the stated end that count as padding: a disk sector."""
 W64_TAIL = bytes.fromhex('f3acd3118cd100c04f8edb8a')
-"""The end of the 16-byte names of Wave64's chunks; four letters come before."""
+"""End of the 16-byte chunk names of Wave64, after four letters."""
 INFORMATION = frozenset({b'LIST', b'bext', b'cue ', b'fact', b'id3 ', b'ID3 ', b'smpl', b'iXML', b'_PMX', b'afsp'})
 SOUND_NAMES = frozenset({b'data', b'SSND'})
 
 
 class Form(NamedTuple):
-    """How a family of chunked files writes its numbers."""
+    """Layout of a family of chunked files."""
 
     order: Literal['big', 'little']
     first: int
-    """Byte at which the first chunk begins."""
+    """Position of the first chunk."""
     name_bytes: int = 4
     size_bytes: int = 4
     counts_header: bool = False
-    """Whether a size includes the chunk's own header."""
+    """Whether a size includes the header of the chunk."""
     multiple: int = 2
-    """Chunks begin at multiples of this many bytes."""
+    """Chunks begin at multiples of this number of bytes."""
 
 
 FORMS: dict[bytes, Form] = {
@@ -60,7 +60,7 @@ FORMS: dict[bytes, Form] = {
 
 @dataclass(frozen=True)
 class Chunk:
-    """Where a chunk lies; `end` is None where its size is unknown."""
+    """Position of a chunk; `end` is None if its size is unknown."""
 
     name: bytes
     start: int
@@ -69,7 +69,7 @@ class Chunk:
 
 
 def check_chunks(source: Source, report: ContainerReport) -> None:
-    """Notes where chunks pass an end or do not fill it, and what lies behind the sound that the header states."""
+    """Notes chunks that pass an end or do not reach it, and data after the audio that the header states."""
     with Window(source) as window:
         magic = window.at(0, 4)
         form = FORMS.get(magic)
@@ -82,10 +82,10 @@ def check_chunks(source: Source, report: ContainerReport) -> None:
             if not all(32 <= letter < 127 for letter in chunk.name):
                 break
             if begins_a_recording(window, chunk.start) or chunk.name in {b'RIFF', b'RIFX', b'RF64'}:
-                break  # a file of its own, such as a picture
+                break  # a separate file, such as an image
             is_behind = chunk.start >= (stated_end or 0) and (earlier is not None or stated_end is not None)
             if is_behind and (chunk.end or 0) > source.size + 1:
-                break  # what looks like a chunk behind the end is none
+                break  # it only looks like a chunk, as it is after the end
             if chunk.name in {b'fmt ', b'COMM', b'desc'}:
                 bytes_per_s = _bytes_per_second(window, chunk, form) or bytes_per_s
                 if chunk.name == b'fmt ' and form.order == 'little' and not _agrees(window.at(chunk.body, 16)):
@@ -117,10 +117,10 @@ def check_chunks(source: Source, report: ContainerReport) -> None:
 
 
 def end_of_first(source: Source) -> int:
-    """The byte at which another recording follows the one that begins the file; the file's size where none does.
+    """Position at which another recording follows the first one; the size of the file if none does.
 
-    FFmpeg takes it for sound where the first states no length, and its size for length in CAF, Wave64 and AVI. An AVI
-    that follows an AVI is read on.
+    FFmpeg decodes it as audio if the first states no length, and counts its size as duration in CAF, Wave64 and AVI. An
+    AVI after an AVI is read as its continuation.
     """
     with Window(source) as window:
         magic = window.at(0, 4)
@@ -142,13 +142,13 @@ def end_of_first(source: Source) -> int:
 
 
 def _behind(window: Window, end: int, form: Form) -> int:
-    """The byte at which the next chunk or recording begins, behind padding where there is any."""
+    """Position of the next chunk or recording, after padding if there is any."""
     is_unpadded = _is_unpadded(window, end, form) or begins_a_recording(window, end)
     return end if is_unpadded else _aligned(end, form)
 
 
 def _note_earlier(chunk: Chunk, following: int, bytes_per_s: float, report: ContainerReport) -> None:
-    """Notes a stretch of sound that another one follows: FFmpeg reads the last."""
+    """Notes audio data followed by another data chunk, as FFmpeg reads only the last one."""
     size = (chunk.end or chunk.body) - chunk.body
     length_s = size / bytes_per_s if bytes_per_s else 0.0
     sentence = f'not read: {size:,} bytes of sound{seconds_of(length_s)} at byte {chunk.body}; only those at byte '
@@ -156,7 +156,7 @@ def _note_earlier(chunk: Chunk, following: int, bytes_per_s: float, report: Cont
 
 
 def _stated_end(window: Window, magic: bytes, form: Form) -> int | None:
-    """The byte at which the outermost chunk says that it ends; None where it does not."""
+    """Stated end of the outermost chunk; None if it states none."""
     if magic == b'caff':
         return None
     if magic in (b'RF64', b'BW64'):
@@ -169,7 +169,7 @@ def _stated_end(window: Window, magic: bytes, form: Form) -> int | None:
 
 
 def _chunks(window: Window, form: Form, magic: bytes) -> Iterator[Chunk]:
-    """Every chunk up to the end of the file; the last one is the first whose size is unknown."""
+    """Every chunk up to the end of the file, or up to the first one of unknown size."""
     position, header = form.first, form.name_bytes + form.size_bytes
     long_sound = int.from_bytes(window.at(28, 8), 'little') if magic in (b'RF64', b'BW64') else 0
     while position + header <= window.size and window.meets_another():
@@ -204,7 +204,7 @@ def _is_unknown(window: Window, body: int, size: int) -> bool:
 
 
 def _is_unpadded(window: Window, end: int, form: Form) -> bool:
-    """Whether the next chunk begins right behind an odd one, as writers do who forget the zero between them."""
+    """Whether the next chunk follows an odd one directly, as some writers omit the zero between them."""
     return form.multiple == 2 and end % 2 == 1 and window.at(end, 4) in INFORMATION
 
 
@@ -213,7 +213,7 @@ def _aligned(position: int, form: Form) -> int:
 
 
 def _note_rest(window: Window, stated_end: int, position: int, bytes_per_s: float, report: ContainerReport) -> None:
-    """Notes the bytes behind the last chunk: another recording, or sound that the header does not count."""
+    """Notes the bytes after the last chunk: another recording, or audio that the header does not include."""
     start = min(position, window.size)
     size = window.size - start
     if size <= 1 or (size <= PADDING_BYTES and not window.at(start, size).strip(b'\0')):
@@ -232,7 +232,7 @@ def _note_rest(window: Window, stated_end: int, position: int, bytes_per_s: floa
 
 
 def _sound_seconds(window: Window, start: int) -> float:
-    """Seconds of the sound in a RIFF, FORM or CAF that begins at a byte; 0 where it does not tell."""
+    """Duration in seconds of the audio in a RIFF, FORM or CAF at a position; 0 where it is not stated."""
     form = FORMS.get(window.at(start, 4))
     if form is None:
         return 0.0
@@ -250,7 +250,7 @@ def _sound_seconds(window: Window, start: int) -> float:
 
 
 def _bytes_per_second(window: Window, chunk: Chunk, form: Form) -> float:
-    """Bytes of one second of sound as the format chunk states it; 0 where it does not."""
+    """Bytes per second of audio, from the format chunk; 0 where it is not stated."""
     content = window.at(chunk.body, 32).ljust(32, b'\0')
     if chunk.name == b'fmt ':
         return float(int.from_bytes(content[8:12], form.order))
@@ -264,13 +264,13 @@ def _bytes_per_second(window: Window, chunk: Chunk, form: Form) -> float:
 
 
 def _agrees(description: bytes) -> bool:
-    """Whether a WAV format says the same length of a second twice; only plain samples (tags 1 and 3) must."""
+    """Whether a WAV format is consistent in its bytes per second; required only of plain samples (tags 1 and 3)."""
     tag, channels, rate, bytes_per_s, unit, bits = struct.unpack('<HHIIHH', description.ljust(16, b'\0'))
     return tag not in (1, 3) or (bytes_per_s == rate * unit and unit == channels * ((bits + 7) // 8))
 
 
 def declared_sizes(source: Source) -> list[tuple[int, int]]:
-    """(width, height) of every picture stream of an AVI file, as its stream format states it."""
+    """(Width, height) of every video stream of an AVI file, as stated in its stream format."""
     head = source.head(HEADER_BYTES)
     sizes = []
     at = head.find(b'strh')

@@ -1,8 +1,7 @@
-"""How many samples the tables of an mp4 list, held against the size of the file before FFmpeg takes memory for them.
+"""Number of samples in the tables of an mp4, compared with the file size before FFmpeg allocates memory for them.
 
-FFmpeg keeps about 40 bytes for each sample that a table lists. Twenty bytes of a table can list four thousand million
-of them, and each edit of a track (elst) lists them again; so 98 kB could take gigabytes. A real sample has bytes of its
-own in the file.
+FFmpeg uses about 40 bytes per sample. Twenty bytes of a table can list four billion samples, and each edit of a track
+(elst) lists them again; a file of 98 kB could thus take gigabytes. A real sample has bytes of its own in the file.
 
 Source: ISO/IEC 14496-12, sections 8.6.1.2, 8.6.6, 8.7.3, 8.7.4 and 8.8.8; FFmpeg libavformat/mov.c, mov_build_index.
 """
@@ -24,12 +23,12 @@ from affekt.errors import LimitError
 Numbers = npt.NDArray[np.int64]
 
 FEW_SAMPLES = 1_000_000
-"""So many may always be listed: a file that was cut short lists more than it holds."""
+"""Number of samples that is always allowed: a truncated file lists more than it holds."""
 BYTES_A_SAMPLE = 4
 SAMPLES_TOGETHER = 1024
-"""FFmpeg counts so many samples of plain sound as one."""
+"""Number of samples of plain audio that FFmpeg counts as one."""
 MAX_UNPACKED = 1 << 24
-"""Bytes of an index that is stored compressed (cmov)."""
+"""Largest size in bytes of an index that is stored compressed (cmov)."""
 ENDLESS = 1 << 40
 TABLE_PATH = (b'mdia', b'minf', b'stbl')
 PARENTS = frozenset(
@@ -52,10 +51,10 @@ OTHER_FORMATS = (
 
 
 def check_sample_count(source: Source, limits: Limits) -> None:
-    """Refuse a file whose tables list more samples than it can hold; files of other formats pass.
+    """Refuse a file whose tables list more samples than it can hold; files of other formats are accepted.
 
     Raises:
-        LimitError: more than a million samples, and more than one for four bytes of the file or `limits.max_samples`.
+        LimitError: more than a million samples, and more than one per four bytes of the file or `limits.max_samples`.
     """
     if source.head(4).startswith(OTHER_FORMATS):
         return
@@ -71,15 +70,15 @@ def check_sample_count(source: Source, limits: Limits) -> None:
 
 
 def _listed(window: Window, start: int, end: int, depth: int = 0, is_sound: bool = False, scale: int = 1) -> int:
-    """Samples that FFmpeg would keep for everything between two positions.
+    """Number of samples that FFmpeg would store for the boxes between two positions.
 
     Args:
         window: the file.
-        start: first byte.
-        end: byte behind the last.
-        depth: boxes around it.
-        is_sound: whether the track around it is one of sound.
-        scale: ticks per second of the movie around it.
+        start: position of the first byte.
+        end: position after the last byte.
+        depth: number of boxes around it.
+        is_sound: whether it is within an audio track.
+        scale: ticks per second of the movie.
     """
     if depth > MAX_DEPTH:
         return 0
@@ -103,7 +102,7 @@ def _listed(window: Window, start: int, end: int, depth: int = 0, is_sound: bool
 
 
 def _in_table(window: Window, tables: Mapping[bytes, tuple[int, int]], is_sound: bool) -> int:
-    """Samples of one table (stbl). Plain sound, whose samples last one tick each, counts by the stretch."""
+    """Number of samples in one table (stbl); plain audio, of one tick per sample, counts by `SAMPLES_TOGETHER`."""
     start, _ = tables.get(b'stsz') or tables[b'stz2']
     count = window.number(start + 8, 4)
     times = tables.get(b'stts', (0, 0))[0]
@@ -118,13 +117,13 @@ def _in_table(window: Window, tables: Mapping[bytes, tuple[int, int]], is_sound:
 
 
 def _repeated(window: Window, track: Box, samples: int, scale: int) -> int:
-    """Samples of a track after its edits, each of which lists again what it shows, from the key picture before it."""
+    """Samples of a track after its edits, each of which lists its samples again, from the previous key frame on."""
     media = [(track.body, track.end)]
     edits = inside(window, media, b'edts', b'elst')
     if not edits:
         return samples
     is_wide = window.at(edits[0][0], 1) == b'\x01'
-    # duration and start of 8 bytes each in version 1, of 4 in version 0, then the speed
+    # duration and start of 8 bytes each in version 1, of 4 in version 0, then the rate
     rows = _rows(window, edits[0], 5 if is_wide else 3)
     if samples * len(rows) <= FEW_SAMPLES:
         return samples * max(1, len(rows))
@@ -138,7 +137,7 @@ def _repeated(window: Window, track: Box, samples: int, scale: int) -> int:
 
 
 def _rows(window: Window, place: tuple[int, int], columns: int) -> Numbers:
-    """The entries of a table that begins with version, flags and a count, four bytes a column."""
+    """The entries of a table that begins with version, flags and a count; four bytes per column."""
     start, end = place
     count = min(window.number(start + 4, 4), max(0, end - start - 8) // (4 * columns), FEW_SAMPLES)
     content = window.at(start + 8, 4 * columns * count)
@@ -147,7 +146,7 @@ def _rows(window: Window, place: tuple[int, int], columns: int) -> Numbers:
 
 
 def _listed_in_compressed(window: Window, box: Box) -> int:
-    """Samples that an index lists which is stored compressed, as QuickTime once did; ENDLESS if it is long."""
+    """Samples of an index that is stored compressed, as by old QuickTime; ENDLESS if it is long."""
     content = window.at(box.body, min(box.end - box.body, MAX_UNPACKED))
     at = content.find(b'cmvd')
     if at < 0:

@@ -1,8 +1,8 @@
-"""The bytes of a recording: one local file or bytes in memory, and never anything else.
+"""The bytes of a recording: a local file or bytes in memory, and nothing else.
 
-FFmpeg is handed a Python file object, not a name. So nothing in a name ("http://", "concat:", "%03d") has a meaning,
-and a playlist cannot make FFmpeg open a second file. The same object carries the watchdog: when reading goes on for
-too long without a result, the next read raises.
+FFmpeg gets a Python file object instead of a name. No part of a name ("http://", "concat:", "%03d") is therefore
+interpreted, and a playlist cannot make FFmpeg open a second file. The object also contains a watchdog: if reading
+continues for too long without a result, the next read raises an error.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ SCHEME = re.compile(r'^[A-Za-z][A-Za-z0-9+.-]+:')
 
 
 class Stalled(MediaError):
-    """Reading went on for longer than `Limits.max_stall_s` without a result."""
+    """Reading continued for longer than `Limits.max_stall_s` without a result."""
 
 
 class Readable(Protocol):
-    """What a caller may hand over instead of a path."""
+    """A file object that can be given instead of a path."""
 
     def read(self, size: int = -1, /) -> bytes: ...
     def seek(self, offset: int, whence: int = 0, /) -> int: ...
 
 
 class Source:
-    """Bytes that can be opened many times, each time from the start."""
+    """Bytes that can be opened repeatedly, each time from the start."""
 
     def __init__(self, origin: str | os.PathLike[str] | bytes | BinaryIO, limits: Limits) -> None:
-        """Take a path, bytes, or a seekable binary file object (which stays open and owned by the caller).
+        """Use a path, bytes, or a seekable binary file object (which stays open and belongs to the caller).
 
         Raises:
-            MediaError: no such file, not a regular file, unreadable, empty, or a URL.
-            LimitError: more bytes than `limits.max_file_bytes`.
+            MediaError: the file does not exist, is not a regular file, is unreadable or empty, or the path is a URL.
+            LimitError: the file has more bytes than `limits.max_file_bytes`.
         """
         self.path: Path | None = None
         self._bytes: bytes | None = None
@@ -66,7 +66,7 @@ class Source:
         limits.check('max_file_bytes', self.size, f'the size of {self.name}')
 
     def open(self, stall_s: float) -> WatchedFile:
-        """A fresh reader at byte 0."""
+        """A new reader at byte 0, which raises `Stalled` after `stall_s` seconds without progress."""
         if self._bytes is not None:
             return WatchedFile(io.BytesIO(self._bytes), stall_s)
         if self._file is not None:
@@ -90,7 +90,7 @@ class Source:
             return file.read(size)
 
     def sha256(self) -> str:
-        """The hash of all bytes, in hex; reads 1 MiB at a time."""
+        """The SHA-256 of all bytes in hexadecimal; reads 1 MiB at a time."""
         digest = hashlib.sha256()
         with self.open(3600.0) as file:
             while chunk := file.read(1 << 20):
@@ -99,7 +99,7 @@ class Source:
 
 
 class WatchedFile:
-    """A read-only file object that raises `Stalled` when nobody called `touch` for `stall_s` seconds."""
+    """A read-only file object that raises `Stalled` if `touch` has not been called for `stall_s` seconds."""
 
     def __init__(self, file: Readable, stall_s: float) -> None:
         self._file = file
@@ -111,24 +111,24 @@ class WatchedFile:
         self.touch()
 
     def skip(self, size: int) -> None:
-        """Let the file begin `size` bytes later, for every reader from now on."""
+        """Let the file begin `size` bytes later, for all further reads."""
         self._skipped = size
         self.seek(0)
 
     def end_at(self, position: int) -> None:
-        """Let the file end at this byte of the whole, for every reader from now on."""
+        """Let the file end at this position, for all further reads."""
         self._end = position
 
     def limit_work(self, seconds: float | None) -> None:
-        """Raise LimitError after so much processor time of this thread; None takes the limit away."""
+        """Raise LimitError after this processor time of the thread in seconds; None removes the limit."""
         self._last_work_s = math.inf if seconds is None else time.thread_time() + seconds
 
     def touch(self) -> None:
-        """Something was yielded, or the caller is about to ask again: the clock starts anew."""
+        """Restart the watchdog: something was produced, or the caller is about to continue."""
         self._deadline = time.monotonic() + self._stall_s
 
     def check(self) -> None:
-        """Raise Stalled where the time is over, LimitError where the work is; the same again at each later call."""
+        """Raise Stalled if the time is over, LimitError if the processor time is; later calls raise the same again."""
         if self.failure is not None:
             raise self.failure
         if time.thread_time() > self._last_work_s:
@@ -148,7 +148,7 @@ class WatchedFile:
 
     def read(self, size: int = -1) -> bytes:
         if self.failure is not None:
-            return b''  # FFmpeg asks on after a failure, and PyAV prints every further one
+            return b''  # FFmpeg keeps reading after a failure, and PyAV prints every further one
         self.check()
         try:
             if self._end is not None:
@@ -171,7 +171,7 @@ class WatchedFile:
         try:
             return self._file.seek(offset + (self._skipped if whence == 0 else 0), whence) - self._skipped
         except (OSError, ValueError, OverflowError):
-            return -1  # a damaged header sends FFmpeg to places that no file has; it goes on after a refusal
+            return -1  # a damaged header sends FFmpeg to impossible positions; it continues after a refusal
 
     def tell(self) -> int:
         return self._file.seek(0, 1) - self._skipped
@@ -195,7 +195,7 @@ class WatchedFile:
 
 
 class _SharedView:
-    """An own position on a file object that several passes share."""
+    """A separate position in a file object that is shared by several passes."""
 
     def __init__(self, file: BinaryIO, lock: threading.Lock) -> None:
         self._file, self._lock, self._position = file, lock, 0

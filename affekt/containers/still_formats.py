@@ -1,7 +1,7 @@
-"""Which photograph the first bytes are, if any: one picture on its own, in a format of pictures.
+"""Image format of a photograph by its first bytes: a single picture in an image format.
 
-What moves is a film and not a photograph, whatever its format: a GIF or PNG of several pictures, an image sequence of
-HEIF or AVIF. Photographs of formats that are not read are refused by their name.
+A moving picture counts as video whatever its format: a GIF or PNG with several pictures, an image sequence in HEIF or
+AVIF. Photographs in unsupported formats are refused by the name of the format.
 
 Source: ISO/IEC 23008-12 (HEIF) 10; AVIF 1.1.0, section 3; PNG third edition, 11.3.2.1; GIF89a.
 """
@@ -53,7 +53,7 @@ def picture_format(source: Source) -> str | None:
     """'JPEG', 'PNG', 'BMP', 'WEBP', 'TIFF', 'GIF', 'HEIF' or 'AVIF' for a photograph; None for anything else.
 
     Raises:
-        MediaError: the content is a photograph or document of a format that is not read.
+        MediaError: the content is a photograph or document of an unsupported format.
     """
     head = source.head(64)
     for offset, magic, what in REFUSED:
@@ -70,7 +70,7 @@ def picture_format(source: Source) -> str | None:
 
 
 def _moves(source: Source, name: str) -> bool:
-    """Whether a file of a format of pictures holds a film."""
+    """Whether a file in an image format contains a moving picture."""
     if name == 'GIF':
         gif = walk_gif(source, most_pictures=2)
         return gif.pictures > 1 or (gif.pictures == 1 and bool(gif.damage))
@@ -92,7 +92,7 @@ def _is_animated_png(source: Source) -> bool:
 
 
 def _iso_picture(source: Source) -> str | None:
-    """'HEIF' or 'AVIF' where the brands say that the file is a picture, and no track makes it a film."""
+    """'HEIF' or 'AVIF' if the brands state an image and no track makes it a video; otherwise None."""
     with source.open(60.0) as file:
         size = min(int.from_bytes(file.read(4), 'big'), LARGEST_FTYP)
         brands = file.read(max(size, 12) - 4)[4:]
@@ -107,14 +107,14 @@ def _iso_picture(source: Source) -> str | None:
 
 
 def states_turn(source: Source) -> bool:
-    """Whether a HEIF or AVIF says with properties of its own (irot, imir) how it is to be turned or mirrored."""
+    """Whether a HEIF or AVIF states its rotation or mirroring in properties of its own (irot, imir)."""
     head = source.head(LARGEST_META)
     properties = head[max(0, head.find(b'ipco')) :]
     return b'irot' in properties or b'imir' in properties
 
 
 def _top_boxes(source: Source) -> Iterator[bytes]:
-    """The names of the outermost boxes."""
+    """Names of the outermost boxes."""
     position = 0
     with source.open(60.0) as file:
         for _ in range(MOST_BOXES):

@@ -1,7 +1,7 @@
-"""What the first and last bytes say: the kind of file by content, and whether the container was cut short.
+"""Kind of a file by its content, and whether its container is complete.
 
-FFmpeg decodes what is there and does not always say that the end is missing. Containers state their own sizes, ends
-and checksums; `boxes.py`, `ebml.py`, `riff.py`, `ogg_pages.py` and `mp3_frames.py` hold them against the file.
+FFmpeg decodes what is there and does not always report a missing end. Containers state their own sizes, ends and
+checksums; `boxes.py`, `ebml.py`, `riff.py`, `ogg_pages.py` and `mp3_frames.py` compare them with the file.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ DEMUXERS = (
     'mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm', 'avi', 'wav', 'w64', 'mp3', 'flac', 'ogg', 'aac', 'aiff', 'caf', 'amr',
     'mpegts', 'mpeg', 'flv', 'asf', 'gif', 'apng',
 )  # fmt: skip
-"""FFmpeg demuxers that may run. No playlist, no image sequence, no device, no script."""
+"""FFmpeg demuxers that may run: no playlists, image sequences, devices or scripts."""
 
 PLAYLISTS = (b'#EXTM3U', b'ffconcat', b'[playlist]', b'<?xml', b'<smil', b'<ASX', b'<asx', b'v=0\r\n', b'v=0\n')
 
 
 def still_format(source: Source) -> str | None:
-    """'JPEG', 'PNG', 'HEIF', … where the content is a photograph; None for anything else.
+    """'JPEG', 'PNG', 'HEIF', … if the content is a photograph; None for anything else.
 
     Raises:
-        MediaError: the content is a playlist, a description of other files, or a photograph of an unread format.
+        MediaError: the content is a playlist, a list of other files, or a photograph in an unsupported format.
     """
     head = source.head(64)
     if head.lstrip(b'\xef\xbb\xbf \t\r\n').startswith(PLAYLISTS):
@@ -51,9 +51,9 @@ def still_format(source: Source) -> str | None:
 
 
 def declared_sizes(source: Source) -> list[tuple[int, int]]:
-    """(width, height) of the picture streams as mp4, mov, mkv, webm and avi headers state them, before FFmpeg looks.
+    """(Width, height) of the video streams, from the headers of mp4, mov, mkv, webm and avi, before FFmpeg reads them.
 
-    FFmpeg replaces them by what the compressed pictures say, which it must decode to know.
+    FFmpeg replaces them by the size of the compressed frames, for which it must decode some.
     """
     head = source.head(12)
     if head[4:8] in boxes.FIRST_NAMES:
@@ -66,7 +66,7 @@ def declared_sizes(source: Source) -> list[tuple[int, int]]:
 
 
 def extension_remark(source: Source, content: str) -> tuple[str, ...]:
-    """One sentence where the file's extension belongs to another kind of content, else nothing."""
+    """A sentence if the file's extension belongs to another kind of content; otherwise ()."""
     endings = endings_of(content)
     if source.path is None or not endings:
         return ()
@@ -77,17 +77,17 @@ def extension_remark(source: Source, content: str) -> tuple[str, ...]:
 
 
 def missing_bytes(source: Source, demuxer: str, codecs: tuple[str, ...]) -> ContainerReport:
-    """Where the container states a size, an end, a part or a checksum that the file does not bear out.
+    """Report of sizes, ends, parts and checksums that the container states and the file does not match.
 
     Args:
         source: the file.
-        demuxer: what FFmpeg takes it for.
-        codecs: of its streams.
+        demuxer: FFmpeg demuxer of the file.
+        codecs: codecs of its streams.
     """
     report = ContainerReport()
     check = CHECKS.get(demuxer)
     if demuxer == 'mp3' and not ''.join(codecs).startswith('mp3'):
-        check = None  # layers I and II, whose frames are counted differently
+        check = None  # layers I and II have other frame sizes
     if demuxer in NEVER_STATE_LENGTH:
         report.states_length = False
     if check is not None:
@@ -96,7 +96,7 @@ def missing_bytes(source: Source, demuxer: str, codecs: tuple[str, ...]) -> Cont
 
 
 def _check_gif(source: Source, report: ContainerReport) -> None:
-    """The chain of blocks, then the pixels inside them."""
+    """Check the chain of blocks, then the pixels in them."""
     check_gif(source, report)
     check_codes(source, report)
 
@@ -121,4 +121,4 @@ CHECKS: dict[str, Callable[[Source, ContainerReport], None]] = {
     'apng': check_apng,
 }
 NEVER_STATE_LENGTH = frozenset({'amr', 'mpeg'})
-"""Demuxers of streams that are made to be joined and cut anywhere."""
+"""Demuxers of streams that are meant to be joined and cut at any position."""

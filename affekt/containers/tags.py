@@ -1,7 +1,7 @@
-"""How many tags (title, artist, comments …) a file carries, counted before FFmpeg reads them.
+"""Number of tags (title, artist, comments, …) in a file, counted before FFmpeg reads them.
 
-FFmpeg compares every tag with every other: a file of two megabytes with 200,000 of them takes minutes to open. Real
-files carry some dozens, and nothing of them is used here.
+FFmpeg compares every tag with every other: a file of two megabytes with 200,000 tags takes minutes to open. Real files
+have some dozens, and none of them is used here.
 
 Sources: RFC 9639, section 8.6 (FLAC); RFC 9559, section 5.1.8 (Matroska); RFC 7845, section 5.2 (Opus); Microsoft,
 Multimedia Programming Interface and Data Specifications 1.0 (LIST INFO); ISO/IEC 14496-12, section 8.10 (udta).
@@ -19,17 +19,17 @@ from affekt.errors import LimitError
 
 MAX_TAGS = 5_000
 MAX_CHUNKS = 1_000
-"""Chunks of a RIFF file, or metadata blocks of a FLAC file, that are looked at."""
+"""Largest number of chunks of a RIFF file, or of metadata blocks of a FLAC file, that are read."""
 OGG_HEADER_BYTES = 1 << 24
 COMMENT_HEADERS = (b'OpusTags', b'\x03vorbis', b'\x81theora')
 BOX_PARENTS = frozenset({b'moov', b'trak', b'udta', b'meta', b'ilst', b'mdia', b'minf'})
 
 
 def check_tag_count(source: Source) -> None:
-    """Refuse a file that carries so many tags that opening it would take minutes.
+    """Refuse a file with so many tags that opening it would take minutes.
 
     Raises:
-        LimitError: more than 5,000 tags.
+        LimitError: the file has more than 5,000 tags.
     """
     count = _counter(source.head(12))
     if count is None:
@@ -109,13 +109,13 @@ def _in_flac(window: Window) -> int:
 
 
 def _comments(window: Window, start: int) -> int:
-    """How many comments a Vorbis comment states: vendor's length 4, vendor, number 4, little-endian."""
+    """Number of comments in a Vorbis comment: vendor size 4, vendor, number 4, little-endian."""
     vendor = int.from_bytes(window.at(start, 4), 'little')
     return int.from_bytes(window.at(start + 4 + vendor, 4), 'little')
 
 
 def _in_ogg(window: Window) -> int:
-    """Comments of the comment headers near the start, each of which begins a page's content."""
+    """Number of comments in comment headers near the start, each at the beginning of a page's content."""
     number = 0
     position = 0
     while position < min(window.size, OGG_HEADER_BYTES) and window.meets_another():
@@ -131,7 +131,7 @@ def _in_ogg(window: Window) -> int:
 
 
 def _in_matroska(window: Window) -> int:
-    """Simple tags at any depth below the lists of tags; clusters are passed over."""
+    """Number of simple tags at any depth below the lists of tags; clusters are skipped."""
     segments = [
         (start, end or window.size)
         for name, start, end in ebml.elements(window, 0, window.size)
@@ -155,7 +155,7 @@ def _simple_tags(window: Window, start: int, end: int, depth: int) -> int:
 
 
 def _in_boxes(window: Window, start: int, end: int, depth: int) -> int:
-    """Boxes inside udta, meta and ilst, wherever a movie or a track has them."""
+    """Number of boxes within udta, meta and ilst of a movie or track."""
     number = 0
     for box in boxes.boxes(window, start, end):
         if box.name not in BOX_PARENTS or depth > boxes.MAX_DEPTH:

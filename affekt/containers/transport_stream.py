@@ -1,7 +1,8 @@
-"""MPEG transport streams (ts, mts, m2ts): packets of 188 bytes, counted from 0 to 15 for each stream.
+"""MPEG transport streams (ts, mts, m2ts): packets of 188 bytes, with a counter from 0 to 15 in each stream.
 
-The counters are the only sign that packets are gone. FFmpeg marks some pictures for it and drops others unseen. Where
-the segments of a broadcast were joined, all counters begin anew at the list of programs that opens each segment.
+The counters are the only sign of missing packets. FFmpeg marks some frames for it and silently drops others. Where
+segments of a broadcast were joined, all counters restart at the program list that opens each segment: at 0, as
+muxers write it, or anywhere. So a jump by one or two lists is no joint, unless it is to 0.
 
 Source: ISO/IEC 13818-1, section 2.4.3.
 """
@@ -19,16 +20,19 @@ from affekt.wording import counted
 SYNC, PROGRAMS, NULL_STREAM = 0x47, 0, 0x1FFF
 PACKET = 188
 STRIDES = (188, 192, 204)
-"""Bytes from packet to packet: alone, behind a time of four bytes (m2ts), before sixteen bytes of correction."""
+"""Bytes from packet to packet: 188 alone, 192 after a timestamp (m2ts), 204 before 16 bytes of error correction."""
 FEW_PACKETS = 5
+MOST_LISTS_LOST = 2
+"""Largest number of program lists that may be lost with the packets around them; a longer jump, or one to counter 0, is
+a joint."""
 BEFORE_PROGRAMS = 2
-"""Packets of a segment that may lie before its list of programs, such as the names of services."""
+"""Largest number of packets of a segment before its program list, such as service names."""
 
 Octets = npt.NDArray[np.uint8]
 
 
 def check_packets(source: Source, report: ContainerReport) -> None:
-    """Notes counters that jump, and bytes where no packet begins."""
+    """Notes jumps of counters, and bytes outside packets."""
     report.states_length = False
     with Window(source, CHAIN) as window:
         position, stride = _first_packet(window, 0)
@@ -55,7 +59,7 @@ def check_packets(source: Source, report: ContainerReport) -> None:
 
 
 def _first_packet(window: Window, position: int) -> tuple[int, int]:
-    """Where a packet begins that others follow, and the bytes from each to the next; (-1, 0) where none does."""
+    """Position of a packet that is followed by others, and their distance in bytes; (-1, 0) for none."""
     while position + PACKET <= window.size:
         stretch = window.at(position, CHAIN)
         at = stretch.find(SYNC)
@@ -70,7 +74,7 @@ def _first_packet(window: Window, position: int) -> tuple[int, int]:
 
 
 class Counters:
-    """The counters of all streams, packet by packet through a file."""
+    """The counters of all streams, checked packet by packet."""
 
     def __init__(self) -> None:
         self._last: dict[int, int] = {}
@@ -79,7 +83,7 @@ class Counters:
         self._packets = 0
 
     def check(self, rows: Octets, position: int, stride: int, report: ContainerReport) -> None:
-        """Hold the counters of whole packets, the first of which is at `position`, against the ones before."""
+        """Compare the counters of whole packets, the first of which is at `position`, with the previous ones."""
         streams = (rows[:, 1].astype(np.int64) & 0x1F) << 8 | rows[:, 2]
         has_content = rows[:, 3] & 0x10 > 0
         may_jump = (rows[:, 3] & 0x20 > 0) & (rows[:, 4] > 0) & (rows[:, 5] & 0x80 > 0)
@@ -99,7 +103,12 @@ class Counters:
             jumps[stream] = list(zip(places[is_jump].tolist(), steps[is_jump].tolist(), before[is_jump], strict=True))
             self._last[stream] = int(numbers[-1])
             self._seen_at[stream] = self._packets + int(places[-1])
-        joints = np.array([self._joined_at, *(self._packets + place for place, _, _ in jumps.get(PROGRAMS, []))])
+        joined = [
+            self._packets + place
+            for place, step, _ in jumps.get(PROGRAMS, [])
+            if step > 1 + MOST_LISTS_LOST or not rows[place, 3] & 15
+        ]
+        joints = np.array([self._joined_at, *joined])
         for stream, of_stream in jumps.items():
             for place, step, before in of_stream:
                 joint = joints[np.searchsorted(joints, self._packets + place + BEFORE_PROGRAMS, 'right') - 1]

@@ -1,4 +1,4 @@
-"""Bytes of a file at any position, read ahead: a walk from part to part does not ask the disk for each of them."""
+"""Buffered access to the bytes of a file at any position, for walks over its parts."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from types import TracebackType
 from affekt.containers.source import Source
 
 READ_AHEAD = 1 << 12
-"""Bytes for a walk that jumps; `CHAIN` for one that meets every byte."""
+"""Bytes to read ahead in a walk that jumps; `CHAIN` in one that reads every byte."""
 CHAIN = 1 << 18
 MAX_PARTS = 1_000_000
 
 
 class Window:
-    """A reader that keeps the last stretch it read, and counts the parts that a walk has met."""
+    """A reader that keeps the last range it read, and counts the parts of a walk."""
 
     def __init__(self, source: Source, ahead: int = READ_AHEAD) -> None:
         self.size = source.size
@@ -34,17 +34,17 @@ class Window:
         return self._stretch[offset : offset + count]
 
     def number(self, position: int, width: int) -> int:
-        """The big-endian number of `width` bytes at a position."""
+        """The big-endian number in `width` bytes at a position."""
         return int.from_bytes(self.at(position, width), 'big')
 
     def meets_another(self) -> bool:
-        """Count a part; False, once and for all, where a walk has met more than a million."""
+        """Count a part; returns False, from then on always, once a walk has met more than a million."""
         self.parts += 1
         return self.parts <= MAX_PARTS
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether the walk was ended because there are too many parts."""
+        """Whether the walk was ended because of too many parts."""
         return self.parts > MAX_PARTS
 
     def __enter__(self) -> Window:

@@ -1,7 +1,7 @@
-"""Windows media (wmv, wma): a chain of objects, each a name, a 64-bit size and its content, and packets among them.
+"""Windows Media (wmv, wma): a chain of objects, each a 16-byte name, a 64-bit size and content, with packets.
 
-An object of the file is a name of 16 bytes, a size and content; the data object holds packets, and packets hold pieces
-of numbered objects (pictures, sound). A number that is skipped is a loss.
+The data object of a file contains packets, which contain pieces of numbered media objects (video frames, audio). A
+number that is skipped is a loss.
 
 Source: Microsoft, Advanced Systems Format Specification 01.20.05, sections 2, 3 and 5.2.
 """
@@ -17,19 +17,19 @@ from affekt.containers.source import Source
 from affekt.containers.window import Window
 
 WIDTHS = (0, 1, 2, 4)
-"""Bytes of a number, by the two bits that say its type."""
+"""Number of bytes of a field, by the two bits of its type."""
 CORRECTION = b'\x82\0\0'
-"""Error correction of two zeros, which every writer puts in front of a packet."""
+"""Error correction of two zeros, which all writers put at the start of a packet."""
 HAS_MANY = 1
 
 
 class Broken(ValueError):
-    """The bytes are no packet."""
+    """The bytes are not a valid packet."""
 
 
 @dataclass
 class Stream:
-    """The object of a stream that is being put together."""
+    """The media object of a stream that is being assembled."""
 
     number: int | None = None
     bytes: int = 0
@@ -37,7 +37,7 @@ class Stream:
 
 
 class Reader:
-    """Little-endian numbers, one behind the other."""
+    """Reads consecutive little-endian numbers."""
 
     def __init__(self, content: bytes) -> None:
         self.content, self.at = content, 0
@@ -53,15 +53,15 @@ class Reader:
 def check_objects_in_packets(
     window: Window, start: int, end: int, packet_bytes: int, known: frozenset[int], report: ContainerReport
 ) -> None:
-    """Notes packets that are none, objects that are skipped, and objects of another size than they state.
+    """Notes invalid packets, skipped media objects, and media objects of another size than they state.
 
     Args:
         window: the file.
-        start: the first packet.
-        end: the byte behind the last.
-        packet_bytes: of each packet.
-        known: numbers of the streams that the header describes.
-        report: takes the sentences.
+        start: position of the first packet.
+        end: position after the last packet.
+        packet_bytes: size of each packet in bytes.
+        known: numbers of the streams in the header.
+        report: report that gets the sentences.
     """
     streams = {number: Stream() for number in known}
     if window.at(start, 3) != CORRECTION:
@@ -85,7 +85,7 @@ def _packet(content: bytes, place: int, streams: dict[int, Stream], report: Cont
     stated = reader.number(WIDTHS[lengths >> 5 & 3])
     reader.number(WIDTHS[lengths >> 1 & 3])
     padding = reader.number(WIDTHS[lengths >> 3 & 3])
-    reader.number(6)  # when to send it, and how long that takes
+    reader.number(6)  # send time and duration
     end = (stated or len(content)) - padding
     flags = reader.number(1) if lengths & HAS_MANY else 1
     for _ in range(flags & 0x3F):
@@ -99,7 +99,7 @@ def _payload(
     reader: Reader, properties: int, width: int, end: int, place: int, streams: dict[int, Stream],
     report: ContainerReport,
 ) -> None:  # fmt: skip
-    """One piece of an object; `width` bytes hold its length, or it goes on to `end` where that is 0."""
+    """One piece of a media object; `width` bytes give its size, or it extends to `end` if that is 0."""
     number = reader.number(1) & 0x7F
     object_width = WIDTHS[properties >> 4 & 3]
     object_number = reader.number(object_width)
@@ -144,11 +144,11 @@ IS_BROADCAST = 1
 MAX_PROPERTIES = 1_000
 
 LARGEST_PACKET = 1 << 20
-"""Bytes; writers stay below 64 KiB."""
+"""Largest packet in bytes; writers stay below 64 KiB."""
 
 
 def check_objects(source: Source, report: ContainerReport) -> None:
-    """Notes where objects pass the end of the file, and a second recording behind the first."""
+    """Notes objects that pass the end of the file, and a second recording after the first."""
     with Window(source) as window:
         stated_bytes, length_s, is_live, packet_bytes = _properties(window, 0)
         report.states_length = not is_live
@@ -160,7 +160,7 @@ def check_objects(source: Source, report: ContainerReport) -> None:
             if size < OBJECT_HEADER or (name == DATA and is_live):
                 return
             if 0 < stated_bytes <= position and position + size > source.size:
-                break  # what looks like an object behind the end is none
+                break  # it only looks like an object, as it is after the end
             if name == DATA:
                 end = min(position + size, source.size)
                 known = _streams(window, 0)
@@ -193,7 +193,7 @@ def _streams(window: Window, start: int) -> frozenset[int]:
 
 
 def _header_objects(window: Window, start: int) -> Iterator[int]:
-    """First bytes of the objects in the header at `start`."""
+    """Positions of the objects in the header at `start`."""
     end = min(start + int.from_bytes(window.at(start + 16, 8), 'little'), window.size)
     position = start + OBJECT_HEADER + 6
     for _ in range(MAX_PROPERTIES):
@@ -204,7 +204,7 @@ def _header_objects(window: Window, start: int) -> Iterator[int]:
 
 
 def _properties(window: Window, start: int) -> tuple[int, float, bool, int]:
-    """Bytes and seconds that the header at `start` states, whether the stream was still going on, bytes of a packet."""
+    """Stated bytes and seconds, whether the stream was still being written, packet bytes (header at `start`)."""
     for position in _header_objects(window, start):
         if window.at(position, 16) == FILE_PROPERTIES:
             # file's name 16, bytes 8, date 8, packets 8, length 8 (100 ns), sending 8, lead-in 8 (ms), flags 4,

@@ -27,12 +27,15 @@ from affekt.description.questions import KINDS, QUESTIONS, WORDS, Block, Kind, k
 from affekt.errors import AffektError, MediaError, ValueRangeError, WeightsError, listed
 from affekt.features import Features, Recipe, SampleEncoder, encoder_names, outcomes, recipe_named
 from affekt.runs import file_sha256
+from affekt.text import characters_read
 
 Span = tuple[float, float]
 Hear = Callable[[Path, Span | None], str]
 """From a media file, and a stretch of it in seconds, to what is said there; '' where nothing was understood."""
 PERCEIVED: Mapping[str, tuple[str, ...]] = {'audio': ('voice',), 'video': ('face',), 'text': ('words',)}
 """What a recipe reads to what can be perceived through it, for sources that `GIVEN_BY` does not have."""
+SENTENCES = 'minilm-l6-int8.onnx'
+"""The encoder of sentences, which reads the beginning of a long text alone."""
 LONGEST_WORDS = 200_000
 """Characters of a transcript that are looked at; a prompt holds far fewer."""
 
@@ -222,6 +225,7 @@ class ClipReader:
                 lacking[name] = outcome
             else:
                 features[name] = outcome.values
+                lacking |= {name: part} if (part := _part_read(recipe, spoken)) else {}
         return PerceivedClip(sample.sample, features, spoken, lacking)
 
     def asked(self, clip: PerceivedClip) -> Asked:
@@ -270,6 +274,14 @@ class ClipReader:
             return '', 'no transcript'
         heard = self._hear(path, manifest.window_s(sample, column)).strip()[:LONGEST_WORDS]
         return heard, '' if heard else 'no word was understood'
+
+
+def _part_read(recipe: Recipe, spoken: str) -> str:
+    """A remark where a recipe of sentences reads only the beginning of the words; '' where it reads all."""
+    if recipe.facts.get('model') != SENTENCES or not spoken:
+        return ''
+    count = characters_read(spoken)
+    return f'only the first {count:,} of {len(spoken):,} characters are read' if count < len(spoken) else ''
 
 
 MEDIA = ('video', 'audio', 'frames')

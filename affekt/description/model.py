@@ -28,7 +28,7 @@ from affekt.description.questions import Kind, Pieces, family_named, tokenized, 
 from affekt.description.sources import Source, SourceReader, present, source_table, together
 from affekt.description.trunk import Trunk, Vocabulary
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, did_you_mean, listed
-from affekt.nn import load_published
+from affekt.nn import load_published, seeded
 
 NO_LABEL = -100
 """Where the loss has nothing to compare."""
@@ -121,8 +121,7 @@ class Describer(nn.Module):
         self.trunk = trunk.network
         for name, parameter in self.trunk.named_parameters():
             parameter.requires_grad_('.lora_' in name)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.readers = nn.ModuleDict(
                 {
                     source.name: SourceReader(source, self._widths(source), trunk.width)

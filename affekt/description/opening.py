@@ -172,16 +172,18 @@ class ClipDescriber:
             (`grounded`); None where it writes sentences of its own.
         certainty: of the first label; None where nothing was fitted.
         likely_labels: answers those prompts that it covers; None where all are answered token by token.
+        remark: on the question, for every clip; '' for none.
     """
 
     def __init__(
         self, describer: Describer, reader: ClipReader, limits: Limits, *, name: str, batch_size: int = 8,
         table: str = 'affekt', terciles: Terciles | None = None, certainty: Certainty | None = None,
-        likely_labels: LikelyLabels | None = None,
+        likely_labels: LikelyLabels | None = None, remark: str = '',
     ) -> None:  # fmt: skip
         self.describer, self.reader, self.limits = describer, reader, limits
         self.name, self.batch_size, self._table = name, batch_size, table
         self._terciles, self._certainty, self._likely_labels = terciles, certainty, likely_labels
+        self._remark = remark
 
     def record(self) -> dict[str, Any]:
         """All that answers depend on, as JSON has it; see `reproduction_record`."""
@@ -217,7 +219,7 @@ class ClipDescriber:
             except (MediaError, ShapeError, ValueRangeError) as error:
                 failures[sample.sample] = str(error)
             else:
-                clip = self._with_reason_for_no_certainty(prompt, shortened(prompt, clip))
+                clip = self._with_remarks(prompt, shortened(prompt, clip))
                 asked.append((sample.sample, prompt))
             clips.append(clip)
         described = {each.name: each for each in self._answers(asked)}
@@ -252,11 +254,12 @@ class ClipDescriber:
                 made.append(Description(name, Answer(labels, text, 'list'), text, 'end'))
         return list(self._with_certainty([prompt for _, prompt in (*others, *covered)], made))
 
-    def _with_reason_for_no_certainty(self, asked: Asked, clip: PerceivedClip) -> PerceivedClip:
-        """The clip with a remark where it is unlike those of training."""
+    def _with_remarks(self, asked: Asked, clip: PerceivedClip) -> PerceivedClip:
+        """The clip with what has to be known of its answer: it is unlike those of training, or so is the question."""
         unlike = self._certainty.unlike(self.describer, asked) if self._certainty is not None else ''
-        reason = {'certainty': f'the {unlike} is unlike those that it was trained on'} if unlike else {}
-        return replace(clip, lacking={**clip.lacking, **reason})
+        remarks = {'certainty': f'the {unlike} is unlike those that it was trained on'} if unlike else {}
+        remarks |= {'question': self._remark} if self._remark else {}
+        return replace(clip, lacking={**clip.lacking, **remarks})
 
     def _with_certainty(self, asked: Sequence[Asked], descriptions: Sequence[Description]) -> Sequence[Description]:
         """Answers with the certainty of their first labels, where one is known."""
@@ -327,33 +330,42 @@ def open_clip_describer(
         describer = open_describer(place, trunk=trunk, precision=precision, device=device)
     else:
         describer, notes = _published(place, trunk, precision, device)
-    question = (notes.get('questions') or {}).get(question, question)
+    noted_questions = notes.get('questions') or {}
+    question = noted_questions.get(question, question)
+    is_strange = bool(question and noted_questions) and question not in noted_questions.values()
+    remark = f'it was trained to answer {" and ".join(noted_questions)} alone' if is_strange else ''
     form = clip_form(describer, notes, recipes=recipes, question=question, device=device)
     hear = None if asr == 'none' or not form.reads_words else Recognition(asr)
-    is_own = not question or question == notes.get('question')  # a temperature is fitted to the answers to one question
-    words = tuple(notes.get('labels') or ())
-    certainty = likely_labels = None
-    if is_own and 'certainty' in notes:
-        certainty = Certainty(words, notes['certainty'], notes.get('certain_within') or {})
-    if is_own and 'likely_labels' in notes:
-        likely_labels = LikelyLabels(words, notes['likely_labels'])
+    is_own = not question or question == notes.get('question')  # what was fitted is of the answers to one question
+    certainty, likely_labels = _noted_reading(notes) if is_own else (None, None)
     limits = limits or Limits(tokens=int((notes.get('training') or {}).get('answer_tokens', Limits().tokens)))
     return ClipDescriber(
         describer, ClipReader(describer, form, hear=hear), limits, name=_name_of(place, notes), batch_size=batch_size,
         table=table, terciles=noted_terciles(notes) if 'terciles' in notes else None, certainty=certainty,
-        likely_labels=likely_labels,
+        likely_labels=likely_labels, remark=remark,
     )  # fmt: skip
+
+
+def _noted_reading(notes: Mapping[str, Any]) -> tuple[Certainty | None, LikelyLabels | None]:
+    """How sure answers to the first question are, and which labels are named, where the folder notes it."""
+    words = tuple(notes.get('labels') or ())
+    certainty = likely_labels = None
+    if 'certainty' in notes:
+        certainty = Certainty(words, notes['certainty'], notes.get('certain_within') or {})
+    if 'likely_labels' in notes:
+        likely_labels = LikelyLabels(words, notes['likely_labels'])
+    return certainty, likely_labels
 
 
 def _published(
     path: Path, trunk: str | Path | None, precision: str, device: str
 ) -> tuple[Describer, dict[str, Any]]:  # fmt: skip
+    kind = inspect_official(path).kind
     if trunk is None:
         raise WeightsError(
             expected='the language model of a published checkpoint', came='none',
             todo='name its folder with --trunk; `affekt describe inspect` says which one it is',
         )  # fmt: skip
-    kind = inspect_official(path).kind
     describer, _ = load_official(path, open_trunk(trunk, precision=precision, device=device))
     describer = describer.to(device).eval()
     own = {name: PUBLISHED_RECIPES[name] for name in describer.table if name in PUBLISHED_RECIPES}

@@ -21,7 +21,7 @@ from torch import nn
 
 from affekt.errors import LLMError, UnknownNameError, WeightsError, did_you_mean, missing_extra
 from affekt.llm import opened_network, unopened
-from affekt.nn import require_device
+from affekt.nn import require_device, seeded
 from affekt.training import has_precision
 from affekt.weights import MODELS, Progress, model_path
 
@@ -154,11 +154,9 @@ def with_adapters(trunk: Trunk, adapters: Adapters, *, seed: int = 0) -> Trunk:
         r=adapters.rank, lora_alpha=adapters.alpha, lora_dropout=adapters.dropout, target_modules=list(adapters.maps),
         bias='none', task_type='CAUSAL_LM',
     )  # fmt: skip
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        with warnings.catch_warnings():  # peft asks transformers for a name that it will drop
-            warnings.filterwarnings('ignore', '.*is_gradient_checkpointing', FutureWarning)
-            network = get_peft_model(trunk.network, config)
+    with seeded(seed), warnings.catch_warnings():  # peft asks transformers for a name that it will drop
+        warnings.filterwarnings('ignore', '.*is_gradient_checkpointing', FutureWarning)
+        network = get_peft_model(trunk.network, config)
     return Trunk(network, trunk.vocabulary, trunk.name, adapters)
 
 
@@ -270,8 +268,7 @@ def tiny_trunk(family: str = 'llama', *, seed: int = 0, vocabulary: int = 0, **s
         **{**TINY, 'num_key_value_heads': 2, 'vocab_size': count, 'tie_word_embeddings': False, **sizes},
         bos_token_id=tokens.first, eos_token_id=tokens.end, pad_token_id=tokens.end,
     )  # fmt: skip
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = network_class(config)
     return Trunk(network.eval(), tokens, f'tiny {family}')
 

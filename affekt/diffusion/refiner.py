@@ -25,6 +25,7 @@ from affekt.diffusion.guidance import MAPS
 from affekt.diffusion.training import GuidedVideo, images_tensor
 from affekt.errors import ShapeError, ValueRangeError
 from affekt.metrics import Interval, bootstrap_interval, peak_signal_to_noise, structural_similarity
+from affekt.nn import seeded
 from affekt.progress import Progress
 from affekt.training import Engine, EngineSettings, IndexBatches, LoadedBatches, Schedule, epoch_seed
 
@@ -191,8 +192,7 @@ def learn_refiner(
             f'{2 * settings.stretch} to judge by',
             came=f'{learnt} and {max(0, len(video) - first)} of {video.name}', todo='give a longer video',
         )  # fmt: skip
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(epoch_seed(settings.seed, 0, 0))
+    with seeded(epoch_seed(settings.seed, 0, 0)):
         refiner = Refiner(settings.width)
     engine = Engine(
         refiner,

@@ -52,7 +52,7 @@ class OnnxModel:
                 'export it again with these sizes',
             )
         self.shape = fitting[0]
-        """Of `wanted`, what the network takes."""
+        """The shape in `wanted` that the network accepts."""
         self._fixed = shape[0]
         if self._fixed not in (None, 1):
             raise self._wrong(

@@ -231,12 +231,10 @@ def _network(
     checkpoint: Checkpoint, form: Form, outputs: int, drop_path: float, seed: int
 ) -> tuple[HicmaeClassifier | SvfapClassifier, Transfer]:
     """The network, whose new weights depend on the seed alone, and the report of weights taken from the checkpoint."""
-    import torch
-
+    from affekt.nn import seeded
     from affekt.pretraining import classifier_from
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return classifier_from(checkpoint, outputs, drop_path=drop_path, **_changes(checkpoint, form))
 
 

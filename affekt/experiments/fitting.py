@@ -41,15 +41,17 @@ def fair_run(trial: Trial) -> Answers:
     def part(index: Ints) -> Samples:
         return _samples(task, index[able[index]], trial.modalities, network)
 
-    how = TrainingSettings(
+    run_settings = TrainingSettings(
         seed=trial.seed, epochs=settings.epochs, batch_size=settings.batch_size, learning_rate=draw['learning_rate'],
         weight_decay=draw.get('weight_decay', 1e-5), clip_norm=draw['clip_value'] or 1.0, patience=settings.patience,
         score=task.score,
     )  # fmt: skip
     if trial.semi is None:
-        trained = train(network, part(fold.train), part(fold.validation), how)
+        trained = train(network, part(fold.train), part(fold.validation), run_settings)
     else:
-        trained = train_semi(network, part(fold.train), part(fold.test), part(fold.validation), how, trial.semi).best
+        trained = train_semi(
+            network, part(fold.train), part(fold.test), part(fold.validation), run_settings, trial.semi
+        ).best
     answers = Answers(trained.best_score, trained.best_epoch, trained.status, _size(network))
     if not trial.reads_test:
         return answers
@@ -93,6 +95,7 @@ def reference_run(trial: Trial) -> Answers:
     """
     import torch
 
+    from affekt.nn import seeded
     from affekt.training import SCORES, is_constant, task_losses
 
     task, fold, draw, settings = trial.task, trial.fold, trial.configuration, trial.settings
@@ -105,8 +108,7 @@ def reference_run(trial: Trial) -> Answers:
     best: tuple[float, int, Predicted | None] = (-np.inf, 0, None)
     oracle = best
     score = SCORES[task.score]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(trial.seed)
+    with seeded(trial.seed):
         for epoch in range(1, settings.epochs + 1):
             # 1. one epoch, shuffled only where the division is by folds
             network.train()
@@ -144,9 +146,9 @@ def _better(
 
 
 def _built(trial: Trial, form: Any) -> FusionModel:
-    import torch
 
     from affekt.fusion import FUSION_MODELS, FusionShape, build_fusion
+    from affekt.nn import seeded
 
     task, model, modalities, draw = trial.task, trial.model, trial.modalities, trial.configuration
     level: Any = 'frame' if task.frames is not None and model not in SIMPLE else 'utterance'
@@ -159,8 +161,7 @@ def _built(trial: Trial, form: Any) -> FusionModel:
         **{name: draw[name] for name in SHAPE if name in draw},
     )  # fmt: skip
     options = {name: value for name, value in draw.items() if name not in (*SHAPE, *TRAINING)}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(trial.seed)
+    with seeded(trial.seed):
         return build_fusion(model, shape, **options)
 
 

@@ -144,6 +144,12 @@ def _by_fold(manifest: Manifest) -> Divisions:
     manifest = manifest.take(numbers != 0)
     numbers = numbers[numbers > 0]
     count = int(numbers.max())
+    if count < 2 or (numbers == numbers[0]).all():
+        raise CorpusError(
+            expected='folds that are tested in turn, two at least',
+            came=f'fold {numbers[0]} alone in the {len(numbers):,} samples of {manifest.facts.corpus}',
+            todo='import the whole release, or make folds of your own with `affekt corpus folds`',
+        )
     fair, published = [], []
     for k in range(1, count + 1):
         before = (k - 2) % count + 1

@@ -1,7 +1,7 @@
 """The 52 blendshape scores of a face: official names and order, and the landmarks that they come from.
 
-A score tells how far one muscle-like movement has gone, from 0 (rest) to 1 (full), with the names that ARKit
-made common. 'Left' and 'right' are the person's own sides.
+A score says how far one muscle-like movement has gone, from 0 (rest) to 1 (full), with the names that ARKit made
+common. 'Left' and 'right' are the person's own sides.
 
 Source: MediaPipe, tasks/cc/vision/face_landmarker/face_blendshapes_graph.cc (Apache-2.0); Grishchenko et al.
 2023, arXiv:2309.05782.
@@ -37,4 +37,4 @@ BLENDSHAPE_LANDMARKS = np.array([
     377, 378, 379, 380, 381, 382, 384, 385, 386, 387, 388, 389, 390, 397, 398, 400, 402, 405, 409, 415, 454,
     466, 468, 469, 470, 471, 472, 473, 474, 475, 476, 477,
 ])  # fmt: skip
-"""(146,) which of the 478 landmarks the blendshape network reads, in its input order."""
+"""(146,) indices of the landmarks, of 478, that the blendshape network reads, in its input order."""

@@ -1,4 +1,4 @@
-"""Where faces are in an image: the BlazeFace short-range network, run over one or more scales.
+"""Face detection: the BlazeFace short-range network, run over one or more scales.
 
 The network reads 128 x 128 pixels and finds faces from about an eighth of that side upward; finer scales, cut into
 overlapping windows, find smaller faces in larger images: from 24 pixels at 640 x 360 and 1280 x 720, from 40 at
@@ -32,8 +32,8 @@ OVERLAP_LIMIT = 0.3
 """Intersection over union above which two detections are one face (MediaPipe's default)."""
 LOGIT_CLIP = 80.0
 TIGHT_MARGIN = 1.6
-"""Side of the black frame in which a picture without a face is looked at again, over the picture's longer side: a face
-that fills the picture, or is cut by its edge, is one that the network knows when there is room around it."""
+"""Side of the black frame in which a picture without a detected face is examined again, relative to the longer side of
+the picture: the network detects a face that fills the picture, or is cut by its edge, if there is room around it."""
 FINE_THRESHOLD = 0.65
 """Least score in windows of a finer scale, where hands and patterns reach 0.5 to 0.6."""
 
@@ -133,9 +133,8 @@ class FaceDetector:
 
         Args:
             image: (H, W, 3) RGB, any size.
-            scales: 1 fits the whole image into the network; each further one halves the smallest face that is
-                found,
-                as long as the image has the pixels.
+            scales: number of scales; 1 fits the whole image into the network, and each further one halves the size
+                of the smallest face that is found, as far as the resolution of the image allows.
 
         Returns:
             Detections in pixels of `image`; empty where no face is found.
@@ -161,7 +160,7 @@ class FaceDetector:
         return [_detection(row, float(score)) for row, score in zip(merged, best, strict=True)]
 
     def best_logit(self, window: Pixels) -> float:
-        """How much a (128, 128, 3) window looks like a picture with an upright face: the highest raw score."""
+        """Similarity of a (128, 128, 3) window to a picture with an upright face: the highest raw score."""
         self._invoke(window)
         return float(self._interpreter.get_tensor(self._logits).max())
 

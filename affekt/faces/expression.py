@@ -144,8 +144,8 @@ def affect(
     Args:
         probabilities: (N, 7) in EKMAN order, rows summing to 1; nan rows give nan.
         blendshapes: (N, 52) scores in [0, 1], a row all nan where missing; checked, and not weighed beside the
-            categories: that lowered the agreement with labels (measurements/faces_affect.py).
-        neutral_lean: what the model's own attribute of this name says.
+            categories, as that lowered the agreement with labels (measurements/faces_affect.py).
+        neutral_lean: the attribute `neutral_lean` of the model.
 
     Returns:
         (valence (N,), arousal (N,)), each in [-1, 1].
@@ -175,7 +175,7 @@ def affect_seen(
     Args:
         probabilities: (N, 7) in EKMAN order, rows summing to 1; nan rows give nan.
         quality: (N,) in [0, 1], the reading of this name; nan counts as 1.
-        neutral_lean: what the model's own attribute of this name says.
+        neutral_lean: the attribute `neutral_lean` of the model.
 
     Returns:
         (valence, arousal, valence_sd, arousal_sd), each (N,); (0, 0, 0.58, 0.45) at quality 0.

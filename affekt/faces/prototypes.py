@@ -52,8 +52,8 @@ REST = 0.2
 """Mean intensity below which a prototype counts for less than no expression at all; a convention, fitted
 to nothing."""
 SHARPNESS = 8.0
-"""How fast odds grow with intensity: 0.1 more intensity multiplies them by exp(0.8); a convention, fitted
-to nothing."""
+"""Growth of the log odds with intensity: 0.1 more intensity multiplies the odds by exp(0.8); a convention, not
+fitted."""
 
 
 def checked_blendshapes(blendshapes: npt.ArrayLike, faces: int | None = None) -> tuple[Floats, npt.NDArray[np.bool_]]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from affekt.arrays import Floats32
 
 LONGEST_S = 0.25
-"""How long one reading may be taken over, seconds."""
+"""Longest time in seconds for which one reading is reused."""
 _POINTS = 32
 
 

@@ -28,7 +28,7 @@ class LanguageModelJudge:
         panel: the models.
         strategy_name: s1, s2, s3 or s4.
         limits: limits on the part of a clip in a question.
-        form: how a clip is passed to the server of the model that sees it.
+        form: form in which a clip is passed to the server of the model that sees it.
 
     Raises:
         UnknownNameError: no such strategy.

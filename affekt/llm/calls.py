@@ -1,8 +1,8 @@
-"""One HTTP request under one deadline: connecting, sending, headers, body and the body of an error together.
+"""HTTP requests with one deadline for connecting, sending, headers, body and the body of an error together.
 
-A socket's own timeout is renewed by each byte, so a server that sends one byte at a time is never late. Here a timer
-shuts the connection down when the time is over, whatever it waits for; `Calls.close` does the same at once, from any
-thread, for everything on its way.
+The timeout of a socket restarts with each byte, so that a server that sends one byte at a time never exceeds it. Here a
+timer shuts the connection down at the deadline, whatever it waits for; `Calls.close` does so at once, from any thread,
+for all requests in progress.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Any
 
 
 class Call:
-    """One request on its way; a context manager that ends with it.
+    """One request in progress; a context manager that ends with it.
 
     Args:
-        calls: where it is counted.
-        timeout_s: from now to its last byte.
+        calls: collection that registers this request.
+        timeout_s: time from now to the last byte, in seconds.
     """
 
     def __init__(self, calls: Calls, timeout_s: float) -> None:
@@ -49,7 +49,7 @@ class Call:
         """Seconds until the deadline.
 
         Raises:
-            TimeoutError: none are left.
+            TimeoutError: the deadline has passed.
         """
         left = self._until - time.monotonic()
         if left <= 0:
@@ -58,7 +58,7 @@ class Call:
         return left
 
     def connected(self, address: tuple[str, int], *_: Any, **__: Any) -> socket.socket:
-        """A connection to the first address that answers in time; the look-up of the name counts."""
+        """A connection to the first address that answers in time; the name look-up counts."""
         last: OSError = OSError('no address')
         for family, kind, protocol, _, place in self._addresses(address):
             line = socket.socket(family, kind, protocol)
@@ -66,7 +66,7 @@ class Call:
             try:
                 line.settimeout(self.left_s())
                 line.connect(place)
-                line.settimeout(self.left_s())  # what follows over TLS is no longer than what is left
+                line.settimeout(self.left_s())  # the TLS handshake has the remaining time
                 return line
             except OSError as error:
                 line.close()
@@ -74,7 +74,7 @@ class Call:
         raise last
 
     def _addresses(self, address: tuple[str, int]) -> list[Any]:
-        """What the name resolves to; looked up in a thread of its own, because a look-up knows no timeout."""
+        """Addresses of the host name, looked up in a separate thread, since a look-up has no timeout."""
         outcome: list[list[Any] | OSError] = []
 
         def look_up() -> None:
@@ -94,10 +94,10 @@ class Call:
         return outcome[0]
 
     def watch(self, line: socket.socket | None) -> None:
-        """Shut this socket down too when the call is cut.
+        """Shut this socket down too when the call is cut off.
 
         Raises:
-            TimeoutError: it was cut before.
+            TimeoutError: the call has been cut off already.
         """
         if line is None:
             return
@@ -108,7 +108,7 @@ class Call:
                 raise TimeoutError
 
     def cut(self) -> None:
-        """End it now: what waits for a byte gets the end of the connection, and no other begins."""
+        """End the request now: waiting reads see the end of the connection, and no new connection is opened."""
         with self._guard:
             self._is_cut = True
             for line in self._sockets:
@@ -120,12 +120,12 @@ class Call:
         self.cut()
 
     def opener(self, *handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
-        """An opener whose connections belong to this call."""
+        """A urllib opener whose connections belong to this call."""
         return urllib.request.build_opener(_PlainHandler(self), _SecureHandler(self), *handlers)
 
 
 class Calls:
-    """All requests that are on their way."""
+    """All requests in progress."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -134,27 +134,27 @@ class Calls:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing is sent any more."""
+        """Whether no more requests are sent."""
         return self._closed.is_set()
 
     def pause(self, seconds: float) -> None:
-        """Wait, until closed at the longest."""
+        """Wait for a time in seconds, or until closed."""
         self._closed.wait(seconds)
 
     def begin(self, call: Call) -> None:
-        """Count one more; where nothing is sent any more, it is cut at once."""
+        """Register a call; once closed, it is cut off at once."""
         with self._guard:
             self._running.add(call)
         if self.is_closed:
             call.cut()
 
     def end(self, call: Call) -> None:
-        """Count one less."""
+        """Remove a call that has ended."""
         with self._guard:
             self._running.discard(call)
 
     def close(self) -> None:
-        """Cut every request, and let no other begin."""
+        """Cut off all requests, and prevent new ones."""
         self._closed.set()
         with self._guard:
             running = list(self._running)

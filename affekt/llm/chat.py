@@ -1,8 +1,8 @@
-"""What is asked of a language model, what it answers, and the one interface between the two.
+"""Requests to and replies of language models, and the interface between them.
 
-A message is a dict as the chat API of OpenAI has it: `{'role': 'user', 'content': 'text'}`, or with parts,
+A message is a dict in the format of OpenAI's chat API: `{'role': 'user', 'content': 'text'}`, or with parts,
 `{'role': 'user', 'content': [{'type': 'text', 'text': …}, {'type': 'image_url', 'image_url': {'url': 'data:…'}}]}`.
-Most servers understand it: vLLM, llama.cpp, `transformers serve`, and hosted ones.
+Most servers accept it: vLLM, llama.cpp, `transformers serve`, and hosted ones.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Request:
-    """One question to a language model, wherever that model runs."""
+    """One request to a language model, independent of where the model runs."""
 
     messages: Sequence[Mapping[str, Any]]
-    """Messages in the order of the talk."""
+    """Messages of the conversation, in order."""
     prompt_version: str
-    """Name and number of the prompt, such as `labels-1`: a new wording is a new question."""
+    """Name and version of the prompt, such as `labels-1`; a new wording needs a new version."""
     temperature: float = 0.0
-    """0 takes the likeliest word each time."""
+    """Sampling temperature; 0 takes the most probable token each time."""
     seed: int = 0
-    """For servers that draw even at temperature 0."""
+    """Seed of sampling, for servers that sample even at temperature 0."""
     max_tokens: int = 512
-    """Longest answer."""
+    """Largest number of tokens in the answer."""
     response_format: Mapping[str, Any] | None = None
-    """`{'type': 'json_object'}` or a schema, where the server knows it; None leaves it out."""
+    """`{'type': 'json_object'}` or a schema, if the server supports it; None to leave it out."""
 
     def key(self, model: str) -> str:
-        """The sha256 by which an answer of that model is remembered; the same on every server."""
+        """SHA-256 under which an answer of that model is cached; the same for every server."""
         content = {'model': model, 'prompt_version': self.prompt_version, **self.body()}
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
     def body(self) -> dict[str, Any]:
-        """What a server is sent, but for the name of the model."""
+        """The body of the request without the name of the model."""
         body: dict[str, Any] = {
             'messages': [dict(message) for message in self.messages],
             'temperature': self.temperature,
@@ -51,34 +51,34 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer of a language model."""
+    """One reply of a language model."""
 
     text: str
     model: str
-    """The model as the server names it: it may be more precise than the name that was asked for."""
+    """Name of the model as the server gives it, possibly more precise than the requested one."""
     finish: str = ''
-    """Why the answer ends: `stop`, or `length` where it was cut at `max_tokens`."""
+    """Why the answer ended: `stop`, or `length` if it was cut at `max_tokens`."""
     usage: Mapping[str, Any] = field(default_factory=dict)
-    """Tokens, as the server counts them."""
+    """Token counts by the server."""
     seconds: float = field(default=0.0, compare=False)
-    """How long it took to come, retries and pauses included; 0 where nobody measured."""
+    """Time to the answer in seconds, retries and pauses included; 0 if it was not measured."""
 
     @property
     def is_cut(self) -> bool:
-        """Whether the answer was cut at the longest length allowed."""
+        """Whether the answer was cut at the largest length."""
         return self.finish == 'length'
 
 
 class Chat(Protocol):
-    """A language model that can be asked."""
+    """A language model that answers requests."""
 
     @property
     def model(self) -> str:
-        """The name of the model."""
+        """Name of the model."""
 
     def ask(self, request: Request) -> Reply:
         """The model's answer.
 
         Raises:
-            LLMError: no answer could be had.
+            LLMError: there is no answer.
         """

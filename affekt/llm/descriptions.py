@@ -1,8 +1,8 @@
-"""A table of descriptions to a table of labels.
+"""Label extraction for a whole table of descriptions.
 
-In comes any table that `affekt.tables` reads, with a column of names and one of descriptions; out goes a .csv, .jsonl
-or .parquet with a row a name: `name`, `openset` (the labels as a list), `how`, and in .jsonl and .parquet `labels` and
-the model's `raw` answer. Beside it lies `<out>.settings.json` with all that the labels depend on.
+The input is any table that `affekt.tables` reads, with a column of names and one of descriptions; the output is a .csv,
+.jsonl or .parquet with one row per name: `name`, `openset` (the labels as a list), `how`, and in .jsonl and .parquet
+also `labels` and the model's `raw` answer. `<out>.settings.json` beside it records all that the labels depend on.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ IN_CSV = ('name', 'openset', 'how')
 
 @dataclass(frozen=True)
 class Extracted:
-    """The labels of a whole table."""
+    """The labels of a table."""
 
     rows: Mapping[str, Extraction]
     extractor: str
 
     def summary(self) -> dict[str, Any]:
-        """Counts: descriptions, labels, descriptions without any or with thinking, and how they were read."""
+        """Counts: descriptions, labels, descriptions without labels or with thinking, and how they were read."""
         hows = [row.how for row in self.rows.values()]
         return {
             'descriptions': len(self.rows),
@@ -57,20 +57,20 @@ def extract(
     progress: Progress | None = None,
     raw_csv: bool = False,
 ) -> Extracted:
-    """Write the labels of every description of a table.
+    """Write the labels of all descriptions in a table.
 
     Args:
         descriptions: a table with a column `name` and one of `DESCRIPTION_COLUMNS`.
-        out: .csv, .jsonl or .parquet; replaced whole, at the end.
-        extractor: reads one description.
-        column: the column of descriptions, where it has another name.
-        at_once: descriptions in work at one time; more than 1 serves language models.
-        progress: called with 'extract', descriptions done, and their number.
-        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
+        out: path of the .csv, .jsonl or .parquet; replaced as a whole at the end.
+        extractor: extracts the labels of one description.
+        column: name of the column of descriptions, if it is another one.
+        at_once: number of descriptions processed concurrently; more than 1 helps with language models.
+        progress: called with 'extract', the descriptions done, and their number.
+        raw_csv: do not put an apostrophe before texts that a spreadsheet would take for formulas.
 
     Raises:
-        TableError: a table of another kind, without these columns, or with a name twice.
-        LLMError: a language model gave no answer. What a `RememberingChat` was answered is kept; run the same again.
+        TableError: the table is of another kind, lacks these columns, or has a name twice.
+        LLMError: a language model gave no answer. Answers to a `RememberingChat` are kept; run the same command again.
     """
     require_written(out.suffix.lower(), out.name)
     require_writable(out)
@@ -102,8 +102,8 @@ def read_descriptions(path: Path, column: str | None = None) -> dict[str, str]:
     """Name to description, in the order of the table; a missing description is ''.
 
     Args:
-        path: any table.
-        column: the column of descriptions, where it is none of `DESCRIPTION_COLUMNS`.
+        path: a table file.
+        column: name of the column of descriptions, if it is not in `DESCRIPTION_COLUMNS`.
 
     Raises:
         TableError: the table cannot be read, lacks a column, or has a name twice.

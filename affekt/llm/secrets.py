@@ -1,4 +1,4 @@
-"""What must never be shown, taken out of what a server says: in each form in which a server may repeat it.
+"""Removes secrets from messages of servers, in each form in which a server may repeat them.
 
 Secrets(['sk-12345678']).hidden('bad key sk%2D12345678') == 'bad key [key]'
 """
@@ -14,16 +14,16 @@ from urllib.request import getproxies
 
 HIDDEN = '[key]'
 SHORTEST = 8
-"""Characters of a secret that is taken out of answers; shorter ones, such as EMPTY, may be words of an answer."""
+"""Least number of characters of a secret that is removed from answers; shorter ones, such as EMPTY, may be words."""
 MOST_SHOWN = 16
-"""Characters at an end of a secret that a server shows where it masks the rest."""
+"""Largest number of characters at an end of a secret that a server shows when it masks the rest."""
 
 
 class Secrets:
     """Texts that are never shown.
 
     Args:
-        texts: keys and passwords; empty ones are none.
+        texts: keys and passwords; empty ones are ignored.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -32,16 +32,16 @@ class Secrets:
         self._long = _pattern([text for text in known if len(text) >= SHORTEST])
 
     def hidden(self, text: str) -> str:
-        """The text of a message without them."""
+        """A message with the secrets replaced."""
         return self._every.sub(HIDDEN, text) if self._every else text
 
     def hidden_in_answer(self, text: str) -> str:
-        """The text of an answer without them; secrets below `SHORTEST` characters stay, for they may be words."""
+        """An answer with the secrets replaced, except for those below `SHORTEST` characters, which may be words."""
         return self._long.sub(HIDDEN, text) if self._long else text
 
 
 def proxy_passwords() -> list[str]:
-    """Passwords in the addresses of proxies that the environment names."""
+    """Passwords in the proxy addresses of the environment."""
     return [unquote(password) for address in getproxies().values() if (password := _password(address))]
 
 
@@ -53,13 +53,13 @@ def _password(address: str) -> str | None:
 
 
 def _pattern(texts: list[str]) -> re.Pattern[str] | None:
-    """Matches each text, plain, masked, escaped as in addresses, JSON and HTML, in base64 or in hexadecimal digits."""
+    """Matches each text plain, masked, escaped as in addresses, JSON and HTML, in base64 or hexadecimal."""
     forms = [form for text in texts for form in (_spelled(text), *_encoded(text), *_masked(text))]
     return re.compile('|'.join(forms), re.IGNORECASE) if forms else None
 
 
 def _spelled(text: str) -> str:
-    """Each character of a text plain or escaped."""
+    """A pattern for a text whose characters are plain or escaped."""
     return ''.join(_character(letter) for letter in text)
 
 
@@ -80,7 +80,7 @@ def _character(letter: str) -> str:
 
 
 def _encoded(text: str) -> list[str]:
-    """A text in base64, at each of the three places where it may begin within a longer one, and in hexadecimal."""
+    """A text in base64, at each of the three offsets within a longer text, and in hexadecimal."""
     raw = text.encode()
     if len(raw) < 4:
         return []
@@ -93,7 +93,7 @@ def _encoded(text: str) -> list[str]:
 
 
 def _masked(text: str) -> list[str]:
-    """A text of which a server shows only the ends: `sk-12****89`, `sk-1...`, `****6789`."""
+    """Patterns for a text of which a server shows only the ends: `sk-12****89`, `sk-1...`, `****6789`."""
     if len(text) < SHORTEST:
         return []
     most = min(MOST_SHOWN, len(text) - 1)

@@ -1,7 +1,7 @@
-"""Work side by side in threads that nobody has to wait for.
+"""Concurrent work in threads that are not waited for when the consumer stops.
 
-`concurrent.futures` joins its threads when a loop is left and when the process ends; one that waits for a server then
-holds up Ctrl-C for as long as the server likes. Here, leaving the loop waits for nobody.
+`concurrent.futures` joins its threads when a loop is left and when the process ends; a thread that waits for a server
+then delays Ctrl-C for as long as the server takes. Here, leaving the loop does not wait.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from affekt.workers import awaited
 Item = TypeVar('Item')
 Result = TypeVar('Result')
 NO_ITEM = -1
-"""Index of what a thread says last."""
+"""Index of the last message of a thread."""
 
 
 def in_order(
     work: Callable[[Item], Result], items: Iterable[Item], at_once: int, name: str = 'work'
 ) -> Iterator[Result]:
-    """The result of each item, in the order of the items; at most `at_once` are in work at one time.
+    """Yield the result of each item, in order; at most `at_once` items are processed at a time.
 
-    Where the loop is left (Ctrl-C), no further item is begun; what is in work goes on in daemon threads, which end with
-    the process, and its results are dropped. Where an item raises, no further one is begun, those in work are finished,
-    and then the first error is raised.
+    When the loop is left (Ctrl-C), no further item is started; items in progress continue in daemon threads, which end
+    with the process, and their results are dropped. When an item raises an error, no further one is started, those in
+    progress are finished, and then the first error is raised.
 
     Args:
-        work: called from several threads.
-        items: taken one by one.
-        at_once: threads.
-        name: of the threads.
+        work: function of an item, called from several threads.
+        items: items, taken one at a time.
+        at_once: number of threads.
+        name: name of the threads.
 
     >>> list(in_order(lambda number: number * 2, [1, 2, 3], at_once=2))
     [2, 4, 6]
@@ -50,7 +50,7 @@ def in_order(
                     break
                 index, item = entry
                 finished.put((index, work(item), None))
-        except BaseException as error:  # handed to the loop, which raises it
+        except BaseException as error:  # passed to the loop, which raises it
             stopped.set()
             finished.put((NO_ITEM, None, error))
             return
@@ -66,10 +66,10 @@ def in_order(
 
 
 def _sorted(finished: SimpleQueue[tuple[int, Any, BaseException | None]], running: int) -> Iterator[Any]:
-    """The results by index, until no thread is running.
+    """Yield the results by index until no thread is running.
 
     Raises:
-        BaseException: the first that was put.
+        BaseException: the first error of a thread.
     """
     results: dict[int, Any] = {}
     due, first_error = 0, None

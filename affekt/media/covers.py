@@ -1,7 +1,7 @@
-"""Covers of films and sound files, which nothing here uses and FFmpeg decodes while it opens a file.
+"""Cover pictures of video and audio files, which are not used here but decoded by FFmpeg when it opens a file.
 
-Each takes memory of its own until the file is open: twenty blank ones of 7 kB take gigabytes. So no picture is decoded
-there that is larger than those of the film, and none in a file of sound. While frames are read, `Limits` hold.
+Each takes memory until the file is open: twenty blank ones of 7 kB take gigabytes. Therefore no picture larger than the
+video frames is decoded then, and none in an audio file. While frames are read, `Limits` apply.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ SMALL_COVER = 1_000_000
 
 
 def pixels_while_opening(source: Source, most: int) -> int:
-    """The largest picture, in pixels, that FFmpeg may decode to learn what a file holds.
+    """Largest picture in pixels that FFmpeg may decode while it opens a file.
 
     Args:
-        source: the file.
-        most: the ceiling where the container does not state sizes.
+        source: the media file.
+        most: limit to use where the container states no sizes.
 
     Returns:
-        1 for a container of sound or one that declares no picture track; somewhat more than the declared size of the
-        largest picture track where there is one.
+        1 for an audio container or one without a video track; somewhat more than the stated size of the largest video
+        track if there is one.
     """
     head = source.head(16)
     if any(head[at : at + len(magic)] == magic for at, magic in SOUND_MAGIC):

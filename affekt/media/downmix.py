@@ -1,9 +1,9 @@
-"""Several channels to one: their mean, and a single channel where they cancel each other.
+"""Downmix to mono: the mean of the channels, or a single channel where they cancel each other.
 
-Two microphones of which one is wired the wrong way round give channels of opposite sign, and their mean is silence. So
-the mean is held against its parts, a quarter of a second at a time. The mean of N channels that have nothing to do with
-each other has the power sum(p) / N**2, that of equal ones N times as much. Where it has less than a tenth of the first,
-the loudest channel is used instead.
+Two microphones of which one has inverted polarity give channels of opposite sign, whose mean is silence. Therefore the
+power of the mean is compared with that of the channels, a quarter of a second at a time. For N independent channels it
+is sum(p) / N**2, for equal ones N times as much. Where it is less than a tenth of the first, the loudest channel is
+used.
 
 C channels, N samples.
 """
@@ -20,20 +20,20 @@ Samples = npt.NDArray[np.float32]
 
 WINDOW_S = 0.25
 MAX_WINDOW = 1 << 18
-"""Samples of a window at most, however high the rate."""
+"""Largest number of samples in a window, at any sample rate."""
 CANCELLED = 0.1
-"""Of the power that a mean of independent channels has."""
+"""Share of the power expected for independent channels, below which they count as cancelled."""
 RESTORED = 0.5
-"""Of the power that a mean of independent channels has: only above it does the mean come back."""
+"""Share of the power expected for independent channels, above which the mean is used again."""
 AUDIBLE_POWER = 1e-8
-"""-80 dB below full scale: what is weaker decides nothing."""
+"""Power of -80 dB relative to full scale; weaker windows do not change the decision."""
 CLEARLY_LOUDER = 2.0
 UNNAMED = ('', 'NONE')
 
 
 @dataclass
 class Rescue:
-    """Where one channel was used instead of the mean."""
+    """Where one channel was used instead of the mean, in seconds of the recording."""
 
     seconds: float = 0.0
     first_s: float = 0.0
@@ -42,7 +42,7 @@ class Rescue:
 
     @property
     def sentence(self) -> str:
-        """What was done and when; '' where nothing was."""
+        """A sentence on what was done and when; '' for nothing."""
         if not self.seconds:
             return ''
         where = f'from {self.first_s:.1f} to {self.last_s:.1f} s'
@@ -53,7 +53,7 @@ class Rescue:
 
 
 class Downmix:
-    """Channels in, mono pieces out, a quarter of a second later; `rescue` says where the mean was not used."""
+    """Takes channels and yields mono audio a quarter of a second later; `rescue` says where the mean was not used."""
 
     def __init__(self) -> None:
         self.rescue = Rescue()
@@ -67,14 +67,14 @@ class Downmix:
     def add(
         self, sound: Samples, mean: Samples, names: tuple[str, ...], rate_hz: int, end_s: float
     ) -> Iterator[tuple[int, Samples]]:
-        """Take the channels (C, N) and their mean (N,), give what is decided, each piece with its rate.
+        """Add channels and their mean; yield the audio that has been decided on, each piece with its sample rate.
 
         Args:
-            sound: without the low-frequency effects channel.
-            mean: over the channels.
-            names: of the channels.
-            rate_hz: samples per second.
-            end_s: when the last sample is heard, on the recording's clock.
+            sound: (C, N) channels without the low-frequency effects channel.
+            mean: (N,) mean over the channels.
+            names: names of the C channels.
+            rate_hz: sample rate in hertz.
+            end_s: time of the end of the last sample on the recording's clock, in seconds.
         """
         if (names, rate_hz) != (self._names, self._rate_hz):
             yield from self.flush(end_s - len(mean) / rate_hz)
@@ -88,7 +88,7 @@ class Downmix:
             yield from self.flush(end_s)
 
     def flush(self, end_s: float) -> Iterator[tuple[int, Samples]]:
-        """What waits for a decision, which is made on what there is; `end_s` as above."""
+        """Decide on and yield the remaining audio; `end_s` as for `add`."""
         pieces, length = self._pieces, self._length
         self._pieces, self._length = [], 0
         if not pieces:
@@ -100,7 +100,7 @@ class Downmix:
             yield self._rate_hz, np.ascontiguousarray(sound[self._channel]) if self._is_cancelled else mean
 
     def _decide(self, pieces: list[tuple[Samples, Samples]], length: int) -> None:
-        """Whether the channels of this window cancel each other, and which is used then."""
+        """Decide whether the channels of this window cancel each other, and which channel is then used."""
         powers = np.asarray(sum(np.einsum('cn,cn->c', sound, sound, dtype=np.float64) for sound, _ in pieces)) / length
         self._channel = min(self._channel, len(powers) - 1)
         mean_power = sum(float(np.dot(mean, mean)) for _, mean in pieces) / length

@@ -1,7 +1,7 @@
-"""One decoded picture to an upright RGB array with square pixels.
+"""Conversion of a decoded frame to an upright RGB array with square pixels.
 
-Three corrections, in this order: colour (matrix and range of the stream to full-range RGB), shape (pixel aspect, and
-the size limit, in the same scaling pass), orientation (display matrix: quarter turns and mirrors).
+Three steps, in this order: colour (matrix and range of the stream to full-range RGB), shape (pixel aspect and size
+limit, in one scaling pass), orientation (display matrix: quarter turns and mirroring).
 
 H, W: rows and columns of the upright picture. Alpha is dropped.
 """
@@ -19,13 +19,13 @@ import numpy.typing as npt
 from av.sidedata.sidedata import Type as SideDataType
 
 UNSPECIFIED = 2
-"""AVCOL_SPC_UNSPECIFIED: the stream does not say which matrix made its YUV."""
+"""AVCOL_SPC_UNSPECIFIED: the stream does not state its YUV matrix."""
 HD_HEIGHT = 720
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """How coded rows and columns become upright ones: swap the axes first, then mirror."""
+    """How coded rows and columns become upright: swap the axes first, then mirror."""
 
     swaps_axes: bool = False
     mirrors_x: bool = False
@@ -33,13 +33,13 @@ class Orientation:
 
     @property
     def rotation_deg(self) -> int:
-        """Counter-clockwise turn: 0, 90, 180 or 270; of a mirrored picture, the turn after mirroring left and right."""
+        """Counter-clockwise rotation: 0, 90, 180 or 270; for a mirrored picture, after mirroring left and right."""
         if self.swaps_axes:
             return 90 if self.mirrors_y else 270
         return 180 if self.mirrors_y else 0
 
     def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """(h, w, 3) as coded to (H, W, 3) upright; the same array where nothing turns."""
+        """(h, w, 3) as coded to (H, W, 3) upright; the same array where nothing changes."""
         if self == UPRIGHT:
             return image
         turned = image.swapaxes(0, 1) if self.swaps_axes else image
@@ -47,7 +47,7 @@ class Orientation:
         return np.ascontiguousarray(turned)
 
     def as_coded(self, upright: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """A view of (H, W, 3) upright as (h, w, 3) coded: what is written into it comes out upright."""
+        """A view of the upright (H, W, 3) array as (h, w, 3) coded, so that coded data can be written into it."""
         mirrored = upright[:: -1 if self.mirrors_y else 1, :: -1 if self.mirrors_x else 1]
         return mirrored.swapaxes(0, 1) if self.swaps_axes else mirrored
 
@@ -70,18 +70,18 @@ def orientation_of_frame(frame: Any) -> Orientation:
 
 
 def collect_listed() -> None:
-    """Let go of pictures whose side data were listed: list and picture hold each other until a collection of cycles.
+    """Free frames whose side data were listed: list and frame refer to each other until a garbage collection.
 
-    They were made a moment ago, so the young generations do, in less than a millisecond.
+    They are new, so that collecting the young generations suffices, in less than a millisecond.
     """
     gc.collect(1)
 
 
 class Orientations:
-    """The orientation of each picture of one pass, its matrix read once for each turn that occurs.
+    """The orientation of each frame of one pass; the matrix is read once for each orientation that occurs.
 
-    Where PyAV lists the side data of a frame, list and frame hold each other (`collect_listed`), and hundreds of whole
-    pictures would wait. The turn alone is read without a list.
+    When PyAV lists the side data of a frame, list and frame refer to each other (`collect_listed`), and hundreds of
+    frames would stay in memory. The rotation alone is read without a list.
     """
 
     def __init__(self) -> None:
@@ -101,13 +101,13 @@ def _unnamed_side_data(cls: type[SideDataType], number: object) -> Any:
     return member
 
 
-# FFmpeg knows more kinds of side data than PyAV has names for (Exif is 31), and PyAV refuses the whole list of a frame
-# that has one of these, its display matrix among them
+# FFmpeg has more kinds of side data than PyAV has names for (Exif is 31), and PyAV refuses the whole list of a frame
+# with one of these, including its display matrix
 SideDataType._missing_ = classmethod(_unnamed_side_data)  # type: ignore[assignment,method-assign]
 
 
 def orientation_of_matrix(a: int, b: int, c: int, d: int) -> Orientation:
-    """The nearest quarter turn or mirror of the matrix above; a matrix of zeros is upright."""
+    """The quarter turn or mirroring nearest to the matrix above; a matrix of zeros is upright."""
     if abs(b) + abs(c) > abs(a) + abs(d):
         return Orientation(swaps_axes=True, mirrors_x=c < 0, mirrors_y=b < 0)
     return Orientation(mirrors_x=a < 0, mirrors_y=d < 0)
@@ -116,7 +116,7 @@ def orientation_of_matrix(a: int, b: int, c: int, d: int) -> Orientation:
 def upright_size(
     width: int, height: int, aspect: Fraction, orientation: Orientation, max_side: int | None = None
 ) -> tuple[int, int]:
-    """(W, H) of the upright picture that `to_rgb` makes from a coded picture of this size."""
+    """(W, H) of the upright picture that `to_rgb` makes from a coded frame of this size."""
     wide, tall = _scaled_size(width, height, aspect, max_side)
     return (tall, wide) if orientation.swaps_axes else (wide, tall)
 
@@ -124,9 +124,9 @@ def upright_size(
 def to_rgb(
     frame: Any, orientation: Orientation, aspect: Fraction, max_side: int | None = None
 ) -> npt.NDArray[np.uint8]:
-    """The picture as (H, W, 3) RGB, 0 to 255, upright, its longer side at most `max_side`.
+    """The frame as (H, W, 3) uint8 RGB, upright, with a longer side of at most `max_side`.
 
-    A stream that names no YUV matrix is read as BT.709 from 720 rows upwards and as BT.601 below, as players do.
+    A stream without a stated YUV matrix is read as BT.709 from 720 rows on and as BT.601 below, as in players.
     """
     width, height = _scaled_size(frame.width, frame.height, aspect, max_side)
     shrinks = width * height * 2 < frame.width * frame.height
@@ -146,7 +146,7 @@ def to_rgb(
     plane = converted.planes[0]
     if converted is frame or plane.line_size != 3 * width:
         image: npt.NDArray[np.uint8] = converted.to_ndarray()
-    else:  # of a large picture no second copy
+    else:  # no second copy of a large frame
         image = np.frombuffer(plane, np.uint8, 3 * width * height).reshape(height, width, 3)
     return orientation.apply(image)
 

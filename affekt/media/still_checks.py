@@ -1,4 +1,4 @@
-"""What a photograph's own data says about its wholeness, where decoders fill what is missing with black or grey.
+"""Checks of photographs for missing or damaged data, which decoders fill with black or grey.
 
 Source: PNG third edition, 7.2, 8 and 9 (rows, interlacing, filters); ITU-T T.81, annex B (JPEG markers); WebP
 container specification (RIFF chunks).
@@ -20,17 +20,17 @@ from affekt.errors import LimitError
 
 FREE_PIXELS = 9_000_000
 PIXELS_PER_BYTE = 1000
-"""A file of N bytes may hold pictures of 9 million + 1000 N pixels: photographs have 1 to 50 in a byte."""
+"""A file of N bytes may have pictures of 9 million + 1000 N pixels: photographs have 1 to 50 pixels per byte."""
 FREE_ANIMATED = 1_000_000_000
 ANIMATED_PER_BYTE = 2000
-"""And all its pictures together 1,000 million + 2000 N."""
+"""A file of N bytes may have 1,000 million + 2000 N pixels in all its pictures together."""
 ZEROED_BYTES = 256
-"""Coded pictures hold no zeros in a row as long as this."""
+"""Least length of a run of zeros that does not occur in coded pictures."""
 CHUNK = 1 << 16
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Colour type of a PNG to its samples in a pixel."""
+"""Colour type of a PNG to its number of samples per pixel."""
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""First column, first row, step of columns, step of rows of the seven passes of an interlaced PNG."""
+"""First column, first row, column step and row step of the seven passes of an interlaced PNG."""
 LARGEST_READ = 1 << 27
 """Bytes that are looked through at once; FFmpeg copies them."""
 LEAST_CONTENT = 64
@@ -63,10 +63,10 @@ def refuse_bomb(source: Source, pixels: int, pictures: int = 1) -> None:
 
 
 def refuse_animated_bomb(source: Source) -> None:
-    """`refuse_bomb` for a GIF or PNG of several pictures, which FFmpeg decodes while it opens them.
+    """`refuse_bomb` for a GIF or PNG with several pictures, which FFmpeg decodes while it opens them.
 
     Raises:
-        LimitError: more than a file of this size can hold.
+        LimitError: it states more pixels than a file of this size can hold.
     """
     head = source.head(1 << 12)
     if head.startswith(b'GIF8'):
@@ -78,7 +78,7 @@ def refuse_animated_bomb(source: Source) -> None:
 
 
 def lost_in_png(source: Source) -> str:
-    """What the pixels of a PNG lack, as rows or as a failing check sum; '' where they are whole."""
+    """What the pixels of a PNG lack: missing rows, or a wrong checksum; '' if they are complete."""
     with source.open(60.0) as file:
         head = file.read(33)
         if len(head) < 33 or head[12:16] != b'IHDR':
@@ -99,7 +99,7 @@ def lost_in_png(source: Source) -> str:
 
 
 def _row_bytes(width: int, height: int, bits: int, is_interlaced: bool) -> list[tuple[int, int]]:
-    """(rows, bytes of each with its filter byte) for each pass."""
+    """(Rows, bytes per row with its filter byte) for each pass."""
     passes = ADAM7 if is_interlaced else ((0, 0, 1, 1),)
     sizes = []
     for left, top, step_x, step_y in passes:
@@ -110,7 +110,7 @@ def _row_bytes(width: int, height: int, bits: int, is_interlaced: bool) -> list[
 
 
 def _inflated(file: WatchedFile, expected: int) -> tuple[int, str]:
-    """Bytes that the pixel chunks unpack to, counted up to what is expected, and what went wrong behind them."""
+    """Unpacked size of the pixel chunks, up to `expected`, and the error after it, if any."""
     unpacker = zlib.decompressobj()
     count = 0
     try:
@@ -124,14 +124,14 @@ def _inflated(file: WatchedFile, expected: int) -> tuple[int, str]:
             if count > expected + CHUNK:
                 return count, ''
     except zlib.error as error:
-        if 'data check' in str(error):  # all rows came, and some differ from what was written
+        if 'data check' in str(error):  # all rows are there, and some are damaged
             return expected, 'a failing check sum of its pixels'
         return count, 'damaged pixels'
     return count + len(unpacker.flush()), ''
 
 
 def _pixel_chunks(file: WatchedFile) -> Iterator[bytes]:
-    """The content of the IDAT chunks, in pieces."""
+    """The content of the IDAT chunks, in blocks."""
     file.seek(8)
     while len(head := file.read(8)) == 8:
         size, name = struct.unpack('>I4s', head)
@@ -147,7 +147,7 @@ def _pixel_chunks(file: WatchedFile) -> Iterator[bytes]:
 
 
 def behind_png(source: Source) -> int:
-    """Bytes behind the last part of a PNG; 0 where it has none that says that it is the last."""
+    """Number of bytes after the last chunk of a PNG; 0 if no chunk is marked as the last."""
     with source.open(60.0) as file:
         file.seek(8)
         while len(head := file.read(8)) == 8:
@@ -158,7 +158,7 @@ def behind_png(source: Source) -> int:
 
 
 def behind_jpeg(source: Source) -> int:
-    """Bytes behind the end of a JPEG's picture, where phones put a film; 0 where its end is not marked."""
+    """Number of bytes after the end of a JPEG, where phones store a video; 0 if its end is not marked."""
     with source.open(60.0) as file:
         data = file.read(LARGEST_READ)
         at = 2
@@ -178,7 +178,7 @@ def behind_jpeg(source: Source) -> int:
 
 
 def _unlike_padding(file: WatchedFile, source: Source) -> int:
-    """Bytes from here to the end of the file; 0 where they are zeros or fewer than a picture has."""
+    """Number of bytes from here to the end of the file; 0 if they are zeros or too few for content."""
     rest = source.size - file.tell()
     if rest < LEAST_CONTENT:
         return 0
@@ -189,9 +189,9 @@ def _unlike_padding(file: WatchedFile, source: Source) -> int:
 
 
 def lost_in_jpeg(source: Source) -> str:
-    """What a JPEG's coded data lacks; '' where a strict decoder reads all of it.
+    """What the coded data of a JPEG lack; '' if a strict decoder reads all of them.
 
-    Pillow fills what is missing with grey. FFmpeg's decoder can be told to stop instead.
+    Pillow fills missing parts with grey. FFmpeg's decoder has an option to stop instead.
     """
     if source.size > LARGEST_READ:
         return ''
@@ -205,15 +205,15 @@ def lost_in_jpeg(source: Source) -> str:
     except av.error.InvalidDataError:
         return 'coded data that end before the last row, or are damaged'
     except (av.error.FFmpegError, ValueError):
-        return ''  # a variant that FFmpeg does not read says nothing about its wholeness
+        return ''  # FFmpeg does not read this variant: nothing is known
     return ''
 
 
 def zeros_in_jpeg(source: Source) -> str:
-    """A sentence where a JPEG's coded data hold zeros in a row that its own codes do not explain; else ''.
+    """A sentence if a JPEG's coded data have a run of zeros that its codes do not explain; otherwise ''.
 
-    A table whose shortest code says "the rest of the block is empty" writes a blank area as zeros: such a file does not
-    tell. The standard tables have another shortest code.
+    A table whose shortest code means "the rest of the block is empty" codes a blank area as zeros: then zeros show
+    nothing. The standard tables have another shortest code.
     """
     with source.open(60.0) as file:
         data = file.read(LARGEST_READ)
@@ -233,7 +233,7 @@ def zeros_in_jpeg(source: Source) -> str:
 
 
 def _shortest_codes(tables: bytes) -> set[int]:
-    """The symbol with the shortest code of each table for AC coefficients in a segment of Huffman tables."""
+    """The symbol with the shortest code in each AC table of a segment of Huffman tables."""
     symbols = set()
     while len(tables) > 17:
         if tables[0] >> 4:
@@ -243,7 +243,7 @@ def _shortest_codes(tables: bytes) -> set[int]:
 
 
 def zeros_in_webp(source: Source) -> str:
-    """A sentence where the coded picture of a WebP holds zeros in a row, as a broken copy has them; else ''."""
+    """A sentence if the coded picture of a WebP has a run of zeros, as in a damaged copy; otherwise ''."""
     with source.open(60.0) as file:
         file.seek(12)
         while len(head := file.read(8)) == 8:
@@ -256,7 +256,7 @@ def zeros_in_webp(source: Source) -> str:
 
 
 def _zeros_in_vp8(data: bytes) -> int:
-    """Length of the longest run of zeros in a lossy picture that its flat areas do not explain: 1 byte in 10,000."""
+    """Longest run of zeros in a lossy picture, if its flat areas do not explain it; otherwise 0."""
     longest = _longest_zeros(data)
     width, height = (int.from_bytes(data[at : at + 2], 'little') & 0x3FFF for at in (6, 8))
     is_blank = longest > 0.9 * len(data)
@@ -264,13 +264,13 @@ def _zeros_in_vp8(data: bytes) -> int:
 
 
 def zeros_at_the_end(source: Source) -> str:
-    """A sentence where the file ends in zeros, as a broken copy does; else ''."""
+    """A sentence if the file ends in zeros, as a damaged copy does; otherwise ''."""
     tail = source.tail(1 << 22)
     return _zeros(len(tail) - len(tail.rstrip(b'\0')))
 
 
 def _longest_zeros(data: bytes) -> int:
-    """Length of the longest run of zeros of at least `ZEROED_BYTES`; 0 where there is none."""
+    """Length of the longest run of at least `ZEROED_BYTES` zeros; 0 for none."""
     longest, at = 0, data.find(bytes(ZEROED_BYTES))
     while at >= 0:
         end = at + ZEROED_BYTES

@@ -1,7 +1,7 @@
-"""Photographs: one upright RGB picture, read by Pillow, and HEIC by libheif (pi-heif).
+"""Photographs as upright RGB arrays, read by Pillow, and HEIC by libheif (pi-heif).
 
-Limits hold on the declared size before any pixel is decoded, and on what a file of its length can hold. A photograph
-that lacks rows is refused; one whose data look damaged is read, and says so.
+Limits are checked on the stated size before any pixel is decoded, also relative to the size of the file. A photograph
+with missing rows is refused; one with suspicious data is read, with a note.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ ORIENTATIONS = {
     7: Orientation(swaps_axes=True, mirrors_x=True, mirrors_y=True),
     8: Orientation(swaps_axes=True, mirrors_y=True),
 }
-"""Exif orientation to what makes the picture upright."""
+"""Exif orientation to the operation that makes the picture upright."""
 EXIF_TURN = 'the file states no turn of its own, so it is turned as its Exif data say'
 EXIF_ORIENTATION, SUBFILE_TYPE, DNG_VERSION = 0x0112, 254, 50706
 LARGEST_HEIF = 1 << 27
-"""Bytes; libheif and libavif take the whole file into memory."""
+"""Largest file in bytes; libheif and libavif read the whole file into memory."""
 REDUCING_GAP = 2.0
-"""A picture is shrunk to no less than twice the wanted size before it is resampled."""
+"""A picture is reduced to no less than this multiple of the requested size before it is resampled."""
 STRIP_PIXELS = 1 << 20
-"""Pixels that are converted at a time: a picture is held once as decoded and once as given out."""
+"""Pixels converted at a time, so that only the decoded picture and the result are in memory."""
 
 CHECKS: dict[str, Callable[[Source], str]] = {'JPEG': lost_in_jpeg, 'PNG': lost_in_png}
-"""What a file lacks, where its decoder does not say so."""
+"""Image format to the check for missing data, where its decoder does not report them."""
 BEHIND: dict[str, Callable[[Source], int]] = {'JPEG': behind_jpeg, 'PNG': behind_png}
-"""Bytes that follow a picture's own end."""
+"""Image format to the number of bytes after the end of the picture."""
 DOUBTS: dict[str, Callable[[Source], str]] = {
     'JPEG': zeros_in_jpeg,
     'WEBP': zeros_in_webp,
@@ -63,19 +63,19 @@ DOUBTS: dict[str, Callable[[Source], str]] = {
     'AVIF': zeros_at_the_end,
     'HEIF': zeros_at_the_end,
 }
-"""What looks like damage and is no proof."""
+"""Image format to the check for signs of damage that are no proof."""
 
 
 def describe_still(source: Source, image_format: str, limits: Limits) -> tuple[VideoStream, tuple[str, ...]]:
-    """The picture's declared size and remarks, without decoding it.
+    """Stated size of the picture, and remarks, without decoding it.
 
     Raises:
-        MediaError: the header is damaged, or it is a camera's raw file.
-        LimitError: more pixels declared than allowed, or than a file of its length can hold.
-        MissingExtraError: a HEIC, and pi-heif is not installed.
+        MediaError: the header is damaged, or the file is a camera's raw file.
+        LimitError: the picture has more pixels than allowed, or than a file of its size can hold.
+        MissingExtraError: the file is a HEIC, and pi-heif is not installed.
     """
     with source.open(limits.max_stall_s) as file, warnings.catch_warnings(action='ignore'):
-        # Pillow warns of what is refused or said here: its own ceiling of pixels, damaged tables
+        # Pillow warns of what is refused or reported here: its own pixel limit, damaged tables
         image = _opened(file, source, image_format, limits)
         width, height = image.size
         pictures = _pictures(image, source, image_format)
@@ -103,11 +103,11 @@ def describe_still(source: Source, image_format: str, limits: Limits) -> tuple[V
 def read_still(
     source: Source, image_format: str, limits: Limits, max_side: int | None = None
 ) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-    """(H, W, 3) RGB, upright, transparent parts on white; and sentences on what looks damaged in it.
+    """(H, W, 3) RGB, upright, with transparent parts on white, and sentences on signs of damage.
 
     Raises:
-        MediaError: damaged or cut short: nothing is filled in.
-        LimitError: more pixels than allowed.
+        MediaError: the file is damaged or cut short; missing parts are never filled in.
+        LimitError: the picture has more pixels than allowed.
     """
     if lost := CHECKS.get(image_format, _nothing)(source):
         raise _damaged(source, image_format, lost)
@@ -127,15 +127,15 @@ def read_still(
 
 
 def _upright(image: Any, orientation: Orientation, image_format: str, max_side: int | None) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) RGB, made strip by strip, so that no second copy of the whole picture is held on the way.
+    """(H, W, 3) RGB, converted in strips, so that the whole picture is never copied.
 
-    One that is to be smaller is shrunk to a whole fraction in the strips already, and to its size in the end, as
-    Pillow's `thumbnail` does.
+    A smaller picture is reduced by a whole factor in the strips and then resampled to its size, like Pillow's
+    `thumbnail`.
     """
     if image_format != 'HEIF':
         image.load()
     if hasattr(image, '_decoder'):
-        image._decoder = None  # those of WebP and AVIF keep one or two pictures of their own
+        image._decoder = None  # the decoders of WebP and AVIF keep one or two pictures in memory
     (width, height), wanted = image.size, _wanted_size(image.size, max_side)
     across, down = (max(1, int(have / want / REDUCING_GAP)) for have, want in zip(image.size, wanted, strict=True))
     shape = (-(-height // down), -(-width // across), 3)
@@ -158,7 +158,7 @@ def _upright(image: Any, orientation: Orientation, image_format: str, max_side: 
 
 
 def _strips(image: Any, image_format: str, rows: int) -> Iterator[Any]:
-    """Stretches of so many rows as RGB, from top to bottom."""
+    """Strips of this number of rows as RGB, from top to bottom."""
     coded = np.asarray(image) if image_format == 'HEIF' else None
     width, height = image.size
     brightest = image.getextrema()[1] if image.mode == 'F' else 65535.0
@@ -169,7 +169,7 @@ def _strips(image: Any, image_format: str, rows: int) -> Iterator[Any]:
 
 
 def _wanted_size(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
-    """(W, H) whose longer side is at most `max_side`, in the same proportions."""
+    """(W, H) with a longer side of at most `max_side` and the same proportions."""
     if max_side is None or max(size) <= max_side:
         return size
     width, height = (max(1, int(side * max_side / max(size) + 0.5)) for side in size)
@@ -181,7 +181,7 @@ def _nothing(source: Source) -> str:
 
 
 def _opened(file: Any, source: Source, image_format: str, limits: Limits) -> Any:
-    """Pillow's or libheif's picture, its size within the limits, not yet decoded."""
+    """The picture as Pillow or libheif opens it, within the size limits, not yet decoded."""
     if image_format in ('HEIF', 'AVIF') and source.size > LARGEST_HEIF:
         raise LimitError(
             expected=f'a {image_format} picture of at most {LARGEST_HEIF >> 20} MiB', came=f'{source.size >> 20} MiB',
@@ -239,7 +239,7 @@ def _pictures(image: Any, source: Source, image_format: str) -> int:
 
 
 def _on_white(image: Any, brightest: float) -> Any:
-    """RGB of 8 bits, transparent parts on white; `brightest` is the white of a grey picture of more than 8 bits."""
+    """8-bit RGB with transparent parts on white; `brightest` is the white of a grey picture of more than 8 bits."""
     if image.mode in {'I;16', 'I;16B', 'I;16L', 'I', 'F'}:
         grey = np.nan_to_num(np.asarray(image), nan=0.0) / np.float32(brightest)
         return Image.fromarray(np.clip(grey * 255, 0, 255).round().astype(np.uint8)).convert('RGB')
@@ -252,7 +252,7 @@ def _on_white(image: Any, brightest: float) -> Any:
 
 
 def _orientation(image: Any, source: Source, image_format: str) -> int:
-    """The Exif orientation that is left to follow, 1 to 8: readers turn a TIFF, and a HEIC that states its own turn."""
+    """The remaining Exif orientation, 1 to 8: libraries already rotate a TIFF, and a HEIC with its own rotation."""
     if image_format == 'TIFF' or (image_format == 'HEIF' and states_turn(source)):
         return 1
     try:
@@ -263,7 +263,7 @@ def _orientation(image: Any, source: Source, image_format: str) -> int:
             exif = image.getexif()
         return int(exif.get(EXIF_ORIENTATION, 1))
     except Exception:
-        return 1  # damaged Exif data says nothing about the picture
+        return 1  # damaged Exif data do not mean a damaged picture
 
 
 def _damaged(source: Source, image_format: str, reason: str) -> MediaError:
@@ -275,5 +275,5 @@ def _damaged(source: Source, image_format: str, reason: str) -> MediaError:
 
 
 def _plain(reason: str) -> str:
-    """What a library says, without the names of objects in memory."""
+    """An error message of a library without addresses of objects in memory."""
     return re.sub(r'\s*<[^<>]* object at 0x[0-9a-f]+>', '', reason)[:120]

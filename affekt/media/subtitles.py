@@ -1,7 +1,7 @@
 """Embedded text subtitles (mov_text, SubRip, WebVTT, ASS) as times and plain text.
 
-FFmpeg gives lines in UTF-8 only. Others are read from their packets, in the encoding that `affekt.text_encoding`
-recognises in all lines together; where it is not certain they are left out, with a note.
+FFmpeg decodes only UTF-8 lines. Others are read from their packets, in the encoding that `affekt.text_encoding`
+recognises in all lines together; if it is uncertain they are left out, with a note.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_SUBTITLES = 200_000
 
 
 class Subtitle(NamedTuple):
-    """One line of subtitles."""
+    """One subtitle, with its times in seconds."""
 
     start_s: float
     end_s: float
@@ -37,12 +37,12 @@ class Subtitle(NamedTuple):
 
 
 class EmbeddedSubtitles(NamedTuple):
-    """The lines of a stream of subtitles, and how they were read."""
+    """The subtitles of a stream, with notes on their encoding."""
 
     lines: list[Subtitle]
-    """By start."""
+    """Sorted by start time."""
     notes: tuple[str, ...]
-    """What encoding was recognised, and how many lines were left out, as sentences."""
+    """Sentences on the recognised encoding and on the number of lines left out."""
 
 
 class _Packet(NamedTuple):
@@ -56,10 +56,10 @@ class _Packet(NamedTuple):
 def embedded_subtitles(
     source: Source, probe: Probe, limits: Limits, encoding: str | None = None
 ) -> EmbeddedSubtitles | None:
-    """The first text stream's lines in order of time; None where every stream is pictures (DVD, Blu-ray).
+    """The subtitles of the first text stream by time; None if all streams are pictures (DVD, Blu-ray).
 
-    A subtitle without a duration ends where the next begins. `encoding` is that of lines that are not UTF-8; None to
-    recognise it.
+    A subtitle without a duration ends where the next one begins. `encoding` is that of lines that are not UTF-8; None
+    to recognise it.
     """
     container, file = open_container(source, limits)
     try:
@@ -101,7 +101,7 @@ def _packets(container: Any, stream: Any, file: Any, origin_s: float) -> list[_P
 
 
 def _texts(packets: Sequence[_Packet], encoding: str | None) -> tuple[list[str], tuple[str, ...]]:
-    """The text of each packet, '' where there is none, and notes."""
+    """The text of each packet, '' for none, and notes."""
     if all(packet.text is not None for packet in packets):
         return [packet.text or '' for packet in packets], ()
     lost = sum(packet.text is None for packet in packets)
@@ -121,15 +121,15 @@ def _texts(packets: Sequence[_Packet], encoding: str | None) -> tuple[list[str],
 
 
 def _payload(raw: bytes, codec: str) -> bytes:
-    """The text of a packet as it is stored, without what stands around it."""
-    if codec == 'mov_text':  # its length before it, styles behind it
+    """The text of a packet as stored, without the data around it."""
+    if codec == 'mov_text':  # preceded by its length, followed by styles
         return raw[2 : 2 + int.from_bytes(raw[:2], 'big')]
     return raw.split(b',', ASS_FIELDS_BEFORE_TEXT)[-1] if codec in ('ass', 'ssa') else raw
 
 
 def _text_of(packet: Any, raw: bytes) -> str | None:
-    """Plain text of a packet; None where FFmpeg cannot decode it."""
-    if raw.startswith((codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE)):  # mov_text allows it, FFmpeg reads none of it
+    """The plain text of a packet; None if FFmpeg cannot decode it."""
+    if raw.startswith((codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE)):  # mov_text allows it, but FFmpeg cannot read it
         with contextlib.suppress(UnicodeDecodeError):
             return _plain(raw.decode('utf-16'))
         return None
@@ -141,7 +141,7 @@ def _text_of(packet: Any, raw: bytes) -> str | None:
 
 
 def _event_text(event: Any) -> str:
-    """The text of a decoded line; ASS events carry eight fields before it."""
+    """The text of a decoded line; ASS events have eight fields before it."""
     coded = getattr(event, 'ass', None) or getattr(event, 'text', b'')
     text = coded.decode() if isinstance(coded, bytes) else str(coded)
     return text.split(',', ASS_FIELDS_BEFORE_TEXT)[-1] if hasattr(event, 'ass') else text

@@ -1,8 +1,8 @@
-"""Media with known answers: pictures that carry their own number, sound with clicks at known times.
+"""Test media with known content: frames that show their own number, audio with clicks at known times.
 
-A numbered picture shows its number as a 4 x 5 grid of black and white cells (20 bits, the top left cell the lowest)
-inside a frame whose corners are red (top left), green (top right), blue (bottom left) and grey (bottom right). So a
-test reads from any decoded picture which one it is and which way is up, after any codec.
+A numbered frame shows its number as a 4 x 5 grid of black and white cells (20 bits, the lowest one in the top left
+cell) within a border whose corners are red (top left), green (top right), blue (bottom left) and grey (bottom right). A
+test can thus read from any decoded frame its number and its orientation, after any codec.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROWS, COLUMNS = 4, 5
 BITS = ROWS * COLUMNS
 SMALLEST = 48
 MARGIN = 6
-"""The frame's width is 1/6 of the picture's side."""
+"""The border is 1/6 of the side of the frame."""
 CORNERS = {
     'top left': (220, 30, 30),
     'top right': (30, 200, 30),
@@ -33,11 +33,11 @@ CLICK_HZ = 2000.0
 
 
 def numbered_image(number: int, width: int = 160, height: int = 120) -> Image:
-    """(height, width, 3) RGB that shows `number`, 0 to 2**20 - 1.
+    """(height, width, 3) RGB frame that shows `number`, 0 to 2**20 - 1.
 
     Raises:
-        ValueRangeError: a number that does not fit.
-        ShapeError: a side below 48 pixels.
+        ValueRangeError: the number is out of range.
+        ShapeError: a side is shorter than 48 pixels.
     """
     if not 0 <= number < 2**BITS:
         raise ValueRangeError(expected=f'a number in [0, {2**BITS})', came=str(number), todo='use fewer pictures')
@@ -56,7 +56,7 @@ def numbered_image(number: int, width: int = 160, height: int = 120) -> Image:
 
 
 def read_number(image: Image) -> int:
-    """The number that a picture made by `numbered_image` shows, at any size."""
+    """The number in a frame made by `numbered_image`, at any size."""
     height, width = image.shape[:2]
     number = 0
     for bit in range(BITS):
@@ -68,7 +68,7 @@ def read_number(image: Image) -> int:
 
 
 def upright_corner(image: Image) -> str:
-    """Which corner the red mark lies in: 'top left' where the picture is upright."""
+    """The corner with the red mark: 'top left' if the frame is upright."""
     height, width = image.shape[:2]
     up, left = max(1, height // MARGIN // 2), max(1, width // MARGIN // 2)
     patches = {
@@ -82,7 +82,7 @@ def upright_corner(image: Image) -> str:
 
 
 def numbered_images(count: int, width: int = 160, height: int = 120, first: int = 0) -> Iterator[Image]:
-    """`count` numbered pictures from `first` upwards."""
+    """`count` numbered frames from number `first` on."""
     return (numbered_image(number, width, height) for number in range(first, first + count))
 
 
@@ -99,7 +99,7 @@ def clicks(length_s: float, times_s: Sequence[float], rate_hz: int = 16_000, lou
 
 
 def find_clicks(samples: Samples, rate_hz: int = 16_000, loudness: float = 0.8) -> list[float]:
-    """Seconds at which clicks begin: where the sound first passes a third of their loudness after 50 ms of quiet."""
+    """Start times of clicks in seconds: where the audio exceeds a third of their loudness after 50 ms of quiet."""
     loud = np.flatnonzero(np.abs(samples) > loudness / 3)
     if not len(loud):
         return []
@@ -108,7 +108,7 @@ def find_clicks(samples: Samples, rate_hz: int = 16_000, loudness: float = 0.8) 
 
 
 def tone(length_s: float, frequency_hz: float = 440.0, rate_hz: int = 16_000, loudness: float = 0.3) -> Samples:
-    """(N,) a sine that starts at 0."""
+    """(N,) sine that starts at 0."""
     t = np.arange(round(length_s * rate_hz)) / rate_hz
     return (loudness * np.sin(2 * np.pi * frequency_hz * t)).astype(np.float32)
 

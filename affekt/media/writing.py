@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
-from affekt.files import part_of
+from affekt.files import explained_where_full, part_of
 
 Image = npt.NDArray[np.uint8]
 Samples = npt.NDArray[np.float32]
@@ -304,13 +304,22 @@ def write_audio(
 
 
 def write_image(path: str | os.PathLike[str], image: Image, quality: int = 90) -> Path:
-    """A photograph (.jpg, .png, .webp, .bmp) of an (H, W, 3) RGB or (H, W) grey picture."""
+    """A photograph (.jpg, .png, .webp, .bmp) of an (H, W, 3) RGB or (H, W) grey picture.
+
+    Raises:
+        StorageError: there is no room for it.
+    """
     from PIL import Image as Pictures
 
     target = Path(path)
     partial = part_of(target, keeps_suffix=True)
-    Pictures.fromarray(np.ascontiguousarray(image)).save(partial, quality=quality)
-    os.replace(partial, target)
+    try:
+        with explained_where_full(target):
+            Pictures.fromarray(np.ascontiguousarray(image)).save(partial, quality=quality)
+        os.replace(partial, target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     return target
 
 

@@ -17,6 +17,7 @@ from affekt.nn.pooling import POOLINGS, Pooling, pooling_of
 from affekt.nn.positions import position_table, sinusoids, sinusoids_in_halves, sliced_positions
 from affekt.nn.prefusion import Prefusion, QueryPrefusion
 from affekt.nn.qformer import QueryFormer, qformer_names
+from affekt.nn.seeding import seed_torch, seeded
 from affekt.nn.states import Coverage, CoverageRow, NameMap, built, load_published, read_tensors, renamed, save_tensors
 from affekt.nn.transformer import Block, BlockForm, CrossSelfBlock, DropPath, rising
 
@@ -58,6 +59,8 @@ __all__ = [
     'require_device',
     'rising',
     'save_tensors',
+    'seed_torch',
+    'seeded',
     'sinusoids',
     'sinusoids_in_halves',
     'sliced_positions',

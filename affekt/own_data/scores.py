@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from affekt.analysis import SOURCES
 from affekt.arrays import Bools, Floats, Ints
@@ -331,6 +330,8 @@ def area_under_curve(is_high: Bools, values: Floats) -> float:
     low = len(is_high) - high
     if not high or not low:
         return float('nan')
+    from scipy.stats import rankdata  # half a second to import, which all who read clips would wait
+
     ranks = rankdata(values)
     return float((ranks[is_high].sum() - high * (high + 1) / 2) / (high * low))
 

@@ -1,16 +1,17 @@
-"""Who of the visible people speaks: turns tied to faces whose mouths move with the sound.
+"""Active speaker detection: assigns speech turns to visible people whose mouths move with the audio.
 
-No voice is compared with any other. For each turn and each face that is on screen, three readings decide:
+Voices are not compared with each other. For each turn and each visible face, three measures decide:
 
     motion    standard deviation of the mouth's opening over the turn, against MOTION_FULL
-    rhythm    largest correlation of the opening with loudness, both ten times a second, at lags up to 0.2 s
-    presence  which part of the turn the face was seen
+    rhythm    largest correlation of the opening with loudness, both at 10 Hz, at lags up to 0.2 s
+    presence  share of the turn in which the face was seen
 
     score = presence * motion * (1 + max(rhythm, 0)) / 2
 
-A turn goes to the best face if it scores at least LEAST_SCORE and leads the next by LEAST_MARGIN; whoever has half of
-all speaking time in this way needs only half that score for the rest. Other turns go to nobody: '' in the result, the
-lane 'voice' in the timeline. A lone face needs LEAST_SCORE too: the speaker may be off screen.
+A turn is assigned to the best face if it scores at least LEAST_SCORE and leads the next by LEAST_MARGIN; a person who
+gets at least half of all speaking time in this way needs only half that score for the other turns. Remaining turns are
+not assigned: '' in the result, the lane 'voice' in the timeline. A single face needs LEAST_SCORE too, as the speaker
+may be off screen.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from affekt.arrays import Floats
 
 GRID_HZ = 10.0
 MOTION_FULL = 0.06
-"""Standard deviation of jaw opening (blendshape scale, 0 to 1) that counts in full. Speech moves the jaw by 0.04 to
+"""Standard deviation of jaw opening (blendshape scale, 0 to 1) for the full score. Speech moves the jaw by 0.04 to
 0.15, a still mouth by less than 0.01."""
 LEAST_SCORE = 0.3
-"""With presence 1 and no rhythm: 0.036 of motion. With full rhythm: 0.018."""
+"""Least score: motion of 0.036 at presence 1 without rhythm, 0.018 with full rhythm."""
 LEAST_MARGIN = 0.12
 LEAST_PRESENCE = 0.4
 MAX_LAG = 2
-"""Steps of 0.1 s by which sound and mouth may be apart."""
+"""Largest lag between audio and mouth, in steps of 0.1 s."""
 LEAST_SHARE = 0.6
-"""Share of a transcript speaker's time that must fall on one person for the two to be one."""
+"""Least share of a transcript speaker's time that must belong to one person to identify the two."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Mouth:
 
 @dataclass(frozen=True)
 class Speaker:
-    """Who speaks during a turn: a person's name or '', with each visible person's score."""
+    """The speaker of a turn: a person's name or '', with the score of each visible person."""
 
     person: str
     scores: Mapping[str, float]
@@ -56,14 +57,14 @@ class Speaker:
 def attribute_turns(
     turns: Sequence[tuple[float, float]], mouths: Sequence[Mouth], times_s: Floats, loudness_db: Floats, rate_hz: float
 ) -> list[Speaker]:
-    """Who speaks in each turn.
+    """Assign a speaker to each turn.
 
     Args:
-        turns: (start_s, end_s) of each.
-        mouths: one per visible person.
-        times_s: (M,) when loudness was measured, ascending; may be empty.
-        loudness_db: (M,) in dB.
-        rate_hz: analyzed frames per second, for how many readings a turn should have.
+        turns: (start_s, end_s) of each turn.
+        mouths: mouths of all visible people.
+        times_s: (M,) times of the loudness values in seconds, ascending; may be empty.
+        loudness_db: (M,) loudness in dB.
+        rate_hz: analyzed frames per second, which gives the number of readings expected in a turn.
 
     Returns:
         One Speaker per turn, in order.
@@ -82,7 +83,7 @@ def attribute_turns(
 def score_turn(
     start_s: float, end_s: float, mouth: Mouth, times_s: Floats, loudness_db: Floats, rate_hz: float
 ) -> float:
-    """How well a mouth fits a turn, in [0, 1]; 0 for a face that is mostly off screen."""
+    """Score of a mouth for a turn, in [0, 1]; 0 for a face that is mostly off screen."""
     low, high = np.searchsorted(mouth.times_s, [start_s, end_s])
     seen, opening = mouth.times_s[low:high], mouth.opening[low:high]
     known = ~np.isnan(opening)
@@ -96,14 +97,14 @@ def score_turn(
 
 
 def _leader(scores: Mapping[str, float], least: float) -> str:
-    """The person with the best score, if it reaches `least` and leads by the margin; else ''."""
+    """The person with the best score, if it reaches `least` and leads by the margin; otherwise ''."""
     order = sorted(scores.values(), reverse=True)
     leads = bool(order) and order[0] >= least and (len(order) == 1 or order[0] - order[1] >= LEAST_MARGIN)
     return max(sorted(scores), key=lambda name: scores[name]) if leads else ''
 
 
 def _usual_speaker(people: Sequence[str], turns: Sequence[tuple[float, float]]) -> str:
-    """Whoever has at least half of the time of all turns; '' for nobody."""
+    """The person with at least half of the total time of all turns; '' for none."""
     seconds: dict[str, float] = {}
     for person, (start, end) in zip(people, turns, strict=True):
         seconds[person] = seconds.get(person, 0.0) + end - start
@@ -114,16 +115,16 @@ def _usual_speaker(people: Sequence[str], turns: Sequence[tuple[float, float]]) 
 def match_speakers(
     speakers: Sequence[str], spans: Sequence[tuple[float, float]], people: Sequence[str]
 ) -> dict[str, str]:
-    """Which person each name of a transcript belongs to.
+    """Match the speaker names of a transcript to people.
 
     Args:
-        speakers: name per utterance, '' where the transcript gives none.
-        spans: (start_s, end_s) per utterance.
-        people: person per utterance as the mouths say, '' for nobody.
+        speakers: speaker name of each utterance, '' where the transcript gives none.
+        spans: (start_s, end_s) of each utterance.
+        people: person of each utterance by mouth movement, '' for none.
 
     Returns:
-        Transcript name to person, for names of whose time at least LEAST_SHARE falls on one person, each person once:
-        the name with most time wins.
+        Transcript name to person, for names with at least LEAST_SHARE of their time at one person. Each person gets at
+        most one name, the one with the most time.
     """
     seconds: dict[str, dict[str, float]] = {}
     for name, (start, end), person in zip(speakers, spans, people, strict=True):

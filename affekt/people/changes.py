@@ -230,7 +230,7 @@ def meant(who: str, names: Mapping[str, str]) -> str:
     """The present name of somebody: by present name, or by number or name as analyzed, in any case.
 
     Args:
-        who: how somebody is spoken of.
+        who: name or number of a person, as a user gives it.
         names: name as analyzed to present name.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Who left the picture and came back, and how surely the face says that it is the same person."""
+"""People who left the picture and returned, and how certain it is from the face that they are the same."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from affekt.wording import percent_never_sure
 
 @dataclass(frozen=True)
 class Returned:
-    """A person whose face was followed in several stretches.
+    """A person who was tracked in several separate parts of a recording.
 
-    stretches: their number. certainty: how sure the face is that they are one person, in [0, 1]; None where it could
-    not be compared.
+    stretches: number of these parts. certainty: certainty from the face that they show one person, in [0, 1]; None
+    where it could not be compared.
     """
 
     stretches: int
@@ -21,7 +21,7 @@ class Returned:
 
 
 def return_sentences(returned: Mapping[str, Returned]) -> tuple[str, ...]:
-    """A sentence on each person whose stretches the face compared, by name.
+    """One sentence per person whose parts were compared by face, by name.
 
     >>> return_sentences({'person 1': Returned(3, 0.991)})
     ('Person 1 was followed in 3 stretches; by the face they are one person, certainty 99 %.',)

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from affekt.arrays import Floats32
 from affekt.errors import TrainingError, missing_extra
-from affekt.nn import read_tensors, save_tensors
+from affekt.nn import read_tensors, save_tensors, seeded
 from affekt.pretraining.batches import ClipBatch
 from affekt.pretraining.objectives import Goal, LabelledClip, targets_of
 from affekt.pretraining.predicting import form_of, head_of, inputs_of, viewed
@@ -152,7 +152,7 @@ def _chosen(rows: Sequence[Row], is_judged: bool) -> int:
     scores = [row['score'] for row in rows]
     if all(math.isnan(score) for score in scores):
         raise TrainingError(
-            expected='a score on validation that is defined', came='every clip gets the same answer',
+            expected='a score on validation that is defined', came='one value alone, among answers or truth',
             todo='give validation clips of several classes or values',
         )  # fmt: skip
     return max(range(len(rows)), key=lambda at: (-math.inf if math.isnan(scores[at]) else scores[at], at))
@@ -265,8 +265,7 @@ def adapt(model: nn.Module, rank: int, seed: int) -> None:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
         raise missing_extra('peft, which trains adapters', 'torch', instead='take the method full or linear') from error
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=ADAPTED)
         inject_adapter_in_model(config, model)
     for name, parameter in model.named_parameters():

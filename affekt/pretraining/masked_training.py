@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from affekt.encoders import RUN_WEIGHTS
 from affekt.errors import CorpusError, ShapeError
-from affekt.nn import Block, CrossSelfBlock, save_tensors
+from affekt.nn import Block, CrossSelfBlock, save_tensors, seeded
 from affekt.pretraining.forms import MODALITIES, Form, HicmaeForm, SvfapForm
 from affekt.pretraining.hicmae import HicmaePretraining
 from affekt.pretraining.masked_batches import Clips, EpochBatches, MaskedBatch, MaskedClips, Survey, surveyed
@@ -144,8 +144,7 @@ def pretrain(
 
 def new_network(form: Form, settings: PretrainingSettings, every: Callable[[Tensor], Tensor] | None = None) -> Network:
     """A network with the first weights of a seed; torch's own generator stands where it stood."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(epoch_seed(settings.seed, 0, 0))
+    with seeded(epoch_seed(settings.seed, 0, 0)):
         if isinstance(form, SvfapForm):
             return SvfapPretraining(form)
         return HicmaePretraining(

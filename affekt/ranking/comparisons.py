@@ -213,7 +213,7 @@ def _coded_items(
 
 
 def _few(seen: Mapping[str, int], plain: Mapping[str, str]) -> list[tuple[str, int]]:
-    """Those names, with their codes, whose rows a message may need to cite."""
+    """Names that are alike, with their codes, whose rows a message may cite."""
     wanted = {name for pair in alike([*plain.values()]) for name in pair}
     return [(name, code) for name, code in seen.items() if plain[name] in wanted]
 

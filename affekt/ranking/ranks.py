@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import stdtr
 
 from affekt.arrays import Floats, Ints
 from affekt.ranking.bradley_terry import Fit
@@ -116,7 +116,7 @@ def better(fit: Fit, spread: Spread) -> Floats:
     """
     errors = difference_errors(fit, spread)
     gap = fit.strengths[:, None] - fit.strengths[None, :]
-    return np.asarray(stats.t.cdf(gap / np.where(errors > 0.0, errors, 1.0), spread.freedom))
+    return np.asarray(stdtr(spread.freedom, gap / np.where(errors > 0.0, errors, 1.0)))
 
 
 def _largest_difference(fit: Fit, spread: Spread, errors: Floats, rng: np.random.Generator, level: float) -> float:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy.special import bdtrc
 
 from affekt.tables import number
 
@@ -61,7 +61,8 @@ def rater_flags(record: RaterRecord) -> tuple[str, ...]:
         flags.append(FAST)
     decided = record.on_left + record.on_right
     most = max(record.on_left, record.on_right)
-    if decided and most >= MOST_ON_ONE_SIDE * decided and stats.binomtest(most, decided).pvalue < CHANCE:
+    chance = 2.0 * bdtrc(most - 1, decided, 0.5)  # of as many on one of two sides, by a fair coin
+    if decided and most >= MOST_ON_ONE_SIDE * decided and chance < CHANCE:
         flags.append(ONE_SIDED)
     if len(record.watched) >= FEWEST_TIMED and _are_half(share < LEAST_WATCHED for share in record.watched):
         flags.append(UNWATCHED)

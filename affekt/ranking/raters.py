@@ -18,8 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
-from scipy.special import expit
+from scipy.special import betaincinv, expit
 
 from affekt.arrays import Floats, Ints
 from affekt.errors import ComparisonError, UnrankableError, ValueRangeError
@@ -105,7 +104,7 @@ def crowd_fit(
             todo='give a stronger prior, or leave out raters with few votes',
         )
     seen = (skill * (total + good + bad - 2.0)) - (good - 1.0)
-    low, high = (stats.beta.ppf(tail, good + seen, bad + total - seen) for tail in (0.025, 0.975))
+    low, high = (betaincinv(good + seen, bad + total - seen, tail) for tail in (0.025, 0.975))
     low, high = np.minimum(low, skill), np.maximum(high, skill)
     skill, low, high = (np.where(total > 0.0, values, np.nan) for values in (skill, low, high))
     return CrowdFit(cells.items, at[0], comparisons.raters, skill, low, high, total, diagnose(cells))

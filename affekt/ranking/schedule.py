@@ -9,8 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from affekt.arrays import Floats, Ints
 from affekt.errors import UnknownNameError, ValueRangeError
@@ -65,7 +64,7 @@ def more_needed(fit: Fit, spread: Spread, left: str, right: str, *, level: float
         return math.nan
     variance, inflation = float(spread.errors(contrast)[0] ** 2), float(spread.inflation(contrast)[0])
     chance = 1.0 / (1.0 + math.exp(-gap))
-    target = (gap / (stats.norm.ppf(0.5 + 0.5 * level) + stats.norm.ppf(power))) ** 2
+    target = (gap / (ndtri(0.5 + 0.5 * level) + ndtri(power))) ** 2
     return float(max(0, math.ceil((1.0 / target - 1.0 / variance) * inflation / (chance * (1.0 - chance)))))
 
 

@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse, stats
+from scipy import sparse
+from scipy.special import stdtrit
 
 from affekt.arrays import Floats, Ints
 from affekt.errors import ComparisonError, UnknownNameError, ValueRangeError
@@ -72,7 +73,7 @@ class Spread:
 
     def quantile(self, level: float) -> float:
         """Two-sided quantile of the t distribution."""
-        return float(stats.t.ppf(0.5 + 0.5 * level, self.freedom))
+        return float(stdtrit(self.freedom, 0.5 + 0.5 * level))
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def _move_skin_below(moved: Floats) -> None:
 
 
 def _leave_nose(moved: Floats) -> None:
-    """What the point below the nose moves is taken out of the upper face, in place; the lower lip keeps all of its way."""
+    """What the point below the nose moves is taken out of the upper face, in place; the lower lip keeps all its way."""
     down = -moved[:, 1]
     upper = np.clip((JAW_CM[1] - down) / (JAW_CM[1] - JAW_CM[0]), 0, 1)
     moved[:, 1] += upper * np.clip(down, 0, -moved[BELOW_NOSE, 1])

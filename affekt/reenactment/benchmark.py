@@ -2,9 +2,9 @@
 
 Self-reenactment: a driver's first frame is the portrait, and each picture is held against the driver's own. Cross-
 reenactment: another portrait, of which only movement and identity can be held against anything. All readings of faces
-are affekt's own, which the engine too is made with: they tell engines apart that are measured alike, not truth.
-Networks that the user brings add LPIPS for each picture, FID over all pictures, and FVD over all stretches of them.
-Every pair is kept in the folder once it is measured, so that a killed run goes on.
+are affekt's own, with which the engine is made too: they tell engines apart that are measured alike, not truth. The
+user's own networks add LPIPS for each picture, FID over all pictures, and FVD over all stretches of them. Each measured
+pair is kept, so that a killed run goes on.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ METRICS: Mapping[str, str] = {
     'identity_distance': 'distance from the portrait’s face, 0.6 parts people; lower is better',
 }
 """Name to what it says; the first seven need the driver's own pictures."""
+LIKENESSES = ('ssim', 'ms_ssim')
+"""At most 1, where pictures are the same: their intervals are those of what is lacking. The others begin at 0."""
 OF_PICTURES = ('l1', 'psnr_db', 'ssim', 'ms_ssim', 'lpips', 'flicker', 'landmark_error')
 SCORES = 'scores.json'
 
@@ -209,13 +211,15 @@ def summarised(results: Sequence[PairResult], seed: int = 0) -> dict[str, dict[s
     for name, is_self in (('self', True), ('cross', False)):
         chosen = [result for result in results if result.pair.is_self == is_self]
         for metric in METRICS:
-            values = np.array([each.scores.get(metric, float('nan')) for each in chosen], dtype=np.float64)
-            values = values[np.isfinite(values)]
+            values = np.array([each.scores[metric] for each in chosen if np.isfinite(each.scores.get(metric, np.nan))])
             if len(values):
-                rng = np.random.default_rng(seed)
-                summary.setdefault(name, {})[metric] = bootstrap_interval(
-                    lambda column: float(np.mean(column)), values, rng=rng, bounds=(-np.inf, np.inf)
+                far = 1 - values if metric in LIKENESSES else values
+                mean = bootstrap_interval(
+                    lambda column: float(np.mean(column)), far, rng=np.random.default_rng(seed), bounds=(0.0, np.inf)
                 )
+                if metric in LIKENESSES:
+                    mean = replace(mean, value=float(values.mean()), low=1 - mean.high, high=1 - mean.low)
+                summary.setdefault(name, {})[metric] = mean
     return summary
 
 
@@ -292,11 +296,8 @@ class _Measures:
         self._rest = laid_face(portrait.landmarks, canonical)
         self._fit = ExpressionFit(self._rest.points[:POINTS])
         self._portrait = portrait
-        self._own = (
-            None
-            if identity is None
-            else identity.vector(face_crop(portrait.image, portrait.landmarks.astype(np.float32)))
-        )
+        crop = face_crop(portrait.image, portrait.landmarks.astype(np.float32))
+        self._own = None if identity is None else identity.vector(crop)
         self.columns: dict[str, list[float]] = {metric: [] for metric in METRICS}
         self._error: Floats | None = None
 
@@ -437,9 +438,8 @@ def _write(
     write_atomically(folder / 'result.json', text.encode())
     with place_atomically(folder / 'sheet.jpg') as place:
         write_image(place, with_note(contact_sheet(rows)), quality=92)
-        first = comparison.pairs[0].pair
-        of_portrait = file_sha256(first.portrait or first.driver)
-        sign(place, Provenance(settings.drawn_by, consent, of_portrait, settings={'sheet_of': hashes}), credentials)
+        first = file_sha256(comparison.pairs[0].pair.portrait or comparison.pairs[0].pair.driver)
+        sign(place, Provenance(settings.drawn_by, consent, first, settings={'sheet_of': hashes}), credentials)
     write_atomically(folder / 'page.html', _page(comparison).encode())
 
 

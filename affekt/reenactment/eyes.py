@@ -1,7 +1,8 @@
 """Eyes: lids that close over the eyeball, irises that keep their round shape, and the line where lids meet.
 
 The lids belong to the skin, the eyeball is a layer behind it: what is seen between the lids is the portrait's own eye,
-not pressed together as the lids come down. Where they open wider than in the portrait, the eyeball's edge goes along.
+not pressed together as the lids come down. Where they open wider than in the portrait, the eyeball's edge goes along,
+and the iris stays round: what a lid of the portrait hides of it is taken from the other side of the pupil.
 
 Canonical frame: centimetres, x right, y up. Left and right are the person's own.
 """
@@ -60,6 +61,14 @@ IRIS_MARGIN = 1.15
 LEAST_WHITE_PX = 16
 LIT_SHARES = (0.75, 0.97)
 """Quantiles of brightness between which an eyeball is lit: below lies the shadow of the lid, above the reflection."""
+BEYOND_RING = 1.3
+"""Size of the ring beyond the lids over that of their own."""
+ROUND_FROM, ROUND_TO = 1.2, 0.95
+"""Radii of the iris from which an eyeball is white alone, and up to which it is iris alone."""
+MOVED_WIDTHS = 0.03
+"""Way of lid or iris, widths of the eye, from which the iris is wholly drawn as a disc of its own; none at rest."""
+LASHES_WIDTHS = 0.04
+"""How far the lashes' shadow reaches into the portrait's eye, widths of it."""
 LASHES_FROM = 0.55
 """Share of the calm opening below which the meeting lids begin to show as a line."""
 LASHES_DARK = 0.5
@@ -124,9 +133,10 @@ class Eyes:
                 continue
             mask = polygon_mask(lids, box)
             if mask.any():
-                chosen = list(eye.ring + eye.iris)
-                way = (self._rest[chosen] - ball)[:, :2]
-                shift = way_in_box(ball, triangles, way, box)
+                rest = self._rest[list(eye.ring + eye.iris)]
+                around = _around(rest, rest)
+                shift = way_in_box(_around(rest, ball), triangles, (around - _around(rest, ball))[:, :2], box)
+                _keep_round(shift, ball[:, :2], rest[:, :2], box)
                 laid_over(picture, shifted(self._portrait.image, shift, box), mask, box)
 
     def draw_lashes(self, picture: Image, target: Floats, frame: MotionFrame) -> None:
@@ -156,6 +166,50 @@ class Eyes:
             yield self._portrait.place(ball[list(eye.ring + eye.iris)], frame.rotation, frame.translation, frame.scale)
 
 
+def _keep_round(shift: Floats32, ball: Floats, rest: Floats, box: Box) -> None:
+    """Let the pixels of an iris come from the portrait's iris as one disc, in place.
+
+    Args:
+        shift: (2, h, w) from each pixel to its place in the portrait.
+        ball: (21, 2) ring and iris in the picture; the iris with its middle first.
+        rest: (21, 2) the same in the portrait.
+        box: of the pixels.
+    """
+    outer, inner, lower, upper = 0, 8, slice(1, 8), slice(9, 16)
+    middle, rim = 16, slice(17, 21)
+    wide = float(np.linalg.norm(rest[outer] - rest[inner]))
+    way = ball - rest
+    way -= way[[outer, inner]].mean(axis=0)
+    moves = float(np.clip(np.linalg.norm(way, axis=1).max() / max(MOVED_WIDTHS * wide, 1e-6), 0, 1))
+    radius, own = (float(np.linalg.norm(points[rim] - points[middle], axis=1).mean()) for points in (ball, rest))
+    if moves == 0 or min(radius, own) < 1:
+        return
+    x = np.arange(box.left, box.right) + 0.5 - ball[middle, 0]
+    y = (np.arange(box.top, box.bottom) + 0.5 - ball[middle, 1])[:, None]
+    is_iris = np.clip((ROUND_FROM - np.hypot(x, y) / radius) / (ROUND_FROM - ROUND_TO), 0, 1)
+    from_x, from_y = np.broadcast_arrays(rest[middle, 0] + x * own / radius, rest[middle, 1] + y * own / radius)
+    # what the upper lid hides lies on the other side of the pupil too
+    top, bottom = (_lid_height(rest[[outer, *range(*lid.indices(21)), inner]], from_x) for lid in (upper, lower))
+    inside = LASHES_WIDTHS * wide
+    is_hidden = from_y < top + inside
+    lowest = np.maximum(bottom - inside, top + inside)
+    from_y = np.clip(np.where(is_hidden, 2 * rest[middle, 1] - from_y, from_y), top + inside, lowest)
+    # beside the lids the eyeball's edge goes along with them, lashes and all
+    across, down = np.broadcast_arrays(x + ball[middle, 0], y + ball[middle, 1])
+    above, below = (_lid_height(ball[[outer, *range(*lid.indices(21)), inner]], across) for lid in (upper, lower))
+    between = np.clip(np.minimum(down - above, below - down) / max(2 * inside, 1e-6) - 0.5, 0, 1)
+    share = moves * is_iris * between
+    share = np.where(is_hidden, np.rint(share), share)  # between a place and its opposite lies the pupil
+    for axis, (source, at) in enumerate(((from_x, across), (from_y, down))):
+        shift[axis] += (share * (source - at - shift[axis])).astype(np.float32)
+
+
+def _lid_height(lid: Floats, x: Floats) -> Floats:
+    """Height in the picture of a lid through points (N, 2), at places along it."""
+    ordered = lid[np.argsort(lid[:, 0])]
+    return np.asarray(np.interp(x, ordered[:, 0], ordered[:, 1]))
+
+
 def _corner_shift(eye: EyePoints, face: Floats, portrait: Portrait) -> Floats:
     """(3,) how far the corners of an eye have moved, on average."""
     corners = [eye.outer, eye.inner]
@@ -163,8 +217,21 @@ def _corner_shift(eye: EyePoints, face: Floats, portrait: Portrait) -> Floats:
 
 
 def _triangles(eye: EyePoints, portrait: Portrait) -> Ints:
-    """(F, 3) between the ring and the iris, numbers of `ring + iris`."""
-    return np.asarray(Delaunay(portrait.landmarks[list(eye.ring + eye.iris), :2]).simplices, dtype=np.int64)
+    """(F, 3) between the points of `_around`."""
+    rest = portrait.landmarks[list(eye.ring + eye.iris)]
+    return np.asarray(Delaunay(_around(rest, rest)[:, :2]).simplices, dtype=np.int64)
+
+
+def _around(rest: Floats, ball: Floats) -> Floats:
+    """(37, 3) ring and iris (21, 3), and a ring further out that moves as the ring does: soft edges show it too.
+
+    Args:
+        rest: (21, 3) in the portrait.
+        ball: (21, 3) in the picture.
+    """
+    ring = slice(0, -5)
+    out = (BEYOND_RING - 1) * (rest[ring] - rest[ring].mean(axis=0))
+    return np.concatenate([ball, ball[ring] + out])
 
 
 def _line_mask(line: Floats, width: float, box: Box) -> Floats32:

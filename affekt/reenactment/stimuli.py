@@ -43,7 +43,7 @@ from affekt.reenactment.reading_back import (
 from affekt.reenactment.sources import ByEmotion
 from affekt.report import stimulus_page
 from affekt.runs import SETTINGS, Run
-from affekt.tables import csv_bytes
+from affekt.tables import csv_bytes, storable
 
 Image = npt.NDArray[np.uint8]
 CLIPS, PORTRAITS = 'clips', 'portraits'
@@ -291,7 +291,7 @@ def _pictures(portraits: str | os.PathLike[str] | Sequence[Path]) -> list[Path]:
     place = Path(portraits)
     if not place.is_dir():
         return [place]
-    every = sorted(path for path in place.iterdir() if path.is_file() and is_media_name(path.name))
+    every = sorted(path for path in place.iterdir() if is_media_name(path.name) and not path.is_dir())
     if not every:
         raise MediaError(expected='a folder with portraits', came=f'{place} without a picture', todo='check the folder')
     return every
@@ -315,7 +315,7 @@ def _people(
         except AffektError as error:
             if len(paths) == 1:
                 raise
-            left_out[path.name] = str(error)
+            left_out[storable(path.name)] = storable(str(error))
             continue
         taken = {each.casefold() for each in people}  # some file systems do not tell cases apart
         name = next(each for each in _names(path) if each.casefold() not in taken)

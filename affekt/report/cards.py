@@ -1,4 +1,4 @@
-"""Model cards as rows of text for the report: what a card says, flattened, with its reliability curve apart."""
+"""Model cards as rows of text for the report, with the reliability curve apart."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ SKIPPED = frozenset([
     'architecture', 'training', 'template', 'combination', 'compared', 'prior_taken_off', 'history', 'bytes', 'recipe',
     'candidates_cross_validated', 'per_label', 'recall', 'robustness_picture_only', 'variants',
 ])  # fmt: skip
-"""Parts of a card that stand elsewhere in the report or serve those who train models."""
+"""Parts of a card that are shown elsewhere in the report or are of interest only for training."""
 FIRST = ('task', 'data', 'commercial_ok', 'limits', 'selection', 'split', 'test', 'metrics', 'validation')
 """Parts of a card that come first, in this order."""
 SCORES = ('balanced accuracy', 'uar7', 'uar', 'macro f1', 'accuracy', 'weighted f1', 'concordance', 'pearson')
-"""Scores that sum a model up, the best one first."""
+"""Scores that summarize a model, in order of preference."""
 CALLED = {'uar7': 'balanced accuracy, seven categories', 'uar': 'balanced accuracy'}
 CALIBRATION_ERRORS = ('ece after', 'expected calibration error', 'ece')
 NOT_THE_MODEL = ('baselines', 'published', 'variants')
-"""Parts of a card whose scores are of something else."""
+"""Parts of a card whose scores belong to something else."""
 SAID_KEYS, TRUE_KEYS = ('confidence', 'stated', 'said'), ('accuracy', 'right', 'true')
-"""What a card may call the certainty said, and the share that was right."""
+"""Names in cards for the stated certainty, and for the share that was right."""
 MAX_FACTS = 48
 MAX_TEXT = 1500
 
 
 def model_entry(model: ModelUse) -> dict[str, Any]:
-    """One model: name, role, licence, sha256, how good it is, facts as rows, reliability as [said, true] points."""
+    """One model: name, role, licence, SHA-256, score, facts as rows, reliability as points [stated, true]."""
     order = {name: index for index, name in enumerate(FIRST)}
     card = dict(sorted(model.card.items(), key=lambda item: order.get(item[0], len(order))))
     entries = list(leaves_of(card))
@@ -42,8 +42,8 @@ def model_entry(model: ModelUse) -> dict[str, Any]:
 def score(entries: Sequence[tuple[str, str]]) -> str:
     """'test: balanced accuracy 0.66 (0.64 to 0.68), calibration error 0.02'; '' where a card states neither.
 
-    Test data go before validation data, the calibration error is the one that stands nearest to the score, and what a
-    card says of baselines and of other people's models is no score of the model.
+    Scores on test data have priority over those on validation data, the calibration error is the one nearest to the
+    score in the card, and scores of baselines and of other people's models are not used.
     """
     leaves = [(tuple(name.split(', ')), text) for name, text in entries]
     leaves = [(path, text) for path, text in leaves if not set(path) & set(NOT_THE_MODEL)]
@@ -66,12 +66,12 @@ def score(entries: Sequence[tuple[str, str]]) -> str:
 
 
 def _shared(left: Sequence[str], right: Sequence[str]) -> int:
-    """How many parts two paths begin with alike."""
+    """Number of equal parts at the start of two paths."""
     return next((k for k, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
 
 
 def leaves_of(card: Mapping[str, object], before: str = '') -> Iterator[tuple[str, str]]:
-    """Each leaf of a card with the path to it: ('metrics, accuracy', '0.672 (0.657 to 0.687)')."""
+    """Each leaf of a card with its path: ('metrics, accuracy', '0.672 (0.657 to 0.687)')."""
     for key, value in card.items():
         if key in SKIPPED or value is None or value == '':
             continue
@@ -91,7 +91,7 @@ def leaves_of(card: Mapping[str, object], before: str = '') -> Iterator[tuple[st
 
 
 def reliability(card: Mapping[str, object]) -> list[list[float]]:
-    """Points [certainty said, share that was right] of the card's calibration, by certainty; empty without any."""
+    """Points [stated certainty, share that was right] of the card's calibration, by certainty; [] without any."""
     bins = _find(card, 'reliability') or _find(card, 'bins')
     points: list[list[float]] = []
     for entry in bins if isinstance(bins, (list, tuple)) else ():

@@ -1,4 +1,4 @@
-"""A person's series on an even grid of whole hundredths: what the report draws, small enough to embed.
+"""A person's series on a regular grid in whole hundredths, as the report draws it, small enough to embed.
 
 A drawn series is {'start': 0, 'step': seconds, 'c': certainty, 'p': seven rows of probabilities, 'v'/'vl'/'vh': valence
 with its interval, 'a'/'al'/'ah': arousal, 'x': 0 or 1 + the index of the reason to abstain, 'w': weight per source},
@@ -18,20 +18,20 @@ from affekt.labels import EKMAN
 
 REASONS = ('contradiction', 'unsure')
 MAX_BINS = 3600
-"""Most bins of a series: two per pixel of a wide screen; longer recordings get longer bins."""
+"""Largest number of bins of a series: two per pixel of a wide screen; longer recordings get longer bins."""
 LEAST_STEP_S = 0.2
 LETTERS = ('v', 'a')
 """Valence and arousal in a drawn series."""
 
 
 def frame_series(person: str, times_s: Floats, shares: Floats, length_s: float) -> PersonSeries:
-    """Readings per frame as a series, each lasting until the next.
+    """Readings per frame as a series; each reading lasts until the next one.
 
     Args:
-        person: whose face it is.
-        times_s: (N,) seconds.
+        person: person of the face.
+        times_s: (N,) times of the frames in seconds.
         shares: (N, 7) probabilities in EKMAN order, nan where a frame was not evaluated.
-        length_s: how long one frame stands for.
+        length_s: duration of one frame in seconds.
     """
     count = len(times_s)
     unknown, blank = np.full((count, 2), np.nan), np.full(count, '', dtype=object)
@@ -43,11 +43,11 @@ def frame_series(person: str, times_s: Floats, shares: Floats, length_s: float) 
 
 
 def drawn(path: PersonSeries, duration_s: float) -> dict[str, Any] | None:
-    """One lane as the report draws it; None where the series has no steps.
+    """One lane as the report draws it; None if the series has no steps.
 
     Args:
-        path: of one person and source.
-        duration_s: length of the recording, seconds; 0 for a still image.
+        path: series of one person and source.
+        duration_s: duration of the recording in seconds; 0 for a still image.
     """
     path = _timed(path)
     if not len(path):
@@ -80,9 +80,9 @@ def drawn(path: PersonSeries, duration_s: float) -> dict[str, Any] | None:
 
 
 def grid(path: PersonSeries, duration_s: float) -> tuple[float, int]:
-    """Seconds per bin and how many: the steps' own usual length, longer where that needs more than MAX_BINS.
+    """Seconds per bin and number of bins: the usual length of the steps, or longer to keep within MAX_BINS.
 
-    A step counts as often as it states a category or a dimension.
+    Steps are weighted by the number of values that they state: seven probabilities and up to two dimensions.
     """
     end = max(duration_s, float(path.end_s.max()), 1e-3)
     counts = len(EKMAN) * path.states_categories + path.states_dimensions.sum(axis=1)
@@ -94,16 +94,16 @@ def grid(path: PersonSeries, duration_s: float) -> tuple[float, int]:
 
 
 def raster(starts: Floats, ends: Floats, values: Floats, step: float, bins: int) -> Floats:
-    """(T,) mean of the values over each bin, weighted by the time that each shares with it; nan where none does.
+    """(T,) mean of the values in each bin, weighted by the time they share with it; nan where there are none.
 
-    An instant (a span without length) counts for the bin it falls in.
+    A span of length 0 counts for the bin that contains it.
 
     Args:
-        starts: (N,) seconds.
-        ends: (N,) seconds.
-        values: (N,), nan where unknown.
+        starts: (N,) start times in seconds.
+        ends: (N,) end times in seconds.
+        values: (N,) values, nan where unknown.
         step: seconds per bin.
-        bins: how many.
+        bins: number of bins T.
     """
     finite = np.isfinite(values)
     starts, ends, values = starts[finite], ends[finite], values[finite]

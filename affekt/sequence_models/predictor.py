@@ -16,7 +16,7 @@ import torch
 
 from affekt.errors import ValueRangeError, WeightsError
 from affekt.frames import FrameLabels, Smoothing
-from affekt.nn import read_tensors, save_tensors
+from affekt.nn import read_tensors, save_tensors, seeded
 from affekt.runs import read_regular_file, write_atomically
 from affekt.sequence_models.aligning import Clock, FeatureSource, frame_videos
 from affekt.sequence_models.choices import build_sequence_model
@@ -81,8 +81,7 @@ class FramePredictor:
                     expected='a model with dropout, or an ensemble', came='one without, whose draws are all alike',
                     todo='train with dropout, or train folds',
                 )  # fmt: skip
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.settings.seed)
+            with seeded(self.settings.seed):
                 drawn = [predict_as_trained(self.model, videos, self.settings, dropout=True) for _ in range(draws)]
             spreads = {name: mean_prediction([each[name] for each in drawn]).spread for name in predictions}
             predictions = {name: replace(each, spread=spreads[name]) for name, each in predictions.items()}

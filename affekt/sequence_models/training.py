@@ -35,6 +35,7 @@ from affekt.frames import (
     tuned_smoothing,
     windows_over,
 )
+from affekt.nn import seeded
 from affekt.progress import Progress
 from affekt.sequence_models.choices import build_sequence_model
 from affekt.sequence_models.clock import with_learned_clocks
@@ -264,8 +265,7 @@ def _built(
     shape: SequenceShape, settings: FrameTrainingSettings, build: Callable[[SequenceShape], SequenceModel] | None
 ) -> SequenceModel:
     """A model with weights that depend on the seed alone; generators stay where they are."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+    with seeded(settings.seed):
         return build(shape) if build else build_sequence_model(settings.model, shape, **settings.options)
 
 

@@ -1,9 +1,9 @@
-"""Who may ask a page of affekt, how a connection ends, and the app that both stand before.
+"""Web server for the pages of affekt: access control, connection limits, and the app that they protect.
 
-Routes and files of a page come in; `guarded_app` makes an app of them that refuses requests from other sites, with
-unknown hosts or without an end, and answers deliberate errors as JSON; `serve_until_stopped` runs it, `served` beside
-other work. `stream_page` shows a stream while it is analyzed. Read `app.py` first, then `guard.py`, `server.py`,
-`connections.py` and `live_page.py`. FastAPI and uvicorn are needed by what serves alone.
+Routes and files of a page go in; `guarded_app` makes an app of them that refuses requests from other sites, with
+unknown hosts or of unlimited size, and answers deliberate errors as JSON; `serve_until_stopped` runs it, `served` runs
+it beside other work. `stream_page` shows a stream while it is analyzed. Read `app.py` first, then `guard.py`,
+`server.py`, `connections.py` and `live_page.py`. Only serving needs FastAPI and uvicorn.
 """
 
 from importlib import import_module

@@ -1,8 +1,8 @@
-"""The app that every page of affekt is served by: routes and files in, a guarded ASGI app out.
+"""The app that serves every page of affekt: routes and files in, a guarded ASGI app out.
 
-An `AffektError` becomes JSON with its own sentence, a request that does not fit becomes one that says what and where,
-and a token is turned into a cookie at `/api/enter`. What a page is made of is read once, and a browser that has it
-already is told so by the hash of its content.
+An `AffektError` becomes JSON with its message, an invalid request is answered by what is wrong and where, and a token
+is exchanged for a cookie at `/api/enter`. Static files are read once, and a browser that has a file is told so by the
+hash of its content.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from affekt.serve.guard import LARGEST_BODY, POLICY_VIOLATION, App, Guard, Token
 
 LONGEST_TOKEN = 200
 STATUSES: Mapping[type[AffektError], int] = {RunError: 503}
-"""Class of an error to the status of its answer; others are 422."""
+"""Class of an error to the status of its response; others have 422."""
 
 
 class StrictBody(BaseModel):
-    """The body of a request: nothing unknown, nothing that would have to be converted."""
+    """The body of a request: no unknown fields, and no values that would have to be converted."""
 
     model_config = ConfigDict(extra='forbid', strict=True)
 
 
 class Entering(StrictBody):
-    """The token, from the fragment of the link."""
+    """The token from the fragment of the link."""
 
     token: str = Field(max_length=LONGEST_TOKEN)
 
 
 @dataclass(frozen=True)
 class StaticFile:
-    """A page, a script or a style, which hold no data and need no token."""
+    """A page, script or style, which contains no data and needs no token."""
 
     content: bytes
     content_type: str
 
     @cached_property
     def etag(self) -> str:
-        """Names the content, so that a browser asks for it again only where it has changed."""
+        """Hash of the content, so that a browser downloads it again only if it has changed."""
         return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
 
     def answer(self, known: str) -> Response:
-        """The file, or 304 where the browser has it.
+        """The file, or 304 if the browser has it.
 
         Args:
             known: the header If-None-Match; '' without one.
@@ -65,21 +65,21 @@ class StaticFile:
 
 
 def static_files(room: str, types: Mapping[str, str]) -> dict[str, StaticFile]:
-    """Files of a room, each at `/` and its name.
+    """Files of a package, each served at `/` and its name.
 
     Args:
-        room: affekt.pages, for example.
-        types: name of a file to its content type.
+        room: package of the files, such as affekt.pages.
+        types: file name to content type.
     """
     return {f'/{name}': StaticFile((files(room) / name).read_bytes(), kind) for name, kind in types.items()}
 
 
 def needs(*roles: str, otherwise: str) -> Any:
-    """A dependency of a route, or of a WebSocket, that lets these roles in.
+    """A dependency of a route, or of a WebSocket, that admits only these roles.
 
     Args:
-        roles: that may ask.
-        otherwise: what others are told.
+        roles: roles that are admitted.
+        otherwise: message to others.
     """
 
     def check(connection: HTTPConnection) -> None:
@@ -103,37 +103,37 @@ def guarded_app(
     statuses: Mapping[type[AffektError], int] | None = None,
     largest_body: int = LARGEST_BODY,
 ) -> App:
-    """An ASGI app that serves routes and pages to those who may ask.
+    """An ASGI app that serves routes and pages to those with a token.
 
     Args:
-        title: of the app.
-        routes: what holds data; each asks by `needs` for a role.
-        pages: path to the file that is answered to anybody.
-        tokens: of the roles.
-        cookie: its name; browsers share cookies among the ports of a machine.
-        hosts: as for `Guard`.
-        statuses: class of an error to the status of its answer, besides `STATUSES`; the nearest class counts.
-        largest_body: bytes of a request.
+        title: title of the app.
+        routes: routes that return data; each uses `needs` to require a role.
+        pages: path to the file that is served there to everybody.
+        tokens: tokens of the roles.
+        cookie: name of the cookie; browsers share cookies among all ports of a machine.
+        hosts: host names that are answered, as for `Guard`.
+        statuses: class of an error to the status of its response, in addition to `STATUSES`; the nearest class counts.
+        largest_body: largest size of a request in bytes.
     """
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
     known = {**STATUSES, **(statuses or {})}
 
     @app.exception_handler(AffektError)
     def refused(request: Request, error: AffektError) -> JSONResponse:
-        """A deliberate error in its own words."""
+        """Answer a deliberate error with its message."""
         status = next((known[error_type] for error_type in type(error).__mro__ if error_type in known), 422)
         return JSONResponse({'error': str(error)}, status)
 
     @app.exception_handler(RequestValidationError)
     def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
-        """What is wrong and where, without repeating what came."""
+        """Answer with what is wrong and where, without repeating the input."""
         places = {'.'.join(map(str, problem['loc'])): problem['msg'] for problem in error.errors()}
         sentence = '; '.join(f'{place}: {message}' for place, message in places.items())
         return JSONResponse({'error': sentence[:500]}, 422)
 
     @app.post('/api/enter')
     def enter(entering: Entering, response: Response) -> dict[str, str]:
-        """A cookie for the token."""
+        """Set the cookie for the token."""
         role = tokens.role(entering.token)
         if role is None:
             raise HTTPException(403, 'this link is not valid; ask for a new one')

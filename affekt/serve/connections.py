@@ -1,7 +1,7 @@
-"""Connections that end: no browser, and nobody else, keeps one by sending or reading nothing.
+"""Connections with time limits: no client can keep one by sending or reading nothing.
 
-uvicorn waits without end for the rest of a request. `PatientProtocol` gives the head of a request, its body and a
-reader that has stopped a time each, and closes the longest idle connection where there are too many.
+uvicorn waits without limit for the rest of a request. `PatientProtocol` sets time limits for the headers of a request,
+its body, and a client that has stopped reading, and closes the longest idle connection where there are too many.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ HEAD, BODY = 'the head of the request', 'the body of the request'
 
 
 class PatientProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 with an end to waiting."""
+    """uvicorn's HTTP/1.1 protocol with time limits."""
 
     head_s = 10.0
-    """From the first byte, or from the connection, to the end of the headers."""
+    """Time from the first byte, or from the connection, to the end of the headers, in seconds."""
     body_s = 20.0
-    """From the end of the headers to the end of the body."""
+    """Time from the end of the headers to the end of the body, in seconds."""
     stalled_s = 120.0
-    """How long a reader may leave what is ready for it; browsers that have paused a video ask again for its rest."""
+    """Time in seconds without reading what is ready; browsers with a paused video request its rest again."""
     most = 500
-    """Open connections, of all clients together."""
+    """Largest number of open connections of all clients together."""
 
     def __init__(self, *settings: Any, **more: Any) -> None:
         super().__init__(*settings, **more)
@@ -36,7 +36,7 @@ class PatientProtocol(H11Protocol):
         self._is_upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client is there; one who was idle longest goes, where there are too many."""
+        """Register a connection; if there are too many, the longest idle one is closed."""
         super().connection_made(transport)
         self._await(HEAD)
         if len(self.connections) > self.most:
@@ -46,7 +46,7 @@ class PatientProtocol(H11Protocol):
                 min(idle, key=lambda other: other._heard_at).transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Part of a request came; what is still missing has until the deadline that it had."""
+        """Process received data; the rest of the request keeps its deadline."""
         self._heard_at = self.loop.time()
         super().data_received(data)
         if self._is_upgraded:
@@ -59,34 +59,34 @@ class PatientProtocol(H11Protocol):
             self._await(None)
 
     def handle_websocket_upgrade(self, event: Any) -> None:
-        """A WebSocket from here on, which may be silent: pings tell whether somebody is there."""
+        """Switch to a WebSocket, which may be silent: pings tell whether the client is there."""
         self._is_upgraded = True
         super().handle_websocket_upgrade(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
+        """Remove a closed connection."""
         self._await(None)
         self._cancel_stalled()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The client does not read what is ready."""
+        """Start the time limit of a client that does not read."""
         super().pause_writing()
         self._cancel_stalled()
         self._stalled = self.loop.call_later(self.stalled_s, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """The client reads again."""
+        """Stop the time limit: the client reads again."""
         self._cancel_stalled()
         super().resume_writing()
 
     @property
     def is_answering(self) -> bool:
-        """Whether the headers of a request have come and its answer is not complete."""
+        """Whether the headers of a request have been received and its response is not complete."""
         return self.cycle is not None and not self.cycle.response_complete
 
     def _await(self, part: str | None) -> None:
-        """Set the deadline of a part; one that is awaited already keeps the deadline that it has."""
+        """Set the deadline of a part, unless it is already set."""
         if part == self._awaited and part is not None:
             return
         self._awaited = part

@@ -1,9 +1,9 @@
-"""Who may ask, and what a browser may do with the answers.
+"""Access control for requests, and restrictions on what a browser may do with the responses.
 
-Every answer carries a content security policy without inline script. A request whose Host is not ours is refused, so
-that no name that somebody points at this machine reaches it; one whose Origin is another page's is refused too. What
-holds data needs a cookie that is given for the token, once: the token travels in the fragment of the link, which
-browsers do not send, log or pass on. A WebSocket is held to the same: it begins as a request, and is refused as one.
+Every response has a content security policy without inline script. A request with a foreign Host is refused, so that no
+other name for this machine works, and so is one whose Origin is another page. Data require a cookie that is set in
+exchange for the token, once: the token is in the fragment of the link, which browsers do not send, log or pass on.
+WebSockets are treated in the same way: they begin as a request, and are refused as one.
 """
 
 from __future__ import annotations
@@ -38,44 +38,44 @@ HEADERS = {
     'permissions-policy': 'camera=(), microphone=(), geolocation=()',
 }
 POLICY_VIOLATION = 1008
-"""Why a WebSocket is closed: RFC 6455, section 7.4.1."""
+"""Code for closing a refused WebSocket: RFC 6455, section 7.4.1."""
 LARGEST_BODY = 64 * 2**10
-"""Bytes of a request, unless an app takes more."""
+"""Largest size of a request in bytes, unless an app allows more."""
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """The secrets of a server, one a role."""
+    """The secret tokens of a server, one per role."""
 
     secrets: Mapping[str, str]
-    """Role to token, the role that may do most first."""
+    """Role to token, the role with most rights first."""
 
     def role(self, token: str) -> str | None:
-        """Whose token this is; compared in constant time."""
+        """The role of a token, compared in constant time; None for an unknown one."""
         given = token.encode('utf-8', 'surrogatepass')
         same = [role for role, secret in self.secrets.items() if hmac.compare_digest(given, secret.encode())]
         return same[0] if same else None
 
     def cookie(self, role: str) -> str:
-        """What a browser carries for a role; says nothing about the token."""
+        """The cookie value for a role; it does not reveal the token."""
         return hmac.new(self.secrets[role].encode(), f'affekt cookie {role}'.encode(), hashlib.sha256).hexdigest()
 
     def role_of_cookie(self, value: str) -> str | None:
-        """The role that a cookie carries."""
+        """The role of a cookie value; None for an unknown one."""
         given = value.encode('utf-8', 'surrogatepass')
         same = [role for role in self.secrets if hmac.compare_digest(given, self.cookie(role).encode())]
         return same[0] if same else None
 
 
 class Guard:
-    """Stands before an app: refuses strangers, adds the headers.
+    """ASGI middleware that refuses unauthorized requests and adds headers.
 
     Args:
-        app: answers what is let through; finds the role in `scope['affekt_role']`, None for nobody.
-        tokens: of the roles.
+        app: app that answers admitted requests; the role is in `scope['affekt_role']`, None without one.
+        tokens: tokens of the roles.
         cookie: name of the cookie.
-        hosts: names in Host, without port, by which this machine may be asked; None lets any literal address in.
-        largest_body: bytes of a request.
+        hosts: accepted names in Host, without port; None for any literal address.
+        largest_body: largest size of a request in bytes.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Guard:
         self._largest_body = largest_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer 400, 403 or 413; a WebSocket that is refused is never opened."""
+        """Pass a request on, or answer 400, 403 or 413; a refused WebSocket is never opened."""
         if scope['type'] == 'lifespan':
             await self._app(scope, receive, send)
         if scope['type'] not in ('http', 'websocket'):
@@ -99,7 +99,7 @@ class Guard:
         await self._app(scope, receive, send if is_socket else _with_headers(send))
 
     def _refusal(self, headers: Mapping[str, str]) -> tuple[int, str] | None:
-        """The status of a request that is not let through, and why; None for one that is."""
+        """Status and reason for a refused request; None for an admitted one."""
         try:
             origin = _origin(headers)
         except ValueError:
@@ -134,7 +134,7 @@ def _is_address(name: str) -> bool:
 
 
 def _host(headers: Mapping[str, str]) -> str:
-    """The name by which this server is asked, without its port; '' where Host is malformed."""
+    """The name in Host without its port; '' where Host is malformed."""
     try:
         parts = urlsplit(f'//{headers.get("host", "")}')
         return parts.hostname or '' if parts.port is None or parts.port else ''
@@ -143,17 +143,17 @@ def _host(headers: Mapping[str, str]) -> str:
 
 
 def _origin(headers: Mapping[str, str]) -> str | None:
-    """The host and port of the page that asks; None where no page does.
+    """Host and port in Origin; None without one.
 
     Raises:
-        ValueError: Origin is no address.
+        ValueError: Origin is not an address.
     """
     origin = headers.get('origin')
     return origin if origin in (None, 'null') else urlsplit(str(origin)).netloc
 
 
 def _same_origin(headers: Mapping[str, str], origin: str | None) -> bool:
-    """Whether the page that asks is one of ours, or it is no page at all."""
+    """Whether the request comes from one of our pages, or from no page."""
     if origin is not None and origin != headers.get('host', ''):
         return False
     site = headers.get('sec-fetch-site', 'none')
@@ -161,13 +161,13 @@ def _same_origin(headers: Mapping[str, str], origin: str | None) -> bool:
 
 
 def _length(headers: Mapping[str, str]) -> float:
-    """Bytes of the body; infinite where the header is no such number."""
+    """Size of the body in bytes; infinite where the header is not a valid number."""
     text = headers.get('content-length', '0')
     return int(text) if text.isdecimal() and len(text) < 10 else math.inf
 
 
 def _with_headers(send: Send) -> Send:
-    """Adds the headers that an answer does not have."""
+    """Add the headers that a response lacks."""
 
     async def sent(message: MutableMapping[str, Any]) -> None:
         if message['type'] == 'http.response.start':
@@ -191,5 +191,5 @@ async def _refuse(send: Send, status: int, why: str) -> None:
 
 
 async def _close(send: Send, why: str) -> None:
-    """Refuse a WebSocket before it is open: the browser sees status 403."""
+    """Refuse a WebSocket before it is opened: the browser sees status 403."""
     await send({'type': 'websocket.close', 'code': POLICY_VIOLATION, 'reason': why})

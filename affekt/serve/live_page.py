@@ -1,9 +1,9 @@
-"""The page of a live stream: the newest frame and the last 30 seconds of readings, for several viewers at once.
+"""The page of a live stream: the newest frame and the last 30 seconds of readings, for several viewers at a time.
 
-The session leaves each reading with its frame at a `LiveFeed` and goes on; whatever a viewer costs, encoding included,
-is paid in the server's thread. A viewer is sent what is new, at most every SEND_EVERY_S: all readings, and of the
-frames the newest alone. One message is the length of its JSON in four bytes, little-endian, then the JSON, then a JPEG
-where there is a new frame.
+The session gives each reading with its frame to a `LiveFeed` and continues; all work for viewers, encoding included, is
+done in the server's thread. A viewer is sent what is new, at most every SEND_EVERY_S: all readings, and only the newest
+frame. A message consists of the size of its JSON in four bytes, little-endian, the JSON, and a JPEG if there is a new
+frame.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ OTHERWISE = 'open the link that `affekt stream --page` printed'
 ADDRESS = '127.0.0.1'
 """The page shows people who may not know it: it is not served to other machines."""
 KEPT_S = 30.0
-"""How far back the curves go."""
+"""Length of the curves in seconds."""
 MOST_KEPT = 2000
-"""Readings at the most, however fast they come."""
+"""Largest number of readings that are kept, at any rate."""
 SEND_EVERY_S = 0.06
 STALLED_S = 20.0
-"""How long a viewer may leave a message unread before it is let go."""
+"""Time in seconds for which a viewer may leave a message unread before it is disconnected."""
 MOST_VIEWERS = 8
 TRY_AGAIN_LATER = 1013
-"""Why a WebSocket is closed: the IANA registry of RFC 6455."""
+"""Code for closing a WebSocket where there are too many viewers: the IANA registry of RFC 6455."""
 VIEW_SIDE = 800
-"""Longest side of the frames that are shown, pixels."""
+"""Longest side of the displayed frames in pixels."""
 QUALITY = 75
 ENDS = ('ended', 'failed')
-"""States after which nothing more comes."""
+"""Final states of a stream."""
 
 OWN_ASSETS = {'live.js': 'text/javascript', 'live_curves.js': 'text/javascript', 'live.css': 'text/css'}
 PAGE_ASSETS = {'page.css': 'text/css', 'page.js': 'text/javascript', 'entering.js': 'text/javascript'}
 
 
 class Showable(Protocol):
-    """A reading, as far as a page needs it."""
+    """A reading, as far as the page needs it."""
 
     @property
     def time_s(self) -> float:
@@ -68,28 +68,28 @@ class Showable(Protocol):
 
 @dataclass(frozen=True)
 class News:
-    """What a viewer has not seen yet."""
+    """What is new to a viewer."""
 
     number: int
-    """The next request asks for what came after this."""
+    """Number of the last change, to be sent as `since` in the next request."""
     content: Mapping[str, Any]
     frame_number: int
-    """Of the newest frame; 0 before the first."""
+    """Number of the newest frame; 0 before the first."""
     is_last: bool
 
 
 class LiveFeed:
-    """Where a session leaves what viewers may see; they come and go, and it never waits for them.
+    """Passes readings and frames from a session to viewers, for whom the session never waits.
 
     Args:
-        title: what is streamed.
-        purpose: of the analysis; '' where none was stated.
+        title: name of the stream.
+        purpose: stated purpose of the analysis; '' for none.
     """
 
     def __init__(self, title: str, purpose: str = '') -> None:
         self._about = {'title': title, 'purpose': purpose, 'notice': NOTICE, 'notice_line': NOTICE_LINE}
         self._changed = threading.Condition()
-        self._number = 1  # whoever comes before the first reading is told what will be shown
+        self._number = 1  # viewers before the first reading get the title
         self._readings: deque[tuple[int, Showable]] = deque(maxlen=MOST_KEPT)
         self._state: dict[str, Any] = {'state': 'starting', 'message': '', 'session': 1}
         self._frame: tuple[int, NDArray[np.uint8]] | None = None
@@ -101,18 +101,18 @@ class LiveFeed:
         self.asked_to_start = threading.Event()
 
     def begin(self) -> None:
-        """Forget the readings of the session before."""
+        """Clear the readings of the previous session."""
         with self._changed:
             self._readings.clear()
         self.say('starting', session=self._state['session'] + 1)
 
     def take(self, reading: Showable, frame: NDArray[np.uint8] | None, scale: float = 1.0) -> None:
-        """Leave a reading and its frame; returns at once.
+        """Add a reading and its frame; returns at once.
 
         Args:
-            reading: with its time in the stream.
-            frame: (H, W, 3) RGB that nobody changes any more; None for a stream without video.
-            scale: pixels of the source, in which boxes are, for one of the frame.
+            reading: reading with its time in the stream.
+            frame: (H, W, 3) RGB that is not changed any more; None for a stream without video.
+            scale: pixels of the source, the unit of boxes, per pixel of the frame.
         """
         with self._changed:
             self._number += 1
@@ -126,12 +126,12 @@ class LiveFeed:
                 self._state = {**self._state, 'state': 'live'}
 
     def say(self, state: str | None = None, message: str = '', **figures: Any) -> None:
-        """How the stream stands.
+        """Set the state of the stream.
 
         Args:
-            state: 'starting', 'live', 'stopped', or one of ENDS; None leaves it.
+            state: 'starting', 'live', 'stopped', or one of ENDS; None to keep it.
             message: a sentence for viewers.
-            figures: what is shown of the whole stream, such as frames, dropped and reconnects.
+            figures: values for the whole stream to show, such as frames, dropped and reconnects.
         """
         with self._changed:
             self._number += 1
@@ -139,7 +139,7 @@ class LiveFeed:
             self._state = {**self._state, **now, **plain(figures)}
 
     def news(self, since: int) -> News | None:
-        """What came after a number; None for nothing. Whoever asks for the first time, with 0, is told what it is."""
+        """Changes after the number `since`; None for none. A first request, with 0, also gets the title."""
         with self._changed:
             if self._number == since:
                 return None
@@ -153,7 +153,7 @@ class LiveFeed:
         return News(number, content, frame[0] if frame else 0, state['state'] in ENDS)
 
     def jpeg(self) -> tuple[int, bytes]:
-        """The newest frame's number and the frame, encoded once for all viewers."""
+        """Number of the newest frame, and its JPEG, encoded once for all viewers."""
         with self._encoding:
             frame = self._frame
             if frame is not None and frame[0] != self._encoded[0]:
@@ -162,7 +162,7 @@ class LiveFeed:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[bool]:
-        """Counts a viewer while the block runs; False where there are too many."""
+        """Count a viewer during the block; yields False where there are too many."""
         with self._changed:
             is_welcome = self._viewers < MOST_VIEWERS
             self._viewers += is_welcome
@@ -175,12 +175,12 @@ class LiveFeed:
 
     @property
     def viewers(self) -> int:
-        """How many watch."""
+        """Number of viewers."""
         with self._changed:
             return self._viewers
 
     def wait_for_viewers(self, seconds: float) -> None:
-        """Give viewers the time to be sent the end."""
+        """Wait until viewers have been sent the end, at most for this time."""
         with self._changed:
             self._changed.wait_for(lambda: not self._viewers, seconds)
 
@@ -198,28 +198,28 @@ def live_app(feed: LiveFeed, tokens: Tokens, *, cookie: str = 'affekt', hosts: f
     """The page as an ASGI app.
 
     Args:
-        feed: what is shown.
-        tokens: with one of VIEWER.
-        cookie: its name; browsers share cookies among the ports of a machine.
-        hosts: as for `Guard`.
+        feed: source of readings and frames.
+        tokens: tokens, one of them for VIEWER.
+        cookie: name of the cookie; browsers share cookies among all ports of a machine.
+        hosts: host names that are answered, as for `Guard`.
     """
     routes = APIRouter(dependencies=[needs(VIEWER, otherwise=OTHERWISE)])
 
     @routes.post('/api/stop')
     def stop() -> dict[str, bool]:
-        """The session ends and is saved; the page stays."""
+        """End the session, which is saved; the page stays."""
         feed.asked_to_stop.set()
         return {'asked': True}
 
     @routes.post('/api/start')
     def start() -> dict[str, bool]:
-        """Another session of the same source."""
+        """Start another session of the same source."""
         feed.asked_to_start.set()
         return {'asked': True}
 
     @routes.websocket('/api/live')
     async def watch(socket: WebSocket) -> None:
-        """All readings and the newest frames, until either side ends."""
+        """Send all readings and the newest frames until either side ends."""
         await socket.accept()
         with feed.watched() as is_welcome:
             if not is_welcome:
@@ -234,7 +234,7 @@ def live_app(feed: LiveFeed, tokens: Tokens, *, cookie: str = 'affekt', hosts: f
 
 
 async def _send_news(socket: WebSocket, feed: LiveFeed) -> None:
-    """Send what is new until the end; return where the viewer has gone, or reads nothing for STALLED_S."""
+    """Send what is new until the end; return if the viewer has left or reads nothing for STALLED_S."""
     seen = frame_seen = 0
     with contextlib.suppress(WebSocketDisconnect, TimeoutError):
         while True:
@@ -253,14 +253,14 @@ async def _send_news(socket: WebSocket, feed: LiveFeed) -> None:
 
 
 async def _until_gone(socket: WebSocket, both: anyio.CancelScope) -> None:
-    """End both directions when the viewer has left; what a viewer says is not listened to."""
+    """End both directions when the viewer has left; messages of viewers are ignored."""
     while (await socket.receive())['type'] != 'websocket.disconnect':
         pass
     both.cancel()
 
 
 def packed(content: Mapping[str, Any], picture: bytes) -> bytes:
-    """One message.
+    """A message for viewers.
 
     >>> packed({'a': 1}, b'JPEG')
     b'\\x07\\x00\\x00\\x00{"a":1}JPEG'
@@ -276,11 +276,11 @@ def _pages() -> dict[str, StaticFile]:
 
 @contextlib.contextmanager
 def stream_page(feed: LiveFeed, *, port: int = 0) -> Iterator[str]:
-    """Serve the page on this machine's loopback while the block runs; gives its link.
+    """Serve the page on the loopback address during the block; yields its link.
 
     Args:
-        feed: what is shown; whoever watches is sent its end before the page goes.
-        port: 0 for any free one.
+        feed: source of readings and frames; viewers are sent the end before the page is closed.
+        port: port to listen on; 0 for any free one.
 
     Raises:
         MissingExtraError: FastAPI, uvicorn or wsproto is not installed.

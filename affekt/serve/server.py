@@ -1,6 +1,6 @@
-"""Where a page is served and until when: the address, the port, the end.
+"""Address, port and end of a server.
 
-Nothing here needs FastAPI or uvicorn until something is served.
+FastAPI and uvicorn are imported only when something is served.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from affekt.serve.guard import LARGEST_BODY, App
 LOOPBACK = ('127.0.0.1', 'localhost', '::1')
 ANY_ADDRESS = ('0.0.0.0', '::')
 PATIENCE_S = 3
-"""How long answers that have begun may take at the end."""
+"""Longest time in seconds for responses in progress at the end."""
 
 
 def require_serving_parts(*, websockets: bool = False) -> None:
-    """What serves is installed.
+    """Check that the packages for serving are installed.
 
     Args:
-        websockets: what a page needs that is sent something without asking, too.
+        websockets: whether the page needs WebSockets.
 
     Raises:
-        MissingExtraError: FastAPI, uvicorn or wsproto is not.
+        MissingExtraError: FastAPI, uvicorn or wsproto is not installed.
     """
     try:
         for name in ('uvicorn', 'fastapi', *['wsproto'] * websockets):
@@ -42,37 +42,37 @@ def require_serving_parts(*, websockets: bool = False) -> None:
 
 
 def hosts_of(address: str) -> frozenset[str] | None:
-    """The names by which a server at an address may be asked; None for any literal address of this machine."""
+    """Host names under which a server at an address is reached; None for any literal address of this machine."""
     if address in ANY_ADDRESS:
         return None
     return frozenset({*LOOPBACK} if address in LOOPBACK else {address.lower()})
 
 
 def name_of(address: str) -> str:
-    """How a link calls an address that is listened at."""
+    """The host in links to a server that listens on an address."""
     return socket.gethostname() if address in ANY_ADDRESS else f'[{address}]' if ':' in address else address
 
 
 def listen(address: str, port: int, before: int = 0) -> socket.socket:
-    """A socket that listens.
+    """A listening socket.
 
     Args:
-        address: of this machine, or one that means all of them.
-        port: 0 for `before` where it is free, else for any.
-        before: the port that was used last time.
+        address: an address of this machine, or one that means all of them.
+        port: port to listen on; 0 for `before` if it is free, otherwise any free one.
+        before: the port of the last time.
 
     Raises:
-        RunError: the address cannot be listened at.
+        RunError: the address cannot be listened on.
     """
     family = socket.AF_INET6 if ':' in address else socket.AF_INET
     for number in (port,) if port else (before, 0):
-        # Only with the protocol named does asyncio send answers at once; else each waits 40 ms for a receipt.
+        # Only with an explicit protocol does asyncio set TCP_NODELAY; otherwise each answer waits 40 ms.
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((address, number))
             listening.listen(128)
-        except (OSError, OverflowError, TypeError, ValueError) as error:  # the last two: no name of a machine at all
+        except (OSError, OverflowError, TypeError, ValueError) as error:  # the last two: not a host name at all
             listening.close()
             if number == 0 or port:
                 raise RunError(
@@ -89,9 +89,9 @@ def serve_until_stopped(app: App, listening: socket.socket, started: Callable[[]
     """Serve an app until SIGINT or SIGTERM.
 
     Args:
-        app: by `guarded_app`.
-        listening: by `listen`.
-        started: called when the port is open.
+        app: app by `guarded_app`.
+        listening: socket by `listen`.
+        started: called when the server has started.
 
     Raises:
         MissingExtraError: FastAPI or uvicorn is not installed.
@@ -104,11 +104,11 @@ def serve_until_stopped(app: App, listening: socket.socket, started: Callable[[]
 
 @contextlib.contextmanager
 def served(app: App, listening: socket.socket) -> Iterator[None]:
-    """Serve an app, its WebSockets too, in a thread of its own while the block runs.
+    """Serve an app, including WebSockets, in a separate thread during the block.
 
     Args:
-        app: by `guarded_app`.
-        listening: by `listen`; closed at the end.
+        app: app by `guarded_app`.
+        listening: socket by `listen`; closed at the end.
 
     Raises:
         MissingExtraError: FastAPI, uvicorn or wsproto is not installed.
@@ -125,7 +125,7 @@ def served(app: App, listening: socket.socket) -> Iterator[None]:
 
 
 def _server(app: App, *, websockets: bool = False) -> Any:
-    """uvicorn as every page of affekt is served by it."""
+    """The uvicorn server with the settings of all pages of affekt."""
     require_serving_parts(websockets=websockets)
     import uvicorn
 
@@ -140,7 +140,7 @@ def _server(app: App, *, websockets: bool = False) -> Any:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that its owner alone may read; what is there is replaced, so that no link is followed."""
+    """Write a file that only its owner may read; an existing one is replaced, so that no link is followed."""
     path.unlink(missing_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, 'w') as file:
@@ -149,7 +149,7 @@ def write_private(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _stopped_by_sigterm(server: Any) -> Iterator[None]:
-    """SIGTERM stops the server, not the process: before it runs, and when uvicorn raises it once more at the end."""
+    """SIGTERM stops the server, not the process: before it runs, and when uvicorn raises it again at the end."""
 
     def stop(number: int, frame: object) -> None:
         server.should_exit = True

@@ -1,8 +1,8 @@
-"""What the messages of an Arrow file stand for, read without the library that would unfold them.
+"""Decompressed size of an Arrow file from its messages, computed without the library that would decompress it.
 
-A buffer that is compressed states in its first eight bytes how long it will be, and the library takes as much memory
-at once: a file of a kilobyte may ask for gigabytes. A column of nothing but nulls needs no buffers at all. Both are
-bounded here against the size of the file, before anything of it is unfolded.
+A compressed buffer states its decompressed size in its first eight bytes, and the library allocates as much at once: a
+file of a kilobyte may request gigabytes. A column of only nulls needs no buffers at all. Both are limited here relative
+to the size of the file, before anything is decompressed.
 
 Source: https://github.com/apache/arrow/tree/main/format, Message.fbs and File.fbs; the wire format of flatbuffers.
 """
@@ -19,35 +19,35 @@ from affekt.runs import only_regular
 from affekt.tables.parquet_files import CELLS_PER_BYTE, FREE_BYTES, FREE_CELLS
 
 BYTES_PER_BYTE = 32
-"""Features that are compressed take a third of their bytes; those of padding a thirtieth."""
+"""Compressed features take a third of their size; padding a thirtieth."""
 MAGIC = b'ARROW1'
 CONTINUES = 0xFFFFFFFF
 DICTIONARY, BATCH = 2, 3
-"""Types of messages that hold values."""
+"""Types of messages with values."""
 PLAIN = -1
-"""Stated length of a buffer that is not compressed among others that are."""
+"""Stated size of a buffer that is stored uncompressed among compressed ones."""
 
 
 @dataclass
 class Extent:
-    """What the record batches of a file stand for together."""
+    """Total size of the record batches of a file."""
 
     rows: int = 0
     columns: int = 0
-    """Of the batch that has the most, with what lies inside lists and structures."""
+    """Columns of the widest batch, including those within lists and structures."""
     cells: int = 0
-    """Those in lists counted one by one."""
+    """Number of cells; elements of lists count one by one."""
     unfolded: int = 0
-    """Bytes of all buffers when decompressed."""
+    """Decompressed size of all buffers in bytes."""
 
 
 def require_bounded_messages(path: Path) -> None:
-    """Refuse an Arrow file or stream that stands for far more than its size allows, or cannot be followed.
+    """Refuse an Arrow file or stream that decompresses to far more than its size allows, or cannot be parsed.
 
     Raises:
-        ValueError: why, for the caller to say which file and what to do.
-        FileError: it is no regular file.
-        OSError: it cannot be opened.
+        ValueError: the reason; the caller adds the file and the advice.
+        FileError: the path is not a regular file.
+        OSError: the file cannot be opened.
     """
     with open(path, 'rb', opener=only_regular) as file:
         size = file.seek(0, 2)
@@ -68,21 +68,21 @@ def require_bounded_messages(path: Path) -> None:
 
 
 class _Reader:
-    """Numbers at places of a mapped file, none of which lies outside."""
+    """Reads numbers from a mapped file, and refuses positions outside it."""
 
     def __init__(self, content: mmap.mmap) -> None:
         self.content = content
         self._left = len(content)
 
     def number(self, form: str, at: int) -> int:
-        """One number in a form of `struct`, little-endian."""
-        if at < 0:  # which Python would count from the end
+        """A little-endian number in a format of `struct`."""
+        if at < 0:  # Python would count it from the end
             raise ValueError('damaged (a message that points outside)')
         (value,) = struct.unpack_from(f'<{form}', self.content, at)
         return int(value)
 
     def field(self, table: int, place: int) -> int:
-        """Where a field of a table begins; 0 where the table lacks it."""
+        """Position of a field of a table; 0 where the table lacks it."""
         fields = table - self.number('i', table)
         if 4 + 2 * place >= self.number('H', fields):
             return 0
@@ -90,24 +90,24 @@ class _Reader:
         return table + offset if offset else 0
 
     def pointed(self, at: int) -> int:
-        """The place that an offset at `at` leads to."""
+        """Position to which the offset at `at` points."""
         return at + self.number('I', at)
 
     def vector(self, table: int, place: int, width: int) -> range:
-        """Where the elements of a field begin, each `width` bytes long."""
+        """Positions of the elements of a field, each `width` bytes long."""
         field = self.field(table, place)
         if not field:
             return range(0)
         begin = self.pointed(field)
         count = self.number('I', begin)
         self._left -= count * width
-        if self._left < 0:  # lists that end outside, or lie upon each other
+        if self._left < 0:  # lists that end outside the file or overlap
             raise ValueError(f'damaged (a list of {count:,} at byte {begin})')
         return range(begin + 4, begin + 4 + count * width, width)
 
 
 def _extent(reader: _Reader) -> Extent:
-    """All messages taken together."""
+    """Total size of all messages."""
     extent = Extent()
     for message, body in _messages(reader):
         header_type, header = reader.field(message, 1), reader.field(message, 2)
@@ -125,7 +125,7 @@ def _extent(reader: _Reader) -> Extent:
 
 
 def _add(reader: _Reader, batch: int, body: int, extent: Extent, *, is_dictionary: bool) -> None:
-    """Add what one record batch stands for."""
+    """Add the size of one record batch."""
     nodes = reader.vector(batch, 1, 16)
     length = reader.field(batch, 0)
     rows = reader.number('q', length) if length else 0
@@ -150,7 +150,7 @@ def _add(reader: _Reader, batch: int, body: int, extent: Extent, *, is_dictionar
 
 
 def _messages(reader: _Reader) -> Iterator[tuple[int, int]]:
-    """The table of each message, and where its body begins."""
+    """The table of each message, and the position of its body."""
     if reader.content[:6] == MAGIC:
         yield from _of_file(reader)
         return
@@ -168,7 +168,7 @@ def _messages(reader: _Reader) -> Iterator[tuple[int, int]]:
 
 
 def _of_file(reader: _Reader) -> Iterator[tuple[int, int]]:
-    """The messages that a footer lists; others are never read."""
+    """The messages listed in the footer; others are never read."""
     size = len(reader.content)
     if reader.content[-6:] != MAGIC:
         raise ValueError('no footer at its end')
@@ -182,7 +182,7 @@ def _of_file(reader: _Reader) -> Iterator[tuple[int, int]]:
 
 
 def _message(reader: _Reader, at: int) -> tuple[int, int]:
-    """The table of the message at `at`, and where its body begins; (0, 0) at the end of a stream."""
+    """The table of the message at `at`, and the position of its body; (0, 0) at the end of a stream."""
     length = reader.number('I', at)
     begin = at + 4
     if length == CONTINUES:

@@ -1,4 +1,4 @@
-"""A table with a row for each sample: columns of names and of values, recognised by their headers."""
+"""Tables with one row per sample: finds the columns of names and values by their headers."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Columns = Mapping[str, Sequence[Any]]
 
 
 def read_columns(path: Path) -> Table:
-    """Every column of a table file that has rows; see `affekt.tables.read_table`.
+    """All columns of a table file that has rows; see `affekt.tables.read_table`.
 
     Raises:
         TableError: the file cannot be read as a table, or has no rows.
-        ArchiveError: an archive is damaged or asks for more than arrays and plain values.
+        ArchiveError: an archive is damaged or holds more than arrays and plain values.
     """
     table = read_table(path)
     if not table.rows:
@@ -35,16 +35,16 @@ def read_columns(path: Path) -> Table:
 
 
 def by_name(columns: Columns, path: Path, names: Sequence[str], values: Sequence[str]) -> dict[str, Any] | None:
-    """One column of values by the column of names, the first known header of each; None where no value column is.
+    """One column of values by the column of names; of each, the first known header is used. None without values.
 
     Args:
-        columns: of a file.
-        path: that file, for messages.
-        names: headers of the samples' names, in any case.
-        values: headers of the values, in any case.
+        columns: columns of a file.
+        path: path of the file, for messages.
+        names: accepted headers for sample names, in any case.
+        values: accepted headers for the values, in any case.
 
     Raises:
-        TableError: no column of names, an empty name, or a name that stands twice.
+        TableError: there is no column of names, a name is empty, or a name occurs twice.
     """
     key, value = _header(columns, names), _header(columns, values)
     if key is None:
@@ -68,10 +68,10 @@ def by_name(columns: Columns, path: Path, names: Sequence[str], values: Sequence
 
 
 def answers_by_name(columns: Columns, path: Path, names: Sequence[str], values: Sequence[str]) -> dict[str, Any] | None:
-    """As `by_name`, where every value must be an answer: a text, a list of texts, or nothing.
+    """As `by_name`, with values that must be answers: a text, a list of texts, or nothing.
 
     Raises:
-        TableError: as `by_name`, or a value is something else.
+        TableError: as for `by_name`, or a value is of another type.
     """
     cells = by_name(columns, path, names, values)
     return None if cells is None else {name: _answer(value, path, name) for name, value in cells.items()}
@@ -93,7 +93,7 @@ def _header(columns: Columns, wanted: Sequence[str]) -> str | None:
 
 
 def _is_nothing(cell: object) -> bool:
-    """Whether a cell of a table is empty, as parquet, JSON and npz files say it."""
+    """Whether a cell is empty, in any form that parquet, JSON and npz files have for it."""
     return cell is None or (isinstance(cell, float | np.floating) and math.isnan(cell))
 
 

@@ -1,4 +1,4 @@
-"""CSV and its relatives: comma, semicolon, tab or bar between the cells, quotes around those that hold one."""
+"""CSV and related text tables: cells separated by comma, semicolon, tab or bar, quoted where they contain one."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from affekt.wording import counted
 SEPARATORS = {',': 'commas', ';': 'semicolons', '\t': 'tabs', '|': 'bars'}
 _SAMPLE = 1 << 16
 _STATED = re.compile(r'\s*"?sep=(.)"?\s*')
-"""The first line by which Excel tells itself the separator."""
+"""A first line in which Excel states the separator."""
 
 
 def read_delimited(path: Path) -> Table:
-    """The columns of a text file; its first row names them.
+    """The columns of a text file, whose first row has their names.
 
     Raises:
-        TableError: no text, a row of another length, a broken quote, a zero byte, or a name that stands twice; it names
-            the row.
+        TableError: the file is not text, a row has another length, a quote is not closed, there is a zero byte, or a
+            column name occurs twice; the message gives the row.
     """
     lines, notes = text_lines(path)
     table = table_of_lines(lines, path)
@@ -37,10 +37,10 @@ def read_delimited(path: Path) -> Table:
 
 
 def table_of_lines(lines: Iterable[str], path: Path) -> Table:
-    """The columns of a text's lines, each with its end; the path is for messages, and its ending tells the usual sign.
+    """The columns of a text given as lines with their ends; `path` is used for messages and for the default separator.
 
     Raises:
-        TableError: as `read_delimited`.
+        TableError: as for `read_delimited`.
     """
     lines = iter(lines)
     first = _first_lines(lines)
@@ -51,15 +51,15 @@ def table_of_lines(lines: Iterable[str], path: Path) -> Table:
 
 
 def required_rows(text: str, columns: Sequence[str], problems: list[str]) -> list[tuple[int, list[str]]]:
-    """The rows of a file that must have exactly one form, as the official scorer of a challenge reads it.
+    """The rows of a file with one prescribed form, as the official scorer of a challenge reads it.
 
     Args:
-        text: commas between cells; nothing is guessed or mended.
-        columns: the header that it must have.
-        problems: gets a sentence for each thing that is wrong.
+        text: text with commas between cells; nothing is guessed or repaired.
+        columns: the required header.
+        problems: list to which a sentence on each fault is appended.
 
     Returns:
-        Number and cells of each row, those of another length too; none where the header is another one.
+        Row number and cells of each row, also of rows of a wrong length; [] where the header is wrong.
     """
     try:
         header, *rows = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
@@ -74,7 +74,7 @@ def required_rows(text: str, columns: Sequence[str], problems: list[str]) -> lis
 
 
 def _first_lines(lines: Iterator[str]) -> list[str]:
-    """Lines enough to see which sign separates cells."""
+    """Enough lines to determine the separator."""
     first, size = [], 0
     for line in lines:
         first.append(line)
@@ -125,7 +125,7 @@ def _ragged(path: Path, row: int, cells: list[str], head: list[str], separator: 
 
 
 def _separator(first: Sequence[str], path: Path) -> str:
-    """The sign that makes two or more columns of the first row and as many of the others, the usual one first."""
+    """The separator that gives two or more cells in the first row and as many in the others; the usual one first."""
     usual = '\t' if path.suffix.lower() in ('.tsv', '.tab') else ','
     best, separator = (0.0, 0, False), usual
     for sign in SEPARATORS:
@@ -139,9 +139,9 @@ def _separator(first: Sequence[str], path: Path) -> str:
 
 
 def _widths(first: Sequence[str], sign: str) -> list[int]:
-    """How many cells the first rows have; the last of many may be cut."""
+    """Number of cells of the first rows; the last of several may be incomplete."""
     widths: list[int] = []
-    with contextlib.suppress(csv.Error):  # what is broken is told where the rows are read
+    with contextlib.suppress(csv.Error):  # faults are reported when the rows are read
         for row in csv.reader(first, delimiter=sign):
             if any(map(str.strip, row)):
                 widths.append(len(row))

@@ -1,4 +1,4 @@
-"""JSON and JSON Lines: a list of objects, or one object a line."""
+"""JSON and JSON Lines: a list of objects, or one object per line."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ LARGEST_JSON = 256 * 2**20
 
 
 def read_json_rows(path: Path) -> Table:
-    """The columns of a list of objects, or of one object a line, whichever the file holds.
+    """The columns of a list of objects, or of one object per line, whichever the file holds.
 
     Raises:
-        TableError: no JSON, nested too deeply, a key twice in an object, or something else than objects; it names the
-            row.
+        TableError: the file is not JSON, is nested too deeply, has a key twice in an object, or holds values other than
+            objects; the message gives the row.
     """
     lines, notes = text_lines(path)
     first = next((line for line in lines if line.strip()), '')
@@ -53,7 +53,7 @@ def _of_list(path: Path, notes: Sequence[str]) -> Table:
 
 
 def _of_lines(lines: Iterable[str], path: Path) -> Iterator[tuple[int, Any]]:
-    """Number and object of each line; a file that is one object over many lines is refused as one."""
+    """Line number and object of each line; a single object that spans several lines is refused."""
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:

@@ -1,7 +1,7 @@
-"""Parquet, within ceilings that its own figures are held to before anything is read.
+"""Parquet files, read within limits that are checked against their metadata first.
 
-A column of one long text in a million rows takes a few bytes of the file. Texts are therefore read as their dictionary
-holds them, each once, and the cells share them; rows and columns together are bounded against the size of the file.
+A column with one long text in a million rows takes a few bytes of the file. Texts are therefore read as a dictionary
+and shared by the cells, and rows and columns together are limited relative to the size of the file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def read_parquet(path: Path) -> Table:
     """The columns of a Parquet file.
 
     Raises:
-        TableError: it is damaged, a column stands twice, or it unfolds to more than its size allows.
+        TableError: the file is damaged, a column occurs twice, or it decompresses to more than its size allows.
     """
     import pyarrow
     from pyarrow import parquet
@@ -47,11 +47,11 @@ def read_parquet(path: Path) -> Table:
 
 
 def require_bounded(path: Path) -> None:
-    """Refuse a Parquet file that unfolds to far more than its size allows; for readers that want it as Arrow.
+    """Refuse a Parquet file that decompresses to far more than its size allows; for callers that read it as Arrow.
 
     Raises:
-        TableError: it does, is damaged, or a column stands twice.
-        OSError: it cannot be opened.
+        TableError: it does, the file is damaged, or a column occurs twice.
+        OSError: the file cannot be opened.
     """
     import pyarrow
     from pyarrow import parquet
@@ -84,7 +84,7 @@ def _damaged(path: Path, error: Exception) -> TableError:
 
 
 def _unfolded(array: Any) -> int:
-    """Bytes of an array with each text written out."""
+    """Size of an array in bytes with every text written out."""
     import pyarrow
     from pyarrow import compute
 
@@ -101,7 +101,7 @@ def _unfolded(array: Any) -> int:
 
 
 def _checked(path: Path) -> list[Chunk]:
-    """The chunks of a file that stands for no more than its size allows."""
+    """The column chunks of a file, after checking their size against that of the file."""
     rows, chunks = footer_of(path)
     columns = {chunk.path for chunk in chunks}
     refuse_too_many(rows, len(columns), path)
@@ -122,7 +122,7 @@ def _too_much(path: Path, what: str) -> TableError:
 
 
 def _cells(column: Any) -> list[Any]:
-    """The cells; those of one text share it."""
+    """The cells of a column; equal texts from a dictionary are one object."""
     import pyarrow
 
     cells: list[Any] = []

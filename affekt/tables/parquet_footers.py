@@ -1,7 +1,7 @@
-"""What the footer of a Parquet file says of its columns, read without the library that would read the file.
+"""Column metadata from the footer of a Parquet file, read without the library that reads the file.
 
-That library ends the whole process where the figures of a damaged footer contradict each other, so that they could not
-be looked at before it reads. The footer is Thrift's compact protocol; only structures, lists, numbers and bytes occur.
+That library aborts the process where the metadata of a damaged footer is inconsistent, so that it must be checked
+beforehand. The footer is in Thrift's compact protocol; only structures, lists, numbers and bytes occur.
 
 Source: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md and
 https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift.
@@ -28,26 +28,26 @@ _TYPE, _PATH, _CODEC, _VALUES, _UNFOLDED, _SIZE, _FIRST, _DICTIONARY = 1, 3, 4, 
 
 @dataclass(frozen=True)
 class Chunk:
-    """One column in one group of rows."""
+    """One column in one row group."""
 
     path: str
     is_text: bool
     values: int
-    """Cells, those in lists counted one by one."""
+    """Number of cells; elements of lists count one by one."""
     unfolded: int
-    """Bytes when decompressed; texts that a dictionary holds are counted once."""
+    """Decompressed size in bytes; texts in a dictionary count once."""
     codec: int = 0
     begin: int = 0
-    """Of its first page, in the file."""
+    """Position of its first page in the file."""
     size: int = 0
-    """Bytes in the file."""
+    """Size in the file in bytes."""
 
 
 def footer_of(path: Path) -> tuple[int, list[Chunk]]:
-    """The number of rows, and every chunk of a column.
+    """The number of rows, and all column chunks.
 
     Raises:
-        TableError: no Parquet file, or a damaged one.
+        TableError: the file is not Parquet, or damaged.
     """
     try:
         with open(path, 'rb', opener=only_regular) as file:
@@ -78,13 +78,13 @@ def footer_of(path: Path) -> tuple[int, list[Chunk]]:
 
 
 class Compact:
-    """Values of the compact protocol, from front to back."""
+    """Reads values of the compact protocol in order."""
 
     def __init__(self, content: bytes) -> None:
         self._content, self.at = content, 0
 
     def structure(self, depth: int = 0) -> dict[int, Any]:
-        """A structure: number of each field to its value."""
+        """A structure as field number to value."""
         if depth > DEEPEST:
             raise ValueError('nested too deeply')
         fields: dict[int, Any] = {}

@@ -1,8 +1,8 @@
-"""How many bytes the texts of a Parquet column can stand for, from its pages, without unfolding them.
+"""Upper limit of the size of the texts in a Parquet column, from its pages, without decompressing the texts.
 
-A page holds its texts one by one, or numbers of texts in the dictionary at the head of the column. The first kind
-unfolds to what the page takes; the second to no more than its cells times the longest text of the dictionary. Only
-heads of pages and dictionaries are read.
+A page holds its texts one by one, or indices into the dictionary at the start of the column. The first kind
+decompresses to its stated size; the second to at most the number of cells times the longest text of the dictionary.
+Only page headers and dictionaries are read.
 
 Source: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift, PageHeader.
 """
@@ -20,18 +20,18 @@ from affekt.tables.parquet_footers import Chunk, Compact
 
 CODECS = {1: 'snappy', 2: 'gzip', 4: 'brotli', 6: 'zstd', 7: 'lz4_raw'}
 ALONE = {0, 2, 3, 4, 8}
-"""Encodings in which no text leans on the one before it: plain, run lengths, numbers of a dictionary."""
+"""Encodings in which texts do not depend on previous ones: plain, run lengths, dictionary indices."""
 LONGEST_HEAD = 1 << 14
 MOST_PAGES = 1 << 17
-"""That are looked at in a column; an honest page holds a megabyte."""
+"""Largest number of pages read in a column; a real page holds about a megabyte."""
 DATA, DICTIONARY, DATA_2 = 0, 2, 3
-"""Types of pages that hold values."""
+"""Types of pages with values."""
 _TYPE, _UNFOLDED, _SIZE = 1, 2, 3  # of PageHeader
-_HEADS = {DATA: (5, 2), DICTIONARY: (7, 2), DATA_2: (8, 4)}  # its own header, and the encoding in that
+_HEADS = {DATA: (5, 2), DICTIONARY: (7, 2), DATA_2: (8, 4)}  # field of the header, and of the encoding within it
 
 
 def unfolded_at_most(path: Path, chunks: Iterable[Chunk]) -> float:
-    """Bytes that the texts of these chunks can stand for together; infinity where that cannot be said."""
+    """Largest total size in bytes of the texts in these chunks; infinity where it cannot be determined."""
     with open(path, 'rb', opener=only_regular) as file:
         return sum(_at_most(file, chunk) for chunk in chunks)
 
@@ -44,11 +44,11 @@ def _at_most(file: BinaryIO, chunk: Chunk) -> float:
 
 
 def _longest(file: BinaryIO, chunk: Chunk) -> int:
-    """The length of the longest text in the dictionary of a chunk.
+    """Size in bytes of the longest text in the dictionary of a chunk.
 
     Raises:
-        ValueError: texts lean on each other, or the pages cannot be followed.
-        LookupError, TypeError: the same.
+        ValueError: texts depend on previous ones, or the pages cannot be parsed.
+        LookupError, TypeError: the pages cannot be parsed.
     """
     longest, at, left = 0, chunk.begin, MOST_PAGES
     while at < chunk.begin + chunk.size:
@@ -84,7 +84,7 @@ def _unpacked(content: bytes, codec: int, size: int) -> bytes:
 
 
 def _longest_of(texts: bytes) -> int:
-    """Of texts that each follow their length in four bytes."""
+    """Size of the longest of texts that are each preceded by their size in four bytes."""
     longest, at, length_of = 0, 0, struct.Struct('<I').unpack_from
     while at < len(texts):
         (length,) = length_of(texts, at)

@@ -1,7 +1,7 @@
-"""Any file of a table to its columns; read first.
+"""Reads any table file as columns; read this module first.
 
-A file is what its content says; its ending decides between CSV and TSV where a text could be both, and is refused where
-it promises what the content is not. Rows are numbered as an editor shows them.
+The kind of a file is determined by its content; the extension decides between CSV and TSV where a text could be both,
+and is refused where it contradicts the content. Rows are numbered as an editor shows them.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from affekt.tables.workbooks import read_workbook
 from affekt.tables.writing import storable
 
 ENDINGS = ('.csv', '.tsv', '.jsonl', '.json', '.parquet', '.npz', '.xlsx')
-"""Of tables; `.txt` and `.tab`, as Excel writes them, are read as well."""
+"""Extensions of tables; `.txt` and `.tab`, which Excel writes, are read as well."""
 _TEXTS = ('.csv', '.tsv', '.txt', '.tab')
 LARGEST_FILE = 2 * 2**30
 
 
 def read_table(path: Path) -> Table:
-    """The columns of a table file, of whichever kind it is.
+    """The columns of a table file of any supported kind.
 
-    A header's case is kept, the spaces around it are not; cells are as they stand: text in a text file, numbers and
-    lists where the file has them. Empty rows are left out.
+    Headers keep their case but not surrounding spaces; cells are unchanged: text in a text file, numbers and lists
+    where the file has them. Empty rows are left out.
 
     Raises:
-        TableError: the file is missing, empty, damaged, too large, unfolds to more than its size allows, or is no
-            table; rows are of different lengths, or two columns have one name. It names the row where it can.
-        ArchiveError: an archive is damaged or asks for more than arrays and plain values.
+        TableError: the file is missing, empty, damaged, too large, decompresses to more than its size allows, or is not
+            a table; rows differ in length, or two columns have one name. The message gives the row where possible.
+        ArchiveError: an archive is damaged or holds more than arrays and plain values.
     """
     _require_file(path)
     ending = path.suffix.lower()
@@ -71,7 +71,7 @@ def read_table(path: Path) -> Table:
 
 
 def _require_file(path: Path) -> None:
-    """A regular file of a size that may be read; a pipe would be waited for without end."""
+    """Check that the path is a regular file of an allowed size; reading a pipe could wait forever."""
     try:
         state = path.stat()
     except (OSError, ValueError) as error:
@@ -90,7 +90,7 @@ def _require_file(path: Path) -> None:
 
 
 def _storable(table: Table) -> Table:
-    """The table with texts that UTF-8 can hold: JSON, arrays and sheets may have halves of surrogate pairs."""
+    """The table with texts that UTF-8 can encode: JSON, arrays and sheets may contain lone surrogates."""
     changed = 0
 
     def whole(cell: Any) -> Any:
@@ -108,7 +108,7 @@ def _storable(table: Table) -> Table:
 
 
 def _read_archive(path: Path) -> Table:
-    """Arrays of one dimension as columns; an object that maps names to answers as `name` and a column of its name."""
+    """One-dimensional arrays as columns; an object that maps names to answers as `name` and a column of its name."""
     columns: dict[str, object] = {}
     maps = []
     for name, array in read_npz(path).items():
@@ -141,4 +141,4 @@ READERS: Mapping[str, Callable[[Path], Table]] = {
     'npz': _read_archive,
     'xlsx': read_workbook,
 }
-"""By what `form_of` says."""
+"""Kind of file, as given by `form_of`, to its reader."""

@@ -1,7 +1,7 @@
-"""Notes of the tables that are read on the way to a result, for whoever asked for it.
+"""Collects the notes of tables that are read while a result is computed.
 
-A table is often read deep inside: its columns go on, and `Table.notes` stays behind. Who wants to pass the notes on
-gathers them around the whole:
+A table is often read deep within a computation, which passes on its columns but not `Table.notes`. A caller that needs
+the notes collects them around the whole:
 
     with reading_notes() as notes:
         score(read_answers(truth), read_answers(prediction))
@@ -19,7 +19,7 @@ _GATHERED: ContextVar[tuple[list[str], ...]] = ContextVar('reading notes', defau
 
 @contextlib.contextmanager
 def reading_notes() -> Iterator[list[str]]:
-    """The notes of all tables that this thread reads within the block, each once."""
+    """Collect the notes of all tables that this thread reads within the block, each once."""
     notes: list[str] = []
     token = _GATHERED.set((*_GATHERED.get(), notes))
     try:
@@ -29,6 +29,6 @@ def reading_notes() -> Iterator[list[str]]:
 
 
 def note(sentences: Iterable[str]) -> None:
-    """Add sentences to every list that is being gathered."""
+    """Add sentences to all lists of notes that are being collected."""
     for notes in _GATHERED.get():
         notes.extend(sentence for sentence in sentences if sentence not in notes)

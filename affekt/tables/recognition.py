@@ -1,7 +1,7 @@
-"""What a file is, by its first bytes, and the lines of its text.
+"""Determines the kind of a file by its first bytes, and reads the lines of text files.
 
-In which encoding a text stands, `affekt.text_encoding` says; one of more than `MOST_DECODED` bytes must be UTF-8, or
-have a byte-order mark, and is read line by line.
+`affekt.text_encoding` determines the encoding of a text; a file of more than `MOST_DECODED` bytes must be UTF-8 or have
+a byte-order mark, and is read line by line.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ FORMS = {
     b'\x80\x02': 'a pickle', b'\x80\x03': 'a pickle', b'\x80\x04': 'a pickle', b'\x80\x05': 'a pickle',
     b'version https://git-lfs': 'a pointer of Git LFS in place of the file',
 }  # fmt: skip
-"""First bytes to what they are; `parquet` and `zip` are read further."""
+"""First bytes to the kind of file; `parquet` and `zip` are examined further."""
 _DOCUMENTS = {
     'xl/workbook.xml': 'xlsx',
     'xl/workbook.bin': 'a binary workbook (.xlsb)',
@@ -51,7 +51,7 @@ _DOCUMENTS = {
     'content.xml': 'an OpenDocument file',
     'Index/Document.iwa': 'a sheet of Numbers',
 }
-"""A member of a zip archive to what the archive is."""
+"""A member of a zip archive to the kind of archive."""
 _MARKS = (
     (codecs.BOM_UTF8, 'utf-8-sig'),
     (codecs.BOM_UTF32_LE, 'utf-32'),
@@ -63,10 +63,10 @@ _WEB_PAGE = re.compile(rb'[\xef\xbb\xbf\s]*<(!doctype|html|head|body|table|\?xml
 
 
 def form_of(path: Path) -> str:
-    """`parquet`, `xlsx`, `npz`, `json` (it starts as JSON does) or `text`.
+    """`parquet`, `xlsx`, `npz`, `json` (it starts like JSON) or `text`.
 
     Raises:
-        TableError: it is empty, or something else; the message names it.
+        TableError: the file is empty or of another kind, which the message names.
     """
     with path.open('rb') as file:
         head = file.read(_SAMPLE)
@@ -101,10 +101,10 @@ def _within_zip(path: Path) -> str:
 
 
 def text_lines(path: Path) -> tuple[Iterator[str], list[str]]:
-    """The lines of a text file with their ends, and notes on how it was read.
+    """The lines of a text file with their ends, and notes on how it was decoded.
 
     Raises:
-        TableError: no text, in an encoding that cannot be told, or with a line that is too long or holds zero bytes.
+        TableError: the file is not text, its encoding is uncertain, or a line is too long or holds zero bytes.
     """
     if path.stat().st_size <= MOST_DECODED:
         decoded = decode_text(read_regular_file(path), str(path))
@@ -142,7 +142,7 @@ def _checked(lines: Iterable[str], path: Path) -> Iterator[str]:
 
 
 def _first_undecodable(path: Path, encoding: str) -> int | None:
-    """Where a file stops being text of an encoding; None where it is to its end."""
+    """Position of the first byte that is not valid in an encoding; None where the whole file is."""
     decoder, begin = codecs.getincrementaldecoder(encoding)(), 0
     with path.open('rb') as file:
         while True:

@@ -1,4 +1,4 @@
-"""The columns that were read from a file, with the number of each row as an editor shows it."""
+"""A table: columns read from a file, with row numbers as an editor shows them."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ _DECIMAL_COMMA = re.compile(r'[+-]?\d*,\d+([eE][+-]?\d+)?', re.ASCII)
 
 @dataclass(frozen=True)
 class Source:
-    """Where rows come from, for messages."""
+    """The origin of rows, for messages."""
 
     name: str
     rows: npt.NDArray[np.int64] | None = None
-    """(N,) number of each row, as an editor shows it; 1, 2, 3 where None."""
+    """(N,) number of each row as an editor shows it; None for 1, 2, 3, …"""
 
     def __str__(self) -> str:
         return self.name
 
     def row(self, position: int) -> str:
-        """A row, in words."""
+        """Description of a row for messages."""
         return f'row {position + 1 if self.rows is None else self.rows[position]} of {self.name}'
 
 
 @dataclass(frozen=True, eq=False)
 class Table(Mapping[str, Sequence[Any]]):
-    """A mapping from each column's name to its cells."""
+    """A mapping from column name to cells."""
 
     columns: Mapping[str, Sequence[Any]]
     path: Path
     rows: Sequence[int]
-    """Number of each row: the line of a text file on which it begins, the row of a sheet, else 1, 2, 3."""
+    """Number of each row: the first line of the row in a text file, the row of a sheet, otherwise 1, 2, 3, …"""
     separator: str = ''
-    """What stands between the cells of a text file."""
+    """Separator of the cells in a text file; '' for other files."""
     partial: Mapping[str, int] = field(default_factory=dict)
-    """Columns that some rows of a JSON file do not have, and the first such row; there the cell is None."""
+    """Columns that are missing in some rows of a JSON file, with the first such row; the cells there are None."""
     notes: tuple[str, ...] = ()
-    """What was left out or taken for granted, in sentences."""
+    """Sentences on what was left out or assumed."""
 
     def __getitem__(self, name: str) -> Sequence[Any]:
         return self.columns[name]
@@ -68,20 +68,20 @@ class Table(Mapping[str, Sequence[Any]]):
 
     @cached_property
     def source(self) -> Source:
-        """The file and its rows, without the cells."""
+        """The file and its row numbers, without the cells."""
         return Source(self.path.name, np.asarray(self.rows, np.int64))
 
     def row(self, position: int) -> str:
-        """The row of a cell, in words."""
+        """Description of a row, by the position of its cells, for messages."""
         return self.source.row(position)
 
     def seen(self) -> str:
-        """How many columns there are, and which: for messages."""
+        """The number of columns and their names, for messages."""
         return seen(self.columns)
 
 
 def seen(columns: Iterable[str]) -> str:
-    """How many columns, and which.
+    """The number of columns and their names, for messages.
 
     >>> seen(['name;openset'])
     "1 column 'name;openset'"
@@ -91,10 +91,10 @@ def seen(columns: Iterable[str]) -> str:
 
 
 def number(cell: object) -> float:
-    """A cell as a number; a comma before the last digits is a decimal comma.
+    """A cell as a number; a comma before the last digits is read as a decimal comma.
 
     Raises:
-        ValueError: it is none, or has marks between thousands.
+        ValueError: the cell is not a number, or has thousands separators.
 
     >>> number('0,5'), number(' -1.5 '), number(2)
     (0.5, -1.5, 2.0)
@@ -116,11 +116,11 @@ def of_rows(
 ) -> Table:
     """A table from a row of names and rows of cells, all of one length.
 
-    An unnamed column goes where all its cells are empty, as a spreadsheet leaves them, or where it stands first and
-    counts the rows, as an index does.
+    An unnamed column is left out if all its cells are empty, as spreadsheets leave them, or if it is the first one and
+    counts the rows, like an index.
 
     Raises:
-        TableError: a name stands twice, or cells have none.
+        TableError: a name occurs twice, or a column with cells has no name.
     """
     names = ['' if name is None else str(name).strip() for name in head]
     columns: list[Sequence[Any]] = list(zip(*cells, strict=True)) if cells else [()] * len(names)
@@ -143,10 +143,10 @@ def of_rows(
 
 
 def refuse_doubled(names: Sequence[str], path: Path) -> None:
-    """Every column has a name of its own.
+    """Check that all column names are different.
 
     Raises:
-        TableError: two have one name, or names that differ in space or case only.
+        TableError: two names are equal, or differ only in spaces or case.
     """
     places: dict[str, int] = {}
     for place, name in enumerate(names, 1):
@@ -162,10 +162,10 @@ def refuse_doubled(names: Sequence[str], path: Path) -> None:
 
 
 def refuse_too_many(rows: int, columns: int, path: Path) -> None:
-    """What one table may hold.
+    """Check the size of a table against the limits.
 
     Raises:
-        TableError: it holds more.
+        TableError: the table is larger.
     """
     if rows > MOST_ROWS or columns > MOST_COLUMNS or rows * columns > MOST_CELLS:
         raise TableError(
@@ -176,10 +176,10 @@ def refuse_too_many(rows: int, columns: int, path: Path) -> None:
 
 
 def blank(cell: object) -> bool:
-    """Nothing, or white space."""
+    """Whether a cell is empty or white space."""
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def _counts(column: Sequence[Any]) -> bool:
-    """The cells are 0, 1, 2 … or 1, 2, 3 …."""
+    """Whether the cells are 0, 1, 2, … or 1, 2, 3, …"""
     return any([str(cell) for cell in column] == [str(n + first) for n in range(len(column))] for first in (0, 1))

@@ -1,7 +1,7 @@
-"""Sheets of Excel (.xlsx): the XML within, cell by cell, within ceilings.
+"""Sheets of Excel workbooks (.xlsx), whose XML is read cell by cell within limits.
 
-A cell in the last row and column of a sheet, or one long text in a million cells, takes a few bytes of the file. Sheets
-are therefore unfolded to their rows only after the place of every cell is known, and shared texts stay shared.
+A cell in the last row and column of a sheet, or one long text in a million cells, takes a few bytes of the file. Rows
+are therefore built only after the positions of all cells are known, and shared texts stay shared.
 
 Source: ECMA-376, part 1, chapter 18.
 """
@@ -23,7 +23,7 @@ from affekt.tables.table import Table, blank, of_rows, refuse_too_many
 
 FREE_BYTES, BYTES_PER_BYTE, MOST_BYTES = 1 << 26, 64, 1 << 29
 FREE_CELLS, CELLS_PER_CELL = 2_000_000, 16
-"""A sheet whose rows are written out may have so many cells, and so many for each that is filled."""
+"""Cells of the rows of a sheet: this many are allowed, plus this many for each cell with content."""
 FREE_ELEMENTS, ELEMENTS_PER_BYTE = 1_000_000, 4
 DEEPEST = 64
 CHUNK, LONGEST_TAG = 1 << 16, 1 << 22
@@ -31,17 +31,18 @@ LAST_ROW, LAST_COLUMN = 1 << 20, 1 << 14
 _PLACE = re.compile(r'([A-Z]{1,3})([1-9]\d{0,6})')
 _ESCAPE = re.compile(r'_x([0-9A-Fa-f]{4})_')
 _DATES = {*range(14, 23), *range(45, 48)}
-"""Formats of numbers that every workbook has and that show a date or a time."""
+"""Built-in number formats that show a date or a time."""
 _QUOTED = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]')
 
 
 def read_workbook(path: Path) -> Table:
-    """The columns of the one sheet that has cells; its first row names them.
+    """The columns of the only sheet with cells, whose first row has their names.
 
-    Numbers are numbers, dates are texts like 2024-05-01.
+    Numbers become numbers, dates become texts like 2024-05-01.
 
     Raises:
-        TableError: damaged, with cells in several sheets, larger than its size allows, or a name stands twice.
+        TableError: the file is damaged, has cells in several sheets, is larger than its size allows, or a column name
+            occurs twice.
     """
     filled = {name: rows for name, rows in _sheets(path) if rows}
     if len(filled) > 1:
@@ -58,17 +59,17 @@ def read_workbook(path: Path) -> Table:
 
 
 def first_sheet(path: Path) -> list[list[Any]]:
-    """The rows of the first sheet that hold anything, each of one length; '' where a cell is empty.
+    """The non-empty rows of the first sheet, all of one length; '' for an empty cell.
 
     Raises:
-        TableError: damaged, or larger than its size allows.
+        TableError: the file is damaged, or larger than its size allows.
     """
     _, rows = next(_sheets(path), ('', {}))
     return list(rows.values())
 
 
 def _sheets(path: Path) -> Iterator[tuple[str, dict[int, list[Any]]]]:
-    """Name and rows of each sheet: the number of a row to its cells, all rows of one length, none of them empty."""
+    """Name and rows of each sheet: row number to cells, all rows of one length, without empty rows."""
     try:
         with zipfile.ZipFile(path) as archive:
             workbook = _Workbook(archive, path)
@@ -107,7 +108,7 @@ class _Workbook:
         self._dates = self._date_styles()
 
     def sheets(self) -> Iterator[tuple[str, str]]:
-        """Name and part of each sheet, in their order."""
+        """Name and part of each sheet, in order."""
         links = {
             link.get('Id'): link.get('Target', '')
             for link in self._children('xl/_rels/workbook.xml.rels', 'Relationship')
@@ -119,7 +120,7 @@ class _Workbook:
                 yield name, part
 
     def rows(self, part: str) -> dict[int, list[Any]]:
-        """The rows of a sheet that hold anything."""
+        """The non-empty rows of a sheet."""
         cells: dict[int, dict[int, Any]] = {}
         number = written = last = 0
         for row in self._children(part, 'row'):
@@ -141,7 +142,7 @@ class _Workbook:
         return {row: [cells[row].get(column, '') for column in range(1, last + 1)] for row in sorted(cells)}
 
     def _value(self, cell: ElementTree.Element) -> Any:
-        """A cell's value: text, a number, True or False."""
+        """The value of a cell: text, number, True or False."""
         form = cell.get('t', 'n')
         if form == 'inlineStr':
             return ''.join(_text(part) for part in _all(cell, 'is'))
@@ -160,7 +161,7 @@ class _Workbook:
         return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
     def _date_styles(self) -> set[int]:
-        """The styles of cells that show a date or a time."""
+        """Cell styles that show a date or a time."""
         if 'xl/styles.xml' not in self._names:
             return set()
         shown = {
@@ -176,7 +177,7 @@ class _Workbook:
         return {at for at, stated in enumerate(formats) if _index(stated) in _DATES | shown}
 
     def _children(self, part: str, name: str) -> Iterator[ElementTree.Element]:
-        """The elements of a name in a part, one after the other; only that one is kept in memory."""
+        """The elements of a name in a part, one after the other; only the current one is kept in memory."""
         if part not in self._names:
             if part != 'xl/sharedStrings.xml':
                 raise LookupError(f'no {part} in it')
@@ -202,7 +203,7 @@ class _Workbook:
         parser.close()
 
     def _count(self, depth: int) -> None:
-        """Refuse a workbook of more elements than its size allows: each takes a hundred times its bytes in memory."""
+        """Refuse a workbook with more elements than its size allows: each takes a hundred times its size in memory."""
         self._elements += 1
         if self._elements > FREE_ELEMENTS + ELEMENTS_PER_BYTE * self._path.stat().st_size:
             raise self._too_much()
@@ -210,7 +211,7 @@ class _Workbook:
             raise ValueError('elements nested too deeply')
 
     def _chunks(self, part: str) -> Iterator[bytes]:
-        """The bytes of a part, which must be XML as Excel writes it: no declarations of types, no endless tags."""
+        """The bytes of a part, which must be XML as Excel writes it: no type declarations, no endless tags."""
         before = b''
         since = 0
         with self._archive.open(part) as stream:
@@ -242,7 +243,7 @@ def _all(element: ElementTree.Element, name: str) -> list[ElementTree.Element]:
 
 
 def _attribute(element: ElementTree.Element, name: str) -> str:
-    """An attribute that stands in a namespace."""
+    """An attribute with a namespace, by its plain name."""
     values = [value for key, value in element.items() if '}' in key and _plain(key) == name]
     if not values:
         raise LookupError(f'a sheet without {name}')
@@ -250,13 +251,13 @@ def _attribute(element: ElementTree.Element, name: str) -> str:
 
 
 def _text(element: ElementTree.Element) -> str:
-    """The text of a string item, of all its runs; how it is read aloud is left out."""
+    """The text of a string item with all its runs, without phonetic hints."""
     spoken = {id(part) for aloud in _all(element, 'rPh') for part in aloud.iter()}
     return _unescaped(''.join(part.text or '' for part in _all(element, 't') if id(part) not in spoken))
 
 
 def _unescaped(text: str) -> str:
-    """Excel writes characters that XML cannot hold as _x000D_."""
+    """The text with escapes such as _x000D_, by which Excel writes characters that XML cannot hold, decoded."""
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
@@ -282,7 +283,7 @@ def _column(letters: str) -> int:
 
 
 def _date(number: float, from_1904: bool) -> str:
-    """The date, the time, or both, that a number of days stands for."""
+    """The date, time, or both, for a number of days."""
     start = datetime.datetime(1904, 1, 1) if from_1904 else datetime.datetime(1899, 12, 30)
     at = start + datetime.timedelta(seconds=round(number * 86400, 3))
     if number < 1.0:

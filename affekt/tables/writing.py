@@ -113,7 +113,7 @@ def table_bytes(
 
     Args:
         ending: one of `WRITTEN`.
-        columns: of .jsonl and .parquet; a name that is no column is left out.
+        columns: columns of .jsonl and .parquet; unknown names are left out.
         rows: cells by name; halves of surrogate pairs are replaced.
         lists: columns whose cells are lists of texts.
         in_csv: the columns of a .csv, where that holds fewer.

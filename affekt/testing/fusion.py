@@ -86,13 +86,11 @@ class _Case:
 
     def built(self, classes: int = CLASSES, values: int = 1, seed: int = 3) -> FusionModel:
         """The model, without dropout, in evaluation mode."""
-        import torch
-
         from affekt.fusion import FusionShape
+        from affekt.nn import seeded
 
         shape = FusionShape(self.sizes, classes, values, cast(Any, self.level), hidden=16, dropout=0.0)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             return self.model(shape, **self.options).eval()
 
     def batch(self, rows: int = ROWS) -> Batch:
@@ -168,12 +166,13 @@ class _Case:
     def _check_gradients(self) -> None:
         import torch
 
+        from affekt.nn import seeded
+
         network, batch = self.built().train(), self.batch(12)
         keep = self.kept(batch)
         for place, name in enumerate(batch if len(batch) > 1 else ()):
             keep[name][9 + place % 3] = False
-        with promised(f'a loss of {self.label} in training, and its gradients'), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(3)
+        with promised(f'a loss of {self.label} in training, and its gradients'), seeded(3):
             fused = network(batch, keep)
             loss = torch.nn.functional.cross_entropy(fused.logits, torch.arange(12) % CLASSES)
             loss = loss + fused.values.squeeze(1).sub(torch.linspace(-1, 1, 12)).square().mean() + fused.auxiliary

@@ -13,7 +13,7 @@ from affekt.text.languages import LANGUAGES, language_name
 from affekt.text.multilingual import MultilingualEncoder
 from affekt.text.observe import observe_text
 from affekt.text.recognition import Recognizer, is_kept_silence
-from affekt.text.sentences import SentenceEncoder
+from affekt.text.sentences import SentenceEncoder, characters_read
 from affekt.text.transcripts import Transcript, open_transcript, read_transcript
 from affekt.text.understanding import NOT_READ, Trust, judged, judged_together
 from affekt.text.utterances import Recognition, Utterance, Word
@@ -33,6 +33,7 @@ __all__ = [
     'Trust',
     'Utterance',
     'Word',
+    'characters_read',
     'is_kept_silence',
     'judged',
     'judged_together',

@@ -12,7 +12,7 @@ _LONGEST_VARINT = 63
 class Field(NamedTuple):
     """A field that holds bytes or a four-byte number.
 
-    number: of the field. content: its bytes. begin, end: where the whole field lies in its message.
+    number: number of the field. content: its bytes. begin, end: position of the whole field in its message.
     """
 
     number: int

@@ -15,13 +15,18 @@ Axes: N texts, T word pieces, L = 7 layers (0 the word embeddings), D = 384 dime
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from affekt.arrays import Floats32
 from affekt.text.protocol_buffers import bytes_field, fields, number_field
 from affekt.weights import model_path
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 MODEL, TOKENIZER = 'minilm-l6-int8.onnx', 'minilm-tokenizer.json'
 DIMENSIONS = 384
@@ -43,6 +48,27 @@ _TO_FLOAT = bytes_field(5, bytes_field(1, b'to') + number_field(3, 1) + number_f
 """The attribute (field 5) `to` (1) with the whole number (20: type 2) of float32 (3)."""
 
 
+@cache
+def _tokenizer() -> Tokenizer:
+    """The tokenizer of the model, which cuts texts; the model itself is not opened."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(model_path(TOKENIZER)))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(MAX_PIECES)
+    return tokenizer
+
+
+def characters_read(text: str) -> int:
+    """How many characters of a text, from its beginning, `SentenceEncoder` reads: up to 256 word pieces.
+
+    Raises:
+        WeightsError: the tokenizer is not available.
+    """
+    encoding = _tokenizer().encode(text)
+    return encoding.offsets[-2][1] if encoding.overflowing else len(text)  # the last piece is a special one
+
+
 class SentenceEncoder:
     """MiniLM-L6-v2 on onnxruntime; about 330 comments of 19 word pieces per second on one core.
 
@@ -59,11 +85,8 @@ class SentenceEncoder:
 
     def __init__(self, threads: int = 1, *, is_frugal: bool = False) -> None:
         import onnxruntime
-        from tokenizers import Tokenizer
 
-        self._tokenizer = Tokenizer.from_file(str(model_path(TOKENIZER)))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_PIECES)
+        self._tokenizer = _tokenizer()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         graph = _with_rows_unpacked(model_path(MODEL).read_bytes()) + _with_outputs(_OUTPUTS[:-1])

@@ -1,6 +1,6 @@
-"""How a trained model does when modalities are missing: every set of modalities by itself, and gaps at random.
+"""Evaluation of a trained model with missing modalities: every subset of the modalities, and random gaps.
 
-M modalities; a sample that has none of the modalities that are kept is not answered.
+M modalities; a sample that has none of the modalities kept gets no answer.
 
 Source: Zhao et al. 2021 (MMIN), doi:10.18653/v1/2021.acl-long.203; Lian et al. 2023 (GCNet), arXiv:2203.02177.
 """
@@ -23,61 +23,61 @@ from affekt.training.supervised import predict
 
 COMPLETE = 'complete'
 RATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-"""The usual ones; of three modalities 0.7 stands for two thirds, the most that leaves one to every sample."""
+"""The usual missing rates; with three modalities 0.7 means two thirds, the most that leaves one to every sample."""
 
 
 @dataclass(frozen=True)
 class PartlyAnswered:
-    """A model's answers where modalities are missing."""
+    """A model's answers with some modalities missing."""
 
     name: str
-    """`complete`; the modalities that are kept, such as `audio+text`; or `any:0.3` for gaps at random."""
+    """`complete`; the modalities kept, such as `audio+text`; or `any:0.3` for random gaps at rate 0.3."""
     kind: str
     """`complete`, `fixed` or `random`."""
     index: Tensor
-    """(K,) the samples that were answered."""
+    """(K,) indices of the samples that were answered."""
     predicted: Predicted
-    """Of these."""
+    """Answers for these K samples."""
 
 
 @dataclass(frozen=True)
 class MissingScores:
-    """Scores where modalities are missing."""
+    """Scores with missing modalities."""
 
     score: str
     complete: float
     fixed: dict[str, float]
-    """Modalities that are kept to the score, every set of them but the whole."""
+    """Modalities kept to score, for every proper subset."""
     random: dict[str, float]
-    """`any:RATE` to the score."""
+    """`any:RATE` to score."""
     answered: dict[str, int]
-    """Name to the number of samples that have any of what is kept."""
+    """Name to the number of samples that have any of the modalities kept."""
 
     @property
     def fixed_mean(self) -> float:
-        """Over all sets; nan with one modality."""
+        """Mean over all subsets; nan with one modality."""
         return float(np.mean(list(self.fixed.values()))) if self.fixed else float('nan')
 
     @property
     def random_mean(self) -> float:
-        """Over all rates; nan with one modality."""
+        """Mean over all rates; nan with one modality."""
         return float(np.mean(list(self.random.values()))) if self.random else float('nan')
 
 
 def missing_modality_scores(
     model: nn.Module, samples: Samples, score: str, *, rates: Sequence[float] = RATES, seed: int = 0
 ) -> MissingScores:
-    """Score a trained model on every set of modalities, and with gaps at random.
+    """Score a trained model on every subset of the modalities and with random gaps.
 
     Args:
-        model: reads a keep mask.
-        samples: of a test, with truth.
+        model: trained model that accepts a keep mask.
+        samples: test samples with truth.
         score: a key of `SCORES`.
-        rates: shares of what there is that are missing, (0, 1).
-        seed: of the gaps; they depend on names, not on the order of samples.
+        rates: shares of the present modalities to remove, in (0, 1).
+        seed: seed of the gaps, which depend on sample names and not on their order.
 
     Raises:
-        UnknownNameError: no such score, or the samples lack its truth.
+        UnknownNameError: the score is unknown, or the samples lack its truth.
         ValueRangeError: a rate is out of range.
     """
     measure = score_of(score)
@@ -93,13 +93,13 @@ def missing_modality_scores(
 def missing_modality_answers(
     model: nn.Module, samples: Samples, *, rates: Sequence[float] = RATES, seed: int = 0
 ) -> Iterator[PartlyAnswered]:
-    """A model's answers with all modalities, with every smaller set of them, and with gaps at random.
+    """A model's answers with all modalities, with every proper subset, and with random gaps.
 
     Args:
-        model: reads a keep mask.
-        samples: whose truth is not read.
+        model: trained model that accepts a keep mask.
+        samples: samples to answer; their truth is not read.
         rates: as for `missing_modality_scores`.
-        seed: of the gaps.
+        seed: seed of the gaps.
 
     Raises:
         ValueRangeError: a rate is out of range.
@@ -121,12 +121,12 @@ def missing_modality_answers(
 
 
 def with_gaps(samples: Samples, rate: float, *, seed: int = 0) -> Samples:
-    """The samples with a share of what they have missing at random: for training a model that can do without.
+    """The samples with a share of their modalities missing at random, to train a robust model.
 
     Args:
-        samples: each keeps one modality at least; a sample that stands several times has other gaps each time.
-        rate: share, (0, 1).
-        seed: of the gaps.
+        samples: each keeps at least one modality; a sample that occurs several times has different gaps each time.
+        rate: share of the present modalities to remove, in (0, 1).
+        seed: seed of the gaps.
 
     Raises:
         ValueRangeError: the rate is out of range.
@@ -139,7 +139,7 @@ def with_gaps(samples: Samples, rate: float, *, seed: int = 0) -> Samples:
 
 
 def _kept(samples: Samples, present: Tensor, rate: float, seed: int) -> Tensor:
-    """(N, M) what stays; the draws follow the order of names."""
+    """(N, M) bool, what is kept; gaps are drawn in the order of the sample names."""
     order = sorted(range(len(samples)), key=lambda at: samples.names[at] if samples.names else at)
     gaps = withheld_cells(present[order].numpy(), rate, rng_of(seed, f'any:{rate:g}', 'missing'))
     kept = present.clone()
@@ -150,7 +150,7 @@ def _kept(samples: Samples, present: Tensor, rate: float, seed: int) -> Tensor:
 def _answered(
     model: nn.Module, samples: Samples, name: str, kind: str, modalities: Sequence[str], kept: Tensor
 ) -> PartlyAnswered:
-    """What the model says of the samples that keep anything; what is missing cannot be read: it becomes zeros."""
+    """Answers for the samples that keep any modality; missing features are replaced by zeros."""
     index = kept.any(dim=1).nonzero().flatten()
     part = samples.subset(index)
     present = {each: kept[index, at].to(part.presence(each).device) for at, each in enumerate(modalities)}

@@ -1,4 +1,4 @@
-"""A running mean of a model's weights, which often answers better than the weights themselves.
+"""A running mean of a model's weights (weight averaging), often more accurate than the last weights.
 
 Source: Tarvainen & Valpola 2017 (mean teacher), arXiv:1703.01780.
 """
@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """The mean of all weights so far, then a running one; buffers are those of the last step.
+    """The mean of all weights so far, then an exponential moving average; buffers are those of the last step.
 
         after step s, counted from 0:  mean = d mean + (1 - d) weights,  d = min(decay, s / (s + 1))
 
     Args:
-        model: whose weights begin the mean.
-        decay: (0, 1), the larger, the slower.
-        into: tensors that hold the mean, by the names of the model's, such as those of a copy of it; None for new ones.
+        model: model whose current weights initialize the mean.
+        decay: decay in (0, 1); a larger one averages over more steps.
+        into: tensors to hold the mean, by the model's names, such as those of a copy of it; by default new ones.
     """
 
     def __init__(self, model: nn.Module, decay: float, into: Mapping[str, Tensor] | None = None) -> None:
@@ -31,7 +31,7 @@ class WeightAverage:
         )
 
     def follow(self, model: nn.Module) -> None:
-        """Move the mean after a step of the model."""
+        """Update the mean after a training step."""
         decay = min(self._decay, self.steps / (self.steps + 1))
         self.steps += 1
         with torch.no_grad():
@@ -43,7 +43,7 @@ class WeightAverage:
 
     @contextlib.contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
-        """Within the block the model answers with the mean; after it, with its own weights again."""
+        """Replace the model's weights by the mean within the block, and restore them after it."""
         state = model.state_dict()
         mean = {name: value for name, value in self.tensors.items() if name in state}
         own = {name: state[name].clone() for name in mean}
@@ -55,6 +55,6 @@ class WeightAverage:
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters that are trained, each under one name, and buffers."""
+    """Trained parameters, each under one name, and buffers."""
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     return {**trained, **dict(model.named_buffers())}

@@ -66,7 +66,7 @@ class BestEpoch:
         if not self._weights:
             raise TrainingError(
                 expected='a score on validation that is defined after some epoch',
-                came=f'{score} undefined after all {len(scores)}: all samples get the same answer',
+                came=f'{score} undefined after all {len(scores)}: one value alone, among answers or truth',
                 todo='train longer, raise the learning rate, or choose another score',
             )
         with torch.no_grad():

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from affekt.errors import AffektError, TrainingError, WeightsError
 from affekt.files import part_of
-from affekt.nn import read_tensors, save_tensors
+from affekt.nn import read_tensors, save_tensors, seed_torch
 
 T = TypeVar('T')
 LOG = logging.getLogger('affekt')
@@ -50,6 +50,14 @@ def save_step(folder: Path, step: int, tensors: Mapping[str, Tensor], notes: Map
 def step_files(folder: Path) -> list[Path]:
     """All steps' files, the last one last; another file that is called nearly so is none of them."""
     return sorted(path for path in folder.glob('step-*.safetensors') if _STEP.fullmatch(path.name))
+
+
+def kept_steps(folder: Path) -> str:
+    """What an interrupted run leaves in its folder, as a sentence."""
+    files = step_files(folder)
+    if not files:
+        return f'no checkpoint is written yet in {folder}'
+    return f'the checkpoint of step {int(files[-1].stem.removeprefix("step-")):,} is kept in {folder}'
 
 
 def last_step(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -199,7 +207,7 @@ def random_states(device: torch.device) -> tuple[dict[str, Tensor], dict[str, An
 
 def seed_all(seed: int) -> None:
     """Let all generators begin by one number."""
-    torch.manual_seed(seed)
+    seed_torch(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
 

@@ -1,6 +1,6 @@
-"""The log of a run, one JSON line a row, and its curves as one page that loads nothing.
+"""The log of a run, one JSON object per line, and its curves as one self-contained page.
 
-A kill may cut the last line, which is then left out.
+A last line that was cut short by a kill is left out.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ LOG_FILE = 'log.jsonl'
 Row = dict[str, float]
 
 WIDTH, HEIGHT, LEFT, BELOW, EDGE = 640, 220, 64, 24, 10
-"""Of a curve, in pixels."""
+"""Size and margins of a curve in pixels."""
 MOST_POINTS = 1000
-"""Of a curve; of more rows, each point is the mean of equally many."""
+"""Largest number of points of a curve; with more rows, each point is the mean of equally many."""
 
 
 class ScalarLog:
-    """Rows of named numbers, on disk as soon as they are added.
+    """Rows of named numbers, each on disk as soon as it is added.
 
     Args:
-        path: read where it exists; None keeps rows in memory alone.
+        path: file of the log, read if it exists; None to keep rows in memory only.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -38,7 +38,7 @@ class ScalarLog:
         """Append a row.
 
         Raises:
-            StorageError: there is no room.
+            StorageError: the disk is full.
         """
         self.rows.append(row)
         if self._path:
@@ -46,14 +46,14 @@ class ScalarLog:
                 file.write(_line(row))
 
     def cut(self, step: int) -> None:
-        """Leave out the rows after a step, which a killed run wrote after its last checkpoint."""
+        """Remove the rows after a step, which a killed run wrote after its last checkpoint."""
         self.rows = [row for row in self.rows if row['step'] <= step]
         if self._path and self._path.exists():
             write_atomically(self._path, b''.join(map(_line, self.rows)))
 
 
 def read_log(path: Path) -> list[Row]:
-    """The rows of a log; numbers that JSON lacks are nan."""
+    """Read the rows of a log; null is read as nan."""
     rows = []
     for line in read_regular_file(path).splitlines():
         try:
@@ -69,15 +69,15 @@ def _line(row: Mapping[str, float]) -> bytes:
 
 
 def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
-    """Write a page with a curve for every number of a log.
+    """Write a page with one curve for every number in a log.
 
     Args:
-        rows: of a log, with `step`.
-        path: of the page; replaced where it exists.
-        title: plain text.
+        rows: rows of a log, each with `step`.
+        path: path of the page; an existing file is replaced.
+        title: title as plain text.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the page cannot be written.
     """
     names = list(dict.fromkeys(name for row in rows for name in row if name != 'step'))
     parts = [f'<h1>{escaped(title)}</h1>', f'<dl class="facts">{_last_row(rows)}</dl>']
@@ -97,11 +97,11 @@ def _last_row(rows: Sequence[Row]) -> str:
 
 
 def curve_svg(points: Sequence[tuple[float, float]], label: str) -> str:
-    """A curve over the steps; what is not finite leaves a gap.
+    """An SVG curve of values over steps; non-finite values leave gaps.
 
     Args:
-        points: step and value of each.
-        label: read aloud instead of the drawing.
+        points: pairs of step and value.
+        label: description for screen readers.
     """
     drawn = _thinned(points)
     values = [value for _, value in drawn if math.isfinite(value)]
@@ -137,7 +137,7 @@ def curve_svg(points: Sequence[tuple[float, float]], label: str) -> str:
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """At most `MOST_POINTS` of them."""
+    """At most `MOST_POINTS` points, each the mean of equally many."""
     size = -(-len(points) // MOST_POINTS)
     groups = [points[at : at + size] for at in range(0, len(points), size)] if size > 1 else []
     if not groups:
@@ -146,7 +146,7 @@ def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
 
 
 def _pieces(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
-    """Stretches of finite values."""
+    """Runs of consecutive finite values."""
     pieces: list[list[tuple[float, float]]] = [[]]
     for step, value in points:
         if math.isfinite(value):

@@ -16,6 +16,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ from affekt.training.checkpoints import (
     counts_of,
     described,
     fitting,
+    kept_steps,
     last_step,
     moments_of,
     random_states,
@@ -189,7 +191,7 @@ class Engine:
             'steps': steps, 'processes': self.ranks.count, 'optimiser': described(self.optimiser, self._rates),
             'depends_on': dict(depends_on or {}),
         }  # fmt: skip
-        with random_states_kept(self.device), run_folder(folder, saved, resume, self.ranks) as place:
+        with random_states_kept(self.device), run_folder(folder, saved, resume, self.ranks, kept=kept_steps) as place:
             # 1. where the run stands
             seed_all(epoch_seed(self.settings.seed, 0, 1 + self.ranks.rank))
             start = last_step(place) if place and resume else None
@@ -477,7 +479,12 @@ def on_device(batch: Any, device: torch.device) -> Any:
 
 @contextlib.contextmanager
 def run_folder(
-    folder: Path | None, saved: Mapping[str, Any], resume: bool, ranks: Ranks, renamed: Mapping[str, str] | None = None
+    folder: Path | None,
+    saved: Mapping[str, Any],
+    resume: bool,
+    ranks: Ranks,
+    renamed: Mapping[str, str] | None = None,
+    kept: Callable[[Path], str] | None = None,
 ) -> Iterator[Path | None]:
     """A run's folder, which the first rank alone writes; the others read its checkpoint.
 
@@ -487,9 +494,12 @@ def run_folder(
         resume: go on in it.
         ranks: the processes, which wait until it is there.
         renamed: old to new names of settings.
+        kept: function from the folder to a sentence on what an interrupted run leaves there; None for finished results.
     """
     with contextlib.ExitStack() as stack:
         if folder and ranks.first:
-            stack.enter_context(Run(folder, saved, resume=resume, renamed=renamed or {}))
+            run = stack.enter_context(Run(folder, saved, resume=resume, renamed=renamed or {}))
+            if kept is not None:
+                run.kept = partial(kept, folder)
         ranks.wait()
         yield folder

@@ -1,8 +1,8 @@
-"""Adam with one call a step: a measured trick for small models on a CPU, whose step otherwise costs more in
-preparation than in arithmetic.
+"""Adam with one native call per step: a measured gain for small models on a CPU, whose step otherwise spends more
+time on preparation than on arithmetic.
 
-It rests on a private function of torch. Where that is missing or has other parameters, torch's own step is taken: the
-same numbers, more slowly.
+It relies on a private function of torch. Where that is missing or has other parameters, torch's own step is used, with
+the same results but more slowly.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ PARAMETERS = (
     'self', 'grads', 'exp_avgs', 'exp_avg_sqs', 'max_exp_avg_sqs', 'state_steps', 'lr', 'beta1', 'beta2',
     'weight_decay', 'eps', 'amsgrad', 'maximize', 'grad_scale', 'found_inf',
 )  # fmt: skip
-"""torch's private function, and its parameters when this was written."""
+"""Parameters of torch's private function for which this module was written."""
 
 
 def one_call() -> Callable[..., Any] | None:
-    """torch's private function for a whole step; None where this torch has none with the parameters known here."""
+    """torch's private function for a whole step; None where it is missing or has other parameters."""
     function: Callable[..., Any] | None = getattr(torch, FUNCTION, None)
     try:
         schema = getattr(torch.ops.aten, FUNCTION).default._schema
@@ -32,10 +32,11 @@ def one_call() -> Callable[..., Any] | None:
 
 
 class Adam(torch.optim.Adam):
-    """The numbers and the saved state of torch's fused Adam.
+    """Adam with the results and the saved state of torch's fused Adam.
 
     Args:
-        parameters: of one model, on one device; or groups of them with a rate each, which torch's own step then takes.
+        parameters: parameters of one model on one device, or groups of them with a learning rate each, for which
+            torch's own step is used.
         learning_rate: step size.
         weight_decay: L2 penalty.
     """
@@ -50,7 +51,7 @@ class Adam(torch.optim.Adam):
         self._moments: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
 
     def step(self, closure: Any = None) -> Any:
-        """One update of every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         if self._one_call is None or len(self.param_groups) > 1:
             return super().step(closure)
         parameters: list[Tensor] = [p for p in self.param_groups[0]['params'] if p.grad is not None]
@@ -71,12 +72,12 @@ class Adam(torch.optim.Adam):
         return None
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Continue from a saved state."""
         self._ready = None
         super().load_state_dict(state_dict)
 
     def _prepare(self, parameters: list[Tensor]) -> None:
-        """Keep the moments at hand where all parameters are on the CPU and at the same step."""
+        """Prepare the moments for the native call if all parameters are on the CPU and at the same step."""
         states = [self.state[p] for p in parameters]
         if not parameters or any(p.device.type != 'cpu' for p in parameters):
             return
@@ -92,7 +93,7 @@ class Adam(torch.optim.Adam):
         )
 
     def _forget(self) -> None:
-        """Give each parameter its own count again."""
+        """Give each parameter its own step count again."""
         for p in self._ready or []:
             self.state[p]['step'] = self.state[p]['step'].clone()
         self._ready = None

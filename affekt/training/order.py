@@ -1,4 +1,4 @@
-"""Which samples a step reads, epoch after epoch, for data that does not fit in memory: any place is reached at once."""
+"""Order of samples over epochs, with random access for resuming; also for data that does not fit in memory."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from affekt.training.samples import epoch_seed
 
 @dataclass(frozen=True)
 class IndexBatches:
-    """Batches of sample numbers in a new order each epoch, which depends on seed and epoch alone.
+    """Batches of sample indices in an order that depends on seed and epoch alone.
 
-    The rest of an epoch that fills no batch in every process is left out of that epoch.
+    Samples at the end of an epoch that do not fill a batch in every process are left out of that epoch.
 
     Args:
-        count: samples.
-        batch_size: samples a batch of one process.
-        seed: of the order.
-        epochs: of all samples; None without end.
-        shuffle: False leaves the samples in their order.
-        rank: this process, from 0.
-        ranks: processes, each of which reads its own samples.
+        count: number of samples.
+        batch_size: samples per batch of one process.
+        seed: seed of the order.
+        epochs: number of epochs; None for no end.
+        shuffle: draw a new order each epoch; False keeps the order of the samples.
+        rank: index of this process, from 0.
+        ranks: number of processes, each of which reads its own samples.
 
     Raises:
-        ValueRangeError: there are too few samples for a batch in every process.
+        ValueRangeError: there are too few samples for one batch in every process.
     """
 
     count: int
@@ -50,7 +50,7 @@ class IndexBatches:
 
     @property
     def per_epoch(self) -> int:
-        """Batches of one epoch."""
+        """Batches per epoch."""
         return self.count // (self.batch_size * self.ranks)
 
     def __len__(self) -> int:
@@ -62,7 +62,7 @@ class IndexBatches:
         return self.starting_at(0)
 
     def starting_at(self, batches: int) -> Iterator[Tensor]:
-        """The batches after so many, without going through those."""
+        """The batches after the first `batches`, reached without iterating over those."""
         epoch, begin = divmod(batches, self.per_epoch)
         while self.epochs is None or epoch < self.epochs:
             order = torch.arange(self.count)
@@ -77,15 +77,15 @@ class IndexBatches:
 
 @dataclass(frozen=True)
 class LoadedBatches:
-    """What is read at each batch of an order, also ahead and by other processes.
+    """Loaded batches in an order of indices, possibly prefetched by worker processes.
 
         LoadedBatches(order, lambda order: DataLoader(clips, batch_sampler=order, num_workers=4))
 
-    For a resumed run to give the same numbers, what is drawn while reading must depend on the sample alone.
+    For a resumed run to give the same results, random draws while loading must depend on the sample alone.
 
     Args:
-        order: sample numbers.
-        opened: from such batches of numbers to batches.
+        order: order of the sample indices.
+        opened: makes an iterable of loaded batches from one of batches of indices.
     """
 
     order: IndexBatches
@@ -95,13 +95,13 @@ class LoadedBatches:
         return self.starting_at(0)
 
     def starting_at(self, batches: int) -> Iterator[Any]:
-        """The batches after so many, which are not read."""
+        """The batches after the first `batches`, which are not loaded."""
         return iter(self.opened(_From(self.order, batches)))
 
 
 @dataclass(frozen=True)
 class _From:
-    """An order from one place on, as loaders want it: to be gone through again."""
+    """An order from some batch on that can be iterated over several times, as data loaders require."""
 
     order: IndexBatches
     batches: int

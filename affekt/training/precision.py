@@ -1,4 +1,4 @@
-"""In how many bits products are computed: half only where the device really has it, asked and never assumed.
+"""Precision of matrix products: half precision only where the device supports it natively, which is checked.
 
 On a processor without AVX-512-BF16 or AMX, torch computes bfloat16 too, eight times slower than float32.
 """
@@ -18,11 +18,11 @@ PRECISIONS: dict[str, torch.dtype] = {
 }
 LOG = logging.getLogger('affekt')
 CPU_FEATURES = {'bfloat16': ('avx512_bf16', 'amx_bf16', 'bf16'), 'float16': ('avx512_fp16', 'amx_fp16')}
-"""Any of which computes such products; as torch names what a processor has."""
+"""Precision to processor features, any of which supports it natively; by torch's names."""
 
 
 def has_precision(device: torch.device | str, precision: Precision) -> bool:
-    """The device computes products of this precision itself, not by way of another."""
+    """Whether the device computes products of this precision natively."""
     device = torch.device(device)
     if precision == 'float32':
         return True
@@ -37,10 +37,10 @@ def has_precision(device: torch.device | str, precision: Precision) -> bool:
 
 
 def usable_precision(device: torch.device | str, wanted: Precision) -> Precision:
-    """The wanted precision where the device has it, else float32, which is said in a warning.
+    """The wanted precision where the device supports it; otherwise float32, with a warning.
 
     Args:
-        device: where it is trained.
+        device: device of the training.
         wanted: a key of `PRECISIONS`.
     """
     if has_precision(device, wanted):

@@ -1,4 +1,4 @@
-"""Learning rates: how they rise and fall over the steps, and how they fall from the last layer to the first."""
+"""Learning rates over steps (warm-up and decay) and over layers (layer-wise decay)."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ Shape = Literal['constant', 'cosine', 'linear']
 
 @dataclass(frozen=True)
 class Schedule:
-    """The learning rate at each step, as a share of the one that is set.
+    """The learning rate at each step, as a share of the base learning rate.
 
-    In the warm-up, at step s of W counted from 1, it is s / W. After it, where p runs from 0 to 1 at the last step and
-    m is `least`:
+    During warm-up, at step s of W counted from 1, it is s / W. After it, with p rising from 0 to 1 at the last step and
+    m for `least`:
 
         constant    1
         linear      m + (1 - m) (1 - p)
         cosine      m + (1 - m) (1 + cos(pi p)) / 2
 
     Args:
-        shape: how it falls after the warm-up.
-        warm_up: steps W, 0 or more.
-        steps: in all, more than `warm_up`; after them the share stays that of the last one. Any number for `constant`.
-        least: share at the last step, [0, 1].
+        shape: shape of the decay after the warm-up.
+        warm_up: number of warm-up steps W, >= 0.
+        steps: number of all steps, > `warm_up`; later steps have the share of the last one. Unused for `constant`.
+        least: share at the last step, in [0, 1].
 
     Raises:
-        UnknownNameError: no such shape.
+        UnknownNameError: the shape is unknown.
         ValueRangeError: a number is out of range.
     """
 
@@ -55,7 +55,7 @@ class Schedule:
             )
 
     def share(self, step: int) -> float:
-        """Of the learning rate at this step, counted from 1."""
+        """Share of the base learning rate at a step, counted from 1."""
         if step <= self.warm_up:
             return step / self.warm_up
         if self.shape == 'constant':
@@ -73,19 +73,19 @@ def layered_groups(
     weight_decay: float = 0.0,
     layer_decay: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """Groups of parameters for an optimiser: each layer slower than the next, vectors without weight decay.
+    """Parameter groups for layer-wise learning rate decay; vectors have no weight decay.
 
         learning rate of layer l of L = learning_rate * layer_decay ** (L - l), l from 0
 
-    What lies in no layer, such as a head, has the whole learning rate. Biases and scales (tensors of one axis or none)
-    have no weight decay.
+    Parameters outside all layers, such as a head, have the full learning rate. Biases and scales (tensors of at most
+    one axis) have no weight decay.
 
     Args:
-        model: whose trained parameters are grouped.
-        layers: modules of it from input to output: the embedding, then each block.
-        learning_rate: of what lies in no layer.
-        weight_decay: of tensors with two axes or more.
-        layer_decay: (0, 1]; 1 for one learning rate.
+        model: model whose trainable parameters are grouped.
+        layers: its modules from input to output: the embedding, then each block.
+        learning_rate: learning rate of parameters outside all layers.
+        weight_decay: weight decay of tensors with two or more axes.
+        layer_decay: factor per layer in (0, 1]; 1 for one learning rate.
 
     Returns:
         Groups with `params`, `lr` and `weight_decay`, in the order of the parameters' first appearance.

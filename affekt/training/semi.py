@@ -1,10 +1,10 @@
-"""Training on few labelled samples and many without truth: guesses in rounds, or consistency of disturbed copies.
+"""Semi-supervised training: pseudo-labels in rounds, or consistency between perturbed copies.
 
-Read `train_semi` first; `unlabelled.py` holds what a step does. Validation alone chooses epoch and round.
+Read `train_semi` first; `unlabelled.py` has the losses of a step. Validation alone selects epoch and round.
 
 M unlabelled samples, C classes.
 
-Source: Lee 2013 (pseudo-labels); Zou et al. 2018 (the surest of each class), arXiv:1810.07911; Sohn et al. 2020
+Source: Lee 2013 (pseudo-labels); Zou et al. 2018 (class-balanced selection), arXiv:1810.07911; Sohn et al. 2020
 (FixMatch), arXiv:2001.07685.
 """
 
@@ -28,24 +28,24 @@ from affekt.training.unlabelled import Unlabelled
 
 @dataclass(frozen=True)
 class Round:
-    """One trained model, and what it learnt from besides labelled samples."""
+    """One trained model, and the pseudo-labels used in its training."""
 
     trained: Trained
     guessed: tuple[int, ...] = ()
-    """Unlabelled samples learnt from by guessed category; () where there were no guesses, or a guess at each step."""
+    """Unlabelled samples used per pseudo-label category; () without pseudo-labels, or with guesses at each step."""
     least: float = float('nan')
-    """The least probability among the guesses."""
+    """Least probability among the pseudo-labels; nan without any."""
 
 
 @dataclass(frozen=True)
 class SemiTrained:
-    """All rounds: the first of `pseudo` learnt from labelled samples alone."""
+    """All rounds; the first one of `pseudo` used labelled samples alone."""
 
     rounds: tuple[Round, ...]
 
     @property
     def best(self) -> Trained:
-        """The round that is best on validation: a healthy one where there is one, the earlier of equals."""
+        """The round with the best validation score: among healthy ones if there are any; the earlier of equals."""
         every = (each.trained for each in self.rounds)
         return max(every, key=lambda trained: (trained.status == 'healthy', trained.best_score))
 
@@ -65,22 +65,23 @@ def train_semi(
     """Train on labelled and unlabelled samples.
 
     `consistency` is one run of `train` in which each step adds losses of unlabelled samples. `pseudo` trains on the
-    labelled ones; then, each round, the best model so far guesses, the sure guesses are kept, and a new model learns
-    from both, until no guess is sure. Each round starts from the weights that the model came with.
+    labelled samples first; then, in each round, the best model so far predicts pseudo-labels, confident ones are kept,
+    and a new model is trained on both, until none is confident. Each round starts from the initial weights of the
+    model.
 
     Args:
-        model: as for `train`; left as it is.
-        labelled: what has truth. The scale of inputs is taken from these.
-        unlabelled: labels and values that they may have are not read.
-        validation: what decides when to stop, which epoch and which round is best.
-        settings: of every round.
-        semi: how unlabelled samples are learnt from.
-        folder: keeps a checkpoint of each round in a folder of its own.
-        resume: go on in a folder that a killed run left; the numbers are those of a run that was not killed.
-        report: called with each epoch's row, which has its `round`.
+        model: initial model, as for `train`; it is not changed.
+        labelled: samples with truth; inputs are scaled by their statistics.
+        unlabelled: samples whose labels and values, if any, are not read.
+        validation: samples for early stopping and for selecting epoch and round.
+        settings: training settings of every round.
+        semi: settings of the use of unlabelled samples.
+        folder: folder for the checkpoints, with a subfolder for each round.
+        resume: continue in a folder that an interrupted run left; results equal those of an uninterrupted run.
+        report: called with the log row of each epoch, which includes its `round`.
 
     Raises:
-        UnknownNameError: guesses in rounds for a model without categories.
+        UnknownNameError: `pseudo` was requested for a model without categories.
         RunError: the folder holds another run.
     """
     bare = replace(unlabelled, labels=None, values=None)
@@ -109,15 +110,15 @@ def train_semi(
 def pseudo_labelled(
     model: nn.Module, unlabelled: Samples, labelled: Samples, semi: SemiSettings
 ) -> tuple[Samples, float] | None:
-    """The unlabelled samples that a model is sure of, with its answers for truth, and the least probability among them.
+    """Unlabelled samples with confident predictions as their truth, and the least probability among them.
 
-    None where it is sure of none.
+    Returns None where no prediction is confident.
 
     Args:
-        model: trained.
-        unlabelled: M samples.
-        labelled: whose shares of categories cap those of the guesses where `balanced`.
-        semi: `threshold`, `share` and `balanced` are read.
+        model: trained model.
+        unlabelled: the M samples to predict.
+        labelled: samples whose category shares limit those of the pseudo-labels if `balanced`.
+        semi: its `threshold`, `share` and `balanced` are used.
     """
     answer = predict(model, unlabelled)
     sure, labels = torch.softmax(answer.logits, dim=1).max(dim=1)
@@ -131,7 +132,7 @@ def pseudo_labelled(
 
 
 def _surest(sure: Tensor, labels: Tensor, semi: SemiSettings) -> Tensor:
-    """Index of what reaches the threshold, or of the share of each category that is surest; in rising order."""
+    """Sorted indices of samples above the threshold, or of the given share of most confident ones per category."""
     if semi.share is None:
         return (sure >= semi.threshold).nonzero().flatten()
     parts = []
@@ -143,7 +144,7 @@ def _surest(sure: Tensor, labels: Tensor, semi: SemiSettings) -> Tensor:
 
 
 def _capped(chosen: Tensor, sure: Tensor, labels: Tensor, truths: Tensor) -> Tensor:
-    """The chosen without the least sure of each category that has more than its share of the labelled samples."""
+    """The chosen indices, without the least confident of categories that exceed their share of labelled samples."""
     known = truths[truths != UNKNOWN]
     parts = []
     for label in labels[chosen].unique():

@@ -1,4 +1,4 @@
-"""Everything that a run's numbers depend on besides model and samples: of the engine, of training, without truth."""
+"""Settings that determine the result of a training run: of the engine, of supervised and semi-supervised training."""
 
 from __future__ import annotations
 
@@ -16,27 +16,26 @@ SemiKind = Literal['pseudo', 'consistency']
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """How steps are taken; saved beside a run.
+    """How optimisation steps are taken, evaluated and saved; stored beside a run.
 
     Args:
-        seed: random seed of what is drawn in the steps, such as dropout and masks, from the generators of torch, NumPy
-            and Python.
+        seed: seed of all random draws in steps, such as dropout and masks, of torch, NumPy and Python.
         accumulation: batches per step, whose gradients are averaged.
-        precision: of matrix products; half precision only where the device computes it itself, else float32 is taken
-            and a warning says so. Weights stay as they are.
-        clip_norm: longest gradient of all parameters together; None for no limit.
-        clip_value: largest entry of a gradient; None for no limit.
-        schedule: of the learning rate; None for a constant one.
-        average_decay: decay of a running mean of the weights, in (0, 1); None for no such mean.
-        log_every: steps per row of the log, which holds their mean losses.
+        precision: precision of matrix products; half precision only where the device supports it natively, otherwise
+            float32 with a warning. Weights keep their precision.
+        clip_norm: largest norm of the gradient of all parameters; None for no limit.
+        clip_value: largest absolute value of an element of the gradient; None for no limit.
+        schedule: learning rate schedule; None for a constant rate.
+        average_decay: decay of a running mean of the weights, in (0, 1); None for no mean.
+        log_every: steps per row of the log, which holds mean losses over them.
         evaluate_every: steps between evaluations, a multiple of `log_every`; None to evaluate at every row.
-        save_every: steps between checkpoints, a multiple of `log_every`; None to save at the end alone.
-        keep: how many of the last checkpoints stay.
-        device: where to train.
+        save_every: steps between checkpoints, a multiple of `log_every`; None to save only at the end.
+        keep: number of most recent checkpoints to keep.
+        device: device of the training.
 
     Raises:
         ValueRangeError: a number is out of range.
-        UnknownNameError: no such precision.
+        UnknownNameError: the precision is unknown.
     """
 
     seed: int = 0
@@ -77,29 +76,29 @@ class EngineSettings:
 
 
 RENAMED = {'rate': 'learning_rate', 'decay': 'weight_decay', 'batch': 'batch_size'}
-"""Names that older runs saved, to those of today."""
+"""Names in settings of older runs to the present names."""
 
 
 @with_old_names(**RENAMED)
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Settings of one run, saved beside its results.
+    """Settings of a training run, stored beside its results.
 
     Args:
-        seed: of the order of samples and of dropout.
-        epochs: at most.
-        batch_size: samples a step.
-        shuffle: a new order each epoch; False for the order of the samples, as some published loaders have it.
-        learning_rate: step size of Adam.
-        backbone_share: learning rate of a model's `backbone` over `learning_rate`; 0 leaves the backbone as it is.
+        seed: seed of the order of samples and of dropout.
+        epochs: largest number of epochs.
+        batch_size: samples per step.
+        shuffle: draw a new order each epoch; False keeps the order of the samples, as in some published loaders.
+        learning_rate: learning rate of Adam.
+        backbone_share: learning rate of the model's `backbone` as a share of `learning_rate`; 0 freezes the backbone.
         weight_decay: L2 penalty of Adam.
-        clip_norm: longest gradient of all parameters together; None for no limit.
-        clip_value: largest entry of a gradient, the published way; None for no limit.
-        patience: epochs without a better score on validation before stopping; None to go through all.
-        score: what is best on validation: a key of `SCORES`.
-        precision: bfloat16 computes products in half the bits where the device has it, else a warning says so and
-            float32 is taken; weights stay float32.
-        device: where to train.
+        clip_norm: largest norm of the gradient of all parameters; None for no limit.
+        clip_value: largest absolute value of an element of the gradient, as in published code; None for no limit.
+        patience: epochs without a better validation score before training stops; None to train for all epochs.
+        score: validation score by which the epoch is selected: a key of `SCORES`.
+        precision: precision of matrix products; bfloat16 where the device supports it natively, otherwise float32 with
+            a warning. Weights are float32.
+        device: device of the training.
     """
 
     seed: int = 0
@@ -141,25 +140,25 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class SemiSettings:
-    """How a run learns from samples without truth.
+    """Settings of semi-supervised training.
 
     Args:
-        kind: `pseudo` guesses categories with a model of labelled samples and learns from the sure ones; `consistency`
-            wants one answer for a sample and for a disturbed copy of it.
-        threshold: least probability of the guessed category, [0, 1); 0 takes all.
-        share: `pseudo`: instead of the threshold, this share (0, 1] of what is guessed of each category, the surest
-            first; None for the threshold.
-        balanced: `pseudo`: no category gets more of the guesses than its share of the labelled samples.
-        rounds: `pseudo`: how often a new model learns from the guesses of the best before.
-        weight: of the losses of unlabelled samples beside those of labelled ones.
-        ratio: unlabelled samples a step for each labelled one.
-        ramp: `consistency`: epochs over which the weight rises from 0; 0 for none.
-        weak_noise: Gaussian noise on the copy that is guessed from, in deviations of each feature.
-        strong_noise: the same on the copy that is learnt from.
-        feature_dropout: share of the features of the copy that is learnt from set to their mean, [0, 1).
-        modality_dropout: probability with which that copy does without a modality, [0, 1); one always stays.
-        teacher_decay: `consistency`: guesses and the answers at the end are those of a running mean of the weights with
-            this decay a step, (0, 1); None for the weights themselves.
+        kind: `pseudo` learns from confident predictions of a model trained on labelled samples; `consistency` requires
+            equal answers for a sample and a perturbed copy of it.
+        threshold: least probability of a guessed category, in [0, 1); 0 accepts all.
+        share: for `pseudo`: instead of the threshold, the share in (0, 1] of most confident guesses to use per
+            category; None to use the threshold.
+        balanced: for `pseudo`: limit each category's share of the guesses to its share of the labelled samples.
+        rounds: for `pseudo`: number of rounds in which a new model learns from guesses of the best one so far.
+        weight: weight of the losses of unlabelled samples relative to labelled ones.
+        ratio: unlabelled samples per labelled sample in each step.
+        ramp: for `consistency`: epochs over which the weight rises from 0; 0 for none.
+        weak_noise: standard deviation of Gaussian noise on the copy used for guesses, relative to that of each feature.
+        strong_noise: the same for the copy used for learning.
+        feature_dropout: share of features of the learning copy that are set to their mean, in [0, 1).
+        modality_dropout: probability of removing each modality of the learning copy, in [0, 1); one always stays.
+        teacher_decay: for `consistency`: decay per step, in (0, 1), of a running mean of the weights, which makes the
+            guesses and is the resulting model; None to use the weights themselves.
     """
 
     kind: SemiKind = 'consistency'

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from affekt.errors import ShapeError, TrainingError
-from affekt.nn import read_tensors, save_tensors
+from affekt.nn import read_tensors, save_tensors, seeded
 from affekt.training.checkpoints import below, fitting
 from affekt.training.engine import Engine, run_folder
 from affekt.training.optimiser import Adam
@@ -234,8 +234,7 @@ def _pass(engine: Engine, lessons: _Lessons, training: Samples, settings: Traini
     ranks, unlabelled = engine.ranks, lessons.unlabelled
     order = torch.Generator().manual_seed(epoch_seed(settings.seed, epoch, 0))
     steps = []
-    with torch.random.fork_rng(devices=[engine.device] if engine.device.type == 'cuda' else []):
-        torch.manual_seed(epoch_seed(settings.seed, epoch, 1 + ranks.rank))
+    with seeded(epoch_seed(settings.seed, epoch, 1 + ranks.rank), engine.device):
         if unlabelled:
             lessons.lesson = unlabelled.lesson(settings, epoch, ranks)
         index = torch.arange(len(training))

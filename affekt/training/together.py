@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from affekt.errors import ShapeError, TrainingError, ValueRangeError
-from affekt.nn import read_tensors, save_tensors
+from affekt.nn import read_tensors, save_tensors, seeded
 from affekt.runs import Run
 from affekt.training.checkpoints import below, fitting, moments_of, restore_moments
 from affekt.training.optimiser import Adam
@@ -168,9 +168,7 @@ def _epoch(
         order = torch.Generator().manual_seed(epoch_seed(own.seed, epoch, 0))
         plans.append(epoch_batches(split.training, lengths, own.batch_size, order, shuffle=own.shuffle))
     device_type, precision = torch.device(common.device).type, usable_precision(common.device, common.precision)
-    devices = [torch.device(common.device)] if device_type == 'cuda' else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(epoch_seed(common.seed, epoch, 1))
+    with seeded(epoch_seed(common.seed, epoch, 1), torch.device(common.device)):
         for step in range(max(map(len, plans))):
             part, real = _stacked_batch(samples, plans, step)
             with torch.autocast(device_type, PRECISIONS['bfloat16'], enabled=precision == 'bfloat16'):

@@ -1,7 +1,7 @@
-"""What a step learns from samples without truth: guesses made before, or a guess on a barely disturbed copy of each.
+"""Losses on samples without truth: on pseudo-labels, or on guesses for a weakly perturbed copy of each sample.
 
-With categories a guess counts where its probability reaches a threshold; values have no certainty, so all guesses of
-them count.
+A guess of a category counts if its probability reaches a threshold; guesses of values have no confidence, so that all
+of them count.
 
 Axes: B batch, T time, D feature, C classes, V values.
 
@@ -27,15 +27,15 @@ from affekt.training.scoring import Answer, truth_losses
 from affekt.training.settings import SemiSettings, TrainingSettings
 
 ORDER, VIEWS = 400, 500
-"""Uses of an epoch's seed, beside those of the labelled samples."""
+"""Streams of an epoch's seed, different from those of the labelled samples."""
 
 
 class Unlabelled:
-    """Samples that `train` learns from besides the labelled ones, and the teacher that answers for them.
+    """Samples on which `train` learns besides the labelled ones, with the teacher that guesses for them.
 
     Args:
-        samples: for `pseudo` with guesses as labels and values, else without any.
-        settings: how.
+        samples: for `pseudo` with guesses as labels and values, otherwise without any.
+        settings: settings of semi-supervised training.
     """
 
     def __init__(self, samples: Samples, settings: SemiSettings) -> None:
@@ -44,7 +44,7 @@ class Unlabelled:
         self._average: WeightAverage | None = None
 
     def facts(self) -> dict[str, Any]:
-        """What a run depends on: settings, and a digest of the samples."""
+        """Record of what a run depends on: settings, and a digest of the samples."""
         digest = hashlib.sha256()
         for name, value in sorted(self.samples.features.items()):
             rows = value.rows if isinstance(value, Sequences) else value
@@ -54,7 +54,7 @@ class Unlabelled:
         return {'semi': asdict(self.settings), 'unlabelled': {'count': len(self.samples), 'digest': digest.hexdigest()}}
 
     def begin(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """Place everything on the device; returns the model whose answers count, the teacher where there is one."""
+        """Move everything to the device; returns the model whose answers count: the teacher, if there is one."""
         self.samples = self.samples.to(device)
         if self.settings.kind == 'consistency':
             self._scales = _scales(self.samples)
@@ -65,29 +65,29 @@ class Unlabelled:
         return self._teacher
 
     def follow(self, model: nn.Module) -> None:
-        """Move the teacher after a step: the mean of all weights so far, then a running one."""
+        """Update the teacher after a step."""
         if self._average:
             self._average.follow(model)
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint needs."""
+        """Tensors to store in a checkpoint."""
         if self._teacher is None or self._average is None:
             return {}
         teacher = {f'teacher.{name}': value for name, value in self._teacher.state_dict().items()}
         return {**teacher, 'steps': torch.tensor(self._average.steps)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from `state`."""
+        """Continue from a stored `state`."""
         if self._teacher is not None and self._average is not None:
             self._average.steps = int(state['steps'])
             self._teacher.load_state_dict(below(state, 'teacher.'))
 
     def lesson(self, settings: TrainingSettings, epoch: int, ranks: Ranks) -> Lesson:
-        """One epoch's batches; their order and disturbances depend on seed, epoch and rank alone."""
+        """The batches of one epoch; their order and perturbations depend on seed, epoch and rank alone."""
         return Lesson(self, settings, epoch, ranks)
 
     def guesses(self, model: nn.Module, batch: Batch) -> Batch:
-        """The batch with what the teacher, or the model without dropout, answers; unsure categories are `UNKNOWN`."""
+        """The batch with answers of the teacher, or of the model without dropout; unsure categories are `UNKNOWN`."""
         judge, was_training = self._teacher or model, model.training
         with torch.no_grad():
             answer: Answer = judge.eval()(batch.features, batch.keep_mask)
@@ -100,7 +100,7 @@ class Unlabelled:
         return replace(batch, labels=labels, values=values, is_known=False)
 
     def disturbed(self, batch: Batch, noise: float, rng: torch.Generator) -> Batch:
-        """A copy with Gaussian noise of `noise` deviations of each feature."""
+        """A copy with Gaussian noise, whose standard deviation is `noise` times that of each feature."""
         noisy = {}
         for name, value in batch.features.items():
             drawn = torch.randn(value.shape, generator=rng, device=value.device)
@@ -108,10 +108,10 @@ class Unlabelled:
         return replace(batch, features=noisy)
 
     def thinned(self, batch: Batch, rng: torch.Generator) -> Batch:
-        """A copy in which features stand at their mean and modalities are missing, by the settings' shares."""
+        """A copy with random features set to their mean and random modalities removed, as in the settings."""
         thin, keep = {}, dict(batch.keep_mask)
         for name, value in batch.features.items():
-            # One draw a sample: a feature is gone for all its steps.
+            # One draw per sample: a feature is removed at all its time steps.
             drawn = torch.rand(len(value), *[1] * (value.ndim - 2), value.shape[-1], generator=rng, device=value.device)
             thin[name] = torch.where(drawn < self.settings.feature_dropout, self._scales[name][0], value)
         if len(thin) > 1 and self.settings.modality_dropout > 0:
@@ -122,7 +122,7 @@ class Unlabelled:
 
 
 class Lesson:
-    """One epoch of unlabelled samples."""
+    """One epoch of batches of unlabelled samples."""
 
     def __init__(self, unlabelled: Unlabelled, settings: TrainingSettings, epoch: int, ranks: Ranks) -> None:
         self._of, self._ranks = unlabelled, ranks
@@ -136,7 +136,7 @@ class Lesson:
         self._sure = torch.zeros((), device=device)
 
     def losses(self, model: nn.Module) -> dict[str, Tensor]:
-        """The weighted losses of one step: `unlabelled_category`, to which unsure samples add 0, `unlabelled_value`."""
+        """Weighted losses of one step: `unlabelled_category`, to which unsure samples add 0, and `unlabelled_value`."""
         of, settings = self._of, self._of.settings
         chosen = next(index for index in self._batches if len(index) >= self._ranks.count)
         batch = of.samples.batch(self._ranks.share(chosen)[0])
@@ -154,7 +154,7 @@ class Lesson:
         return {f'unlabelled_{name}': self._weight * loss for name, loss in losses.items()}
 
     def facts(self) -> dict[str, float]:
-        """The share of the samples seen whose category was sure enough."""
+        """The share of processed samples whose guessed category was confident enough."""
         return {'sure': self._sure.item() / max(self._seen, 1)}
 
 
@@ -163,14 +163,14 @@ def _tensors_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _without_end(samples: Samples, size: int, rng: torch.Generator) -> Iterator[Tensor]:
-    """Batches of all samples in a new order, again and again."""
+    """Batches of all samples in a new order each time, without end."""
     index, lengths = torch.arange(len(samples)), samples.lengths()
     while True:
         yield from epoch_batches(index, lengths, size, rng)
 
 
 def _scales(samples: Samples) -> dict[str, tuple[Tensor, Tensor]]:
-    """Modality to mean (D,) and deviation (D,) of its features over all that is there."""
+    """Modality to mean (D,) and standard deviation (D,) of its features where they are present."""
     features, keep = samples.steps()
     scales = {}
     for name, value in features.items():
@@ -186,7 +186,7 @@ def _scales(samples: Samples) -> dict[str, tuple[Tensor, Tensor]]:
 def _staying(
     features: dict[str, Tensor], keep: dict[str, Tensor], rate: float, rng: torch.Generator
 ) -> dict[str, Tensor]:
-    """Modality to (B,) bool: it stays. Of the modalities that a sample has, one drawn at random always does."""
+    """Modality to (B,) bool, whether it stays; of the modalities of a sample, a random one always does."""
     first = next(iter(features.values()))
     everyone = torch.ones(len(first), dtype=torch.bool, device=first.device)
     there = [keep[name].view(len(first), -1).any(dim=1) if name in keep else everyone for name in features]

@@ -1,11 +1,10 @@
-"""Arousal from how a voice sounds, by published correlates and no model; and how lively a turn is for this person.
+"""Arousal of a voice from published acoustic correlates, without a model, and liveliness relative to the person.
 
-Activation raises mean pitch, makes it move faster, and raises loudness, the share of high frequencies and the rate of
-speech.
+Activation raises mean pitch, its rate of change, loudness, the share of high frequencies, and the speech rate.
 
-`acoustic_arousal` is absolute: each correlate stands against calm and neutral speech of many people, so that a turn
-reads the same alone and among others. Loudness takes no part: how far away the microphone was and how it was set,
-nobody knows. `liveliness` is relative: each correlate, loudness included, stands against the same person's other turns.
+`acoustic_arousal` is absolute: each correlate is compared with calm and neutral speech of many people, so that the
+value of a turn does not depend on the others. Loudness is not used, as distance and gain of the microphone are unknown.
+`liveliness` is relative: each correlate, loudness included, is compared with the other turns of the same person.
 
 Source: Juslin & Laukka 2003, doi:10.1037/0033-2909.129.5.770, table 7; Scherer 2003,
 doi:10.1016/S0167-6393(02)00084-5, table 2. Equal weights are this module's choice.
@@ -23,7 +22,7 @@ from affekt.errors import ShapeError
 from affekt.voice.acoustics import COLUMNS
 
 CORRELATES = ('f0_mean_hz', 'f0_change_st', 'loudness_lufs', 'alpha_ratio_db', 'syllables_per_s')
-"""The columns that speak of arousal; mean pitch counts in semitones."""
+"""Columns of the correlates of arousal; mean pitch is used in semitones."""
 
 CALM_SPEECH: dict[str, tuple[float, float]] = {
     'f0_mean_hz': (86.34, 5.18),
@@ -31,9 +30,9 @@ CALM_SPEECH: dict[str, tuple[float, float]] = {
     'alpha_ratio_db': (-15.34, 2.69),
     'syllables_per_s': (4.35, 0.75),
 }
-"""Mean and standard deviation of calm and neutral speech over people of either sex, pitch in semitones above 1 Hz: of
-RAVDESS (24 speakers of English) and of nEMO (nine of Polish), either corpus with the same weight; the standard
-deviation holds what differs between corpora. Measured by `measurements/arousal.py`."""
+"""Mean and standard deviation of calm and neutral speech over people of either sex, pitch in semitones above 1 Hz, in
+RAVDESS (24 speakers of English) and nEMO (nine of Polish), with equal weight for each corpus; the standard deviation
+includes differences between corpora. Measured by `measurements/arousal.py`."""
 
 WITHIN_A_PERSON: dict[str, float] = {
     'f0_mean_hz': 1.17,
@@ -42,18 +41,18 @@ WITHIN_A_PERSON: dict[str, float] = {
     'alpha_ratio_db': 1.64,
     'syllables_per_s': 0.62,
 }
-"""Standard deviation from turn to turn of one person's calm speech, by the same measurement."""
+"""Standard deviation between turns of one person's calm speech, by the same measurement."""
 
 PERSON_SD, SECOND_SD, NOISE_SD, HALVED_BY_DB = 0.30, 0.18, 0.30, 12.0
-"""Error of the acoustic arousal, by the same measurement: of a person and corpus never met, of one second of speech,
-of noise as loud as the voice, and the decibels that halve the last."""
+"""Error of the acoustic arousal, by the same measurement: standard deviations for a new person and corpus, for one
+second of speech, for noise as loud as the voice, and the decibels that halve the last."""
 
 PRIOR_TURNS = 3.0
-"""How many other turns of a person weigh as much as what is usual for everybody."""
+"""Number of other turns of a person that have the same weight as the typical variation over people."""
 
 
 def acoustic_arousal(summaries: Floats32) -> Floats32:
-    """Arousal of each turn, against calm speech of other people.
+    """Arousal of each turn, relative to calm speech of other people.
 
         tanh(mean over the correlates of clip((x - mean) / sd, -3, 3) / 2)
 
@@ -61,8 +60,7 @@ def acoustic_arousal(summaries: Floats32) -> Floats32:
         summaries: (K, 22) of `acoustic_summary`, one row per turn.
 
     Returns:
-        (K,) in [-1, 1], 0 for calm speech; each turn by itself, whatever the others. nan where a turn has no voiced
-        frame.
+        (K,) in [-1, 1], 0 for calm speech, independent of the other turns; nan where a turn has no voiced frame.
 
     Raises:
         ShapeError: the summaries are not (K, 22).
@@ -72,16 +70,16 @@ def acoustic_arousal(summaries: Floats32) -> Floats32:
 
 
 def arousal_sd(speech_s: npt.ArrayLike, snr_db: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """By how much `acoustic_arousal` is off, as a standard deviation.
+    """Standard deviation of the error of `acoustic_arousal`.
 
         sqrt(0.30**2 + 0.18**2 / speech_s + (0.30 * 2**(-snr_db / 12))**2)
 
     Args:
-        speech_s: (K,) seconds of speech in each turn, above 0.
-        snr_db: (K,) loud frames over quiet ones, in dB; unknown, nan, counts as 0.
+        speech_s: (K,) duration of speech in each turn in seconds, > 0.
+        snr_db: (K,) level of loud frames over quiet ones in dB; nan, unknown, counts as 0.
 
     Returns:
-        (K,) at least 0.30.
+        (K,) standard deviations, at least 0.30.
     """
     seconds, ratio = np.maximum(np.asarray(speech_s, np.float64), 0.01), np.nan_to_num(np.asarray(snr_db, np.float64))
     noise = NOISE_SD * 2 ** (-ratio / HALVED_BY_DB)
@@ -89,23 +87,24 @@ def arousal_sd(speech_s: npt.ArrayLike, snr_db: npt.ArrayLike) -> npt.NDArray[np
 
 
 def liveliness(summaries: Floats32, people: Sequence[str]) -> Floats32:
-    """How lively each turn is for the person who speaks: livelier than their usual above 0, calmer below.
+    """Liveliness of each turn relative to its speaker's other turns: above 0 livelier than usual, below 0 calmer.
 
         n / (n + 3) * tanh(mean over the correlates of clip((x - m) / s, -3, 3) / 2)
         s**2 = (3 w**2 + sum (x_j - m)**2) / (3 + n)
 
-    m is the mean of the n other turns x_j of this person, w what one person varies by in calm speech. The first factor
-    shrinks the answer towards 0 where there are few others to compare with: a quarter of it remains with one.
+    m is the mean of the n other turns x_j of this person, w the standard deviation within a person in calm speech. The
+    first
+    factor shrinks the value towards 0 where there are few other turns: with one, a quarter remains.
 
     Args:
         summaries: (K, 22) of `acoustic_summary`, one row per turn.
-        people: who speaks in each; '' where nobody knows.
+        people: (K,) speaker of each turn; '' for unknown.
 
     Returns:
-        (K,) in [-1, 1]; nan for a person's only turn, without a person, and where a turn has no voiced frame.
+        (K,) in [-1, 1]; nan for the only turn of a person, an unknown speaker, and a turn without a voiced frame.
 
     Raises:
-        ShapeError: the summaries are not (K, 22), or there are not as many people.
+        ShapeError: the summaries are not (K, 22), or `people` has another length.
     """
     _check(summaries)
     if len(people) != summaries.shape[0]:
@@ -127,7 +126,7 @@ def liveliness(summaries: Floats32, people: Sequence[str]) -> Floats32:
 
 
 def _against_others(values: npt.NDArray[np.float64], usual: float) -> npt.NDArray[np.float64]:
-    """(n + 1,) scores of each value against the n others, clipped to [-3, 3]; 0 where one has none to stand against."""
+    """(n + 1,) scores of each value relative to the n others, clipped to [-3, 3]; 0 if there are no others."""
     scores = np.zeros(values.shape)
     known = np.isfinite(values)
     others = np.count_nonzero(known) - 1
@@ -149,7 +148,7 @@ def _correlates(summaries: Floats32) -> dict[str, npt.NDArray[np.float64]]:
 
 
 def _mean_of_scores(summaries: Floats32, norms: dict[str, tuple[float, float]]) -> npt.NDArray[np.float64]:
-    """(K,) mean over the correlates that have a norm, of those that are known; nan where nothing is voiced."""
+    """(K,) mean score over the known correlates that have a norm; nan where nothing is voiced."""
     columns = _correlates(summaries)
     scores = np.stack([np.clip((columns[name] - mean) / sd, -3, 3) for name, (mean, sd) in norms.items()])
     voiced = np.isfinite(columns['f0_mean_hz'])

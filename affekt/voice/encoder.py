@@ -45,7 +45,7 @@ class Encoded:
     Attributes:
         layers: (L+1, T, D) float32: the input of the first block, then each block's output; the last one after
             the closing normalisation, which is what a decoder takes.
-        speech_frames: how many of the T frames hold samples of the turn; silence is appended after them.
+        speech_frames: number of the T frames that contain the turn; the others are appended silence.
         mel: (F, M) the log-mel spectrogram that was encoded.
         model: the encoder's name, such as 'tiny.en'.
     """
@@ -254,13 +254,13 @@ def read_ctranslate2(path: Path, prefix: str = '') -> Weights:
 
 
 def levelled(samples: Floats32) -> Floats32:
-    """The samples at -26 dBFS root mean square: how near the microphone was must not matter.
+    """The samples scaled to -26 dBFS root mean square, so that the distance of the microphone does not matter.
 
     Args:
-        samples: (N,) any level.
+        samples: (N,) samples at any level.
 
     Returns:
-        (N,) float32; silence (below -90 dBFS) and emptiness are returned as they came.
+        (N,) float32; silence (below -90 dBFS) and empty input are returned unchanged.
     """
     power = float(np.mean(np.square(samples, dtype=np.float64))) if samples.size else 0.0
     if power < 1e-9:
@@ -381,7 +381,7 @@ def _string(stream: BinaryIO) -> str:
 
 
 def _exactly(stream: BinaryIO, size: int) -> bytes:
-    """So many bytes, or an error."""
+    """Read `size` bytes; raises an error if there are fewer."""
     content = stream.read(size)
     if len(content) != size:
         raise WeightsError(expected=f'{size} more bytes', came=f'{len(content)}', todo='fetch the model again')

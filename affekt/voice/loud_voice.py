@@ -1,13 +1,13 @@
-"""A second witness of speech: loud voicing that the detector takes for none, and steady tones that it takes for some.
+"""Correction of speech detection: loud voices that the detector misses, and steady tones that it takes for speech.
 
-Silero was trained on voices up to some 400 Hz; a woman who shouts at 600 Hz is not speech to it. What is loud and
-periodic there is listened to again at a slower pace, which brings pitch and formants down to where the detector knows
-speech. Sirens, tones and instruments stay what they are: slow ones are no more like speech than fast ones, and most
-are more purely periodic than any shout. And what sounds for a second without a break at one and the same level is no
-voice, whatever its pitch does: some sirens are speech to the detector.
+Silero was trained on voices up to about 400 Hz; a woman who shouts at 600 Hz is not speech to it. Loud periodic audio
+is therefore given to the detector again at a slower rate, which lowers pitch and formants into the range that it knows.
+Sirens, tones and instruments remain no speech: slowed down they are no more like it, and most are more periodic than
+any shout. And audio that continues for a second at a constant level is no voice, whatever its pitch does: the detector
+takes some sirens for speech.
 
-A window of samples and the detector's scores come in, scores go out, some raised, some 0. Axes: N samples, K detector
-frames of 32 ms, T frames of 10 ms.
+Input is a window of samples with the detector's scores; output is scores, some raised, some 0. Axes: N samples, K
+detector frames of 32 ms, T frames of 10 ms.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ FRAME = 512
 _FRAME_S = FRAME / RATE_HZ
 _PACES = ((7, 4), (2, 1))
 _PACE_OF_THE_HIGHEST = (3, 1)
-_PEAK = 0.8  # of what is listened to again
+_PEAK = 0.8  # of the audio given to the detector again
 
 
 class Apart(Protocol):
-    """A detector that can hear something else in between."""
+    """A detector that can score other audio in between."""
 
     def apart(self, samples: Floats32) -> Floats32:
-        """(K,) probabilities of a sound by itself; what was heard before is not forgotten."""
+        """(K,) speech probabilities of separate audio; the state of the detector is kept."""
 
 
 @dataclass(frozen=True)
 class LoudVoiceRules:
-    """What counts as a loud voice.
+    """Thresholds for loud voices and steady tones.
 
     Attributes:
-        lowest_hz: a voice below this pitch is one that the detector knows.
-        high_hz: voices with a median above are also heard at a third of their pace.
-        least_voiced_s: of periodic voicing in a stretch.
-        bridged_s: a pause in the voicing up to this long does not end a stretch.
-        hnr_db: median harmonicity of the voicing lies between these: below is noise or music, above an instrument.
-        level_sd_db: least standard deviation of the level: a siren or a tone has less, and so has most music.
-        below_loudest_db: voicing is at most so far below the loudest frame around.
+        lowest_hz: lowest pitch; the detector knows lower voices.
+        high_hz: median pitch above which a voice is also tested at a third of its rate.
+        least_voiced_s: least duration of periodic voicing in a stretch, in seconds.
+        bridged_s: longest pause in the voicing that does not end a stretch, in seconds.
+        hnr_db: range of the median harmonicity of the voicing in dB: below is noise or music, above an instrument.
+        level_sd_db: least standard deviation of the level in dB: a siren or a tone has less, and so has most music.
+        below_loudest_db: largest difference in dB between voicing and the loudest frame around.
         least_db: level in dB of full scale below which nothing is loud.
-        slow_probability: what the detector says of speech at a slower pace, at least ...
-        slow_s: ... for so long within the stretch, in seconds of the recording.
-        steady_s: what is voiced throughout so long a time ...
-        steady_sd_db: ... at a level that varies by less than this is a machine.
+        slow_probability: least speech probability of the detector at a slower rate ...
+        slow_s: ... for at least this duration within the stretch, in seconds of the recording.
+        steady_s: duration in seconds of continuous voicing ...
+        steady_sd_db: ... whose level varies by less than this in dB, which counts as a machine.
     """
 
     lowest_hz: float = 180.0
@@ -70,19 +70,19 @@ class LoudVoiceRules:
 
 
 class LoudVoice:
-    """The witness. `judged` gives the scores of a window as they should be."""
+    """Corrects the detector's scores; `judged` returns those of a window."""
 
     def __init__(self, detector: Apart, rules: LoudVoiceRules | None = None) -> None:
-        """A witness that asks this detector; the default rules when None."""
+        """Use this detector and these rules; by default `LoudVoiceRules()`."""
         self.detector, self.rules = detector, rules or LoudVoiceRules()
 
     def judged(self, samples: Floats32, scores: Floats32, enter: float) -> Floats32:
-        """The detector's scores, 0 where a machine sounds and raised where a loud voice is heard.
+        """The detector's scores, 0 for steady tones and raised for loud voices.
 
         Args:
-            samples: (N,) at 16 kHz, N = 512 K.
-            scores: (K,) in [0, 1].
-            enter: the probability at which a turn starts.
+            samples: (N,) samples at 16 kHz, N = 512 K.
+            scores: (K,) detector's probabilities in [0, 1].
+            enter: probability at which a turn starts.
 
         Returns:
             (K,) in [0, 1].
@@ -91,18 +91,19 @@ class LoudVoice:
         return np.where(steady, np.float32(0), self.raised(samples, scores, enter))
 
     def raised(self, samples: Floats32, scores: Floats32, enter: float) -> Floats32:
-        """The detector's scores, raised to `enter` at least where a loud voice is heard.
+        """The detector's scores, raised at least to `enter` for loud voices.
 
-        1. Find the frames that are loud and unheard; 2. find periodic voicing; 3. join it to stretches whose level
-        varies; 4. listen to the whole at a slower pace; 5. raise the stretches in which that sounds like speech.
+        1. Find frames that are loud and not detected; 2. find periodic voicing; 3. join it to stretches whose level
+           varies;
+        4. run the detector at a slower rate; 5. raise the stretches that it then takes for speech.
 
         Args:
-            samples: (N,) at 16 kHz, N = 512 K.
-            scores: (K,) in [0, 1].
-            enter: the probability at which a turn starts.
+            samples: (N,) samples at 16 kHz, N = 512 K.
+            scores: (K,) detector's probabilities in [0, 1].
+            enter: probability at which a turn starts.
 
         Returns:
-            (K,) in [0, 1], nowhere lower than before.
+            (K,) in [0, 1], nowhere lower than `scores`.
         """
         rules = self.rules
         level = _level_db(samples, scores.shape[0])
@@ -126,7 +127,7 @@ class LoudVoice:
         return raised
 
     def _steady(self, samples: Floats32, scores: Floats32, enter: float) -> npt.NDArray[np.bool_]:
-        """(K,) True in a second and more of unbroken voicing at one level, where the detector hears speech."""
+        """(K,) True in at least a second of voicing at a constant level that the detector takes for speech."""
         steady = np.zeros(scores.shape, bool)
         width = round(self.rules.steady_s / _FRAME_S)
         if scores.shape[0] < width or scores.max() < enter:
@@ -143,7 +144,7 @@ class LoudVoice:
         return steady
 
     def _stretches(self, samples: Floats32, loud: npt.NDArray[np.bool_]) -> list[tuple[int, int, float]]:
-        """First and last detector frame of each stretch of loud voicing, and its median pitch."""
+        """First and last detector frame of each stretch of loud voicing, with its median pitch in hertz."""
         rules = self.rules
         pitch = find_pitch(samples)
         middle = ((np.arange(pitch.f0_hz.shape[0]) + 0.5) * HOP / FRAME).astype(int)
@@ -166,11 +167,11 @@ class LoudVoice:
         return stretches
 
     def _slower(self, samples: Floats32, longer: int, than: int, count: int) -> Floats32:
-        """(K,) the detector's largest score within each frame when the sound takes `longer / than` of its time."""
+        """(K,) largest detector score within each frame when the audio is stretched by `longer / than`."""
         from scipy.signal import resample_poly
 
         stretched = resample_poly(samples, longer, than)
-        # what the detector says depends on the level, a loud voice does not
+        # the detector depends on the level, a loud voice does not
         stretched *= _PEAK / max(float(np.abs(stretched).max()), 1e-9)
         heard = self.detector.apart(stretched.astype(np.float32))
         edges = np.arange(count + 1) * longer // than

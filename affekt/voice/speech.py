@@ -1,6 +1,6 @@
-"""Where somebody speaks: Silero's detector over a stream of samples, and the turns that follow from it.
+"""Speech detection: Silero's detector on a stream of samples, and the turns that follow from its probabilities.
 
-A second witness (`loud_voice.py`) hears the shouts that the detector does not know, and no speech in a siren.
+A second detector (`loud_voice.py`) finds shouts that Silero misses, and rejects sirens.
 
 Blocks of 16 kHz samples in, `Turn`s out, in order, never overlapping, each at most 28 s: what Whisper's encoder takes.
 Memory holds one turn at a time. Read `TurnFinder.push` first. Axes: N samples, K detector frames of 32 ms.
@@ -27,7 +27,7 @@ CONTEXT = 64
 FRAME_S = FRAME / RATE_HZ
 
 _WINDOW = 64  # frames that the witness of loud voices judges at once
-_BEHIND, _AHEAD = 32, 16  # frames around them that it hears too
+_BEHIND, _AHEAD = 32, 16  # frames of context before and after them
 
 
 class SampleBlock(Protocol):
@@ -44,15 +44,15 @@ class SampleBlock(Protocol):
 
 @dataclass(frozen=True)
 class TurnRules:
-    """How frames of speech become turns.
+    """Thresholds by which frames of speech become turns.
 
     Attributes:
         enter: a turn starts where the probability of speech reaches this, in (0, 1].
         leave: it can end where the probability falls below this, in [0, enter].
-        min_speech_s: shorter stretches are dropped.
-        min_silence_s: a pause this long ends a turn.
-        padding_s: kept before and after a turn, at most half of `min_silence_s`.
-        max_turn_s: a longer turn is cut where speech was least likely, in its second half.
+        min_speech_s: shorter stretches of speech are dropped, in seconds.
+        min_silence_s: shortest pause that ends a turn, in seconds.
+        padding_s: time kept before and after a turn, in seconds, at most half of `min_silence_s`.
+        max_turn_s: longest turn in seconds; a longer one is cut at its least probable speech in the second half.
     """
 
     enter: float = 0.5
@@ -75,16 +75,16 @@ class TurnRules:
 
 @dataclass(frozen=True)
 class Turn:
-    """A stretch of speech, with a little of what is around it.
+    """A stretch of speech with padding.
 
     Attributes:
-        start_s: from the start of the recording, padding included.
-        end_s: after `start_s` by exactly the samples' length.
+        start_s: start in seconds of the recording, padding included.
+        end_s: end in seconds, later than `start_s` by exactly the length of the samples.
         samples: (N,) float32 mono at 16 kHz.
-        speech_probability: the detector's mean over the speech, in [0, 1].
-        before_s: padding before the speech, part of the turn.
-        after_s: padding after it.
-        is_loud_voice: True where most of it is loud voicing that the detector alone does not take for speech.
+        speech_probability: mean probability by the detector over the speech, in [0, 1].
+        before_s: padding before the speech in seconds, part of the turn.
+        after_s: padding after the speech in seconds.
+        is_loud_voice: whether most of it is loud voicing that the detector alone does not take for speech.
     """
 
     start_s: float
@@ -102,27 +102,27 @@ class Turn:
 
     @property
     def speech_start_s(self) -> float:
-        """Where the speech starts, in seconds from the start of the recording."""
+        """Start of the speech, in seconds from the start of the recording."""
         return self.start_s + self.before_s
 
     @property
     def speech_end_s(self) -> float:
-        """Where the speech ends."""
+        """End of the speech, in seconds from the start of the recording."""
         return self.end_s - self.after_s
 
 
 class SpeechDetector:
-    """Silero's probability of speech, frame by frame; it remembers what came before until `reset`."""
+    """Silero's probability of speech, frame by frame; it keeps its state until `reset`."""
 
     def __init__(self, path: Path | None = None, *, threads: int = 1) -> None:
-        """Loads the ONNX file.
+        """Load the ONNX file.
 
         Args:
-            path: the file; fetched and verified by `affekt.weights` when None.
-            threads: of the runtime, at least 1.
+            path: path of the file; by default downloaded and verified by `affekt.weights`.
+            threads: number of threads of the runtime, >= 1.
 
         Raises:
-            WeightsError: the file is absent or not the one expected.
+            WeightsError: the file is missing or not the expected one.
         """
         import onnxruntime
 
@@ -137,18 +137,18 @@ class SpeechDetector:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all that was heard."""
+        """Reset the state of the detector."""
         self._state: Any = np.zeros((2, 1, 128), np.float32)
         self._input = np.zeros((1, CONTEXT + FRAME), np.float32)
 
     def __call__(self, frame: Floats32) -> float:
-        """The probability that a frame holds speech.
+        """The probability that a frame contains speech.
 
         Args:
-            frame: (512,) the next 32 ms at 16 kHz.
+            frame: (512,) next 32 ms at 16 kHz.
 
         Returns:
-            A float in [0, 1].
+            A probability in [0, 1].
 
         Raises:
             ShapeError: the frame is not (512,).
@@ -162,10 +162,10 @@ class SpeechDetector:
         return float(probability[0, 0])
 
     def apart(self, samples: Floats32) -> Floats32:
-        """The probabilities of a sound by itself; what was heard before is remembered as if nothing had been between.
+        """The probabilities for separate audio; the state of the detector is kept.
 
         Args:
-            samples: (N,) at 16 kHz.
+            samples: (N,) samples at 16 kHz.
 
         Returns:
             (K,) with K = N // 512.
@@ -179,10 +179,10 @@ class SpeechDetector:
 
 
 class TurnFinder:
-    """Turns from a stream: push blocks, then finish.
+    """Finds turns in a stream: push blocks, then finish.
 
-    `heard` holds the detector's (K,) probabilities of the last push or finish, for whoever draws them. With a witness
-    of loud voices, frames wait until two seconds of them can be judged together, so turns come out that much later.
+    `heard` has the detector's (K,) probabilities of the last push or finish, for plots. With a witness for loud voices,
+    frames wait until two seconds can be judged together, so that turns are returned that much later.
     """
 
     def __init__(
@@ -192,13 +192,13 @@ class TurnFinder:
         start_s: float = 0.0,
         witness: LoudVoice | None = None,
     ) -> None:
-        """Starts at a time of the recording.
+        """Start at a time of the recording.
 
         Args:
-            detector: reset here.
-            rules: the defaults when None.
-            start_s: the time of the first sample that will be pushed.
-            witness: of loud voices that the detector misses; none when None.
+            detector: speech detector; it is reset here.
+            rules: thresholds; by default `TurnRules()`.
+            start_s: time of the first sample to be pushed, in seconds.
+            witness: finds loud voices that the detector misses; None for no such check.
         """
         self.rules = rules or TurnRules()
         self.detector, self.witness = detector, witness
@@ -206,7 +206,7 @@ class TurnFinder:
         self._begin(start_s)
 
     def _begin(self, start_s: float) -> None:
-        """Forgets the stream and sets the clock."""
+        """Clear the stream and set the clock."""
         self.detector.reset()
         self.start_s = start_s
         self._samples: Floats32 = np.zeros(0, np.float32)  # from sample _offset on
@@ -220,16 +220,16 @@ class TurnFinder:
 
     @property
     def clock_s(self) -> float:
-        """The time just after the last sample pushed."""
+        """Time after the last pushed sample, in seconds."""
         return self.start_s + self._count / RATE_HZ
 
     def push(self, samples: Floats32) -> list[Turn]:
-        """The turns that ended within these samples or before them.
+        """Add samples; return the turns that have ended.
 
-        1. Append; 2. score each whole frame; 3. open, close or cut turns; 4. drop what no turn can need.
+        1. Append; 2. score each complete frame; 3. open, close or cut turns; 4. drop samples that no turn needs.
 
         Args:
-            samples: (N,) the next ones, mono at 16 kHz.
+            samples: (N,) next mono samples at 16 kHz.
 
         Returns:
             Turns in order; often none.
@@ -254,7 +254,7 @@ class TurnFinder:
         return turns
 
     def finish(self) -> list[Turn]:
-        """The turns that the end of the recording closes; the finder can then start anew."""
+        """Return the turns that the end of the recording closes; the finder can then be used again."""
         heard = []
         rest = self._samples[len(self._alone) * FRAME :]
         if rest.size:
@@ -272,7 +272,7 @@ class TurnFinder:
         return turns
 
     def _judge(self, most: int) -> list[Turn]:
-        """Makes turns of the next frames, at most so many, which the witness hears with what is around them."""
+        """Process at most `most` of the next frames, which the witness judges with their context."""
         done = len(self._scores)
         count = min(most, len(self._alone) - done)
         scores = np.asarray(self._alone[done : done + count])
@@ -286,18 +286,18 @@ class TurnFinder:
         return [turn for score in scores for turn in self._step(float(score))]
 
     def restart(self, start_s: float) -> list[Turn]:
-        """Closes the stream and sets the clock to a later time: a gap in the recording."""
+        """End the stream and set the clock to a later time, after a gap in the recording."""
         turns = self.finish()
         self._begin(start_s)
         return turns
 
     @property
     def _frame(self) -> int:
-        """Frames scored since the start."""
+        """Number of frames scored since the start."""
         return self._offset // FRAME + len(self._scores)
 
     def _step(self, score: float) -> list[Turn]:
-        """Follows one frame."""
+        """Process the score of one frame."""
         rules = self.rules
         frame = self._frame
         self._scores.append(score)
@@ -316,7 +316,7 @@ class TurnFinder:
         return []
 
     def _cut(self) -> list[Turn]:
-        """Ends a turn that grew too long where its second half has the least speech; the rest goes on."""
+        """End a turn that is too long at the least probable speech in its second half; the rest becomes a new turn."""
         begin = self._first - self._offset // FRAME
         scores = np.asarray(self._scores[begin:])
         smooth = np.convolve(scores, np.ones(5) / 5, mode='same')
@@ -328,7 +328,7 @@ class TurnFinder:
         return turns
 
     def _close(self, end: int) -> list[Turn]:
-        """Ends the open turn before a sample."""
+        """End the open turn before a sample."""
         turns = []
         if (end - self._first * FRAME) / RATE_HZ >= self.rules.min_speech_s:
             turns = self._turn(self._first * FRAME, end, pad_end=True)
@@ -336,7 +336,7 @@ class TurnFinder:
         return turns
 
     def _turn(self, begin: int, end: int, *, pad_end: bool) -> list[Turn]:
-        """The padded turn between two samples, within what was pushed and after the turn before."""
+        """The padded turn between two samples, within the pushed samples and after the previous turn."""
         padding = round(self.rules.padding_s * RATE_HZ)
         frames = slice((begin - self._offset) // FRAME, max(1, -(-(end - self._offset) // FRAME)))
         scores, alone = np.asarray(self._scores[frames]), np.asarray(self._alone[frames])
@@ -353,7 +353,7 @@ class TurnFinder:
         return [Turn(start_s, end_s, samples, float(np.mean(scores)), before_s, after_s, is_loud_voice)]
 
     def _forget(self) -> None:
-        """Drops whole frames that no turn can reach any more."""
+        """Drop whole frames that no turn can use any more."""
         reach = -(-round(self.rules.padding_s * RATE_HZ) // FRAME) + 1
         reach = max(reach, _BEHIND) if self.witness else reach
         keep_from = (self._first if self._first >= 0 else self._frame) - reach
@@ -376,16 +376,16 @@ def speech_turns(
     Args:
         blocks: `recording.samples()` or any iterator of blocks with `start_s` and `samples` (N,) at 16 kHz. A jump
             of the clock by more than 50 ms ends the turn.
-        detector: loaded when None.
-        rules: the defaults when None.
-        hears_shouts: False for Silero alone, without the witness of `loud_voice.py`.
+        detector: speech detector; loaded by default.
+        rules: thresholds; by default `TurnRules()`.
+        hears_shouts: whether to use `loud_voice.py` in addition to Silero.
 
     Yields:
-        Turns in order, not overlapping, within the recording; none where nobody speaks.
+        Turns in order, not overlapping, within the recording; none if there is no speech.
 
     Raises:
-        ShapeError, ValueRangeError: as `TurnFinder.push`.
-        WeightsError: the detector's file cannot be had.
+        ShapeError, ValueRangeError: as for `TurnFinder.push`.
+        WeightsError: the file of the detector is not available.
     """
     detector = detector or SpeechDetector()
     witness = LoudVoice(detector) if hears_shouts and isinstance(detector, SpeechDetector) else None
@@ -398,7 +398,7 @@ def speech_turns(
 
 
 def _check(samples: Floats32) -> None:
-    """Raises unless (N,) and finite."""
+    """Raise an error unless the samples are (N,) and finite."""
     if samples.ndim != 1:
         raise ShapeError(expected='samples (N,)', came=f'{samples.shape}', todo='mix the channels down to one')
     if not np.isfinite(samples).all():

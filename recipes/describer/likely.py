@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from certainty import WORDS, calibration, logits_of
 from data import HELD, PROSODY, SENTENCE, VOICE, goemotions, nemo, ravdess
-from evaluate import share, table
+from evaluate import answers, share, table
 from page import RESULT
 from readers import KIND, Start, margins, text_head, words_of
 from report import write_words
-from runs import folds, folds_of
+from runs import KNOWN, folds, folds_of
 from tested import asked, kept
 
 from affekt.corpora import Manifest
@@ -83,9 +83,11 @@ def chosen_share(describer: Describer, texts: Clips, start: Start) -> dict[str, 
 
 
 def words_tested(describer: Describer, texts: Clips, start: Start, least: float) -> dict[str, Any]:
-    """Labels of comments that nothing here has been chosen by, beside those of the head of text."""
+    """Labels of comments that nothing here has been chosen by, beside those of one answer and of the head of text."""
     lines = texts.of_split(HELD)
-    return words_read(texts, start, lines, *shares_of(describer, of_texts(texts, lines, start)), least)
+    examples = of_texts(texts, lines, start)
+    greedy = [list(each) for each in answers(describer, examples, KNOWN).labels]
+    return {**words_read(texts, start, lines, *shares_of(describer, examples), least), 'greedy': greedy}
 
 
 def words_read(
@@ -141,15 +143,15 @@ def tests(corpora: Path, out: Path, fold: int) -> dict[str, Any]:
     comments = goemotions(corpora / 'goemotions' / 'original')
     texts = clips_of(Manifest(comments.facts, [row for row in comments.samples if row.split in ('dev', HELD)]), out)
     start = text_head(texts.sources[SENTENCE].shape[1])
-    answers = out / 'answers'
-    chosen = kept(answers / 'share.json', partial(chosen_share, describer, texts, start))
-    words = kept(answers / 'held.json', partial(words_tested, describer, texts, start, chosen['least']))
+    kept_in = out / 'answers'
+    chosen = kept(kept_in / 'share.json', partial(chosen_share, describer, texts, start))
+    words = kept(kept_in / 'held.json', partial(words_tested, describer, texts, start, chosen['least']))
     heard = familiar_clips(ravdess(corpora / 'ravdess_speech'), nemo(corpora / 'nemo'), fold)
     voices, strangers = (clips_of(manifest, out) for manifest in heard)
     parts = folds(voices)[fold]
     stated = json.loads((PACKAGED / 'describer' / 'describer.json').read_text())['notes']['certainty'][VOICE]
     limits = kept(
-        answers / 'familiar.json',
+        kept_in / 'familiar.json',
         partial(familiar_voices, describer, voices, strangers, parts.chosen_by, parts.tested, stated),
     )
     return {'share': chosen, 'words': words, 'familiar': limits}

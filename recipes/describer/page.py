@@ -169,7 +169,9 @@ def _words(result: Mapping[str, Any]) -> list[str]:
         f'Less than the head: {number(texts["less_than_head"])}; less than the head with its nearest label where it '
         f'gives none: {number(texts["less_than_head_that_always_names"])}. The first label is true of '
         f'{number(first["the describer"])} of the comments, of the head of {number(first["head of text"])}; the '
-        f'describer names {count["the describer"]:.2f} labels a comment, and the head {count["head of text"]:.2f}.', '',
+        f'describer names {count["the describer"]:.2f} labels a comment, and the head {count["head of text"]:.2f}. One '
+        f'greedy answer names {count["the describer, one greedy answer"]:.2f}; labels by their shares are above it by '
+        f'{number(texts["more_than_one_greedy_answer"])}.', '',
         f'Of words alone a label is named where at least {texts["least"]:g} of the answers hold it (`LikelyLabels`); '
         f'so every answer has valid form. The share was chosen on {chosen["comments"]:,} drawn comments of the '
         f'development part, by how well labels agree with those of the head (macro-F1 {agreement}); what is true of '

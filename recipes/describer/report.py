@@ -262,23 +262,25 @@ def text_scores(texts: Mapping[str, Any]) -> Score:
     """Labels of comments beside those of the head of text."""
     true_of, words = texts['truth'], words_of(GOEMOTIONS)
     neutral = [['neutral']] * len(true_of)
-    both = (('the describer', 'labels'), ('head of text', 'head'))
+    systems = (('the describer', 'labels'), ('the describer, one greedy answer', 'greedy'), ('head of text', 'head'))
     return {
         'comments': len(true_of), 'least': texts['least'], 'valid': share(texts['valid']),
         'macro_f1': {
             'the describer': macro_f1(true_of, texts['labels'], words),
+            'the describer, one greedy answer': macro_f1(true_of, texts['greedy'], words),
             'head of text, nearest label where it gives none': macro_f1(true_of, texts['head'], words),
             'head of text': macro_f1(true_of, texts['head, or none'], words),
             'always neutral': macro_f1(true_of, neutral, words),
         },
         'labels_a_comment': {
-            name: round(float(np.mean([len(each) for each in texts[key]])), 3) for name, key in both
+            name: round(float(np.mean([len(each) for each in texts[key]])), 3) for name, key in systems
         },
         'first_is_true': {
             name: share([bool(named) and named[0] in true for named, true in zip(texts[key], true_of, strict=True)])
-            for name, key in both
+            for name, key in systems
         },
         'less_than_head': macro_difference(true_of, texts['labels'], texts['head, or none'], words),
+        'more_than_one_greedy_answer': macro_difference(true_of, texts['labels'], texts['greedy'], words),
         'less_than_head_that_always_names': macro_difference(true_of, texts['labels'], texts['head'], words),
     }  # fmt: skip
 

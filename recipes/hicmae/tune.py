@@ -6,7 +6,7 @@ All weights are tuned on RAVDESS's speech by six folds of actors and on nEMO by 
 last weights of `voices.py` and once from those it began with, with the same settings; the epoch is chosen on the fold
 that follows the tested one, and each fold is tested once. Beside both stand a linear map of acoustic descriptors and
 one of the layers of Whisper's encoder, on the same turns and folds (`read.py`). The last fold of a corpus has the
-people that pre-training never heard. Goes on where it was stopped, and writes `tuned.json`.
+people that pre-training never heard. Goes on where it was stopped, and writes `tuned-CORPUS.json`.
 """
 
 from __future__ import annotations
@@ -37,9 +37,8 @@ from affekt.pretraining import (
 from affekt.runs import write_atomically
 
 SETTINGS = TuningSettings(
-    epochs=8, batch_size=16, learning_rate=8e-3, warm_up=1, mixing=None, patience=None, layer_decay=0.9,
-    precision='bfloat16',
-)  # fmt: skip
+    epochs=8, batch_size=16, learning_rate=8e-3, warm_up=1, mixing=None, patience=None, layer_decay=0.9
+)
 """Few epochs of small batches without mixing: a processor's share of an hour, the same for both starts. Nothing was
 searched."""
 STARTS = ('as drawn', 'pre-trained')
@@ -58,12 +57,15 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     settings = replace(SETTINGS, epochs=given.epochs)
-    results: dict[str, Any] = {'epochs': settings.epochs}
     for name, (corpus, store) in labelled(given.ravdess, given.nemo, given.turns or given.out / 'turns').items():
         if name in given.corpora:
-            results[name] = figures(corpus, store, given.out, settings, has_maps=not given.networks_alone)
-            write_atomically(given.out / 'tuned.json', (json.dumps(results, indent=1) + '\n').encode())
-            print(json.dumps(results[name], indent=1), flush=True)
+            results = {
+                'pre-training': json.loads((given.out / 'pretrained' / 'log.jsonl').read_text().splitlines()[-1]),
+                'epochs': settings.epochs,
+                **figures(corpus, store, given.out, settings, has_maps=not given.networks_alone),
+            }
+            write_atomically(given.out / f'tuned-{name}.json', (json.dumps(results, indent=1) + '\n').encode())
+            print(json.dumps(results, indent=1), flush=True)
 
 
 def figures(corpus: Any, store: Any, out: Path, settings: TuningSettings, *, has_maps: bool) -> dict[str, Any]:

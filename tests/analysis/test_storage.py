@@ -18,7 +18,7 @@ from affekt.cli.views import people_table
 from affekt.errors import AffektError, RunError
 
 VALUES = [None, [], {}, 'x', '', -1, 1e308, True, 10**400, [1], {'a': 1}, [[]], '\ud800', '\0', 0, 1.5, float('nan')]
-TRIES = 120
+TRIES = 60
 
 
 @pytest.fixture(scope='module')

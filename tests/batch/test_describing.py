@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import wave
 
 import numpy as np
@@ -102,11 +103,13 @@ def test_a_failed_clip_is_kept_apart_and_tried_again(media, tmp_path):
 
 def test_an_entry_that_cannot_be_read_is_a_failure_of_its_own(media):
     (media / 'link.wav').symlink_to(media / 'nowhere.wav')
+    shutil.copy(media / 'a.wav', media / b'caf\xe9.wav'.decode('utf-8', 'surrogateescape'))
     clips = list(describe_many([media], describer=_Answering()))
     failed = [clip for clip in clips if clip.described.failure]
-    assert [clip.name for clip in failed] == ['link.wav']
-    assert len(clips) == 6
-    assert len(list(describe_many([media], describer=_Answering(), limit=2))) == 3
+    assert [clip.name for clip in failed] == ['link.wav', r'caf\xe9.wav']
+    assert 'rename' in failed[1].described.failure
+    assert len(clips) == 7
+    assert len(list(describe_many([media], describer=_Answering(), limit=2))) == 4
 
 
 def test_clips_come_from_files_folders_or_one_manifest(media, tmp_path):

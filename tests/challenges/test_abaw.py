@@ -381,11 +381,25 @@ def test_options_of_the_other_tracks_are_refused(words):
     assert f'is not for {words[1]}' in refused.output
 
 
-@pytest.mark.parametrize(('name', 'option'), [('abaw6-va', '--frames'), ('mer2024-semi', '--candidates')])
-def test_a_check_without_what_must_be_answered_says_so(name, option):
-    refused = _run('track', 'check', name, 'x.txt')
+def test_a_check_without_what_must_be_answered_says_so():
+    refused = _run('track', 'check', 'mer2024-semi', 'x.txt')
     assert refused.exit_code == 2
-    assert option in refused.output
+    assert '--candidates' in refused.output
+
+
+def test_lines_of_every_frame_are_checked_without_the_frames_to_answer_and_that_is_said(tmp_path):
+    path = tmp_path / 'VA.txt'
+    path.write_text('image_location,valence,arousal\nv/00001.jpg,0.5,0\nv/00003.jpg,-1,1\n')
+    checked = _run('track', 'check', 'abaw6-va', path)
+    assert checked.exit_code == 0
+    assert 'every line is in order: 2 frames of 1 video' in checked.output
+    assert 'whether every frame is answered was not checked' in checked.output
+    path.write_text('image_location,valence,arousal\nv/00001.jpg,0.5,2\nv/00001.jpg,-1,1\n')
+    refused = _run('track', 'check', 'abaw6-va', path)
+    assert refused.exit_code == 2
+    assert 'line 2: arousal' in refused.output
+    assert 'line 3: ' in refused.output
+    assert '--frames' in _run('track', 'check', 'abaw6-va', path, '--partition', 'val').output
 
 
 def test_the_official_examples_are_in_order(shared_data, tmp_path):

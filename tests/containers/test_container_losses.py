@@ -300,6 +300,16 @@ def test_packets_that_a_transport_stream_lacks_are_said(tmp_path):
     assert any('others are missing before' in note for note in report.video.notes)
 
 
+def test_a_list_of_programs_that_is_gone_is_no_joint(tmp_path):
+    content = other_container(tmp_path, 'a.ts', 'mpegts')
+    packets = [content[at : at + 188] for at in range(0, len(content), 188)]
+    lists = [at for at, packet in enumerate(packets) if not packet[1] & 0x1F and not packet[2]]
+    report = read(b''.join(packets[: lists[3]] + packets[lists[3] + 1 :])).decoded
+    assert report.file_damage[0].startswith(
+        f'missing: at least 1 packet of stream 0 before byte {188 * (lists[4] - 1)}'
+    )
+
+
 def test_a_hole_in_a_chain_of_aac_frames_is_said_with_its_bytes(tmp_path):
     path = tmp_path / 'a.aac'
     content = remuxed(write_audio(tmp_path / 'a.m4a', SOUND, 16_000).read_bytes(), path, 'adts', {})

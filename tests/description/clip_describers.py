@@ -43,6 +43,15 @@ def one_face(width: int = 21, name: str = 'faces') -> Recipe:
     return Recipe(f'test-{name}', 'video', width, {'tool': 'test'}, lambda recipe: encoder)
 
 
+def one_text() -> Recipe:
+    """A recipe of the encoder of sentences that opens no model."""
+
+    def encoder(manifest, samples):
+        return [Features(row.sample, np.ones((1, 31), np.float32)) for row in samples]
+
+    return Recipe('test-text', 'text', 31, {'model': 'minilm-l6-int8.onnx'}, lambda recipe: encoder)
+
+
 def tone(seconds: float = 1.0, pitch_hz: float = 180.0) -> np.ndarray:
     """Something voiced: harmonics of a pitch that falls a little."""
     time = np.arange(round(seconds * 16_000)) / 16_000

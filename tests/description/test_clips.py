@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from clip_describers import QUESTION, one_face, saved_describer, saved_trunk, tone, write_sound
+from clip_describers import QUESTION, one_face, one_text, saved_describer, saved_trunk, tone, write_sound
 
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.description import (
@@ -104,6 +104,21 @@ def test_a_transcript_of_20000_words_is_shortened_and_soft_tokens_stay(reader, m
     assert asked.pieces.cut > 50_000
     tokens = sum(2 if isinstance(piece, str) else len(piece) for piece in asked.pieces.prompt)
     assert tokens <= reader.describer.settings.longest_prompt
+
+
+def test_the_part_of_a_long_transcript_that_features_of_sentences_read_is_said(reader, media):
+    # of 254 pieces three are a question of nine characters: 84 of these, and seven characters of the next
+    form = dataclasses.replace(
+        reader.form, recipes={'sentence': one_text()}, kind=kind_of(('voice',), words=False)
+    )  # fmt: skip
+    listening = ClipReader(reader.describer, form)
+    for text, lacking in (
+        ('So what?', {}),
+        ('So what? ' * 2000, {'sentence': 'only the first 763 of 17,999 characters'}),
+    ):
+        manifest = _rows(media, 'voice', text=text)
+        clip = listening.read(manifest, manifest.samples[0])
+        assert {name: reason.removesuffix(' are read') for name, reason in clip.lacking.items()} == lacking
 
 
 def test_words_that_nobody_spoke_are_not_claimed(reader, media, monkeypatch):
@@ -200,10 +215,9 @@ def test_a_folder_that_does_not_fit_is_refused(folder, tmp_path):
     with pytest.raises(WeightsError, match='nowhere, which is not there'):
         open_clip_describer('nowhere')
     (tmp_path / 'not.pth').write_bytes(b'no checkpoint')
-    with pytest.raises(WeightsError, match='--trunk'):
-        open_clip_describer(tmp_path / 'not.pth')
-    with pytest.raises(WeightsError):
-        open_clip_describer(tmp_path / 'not.pth', trunk=folder)
+    for trunk in (None, folder):
+        with pytest.raises(WeightsError, match='damaged or foreign'):
+            open_clip_describer(tmp_path / 'not.pth', trunk=trunk)
 
 
 def test_kinds_are_noted_as_names_rows_or_records(folder):
@@ -265,7 +279,9 @@ def test_the_first_label_has_the_certainty_that_was_fitted_for_what_stands_first
         clips = open_clip_describer(noted, recipes={'face': 'acoustics-utt'}, asr='none', question=question)
         assert clips.record()['question'] == text
         certainty = 1.0 if text == QUESTION else None  # one known word has all of the softmax
-        assert clips.describe(manifest, manifest.samples)[0][1].certainty == certainty
+        ((clip, described),) = clips.describe(manifest, manifest.samples)
+        assert described.certainty == certainty
+        assert ('question' in clip.lacking) == (question == 'Why?')  # it was trained to answer two others
 
 
 def test_a_clip_that_is_unlike_those_of_training_has_no_certainty_and_the_reason(folder, media, tmp_path, monkeypatch):
@@ -368,6 +384,8 @@ def test_a_published_checkpoint_describes_clips_on_its_language_model(shared_dat
         'face': shapes['video_attention_mlp.weight'][1],
     }
     recipes = {name: one_face(width, name) for name, width in widths.items()}
+    with pytest.raises(WeightsError, match='--trunk'):
+        open_clip_describer(path, recipes=recipes)
     clips = open_clip_describer(path, trunk=tmp_path / 'trunk', recipes=recipes, asr='none', limits=Limits(tokens=4))
     assert clips.reader.form.kind.sources == ('multi', 'voice', 'face')
     manifest = clips_manifest([('a.mp4', media / 'voice.wav')], {'a.mp4': 'I am fine.'})

@@ -39,7 +39,7 @@ class Killed(Exception):
 @pytest.fixture(scope='module')
 def learnt(tmp_path_factory):
     settings = DescribeSettings(
-        steps=80, batch_size=6, learning_rate=1e-2, adapter_rate=1e-2, evaluate_every=40, answer_tokens=8
+        steps=40, batch_size=6, learning_rate=1e-2, adapter_rate=1e-2, evaluate_every=20, answer_tokens=8
     )
     folder = tmp_path_factory.mktemp('learnt') / 'run'
     return train_describer(toy_describer(), TRAINING, VALIDATION, settings, folder=folder), folder

@@ -93,7 +93,7 @@ def test_an_own_configuration_of_opensmile_is_told_by_its_file(tmp_path):
     recipe = recipe_named('opensmile-own-utt', model=str(given))
     assert (recipe.dimension, len(recipe.facts['sha256'])) == (988, 64)
     manifest = made_up_corpus(media=tmp_path / 'sound').where(dialogue='pair01_d1')
-    assert extract(manifest, recipe, tmp_path, processes=2, batch=2).samples == len(manifest)
+    assert extract(manifest, recipe, tmp_path).samples == len(manifest)
     with pytest.raises(WeightsError, match=r'--model FILE.conf'):
         recipe_named('opensmile-own-utt')
     with pytest.raises(WeightsError, match='leave --model out'):

@@ -57,6 +57,10 @@ def test_means_are_over_pairs_and_leave_out_pairs_without_a_value(tmp_path):
     assert summary['self']['landmark_error'].value == pytest.approx(0.02)
     assert np.isnan(summary['self']['landmark_error'].low)
     assert list(summary['cross']) == ['identity_distance']
+    few = [PairResult(own, {'ssim': 0.99, 'l1': 0.1}, 5, 0), PairResult(own, {'ssim': 0.7, 'l1': 9.0}, 5, 0)]
+    of_few = summarised(few)['self']
+    assert of_few['ssim'].high < 1  # two pairs say little, and nothing beyond what a metric can be
+    assert of_few['l1'].low > 0
 
 
 def test_a_sheet_has_a_row_a_pair():
@@ -124,7 +128,7 @@ def still_pairs(tmp_path, monkeypatch):
     monkeypatch.setattr('affekt.reenactment.benchmark.motion_of_video', lambda *_, **__: still)
     image = made_up_face()[0]
     drivers = [
-        write_video(tmp_path / f'd{at}.mp4', [image] * 3 + [np.maximum(image, 20 * at)] * 3, 5.0) for at in range(3)
+        write_video(tmp_path / f'd{at}.mp4', [image] * 3 + [np.maximum(image, 45 * at)] * 3, 5.0) for at in range(3)
     ]
 
     def measured(count=3, **more):

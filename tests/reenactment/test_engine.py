@@ -8,11 +8,11 @@ from portraits import canonical, made_up_portrait, moved
 
 from affekt.face3d import interpolate, rasterize
 from affekt.reenactment.engine import Engine, EngineSettings, moved_face, reenact
-from affekt.reenactment.eyes import EYES, white_of_eyes
+from affekt.reenactment.eyes import EYES, _around, _keep_round, white_of_eyes
 from affekt.reenactment.motion import Motion, MotionFrame, MouthPicture
 from affekt.reenactment.mouth import LIPS
 from affekt.reenactment.sampling import sample
-from affekt.reenactment.warp import Box, Warp, polygon_mask
+from affekt.reenactment.warp import Box, Warp, polygon_mask, way_in_box
 
 MOVEMENTS = {
     'a turn': moved(angles=(20, 0, 0)),
@@ -69,6 +69,47 @@ def test_irises_move_by_widths_of_the_eye_and_not_out_of_it(engine):
         for eye in EYES:
             wide = np.linalg.norm(rest[eye.outer] - rest[eye.inner])
             assert (face - rest)[eye.iris[0]] == pytest.approx([expected * wide, 0, 0], abs=1e-6)
+
+
+def _drawn_eye():
+    """Ring and iris (21, 2) of an eye 40 pixels wide whose upper lid hides the upper third of the iris."""
+    across = np.linspace(-20, 20, 9)
+    lower, upper = 6 - 6 * (across / 20) ** 2, -4 + 4 * (across / 20) ** 2
+    ring = [(-20, 0), *zip(across[1:8], lower[1:8], strict=True), (20, 0)]
+    ring += zip(across[7:0:-1], upper[7:0:-1], strict=True)
+    return np.array([*ring, (0, 0), (8, 0), (0, -8), (-8, 0), (0, 8)], dtype=np.float64) + 30
+
+
+def test_an_iris_stays_round_where_the_lid_goes_up_and_is_filled_from_its_other_side():
+    rest = _drawn_eye()
+    raised = rest.copy()
+    raised[9:16, 1] -= 4
+    box = Box(5, 15, 55, 42)
+    shift = np.zeros((2, box.height, box.width), np.float32)
+    _keep_round(shift, raised, rest, box)
+
+    def source(x, y):
+        return shift[:, int(y - box.top), int(x - box.left)] + [x, y]
+
+    assert source(30.5, 30.5) == pytest.approx([30.5, 30.5], abs=1e-4)  # the middle of the pupil
+    # the portrait's lid lies 4 pixels above the middle, its lashes 1.6 below that: 3.5 above comes from 3.5 below
+    assert source(30.5, 26.5) == pytest.approx([30.5, 33.5], abs=1e-4)
+    assert source(30.5, 22.5) == pytest.approx([30.5, 22.5], abs=1e-4)  # the raised lid at 22 keeps its lashes
+    assert np.array_equal(shift[:, :, 0], np.zeros((2, box.height)))  # the white is left to the mesh
+    still = np.full_like(shift, 7)
+    _keep_round(still, rest + 3, rest, box)
+    assert (still == 7).all()  # an eye that only goes along with the head
+
+
+def test_the_soft_edge_of_an_eye_shows_the_eye_under_a_turned_head(engine):
+    frame = moved(opening=(1.4, 1.4), angles=(18, 5, 8))
+    face = moved_face(engine.portrait, frame)
+    target = engine.portrait.mesh(face, frame.rotation, frame.translation, frame.scale)
+    for eye, triangles, ball in zip(EYES, engine._eyes._triangles, engine._eyes._balls(face, frame), strict=True):
+        box = Box.around(target[list(eye.ring)], engine.portrait.size, 3)
+        rest = engine._eyes._rest[list(eye.ring + eye.iris)]
+        covered = way_in_box(_around(rest, ball), triangles, np.ones((37, 2)), box)[0]
+        assert covered[polygon_mask(target[list(eye.ring), :2], box) > 0] == pytest.approx(1, abs=1e-5)
 
 
 def test_a_driver_that_turns_its_head_turns_the_portrait_by_as_much(engine):

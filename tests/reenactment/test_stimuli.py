@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import shutil
 from types import SimpleNamespace
 
@@ -17,9 +18,19 @@ from affekt.cli import main, reenact
 from affekt.errors import MediaError, RunError, UnknownNameError, ValueRangeError
 from affekt.faces import BLENDSHAPES, FaceLandmarker
 from affekt.labels import EKMAN
-from affekt.reenactment import Consent, Design, Reader, Stimuli, equally_light, make_stimuli, named_scores, verify
+from affekt.reenactment import (
+    Consent,
+    Design,
+    Reader,
+    ReenactSettings,
+    Stimuli,
+    equally_light,
+    make_stimuli,
+    named_scores,
+    verify,
+)
 from affekt.reenactment.reading_back import LUMINANCE, FaceRead, ReadBack, encoded, face_luminance, linear
-from affekt.reenactment.stimuli import _apex, _percent
+from affekt.reenactment.stimuli import _apex, _people, _percent, _pictures
 
 NOBODY = Consent('nobody')
 SMALL = Design(('surprise',), (0.0, 1.0), seconds=0.6, rate_hz=10.0)
@@ -100,6 +111,17 @@ def test_a_folder_without_a_face_is_refused(tmp_path, portraits, landmarker):
         shutil.copy(portraits / 'wall.png', empty / name)
     with pytest.raises(MediaError, match='one clear face'):
         make_stimuli(empty, tmp_path / 'out', SMALL, consent=NOBODY, landmarker=landmarker)
+
+
+def test_what_is_no_picture_in_a_folder_of_portraits_is_named(tmp_path, portraits, landmarker):
+    shutil.copy(portraits / 'day.png', tmp_path / 'day.png')
+    os.mkfifo(tmp_path / 'pipe.png')
+    (tmp_path / 'dangling.png').symlink_to('gone')
+    (tmp_path / b'caf\xe9.png'.decode('utf-8', 'surrogateescape')).write_bytes(b'no picture')
+    (tmp_path / 'notes.txt').touch()
+    people, left_out = _people(_pictures(tmp_path), landmarker, ReenactSettings())
+    assert (list(people), set(left_out)) == (['day'], {'pipe.png', 'dangling.png', r'caf\xe9.png'})
+    assert 'pipe' in left_out['pipe.png']
 
 
 def test_a_design_without_cells_or_beyond_its_range_is_refused():

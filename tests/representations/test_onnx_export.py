@@ -21,7 +21,7 @@ from affekt.errors import StorageError, UnknownNameError
 from affekt.nn import position_table, sinusoids, sliced_positions
 from affekt.representations import export_onnx, onnx_export
 
-SHALLOW = replace(cases.BOTH, depth=2, decoder_depth=2)
+SHALLOW = replace(cases.BOTH, depth=1, decoder_depth=1)
 """An export takes as long as there are blocks."""
 
 

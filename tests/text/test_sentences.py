@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from affekt.text import sentences
+from affekt.text import characters_read, sentences
 from affekt.text.protocol_buffers import bytes_field, fields, number_field
 from affekt.text.sentences import BATCH, DIMENSIONS, LAYERS, MAX_PIECES
 
@@ -112,3 +112,13 @@ def test_a_missing_model_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(sentences, 'model_path', absent)
     with pytest.raises(WeightsError, match='get it'):
         sentences.SentenceEncoder()
+
+
+def test_of_a_long_text_as_many_characters_are_read_as_256_pieces_have(encoder):
+    text = 'I am so happy that you came. ' * 200
+    count = characters_read(text)
+    np.testing.assert_array_equal(encoder.encode([text]), encoder.encode([text[:count]]))
+    # 254 pieces beside the two special ones, of which a sentence has 8 (its full stop is one)
+    assert text[:count].count('.') == 254 // 8
+    assert characters_read(text[:count]) == count
+    assert characters_read('') == 0

@@ -40,8 +40,11 @@ def _stopped(_, kind: str, folder: Path, step: int) -> None:
         if done == step:
             raise Stopped
 
-    with pytest.raises(Stopped):
+    with pytest.raises(Stopped) as stopped:
         cases.engine().run(cases.batches(kind), steps=24, folder=folder, progress=stop)
+    last = step - step % cases.SETTINGS.save_every
+    kept = f'the checkpoint of step {last} is kept' if last else 'no checkpoint is written yet'
+    assert stopped.value.__notes__ == [f'{kept} in {folder}']
 
 
 def _killed(killed_process, kind: str, folder: Path, step: int) -> None:

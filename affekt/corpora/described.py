@@ -214,8 +214,8 @@ def _described(
         different |= set(json.loads(labels or '[]'))
         paths = media.paths(name)
         paths['frames'] = paths['frames'] or stacked.get(name)
-        said = cells.get('chinese') or cells.get('english')
-        yield Sample(name, text=said, openset=labels, **paths, **cells)
+        text = cells.get('chinese') or cells.get('english')
+        yield Sample(name, text=text, openset=labels, **paths, **cells)
     if types and len(different) != types:
         release.notes.append(f'{len(different):,} different labels, {types:,} were published')
 

@@ -1124,11 +1124,11 @@ def cached_step(voice: dict[str, Any]) -> str:
     encoders = taken['made anew'] - taken['cached']
     passes = parts['language model forward'] + parts['language model back']
     return (
-        f'\nWith a voice alone the encoders take {encoders:.2f} s of a step. Ten times as fast would be a cached step of '
-        f'{encoders / 9:.2f} s, and the language model by itself takes {passes:.2f} s for its {parts["tokens"]:.0f} '
+        f'\nWith a voice alone the encoders take {encoders:.2f} s of a step. Ten times as fast would be a cached step '
+        f'of {encoders / 9:.2f} s, and the language model by itself takes {passes:.2f} s for its {parts["tokens"]:.0f} '
         f'tokens ({parts["language model forward"]:.2f} forward, {parts["language model back"]:.2f} back); prompts and '
-        f'soft tokens take {parts["prompts and soft tokens"]:.3f} s, the optimiser {parts["optimiser"]:.3f} s. So with a '
-        'voice alone that ratio cannot be had: what is left is the step itself, which no cache shortens.\n'
+        f'soft tokens take {parts["prompts and soft tokens"]:.3f} s, the optimiser {parts["optimiser"]:.3f} s. So with '
+        'a voice alone that ratio cannot be had: what is left is the step itself, which no cache shortens.\n'
     )
 
 

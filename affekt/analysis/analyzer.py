@@ -27,6 +27,7 @@ from affekt.analysis.description import Describer, WordsOfModel, open_model_word
 from affekt.analysis.model_cache import LONG_S, LoadedModels, return_freed_pages
 from affekt.analysis.model_choice import licence_notes, models_used, trust_of
 from affekt.analysis.observations import FACES, TURNS, UTTERANCES, VOICE, Observed, conform
+from affekt.analysis.open_labels import word_table
 from affekt.analysis.records import Lost, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.stills import Stills, Watched
@@ -44,6 +45,9 @@ IMAGE_S = 1.0
 """The nominal length of a still picture."""
 TIDY_EVERY_S = 60.0
 """After so many seconds of the recording freed pages go back to the system; heaps of native code creep up otherwise."""
+LARGE_PIXELS = 4_000_000
+"""From so many pixels a picture on, the sound is heard after the pictures: what decodes 4K holds 140 MB, as much as the
+models of the voice."""
 _PIXEL_COLUMNS = ('box_x', 'box_y', 'box_width', 'box_height', 'face_size_px')
 
 
@@ -111,7 +115,8 @@ class Analyzer:
     ) -> Analysis:
         """The analysis of one recording.
 
-        1. Open. 2. Watch and listen at the same time. 3. Put together. 4. Describe by a model too, where that is asked.
+        1. Open. 2. Watch and listen: at the same time, or one after the other where pictures are large. 3. Put
+        together. 4. Describe by a model too, where that is asked.
 
         Args:
             path: a video, a sound file or a picture.
@@ -137,7 +142,7 @@ class Analyzer:
         landmarks = Path(spill) / 'landmarks.parquet' if spill is not None else None
         try:
             # 2.
-            with ThreadPoolExecutor(2, thread_name_prefix='affekt') as pool:
+            with ThreadPoolExecutor(1 if _has_large_pictures(recording) else 2, thread_name_prefix='affekt') as pool:
                 watching = pool.submit(_or_stop, stop, self._watch, recording, stills, landmarks, tell, stop)
                 listening = pool.submit(_or_stop, stop, self._listen, recording, tell, stop)
                 seen, heard = _results(watching, listening, stop)
@@ -255,6 +260,7 @@ class Analyzer:
             heard.notes += words.notes
             heard.was_read, heard.was_foreign = words.was_read, words.was_foreign
             self._models.done_with(recording.duration_s, 'text', 'foreign_text')
+        word_table()  # nothing else works while people are described, so it is read before
         tell('words', 1.0, 1.0)
         return heard
 
@@ -311,6 +317,11 @@ def analyze(
         MediaError, LimitError, TranscriptError, WeightsError: see `Analyzer.analyze`.
     """
     return Analyzer((settings or AnalysisSettings()).changed(named), keep_models=False).analyze(path, progress=progress)
+
+
+def _has_large_pictures(recording: Recording) -> bool:
+    video = recording.video
+    return video is not None and not recording.is_still and video.width * video.height >= LARGE_PIXELS
 
 
 def _absolute(path: Path | None) -> Path | None:

@@ -387,24 +387,24 @@ class Checked:
 
 def outcome_of(task: CheckTask, state: CheckState) -> Checked:
     """The majority outcome of a clip; a tie leaves a label, a sentence and the clip unchanged."""
-    said = {
+    marked = {
         rater: marks[task.name]
         for rater, marks in state.raters.items()
         if task.name in marks and marks[task.name].verdict in (KEPT, STRUCK)
     }
-    count = len(said)
-    struck_clip = sum(marks.verdict == STRUCK for marks in said.values())
+    count = len(marked)
+    struck_clip = sum(marks.verdict == STRUCK for marks in marked.values())
 
     def most(wanted: Callable[[Marks], bool]) -> bool:
-        return 2 * sum(wanted(marks) for marks in said.values()) > count
+        return 2 * sum(wanted(marks) for marks in marked.values()) > count
 
     struck = tuple(label for label in task.labels if most(lambda marks: marks.labels.get(label) == STRIKE))  # noqa: B023
-    additions = dict.fromkeys(label for marks in said.values() for label, mark in marks.labels.items() if mark == ADD)
+    additions = dict.fromkeys(label for marks in marked.values() for label, mark in marks.labels.items() if mark == ADD)
     added = tuple(label for label in additions if most(lambda marks: marks.labels.get(label) == ADD))  # noqa: B023
     whole = task.row.get('description') or ' '.join(task.sentences)
     gone = {number for number in range(len(task.sentences)) if most(lambda marks: number in marks.struck)}  # noqa: B023
     return Checked(
-        task, tuple(said), '' if not count else STRUCK if 2 * struck_clip > count else KEPT,
+        task, tuple(marked), '' if not count else STRUCK if 2 * struck_clip > count else KEPT,
         (*(label for label in task.labels if label not in struck), *added), struck, added,
         ' '.join(text for number, text in enumerate(task.sentences) if number not in gone) if gone else whole,
         tuple(task.sentences[number] for number in sorted(gone)),

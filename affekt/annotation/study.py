@@ -187,8 +187,8 @@ class Study:
                         todo='undo the first one to change it',
                     )
                 now = self.clock()
-                pace = seconds if seconds > 0.0 else max(0.0, now - showing.time)
-                measured = {'seconds': float(pace), 'seen': seen, 'heard': heard}
+                time_taken = seconds if seconds > 0.0 else max(0.0, now - showing.time)
+                measured = {'seconds': float(time_taken), 'seen': seen, 'heard': heard}
                 if watched is not None:
                     measured['watched'] = float(watched)
                 self._note({**asked, **measured, 'time': now})

@@ -57,17 +57,19 @@ def trained_model(
     where = None if folder is None else folder / 'models' / task / f'{name}{seed}'
     videos, folds = read_by(inputs, name), inputs.settings.folds
     train, val = (videos.take(inputs.names(task, part)) for part in ('train', 'val'))
-    how: dict[str, Any] = {
+    options: dict[str, Any] = {
         'folder': where, 'resume': where is not None, 'progress': progress,
         'expressions': inputs.table.expressions, 'action_units': inputs.table.action_units,
     }  # fmt: skip
     if not inputs.settings.pseudo_labels:
         trained = (
-            train_folds(train, val, settings, folds, **how) if folds else train_frames(train, val, settings, **how)
+            train_folds(train, val, settings, folds, **options)
+            if folds
+            else train_frames(train, val, settings, **options)
         )
         return trained, _training(trained)
     rounds = train_with_pseudo_labels(
-        train, _to_guess(inputs, task, name), val, settings, PseudoLabelSettings(), folds=folds, **how
+        train, _to_guess(inputs, task, name), val, settings, PseudoLabelSettings(), folds=folds, **options
     )
     if where is not None:
         rounds.best.predictor.save(where / ('ensemble' if folds else 'model'))

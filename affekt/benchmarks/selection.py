@@ -69,11 +69,11 @@ def select(
     rest = [name for name in counted if name != dev]
     judges = [dev] if dev else list(counted) or list(scores)
     best = max(checkpoints, key=lambda name: np.mean([scores[judge][name] for judge in judges]))
-    how = f'the best on {dev}' if dev else 'the best mean over these test sets'
-    rows.append(_one('best single', how, dev is None, scores, rest, dict.fromkeys(scores, best)))
+    reason = f'the best on {dev}' if dev else 'the best mean over these test sets'
+    rows.append(_one('best single', reason, dev is None, scores, rest, dict.fromkeys(scores, best)))
     oracle = {each: max(checkpoints, key=lambda name: by_checkpoint[name]) for each, by_checkpoint in scores.items()}
-    how = 'the best of each test set by itself, as the published figures were chosen'
-    return [*rows, _one('oracle per set', how, True, scores, counted, oracle)]
+    reason = 'the best of each test set by itself, as the published figures were chosen'
+    return [*rows, _one('oracle per set', reason, True, scores, counted, oracle)]
 
 
 def _one(

@@ -88,9 +88,9 @@ class TrackSettings:
 
         if self.semi == 'none':
             return []
-        how: Any = self.semi
-        first = [SemiSettings(how, threshold=each, balanced=self.balanced) for each in self.thresholds]
-        return first + [SemiSettings(how, share=each, balanced=self.balanced) for each in self.shares]
+        semi: Any = self.semi
+        first = [SemiSettings(semi, threshold=each, balanced=self.balanced) for each in self.thresholds]
+        return first + [SemiSettings(semi, share=each, balanced=self.balanced) for each in self.shares]
 
 
 def track_task(
@@ -131,7 +131,7 @@ def track_task(
         by_part = [_rows(store, manifest, settings.allow_missing) for store, manifest in parts]
         features[modality] = np.concatenate([rows for rows, _ in by_part])
         kept = np.concatenate([manifest.keep_mask(modality) for _, manifest in parts])
-        present[modality] = np.concatenate([there for _, there in by_part]) & kept
+        present[modality] = np.concatenate([stored for _, stored in by_part]) & kept
     values = None if target == 'category' else joined.column('valence')
     return Task(
         divisions.manifest, features, None, present, joined.labels(), values, target, divisions.fair, (),
@@ -202,9 +202,9 @@ def _rows(
     store: Store, manifest: Manifest, allow_missing: bool
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """(N, D) features, zeros where a clip has none, and (N,) True where it has features."""
-    there = np.array([name in store for name in manifest.names], dtype=bool)
-    if not there.all() and not allow_missing:
-        lost = [manifest.names[at] for at in np.flatnonzero(~there)]
+    stored = np.array([name in store for name in manifest.names], dtype=bool)
+    if not stored.all() and not allow_missing:
+        lost = [manifest.names[at] for at in np.flatnonzero(~stored)]
         hint = near_miss(lost, store.names)
         raise CorpusError(
             expected=f'{store.provenance.recipe} for all {len(manifest)} clips of {manifest.facts.corpus}',
@@ -212,6 +212,6 @@ def _rows(
             todo='extract them, or let these clips do without with --allow-missing',
         )
     rows = np.zeros((len(manifest), store.dimension), dtype=np.float32)
-    if there.any():
-        rows[there] = store.matrix([name for name, is_there in zip(manifest.names, there, strict=True) if is_there])
-    return rows, there
+    if stored.any():
+        rows[stored] = store.matrix([name for name, is_there in zip(manifest.names, stored, strict=True) if is_there])
+    return rows, stored

@@ -214,6 +214,6 @@ def _digest(task: Task) -> str:
     """Hash of the labelled and unlabelled samples."""
     digest = hashlib.sha256()
     for at, cells in enumerate(task.manifest.samples.cells(('sample', 'split', 'category', 'valence'))):
-        there = ','.join(name for name, present in task.present.items() if present[at])
-        digest.update('\t'.join((*map(str, cells), f'{there}\n')).encode())
+        modalities = ','.join(name for name, present in task.present.items() if present[at])
+        digest.update('\t'.join((*map(str, cells), f'{modalities}\n')).encode())
     return digest.hexdigest()

@@ -214,8 +214,8 @@ def _described(
         different |= set(json.loads(labels or '[]'))
         paths = media.paths(name)
         paths['frames'] = paths['frames'] or stacked.get(name)
-        said = cells.get('chinese') or cells.get('english')
-        yield Sample(name, text=said, openset=labels, **paths, **cells)
+        text = cells.get('chinese') or cells.get('english')
+        yield Sample(name, text=text, openset=labels, **paths, **cells)
     if types and len(different) != types:
         release.notes.append(f'{len(different):,} different labels, {types:,} were published')
 
@@ -244,10 +244,11 @@ def _rows(
             for header, values in cells.items()
             if header != named and values[place] is not None and str(values[place]).strip() not in ('', 'nan')
         }
-        if not name or rows.get(name, row) != row:
+        if name in ('', 'nan') or rows.get(name, row) != row:
+            wrong = f' with two that differ for {name!r}' if name in rows else f', row {place + 1} without a name'
             raise TableError(
                 expected='one row a sample, by name',
-                came=f'{file} with two that differ for {name!r}' if name else f'{file}, row {place + 1} without a name',
+                came=f'{file}{wrong}',
                 todo='keep one row of each',
             )
         if name in rows:

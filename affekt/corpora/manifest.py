@@ -258,8 +258,9 @@ class Manifest:
 
         header = json.dumps({'format': FORMAT, **dataclasses.asdict(self.facts)}, ensure_ascii=False)
         table = self.samples.table
-        how: dict[str, Any] = {'compression': 'zstd', 'store_schema': False}  # every reader sees coded texts as plain
-        with file_atomically(path) as raw, parquet.ParquetWriter(raw, table.schema, **how) as writer:
+        # without the schema, every reader sees coded texts as plain
+        options: dict[str, Any] = {'compression': 'zstd', 'store_schema': False}
+        with file_atomically(path) as raw, parquet.ParquetWriter(raw, table.schema, **options) as writer:
             writer.write_table(table, ROWS_OF_A_GROUP)
             writer.add_key_value_metadata({'affekt': header})
 

@@ -76,11 +76,11 @@ def babble(voices: Sequence[Sound], size: int, rate_hz: int, rng: np.random.Gene
     Raises:
         ShapeError: there are no voices, or only silent ones.
     """
-    heard = [voice for voice in voices if voice.size and np.any(voice)]
-    if not heard:
+    audible = [voice for voice in voices if voice.size and np.any(voice)]
+    if not audible:
         raise ShapeError(expected='voices that can be heard', came=f'{len(voices)} silent ones', todo='give speech')
     mixed = np.zeros(size)
-    for voice in heard:
+    for voice in audible:
         mixed += _looped(voice, size, rng) / np.sqrt(active_power(voice, rate_hz))
     return mixed
 

@@ -83,8 +83,8 @@ class Job:
 
     def _sound(self, row: Sample, stem: Path, outcome: dict[str, Any]) -> tuple[Mixture, int] | None:
         """Mix a sample's audio and write it; None where there is nothing to mix."""
-        heard, seen = self.manifest.media(row, 'audio'), self.manifest.media(row, 'video')
-        path = heard or seen
+        audio, video = self.manifest.media(row, 'audio'), self.manifest.media(row, 'video')
+        path = audio or video
         if self.noise is None or path is None:
             return None
         mixed = _mixed(path, row, self.corruption, self.noise)
@@ -93,7 +93,7 @@ class Job:
         mixture, rate_hz, damage = mixed
         outcome['done'] |= damage
         # A window is in the video's own time, so its mixture is written into the video alone.
-        if heard is not None or self.manifest.window_s(row, 'video') is None:
+        if audio is not None or self.manifest.window_s(row, 'video') is None:
             target = _target(self.manifest, row, 'audio', stem, self.corruption.sound)
             outcome['audio'] = _sound_file(target, mixture.samples, rate_hz, self.out)
         return mixture, rate_hz

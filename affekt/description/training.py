@@ -184,6 +184,8 @@ def run_stage(
         best.offer(network, row['score'])
         return {'epoch': float(engine.number), **row}
 
+    if ranks.spreads:  # layers exchange gradients in one order in all processes, also where a batch has no soft token
+        describer.trunk.get_input_embeddings().register_forward_hook(_followed)  # type: ignore[operator]
     rows = engine.run(
         batches, steps=settings.steps, folder=folder, resume=resume, report=report, progress=progress,
         evaluate=evaluate, is_over=best.is_over,
@@ -240,6 +242,11 @@ def _spread_losses(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
     assert isinstance(model, Describer)
     nothing = sum((weight.sum() for weight in model.readers.parameters()), start=torch.zeros(())) * 0.0
     return {'answer': model(batch).loss + nothing}
+
+
+def _followed(module: nn.Module, inputs: Any, embedded: torch.Tensor) -> torch.Tensor:
+    """Embedded words, followed back as soft tokens are."""
+    return embedded.requires_grad_(True) if torch.is_grad_enabled() else embedded
 
 
 def _weight_of(batch: Sequence[Asked]) -> float:

@@ -165,5 +165,5 @@ class _Walk:
 
 def _is_inside(name: str) -> bool:
     """Whether a path stays inside its folder, on every operating system."""
-    ways = PurePosixPath(name), PureWindowsPath(name)
-    return bool(name) and not any(way.is_absolute() or way.anchor or '..' in way.parts for way in ways)
+    paths = PurePosixPath(name), PureWindowsPath(name)
+    return bool(name) and not any(path.is_absolute() or path.anchor or '..' in path.parts for path in paths)

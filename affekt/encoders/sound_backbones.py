@@ -112,17 +112,17 @@ class SoundBackbone(Backbone):
         return encoded_each(samples, lambda sound: self._encoded(sound, is_published))
 
     def _encoded(self, sound: Floats32, is_published: bool) -> Encoded:
-        heard = self.prepare(sound)[:, 0]
+        prepared = self.prepare(sound)[:, 0]
         if is_published:
-            count = -(-len(heard) // CHUNK) if len(heard) > CHUNK else 1
-            filled = np.pad(heard, (0, count * CHUNK - len(heard))) if count > 1 else heard
+            count = -(-len(prepared) // CHUNK) if len(prepared) > CHUNK else 1
+            filled = np.pad(prepared, (0, count * CHUNK - len(prepared))) if count > 1 else prepared
             states = list(self._run(filled.reshape(count, -1)))  # (chunks, CHUNK)
             begins = [at * CHUNK for at in range(count)]
         else:
-            pieces = chunks(len(heard))
-            whole = [heard[begin:end] for begin, end in pieces if end - begin == CHUNK]
+            pieces = chunks(len(prepared))
+            whole = [prepared[begin:end] for begin, end in pieces if end - begin == CHUNK]
             states = list(self._run(np.stack(whole))) if whole else []
-            states += [self._run(heard[None, begin:end])[0] for begin, end in pieces if end - begin != CHUNK]
+            states += [self._run(prepared[None, begin:end])[0] for begin, end in pieces if end - begin != CHUNK]
             begins = [begin for begin, _ in pieces]
         times = [
             (begin + np.arange(len(chunk)) * self._hop + self._field / 2) / RATE_HZ

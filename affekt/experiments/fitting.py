@@ -41,15 +41,17 @@ def fair_run(trial: Trial) -> Answers:
     def part(index: Ints) -> Samples:
         return _samples(task, index[able[index]], trial.modalities, network)
 
-    how = TrainingSettings(
+    run_settings = TrainingSettings(
         seed=trial.seed, epochs=settings.epochs, batch_size=settings.batch_size, learning_rate=draw['learning_rate'],
         weight_decay=draw.get('weight_decay', 1e-5), clip_norm=draw['clip_value'] or 1.0, patience=settings.patience,
         score=task.score,
     )  # fmt: skip
     if trial.semi is None:
-        trained = train(network, part(fold.train), part(fold.validation), how)
+        trained = train(network, part(fold.train), part(fold.validation), run_settings)
     else:
-        trained = train_semi(network, part(fold.train), part(fold.test), part(fold.validation), how, trial.semi).best
+        trained = train_semi(
+            network, part(fold.train), part(fold.test), part(fold.validation), run_settings, trial.semi
+        ).best
     answers = Answers(trained.best_score, trained.best_epoch, trained.status, _size(network))
     if not trial.reads_test:
         return answers

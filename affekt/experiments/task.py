@@ -154,7 +154,7 @@ def open_task(
     # 2. Every sample has a label and finite features.
     _require_truth(manifest, labels, values, divisions.tests, target)
     names = merged.names_by_part(manifest)
-    there = {name: _there(name, parts, names, masks=settings.mask) for name in stores}
+    in_stores = {name: _there(name, parts, names, masks=settings.mask) for name in stores}
     features = {
         name: np.concatenate([_matrix(part.stores[name], wanted) for part, wanted in zip(parts, names, strict=True)])
         for name in stores
@@ -169,14 +169,14 @@ def open_task(
         }
         frames = FrameInputs(sequences, feat_type, manifest.column('split').tolist())
     # 3. Every part can be trained on or scored.
-    present = {name: manifest.keep_mask(slot_of(name)) & there[name] for name in stores}
+    present = {name: manifest.keep_mask(slot_of(name)) & in_stores[name] for name in stores}
     task = Task(
         manifest, features, frames, present, labels, values, target, divisions.fair, divisions.reference,
         divisions.tests, (),
     )  # fmt: skip
     require_variety(task)
     _require_presence(task)
-    of_stores = store_notes(parts, there)
+    of_stores = store_notes(parts, in_stores)
     of_task = task_notes(manifest, task.fair, labels, features, present)
     return dataclasses.replace(task, notes=(*merged.notes, *divisions.notes, *of_stores, *of_task))
 

@@ -351,8 +351,8 @@ class ModalityEncoders(nn.Module):
             if name in whole:
                 codes[name] = encoder(features[name])
                 continue
-            there = presence({name: keep[name]})[name].unsqueeze(-1)  # (B, 1)
-            codes[name] = torch.where(there, encoder(features[name], keep[name]), self.absent[name])
+            is_present = presence({name: keep[name]})[name].unsqueeze(-1)  # (B, 1)
+            codes[name] = torch.where(is_present, encoder(features[name], keep[name]), self.absent[name])
         return codes
 
 

@@ -70,8 +70,8 @@ def agreement_with_people(
     return Agreement(
         judged.judge,
         {
-            **scored(_table(preferences, [_one(said, {TIE: LEFT}) for said in published], SIDES), _figures(2)),
-            **scored(_table(preferences, [_one(said, {}) for said in published], CLASSES), _figures(3)),
+            **scored(_table(preferences, [_one(outcome, {TIE: LEFT}) for outcome in published], SIDES), _figures(2)),
+            **scored(_table(preferences, [_one(outcome, {}) for outcome in published], CLASSES), _figures(3)),
         },
         {
             **scored(_table(preferences, [_halves(each) for each in shown], SIDES), _figures(2)),
@@ -104,30 +104,30 @@ def _published(verdict: Verdict | None) -> str:
 Shares = dict[str, float]
 
 
-def _one(said: str, instead: Mapping[str, str]) -> Shares:
-    return {instead.get(said, said): 1.0}
+def _one(outcome: str, instead: Mapping[str, str]) -> Shares:
+    return {instead.get(outcome, outcome): 1.0}
 
 
-def _shares(said: Sequence[str]) -> Shares:
+def _shares(outcomes: Sequence[str]) -> Shares:
     """Outcomes of all showings with their weights."""
     shares: Shares = {}
-    for outcome in said:
-        shares[outcome] = shares.get(outcome, 0.0) + 1.0 / len(said)
+    for outcome in outcomes:
+        shares[outcome] = shares.get(outcome, 0.0) + 1.0 / len(outcomes)
     return shares
 
 
-def _halves(said: Sequence[str]) -> Shares:
+def _halves(outcomes: Sequence[str]) -> Shares:
     """The same, with ties and abstentions split half to each side."""
-    shares = _shares(said) or {TIE: 1.0}
+    shares = _shares(outcomes) or {TIE: 1.0}
     undecided = shares.pop(TIE, 0.0) + shares.pop(ABSTAIN, 0.0)
     return {side: shares.get(side, 0.0) + undecided / 2.0 for side in SIDES}
 
 
-def _table(truth: Sequence[str], said: Sequence[Shares], classes: Sequence[str]) -> Floats:
+def _table(truth: Sequence[str], predicted: Sequence[Shares], classes: Sequence[str]) -> Floats:
     """(N, C * (C + 1)) cell of each pair in a confusion table; the last column is for outcomes outside the classes."""
     size = len(classes)
     table = np.zeros((len(truth), size, size + 1))
-    for place, (wanted, shares) in enumerate(zip(truth, said, strict=True)):
+    for place, (wanted, shares) in enumerate(zip(truth, predicted, strict=True)):
         if wanted in classes:
             row = table[place, classes.index(wanted)]
             row[:size] = [shares.get(name, 0.0) for name in classes]

@@ -89,9 +89,9 @@ def read_verdict(answer: str) -> Reading:
     if not text:
         return Reading(UNSURE, 'empty')
     objects = list(_objects(text))
-    said = [verdict for verdict in map(_of_object, objects) if verdict]
-    if said:
-        return _agreed(said, 'json' if len(objects) == 1 and _is_json(text) else 'embedded json')
+    found = [verdict for verdict in map(_of_object, objects) if verdict]
+    if found:
+        return _agreed(found, 'json' if len(objects) == 1 and _is_json(text) else 'embedded json')
     low = text.lower()
     if concluded := _CONCLUDED.findall(low):
         return _agreed([_MEANING[word or other] for word, other in concluded], 'conclusion')
@@ -99,8 +99,8 @@ def read_verdict(answer: str) -> Reading:
     return _agreed(named, 'text') if named else Reading(UNSURE, 'unread')
 
 
-def _agreed(said: list[str], how: str) -> Reading:
-    return Reading(said[0], how) if len(set(said)) == 1 else Reading(UNSURE, 'contradictory')
+def _agreed(found: list[str], how: str) -> Reading:
+    return Reading(found[0], how) if len(set(found)) == 1 else Reading(UNSURE, 'contradictory')
 
 
 def _of_object(parsed: Any) -> str | None:

@@ -93,14 +93,14 @@ SHOWING_COLUMNS = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'weig
 
 
 def _verdict(row: Judgement, judged: Judgements) -> dict[str, object]:
-    said = [None if verdict is None else _outcome(verdict.outcome) for verdict in (row.left_first, row.right_first)]
+    outcomes = [None if verdict is None else _outcome(verdict.outcome) for verdict in (row.left_first, row.right_first)]
     agree = row.is_consistent
     return {
         **_who(row, judged),
         'outcome': _outcome(row.outcome),
         'order': '',
-        'said_left_first': said[0],
-        'said_right_first': said[1],
+        'said_left_first': outcomes[0],
+        'said_right_first': outcomes[1],
         'orders_agree': '' if agree is None else 'yes' if agree else 'no',
     }
 
@@ -131,8 +131,8 @@ def _who(row: Judgement, judged: Judgements) -> dict[str, object]:
     }
 
 
-def _outcome(said: str) -> str:
-    return SKIP if said == ABSTAIN else said
+def _outcome(outcome: str) -> str:
+    return SKIP if outcome == ABSTAIN else outcome
 
 
 def _settings(

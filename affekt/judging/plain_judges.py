@@ -105,11 +105,11 @@ class RecordedJudge:
         outcome = {1: LEFT, -1: RIGHT, 0: TIE}[int(comparisons.outcome[row])]
         orders = {1: (LEFT,), -1: (RIGHT,), 0: (LEFT, RIGHT)}[int(comparisons.first[row])]
         for order in orders:
-            for key, said in (
+            for key, recorded in (
                 ((sample, left, right, order), outcome),
                 ((sample, right, left, OTHER_SIDE[order]), OTHER_SIDE[outcome]),
             ):
-                if self._held.setdefault(key, said) != said:
+                if self._held.setdefault(key, recorded) != recorded:
                     raise ComparisonError(
                         expected='one verdict of a rater on a pair in one order',
                         came=f'two on {left} and {right} for {sample}',
@@ -118,8 +118,8 @@ class RecordedJudge:
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict | None:
         """The recorded verdict; None where there is none."""
-        said = self._held.get((pair.sample, pair.left, pair.right, order))
-        return None if said is None else Verdict(said, order)
+        outcome = self._held.get((pair.sample, pair.left, pair.right, order))
+        return None if outcome is None else Verdict(outcome, order)
 
 
 class Chances(Protocol):

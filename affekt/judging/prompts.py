@@ -71,8 +71,8 @@ def judge_prompt(first: str, second: str, *, has_clip: bool, clue: str | None = 
     Raises:
         ValueRangeError: a text is longer than `LONGEST_TEXT`.
     """
-    how = [_JUDGE, *([_CLIP] if has_clip else []), *([_CLUE] if clue is not None else [])]
-    return _question(how, _material(first, second, clue), _ANSWER)
+    instructions = [_JUDGE, *([_CLIP] if has_clip else []), *([_CLUE] if clue is not None else [])]
+    return _question(instructions, _material(first, second, clue), _ANSWER)
 
 
 def argue_prompt(first: str, second: str, *, clue: str) -> str:

@@ -272,11 +272,11 @@ def _influences(
     which is exact for a mean, and has no second-order error for a smooth function of sums; where the metric is
     undefined without the group, it is (1 + w) (twice - value).
     """
-    everyone = np.arange(len(columns[0]))
+    all_samples = np.arange(len(columns[0]))
     sizes = np.array([len(group) for group in members])
-    more = np.array([metric(*(each[np.concatenate([everyone, group])] for each in columns)) for group in members])
-    less = np.array([metric(*(each[np.delete(everyone, group)] for each in columns)) for group in members])
-    weights = sizes / len(everyone)
+    more = np.array([metric(*(each[np.concatenate([all_samples, group])] for each in columns)) for group in members])
+    less = np.array([metric(*(each[np.delete(all_samples, group)] for each in columns)) for group in members])
+    weights = sizes / len(all_samples)
     gained, lost = (1 + weights) * (more - value), (1 - weights) * (value - less)
     return added_by(np.where(np.isnan(lost), gained, (gained + lost) / 2), value - less, weights)
 

@@ -67,15 +67,15 @@ def sentiment_report(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Sentime
     (0.6, 0.6)
     """
     true, predicted = paired(truth, prediction)
-    ways = {way: signs(true, predicted, way) for way in WAYS}
+    binary = {way: signs(true, predicted, way) for way in WAYS}
     return SentimentReport(
         n=len(true),
         n_nonzero=int((true != 0).sum()),
         mae=mean_absolute_error(true, predicted),
         pearson=pearson(true, predicted),
         concordance=concordance(true, predicted),
-        **{f'accuracy_{way}': accuracy(*pair) for way, pair in ways.items()},
-        **{f'f1_{way}': weighted_f1(*pair) for way, pair in ways.items()},
+        **{f'accuracy_{way}': accuracy(*pair) for way, pair in binary.items()},
+        **{f'f1_{way}': weighted_f1(*pair) for way, pair in binary.items()},
         accuracy_5=rounded_accuracy(true, predicted, 2),
         accuracy_7=rounded_accuracy(true, predicted, 3),
     )

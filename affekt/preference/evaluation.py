@@ -168,9 +168,9 @@ def _share_longer(pairs: Pairs, forward: Ints) -> float:
     return float(np.mean(agrees > 0)) if len(agrees) else math.nan
 
 
-def _one_hot(truth: Ints, said: Ints) -> Floats:
+def _one_hot(truth: Ints, prediction: Ints) -> Floats:
     """(N, 3, 3) one-hot: truth, then verdict, in the order a1, same, a2."""
-    return np.asarray(np.eye(9)[(1 - truth) * 3 + (1 - said)].reshape(-1, 3, 3))
+    return np.asarray(np.eye(9)[(1 - truth) * 3 + (1 - prediction)].reshape(-1, 3, 3))
 
 
 def _even(truth: Ints, answers: Answers) -> Floats:
@@ -202,9 +202,9 @@ class _AllPairs:
         return np.concatenate([part.reshape(len(truth), 9) for part in parts], axis=1)
 
     def statistic(self, sums: Floats) -> dict[str, Floats]:
-        said, even = (part.reshape(-1, 3, 3) for part in (sums[:, :9], sums[:, 9:18]))
-        waf2, acc2 = confusion_scores(_official_two(said))
-        waf3, acc3 = confusion_scores(said)
+        official, even = (part.reshape(-1, 3, 3) for part in (sums[:, :9], sums[:, 9:18]))
+        waf2, acc2 = confusion_scores(_official_two(official))
+        waf3, acc3 = confusion_scores(official)
         even_waf3, even_acc3 = confusion_scores(even)
         right, whole = _two_class_even(even)
         with np.errstate(invalid='ignore', divide='ignore'):

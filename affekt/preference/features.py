@@ -256,15 +256,15 @@ class FeatureSpace:
         return np.asarray(columns / self.scale)
 
     def _blocks(self, seen: Seen) -> dict[str, Floats]:
-        here, there = (self.texts(side) for side in seen.vectors)
-        first, second = here[:, : self.crossed], there[:, : self.crossed]
+        left_texts, right_texts = (self.texts(side) for side in seen.vectors)
+        first, second = left_texts[:, : self.crossed], right_texts[:, : self.crossed]
         blocks: dict[str, Floats] = {}
         if 'surface' in self.blocks:
             blocks['surface'] = seen.surface[0] - seen.surface[1]
         if 'emotion' in self.blocks:
             blocks['emotion'] = seen.emotion[0] - seen.emotion[1]
         if 'embedding' in self.blocks:
-            blocks['embedding'] = here - there
+            blocks['embedding'] = left_texts - right_texts
         if 'crossed' in self.blocks:
             i, j = np.triu_indices(first.shape[1], 1)
             blocks['crossed'] = first[:, i] * second[:, j] - first[:, j] * second[:, i]

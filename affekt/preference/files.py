@@ -122,7 +122,7 @@ def read_verdicts(path: Path, pairs: Pairs) -> Ints:
             todo='name them so',
         )
     names = [str(name).strip() for name in table.columns['name']]
-    said = verdicts([str(word) for word in table.columns['preference']])
+    outcomes = verdicts([str(word) for word in table.columns['preference']])
     many, wanted = Counter(names), Counter(pairs.names)
     if many != wanted:
         wrong = next(iter((wanted - many) or (many - wanted)))
@@ -133,7 +133,7 @@ def read_verdicts(path: Path, pairs: Pairs) -> Ints:
         )
     if max(wanted.values()) == 1:
         place = {name: at for at, name in enumerate(names)}
-        return said[[place[name] for name in pairs.names]]
+        return outcomes[[place[name] for name in pairs.names]]
     moved = next((row for row, (one, two) in enumerate(zip(names, pairs.names, strict=True), 2) if one != two), None)
     if moved is not None:
         raise ComparisonError(
@@ -141,7 +141,7 @@ def read_verdicts(path: Path, pairs: Pairs) -> Ints:
             came=f'{names[moved - 2]!r} in row {moved} of {path.name}',
             todo='write them in that order',
         )
-    return said
+    return outcomes
 
 
 def read_sample_features(path: Path) -> SampleFeatures:

@@ -344,10 +344,10 @@ def controls(pairs: Pairs, seen: Seen, names: Iterable[str]) -> Floats:
                 todo='add the columns model1, model2, or do not control the source',
             )
         else:
-            here, there = np.asarray(pairs.left_source), np.asarray(pairs.right_source)
-            levels, counts = np.unique(np.concatenate([here, there]), return_counts=True)
+            left_source, right_source = np.asarray(pairs.left_source), np.asarray(pairs.right_source)
+            levels, counts = np.unique(np.concatenate([left_source, right_source]), return_counts=True)
             order = np.argsort(-counts, kind='stable')[1:]
-            columns += [(here == level).astype(np.float64) - (there == level) for level in levels[order]]
+            columns += [(left_source == level).astype(np.float64) - (right_source == level) for level in levels[order]]
     scaled = [column / size for column in columns if (size := np.sqrt(np.mean(column**2))) > 0.0]
     return np.stack(scaled, axis=1) if scaled else np.zeros((len(pairs), 0))
 
@@ -466,11 +466,11 @@ def _newton(features: Floats, ties: Floats, target: Floats, penalties: Floats) -
         step = np.linalg.solve(curvature, gradient)
         length = 1.0
         while length > 1e-10:
-            after, there = value(point - length * step)
-            if after <= loss:
+            loss_after, chances_after = value(point - length * step)
+            if loss_after <= loss:
                 break
             length /= 2.0
         else:
             break
-        point, loss, chances = point - length * step, after, there
+        point, loss, chances = point - length * step, loss_after, chances_after
     return point

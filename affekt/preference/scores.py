@@ -65,14 +65,14 @@ def official_scores(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Official
     Raises:
         ShapeError: they are not both (N,) of 1, -1 and 0.
     """
-    true, said = _pair(truth, prediction)
+    true, predicted = _pair(truth, prediction)
     decided = true != 0
-    side = np.where(said[decided] == 0, 1, said[decided])
+    side = np.where(predicted[decided] == 0, 1, predicted[decided])
     return OfficialScores(
         waf2=weighted_f1(true[decided], side),
         acc2=accuracy(true[decided], side),
-        waf3=weighted_f1(true, said),
-        acc3=accuracy(true, said),
+        waf3=weighted_f1(true, predicted),
+        acc3=accuracy(true, predicted),
     )
 
 
@@ -89,11 +89,11 @@ def even_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, swapped: npt.
     Raises:
         ShapeError: they are not all (N,) of 1, -1 and 0.
     """
-    true, said = _pair(truth, prediction)
+    true, predicted = _pair(truth, prediction)
     decided = true != 0
     if not decided.any():
         return float('nan')
-    halves = [(1.0 + said * true)[decided] / 2.0]
+    halves = [(1.0 + predicted * true)[decided] / 2.0]
     if swapped is not None:
         halves.append((1.0 - _pair(truth, swapped)[1] * true)[decided] / 2.0)
     return float(np.mean(halves))
@@ -113,14 +113,18 @@ def swap_consistency(forward: npt.ArrayLike, swapped: npt.ArrayLike) -> float:
 
 
 def _pair(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[Ints, Ints]:
-    true, said = np.asarray(truth), np.asarray(prediction)
-    if true.ndim != 1 or true.shape != said.shape or not (np.isin(true, _KNOWN).all() and np.isin(said, _KNOWN).all()):
+    true, predicted = np.asarray(truth), np.asarray(prediction)
+    if (
+        true.ndim != 1
+        or true.shape != predicted.shape
+        or not (np.isin(true, _KNOWN).all() and np.isin(predicted, _KNOWN).all())
+    ):
         raise ShapeError(
             expected='verdicts 1, -1 and 0 of one shape (N,)',
-            came=f'{true.shape} and {said.shape}' if true.shape != said.shape else 'other values',
+            came=f'{true.shape} and {predicted.shape}' if true.shape != predicted.shape else 'other values',
             todo='read words with `verdicts`',
         )
-    return true.astype(np.int64), said.astype(np.int64)
+    return true.astype(np.int64), predicted.astype(np.int64)
 
 
 _KNOWN = (1, -1, 0)
@@ -129,8 +133,8 @@ _KNOWN = (1, -1, 0)
 def confusion_scores(confusions: Floats) -> tuple[Floats, Floats]:
     """(R,) weighted F1 and accuracy of (R, C, C) confusions, which may be fractional; nan where empty."""
     right = np.einsum('rcc->rc', confusions)
-    support, said = confusions.sum(axis=2), confusions.sum(axis=1)
+    support, predicted = confusions.sum(axis=2), confusions.sum(axis=1)
     with np.errstate(invalid='ignore', divide='ignore'):
-        f1 = np.where(support + said > 0.0, 2.0 * right / (support + said), 0.0)
+        f1 = np.where(support + predicted > 0.0, 2.0 * right / (support + predicted), 0.0)
         whole = support.sum(axis=1)
         return (f1 * support).sum(axis=1) / whole, right.sum(axis=1) / whole

@@ -106,9 +106,9 @@ def _by(wins: Mapping[str, float], left: Sequence[str], right: Sequence[str]) ->
 def _net_wins(left: Sequence[str], right: Sequence[str], truth: Ints) -> dict[str, float]:
     """Wins minus losses, divided by comparisons plus 2, so that rare names count little."""
     net: dict[str, list[float]] = {}
-    for here, there, won in zip(left, right, truth, strict=True):
-        if here != there:
-            for name, gain in ((here, won), (there, -won)):
+    for first, second, won in zip(left, right, truth, strict=True):
+        if first != second:
+            for name, gain in ((first, won), (second, -won)):
                 tally = net.setdefault(name, [0.0, 2.0])
                 tally[0] += gain
                 tally[1] += 1.0

@@ -69,10 +69,10 @@ def cells(pairs: Pairs, by: Iterable[str]) -> Cells:
         UnknownNameError: there is no such shortcut.
         ComparisonError: `source` is requested, and the pairs do not name the sources.
     """
-    said = [_said(pairs, name) for name in by]
+    coded = [_said(pairs, name) for name in by]
     truth = pairs.truth
-    strata = np.stack([stratum for stratum, _ in said], axis=1)
-    sides = np.stack([side * truth for _, side in said], axis=1)
+    strata = np.stack([stratum for stratum, _ in coded], axis=1)
+    sides = np.stack([side * truth for _, side in coded], axis=1)
     # A pattern such as (won, lost) is balanced against (lost, won): the first decided outcome determines the side.
     lead = np.zeros(len(pairs), np.int64)
     for column in sides.T:
@@ -99,8 +99,8 @@ def _said(pairs: Pairs, name: str) -> tuple[Ints, Ints]:
             came=f'{pairs.source} without',
             todo='add the columns model1, model2',
         )
-    here, there = np.asarray(pairs.left_source), np.asarray(pairs.right_source)
-    first = np.where(here < there, here, there)
-    other = np.where(here < there, there, here)
+    left_source, right_source = np.asarray(pairs.left_source), np.asarray(pairs.right_source)
+    first = np.where(left_source < right_source, left_source, right_source)
+    other = np.where(left_source < right_source, right_source, left_source)
     _, stratum = np.unique(np.stack([first, other], axis=1), axis=0, return_inverse=True)
-    return stratum.reshape(-1).astype(np.int64), (here == first).astype(np.int64) - (there == first)
+    return stratum.reshape(-1).astype(np.int64), (left_source == first).astype(np.int64) - (right_source == first)

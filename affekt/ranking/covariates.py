@@ -54,13 +54,13 @@ def differences(name: str, left: Sequence[object], right: Sequence[object], sour
     Raises:
         ComparisonError: a value is missing, infinite or negative as a length, or there are more than 50 levels.
     """
-    here, there = _as_numbers(left), _as_numbers(right)
-    if here is None or there is None:
+    on_left, on_right = _as_numbers(left), _as_numbers(right)
+    if on_left is None or on_right is None:
         return _levels(name, left, right, source)
-    for side, values in (('left', here), ('right', there)):
+    for side, values in (('left', on_left), ('right', on_right)):
         bad = ~np.isfinite(values) | ((values < 0.0) if name == LENGTH else False)
         refuse_rows(bad, source, f'a finite number in {side}_{name}', lambda row, values=values: f'{values[row]}')
-    return {name: doublings(here, there) if name == LENGTH else here - there}
+    return {name: doublings(on_left, on_right) if name == LENGTH else on_left - on_right}
 
 
 def controlled(comparisons: Comparisons, names: Sequence[str]) -> tuple[str, ...]:
@@ -100,15 +100,15 @@ def _number(value: object) -> float:
 def _levels(name: str, left: Sequence[object], right: Sequence[object], source: Source) -> dict[str, Floats]:
     missing = np.asarray([a in (None, '') or b in (None, '') for a, b in zip(left, right, strict=True)])
     refuse_rows(missing, source, f'a value for {name} on both sides', 'an empty one')
-    here, there = [str(value) for value in left], [str(value) for value in right]
-    levels = sorted(Counter(here + there).items(), key=lambda level: (-level[1], level[0]))
+    on_left, on_right = [str(value) for value in left], [str(value) for value in right]
+    levels = sorted(Counter(on_left + on_right).items(), key=lambda level: (-level[1], level[0]))
     if len(levels) > MOST_LEVELS:
         raise ComparisonError(
             expected=f'numbers, or at most {MOST_LEVELS} levels, in left_{name} and right_{name}',
             came=f'{len(levels)} levels in {source}, {short(levels[-1][0], 30)!r} among them',
             todo='correct the values, or group them',
         )
-    has_left, has_right = np.asarray(here), np.asarray(there)
+    has_left, has_right = np.asarray(on_left), np.asarray(on_right)
     return {
         f'{name}{LEVEL}{level}': (has_left == level).astype(np.float64) - (has_right == level)
         for level, _ in levels[1:]

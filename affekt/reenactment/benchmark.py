@@ -9,9 +9,7 @@ pair is kept, so that a killed run goes on.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,6 +52,7 @@ from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.sources import Pair
 from affekt.reenactment.transfer import portrait_range, transfer
 from affekt.runs import Entry, Run
+from affekt.tables import csv_bytes
 from affekt.typed_json import plain
 from affekt.wording import counted
 
@@ -413,14 +412,15 @@ def _write(
 ) -> None:  # fmt: skip
     """All files of the folder."""
     folder = comparison.folder
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(['pair', 'driver', 'portrait', 'frames', 'without_face', *METRICS])
-    for each in comparison.pairs:
-        values = [f'{each.scores[name]:.6g}' if name in each.scores else '' for name in METRICS]
-        portrait = '' if each.pair.portrait is None else each.pair.portrait.name
-        writer.writerow([each.pair.name, each.pair.driver.name, portrait, each.frames, each.without_face, *values])
-    write_atomically(folder / 'pairs.csv', table.getvalue().encode())
+    cells = [
+        [
+            each.pair.name, each.pair.driver.name, '' if each.pair.portrait is None else each.pair.portrait.name,
+            each.frames, each.without_face, *(f'{each.scores[m]:.6g}' if m in each.scores else '' for m in METRICS),
+        ]
+        for each in comparison.pairs
+    ]  # fmt: skip
+    columns = ('pair', 'driver', 'portrait', 'frames', 'without_face', *METRICS)
+    write_atomically(folder / 'pairs.csv', csv_bytes(columns, cells))
     summary = {
         name: {metric: {'mean': i.value, 'low': i.low, 'high': i.high} for metric, i in metrics.items()}
         for name, metrics in comparison.summary.items()

@@ -264,24 +264,24 @@ def packed(clip: Clip, form: Form) -> npt.NDArray[np.uint8]:
         if clip.sound is not None and is_heard(clip):
             spectrogram = filterbanks([np.ascontiguousarray(clip.sound)], _steps(form))[0]
         parts.append(spectrogram.flatten().view(torch.uint8))
-    there = torch.tensor([clip.frames is not None, is_heard(clip)], dtype=torch.uint8)
-    return np.asarray(torch.cat([*parts, there]).numpy())
+    flags = torch.tensor([clip.frames is not None, is_heard(clip)], dtype=torch.uint8)
+    return np.asarray(torch.cat([*parts, flags]).numpy())
 
 
 def unpacked(rows: Tensor, form: Form) -> ClipBatch:
     """The batch that (V, R) bytes encode."""
     video = audio = None
     begin = 0
-    there = rows[:, -2:].bool()
+    flags = rows[:, -2:].bool()
     if 'video' in form.modalities:
         shape = (form.frames, 3, form.size, form.size)
         pixels = rows[:, : (begin := prod(shape))].unflatten(1, shape)  # (V, T, 3, H, W)
-        video = torch.stack([normalised_frames(window) for window in pixels]) if bool(there[:, 0].any()) else None
-    if 'audio' in form.modalities and bool(there[:, 1].any()):
+        video = torch.stack([normalised_frames(window) for window in pixels]) if bool(flags[:, 0].any()) else None
+    if 'audio' in form.modalities and bool(flags[:, 1].any()):
         steps = _steps(form)
         numbers = rows[:, begin : begin + steps * BANDS * 4].flatten().view(torch.float32)
         audio = numbers.unflatten(0, (-1, 1, steps, BANDS))  # (V, 1, steps, bands)
-    return ClipBatch(video, audio, there[:, 0], there[:, 1])
+    return ClipBatch(video, audio, flags[:, 0], flags[:, 1])
 
 
 def _steps(form: Form) -> int:

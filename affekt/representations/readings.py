@@ -33,8 +33,8 @@ class Inputs(NamedTuple):
         """Move a batch to the device and the precision of a network."""
         like = next(network.parameters())
         pixels = [None if part is None else part.to(like.device, like.dtype) for part in (batch.video, batch.audio)]
-        there = [None if bool(has.all()) else has.to(like.device) for has in (batch.has_video, batch.has_audio)]
-        return cls(pixels[0], pixels[1], there[0], there[1])
+        masks = [None if bool(has.all()) else has.to(like.device) for has in (batch.has_video, batch.has_audio)]
+        return cls(pixels[0], pixels[1], masks[0], masks[1])
 
 
 def groups(form: Form) -> tuple[str, ...]:

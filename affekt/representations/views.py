@@ -120,8 +120,8 @@ def rows_of(view: View, parts: Sequence[Tensor | None], form: Form) -> Rows:
         columns = [part if name == 'audio' else None for name, part in by_name]
     else:
         times = _times(view, slice_frames(form))
-        heard = next((part for name, part in by_name if name == 'audio' and part is not None), None)
-        weights = None if heard is None else _sounding(view, slice_frames(form), len(heard)).to(heard.dtype)
+        audio = next((part for name, part in by_name if name == 'audio' and part is not None), None)
+        weights = None if audio is None else _sounding(view, slice_frames(form), len(audio)).to(audio.dtype)
         columns = [
             part if name == 'video' or part is None or weights is None else weights @ part  # (T, A) x (A, C)
             for name, part in by_name
@@ -146,8 +146,8 @@ def _sounding(view: View, frames: int, steps: int) -> Tensor:
     assert view.clip.sound is not None
     assert view.clip.frames is not None
     length_s = len(view.clip.sound) / SOUND_RATE_HZ
-    heard = min(max(-(-len(view.clip.sound) // round(AUDIO_STEP_S * SOUND_RATE_HZ)), 1), steps)
-    begins = view.sound_s + AUDIO_STEP_S * np.arange(heard)
+    slices = min(max(-(-len(view.clip.sound) // round(AUDIO_STEP_S * SOUND_RATE_HZ)), 1), steps)
+    begins = view.sound_s + AUDIO_STEP_S * np.arange(slices)
     count = len(view.clip.frames) // frames
     if view.clip.times_s is None:
         edges = view.sound_s + np.linspace(0.0, length_s, count + 1)
@@ -161,5 +161,5 @@ def _sounding(view: View, frames: int, steps: int) -> Tensor:
     silent = shares.sum(axis=1) <= 1e-9
     shares[silent, nearest[silent]] = 1.0
     weights = np.zeros((count, steps))
-    weights[:, :heard] = shares / shares.sum(axis=1, keepdims=True)
+    weights[:, :slices] = shares / shares.sum(axis=1, keepdims=True)
     return torch.from_numpy(weights)

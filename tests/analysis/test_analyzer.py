@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import wave
 
 import numpy as np
 import pytest
 
 from affekt.analysis import AnalysisSettings, Analyzer, models_needed
+from affekt.analysis import analyzer as analyzer_module
 from affekt.analysis.utterances import given_words
 from affekt.errors import MediaError, TranscriptError, UnknownNameError
 from affekt.labels import EKMAN
@@ -252,3 +254,28 @@ print('pandas' in sys.modules)
     words = [sys.executable, '-c', code, str(shared_data / 'test_media'), str(tmp_path)]
     ran = subprocess.run(words, capture_output=True, text=True)
     assert ran.stdout == 'False\n', ran.stderr  # a quarter of a second and 40 MB in every process
+
+
+@pytest.mark.parametrize('are_large', [False, True])
+def test_sound_is_heard_beside_the_pictures_and_after_them_where_they_are_large(tmp_path, monkeypatch, are_large):
+    video = write_video(tmp_path / 'a.mp4', numbered_images(3, 64, 48), 10)
+    monkeypatch.setattr(analyzer_module, 'LARGE_PIXELS', 64 * 48 if are_large else 64 * 48 + 1)
+    happened, both = [], threading.Barrier(2, timeout=60)
+
+    def watch(self, *given):
+        happened.append('watch')
+        if not are_large:
+            both.wait()
+        happened.append('watched')
+        return analyzer_module._Seen()
+
+    def listen(self, *given):
+        if not are_large:
+            both.wait()
+        happened.append('heard')
+        return analyzer_module._Heard()
+
+    monkeypatch.setattr(Analyzer, '_watch', watch)
+    monkeypatch.setattr(Analyzer, '_listen', listen)
+    Analyzer(AnalysisSettings()).analyze(video)
+    assert happened == ['watch', 'watched', 'heard'] if are_large else sorted(happened) == ['heard', 'watch', 'watched']

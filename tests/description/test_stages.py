@@ -6,6 +6,7 @@ import dataclasses
 import math
 import os
 
+import numpy as np
 import pytest
 import torch
 from tiny_describers import FELT, toy_describer, toy_examples
@@ -14,6 +15,7 @@ from affekt.description import (
     DescribeSettings,
     GroupSettings,
     PreferredAnswer,
+    Source,
     answer_logs,
     as_started,
     group_step,
@@ -199,6 +201,15 @@ def _train_spread(folder):
     held, every = (sum(count(each) for each in done.describer.parameters())
                    for count in (lambda each: each.to_local().numel(), lambda each: each.numel()))  # fmt: skip
     assert held < 0.6 * every
+    # processes whose clips have other sources, or none, exchange gradients all the same
+    voice = Source('voice', len(FELT), standardised=True, scaled=True)
+    face = {'face': np.ones((1, 3), np.float32)}
+    seen = [
+        [dataclasses.replace(each, transcript='Well.', sources={**each.sources, **face}) for each in side]
+        for side in (TRAINING, VALIDATION)
+    ]
+    some = dataclasses.replace(settings, steps=4, batch_size=2, withheld=0.7)
+    train_describer(toy_describer(voice, Source('face', 3, fusion='gated')), *seen, some, folder=folder / 'some')
 
 
 def test_two_processes_train_one_describer_whether_each_has_it_whole_or_a_part(tmp_path, on_loaded_processes):
@@ -212,3 +223,4 @@ def test_two_processes_train_one_describer_whether_each_has_it_whole_or_a_part(t
         torch.testing.assert_close(spread[name], value, rtol=1e-4, atol=1e-5)
     rows = [read_log(tmp_path / name / 'log.jsonl') for name in ('whole', 'spread')]
     assert [row['loss'] for row in rows[1]] == pytest.approx([row['loss'] for row in rows[0]], abs=1e-5)
+    assert len(read_log(tmp_path / 'some' / 'log.jsonl')) == 4

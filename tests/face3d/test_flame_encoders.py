@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from made_up_smirk import head_of, made_up, published_shapes
 
-from affekt.errors import ShapeError, WeightsError
-from affekt.face3d import read_deca, read_smirk
+from affekt.errors import ShapeError, ValueRangeError, WeightsError
+from affekt.face3d import ShownFlame, pose_matrix, read_deca, read_flame_reader, read_smirk
 from affekt.face3d.flame_encoders import RESNET, smirk_crop
 
 torch = pytest.importorskip('torch')
@@ -83,6 +83,52 @@ def test_a_picture_becomes_a_head_in_its_pixels_and_maps_of_it(tmp_path, smirk_s
     assert (rows.mean(), columns.mean()) == pytest.approx((80 + 0.88 * 56, 100 + 0.16 * 56), abs=3)
     for picture in (normal_map(raster, flame.triangles, points), shaded_map(raster, flame.triangles, points)):
         assert picture.shape[:2] == image.shape[:2]
+
+
+def test_a_head_read_in_a_portrait_does_what_another_face_shows_and_turns(tmp_path, smirk_state):
+    from made_up_flame import arrays, kept
+
+    state = smirk_state | head_of(smirk_state, 'pose_encoder.pose_cam_layers', 0.0, 0.0, 0.0, 8.0, 0.0, 0.0)
+    state |= head_of(smirk_state, 'shape_encoder.shape_layers', 1.0)
+    state |= head_of(smirk_state, 'expression_encoder.expression_layers', 1.0)
+    torch.save(state, tmp_path / 'smirk.pt')
+    landmarks = np.zeros((478, 3))
+    landmarks[:, :2] = np.array([[60, 40], [140, 120]])[np.arange(478) % 2]
+    reader = read_flame_reader(kept(tmp_path, arrays()), [tmp_path / 'smirk.pt'])
+    head = reader.head(np.full((160, 200, 3), 90, np.uint8), landmarks)
+    assert head.shown.expression.tolist() == [1.0]
+    # as in the test above the chin is (0.02, -0.11, 0.1) metres, and a metre is 8 * 56 pixels; one expression more is
+    # two centimetres more
+    chin = np.array([100 + 0.16 * 56, 80 + 0.88 * 56, -0.8 * 56])
+    calm, now = (ShownFlame(np.array([amount]), np.zeros(2)) for amount in (1.0, 2.0))
+    assert head.points(head.shown)[1] == pytest.approx(chin, abs=1e-4)
+    wider = [100 + 0.32 * 56, *chin[1:]]
+    assert head.points(now.beside(calm, head.shown, 1.0))[1] == pytest.approx(wider, abs=1e-4)
+    assert head.points(now.scaled(0.5))[1] == pytest.approx(chin, abs=1e-4)
+    # half a turn about the upright axis through the root, which lies in the middle: sides and depth change signs
+    about = pose_matrix(yaw_deg=180)[:3, :3]
+    assert head.points(head.shown, about)[1] == pytest.approx([100 - 0.16 * 56, chin[1], 0.8 * 56], abs=1e-4)
+
+
+def test_decas_file_says_who_it_is_and_smirks_what_the_face_does(tmp_path, smirk_state):
+    from made_up_flame import arrays, kept
+
+    state = made_up(deca_shapes())
+    state |= {'layers.2.weight': torch.zeros(236, 1024), 'layers.2.bias': torch.arange(236.0)}
+    torch.save({'E_flame': state}, tmp_path / 'deca_model.tar')
+    torch.save(smirk_state | head_of(smirk_state, 'expression_encoder.expression_layers', 0.5), tmp_path / 'smirk.pt')
+    torch.save({'other.weight': torch.zeros(2)}, tmp_path / 'other.pt')
+    model = kept(tmp_path, arrays())
+    reader = read_flame_reader(model, [tmp_path / 'smirk.pt', tmp_path / 'deca_model.tar'])
+    landmarks = np.zeros((478, 3))
+    landmarks[:, :2] = np.array([[60, 40], [140, 120]])[np.arange(478) % 2]
+    head = reader.head(np.full((160, 200, 3), 90, np.uint8), landmarks)
+    assert head.seen.parameters.camera[0].tolist() == [206, 207, 208]  # DECA's last numbers
+    assert head.shown.expression == pytest.approx([0.5])
+    with pytest.raises(WeightsError, match=r'encoder of SMIRK or DECA.*other\.pt'):
+        read_flame_reader(model, [tmp_path / 'other.pt'])
+    with pytest.raises(ValueRangeError, match='got none'):
+        read_flame_reader(model, [])
 
 
 def test_the_head_of_the_expression_gives_lids_and_jaw_within_their_bounds(tmp_path, smirk_state):

@@ -16,20 +16,20 @@ def run_kills(monkeypatch):
     spec = importlib.util.spec_from_file_location('run_kills', BENCHMARK)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, 'DESCRIPTIONS', 8)
+    monkeypatch.setattr(module.killed_asking, 'DESCRIPTIONS', 8)
     return module
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='runs are forked, which this system cannot')
 def test_five_kills_of_judge_lose_no_answer_and_repeat_no_question(run_kills, tmp_path):
-    figures = run_kills.kill_and_resume(run_kills.Judge(tmp_path / 'case'), 5, 11)
+    figures = run_kills.kill_and_resume(run_kills.killed_asking.Judge(tmp_path / 'case'), 5, 11)
     assert figures['kills'] == 5
     assert figures['results_at_kills'] > 0
     assert {what: count for what, count in figures['broken'].items() if count} == {}
 
 
 def test_questions_that_are_asked_again_are_counted(run_kills, tmp_path):
-    case = run_kills.Judge(tmp_path / 'case')
+    case = run_kills.killed_asking.Judge(tmp_path / 'case')
     case.server.asked |= {'run-1': ['a', 'b'], 'run-2': ['b', 'c', 'c'], 'run-3': ['d']}
     # run 2 asks b, whose answer was kept, and asks c twice
     assert case.made_again({'run-1': (), 'run-2': ('a', 'b'), 'run-3': ('a', 'b', 'c')}) == 2

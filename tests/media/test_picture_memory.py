@@ -18,6 +18,7 @@ from affekt.containers import Limits
 from affekt.containers.source import Source
 from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
+from affekt.media.decoding import OpenStream
 from affekt.media.picture_memory import check_picture_memory, decoder_threads, parameter_sets
 from affekt.media.still_memory import bytes_while_reading
 from affekt.media.synthetic import numbered_images
@@ -355,3 +356,12 @@ def test_large_pictures_get_few_threads_and_those_near_the_limit_a_single_one(mo
     assert threads(3840, 2160) == 5
     assert threads(3840, 2160, 'libdav1d') == 1  # 8 pictures of 12 MB a thread
     assert threads(5760, 4320) == 1
+
+
+@pytest.mark.parametrize(('kind', 'is_open', 'flushes'), [('video', True, 1), ('video', False, 0), ('audio', True, 0)])
+def test_a_decoder_lets_go_of_its_pictures_before_its_file_is_closed(kind, is_open, flushes):
+    happened = []
+    context = SimpleNamespace(is_open=is_open, flush_buffers=lambda: happened.append('flush'))
+    closing = SimpleNamespace(close=lambda: happened.append('close'))
+    OpenStream(closing, SimpleNamespace(type=kind, codec_context=context), closing, None).close()
+    assert happened == ['flush'] * flushes + ['close', 'close']

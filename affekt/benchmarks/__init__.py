@@ -10,7 +10,7 @@ and by which protocol, and are built on `affekt.experiments`.
 from typing import TYPE_CHECKING
 
 from affekt.benchmarks.abaw import Abaw, Unlabelled, require_trainable, run_abaw
-from affekt.benchmarks.abaw_inputs import AbawInputs, abaw_inputs, made_up_inputs, unlabelled_inputs
+from affekt.benchmarks.abaw_inputs import MADE_UP_FEATURES, AbawInputs, abaw_inputs, made_up_inputs, unlabelled_inputs
 from affekt.benchmarks.abaw_scores import AbawRow, AbawSettings
 from affekt.benchmarks.abaw_tables import abaw_facts, abaw_sheet, save_abaw
 from affekt.benchmarks.candidates import (
@@ -48,7 +48,8 @@ if not TYPE_CHECKING:
     __getattr__ = moved(__name__)
 
 __all__ = [
-    'CONSTANTS', 'NAMES', 'OPENSETS', 'PAPER_MODE', 'UNIBENCH', 'Abaw', 'AbawInputs', 'AbawRow', 'AbawSettings',
+    'CONSTANTS', 'MADE_UP_FEATURES', 'NAMES', 'OPENSETS', 'PAPER_MODE', 'UNIBENCH', 'Abaw', 'AbawInputs', 'AbawRow',
+    'AbawSettings',
     'Candidate', 'ClipSource', 'Dfer', 'DferSettings', 'Finetuning', 'FinetuningSettings', 'Merbench',
     'MerbenchSettings', 'Ovmer', 'Ranking', 'UniBench', 'UniBenchSet', 'Unlabelled', 'abaw_facts', 'abaw_inputs',
     'abaw_sheet', 'baseline_stores', 'clip_sources', 'corpus_clips', 'derived_sentiment', 'dfer_candidates',

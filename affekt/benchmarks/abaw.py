@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +45,7 @@ from affekt.benchmarks.frame_models import (
     carried_models,
     members_of,
     read_by,
+    require_models,
     trained_model,
     training_settings,
 )
@@ -137,7 +138,7 @@ def run_abaw(
         RunError: the folder holds another run.
         LeakError, ShapeError, TrainingError: as `train_frames`.
     """
-    require_trainable(settings)
+    require_trainable(settings, features, carried_over)
 
     # 1. Labels and features on the clock of the frames.
     inputs = _aligned(table, features, clock, settings, truth, curves or {}, shared, unlabelled, folder)
@@ -228,7 +229,7 @@ def _on_both_clocks(
 
 
 def _by_modality(
-    clock: FrameClock | Mapping[str, FrameClock], features: Mapping[str, Store]
+    clock: FrameClock | Mapping[str, FrameClock], features: Collection[str]
 ) -> dict[str, FrameClock]:  # fmt: skip
     """Modality to its method, of all."""
     if isinstance(clock, str):
@@ -271,11 +272,18 @@ def _rows_in(folder: Path | None, frames: int, features: Mapping[str, Store]) ->
     return None if folder is None or size <= IN_MEMORY else folder.with_name(f'{folder.name}-rows')
 
 
-def require_trainable(settings: AbawSettings) -> None:
+def require_trainable(
+    settings: AbawSettings, features: Collection[str] | None = None, carried_over: Path | None = None
+) -> None:
     """Nothing, where all can be trained that the settings name, whatever the features; to know before they are made.
 
+    Args:
+        settings: of the run.
+        features: how they will be called; None where that is not known yet.
+        carried_over: see `run_abaw`.
+
     Raises:
-        MissingExtraError, UnknownNameError, ValueRangeError: as `run_abaw`.
+        MissingExtraError, UnknownNameError, ValueRangeError, RunError: as `run_abaw`.
     """
     require_torch()
     from affekt.nn import require_device
@@ -293,6 +301,10 @@ def require_trainable(settings: AbawSettings) -> None:
         raise UnknownNameError(
             expected=f'clocks among {", ".join(FRAME_CLOCKS)}', came=listed(unknown), todo='choose others'
         )
+    if features is not None:
+        _by_modality(settings.clock, features)
+    if carried_over is not None:
+        require_models(settings, carried_over)
 
 
 def _require_models(inputs: AbawRun) -> None:

@@ -31,6 +31,8 @@ KEY, CURVES = 'key', 'curves.parquet'
 """Folder of a made-up corpus with what its test videos hide, and the file of all curves in it."""
 RECIPES = ('faces-all-frm', 'acoustics-frm', 'voice-emotion-frm')
 """What is extracted of a made-up corpus: all that needs no weights but affekt's own."""
+MADE_UP_FEATURES = tuple(name.removesuffix('-frm') for name in RECIPES)
+"""What these features are called."""
 
 
 @dataclass(frozen=True)

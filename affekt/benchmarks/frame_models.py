@@ -119,10 +119,11 @@ def carried_models(inputs: AbawRun, run: Path) -> dict[str, dict[str, FramePredi
     """
     from affekt.sequence_models import FrameEnsemble, FramePredictor, require_same_features
 
+    require_models(inputs.settings, run)
     carried: dict[str, dict[str, FramePredictor | FrameEnsemble]] = {}
     for task in inputs.settings.tasks:
         folder = run / 'training' / 'models' / task
-        for name in dict.fromkeys((PER_FRAME, *inputs.settings.models)):
+        for name in _named(inputs.settings):
             predictor: FramePredictor | FrameEnsemble
             if (folder / name / 'ensemble').is_dir():
                 predictor = FrameEnsemble.load(folder / name / 'ensemble')
@@ -139,12 +140,25 @@ def carried_models(inputs: AbawRun, run: Path) -> dict[str, dict[str, FramePredi
                     todo='carry over a run on the same labels',
                 )  # fmt: skip
             carried.setdefault(task, {})[f'{CARRIED}{name}'] = predictor
-    if not carried:
+    return carried
+
+
+def require_models(settings: AbawSettings, run: Path) -> None:
+    """Nothing, where a run has a model that these settings would carry over.
+
+    Raises:
+        RunError: it has none.
+    """
+    folders = [run / 'training' / 'models' / task / name for task in settings.tasks for name in _named(settings)]
+    if not any((folder / part).is_dir() for folder in folders for part in ('ensemble', 'model')):
         raise RunError(
-            expected=f'a run with models of {", ".join(inputs.settings.tasks)}', came=f'none in {run}',
+            expected=f'a run with models of {", ".join(settings.tasks)}', came=f'none in {run}',
             todo='give the --out of an earlier bench abaw',
         )  # fmt: skip
-    return carried
+
+
+def _named(settings: AbawSettings) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((PER_FRAME, *settings.models)))
 
 
 def _for_clock(inputs: AbawRun, alignment: Alignment) -> FrameVideos:

@@ -124,6 +124,7 @@ def abaw(
     is on two sides, and guesses are made for videos of no validation or test part alone.
     """
     from affekt.benchmarks import (
+        MADE_UP_FEATURES,
         AbawSettings,
         abaw_facts,
         abaw_inputs,
@@ -143,13 +144,13 @@ def abaw(
     chosen |= {'clock': _clocks(clocks), 'folds': folds or 0}
     settings = AbawSettings(tuple(tasks.split(',')), tuple(models.split(',')), **chosen)
     _require_guessing(settings.pseudo_labels, unlabelled, unlabelled_features)
-    require_trainable(settings)
+    require_trainable(settings, MADE_UP_FEATURES if made_up else None, carried_over)
     with table_notes() as notes, StageBars(name_width=10) as bars:
+        more = None if unlabelled is None else unlabelled_inputs(unlabelled, _split(unlabelled_features))
         if made_up and out is not None:
             inputs = made_up_inputs(out, made, cast=cast, speech=speech, processes=processes, progress=bars)
         else:
             inputs = abaw_inputs(Path(corpus or ''), _split(features), labels=labels, key=key)
-        more = None if unlabelled is None else unlabelled_inputs(unlabelled, _split(unlabelled_features))
         folder = None if out is None else out / 'training'
         how: dict[str, Any] = {'carried_over': carried_over, 'folder': folder, 'resume': resume, 'progress': bars}
         outcome = inputs.run(settings, unlabelled=more, **how)

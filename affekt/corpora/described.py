@@ -244,10 +244,11 @@ def _rows(
             for header, values in cells.items()
             if header != named and values[place] is not None and str(values[place]).strip() not in ('', 'nan')
         }
-        if not name or rows.get(name, row) != row:
+        if name in ('', 'nan') or rows.get(name, row) != row:
+            wrong = f' with two that differ for {name!r}' if name in rows else f', row {place + 1} without a name'
             raise TableError(
                 expected='one row a sample, by name',
-                came=f'{file} with two that differ for {name!r}' if name else f'{file}, row {place + 1} without a name',
+                came=f'{file}{wrong}',
                 todo='keep one row of each',
             )
         if name in rows:

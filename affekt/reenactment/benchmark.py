@@ -9,9 +9,7 @@ pair is kept, so that a killed run goes on.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +43,7 @@ from affekt.pages import escaped, whole_page
 from affekt.progress import Progress
 from affekt.provenance import Consent, Credentials, Provenance, require_signing, sign, with_note
 from affekt.reenactment.canonical import laid_face
-from affekt.reenactment.diffused import DiffusedEngine
+from affekt.reenactment.diffused import DiffusedEngine, DrawsMaps
 from affekt.reenactment.driver import DriverSettings, motion_of_video
 from affekt.reenactment.engine import Engine
 from affekt.reenactment.making import PAINTED_SUFFIX, ReenactSettings, learnt_files, require_alone, require_no_refiner
@@ -54,6 +52,7 @@ from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.sources import Pair
 from affekt.reenactment.transfer import portrait_range, transfer
 from affekt.runs import Entry, Run
+from affekt.tables import csv_bytes
 from affekt.typed_json import plain
 from affekt.wording import counted
 
@@ -357,7 +356,7 @@ def _measured(pair: Pair, measuring: _Measuring, painted: Path) -> tuple[PairRes
             yield frame
 
     motion = transfer(replace(raw, frames=kept()), portrait_range(portrait), settings.transfer)
-    engine, motion = _engine(portrait, motion, settings, painted)
+    engine, motion = _engine(portrait, motion, settings, painted, settings.maps(pair.driver, networks))
     measures = _Measures(portrait, networks.canonical, measuring.identity, measuring.networks)
     count = lost = 0
     moments: list[Image] = []
@@ -390,14 +389,14 @@ def _measured(pair: Pair, measuring: _Measuring, painted: Path) -> tuple[PairRes
 
 
 def _engine(
-    portrait: Portrait, motion: Motion, settings: ReenactSettings, painted: Path
+    portrait: Portrait, motion: Motion, settings: ReenactSettings, painted: Path, maps: DrawsMaps
 ) -> tuple[Engine | DiffusedEngine, Motion]:
     if settings.weights is None:
         return Engine(portrait, settings.engine), motion
     painting = settings.painting
     drawn = DiffusedEngine(
         portrait, motion, settings.weights, painting.drawing(), device=settings.device, precision=painting.precision,
-        folder=painted, size=painting.side,
+        folder=painted, size=painting.side, maps=maps,
     )  # fmt: skip
     return drawn, drawn.motion
 
@@ -413,14 +412,15 @@ def _write(
 ) -> None:  # fmt: skip
     """All files of the folder."""
     folder = comparison.folder
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(['pair', 'driver', 'portrait', 'frames', 'without_face', *METRICS])
-    for each in comparison.pairs:
-        values = [f'{each.scores[name]:.6g}' if name in each.scores else '' for name in METRICS]
-        portrait = '' if each.pair.portrait is None else each.pair.portrait.name
-        writer.writerow([each.pair.name, each.pair.driver.name, portrait, each.frames, each.without_face, *values])
-    write_atomically(folder / 'pairs.csv', table.getvalue().encode())
+    cells = [
+        [
+            each.pair.name, each.pair.driver.name, '' if each.pair.portrait is None else each.pair.portrait.name,
+            each.frames, each.without_face, *(f'{each.scores[m]:.6g}' if m in each.scores else '' for m in METRICS),
+        ]
+        for each in comparison.pairs
+    ]  # fmt: skip
+    columns = ('pair', 'driver', 'portrait', 'frames', 'without_face', *METRICS)
+    write_atomically(folder / 'pairs.csv', csv_bytes(columns, cells))
     summary = {
         name: {metric: {'mean': i.value, 'low': i.low, 'high': i.high} for metric, i in metrics.items()}
         for name, metrics in comparison.summary.items()

@@ -17,7 +17,7 @@ from affekt.typed_json import plain
 LOG_FILE = 'log.jsonl'
 Row = dict[str, float]
 
-WIDTH, HEIGHT, LEFT, BELOW, EDGE = 640, 220, 64, 24, 10
+WIDTH, HEIGHT, LEFT, BELOW, EDGE = 640, 220, 80, 24, 10
 """Size and margins of a curve in pixels."""
 MOST_POINTS = 1000
 """Largest number of points of a curve; with more rows, each point is the mean of equally many."""
@@ -69,7 +69,9 @@ def _line(row: Mapping[str, float]) -> bytes:
 
 
 def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
-    """Write a page with one curve for every number in a log.
+    """Write a page with one curve for every number in a log that changes, and a sentence on those that are always 0.
+
+    Where there is one loss alone, its sum is not drawn again.
 
     Args:
         rows: rows of a log, each with `step`.
@@ -80,11 +82,17 @@ def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
         StorageError: the page cannot be written.
     """
     names = list(dict.fromkeys(name for row in rows for name in row if name != 'step'))
+    curves = {name: [(row['step'], row[name]) for row in rows if name in row] for name in names}
+    idle = [name for name in names if all(value == 0 for _, value in curves[name])]
+    if any(points == curves.get('loss') for name, points in curves.items() if name != 'loss'):
+        del curves['loss']
     parts = [f'<h1>{escaped(title)}</h1>', f'<dl class="facts">{_last_row(rows)}</dl>']
-    for name in names:
-        points = [(row['step'], row[name]) for row in rows if name in row]
-        curve = f'<div class="scroll">{curve_svg(points, name)}</div>'
-        parts.append(f'<section class="part"><h2>{escaped(name)}</h2>{curve}</section>')
+    if idle:
+        parts.append(f'<p>Always 0: {escaped(", ".join(idle))}.</p>')
+    for name, points in curves.items():
+        if name not in idle:
+            drawn = f'<div class="scroll">{curve_svg(points, name)}</div>'
+            parts.append(f'<section class="part"><h2>{escaped(name)}</h2>{drawn}</section>')
     write_atomically(path, whole_page(f'{title}: training', title, '\n'.join(parts)).encode())
 
 
@@ -122,8 +130,8 @@ def curve_svg(points: Sequence[tuple[float, float]], label: str) -> str:
     for tick in (low, (low + high) / 2, high):
         lines.append(f'<line x1="{LEFT}" y1="{y(tick)}" x2="{WIDTH - EDGE}" y2="{y(tick)}" class="grid"/>')
         lines.append(f'<text x="{LEFT - 8}" y="{y(tick) + 4}" text-anchor="end" class="tick">{tick:.4g}</text>')
-    for step, anchor in ((first, 'start'), (last, 'end')):
-        lines.append(f'<text x="{x(step)}" y="{HEIGHT - 6}" text-anchor="{anchor}" class="tick">{step:,.0f}</text>')
+    for step, anchor, said in ((first, 'start', f'step {first:,.0f}'), (last, 'end', f'{last:,.0f}')):
+        lines.append(f'<text x="{x(step)}" y="{HEIGHT - 6}" text-anchor="{anchor}" class="tick">{said}</text>')
     for piece in _pieces(drawn):
         places = ' '.join(f'{x(step)},{y(value)}' for step, value in piece)
         lines.append(f'<polyline points="{places}" fill="none" stroke="var(--low)" stroke-width="2"/>')
@@ -131,7 +139,7 @@ def curve_svg(points: Sequence[tuple[float, float]], label: str) -> str:
             lines.append(f'<circle cx="{x(piece[0][0])}" cy="{y(piece[0][1])}" r="3" class="dot"/>')
     summary = f'{label}: {values[0]:.4g} at first, {values[-1]:.4g} at last'
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" '
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" '
         f'aria-label="{escaped(summary)}">{"".join(lines)}</svg>'
     )
 

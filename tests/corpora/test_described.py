@@ -106,9 +106,10 @@ def test_a_row_that_stands_twice_is_taken_once_and_two_that_differ_are_refused(t
     table(path, ['name', 'reason'], ['s1', CLUES], ['s1', 'He frowns.'])
     with pytest.raises(TableError, match="two that differ for 's1'"):
         import_corpus('ov-merd', tmp_path)
-    table(path, ['name', 'reason'], ['', CLUES])
-    with pytest.raises(TableError, match='row 1 without a name'):
-        import_corpus('ov-merd', tmp_path)
+    for nameless in ('', 'nan'):
+        table(path, ['name', 'reason'], [nameless, CLUES])
+        with pytest.raises(TableError, match='row 1 without a name'):
+            import_corpus('ov-merd', tmp_path)
     table(path, ['id', 'reason'], ['s1', CLUES])
     with pytest.raises(TableError, match='the columns name'):
         import_corpus('ov-merd', tmp_path)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import affekt
 from affekt.errors import TableError
 from affekt.tables import (
     as_written,
@@ -75,3 +78,13 @@ def test_a_table_is_read_back_from_every_ending_that_is_written(tmp_path, ending
 def test_another_ending_is_refused_by_its_name():
     with pytest.raises(TableError, match=r'\.csv, \.jsonl, \.parquet; got x\.xlsx'):
         require_written('.xlsx', 'x.xlsx')
+
+
+def test_no_other_file_of_the_package_writes_csv_by_itself():
+    package = Path(affekt.__file__).parent
+    writers = [
+        path.relative_to(package).as_posix()
+        for path in package.rglob('*.py')
+        if re.search(r'csv\.(Dict)?[wW]riter\(|\.to_csv\(', path.read_text(encoding='utf-8'))
+    ]
+    assert writers == ['tables/writing.py']

@@ -358,6 +358,14 @@ def test_a_page_holds_a_curve_for_every_number_and_nothing_from_outside(tmp_path
     assert len(page) < 100_000  # each point of a long run is a mean of several
 
 
+def test_a_page_says_what_is_always_0_and_draws_a_sum_of_one_loss_once(tmp_path):
+    rows = [{'step': float(step), 'audio': 1 / step, 'loss': 1 / step, 'unread': 0.0} for step in range(1, 9)]
+    write_curves(rows, tmp_path / 'page.html', title='run')
+    page = (tmp_path / 'page.html').read_text()
+    assert page.count('<polyline') == 1
+    assert 'Always 0: unread.' in page
+
+
 def test_what_a_killed_run_had_not_written_whole_is_removed(tmp_path):
     cases.engine().run(cases.batches('order'), steps=4, folder=tmp_path)
     part = part_of(tmp_path / 'step-000000006.safetensors')

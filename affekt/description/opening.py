@@ -100,8 +100,8 @@ class LikelyLabels:
         first = describer.beginning_logits(asked, beginnings).double().softmax(dim=1)
         named, likeliest = first.clone(), first.topk(min(self.width, len(self.words)), dim=1).indices  # (N, W)
         for before in likeliest.T:
-            said = [f' {self.words[at]},' for at in before.tolist()]
-            logits = describer.beginning_logits(asked, [*beginnings, ''], said).double()
+            begun = [f' {self.words[at]},' for at in before.tolist()]
+            logits = describer.beginning_logits(asked, [*beginnings, ''], begun).double()
             logits.scatter_(1, before.unsqueeze(1), -torch.inf)  # no label comes twice
             named += first.gather(1, before.unsqueeze(1)) * logits.softmax(dim=1)[:, :-1]
         return first, named

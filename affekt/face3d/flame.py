@@ -132,7 +132,7 @@ class FlameModel:
 
         Args:
             points: (V, 3) with the head where it is.
-            rotation: (3, 3) of the head, or (3,) its axis times its angle in radians.
+            rotation: (3,) axis of the head's rotation times its angle in radians.
             camera: (3,) s, a, b, as SMIRK and DECA give them.
 
         Returns:
@@ -142,8 +142,7 @@ class FlameModel:
         """
         located = np.asarray(points, dtype=np.float64)
         root = self._regressor[0] @ located
-        given = np.asarray(rotation, dtype=np.float64)
-        own = (located - root) @ (given if given.ndim == 2 else turn(given)).T + root - self._origin
+        own = (located - root) @ turn(rotation).T + root - self._origin
         scale, right, up = np.asarray(camera, dtype=np.float64)
         return np.asarray((own / CM + [right, up, 0]) * scale * [1, -1, -1])
 

@@ -28,7 +28,6 @@ import numpy.typing as npt
 
 from affekt.arrays import Floats, Floats32
 from affekt.errors import ShapeError, WeightsError, listed, require_torch
-from affekt.face3d.camera import turn
 from affekt.files import only_regular
 
 if TYPE_CHECKING:
@@ -109,13 +108,13 @@ class SeenFlame:
         """(V, 3) the head in pixels of the picture, y down, with depth in the same unit, less of it nearer."""
         own = self.parameters
         shaped = model.vertices(own.identity_of(0, model), own.expression_of(0, model), jaw_deg=own.jaw_deg(0))
-        return self.placed(model, shaped, turn(own.turn[0].astype(np.float64)))
+        return self.placed(model, shaped)
 
-    def placed(self, model: FlameModel, shaped: Floats, rotation: Floats) -> Floats:
-        """(V, 3) points that `model.vertices` gave, under a rotation (3, 3), in pixels of the picture; see `points`."""
-        half = self.region.side / 2
+    def placed(self, model: FlameModel, shaped: Floats) -> Floats:
+        """(V, 3) points that `model.vertices` gave, in pixels of the picture; see `points`."""
+        own, half = self.parameters, self.region.side / 2
         middle = [self.region.center_x, self.region.center_y, 0]
-        return np.asarray(model.projected(shaped, rotation, self.parameters.camera[0]) * half + middle)
+        return np.asarray(model.projected(shaped, own.turn[0], own.camera[0]) * half + middle)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ import numpy.typing as npt
 
 from affekt.arrays import Floats
 from affekt.errors import ValueRangeError
-from affekt.face3d.camera import turn
 from affekt.face3d.flame import FlameModel, read_flame
 from affekt.face3d.flame_encoders import DECA, SMIRK, FlameEncoder, SeenFlame, read_flame_encoder
 
@@ -66,20 +65,14 @@ class FlameHead:
     seen: SeenFlame
     shown: ShownFlame
 
-    def points(self, shown: ShownFlame, turned: npt.ArrayLike | None = None) -> Floats:
-        """(V, 3) the head in pixels of the picture while it shows something, y down, with depth, less of it nearer.
-
-        Args:
-            shown: what the face does.
-            turned: (3, 3) rotation of the head away from the picture's, in axes x right, y up, z to the viewer.
-        """
+    def points(self, shown: ShownFlame) -> Floats:
+        """(V, 3) the head in pixels of the picture while it shows something, y down, with depth, less of it nearer."""
         own = self.seen.parameters
         opened, aside = shown.jaw_deg
         shaped = self.model.vertices(
             own.identity_of(0, self.model), shown.expression, jaw_deg=(max(float(opened), 0.0), float(aside))
         )
-        rotation = turn(own.turn[0].astype(np.float64))
-        return self.seen.placed(self.model, shaped, rotation if turned is None else np.asarray(turned) @ rotation)
+        return self.seen.placed(self.model, shaped)
 
 
 class FlameReader:

@@ -43,7 +43,7 @@ from affekt.pages import escaped, whole_page
 from affekt.progress import Progress
 from affekt.provenance import Consent, Credentials, Provenance, require_signing, sign, with_note
 from affekt.reenactment.canonical import laid_face
-from affekt.reenactment.diffused import DiffusedEngine
+from affekt.reenactment.diffused import DiffusedEngine, DrawsMaps
 from affekt.reenactment.driver import DriverSettings, motion_of_video
 from affekt.reenactment.engine import Engine
 from affekt.reenactment.making import PAINTED_SUFFIX, ReenactSettings, learnt_files, require_alone, require_no_refiner
@@ -356,7 +356,7 @@ def _measured(pair: Pair, measuring: _Measuring, painted: Path) -> tuple[PairRes
             yield frame
 
     motion = transfer(replace(raw, frames=kept()), portrait_range(portrait), settings.transfer)
-    engine, motion = _engine(portrait, motion, settings, painted)
+    engine, motion = _engine(portrait, motion, settings, painted, settings.maps(pair.driver, networks))
     measures = _Measures(portrait, networks.canonical, measuring.identity, measuring.networks)
     count = lost = 0
     moments: list[Image] = []
@@ -389,14 +389,14 @@ def _measured(pair: Pair, measuring: _Measuring, painted: Path) -> tuple[PairRes
 
 
 def _engine(
-    portrait: Portrait, motion: Motion, settings: ReenactSettings, painted: Path
+    portrait: Portrait, motion: Motion, settings: ReenactSettings, painted: Path, maps: DrawsMaps
 ) -> tuple[Engine | DiffusedEngine, Motion]:
     if settings.weights is None:
         return Engine(portrait, settings.engine), motion
     painting = settings.painting
     drawn = DiffusedEngine(
         portrait, motion, settings.weights, painting.drawing(), device=settings.device, precision=painting.precision,
-        folder=painted, size=painting.side,
+        folder=painted, size=painting.side, maps=maps,
     )  # fmt: skip
     return drawn, drawn.motion
 

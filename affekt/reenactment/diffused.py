@@ -283,10 +283,13 @@ class FlameMaps:
     def _points(
         self, portrait: Portrait, head: FlameHead, frame: MotionFrame, shown: ShownFlame, square: Square, size: int
     ) -> Floats:
-        """(V, 3) the moved head in pixels of the square."""
-        (middle,) = portrait.place(np.array([HEAD_CENTER_CM]), np.eye(3), np.zeros(2), 1.0)
-        points = head.points(shown, frame.rotation)
-        moved = middle + frame.scale * (points - middle)
+        """(V, 3) the head in pixels of the square, turned about the point whose way `frame.translation` is."""
+        points = head.points(shown)
+        open_mesh = portrait.place(np.array([HEAD_CENTER_CM, *portrait.face[:POINTS]]), np.eye(3), np.zeros(2), 1.0)
+        middle = open_mesh[0]
+        middle[2] += points[:, 2].min() - open_mesh[1:, 2].min()  # the tips of both noses are equally near
+        turned = frame.rotation * np.outer(FROM_BELOW, FROM_BELOW)  # in axes of the picture
+        moved = middle + frame.scale * (points - middle) @ turned.T
         moved[:, :2] += portrait.pixels_per_cm * frame.translation * FROM_BELOW[:2]
         return square.scaled(moved, size)
 

@@ -132,6 +132,13 @@ class ReenactSettings:
         """The engine: 'geometric' or 'diffusion'."""
         return 'geometric' if self.weights is None else 'diffusion'
 
+    def maps(self, driver: Path | None, networks: FaceLandmarker) -> DrawsMaps:
+        """What guides the weights; see `affekt.reenactment.diffused.chosen_maps`."""
+        return chosen_maps(
+            self.face_model, self.face_encoders, driver, networks, intensity=self.transfer.intensity,
+            absolute=self.transfer.absolute,
+        )  # fmt: skip
+
     def as_json(self) -> dict[str, Any]:
         """All of them, as a record holds them."""
         return {
@@ -229,10 +236,7 @@ def reenact_to(
     if own.refiner is not None:
         require_refined(own.refiner, Path(portrait))
     networks = landmarker or FaceLandmarker()
-    maps = chosen_maps(
-        own.face_model, own.face_encoders, source.driver, networks, intensity=own.transfer.intensity,
-        absolute=own.transfer.absolute,
-    )  # fmt: skip
+    maps = own.maps(source.driver, networks)
     learnt = learnt_files(own)
     described = source.as_json()
     # 2. Who moves, and how.

@@ -198,6 +198,26 @@ def test_a_benchmark_that_networks_paint_is_not_gone_on_with_in_other_numbers(tm
         still_pairs(settings=painted, resume=True)
 
 
+def test_a_benchmark_is_guided_by_the_face_model_that_its_settings_name(tmp_path, still_pairs, monkeypatch):
+    pytest.importorskip('torch')
+    from affekt.reenactment import benchmark
+
+    guided = []
+
+    class Painter:
+        def __init__(self, *_, maps, **__):
+            guided.append(maps)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmark, 'learnt_files', lambda settings: {})
+    monkeypatch.setattr(benchmark, 'DiffusedEngine', Painter)
+    monkeypatch.setattr('affekt.reenactment.making.chosen_maps', lambda model, _, driver, *__, **___: (model, driver))
+    flame = tmp_path / 'flame.pkl'
+    with pytest.raises(KeyboardInterrupt):
+        still_pairs(settings=ReenactSettings(weights=tmp_path, face_model=flame, face_encoders=(flame,)))
+    assert guided == [(flame, tmp_path / 'd0.mp4')]
+
+
 def _mean_colour(path, frames=None):
     """A network whose features are the mean colours of pictures, or of videos of so many frames."""
     onnx = pytest.importorskip('onnx')

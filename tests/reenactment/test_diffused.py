@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from portraits import MadeUpLandmarker, made_up_face, made_up_portrait
+from portraits import MadeUpLandmarker, made_up_face, made_up_portrait, moved
 
 from affekt.cli import main
 from affekt.errors import RunError, ValueRangeError, WeightsError
-from affekt.face3d import ShownFlame
+from affekt.face3d import ShownFlame, read_flame_reader
 from affekt.media import Recording, write_video
 from affekt.reenactment import (
     ByEmotion,
@@ -252,6 +252,28 @@ def test_a_face_model_without_its_encoder_or_a_driver_or_of_another_kind_is_refu
     assert not (tmp_path / 'out.mp4').exists()
     with pytest.raises(ValueRangeError, match='a driving video'):
         diffused_maps(Path(model), [Path(encoder)], None, MadeUpLandmarker())
+
+
+def test_a_head_of_flame_turns_about_the_point_whose_way_the_motion_holds(flame_files):
+    model, encoder = flame_files
+    portrait, reader = made_up_portrait(), read_flame_reader(model, [encoder])
+    head = reader.head(portrait.image, portrait.landmarks)
+
+    def placed(**movement):
+        maps = FlameMaps(reader, Path('driver.mp4'), None)
+        return maps._points(portrait, head, moved(**movement), head.shown, Square(0, 0, 64), 64)
+
+    rest, middle = placed(), portrait.center * [1, -1, -1]
+    assert rest == pytest.approx(head.points(head.shown), abs=1e-4)
+    # a quarter turn anticlockwise brings what lies to the right above; the middle goes one centimetre to the right
+    right, down = (rest[:, :2] - middle[:2]).T
+    rolled = placed(angles=(0, 0, 90), translation=(1, 0))[:, :2]
+    assert rolled == pytest.approx(middle[:2] + np.stack([down + portrait.pixels_per_cm, -right], axis=1), abs=1e-4)
+    # what lies nearest goes to the side by as much as the tip of the portrait's nose
+    near = middle[2] - portrait.place(portrait.face[:468], np.eye(3), np.zeros(2), 1.0)[:, 2].min()
+    tip, turned = rest[:, 2].argmin(), moved(angles=(30, 0, 0)).rotation
+    across = turned[0, 0] * right[tip] + turned[0, 2] * near
+    assert placed(angles=(30, 0, 0))[tip, 0] == pytest.approx(middle[0] + across, abs=1e-4)
 
 
 def test_what_a_driver_shows_is_laid_on_the_portraits_own_face_or_taken_as_it_is():

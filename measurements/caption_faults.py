@@ -148,7 +148,7 @@ def main() -> None:
         folder = Path(kept)
         (folder / 'media').mkdir()
         result = json.loads(options.out.read_text()) if options.only else {'clips': options.clips}
-        result['undisturbed'] = undisturbed(folder, options.clips)
+        result['undisturbed'] = undisturbed(folder, result['clips'])  # as many as of what stays
         print(json.dumps(result, indent=1), flush=True)
         if not options.only:
             result['disturbed'] = disturbed(folder, options.clips, options.kills, options.deaths)

@@ -108,7 +108,7 @@ class Training(Case):
         return out
 
     def noted(self, out: Path) -> list[tuple[str, tuple[Path, ...], str]]:
-        """The rows of the log up to the last checkpoint, and how they differ from those of a run that nobody killed."""
+        """The rows of the log up to the last checkpoint, which have no files."""
         from affekt.training.checkpoints import last_step
         from affekt.training.curves import LOG_FILE, read_log
 

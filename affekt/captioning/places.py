@@ -56,7 +56,8 @@ class Place:
         """The same place for a process that begins in another folder: every path in it is written from the root."""
         if not self.is_local:
             return self
-        recipes = tuple((source, '@'.join(map(_absolute, recipe.split('@')))) for source, recipe in self.recipes)
+        parts = [(source, *recipe.partition('@')) for source, recipe in self.recipes]
+        recipes = tuple((source, name + at + _absolute(weights)) for source, name, at, weights in parts)
         return replace(self, where=_absolute(self.where), trunk=_absolute(self.trunk), recipes=recipes)
 
     @property

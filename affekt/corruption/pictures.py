@@ -95,8 +95,7 @@ def occlusion_box(height: int, width: int, share: float, rng: np.random.Generato
     """A rectangle with the image's aspect ratio that covers a share of it, at a random position.
 
     The sides are rounded to pixels: first the height to H sqrt(share), then the width to the value that comes closest
-        to
-    the share.
+    to the share.
 
     Raises:
         ValueRangeError: the share is not in (0, 1].

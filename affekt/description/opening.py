@@ -189,8 +189,9 @@ class ClipDescriber:
         """All that answers depend on, as JSON has it; see `reproduction_record`."""
         record = reproduction_record(self.describer, self.limits, table=self._table)
         recipes = {name: recipe.hash for name, recipe in self.reader.form.recipes.items()}
-        likely = {'likely_labels': asdict(self._likely_labels)} if self._likely_labels else {}
-        return {**record, 'recipes': recipes, 'question': self.reader.form.question, **likely}
+        noted = {'likely_labels': self._likely_labels, 'certainty': self._certainty, 'terciles': self._terciles}
+        fitted = {name: asdict(part) for name, part in noted.items() if part is not None}
+        return {**record, 'recipes': recipes, 'question': self.reader.form.question, **fitted}
 
     def digest(self, manifest: Manifest, sample: Sample, words: str | None = None) -> str:
         """Changes with what is read of a clip; see `ClipReader.digest`."""
@@ -247,12 +248,23 @@ class ClipDescriber:
             )
         )  # fmt: skip
         for begin in range(0, len(covered), self.batch_size):
-            batch = covered[begin : begin + self.batch_size]
-            assert likely is not None
-            for (name, _), labels in zip(batch, likely.of(self.describer, [each for _, each in batch]), strict=True):
-                text = f'{", ".join(labels)},'
-                made.append(Description(name, Answer(labels, text, 'list'), text, 'end'))
+            made += self._listed(covered[begin : begin + self.batch_size])
         return list(self._with_certainty([prompt for _, prompt in (*others, *covered)], made))
+
+    def _listed(self, asked: Sequence[tuple[str, Asked]]) -> list[Description]:
+        """The likely labels of each prompt, or why there are none; a prompt that fails costs no other its answer."""
+        assert self._likely_labels is not None
+        try:
+            labels = self._likely_labels.of(self.describer, [prompt for _, prompt in asked])
+        except (ShapeError, ValueRangeError) as error:
+            if len(asked) == 1:
+                return [Description(asked[0][0], read_answer(''), '', '', str(error))]
+            return [description for each in asked for description in self._listed([each])]
+        texts = [f'{", ".join(each)},' for each in labels]
+        return [
+            Description(name, Answer(each, text, 'list'), text, 'end')
+            for (name, _), each, text in zip(asked, labels, texts, strict=True)
+        ]
 
     def _with_remarks(self, asked: Asked, clip: PerceivedClip) -> PerceivedClip:
         """The clip with what has to be known of its answer: it is unlike those of training, or so is the question."""

@@ -110,8 +110,7 @@ class OnnxVideo:
 
     For one row: of every fourth frame, the last one repeated up to 16, the first 16 and the last 16; the mean of both.
     For all rows: for each frame the 16 around it (the first 16 for the first ten, and for the last ten the 16 before
-        the
-    last).
+    the last).
 
     Args:
         network: network with input (N, 3, 16, S, S).

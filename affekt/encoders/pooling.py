@@ -3,10 +3,9 @@
 T time steps, D features, L target length, B samples.
 
 The published pooling pads with zeros in front, also where a length does not divide, and averages them in: the first
-    rows
-are damped or erased, and no model can distinguish them from silence (`legacy_resampled`, `legacy_batch`). `resampled`
-cuts a sequence into L nearly equal segments instead, and `batch` pads at the end and returns a mask of the real rows
-(`padded`).
+rows are damped or erased, and no model can distinguish them from silence (`legacy_resampled`, `legacy_batch`).
+`resampled` cuts a sequence into L nearly equal segments instead, and `batch` pads at the end and returns a mask of the
+real rows (`padded`).
 
 Source: the loaders of MERBench, arXiv:2401.03429; the corrected forms are ours.
 """
@@ -47,8 +46,7 @@ def legacy_resampled(values: Array, length: int) -> Array:
     """A sequence resampled as published.
 
     Same length: unchanged. Longer: zeros in front. Shorter: zeros in front up to a multiple of L, then the mean of
-        every
-    ceil(T / length) rows, zeros included.
+    every ceil(T / length) rows, zeros included.
 
     Args:
         values: (T, D), T at least 1.

@@ -2,8 +2,7 @@
 
 Published: the text is run as a whole; the special tokens at both ends are found by encoding a Chinese sentence and
 locating it in the decoded tokens, so that a tokenizer without Chinese stops the program. Corrected: the tokenizer
-    itself
-reports its special tokens, and long texts are read in consecutive windows.
+itself reports its special tokens, and long texts are read in consecutive windows.
 
 T tokens.
 

@@ -77,8 +77,7 @@ def read_verdict(answer: str) -> Reading:
 
     1. A model's reasoning (thinking) is dropped. 2. JSON objects with the key `verdict`, anywhere: they must agree.
     3. Without one: the verdict after words such as *verdict* or *the better one is*, else the verdicts that are named,
-        if
-    all are the same.
+    if all are the same.
 
     >>> read_verdict('```json\\n{"verdict": "a2"}\\n```')
     Reading(verdict='a2', how='embedded json')

@@ -1,10 +1,9 @@
 """A judge's run on files: verdicts that `affekt rank` reads, each showing with its raw answer, settings.
 
 `verdicts.csv` has a row per pair: left, right, outcome (left, right, tie, skip), sample, rater, order (empty: both),
-    the
-verdict in each order, whether they agree, and the lengths of both texts. `verdicts.showings.csv` has a row per showing,
-with its order, a weight of 1/2 where there are two, and the raw answer; ranked instead, it shows the effect of being
-first. `verdicts.csv.settings.json` records everything that they depend on.
+the verdict in each order, whether they agree, and the lengths of both texts. `verdicts.showings.csv` has a row per
+showing, with its order, a weight of 1/2 where there are two, and the raw answer; ranked instead, it shows the effect of
+being first. `verdicts.csv.settings.json` records everything that they depend on.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Degrees of freedom of a standard error over groups, from the sizes of the groups.
 
 Where one speaker has half of all samples, ten speakers carry less information than ten of equal size: the score is
-    mostly
-that speaker's, so the groups differ too little from it. `freedom` gives the factor by which the variance over
+mostly that speaker's, so the groups differ too little from it. `freedom` gives the factor by which the variance over
 resamples of groups is too small, and its degrees of freedom. For groups of equal size these are n / (n - 1) and n - 1.
 Axes: n groups.
 """

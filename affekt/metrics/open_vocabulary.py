@@ -64,8 +64,7 @@ def set_scores(
 
     Returns:
         Name of a folding to its score: M1, M2, W1-L1 … W5-L2, EW-L1, EW-L2, M-avg; for the table `affekt` also
-            affekt-L1
-        and affekt-L2, which are in no mean.
+        affekt-L1 and affekt-L2, which are in no mean.
 
     Raises:
         TableError: a sample of the truth has no prediction.

@@ -10,8 +10,7 @@ order of pairs and sides.
 **Control.** Preference data can often be predicted by length, or by the author. With `control=('length',)` the effect
 of length is fitted beside w and then dropped, and w is constrained to scores that are exactly uncorrelated with it over
 the training pairs: w is orthogonal to the sum over pairs of x z, z the odd functions of `controls`. The model keeps
-    only
-what distinguishes texts among others of the same length.
+only what distinguishes texts among others of the same length.
 
 Axes: N pairs, P features, Q = 3 features of ties, Z controls.
 """
@@ -327,8 +326,7 @@ def controls(pairs: Pairs, seen: Seen, names: Iterable[str]) -> Floats:
     """(N, Z) odd functions of the shortcuts, of unit mean square; (N, 0) without names.
 
     Length: d, d |d| and the sign of d, d the log2 ratio of the numbers of characters. Source: for each source but the
-        most
-    common, 1 where only the left text is from it, -1 where only the right one is.
+    most common, 1 where only the left text is from it, -1 where only the right one is.
 
     Raises:
         ComparisonError: the source is to be controlled for, and the pairs do not name the sources.

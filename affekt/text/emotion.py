@@ -105,8 +105,7 @@ class TextEmotion:
     """Estimates emotion from English text; takes a tenth longer than the encoder alone.
 
     `prior` has the shares of the categories that its probabilities of dialogue assume: divide by them for the
-        likelihood
-    of the words themselves.
+    likelihood of the words themselves.
 
     Args:
         encoder: a SentenceEncoder to share; None to make one.

@@ -79,8 +79,7 @@ def judged_together(utterances: Sequence[Utterance], trust: Trust | None = None)
     """The utterances of one recording, judged also by the majority of it.
 
     Where less than `few_understood` of the recognized seconds was understood, the rest is not trusted either: in a
-        language
-    that the recognizer does not support, a turn occasionally looks fluent. Turns of high confidence stay.
+    language that the recognizer does not support, a turn occasionally looks fluent. Turns of high confidence stay.
 
     Args:
         utterances: utterances from `judged`, in any order; those of a given transcript are ignored.

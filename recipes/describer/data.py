@@ -50,7 +50,8 @@ COMMENTS = {'train': 6000, 'dev': 1000, 'test': None}
 """Texts of each split that are read, drawn; None for all."""
 HELD = 'held'
 """Comments of the development part that are not drawn. Nothing is chosen by them but calibration and thresholds of the
-head of text, which favours that head. What ships is tested on them: the test part is spent on earlier forms of it."""
+head of text, from which the describer's reader of words starts too: both are favoured. What ships is tested on them:
+the test part is spent on earlier forms of it."""
 
 
 def ravdess(folder: Path) -> Manifest:

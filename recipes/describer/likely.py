@@ -1,4 +1,4 @@
-"""What is chosen once the describer is trained, and tested on comments that chose nothing: labels by their shares, and
+"""What is chosen once the describer is trained, and tested on comments that chose neither: labels by their shares, and
 how far a voice may lie from those of training for a certainty to be stated.
 
     python recipes/describer/likely.py --corpora DIR --out DIR
@@ -83,7 +83,7 @@ def chosen_share(describer: Describer, texts: Clips, start: Start) -> dict[str, 
 
 
 def words_tested(describer: Describer, texts: Clips, start: Start, least: float) -> dict[str, Any]:
-    """Labels of comments that nothing here has been chosen by, beside those of one answer and of the head of text."""
+    """Labels of comments that chose no share and no step, beside those of one answer and of the head of text."""
     lines = texts.of_split(HELD)
     examples = of_texts(texts, lines, start)
     greedy = [list(each) for each in answers(describer, examples, KNOWN).labels]

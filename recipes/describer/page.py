@@ -163,7 +163,7 @@ def _words(result: Mapping[str, Any]) -> list[str]:
     count, first = texts['labels_a_comment'], texts['first_is_true']
     agreement = ', '.join(f'{value:.3f} at {least}' for least, value in chosen['agreement'].items())
     lines = [
-        f'## Words: GoEmotions, {texts["comments"]:,} comments that chose nothing, 28 labels', '',
+        f'## Words: GoEmotions, {texts["comments"]:,} comments that chose no step and no share, 28 labels', '',
         '| | macro-F1 |', '|---|---|',
         *(f'| {name} | {number(score)} |' for name, score in texts['macro_f1'].items()), '',
         f'Less than the head: {number(texts["less_than_head"])}; less than the head with its nearest label where it '
@@ -176,7 +176,8 @@ def _words(result: Mapping[str, Any]) -> list[str]:
         f'so every answer has valid form. The share was chosen on {chosen["comments"]:,} drawn comments of the '
         f'development part, by how well labels agree with those of the head (macro-F1 {agreement}); what is true of '
         'them was not looked at. Tested are the comments of that part that were not drawn. Calibration and thresholds '
-        'of the head were fitted on the whole of that part, which favours the head.', '',
+        "of the head, from which the describer's reader of words starts too, were fitted on the whole of that part: "
+        'that favours both, and what is stated of either may be a little too good.', '',
     ]  # fmt: skip
     if before:
         lines += [

@@ -225,6 +225,7 @@ def test_paths_of_models_are_written_from_the_root_for_workers_that_begin_elsewh
     (tmp_path / 'fine').mkdir()
     (tmp_path / 'trunk').mkdir()
     (tmp_path / 'weights').mkdir()
+    (tmp_path / 'faces-utt').mkdir()  # features, as they are extracted: the recipe of that name is no path
     recipes = (('voice', 'chinese-hubert-large-frm@weights'), ('face', 'faces-utt'))
     server = Place('http://localhost:8000/v1', 'clip-1')
     absolute = Models(Place('fine', 'fine 12', trunk='trunk', recipes=recipes), server, server).absolute()

@@ -277,7 +277,9 @@ def test_the_first_label_has_the_certainty_that_was_fitted_for_what_stands_first
     questions = {'': QUESTION, QUESTION: QUESTION, 'labels': QUESTION, 'sentiment': 'Sentiment', 'Why?': 'Why?'}
     for question, text in questions.items():
         clips = open_clip_describer(noted, recipes={'face': 'acoustics-utt'}, asr='none', question=question)
-        assert clips.record()['question'] == text
+        record = clips.record()
+        assert record['question'] == text
+        assert record.get('certainty', {}).get('temperatures') == ({'voice': 2.0} if text == QUESTION else None)
         certainty = 1.0 if text == QUESTION else None  # one known word has all of the softmax
         ((clip, described),) = clips.describe(manifest, manifest.samples)
         assert described.certainty == certainty
@@ -348,6 +350,19 @@ def test_a_describer_with_shares_lists_labels_for_words_alone_and_writes_for_the
     assert (answers[0].answer.form, answers[0].raw, answers[0].finish) == ('list', 'angry, sad,', 'end')
     assert answers[1].raw != answers[0].raw
     assert clips.record()['likely_labels']['least'] == {'sentence': 0.0}
+
+    def alike_but_of_two(self, asked, beginnings, after=None):
+        if len(asked) > 1 or asked[0].features['sentence'] is not short:
+            raise ValueRangeError(expected='a short prompt', came='a long one', todo='shorten it')
+        return alike(self, asked, beginnings)
+
+    # what fails of a prompt, alone or beside others, costs no other its answer
+    monkeypatch.setattr(Describer, 'beginning_logits', alike_but_of_two)
+    prompts = [clips.reader.asked(clips.reader.read(manifest, manifest.samples[at])) for at in (0, 2)]
+    short = prompts[1].features['sentence']
+    failed, answered = clips._answers([('a', prompts[0]), ('b', prompts[1])])
+    assert (failed.answer.labels, failed.failure.startswith('expected a short prompt')) == ((), True)
+    assert (answered.answer.labels, answered.failure) == (('angry', 'sad'), '')
     other = open_clip_describer(tmp_path / 'describer', asr='none', question='Why?')
     assert 'likely_labels' not in other.record()
 

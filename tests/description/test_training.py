@@ -68,6 +68,16 @@ def test_the_first_label_is_the_likeliest_beginning_of_an_answer_whatever_stands
     with torch.no_grad():
         output = describer.trunk(inputs_embeds=embedded.embeddings, position_ids=embedded.positions)
     np.testing.assert_allclose(logits[0], output.logits[0, -1, numbers], atol=1e-4)
+    # behind what an answer has begun with, and at its end
+    begun = describer.beginning_logits([asked, asked], [*beginnings, ''], ['Sa', 'Glad.'])
+    for row, text in zip(begun, ('Sa', 'Glad.'), strict=True):
+        words = describer.vocabulary.numbers(text)
+        spelled = describer.trunk.get_input_embeddings()(torch.tensor([words]))
+        whole = torch.cat([embedded.embeddings, spelled], dim=1)
+        with torch.no_grad():
+            output = describer.trunk(inputs_embeds=whole, position_ids=torch.arange(whole.shape[1])[None])
+        np.testing.assert_allclose(row, output.logits[0, -1, [*numbers, describer.vocabulary.end]], atol=1e-4)
+    assert begun[1].argmax() == len(beginnings)
     with pytest.raises(ValueRangeError, match='first token'):
         beginning_logits(describer, UNSEEN, ('Sad', 'Sour'))
 

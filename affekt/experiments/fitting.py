@@ -146,7 +146,6 @@ def _better(
 
 
 def _built(trial: Trial, form: Any) -> FusionModel:
-
     from affekt.fusion import FUSION_MODELS, FusionShape, build_fusion
     from affekt.nn import seeded
 

@@ -82,6 +82,7 @@ class SteadyClock:
         if stamp_s is None or self._newest is None:
             time_s = self._begin_s if last is None else last[0] + step_s
         elif last is None:
+            self._own[stream] = self._newest
             time_s = max(0.0, stamp_s - self._newest)
         else:
             time_s = self._counted(stamp_s, stream, last, step_s, now_s)

@@ -77,7 +77,8 @@ METRICS: Mapping[str, str] = {
 }
 """Metric to its explanation; the first seven need the driver's own pictures."""
 LIKENESSES = ('ssim', 'ms_ssim')
-"""Metrics that are 1 for equal pictures: their intervals are those of 1 - value. The others start at 0."""
+MOST = {'l1': 255.0, 'ssim': 2.0, 'ms_ssim': 2.0, 'pose_distance_deg': 180.0}
+"""Metric to its upper bound; likenesses, -1 to 1, are bounded by 1 - value. All others start at 0."""
 OF_PICTURES = ('l1', 'psnr_db', 'ssim', 'ms_ssim', 'lpips', 'flicker', 'landmark_error')
 SCORES = 'scores.json'
 
@@ -216,9 +217,10 @@ def summarised(results: Sequence[PairResult], seed: int = 0) -> dict[str, dict[s
                 mean = bootstrap_interval(
                     lambda column: float(np.mean(column)), far, rng=np.random.default_rng(seed), bounds=(0.0, np.inf)
                 )
+                low, high = mean.low, min(mean.high, MOST.get(metric, np.inf))
                 if metric in LIKENESSES:
-                    mean = replace(mean, value=float(values.mean()), low=1 - mean.high, high=1 - mean.low)
-                summary.setdefault(name, {})[metric] = mean
+                    low, high = 1 - high, 1 - low
+                summary.setdefault(name, {})[metric] = replace(mean, value=float(values.mean()), low=low, high=high)
     return summary
 
 
@@ -358,9 +360,7 @@ def _measured(pair: Pair, measuring: _Measuring, painted: Path) -> tuple[PairRes
     motion = transfer(replace(raw, frames=kept()), portrait_range(portrait), settings.transfer)
     engine, motion = _engine(portrait, motion, settings, painted, settings.maps(pair.driver, networks))
     measures = _Measures(portrait, networks.canonical, measuring.identity, measuring.networks)
-    count = lost = 0
-    moments: list[Image] = []
-    truth = first
+    count, lost, moments, truth = 0, 0, list[Image](), first
     for frame in motion:
         while truth.time_s < frame.time_s - 1e-6 and (later := next(truths, None)) is not None:
             truth = later

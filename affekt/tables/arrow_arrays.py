@@ -10,10 +10,13 @@ N values; None and a nan that stands for it are null in Arrow.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from affekt.errors import ValueRangeError
 
 
 def arrow_array(values: Sequence[Any] | npt.NDArray[Any], dtype: Any) -> Any:
@@ -24,13 +27,19 @@ def arrow_array(values: Sequence[Any] | npt.NDArray[Any], dtype: Any) -> Any:
         dtype: `pyarrow.string()`, `pyarrow.bool_()`, or a type of numbers.
 
     Raises:
+        ValueRangeError: a value is of another kind, such as a text among numbers.
         UnicodeEncodeError, OverflowError: see `text_array`.
         pyarrow.ArrowInvalid: a whole number does not fit the type.
     """
     import pyarrow as pa
 
     if pa.types.is_string(dtype):
-        return text_array(values.tolist() if isinstance(values, np.ndarray) else values)
+        texts = values.tolist() if isinstance(values, np.ndarray) else values
+        _require_kind(texts, 'texts', str)
+        return text_array(texts)
+    if not isinstance(values, np.ndarray):
+        noun, kinds = ('flags', (bool, np.bool_)) if pa.types.is_boolean(dtype) else ('numbers', (Real,))
+        _require_kind(values, noun, *kinds)
     valid = None
     if not (isinstance(values, np.ndarray) and values.dtype != object) and any(value is None for value in values):
         valid = np.array([value is not None for value in values], dtype=np.bool_)
@@ -134,6 +143,13 @@ def flags(column: Any) -> npt.NDArray[np.bool_]:
     import pyarrow as pa
 
     return np.asarray(joined_view(column.cast(pa.int8()), np.int8, 0) > 0)
+
+
+def _require_kind(values: Sequence[Any], noun: str, *kinds: type) -> None:
+    for kind in {*map(type, values)} - {type(None)}:  # by buffers, a flag or a text would become another number
+        if not issubclass(kind, kinds) or (kind is bool and bool not in kinds):
+            strange = next(value for value in values if type(value) is kind)
+            raise ValueRangeError(expected=f'{noun}, or None', came=repr(strange)[:60], todo='convert it first')
 
 
 def _bitmap(valid: npt.NDArray[np.bool_] | None) -> Any:

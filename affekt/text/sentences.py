@@ -7,7 +7,7 @@ has the scores).
 
 Texts are cut at 256 word pieces (about 190 English words), as by the model's authors. Sentences of equal length are run
 together without padding: a sentence has the same vector alone and in any batch, and batches are faster than with
-    padding.
+padding.
 
 Axes: N texts, T word pieces, L = 7 layers (0 the word embeddings), D = 384 dimensions.
 """

@@ -69,7 +69,7 @@ def _line(row: Mapping[str, float]) -> bytes:
 
 
 def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
-    """Write a page with one curve for every number in a log that changes, and a sentence on those that are always 0.
+    """Write a page with one curve for every number in a log, and a sentence on those that are always 0.
 
     Where there is one loss alone, its sum is not drawn again.
 

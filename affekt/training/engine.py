@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule
 
 from affekt.errors import TrainingError, ValueRangeError, listed
 from affekt.progress import Progress
@@ -356,18 +355,6 @@ class Engine:
             restore_random_states(self.device, below(tensors, f'random.{rank}.'), states)
         return taken, iterator
 
-    @contextlib.contextmanager
-    def _put_together(self) -> Iterator[None]:
-        """What FSDP puts together around its own pass alone is whole meanwhile: a model may be asked in another way."""
-        if not isinstance(self._joined, FSDPModule):
-            yield
-            return
-        self._joined.unshard()
-        try:
-            yield
-        finally:
-            self._joined.reshard()
-
     def _row(
         self,
         steps: Sequence[Step],
@@ -383,7 +370,7 @@ class Engine:
             row['gradient_norm'] = float(norm)
         if evaluate and (self.number == steps_in_all or self.number % (self.settings.evaluate_every or 1) == 0):
             applied = self.average.applied(self.model) if self.average else contextlib.nullcontext()
-            with applied, self._put_together(), torch.no_grad():
+            with applied, self.ranks.put_together(self._joined), torch.no_grad():
                 self.model.eval()
                 row |= evaluate(self.model)
             self.model.train()

@@ -108,6 +108,27 @@ class Ranks:
             return True
         return self._accelerator is not None and str(self._accelerator.distributed_type).endswith('FSDP')
 
+    @contextlib.contextmanager
+    def put_together(self, module: nn.Module) -> Iterator[None]:
+        """Parameters outside the layers of a spread module are whole meanwhile, so that it can be asked in other ways.
+
+        Args:
+            module: of `joined`; one that is not spread stays as it is.
+        """
+        if not self.spreads:
+            yield
+            return
+        from torch.distributed.fsdp import FSDPModule  # takes 43 MB
+
+        if not isinstance(module, FSDPModule):
+            yield
+            return
+        module.unshard()
+        try:
+            yield
+        finally:
+            module.reshard()
+
     def share(self, index: Tensor) -> tuple[Tensor, float]:
         """This rank's samples of a batch, every `count`-th, and what they weigh; one of weight 0 where none is left."""
         own = index[self.rank :: self.count]

@@ -71,6 +71,15 @@ def test_pictures_of_before_a_restart_that_sound_has_seen_keep_their_times():
     assert clock.at(2.96, 'pictures', 3.0) == pytest.approx(3.12)
 
 
+def test_a_single_picture_before_a_restart_of_sound_is_enough_to_keep_the_count_of_pictures():
+    clock = SteadyClock()
+    for number in range(5):
+        clock.at(2.8 + 0.04 * number, 'sound', 0.0)
+    assert clock.at(2.8, 'pictures', 0.0) == pytest.approx(0.0)
+    assert clock.at(0.0, 'sound', 0.0) == pytest.approx(0.2)
+    assert clock.at(2.84, 'pictures', 0.0) == pytest.approx(0.04)
+
+
 def test_stamps_that_are_missing_go_on_at_the_usual_step():
     assert _times([2.0, 2.1, None, None]) == pytest.approx([0.0, 0.1, 0.2, 0.3])
 

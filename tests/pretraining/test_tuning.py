@@ -150,7 +150,6 @@ def test_clips_are_opened_when_they_are_needed():
 
 
 def test_losses_of_numbers_are_the_published_ones(shared_data):
-
     stored = json.loads((shared_data / 'vectors' / 'regression_metrics.json').read_text())
     truth = torch.from_numpy(uniform('y', 300).reshape(100, 3)).double()
     said = 0.6 * truth + 0.4 * torch.from_numpy(uniform('p', 300).reshape(100, 3)).double() + 0.1

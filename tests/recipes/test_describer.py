@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from affekt.corpora import Facts, Manifest, Sample
+
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / 'recipes' / 'describer'
-NAMES = ('data', 'heads', 'features', 'readers', 'examples', 'evaluate', 'page', 'runs', 'certainty')
+NAMES = (
+    'data', 'heads', 'features', 'readers', 'examples', 'evaluate', 'page', 'runs', 'certainty', 'tested', 'report',
+    'likely',
+)  # fmt: skip
 
 
 @pytest.fixture(scope='module')
@@ -55,6 +61,30 @@ def test_the_teacher_of_words_gives_labels_above_their_thresholds_or_the_nearest
     features[0, [2, 3]] = 0.5, 0.9
     features[1, 27] = -0.2
     assert examples.decided(start, features) == [('annoyed', 'angry'), ('neutral',)]
+
+
+def test_the_head_of_text_names_what_its_calibrated_probability_puts_at_its_threshold_or_above(recipe):
+    readers = recipe['readers']
+    features = np.random.default_rng(0).normal(-1.0, 2.0, (40, 31)).astype(np.float32)
+    arrays = readers.read_npz(readers.PACKAGED / 'textual_emotion.npz')
+    probability = 1 / (1 + np.exp(-(features[:, :28] * arrays['slope'] + arrays['offset'])))
+    named = readers.margins(readers.text_head(31), features) >= 0
+    np.testing.assert_array_equal(named, probability >= arrays['thresholds'])
+    assert 0 < named.mean() < 1
+
+
+def test_the_limit_of_voices_is_chosen_by_all_clips_of_the_choosing_actors_and_tried_on_some_of_each_other(recipe):
+    likely = recipe['likely']
+    actors, strangers = (
+        Manifest(Facts(name), [Sample(f'{who}-{n}', speaker=who) for who in people for n in range(20)])
+        for name, people in (('ravdess', [f'{n:02}' for n in range(1, 25)]), ('nemo', ['A', 'B']))
+    )
+    # of three folds the second tests actors 9 to 16
+    chosen, others = likely.familiar_clips(actors, strangers, 1)
+    counts = Counter(row.speaker for row in chosen.samples)
+    assert {who for who, count in counts.items() if count == 18} == {f'{n:02}' for n in range(9, 17)}
+    assert [count for count in counts.values() if count != 18] == [20, 20]
+    assert Counter(row.speaker for row in others.samples) == {'A': 16, 'B': 16}
 
 
 def test_mixed_voices_lie_between_two_and_have_the_label_of_the_head(recipe):

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 import affekt
+from affekt.errors import ValueRangeError
 from affekt.tables import arrow_array, empty_table, flag_array, flags, floats, number_array, text_array, text_scalar
 
 NAN = float('nan')
@@ -40,6 +41,16 @@ def test_values_become_the_array_that_pyarrow_makes(values, dtype):
     assert ours.type == theirs.type
     assert ours.null_count == theirs.null_count
     np.testing.assert_equal(ours.to_pylist(), theirs.to_pylist())
+
+
+@pytest.mark.parametrize(
+    ('values', 'dtype'),
+    [(['0.5'], pa.float64()), ([False, True], pa.float64()), ([[1.0]], pa.float64()), ([3], pa.string()),
+     ([1], pa.bool_())],
+)  # fmt: skip
+def test_values_of_another_kind_are_refused(values, dtype):
+    with pytest.raises(ValueRangeError, match='convert it first'):
+        arrow_array(values, dtype)
 
 
 def test_a_column_of_several_parts_comes_back_as_one_array():

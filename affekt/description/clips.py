@@ -167,7 +167,8 @@ class PerceivedClip:
         name: name of the clip.
         features: source to its (T, D) features, for the sources that the clip has.
         words: the transcript; '' where there is none.
-        lacking: source, or `words`, to the reason why it is absent.
+        lacking: source, or `words`, to the reason why it is absent, or which part of it alone is read; `certainty` and
+            `question` to what has to be known of the answer.
     """
 
     name: str

@@ -243,10 +243,10 @@ def train_refiner(
     _require_own(folder)
     rate_hz = _rate_hz(source)
     _require_memory(source, rate_hz, max_side, own.learnt_share)
-    is_new = not folder.exists()
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
     require_writable(folder / PORTRAIT_FILE)
-    if is_new:
-        folder.rmdir()  # it appears with what it is for
+    for place in missing:  # they appear with what they are for
+        place.rmdir()
     # 1. What geometry draws of the video's first frame, moved by the video, and the video itself
     driven = self_driven(source, landmarker, size=None, rate_hz=rate_hz, max_side=max_side)
     square, frames, portrait = driven.square, driven.frames, driven.portrait

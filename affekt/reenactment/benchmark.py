@@ -78,7 +78,7 @@ METRICS: Mapping[str, str] = {
 """Metric to its explanation; the first seven need the driver's own pictures."""
 LIKENESSES = ('ssim', 'ms_ssim')
 MOST = {'l1': 255.0, 'ssim': 2.0, 'ms_ssim': 2.0, 'pose_distance_deg': 180.0}
-"""Metric to its upper bound; likenesses, -1 to 1, are bounded by 1 - value. All others start at 0."""
+"""Metric to its upper bound; for likenesses, -1 to 1, that of 1 - value. All others start at 0."""
 OF_PICTURES = ('l1', 'psnr_db', 'ssim', 'ms_ssim', 'lpips', 'flicker', 'landmark_error')
 SCORES = 'scores.json'
 

@@ -1,8 +1,7 @@
 """The default describer: the small one that comes with affekt, or sentences from measurements.
 
 The small one is used if it reaches its targets and all that it needs is on this machine. Nothing is downloaded without
-a
-request by the user: what is missing is reported, with the way to get it.
+a request by the user: what is missing is reported, with the way to get it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One clip through all steps: what is heard, what is seen, both merged with the words, and the labels of that.
+"""One clip through all steps: its audio clue, its visual clue, both merged with the words, and the labels of that.
 
 `Captioner.caption` is the walk. An answer that is none (a refusal, no words, nothing, or one of a model that was not
 given the media) is asked for again with another seed, `tries` times in all, and then counted as what it is: it becomes
@@ -61,12 +61,12 @@ from affekt.llm import (
 PROMPT_TOKENS, ANSWER_TOKENS = 'prompt_tokens', 'completion_tokens'
 LEAST_MEDIA_TOKENS = 3
 """A question with media costs at least so many tokens more than its words alone, where the server counts media at all:
-a second of sound is 6 to 25 tokens to published models, a picture 16 or more."""
+a second of audio is 6 to 25 tokens to published models, a picture 16 or more."""
 CLEARLY = 50
 """A question that is so many tokens above its fixed words, and one for every two bytes of the others, holds media."""
 RATE_HZ = 16_000
 LONGEST_LANGUAGE = 60
-"""Characters of the name of a language."""
+"""Most characters of the name of a language."""
 _GREY = np.full((224, 224, 3), 128, np.uint8)
 SUBTITLES = ('text', 'chinese', 'english')
 
@@ -79,7 +79,7 @@ class Models:
     visual: Place
     merge: Place
     labels: Place | None = None
-    """None reads labels by affekt's list of words."""
+    """Model that reads labels; None reads them by affekt's list of words."""
 
     def __post_init__(self) -> None:
         for place in (self.merge, self.labels):
@@ -90,19 +90,19 @@ class Models:
                 )  # fmt: skip
 
     def absolute(self) -> Models:
-        """The same models for a process that begins in another folder."""
+        """The models with absolute paths, for a process that starts in another folder."""
         labels = self.labels and self.labels.absolute()
         return Models(self.audio.absolute(), self.visual.absolute(), self.merge.absolute(), labels)
 
 
 @dataclass(frozen=True)
 class CaptionSettings:
-    """What captions depend on."""
+    """Everything that captions depend on."""
 
     models: Models
     limits: ClipLimits = field(default_factory=ClipLimits)
     subtitle: str = 'text'
-    """Column of the manifest, one of `SUBTITLES`."""
+    """Column of the manifest that is the subtitle, one of `SUBTITLES`."""
     words_alone: bool = False
     """Whether a clip without any clue is judged by its words alone, as published; else it is not judged."""
     second_language: str = ''
@@ -110,7 +110,7 @@ class CaptionSettings:
     table: str = 'affekt'
     """Word table that reads labels, and feelings in refusals."""
     tries: int = 2
-    """How often an answer that is none is asked for, with another seed each time."""
+    """Most times that a step is asked until it gives a usable answer, with another seed each time."""
     max_tokens: int = 512
 
     def __post_init__(self) -> None:
@@ -121,7 +121,7 @@ class CaptionSettings:
             )
 
     def saved(self) -> dict[str, Any]:
-        """What a resumed run must have too: names of models, not where they run, nor how patiently they are asked."""
+        """The settings that a resumed run must share: names of models, not their places, timeouts or retries."""
         models = self.models
         places = {'audio': models.audio, 'visual': models.visual, 'merge': models.merge, 'labels': models.labels}
         table = _lexicon(self.table).table
@@ -138,14 +138,14 @@ class CaptionSettings:
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """What one step came to."""
+    """The result of one step."""
 
     text: str = ''
-    """'' where the answer is none."""
+    """The answer; '' where it is unusable."""
     status: str = ''
     why: str = ''
     use: Use | None = None
-    """None where nobody was asked."""
+    """Use of the model; None where it was not asked."""
 
 
 Noted = Callable[[str, StepOutcome], StepOutcome]
@@ -156,8 +156,8 @@ class Captioner:
     """The models of all steps, ready to be asked; may be used from many threads.
 
     Args:
-        settings: see there.
-        cache: remembers every answer.
+        settings: settings of captioning.
+        cache: cache of all answers.
         servers: closes the models at its end.
         clock: gives seconds, by which clips and answers are timed.
 
@@ -187,11 +187,11 @@ class Captioner:
         limits = settings.limits
         self._guard = threading.Lock()
         self._fixed: dict[str, tuple[int, int]] = {}
-        """Step to tokens and bytes of its fixed words."""
+        """Step to the tokens and bytes of its fixed words."""
         self._limits = {AUDIO: replace(limits, frames=0, sound=True), VISUAL: replace(limits, sound=False)}
 
     def caption(self, manifest: Manifest, row: Sample) -> Caption:
-        """What is written about a clip.
+        """The caption of a clip.
 
         1. The audio and the visual clue. 2. Both merged with the words. 3. The labels. 4. The second language.
 
@@ -234,7 +234,7 @@ class Captioner:
         """Ask what the fixed words of these steps cost, so that no clip waits for it.
 
         Args:
-            steps: of `audio` and `visual`, those that have media.
+            steps: names among `audio` and `visual`, for steps that have media.
 
         Raises:
             LLMError: no answer could be had.
@@ -245,7 +245,7 @@ class Captioner:
                     self._fixed[step] = self._measured(step)
 
     def _clue(self, manifest: Manifest, row: Sample, step: str, subtitle: str) -> StepOutcome:
-        """What a step perceives of a clip."""
+        """The clue of a step for a clip."""
         form: MediaForm = self._forms[step]
         sent = parts_for(manifest, row, step, self._limits[step], form)
         if sent.status:
@@ -256,7 +256,7 @@ class Captioner:
         return self._asked(step, prompt, sent.parts)
 
     def _merged(self, heard: str, seen: str, subtitle: str, noted: Noted) -> tuple[str, str]:
-        """Status and description."""
+        """Status and text of the merged description."""
         clues = [clue for clue in (heard, seen) if clue]
         if not clues and not (subtitle and self.settings.words_alone):
             return UNJUDGED, CANNOT_BE_JUDGED
@@ -313,9 +313,9 @@ class Captioner:
         """An answer of a step, asked for again where it is none; a question refused for good is not asked again.
 
         Args:
-            step: whose model.
-            words: of the question.
-            parts: its media.
+            step: name of the step.
+            words: text of the question.
+            parts: media of the question.
         """
         content = [*parts, {'type': 'text', 'text': words}] if parts else words
         chat, status, why = _Counting(self._chats[step]), '', ''
@@ -374,7 +374,7 @@ class Captioner:
 
 
 def _tokens(chat: Chat, content: str | list[Any], seed: int = 0) -> int | None:
-    """What a server counts for a question; None where it counts nothing, or refuses it."""
+    """Number of tokens that a server counts for a question; None where it counts nothing, or refuses it."""
     request = Request(({'role': 'user', 'content': content},), f'{VERSION} tokens', seed=seed, max_tokens=1)
     try:
         counted = chat.ask(request).usage.get(PROMPT_TOKENS)

@@ -1,10 +1,10 @@
-"""What was written about each clip: one `Caption`, the journal's line of it, and the tables of all of them.
+"""The captions of clips: one `Caption` per clip, its line in the journal, and the tables of all of them.
 
 A folder of captions holds
 
-    captions.csv, captions.parquet   a row a clip in the order of the manifest, the same however often the run was
+    captions.csv, captions.parquet   a row per clip in the order of the manifest, the same however often the run was
                                      killed: name, description, openset (its labels), both clues, subtitle, status, …
-    use.csv                          a row a clip and step: calls, tokens, and seconds, which no two runs share
+    use.csv                          a row per clip and step: calls, tokens, and seconds, which no two runs share
     clips.csv                        where each clip lies, and which part of the file it is
     shard-i-of-n/                    the run itself: settings, journal, and every raw answer
 
@@ -28,10 +28,10 @@ MERGED, KEPT, UNJUDGED, FAILED = 'merged', 'kept', 'unjudged', 'failed'
 OK = 'ok'
 REFUSED = 'refused'
 UNUSABLE = ('refusal', 'nonsense', 'empty', 'dropped', REFUSED)
-"""What an answer may be that is none: it refuses, is no words, says nothing, is of a model that was not given the
+"""Statuses of unusable answers: one that refuses, is no words, says nothing, is of a model that was not given the
 media, or a server that answers others refused the question."""
 ABSENT = ('absent', 'withheld', 'unreadable')
-"""Why a clue was not asked for: the clip has no such media, they are withheld, or cannot be read."""
+"""Statuses of clues that were not asked for: the clip has no such media, they are withheld, or cannot be read."""
 STATUSES: Mapping[str, str] = {
     MERGED: 'both clues, or one of them, and the words were merged by the model',
     KEPT: 'nothing is said in the clip: the clues stand as they are',
@@ -53,7 +53,7 @@ COLUMNS = (
     'visual_status', 'label_status', 'why', 'models', 'calls', 'prompt_tokens', 'answer_tokens',
 )  # fmt: skip
 ROWS_A_GROUP = 2_000
-"""Rows of a group in the Parquet file."""
+"""Rows per group in the Parquet file."""
 NUMBERS = ('calls', 'prompt_tokens', 'answer_tokens')
 USE_COLUMNS = ('name', 'step', 'model', 'calls', 'prompt_tokens', 'answer_tokens', 'uncounted', 'seconds')
 SECOND_COLUMNS = ('name', 'language', 'description', 'labels_ee', 'labels_ce', 'labels_cc', 'labels_ec')
@@ -61,7 +61,7 @@ SECOND_COLUMNS = ('name', 'language', 'description', 'labels_ee', 'labels_ce', '
 
 @dataclass(frozen=True)
 class Use:
-    """What one step of one clip took."""
+    """Calls, tokens and time of one step of one clip."""
 
     model: str = ''
     calls: int = 0
@@ -70,7 +70,7 @@ class Use:
     uncounted: int = 0
     """Calls whose tokens the server did not count."""
     seconds: float = 0.0
-    """Of waiting for answers."""
+    """Seconds of waiting for answers."""
 
     def __add__(self, other: Use) -> Use:
         return Use(
@@ -81,7 +81,7 @@ class Use:
 
 @dataclass(frozen=True)
 class SecondLanguage:
-    """A description in a second language, and what is read out of both versions in both languages."""
+    """A description in a second language, and the labels of both versions in both languages."""
 
     language: str
     description: str = ''
@@ -90,37 +90,37 @@ class SecondLanguage:
     labels_ce: tuple[str, ...] = ()
     """English labels of the description in the second language."""
     labels_cc: tuple[str, ...] = ()
-    """Its labels in that language."""
+    """Labels of the description in the second language, in that language."""
     labels_ec: tuple[str, ...] = ()
-    """Labels of the English description in that language."""
+    """Labels of the English description, in the second language."""
 
 
 @dataclass(frozen=True)
 class Caption:
-    """What was written about one clip."""
+    """The caption of one clip."""
 
     name: str
     status: str
-    """One of `STATUSES`."""
+    """Status of the caption, one of `STATUSES`."""
     description: str = ''
     labels: tuple[str, ...] = ()
     audio_clue: str = ''
     visual_clue: str = ''
     subtitle: str = ''
     audio_status: str = ''
-    """`ok`, one of `UNUSABLE`, or one of `ABSENT`."""
+    """Status of the audio clue: `ok`, one of `UNUSABLE`, or one of `ABSENT`."""
     visual_status: str = ''
     label_status: str = ''
     """How the labels were read, as `affekt.llm.Extraction.how`; '' where there was nothing to read."""
     why: Mapping[str, str] = field(default_factory=dict)
-    """Step to why it came to nothing."""
+    """Step to the reason why it has no result."""
     use: Mapping[str, Use] = field(default_factory=dict)
-    """Step to what it took."""
+    """Step to its calls, tokens and time."""
     second: SecondLanguage | None = None
     seconds: float = 0.0
-    """From the first byte read to the last answer."""
+    """Seconds from the first byte read to the last answer."""
     media: Mapping[str, int] = field(default_factory=dict)
-    """Medium to the bytes of its file: a clip that is cut anew is another one."""
+    """Medium to the size of its file in bytes: a clip that is cut anew is another one."""
 
     @property
     def openset(self) -> str:
@@ -129,11 +129,11 @@ class Caption:
 
     @property
     def total(self) -> Use:
-        """What all steps took."""
+        """The sum over all steps."""
         return sum(self.use.values(), Use())
 
     def to_dict(self) -> dict[str, Any]:
-        """As a line of the journal holds it."""
+        """The caption as a line of the journal holds it."""
         return asdict(self)
 
     @classmethod
@@ -176,7 +176,7 @@ def write_tables(folder: Path, captions: Iterable[Caption], *, raw_csv: bool = F
     """Write the tables of a folder of captions, row by row; `captions.parquet` last, so that it stands for all of them.
 
     Args:
-        folder: of captions.
+        folder: folder of captions.
         captions: in the order of the tables; taken one by one, so that no more than `ROWS_A_GROUP` are in memory.
         raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
 
@@ -231,7 +231,7 @@ def _second_row(caption: Caption) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _parquet_rows(path: Path) -> Iterator[Callable[[Mapping[str, Any], Sequence[str]], None]]:
-    """What adds a row and its labels to a Parquet file, which appears whole or not at all."""
+    """Yield a function that adds a row and its labels to a Parquet file, which appears whole or not at all."""
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -264,7 +264,7 @@ class CaptionTable:
     path: Path
     names: tuple[str, ...]
     columns: Mapping[str, tuple[str, ...]]
-    """Each of `COLUMNS`; empty texts where a table lacks it."""
+    """Each of `COLUMNS` to its cells; empty texts where a table lacks it."""
     labels: tuple[tuple[str, ...], ...]
 
     def __len__(self) -> int:

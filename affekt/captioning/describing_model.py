@@ -1,6 +1,6 @@
 """A describer of this process as the model that hears or sees: it is asked through the interface of any model.
 
-What a question holds of a clip (sound, or a silent video) is put into files, perceived by the describer's own recipes,
+The media of a question (audio, or a silent video) are written to files, perceived by the describer's own recipes,
 and described. The question is the describer's own, as it was trained; the text of the question that it is asked is what
 is spoken in the clip. Torch is imported when the first clip is described.
 """
@@ -26,12 +26,12 @@ from affekt.runs import file_sha256
 from affekt.weights import PACKAGED
 
 FORM = MediaForm('a describer in this process', video=('video_url',))
-"""Video as one silent part, sound as another: what a describer is given is what a server would be given."""
+"""Video as one silent part, audio as another: a describer gets what a server would get."""
 SETTINGS, SMALL, CHECKPOINT = 'describer.json', 'small', '.pth'
 NEEDED = {'audio': ('audio', 'hears'), 'visual': ('video', 'sees')}
-"""Step to what recipes read for it, and the verb of an error."""
+"""Step to the modality that its recipes need, and the verb of an error."""
 _PICTURES_HZ = 4.0
-"""Of the video that several pictures are made into."""
+"""Frames per second of the video that several pictures are made into."""
 
 
 def describer_at(where: str) -> Path | None:
@@ -49,11 +49,11 @@ def describer_at(where: str) -> Path | None:
 
 
 def describer_name(where: str, trunk: str = '', recipes: Sequence[tuple[str, str]] = ()) -> str:
-    """What a describer is called where its answers are remembered: its name, and what tells it from others.
+    """Name of a describer in the cache of answers: its own name, and a hash that tells it from others.
 
     Args:
-        where: as `describer_at` takes it.
-        trunk, recipes: with which it is opened; others give other answers.
+        where: a describer, as `describer_at` takes it.
+        trunk, recipes: language model and recipes with which it is opened; others give other answers.
     """
     place = describer_at(where)
     assert place is not None
@@ -69,8 +69,8 @@ class DescribingModel:
 
     Args:
         where: a folder, a checkpoint, or `small`.
-        model: its name, under which answers are remembered.
-        trunk: its language model, where its folder does not say.
+        model: name of the describer, under which answers are cached.
+        trunk: language model of the describer, where its folder does not say.
         recipes: source and recipe of features, where its folder does not say.
     """
 
@@ -80,10 +80,10 @@ class DescribingModel:
         self._guard = threading.Lock()
 
     def ask(self, request: Request) -> Reply:
-        """What the describer says of the media of a question.
+        """The description of the media of a question.
 
         Raises:
-            QuestionRefusedError: it perceives nothing of this clip; why is said.
+            QuestionRefusedError: it perceives nothing of this clip; the message gives the reason.
             WeightsError, LLMError: it cannot be opened.
             MissingExtraError: torch or transformers is not installed.
         """
@@ -101,7 +101,7 @@ class DescribingModel:
         return Reply(text, self.model, 'length' if description.finish == 'length' else 'stop')
 
     def require(self, step: str) -> None:
-        """Nothing, where the describer perceives what a step is given.
+        """Require that the describer perceives the media of a step.
 
         Raises:
             LLMError: it does not.

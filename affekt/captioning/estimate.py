@@ -1,4 +1,4 @@
-"""What a run will cost and how long it will take, from the clips that are done: calls, tokens, money, time.
+"""Estimate of a run's cost and time from the clips that are done: calls, tokens, money, time.
 
 The first clips are taken evenly from the whole list, so that they stand for the others. For a sum over the m clips that
 are left, of which n are known with mean x and standard deviation s, the interval is that of a sum to come:
@@ -24,7 +24,7 @@ from affekt.judging import Price
 from affekt.metrics import Interval
 
 FIRST = 20
-"""Clips that an estimate is made from."""
+"""Default number of clips that an estimate is made from."""
 MILLION = 1_000_000
 PRICED = ('audio', 'visual', 'merge', 'labels')
 """Steps that may have prices of their own; translations are the merging model's, second labels those of the labels."""
@@ -33,24 +33,24 @@ PAID_AS = {'translate': 'merge', 'second_labels': 'labels'}
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is known from the clips done, and what the whole run comes to."""
+    """Totals of the whole run, as estimated from the clips that are done."""
 
     done: int
     clips: int
     calls: Interval
-    """Of the whole run, what is done included; so are all below."""
+    """Calls of the whole run, those of finished clips included; so are all totals below."""
     prompt_tokens: Interval
     answer_tokens: Interval
     money: Interval | None
-    """In the currency of the prices; None without prices."""
+    """Cost in the currency of the prices; None without prices."""
     seconds: Interval
-    """Of the whole run at this many clips at once."""
+    """Duration of the whole run at this many clips at once."""
     at_once: int
     uncounted: int
     """Calls among those done whose tokens the server did not count; they are missing above."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """All fields as JSON has them."""
         values = dict(vars(self))
         for name, value in values.items():
             if isinstance(value, Interval):
@@ -59,7 +59,7 @@ class Estimate:
 
 
 class Spent(NamedTuple):
-    """What a clip took; all that is remembered of it until the tables are written."""
+    """Use and time of a clip; all that is kept in memory of it until the tables are written."""
 
     status: str
     calls: int
@@ -67,22 +67,22 @@ class Spent(NamedTuple):
     answer_tokens: int
     uncounted: int
     money: float
-    """nan without prices."""
+    """Cost in the currency of the prices; nan without prices."""
     seconds: float
-    """From its first byte to its last answer, answers that were remembered included."""
+    """Seconds from its first byte to its last answer, cached answers included."""
     lacking: tuple[str, ...] = ()
-    """Steps whose clue there is not, with its status, such as `audio unreadable`."""
+    """Steps without a clue, with its status, such as `audio unreadable`."""
     at_once: int = 0
-    """Clips that were in work beside it, itself included; 0 where that is not known, or the process had just begun."""
+    """Clips that were in work at the same time, itself included; 0 where unknown, or just after a start."""
 
 
 def spent_on(caption: Caption, prices: Mapping[str, Price] | None, at_once: int = 0) -> Spent:
-    """What a clip took.
+    """Use and time of a clip.
 
     Args:
-        caption: of the clip.
-        prices: of a million tokens, by step of `PRICED`; None for none.
-        at_once: as `Spent` has it.
+        caption: caption of the clip.
+        prices: prices of a million tokens, by step of `PRICED`; None for none.
+        at_once: clips in work at the same time; see `Spent`.
     """
     total = caption.total
     money = float('nan') if prices is None else money_of(caption.use, prices)
@@ -95,7 +95,7 @@ def spent_on(caption: Caption, prices: Mapping[str, Price] | None, at_once: int 
 
 
 def money_of(use: Mapping[str, Use], prices: Mapping[str, Price]) -> float:
-    """What the answers of a clip cost; `prices` has a price for each of `PRICED`."""
+    """Cost of the answers of a clip; `prices` has a price for each of `PRICED`."""
     return sum(
         (
             prices[PAID_AS.get(step, step)].prompt * each.prompt_tokens
@@ -113,19 +113,19 @@ def estimated(
 
     Args:
         captions: those done, at least one, a sample of all clips.
-        clips: how many there are in all.
+        clips: number of clips in all.
         at_once: clips in work at one time.
-        prices: of a million tokens, by step of `PRICED`.
+        prices: prices of a million tokens, by step of `PRICED`; None for none.
     """
     return estimate_from([spent_on(caption, prices) for caption in captions], clips, at_once=at_once)
 
 
 def estimate_from(done: Sequence[Spent], clips: int, *, at_once: int) -> Estimate:
-    """The same from what clips took; time from those alone that were in work among as many, where two or more were.
+    """The estimate from spent values; time from clips that had as many others in work, where two or more are such.
 
     Args:
         done: a sample of all clips, at least one.
-        clips: how many there are in all.
+        clips: number of clips in all.
         at_once: clips in work at one time.
     """
     left = clips - len(done)

@@ -1,4 +1,4 @@
-"""Which captions to keep, and why each other one is left out.
+"""Filters of captions: which to keep, and why each other one is left out.
 
 Low level: the visible person speaks (`speaking.py`), and the description is neither among the shortest nor among the
 longest: lengths of descriptions are near to log-normal, and what lies outside mean ± `length_sd` standard deviations of
@@ -50,15 +50,15 @@ KEPT_TABLE, LEFT_OUT, SETTINGS = 'kept.csv', 'left_out.csv', 'filter.json'
 
 @dataclass(frozen=True)
 class FilterSettings:
-    """Which filters are used."""
+    """Settings of the filters."""
 
     speaking: bool = False
     threshold: float = THRESHOLD
     """Least score of a clip whose visible person speaks."""
     keep_unknown: bool = False
-    """Keep clips of which nothing says who speaks."""
+    """Whether to keep clips of which it is unknown who speaks."""
     length_sd: float = 2.0
-    """Standard deviations of log length; 0 keeps all lengths."""
+    """Limit of log length in standard deviations from its mean; 0 keeps all lengths."""
     emotion: bool = True
     """Whether labels must agree with the voted emotion, where there are votes."""
     sentiment: bool = True
@@ -73,16 +73,16 @@ class FilterSettings:
 
 @dataclass(frozen=True)
 class Filtered:
-    """What a filter made of captions."""
+    """The result of a filter."""
 
     captions: CaptionTable
     reasons: Mapping[str, tuple[str, ...]]
-    """Clip to why it is left out, the first reason first; () where it is kept."""
+    """Clip to the reasons why it is left out, the first reason first; () where it is kept."""
     details: Mapping[str, str]
-    """Clip to what was found where it is left out."""
+    """Clip to the findings for which it is left out."""
     settings: Mapping[str, Any]
     notes: tuple[str, ...] = ()
-    """Sentences on what the votes could not be used for."""
+    """Sentences on votes that could not be used."""
 
     @property
     def kept(self) -> list[str]:
@@ -104,15 +104,15 @@ def filter_captions(
     votes: Votes | None = None,
     struck: Mapping[str, str] | None = None,
 ) -> Filtered:
-    """Which captions are kept, and why the others are not.
+    """Filter captions; each that is left out has its reasons.
 
     Args:
-        captions: of a run, with what people checked already in their labels.
-        settings: which filters.
-        table: folds labels onto the wheels and places them.
+        captions: captions of a run, with people's checks already in their labels.
+        settings: settings of the filters.
+        table: word table that folds labels onto the wheels and places them.
         speaking: clip to its score; needed where that filter is used.
-        votes: of classifiers; None leaves that filter out.
-        struck: clip to what was said of it by who struck it.
+        votes: votes of classifiers; None leaves that filter out.
+        struck: clip to the remark of who struck it.
 
     Raises:
         ValueRangeError: the filter of speakers is wanted without scores.
@@ -299,11 +299,11 @@ def with_checks(captions: CaptionTable, checks: Path) -> CaptionTable:
     """The captions as people left them; clips that were not among the checked ones stay as they are.
 
     Args:
-        captions: of a run.
+        captions: captions of a run.
         checks: a folder of `affekt annotate --check`.
 
     Raises:
-        TableError: as `read_struck`, or clips were checked that are not among the captions.
+        TableError: see `read_struck`; or clips were checked that are not among the captions.
     """
     checked = read_captions(_exported(checks))
     place_of = {name: at for at, name in enumerate(checked.names)}

@@ -15,7 +15,7 @@ class CaptionJournal:
     """The captions of some runs, the last line of a name before earlier ones.
 
     Args:
-        folders: of the runs.
+        folders: folders of the runs.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -30,7 +30,7 @@ class CaptionJournal:
         """A caption for each name.
 
         Args:
-            names: in the order that is wanted.
+            names: names of the clips, in the wanted order.
             others: captions that go before those of the journals, or that these lack.
         """
         with contextlib.ExitStack() as stack:

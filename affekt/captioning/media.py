@@ -1,6 +1,6 @@
-"""The sound and the sight of a manifest's sample, as parts of a question.
+"""The audio and the frames of a manifest's sample, as parts of a question.
 
-Sound comes from the audio file, else from that of the video; sight from the video, else from the folder of frames. What
+Audio comes from the audio file, else from the video; frames from the video, else from the folder of frames. What
 the manifest withholds (`missing`) is not looked at.
 """
 
@@ -26,11 +26,11 @@ _MODALITY = {AUDIO: 'audio', VISUAL: 'video'}
 
 @dataclass(frozen=True)
 class Sent:
-    """What of a sample a question holds."""
+    """The media of a sample in a question."""
 
     parts: tuple[Part, ...] = ()
     status: str = ''
-    """Why there are no parts, one of `ABSENT`; '' where there are."""
+    """Status that says why there are no parts, one of `ABSENT`; '' where there are."""
     why: str = ''
 
 
@@ -52,14 +52,14 @@ def media_sizes(manifest: Manifest, row: Sample) -> dict[str, int]:
 
 
 def parts_for(manifest: Manifest, row: Sample, step: str, limits: ClipLimits, form: MediaForm) -> Sent:
-    """The sound of a sample (`audio`) or what is seen of it (`visual`), within limits.
+    """The audio of a sample (`audio`) or its frames (`visual`), within limits.
 
     Args:
-        manifest: of the sample.
+        manifest: the manifest of the sample.
         row: the sample.
         step: `audio` or `visual`.
-        limits: how much of it; only what the step reads is taken of them.
-        form: of the server that will be asked.
+        limits: limits of the media; only those of the step's medium are used.
+        form: form of media of the server that will be asked.
     """
     if _MODALITY[step] in (row.missing or '').split(','):
         return Sent(status=WITHHELD, why=f'the manifest withholds {_MODALITY[step]}')

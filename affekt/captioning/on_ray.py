@@ -41,17 +41,17 @@ def captions_on_ray(
     """Captions as workers have written them; a caption that the consumer has taken is no longer kept here.
 
     Args:
-        manifest: of the corpus; workers get its facts.
-        settings: see there.
+        manifest: manifest of the corpus; workers get its facts.
+        settings: settings of captioning.
         batches: number of a batch, the same in every run, to its clips that are to be done.
-        folder: of the run, which all machines share.
+        folder: folder of the run, which all machines share.
         workers: actors at once.
         at_once: clips in work at one time in each.
 
     Raises:
         MissingExtraError: Ray is not installed.
         RunError: a batch ended its worker three times.
-        AffektError: as a worker raised it.
+        AffektError: an error that a worker raised.
     """
     settings = dataclasses.replace(settings, models=settings.models.absolute())
     rooted = dataclasses.replace(manifest.facts, root=str(Path(manifest.facts.root).resolve()))
@@ -78,7 +78,7 @@ def captions_on_ray(
 
 
 class _Worker:
-    """One actor: a batch at a time."""
+    """One actor, which captions a batch at a time."""
 
     def __init__(self, manifest: Manifest, settings: CaptionSettings, work: str, at_once: int) -> None:
         self._manifest, self._settings, self._work, self._at_once = manifest, settings, Path(work), at_once

@@ -26,14 +26,14 @@ KEY = 'AFFEKT_LLM_KEY'
 
 @dataclass(frozen=True)
 class Place:
-    """Where a model is."""
+    """Address or path of a model."""
 
     where: str
     """An http or https address, or a path."""
     model: str
     """The name by which the server knows it, and under which its answers are remembered."""
     server: str = DEFAULT_SERVER
-    """How media are handed over; one of `affekt.llm.SERVERS`."""
+    """Name of the server's form of media, one of `affekt.llm.SERVERS`."""
     timeout_s: float = 120.0
     attempts: int = 6
     pause_s: float = 1.0
@@ -53,7 +53,7 @@ class Place:
         return not is_address(self.where)
 
     def absolute(self) -> Place:
-        """The same place for a process that begins in another folder: every path in it is written from the root."""
+        """The place with absolute paths, for a process that starts in another folder."""
         if not self.is_local:
             return self
         parts = [(source, *recipe.partition('@')) for source, recipe in self.recipes]
@@ -62,7 +62,7 @@ class Place:
 
     @property
     def form(self) -> MediaForm:
-        """How its server is handed pictures, sound and video."""
+        """The form in which its server takes pictures, audio and video."""
         return FORM if self.is_describer else form_of(self.server)
 
     def open(self, servers: contextlib.ExitStack) -> Chat:
@@ -108,9 +108,9 @@ def place_of(
 
     Args:
         text: an address, with `#NAME` of the model where the server serves several; or a path.
-        server: which server runs there.
+        server: name of the server software, one of `affekt.llm.SERVERS`.
         timeout_s, attempts, pause_s: as for `Endpoint`.
-        trunk, recipes: of a describer, where its folder does not say.
+        trunk, recipes: language model and recipes of a describer, where its folder does not say.
 
     Raises:
         LLMError: there is no such path, or the server does not say what it serves, or serves several and none is named.

@@ -2,7 +2,7 @@
 
 | step | is given | is asked |
 |---|---|---|
-| audio | sound, subtitle | what is heard, what is said, then what they tell of the feeling |
+| audio | audio, subtitle | what is heard, what is said, then what they tell of the feeling |
 | visual | video or frames, subtitle | face, body, surroundings, what is said, then every feeling that may be shown |
 | merge | both clues, subtitle | which feelings, and why |
 | translate, second labels | the description | the same in another language, and its labels |
@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from affekt.llm import quoted_object
 
 VERSION = 'caption-2'
-"""Changes with every change of a wording below: a new wording is a new question."""
+"""Version of the wordings below, to be changed with each of them: a new wording is a new question."""
 LONGEST = 4_000
 """Characters of a subtitle or a clue that a question holds; the rest is left out, and the question says so."""
 CANNOT_BE_JUDGED = 'How the person in this clip feels cannot be judged: nothing of what is seen or heard is known.'
@@ -60,28 +60,28 @@ _LABELS = (
 
 
 def audio_prompt(subtitle: str) -> str:
-    """What is heard in a clip, and what it tells of the feeling."""
+    """The question for what is heard in a clip, and what it tells of the feeling."""
     return _question(_HEAR, {'subtitle': subtitle}, _WORDS)
 
 
 def visual_prompt(subtitle: str) -> str:
-    """What is seen in a clip, and which feelings it may show."""
+    """The question for what is seen in a clip, and which feelings it may show."""
     return _question(_SEE, {'subtitle': subtitle}, _WORDS)
 
 
 def merge_prompt(heard: str, seen: str, subtitle: str) -> str:
-    """Which feelings both clues and the words together point to, and why; an empty clue is not in the question."""
+    """The question for the feelings that both clues and the words point to, and why; an empty clue is left out."""
     clues = {name: clue for name, clue in (('heard', heard), ('seen', seen)) if clue}
     return _question(_MERGE, {**clues, 'subtitle': subtitle}, _WORDS)
 
 
 def translation_prompt(description: str, language: str) -> str:
-    """The description in another language."""
+    """The question for the description in another language."""
     return _question(_TRANSLATE.format(language=language), {'description': description})
 
 
 def labels_prompt(description: str, language: str) -> str:
-    """The labels of a description, in the language that is named, whatever its own is."""
+    """The question for the labels of a description, in the named language, whatever the description's is."""
     return _question(_LABELS.format(language=language), {'description': description})
 
 

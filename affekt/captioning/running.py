@@ -34,7 +34,7 @@ from affekt.runs import LOCK, SETTINGS, Run, read_journal, write_atomically
 from affekt.tables import csv_bytes
 
 ENGINES = ('threads', 'ray')
-"""What may do the work."""
+"""Names of the engines that do the work."""
 ANSWERS = 'answers'
 MOST_IN_A_ROW = 8
 """So many clips one after the other without any answer, and the servers are asked plain words; one that does not answer
@@ -52,26 +52,26 @@ DIGESTED = (
     'end_s',
     'missing',
 )
-"""Columns that decide what is asked."""
+"""Columns of the manifest that decide the questions."""
 
 
 @dataclass(frozen=True)
 class Captioned:
-    """What a run left."""
+    """The outcome of a run."""
 
     folder: Path
     clips: int
-    """Of the shard."""
+    """Clips of the shard."""
     done: int
     resumed: int
     """Clips that an earlier run had finished."""
     statuses: Mapping[str, int]
     failed: Mapping[str, str]
-    """Clips without any answer, and why; the same command asks for them again."""
+    """Clips without any answer, to the reason; the same command asks for them again."""
     is_whole: bool
     """Whether the tables of all shards are written."""
     lacking: Mapping[str, int] = field(default_factory=dict)
-    """Step and status of clues that there are not, such as `audio unreadable`, to clips."""
+    """Step and status of absent clues, such as `audio unreadable`, to the number of clips."""
     estimate: Estimate | None = None
 
 
@@ -100,18 +100,18 @@ def caption(
     4. The tables are written, where the clips of all shards are there.
 
     Args:
-        manifest: of the corpus.
+        manifest: manifest of the corpus.
         settings: models, and all that captions depend on.
         out: the folder of captions.
-        shard: which of how many, (i, n): samples i, i + n, i + 2n … of the manifest.
+        shard: number of the shard and number of shards, (i, n): samples i, i + n, i + 2n … of the manifest.
         at_once: clips in work at one time, in each worker.
-        on: one of `ENGINES`; `on_ray.py` replaces a worker that dies.
-        workers: of Ray.
+        on: engine, one of `ENGINES`; `on_ray.py` replaces a worker that dies.
+        workers: number of Ray's workers.
         first: clips that the estimate is made from.
         only_estimate: stop when it is made; what was answered is kept.
-        prices: of a million tokens by step, for the estimate.
+        prices: prices of a million tokens by step, for the estimate; None for none.
         on_estimate: called with the estimate before the run goes on.
-        progress: told 'caption', clips done, clips in all.
+        progress: called with 'caption', clips done, clips in all.
         raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
         clock: gives seconds, by which clips are timed.
 
@@ -158,7 +158,7 @@ def caption(
 
 
 def _require_counts(shard: tuple[int, int], at_once: int, workers: int, first: int, on: str) -> None:
-    """Nothing, where a run can be made of these.
+    """Require counts and an engine of which a run can be made.
 
     Raises:
         ValueRangeError, UnknownNameError: it cannot.
@@ -179,7 +179,7 @@ def shard_name(shard: tuple[int, int]) -> str:
 
 
 def spread_first(count: int, first: int) -> list[int]:
-    """So many places, evenly over all, each in the middle of its stretch.
+    """Indices spread evenly over all, each in the middle of its part.
 
     >>> spread_first(100, 5)
     [10, 30, 50, 70, 90]
@@ -259,10 +259,10 @@ class _Work:
             self.progress('caption', len(self.done), len(self.rows))
 
     def _require_answering(self, why: str) -> None:
-        """Nothing, where every model answers plain words: then what got no answer are single clips.
+        """Require that every model answers plain words: then what got no answer are single clips.
 
         Raises:
-            LLMError: one does not.
+            LLMError: a model does not answer.
         """
         models = self.settings.models
         places = dict.fromkeys((models.audio, models.visual, models.merge, models.labels or models.merge))
@@ -281,7 +281,7 @@ class _Work:
 
 
 def _kept(run: Run, manifest: Manifest, rows: Sequence[Sample], prices: Mapping[str, Price] | None) -> dict[str, Spent]:
-    """What the clips took that the journal has, where their files are as they were."""
+    """Use and time of clips that the journal has, where their files are unchanged."""
     known, done = {row.sample: row for row in rows}, dict[str, Spent]()
     for entry in read_journal(run.folder):
         caption = caption_of(entry)  # None for another's line: done again
@@ -306,7 +306,7 @@ def _steps_with_media(
 
 
 def _require_able(settings: CaptionSettings, manifest: Manifest, rows: Sequence[Sample]) -> None:
-    """Nothing, where what is opened in this process can hear or see what it is given.
+    """Require that describers of this process can hear or see the media that they get.
 
     Raises:
         LLMError: it cannot.
@@ -321,7 +321,7 @@ def _require_able(settings: CaptionSettings, manifest: Manifest, rows: Sequence[
 
 
 def _probe(settings: CaptionSettings, manifest: Manifest, rows: Sequence[Sample], folder: Path) -> None:
-    """Whether what will be sent reaches the models; asked once for each server and folder.
+    """Require that media that will be sent reach the models; asked once for each server and folder.
 
     Raises:
         LLMError: it does not, or a describer does not hear or see.
@@ -337,7 +337,7 @@ def _probe(settings: CaptionSettings, manifest: Manifest, rows: Sequence[Sample]
 
 
 def media_to_send(manifest: Manifest, rows: Sequence[Sample], step: str, form: MediaForm) -> tuple[str, ...]:
-    """What the questions of a step will hold, of `affekt.llm.MEDIA`: folders of frames are pictures to every server."""
+    """Media in the questions of a step, of `affekt.llm.MEDIA`: folders of frames are pictures to every server."""
     if step == 'audio':
         return ('sound',)
     columns = {source[0] for row in rows if (source := source_of(manifest, row, step)) is not None}
@@ -358,7 +358,7 @@ def _places(manifest: Manifest, rows: Sequence[Sample]) -> Iterator[list[object]
 
 
 def join_shards(out: Path, manifest: Manifest, count: int, *, raw_csv: bool = False) -> bool:
-    """Write the tables of all shards together, where all are there; whether they are.
+    """Write the tables of all shards together, where all are there; return whether they are.
 
     Shards that end at the same time write the same bytes.
 
@@ -390,7 +390,7 @@ def _is_answered(journal: CaptionJournal, manifest: Manifest, row: Sample) -> bo
 
 
 def _digest(rows: Sequence[Sample]) -> str:
-    """Of all that the manifest says of the clips that decides what is asked."""
+    """Hash of the manifest's cells that decide the questions."""
     digest = hashlib.sha256()
     for row in rows:
         digest.update(json.dumps([getattr(row, name) for name in DIGESTED]).encode())

@@ -1,6 +1,6 @@
 """Whether the person who is seen is the one who is heard: the mouth's opening against the loudness of the voice.
 
-Both courses, the opening of a mouth and the amplitude of voiced sound, are taken 25 times a second, and their slow part
+Both courses, the opening of a mouth and the amplitude of voiced audio, are taken 25 times a second, and their slow part
 (the mean over 0.36 s) is taken off, so that syllables are compared and not phrases. For each face
 
     r = max over lags up to 0.2 s of correlation * (1 - 0.15 |lag| / 0.04 s)
@@ -12,7 +12,7 @@ as recordings are mostly in time. Noise reaches some r too, so the same is done 
     lead  = r - (largest r of the other faces)
 
 A clip is kept where score >= THRESHOLD, the mouth moves at all, and lead >= 0. The threshold was chosen for a precision
-of 0.9 where half of the clips are dubbed: `measurements/speaking.py`, on spoken sentences with their own sound and with
+of 0.9 where half of the clips are dubbed: `measurements/speaking.py`, on spoken sentences with their own audio and with
 that of others, who are few: 11 speakers. What cannot be judged (no face, no voice, less than a second of both) has a
 reason and no score.
 """
@@ -33,30 +33,30 @@ from affekt.errors import AffektError
 
 GRID_HZ = 25.0
 MOST_LAG = 5
-"""Steps of 0.04 s by which sound and mouth may be apart."""
+"""Most steps of 0.04 s by which audio and mouth may be apart."""
 LAG_COST = 0.15
 """Share of r that each step of lag takes."""
 SLOW_STEPS = 9
 """Steps whose mean is taken off: 0.36 s, longer than a syllable."""
 LEAST_TURN_S, TURN_STEP_S = 0.6, 0.12
-"""By how much courses are turned: more than sound and mouth may be apart on both sides."""
+"""Least rotation of a course, and its step, in seconds: more than audio and mouth may be apart on both sides."""
 LEAST_S = 1.0
 LEAST_MOTION = 0.01
 """Standard deviation of the opening below which a mouth is still; speech moves it by 0.04 to 0.15."""
 THRESHOLD = 0.23
-"""Measured; see the module."""
+"""Least score of a clip whose visible person speaks, as measured; see the module."""
 
 
 @dataclass(frozen=True)
 class SpeakingScore:
-    """How well the most prominent face of a clip fits its voice."""
+    """Fit of the most prominent face of a clip to its voice."""
 
     name: str
     score: float = math.nan
     rhythm: float = math.nan
     """r of that face."""
     lead: float = math.nan
-    """Over the other faces; r itself where there is none."""
+    """Lead of its r over that of the other faces; r itself where there is none."""
     motion: float = math.nan
     """Standard deviation of the opening of its mouth."""
     faces: int = 0
@@ -71,7 +71,7 @@ class SpeakingScore:
         return self.score >= threshold and self.lead >= 0 and self.motion >= LEAST_MOTION
 
     def to_dict(self) -> dict[str, Any]:
-        """As a row of a table."""
+        """The score as a row of a table."""
         return asdict(self)
 
 
@@ -79,7 +79,7 @@ def rhythm(opening: Floats, voice: Floats) -> float:
     """r of two courses: the largest correlation over lags, which count the less the further; 0 where none is above.
 
     Args:
-        opening: (T,) of the mouth.
+        opening: (T,) opening of the mouth.
         voice: (T,) amplitude at the same times.
     """
     opening, voice = _without_slow(opening), _without_slow(voice)
@@ -111,10 +111,10 @@ def speaking_score(name: str, mouths: Sequence[Floats], voice: Floats, voiced_s:
     """The score of a clip.
 
     Args:
-        name: of the clip.
+        name: name of the clip.
         mouths: (T,) opening of each face's mouth at `GRID_HZ`, the most prominent face first.
-        voice: (T,) amplitude of voiced sound, 0 where there is none.
-        voiced_s: seconds of voice.
+        voice: (T,) amplitude of voiced audio at `GRID_HZ`, 0 where there is none.
+        voiced_s: duration of voice in seconds.
     """
     if not mouths:
         return SpeakingScore(name, why='no face', voiced_s=voiced_s)
@@ -137,10 +137,10 @@ def clip_speaking(
     """The score of a clip's files.
 
     Args:
-        name: of the clip.
-        video: what is seen; None for nothing.
-        audio: what is heard; None for the sound of the video.
-        window_s: the stretch of both that is the clip; None for all.
+        name: name of the clip.
+        video: video file; None for none.
+        audio: audio file; None for the audio of the video.
+        window_s: start and end of the clip in both, in seconds; None for all.
     """
     if video is None:
         return SpeakingScore(name, why='no video')
@@ -166,7 +166,7 @@ def _scored(name: str, video: Path, audio: Path, window_s: tuple[float, float] |
 
 
 def voice_course(recording: Any, start_s: float = 0.0, end_s: float = math.inf) -> tuple[Floats, float]:
-    """(T,) amplitude of voiced sound at `GRID_HZ` from the start, 0 where there is none; and seconds of voice."""
+    """(T,) amplitude of voiced audio at `GRID_HZ` from the start, 0 where there is none; and seconds of voice."""
     from affekt.voice import acoustic_frames
 
     rate = 16_000

@@ -17,7 +17,7 @@ from affekt.workers import as_finished, workers
 
 SPEAKING, WORK = 'speaking.csv', 'speaking'
 VERSION = 'speaking-1'
-"""Changes with every change of what a score is made of."""
+"""Version of the score, to be changed with every change of how it is computed."""
 HEADS = ('name', 'score', 'rhythm', 'lead', 'motion', 'faces', 'voiced_s', 'why')
 
 
@@ -26,8 +26,8 @@ def score_speaking(captions: Path, *, processes: int = 1, progress: Progress | N
 
     Args:
         captions: a folder of captions.
-        processes: that look and listen.
-        progress: told 'speaking', clips done, clips in all.
+        processes: number of processes.
+        progress: called with 'speaking', clips done, clips in all.
 
     Raises:
         TableError: the folder has no `clips.csv`.
@@ -58,7 +58,7 @@ def _cell(value: Any) -> Any:
 
 
 def _key(row: Mapping[str, Any]) -> str:
-    """A clip by its name, files and stretch: one that is cut anew is another one."""
+    """Key of a clip by its name, files and span: one that is cut anew is another one."""
     return repr([str(row.get(name) or '') for name in ('name', 'video', 'audio', 'start_s', 'end_s')])
 
 

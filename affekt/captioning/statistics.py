@@ -1,4 +1,4 @@
-"""What captions are like, before and after a filter: how many, which labels, how long, and whether merging helps.
+"""Statistics of captions before and after a filter: how many, which labels, how long, and whether merging helps.
 
 Votes of closed classifiers pull what is kept towards their few emotions, so the entropy of the labels stands beside the
 number of their types:
@@ -41,26 +41,26 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """The labels of some captions."""
+    """Counts and variety of the labels of some captions."""
 
     clips: int
     labels: int
-    """Of all clips together."""
+    """Number of labels of all clips together."""
     types: int
-    """Different ones."""
+    """Number of different labels."""
     entropy: float
     """Bits; nan without labels."""
     sectors: int
-    """Inner sectors of affekt's wheel that they fall in."""
+    """Number of inner sectors of affekt's wheel that they fall in."""
     sector_entropy: float
     most: tuple[tuple[str, int], ...]
-    """The most frequent labels."""
+    """The most frequent labels, with their counts."""
     without: int
-    """Clips without a label."""
+    """Number of clips without a label."""
 
     @property
     def per_clip(self) -> float:
-        """Labels a clip; nan without clips."""
+        """Mean number of labels per clip; nan without clips."""
         return self.labels / self.clips if self.clips else math.nan
 
 
@@ -97,40 +97,40 @@ class Gain:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How alike two readings of descriptions are."""
+    """Agreement of two readings of descriptions."""
 
     name: str
     words: Interval
     """Mean agreement of labels as they stand."""
     groups: Interval | None
-    """The same of their groups on affekt's wheel; None for another language than English."""
+    """Mean agreement of their groups on affekt's wheel; None for another language than English."""
     clips: int
 
 
 @dataclass(frozen=True)
 class CaptionStatistics:
-    """All that is said of captions."""
+    """All statistics of captions."""
 
     statuses: Mapping[str, int]
     clue_statuses: Mapping[str, Mapping[str, int]]
-    """audio and visual to status to clips."""
+    """Step, audio or visual, to the number of clips by status."""
     before: LabelSpace
     lengths: Lengths
     after: LabelSpace | None = None
     left_out: Mapping[str, int] | None = None
-    """First reason to clips."""
+    """First reason to the number of clips."""
     gain: Gain | None = None
     language: str = ''
     agreements: tuple[Agreement, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
+        """All fields as plain values, for JSON."""
         from dataclasses import asdict
 
         return asdict(self) | {'notes': list(self.notes())}
 
     def notes(self) -> Iterable[str]:
-        """What a reader must know."""
+        """Sentences that a reader must know."""
         if self.after is not None and self.after.entropy < self.before.entropy:
             lost = self.before.entropy - self.after.entropy
             yield (
@@ -154,13 +154,13 @@ def statistics_of(
     """The statistics of captions.
 
     Args:
-        captions: of a run.
+        captions: captions of a run.
         table: word table; affekt's has the wheel that groups are counted on.
         left_out: clip to the reason for which a filter left it out; None where nothing was filtered.
         truth: clip to true labels, for the gain of merging; clips without truth are left out of it.
         second: a table of the second language; None for none.
         rng: draws resamples.
-        resamples: of intervals.
+        resamples: number of resamples for intervals.
 
     Raises:
         TableError: no clip has truth, or the second table is none.
@@ -196,7 +196,7 @@ def statistics_of(
 
 
 def label_space(labels: Sequence[Sequence[str]], table: WordTable) -> LabelSpace:
-    """How many and how different labels are."""
+    """Counts and variety of labels."""
     words = Counter(label for each in labels for label in each)
     sector = table.fold(f'{table.wheels[0].short}-L1')
     sectors = Counter(sector[word] for word in words.elements() if word in sector)
@@ -220,7 +220,7 @@ def entropy(counts: Iterable[int]) -> float:
 
 
 def lengths_of(texts: Sequence[str]) -> Lengths:
-    """Characters of texts; nan where there are none."""
+    """Numbers of characters of texts; nan where there are none."""
     sizes = np.array([len(text) for text in texts], np.float64)
     if not len(sizes):
         return Lengths(0, math.nan, math.nan, 0, 0, math.nan, math.nan)
@@ -301,7 +301,7 @@ def _listed(cell: object) -> list[str]:
 def language_agreements(
     rows: Sequence[Mapping[str, Any]], table: WordTable, *, rng: np.random.Generator, resamples: int = 1000
 ) -> tuple[Agreement, ...]:
-    """How alike labels are that are read out of both versions; clips without a second text are left out."""
+    """Agreement of the labels that are read out of both versions; clips without a second text are left out."""
     folding = table.fold(f'{table.wheels[0].short}-L2')
     known = [row for row in rows if row.get('description')]
     if not known:

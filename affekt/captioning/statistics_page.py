@@ -18,11 +18,11 @@ READING = (
     'merging: all three texts read by one list of words; F over the inner rings of the five wheels, 95 % intervals',
     'agreement of two sets of labels: 2 |A and B| / (|A| + |B|), 1 where both are empty; mean over clips',
 )
-"""How the tables are read."""
+"""Notes on how the tables are read."""
 
 
 def statistics_sheet(made: CaptionStatistics) -> Sheet:
-    """All of it as tables."""
+    """All statistics as tables."""
     sections = [
         Section('Captions', ('status', 'which means', 'clips'), _counted(made.statuses, STATUSES), 2),
         _clues(made),
@@ -46,7 +46,7 @@ def statistics_sheet(made: CaptionStatistics) -> Sheet:
 
 
 def statistics_page(made: CaptionStatistics, captions: str) -> str:
-    """All of it as one HTML page.
+    """All statistics as one HTML page.
 
     Args:
         made: the statistics.

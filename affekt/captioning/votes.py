@@ -1,4 +1,4 @@
-"""What classifiers say of clips, as votes: the emotion and the sentiment that most of them give.
+"""Predictions of classifiers for clips, as votes: the emotion and the sentiment that most of them give.
 
 Any table of predictions is read: `predictions.parquet` of `affekt bench merbench` (each system and seed is a voter, the
 constant answer and the published protocol left out), `predictions.csv` of `affekt track train`, or a table of names
@@ -33,19 +33,19 @@ TIED = 'tied'
 
 @dataclass(frozen=True)
 class Votes:
-    """What several classifiers say of clips."""
+    """Votes of several classifiers for clips."""
 
     emotions: Mapping[str, Mapping[str, int]]
-    """Sample to emotion to voices."""
+    """Sample to emotion to number of votes."""
     sentiments: Mapping[str, Mapping[str, int]]
     voters: int
 
     def emotion(self, sample: str) -> str:
-        """The emotion with most voices; `TIED`, or '' where nobody votes."""
+        """The emotion with most votes; `TIED`, or '' where nobody votes."""
         return _most(self.emotions.get(sample, {}))
 
     def sentiment(self, sample: str) -> str:
-        """positive, negative or neutral; `TIED`, or '' where nobody votes."""
+        """The sentiment with most votes, positive, negative or neutral; `TIED`, or '' where nobody votes."""
         return _most(self.sentiments.get(sample, {}))
 
 
@@ -53,7 +53,7 @@ def read_votes(paths: Sequence[Path], *, neutral_within: float = 0.0) -> Votes:
     """The votes of all tables together.
 
     Args:
-        paths: see above.
+        paths: tables of predictions, see the module.
         neutral_within: values no further from 0 are neutral.
 
     Raises:
@@ -121,7 +121,7 @@ def _sentiment(cell: Any, neutral_within: float, path: Path) -> str:
 
 
 def _most(voices: Mapping[str, int]) -> str:
-    """What has the most voices.
+    """The answer with the most voices; `TIED` where several have them, '' where there is none.
 
     >>> _most({'sad': 2, 'angry': 1}), _most({'sad': 1, 'angry': 1}), _most({})
     ('sad', 'tied', '')

@@ -1,6 +1,6 @@
-"""The files of a packed cache: which there are, the table that says which stretch of them is whose, and writing them.
+"""The files of a packed cache: their names, the table of each clip's part of them, and writing them.
 
-N frames of all clips, S samples of sound of all clips.
+N frames of all clips, S samples of audio of all clips.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ SOUND_TYPES: tuple[SoundType, ...] = ('int16', 'float32')
 FRAMES, TIMES, SOUND, INDEX = 'frames.bin', 'times.bin', 'sound.bin', 'index.parquet'
 DATA = (FRAMES, TIMES, SOUND)
 FORMAT = 1
-"""Of the folder; a newer one is refused."""
+"""Format version of the folder; a newer one is refused."""
 FULL_SCALE = 32_768
-"""Of sound in two bytes: what has 16 bits in the recording comes back exactly."""
+"""Value that stands for 1.0 in audio of two bytes: what has 16 bits in the recording comes back exactly."""
 
 
 @dataclass
 class Stretch:
-    """One line of the index: what a clip has of the three files, what it was made of, or why there is none."""
+    """One line of the index: a clip's part of the three files and its sources, or the reason why there is no clip."""
 
     sample: str
     first_frame: int = 0
@@ -47,26 +47,26 @@ class Stretch:
     """Why there is no clip; '' where there is one."""
     notes: list[str] = field(default_factory=list)
     stated: str = ''
-    """A hash of names, stretches and sizes of what it was made of."""
+    """Hash of the names, spans and sizes of its sources."""
     content: str = ''
-    """A hash of every byte of it."""
+    """Hash of every byte of its sources."""
     checksum: int = 0
-    """Of what was written."""
+    """CRC-32 of the bytes that were written."""
 
 
 @dataclass(frozen=True)
 class CacheHeader:
-    """What holds for all clips of a cache.
+    """Values that hold for all clips of a cache.
 
     Raises:
-        ValueRangeError: a number below 0, or a type of sound that is none.
+        ValueRangeError: a number below 0, or an unknown type of audio sample.
     """
 
     size: int
     """Width and height of the frames, pixels."""
     sound: SoundType
     settings: Mapping[str, Any]
-    """How the clips were made; empty for clips that were there already."""
+    """Settings with which the clips were made; empty for clips that were there already."""
     frames: int = 0
     samples: int = 0
     format: int = FORMAT
@@ -89,10 +89,10 @@ class CacheWriter:
     """Puts clips one after the other; what is written is on disk once `flush` has returned.
 
     Args:
-        folder: that exists.
-        header: of the cache.
-        frames: that are there already; what lies behind them is cut off.
-        samples: of sound that are there already.
+        folder: a folder that exists.
+        header: header of the cache.
+        frames: number of frames that are there already; what lies behind them is cut off.
+        samples: number of audio samples that are there already.
 
     Raises:
         StorageError: the files cannot be written.
@@ -111,11 +111,11 @@ class CacheWriter:
             raise storage_error(error, folder) from error
 
     def add(self, clip: Clip, stretch: Stretch) -> int:
-        """Write a clip and say in its line of the index where it lies; the number of bytes.
+        """Write a clip, and note its position in its line of the index; return the number of bytes.
 
         Raises:
-            ShapeError: its frames are of another size than those of the cache.
-            ValueRangeError: its sound is not finite.
+            ShapeError: its frames have another size than those of the cache.
+            ValueRangeError: its audio is not finite.
             StorageError: there is no room.
         """
         side = self.header.size
@@ -180,7 +180,7 @@ def as_stored(sound: Floats32, sound_type: SoundType) -> npt.NDArray[Any]:
 
 
 def as_sound(stored: npt.NDArray[Any]) -> Floats32:
-    """(S,) in [-1, 1] of what lies in the file."""
+    """(S,) samples in [-1, 1] from those in the file."""
     sound: Floats32 = stored.astype(np.float32)
     if stored.dtype.kind == 'i':
         sound /= FULL_SCALE
@@ -245,7 +245,7 @@ def read_index(folder: Path) -> tuple[Any, CacheHeader]:
 
 
 def _lies_within(table: Any, header: CacheHeader) -> bool:
-    """Every stretch is a part of the files."""
+    """Require that every clip's part lies within the files."""
     for first, count, length in (('first_frame', 'frames', header.frames), ('first_sample', 'samples', header.samples)):
         begins, counts = (table.column(name).to_numpy() for name in (first, count))
         if not ((begins >= 0) & (counts >= 0) & (counts <= length) & (begins <= length - counts)).all():

@@ -1,4 +1,4 @@
-"""How much room a cache of clips takes, before it is written: by the headers of the recordings, decoding nothing."""
+"""Size of a cache of clips, estimated before it is written: from the headers of the recordings, decoding nothing."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from affekt.media import Recording
 from affekt.wording import counted
 
 LOOKED_AT = 256
-"""Clips whose headers an estimate reads."""
+"""Most clips whose headers an estimate reads."""
 
 
 @dataclass(frozen=True)
 class CacheEstimate:
-    """How large a cache will be, as headers tell; frames without a face are left out of it."""
+    """Estimated size of a cache, from headers; frames without a face are counted as well."""
 
     clips: int
     frames: int
@@ -30,11 +30,11 @@ class CacheEstimate:
     looked_at: int
     """Clips whose headers were read; the others are taken for the mean of these."""
     unreadable: int
-    """Of those."""
+    """Number of those whose headers could not be read."""
 
     @property
     def bytes(self) -> int:
-        """Frames, their times, and sound."""
+        """Bytes of frames, their times, and audio."""
         return self.frame_bytes + 8 * self.frames + self.sound_bytes
 
     def __str__(self) -> str:
@@ -53,13 +53,13 @@ def in_words(count: int) -> str:
 def estimate(
     manifest: Manifest, settings: ClipSettings | None = None, *, sound: SoundType = 'int16', most: int = LOOKED_AT
 ) -> CacheEstimate:
-    """How much room the clips of a manifest take, by the headers of at most `most` of them; nothing is decoded.
+    """The size of the clips of a manifest, from the headers of at most `most` of them; nothing is decoded.
 
     Args:
-        manifest: of the corpus.
-        settings: None for the published size.
-        sound: how a sample of sound is kept.
-        most: clips to look at, evenly over the manifest.
+        manifest: manifest of the corpus.
+        settings: settings of the clips; None for the published size.
+        sound: type of a stored audio sample.
+        most: most clips to look at, evenly over the manifest.
     """
     settings = settings or ClipSettings()
     chosen = np.unique(np.linspace(0, max(len(manifest) - 1, 0), min(most, len(manifest))).astype(np.int64))
@@ -79,7 +79,7 @@ def estimate(
 
 
 def _declared(manifest: Manifest, row: Sample, settings: ClipSettings) -> tuple[float, float]:
-    """How many frames and seconds of sound the headers of a row's files declare."""
+    """Numbers of frames and of seconds of audio that the headers of a row's files declare."""
     frames = seconds = 0.0
     folder, video, audio = (manifest.media(row, column) for column in ('frames', 'video', 'audio'))
     withheld = (row.missing or '').split(',')

@@ -1,12 +1,12 @@
-"""A clip: the frames and the sound that a model reads as one sample, and how it comes out of media.
+"""A clip: the frames and the audio that a model reads as one sample, and how it comes out of media.
 
-    clip = decoded('interview.mp4')                    # the face, cut out and aligned; sound at 16 kHz
+    clip = decoded('interview.mp4')                    # the face, cut out and aligned; audio at 16 kHz
     clip = decoded('voxceleb.mp4', crop='published')   # the part of the picture that the published code reads
 
 The recording is decoded once. Frames keep the recording's own times, so a frame in which no face was seen leaves a gap
 there and shifts nothing. What a clip lacks is None, with the reason in `missing`: a model masks it.
 
-T frames, H rows, W columns, S samples of sound.
+T frames, H rows, W columns, S samples of audio.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ Pixels = npt.NDArray[np.uint8]
 Crop = Literal['faces', 'published', 'none']
 
 SOUND_RATE_HZ = 16_000
-"""Of a clip's sound, as both published models read it."""
+"""Sampling rate of a clip's audio, as both published models read it."""
 SIZE = 160
 """Width and height of the frames that both published models read, pixels."""
 CROPS: tuple[Crop, ...] = ('faces', 'published', 'none')
 """The face, turned and scaled; the upper centre of VoxCeleb2's 224 x 224, as published; the whole picture, scaled."""
 MODALITIES = ('video', 'audio')
 LONGEST_S = 300.0
-"""A clip is held in memory: what is longer is cut into clips."""
+"""Longest duration of a clip in seconds, as it is held in memory: what is longer is cut into clips."""
 MOST_FRAMES = 30_000
-"""100 a second for as long; 2.3 GB at the published size."""
+"""Most frames of a clip, 100 a second for as long; 2.3 GB at the published size."""
 SHORTEST_SAMPLES = 400
-"""One frame of the spectrogram, 25 ms; less sound than this cannot be read."""
+"""One frame of the spectrogram, 25 ms; less audio than this cannot be read."""
 PUBLISHED_SIDE = 224
-"""Of the pictures that VoxCeleb2 is handed round as."""
+"""Width and height of the frames in VoxCeleb2's release, pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +61,13 @@ class Clip:
     frames: Pixels | None
     """(T, H, W, 3) RGB."""
     times_s: Floats | None
-    """(T,) when each frame is shown, in seconds from the clip's start; None where nobody knows, as in frame folders."""
+    """(T,) time of each frame in seconds from the clip's start; None where unknown, as in frame folders."""
     sound: Floats32 | None
-    """(S,) mono in [-1, 1], `SOUND_RATE_HZ` samples a second, from the same start."""
+    """(S,) mono in [-1, 1], `SOUND_RATE_HZ` samples per second, from the same start."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Modality to the reason why it is None, where it was looked for."""
     notes: tuple[str, ...] = ()
-    """What was lost of the modalities that are there, such as frames without a face."""
+    """Sentences on losses in the modalities that are there, such as frames without a face."""
 
     def __post_init__(self) -> None:
         if self.frames is not None:
@@ -95,19 +95,19 @@ def _require(is_so: bool, expected: str, came: npt.NDArray[Any]) -> None:
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """How clips are made of media.
+    """Settings of making clips of media.
 
     Raises:
         UnknownNameError: no such crop or modality.
-        ValueRangeError: a size below 16, or no time at all.
+        ValueRangeError: a size below 16, or a longest duration that is not above 0.
     """
 
     size: int = SIZE
     """Width and height of the frames, pixels."""
     crop: Crop = 'faces'
-    """One of `CROPS`."""
+    """Part of the frames that is kept, one of `CROPS`."""
     modalities: tuple[str, ...] = MODALITIES
-    """What is looked for; the rest is not decoded."""
+    """Names of the modalities that are looked for; the rest is not decoded."""
     longest_s: float = LONGEST_S
     """Clips that last longer are refused."""
 
@@ -132,7 +132,7 @@ class Seen(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """The sound of a clip, or why there is none."""
+    """The audio of a clip, or why there is none."""
 
     sound: Floats32 | None
     reason: str = ''
@@ -150,23 +150,23 @@ def decoded(
     longest_s: float = LONGEST_S,
     landmarker: FaceLandmarker | None = None,
 ) -> Clip:
-    """A clip from a video with or without sound, or from sound alone; named as the file.
+    """A clip from a video with or without audio, or from audio alone; named as the file.
 
     Args:
-        path: video or sound.
+        path: video or audio file.
         size: width and height of the frames, pixels.
-        crop: one of `CROPS`.
-        audio: the file that has the sound; None for the same.
+        crop: part of the frames that is kept, one of `CROPS`.
+        audio: the file that has the audio; None for the same.
         window_s: start and end in the recording, seconds; None for all of it.
-        modalities: what to look for, of `MODALITIES`.
-        longest_s: what lasts longer is refused.
+        modalities: modalities to look for, of `MODALITIES`.
+        longest_s: longest duration in seconds; what is longer is refused.
         landmarker: finds the faces; None opens the published one where faces are wanted.
 
     Returns:
         The clip; where a modality is None, `missing` has the reason.
 
     Raises:
-        MediaError: a file cannot be read, is a photograph, or holds neither frames to be used nor sound.
+        MediaError: a file cannot be read, is a photograph, or holds neither frames to be used nor audio.
         LimitError: the clip is longer than `longest_s`, or has more than `MOST_FRAMES`.
         ValueRangeError: the window is none, or see `ClipSettings`, as for UnknownNameError.
     """
@@ -181,10 +181,10 @@ def decoded(
 
 
 def clip_of(name: str, seen: Seen, heard: Heard) -> Clip:
-    """What was seen and heard as one clip.
+    """The frames and the audio as one clip.
 
     Raises:
-        MediaError: nothing was.
+        MediaError: there is neither.
     """
     missing = {modality: part.reason for modality, part in (('video', seen), ('audio', heard)) if part.reason}
     if seen.frames is None and heard.sound is None:
@@ -221,7 +221,7 @@ def frames_of(
     """The frames of a recording, cut as the settings say, at its own times.
 
     Raises:
-        MediaError: no picture decodes and there is no sound either, or the crop does not fit the pictures.
+        MediaError: no frame decodes and there is no audio either, or the crop does not fit the frames.
         LimitError: the clip is longer, or has more frames, than allowed.
         ValueRangeError: the window does not begin in the recording and end after it begins.
     """
@@ -259,7 +259,7 @@ def _checked(window_s: tuple[float, float] | None) -> tuple[float, float]:
 
 
 def _within(recording: Recording, window_s: tuple[float, float], longest_s: float) -> Iterator[Frame]:
-    """The frames of a stretch, with times from its start."""
+    """The frames of a window, with times from its start."""
     start_s, end_s = window_s
     count = 0
     for frame in recording.frames():
@@ -274,10 +274,10 @@ def _within(recording: Recording, window_s: tuple[float, float], longest_s: floa
 
 
 def require_few_frames(count: int, name: str) -> None:
-    """A clip of so many frames can be held in memory.
+    """Require that a clip of so many frames can be held in memory.
 
     Raises:
-        LimitError: it cannot.
+        LimitError: it has more than `MOST_FRAMES`.
     """
     if count > MOST_FRAMES:
         raise LimitError(
@@ -320,7 +320,7 @@ def _faces(frames: Iterator[Frame], size: int, landmarker: FaceLandmarker | None
 
 SEARCHED_PEOPLE = 5
 SMALLEST_SIDE = 16
-"""Of pictures in which faces can be looked for, pixels."""
+"""Least side of frames in which faces can be looked for, pixels."""
 
 
 def _published(image: Pixels, size: int) -> Pixels:
@@ -343,10 +343,10 @@ def resized(image: Pixels, size: int) -> Pixels:
 
 
 def sound_of(recording: Recording, window_s: tuple[float, float] | None = None, longest_s: float = LONGEST_S) -> Heard:
-    """The sound of a recording at `SOUND_RATE_HZ`, whatever its own rate.
+    """The audio of a recording at `SOUND_RATE_HZ`, whatever its own rate.
 
     Raises:
-        MediaError: no sound decodes and there are no pictures either.
+        MediaError: no audio decodes and there are no frames either.
         LimitError: the clip is longer than allowed.
         ValueRangeError: the window does not begin in the recording and end after it begins.
     """

@@ -18,8 +18,8 @@ class DecodedClips(Sequence[Clip]):
     """The clips of a manifest, decoded as they are asked for; one that cannot be read raises then.
 
     Args:
-        manifest: rows with video, sound or folders of frames.
-        settings: how clips are made; not with faces, which are found once, in a cache.
+        manifest: rows with video, audio or folders of frames.
+        settings: settings of making clips; not with faces, which are found once, in a cache.
 
     Raises:
         ValueRangeError: the crop is that of faces.
@@ -35,18 +35,18 @@ class DecodedClips(Sequence[Clip]):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """(K,) of the clips."""
+        """(K,) names of the clips."""
         return tuple(self.manifest.names)
 
     @property
     def frame_counts(self) -> Ints:
-        """(K,) 1 where the manifest names pictures: how many they are is known when they are decoded."""
+        """(K,) 1 where the manifest names frames: how many they are is known when they are decoded."""
         filled = [self.manifest.samples.filled(column) for column in ('video', 'frames')]
         return np.logical_or(*filled).astype(np.int64)
 
     @property
     def sample_counts(self) -> Ints:
-        """(K,) a second's worth where the manifest names a file that may have sound."""
+        """(K,) a second's worth of samples where the manifest names a file that may have audio; else 0."""
         filled = [self.manifest.samples.filled(column) for column in ('audio', 'video')]
         return np.logical_or(*filled).astype(np.int64) * SOUND_RATE_HZ
 

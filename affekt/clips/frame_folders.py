@@ -1,4 +1,4 @@
-"""Clips as official releases hand them round: one folder of face pictures each, sound in a file beside it.
+"""Clips as official releases distribute them: one folder of face pictures each, audio in a file beside it.
 
 A folder's pictures are taken in lexical order of their names, as published code takes them. OpenFace's `CLIP_aligned`
 is read where a list names `CLIP`; its table `CLIP.csv`, where there is one, gives the times and says which pictures
@@ -36,28 +36,28 @@ from affekt.errors import AffektError, MediaError
 from affekt.files import only_regular
 
 ALIGNED = '_aligned'
-"""What OpenFace adds to the name of a clip for the folder of its pictures."""
+"""Suffix that OpenFace adds to the name of a clip for the folder of its pictures."""
 OPENFACE_NAME = re.compile(r'frame_det_(\d+)_(\d+)$')
-"""A picture of OpenFace: number of the face, number of the frame from 1."""
+"""Name of a picture of OpenFace: number of the face, number of the frame from 1."""
 
 
 def folder_clip(
     folder: Path, *, audio: Path | None = None, size: int = SIZE, name: str = '', longest_s: float = LONGEST_S
 ) -> Clip:
-    """A clip from a folder of pictures, or a stored array of them, and a sound file of any rate.
+    """A clip from a folder of pictures, or a stored array of them, and an audio file of any rate.
 
     Args:
-        folder: of `*.jpg`, `*.png` and the like, of OpenFace, or a file `(T, H, W, 3)` as MER releases have it.
-        audio: None for a clip without sound.
+        folder: folder of `*.jpg`, `*.png` and the like, of OpenFace, or a file `(T, H, W, 3)` as MER releases have it.
+        audio: audio file; None for a clip without audio.
         size: width and height of the frames, pixels; pictures of another shape are squeezed, as published code does.
-        name: of the clip; '' for the folder's, without OpenFace's ending.
-        longest_s: sound that lasts longer is refused.
+        name: name of the clip; '' for the folder's, without OpenFace's suffix.
+        longest_s: longest duration of the audio in seconds; what is longer is refused.
 
     Raises:
-        MediaError: the folder is not there, no picture of it decodes and there is no sound, or the sound cannot be
+        MediaError: the folder is not there, no picture of it decodes and there is no audio, or the audio cannot be
             read.
-        TableError: a stored array is none of pictures.
-        LimitError: there are more than `MOST_FRAMES`, or the sound is longer than allowed.
+        TableError: a stored array does not hold pictures.
+        LimitError: there are more than `MOST_FRAMES`, or the audio is longer than allowed.
     """
     seen = folder_frames(folder, size)
     heard = Heard(None) if audio is None else sound_of(opened(audio), None, longest_s)
@@ -70,7 +70,7 @@ def folder_frames(folder: Path, size: int = SIZE) -> Seen:
     Raises:
         MediaError: the folder is not there.
         LimitError: it holds more than `MOST_FRAMES`.
-        TableError: a stored array is none of pictures.
+        TableError: a stored array does not hold pictures.
     """
     place = placed(folder)
     if place is None:
@@ -98,10 +98,10 @@ def folder_frames(folder: Path, size: int = SIZE) -> Seen:
 
 
 def picture_count(folder: Path) -> int:
-    """How many pictures a folder or a stored array holds, at most as many as will be frames; 0 where nothing is there.
+    """Number of pictures in a folder or a stored array; 0 where nothing is there.
 
     Raises:
-        TableError: a stored array is none of pictures.
+        TableError: a stored array does not hold pictures.
     """
     place = placed(folder)
     return 0 if place is None else len(stored_pictures(place))
@@ -119,7 +119,7 @@ def placed(folder: Path) -> Path | None:
 def _chosen(
     folder: Path, names: Sequence[str]
 ) -> tuple[Sequence[int], np.ndarray[tuple[int], np.dtype[np.float64]] | None, list[str]]:
-    """Which of the pictures are frames of the clip, when each was shown (s), and what there is to say of it."""
+    """Indices of the pictures that are frames of the clip, their times in seconds if known, and notes for the user."""
     matches = [OPENFACE_NAME.search(name) for name in names]
     if not all(matches):
         return range(len(names)), None, _order_notes(names)

@@ -5,10 +5,10 @@
     clips = PackedClips.open(folder, manifest)       # in any number of processes; refuses a cache of other sources
     clips[0], clips.failed, clips.sentences
 
-A folder holds all frames one after the other (`frames.bin`), when each was shown (`times.bin`), all sound (`sound.bin`)
-and a table of what is whose (`index.parquet`). `packing.py` writes it, `cache_files.py` says how it lies.
+A folder holds all frames one after the other (`frames.bin`), their times (`times.bin`), all audio (`sound.bin`)
+and a table of each clip's part (`index.parquet`). `packing.py` writes it, `cache_files.py` has its layout.
 
-K clips that can be used, N frames of all, S samples of sound of all.
+K clips that can be used, N frames of all, S samples of audio of all.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from affekt.progress import Progress
 
 NUMBER = re.compile(r'\d+(?:[.,]\d+)*')
 MOST_REASONS = 5
-"""That are told for each modality."""
+"""Most reasons that are stated for each modality."""
 
 
 class PackedClips(Sequence[Clip]):
@@ -46,7 +46,7 @@ class PackedClips(Sequence[Clip]):
     alone. A process that gets a copy opens the files by itself.
 
     Args:
-        folder: that `write` or `of` has made.
+        folder: a folder that `write` or `of` has made.
 
     Raises:
         RunError: it holds none, writing it is not finished, or a file was cut short.
@@ -81,13 +81,13 @@ class PackedClips(Sequence[Clip]):
 
         Args:
             folder: new, or begun by an earlier run.
-            manifest: rows with video, sound or folders of frames.
-            settings: None for the published size with aligned faces.
-            sound: how a sample of sound is kept.
-            processes: that decode.
+            manifest: rows with video, audio or folders of frames.
+            settings: settings of making clips; None for the published size with aligned faces.
+            sound: type of a stored audio sample.
+            processes: number of decoding processes.
             resume: go on in a folder that was begun with the same manifest and settings; one that is finished is
                 opened.
-            progress: told 'clips', clips done, clips in all.
+            progress: called with 'clips', clips done, clips in all.
 
         Returns:
             The clips that can be used; `failed` says why others cannot.
@@ -108,11 +108,11 @@ class PackedClips(Sequence[Clip]):
         Args:
             folder: a cache that is there is replaced.
             clips: frames of one size, each name once; used one at a time.
-            sound: how a sample of sound is kept.
+            sound: type of a stored audio sample.
 
         Raises:
             ShapeError: frames differ in size.
-            ValueRangeError: sound is not finite.
+            ValueRangeError: the audio is not finite.
             TableError: a name stands twice.
             StorageError: there is no room.
         """
@@ -124,7 +124,7 @@ class PackedClips(Sequence[Clip]):
         """A cache that is there.
 
         Args:
-            folder: that `write` or `of` has made.
+            folder: a folder that `write` or `of` has made.
             manifest: the cache has to hold its samples, made of the files that it names; None to ask nothing.
 
         Raises:
@@ -142,38 +142,38 @@ class PackedClips(Sequence[Clip]):
 
     @cached_property
     def settings(self) -> ClipSettings | None:
-        """How the clips were made of media; None for clips that were there already."""
+        """Settings with which the clips were made of media; None for clips that were there already."""
         stated = dict(self._header.settings)
         return ClipSettings(**{**stated, 'modalities': tuple(stated['modalities'])}) if stated else None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """(K,) of the clips, in the order of the manifest."""
+        """(K,) names of the clips, in the order of the manifest."""
         return tuple(self._table.column('sample').take(self._rows).to_pylist())
 
     @cached_property
     def failed(self) -> dict[str, str]:
-        """The samples without a clip, and why."""
+        """Sample without a clip to the reason."""
         columns = (self._table.column(name).to_pylist() for name in ('sample', 'failed'))
         return {sample: reason for sample, reason in zip(*columns, strict=True) if reason}
 
     @property
     def frame_counts(self) -> Ints:
-        """(K,) frames of each clip; 0 where it has none."""
+        """(K,) numbers of frames; 0 where a clip has none."""
         return self._spans['frames']
 
     @property
     def sample_counts(self) -> Ints:
-        """(K,) samples of sound of each clip; 0 where it has none."""
+        """(K,) numbers of audio samples; 0 where a clip has none."""
         return self._spans['samples']
 
     @property
     def bytes(self) -> int:
-        """Of frames, times and sound."""
+        """Bytes of frames, times and audio."""
         return sum(self._header.bytes_of(self._header.frames, self._header.samples).values())
 
     def missing(self, modality: str) -> dict[str, str]:
-        """The clips that lack a modality, and why.
+        """Clip that lacks a modality to the reason.
 
         Raises:
             UnknownNameError: it is neither video nor audio.
@@ -185,7 +185,7 @@ class PackedClips(Sequence[Clip]):
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What there is and what is missing, counted by reason: nothing is left out in silence."""
+        """Sentences on what is there and what is missing, counted by reason: nothing is left out in silence."""
         seen, heard = int((self.frame_counts > 0).sum()), int((self.sample_counts > 0).sum())
         sentences = [f'{len(self):,} of {len(self._table):,} clips, {seen:,} with frames and {heard:,} with sound']
         sentences += _by_reason('no clip', self.failed)
@@ -238,7 +238,7 @@ class PackedClips(Sequence[Clip]):
         return self[self._places[name]]
 
     def places(self, manifest: Manifest) -> Ints:
-        """(M,) where the clip of each sample of a manifest is, to index with; -1 where there is none."""
+        """(M,) index of the clip of each sample of a manifest; -1 where there is none."""
         return np.array([self._places.get(name, -1) for name in manifest.names], np.int64)
 
     def require_sources(self, manifest: Manifest, *, contents: bool = False) -> None:
@@ -320,7 +320,7 @@ class PackedClips(Sequence[Clip]):
         return self._mapped(SOUND, np.dtype(self._header.sound).newbyteorder('<'), (self._header.samples,))
 
     def _mapped(self, name: str, dtype: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-        """One file, whose pages are copied where somebody writes into them."""
+        """One file, whose pages are copied on write."""
         if 0 in shape:
             return np.zeros(shape, dtype)
         return np.asarray(np.memmap(self.folder / name, dtype, 'c', shape=shape))

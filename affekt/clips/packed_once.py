@@ -21,7 +21,7 @@ COLUMNS = {'video': ('video', 'frames'), 'audio': ('audio', 'video')}
 
 
 def is_first_process() -> bool:
-    """No other process was started beside this one, or it is the first of them."""
+    """Whether no other process was started beside this one, or it is the first of them."""
     return os.environ.get('RANK', '0') == '0'
 
 
@@ -39,10 +39,10 @@ def packed_clips(
 
     Args:
         manifest: rows with media of what the settings look for.
-        folder: of the cache.
-        settings: how clips are made.
-        processes: that decode.
-        progress: told `clips`, clips done and clips in all.
+        folder: folder of the cache.
+        settings: settings of making clips.
+        processes: number of decoding processes.
+        progress: called with `clips`, clips done and clips in all.
 
     Raises:
         CorpusError: the manifest is empty, names no such media, or none of its clips can be used.
@@ -63,7 +63,7 @@ def packed_clips(
 
 
 def require_media(manifest: Manifest, settings: ClipSettings) -> None:
-    """There are samples, and some have media of what is looked for.
+    """Require samples of which some have media of what is looked for.
 
     Raises:
         CorpusError: they are none, or have none.
@@ -84,13 +84,13 @@ def require_media(manifest: Manifest, settings: ClipSettings) -> None:
 
 
 def named_media(manifest: Manifest, modality: str) -> npt.NDArray[np.bool_]:
-    """(N,) True where a row names something that a modality can be read from, and does not withhold it."""
+    """(N,) True where a row names a medium of a modality, and does not withhold it."""
     named = np.any([manifest.samples.known(column) for column in COLUMNS[modality]], axis=0)
     return np.asarray(named & manifest.keep_mask(modality), dtype=np.bool_)
 
 
 def _is_finished(folder: Path, manifest: Manifest, seconds: float) -> bool:
-    """The cache can be read; waits so long where it cannot."""
+    """Whether the cache can be read; waits some seconds where it cannot."""
     try:
         PackedClips.open(folder, manifest)
     except RunError:

@@ -36,7 +36,7 @@ from affekt.runs import Run
 from affekt.workers import surviving
 
 NOTED_BYTES, NOTED_S = 64 << 20, 5.0
-"""How much, and how long, is written before it is noted."""
+"""Bytes and seconds after which written clips are noted."""
 Made = tuple[Stretch, Clip | None]
 
 
@@ -105,7 +105,7 @@ def pack_clips(folder: Path, clips: Iterable[Clip], sound: SoundType) -> None:
 
 
 def statements_of(manifest: Manifest, settings: ClipSettings) -> dict[str, str]:
-    """Sample to a hash of what its clip is made of, as far as names, stretches and sizes tell."""
+    """Sample to a hash of its clip's sources, as far as names, spans and sizes tell."""
     return {row.sample: _hash(stated(manifest, row, settings)) for row in manifest.samples}
 
 
@@ -126,7 +126,7 @@ def _end_of(stretch: Stretch) -> tuple[int, int]:
 
 
 def _noted(run: Run, header: CacheHeader) -> tuple[dict[str, Stretch], int]:
-    """What earlier runs have noted, by sample, and in how many lines of the journal.
+    """Lines of the index that earlier runs have noted, by sample, and the number of journal lines they take.
 
     Raises:
         RunError: a file is shorter than what was noted.
@@ -187,7 +187,7 @@ def _landmarker() -> Any:
 
 
 _worker: tuple[Manifest, ClipSettings, Any] | None = None
-"""What a process of the pool decodes with."""
+"""Manifest, settings and model with which a process of the pool decodes."""
 
 
 def _open_in_worker(manifest: Manifest, settings: ClipSettings, finds_faces: bool) -> None:

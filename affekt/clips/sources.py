@@ -1,4 +1,4 @@
-"""A row of a manifest to its clip, from whatever the row names: a video, sound, a folder of frames, or several."""
+"""From a row of a manifest to its clip, whatever the row names: a video, audio, a folder of frames, or several."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def sample_clip(
 ) -> Clip:
     """The clip of one sample; a modality that cannot be read is missing, with the reason.
 
-    Frames are those of the row's folder, which holds faces already, else of its video; sound is that of its own file,
+    Frames are those of the row's folder, which holds faces already, else of its video; audio is that of its own file,
     else of its video. What the column `missing` withholds is not read.
 
     Args:
-        manifest: that the row is of.
+        manifest: the manifest of the row.
         row: the sample.
-        settings: None for the published size with aligned faces.
+        settings: settings of making clips; None for the published size with aligned faces.
         landmarker: finds the faces; None opens the published one where a video has to be looked at.
 
     Raises:
-        MediaError: neither frames nor sound can be used; says why of both.
+        MediaError: neither frames nor audio can be used; says why of both.
         WeightsError: faces are to be found, and the model that finds them is missing.
     """
     settings = settings or ClipSettings()
@@ -88,7 +88,7 @@ def sources_of(manifest: Manifest, row: Sample, settings: ClipSettings) -> list[
 
 
 def stated(manifest: Manifest, row: Sample, settings: ClipSettings) -> str:
-    """What a row's clip is made of, as far as names, stretches and sizes tell: without a byte of it read."""
+    """The sources of a row's clip, as far as names, spans and sizes tell: without a byte of them read."""
     sizes = [_size(path) for path in sources_of(manifest, row, settings)]
     names = [row.frames if row.frames else row.video, row.audio]
     windows = [manifest.window_s(row, column) for column in ('video', 'audio')]
@@ -96,7 +96,7 @@ def stated(manifest: Manifest, row: Sample, settings: ClipSettings) -> str:
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """How many files and bytes a path names; (0, 0) where nothing is there."""
+    """Numbers of files and bytes that a path names; (0, 0) where nothing is there."""
     try:
         if path.is_file():
             return 1, path.stat().st_size
@@ -108,7 +108,7 @@ def _size(path: Path) -> tuple[int, int]:
 
 
 def content(manifest: Manifest, row: Sample, settings: ClipSettings) -> str:
-    """A hash of every byte that a row's clip is made of; '' where one cannot be read."""
+    """Hash of every byte of a row's sources; '' where one cannot be read."""
     digest = hashlib.sha256()
     try:
         for path in sources_of(manifest, row, settings):

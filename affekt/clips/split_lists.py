@@ -26,7 +26,7 @@ PARTS = ('train', 'val', 'test')
 RATINGS = ('arousal', 'valence', 'dominance')
 """The order that the published lists of three ratings presumably have; none of them says it."""
 MOST_CLASSES = 10_000
-"""Where they have no names."""
+"""Most classes of a list, where they have no names."""
 
 
 def read_split(path: Path, root: Path | None = None) -> list[ListedClip]:
@@ -76,15 +76,15 @@ def split_manifest(
     """The clips of official lists.
 
     Args:
-        source: one list; a folder with `train.csv`, `val.csv` and `test.csv`; a folder of such folders, one a fold
+        source: one list; a folder with `train.csv`, `val.csv` and `test.csv`; a folder of such folders, one per fold
             (`split01`, `split02`, …); or the test lists of all folds in their order.
-        root: where your frames and sound lie; None keeps the paths of the lists, and nothing is looked for.
-        corpus: its name; '' for that of the folder.
+        root: folder of your frames and audio; None keeps the paths of the lists, and nothing is looked for.
+        corpus: name of the corpus; '' for that of the folder.
         categories: names of classes 0, 1, …; empty for their numbers.
-        ratings: which of the three ratings is what: `RATINGS` in the order of the lists.
+        ratings: names of the three ratings in the order of the lists: those of `RATINGS` in any order.
 
     Returns:
-        A row a clip, named by the shortest end of its path that no other has: with its part of the published division,
+        A row per clip, named by the shortest end of its path that no other has: with its part of the published split,
         or with the fold in which it is tested. What was odd stands in `facts.notes`.
 
     Raises:
@@ -225,7 +225,7 @@ def _row(
 
 
 def _voxceleb_sound(video: str, below: PathsBelow | None) -> str | None:
-    """The sound beside a video of VoxCeleb2, `…/video/…/mp4/ID.mp4` to `…/audio/…/aac/ID.wav`; None where none is."""
+    """The audio beside a video of VoxCeleb2, `…/video/…/mp4/ID.mp4` to `…/audio/…/aac/ID.wav`; None where none is."""
     parts = PurePosixPath(video).parts
     if below is None or 'mp4' not in parts:
         return None

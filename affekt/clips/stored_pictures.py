@@ -1,4 +1,4 @@
-"""Face pictures as releases store them: one array a clip, as OpenFace cut it, or a folder of picture files.
+"""Face pictures as releases store them: one array per clip, as OpenFace cut it, or a folder of picture files.
 
 T pictures, H high, W wide; RGB.
 """
@@ -30,7 +30,7 @@ def stored_pictures(path: Path) -> Sequence[npt.NDArray[np.uint8]]:
         T pictures (H, W, 3) RGB; those of a folder have the attribute `paths`.
 
     Raises:
-        TableError: nothing is there, or a stored array is none of pictures. A picture that does not decode raises
+        TableError: nothing is there, or a stored array does not hold pictures. A picture that does not decode raises
             MediaError when it is asked for.
     """
     if path.is_file():

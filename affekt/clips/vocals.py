@@ -1,7 +1,7 @@
-"""Voices without the music around them: every sound of a manifest separated once, for whatever recipe reads sound.
+"""Voices without the music around them: every recording of a manifest separated once, for any recipe of audio.
 
 Separation is that of demucs, where it is installed; nothing here stands in for it. A file that two samples share is
-separated once, what is there already is taken, and the new manifest names the separated sounds as `audio`.
+separated once, what is there already is taken, and the new manifest names the separated audio as `audio`.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from affekt.errors import CorpusError, MissingExtraError
 from affekt.progress import Progress
 
 RATE_HZ = 44_100
-"""What demucs was trained on."""
+"""Sampling rate that demucs was trained on."""
 MODEL = 'htdemucs'
 
 Separate = Callable[[Floats32], Floats32]
-"""From (N,) at RATE_HZ to the vocals in it, likewise."""
+"""From (N,) samples at RATE_HZ to the (N,) samples of the vocals in it."""
 
 
 def with_vocals(
     manifest: Manifest, out: Path, *, separate: Separate | None = None, progress: Progress | None = None
 ) -> Manifest:
-    """A manifest whose samples have their voices alone as sound.
+    """A manifest whose samples have only the voices as audio.
 
     Args:
-        manifest: of samples with sound or video.
-        out: folder for the separated sounds, FLAC at 44.1 kHz.
-        separate: what separates; None for demucs.
-        progress: told 'vocals', files done, files in all.
+        manifest: samples with audio or video.
+        out: folder for the separated audio, FLAC at 44.1 kHz.
+        separate: function that separates; None for demucs.
+        progress: called with 'vocals', files done, files in all.
 
     Returns:
-        The manifest with `audio` replaced; samples without sound keep none.
+        The manifest with `audio` replaced; samples without audio keep none.
 
     Raises:
         MissingExtraError: demucs is not installed.
-        CorpusError: no sample has sound.
+        CorpusError: no sample has audio.
         MediaError: a file cannot be read; what was separated before is kept.
     """
     from affekt.media import Recording, write_audio
@@ -77,8 +77,8 @@ def demucs_vocals(model: str = MODEL, device: str = 'cpu') -> Separate:
     """The separation of demucs.
 
     Args:
-        model: of demucs, by name; its weights are fetched by demucs itself.
-        device: of torch.
+        model: name of a model of demucs, which fetches its weights itself.
+        device: torch's device.
 
     Raises:
         MissingExtraError: demucs, or the torchaudio that it needs, is not installed.

@@ -1,8 +1,7 @@
 """Columns of your own table as columns of a manifest: one category per sample, in one spelling, and named splits.
 
 Differences in spaces, case or Unicode form alone are one category, with a note. A column of measured numbers, or
-several
-labels in one cell, are not categories and are refused: a model would learn ninety classes with one sample each.
+several labels in one cell, are not categories and are refused: a model would learn ninety classes with one sample each.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ MOST_FOLDERS = 5000
 
 def tree_below(folder: Path) -> dict[str, list[str]]:
     """Lower-case last part of a path to the paths below a folder, the shallowest first.
-     Links are not followed; unreadable folders are left out, and so are images: a corpus of face images has millions,
+
+    Links are not followed; unreadable folders are left out, and so are images: a corpus of face images has millions,
     and none is looked up by name.
     """
     tree: dict[str, list[str]] = {}
@@ -187,7 +188,8 @@ class Release:
 
     def media(self, *folders: str, kinds: Sequence[str] = VIDEO) -> Mapping[str, str]:
         """Name without extension to path below the release, of the media files in the first folder that has any.
-         Deeper folders of these names are used where none is in its place; of duplicated names, the file in the
+
+        Deeper folders of these names are used where none is in its place; of duplicated names, the file in the
         shallowest folder.
         """
         self._note_place(folders)

@@ -25,13 +25,13 @@ def answered(
     resume: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[ClipAnswer]:
-    """What a model says of every sample, in order.
+    """Yield a model's answer to every sample, in order.
 
     Args:
-        model: that is asked.
-        manifest: of the samples.
-        folder: of the run.
-        resume: go on where answers lie.
+        model: the model to be asked.
+        manifest: the samples.
+        folder: folder of the run.
+        resume: whether to go on where answers lie.
         progress: called with 'ask', clips done, and their number.
 
     Raises:
@@ -48,7 +48,7 @@ def answered(
 
 
 def _batch(model: Answering, manifest: Manifest, samples: Sequence[Sample], run: Run) -> list[ClipAnswer]:
-    """The answers to some samples; those that are not remembered are asked for together."""
+    """The answers to some samples; those that are not on disk are asked for together."""
     digests = {sample.sample: model.digest(manifest, sample) for sample in samples}
     known: dict[str, ClipAnswer] = {}
     for name, digest in digests.items():
@@ -69,8 +69,8 @@ def labels_of(
     """The labels in every answer, in order; none where there is no answer.
 
     Args:
-        answers: of a model.
-        extractor: reads one; a language model's answers should be remembered.
+        answers: answers of a model.
+        extractor: reads the labels of one answer; a language model's answers should be cached.
         at_once: answers read at one time.
         progress: called with 'read', answers done, and their number.
     """

@@ -1,4 +1,4 @@
-"""From several describers to one leaderboard: labels against a truth, MER-UniBench, verdicts, and what swayed them.
+"""A leaderboard of several describers: labels against a truth, MER-UniBench, verdicts, and the biases in these.
 
 In come models or tables of what they said; out goes a `Board`, as tables and plain values (`board_tables.py`) and as a
 page (`board_page.py`). Pairs are made of the clips that both describe; how many each one describes is said.
@@ -38,19 +38,19 @@ from affekt.tables import csv_bytes
 from affekt.typed_json import json_file
 
 WEAK_PRIOR = 1.0
-"""Standard deviation in log-odds of the prior that holds strengths where one describer wins every time."""
+"""Standard deviation in log-odds of the prior on strengths where one describer wins every time."""
 
 
 @dataclass(frozen=True)
 class Describer:
-    """What one describer says of the clips."""
+    """One describer's descriptions of the clips."""
 
     name: str
     texts: Mapping[str, str] = field(repr=False)
-    """Clip to description, of those that it describes."""
+    """Clip to description, for the clips that it describes."""
     labels: Mapping[str, Extraction] = field(repr=False)
     failures: Mapping[str, str]
-    """Clip to why there is no description."""
+    """Clip to the reason why there is no description."""
     record: Mapping[str, Any]
     """All that its descriptions depend on, as far as it is known."""
 
@@ -62,9 +62,9 @@ class Verdicts:
     source: str
     plain: Ranking
     controlled: Ranking | None
-    """Without the effects of length and of being shown first; None where the comparisons do not tell them."""
+    """Ranking without the effects of length and of being shown first; None where the comparisons do not tell them."""
     report: JudgeReport | None
-    """Of a judge that was asked: position bias, consistency of both orders, cost."""
+    """Report on a judge that was asked: position bias, consistency of both orders, cost."""
     file: Path
     is_reference: bool = False
     """Whether it is a rule that reads nothing: what any judge has to differ from."""
@@ -72,21 +72,21 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class Board:
-    """Describers compared."""
+    """A leaderboard: describers compared."""
 
     describers: tuple[Describer, ...]
     clips: int
-    """That were to be described."""
+    """Number of clips that were to be described."""
     shared: tuple[str, ...] = field(repr=False)
     """Clips that every describer describes."""
     open_labels: Ovmer | None
     """Scores against the truth by every table; None without a truth."""
     by_sample: Systems | None
-    """Describers by F1 per clip on the five wheels."""
+    """Ranking of describers by F1 per clip on the five wheels; None without a truth."""
     constant: tuple[str, float] | None
-    """The constant answer with the best F1 per clip, and that; None without a truth."""
+    """The constant answer with the best F1 per clip, and that F1; None without a truth."""
     truth_labels: float
-    """Labels of a true answer, mean; nan without a truth."""
+    """Mean number of labels in a true answer; nan without a truth."""
     verdicts: tuple[Verdicts, ...]
     unibench: ModelsBench | None
     notes: tuple[str, ...]
@@ -95,11 +95,11 @@ class Board:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where verdicts come from.
+    """Sources of verdicts.
 
     Args:
         votes: files of verdicts that are there, in any shape that `affekt rank` reads.
-        judges: that are asked about every pair in both orders.
+        judges: judges that are asked about every pair in both orders.
         references: rules that read nothing.
     """
 
@@ -151,17 +151,17 @@ def compare_describers(
     Args:
         choices: two or more models or tables of descriptions.
         out: folder of the run.
-        clips: that are described; None where all choices are tables.
+        clips: manifest of the clips to be described; None where all choices are tables.
         open_model: opens a model that answers; see `opened`.
         extractor: reads labels out of descriptions.
         rng: draws resamples.
         truth: clip to its true labels; the manifest's own labels where None.
-        sources: of verdicts.
+        sources: sources of verdicts; None for none.
         media: folder of clips that judges are shown, named after them; None for texts alone.
         unibench: the same models on MER-UniBench.
         tables: word tables of open labels; those that are here where empty.
         at_once: answers read, and pairs judged, at one time.
-        resamples: of intervals.
+        resamples: number of resamples for intervals.
         progress: called with the stage, what is done and the total.
 
     Raises:
@@ -236,7 +236,7 @@ def _stage(progress: Progress | None, name: str) -> Progress | None:
 
 
 def _written(describers: Sequence[Describer], out: Path) -> list[Path]:
-    """A table of descriptions and labels for each, which `affekt judge` and `affekt score openvocab` read."""
+    """Write a table of descriptions and labels for each, which `affekt judge` and `affekt score openvocab` read."""
     folder = out / 'descriptions'
     folder.mkdir(parents=True, exist_ok=True)
     paths = []

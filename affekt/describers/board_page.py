@@ -1,4 +1,4 @@
-"""A board of describers as one HTML page that loads nothing: who leads by what, what swayed it, and every table."""
+"""A leaderboard of describers as one HTML page that loads nothing: who leads by which score, biases, every table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from affekt.ranking import Standing
 from affekt.wording import signed
 
 LONGEST_EXAMPLE = 600
-"""Characters of a description that is shown."""
+"""Most characters of a description that is shown."""
 DRAWN = ('Labels against', 'Verdicts of')
 """Beginnings of titles of tables that the page draws in its own way."""
 NUMBERS = frozenset({'rank', 'place', 'won', 'group'})
@@ -83,7 +83,7 @@ def _labels(board: Board) -> list[str]:
 
 
 def _verdicts(board: Board) -> list[str]:
-    """Every source of verdicts: strengths as they stand, and without what swayed them."""
+    """Every source of verdicts: strengths as they stand, and without the biases."""
     parts = []
     for verdicts in (each for each in board.verdicts if not each.is_reference):
         rankings = {'As they stand': verdicts.plain}
@@ -192,7 +192,7 @@ def _examples(board: Board, most: int = 3) -> str:
 
 
 def _records(board: Board) -> str:
-    """What each describer's answers depend on, in a line."""
+    """A line per describer with all that its answers depend on."""
     wanted = ('weights_sha256', 'model', 'endpoint', 'server', 'trunk', 'prompt', 'device', 'precision', 'table')
     rows = []
     for each in board.describers:

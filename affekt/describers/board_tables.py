@@ -1,4 +1,4 @@
-"""A board of describers as tables of eighty columns, as Markdown and as plain values."""
+"""A leaderboard of describers as tables of eighty columns, as Markdown and as plain values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LINES = (
 
 
 def headline(board: Board) -> str:
-    """Who leads, in a sentence that says when it cannot be told."""
+    """A sentence that names the leaders, or says that none can be told."""
     parts = []
     if board.by_sample is not None:
         first = [name for name in board.by_sample.order if name in board.by_sample.groups[0]]
@@ -181,7 +181,7 @@ def _with_ends(standing: Standing) -> str:
 
 
 def bias_rows(verdicts: Sequence[Verdicts]) -> list[tuple[str, ...]]:
-    """What swayed each source: longer side, side shown first, agreement of both orders, ties."""
+    """Biases of each source: longer side, side shown first, agreement of both orders, ties."""
     rows: list[tuple[str, ...]] = []
     for each in verdicts:
         shares = {bias.name: bias.share for bias in each.plain.biases}
@@ -211,7 +211,7 @@ def _bias_section(verdicts: Sequence[Verdicts]) -> Section:
 
 
 def board_facts(board: Board) -> dict[str, Any]:
-    """All of it as plain values; nan and infinity as None."""
+    """The whole leaderboard as plain values; nan and infinity as None."""
     return plain({
         'headline': headline(board),
         'clips': board.clips,

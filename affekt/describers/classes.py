@@ -1,4 +1,4 @@
-"""What else to know of free labels beside the published scores: the class that an answer names first, and F1 by sample.
+"""Further scores of free labels beside the published ones: the class that an answer names first, and F1 by sample.
 
 HIT counts an answer as right where any of its labels is; other papers print the accuracy of one class. Here the class
 of an answer is that of its first label that has one: the emotion itself, or the one of the set with which most of the
@@ -23,11 +23,11 @@ from affekt.metrics import official_parse
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often the first class that an answer names is the true one."""
+    """Accuracy of the first class that an answer names."""
 
     accuracy: float
     unweighted_recall: float
-    """Mean over the classes that are true of any sample."""
+    """Mean recall over the classes that are true of any sample."""
     without_class: float
     """Share of answers whose labels are of no class of the set."""
     majority: float
@@ -39,8 +39,8 @@ class Classes:
     """The classes of a set as a word table sees them.
 
     Args:
-        emotions: of the set.
-        table: with the published wheels.
+        emotions: emotions of the set.
+        table: a word table with the published wheels.
     """
 
     emotions: tuple[str, ...]

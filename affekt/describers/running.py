@@ -52,16 +52,16 @@ def bench_models(
     Args:
         choices: the models.
         out: folder of the run; one below it for each model.
-        labels: as for `run_unibench`.
-        media: as for `unibench_clips`; None where all choices are predictions.
+        labels: folder of labels, see `run_unibench`.
+        media: folder of clips, see `unibench_clips`; None where all choices are predictions.
         open_model: opens a model that answers; see `opened`.
         extractor: reads labels out of answers.
         rng: draws resamples and exchanges.
         table: a word table, its name, or a folder of official files.
         sets: names of the sets; all where empty.
         at_once: answers read at one time.
-        check_sound: have each model answer again without sound.
-        resamples: of each interval.
+        check_sound: whether to have each model answer again without audio.
+        resamples: number of resamples for each interval.
         progress: called with the stage, what is done and the total.
 
     Returns:
@@ -69,7 +69,7 @@ def bench_models(
 
     Raises:
         ValueRangeError: a model has to be asked and no folder of clips is named, or one is a table.
-        AffektError: as `answer_sets`, `scored_model` and `opened`.
+        AffektError: see `answer_sets`, `scored_model` and `opened`.
     """
     keys = [set_named(name).key for name in sets]
     table = table if isinstance(table, WordTable) else load_table(table)
@@ -113,7 +113,7 @@ def bench_models(
 
 
 def _compared(own: ModelScores, silent: ModelScores) -> Mapping[str, Mapping[str, float]]:
-    """Set to the headline without sound and the share of answers that differ."""
+    """Set to the headline score without audio, and the share of answers that differ."""
     compared = {}
     for key, score in silent.outcome.rows[0].scores.items():
         texts = [_texts(model.folder / PREDICTIONS / key / f'{ANSWERS}.csv') for model in (own, silent)]

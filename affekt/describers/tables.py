@@ -103,7 +103,7 @@ def _signs(bench: ModelsBench) -> list[Section]:
 
 
 def _answers(bench: ModelsBench) -> Section:
-    """How much there is to score: answers, failures, forms, length."""
+    """Counts of what is scored: answers, failures, forms, length."""
     heads = ('set', 'model', 'answers', 'failed', 'no label', 'characters')
     cells = []
     for key in _keys(bench):
@@ -120,7 +120,7 @@ def _answers(bench: ModelsBench) -> Section:
 
 
 def _without_sound(bench: ModelsBench) -> list[Section]:
-    """What the same models reach when the sound is withheld."""
+    """Scores of the same models where the audio is withheld."""
     heads = ('set', 'model', 'with sound', 'without', 'answers that change')
     cells = tuple(
         (
@@ -188,7 +188,7 @@ def short(name: str) -> str:
 
 
 def bench_facts(bench: ModelsBench) -> dict[str, Any]:
-    """All of it as plain values; each model with the record of what its scores depend on."""
+    """The whole benchmark as plain values; each model with the record of what its scores depend on."""
     facts: dict[str, Any] = plain({
         'benchmark': 'MER-UniBench',
         'models': {model.name: model_facts(model) for model in bench.models},

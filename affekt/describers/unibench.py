@@ -47,7 +47,7 @@ COLUMNS = ('name', 'openset', 'how', 'description', 'failure')
 
 @dataclass(frozen=True)
 class ModelScores:
-    """One model on the benchmark."""
+    """The scores of one model on the benchmark."""
 
     name: str
     outcome: UniBench
@@ -60,10 +60,10 @@ class ModelScores:
     lengths: Mapping[str, Mapping[str, int]] = field(repr=False)
     """Set to sample to characters of the answer."""
     counts: Mapping[str, Mapping[str, int]]
-    """Set to how answers were read, and how many failed."""
+    """Set to the counts of how answers were read, and how many failed."""
     folder: Path
     without_sound: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Set to what the same model reaches without sound: its headline, and the share of answers that change."""
+    """Set to the same model's results without audio: its headline score, and the share of answers that change."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ class ModelsBench:
 
     models: tuple[ModelScores, ...]
     ranking: Ranking | None
-    """By score per sample over the sets that all have; None for one model."""
+    """Ranking by score per sample over the sets that all have; None for one model."""
     compared: tuple[str, ...]
-    """These sets."""
+    """Keys of the sets that all models have."""
     comparisons: Path | None
-    """What `affekt rank` reads; None for one model."""
+    """Table for `affekt rank`; None for one model."""
 
 
 def unibench_clips(each: UniBenchSet, media: Path, names: Sequence[str]) -> Manifest | None:
@@ -90,7 +90,7 @@ def unibench_clips(each: UniBenchSet, media: Path, names: Sequence[str]) -> Mani
         names: samples that have a label.
 
     Raises:
-        UnknownNameError: what is there is of other samples.
+        UnknownNameError: the clips there have none of the names.
         CorpusError, TableError: it cannot be read.
     """
     manifest = None
@@ -115,8 +115,8 @@ def limited_labels(labels: Path, folder: Path, count: int, sets: Collection[str]
     """A folder with the first labels of every set, for a trial; scores on it are in no mean.
 
     Args:
-        labels: as for `run_unibench`.
-        folder: to be written.
+        labels: folder of labels, see `run_unibench`.
+        folder: folder to be written.
         count: labels of each set.
         sets: keys of the sets; all where empty.
     """
@@ -148,10 +148,10 @@ def answer_sets(
     """Have a model answer every set that has labels and clips, and write its labels as a folder of predictions.
 
     Args:
-        model: that is asked.
-        folder: of the model; gets `predictions/<set>/answers.csv`, `answers/<set>/` and `record.json`.
-        labels: as for `run_unibench`.
-        media: as for `unibench_clips`.
+        model: the model to be asked.
+        folder: folder of the model; gets `predictions/<set>/answers.csv`, `answers/<set>/` and `record.json`.
+        labels: folder of labels, see `run_unibench`.
+        media: folder of clips, see `unibench_clips`.
         sets: keys of the sets to ask about; all where empty.
         extractor: reads labels out of an answer.
         at_once: answers read at one time.
@@ -160,11 +160,11 @@ def answer_sets(
         progress: called with the set and what is done, and the total.
 
     Returns:
-        Set to why it was not answered.
+        Set to the reason why it was not answered.
 
     Raises:
         CorpusError: no set has labels and clips.
-        LLMError, RunError: as `answered`.
+        LLMError, RunError: see `answered`.
     """
     absent: dict[str, str] = {}
     done = 0
@@ -226,11 +226,11 @@ def scored_model(
 
     Args:
         choice: the model.
-        folder: as `answer_sets` wrote it.
-        labels, rng, table, sets, resamples, progress: as for `run_unibench`.
+        folder: folder of the model, as `answer_sets` wrote it.
+        labels, rng, table, sets, resamples, progress: see `run_unibench`.
 
     Raises:
-        TableError: as `run_unibench`.
+        TableError: see `run_unibench`.
     """
     predictions = Path(choice.where) if choice.form == 'predictions' else folder / PREDICTIONS
     outcome = run_unibench(predictions, labels, rng=rng, table=table, sets=sets, resamples=resamples, progress=progress)
@@ -292,7 +292,7 @@ def compare_models(
         models: scored on the same labels.
         out: folder for `comparisons.csv`.
         rng: draws resamples and exchanges.
-        resamples: how many.
+        resamples: number of resamples.
     """
     shared = [key for key in models[0].samples if all(key in model.samples for model in models)]
     if len(models) < 2 or not shared:

@@ -27,11 +27,11 @@ class Limits:
     """When an answer ends, and how its tokens are chosen.
 
     Args:
-        tokens: at most.
+        tokens: most tokens of an answer.
         temperature: 0 for the likeliest token each time.
-        top_p: with a temperature: draw among the likeliest tokens that have this share together.
-        seed: with a temperature; each clip draws by itself, so that its neighbours change nothing.
-        stops: strings that end it; None for those of the family.
+        top_p: with a temperature, draw among the likeliest tokens that together have this share of the probability.
+        seed: seed of the draws, where there is a temperature; each clip draws by itself, whatever its neighbours.
+        stops: strings that end the answer; None for those of the family.
     """
 
     tokens: int = 256
@@ -53,9 +53,9 @@ class Generated:
     """An answer.
 
     Args:
-        text: without the string that ended it.
-        tokens: all numbers that were generated, the end token included.
-        finish: `end` by a token that ends an answer, `stop` by a string, `length` where it was cut.
+        text: the answer without the string that ended it.
+        tokens: ids of all tokens that were generated, the end token included.
+        finish: `end` if a token ended the answer, `stop` if a string did, `length` if it was cut at the limit.
     """
 
     text: str
@@ -76,17 +76,17 @@ def answered(
     """An answer to each prompt.
 
     Args:
-        network: of the trunk.
+        network: the trunk's network.
         embeddings: (B, L, H) of the prompts, padded left.
         keep_mask: bool (B, L), False where there is padding.
-        positions: (B, L).
-        vocabulary: of the trunk.
+        positions: (B, L) position of each token in its prompt.
+        vocabulary: the trunk's tokens.
         limits: when an answer ends, and how tokens are chosen.
         stops: strings that end an answer.
-        seeds: of each clip's draws; None for that of the limits.
+        seeds: seed of the draws for each clip; None for the limits' seed.
 
     Raises:
-        ValueRangeError: a prompt and its answer are longer than what the trunk was made for.
+        ValueRangeError: a prompt and its answer together are longer than the trunk allows.
     """
     _require_room(network, embeddings.shape[1], limits)
     marks = (vocabulary.tokenizer.token_to_id(stop) for stop in stops)
@@ -135,7 +135,7 @@ def _require_room(network: nn.Module, length: int, limits: Limits) -> None:
 
 
 def _chosen(logits: Tensor, rows: Sequence[_Row], limits: Limits) -> Tensor:
-    """(B,) token numbers of (B, V) logits."""
+    """(B,) ids of the chosen tokens, from (B, V) logits."""
     if limits.temperature == 0.0:
         return logits.argmax(dim=1)
     ordered, tokens = (logits / limits.temperature).softmax(dim=1).sort(dim=1, descending=True, stable=True)
@@ -146,7 +146,7 @@ def _chosen(logits: Tensor, rows: Sequence[_Row], limits: Limits) -> Tensor:
 
 
 class _Row:
-    """What one clip has said so far."""
+    """The answer to one clip as generated so far."""
 
     def __init__(self, vocabulary: Vocabulary, ends: set[int], stops: Sequence[str], seed: int) -> None:
         self.tokens: list[int] = []
@@ -157,7 +157,7 @@ class _Row:
         self._reach = 1 + max((len(stop.encode()) for stop in stops), default=0)
 
     def add(self, token: int) -> None:
-        """Say one more token."""
+        """Append one token, and end the answer where the token or a string ends it."""
         self.tokens.append(token)
         if token in self._ends:
             self.finish = 'end'

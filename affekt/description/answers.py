@@ -37,21 +37,21 @@ LONGEST = 100_000
 
 @dataclass(frozen=True)
 class Answer:
-    """What was read out of an answer."""
+    """An answer as parsed: its labels, text, form and evidence."""
 
     labels: tuple[str, ...]
     """Lower-case, in the order of the text, each once; none of a refusal or of nonsense."""
     text: str
-    """Without what was thought aloud, what follows the answer's end, and clauses on what was not perceived."""
+    """The answer without thinking, without what follows its end, and without clauses on what was not perceived."""
     form: Form
     evidence: tuple[Clue, ...] = ()
     """Clauses that say what was seen, heard or read."""
     invented: tuple[Clue, ...] = ()
-    """Clauses on what the clip does not have; in neither text nor evidence."""
+    """Clauses on what the clip does not have; neither text nor evidence contains them."""
     question: str = ''
     """Name of the question of `QUESTIONS` whose answer this has the form of; '' for none."""
     value: str = ''
-    """What a template says that is no label: a valence, a sentiment, which description is preferred, a verdict."""
+    """The value in a template that is not a label: a valence, sentiment, preferred description or verdict."""
 
 
 def read_answer(
@@ -60,11 +60,11 @@ def read_answer(
     """An answer as read; no text makes it fail.
 
     Args:
-        text: as generated; None counts as none.
+        text: the answer as generated; None counts as an empty one.
         perceived: what can be perceived of the clip (`perceived_through` says it for its sources); None where that is
             not known, so that nothing counts as invented.
         is_cut: whether it ended at its limit of tokens: a last piece, which may be half a word, is left out.
-        table: whose words are known; see `affekt.labels.load_table`.
+        table: name of the word table that defines the known labels; see `affekt.labels.load_table`.
 
     Raises:
         UnknownNameError: perceived names something unknown.

@@ -1,7 +1,7 @@
 """Examples as batches: of like length, within a number of tokens, label words weighed, sources withheld.
 
 Which examples stand together, and what is withheld of them, depends on seed and epoch alone, so that a killed run goes
-on to the same numbers. Words for emotions weigh more in the loss than the sentence around them: of an answer of forty
+to the same values. Words for emotions weigh more in the loss than the sentence around them: of an answer of forty
 tokens the label is one.
 
     'The person seems angry.'    label 'angry', weight 3
@@ -31,15 +31,15 @@ from affekt.training import epoch_seed
 def with_label_weights(
     pieces: Pieces, answer: str, labels: Sequence[str], weight: float, vocabulary: Vocabulary, family: Family
 ) -> Pieces:
-    """A prompt and answer whose tokens of label words weigh so much in the loss, all others 1.
+    """A prompt and answer whose label words have the given weight in the loss; all other tokens have weight 1.
 
     Args:
-        pieces: as `tokenized` made them with this answer.
-        answer: its text.
+        pieces: prompt and answer, as `tokenized` made them.
+        answer: text of the answer.
         labels: words in it; each counts wherever it stands by itself, in either case.
         weight: above 0.
-        vocabulary: of the trunk.
-        family: of its prompts.
+        vocabulary: the trunk's tokens.
+        family: prompt form of the trunk.
 
     Raises:
         ValueRangeError: the weight is not above 0, or the answer is another one.
@@ -68,7 +68,7 @@ def length_of(pieces: Pieces, tokens: Mapping[str, int]) -> int:
 
     Args:
         pieces: tokenized.
-        tokens: how many soft tokens each source has.
+        tokens: source to its number of soft tokens.
     """
     prompt = sum(tokens[piece] if isinstance(piece, str) else len(piece) for piece in pieces.prompt)
     return prompt + len(pieces.answer)
@@ -82,10 +82,10 @@ class LengthBatches:
     several processes share an epoch, batches that do not go round are left out of that epoch.
 
     Args:
-        lengths: of every example.
-        batch_size: examples a batch, at most.
-        tokens: of a padded batch, at most; None for any number.
-        seed: of the order.
+        lengths: number of positions of every example.
+        batch_size: most examples per batch.
+        tokens: most positions of a padded batch; None for no limit.
+        seed: seed of the order.
         rank: this process, from 0.
         ranks: processes, each of which reads its own batches.
         spread: batches among which examples are sorted by length; 1 mixes all.
@@ -124,7 +124,7 @@ class LengthBatches:
         """The batches of an epoch, of all processes; each example is in one of them.
 
         Args:
-            number: of the epoch, from 0.
+            number: number of the epoch, from 0.
         """
         rng = np.random.default_rng(epoch_seed(self.seed, number + 1, 3))
         lengths = np.asarray(self.lengths)
@@ -151,7 +151,7 @@ class LengthBatches:
         return self.starting_at(0)
 
     def starting_at(self, batches: int) -> Iterator[tuple[int, list[int]]]:
-        """The batches of this process after so many, each with the number of its epoch."""
+        """The batches of this process after the first `batches`, each with the number of its epoch."""
         epoch = 0
         while True:
             every = self.epoch(epoch)
@@ -166,8 +166,8 @@ class ExampleBatches:
 
     Args:
         describer: makes the prompts.
-        examples: to be learnt from.
-        kind: which sources the prompts have.
+        examples: the training examples.
+        kind: which sources the prompts have, and whether the words.
         settings: sizes of batches, weights of labels, and what is withheld.
         rank, ranks: this process, and how many there are.
     """
@@ -187,7 +187,7 @@ class ExampleBatches:
 
     @cached_property
     def order(self) -> LengthBatches:
-        """Which examples stand together."""
+        """The examples' assignment to batches by length."""
         settings, tokens = self._settings, {name: source.tokens for name, source in self._describer.table.items()}
         lengths = [self._longest(self.asked(number).pieces, tokens) for number in range(len(self._examples))]
         return LengthBatches(
@@ -204,7 +204,7 @@ class ExampleBatches:
         return self.starting_at(0)
 
     def starting_at(self, batches: int) -> Iterator[list[Asked]]:
-        """The batches after so many."""
+        """The batches after the first `batches`."""
         for epoch, numbers in self.order.starting_at(batches):
             yield [self.asked(number, self._withheld(epoch, number)) for number in numbers]
 
@@ -223,7 +223,7 @@ class ExampleBatches:
         return Asked(self._pieces[key], features)
 
     def _withheld(self, epoch: int, number: int) -> frozenset[str]:
-        """What an epoch withholds of an example: drawn by both numbers, so that any place is reached."""
+        """The parts withheld from an example in an epoch, drawn by both numbers so that any position can be reached."""
         if not self._settings.withheld:
             return frozenset()
         example = self._examples[number]
@@ -240,7 +240,7 @@ class ExampleBatches:
         return frozenset(gone) if self._leaves_something({*parts} - gone) else frozenset()
 
     def _parts_of(self, example: Example) -> list[str]:
-        """What of an example stands in its prompt: sources, those that are joined, and the words."""
+        """The parts in the prompt of an example: its sources, those that are joined, and the words."""
         table, kind = self._describer.table, self._known_kind
         asked = {own for name in kind.sources if name in table for own in table[name].joins or (name,)}
         has_words = kind.words and bool(example.transcript.strip())

@@ -1,11 +1,11 @@
-"""From a media file to a prompt: features by the recipes that a describer was trained on, and what was spoken.
+"""From a media file to a prompt: features by the recipes that a describer was trained on, and the transcript.
 
     reader = ClipReader(describer, clip_form(describer, notes))
     clip = reader.read(manifest, manifest.samples[0])
     asked = reader.asked(clip)
 
 Features come from `affekt.features`, from the very code that extracts those of training. What a clip lacks is left out
-of its prompt, with the reason: a video without a face, a sound without a voice, speech of which no word was understood.
+of its prompt, with the reason: a video without a face, audio without a voice, speech of which no word was understood.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from affekt.text import characters_read
 
 Span = tuple[float, float]
 Hear = Callable[[Path, Span | None], str]
-"""From a media file, and a stretch of it in seconds, to what is said there; '' where nothing was understood."""
+"""From a media file, and an optional span of it in seconds, to its transcript; '' where nothing was understood."""
 PERCEIVED: Mapping[str, tuple[str, ...]] = {'audio': ('voice',), 'video': ('face',), 'text': ('words',)}
-"""What a recipe reads to what can be perceived through it, for sources that `GIVEN_BY` does not have."""
+"""Modality of a recipe to what can be perceived through it, for sources that `GIVEN_BY` does not have."""
 SENTENCES = 'minilm-l6-int8.onnx'
 """The encoder of sentences, which reads the beginning of a long text alone."""
 LONGEST_WORDS = 200_000
@@ -42,12 +42,12 @@ LONGEST_WORDS = 200_000
 
 @dataclass(frozen=True)
 class ClipForm:
-    """What a describer is given of a clip and asked about it.
+    """The input that a describer gets of a clip, and the question.
 
     Args:
         recipes: source to the recipe that makes its features; sources that join others have none.
-        kind: which sources its prompts have, and whether the words.
-        question: what is asked.
+        kind: which sources its prompts have, and whether the transcript.
+        question: text of the question.
     """
 
     recipes: Mapping[str, Recipe]
@@ -56,7 +56,7 @@ class ClipForm:
 
     @property
     def reads_words(self) -> bool:
-        """Whether what was spoken is needed, for the prompt or for features."""
+        """Whether a transcript is needed, for the prompt or for features."""
         return self.kind.words or any(recipe.modality == 'text' for recipe in self.recipes.values())
 
     def gives(self) -> dict[str, tuple[str, ...]]:
@@ -77,10 +77,10 @@ def clip_form(
     question: str = '',
     device: str = 'cpu',
 ) -> ClipForm:
-    """What a describer was trained with, by what its folder notes.
+    """The input form that a describer was trained with, from the notes in its folder.
 
     Args:
-        describer: as opened.
+        describer: the opened describer.
         notes: of its folder: `recipes` (source to name), `kind` (a published name, the row of sources, or a whole
             record) and `question` (a name of `QUESTIONS` or its text), each of which may be absent.
         recipes: others, source to name or recipe; they go before those that are noted. `NAME@PATH` is a recipe of an
@@ -126,7 +126,7 @@ def _is_encoder(name: str) -> bool:
 
 
 def _is_plain(name: str) -> bool:
-    """It is the name of a question that needs nothing filled in."""
+    """Whether a name is that of a question in which nothing has to be filled in."""
     return name in QUESTIONS and '{' not in QUESTIONS[name].text
 
 
@@ -161,13 +161,14 @@ def _noted_kind(noted: Any, describer: Describer) -> Kind:
 
 @dataclass(frozen=True, eq=False)
 class PerceivedClip:
-    """What is perceived of a clip.
+    """The features and transcript of a clip.
 
     Args:
-        name: of the clip.
-        features: source to its (T, D), of those that it has.
-        words: what was spoken; '' for nothing.
-        lacking: source, or `words`, to why it is not there.
+        name: name of the clip.
+        features: source to its (T, D) features, for the sources that the clip has.
+        words: the transcript; '' where there is none.
+        lacking: source, or `words`, to the reason why it is absent, or which part of it alone is read; `certainty` and
+            `question` to what has to be known of the answer.
     """
 
     name: str
@@ -180,8 +181,8 @@ class ClipReader:
     """Reads clips for one describer; encoders are opened when a clip first needs them, and kept.
 
     Args:
-        describer: that is asked.
-        form: what it is given and asked.
+        describer: the describer to be asked.
+        form: the input of its prompts, and the question.
         hear: gives the words of a recording where the manifest has none; None for no words.
     """
 
@@ -190,12 +191,12 @@ class ClipReader:
         self._encoders: dict[str, SampleEncoder] = {}
 
     def read(self, manifest: Manifest, sample: Sample, *, words: str | None = None) -> PerceivedClip:
-        """What is perceived of a sample.
+        """The features and transcript of a sample.
 
         Args:
-            manifest: in whose folder its media lie.
-            sample: a row of it.
-            words: what was spoken, where that is known; None for those of the sample, else what is heard.
+            manifest: the manifest whose folder has the media.
+            sample: a row of the manifest.
+            words: the transcript, where known; None for that of the sample, or else speech recognition.
 
         Raises:
             MediaError: the file cannot be read.
@@ -232,7 +233,7 @@ class ClipReader:
         """The prompt on a clip.
 
         Raises:
-            ValueRangeError: it has nothing that the describer perceives; why is said.
+            ValueRangeError: it has nothing that the describer perceives; the message gives the reasons.
         """
         words = clip.words if self.form.kind.words else ''
         if not clip.features and not words.strip():
@@ -262,7 +263,7 @@ class ClipReader:
         return outcome if isinstance(outcome, Features) else outcome.reason
 
     def _words(self, manifest: Manifest, sample: Sample, given: str | None, *, is_withheld: bool) -> tuple[str, str]:
-        """What was spoken, and why there is nothing."""
+        """The transcript, and the reason where it is empty."""
         if is_withheld:
             return '', 'withheld by the manifest'
         known = sample.text if given is None else given
@@ -316,7 +317,7 @@ def _content(path: Path) -> object:
 
 
 class Recognition:
-    """What is said in a recording, by speech recognition: utterances that were understood, in order.
+    """Speech recognition: the understood utterances of a recording, in order.
 
     Args:
         name: 'tiny.en' (English), 'base' (99 languages), or a folder in CTranslate2's format.
@@ -327,11 +328,11 @@ class Recognition:
         self._models: tuple[Any, Any] | None = None
 
     def __call__(self, path: Path, span: Span | None = None) -> str:
-        """The words of a file; '' where it has no sound or nothing was understood.
+        """The transcript of a file; '' where it has no audio or nothing was understood.
 
         Args:
-            path: of the file.
-            span: seconds of it; None for all of it.
+            path: the media file.
+            span: start and end in seconds; None for the whole file.
 
         Raises:
             MediaError: the file cannot be read.
@@ -353,14 +354,14 @@ class Recognition:
 
 
 class _Block(NamedTuple):
-    """Sound as `observe_voice` reads it."""
+    """A block of audio as `observe_voice` reads it."""
 
     start_s: float
     samples: Floats32
 
 
 def _stretch(recording: Any, span: Span) -> Any:
-    """The sound of a stretch, as one block from 0 on."""
+    """The audio of a span, as one block that starts at 0 s."""
     pieces: list[Floats32] = []
     for block in recording.samples(RATE_HZ, from_s=span[0]):
         begin = round(block.start_s * RATE_HZ)
@@ -376,7 +377,7 @@ def clips_manifest(clips: Sequence[tuple[str, Path]], texts: Mapping[str, str] |
 
     Args:
         clips: names and paths.
-        texts: name to what was spoken, where that is known.
+        texts: name to transcript, where that is known.
 
     Raises:
         TableError: a name comes twice.

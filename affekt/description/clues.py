@@ -1,9 +1,9 @@
-"""What an answer says was seen, heard or read: its clauses by what they speak of, and those that cannot be known.
+"""What an answer claims to see, hear or read: its clauses by modality, and those that cannot be known.
 
     [clue.of for clue in clues_in('Her voice is loud. She smiles. It rains.')] == [('voice',), ('face',)]
 
 A clause that speaks of what a clip does not have, *she smiles* where no face is seen, was invented by the describer.
-That something is not there (*no face is visible*, *without sound*) may be said of any clip. English only.
+A statement that something is absent (*no face is visible*, *without sound*) is allowed for any clip. English only.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SPEAKS_OF: dict[str, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
 }  # fmt: skip
-"""What can be perceived of a person to the words that speak of it; a row more adds another."""
+"""What can be perceived of a person, to the words that speak of it; a further row adds a further modality."""
 GIVEN_BY: dict[str, tuple[str, ...]] = {
     'voice': ('voice',),
     'prosody': ('voice',),
@@ -100,7 +100,7 @@ def perceived_through(sources: Collection[str]) -> tuple[str, ...]:
         sources: names of `GIVEN_BY`; for a source that joins others, those that it joins.
 
     Raises:
-        UnknownNameError: nothing is known of a source; say then what is perceived.
+        UnknownNameError: a source is not in `GIVEN_BY`; name what is perceived instead.
 
     >>> perceived_through(['frame', 'words'])
     ('face', 'body', 'words')
@@ -122,7 +122,7 @@ def without_invented(text: str, perceived: Collection[str]) -> tuple[str, tuple[
         perceived: names of `SPEAKS_OF`.
 
     Raises:
-        UnknownNameError: nothing is known of what is perceived.
+        UnknownNameError: `perceived` has a name that is not in `SPEAKS_OF`.
 
     >>> without_invented('She smiles, but her voice is low.', ['voice'])
     ('Her voice is low.', (Clue(text='She smiles', of=('face',)),))

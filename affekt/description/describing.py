@@ -3,7 +3,7 @@
     for description in describe([('a', asked_a), ('b', asked_b)], describer, folder=Path('run')):
         description.answer.labels
 
-Beside answers and scores belongs what they depend on: `reproduction_record` says it.
+Keep `reproduction_record` beside answers and scores: it lists all that they depend on.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from affekt.runs import SETTINGS, Run, versions
 
 @dataclass(frozen=True)
 class Description:
-    """What was answered about a clip."""
+    """The answer to one clip."""
 
     name: str
     answer: Answer
     raw: str
-    """As generated."""
+    """The answer as generated."""
     finish: str
-    """`end`, `stop` or `length` as in `Generated`; '' where it failed."""
+    """How the answer ended: `end`, `stop` or `length` as in `Generated`; '' where it failed."""
     failure: str = ''
     """Why there is no answer; '' where there is."""
     certainty: float | None = None
@@ -54,19 +54,19 @@ def describe(
     table: str = 'affekt',
     gives: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[Description]:
-    """An answer to each clip, in order, read with what the clip has.
+    """Yield the answer to each clip, in order, read in the light of what the clip has.
 
     A clip that cannot be answered (its features are of another shape, its prompt is too long) is given with its
     failure, costs no other clip its answer, and is tried again in a run that goes on.
 
     Args:
         clips: names, each once, and prompts.
-        describer: as opened.
+        describer: the opened describer.
         limits: when an answer ends; with a temperature each clip draws by a seed from its name.
         batch_size: clips answered together, which changes no answer.
-        folder: of the run; None to keep nothing.
+        folder: folder of the run; None to keep nothing.
         resume: go on in a folder where answers lie; those to clips that are still the same are not asked again.
-        table: whose words are labels.
+        table: name of the word table that defines the labels.
         gives: source to what is perceived through it (names of `SPEAKS_OF`), for sources that `GIVEN_BY` lacks.
 
     Raises:
@@ -89,18 +89,18 @@ def describe(
 
 @dataclass(frozen=True)
 class _Reading:
-    """How answers are read: whose words are labels, and what is perceived through each source."""
+    """How answers are parsed: the table of label words, and what is perceived through each source."""
 
     table: str
     gives: Mapping[str, Sequence[str]]
 
     def answer(self, describer: Describer, asked: Asked, generated: Generated) -> Answer:
-        """What was generated, read with what the clip has."""
+        """A generated answer, parsed in the light of what the clip has."""
         is_cut = generated.finish == 'length'
         return read_answer(generated.text, perceived=self._perceived(describer, asked), is_cut=is_cut, table=self.table)
 
     def _perceived(self, describer: Describer, asked: Asked) -> Collection[str] | None:
-        """What a clip has; None where nobody knows what a source of it gives."""
+        """What can be perceived of a clip; None where a source of it is unknown."""
         own = [name for source in asked.pieces.sources for name in describer.table[source].joins or (source,)]
         if any(name not in self.gives for name in own):
             return None
@@ -136,7 +136,7 @@ def _answers(
     run: Run | None,
     reading: _Reading,
 ) -> Iterator[Description]:
-    """The answers to some clips, those that are not remembered generated together."""
+    """The answers to some clips; those that are not yet on disk are generated together."""
     asking = [(name, asked) for name, asked, generated in waiting if generated is None]
     made = dict(zip((name for name, _ in asking), _generated(asking, describer, limits), strict=True))
     for name, asked in asking:
@@ -204,9 +204,9 @@ def reproduction_record(describer: Describer, limits: Limits | None = None, *, t
     table of words with its hash, and versions.
 
     Args:
-        describer: that answers.
-        limits: of its answers.
-        table: whose words are labels.
+        describer: the answering describer.
+        limits: limits of its answers; None for the defaults.
+        table: name of the word table that defines the labels.
     """
     weight = next(describer.trunk.parameters())
     limits = limits or Limits()

@@ -1,4 +1,4 @@
-"""What a describer learns from: clips with cached features, what was spoken, a question, and the answer that is right.
+"""What a describer learns from: clips with cached features, a transcript, a question, and the right answer.
 
 Features come from stores that `affekt.features.extract` wrote, so that no encoder runs while training. What a clip
 lacks is left out of its example; a clip of which nothing is left is left out itself, with a reason.
@@ -26,11 +26,11 @@ class Example:
     """A clip with a question and its answer.
 
     Args:
-        name: of the clip; several examples may be of one clip.
-        sources: name of a source to its (T, D) or (D,) features, of those that the clip has.
-        transcript: what was spoken; '' for nothing.
-        question: what is asked.
-        answer: what is right.
+        name: name of the clip; several examples may share a clip.
+        sources: source to its (T, D) or (D,) features, for the sources that the clip has.
+        transcript: the spoken words; '' where there are none.
+        question: text of the question.
+        answer: text of the right answer.
         labels: the words for emotions in the answer, lower-case; () where it names none.
         cites: sources that the answer speaks of; training never withholds them from this example.
 
@@ -74,9 +74,9 @@ class QuestionAnswer:
     """A question and its answer on one clip.
 
     Args:
-        question: what is asked.
-        answer: what is right.
-        labels: the words for emotions in it.
+        question: text of the question.
+        answer: text of the right answer.
+        labels: the words for emotions in the answer.
         cites: sources that the answer speaks of.
     """
 
@@ -91,8 +91,8 @@ class Examples:
     """Examples in the order of the manifest.
 
     Args:
-        examples: of all clips that can be described.
-        left_out: sample to why none was made of it.
+        examples: examples of all clips that can be described.
+        left_out: sample to the reason why it gave no example.
     """
 
     examples: tuple[Example, ...]
@@ -103,7 +103,7 @@ class Examples:
 
 
 Asking = Callable[[Sample], Iterable[QuestionAnswer]]
-"""From a row of a manifest to what is asked and answered on it; nothing where it is not annotated."""
+"""From a row of a manifest to its questions and answers; nothing where it is not annotated."""
 
 
 def named_label(sample: Sample) -> list[QuestionAnswer]:
@@ -136,11 +136,11 @@ def examples_from(
     """The examples of a corpus.
 
     Args:
-        manifest: which clips, with what was said and how they are annotated; what it calls missing of a clip is not
+        manifest: clips with transcripts and annotations; a modality that it marks as missing for a clip is not
             read.
         stores: name of a source to the store of its features.
-        asking: what is asked and answered; see `named_label`, `annotated` and `wordings.Wordings`.
-        words: take what was spoken, where the manifest has it.
+        asking: makes questions and answers; see `named_label`, `annotated` and `wordings.TemplateAnswers`.
+        words: use the transcript, where the manifest has one.
 
     Returns:
         All examples, and why clips gave none.
@@ -182,7 +182,7 @@ def examples_from(
 
 
 def digest_of(*sides: Sequence[Example]) -> str:
-    """Changes with any number, word or place of what is learnt from."""
+    """A digest that changes with any value, word or position of what is learnt from."""
     digest = hashlib.sha256()
     for examples in sides:
         digest.update(f'{len(examples)}'.encode())

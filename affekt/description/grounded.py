@@ -23,7 +23,7 @@ from affekt.features import RECIPES
 from affekt.wording import listed as in_words
 
 MOST = 2
-"""Readings of a source that are stated."""
+"""Default number of readings of a source that are stated."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Grounded:
     Args:
         text: sentences; '' where nothing is named and nothing was measured.
         labels: words for emotions, as the describer generated them.
-        levels: reading to its level, of those that the text states.
+        levels: reading to its level, for the readings that the text states.
     """
 
     text: str
@@ -49,14 +49,14 @@ def grounded(
     most: int = MOST,
     wordings: Wordings | None = None,
 ) -> Grounded:
-    """The description of a clip.
+    """A description of a clip from its labels and measured readings.
 
     Args:
-        labels: that were generated; () where none could be read out of the answer.
-        readings: what was measured, by the names of clues; see `measured`.
-        terciles: of training clips.
-        most: readings of a source that are stated.
-        wordings: whose words are used; None for the packaged ones.
+        labels: the generated labels; () where none could be read out of the answer.
+        readings: measured values by the names of clues; see `measured`.
+        terciles: terciles of the training clips.
+        most: most readings of a source that are stated.
+        wordings: words of the description; None for the packaged ones.
     """
     words = wordings or packaged_wordings()
     levels = terciles.levels({name: value for name, value in readings.items() if name in words.clues})
@@ -74,7 +74,7 @@ def grounded(
 
 
 def _extremeness(value: float, bounds: tuple[float, float]) -> float:
-    """How far a reading lies from the middle of its terciles, in their distance."""
+    """Distance of a reading from the middle of its terciles, as a multiple of the distance between them."""
     low, high = bounds
     return abs(value - (low + high) / 2) / (high - low)
 
@@ -85,9 +85,9 @@ def measured(
     """The readings of a clip by the names of clues, out of the features that a describer perceives.
 
     Args:
-        features: source to its (T, D) or (D,) features, of those that the clip has.
+        features: source to its (T, D) or (D,) features, for the sources that the clip has.
         recipes: source to the recipe of its features; one whose columns have no names gives nothing.
-        wordings: whose clues are looked for; None for the packaged ones.
+        wordings: the clues to be looked for; None for the packaged ones.
     """
     clues = (wordings or packaged_wordings()).clues
     readings: dict[str, float] = {}

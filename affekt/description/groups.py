@@ -3,7 +3,7 @@
 As in `preference.py` the describer stays near what it was. The loss is that of trl, which cannot carry soft
 tokens; on text alone they are equal.
 
-Axes: B answers, L positions, P clips, G answers a clip; B = P G.
+Axes: B answers, L positions, P clips, G answers per clip; B = P G.
 
 | here | arXiv:2402.03300 |
 |---|---|
@@ -30,15 +30,15 @@ from affekt.description.preference import AnswerLogs, Start, answer_logs, modali
 from affekt.errors import ShapeError, ValueRangeError
 
 _SMALL = 1e-4
-"""Added to deviations, as published."""
+"""Added to standard deviations, as published."""
 
 
 def group_advantages(rewards: Tensor, *, scaled: bool = True) -> Tensor:
-    """By how much each answer is better than the others to the same clip.
+    """Advantage of each answer over the others to the same clip.
 
     Args:
         rewards: (P, G); nan where an answer cannot be judged.
-        scaled: divide by the deviation (with G - 1) of the group.
+        scaled: divide by the standard deviation (with G - 1) of the group.
 
     Returns:
         (P, G); 0 where the reward is nan, or all of a group are the same.
@@ -69,13 +69,13 @@ def group_loss(
         KL = exp(reference - logs) - (reference - logs) - 1
 
     Args:
-        logs: of the drawn answers' tokens.
-        advantages: (B,)
+        logs: log-probabilities of the drawn answers' tokens.
+        advantages: (B,) advantages, as `group_advantages` gives them, flattened.
         before: (B, L - 1) logs when the answers were drawn; None where nothing was learnt since.
         reference: (B, L - 1) logs of the model to stay near; None only with kl_weight 0.
-        clip: how far a token's probability may move for its advantage to count.
-        kl_weight: of the distance to the reference.
-        over: mean over the tokens of each answer and then over answers, or over all tokens.
+        clip: largest change of a token's probability ratio from 1 for which its advantage still counts.
+        kl_weight: weight of the KL divergence from the reference, from 0.
+        over: `answers` for the mean over the tokens of each answer and then over answers, `tokens` for that over all.
 
     Raises:
         ValueRangeError: there is a kl_weight without reference, or one that is negative.
@@ -97,28 +97,28 @@ def group_loss(
 
 
 def kl_of(values: Tensor, reference: Tensor) -> Tensor:
-    """The distance of two models at each drawn token, never negative: exp(r - v) - (r - v) - 1."""
+    """Estimated KL divergence at each drawn token, never negative: exp(r - v) - (r - v) - 1."""
     apart = reference - values
     return apart.exp() - apart - 1
 
 
 @dataclass(frozen=True)
 class GroupSettings:
-    """How answers are drawn and rewarded.
+    """Settings of drawing and rewarding answers.
 
     Args:
-        answers: G, drawn for each clip.
-        tokens: of an answer, at most.
-        temperature: of the draws.
+        answers: G, the answers drawn for each clip.
+        tokens: most tokens of an answer.
+        temperature: temperature of the draws.
         clip: see `group_loss`.
-        kl_weight: likewise.
-        over: likewise.
+        kl_weight: see `group_loss`.
+        over: see `group_loss`.
         scaled: see `group_advantages`.
-        gain_weight: of the gain in log-probability a token that a modality brings; 0 for none.
-        gain_limit: nats up to which a gain counts, and down to which a loss does.
+        gain_weight: weight of the gain in log-probability per token that a modality brings; 0 for none.
+        gain_limit: nats to which the gain is clamped, in either direction.
 
     Raises:
-        ValueRangeError: a number makes no sense.
+        ValueRangeError: a setting is out of range.
     """
 
     answers: int = 8
@@ -141,15 +141,15 @@ class GroupSettings:
 
 
 class GroupStep(NamedTuple):
-    """What drawn answers give."""
+    """Loss and rewards of one step."""
 
     loss: Tensor
     rewards: Tensor
     """(P, G); nan where the truth cannot be judged"""
     answers: tuple[tuple[Answer, ...], ...]
-    """As read, of each clip."""
+    """The parsed answers of each clip."""
     kl: float
-    """Mean distance a token from what the describer was."""
+    """Mean KL divergence per token from the describer at the start."""
 
 
 def group_step(
@@ -165,22 +165,23 @@ def group_step(
 ) -> GroupStep:
     """Draw answers, read and reward them, and give the loss that makes the better ones likelier.
 
-    1. G answers a clip are drawn, each by a seed of its own. 2. They are read; a refusal, nonsense or an empty answer
+    1. G answers per clip are drawn, each by a seed of its own. 2. They are read; a refusal, nonsense or an empty answer
     is rewarded 0, another by its labels. 3. With a gain_weight the modality that `lacking` lacks is rewarded where it
     made the answer likelier. 4. Advantages within each group. 5. The loss, with the distance to what the describer was.
 
     Args:
-        describer: with adapters.
+        describer: a describer with adapters.
         prompts: clips, answers in them left aside.
         truths: true labels of each clip.
-        reward: of (labels, truth), such as `affekt.metrics.open_vocabulary_reward.Reward`, which punishes long lists.
-        settings: see there.
-        seed: of the draws; another one for each step.
+        reward: function of (labels, truth), such as `affekt.metrics.open_vocabulary_reward.Reward`, which punishes long
+            lists.
+        settings: settings of drawing and rewarding; None for the defaults.
+        seed: seed of the draws; use another one for each step.
         lacking: the same clips, their prompts made without one modality.
-        start: weights to stay near, of `started`; None for the describer without adapters.
+        start: weights to stay near, as `started` gives them; None for the describer without adapters.
 
     Raises:
-        ShapeError: numbers of clips differ, or a gain_weight stands without `lacking`.
+        ShapeError: the numbers of clips differ, or a gain_weight stands without `lacking`.
         WeightsError: there are no adapters.
     """
     settings = settings or GroupSettings()
@@ -231,6 +232,6 @@ def _with_answer(asked: Asked, answer: Generated) -> Asked:
 
 
 def rewarded(answer: Answer, truth: object, reward: Callable[[object, object], float]) -> float:
-    """The reward of an answer as read: 0 of a refusal, of nonsense and of an empty one."""
+    """The reward of a parsed answer: 0 for a refusal, nonsense or an empty one."""
     labels = [] if answer.form in ('refusal', 'nonsense', 'empty') else list(answer.labels)
     return reward(labels, truth)

@@ -1,10 +1,10 @@
-"""What the published describer is given of a clip before its encoders, and what to do where a clip cannot be read.
+"""What the published describer gets of a clip before its encoders, and what to do where a clip cannot be read.
 
-The published code brings the sound of all clips of a batch to mean 0 and deviation 1 together, so that what a clip
-sounds like depends on its neighbours; here each clip is brought there by itself, as the published code does when it is
+The published code standardises the audio of all clips of a batch together to mean 0 and standard deviation 1, so that a
+clip's input depends on its neighbours; here each clip is standardised by itself, as the published code does when it is
 asked about one. It also puts a random other clip in the place of one that cannot be read, without a word.
 
-Axes: B clips of a batch, K stretches, S samples.
+Axes: B clips of a batch, K segments, S samples.
 
 Source: github.com/zeroQiaoba/MERTools, MER2025_Track23, ImageBind/data.py and base_dataset.py.
 """
@@ -25,25 +25,25 @@ from affekt.errors import AffektError, CorpusError, ShapeError, ValueRangeError,
 STRETCHES, STRETCH_S = 8, 2.0
 FRAMES = 8
 TRIES = 10
-"""Of the published code, to find a clip that can be read."""
+"""Attempts of the published code to find a clip that can be read."""
 _SMALL = 1e-7
 T = TypeVar('T')
 
 
 def stretches(sound: Floats32, rate_hz: int, *, count: int = STRETCHES, seconds: float = STRETCH_S) -> Floats32:
-    """Stretches of a sound, their starts spread evenly from the first one possible to the last.
+    """Segments of audio, their starts spread evenly from the first to the last possible one.
 
     Args:
         sound: (samples,) or (channels, samples); channels are averaged, however many there are.
-        rate_hz: of the sound.
-        count: K.
-        seconds: of a stretch; a shorter sound is filled up with zeros.
+        rate_hz: sampling rate of the audio.
+        count: K, the number of segments.
+        seconds: duration of a segment in seconds; shorter audio is padded with zeros at its end.
 
     Returns:
         (K, S) float32.
 
     Raises:
-        ShapeError: the sound is empty or has more axes.
+        ShapeError: the audio is empty or has more than two axes.
     """
     sound = np.asarray(sound, np.float32)
     sound = sound.mean(axis=0) if sound.ndim == 2 else sound
@@ -59,11 +59,11 @@ def stretches(sound: Floats32, rate_hz: int, *, count: int = STRETCHES, seconds:
 
 
 def normalised_sound(batch: Tensor, over: Literal['clip', 'batch'] = 'clip') -> Tensor:
-    """Sound with mean 0 and deviation 1.
+    """Audio standardised to mean 0 and standard deviation 1.
 
     Args:
         batch: (B, K, S).
-        over: `clip` takes both from all stretches of a clip, `batch` from all clips together, as published in training.
+        over: `clip` takes both over all segments of a clip, `batch` over all clips, as published in training.
 
     Raises:
         ShapeError: there are not three axes.
@@ -81,9 +81,9 @@ def normalised_sound(batch: Tensor, over: Literal['clip', 'batch'] = 'clip') -> 
 
 
 def spread(count: int, wanted: int = FRAMES) -> list[int]:
-    """Numbers of frames spread evenly over so many: each k n / wanted, rounded down.
+    """Indices of `wanted` frames spread evenly over `count`: each floor(k count / wanted).
 
-    Fewer frames than wanted are taken more than once, so that there are always as many.
+    With fewer frames than wanted, some are taken more than once, so that the count is always the same.
 
     Raises:
         ValueRangeError: there is no frame.
@@ -121,10 +121,10 @@ def read_clips(
     """Clips by name, each failure counted.
 
     Args:
-        names: of the clips.
-        read: a name to a clip; an `AffektError` or `OSError` says that it cannot be read.
+        names: names of the clips.
+        read: reads the clip of a name; an `AffektError` or `OSError` says that it cannot be read.
         unreadable: leave such clips out, refuse them, or put a random other one in their place as published.
-        rng: draws those.
+        rng: draws the replacements.
 
     Raises:
         CorpusError: none could be read, or one could not and that is refused.

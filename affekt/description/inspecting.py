@@ -1,4 +1,4 @@
-"""What a describer on disk is, without running it or opening its language model: sources, fusions, adapters, sizes.
+"""A describer's files, inspected without running it or opening its language model: sources, fusions, adapters, sizes.
 
 A checkpoint of AffectGPT as published, or a folder as `save_describer` writes it. Every tensor must have its place; one
 that is absent, renamed or of another shape is refused by name.
@@ -29,22 +29,22 @@ ADAPTERS = 'adapters'
 
 @dataclass(frozen=True)
 class InspectedDescriber:
-    """A describer by its files.
+    """A describer as its files describe it.
 
     Args:
-        path: that was looked at.
+        path: the inspected file or folder.
         form: `published` for a checkpoint of AffectGPT, `affekt` for a folder that affekt wrote.
-        trunk: the language model; of a published one as its sizes tell.
+        trunk: name of the language model; of a published one as its sizes tell.
         trunk_width: H.
-        trunk_layers: those that have adapters; 0 where there are none.
-        sources: its table.
-        adapters: of the trunk; None for a frozen one.
-        numbers: source, or `adapters`, to how many numbers were learnt of it.
-        tensors: in all.
-        kind: of input that it was trained on; '' where nobody noted it.
-        question: likewise.
-        recipes: source to the recipe that makes its features, as noted.
-        notes: all else that is noted.
+        trunk_layers: number of layers with adapters; 0 where there are none.
+        sources: the table of sources.
+        adapters: sizes of the trunk's adapters; None for a frozen trunk.
+        numbers: source, or `adapters`, to its number of learnt parameters.
+        tensors: number of tensors in all.
+        kind: kind of input that it was trained on; '' where it is not noted.
+        question: question that it was trained on; '' where it is not noted.
+        recipes: source to the noted recipe of its features.
+        notes: all other notes.
     """
 
     path: Path
@@ -62,12 +62,12 @@ class InspectedDescriber:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON has it."""
+        """All fields as JSON has them."""
         return {**asdict(self), 'path': str(self.path)}
 
 
 def inspected_describer(path: str | os.PathLike[str]) -> InspectedDescriber:
-    """What a file or folder holds; nothing in it is run.
+    """The contents of a file or folder; nothing in it is run.
 
     Args:
         path: a checkpoint of AffectGPT, the folder of a describer or of the run that trained it, or `small`.
@@ -126,7 +126,7 @@ def _require_whole(
     folder: Path, sources: tuple[Source, ...], width: int, adapters: Adapters | None,
     shapes: Mapping[str, tuple[int, ...]],
 ) -> None:  # fmt: skip
-    """Nothing where every tensor that the sources need is there, and no other but adapters."""
+    """Raise where a tensor of the sources is absent, or another than the adapters' is present."""
     table = source_table(sources)
     with torch.device('meta'):
         wanted = {

@@ -31,22 +31,22 @@ from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, did_you
 from affekt.nn import load_published, seeded
 
 NO_LABEL = -100
-"""Where the loss has nothing to compare."""
+"""Label of positions that are ignored by the loss."""
 
 
 @dataclass(frozen=True)
 class DescriberSettings:
-    """How a describer is spoken to. The last four are as the published code has them where they are changed.
+    """Prompt form and limits of a describer. The last four fields are as published where they are changed.
 
     Args:
         family: prompt form, one of `FAMILIES`.
-        longest_prompt: tokens, soft ones included; words are shortened to it.
-        truncation: `words` shortens what was spoken; `front` cuts a prompt at its beginning, where the soft tokens
+        longest_prompt: most tokens of a prompt, soft ones included; the transcript is shortened to it.
+        truncation: `words` shortens the transcript; `front` cuts a prompt at its beginning, where the soft tokens
             are, when it is to be answered.
         end_is_read: whether the token that ends an answer is seen by attention; the published code takes it for
             padding, since the two are one token.
         begins_answering: put the trunk's first token before a prompt also where it is to be answered.
-        keep_empty_words: keep the sentence on the subtitle where nothing was spoken.
+        keep_empty_words: keep the sentence on the subtitle where there is no transcript.
     """
 
     family: str = 'chatml'
@@ -59,11 +59,11 @@ class DescriberSettings:
 
 @dataclass(frozen=True)
 class Asked:
-    """A clip with what is asked of it.
+    """A clip with its question.
 
     Args:
         pieces: the prompt, and in training the answer.
-        features: name of a source to its (T, D), (T, Q, D) or (D,); sources that join others have none.
+        features: source to its (T, D), (T, Q, D) or (D,) features; sources that join others have none.
     """
 
     pieces: Pieces
@@ -71,22 +71,22 @@ class Asked:
 
 
 class Embedded(NamedTuple):
-    """A batch as the trunk reads it."""
+    """A batch as the trunk takes it."""
 
     embeddings: Tensor
     """(B, L, H)"""
     keep_mask: Tensor
     """bool (B, L), False where there is padding"""
     positions: Tensor
-    """(B, L) of each token in its own clip"""
+    """(B, L) position of each token in its own clip"""
     labels: Tensor
-    """(B, L) token numbers of the answer; `NO_LABEL` elsewhere"""
+    """(B, L) token ids of the answer; `NO_LABEL` elsewhere"""
     weights: Tensor
-    """(B, L) of the labels in the loss"""
+    """(B, L) weight of each label in the loss"""
 
 
 class Answered(NamedTuple):
-    """What `forward` gives."""
+    """Outputs of `forward`."""
 
     loss: Tensor
     """Mean cross-entropy of the answers' tokens, by their weights; nan where there is none."""
@@ -100,9 +100,9 @@ class Describer(nn.Module):
 
     Args:
         trunk: the language model; its weights are frozen but for adapters.
-        sources: the table.
-        settings: how it is spoken to.
-        seed: of the first weights of what turns sources into soft tokens.
+        sources: the table of sources.
+        settings: prompt form and limits.
+        seed: seed of the initial weights of the source readers.
 
     Raises:
         UnknownNameError: a source, fusion or family does not exist.
@@ -161,11 +161,11 @@ class Describer(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the trunk is."""
+        """The device of the trunk."""
         return next(self.trunk.parameters()).device
 
     def learnt(self) -> dict[str, Tensor]:
-        """What a checkpoint of it holds, by name: all but the frozen weights of the trunk."""
+        """The tensors of a checkpoint, by name: all but the frozen weights of the trunk."""
         frozen = {f'trunk.{name}' for name, _ in self.trunk.named_parameters() if '.lora_' not in name}
         frozen |= {f'trunk.{name}' for name, _ in self.trunk.named_buffers()}
         tied = 'lm_head.weight'
@@ -192,14 +192,14 @@ class Describer(nn.Module):
         words: str = '',
         answer: str | None = None,
     ) -> Asked:
-        """A clip with what is asked of it, tokenized; sources that it lacks are not in the prompt.
+        """A clip and its question, tokenized; sources that it lacks are not in the prompt.
 
         Args:
-            features: name of a source to its features, of those that the clip has.
+            features: source to its features, for the sources that the clip has.
             kind: which sources in which order, or the name of a published kind.
-            question: what is asked, such as `question_of` gives.
-            words: what was spoken.
-            answer: for training.
+            question: text of the question, such as `question_of` gives.
+            words: the transcript; '' for none.
+            answer: the right answer, for training; None where it is to be generated.
 
         Raises:
             UnknownNameError: no such kind, or features of an unknown source.
@@ -222,10 +222,10 @@ class Describer(nn.Module):
     # Embedding
 
     def soft_tokens(self, batch: Sequence[Asked]) -> list[dict[str, Tensor]]:
-        """Of each clip: source to its (K, H) tokens, for the sources of its prompt.
+        """For each clip, source to its (K, H) soft tokens, for the sources of its prompt.
 
         Raises:
-            ShapeError, ValueRangeError: features are missing, of another shape, or no numbers.
+            ShapeError, ValueRangeError: features are missing, of another shape, or not finite.
         """
         tokens: list[dict[str, Tensor]] = [{} for _ in batch]
         names = dict.fromkeys(name for asked in batch for name in asked.pieces.sources)
@@ -254,7 +254,7 @@ class Describer(nn.Module):
 
         Args:
             batch: clips, each with its prompt.
-            side: where padding goes.
+            side: side of the padding.
         """
         embeddings = self.trunk.get_input_embeddings()  # type: ignore[operator]
         soft = self.soft_tokens(batch)
@@ -309,15 +309,15 @@ class Describer(nn.Module):
     def generate(
         self, batch: Sequence[Asked], limits: Limits | None = None, *, seeds: Sequence[int] | None = None
     ) -> list[Generated]:
-        """An answer to each prompt, as it would be alone; answers in the pieces are left aside.
+        """An answer to each prompt, as it would be alone; answers in the pieces are ignored.
 
         Args:
             batch: clips, each with its prompt.
             limits: when an answer ends, and how tokens are chosen.
-            seeds: of each clip's draws, where its limits have a temperature; None for that of the limits.
+            seeds: seed of the draws for each clip, where the limits have a temperature; None for the limits' seed.
 
         Raises:
-            ValueRangeError: a prompt and its answer are longer than what the trunk was made for.
+            ValueRangeError: a prompt and its answer together are longer than the trunk allows.
         """
         if not batch:
             return []
@@ -372,12 +372,12 @@ class Describer(nn.Module):
 
 
 def answer_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Cross-entropy of each label from the logits before it, meaned by weights.
+    """Weighted mean of the cross-entropy of each label from the logits before it.
 
     Args:
         logits: (B, L, V).
-        labels: (B, L) token numbers, `NO_LABEL` where there is none.
-        weights: (B, L).
+        labels: (B, L) token ids, `NO_LABEL` where there is none.
+        weights: (B, L) weight of each label.
     """
     each = functional.cross_entropy(
         logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten(), ignore_index=NO_LABEL, reduction='none'

@@ -38,7 +38,7 @@ PUBLISHED_RECIPES = {
     'face': 'clip-vit-large-patch14-frm',
     'frame': 'clip-vit-large-patch14-frm',
 }
-"""Source of a published describer to the recipe that stands nearest to its features."""
+"""Source of a published describer to the recipe that is closest to its features."""
 
 
 def shipped_describer() -> Path | None:
@@ -51,7 +51,7 @@ def shipped_describer() -> Path | None:
 
 @dataclass(frozen=True)
 class LikelyLabels:
-    """The labels that an answer probably holds, in place of the one likeliest answer.
+    """The labels that an answer probably contains, in place of the single likeliest answer.
 
     The share of answers that name a label k is at least
 
@@ -62,10 +62,10 @@ class LikelyLabels:
     answer names the second label only where it is likelier than the end, after a first one that was taken for certain.
 
     Args:
-        words: all that an answer may name, which differ in their first token.
+        words: all labels that an answer may name; they differ in their first token.
         least: sources of a prompt, joined by +, to the share from which a label is named; other prompts are answered
             token by token.
-        width: first labels behind which is looked.
+        width: number of likeliest first labels for which the second is examined.
     """
 
     words: tuple[str, ...]
@@ -73,14 +73,14 @@ class LikelyLabels:
     width: int = 1
 
     def covers(self, asked: Asked) -> bool:
-        """Whether a prompt is answered so."""
+        """Whether a prompt is answered by shares of labels."""
         return '+'.join(asked.pieces.sources) in self.least
 
     def of(self, describer: Describer, asked: Sequence[Asked]) -> list[tuple[str, ...]]:
         """The labels of each prompt that is covered.
 
         Args:
-            describer: that is asked.
+            describer: the describer to be asked.
             asked: N prompts, few enough for one batch.
         """
         if not asked:
@@ -90,7 +90,7 @@ class LikelyLabels:
         return [self.chosen(*row) for row in zip(first, named, least, strict=True)]
 
     def chosen(self, first: Tensor, named: Tensor, least: float) -> tuple[str, ...]:
-        """The words of a clip whose (K,) shares are these, the likeliest beginning first."""
+        """The labels of a clip with these (K,) shares, the likeliest first label first."""
         places = torch.nonzero(named >= least).flatten().tolist() or [int(named.argmax())]
         return tuple(self.words[at] for at in sorted(places, key=lambda at: -float(first[at])))
 
@@ -109,10 +109,10 @@ class LikelyLabels:
 
 @dataclass(frozen=True)
 class Certainty:
-    """How sure a describer is of the first label that it names: a softmax over words, at a fitted temperature.
+    """Calibrated confidence in the first label of an answer: a softmax over words, at a fitted temperature.
 
     Args:
-        words: all that an answer may begin with, which differ in their first token.
+        words: all labels that an answer may begin with; they differ in their first token.
         temperatures: source to the temperature of prompts in which it stands first; of other prompts nothing is known.
         limits: source to the distance from the clips of training (`SourceReader.distance`) beyond which a clip is
             unlike them, and nothing is known of how sure an answer is.
@@ -123,12 +123,12 @@ class Certainty:
     limits: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, describer: Describer, asked: Sequence[Asked], labels: Sequence[Sequence[str]]) -> list[float | None]:
-        """Of each answer the probability of its first label; None where no temperature is for its prompt.
+        """For each answer, the probability of its first label; None where its prompt has no fitted temperature.
 
         Args:
-            describer: that answered.
+            describer: the describer that answered.
             asked: N prompts.
-            labels: N answers to them.
+            labels: labels of the N answers.
         """
         sure: list[float | None] = [None] * len(asked)
         first = [next(iter(prompt.pieces.sources), '') for prompt in asked]
@@ -159,20 +159,20 @@ class Certainty:
 
 
 class ClipDescriber:
-    """A describer that is given clips.
+    """A describer that takes clips of media.
 
     Args:
-        describer: as opened.
-        reader: of clips for it.
-        limits: of answers.
-        name: for people and records.
+        describer: the opened describer.
+        reader: reads clips for the describer.
+        limits: limits of answers.
+        name: name of the describer, for people and records.
         batch_size: clips answered together, which changes no answer.
-        table: whose words are labels.
-        terciles: of training clips, for a describer that names labels alone: a grammar then states what was measured
+        table: name of the word table that defines the labels.
+        terciles: terciles of training clips, for a describer that names labels alone: measured readings are then stated
             (`grounded`); None where it writes sentences of its own.
-        certainty: of the first label; None where nothing was fitted.
-        likely_labels: answers those prompts that it covers; None where all are answered token by token.
-        remark: on the question, for every clip; '' for none.
+        certainty: confidence in the first label; None where nothing was fitted.
+        likely_labels: labels by their shares, for prompts that it covers; None where all are answered token by token.
+        remark: remark on the question, for every clip; '' for none.
     """
 
     def __init__(
@@ -200,14 +200,14 @@ class ClipDescriber:
     def describe(
         self, manifest: Manifest, samples: Iterable[Sample], words: Mapping[str, str] | None = None
     ) -> list[tuple[PerceivedClip, Description]]:
-        """What is perceived of some samples and said of them, in order, read and answered together.
+        """The perceived clip and its description for each sample, in order; read and answered together.
 
         A clip that cannot be read or answered comes with its failure, and costs no other clip its answer.
 
         Args:
-            manifest: of the samples.
-            samples: few enough for their features to lie in memory.
-            words: name to what was spoken, where that is known and the samples do not say it.
+            manifest: the manifest of the samples.
+            samples: rows of the manifest, few enough for their features to fit in memory.
+            words: name to transcript, where it is known and the sample has none.
         """
         clips: list[PerceivedClip] = []
         asked: list[tuple[str, Asked]] = []
@@ -304,7 +304,7 @@ def open_clip_describer(
     device: str = 'cpu',
     table: str = 'affekt',
 ) -> ClipDescriber:
-    """A describer that is given clips.
+    """Open a describer that takes clips of media.
 
     Args:
         model: the folder of a describer or of the run that trained it, a published checkpoint of AffectGPT, or `small`
@@ -314,11 +314,11 @@ def open_clip_describer(
         question: another than the first that it was trained with: a name that its folder notes, one of `QUESTIONS`, or
             a text.
         asr: speech recognition where no transcript is known: a name, a folder, or `none`.
-        limits: of answers; None for as many tokens as training generated.
+        limits: limits of answers; None for as many tokens as training generated.
         batch_size: clips answered together.
         precision: see `open_trunk`.
-        device: where it runs.
-        table: whose words are labels.
+        device: device on which it runs.
+        table: name of the word table that defines the labels.
 
     Raises:
         WeightsError: there is no describer, it is not whole, or it does not fit the trunk or the recipes.
@@ -359,7 +359,7 @@ def open_clip_describer(
 
 
 def _noted_reading(notes: Mapping[str, Any]) -> tuple[Certainty | None, LikelyLabels | None]:
-    """How sure answers to the first question are, and which labels are named, where the folder notes it."""
+    """Confidence in answers to the first question, and how labels are chosen, where the folder notes them."""
     words = tuple(notes.get('labels') or ())
     certainty = likely_labels = None
     if 'certainty' in notes:
@@ -387,7 +387,7 @@ def _published(
 
 
 def _name_of(place: Path, notes: Mapping[str, Any]) -> str:
-    """What a describer is called: as it is noted, else its folder, and what tells its weights from others."""
+    """Name of a describer: as noted, else that of its folder or of the run that trained it."""
     if name := str(notes.get('name') or ''):
         return name
     return place.parent.name if place.name == 'describer' and place.parent.name else place.name

@@ -39,11 +39,11 @@ class AnswerLogs(NamedTuple):
     """bool (B, L - 1)"""
 
     def sums(self) -> Tensor:
-        """(B,) of whole answers."""
+        """(B,) sums over whole answers."""
         return self.values.sum(dim=1)
 
     def means(self) -> Tensor:
-        """(B,) a token; 0 for an answer without any."""
+        """(B,) means per token; 0 for an answer without any."""
         return self.sums() / self.keep_mask.sum(dim=1).clamp(min=1)
 
 
@@ -51,9 +51,9 @@ def answer_logs(describer: Describer, batch: Sequence[Asked], *, temperature: fl
     """Log-probabilities of the answers in a batch, with gradient.
 
     Args:
-        describer: in any mode.
+        describer: a describer in either mode, training or evaluation.
         batch: clips, each with its answer.
-        temperature: by which logits are divided, as where the answers were drawn.
+        temperature: divisor of the logits, the same as when the answers were drawn.
 
     Raises:
         ShapeError: a clip has no answer.
@@ -98,7 +98,7 @@ def adapters_off(describer: Describer) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _at_rest(describer: Describer) -> Iterator[None]:
-    """Without dropout and without gradient, while this lasts."""
+    """The describer without dropout and without gradients, while this lasts."""
     was_training = describer.training
     describer.eval()
     try:
@@ -137,13 +137,13 @@ def as_started(describer: Describer, start: Start) -> Iterator[None]:
 def reference_logs(
     describer: Describer, batch: Sequence[Asked], *, temperature: float = 1.0, start: Start | None = None
 ) -> AnswerLogs:
-    """As `answer_logs`, without dropout and gradient, by the describer as it was at the start.
+    """Log-probabilities as in `answer_logs`, without dropout or gradients, by the describer as it was at the start.
 
     Args:
-        describer: that learns.
+        describer: the describer in training.
         batch: clips, each with its answer.
         temperature: see `answer_logs`.
-        start: of `started`; None for the describer without adapters.
+        start: weights at the start, as `started` gives them; None for the describer without adapters.
 
     Raises:
         WeightsError: it has no adapters, and no start is given.
@@ -159,7 +159,7 @@ def modality_gain(describer: Describer, batch: Sequence[Asked], lacking: Sequenc
         mean over tokens of log π(token, all of the clip) - log π(token, the clip without the modality)
 
     Args:
-        describer: in any mode; there is neither dropout nor gradient.
+        describer: a describer in either mode; dropout and gradients are off meanwhile.
         batch: clips with their answers.
         lacking: the same clips with the same answers, their prompts made without the modality.
 
@@ -188,11 +188,11 @@ def preference_loss(
 
     Args:
         chosen: (B,) log-probabilities of whole answers.
-        rejected: (B,)
-        reference_chosen: (B,) of the model to stay near.
-        reference_rejected: (B,)
-        beta: how near.
-        flipped: share of pairs that are taken to be the wrong way round.
+        rejected: (B,) log-probabilities of the worse answers.
+        reference_chosen: (B,) log-probabilities of the better answers under the reference model.
+        reference_rejected: (B,) log-probabilities of the worse answers under the reference model.
+        beta: strength of the pull toward the reference, above 0; a larger one keeps the model nearer to it.
+        flipped: assumed share of pairs whose preference is the wrong way round, [0, 0.5).
 
     Returns:
         A scalar; log 2 where nothing differs from the reference.
@@ -213,7 +213,7 @@ def preference_loss(
 
 
 class PreferenceStep(NamedTuple):
-    """What a batch of pairs gives."""
+    """Loss and margins of a batch of pairs."""
 
     loss: Tensor
     margins: Tensor
@@ -237,12 +237,13 @@ def preference_step(
     """The loss of pairs of answers to the same clips; its gradient reaches adapters and whatever else may learn.
 
     Args:
-        describer: with adapters.
+        describer: a describer with adapters.
         chosen: clips with the better answers.
-        rejected: the same clips with the worse ones, in the same order.
+        rejected: the same clips with the worse answers, in the same order.
         beta: see `preference_loss`.
-        flipped: likewise.
-        reference: (B,) of chosen and rejected answers, where they were computed before; None for now, adapters off.
+        flipped: see `preference_loss`.
+        reference: (B,) log-probabilities of chosen and rejected answers, where known; None to compute them now,
+            with the adapters off.
 
     Raises:
         ShapeError: the numbers of answers differ, or a clip has none.

@@ -8,7 +8,8 @@
 | `fuse.score` | `*_attention_mlp`; of multi `attention_mlp` is `mix`, `fc_att` is `score` |
 | `trunk` | `llama_model` |
 
-A published file holds adapters and what makes soft tokens; the language model is brought by whoever loads it.
+A published file contains the adapters and the weights that make soft tokens; whoever loads it supplies the language
+model.
 
 Source: Lian et al. 2025, arXiv:2501.16566 (one stage); Lian et al. 2024, arXiv:2407.07653 (two stages); Lian et al.
 2023, arXiv:2306.15401 (EMER); github.com/zeroQiaoba/AffectGPT and MERTools.
@@ -34,17 +35,17 @@ AS_PUBLISHED = DescriberSettings(
 )  # fmt: skip
 """The traps of the published code as they are; training cut prompts at 1,024, answering at 2,000 - 1,200 tokens."""
 CORRECTED = DescriberSettings(family='vicuna-hash')
-"""The published prompt, with what went wrong put right."""
+"""The published prompt, with its faults corrected."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training.
+    """One stage of training.
 
     Args:
-        name: coarse, fine or single.
-        corpus: what it learns from.
-        samples: how many it has.
+        name: `coarse`, `fine` or `single`.
+        corpus: name of its training corpus.
+        samples: number of samples of the corpus.
     """
 
     name: str
@@ -57,13 +58,13 @@ class Published:
     """A published model.
 
     Args:
-        sources: its table.
-        settings: how it is spoken to.
-        adapters: of its trunk; None for a frozen one.
+        sources: the table of sources.
+        settings: prompt form and limits.
+        adapters: sizes of the trunk's adapters; None for a frozen trunk.
         trunk: name of the language model as its makers publish it.
-        kind: of input.
-        stages: of its training, in order.
-        optimisation: the numbers of its training.
+        kind: kind of input.
+        stages: stages of its training, in order.
+        optimisation: hyperparameters of its training.
     """
 
     sources: tuple[Source, ...]
@@ -90,12 +91,12 @@ def published_sources(
     """The six sources of AffectGPT.
 
     Args:
-        visual: width of a step of faces, frames and pictures.
-        sound: width of a step of sound.
-        video_fusion, audio_fusion, multi_fusion, image_fusion: of `FUSIONS`.
-        tokens: `video`, `audio`, `multi`, `image` to how many soft tokens; 1 each where absent.
-        embedded: width at which face and sound are merged; the larger of the two where 0.
-        queries: sizes of the Q-Formers but for their positions.
+        visual: feature dimension of a step of faces, frames and images.
+        sound: feature dimension of a step of audio.
+        video_fusion, audio_fusion, multi_fusion, image_fusion: names in `FUSIONS`.
+        tokens: `video`, `audio`, `multi`, `image` to the number of soft tokens; 1 each where absent.
+        embedded: width to which face and voice are projected before they are merged; 0 for the larger of the two.
+        queries: sizes of the Q-Formers, apart from their positions.
     """
     counts = {'video': 1, 'audio': 1, 'multi': 1, 'image': 1, **(tokens or {})}
     sizes = queries or Queries()
@@ -115,7 +116,7 @@ def published_sources(
 
 
 def affectgpt_2025() -> Published:
-    """2501.16566: CLIP ViT-L/14 and chinese-hubert-large before Qwen2.5-7B, one stage; 57,168,644 trained numbers."""
+    """2501.16566: CLIP ViT-L/14 and chinese-hubert-large before Qwen2.5-7B, one stage; 57,168,644 trained weights."""
     return Published(
         published_sources(768, 1024),
         CORRECTED,
@@ -199,15 +200,15 @@ def name_map(sources: Iterable[Source]) -> NameMap:
 
 @dataclass(frozen=True)
 class Official:
-    """What a published checkpoint is, from its names, shapes and notes.
+    """A published checkpoint, as its names, shapes and notes describe it.
 
     Args:
-        inspection: of the file.
-        sources: with their fusions and soft tokens.
-        adapters: of its trunk; None for a frozen one.
+        inspection: inspection of the file.
+        sources: the sources, with their fusions and soft tokens.
+        adapters: sizes of the trunk's adapters; None for a frozen trunk.
         trunk_width: H.
-        trunk_layers: those that have adapters.
-        kind: of input that it was trained on, where the file notes it; else ''.
+        trunk_layers: number of layers with adapters.
+        kind: kind of input that it was trained on; '' where the file does not note it.
     """
 
     inspection: Inspection
@@ -221,12 +222,12 @@ class Official:
 def inspect_official(
     path: str | os.PathLike[str], *, heads: int | None = None, tokens: Mapping[str, int] | None = None
 ) -> Official:
-    """Which fusion, which inputs and which adapters a published checkpoint has; nothing in it is run.
+    """Fusions, inputs and adapters of a published checkpoint; nothing in it is run.
 
     Args:
-        path: of the file as published.
-        heads: of the Q-Formers, which no shape tells; None for one a 64 units.
-        tokens: soft tokens of sources without queries, where they are not 1 and the file does not note them.
+        path: the file as published.
+        heads: attention heads of the Q-Formers, which no shape tells; None for one per 64 units of their width.
+        tokens: source without queries to its number of soft tokens, where it is not 1 and the file does not note it.
 
     Raises:
         WeightsError: it is no whole checkpoint of AffectGPT; what is missing or unknown is named.
@@ -264,9 +265,9 @@ def load_official(
     """A published checkpoint as a describer on a trunk, with a table of where each tensor went.
 
     Args:
-        path: of the file as published; nothing in it is run.
+        path: the file as published; nothing in it is run.
         trunk: the language model that it was trained on, without adapters; it gets those of the file.
-        settings: how it is spoken to; `AS_PUBLISHED` keeps the traps.
+        settings: prompt form and limits; `AS_PUBLISHED` keeps the faults of the published code.
         heads: see `inspect_official`.
         tokens: see `inspect_official`.
 
@@ -316,7 +317,7 @@ def sources_of(
     """The sources of a published file: widths, fusions and queries from its shapes, tokens from its notes.
 
     Args:
-        inspection: of the file.
+        inspection: inspection of the file.
         heads: see `load_official`.
         tokens: see `load_official`.
     """
@@ -350,11 +351,11 @@ PROJECTIONS = {
     'multi': 'multi_llama_proj',
     'image': 'image_llama_proj',
 }
-"""Source to the published name of what brings it into the language model."""
+"""Source to the published name of its projection into the language model."""
 
 
 def _width(shapes: Mapping[str, tuple[int, ...]], name: str, fusion: str) -> int:
-    """Of a step of faces (video) or of sound (audio); 0 where the file has none."""
+    """Feature dimension of a step of faces (video) or of audio; 0 where the file has none."""
     inside = f'multi_{name}_embs.weight'
     if inside in shapes:
         return shapes[inside][1]

@@ -1,4 +1,4 @@
-"""What a describer is asked and how it is written: kinds of input, questions, and the prompt form of a trunk's family.
+"""Questions to a describer and their written form: kinds of input, questions, and the prompt form of a trunk's family.
 
 A prompt is a row of parts: text, marks of the family, names of sources (where their soft tokens go), and the words that
 were spoken. Text is tokenized so that nothing in it counts as a mark, whatever a transcript says; the answer is
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Family:
-    """How a family of language models is spoken to.
+    """Prompt form of a family of language models.
 
     Args:
-        opening: before what is asked; marks stand in it as the tokenizer has them.
-        closing: between what is asked and the answer.
-        end: after the answer, in training.
+        opening: text before the question; marks stand in it as the tokenizer has them.
+        closing: text between the question and the answer.
+        end: text after the answer, in training.
         stops: strings at which an answer ends; the trunk's end token ends it too.
         marks: strings that are single tokens of the vocabulary.
         begins: whether the trunk's first token stands before everything.
@@ -91,11 +91,11 @@ REQUEST = 'Now, please answer my question based on all the provided information.
 
 @dataclass(frozen=True)
 class Kind:
-    """What a prompt has, in its order.
+    """Contents of a prompt, in order.
 
     Args:
-        blocks: of sources.
-        words: whether what was spoken stands behind them.
+        blocks: the blocks of sources.
+        words: whether the transcript stands behind them.
         opened: whether the family's opening stands before; three published kinds lack it.
         bare: leave out all text around soft tokens and before the question, for small trunks.
     """
@@ -134,7 +134,7 @@ KINDS: dict[str, Kind] = {
 
 
 def kind_of(sources: Sequence[str], *, words: bool = True, bare: bool = False) -> Kind:
-    """A kind of one's own: these sources in this order, then the words."""
+    """A custom kind of input: these sources in this order, then the words."""
     return Kind(tuple(Block(source) for source in sources), words, bare=bare)
 
 
@@ -190,7 +190,7 @@ QUESTIONS: dict[str, Question] = {
 }
 """The eight published types of question, and one of ours that has the labels first."""
 SAME = 'These two sentences describe the content of the video with the same accuracy.'
-"""The published answer to `preference` where neither is better."""
+"""The published answer to `preference` where neither description is better."""
 
 
 def question_of(name: str, **values: Any) -> str:
@@ -203,7 +203,7 @@ def question_of(name: str, **values: Any) -> str:
 
 
 def answer_of(name: str, **values: Any) -> str:
-    """The answer that goes with it, for training.
+    """The right answer to a question of `QUESTIONS`, for training.
 
     Raises:
         UnknownNameError: see `question_of`.
@@ -248,9 +248,9 @@ class Written:
 
     Args:
         before: parts up to the words: texts, marks as they are, and sources as `Block`.
-        words: what was spoken; '' for nothing.
-        after: text behind the words.
-        family: of the trunk.
+        words: the transcript; '' for none.
+        after: text behind the transcript.
+        family: prompt form of the trunk.
     """
 
     before: tuple[str | Block, ...]
@@ -261,7 +261,7 @@ class Written:
 
     @property
     def text(self) -> str:
-        """How it reads, with names of sources for their tokens."""
+        """The prompt as text, with names of sources for their tokens."""
         parts = [part if isinstance(part, str) else f'<{part.source}>' for part in self.before]
         opening = self.family.opening if self.opened else ''
         return f'{opening}{"".join(parts)}{self.words}{self.after}{self.family.closing}'
@@ -280,11 +280,11 @@ def written(
 
     Args:
         kind: which sources, or the name of a published kind.
-        question: what is asked.
-        family: of the trunk.
+        question: text of the question.
+        family: prompt form of the trunk.
         present: names of the sources that the clip has.
-        words: what was spoken.
-        keep_empty_words: keep the sentence on the subtitle where nothing was spoken, as published.
+        words: the transcript; '' for none.
+        keep_empty_words: keep the sentence on the subtitle where there is no transcript, as published.
 
     Raises:
         UnknownNameError: there is no such kind.
@@ -341,11 +341,11 @@ class Pieces:
     """A tokenized prompt and answer.
 
     Args:
-        prompt: runs of token numbers, and names of sources where their soft tokens go.
-        answer: token numbers; empty where it is to be generated.
-        cut: characters of the words that were left out, since the prompt was too long.
-        weights: of the answer's tokens in the loss; empty for 1 each.
-        has_words: whether anything that was spoken is in the prompt.
+        prompt: runs of token ids, and names of sources where their soft tokens go.
+        answer: token ids; empty where it is to be generated.
+        cut: number of characters of the transcript that were left out, since the prompt was too long.
+        weights: weight of each of the answer's tokens in the loss; empty for 1 each.
+        has_words: whether any of the transcript is in the prompt.
     """
 
     prompt: tuple[tuple[int, ...] | str, ...]
@@ -369,14 +369,14 @@ def tokenized(
     longest: int = 1024,
     begins: bool = True,
 ) -> Pieces:
-    """A prompt as token numbers and sources, shortened by its words where it is too long; the answer apart.
+    """A prompt as token ids and sources, with its transcript shortened where it is too long; the answer apart.
 
     Args:
-        prompt: as `written` gives it.
-        vocabulary: of the trunk.
-        tokens: how many soft tokens each source has.
-        answer: with it the pieces are for training, and end with the trunk's end token.
-        longest: tokens of the prompt, soft ones included.
+        prompt: the prompt, as `written` gives it.
+        vocabulary: the trunk's tokens.
+        tokens: source to its number of soft tokens.
+        answer: the right answer for training, which is given the trunk's end token; None where it is to be generated.
+        longest: most tokens of the prompt, soft ones included, and of the answer.
         begins: put the trunk's first token before, where its family has one.
 
     Raises:
@@ -411,7 +411,7 @@ def tokenized(
 
 
 def _shortened(words: str, excess: int, vocabulary: Vocabulary) -> str:
-    """Words without at least so many tokens at their end, cut between two of them, or within where none ends nearby."""
+    """Words shortened at their end by at least the excess tokens, between words, or within one if none ends nearby."""
     vocabulary.tokenizer.encode_special_tokens = True
     offsets = vocabulary.tokenizer.encode(words, add_special_tokens=False).offsets
     end = offsets[-excess][0] if excess < len(offsets) else 0

@@ -26,7 +26,7 @@ DTYPES = ('float32', 'float16', 'bfloat16')
 SHIPPED = PACKAGED / 'describer'
 """The small describer that comes with affekt, where one does."""
 SMALL = 'small'
-"""Its name, whether or not it is the default; a path that is called so goes first."""
+"""Name of that describer, whether or not it is the default; a path of this name takes precedence."""
 
 
 def save_describer(
@@ -40,15 +40,16 @@ def save_describer(
     """Write what a describer has learnt, whole or not at all.
 
     Args:
-        describer: on any device.
-        folder: replaced where it exists.
-        dtype: of the written numbers, float32, float16 or bfloat16.
+        describer: a describer on any device.
+        folder: destination, replaced where it exists.
+        dtype: type of the written values: float32, float16 or bfloat16.
         notes: plain data to be kept with it, such as scores.
-        learnt: what it has learnt, put together already where it is spread over processes; None to ask it.
+        learnt: its learnt weights, where they have been gathered from several processes already; None to take them from
+            the describer.
 
     Raises:
         UnknownNameError: there is no such dtype.
-        WeightsError: a number does not fit it, or is none.
+        WeightsError: a weight does not fit the dtype, or is not finite.
         StorageError: the folder cannot be written.
     """
     if dtype not in DTYPES:
@@ -78,7 +79,7 @@ def described_place(path: str | os.PathLike[str]) -> Path:
     """Where a describer lies: `describer` in the folder of the run that trained it, the shipped one for `small`.
 
     Args:
-        path: as a user names it; a checkpoint or folder of a describer is itself the place.
+        path: path as a user names it; a checkpoint, or the folder of a describer, is returned as it is.
     """
     place = Path(path)
     if str(place) == SMALL and not place.exists():
@@ -88,7 +89,7 @@ def described_place(path: str | os.PathLike[str]) -> Path:
 
 
 def saved_notes(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """Everything that `describer.json` says.
+    """The contents of `describer.json`.
 
     Raises:
         WeightsError: the folder holds no describer.
@@ -123,10 +124,10 @@ def open_describer(
     """A describer as it was saved, in evaluation mode.
 
     Args:
-        folder: as `save_describer` writes it.
+        folder: a folder as `save_describer` writes it.
         trunk: the language model without adapters, opened, or its folder, file or name; None for the noted name.
         precision: see `open_trunk`.
-        device: where it goes.
+        device: device of the describer.
 
     Raises:
         WeightsError: the folder holds no describer, or one of another trunk.
@@ -149,11 +150,11 @@ def open_describer(
 def parts_of_notes(
     content: dict[str, Any], folder: str | os.PathLike[str]
 ) -> tuple[tuple[Source, ...], DescriberSettings, Adapters | None]:
-    """Sources, settings and adapters as `saved_notes` read them.
+    """Sources, settings and adapters from the notes of `saved_notes`.
 
     Args:
-        content: of the file.
-        folder: for messages.
+        content: contents of the file.
+        folder: the folder, named in messages.
 
     Raises:
         WeightsError: they have another form.

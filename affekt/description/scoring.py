@@ -24,13 +24,13 @@ def generated_answers(
     *,
     batch_size: int = 16,
 ) -> list[Generated]:
-    """What a describer answers to the questions of examples, in their order; their own answers are not looked at.
+    """Generated answers to the questions of examples, in their order; the examples' own answers are not looked at.
 
     Args:
-        describer: as it is.
-        examples: any.
+        describer: the describer as it is.
+        examples: examples of any clips.
         kind: see `train_describer`.
-        limits: of answers.
+        limits: limits of answers; None for the defaults.
         batch_size: prompts at a time; answers do not depend on it.
     """
     kind = kind or kind_of(tuple(describer.table))
@@ -51,8 +51,8 @@ def beginning_logits(
     """(N, K) logits of what the answer to each example may begin with, see `Describer.beginning_logits`.
 
     Args:
-        describer: as it is.
-        examples: any.
+        describer: the describer as it is.
+        examples: examples of any clips.
         beginnings: K texts whose first tokens differ.
         kind: see `train_describer`.
         batch_size: prompts at a time; logits do not depend on it.
@@ -69,7 +69,7 @@ def beginning_logits(
 
 
 def label_scores(examples: Sequence[Example], answers: Sequence[Generated], known: Collection[str]) -> dict[str, float]:
-    """How right the labels in generated answers are.
+    """Agreement of the labels in generated answers with the truth.
 
         uar      mean over labels of: share of the clips with it whose answer names it
         f        mean over clips of 2 |named and true| / (|named| + |true|)
@@ -78,9 +78,9 @@ def label_scores(examples: Sequence[Example], answers: Sequence[Generated], know
     Of an answer at most as many labels count for `uar` as the clip has, so that naming all does not help.
 
     Args:
-        examples: with labels.
-        answers: to each.
-        known: labels that are read out of prose.
+        examples: N examples with labels.
+        answers: the N answers to them.
+        known: labels that are recognised in prose.
 
     Raises:
         ValueRangeError: an example has no labels, or there is none.

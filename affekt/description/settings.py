@@ -1,4 +1,4 @@
-"""What a run of training a describer depends on besides the describer and its examples."""
+"""Everything that a training run of a describer depends on besides the describer and its examples."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ KINDS_OF_PRECISION = ('auto', 'float32', 'bfloat16', 'float16')
 
 @dataclass(frozen=True)
 class DescribeSettings:
-    """Everything that a run's numbers depend on besides describer and examples.
+    """Everything that the results of a run depend on besides describer and examples.
 
     Args:
         stage: `coarse` and `single` first measure the training features of sources that are standardised; `fine` goes
             on with a describer that has been trained, and keeps what was measured then. `prefer` and `reward` are those
             of `train_preferred` and `train_rewarded`.
-        seed: of the order of examples, of dropout, and of what is withheld.
-        steps: updates, at most.
-        batch_size: examples a batch, at most.
-        batch_tokens: of a padded batch, at most; None for any number.
+        seed: seed of the order of examples, of dropout, and of what is withheld.
+        steps: most updates.
+        batch_size: most examples per batch.
+        batch_tokens: most positions of a padded batch; None for no limit.
         sorted_batches: batches among which examples are sorted by length. More waste less padding; 1 mixes all, which
             short answers of several sorts need: sorted, a batch would have answers of one label alone, or of two.
-        accumulation: batches a step.
-        learning_rate: of what turns sources into soft tokens.
-        adapter_rate: learning rate of the adapters.
-        weight_decay: of AdamW, for matrices.
-        clip_norm: longest gradient; None for no limit.
-        warm_up: share of the steps in which the rate rises, [0, 1).
-        least: share of the rate that is left at the end, [0, 1]; it falls as a cosine.
-        label_weight: of a token of a label word in the loss, beside 1 for others.
-        withheld: share of the examples in which a source, or what was spoken, is withheld; one always stays, and so
+        accumulation: batches per step.
+        learning_rate: peak learning rate of the source readers.
+        adapter_rate: peak learning rate of the adapters.
+        weight_decay: weight decay of AdamW, for matrices.
+        clip_norm: largest norm of the gradient; None for no clipping.
+        warm_up: share of the steps in which the learning rate rises, [0, 1).
+        least: learning rate at the end, as a share of its peak, [0, 1]; it falls as a cosine.
+        label_weight: weight of a token of a label word in the loss; other tokens have 1.
+        withheld: probability that a source, or the transcript, is withheld from an example; one always stays, and so
             does what the answer cites.
-        answer_tokens: generated on validation, at most.
-        score: which labels are best on validation: `uar`, mean recall over labels, or `f`, mean F over clips.
-        evaluate_every: steps between evaluations, each of which is also a checkpoint.
-        log_every: steps between rows of the log, a divisor of it.
-        patience: evaluations without a better one before the end; None for all steps.
+        answer_tokens: most tokens of an answer generated on validation.
+        score: score that chooses the best validation step: `uar`, mean recall over labels, or `f`, mean F over clips.
+        evaluate_every: steps between evaluations, each of which also writes a checkpoint.
+        log_every: steps between rows of the log, a divisor of evaluate_every.
+        patience: evaluations without improvement before the run ends; None for all steps.
         precision: `auto` for bfloat16 on an accelerator that has it, else float32.
-        device: where it is trained.
+        device: device of the training.
 
     Raises:
         UnknownNameError: no such stage, score or precision.
-        ValueRangeError: a number is out of range.
+        ValueRangeError: a setting is out of range.
     """
 
     stage: Literal['single', 'coarse', 'fine', 'prefer', 'reward'] = 'single'
@@ -115,7 +115,7 @@ class DescribeSettings:
             )  # fmt: skip
 
     def engine(self) -> EngineSettings:
-        """How the engine takes steps."""
+        """Settings of the training engine."""
         warm_up = min(int(self.warm_up * self.steps), self.steps - 1)
         schedule = Schedule('cosine', warm_up, self.steps, self.least)
         wanted = self.precision

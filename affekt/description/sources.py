@@ -32,11 +32,11 @@ class Queries:
     """Sizes of a Q-Former.
 
     Args:
-        width: of a query.
-        heads: a divisor of it.
-        between: width of the feed-forward part.
-        layers: how many.
-        positions: steps at most.
+        width: width of a query.
+        heads: number of attention heads, a divisor of the width.
+        between: hidden width of the feed-forward layers.
+        layers: number of layers.
+        positions: largest number of steps.
     """
 
     width: int = 768
@@ -48,20 +48,20 @@ class Queries:
 
 @dataclass(frozen=True)
 class Source:
-    """One row of the table.
+    """One row of the table of sources.
 
     Args:
-        name: by which kinds of input, prompts and features name it; letters, digits and _.
-        width: D of a step; of one that joins others, the width to which each of them is brought first.
-        tokens: K, of the prompt.
-        fusion: one of `FUSIONS`.
+        name: name in kinds of input, prompts and features; letters, digits and _.
+        width: D of a step; of a source that joins others, the width to which each of them is projected first.
+        tokens: K, its number of soft tokens in the prompt.
+        fusion: how steps become tokens, one of `FUSIONS`.
         joins: names of the sources that it merges, in their order; features of its own it has none then.
-        shares: the source whose weights it goes through; all else but the joined ones is as there.
-        recipe: of `affekt.features`, which makes its features; '' where they come from elsewhere.
-        queries: sizes, where the fusion is `qformer`.
-        dropout: share of numbers of the features set to 0 in training.
-        standardised: bring features to mean 0 and deviation 1 by what was measured on training clips.
-        scaled: bring each token to the size that the trunk's own embeddings have in the mean.
+        shares: the source whose weights it uses; all other fields but `joins` equal those of that source.
+        recipe: recipe of `affekt.features` that makes its features; '' where they come from elsewhere.
+        queries: sizes of the Q-Former, where the fusion is `qformer`.
+        dropout: share of the feature values that are set to 0 in training.
+        standardised: standardise features to mean 0 and standard deviation 1, as measured on training clips.
+        scaled: scale each token to the root mean square of the trunk's own embeddings.
     """
 
     name: str
@@ -133,7 +133,7 @@ class SourceReader(nn.Module):
     """The weights of one source: features of clips to their soft tokens.
 
     Args:
-        source: its row.
+        source: row of the source.
         widths: D of the source, or of those that it joins.
         trunk_width: H.
     """
@@ -168,11 +168,11 @@ class SourceReader(nn.Module):
             self.register_buffer('size', torch.ones(()))
 
     def fused(self, features: Sequence[Tensor], keep_masks: Sequence[Tensor | None]) -> Tensor:
-        """What the projection reads: (N, D), or (N, K, D) of queries or steps.
+        """The input of the projection: (N, D), or (N, K, D) of queries or steps.
 
         Args:
             features: (N, T, D) or (N, T, Q, D) of the source, or of each that it joins.
-            keep_masks: bool (N, T) of each.
+            keep_masks: bool (N, T) of each; None where all steps are kept.
         """
         if self.source.joins:
             joined: Tensor = self.fuse(features, keep_masks)  # type: ignore[misc]  # a joined one has a fusion
@@ -187,7 +187,7 @@ class SourceReader(nn.Module):
         return fused
 
     def distance(self, features: Tensor) -> float:
-        """How far a clip lies from those of training: the root mean square of its standardised columns.
+        """Distance of a clip from those of training: the root mean square of its standardised columns.
 
             sqrt(mean over columns of ((x - mean) / deviation)**2)
 
@@ -226,8 +226,8 @@ def together(source: Source, features: Sequence[Tensor]) -> tuple[Tensor, Tensor
     """Features of several clips as one (N, T, D) or (N, T, Q, D), with a bool (N, T) of what is kept.
 
     Args:
-        source: which they are of.
-        features: (D,), (T, D) or (T, Q, D) of each clip.
+        source: the source of the features.
+        features: (D,), (T, D) or (T, Q, D) features of each clip.
 
     Raises:
         ShapeError: features are empty, of another width, or of unlike shapes.

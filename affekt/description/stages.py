@@ -3,7 +3,7 @@
     train_preferred(describer, pairs, judged, DescribeSettings('prefer', learning_rate=1e-5), folder=runs / 'prefer')
     train_rewarded(describer, examples, validation, DescribeSettings('reward'), reward=Reward(), folder=runs / 'reward')
 
-Both stand on the engine of `affekt.training`, resume after a kill to the same numbers, and stay near the describer as
+Both stand on the engine of `affekt.training`, resume after a kill to the same values, and stay near the describer as
 it was before: what turns sources into soft tokens is frozen, the adapters alone learn.
 """
 
@@ -44,10 +44,10 @@ class PreferredAnswer:
     """A clip with a question and two answers.
 
     Args:
-        name: of the clip; several pairs may be of one clip.
-        sources: name of a source to its (T, D) or (D,) features.
-        transcript: what was spoken; '' for nothing.
-        question: what is asked.
+        name: name of the clip; several pairs may share a clip.
+        sources: source to its (T, D) or (D,) features.
+        transcript: the spoken words; '' where there are none.
+        question: text of the question.
         chosen: the better answer.
         rejected: the worse one.
     """
@@ -85,13 +85,13 @@ def train_preferred(
 ) -> TrainedDescriber:
     """A describer that has learnt which answers are preferred (DPO), as it was where it was best on validation.
 
-    What it is compared with, the describer before its first step, is computed once for every pair.
+    The log-probabilities under the reference, the describer before its first step, are computed once for every pair.
 
     Args:
         describer: with adapters, trained to answer; changed in place.
         training: pairs to learn from.
         validation: pairs on other clips, whose mean loss chooses the step.
-        settings: of stage `prefer`; `adapter_rate`, batch size, steps and the rest.
+        settings: settings of stage `prefer`: `adapter_rate`, batch size, steps and the rest.
         beta, flipped: see `preference_loss`.
         kind, folder, resume, report, progress, notes: see `train_describer`.
 
@@ -138,7 +138,7 @@ def train_preferred(
 
 
 class _Pairs:
-    """Prompts of pairs, made when they are asked for."""
+    """Prompts of pairs, made on demand."""
 
     def __init__(self, describer: Describer, pairs: Sequence[PreferredAnswer], kind: Kind | str) -> None:
         self._describer, self._pairs, self._kind = describer, pairs, kind
@@ -147,7 +147,7 @@ class _Pairs:
         return len(self._pairs)
 
     def of(self, numbers: Sequence[int]) -> tuple[list[Asked], list[Asked]]:
-        """Chosen and rejected ones."""
+        """The prompts with the chosen and with the rejected answers of these pairs."""
         return tuple([self._asked(self._pairs[at], side) for at in numbers] for side in ('chosen', 'rejected'))  # type: ignore[return-value]
 
     def _asked(self, pair: PreferredAnswer, side: str) -> Asked:
@@ -205,7 +205,7 @@ class _Drawings:
         return self.starting_at(0)
 
     def starting_at(self, batches: int) -> Iterator[_Drawing]:
-        """Those after so many."""
+        """The batches after the first `batches`."""
         for number, numbers in enumerate(self.order.starting_at(batches), batches):
             yield _Drawing(epoch_seed(self.seed, number * self.order.ranks + self.order.rank, 5), numbers.tolist())
 
@@ -232,9 +232,9 @@ def train_rewarded(
         describer: with adapters, trained to answer; changed in place.
         training: clips with labels; their answers are not looked at.
         validation: other clips with labels.
-        settings: of stage `reward`; `batch_size` counts clips, each of which gets `groups.answers` answers.
-        reward: of (labels, truth), such as `affekt.metrics.open_vocabulary_reward.Reward()`.
-        groups: how answers are drawn and rewarded.
+        settings: settings of stage `reward`; `batch_size` counts clips, each of which gets `groups.answers` answers.
+        reward: function of (labels, truth), such as `affekt.metrics.open_vocabulary_reward.Reward()`.
+        groups: settings of drawing and rewarding answers.
         gain_of: the source, or `words`, whose gain in log-probability is rewarded where `groups.gain_weight` is above
             0; clips that lack it, or have nothing else, count without.
         kind, folder, resume, report, progress, notes: see `train_describer`.

@@ -34,18 +34,18 @@ from affekt.training import BestEpoch, Engine, Ranks, whole
 
 Row = dict[str, float]
 SMALLEST_DEVIATION = 1e-6
-"""A column that is constant in training is not blown up."""
+"""Smallest standard deviation that divides: a column that is constant in training is not blown up."""
 
 
 @dataclass(frozen=True)
 class TrainedDescriber:
-    """What training gives.
+    """Result of training.
 
     Args:
         describer: with the weights of the best step; spread over the processes where FSDP was launched, and then to be
             opened anew from the folder before it is asked.
-        step: that one.
-        scores: of its generated labels on validation, see `label_scores`.
+        step: number of the best step.
+        scores: scores of its generated labels on validation, see `label_scores`.
         history: the rows of all evaluations.
     """
 
@@ -72,15 +72,15 @@ def train_describer(
 
     Args:
         describer: changed in place.
-        training: what it learns from.
-        validation: of other clips; those with labels choose the step.
-        settings: all else that the numbers depend on.
+        training: training examples.
+        validation: examples of other clips; those with labels choose the step.
+        settings: all other settings that the results depend on.
         kind: which sources the prompts have; None for all of the table, then the words.
-        folder: for checkpoints, the log and its page, and the describer in `describer`; None keeps nothing.
-        resume: go on in a folder that a killed run left, or begin where there is none; the numbers are those of a run
+        folder: folder for checkpoints, the log and its page, and the describer in `describer`; None keeps nothing.
+        resume: go on in a folder that a killed run left, or begin where there is none; the results are those of a run
             that was not killed.
         report: called with each row of the log.
-        progress: told 'train', steps done, steps in all.
+        progress: called with 'train', steps done, steps in all.
         notes: saved with the describer, such as where its examples come from.
 
     Raises:
@@ -156,21 +156,21 @@ def run_stage(
     progress: Progress | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> TrainedDescriber:
-    """Steps of a describer on the engine, and the describer as it was at the step that was judged best.
+    """Train a describer on the engine, and return it as it was at the step that was judged best.
 
     Args:
         describer: changed in place.
-        batches: without end; see `Engine.run`.
-        losses: from it and a batch.
-        settings: of the run.
-        judge: `score` and other numbers of the describer as it is; the largest score is kept.
-        scores: names of those numbers that are noted with the describer.
+        batches: batches without end; see `Engine.run`.
+        losses: function of the describer and a batch to its losses by name.
+        settings: settings of the run.
+        judge: function of the describer to its `score` and other values; the step with the largest score is kept.
+        scores: names of the values that are noted with the describer.
         ranks: the processes.
-        kind: of input.
-        data: digest of what is learnt from.
-        initial: digest of the weights at first.
-        weigh: what a batch counts for; None for all alike.
-        more: what else the numbers depend on.
+        kind: kind of input.
+        data: digest of the training data.
+        initial: digest of the initial weights.
+        weigh: function of a batch to its weight in the mean; None for equal weights.
+        more: further values that the results depend on.
         folder, resume, report, progress, notes: see `train_describer`.
     """
     optimiser = torch.optim.AdamW(parameter_groups(describer, settings))
@@ -238,7 +238,7 @@ def _losses(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
 
 
 def _spread_losses(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
-    """The same, with a gradient of 0 for readers that a batch does not use: all processes exchange the same ones."""
+    """Losses with a zero gradient for readers that a batch does not use: all processes exchange the same ones."""
     assert isinstance(model, Describer)
     nothing = sum((weight.sum() for weight in model.readers.parameters()), start=torch.zeros(())) * 0.0
     return {'answer': model(batch).loss + nothing}
@@ -250,7 +250,7 @@ def _followed(module: nn.Module, inputs: Any, embedded: torch.Tensor) -> torch.T
 
 
 def _weight_of(batch: Sequence[Asked]) -> float:
-    """What the loss of a batch is a mean over."""
+    """Sum of the weights over which the loss of a batch is a mean."""
     return float(sum(sum(asked.pieces.weights) or len(asked.pieces.answer) for asked in batch))
 
 
@@ -274,8 +274,8 @@ def standardise(describer: Describer, examples: Sequence[Example]) -> None:
     """Measure mean and deviation of each column over the steps of all clips, for sources that are standardised.
 
     Args:
-        describer: whose readers take them.
-        examples: of training; a clip counts once.
+        describer: the describer whose readers get mean and deviation.
+        examples: training examples; a clip counts once.
     """
     for source in describer.table.values():
         if not source.standardised or source.joins or source.shares:
@@ -287,7 +287,7 @@ def standardise(describer: Describer, examples: Sequence[Example]) -> None:
         count, total, squares = 0, np.zeros(source.width), np.zeros(source.width)
         centre = np.asarray(next(iter(clips.values())), np.float64).reshape(-1, source.width).mean(axis=0)
         for values in clips.values():
-            # numbers far from 0 cancel otherwise
+            # the sum of squares of values far from 0 would cancel otherwise
             shifted = np.asarray(values, np.float64).reshape(-1, source.width) - centre  # (T, D)
             count += len(shifted)
             total, squares = total + shifted.sum(axis=0), squares + (shifted**2).sum(axis=0)

@@ -37,7 +37,7 @@ class Adapters:
     """Low-rank additions.
 
     Args:
-        rank: r.
+        rank: r, the rank of each addition.
         alpha: 32 whatever the rank, as published, so that another rank changes the size of a step as well.
         dropout: share of inputs set to 0 in training.
         maps: names of the linear maps that get one.
@@ -54,9 +54,9 @@ class Vocabulary:
     """The tokens of a trunk.
 
     Args:
-        tokenizer: text to token numbers and back.
-        first: number of the token before everything; None where there is none.
-        end: number of the token that ends an answer.
+        tokenizer: text to token ids and back.
+        first: id of the token before everything; None where there is none.
+        end: id of the token that ends an answer.
     """
 
     tokenizer: Tokenizer
@@ -64,7 +64,7 @@ class Vocabulary:
     end: int
 
     def numbers(self, text: str, marks: Sequence[str] = ()) -> tuple[int, ...]:
-        """Token numbers; only what `marks` lists counts as a mark.
+        """Token ids of a text; only what `marks` lists counts as a mark.
 
         Raises:
             WeightsError: the vocabulary lacks a mark.
@@ -85,13 +85,13 @@ class Vocabulary:
         return tuple(numbers)
 
     def _plain(self, text: str) -> list[int]:
-        """Token numbers of text in which nothing is a mark."""
+        """Token ids of text in which nothing is a mark."""
         self.tokenizer.encode_special_tokens = True
         numbers: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
         return numbers
 
     def text(self, numbers: Sequence[int]) -> str:
-        """The text of token numbers, marks left out."""
+        """The text of token ids, marks left out."""
         decoded: str = self.tokenizer.decode(list(numbers), skip_special_tokens=True)
         return decoded
 
@@ -101,10 +101,10 @@ class Trunk:
     """A causal language model and its tokens.
 
     Args:
-        network: of transformers, with or without adapters of peft.
-        vocabulary: its tokens.
+        network: network of transformers, with or without adapters of peft.
+        vocabulary: tokens of the network.
         name: for records; where it is that of a registered model or a path, it opens the trunk again.
-        adapters: that stand beside its maps.
+        adapters: sizes of the adapters beside its linear maps; None where there are none.
     """
 
     network: nn.Module
@@ -114,19 +114,19 @@ class Trunk:
 
     @property
     def width(self) -> int:
-        """H, of an embedded token."""
+        """H, the width of an embedded token."""
         width: int = self.embeddings.weight.shape[1]
         return width
 
     @property
     def embeddings(self) -> nn.Embedding:
-        """Token numbers to vectors."""
+        """The embedding of token ids."""
         embeddings: nn.Embedding = self.network.get_input_embeddings()  # type: ignore[operator]
         return embeddings
 
     @property
     def longest(self) -> int:
-        """Positions that it was made for; a prompt and its answer together."""
+        """Most positions that the network supports, for a prompt and its answer together."""
         return int(getattr(self.network.config, 'max_position_embeddings', 0) or 1 << 20)
 
     @property
@@ -140,8 +140,8 @@ def with_adapters(trunk: Trunk, adapters: Adapters, *, seed: int = 0) -> Trunk:
 
     Args:
         trunk: changed in place.
-        adapters: sizes.
-        seed: of the first weights.
+        adapters: sizes of the additions, and the maps that get one.
+        seed: seed of the initial weights.
 
     Raises:
         MissingExtraError: peft is not installed.
@@ -161,7 +161,7 @@ def with_adapters(trunk: Trunk, adapters: Adapters, *, seed: int = 0) -> Trunk:
 
 
 def merged(trunk: Trunk) -> Trunk:
-    """The trunk with its additions added to its own weights, in place, and none beside them."""
+    """The trunk with its additions merged into its own weights, in place."""
     if not trunk.has_adapters:
         return trunk
     return Trunk(trunk.network.merge_and_unload(safe_merge=True), trunk.vocabulary, trunk.name)  # type: ignore[operator]
@@ -174,10 +174,10 @@ def open_trunk(
 
     Args:
         model: a folder as `save_pretrained` writes it, a .gguf file, or a language model among `affekt weights list`.
-        precision: of its weights: float32, float16 or bfloat16; '' for float32 on a CPU, and on other devices for
+        precision: type of its weights: float32, float16 or bfloat16; '' for float32 on a CPU, and on other devices for
             bfloat16 where they have it, else float16.
-        device: where it goes.
-        progress: told about a download.
+        device: device of the network.
+        progress: called during a download.
 
     Raises:
         LLMError: there is no such model, or transformers cannot open it.
@@ -212,7 +212,7 @@ PRECISIONS = ('float32', 'float16', 'bfloat16')
 
 
 def _vocabulary_of(folder: Path, generation: Any) -> Vocabulary:
-    """Tokens of a folder, with the numbers of the first and the last one as generation has them."""
+    """Vocabulary of a folder, with the ids of the first and the end token from the generation settings."""
     from tokenizers import Tokenizer
 
     if not (folder / 'tokenizer.json').is_file():
@@ -239,13 +239,13 @@ TINY = {'hidden_size': 32, 'intermediate_size': 64, 'num_hidden_layers': 2, 'num
 
 
 def tiny_trunk(family: str = 'llama', *, seed: int = 0, vocabulary: int = 0, **sizes: Any) -> Trunk:
-    """A trunk with drawn weights that knows nothing, for tests and for counting: letters are its words.
+    """A trunk with random weights that knows nothing, for tests and for counting: its tokens are letters.
 
     Args:
-        family: llama or qwen2.
-        seed: of the weights.
-        vocabulary: tokens; 0 for as many as its tokenizer has.
-        sizes: of the configuration of transformers, in place of `TINY`.
+        family: `llama` or `qwen2`.
+        seed: seed of the weights.
+        vocabulary: number of tokens; 0 for as many as its tokenizer has.
+        sizes: values of the configuration of transformers, in place of those of `TINY`.
 
     Raises:
         UnknownNameError: another family.

@@ -43,9 +43,9 @@ class Citable:
     """A reading that can be cited.
 
     Args:
-        source: of a describer, which perceives it.
-        column: of a store that holds it.
-        phrases: level to the ways of saying it.
+        source: source of a describer that perceives it.
+        column: column of a store that contains it.
+        phrases: level to its phrases.
     """
 
     source: str
@@ -61,7 +61,7 @@ class Sentences:
     verbs: tuple[str, ...]
 
     def written(self, label_words: str) -> list[str]:
-        """All of them."""
+        """All sentences."""
         return [f'{subject} {verb} {label_words}.' for subject in self.subjects for verb in self.verbs]
 
 
@@ -70,10 +70,10 @@ class Wordings:
     """Words for emotions and readings.
 
     Args:
-        adjectives: category to how a person of whom it is said is called.
+        adjectives: category to its adjective, as said of a person.
         states: sentences that take adjectives.
         names: sentences that take any word.
-        clues: reading to how it is said.
+        clues: reading to its phrases.
         sentences: source to sentences that take its clues.
     """
 
@@ -93,7 +93,7 @@ class Wordings:
         return (self.states if adjectives.issuperset(labels) else self.names).written(in_words(list(labels)))
 
     def cited(self, levels: Mapping[str, str], rng: np.random.Generator) -> str:
-        """Sentences that cite these readings, one a source; '' for no reading.
+        """Sentences that cite these readings, one per source; '' for no reading.
 
         Args:
             levels: reading to its level.
@@ -193,7 +193,7 @@ def read_wordings(path: Path = PACKAGED) -> Wordings:
 
 @cache
 def packaged_wordings() -> Wordings:
-    """Those that come with affekt."""
+    """The wordings that come with affekt."""
     return read_wordings()
 
 
@@ -203,10 +203,10 @@ def _clue(content: Mapping[str, Any]) -> Citable:
 
 @dataclass(frozen=True)
 class Terciles:
-    """Where a third of the clips lies below, and a third above.
+    """Bounds of the readings of clips: a third lies below the lower one, a third above the upper one.
 
     Args:
-        bounds: reading to both.
+        bounds: reading to its lower and upper bound.
     """
 
     bounds: Mapping[str, tuple[float, float]]
@@ -216,7 +216,7 @@ class Terciles:
         """The terciles of readings of training clips; a reading that hardly varies has none, and is never cited.
 
         Args:
-            clips: reading to value of each; nan where it could not be measured.
+            clips: reading to its value in each clip; nan where it could not be measured.
         """
         values: dict[str, list[float]] = {}
         for readings in clips:
@@ -238,12 +238,12 @@ class Terciles:
 def readings_from(
     stores: Iterable[Store], names: Iterable[str], wordings: Wordings | None = None
 ) -> dict[str, dict[str, float]]:
-    """What was measured of clips, by the names of clues.
+    """Measured readings of clips, by the names of clues.
 
     Args:
-        stores: whose columns have names, such as those of the recipes `acoustics-utt` and `faces-utt`.
-        names: of clips.
-        wordings: whose clues are looked for; None for the packaged ones.
+        stores: feature stores whose columns have names, such as those of the recipes `acoustics-utt` and `faces-utt`.
+        names: names of the clips.
+        wordings: the clues to be looked for; None for the packaged ones.
 
     Returns:
         Clip to reading to its value, a mean over steps; what a clip lacks is absent.
@@ -272,16 +272,16 @@ def readings_from(
 
 @dataclass(frozen=True)
 class TemplateAnswers:
-    """What is asked and answered on a clip, by template; for `examples_from`.
+    """Questions and answers on clips, by template; for `examples_from`.
 
     Args:
         form: the question, of `FORMS`: a `description` in one of hundreds of wordings, `labels_first` and a short clue
             (what a fine stage trains), or the published answers with labels alone.
-        readings: clip to what was measured of it, as `readings_from` gives.
-        terciles: of training clips; None cites nothing.
-        most: readings that an answer cites, at most; drawn among those measured.
-        seed: of the wordings; each clip draws by its own name.
-        wordings: None for the packaged ones.
+        readings: clip to its measured readings, as `readings_from` gives.
+        terciles: terciles of the training clips; None cites nothing.
+        most: most readings that an answer cites; drawn among those measured.
+        seed: seed of the wordings; each clip draws by its own name.
+        wordings: the words; None for the packaged ones.
         sources: name of a source in the wordings to that of the describer's, where it differs.
     """
 

@@ -18,7 +18,7 @@ from affekt.diffusion.layers import Attention, Doubling, Halving, ResidualBlock
 from affekt.errors import ShapeError
 
 SCALE = 0.18215
-"""What latents are multiplied by, so that their variance is near 1."""
+"""Factor of the latents, so that their variance is near 1."""
 EPS = 1e-6
 OLD_NAMES = {
     f'{side}.mid_block.attentions.0.{old}': f'{side}.mid_block.attentions.0.{new}'
@@ -35,7 +35,7 @@ class AutoencoderSizes:
     Args:
         widths: channels at each resolution; each but the last halves height and width.
         layers: residual blocks at each resolution of the encoder; one more of the decoder.
-        groups: of channels that are normalised together.
+        groups: number of groups of channels in group normalisation.
         latent_width: channels of latents.
     """
 
@@ -46,12 +46,12 @@ class AutoencoderSizes:
 
     @property
     def shrinking(self) -> int:
-        """How many times smaller latents are."""
+        """Factor by which latents are smaller than pictures, in height and width."""
         return int(2 ** (len(self.widths) - 1))
 
 
 class _MidAttention(Attention):
-    """One head with biases, normalised by groups; adds to its input."""
+    """Self-attention with one head and biases after group normalisation; adds to its input."""
 
     def __init__(self, width: int, groups: int) -> None:
         super().__init__(width, heads=1)

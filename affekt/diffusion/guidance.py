@@ -1,4 +1,4 @@
-"""Maps of a 3-D face as what the denoising net is guided by: one net each for depth, normals and shade, summed.
+"""Maps of a 3-D face as guidance of the denoising network: one encoder each for depth, normals and shade, summed.
 
 Axes: B videos, F frames, H height, W width.
 
@@ -15,7 +15,7 @@ from torch.nn import functional
 from affekt.diffusion.layers import SpatialTransformer
 
 MAPS = ('depth', 'normal', 'render')
-"""Which maps there are, in the order in which they are summed."""
+"""Names of the maps, in the order in which they are summed."""
 WIDTHS = (16, 32, 96, 256)
 GROUPS = 32
 UNUSED = {**{f'attentions.{at}': None for at in range(5)}, 'guidance_attention': None}
@@ -26,9 +26,9 @@ class GuidanceEncoder(nn.Module):
     """A map, (B, 3, F, H, W) from 0 to 1, as (B, width, F, H / 8, W / 8), which is zero at first.
 
     Args:
-        width: channels of the denoising net's first layer.
-        widths: channels of its own layers.
-        groups: of channels that are normalised together.
+        width: channels of the denoising network's first layer.
+        widths: channels of the encoder's own layers.
+        groups: number of groups of channels in group normalisation.
     """
 
     def __init__(self, width: int = 320, widths: tuple[int, ...] = WIDTHS, groups: int = GROUPS) -> None:

@@ -1,4 +1,4 @@
-"""Layers of Stable Diffusion 1.5: residual convolutions, and tokens that read each other, a text and a reference.
+"""Layers of Stable Diffusion 1.5: residual convolutions, and attention of tokens to each other, a text and a reference.
 
 Weights are named as its files name them, so that published states load as they are.
 
@@ -23,10 +23,10 @@ HEADS = 8
 
 @dataclass
 class Reference:
-    """What the denoising net reads of the portrait: per attention layer its normalised tokens, as keys and values.
+    """What the denoising network attends to in the portrait: the normalised tokens of each attention layer.
 
     Attributes:
-        tokens: (B, N, D) a layer, in the order in which a net runs through its layers.
+        tokens: (B, N, D) per layer, in the order in which a network runs through its layers.
         keys: the same through the reading net's own projections; they are the same at every step and in every window,
             so they are made once.
     """
@@ -36,12 +36,12 @@ class Reference:
 
 
 class Reading:
-    """One pass through a net in which its self-attention is written down, or reads a reference beside itself.
+    """One pass through a network in which its self-attention tokens are recorded, or attend to a reference as well.
 
     Args:
-        reference: what is read; None where the tokens are written down in a new one.
+        reference: the reference to attend to; None where the tokens are recorded in a new one.
         frames: frames of a video, for each of which the reference is the same.
-        share: of the batch, at its end, that reads the reference; the rest reads itself alone.
+        share: share of the batch, at its end, that attends to the reference; the rest attends to itself alone.
     """
 
     def __init__(self, reference: Reference | None, frames: int = 1, share: float = 1.0) -> None:
@@ -64,12 +64,12 @@ class Reading:
 
 
 class Attention(nn.Module):
-    """(B, N, D) tokens that read themselves, or a text of another width.
+    """Attention of (B, N, D) tokens to themselves, or to a text of another width.
 
     Args:
-        width: D.
-        context_width: of a text; D where None.
-        heads: a divisor of D.
+        width: D, the width of a token.
+        context_width: width of the text's tokens; D where None.
+        heads: number of heads, a divisor of D.
     """
 
     def __init__(self, width: int, context_width: int | None = None, heads: int = HEADS) -> None:
@@ -126,8 +126,8 @@ class TransformerBlock(nn.Module):
     """Self-attention, text where there is one, feed-forward; each adds to the tokens.
 
     Args:
-        width: D.
-        text_width: of the text's tokens; None for a block without text.
+        width: D, the width of a token.
+        text_width: width of the text's tokens; None for a block without text.
     """
 
     def __init__(self, width: int, text_width: int | None) -> None:
@@ -150,7 +150,7 @@ class TransformerBlock(nn.Module):
         return out
 
     def _read(self, tokens: Tensor, reading: Reading | None) -> Tensor:
-        """What self-attention adds."""
+        """The output of self-attention, to be added to the tokens."""
         if reading is None or reading.writes:
             if reading is not None:
                 reading.write(tokens)
@@ -168,13 +168,13 @@ class TransformerBlock(nn.Module):
 
 
 def _for_frames(part: Tensor, count: int, frames: int) -> Tensor:
-    """(B, N, D) of pictures as (B F, N, D) of the frames of each."""
+    """(B, N, D) of pictures, repeated to (B F, N, D) for the frames of each."""
     pictures = part[-(count // frames) :]
     return pictures[:, None].expand(-1, frames, -1, -1).flatten(0, 1)
 
 
 class SpatialTransformer(nn.Module):
-    """(B, C, H, W) pictures whose places read one another, and a text; adds to its input."""
+    """Attention of the positions of (B, C, H, W) pictures to each other, and to a text; adds to its input."""
 
     def __init__(self, width: int, text_width: int | None, groups: int) -> None:
         super().__init__()
@@ -198,9 +198,9 @@ class ResidualBlock(nn.Module):
     Args:
         inputs: channels in.
         outputs: channels out.
-        time_width: of the time's vector; None for a net without time.
-        groups: of channels that are normalised together.
-        eps: of the normalisation.
+        time_width: width of the time embedding; None for a network without time.
+        groups: number of groups of channels in group normalisation.
+        eps: added to the variance in the normalisation.
     """
 
     def __init__(self, inputs: int, outputs: int, time_width: int | None, groups: int, eps: float = 1e-5) -> None:
@@ -224,7 +224,7 @@ class ResidualBlock(nn.Module):
 
 
 class Halving(nn.Module):
-    """A convolution that takes every second place.
+    """A convolution of stride 2.
 
     Args:
         width: channels.

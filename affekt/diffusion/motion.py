@@ -1,4 +1,4 @@
-"""Layers that let each place of a picture read the same place in the other frames of a window.
+"""Attention of each position of a picture to the same position in the other frames of a window.
 
 Axes: B videos, F frames, C channels, H height, W width.
 
@@ -20,7 +20,7 @@ GROUPS = 32
 
 
 class FramePositions(nn.Module):
-    """The place of a frame in its window, as sines and cosines; a table that published files hold."""
+    """The position of a frame in its window, as sines and cosines; a table that published files contain."""
 
     pe: Tensor
 
@@ -32,7 +32,7 @@ class FramePositions(nn.Module):
 
 
 class FrameAttention(Attention):
-    """Frames that read one another, each told its place."""
+    """Attention of frames to one another, with a position encoding."""
 
     def __init__(self, width: int, frames: int) -> None:
         super().__init__(width)
@@ -91,7 +91,7 @@ class FrameTransformer(nn.Module):
 
 
 class MotionModule(nn.Module):
-    """(B F, C, H, W) pictures of windows of F frames; at first it changes nothing."""
+    """Temporal attention in (B F, C, H, W) pictures of windows of F frames; at first it changes nothing."""
 
     def __init__(self, width: int, frames: int = MOST_FRAMES) -> None:
         super().__init__()

@@ -32,15 +32,15 @@ from affekt.nn import built
 
 Image = npt.NDArray[np.uint8]
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
-"""Of colours from -1 to 1, as the published code has them."""
+"""Mean and standard deviation of the colours from -1 to 1, per channel, as the published code has them."""
 EPS = 1e-10
 ANY_FRAMES = 16
-"""Of a video whose features are asked for, where the network leaves it open; as FVD is usually reported."""
+"""Frames of a video for features, where the network leaves the number open; as FVD is usually reported."""
 _ALEXNET = {
     '0': (3, 64, 11, 4, 2), '3': (64, 192, 5, 1, 2), '6': (192, 384, 3, 1, 1), '8': (384, 256, 3, 1, 1),
     '10': (256, 256, 3, 1, 1),
 }  # fmt: skip
-"""Number of a convolution to its channels in and out, side, step and border."""
+"""Number of a convolution to its input and output channels, kernel size, stride and padding."""
 _POOLED_BEFORE = ('3', '6')
 
 
@@ -77,10 +77,10 @@ class PerceptualDistance:
 
     @classmethod
     def of_file(cls, path: str | os.PathLike[str]) -> PerceptualDistance:
-        """From one file, as `torch.save(lpips.LPIPS(net='alex').state_dict(), path)` writes it, or from a folder.
+        """Load from one file, as `torch.save(lpips.LPIPS(net='alex').state_dict(), path)` writes it, or from a folder.
 
         Args:
-            path: that file, or a folder with alexnet….pth of torchvision and alex.pth of lpips 0.1.
+            path: the file, or a folder with alexnet….pth of torchvision and alex.pth of lpips 0.1.
 
         Raises:
             WeightsError: there is no such file, or it has other tensors.
@@ -153,7 +153,7 @@ class FeatureNetwork:
     """A network from pictures, or from videos, to features, exported to ONNX.
 
     Args:
-        path: with one input of (B, 3, H, W), or (B, 3, T, H, W) for videos, from 0 to 1, and one output of (B, D).
+        path: an ONNX file with input (B, 3, H, W), or (B, 3, T, H, W) for videos, 0 to 1, and output (B, D).
 
     Attributes:
         size: H and W that it takes; None where it takes any.
@@ -211,7 +211,7 @@ def features_of(network: str | os.PathLike[str], pictures: Iterable[Image], at_o
     Args:
         network: see `FeatureNetwork`.
         pictures: see `FeatureNetwork.features`.
-        at_once: how many are read together.
+        at_once: number of pictures, or of videos, per batch.
 
     Raises:
         WeightsError: the file cannot be read, or its network takes something else.

@@ -27,7 +27,7 @@ LEAST = 2
 
 
 class PictureNetworks:
-    """The networks that were given; None leaves a metric out.
+    """The networks that were given for metrics; None leaves a metric out.
 
     Args:
         lpips: see `PerceptualDistance.of_file`.
@@ -35,8 +35,8 @@ class PictureNetworks:
         fvd: a network of videos, such as I3D; likewise.
 
     Attributes:
-        lpips: of two pictures.
-        prints: metric to the hash of its file; of a folder, of the files in it.
+        lpips: LPIPS of two pictures.
+        prints: metric to the hash of its file; for a folder, of the files in it.
 
     Raises:
         WeightsError: a file is not there, cannot be opened, or is a network of another kind.
@@ -68,7 +68,7 @@ class PictureNetworks:
         """FID and FVD over all, and how many samples each side has; nan where these are fewer than 2.
 
         Args:
-            features: of each video, by the names of `sides`; videos without them are left out.
+            features: features of each video, by the names of `sides`; videos without them are left out.
         """
         distances = dict[str, tuple[float, int]]()
         for name in self._of_sets:

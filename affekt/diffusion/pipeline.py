@@ -1,6 +1,6 @@
 """A portrait and maps of a moving face in, frames out.
 
-`Drawing` does it in numbered steps: the portrait is read once, the maps are read in chunks, noise is taken out window
+`Drawing` does it in numbered steps: the portrait is read once, the maps are read in chunks, latents are denoised window
 by window, and latents become pictures a few at a time. With a folder, what each window gave is kept there, so that a
 killed run goes on with the window that was lost. Under torchrun or accelerate, processes share the windows.
 
@@ -39,32 +39,32 @@ from affekt.training import Ranks, has_precision
 
 Image = npt.NDArray[np.uint8]
 Maps = Mapping[str, Image]
-"""'depth', 'normal' and 'render', each (H, W, 3) or (H, W)."""
+"""'depth', 'normal' and 'render' to a map of (H, W, 3) or (H, W)."""
 Advanced = Callable[[int, int], None]
-"""Called with how many windows are done, and how many there are."""
+"""Called with the number of windows that are done, and that of all windows."""
 DRAWING = 'drawing.json'
 IN_WORDS = {
     'frames': 'the number of frames', 'maps': 'the movement', 'portrait': 'the portrait', 'weights': 'the weights',
     'dtype': 'the precision',
 }  # fmt: skip
-"""What decides a drawing beside its settings."""
+"""Parts of a drawing's identity beside its settings, and their names in messages."""
 LOG = logging.getLogger('affekt')
 
 
 @dataclass(frozen=True)
 class DrawingSettings:
-    """How frames are drawn; by default as published, but for open windows.
+    """Settings of drawing frames; by default as published, but for open windows.
 
     Args:
-        steps: of taking noise out.
-        guidance: how far the answer with the portrait is followed beyond the one without; 1 asks for no other.
-        seed: of the noise.
+        steps: number of denoising steps.
+        guidance: scale of classifier-free guidance by the portrait; 1 computes no prediction without it.
+        seed: seed of the noise.
         window: frames that are drawn together.
         overlap: frames that neighbouring windows share.
         is_closed: windows run on from the last frame into the first, as published.
         maps_at_once: frames whose maps are read together.
-        decoded_at_once: frames that become pictures together.
-        tile: largest side, in latents, that becomes a picture at once.
+        decoded_at_once: frames that are decoded together.
+        tile: largest side, in latents, that is decoded at once.
     """
 
     steps: int = 20
@@ -88,10 +88,10 @@ class DrawingSettings:
 
 
 def on_device(nets: PortraitNets, device: str = 'cpu', precision: str = 'auto') -> PortraitNets:
-    """The nets on a device: in bfloat16 where it computes that itself, else in float32.
+    """The networks on a device: in bfloat16 where it computes that itself, else in float32.
 
     Args:
-        nets: changed in place.
+        nets: the networks, changed in place.
         device: such as cpu or cuda.
         precision: auto, float32 or bfloat16, which is taken only where the device has it.
 
@@ -107,7 +107,7 @@ def on_device(nets: PortraitNets, device: str = 'cpu', precision: str = 'auto') 
 
 
 def number_type(device: str, precision: str) -> torch.dtype:
-    """What a device computes with under a precision: bfloat16 where it computes that itself and may.
+    """The dtype of a device under a precision: bfloat16 where it computes that itself and may, else float32.
 
     Raises:
         ValueRangeError: no such device.
@@ -120,10 +120,10 @@ class Drawing:
     """Frames of one portrait under maps.
 
     Args:
-        nets: on their device.
+        nets: the networks, on their device.
         portrait: (H, W, 3) RGB, with sides that are multiples of what the autoencoder shrinks them by: 8.
-        settings: how it is drawn.
-        folder: keeps what each window gave until the frames are there; None keeps nothing.
+        settings: settings of the drawing; None for the defaults.
+        folder: folder that keeps the result of each window until the frames are done; None keeps nothing.
         ranks: the processes that share the windows; this process alone where None.
 
     Raises:
@@ -149,10 +149,10 @@ class Drawing:
             )  # fmt: skip
 
     def frames(self, maps: Iterable[Maps], progress: Advanced | None = None) -> Iterator[Image]:
-        """(H, W, 3) RGB a frame; in a process that is not the first, none. What the folder kept goes with the last.
+        """(H, W, 3) RGB frames; none in a process that is not the first. What the folder kept goes with the last.
 
         Args:
-            maps: of each frame, of the portrait's size; read once, in order.
+            maps: maps of each frame, of the portrait's size; read once, in order.
             progress: called after each window.
 
         Raises:
@@ -216,7 +216,7 @@ class Drawing:
     def _drawn(
         self, latents: Tensor, reference: Reference, guidance: _Guidance, kept: _Kept, progress: Advanced | None
     ) -> Tensor:
-        """(1, C, F, H, W) without noise."""
+        """(1, C, F, H, W) denoised latents."""
         levels = timesteps(self.settings.steps)
         each = windows(latents.shape[2], self.settings.window, self.settings.overlap, is_closed=self.settings.is_closed)
         first, stored = kept.latents()
@@ -233,7 +233,7 @@ class Drawing:
         self, latents: Tensor, number: int, level: int, each: list[list[int]], reference: Reference,
         guidance: _Guidance, kept: _Kept, progress: Advanced | None,
     ) -> Tensor:  # fmt: skip
-        """The latents one step on: each frame's answer is the mean over its windows."""
+        """The latents after one more step: each frame's prediction is the mean over its windows."""
         rank, count = (0, 1) if self._ranks is None else (self._ranks.rank, self._ranks.count)
         total, weights = torch.zeros_like(latents), torch.zeros(latents.shape[2])
         for at, window in enumerate(each):
@@ -252,7 +252,7 @@ class Drawing:
         return ddim_step(latents, total / weights[:, None, None], level, self.settings.steps)
 
     def _answer(self, latents: Tensor, level: int, reference: Reference, guidance: Tensor) -> Tensor:
-        """(1, C, F, H, W): what is to be taken out of one window's latents, on the CPU in float32."""
+        """(1, C, F, H, W) velocity predicted for the latents of one window, on the CPU in float32."""
         is_guided = self.settings.guidance > 1
         copies = 2 if is_guided else 1
         like = self._portrait
@@ -269,11 +269,11 @@ class Drawing:
         return without + self.settings.guidance * (with_portrait - without)  # type: ignore[no-any-return]
 
     def _identity(self, fingerprint: str, frames: int) -> dict[str, object]:
-        """What decides the result: windows of another identity are not taken over."""
+        """Everything that decides the result: windows of another identity are not reused."""
         portrait = hashlib.sha256(self._portrait.float().cpu().numpy().tobytes()).hexdigest()
         weights = hashlib.sha256(self.nets.text.float().cpu().numpy().tobytes())
         for net in (self.nets.reference, self.nets.denoiser, self.nets.autoencoder, *self.nets.guides.values()):
-            for name, value in net.state_dict().items():  # a few numbers of each tensor tell files apart
+            for name, value in net.state_dict().items():  # a few values of each tensor tell files apart
                 weights.update(name.encode())
                 weights.update(value.flatten()[:: max(1, value.numel() // 4)].float().cpu().numpy().tobytes())
         drawing = asdict(self.settings)
@@ -293,14 +293,14 @@ def forget_windows(folder: Path) -> None:
 
 
 def require_same_drawing(folder: Path, identity: Mapping[str, object]) -> None:
-    """What a killed run left in a folder, if anything, is of the drawing that is wanted now.
+    """Require that what a killed run left in a folder, if anything, belongs to the drawing that is wanted now.
 
     Args:
         folder: see `Drawing`.
-        identity: what decides the result, as far as it is known yet.
+        identity: the values that decide the result, as far as they are known yet.
 
     Raises:
-        RunError: it is of another; what differs is named.
+        RunError: it belongs to another drawing; the differences are named.
     """
     place = folder / DRAWING
     if not place.exists():
@@ -323,15 +323,15 @@ def require_same_drawing(folder: Path, identity: Mapping[str, object]) -> None:
 
 
 class _Guidance:
-    """What the maps say of all frames, (1, width, F, H / 8, W / 8), in a file without a name, which the system removes.
+    """Guidance of all frames, (1, width, F, H / 8, W / 8), in a file without a name, which the system removes.
 
     At 512 pixels a frame takes 5 MB: memory does not grow with the video.
 
     Args:
-        folder: where there is room; None for the system's own place.
+        folder: a folder with enough space; None for the system's temporary folder.
 
     Raises:
-        StorageError: there is no room.
+        StorageError: there is not enough space.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -353,7 +353,7 @@ class _Guidance:
             self._file.flush()  # a full disk shows here, not where a window is read
 
     def window(self, frames: list[int]) -> Tensor:
-        """(1, width, F, H / 8, W / 8) of some frames."""
+        """(1, width, F, H / 8, W / 8) guidance of some frames."""
         parts = []
         for number in frames:
             self._file.seek(number * self._size)
@@ -369,7 +369,7 @@ class _Guidance:
 
 
 class _Kept:
-    """What a drawing leaves in a folder until it is done: the latents of the last step, and this step's windows."""
+    """The files of a drawing in progress: the latents of the last step, and this step's windows."""
 
     def __init__(self, folder: Path | None, identity: Mapping[str, object], ranks: Ranks | None = None) -> None:
         self._folder = folder
@@ -381,26 +381,26 @@ class _Kept:
             write_atomically(folder / DRAWING, json.dumps(identity, sort_keys=True).encode())
 
     def latents(self) -> tuple[int, Tensor | None]:
-        """How many steps are done, and the latents behind the last of them."""
+        """The number of finished steps, and the latents after the last of them."""
         if self._folder is None or not (self._folder / 'latents.safetensors').exists():
             return 0, None
         tensors, notes = read_tensors(self._folder / 'latents.safetensors')
         return int(notes['steps']), tensors['latents']
 
     def keep_latents(self, steps: int, latents: Tensor) -> None:
-        """After a step; its windows are then not needed any more."""
+        """Keep the latents after a step; its windows are then not needed any more."""
         if self._folder is not None:
             save_tensors(self._folder / 'latents.safetensors', {'latents': latents}, {'steps': str(steps)})
             for path in self._folder.glob(f'window-{steps - 1}-*.safetensors'):
                 path.unlink(missing_ok=True)
 
     def window(self, step: int, number: int) -> Tensor | None:
-        """What a window gave at a step before the run was killed."""
+        """The result of a window at a step, from before the run was killed; None where there is none."""
         path = self._path(step, number)
         return read_tensors(path)[0]['answer'] if path is not None and path.exists() else None
 
     def keep_window(self, step: int, number: int, answer: Tensor) -> None:
-        """After a window."""
+        """Keep the result of a window."""
         path = self._path(step, number)
         if path is not None:
             save_tensors(path, {'answer': answer})

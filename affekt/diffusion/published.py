@@ -4,17 +4,17 @@ The folder holds, at any depth down to three, as .safetensors, .pth, .ckpt or .b
 
 | name | what |
 |---|---|
-| denoising_unet | the net that takes noise out of frames; layers that it lacks come from the two below |
+| denoising_unet | the denoising network; layers that it lacks come from the two below |
 | motion_module… | layers over frames |
 | unet/diffusion_pytorch_model | Stable Diffusion 1.5 |
-| reference_unet | the net that reads the portrait |
-| guidance_encoder_depth, guidance_encoder_normal, guidance_encoder_render | nets that read the maps |
+| reference_unet | the network that reads the portrait |
+| guidance_encoder_depth, guidance_encoder_normal, guidance_encoder_render | encoders of the maps |
 | sd-vae-ft-mse/diffusion_pytorch_model, or vae/… | the autoencoder |
 | text_encoder/ and tokenizer/, or prompt | the text model of Stable Diffusion 1.5, or what it gives for PROMPT |
 
 None of these is fetched: the weights are the user's to get, under their makers' terms. Files are opened without running
 anything in them. `save_nets` writes such a folder of nets of one's own training; what shapes do not tell of them, how
-many channels are normalised together, stands in its `sizes.json`.
+many groups of channels are normalised, stands in its `sizes.json`.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from affekt.runs import read_regular_file, sampled, write_atomically
 PROMPT = 'A close up of a person.'
 """The one text that the published nets were trained with."""
 ENDINGS = ('.safetensors', '.pth', '.ckpt', '.bin', '.pt')
-"""Of files with weights; the first one wins where a folder has several."""
+"""Suffixes of files with weights; the first one wins where a folder has several."""
 DEEPEST, MOST_FILES = 3, 10_000
 SIZES_FILE = 'sizes.json'
 GROUPED = ('unet', 'guidance', 'autoencoder')
-"""Nets of which `sizes.json` says how many channels are normalised together."""
+"""Networks whose number of normalisation groups `sizes.json` states."""
 _LAYERS_BEHIND = {'conv_norm_out': None, 'conv_out': None}
 """Layers of Stable Diffusion that the reference net does not have."""
 NEEDED = ('denoising_unet', 'reference_unet', *(f'guidance_encoder_{name}' for name in MAPS), 'vae', 'text')
@@ -67,24 +67,24 @@ SHOWN = {
     'vae': 'sd-vae-ft-mse/diffusion_pytorch_model',
     'text': 'text_encoder/ with tokenizer/, or prompt',
 }
-"""How a missing part is called, where that is not its name."""
+"""Names of missing parts in messages, where they differ from the part's own."""
 
 
 @dataclass
 class PortraitNets:
-    """All nets, loaded, and where each tensor of the files went."""
+    """All networks, loaded, and where each tensor of the files went."""
 
     reference: UNet
     denoiser: UNet
     guides: Mapping[str, GuidanceEncoder]
     autoencoder: Autoencoder
     text: Tensor
-    """(1, M, D) of PROMPT."""
+    """(1, M, D) tokens of PROMPT."""
     coverage: Mapping[str, Coverage]
     """File to where its tensors went."""
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> PortraitNets:
-        """The same on a device, with numbers of this type; for use, not for training."""
+        """The networks moved to a device and a dtype; for inference, not for training."""
         for net in (self.reference, self.denoiser, self.autoencoder, *self.guides.values()):
             net.to(device=device, dtype=dtype).eval().requires_grad_(requires_grad=False)
         self.text = self.text.to(device=device, dtype=dtype)
@@ -92,12 +92,12 @@ class PortraitNets:
 
     @property
     def device(self) -> torch.device:
-        """Where the nets are."""
+        """The device of the networks."""
         return self.denoiser.conv_in.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of their numbers."""
+        """The dtype of the weights."""
         return self.denoiser.conv_in.weight.dtype
 
 
@@ -142,7 +142,7 @@ def save_nets(nets: PortraitNets, folder: str | os.PathLike[str]) -> Path:
     """Write nets under the published names of files and tensors, as `load_nets` reads them.
 
     Args:
-        nets: of any sizes whose groups divide them.
+        nets: networks of any sizes whose channels the numbers of groups divide.
         folder: made where missing; files of the same names are replaced.
 
     Raises:
@@ -214,10 +214,10 @@ def load_nets(folder: str | os.PathLike[str]) -> PortraitNets:
 
 
 def _require_fitting(nets: PortraitNets, files: Mapping[str, Path]) -> None:
-    """Parts that were each loaded strictly also belong together.
+    """Require that parts that were each loaded strictly also belong together.
 
     Raises:
-        WeightsError: one is of a size that another has no place for; the file is named.
+        WeightsError: a part has a size that does not fit another; the file is named.
     """
     denoiser, reference, autoencoder = nets.denoiser.sizes, nets.reference.sizes, nets.autoencoder.sizes
     text = files.get('prompt') or files['text_encoder']
@@ -240,7 +240,7 @@ def _require_fitting(nets: PortraitNets, files: Mapping[str, Path]) -> None:
 
 
 def _groups(place: Path) -> dict[str, int]:
-    """Net to how many channels it normalises together: as published, unless the folder says otherwise.
+    """Network to its number of normalisation groups: as published, unless the folder says otherwise.
 
     Raises:
         WeightsError: the file says something else.
@@ -304,7 +304,7 @@ def _unet_sizes(state: Mapping[str, Tensor], groups: int) -> UNetSizes:
 
 
 def _guide_widths(state: Mapping[str, Tensor], groups: int) -> tuple[int, ...]:
-    """Of the first layer, and behind each layer that halves the picture: every second one."""
+    """Channels of the first layer, and after each layer that halves the picture: every second one."""
     names = ['conv_in.weight', *(f'blocks.{at}.weight' for at in range(1, 16, 2))]
     widths = tuple(int(state[name].shape[0]) for name in names if name in state and state[name].ndim)
     return widths if len(widths) > 1 and not widths[-1] % groups else WIDTHS

@@ -32,24 +32,24 @@ from affekt.training import Engine, EngineSettings, IndexBatches, LoadedBatches,
 Images = npt.NDArray[np.uint8]
 Row = dict[str, float]
 DILATIONS = (1, 2, 4, 2, 1)
-"""Of its layers: each place sees 10 pixels to all sides, and two more by the layers at the ends."""
+"""Dilations of its layers: each position sees 10 pixels to all sides, and two more by the layers at the ends."""
 AT_ONCE = 16
 
 
 @dataclass(frozen=True)
 class RefinerSettings:
-    """How a refiner learns and is judged.
+    """Settings of learning and judging a refiner.
 
     Args:
-        steps: updates.
+        steps: number of updates.
         width: channels of its layers.
-        batch_size: frames of an update.
-        learning_rate: at first; it falls by half a cosine.
-        learnt_share: of the video, from its start, that is learnt from.
-        stretch: neighbouring frames that count as one for the intervals; as many are left out between those learnt
+        batch_size: frames per update.
+        learning_rate: initial learning rate; it falls by half a cosine.
+        learnt_share: share of the video, from its start, that is learnt from.
+        stretch: frames of a block that counts as one for the intervals; as many are left out between those learnt
             from and those judged.
-        seed: of weights, order and resamples.
-        log_every: steps a row of the log.
+        seed: seed of weights, order and resamples.
+        log_every: steps per row of the log.
     """
 
     steps: int = 250
@@ -68,7 +68,7 @@ class RefinerSettings:
             )
 
     def parts(self, frames: int) -> tuple[int, int]:
-        """How many frames of a video are learnt from, and the first one that is judged.
+        """The number of frames that are learnt from, and the index of the first one that is judged.
 
         >>> RefinerSettings(learnt_share=0.6, stretch=5).parts(75)
         (45, 50)
@@ -78,7 +78,7 @@ class RefinerSettings:
 
 
 class Refiner(nn.Module):
-    """What geometry drew and its maps to a corrected picture; at first it changes nothing."""
+    """A network from the drawn picture and its maps to a corrected picture; at first it changes nothing."""
 
     def __init__(self, width: int = 24) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Refiner(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, drawn: Tensor, maps: Tensor) -> Tensor:
-        """(F, 3, H, W) of that and (F, 9, H, W), all from 0 to 1."""
+        """(F, 3, H, W) corrected pictures, from drawn ones of that shape and maps (F, 9, H, W), all from 0 to 1."""
         hidden = functional.silu(self.first(torch.cat([drawn, maps], dim=1)))
         for layer in self.layers:
             hidden = hidden + functional.silu(layer(hidden))
@@ -99,7 +99,7 @@ class Refiner(nn.Module):
 
     @torch.no_grad()
     def pictures(self, drawn: Images, video: GuidedVideo) -> Images:
-        """(F, H, W, 3) corrected pictures, of those that geometry drew, under the maps of a video."""
+        """(F, H, W, 3) corrected pictures, from those that geometry drew and the maps of a video."""
         parts = []
         for start in range(0, len(drawn), AT_ONCE):
             few = range(start, min(start + AT_ONCE, len(drawn)))
@@ -117,16 +117,16 @@ class Refiner(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Refinement:
-    """A refiner and what it brings on frames that it did not learn from.
+    """A refiner and its gains on frames that it did not learn from.
 
     Attributes:
         refiner: the network.
-        psnr_gain_db: what PSNR rises by, with its interval.
-        ssim_gain: the same of SSIM.
+        psnr_gain_db: gain in PSNR, with its interval.
+        ssim_gain: gain in SSIM, with its interval.
         before: PSNR and SSIM of what geometry drew.
         after: PSNR and SSIM of the corrected pictures.
-        frames: how many were judged.
-        history: the log.
+        frames: number of judged frames.
+        history: rows of the log.
     """
 
     refiner: Refiner
@@ -147,18 +147,18 @@ def fit_refiner(
     video: GuidedVideo, drawn: Images, settings: RefinerSettings | None = None, *, folder: Path | None = None,
     resume: bool = False, report: Callable[[Row], None] | None = None,
 ) -> Refinement:  # fmt: skip
-    """A refiner for the person of a video, and what it brings on frames of that video behind those learnt from.
+    """A refiner for the person of a video, and its gains on frames of that video after those learnt from.
 
     Args:
-        video: its own pictures and maps.
-        drawn: (F, H, W, 3) what geometry draws of the same frames.
-        settings: see there.
-        folder: for checkpoints and log; None keeps nothing.
+        video: the video's pictures and maps.
+        drawn: (F, H, W, 3) pictures of the same frames that geometry drew.
+        settings: settings of learning and judging; None for the defaults.
+        folder: folder for checkpoints and log; None keeps nothing.
         resume: go on in a folder that a killed run left.
         report: called with each row of the log.
 
     Raises:
-        ShapeError: there are not as many pictures of the same size.
+        ShapeError: the numbers or sizes of the pictures differ.
         ValueRangeError: the video is too short to learn from and to be judged on.
         RunError, StorageError, TrainingError: see `affekt.training.Engine.run`.
     """
@@ -222,15 +222,15 @@ def judge_refiner(
     refiner: Refiner, truth: Iterable[Images], drawn: Iterable[Images], corrected: Iterable[Images],
     settings: RefinerSettings, history: tuple[Row, ...] = (),
 ) -> Refinement:  # fmt: skip
-    """What a refiner brings on frames that it did not learn from.
+    """The gains of a refiner on frames that it did not learn from.
 
     Args:
-        refiner: that corrected them.
+        refiner: the refiner that corrected them.
         truth: pictures (H, W, 3) of the video.
-        drawn: as many that geometry drew.
-        corrected: the same, corrected.
-        settings: with which it learnt.
-        history: the log of that.
+        drawn: as many pictures that geometry drew.
+        corrected: the same pictures, corrected.
+        settings: settings with which it learnt.
+        history: rows of the log of its training.
     """
     scores = np.array(
         [
@@ -253,7 +253,7 @@ def judge_refiner(
 
 
 def _score(truth: Images, picture: Images) -> tuple[float, float]:
-    """PSNR, at most 100, and SSIM."""
+    """PSNR, clipped at 100 dB, and SSIM."""
     return min(peak_signal_to_noise(truth, picture), 100.0), structural_similarity(truth, picture)
 
 

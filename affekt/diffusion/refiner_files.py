@@ -31,17 +31,17 @@ FORM = 1
 
 @dataclass(frozen=True)
 class RefinerCard:
-    """What is known of a refiner.
+    """The record of a refiner.
 
     Attributes:
-        portrait_sha256: of the file of the portrait that it corrects.
+        portrait_sha256: SHA-256 of the file of the portrait that it corrects.
         video: name and SHA-256 of the video that it learnt from.
-        size: pixels of a side of the square that it reads.
-        depth: nearest and farthest depth of its maps, pixels of that square.
-        settings: with which it learnt and was judged.
-        judged: frames, scores `before` and `after`, gains with intervals; of held-out frames.
+        size: side of the square that it reads, in pixels.
+        depth: nearest and farthest depth of its maps, in pixels of that square.
+        settings: settings with which it learnt and was judged.
+        judged: number of held-out frames, scores `before` and `after` on them, and gains with intervals.
         is_kept: both scores rise there, with intervals above 0.
-        weights_sha256: of the file of weights; '' where there is none.
+        weights_sha256: SHA-256 of the file of weights; '' where there is none.
     """
 
     portrait_sha256: str
@@ -55,7 +55,7 @@ class RefinerCard:
 
 
 def judged_in_numbers(refinement: Refinement) -> dict[str, Any]:
-    """What a refiner brings, as a card holds it."""
+    """The gains of a refiner, as a card stores them."""
     names = ('psnr_db', 'ssim')
     return {
         'frames': refinement.frames,
@@ -67,7 +67,7 @@ def judged_in_numbers(refinement: Refinement) -> dict[str, Any]:
 
 
 def _interval(interval: Interval) -> dict[str, float | None]:
-    """Its three numbers; None where too few stretches give none."""
+    """Value and bounds of an interval; None where they are not finite, as with too few blocks."""
     numbers = {'value': interval.value, 'low': interval.low, 'high': interval.high}
     return {name: number if math.isfinite(number) else None for name, number in numbers.items()}
 
@@ -79,12 +79,12 @@ def save_refiner(
     """Write the card of a refiner beside its portrait, and its weights where it helps; older weights go.
 
     Args:
-        folder: with the portrait in it.
-        refinement: the refiner and what it brings.
-        video: that it learnt from.
+        folder: a folder with the portrait in it.
+        refinement: the refiner and its gains.
+        video: the video that it learnt from.
         size: see `RefinerCard`.
-        depth: see there.
-        settings: see there.
+        depth: see `RefinerCard`.
+        settings: see `RefinerCard`.
 
     Raises:
         StorageError: it cannot be written.

@@ -1,4 +1,4 @@
-"""How noise goes in and out: zero-terminal-SNR noise levels and deterministic DDIM steps on velocities.
+"""The noise schedule: zero-terminal-SNR noise levels and deterministic DDIM steps on velocities.
 
 | here | paper |
 |---|---|
@@ -21,7 +21,7 @@ from torch import Tensor
 from affekt.errors import ValueRangeError
 
 STEPS = 1000
-"""Noise levels of training."""
+"""Number of noise levels in training."""
 FIRST_VARIANCE, LAST_VARIANCE = 0.00085, 0.012
 """β at the first and last level; between them they rise evenly, as the published code has it."""
 
@@ -52,7 +52,7 @@ def timesteps(count: int) -> list[int]:
 
 @functools.cache
 def _levels(count: int) -> tuple[int, ...]:
-    """In whole numbers: a sum of rounded parts ends with one level too many for 61 steps."""
+    """Levels in exact arithmetic: a sum of rounded parts ends with one level too many for 61 steps."""
     return tuple(round(Fraction(STEPS * (count - number), count)) - 1 for number in range(count))
 
 
@@ -80,9 +80,9 @@ def ddim_step(noisy: Tensor, velocity: Tensor, timestep: int, count: int) -> Ten
 
     Args:
         noisy: x, any shape.
-        velocity: v, what the net gave.
+        velocity: v, as the network predicted it.
         timestep: the noise level of x.
-        count: steps of the drawing, which say the next level; see `level_after`.
+        count: steps of the drawing, which decide the next level; see `level_after`.
     """
     shares = signal_shares()
     following = level_after(timestep, count)
@@ -106,7 +106,7 @@ def with_noise(clean: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
 
 
 def velocity_of(clean: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
-    """√ᾱ ε - √(1 - ᾱ) x₀: what a net learns to say; as `with_noise`."""
+    """√ᾱ ε - √(1 - ᾱ) x₀, the network's target; arguments as in `with_noise`."""
     shares = _along(steps, clean)
     return shares.sqrt() * noise - (1 - shares).sqrt() * clean
 

@@ -8,7 +8,7 @@
 2. Temporal: short windows of frames; the layers over frames alone learn.
 
 Both learn the velocity, by its mean squared error at noise levels that end in noise alone. Now and then the portrait is
-left out, so that drawing can go beyond what the net says without it. A killed run goes on to the same numbers.
+left out, so that drawing can be guided beyond the prediction without it. A killed run goes on to the same values.
 
 `train_autoencoder` is for those who do not have the published one.
 
@@ -45,7 +45,7 @@ from affekt.training import Engine, EngineSettings, IndexBatches, LoadedBatches,
 Images = npt.NDArray[np.uint8]
 Row = dict[str, float]
 OVER_FRAMES = '.motion_modules.'
-"""In the names of layers that let frames read one another."""
+"""Part of the names of layers over frames."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class GuidedVideo:
     """One person's video: its pictures, and the maps of the face in each.
 
     Attributes:
-        name: of the video.
+        name: name of the video.
         pictures: (F, H, W, 3) RGB, with sides that the autoencoder can halve.
         maps: 'depth', 'normal' and 'render', each (F, H, W) or (F, H, W, 3).
     """
@@ -76,7 +76,7 @@ class GuidedVideo:
         return len(self.pictures)
 
     def fingerprint(self) -> str:
-        """What tells this video from others of its name and length: a hash of its first and last pictures and maps."""
+        """A hash that tells this video from others of its name and length: of its first and last pictures and maps."""
         digest = hashlib.sha256(repr(self.pictures.shape).encode())
         for images in (self.pictures, *(self.maps[name] for name in MAPS)):
             digest.update(images[:1].tobytes())
@@ -92,25 +92,25 @@ class GuidedVideo:
 
 @dataclass(frozen=True)
 class StageSettings:
-    """How a stage learns; by default as Champ published it.
+    """Settings of a training stage; by default as Champ published them.
 
     Args:
-        steps: updates.
-        batch_size: samples of one process.
-        learning_rate: after the warm-up.
-        weight_decay: of AdamW.
-        warm_up: steps in which the rate rises.
-        frames: of a window, in the temporal stage.
-        stride: frames from one of a window to the next.
-        without_portrait: share of samples that do not read the portrait.
-        noise_offset: deviation of noise that is the same all over a window: one number a channel.
+        steps: number of updates.
+        batch_size: samples per process.
+        learning_rate: learning rate after the warm-up.
+        weight_decay: weight decay of AdamW.
+        warm_up: steps in which the learning rate rises.
+        frames: frames of a window, in the temporal stage.
+        stride: distance of neighbouring frames of a window, in frames of the video.
+        without_portrait: share of samples that do not attend to the portrait.
+        noise_offset: standard deviation of noise that is constant over a window: one value per channel.
         snr_limit: signal-to-noise ratio beyond which a noise level counts less; None counts all alike.
-        clip_norm: longest gradient.
-        seed: of everything that is drawn.
-        log_every: steps a row of the log.
+        clip_norm: largest norm of the gradient.
+        seed: seed of all draws.
+        log_every: steps per row of the log.
         save_every: steps between checkpoints.
-        precision: of products.
-        device: where to train.
+        precision: precision of matrix products.
+        device: device of the training.
     """
 
     steps: int
@@ -139,7 +139,7 @@ class StageSettings:
             )  # fmt: skip
 
     def engine(self) -> EngineSettings:
-        """As the engine takes them."""
+        """Settings of the training engine."""
         schedule = Schedule(warm_up=self.warm_up, steps=max(self.steps, self.warm_up + 1))
         return EngineSettings(
             seed=self.seed, precision=self.precision, clip_norm=self.clip_norm,  # type: ignore[arg-type]
@@ -149,7 +149,7 @@ class StageSettings:
 
 @dataclass(frozen=True)
 class TrainedStage:
-    """A finished stage: the nets, changed, and the log."""
+    """A finished stage: the networks, changed, and the log."""
 
     nets: PortraitNets
     history: tuple[Row, ...]
@@ -170,7 +170,7 @@ class Window(NamedTuple):
 
 
 class Stage(nn.Module):
-    """The nets of a stage as one module; `losses` is what a batch costs."""
+    """The networks of a stage as one module; `losses` gives the losses of a batch."""
 
     def __init__(self, nets: PortraitNets, settings: StageSettings) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ class Stage(nn.Module):
         self._settings = settings
 
     def losses(self, batch: Window) -> dict[str, Tensor]:
-        """The weighted error of the velocity."""
+        """The weighted squared error of the velocity."""
         settings, text = self._settings, self.get_buffer('text')
         count, frames = batch.pictures.shape[:2]
         # 1. Latents, and what is known about them
@@ -211,10 +211,10 @@ def train_spatial(
     """The first stage: frames by themselves.
 
     Args:
-        nets: changed in place but for the denoising net's layers over frames, which are left out, and the autoencoder.
-        videos: of two frames or more each.
-        settings: see there; windows do not matter.
-        folder: for checkpoints, log and curves; None keeps nothing.
+        nets: changed in place but for the autoencoder and the denoising network's layers over frames, which are unused.
+        videos: videos of two frames or more each.
+        settings: settings of the stage; `frames` and `stride` are not used.
+        folder: folder for checkpoints, log and curves; None keeps nothing.
         resume: go on in a folder that a killed run left, or begin where there is none.
         report: called with each row of the log.
         progress: called with `train`, steps done and steps in all.
@@ -240,7 +240,7 @@ def train_temporal(
     """The second stage: the layers over frames alone. See `train_spatial`.
 
     Raises:
-        ValueRangeError: the denoising net has no layers over frames, or no video is as long as a window.
+        ValueRangeError: the denoising network has no layers over frames, or no video is as long as a window.
         RunError, StorageError, TrainingError: see `Engine.run`.
     """
     stage = Stage(nets, settings).requires_grad_(requires_grad=False)
@@ -264,8 +264,8 @@ def train_autoencoder(
     Args:
         autoencoder: changed in place.
         videos: see `train_spatial`.
-        settings: see there; what is about noise, windows and portraits does not matter.
-        folder: for checkpoints, log and curves; None keeps nothing.
+        settings: settings of the stage; those of noise, windows and portraits are not used.
+        folder: folder for checkpoints, log and curves; None keeps nothing.
         resume: go on in a folder that a killed run left.
         report: called with each row of the log.
 
@@ -283,7 +283,7 @@ def train_autoencoder(
 
 
 def without_motion(nets: PortraitNets) -> PortraitNets:
-    """The same nets, with a denoising net that has no layers over frames; its other weights are copies."""
+    """The networks with a denoising network that has no layers over frames; its other weights are copies."""
     denoiser = UNet(replace(nets.denoiser.sizes, has_motion=False)).to(nets.device)
     state = {name: value for name, value in nets.denoiser.state_dict().items() if OVER_FRAMES not in name}
     denoiser.load_state_dict(state)
@@ -291,7 +291,7 @@ def without_motion(nets: PortraitNets) -> PortraitNets:
 
 
 def sum_of(guides: Mapping[str, nn.Module] | nn.ModuleDict, maps: Mapping[str, Tensor]) -> Tensor:
-    """(B, width, F, H / 8, W / 8): what the maps (B, F, 3, H, W), 0 to 255, say together."""
+    """(B, width, F, H / 8, W / 8) summed guidance of the maps (B, F, 3, H, W), 0 to 255."""
     read: list[Tensor] = [guides[name](maps[name].transpose(1, 2).float() / 255) for name in MAPS]
     return torch.stack(read).sum(dim=0)
 
@@ -368,7 +368,7 @@ def _read(
 
 
 def images_tensor(images: Images) -> Tensor:
-    """(…, 3, H, W) of (…, H, W, 3), or of maps (…, H, W) without colours."""
+    """(…, 3, H, W) images from (…, H, W, 3), or from maps (…, H, W) without colours."""
     stacked = torch.from_numpy(np.ascontiguousarray(images))
     if stacked.shape[-1] != 3:
         stacked = stacked[..., None].expand(*stacked.shape, 3)
@@ -376,7 +376,7 @@ def images_tensor(images: Images) -> Tensor:
 
 
 def _signed(images: Tensor) -> Tensor:
-    """From 0 to 255 to -1 to 1."""
+    """Values from 0 to 255 scaled to the range from -1 to 1."""
     return images.float() / 127.5 - 1
 
 
@@ -392,7 +392,7 @@ def _rebuilding(model: nn.Module, batch: Window) -> dict[str, Tensor]:
 
 
 def _weights(levels: Tensor, limit: float | None) -> Tensor:
-    """(B,) what noise levels count for: min(s, limit) / s with s = 1 + the signal-to-noise ratio; 1 at noise alone."""
+    """(B,) weights of noise levels: min(s, limit) / s with s = 1 + the signal-to-noise ratio; 1 at noise alone."""
     if limit is None:
         return torch.ones_like(levels, dtype=torch.float32)
     shares = signal_shares().to(levels.device)[levels]

@@ -1,4 +1,4 @@
-"""The two U-Nets: one reads the portrait once, the other takes the noise out of windows of frames.
+"""The two U-Nets: one reads the portrait once, the other denoises windows of frames.
 
 Both have the shape of Stable Diffusion 1.5. The reference net stops before its last layers: what counts is what its
 attention layers see, which those of the denoising net read beside their own tokens.
@@ -36,12 +36,12 @@ class UNetSizes:
     Args:
         widths: channels at each resolution; the last has no attention.
         layers: residual blocks at each resolution on the way down; one more on the way up.
-        text_width: of a text's tokens.
-        groups: of channels that are normalised together.
+        text_width: width of the text's tokens.
+        groups: number of groups of channels in group normalisation.
         latent_width: channels of a latent picture.
-        has_motion: with layers over frames.
-        is_reference: without the layers behind the last attention.
-        most_frames: the longest window.
+        has_motion: whether it has layers over frames.
+        is_reference: whether the layers after the last attention are left out.
+        most_frames: length of the longest window, in frames.
     """
 
     widths: tuple[int, ...] = (320, 640, 1280, 1280)
@@ -55,17 +55,17 @@ class UNetSizes:
 
     @property
     def time_width(self) -> int:
-        """Of the vector of the noise level."""
+        """Width of the embedding of the noise level."""
         return 4 * self.widths[0]
 
 
 def reference_unet() -> UNet:
-    """The net that reads the portrait, as published: 859.5 million parameters."""
+    """The network that reads the portrait, as published: 859.5 million parameters."""
     return UNet(UNetSizes(is_reference=True))
 
 
 def denoising_unet() -> UNet:
-    """The net that takes noise out of frames, as published: 1,312.7 million parameters."""
+    """The denoising network, as published: 1,312.7 million parameters."""
     return UNet(UNetSizes(has_motion=True))
 
 
@@ -141,7 +141,7 @@ class _MidBlock(nn.Module):
 
 @dataclass
 class _Step:
-    """What every layer of one pass is given."""
+    """Inputs of every layer in one pass."""
 
     time: Tensor
     text: Tensor
@@ -185,13 +185,13 @@ class UNet(nn.Module):
         reading: Reading | None = None,
         guidance: Tensor | None = None,
     ) -> Tensor:
-        """(B, C, F, H, W): what is to be taken out of latents of that shape.
+        """(B, C, F, H, W) velocity predicted for latents of that shape.
 
         Args:
             latents: (B, C, F, H, W).
-            timestep: of the noise, 0 to 999; one, or (B,).
-            text: (B, M, text width).
-            reading: how self-attention reads the portrait, or that it is written down.
+            timestep: noise level, 0 to 999; one, or (B,).
+            text: (B, M, text width) tokens of the text.
+            reading: says whether self-attention sees the portrait or its tokens are recorded; None for neither.
             guidance: (B, width, F, H, W), added behind the first layer.
 
         Raises:
@@ -221,12 +221,12 @@ class UNet(nn.Module):
 
 
 def read_portrait(net: UNet, latents: Tensor, text: Tensor) -> Reference:
-    """What the reference net sees of a portrait, without noise.
+    """The tokens of a portrait in the attention layers of the reference network, without noise.
 
     Args:
-        net: the reference net.
+        net: the reference network.
         latents: (B, C, H, W) of the portrait.
-        text: (B, M, text width).
+        text: (B, M, text width) tokens of the text.
     """
     reading = Reading(None)
     net(latents[:, :, None], 0, text, reading)

@@ -1,4 +1,4 @@
-"""Windows of frames that a net sees at once, and how their answers come together."""
+"""Windows of frames that a network sees at once, and how their predictions are combined."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from affekt.errors import ValueRangeError
 
 FRAMES, OVERLAP = 12, 1
-"""Of a window, as published."""
+"""Frames of a window, and frames that neighbouring windows share, as published."""
 
 
 def windows(
@@ -21,9 +21,9 @@ def windows(
         windows(13, 12, 1) is [0 … 11], [1 … 12]; closed it is [0 … 11], [11, 12, 0 … 9]
 
     Args:
-        frames: of the video.
+        frames: number of frames of the video.
         size: frames of a window.
-        overlap: frames that neighbours share, less than the size.
+        overlap: frames that neighbouring windows share, less than the size.
         is_closed: the video is a loop.
         spreads: beside windows of neighbours, of a closed video, those of every 2nd, 4th, … frame: so many kinds in
             all, as far as the video is long enough.

@@ -35,8 +35,7 @@ def open_tokenizer(path: Path, architecture: str, loader: str) -> Any:
     """The tokenizer of a folder, as it worked when features were published.
 
     Newer releases of transformers lost two settings: XLNet's last special token has its own segment, and the
-        SentencePiece
-    model of LLaMA puts a special token in front where no file says otherwise.
+    SentencePiece model of LLaMA puts a special token in front where no file says otherwise.
 
     Args:
         path: path of the folder.

@@ -1,6 +1,6 @@
 """The rasteriser for many meshes at once on a device, with gradients; needs torch.
 
-Which face a pixel shows is decided as in `rasteriser.py`, by the same whole numbers, and has no gradient. Where on that
+Which face a pixel shows is decided as in `rasteriser.py`, by the same integers, and has no gradient. Where on that
 face the pixel lies, and so depth and every interpolated attribute, follow the points: gradients tell how a value at a
 pixel changes while it shows the same face. Silhouettes have none.
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class RasterBatch(NamedTuple):
-    """What the pixels of B pictures show."""
+    """The faces at the pixels of B pictures."""
 
     face: Tensor
-    """(B, H, W) int64, -1 where none."""
+    """(B, H, W) int64 index of the triangle, -1 where there is none."""
     barycentric: Tensor
     """(B, H, W, 3) weights of the corners, of the points as given and not as moved to 1/256 of a pixel: on an edge one
     may be below 0 by as much. 0 where there is no face."""
     depth: Tensor
-    """(B, H, W); inf where there is no face."""
+    """(B, H, W) depth; inf where there is no face."""
 
 
 def rasterize_batch(
@@ -87,7 +87,7 @@ def interpolate_batch(raster: RasterBatch, triangles: Tensor, attribute: Tensor)
     """An attribute of the points at every pixel, with gradients to the attribute and to where the points lie.
 
     Args:
-        raster: what each pixel shows.
+        raster: the faces at each pixel.
         triangles: (F, 3) those that were rasterized.
         attribute: (B, V, C).
 
@@ -103,7 +103,7 @@ def interpolate_batch(raster: RasterBatch, triangles: Tensor, attribute: Tensor)
 
 
 def _faces(points: Tensor, triangles: Tensor, size: tuple[int, int], front_only: bool) -> Tensor:
-    """(B, H, W) which face each pixel shows; steps 1 to 3 of `rasteriser.rasterize`."""
+    """(B, H, W) index of the face at each pixel; steps 1 to 3 of `rasteriser.rasterize`."""
     import torch
 
     height, width = size

@@ -23,7 +23,7 @@ class Camera:
     height: int
     width: int
     field_of_view_deg: float = 63.0
-    """Of the height; what `affekt.faces` takes every camera to have."""
+    """Vertical field of view in degrees; what `affekt.faces` takes every camera to have."""
 
     @property
     def focal_pixels(self) -> float:

@@ -22,10 +22,10 @@ from affekt.face3d.pictures import FIELD_OF_VIEW_DEG, Image, Studio, made_up_bac
 
 SMALLEST, LARGEST = 32, 1024
 FRAME_CM = (25.0, 34.0)
-"""Height of what the picture shows at the distance of the face; a head is about 25 cm high."""
+"""Range of the view's height at the distance of the face, in centimetres; a head is about 25 cm high."""
 MOST_RATE_HZ = 240.0
 MOST_FRAMES = 1_000_000
-"""Eleven hours at 25 Hz; the curves of all are held."""
+"""Most frames: eleven hours at 25 Hz; the curves of all are kept in memory."""
 MOST_BYTES = 1 << 31
 PEOPLE = 0x70656F70
 """Keeps the seeds of people apart from those of clips."""
@@ -36,13 +36,13 @@ class FaceClip:
     """One made-up person on one clip; iterating draws its frames.
 
     Attributes:
-        seed: of everything.
-        rate_hz: frames a second.
+        seed: seed of everything that is drawn.
+        rate_hz: frames per second.
         size: height and width, pixels.
-        times_s: (T,) of the frames.
-        names: of the 51 expressions.
-        emotion: what is shown, one of EMOTIONS.
-        curves: what was commanded.
+        times_s: (T,) times of the frames in seconds.
+        names: names of the 51 expressions.
+        emotion: the emotion shown, one of EMOTIONS.
+        curves: the commanded curves.
     """
 
     seed: int
@@ -57,7 +57,7 @@ class FaceClip:
 
     @cached_property
     def person(self) -> Person:
-        """Who is seen."""
+        """The person who is seen."""
         return made_up_person(np.random.default_rng(self._person))
 
     @classmethod
@@ -108,12 +108,12 @@ class MadeUpFaces:
 
     Attributes:
         frames: (T, size, size, 3) uint8 sRGB.
-        times_s: (T,).
-        names: of the 51 expressions, as `affekt.faces.BLENDSHAPES` without '_neutral'.
+        times_s: (T,) times of the frames in seconds.
+        names: names of the 51 expressions, as `affekt.faces.BLENDSHAPES` without '_neutral'.
         curves: (T, 51) commanded amounts in [0, 1].
         pose: (T, 4, 4) canonical face to camera.
-        emotion: what is shown.
-        intensity: (T,) how far, in [0, 1].
+        emotion: the emotion shown.
+        intensity: (T,) intensity of the emotion, in [0, 1].
         valence: (T,) in [-1, 1]; arousal likewise.
     """
 
@@ -138,11 +138,11 @@ def made_up_faces(
     """A clip of a made-up person's face, and what was commanded.
 
     Args:
-        seed: of the person, what they do, and how it is lit and filmed.
+        seed: seed of the person, what they do, and how they are lit and filmed.
         seconds: length, > 0; rounded to whole frames, at least one.
-        rate_hz: frames a second, in (0, 240].
+        rate_hz: frames per second, in (0, 240].
         size: height and width of the pictures, 32 to 1024.
-        emotion: what to show, one of EMOTIONS; None draws one.
+        emotion: the emotion to show, one of EMOTIONS; None draws one.
         person: seed of the person alone, for several clips of one; None draws one.
 
     Raises:

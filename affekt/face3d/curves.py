@@ -1,4 +1,4 @@
-"""What a made-up person's face and head do over time: curves that are known because they were commanded.
+"""Curves of a made-up person's face and head over time: known because they were commanded.
 
 An emotion comes and goes as its published prototype of action units; blinks, gaze, speech and small movements go on
 meanwhile. T frames, 51 expressions in the order of `face_model().directions`.
@@ -30,12 +30,12 @@ ACCOMPANY = {
     'disgust': {'mouthUpperUpLeft': 0.6, 'mouthUpperUpRight': 0.6, 'browDownLeft': 0.4, 'browDownRight': 0.4},
     'sadness': {'mouthShrugLower': 0.4, 'eyeLookDownLeft': 0.25, 'eyeLookDownRight': 0.25},
 }  # fmt: skip
-"""What often comes with a prototype, and how strongly: action units 10, 14, 17 and 29 of the FACS Investigator's
+"""Frequent companions of a prototype, and their strength: action units 10, 14, 17 and 29 of the FACS Investigator's
 Guide."""
 
 OTHER = 'other'
 SHOWN = (*PROTOTYPES, OTHER)
-"""What a scene shows: the prototypes, and an expression that is none of them."""
+"""Expressions in a scene: the prototypes, and one that is none of them."""
 PLACES = {**{emotion: CIRCUMPLEX[emotion] for emotion in PROTOTYPES}, OTHER: (0.0, 0.3)}
 """Valence and arousal of each at its strongest; that of OTHER is a convention."""
 GRIMACES = (
@@ -44,7 +44,7 @@ GRIMACES = (
 )  # fmt: skip
 """Shapes of the face that no prototype has; OTHER is two of them."""
 VOICED = 0.25
-"""Arousal that the voice alone tells, at its most."""
+"""Largest arousal that the voice alone tells."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class Curves:
         pose: (T, 4, 4) canonical face to camera.
         intensity: (T,) how far the emotion is shown, in [0, 1].
         valence: (T,) the emotion's place on the plane times its intensity, in [-1, 1].
-        arousal: (T,) likewise.
+        arousal: (T,) arousal, likewise.
     """
 
     expression: Floats
@@ -82,13 +82,13 @@ class SceneCurves(Curves):
 
 
 def made_up_curves(rng: np.random.Generator, times_s: Floats, emotion: str, *, distance_cm: float) -> Curves:
-    """What a face that shows an emotion does at some times.
+    """Curves of a face that shows an emotion.
 
     Args:
         rng: all that is drawn is drawn from it.
-        times_s: (T,) increasing.
-        emotion: one of EMOTIONS.
-        distance_cm: from the camera.
+        times_s: (T,) ascending times in seconds.
+        emotion: name of the emotion, one of EMOTIONS.
+        distance_cm: distance from the camera in centimetres.
     """
     names = face_model().directions
     column = {name: place for place, name in enumerate(names)}
@@ -105,7 +105,7 @@ def made_up_curves(rng: np.random.Generator, times_s: Floats, emotion: str, *, d
 def made_up_scene(
     rng: np.random.Generator, times_s: Floats, *, distance_cm: float, emotions: Sequence[str] = SHOWN
 ) -> SceneCurves:
-    """What a face does that shows one emotion after another, with rest between them.
+    """Curves of a face that shows one emotion after another, with rest between them.
 
     An emotion of SHOWN comes, stays and goes within two to six seconds; the given ones take turns, in an order that is
     drawn. Valence is the sum of each emotion's place on the plane times its intensity; arousal likewise, plus VOICED
@@ -113,8 +113,8 @@ def made_up_scene(
 
     Args:
         rng: all that is drawn is drawn from it.
-        times_s: (T,) increasing.
-        distance_cm: from the camera.
+        times_s: (T,) ascending times in seconds.
+        distance_cm: distance from the camera in centimetres.
         emotions: those that take turns.
     """
     names = face_model().directions

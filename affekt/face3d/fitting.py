@@ -1,4 +1,4 @@
-"""How far a face shows each named direction: amounts that explain how its landmarks moved.
+"""Fit of a face's amounts of the named directions, which explain how its landmarks moved.
 
     minimise over a   |W P (moved - sum_k a_k direction_k)|^2 + (RIDGE size)^2 |a|^2     with lowest <= a <= highest
 
@@ -18,7 +18,7 @@ from affekt.face3d.models import face_model
 DEPTH_WEIGHT = 0.3
 RIDGE = 0.08
 HIGHEST = 1.2
-"""Directions go a little beyond 1, as people do."""
+"""Upper bound of amounts; directions go a little beyond 1, as people do."""
 MOST_STEPS = 60
 _MET = 1e-9
 
@@ -64,13 +64,13 @@ class ExpressionFit:
 
         Args:
             moved: (468, 3) centimetres from rest.
-            lowest: one bound or (51,); below 0 where the rest already shows something that may go away.
-            highest: likewise.
+            lowest: lower bound, one or (51,); below 0 where the rest already shows something that may go away.
+            highest: upper bound, one or (51,).
             start: amounts of the frame before, which save steps.
 
         Raises:
             ShapeError: other shapes.
-            ValueRangeError: a number is not finite, or a lowest above its highest.
+            ValueRangeError: a movement is not finite, or a lower bound is above its upper one.
         """
         wanted = np.asarray(moved, dtype=np.float64)
         if wanted.shape != (len(self.directions) // 3, 3):

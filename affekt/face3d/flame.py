@@ -69,15 +69,15 @@ class FlameModel:
     directions: tuple[str, ...]
     embedding: FlameLandmarks | None
     _shapes: Floats
-    """(V, 3, S + E) centimetres."""
+    """(V, 3, S + E) displacements at an amount of 1, centimetres."""
     _pose: Floats
-    """(V, 3, 36) centimetres."""
+    """(V, 3, 36) pose correctives, centimetres."""
     _regressor: Floats
-    """(5, V)."""
+    """(5, V) joint regressor."""
     _weights: Floats
-    """(V, 5)."""
+    """(V, 5) skinning weights."""
     _origin: Floats
-    """(3,) where the origin of the file lies, centimetres."""
+    """(3,) position of the file's origin, centimetres."""
 
     def __repr__(self) -> str:
         return f'FlameModel({len(self.mean):,} points, {len(self.directions)} expressions, {len(self.shapes)} shapes)'
@@ -98,15 +98,15 @@ class FlameModel:
             identity: amounts of `shapes`, by name or all in order; None for the mean person.
             expression: amounts of `directions`; None for rest.
             pose: (4, 4) to the camera; None leaves the head where it is.
-            jaw_deg: how far the jaw is opened, and turned to the person's left.
-            gaze_deg: how far both eyes look to the person's left, and up.
+            jaw_deg: degrees by which the jaw is opened, and turned to the person's left.
+            gaze_deg: degrees by which both eyes look to the person's left, and up.
             neck: (3,) axis of the neck's rotation times its angle in radians; None for straight.
 
         Returns:
             (V, 3) centimetres.
 
         Raises:
-            UnknownNameError, ShapeError, ValueRangeError: as of `affekt.face3d.FaceModel.vertices`.
+            UnknownNameError, ShapeError, ValueRangeError: see `affekt.face3d.FaceModel.vertices`.
         """
         amounts = np.concatenate([
             np.zeros(len(names)) if given is None else amounts_of(given, names, what)
@@ -164,7 +164,7 @@ class FlameModel:
 
         Args:
             points: (V, 3).
-            yaw_deg: how far the head is turned to the person's left; the contour goes along.
+            yaw_deg: degrees by which the head is turned to the person's left; the contour goes along.
 
         Raises:
             WeightsError: no file of landmarks was given.
@@ -185,7 +185,7 @@ class FlameLandmarks:
         faces: (L,) triangle of each; weights: (L, 3) of its corners.
         contour_faces: (79, C) those of the contour of the face at turns of 0, 1, … 39 degrees to one side, then of -1,
             … -39 to the other; (0, 0) where there is none. contour_weights: (79, C, 3).
-        numbers: (L,) which of the 468 points of `face_model()` each is; empty where the file does not say.
+        numbers: (L,) index of each among the 468 points of `face_model()`; empty where the file does not say.
     """
 
     faces: Ints
@@ -206,7 +206,7 @@ class FlameLandmarks:
 
 
 def contour_row(yaw_deg: float) -> int:
-    """Which row of the contour a turn of the head has: 0 to 39 for turns to the person's right, 40 to 78 to the left.
+    """Row of the contour for a turn of the head: 0 to 39 for turns to the person's right, 40 to 78 to the left.
 
     The published code takes the angle -yaw, cuts it at 39 above, and stores -1 … -39 after 39.
     """
@@ -269,11 +269,11 @@ def read_flame(path: str | os.PathLike[str], embedding: str | os.PathLike[str] |
 
 
 def read_flame_landmarks(path: str | os.PathLike[str], triangles: int) -> FlameLandmarks:
-    """Where landmarks lie on FLAME, from any of the files that go about.
+    """The positions of landmarks on FLAME, from any of the files in circulation.
 
     Args:
         path: see `read_flame`.
-        triangles: how many the model has.
+        triangles: number of the model's triangles.
 
     Raises:
         WeightsError: the file is missing, damaged, or holds no landmarks of such a model.

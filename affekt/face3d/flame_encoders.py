@@ -51,13 +51,13 @@ SMIRK_PART, DECA_PART = 'smirk_encoder.', 'E_flame'
 """Where the encoder lies in its checkpoint: before its tensors' names, and as a part of its own."""
 DECA_PARTS = {'shape': 100, 'texture': 50, 'expression': 50, 'pose': 6, 'camera': 3, 'light': 27}
 COUNTER = 'num_batches_tracked'
-"""Of a normalisation: no result depends on it."""
+"""Counter of a normalisation, on which no result depends."""
 _NORM = ('weight', 'bias', 'running_mean', 'running_var')
 
 
 @dataclass(frozen=True, eq=False)
 class FlameParameters:
-    """What was read of B faces; parts that an encoder does not give are None.
+    """Parameters read of B faces; parts that an encoder does not give are None.
 
     Attributes:
         shape: (B, 300 or 100) identity. expression: (B, 50).
@@ -81,7 +81,7 @@ class FlameParameters:
         return _filled(self.shape[face], len(model.shapes))
 
     def jaw_deg(self, face: int) -> tuple[float, float]:
-        """How far the jaw is opened, and turned to the person's left."""
+        """Degrees by which the jaw is opened, and turned to the person's left."""
         opened, aside, _ = np.degrees(self.jaw[face].astype(np.float64))
         return float(opened), float(aside)
 
@@ -94,10 +94,10 @@ def _filled(amounts: Floats32, count: int) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class SeenFlame:
-    """One face of a picture as FLAME has it.
+    """One face of a picture in FLAME's terms.
 
     Attributes:
-        parameters: of that face alone, B = 1.
+        parameters: parameters of that face alone, B = 1.
         region: the upright square that was cut out, in pixels of the picture.
     """
 
@@ -145,7 +145,7 @@ class FlameEncoder:
         self._forward, self.name, self._scale, self.coverage = forward, name, scale, coverage
 
     def read_face(self, image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> SeenFlame:
-        """One face of a picture (H, W, 3), whose landmarks (478, 3) `affekt.faces.FaceLandmarker` gives, in pixels."""
+        """The FLAME of one face in a picture (H, W, 3), by its landmarks (478, 3) in pixels from `FaceLandmarker`."""
         from affekt.faces import cut
 
         region = _region(landmarks, self._scale)
@@ -203,7 +203,7 @@ def read_flame_encoder(path: str | os.PathLike[str]) -> FlameEncoder:
 
     Raises:
         MissingExtraError: torch is not installed.
-        WeightsError: as of `read_smirk`; or it holds neither.
+        WeightsError: see `read_smirk`; or it holds neither.
     """
     of_deca, _ = _state_of(Path(path), DECA_PART)
     if any(name.startswith(('encoder.layer', 'layers.')) for name in of_deca):
@@ -257,7 +257,7 @@ def read_deca(path: str | os.PathLike[str]) -> FlameEncoder:
 
     Raises:
         MissingExtraError: torch is not installed.
-        WeightsError: as of `read_smirk`.
+        WeightsError: see `read_smirk`.
     """
     state, unused = _state_of(Path(path), DECA_PART)
     wanted = _resnet_names('encoder.') | {f'layers.{k}.{part}': None for k in (0, 2) for part in _NORM[:2]}

@@ -29,25 +29,25 @@ from affekt.face3d.flame_encoders import DECA, SMIRK, FlameEncoder, SeenFlame, r
 
 @dataclass(frozen=True, eq=False)
 class ShownFlame:
-    """What a face does, in FLAME's terms.
+    """Expression and jaw of a face, in FLAME's terms.
 
     Attributes:
         expression: (E,) amounts of the model's expressions.
-        jaw_deg: (2,) how far the jaw is opened, and turned to the person's left.
+        jaw_deg: (2,) degrees by which the jaw is opened, and turned to the person's left.
     """
 
     expression: Floats
     jaw_deg: Floats
 
     def beside(self, calm: ShownFlame, own: ShownFlame, intensity: float) -> ShownFlame:
-        """How this differs from a calm face, laid on what another one shows: own + intensity (this - calm)."""
+        """The difference from a calm face, added to what another one shows: own + intensity (this - calm)."""
         return ShownFlame(
             own.expression + intensity * (self.expression - calm.expression),
             own.jaw_deg + intensity * (self.jaw_deg - calm.jaw_deg),
         )
 
     def scaled(self, intensity: float) -> ShownFlame:
-        """The same, more or less of it."""
+        """Expression and jaw multiplied by an intensity."""
         return ShownFlame(intensity * self.expression, intensity * self.jaw_deg)
 
 
@@ -56,9 +56,9 @@ class FlameHead:
     """Somebody in a picture, as FLAME has them; `FlameReader.head` gives one.
 
     Attributes:
-        model: the user's.
+        model: the user's FLAME.
         seen: identity, turn and camera, with the square that was cut out.
-        shown: what the face shows in the picture.
+        shown: expression and jaw of the face in the picture.
     """
 
     model: FlameModel
@@ -76,23 +76,23 @@ class FlameHead:
 
 
 class FlameReader:
-    """A model of FLAME with what reads its parameters; `read_flame_reader` gives one.
+    """A model of FLAME with encoders of its parameters; `read_flame_reader` gives one.
 
     Args:
         model: the user's FLAME.
-        who: says who is seen, and from where.
-        what: says what the face does.
+        who: encoder of identity, turn and camera.
+        what: encoder of expression and jaw.
     """
 
     def __init__(self, model: FlameModel, who: FlameEncoder, what: FlameEncoder) -> None:
         self.model, self._who, self._what = model, who, what
 
     def head(self, image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> FlameHead:
-        """Whose head a picture (H, W, 3) shows, by landmarks (478, 3) in pixels, and what it does there."""
+        """The head in a picture (H, W, 3), by landmarks (478, 3) in pixels, with its expression and jaw there."""
         return FlameHead(self.model, self._who.read_face(image, landmarks), self.shown(image, landmarks))
 
     def shown(self, image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> ShownFlame:
-        """What the face of a picture does."""
+        """Expression and jaw of the face in a picture."""
         read = self._what.read_face(image, landmarks).parameters
         return ShownFlame(read.expression_of(0, self.model), np.array(read.jaw_deg(0)))
 

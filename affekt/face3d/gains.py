@@ -27,12 +27,12 @@ FILE = Path(__file__).with_name('gains.json')
 
 @dataclass(frozen=True)
 class Gain:
-    """What a score of one direction says about its amount.
+    """The gain from a score of one direction to its amount.
 
     Attributes:
         gain: amount per score; 0 where none could be measured.
-        correlation: of amount and score over the frames that were measured; nan where there are none.
-        frames: how many these are.
+        correlation: correlation of amount and score over the measured frames; nan where there are none.
+        frames: number of measured frames.
     """
 
     gain: float
@@ -41,7 +41,7 @@ class Gain:
 
     @property
     def is_measured(self) -> bool:
-        """True where the gain comes from video."""
+        """Whether the gain was measured on video."""
         return self.frames > 0
 
 
@@ -56,7 +56,7 @@ def face_gains() -> Mapping[str, Gain]:
 
 
 def shown_amounts(scores: npt.ArrayLike) -> Floats:
-    """How far a face shows each direction, by the scores of the network: gain times score, at most 1.
+    """Amounts of each direction that a face shows, by the scores of the network: gain times score, at most 1.
 
     Args:
         scores: (..., 52) in the order of `affekt.faces.BLENDSHAPES`.

@@ -1,4 +1,4 @@
-"""Pictures of a surface that guide others: depth, normals, shade, all from one raster.
+"""Guidance maps of a surface: depth, normals, shade, all from one raster.
 
 Normals keep their signs: 0 is half grey, x grows to the right of the picture, y up, z to the viewer. Depth is nearest
 white; its range can be held over the frames of a video, so that brightness does not pump with the mesh.
@@ -23,7 +23,7 @@ def depth_map(raster: Raster, near: float | None = None, far: float | None = Non
     """(H, W) 255 at the depth `near`, 1 at `far`, 0 where there is no face.
 
     Args:
-        raster: what each pixel shows.
+        raster: the faces at each pixel.
         near: depth that is white; None takes the least of this raster.
         far: depth that is nearly black; None takes the greatest.
 

@@ -28,7 +28,7 @@ from affekt.npz import read_npz
 MODELS = Path(__file__).parents[1] / 'models'
 
 Amounts = Mapping[str, float] | npt.ArrayLike
-"""How much of each direction: by name (the others 0), or all in order."""
+"""Amounts of directions: by name (the others 0), or all in order."""
 
 
 JAW_DEG = {'jawOpen': 15.7, 'jawLeft': 3.34, 'jawRight': 3.34}
@@ -38,7 +38,7 @@ LOOK_DEG = {'Out': 21.6, 'In': 21.7, 'Up': 10.4, 'Down': 18.0}
 
 
 class FaceGeometry(Protocol):
-    """What every model of a face can do, whoever made it: `FaceModel` of this file, `FlameModel` of `flame.py`.
+    """The interface of every model of a face: `FaceModel` of this file, `FlameModel` of `flame.py`.
 
     Points are centimetres in the frame of the canonical face, so that one pose and one `Camera` serve all:
     `camera.project(model.vertices(..., pose=pose))`.
@@ -81,7 +81,7 @@ class FaceModel:
 
     Attributes:
         mean: (V, 3) points at rest.
-        triangles: (F, 3) point numbers; corners turn anticlockwise seen from outside.
+        triangles: (F, 3) indices of points; corners turn anticlockwise seen from outside.
         directions: names of the expressions, those of ARKit.
         shapes: names of the shapes of identity.
         parts: (F,) what each triangle belongs to, an index of `part_names`.
@@ -122,9 +122,9 @@ class FaceModel:
             identity: amounts of `shapes`; None for the mean person.
             expression: amounts of `directions`, usually in [0, 1]; None for rest.
             pose: (4, 4) canonical face to camera, as `affekt.faces` reads it; None leaves the points where they are.
-            jaw_deg: how far the jaw is opened, and turned to the person's left; shown by the directions of the jaw,
+            jaw_deg: degrees by which the jaw is opened, and turned to the person's left, by the directions of the jaw,
                 which open it by 15.7 degrees at 1.
-            gaze_deg: how far both eyes look to the person's left, and up; on the mesh of landmarks the lids alone move.
+            gaze_deg: degrees by which both eyes look to the person's left, and up; on the landmark mesh only lids move.
 
         Returns:
             (V, 3) centimetres.
@@ -190,7 +190,7 @@ def amounts_of(amounts: Amounts, names: Sequence[str], what: str) -> Floats:
     Raises:
         UnknownNameError: a name that is not among them.
         ShapeError: another number of them.
-        ValueRangeError: one is not finite.
+        ValueRangeError: an amount is not finite.
     """
     if isinstance(amounts, Mapping):
         if unknown := sorted(set(amounts) - set(names)):

@@ -1,4 +1,4 @@
-"""Directions in which a surface faces."""
+"""Normals of a surface."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def point_normals(points: npt.ArrayLike, triangles: npt.ArrayLike) -> Floats:
     """The unit normal at each point: the mean of its triangles' normals, weighted by their areas.
 
     Args:
-        points: (V, 3).
-        triangles: (F, 3) whole numbers; seen from outside, corners turn anticlockwise.
+        points: (V, 3) points.
+        triangles: (F, 3) indices of points; seen from outside, corners turn anticlockwise.
 
     Returns:
         (V, 3) pointing outwards; 0 at a point of no triangle.

@@ -20,7 +20,7 @@ SLIDERS = 0.22
 """Standard deviation of a slider; at 1 it is at its end."""
 MOST = 0.6
 SKIN = np.array([[246, 216, 196], [233, 190, 160], [205, 152, 116], [160, 106, 74], [112, 72, 51], [70, 44, 34]])
-"""From the lightest to the darkest, sRGB."""
+"""Skin colours from the lightest to the darkest, sRGB."""
 OPPOSITES = (
     ('decr', 'incr'), ('down', 'up'), ('in', 'out'), ('backward', 'forward'), ('concave', 'convex'),
     ('compress', 'uncompress'),
@@ -36,7 +36,7 @@ GREY = np.array([186, 184, 182])
 EYES = np.array([[54, 33, 22], [84, 52, 28], [112, 92, 52], [88, 108, 84], [86, 118, 146], [110, 134, 150]])
 STYLES = ('bald', 'short', 'full', 'long')
 LEAST_HAIR = 0.12
-"""How far a point must be of the scalp for hair to lie over it."""
+"""Least scalp weight of a point, 0 to 1, for hair to lie over it."""
 COLLAR_CM = -14.0
 """Height of the collar at the throat, in the frame of the canonical face."""
 
@@ -54,7 +54,7 @@ class Person:
         albedo: (P, 3) share of red, green and blue light that each point gives back.
         shine: (P,) strength of its highlight.
         iris: (3,) albedo of the iris.
-        iris_radius: of the eyeball's radius; pupil_radius likewise.
+        iris_radius: radius of the iris over the eyeball's; pupil_radius likewise.
     """
 
     identity: Floats
@@ -185,7 +185,7 @@ def _falling(strands: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _styles(male: float) -> Floats:
-    """How probable each style of STYLES is."""
+    """Probability of each style of STYLES."""
     shares = (1 - male) * np.array([0.02, 0.15, 0.33, 0.5]) + male * np.array([0.18, 0.55, 0.25, 0.02])
     return np.asarray(shares / shares.sum())
 

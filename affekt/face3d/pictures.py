@@ -25,17 +25,17 @@ Image = npt.NDArray[np.uint8]
 OVERSAMPLING = 2
 FIELD_OF_VIEW_DEG = 25.0
 WRAP = np.array([0.35, 0.2, 0.15])
-"""How far light reaches round an edge of skin, by colour: red goes deepest."""
+"""Reach of light round an edge of skin, per colour: red goes deepest."""
 SHARPNESS = 24.0
 INSIDE = {'teeth': 0.8, 'tongue': 0.4}
-"""How open to light the front of what lies in the mouth is taken to be, when the mouth is open."""
+"""Openness to light of the front of teeth and tongue, when the mouth is open."""
 DARK_BEHIND_CM = 2.5
 """Depth in the mouth at which hardly any light arrives."""
 
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """What a face is lit by: colours in linear light, a direction to the key light."""
+    """The light on a face: colours in linear light, a direction to the key light."""
 
     direction: Floats
     key: Floats
@@ -89,8 +89,8 @@ class Studio:
         """Prepare what all frames share.
 
         Args:
-            person: who is seen.
-            light: by what.
+            person: the person who is seen.
+            light: the light on the person.
             background: (size, size, 3) as large as the pictures will be.
             noise: standard deviation of the sensor's noise, in steps of 255.
         """
@@ -108,12 +108,12 @@ class Studio:
         self._eye_places = _eye_places(self._model)
 
     def picture(self, expression: npt.ArrayLike, pose: npt.ArrayLike, rng: np.random.Generator | None = None) -> Image:
-        """One frame.
+        """Draw one frame.
 
         Args:
             expression: (51,) amounts in the order of `face_model().directions`, or (52,) with 'tongueOut'.
             pose: (4, 4) canonical face to camera.
-            rng: of the sensor's noise; None for none.
+            rng: draws the sensor's noise; None for none.
 
         Returns:
             (size, size, 3) sRGB.

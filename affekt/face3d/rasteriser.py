@@ -2,7 +2,7 @@
 
 A pixel belongs to a triangle where its centre lies inside or on an edge; of several triangles the nearest wins, and of
 equally near ones the lowest in the list. Points are first moved to the nearest 1/256 of a pixel, as graphics processors
-do, so that which pixels a triangle covers is decided in whole numbers and neighbours leave no gap. Depths are compared
+do, so that which pixels a triangle covers is decided in integers and neighbours leave no gap. Depths are compared
 in steps of 2**-30 of the mesh's depth range.
 
 Pictures have x to the right, y down; pixel (0, 0) covers [0, 1) x [0, 1). Depth grows away from the viewer. V points, F
@@ -22,18 +22,18 @@ from affekt.arrays import Bools, Floats, Floats32, Ints
 from affekt.errors import ShapeError, ValueRangeError
 
 STEPS = 256
-"""Places of a point within a pixel."""
+"""Positions of a point within a pixel, per axis."""
 FARTHEST = 1 << 15
-"""Largest coordinate of a point, pixels: beyond it the whole numbers would not fit."""
+"""Largest coordinate of a point, pixels: beyond it the integers would not fit."""
 DEPTH_STEPS = 1 << 30
 
 
 @dataclass(frozen=True)
 class Raster:
-    """What each pixel of an (H, W) picture shows.
+    """The face at each pixel of an (H, W) picture.
 
     Attributes:
-        face: (H, W) which triangle, -1 where none.
+        face: (H, W) index of the triangle, -1 where there is none.
         barycentric: (H, W, 3) weights of its three corners, which sum to 1; 0 where there is no face.
         depth: (H, W) depth there; inf where there is no face.
     """
@@ -59,7 +59,7 @@ def rasterize(
 
     Args:
         points: (V, 3) x and y in pixels, depth in any unit.
-        triangles: (F, 3) whole numbers in [0, V).
+        triangles: (F, 3) indices of points in [0, V).
         size: height and width of the picture.
         front_only: leave out triangles whose corners turn clockwise as seen in the picture, those at the back of a
             closed surface whose corners turn anticlockwise seen from outside.
@@ -91,7 +91,7 @@ def drawn_attribute(
 
     Args:
         points: (V, 3) x and y in pixels, depth in any unit.
-        triangles: (F, 3) whole numbers in [0, V).
+        triangles: (F, 3) indices of points in [0, V).
         attribute: (V, C) values at each point.
         size: height and width of the picture.
 
@@ -126,9 +126,9 @@ def interpolate(raster: Raster, triangles: npt.ArrayLike, attribute: npt.ArrayLi
     """An attribute of the points at every pixel.
 
     Args:
-        raster: what each pixel shows.
-        triangles: (F, 3) those that were rasterized.
-        attribute: (V,) or (V, C) a value at each point.
+        raster: the faces at each pixel.
+        triangles: (F, 3) the triangles that were rasterized.
+        attribute: (V,) or (V, C) values at each point.
         empty: value where there is no face.
 
     Returns:
@@ -170,7 +170,7 @@ def _checked(points: npt.ArrayLike, triangles: npt.ArrayLike) -> tuple[Floats, I
 
 @dataclass(frozen=True, eq=False)
 class _Coverage:
-    """Which pixels each triangle covers, hidden ones too: R rows of a triangle each, N pixels in all of them.
+    """The pixels that each triangle covers, hidden ones too: R rows of a triangle each, N pixels in all of them.
 
     Attributes:
         x: (F, 3) corners in whole steps; y likewise.
@@ -178,9 +178,9 @@ class _Coverage:
         face: (R,) triangle of each row.
         row, first: (R,) row in the picture, and the first column.
         length: (R,) pixels.
-        place: (N,) the pixels, counted row by row through the picture.
-        within: (N,) place of each in its row of the triangle.
-        nearest: (K,) which of the N win where a pixel is covered by more than one triangle.
+        place: (N,) indices of the pixels, counted row by row through the picture.
+        within: (N,) position of each in its row of the triangle.
+        nearest: (K,) indices of the N that win where a pixel is covered by more than one triangle.
     """
 
     x: Floats
@@ -201,7 +201,7 @@ class _Coverage:
 
 def _coverage(located: Floats, corners: Ints, size: tuple[int, int], front_only: bool) -> _Coverage:
     """The pixels of every triangle, and the nearest where several meet."""
-    # 1. Corners in whole numbers, (F, 3) of x and of y; the sign of the area says which way a triangle turns.
+    # 1. Corners as integers, (F, 3) of x and of y; the sign of the area says which way a triangle turns.
     height, width = size
     fixed = np.rint(located[:, :2] * STEPS)
     x, y = fixed[corners, 0], fixed[corners, 1]
@@ -252,7 +252,7 @@ def _spans(face: Ints, row: Floats, x: Floats, y: Floats, area: Floats, width: i
 
     An edge from a to b lets through centres where sign(area) ((b - a) x (p - a)) >= 0: linear in p's column, so each
     edge cuts the row once, and bounds it to the left or to the right; a level edge bounds no row of its triangle.
-    All numbers are whole and below 2**52, and so exact, and so are the rounded quotients.
+    All values are integers below 2**52, and so exact, and so are the rounded quotients.
     """
     sign = np.sign(area)
     low, high = np.zeros(len(face)), np.full(len(face), width - 1.0)

@@ -2,8 +2,7 @@
 
 A finished batch is a small file that appears complete and is then recorded in a journal; when all exist they are merged
 into the shard's one file. Running again resumes; shards may run anywhere, each writes its own files. The engine does
-not
-matter: files are identical byte for byte.
+not matter: files are identical byte for byte.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 Official releases have one array per sample, (T, 112, 112, 3) uint8 in BGR order, as cut by OpenFace 2; MER2023 has
 image files instead. Where a sample refers to none, faces are detected in its video, and those of the person whose faces
-cover
-the largest area are rotated, scaled and cut to 112 x 112 with eyes, nose and mouth where FER2013 has them: similar to
-OpenFace's images, not identical.
+cover the largest area are rotated, scaled and cut to 112 x 112 with eyes, nose and mouth where FER2013 has them:
+similar to OpenFace's images, not identical.
 
 T images, height H, width W; RGB.
 """

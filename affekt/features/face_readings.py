@@ -8,9 +8,8 @@ not what the person feels.
 `faces-all-frm` reads every frame, for labels per frame: a row's time is the index of its frame divided by the frame
 rate. Its person is the one on the side that the sample's name ends in (`_left`, `_right`), else the most prominent one,
 also after an absence. It adds the shape of the face (`affekt.faces.face_shapes`), and reads folders of cut-out faces
-whose
-names are frame numbers, `00001.jpg` being the first: missing numbers, and unreadable images, are frames without a face,
-and the store records the unreadable ones.
+whose names are frame numbers, `00001.jpg` being the first: missing numbers, and unreadable images, are frames without a
+face, and the store records the unreadable ones.
 
 T frames with a face, D features.
 """

@@ -1,8 +1,8 @@
 """Recipes of published encoders by name, completed by the weights in a folder.
 
-        merbench-chinese-hubert-large-utt    pooled as by the published program, for UTT: one row per sample
-        merbench-chinese-hubert-large-frm    the same before the mean, for FRA
-        chinese-hubert-large-utt, …-frm      without distortions
+    merbench-chinese-hubert-large-utt    pooled as by the published program, for UTT: one row per sample
+    merbench-chinese-hubert-large-frm    the same before the mean, for FRA
+    chinese-hubert-large-utt, …-frm      without distortions
 
 A name alone does not determine the features: weights differ. `encoder_recipe` therefore opens the folder, checks it
 against the published size, and records the sha256 of every file that is read in the recipe's facts, so that stores of

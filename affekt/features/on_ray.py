@@ -2,9 +2,8 @@
 
 A worker writes a finished batch itself, so that neither its own death nor that of the main process loses one. Ray
 restarts a dead worker and gives it the batch again; a batch that kills its worker three times ends the run. All
-machines
-must see the output folder and the media under the same paths, and have the same affekt installed: only rows of the
-manifest are sent.
+machines must see the output folder and the media under the same paths, and have the same affekt installed: only rows of
+the manifest are sent.
 
 Without RAY_ADDRESS, and where the program has not called `ray.init` itself, Ray runs on this machine alone: on the
 loopback address, with its own token, without dashboard and usage reports, and ends with the extraction.

@@ -6,7 +6,7 @@ Axes: B batch, H hidden, R rank, O = H / 2 output of `lmf`. In the papers' symbo
     product of TensorFusion         the tensor Z = z_a ⊗ z_v ⊗ z_l, before it is flattened
     factors[m][r]                   w_m^(r), the r-th factor of modality m
     product of LowRankFusion        Λ_m w_m^(r)·z_m, for each r
-        weights, bias                   of the sum over r, which is unweighted in the paper
+    weights, bias                   of the sum over r, which is unweighted in the paper
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ _QUOTED = re.compile(r'"[^"\n]*"|“[^”\n]*”|「[^」\n]*」')
 
 
 def without_refusals(text: str) -> str:
-    """The text without refusing sentences and the offers after them; unchanged without a refusal."""
+    """The text without refusing sentences and without offers; unchanged where nothing refuses."""
     parts = [part for sentence in _SENTENCES.split(text) for part in _TURN.split(sentence) if part and part.strip()]
     refuses = [
         bool(_REFUSES.match(_AFTER_TURN.sub('', _QUOTED.sub('', part[:400]).strip()).replace('’', "'")))

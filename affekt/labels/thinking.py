@@ -1,8 +1,7 @@
 """Removal of a model's reasoning (thinking) from its answer: one rule for labels, verdicts and descriptions.
 
 Reasoning models write their reasoning into the answer, between tags, or in a separate channel. Its words are not part
-of
-the answer: `<think>sad or angry?</think><answer>happy</answer>` means *happy*.
+of the answer: `<think>sad or angry?</think><answer>happy</answer>` means *happy*.
 
     without_thinking('<think>sad or angry?</think><answer>happy</answer>') == FinalAnswer('happy', has_thinking=True)
 """

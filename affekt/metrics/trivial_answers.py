@@ -3,11 +3,11 @@
 A constant answer H is one fixed list of words for every sample. Write f_g for the number of samples whose truth has
 group g, Y_i for the groups of sample i, n for the number of samples. Over all H, in `consistent` mode:
 
-        precision   max_g f_g / n                                   a single group is best
-        recall      1                                               all groups are best
+    precision   max_g f_g / n                                   a single group is best
+    recall      1                                               all groups are best
     F1          max_k  top_k over g of  (1/n) sum_i [g in Y_i] 2 / (|Y_i| + k)
     micro F1    max_k  2 (top_k of f_g) / (n k + sum_i |Y_i|)
-        macro F1    mean_g 2 f_g / (n + f_g)                        all groups are best
+    macro F1    mean_g 2 f_g / (n + f_g)                        all groups are best
 
 For a fixed size k each sum over H splits into a sum over its groups, so the best k groups are the k largest and the
 ceiling is exact. Near misses match words one to one, which does not split; there, as for means over wheels, the ceiling

@@ -1,7 +1,7 @@
 """Fusion of two modalities before a language model reads them: AffectGPT's pre-fusion, and normalised variants.
 
     e_i = W_i mean_t x_i                         each modality to the same width E
-        s = W₂ W₁ [e_1, e_2, …]                      a score for each modality, from all together
+    s = W₂ W₁ [e_1, e_2, …]                      a score for each modality, from all together
     fused = Σ_i w_i e_i                          (B, E)
 
 where w is s itself (`published`: any values), its softmax (`softmax`), its sigmoid divided by their sum (`gated`), or

@@ -1,7 +1,7 @@
 """The Q-Former of BLIP-2 without its text branch: learned queries that read a sequence, one output vector per query.
 
     queries ← LN(queries)
-        queries ← LN(queries + W attend(queries, queries))          in each layer
+    queries ← LN(queries + W attend(queries, queries))          in each layer
     queries ← LN(queries + W attend(queries, context))
     queries ← LN(queries + W₂ gelu(W₁ queries))
 

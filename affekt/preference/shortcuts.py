@@ -70,8 +70,7 @@ def annotator_agreement(pairs: Pairs) -> dict[str, float]:
         `another annotator`: even accuracy of one annotator against each other one, over all ordered pairs of
             annotators.
         `the majority`: against the majority of all, which includes the annotator's own vote, so it is too high.
-            `majority
-        of the others`: where the others agree on a side.
+        `majority of the others`: where the others agree on a side.
     """
     if pairs.votes is None or pairs.votes.shape[1] < 2:
         return {}

@@ -45,13 +45,13 @@ from affekt.runs import Run
 ADAPTED = r'.*(attn|cross_attn)\.(qkv|q|kv|proj)|.*blocks.*\.mlp\.fc[12]'
 """Names of the linear maps that get an addition; those of patches and of the head do not."""
 WHOLE = ('fc_norm.', 'head.', 'video_layer_weights', 'audio_layer_weights')
-"""What is learnt as it is."""
+"""Prefixes of the weights that are trained as a whole."""
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 MIDDLE = 1e-1
-"""Taken where there is no validation."""
+"""Strength that is used where there is no validation."""
 CLIPS_AT_ONCE = 64
-"""Whose features are written together; a kill loses no more."""
+"""Clips whose features are written together; a kill loses no more."""
 Row = dict[str, float]
 
 
@@ -65,12 +65,12 @@ class Probed:
 
 
 class Views(NamedTuple):
-    """The features of some clips."""
+    """The features of the views of some clips."""
 
     features: Tensor
     """(V, F) float64."""
     owners: Tensor
-    """(V,) the number of each view's clip."""
+    """(V,) index of each view's clip."""
 
 
 def probe(
@@ -89,14 +89,14 @@ def probe(
 
     Args:
         model: on the CPU afterwards, in evaluation mode.
-        train: what is learnt from.
-        validation: chooses the strength; empty for the middle one.
-        goal: of the targets.
-        settings: seed, stride, device and batch size are read.
+        train: training clips.
+        validation: clips that choose the strength; empty for the middle one.
+        goal: scale and loss of the targets.
+        settings: settings of tuning, of which seed, stride, device and batch size are used.
         folder: keeps features, so that a killed run goes on and another strength costs nothing.
         resume: go on there.
-        depends_on: what the features depend on, settings among them; saved there.
-        progress: told 'features', clips done, clips in all.
+        depends_on: what the features depend on, settings among them; saved in the folder.
+        progress: called with 'features', clips done, clips in all.
     """
     model.to(settings.device)
     if folder is None:
@@ -192,7 +192,7 @@ def _loss(outputs: Tensor, targets: Tensor, shares: Tensor, goal: Goal) -> Tenso
 
 
 def _means(outputs: Tensor, owners: Tensor, goal: Goal) -> Floats32:
-    """(N, K) probabilities or numbers, the mean over each clip's views."""
+    """(N, K) probabilities or values, the mean over each clip's views."""
     answers = outputs.softmax(dim=1) if goal.is_classes else outputs
     sums = torch.zeros(int(owners[-1]) + 1, answers.shape[1], dtype=torch.float64).index_add_(0, owners, answers)
     means: Floats32 = (sums / torch.bincount(owners).unsqueeze(1)).numpy().astype(np.float32)
@@ -206,7 +206,7 @@ def _features(
     run: Run | None,
     progress: Progress | None,
 ) -> list[Views]:
-    """Of each part; those that a killed run wrote are read."""
+    """The features of each part; those that a killed run wrote are read."""
     total, done = sum(map(len, parts)), 0
     every = []
     for number, clips in enumerate(parts):
@@ -236,7 +236,7 @@ def _features(
 
 
 def _of(model: nn.Module, clips: Sequence[LabelledClip], settings: TuningSettings) -> dict[str, Tensor]:
-    """Features of the views of some clips, and whose each is."""
+    """Features of the views of some clips, and the index of each view's clip."""
 
     def answers(batch: ClipBatch) -> Tensor:
         features: Tensor = model.normalised(*model.features(*inputs_of(batch.to(settings.device))))  # type: ignore[operator]
@@ -256,7 +256,7 @@ def adapt(model: nn.Module, rank: int, seed: int) -> None:
     Args:
         model: changed in place; its answers stay the same at first.
         rank: r; alpha is twice as large.
-        seed: of the first weights.
+        seed: seed of the initial weights of the additions.
 
     Raises:
         MissingExtraError: peft is not installed.

@@ -1,15 +1,15 @@
-"""What happens to a clip at random while a model learns: the published changes of pictures and sound, on whole clips.
+"""Random augmentation of clips while a model learns: the published changes of frames and audio, on whole clips.
 
 `pretraining_augmentation`, `tuning_augmentation` and `evaluation_augmentation` give what is published for each, which
 `collate` takes. All frames of a clip are changed alike, and everything is drawn from one generator.
 
-| | pictures | sound |
+| | frames | audio |
 |---|---|---|
 | pre-training | a box of 1, .875, .75 or .66 of the short side at one of 13 places | shift, gain |
 | fine-tuning | RandAugment, a box of 8 to 100 % of the area, mirrored or not, a block erased | shift, gain |
 | evaluation | as they are | as it is; published code changes the gain here too |
 
-The shift that published code intends turns the sound round by any number of samples; by a slip it draws from the number
+The shift that published code intends rotates the samples by any number; by a slip it draws from the number
 of channels and never shifts, which `reference=True` repeats.
 
 Axes: T frames, H, W pixels, S samples, R rows and M bands of a spectrogram.
@@ -33,7 +33,7 @@ from affekt.pretraining.randaugment import RandAugment
 from affekt.pretraining.spectrograms import FILLED
 
 Box = tuple[int, int, int, int]
-"""Top, left, height, width in pixels."""
+"""Box: top, left, height, width in pixels."""
 SCALES = (1.0, 0.875, 0.75, 0.66)
 """Sides of a box in pre-training, of the short side of the frame."""
 PLACES = (
@@ -42,7 +42,8 @@ PLACES = (
 )
 """Rows and columns of boxes in quarters of the room there is: corners, middles of sides, the centre, and between."""
 CROP_AREAS, CROP_RATIOS = (0.08, 1.0), (3 / 4, 4 / 3)
-"""Of a box in fine-tuning; a remark in the published code says .8, its value is .08."""
+"""Area as a share of the frame, and ratio of width to height, of a box in fine-tuning; a remark in the published code
+says .8, its value is .08."""
 ERASED_AREAS, ERASED_RATIOS = (0.02, 1 / 3), (0.3, 1 / 0.3)
 GAIN = 10.0
 """Both parameters of the beta distribution around 1."""
@@ -60,13 +61,13 @@ def tuning_augmentation(name: str = 'rand-m7-n4-mstd0.5-inc1', *, reference: boo
 
 
 def evaluation_augmentation(*, reference: bool = False) -> Augmentation | None:
-    """None, so that an evaluation gives the same numbers twice; published code draws a gain for each view."""
+    """None, so that an evaluation gives the same values twice; published code draws a gain for each view."""
     return Augmentation(sounds=SoundChanges(shifts=False)) if reference else None
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What `collate` calls for each clip: changes of pictures and of sound, either of which may be None."""
+    """The changes that `collate` makes to each clip: of frames and of audio, either of which may be None."""
 
     pictures: ScaledCrop | TuningPictures | None = None
     sounds: SoundChanges | None = None
@@ -82,7 +83,7 @@ class Augmentation:
         return sound if self.sounds is None else self.sounds(sound, rng)
 
     def spectrogram(self, spectrogram: Tensor, rng: torch.Generator) -> Tensor:
-        """(R, M) with stretches of time and bands hidden."""
+        """(R, M) spectrogram with stretches of time and bands hidden."""
         return spectrogram if self.sounds is None else self.sounds.hidden(spectrogram, rng)
 
 
@@ -92,7 +93,7 @@ class ScaledCrop:
 
     scales: tuple[float, ...] = SCALES
     distortion: int = 1
-    """How far the scales of height and width may lie apart in `scales`."""
+    """Largest distance of the scales of height and width in `scales`."""
 
     def __call__(self, frames: Tensor, size: int, rng: torch.Generator) -> Tensor:
         """(T, 3, H, W) uint8 to (3, T, size, size) float32, normalised."""
@@ -120,9 +121,9 @@ class TuningPictures:
     areas: tuple[float, float] = CROP_AREAS
     ratios: tuple[float, float] = CROP_RATIOS
     mirrored: float = 0.5
-    """Probability."""
+    """Probability of mirroring."""
     erased: float = 0.25
-    """Probability."""
+    """Probability of erasing."""
 
     def __call__(self, frames: Tensor, size: int, rng: torch.Generator) -> Tensor:
         """(T, 3, H, W) uint8 to (3, T, size, size) float32, normalised."""
@@ -185,11 +186,11 @@ class SoundChanges:
     """
 
     shifts: bool = True
-    """Turn the sound round by any number of samples."""
+    """Rotate the samples by any number."""
     gain: bool = True
-    """Multiply by .5 plus a number of Beta(10, 10): .5 to 1.5, mostly .9 to 1.1."""
+    """Multiply by .5 plus a draw from Beta(10, 10): .5 to 1.5, mostly .9 to 1.1."""
     hidden_rows: int = 0
-    """At most, of a spectrogram; published are 0."""
+    """Most rows of a spectrogram that are hidden; published are 0."""
     hidden_bands: int = 0
 
     def __post_init__(self) -> None:
@@ -203,7 +204,7 @@ class SoundChanges:
         return sound * (0.5 + beta(GAIN, GAIN, rng)) if self.gain else sound
 
     def hidden(self, spectrogram: Tensor, rng: torch.Generator) -> Tensor:
-        """A (R, M) spectrogram of which stretches are what lies beyond the end of a sound."""
+        """A (R, M) spectrogram of which stretches have the value that lies beyond the end of the audio."""
         if not self.hidden_rows and not self.hidden_bands:
             return spectrogram
         spectrogram = spectrogram.clone()

@@ -1,4 +1,4 @@
-"""Clips as the tensors of one step: pictures normalised, sound as spectrograms, and what is there of each.
+"""Clips as the tensors of one step: frames normalised, audio as spectrograms, and which modalities each clip has.
 
 A modality that a clip lacks is a masked sample: its place in the tensor is filled, and `has_video` or `has_audio` tells
 a model to leave it out. Where no clip of a batch has a modality its tensor is None.
@@ -24,16 +24,16 @@ SIZE = 160
 
 
 class ClipBatch(NamedTuple):
-    """B clips: what a model of pictures and sound reads at one step."""
+    """B clips: the input of a model of frames and audio at one step."""
 
     video: Tensor | None
     """(B, 3, T, H, W) float32 by ImageNet's mean and deviation."""
     audio: Tensor | None
     """(B, 1, 256, 128) float32."""
     has_video: Tensor
-    """(B,) bool."""
+    """(B,) bool, False where the clip has no frames."""
     has_audio: Tensor
-    """(B,) bool."""
+    """(B,) bool, False where the clip has no audio."""
 
     @property
     def size(self) -> int:
@@ -41,11 +41,11 @@ class ClipBatch(NamedTuple):
         return len(self.has_video)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> ClipBatch:
-        """The same on another device; without waiting where the memory is pinned and `non_blocking`."""
+        """The batch on another device; without waiting where the memory is pinned and `non_blocking`."""
         return self._each(lambda part: part.to(device, non_blocking=non_blocking))
 
     def pin(self) -> ClipBatch:
-        """The same in memory from which an accelerator copies while it computes; itself where there is none."""
+        """The batch in pinned memory, from which an accelerator copies while it computes; itself without one."""
         return self._each(Tensor.pin_memory) if torch.accelerator.is_available() else self
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> ClipBatch:
@@ -54,16 +54,16 @@ class ClipBatch(NamedTuple):
 
 
 class Changes(Protocol):
-    """What changes clips at random before a batch is made of them; `augmentation.py` has the published ones."""
+    """Random changes to clips before a batch is made of them; `augmentation.py` has the published ones."""
 
     def video(self, frames: Tensor, size: int, rng: torch.Generator) -> Tensor:
         """(T, 3, H, W) uint8 to (3, T, size, size) float32, normalised."""
 
     def sound(self, sound: Tensor, rng: torch.Generator) -> Tensor:
-        """(S,) to (S,)."""
+        """(S,) samples to (S,) samples."""
 
     def spectrogram(self, spectrogram: Tensor, rng: torch.Generator) -> Tensor:
-        """(256, 128) to (256, 128), normalised."""
+        """(256, 128) spectrogram to (256, 128), normalised."""
 
 
 def collate(
@@ -77,17 +77,17 @@ def collate(
     """One batch of clips that are already cut to their windows (`windows.py`).
 
     Args:
-        clips: B of them, each with T frames or none and its stretch of sound or none. Sound of fewer than 400 samples,
+        clips: B clips, each with T frames or none and its stretch of audio or none. Audio of fewer than 400 samples,
             or of one single value, counts as none.
         augmentation: None leaves everything as it is.
         rng: required with an augmentation.
         size: H and W; frames of another size are resized.
-        rows: of a spectrogram.
+        rows: rows of a spectrogram.
 
     Raises:
-        ValueRangeError: no clip, a clip with neither pictures nor sound, sound that is not finite, or an augmentation
+        ValueRangeError: no clip, a clip with neither frames nor audio, audio that is not finite, or an augmentation
             without a generator.
-        ShapeError: clips of unequal numbers of frames.
+        ShapeError: clips have unequal numbers of frames.
     """
     if not clips or (augmentation is not None and rng is None):
         raise ValueRangeError(
@@ -125,7 +125,7 @@ def resized(frames: Tensor, size: int) -> Tensor:
 
 
 def _video(clip: Clip, augmentation: Changes | None, rng: torch.Generator | None, size: int) -> Tensor | None:
-    """(3, T, size, size) of one clip."""
+    """(3, T, size, size) frames of one clip; None where it has none."""
     if clip.frames is None:
         return None
     frames = torch.from_numpy(np.ascontiguousarray(clip.frames.transpose(0, 3, 1, 2)))  # (T, 3, H, W)
@@ -135,7 +135,7 @@ def _video(clip: Clip, augmentation: Changes | None, rng: torch.Generator | None
 
 
 def _sound(clip: Clip, augmentation: Changes | None, rng: torch.Generator | None) -> Tensor | None:
-    """(S,) of one clip, None where there is nothing to hear."""
+    """(S,) samples of one clip; None where there is nothing to hear."""
     if clip.sound is None or len(clip.sound) < WINDOW:
         return None
     sound = torch.from_numpy(np.ascontiguousarray(clip.sound, dtype=np.float32))
@@ -148,7 +148,7 @@ def _sound(clip: Clip, augmentation: Changes | None, rng: torch.Generator | None
 
 
 def _stacked_videos(clips: Sequence[Clip], videos: Sequence[Tensor | None]) -> Tensor | None:
-    """(B, 3, T, H, W); places of clips without pictures are zero."""
+    """(B, 3, T, H, W); zero for clips without frames."""
     shapes = {tuple(video.shape): clip.name for clip, video in zip(clips, videos, strict=True) if video is not None}
     if not shapes:
         return None
@@ -168,7 +168,7 @@ def _stacked_videos(clips: Sequence[Clip], videos: Sequence[Tensor | None]) -> T
 def _stacked_sounds(
     sounds: Sequence[Tensor | None], augmentation: Changes | None, rng: torch.Generator | None, rows: int
 ) -> Tensor | None:
-    """(B, 1, rows, 128); places of clips without sound are zero."""
+    """(B, 1, rows, 128); zero for clips without audio."""
     heard = [i for i, sound in enumerate(sounds) if sound is not None]
     if not heard:
         return None

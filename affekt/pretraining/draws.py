@@ -1,4 +1,4 @@
-"""Single numbers drawn from a torch generator, which decides everything that is random about a clip."""
+"""Single values drawn from a torch generator, which decides everything that is random about a clip."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import torch
 
 
 def uniform(low: float, high: float, rng: torch.Generator) -> float:
-    """A number from `low` up to `high`."""
+    """A uniform draw from `low` up to `high`."""
     return low + (high - low) * float(torch.rand((), generator=rng, dtype=torch.float64))
 
 
 def whole(count: int, rng: torch.Generator) -> int:
-    """A whole number from 0 to count - 1."""
+    """A uniform whole number from 0 to count - 1."""
     return int(torch.randint(count, (), generator=rng))
 
 
@@ -22,11 +22,11 @@ def happens(probability: float, rng: torch.Generator) -> bool:
 
 
 def normal(mean: float, deviation: float, rng: torch.Generator) -> float:
-    """A number of a normal distribution."""
+    """A draw from a normal distribution."""
     return mean + deviation * float(torch.randn((), generator=rng, dtype=torch.float64))
 
 
 def beta(first: float, second: float, rng: torch.Generator) -> float:
-    """A number in [0, 1] of a beta distribution, which torch draws from no generator but its global one."""
+    """A draw in [0, 1] from a beta distribution, which torch draws from no generator but its global one."""
     seed = int(torch.randint(2**62, (), generator=rng))
     return float(np.random.default_rng(seed).beta(first, second))

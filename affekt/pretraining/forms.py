@@ -1,6 +1,6 @@
-"""The published networks in numbers: widths, heads and depths of HiCMAE and SVFAP, one short function a size.
+"""The sizes of the published networks: widths, heads and depths of HiCMAE and SVFAP, one short function per size.
 
-A form states everything that fixes the names and shapes of a network's state. Any number can be changed with
+A form states everything that fixes the names and shapes of a network's state. Any field can be changed with
 `dataclasses.replace`, such as `size=96` for a run on one processor; checkpoints then fit that form alone.
 
 T frames, G patches on each axis of the input, C width.
@@ -29,16 +29,16 @@ class HicmaeForm:
 
     Args:
         width: C of both encoders and of the fusion encoder.
-        heads: of their attention.
-        decoder_width: of both decoders.
-        decoder_heads: of theirs.
+        heads: attention heads of these encoders.
+        decoder_width: width of both decoders.
+        decoder_heads: attention heads of both decoders.
         depth: blocks of each encoder.
         fusion_depth: cross-self blocks of each stream of the fusion encoder.
         decoder_depth: blocks of each decoder; all but the first read the encoder's layers by a skip connection.
         frames: T of a clip.
         size: height and width of a frame, in pixels.
-        steps: of a spectrogram, 10 ms each.
-        bands: of a spectrogram.
+        steps: rows of a spectrogram, 10 ms each.
+        bands: mel bands of a spectrogram.
         modalities: `('video', 'audio')` as published; one of them builds that branch alone, without fusion.
     """
 
@@ -89,15 +89,15 @@ class HicmaeForm:
 
     @property
     def feature_size(self) -> int:
-        """Numbers that describe a clip: 4C of two modalities (each encoder, each stream of the fusion), C of one."""
+        """Number of features of a clip: 4C for two modalities (each encoder, each stream of the fusion), C for one."""
         return self.width * (4 if len(self.modalities) == 2 else 1)
 
     def blocks(self) -> BlockForm:
-        """What the blocks of encoders and fusion share."""
+        """Width and heads of the blocks of encoders and fusion."""
         return BlockForm(self.width, self.heads)
 
     def decoder_blocks(self) -> BlockForm:
-        """What the blocks of the decoders share."""
+        """Width and heads of the blocks of the decoders."""
         return BlockForm(self.decoder_width, self.decoder_heads)
 
 
@@ -107,13 +107,13 @@ class SvfapForm:
 
     Args:
         width: C of the encoder.
-        heads: of its attention.
-        decoder_width: of the decoder.
-        decoder_heads: of its attention.
+        heads: attention heads of the encoder.
+        decoder_width: width of the decoder.
+        decoder_heads: attention heads of the decoder.
         depths: blocks of the three stages; each stage after the first halves time.
         decoder_depth: blocks of the decoder.
-        summaries: bottleneck tokens of a time slice.
-        summary_width: of the two linear layers that score tokens for them.
+        summaries: bottleneck tokens per time slice.
+        summary_width: hidden width of the two linear layers that score tokens for them.
         frames: T of a clip.
         size: height and width of a frame, in pixels.
         is_published_wiring: pre-training as the published program has it and the paper has not: the last block of a
@@ -156,20 +156,20 @@ class SvfapForm:
 
     @property
     def feature_size(self) -> int:
-        """Numbers that describe a clip: C."""
+        """Number of features of a clip: C."""
         return self.width
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """What it reads."""
+        """The modalities that it reads."""
         return ('video',)
 
     def blocks(self) -> BlockForm:
-        """What the blocks of the encoder share."""
+        """Width and heads of the blocks of the encoder."""
         return BlockForm(self.width, self.heads)
 
     def decoder_blocks(self) -> BlockForm:
-        """What the blocks of the decoder share."""
+        """Width and heads of the blocks of the decoder."""
         return BlockForm(self.decoder_width, self.decoder_heads)
 
 
@@ -217,9 +217,9 @@ def changed_form(form: Form, size: int | None = None, modalities: Sequence[str] 
     """The form for frames of another size, or for one modality alone.
 
     Args:
-        form: of the network.
+        form: form of the network.
         size: height and width of a frame, in pixels; None for that of the form.
-        modalities: that are read; () for all that the form reads.
+        modalities: names of the modalities to read; () for all of the form.
 
     Raises:
         ValueRangeError: it does not read one of them, or the size is no multiple of a patch.

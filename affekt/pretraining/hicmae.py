@@ -42,7 +42,7 @@ from affekt.pretraining.rebuilding import (
 )
 
 CONTRAST_WEIGHT = 0.0025
-"""Of the contrast among the losses; the published default of 0.1 lets the encoders collapse."""
+"""Weight of the contrast among the losses; the published default of 0.1 lets the encoders collapse."""
 CHANNELS = {'video': 3, 'audio': 1}
 PATCHES = {'video': TUBE, 'audio': TILE}
 
@@ -102,7 +102,7 @@ class Fusion(nn.Module):
 
 
 class Decoder(nn.Module):
-    """From visible tokens to the hidden patches: the first block plain, each other one reads a layer of the encoder."""
+    """A decoder from visible tokens to the hidden patches; every block but the first reads a layer of the encoder."""
 
     def __init__(self, form: HicmaeForm, outputs: int) -> None:
         super().__init__()
@@ -113,12 +113,12 @@ class Decoder(nn.Module):
         self.head = Linear(form.decoder_width, outputs)
 
     def forward(self, tokens: Tensor, skips: list[Tensor], masked: int, *, by_colour: bool = False) -> Tensor:
-        """The (B, M, outputs) patches.
+        """The (B, M, outputs) rebuilt patches.
 
         Args:
             tokens: (B, N, D), the visible ones first.
             skips: (B, V, D) layers of the encoder, the last one last.
-            masked: M.
+            masked: M, the number of hidden tokens.
             by_colour: give patches of video as (B, M, 3, P), which costs less to compare with pixels.
         """
         first, *crossing = self.blocks
@@ -132,12 +132,12 @@ class Decoder(nn.Module):
 
 
 class Rebuilt(NamedTuple):
-    """What pre-training gives of a batch; None of a modality that the form or the batch lacks."""
+    """Outputs of pre-training for a batch; None for a modality that the form or the batch lacks."""
 
     video: Tensor | None
-    """(B, M, 1536) hidden patches as rebuilt."""
+    """(B, M, 1536) hidden video patches as rebuilt."""
     audio: Tensor | None
-    """(B, M, 256)"""
+    """(B, M, 256) hidden audio patches as rebuilt."""
     video_layers: list[Tensor]
     """(B, C) mean of the visible tokens at each kept layer."""
     audio_layers: list[Tensor]
@@ -149,7 +149,7 @@ class HicmaePretraining(nn.Module):
     Args:
         form: the size.
         is_difference: rebuild the second frame of each patch as what it has more than the first, as published.
-        contrast_weight: of the contrast among the losses.
+        contrast_weight: weight of the contrast among the losses.
         every: see `contrast`.
     """
 
@@ -194,7 +194,7 @@ class HicmaePretraining(nn.Module):
             video: (B, 3, T, Y, X) frames, normalised by the statistics of ImageNet.
             audio: (B, 1, steps, bands) normalised spectrograms.
             video_mask: (B, N) bool, True where hidden, as many in each clip.
-            audio_mask: the same of audio tokens.
+            audio_mask: (B, N) bool, True where audio tokens are hidden, as many in each clip.
 
         Raises:
             ShapeError: the batch has nothing that the form reads, or a mask does not fit it.
@@ -288,12 +288,12 @@ class HicmaePretraining(nn.Module):
 
 
 class HicmaeClassifier(nn.Module):
-    """From clips to the outputs of a task: classes, or numbers of a regression.
+    """A network from clips to the outputs of a task: classes, or values of a regression.
 
     Args:
         form: the size.
         outputs: K.
-        drop_path: share of dropped paths of the last block; it rises evenly from 0.
+        drop_path: probability of dropping a path in the last block; it rises evenly from 0 in the first.
     """
 
     def __init__(self, form: HicmaeForm, outputs: int, drop_path: float = 0.1) -> None:
@@ -325,7 +325,7 @@ class HicmaeClassifier(nn.Module):
             video: (B, 3, T, Y, X) frames, normalised by the statistics of ImageNet; None where no clip has any.
             audio: (B, 1, steps, bands) normalised spectrograms; None where no clip has any.
             has_video: (B,) bool, False for clips whose frames are to be ignored; None where all count.
-            has_audio: the same of audio.
+            has_audio: (B,) bool, False for clips whose audio is to be ignored; None where all count.
 
         Raises:
             ShapeError: the batch, or a clip of it, has nothing that the form reads.
@@ -340,11 +340,11 @@ class HicmaeClassifier(nn.Module):
         has_video: Tensor | None = None,
         has_audio: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """What describes each clip, before the last norm.
+        """The features of each clip, before the last norm.
 
         Returns:
             (B, 4C): the video encoder's layers, weighed, the audio encoder's, and both streams of the fusion, each a
-            mean over tokens; (B, C) of a form of one modality. Then a (B, 4C) bool, True where a number comes from
+            mean over tokens; (B, C) of a form of one modality. Then a (B, 4C) bool, True where a value comes from
             something that the clip has, or None where all do.
         """
         is_bimodal = len(self.form.modalities) == 2
@@ -426,7 +426,7 @@ def _decoded(
 
 
 def _joined(parts: list[Tensor | None], present: list[Tensor | None]) -> tuple[Tensor, Tensor | None]:
-    """(B, C) parts side by side, and which numbers count; None where all of them do."""
+    """(B, C) parts side by side, and a mask of the values that count; None where all of them do."""
     like = next(part for part in parts if part is not None)
     if all(part is not None for part in parts) and all(has is None for has in present):
         return torch.cat([part for part in parts if part is not None], dim=1), None
@@ -445,7 +445,7 @@ def _joined(parts: list[Tensor | None], present: list[Tensor | None]) -> tuple[T
 
 
 def _nothing_to_read(form: HicmaeForm) -> ShapeError:
-    """To be raised of a batch without anything that the form reads."""
+    """The error for a batch without anything that the form reads."""
     came = 'neither' if len(form.modalities) == 2 else 'none'
     return ShapeError(expected=f'clips with {" or ".join(form.modalities)}', came=came, todo='check the batch')
 

@@ -1,10 +1,10 @@
 """Clips to masked batches: windows, augmentation and masks that depend on seed, epoch and clip alone.
 
 Whatever process, thread or moment makes up a sample, it comes out the same, so that a resumed run, and one on several
-processes, sees what a single run sees. Clips that have both modalities, sound alone or pictures alone come apart into
+processes, sees what a single run sees. Clips that have both modalities, audio alone or frames alone come apart into
 parts of a batch, for a model reads nothing where a modality is missing.
 
-    clips  both  sound  both  neither      parts  (2 with both), (1 with sound); 1 clip is left out and counted
+    clips  both  audio  both  neither      parts  (2 with both), (1 with audio); 1 clip is left out and counted
 
 Axes: B clips, N tokens.
 """
@@ -36,7 +36,7 @@ from affekt.pretraining.windows import SHORTEST_SOUND, Sampling, cut, pretrainin
 from affekt.training import IndexBatches, epoch_seed
 
 MOST_REASONS = 3
-"""That an error names."""
+"""Most reasons that an error names."""
 AHEAD = 2
 """Batches that are made up while one is learnt from."""
 Place = tuple[int, int]
@@ -47,10 +47,10 @@ class Clips(Protocol):
     """Clips by number: `PackedClips`, `DecodedClips`, or a list in memory."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of clips."""
 
     def __getitem__(self, index: int, /) -> Clip:
-        """One."""
+        """The clip of an index."""
 
 
 class Part(NamedTuple):
@@ -61,7 +61,7 @@ class Part(NamedTuple):
     audio: Tensor | None
     """(B, 1, rows, 128)"""
     video_mask: Tensor | None
-    """(B, N) bool, True where hidden."""
+    """(B, N) bool, True where a video token is hidden."""
     audio_mask: Tensor | None
 
     @property
@@ -72,7 +72,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class MaskedBatch:
-    """The clips of one step of one process, and how many of those that were drawn lacked something."""
+    """The clips of one step of one process, and counts of those that lacked something."""
 
     parts: tuple[Part, ...]
     clips: int
@@ -82,7 +82,7 @@ class MaskedBatch:
     """Clips in whose window there was nothing to read, which are in no part."""
 
     def to(self, device: torch.device | str) -> MaskedBatch:
-        """The same on a device."""
+        """The batch on a device."""
         is_pinned = torch.device(device).type == 'cuda'
         parts = (
             Part(
@@ -95,7 +95,7 @@ class MaskedBatch:
 
 @dataclass(frozen=True)
 class Survey:
-    """What the clips of a run have of the modalities that the form reads."""
+    """Counts of the modalities in the clips of a run, among those that the form reads."""
 
     clips: int
     with_video: int
@@ -104,9 +104,9 @@ class Survey:
     unread: tuple[str, ...]
     """Names of clips that have neither; they are left out."""
     readable: Tensor
-    """(C,) numbers of the others."""
+    """(C,) indices of the other clips."""
     sha256: str
-    """Of the names and lengths of all clips."""
+    """SHA-256 of the names and lengths of all clips."""
 
     def __str__(self) -> str:
         left_out = f'; {len(self.unread):,} with neither are left out' if self.unread else ''
@@ -116,7 +116,7 @@ class Survey:
         )
 
     def counts(self) -> dict[str, int | str]:
-        """For what is saved beside a run."""
+        """The counts that are saved beside a run."""
         names = ('clips', 'with_video', 'with_audio', 'with_both')
         return {name: getattr(self, name) for name in names} | {'unread': len(self.unread), 'sha256': self.sha256}
 
@@ -148,7 +148,7 @@ def surveyed(clips: Clips, form: Form) -> Survey:
 
 
 def _lengths(clips: Clips) -> tuple[Ints, Ints, Sequence[str]]:
-    """(C,) frames and samples of all clips, and their names."""
+    """(C,) numbers of frames and of samples of all clips, and their names."""
     if isinstance(clips, PackedClips | DecodedClips):
         return clips.frame_counts, clips.sample_counts, clips.names
     each = [clips[index] for index in range(len(clips))]
@@ -158,7 +158,7 @@ def _lengths(clips: Clips) -> tuple[Ints, Ints, Sequence[str]]:
 
 
 def _reasons(clips: Clips, form: Form) -> Iterator[str]:
-    """Why clips lack what is read."""
+    """The reasons why clips lack what is read."""
     for index in range(0 if isinstance(clips, DecodedClips) else len(clips)):
         clip = clips[index]
         yield from (f'{clip.name}, {name}: {why}' for name, why in clip.missing.items() if name in form.modalities)
@@ -174,7 +174,7 @@ class EpochBatches(IndexBatches):
     """Batches of (B, 2): epoch and clip number of each sample, so that what is drawn for it can depend on both."""
 
     def starting_at(self, batches: int) -> Iterator[Tensor]:
-        """The batches after so many, without going through those."""
+        """The batches after the first `batches`, without going through those."""
         for at, index in enumerate(super().starting_at(batches), batches):
             yield torch.stack([torch.full_like(index, at // self.per_epoch), index], dim=1)  # (B, 2)
 
@@ -183,10 +183,10 @@ class MaskedClips:
     """Makes up the batches of a run.
 
     Args:
-        form: of the model; says which modalities are read and at what size.
-        clips: all of them.
-        readable: (C,) numbers of those that are drawn from.
-        settings: of the run.
+        form: form of the model; says which modalities are read and at what size.
+        clips: all clips.
+        readable: (C,) indices of the clips that are drawn from.
+        settings: settings of the run.
     """
 
     def __init__(self, form: Form, clips: Clips, readable: Tensor, settings: PretrainingSettings) -> None:
@@ -258,7 +258,7 @@ class MaskedClips:
 
 
 def _without(clip: Clip, form: Form) -> Clip:
-    """The clip with what the form reads alone, so that sound that is read alone comes from anywhere in it."""
+    """The clip with only the form's modalities, so that audio that is read alone comes from anywhere in it."""
     has_video, has_audio = ('video' in form.modalities), ('audio' in form.modalities)
     if has_video and has_audio:
         return clip
@@ -271,5 +271,5 @@ def _without(clip: Clip, form: Form) -> Clip:
 
 
 def _is_heard(clip: Clip) -> bool:
-    """There is sound that `collate` takes."""
+    """Whether there is audio that `collate` takes."""
     return clip.sound is not None and len(clip.sound) >= WINDOW and bool((clip.sound != clip.sound[0]).any())

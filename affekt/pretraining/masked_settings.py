@@ -1,4 +1,4 @@
-"""What the numbers of a pre-training run depend on besides form and clips: as published where not changed."""
+"""What the results of a pre-training run depend on besides form and clips: as published where not changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from affekt.training import Schedule
 
 Precision = Literal['auto', 'float32', 'bfloat16', 'float16']
 RATE_BATCH = 256
-"""Clips a step for which the learning rate is stated."""
+"""Clips per step for which the learning rate is stated."""
 WARM_UP_EPOCHS, WARM_UP_SHARE = 5, 0.1
 BETAS = (0.9, 0.95)
 PLACES = ('workers', 'device', 'snapshot_every', 'log_every', 'save_every', 'keep', 'precision', 'compiled')
@@ -23,41 +23,41 @@ PLACES = ('workers', 'device', 'snapshot_every', 'log_every', 'save_every', 'kee
 
 @dataclass(frozen=True)
 class PretrainingSettings:
-    """How a model is pre-trained; saved beside the run.
+    """Settings of pre-training a model; saved beside the run.
 
     Args:
-        seed: of the first weights, the order of clips, windows, augmentation and masks.
+        seed: seed of the initial weights, the order of clips, windows, augmentation and masks.
         epochs: passes over all clips.
-        steps: updates, in place of epochs; None goes by epochs.
-        batch_size: clips an update, of all processes and accumulated batches together; published runs had 160 (HiCMAE)
+        steps: number of updates, in place of epochs; None goes by epochs.
+        batch_size: clips per update, of all processes and accumulated batches together; published runs had 160 (HiCMAE)
             and 256 (SVFAP).
-        accumulation: batches an update, for devices that cannot hold its clips at once.
-        learning_rate: of AdamW for 256 clips an update; the rate used is in proportion to `batch_size`.
-        least_share: of the learning rate, at the last update.
-        warm_up_epochs: over which the rate rises from 0; None for 5, and for a tenth of shorter runs than 50 epochs.
-        weight_decay: of all weights but vectors and mask tokens.
+        accumulation: batches per update, for devices that cannot hold its clips at once.
+        learning_rate: peak rate of AdamW for 256 clips per update; the rate used is in proportion to `batch_size`.
+        least_share: share of the peak learning rate that is left at the last update.
+        warm_up_epochs: epochs over which the rate rises from 0; None for 5, or a tenth of runs shorter than 50 epochs.
+        weight_decay: weight decay of all weights but vectors and mask tokens.
         decays_audio_mask_token: decay the audio mask token too, as the published program does by an oversight.
-        contrast_weight: of the contrast of both modalities among the losses.
+        contrast_weight: weight of the contrast of both modalities among the losses.
         gathers_contrast: contrast each clip with those of all processes; False with those of its own, as published.
         is_difference: rebuild the second frame of each pair as its difference from the first (HiCMAE).
         video_mask: share of video tokens hidden.
         audio_mask: share of audio tokens hidden.
-        augments: frames are cut to a box drawn at random, sound is shifted and made louder or softer.
-        shifts_sound: False leaves out the shift of sound, which the published program has but for a slip never does.
-        stride: frames from one that is read to the next.
-        clip_norm: longest gradient; None for no limit, as published.
-        precision: of matrix products; `auto` takes bfloat16 where the device computes it itself, else float32.
+        augments: whether frames are cut to a random box, and audio is shifted and made louder or softer.
+        shifts_sound: False leaves out the shift of audio, which the published program has but for a slip never does.
+        stride: distance of neighbouring frames of a window, in frames of the clip.
+        clip_norm: largest norm of the gradient; None for no limit, as published.
+        precision: precision of matrix products; `auto` is bfloat16 where the device computes it itself, else float32.
         compiled: have torch compile the blocks of the model.
-        log_every: updates a row of the log.
+        log_every: updates per row of the log.
         save_every: updates between checkpoints, a multiple of `log_every`.
-        keep: how many of the last checkpoints stay.
+        keep: number of the latest checkpoints that are kept.
         snapshot_every: epochs between copies of the weights that stay, for a curve of what pre-training brings; None
             for the last alone.
-        workers: threads that make up batches ahead; 0 makes each when it is its turn. The numbers are the same.
-        device: where to train.
+        workers: threads that prepare batches ahead; 0 prepares each when it is its turn. Results are the same.
+        device: device of the training.
 
     Raises:
-        ValueRangeError: a number is out of range.
+        ValueRangeError: a setting is out of range.
         UnknownNameError: no such precision.
     """
 
@@ -141,7 +141,7 @@ class PretrainingSettings:
         """Raise where there are too few clips for a batch.
 
         Raises:
-            ValueRangeError: there are.
+            ValueRangeError: there are too few.
         """
         wanted = self.batch_size // self.accumulation
         if clips < wanted:
@@ -151,7 +151,7 @@ class PretrainingSettings:
             )  # fmt: skip
 
     def schedule(self, updates: int, updates_per_epoch: float) -> Schedule:
-        """A rise from 0, then half a cosine down to `least_share`."""
+        """Schedule of the learning rate: a rise from 0, then half a cosine down to `least_share`."""
         if self.warm_up_epochs is None:
             warm_up = min(WARM_UP_EPOCHS * updates_per_epoch, WARM_UP_SHARE * updates)
         else:
@@ -164,12 +164,12 @@ class PretrainingSettings:
         return Schedule('cosine', round(warm_up), updates, self.least_share)
 
     def numbers(self) -> dict[str, Any]:
-        """What a resumed run must share; the engine sees to the rest."""
+        """The settings that a resumed run must share; the engine checks the rest."""
         return {name: value for name, value in asdict(self).items() if name not in PLACES}
 
 
 def decay_groups(model: nn.Module, settings: PretrainingSettings) -> list[dict[str, Any]]:
-    """Two groups for an optimiser: what is decayed, and what is not: vectors and mask tokens."""
+    """Two parameter groups for an optimiser: those with weight decay, and vectors and mask tokens without."""
     decayed: list[nn.Parameter] = []
     spared: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():

@@ -5,7 +5,7 @@
 
 Everything is published but what a machine forces: AdamW, a rate that rises and falls by half a cosine, masks of fixed
 counts, mean squared errors of hidden patches, and the contrast of both modalities. The same call with `resume=True`
-goes on where a kill left the run, to the same numbers; under torchrun all processes train one model. A form of one
+goes on where a kill left the run, to the same values; under torchrun all processes train one model. A form of one
 modality reads that alone; where a clip lacks one of two, the other is learnt from by itself, and counted.
 
 Source: Sun et al. 2024, arXiv:2401.05698, section 4.1; Sun et al. 2024, arXiv:2401.00416, section 4.1.
@@ -59,11 +59,11 @@ class Pretrained:
     history: tuple[Row, ...]
     survey: Survey
     weights: Path
-    """Of the last step; `pretraining_from` opens it."""
+    """File of the weights of the last step; `pretraining_from` opens it."""
 
     @property
     def drawn(self) -> dict[str, int]:
-        """How many clips lacked something as they were drawn, by the names of `COUNTS`."""
+        """Counts of clips that lacked something as they were drawn, by the names of `COUNTS`."""
         return {name: int(sum(row[name] for row in self.history)) for name in COUNTS}
 
 
@@ -80,10 +80,10 @@ def pretrain(
     """Pre-train a network on clips.
 
     Args:
-        form: of the network.
+        form: form of the network.
         clips: any sequence of clips.
-        settings: None for the published ones.
-        folder: for settings, log, curves, checkpoints, snapshots and the weights.
+        settings: settings of the run; None for the published ones.
+        folder: folder for settings, log, curves, checkpoints, snapshots and the weights.
         resume: go on in a folder that a killed run left, or begin where there is none.
         report: called with each row of the log.
         progress: called with `train`, updates done and updates in all.
@@ -198,7 +198,7 @@ class _Counts:
         return masked_losses(model, batch)
 
     def row(self, model: nn.Module) -> Row:
-        """Of all processes, since this was last called.
+        """Counts over all processes, since this was last called.
 
         Raises:
             CorpusError: nothing at all was read, as where the media are gone.
@@ -255,7 +255,7 @@ class _Snapshots:
 
 
 def notes_of(form: Form, settings: PretrainingSettings, survey: Survey) -> dict[str, Any]:
-    """What a file of weights says of itself: family, form, settings and clips."""
+    """The notes in a file of weights: family, form, settings and clips."""
     return {**form_notes(form), 'stage': 'pretraining', 'settings': asdict(settings), 'clips': survey.counts()}
 
 

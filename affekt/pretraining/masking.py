@@ -1,7 +1,7 @@
-"""Which tokens are hidden in pre-training: always the same number, so that every batch has the same shapes.
+"""Masks of hidden tokens in pre-training: always the same number, so that every batch has the same shapes.
 
 Masks are (B, N) bool, True where a token is hidden and must be rebuilt; `split_tokens` in `rebuilding.py` turns them
-into the places of both sorts, by which networks gather. Of a video the same cells are hidden in all time slices (a
+into the indices of both sorts, by which networks gather. Of a video the same cells are hidden in all time slices (a
 tube), so that nothing can be copied from the slice before. Two slices of 2 x 2 cells, three of four hidden:
 
     noise .8 .1 .5 .9   hides   1 0 1 1 | 1 0 1 1   since the smallest stays visible
@@ -57,7 +57,7 @@ def mask_of_noise(noise: Tensor, masked: int) -> Tensor:
 def cell_mask(
     count: int, grid: Sequence[int] = AUDIO_GRID, ratio: float = AUDIO_RATIO, *, rng: torch.Generator
 ) -> Tensor:
-    """(B, N) masks that hide tokens anywhere, for sound.
+    """(B, N) masks that hide tokens anywhere, for audio.
 
     Args:
         count: B.

@@ -6,10 +6,10 @@ Clip i is mixed with clip B - 1 - i and keeps the share λ of itself:
     CutMix   a box, the same in all frames, comes from the other clip; λ becomes 1 - its area
     target   y_i ← λ y_i + (1 - λ) y_{B-1-i}
 
-Published code leaves the sound alone while it mixes pictures and targets, so that what is heard contradicts a part of
+Published code leaves the audio alone while it mixes frames and targets, so that what is heard contradicts a part of
 the target; `mixes_audio=False` repeats that. By default spectrograms are mixed as well: by λ under mixup, and under
-CutMix a stretch of time, as long as the box is large, comes from the other clip. Clips of which only one has pictures,
-or only one has sound, are not mixed with each other, and of an odd number the clip in the middle stays itself;
+CutMix a stretch of time, as long as the box is large, comes from the other clip. Clips of which only one has frames,
+or only one has audio, are not mixed with each other, and of an odd number the clip in the middle stays itself;
 published code takes even batches only.
 
 Axes: B batch, T frames, H, W pixels, R rows of a spectrogram, K classes or values.
@@ -35,22 +35,22 @@ Box = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Mixing:
-    """How clips are mixed.
+    """Settings of mixing clips.
 
     Raises:
-        ValueRangeError: a number outside its range, or neither sort of mixing.
+        ValueRangeError: a setting is out of its range, or neither sort of mixing is on.
     """
 
     mixup: float = 0.8
     """Both parameters of the beta distribution of λ under mixup; 0 for none."""
     cutmix: float = 1.0
-    """The same under CutMix."""
+    """Both parameters of the beta distribution of λ under CutMix; 0 for none."""
     cutmix_share: float = 0.5
-    """Of the batches that are mixed, those under CutMix, where both sorts are on."""
+    """Share of the mixed batches that are under CutMix, where both sorts are on."""
     probability: float = 1.0
-    """Of a batch to be mixed at all."""
+    """Probability that a batch is mixed at all."""
     mixes_audio: bool = True
-    """False as published."""
+    """Mix spectrograms as well; False as published."""
 
     def __post_init__(self) -> None:
         strengths = (self.mixup, self.cutmix)
@@ -68,7 +68,7 @@ def soft_targets(labels: Tensor, classes: int, smoothing: float = 0.1) -> Tensor
     Args:
         labels: (B,) int64 in [0, K).
         classes: K.
-        smoothing: in [0, 1).
+        smoothing: share of a target that is spread over all classes, in [0, 1).
 
     Raises:
         ValueRangeError: a label that is no class, or smoothing outside its range.
@@ -89,8 +89,8 @@ def mixed(batch: ClipBatch, targets: Tensor, mixing: Mixing, rng: torch.Generato
     Args:
         batch: B clips, on any device.
         targets: (B, K) soft targets of classes, or values.
-        mixing: how.
-        rng: on the CPU; decides whether, which sort, λ, and where.
+        mixing: settings of mixing.
+        rng: generator on the CPU; decides whether, which sort, λ, and where.
 
     Raises:
         ShapeError: targets are not (B, K).

@@ -1,12 +1,12 @@
-"""What a fine-tuned model learns to say of a clip: its targets as tensors, the losses, and the scores on validation.
+"""The objective of a fine-tuned model: its targets as tensors, the losses, and the scores on validation.
 
-A target is a class (a whole number) or D numbers. Numbers are learnt on the scale of the training clips, where each has
-mean 0 and deviation 1, so that a rating from 1 to 9 takes no longer than one from -1 to 1; `reference` leaves them as
-they are.
+A target is a class (a whole number) or D values. Values are learnt on the scale of the training clips, where each has
+mean 0 and standard deviation 1, so that a rating from 1 to 9 takes no longer than one from -1 to 1;
+`reference` leaves them as they are.
 
-Axes: N clips, B batch, K classes, D numbers.
+Axes: N clips, B batch, K classes, D values.
 
-Source of the losses of numbers: github.com/sunlicai/HiCMAE; their moments divide by N.
+Source of the regression losses: github.com/sunlicai/HiCMAE; their moments divide by N.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from affekt.wording import counted
 
 @dataclass(frozen=True)
 class LabelledClip:
-    """A clip, or what opens it when it is needed, with its truth."""
+    """A clip, or a function that opens it, with its truth."""
 
     clip: Clip | Callable[[], Clip]
     target: int | float | Floats
-    """A class from 0, or (D,) numbers."""
+    """A class from 0, or (D,) values."""
 
     def opened(self) -> Clip:
         """The clip."""
@@ -45,33 +45,33 @@ class LabelledClip:
 
 @dataclass(frozen=True)
 class Goal:
-    """What is learnt from training clips: classes or numbers, on which scale, how much each class weighs."""
+    """The learnt target: classes or values, their scale, and the weight of each class."""
 
     outputs: int
-    """K or D."""
+    """K classes or D values."""
     is_classes: bool
     objective: str
     score: str
     smoothing: float = 0.0
     weights: Tensor | None = field(default=None, repr=False)
-    """(K,) of the classes in the loss; None for all alike."""
+    """(K,) weights of the classes in the loss; None for equal weights."""
     mean: Tensor | None = field(default=None, repr=False)
-    """(D,) of the training clips; None where numbers stay as they are."""
+    """(D,) means of the training clips; None where values stay as they are."""
     deviation: Tensor | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, clips: Sequence[LabelledClip], outputs: int, settings: TuningSettings) -> Goal:
-        """From the training clips.
+        """The goal that follows from the training clips.
 
         Args:
-            clips: N of them.
-            outputs: of the model.
-            settings: objective, score, smoothing and balance are read.
+            clips: N training clips.
+            outputs: number of the model's outputs.
+            settings: settings of tuning, of which objective, score, smoothing, balance and reference are used.
 
         Raises:
-            ShapeError: targets are of several sorts, or not as many numbers as the model has outputs.
+            ShapeError: targets are of several sorts, or not as many values as the model has outputs.
             ValueRangeError: no clip; a target is missing or not finite; fewer than two classes; a class that the model
-                has and no clip; numbers that are all the same.
+                has and no clip; values that are all the same.
             UnknownNameError: an objective or a score of the other sort of targets.
         """
         truth, is_classes = targets_of(clips, outputs, 'training')
@@ -89,7 +89,7 @@ class Goal:
         return cls(outputs, False, objective, score, mean=mean.float(), deviation=deviation.float())
 
     def targets(self, truth: Tensor) -> Tensor:
-        """(B, K) soft targets of (B,) classes, or (B, D) numbers on the scale that is learnt."""
+        """(B, K) soft targets of (B,) classes, or (B, D) values on the scale that is learnt."""
         if self.is_classes:
             return soft_targets(truth, self.outputs, self.smoothing)
         values = truth.float()
@@ -99,8 +99,8 @@ class Goal:
         """The mean loss of a batch.
 
         Args:
-            outputs: (B, K or D) of the model.
-            targets: the same shape, of `targets`, mixed or not.
+            outputs: (B, K or D) outputs of the model.
+            targets: (B, K or D) targets, as `targets` gives them, mixed or not.
         """
         outputs = outputs.float()
         if self.objective == 'cross_entropy':
@@ -110,7 +110,7 @@ class Goal:
         return (concordance_loss if self.objective == 'ccc' else correlation_loss)(outputs, targets)
 
     def answers(self, means: Floats32) -> Floats32:
-        """(N, D) numbers in the unit of the truth; probabilities as they are."""
+        """(N, D) values in the unit of the truth; probabilities as they are."""
         if self.mean is None or self.deviation is None:
             return means
         answers: Floats32 = means * self.deviation.numpy() + self.mean.numpy()
@@ -120,8 +120,8 @@ class Goal:
         """Every score by name, and `score`, the one that chooses; nan where undefined.
 
         Args:
-            truth: (N,) classes or (N, D) numbers.
-            answers: (N, K) probabilities or (N, D) numbers.
+            truth: (N,) classes or (N, D) values.
+            answers: (N, K) probabilities or (N, D) values.
         """
         if self.is_classes:
             classes, chosen = self.outputs, answers.argmax(axis=1)
@@ -142,7 +142,7 @@ class Goal:
         return {**scores, 'score': scores[self.score]}
 
     def restored(self, head: nn.Linear) -> None:
-        """Let the head of a model that learnt numbers on their scale give them in the unit of the truth."""
+        """Rescale a head that learnt values on their scale, in place, to give them in the unit of the truth."""
         if self.mean is None or self.deviation is None:
             return
         with torch.no_grad():
@@ -152,12 +152,12 @@ class Goal:
 
 
 def targets_of(clips: Sequence[LabelledClip], outputs: int, part: str) -> tuple[Any, bool]:
-    """(N,) int64 classes or (N, D) float64 numbers, and whether they are classes.
+    """(N,) int64 classes or (N, D) float64 values, and whether they are classes.
 
     Args:
-        clips: N of them.
-        outputs: of the model: K classes or D numbers.
-        part: what the clips are of, for messages.
+        clips: N clips.
+        outputs: number of the model's outputs: K classes or D values.
+        part: name of the part that the clips belong to, for messages.
 
     Raises:
         ShapeError, ValueRangeError: see `Goal.of`.
@@ -232,25 +232,25 @@ def soft_cross_entropy(outputs: Tensor, targets: Tensor, weights: Tensor | None 
 
 
 def concordance_loss(outputs: Tensor, targets: Tensor) -> Tensor:
-    """1 - Lin's concordance, the mean over D numbers of (B, D); moments divide by B."""
+    """1 - Lin's concordance, the mean over D values of (B, D); moments divide by B."""
     means = outputs.mean(dim=0) - targets.mean(dim=0)
     spread = outputs.var(dim=0, correction=0) + targets.var(dim=0, correction=0) + means.square()
     return 1 - (2 * _covariance(outputs, targets) / spread.clamp(min=1e-8)).mean()
 
 
 def correlation_loss(outputs: Tensor, targets: Tensor) -> Tensor:
-    """1 - Pearson's correlation, the mean over D numbers of (B, D); 1e-6 is added to the product of deviations."""
+    """1 - Pearson's correlation, the mean over D values of (B, D); 1e-6 is added to the product of deviations."""
     product = outputs.var(dim=0, correction=0) * targets.var(dim=0, correction=0)
     return 1 - (_covariance(outputs, targets) / (product.clamp(min=1e-16).sqrt() + 1e-6)).mean()
 
 
 def _covariance(outputs: Tensor, targets: Tensor) -> Tensor:
-    """(D,)"""
+    """(D,) covariances over the batch."""
     return ((outputs - outputs.mean(dim=0)) * (targets - targets.mean(dim=0))).mean(dim=0)
 
 
 def _mean(values: Sequence[float]) -> float:
-    """nan where one is."""
+    """The mean; nan where a value is nan."""
     return math.fsum(values) / len(values)
 
 

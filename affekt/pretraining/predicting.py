@@ -1,9 +1,9 @@
-"""What a fine-tuned model says of clips: probabilities of classes, or numbers, averaged over views of each clip.
+"""Predictions of a fine-tuned model: probabilities of classes, or values, averaged over views of each clip.
 
     predict('tuned', 'interview.mp4')      # {'happy': .71, 'neutral': .2, …}: a folder that `affekt finetune` wrote
     predict_proba(model, clips)            # (N, outputs) from a model in memory
 
-A view is a window of frames with its sound. Two views lie evenly over a clip, one suffices for a short one. Published
+A view is a window of frames with its audio. Two views lie evenly over a clip, one suffices for a short one. Published
 code reads two crops of each view that are the same crop, and views that are the same view; the average is the same.
 
 Axes: N clips, V views, B views at once, K outputs.
@@ -45,7 +45,7 @@ VIEWS: tuple[Views, ...] = ('distinct', 'published')
 AnyClip = Clip | Callable[[], Clip]
 Crop = Literal['faces', 'published', 'none']
 LABELS = 'labels.json'
-"""Of a folder with a fine-tuned model."""
+"""File with the labels in a folder with a fine-tuned model."""
 LOG = logging.getLogger('affekt')
 
 
@@ -64,11 +64,11 @@ class TunedModel:
 
     Args:
         model: on the CPU, in evaluation mode.
-        names: (K,) of the classes, or of the numbers.
-        is_classes: False where the outputs are numbers.
-        stride: frames from one that is read to the next.
+        names: (K,) names of the classes, or of the values.
+        is_classes: False where the outputs are values of a regression.
+        stride: distance of neighbouring frames of a window, in frames of the clip.
         crop: how faces are cut out of recordings, see `ClipSettings`.
-        notes: what else its file says.
+        notes: further notes in its file.
     """
 
     model: nn.Module
@@ -80,7 +80,7 @@ class TunedModel:
 
     @property
     def form(self) -> Form:
-        """Its size."""
+        """The form of the model."""
         return form_of(self.model)
 
     def save(self, folder: Path) -> None:
@@ -124,7 +124,7 @@ class TunedModel:
             ) from error  # fmt: skip
 
     def answers(self, clip: AnyClip | str | os.PathLike[str]) -> dict[str, float]:
-        """Class to probability, or the name of a number to its value; what the clip lacks is masked and warned of.
+        """Class to probability, or name of an output to its value; what the clip lacks is masked and warned of.
 
         Raises:
             MediaError: the recording cannot be read, or has nothing that the model reads.
@@ -137,11 +137,11 @@ class TunedModel:
 def predict(
     model: nn.Module | TunedModel | str | os.PathLike[str], clip: AnyClip | str | os.PathLike[str]
 ) -> dict[str, float] | Floats32:
-    """What a fine-tuned model says of one clip.
+    """The prediction of a fine-tuned model for one clip.
 
     Args:
         model: a folder that `affekt finetune` wrote, what `TunedModel.open` made of it, or a model alone.
-        clip: a clip, or the path of a video with or without sound, or of sound alone. Faces are cut out of a video as
+        clip: a clip, or the path of a video with or without audio, or of audio alone. Faces are cut out of a video as
             they were for training. Without a face, or without sound, the model answers from the other; a warning says
             so.
 
@@ -161,7 +161,7 @@ def predict(
 
 
 def _clip(clip: AnyClip | str | os.PathLike[str], tuned: TunedModel) -> Clip:
-    """The clip; what it lacks of what the model reads is said in a warning."""
+    """The clip; modalities of the model that it lacks are named in a warning."""
     form = tuned.form
     if isinstance(clip, str | os.PathLike):
         opened = decoded(clip, form.size, tuned.crop, modalities=form.modalities)
@@ -191,16 +191,16 @@ def predict_proba(
     Args:
         model: `HicmaeClassifier` or `SvfapClassifier`, on any device, in whatever mode; it is left in that.
         clips: N clips, or what opens them, which is then done one after another.
-        views: `distinct`, or `published` to read each view as often as published code does, and to cut sound as it
+        views: `distinct`, or `published` to read each view as often as published code does, and to cut audio as it
             does.
         batch_size: views at once.
         segments: views of a clip, at most.
-        stride: frames from one that is read to the next.
-        numbers: the outputs are numbers, whose plain mean is taken; else probabilities after a softmax.
-        progress: told 'predict', clips done, clips in all.
+        stride: distance of neighbouring frames of a window, in frames of the clip.
+        numbers: whether the outputs are values, whose plain mean is taken; else probabilities after a softmax.
+        progress: called with 'predict', clips done, clips in all.
 
     Returns:
-        (N, K) float32 probabilities or numbers.
+        (N, K) float32 probabilities or values.
 
     Raises:
         MediaError: a clip has nothing that the model reads.
@@ -240,7 +240,7 @@ def viewed(
     stride: int = 4,
     batch_size: int = 8,
 ) -> Iterator[tuple[int, Tensor]]:
-    """The number of a clip, and what `answers` gives of one of its views, for all views of all clips in order.
+    """Yield the index of a clip, and what `answers` gives for one of its views, for all views of all clips in order.
 
     The model is in evaluation mode meanwhile, without gradients.
 
@@ -267,7 +267,7 @@ def viewed(
 
 
 def views_of(clip: Clip, form: Form, views: Views = 'distinct', segments: int = 2, stride: int = 4) -> list[Clip]:
-    """The views of a clip that hold something that the form reads; of sound that is mute in all of them, the loudest
+    """The views of a clip that hold something that the form reads; of audio that is mute in all of them, the loudest
     stretch.
 
     Raises:
@@ -311,14 +311,14 @@ def read_by(clip: Clip, form: Form) -> Clip:
 
 
 def is_readable(view: Clip) -> bool:
-    """A model can read it: pictures, or sound of some length that is not one value alone."""
+    """Whether a model can read a view: frames, or audio of some length that is not one value alone."""
     if view.frames is not None and len(view.frames):
         return True
     return view.sound is not None and len(view.sound) >= WINDOW and bool(np.ptp(view.sound))
 
 
 def nothing_to_read(clip: Clip, form: Form) -> MediaError:
-    """To be raised where a clip has nothing that the form reads."""
+    """The error for a clip that has nothing that the form reads."""
     reasons = [f'{name}: {reason}' for name, reason in clip.missing.items() if name in form.modalities]
     return MediaError(
         expected=f'{" or ".join(form.modalities)} in {clip.name}',
@@ -340,12 +340,12 @@ def inputs_of(batch: ClipBatch) -> Inputs:
 
 
 def sampling_of(form: Form, stride: int) -> Sampling:
-    """Windows of as many frames as the form reads."""
+    """The sampling of windows with as many frames as the form reads."""
     return Sampling(form.frames, stride)
 
 
 def form_of(model: nn.Module) -> Form:
-    """The size of a model."""
+    """The form of a model."""
     form: Form = model.form  # type: ignore[assignment]
     return form
 

@@ -5,7 +5,7 @@ Pillow measures of a picture (its extremes, its histogram, its mean) is measured
 differ, where Pillow computes in double precision. What a move leaves open is filled with grey 128.
 
 `rand-m7-n4-mstd0.5-inc1` reads: four times one of the fifteen, any may come again; each then happens with probability
-one half, at a level drawn from N(7, .5) and cut to [0, 10]; changes grow with the level, which the numbers of
+one half, at a level drawn from N(7, .5) and cut to [0, 10]; changes grow with the level, which the values of
 `_ARGUMENTS` turn into degrees, shares or shades.
 
 Axes: T frames, H, W pixels, P = 3 T planes, N = H W pixels of a plane, K taps.
@@ -29,7 +29,7 @@ from affekt.pretraining.draws import happens, normal, whole
 FILL = 128
 HIGHEST_LEVEL = 10.0
 _LUMA = (19595, 38470, 7471)
-"""Red, green, blue in a grey picture, of 65,536."""
+"""Weights of red, green and blue in a grey picture, out of 65,536."""
 
 
 def auto_contrasted(frames: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ CHANGES: dict[str, Callable[..., Tensor]] = {
     'TranslateXRel': translated_x,
     'TranslateYRel': translated_y,
 }
-"""By the names of timm."""
+"""Name in timm to the change."""
 _STRENGTHS = {
     'Rotate': (0.0, 30.0),
     'ColorIncreasing': (1.0, 0.9),
@@ -158,7 +158,7 @@ _STRENGTHS = {
     'TranslateXRel': (0.0, 0.45),
     'TranslateYRel': (0.0, 0.45),
 }
-"""What changes nothing, and how far the highest level lies from it, to either side."""
+"""Argument that changes nothing, and its distance from that of the highest level, to either side."""
 
 
 @dataclass(frozen=True)
@@ -170,13 +170,13 @@ class RandAugment:
     """
 
     level: float = 7.0
-    """In [0, 10]."""
+    """Mean level of the changes, in [0, 10]."""
     count: int = 4
-    """Changes drawn."""
+    """Number of changes drawn."""
     deviation: float = 0.5
-    """Of the level."""
+    """Standard deviation of the level."""
     probability: float = 0.5
-    """Of each change drawn to happen."""
+    """Probability that a drawn change is applied."""
 
     def __post_init__(self) -> None:
         is_so = 0 <= self.level <= HIGHEST_LEVEL and self.count >= 0 and self.deviation >= 0
@@ -188,7 +188,7 @@ class RandAugment:
 
     @classmethod
     def named(cls, name: str) -> RandAugment:
-        """What a name such as `rand-m7-n4-mstd0.5-inc1` says; it must end in inc1, as the other sort is not here.
+        """RandAugment by a name such as `rand-m7-n4-mstd0.5-inc1`; it must end in inc1, as the other sort is not here.
 
         Raises:
             ValueRangeError: another form of name.
@@ -210,12 +210,12 @@ class RandAugment:
 
 
 def arguments(name: str, level: float, *, is_reversed: bool = False) -> tuple[float, ...]:
-    """What a change is called with at a level.
+    """The arguments of a change at a level.
 
     Args:
         name: key of `CHANGES`.
-        level: in [0, 10].
-        is_reversed: to the other side, where there are two.
+        level: strength of the change, in [0, 10].
+        is_reversed: whether to change to the other side, where there are two.
     """
     share = level / HIGHEST_LEVEL
     if name in _STRENGTHS:

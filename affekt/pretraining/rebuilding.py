@@ -1,4 +1,4 @@
-"""What masked pre-training asks of a network: hidden patches to rebuild, and two modalities of one clip to match.
+"""Targets and losses of masked pre-training: hidden patches to rebuild, and two modalities of one clip to match.
 
 Axes: B clips, N tokens of a clip (V visible, M masked), P cells of a patch, C channels, D width.
 
@@ -21,11 +21,11 @@ from affekt.pretraining.forms import TILE, TUBE
 TEMPERATURE = 0.07
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
-"""Of red, green and blue in [0, 1]."""
+"""Standard deviations of red, green and blue in [0, 1]."""
 
 
 def split_tokens(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Which tokens are visible and which are masked, each in ascending order.
+    """Indices of visible and of masked tokens, each in ascending order.
 
     Args:
         mask: (B, N) bool, True where masked, as many in each clip.
@@ -70,7 +70,7 @@ def tiles(audio: Tensor) -> Tensor:
 
 
 def video_targets(patches: Tensor, *, is_difference: bool) -> Tensor:
-    """What a video decoder rebuilds: each colour of each patch in [0, 1], standardised.
+    """The targets of a video decoder: each colour of each patch in [0, 1], standardised.
 
     Args:
         patches: (B, M, P, 3) of frames normalised by the statistics of ImageNet.
@@ -95,12 +95,12 @@ def video_truth(patches: Tensor, *, is_difference: bool) -> Tensor:
 
 
 def audio_targets(patches: Tensor) -> Tensor:
-    """What an audio decoder rebuilds: (B, M, P, 1) patches of a spectrogram, each standardised, as (B, M, P)."""
+    """The targets of an audio decoder: (B, M, P, 1) patches of a spectrogram, each standardised, as (B, M, P)."""
     return standardised_patches(patches).flatten(2)  # (B, M, P)
 
 
 def in_colours(head: nn.Linear, tokens: Tensor) -> Tensor:
-    """What a head makes of (B, M, D) tokens, as (B, M, 3, P): its rows are put in order, not the many answers."""
+    """The output of a head for (B, M, D) tokens, as (B, M, 3, P): its rows are put in order, not the many answers."""
     weight, bias = (_by_colour(part) for part in (head.weight, head.bias))
     rebuilt: Tensor = product(tokens, weight, bias).unflatten(2, (3, -1))
     return rebuilt
@@ -140,7 +140,7 @@ class _SquaredError(torch.autograd.Function):
 def contrast(
     video: Tensor, audio: Tensor, *, every: Callable[[Tensor], Tensor] | None = None, temperature: float = TEMPERATURE
 ) -> Tensor:
-    """How badly clips are told apart by their other modality: 0 where each finds its own.
+    """Loss of telling clips apart by their other modality: 0 where each finds its own.
 
         cross-entropy of (v · aᵀ / temperature) against the diagonal, the mean of both directions
 
@@ -149,10 +149,10 @@ def contrast(
         audio: (B, D) the same clips as heard.
         every: gives all processes' clips, in the order of the processes, from this one's, with gradients; None
             compares within this batch, as published.
-        temperature: by which similarities are divided.
+        temperature: divisor of the similarities.
 
     Returns:
-        A scalar; log B where nothing is told apart.
+        A scalar; log B where all similarities are equal.
     """
     video, audio = functional.normalize(video, dim=1), functional.normalize(audio, dim=1)
     if every is not None:

@@ -1,7 +1,7 @@
-"""Log-mel spectrograms as HiCMAE reads sound: Kaldi's filterbank of 16 kHz, 256 rows of 10 ms by 128 bands.
+"""Log-mel spectrograms as HiCMAE's input: Kaldi's filterbank of 16 kHz, 256 rows of 10 ms by 128 bands.
 
-Sound comes in as floats in [-1, 1] at 16 kHz; frames of 25 ms begin each 10 ms and lie wholly within it. The mean of
-the whole sound is taken away first, then that of each frame; then come pre-emphasis, a symmetric Hann window, the power
+Audio comes in as floats in [-1, 1] at 16 kHz; frames of 25 ms begin each 10 ms and lie wholly within it. The mean of
+the whole audio is taken away first, then that of each frame; then come pre-emphasis, a symmetric Hann window, the power
 spectrum of 512 points, 128 triangles on Kaldi's mel scale from 20 Hz to 8 kHz (not scaled to equal area; the fourth
 lies between two bins and is empty), and the natural logarithm with a floor. Rows are cut at 256 or filled with zeros
 *before* AudioSet's mean and deviation are applied, as published: a filled row becomes +0.467.
@@ -31,9 +31,9 @@ LOWEST_HZ, HIGHEST_HZ = 20.0, 8000.0
 PRE_EMPHASIS = 0.97
 FLOOR = float(np.finfo(np.float32).eps)
 MEAN, DEVIATION = -4.2677393, 4.5689974
-"""Of AudioSet, which is scaled to a deviation of one half."""
+"""Mean and standard deviation of AudioSet, which is scaled to a standard deviation of one half."""
 FILLED = (0.0 - MEAN) / (2 * DEVIATION)
-"""What a row beyond the end of the sound becomes: 0.467."""
+"""Value of a row beyond the end of the audio: 0.467."""
 
 
 def mel_from_hz(hz: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ def _window() -> Tensor:
 
 
 def frame_count(samples: int) -> int:
-    """Frames that lie wholly within a sound of so many samples.
+    """Number of frames that lie wholly within so many samples.
 
     >>> frame_count(399), frame_count(400), frame_count(16000)
     (0, 1, 98)
@@ -74,7 +74,7 @@ def log_energies(frames: Tensor) -> Tensor:
     """(F, 128) natural logarithms of band energies, at least ln 1.19e-7 = -15.94.
 
     Args:
-        frames: (F, 400) samples of each frame, after the mean of the whole sound is taken away.
+        frames: (F, 400) samples of each frame, after the mean of the whole audio is taken away.
     """
     if not len(frames):  # which no Fourier transform takes
         return frames.new_zeros(0, BANDS)
@@ -87,34 +87,34 @@ def log_energies(frames: Tensor) -> Tensor:
 
 
 def log_mel(sound: Tensor | Floats32) -> Tensor:
-    """(F, 128) log-mel spectrogram of a whole sound, neither cut nor normalised; (0, 128) below 400 samples.
+    """(F, 128) log-mel spectrogram of whole audio, neither cut nor normalised; (0, 128) below 400 samples.
 
     Raises:
-        ShapeError: the sound is not (S,).
+        ShapeError: the audio is not (S,).
     """
     return log_energies(_frames(sound, None))
 
 
 def filterbank(sound: Tensor | Floats32, rows: int = ROWS) -> Tensor:
-    """(R, 128) spectrogram of a sound, as the audio encoder reads it.
+    """(R, 128) spectrogram of audio, as the audio encoder reads it.
 
     Args:
         sound: (S,) in [-1, 1] at 16 kHz.
-        rows: R; of a longer sound only the first are taken.
+        rows: R; of longer audio only the first rows are taken.
 
     Raises:
-        ShapeError: the sound is not (S,).
+        ShapeError: the audio is not (S,).
         ValueRangeError: fewer than one row.
     """
     return filterbanks([sound], rows)[0]
 
 
 def filterbanks(sounds: Sequence[Tensor | Floats32], rows: int = ROWS) -> Tensor:
-    """(B, R, 128) spectrograms of sounds of any lengths, all frames computed at once.
+    """(B, R, 128) spectrograms of audio of any lengths, all frames computed at once.
 
     Raises:
-        ShapeError: a sound is not (S,).
-        ValueRangeError: fewer than one row, or no sound.
+        ShapeError: the audio of a clip is not (S,).
+        ValueRangeError: fewer than one row, or no audio.
     """
     if rows < 1 or not sounds:
         raise ValueRangeError(expected='one row and one sound at least', came=f'{rows} rows of {len(sounds)} sounds',
@@ -133,7 +133,7 @@ def normalised(spectrogram: Tensor) -> Tensor:
 
 
 def _frames(sound: Tensor | Floats32, rows: int | None) -> Tensor:
-    """(F, 400) views of a sound without its mean, at most `rows` of them."""
+    """(F, 400) views of the audio without its mean, at most `rows` of them."""
     wave = torch.as_tensor(sound, dtype=torch.float32)
     if wave.ndim != 1:
         raise ShapeError(expected='sound (S,)', came=f'{tuple(wave.shape)}', todo='mix the channels down to one')

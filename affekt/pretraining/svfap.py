@@ -97,12 +97,12 @@ class Pyramid(nn.Module):
 
 
 class SvfapClassifier(Pyramid):
-    """From (B, 3, T, Y, X) clips to the outputs of a task.
+    """A network from (B, 3, T, Y, X) clips to the outputs of a task.
 
     Args:
         form: the size.
-        outputs: K classes or numbers.
-        drop_path: share of dropped paths of the last block; it rises evenly from 0.
+        outputs: K classes or values.
+        drop_path: probability of dropping a path in the last block; it rises evenly from 0 in the first.
     """
 
     def __init__(self, form: SvfapForm, outputs: int, drop_path: float = 0.1) -> None:

@@ -35,22 +35,22 @@ from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
 Classifier = HicmaeClassifier | SvfapClassifier
 Pretraining = HicmaePretraining | SvfapPretraining
 HEAD_WIDTH = 64
-"""Of an attention head, at every published size."""
+"""Width of an attention head, at every published size."""
 NEW = re.compile(r'(video_layer_weights|audio_layer_weights|fc_norm\.\w+|head\.\w+)$')
-"""What fine-tuning learns from nothing."""
+"""Names of the weights that fine-tuning learns from scratch."""
 POSITIONS = re.compile(r'(^|\.)pos_embed$')
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """What a fine-tuning network took from a checkpoint.
+    """The tensors that a fine-tuning network took from a checkpoint.
 
     Args:
         source: the file's name.
-        recognition: what the file is.
+        recognition: system and stage of the file.
         coverage: where each of its tensors went; None where it was left out.
         new: names that the file could not fill, as they were drawn.
-        remarks: what was done beside taking a tensor as it is, a sentence each.
+        remarks: sentences on tensors that were not taken as they are.
     """
 
     source: str
@@ -86,7 +86,7 @@ def stored_form(source: Checkpoint, **changes: Any) -> Form:
     Published files say nothing of the size of clips, which then is the published one.
 
     Args:
-        source: of HiCMAE or SVFAP, of any stage.
+        source: checkpoint of HiCMAE or SVFAP, of any stage.
         changes: fields to set, such as `size=96`.
 
     Raises:
@@ -116,7 +116,7 @@ def noted_form(family: str, noted: Mapping[str, Any]) -> Form:
 
 
 def _require_agreement(form: Form, sizes: Mapping[str, Any]) -> None:
-    """The sizes that a file notes are those of its tensors: no network larger than the file is ever built."""
+    """Require the noted sizes of a file to be those of its tensors: no network larger than the file is ever built."""
     wanted: dict[str, int] = {'width': form.width}
     if isinstance(form, SvfapForm):
         wanted |= {'plain blocks': form.depths[0], 'cross-self blocks': sum(form.depths[1:])}
@@ -221,8 +221,9 @@ def classifier_from(
 
     Args:
         source: a file, a run's folder, or what `opened` gave.
-        outputs: of the head; None for those of a fine-tuned file. A head of another number is dropped and drawn anew.
-        drop_path: of the network.
+        outputs: number of outputs; None for those of a fine-tuned file. A head of another number is dropped and
+            drawn anew.
+        drop_path: probability of dropping a path in the network's last block.
         allow_missing: also take a file that lacks tensors of the encoders, which then stay as they were drawn.
         changes: fields of the form to set, such as `size=96` or `modalities=('audio',)`.
 
@@ -360,7 +361,7 @@ def resized_positions(table: Tensor, grid: tuple[int, ...], tokens: int) -> Tens
     Args:
         table: (1, N, C) of the file.
         grid: (T, Y, X) of the network's video, or (T, mel bands) of its audio.
-        tokens: of the network.
+        tokens: number of the network's tokens.
 
     Returns:
         (1, tokens, C).
@@ -401,7 +402,7 @@ def _known(checkpoint: Checkpoint) -> Recognised:
 
 @contextlib.contextmanager
 def _as_weights(checkpoint: Checkpoint) -> Iterator[None]:
-    """Numbers of a file that no form can have are an error of the file."""
+    """Raise values of a file that no form can have as an error of the file."""
     try:
         yield
     except (AffektError, TypeError, ValueError, ArithmeticError) as error:

@@ -4,7 +4,7 @@
     predict_proba(tuned.model, clips)
 
 Validation alone decides which epoch is taken and when to stop; no clip of a test is ever seen. A run in a folder goes
-on after a kill to the same numbers. Read `tune` first; `objectives.py` says what is learnt, `adapters.py` how
+on after a kill to the same values. Read `tune` first; `objectives.py` says what is learnt, `adapters.py` how
 few weights suffice.
 
 Axes: N clips, B batch, K outputs.
@@ -50,7 +50,7 @@ from affekt.progress import Progress
 from affekt.training import BestEpoch, Engine, IndexBatches, Ranks, layered_groups
 
 TRIES = 4
-"""Windows that are drawn of a clip until one holds something that can be read."""
+"""Most windows that are drawn of a clip until one can be read."""
 Row = dict[str, float]
 
 
@@ -60,9 +60,9 @@ class Tuned:
 
     Args:
         model: on the CPU, in evaluation mode, at the epoch that was chosen.
-        best_score: on validation at that epoch; nan without validation.
+        best_score: score on validation at that epoch; nan without validation.
         history: a row for each epoch, or for each strength of a linear probe.
-        epoch: that was chosen, from 1; of a linear probe the row.
+        epoch: the chosen epoch, from 1; of a linear probe the row.
     """
 
     model: nn.Module
@@ -86,17 +86,17 @@ def tune(
     """A model that has learnt what the clips' targets are.
 
     Args:
-        model: `HicmaeClassifier` or `SvfapClassifier` with as many outputs as there are classes or numbers, usually
+        model: `HicmaeClassifier` or `SvfapClassifier` with as many outputs as there are classes or values, usually
             filled from pre-training; changed in place.
-        train: what it learns from.
+        train: training clips.
         validation: chooses the epoch; None or empty for the last one.
-        settings: all else that the numbers depend on.
-        folder: for checkpoints, the log and its page; None keeps nothing.
-        resume: go on in a folder that a killed run left, or begin where there is none; the numbers are those of a run
+        settings: all other settings that the results depend on.
+        folder: folder for checkpoints, the log and its page; None keeps nothing.
+        resume: go on in a folder that a killed run left, or begin where there is none; the results are those of a run
             that was not killed.
         report: called with each row of the history.
-        progress: told 'train', steps done, steps in all; of a linear probe 'features', clips done, clips in all.
-        depends_on: what else the numbers depend on, such as where clips come from; saved with the settings.
+        progress: called with 'train', steps done, steps in all; by a linear probe with 'features', clips done, in all.
+        depends_on: what else the results depend on, such as where clips come from; saved with the settings.
 
     Raises:
         ShapeError, ValueRangeError, UnknownNameError: targets that cannot be learnt, see `Goal.of`.
@@ -145,11 +145,11 @@ def tune(
 
 
 class TuningBatch(NamedTuple):
-    """What a step reads."""
+    """Input of a training step."""
 
     clips: ClipBatch
     targets: Tensor
-    """(B, K)"""
+    """(B, K) targets."""
 
 
 class TuningBatches:
@@ -157,9 +157,9 @@ class TuningBatches:
 
     Args:
         clips: N of them.
-        goal: of their targets.
-        model: whose form says what is read.
-        settings: of tuning.
+        goal: scale and loss of the targets.
+        model: the model, whose form says what is read.
+        settings: settings of tuning.
         ranks: the processes; each reads its own share.
     """
 
@@ -177,21 +177,21 @@ class TuningBatches:
         )  # fmt: skip
         self.accumulation = min(settings.accumulation, self._order.per_epoch)
         self.per_epoch = self._order.per_epoch // self.accumulation
-        """Steps of an epoch."""
+        """Steps per epoch."""
         self.clips_a_step = self._order.batch_size * ranks.count * self.accumulation
 
     def __iter__(self) -> Iterator[TuningBatch]:
         return self.starting_at(0)
 
     def starting_at(self, batches: int) -> Iterator[TuningBatch]:
-        """The batches after so many, which are not read."""
+        """The batches after the first `batches`, which are not read."""
         numbered = enumerate(self._order.starting_at(batches), batches)
         if not self._settings.readers:
             return (self._batch(number, index.tolist()) for number, index in numbered)
         return self._ahead(numbered)
 
     def _ahead(self, numbered: Iterator[tuple[int, Tensor]]) -> Iterator[TuningBatch]:
-        """The same, prepared by threads while others are learnt from."""
+        """The batches, prepared by threads while others are learnt from."""
         with ThreadPoolExecutor(self._settings.readers, 'affekt-clips') as threads:
             waiting: deque[Future[TuningBatch]] = deque()
             try:
@@ -231,7 +231,7 @@ class TuningBatches:
 
 
 class _Judge:
-    """What validation says after each epoch, and the weights of the best so far."""
+    """Scores on validation after each epoch, and the weights of the best so far."""
 
     def __init__(
         self,
@@ -252,7 +252,7 @@ class _Judge:
         )
 
     def __call__(self, model: nn.Module) -> Row:
-        """What is added to an epoch's row."""
+        """The values that are added to an epoch's row."""
         row = {'epoch': float(self._engine.number // self._per_epoch)}
         if self._truth is None:
             return row
@@ -262,7 +262,7 @@ class _Judge:
         return row
 
     def is_over(self, rows: Sequence[Mapping[str, float]]) -> bool:
-        """Validation has waited long enough for a better epoch."""
+        """Whether validation has waited long enough for a better epoch."""
         return self._chooses and self._best.is_over(rows)
 
     def chosen(self, history: Sequence[Row]) -> tuple[int, float]:
@@ -272,7 +272,7 @@ class _Judge:
         return len(history), history[-1].get('score', math.nan) if history else math.nan
 
     def _answers(self, model: nn.Module) -> Any:
-        """(N, K) of validation; each process answers its share."""
+        """(N, K) answers on validation; each process answers its share."""
         ranks = self._engine.ranks
         shares = [list(range(rank, len(self._validation), ranks.count)) or [0] for rank in range(ranks.count)]
         own = predict_proba(
@@ -286,7 +286,7 @@ class _Judge:
 
 
 def _generator(*numbers: int) -> torch.Generator:
-    """Of its own for each row of numbers."""
+    """A generator of its own for each row of numbers."""
     words = np.random.SeedSequence([abs(number) for number in numbers]).generate_state(2, np.uint32)
     return torch.Generator().manual_seed(int(words[0]) << 32 | int(words[1]))
 
@@ -335,7 +335,7 @@ def _require_same_sort(is_classes: bool, goal: Goal) -> None:
 
 
 def _digest(*parts: Sequence[LabelledClip]) -> str:
-    """Of names, where they are known, and targets."""
+    """SHA-256 of the clips' names, where they are known, and targets."""
     digest = hashlib.sha256()
     for part in parts:
         for each in part:
@@ -346,7 +346,7 @@ def _digest(*parts: Sequence[LabelledClip]) -> str:
 
 
 def _state_digest(model: nn.Module) -> str:
-    """Of the weights that training begins with."""
+    """SHA-256 of the weights that training begins with."""
     digest = hashlib.sha256()
     for name, value in model.state_dict().items():
         digest.update(name.encode())

@@ -1,8 +1,8 @@
-"""Everything that the numbers of fine-tuning depend on besides model and clips.
+"""Everything that the results of fine-tuning depend on besides model and clips.
 
-What is None is taken from the method: full tuning has the published numbers; adapters learn ten times as fast, and all
+What is None is taken from the method: full tuning has the published values; adapters learn ten times as fast, and all
 layers alike; a linear probe has no rate at all. `reference=True` repeats what the published program does besides:
-sound is not mixed with the pictures, is cut as if frames lay evenly over it, classes all weigh the same, and the last
+audio is not mixed with the frames, is cut as if frames lay evenly over it, classes all weigh the same, and the last
 epoch counts, for its validation lists are its test lists.
 """
 
@@ -20,71 +20,71 @@ METHODS: tuple[Method, ...] = ('full', 'lora', 'linear')
 """All weights; low-rank additions to those of the blocks; or the head alone, on features that are computed once."""
 Objective = Literal['cross_entropy', 'mse', 'ccc', 'pcc']
 OBJECTIVES: tuple[Objective, ...] = ('cross_entropy', 'mse', 'ccc', 'pcc')
-"""Of classes; of numbers: mean squared error, one less Lin's concordance, one less Pearson's correlation."""
+"""For classes, cross-entropy; for values, mean squared error, 1 - Lin's concordance, 1 - Pearson's correlation."""
 SCORES: dict[str, tuple[str, ...]] = {
     'classes': ('uar', 'war', 'weighted_f1'),
     'numbers': ('ccc', 'pcc', 'negative_mse'),
 }
-"""What chooses on validation; the first of each is the default."""
+"""Scores that choose on validation; the first of each sort is the default."""
 WHOLE_BATCH = 256
-"""Samples a step that learning rates are stated for."""
+"""Samples per step that learning rates are stated for."""
 ROWS_PER_EPOCH = 50
-"""Rows of the log in one epoch, at most."""
+"""Most rows of the log in one epoch."""
 
 
 @dataclass(frozen=True)
 class TuningSettings:
-    """How a model is fine-tuned; saved beside it.
+    """Settings of fine-tuning a model; saved beside it.
 
     Raises:
         UnknownNameError: no such method, objective or score.
-        ValueRangeError: a number is out of range.
+        ValueRangeError: a setting is out of range.
     """
 
     method: Method = 'full'
-    """One of `METHODS`."""
+    """Which weights are trained, one of `METHODS`."""
     objective: Objective | Literal[''] = ''
-    """One of `OBJECTIVES`; '' for cross-entropy of classes and the squared error of numbers."""
+    """Loss, one of `OBJECTIVES`; '' for cross-entropy of classes and the squared error of values."""
     score: str = ''
-    """What is best on validation, one of `SCORES`; '' for the unweighted recall of classes, the concordance of numbers.
+    """Score that is best on validation, one of `SCORES`; '' for unweighted recall of classes, concordance of values.
     """
     chooses: Literal['best', 'last'] | None = None
-    """The epoch that is best on validation, or the last one; None for the best one, for reference the last."""
+    """The epoch that is taken: the best on validation, or the last; None for the best one, for reference the last."""
     patience: int | None = 15
     """Epochs without a better one on validation before stopping, where the best is chosen; None for no stop."""
     epochs: int = 50
     warm_up: float = 5.0
     """Epochs over which the rate rises from 0, a fifth of all at most; then it falls as a cosine."""
     batch_size: int = 16
-    """Clips a batch of one process; fewer where there are fewer."""
+    """Clips per batch of one process; fewer where there are fewer."""
     accumulation: int = 1
-    """Batches a step."""
+    """Batches per step."""
     learning_rate: float | None = None
-    """For 256 clips a step; it shrinks with fewer. None for 1e-3, and 1e-2 of adapters."""
+    """Peak learning rate for 256 clips per step; it shrinks with fewer. None for 1e-3, and 1e-2 of adapters."""
     least_rate: float = 1e-6
-    """The same of the last step."""
+    """Learning rate at the last step, for 256 clips per step."""
     weight_decay: float = 0.05
-    """Of tensors with two axes or more."""
+    """Weight decay of tensors with two axes or more."""
     layer_decay: float | None = None
     """Each layer's rate over that of the next; None for 0.75, and 1 of adapters."""
     clip_norm: float | None = None
-    """Longest gradient; None for any, as published."""
+    """Largest norm of the gradient; None for no limit, as published."""
     smoothing: float = 0.1
-    """Of targets: spread over all classes."""
+    """Label smoothing: share of a target that is spread over all classes."""
     mixing: Mixing | None = field(default_factory=Mixing)
-    """How clips of classes are mixed; None for not at all. Numbers are never mixed, as published."""
+    """Mixing of clips with classes; None for none. Values are never mixed, as published."""
     augments: bool = True
-    """Change pictures and loudness at random."""
+    """Change frames and loudness at random."""
     balanced: bool = False
     """Classes weigh alike, however many clips each has."""
     rank: int = 8
-    """Of adapters."""
+    """Rank of the adapters."""
     segments: int = 2
     """Views of a clip, evenly over its time, that predictions are averaged over."""
     stride: int = 4
-    """Frames from one that is read to the next: 4 everywhere but for Werewolf-XL (3) and FERV39k (1)."""
+    """Distance of neighbouring frames of a window: 4 everywhere but for Werewolf-XL (3) and FERV39k (1)."""
     reference: bool = False
-    """As the published program does it, see above."""
+    """Train as the published program does, see above."""
     precision: Literal['float32', 'bfloat16', 'float16'] = 'float32'
     device: str = 'cpu'
     readers: int = 0
@@ -141,7 +141,7 @@ class TuningSettings:
 
     @property
     def used_mixing(self) -> Mixing | None:
-        """How clips are mixed, sound with the pictures unless for reference."""
+        """Settings of mixing clips, audio with the frames unless for reference."""
         if self.mixing is None or not self.reference:
             return self.mixing
         return Mixing(
@@ -153,11 +153,11 @@ class TuningSettings:
         return self.rate * clips / WHOLE_BATCH
 
     def engine(self, per_epoch: int, accumulation: int) -> EngineSettings:
-        """How the engine takes steps: a checkpoint and an evaluation at the end of each epoch.
+        """Settings of the training engine: a checkpoint and an evaluation at the end of each epoch.
 
         Args:
-            per_epoch: steps of an epoch.
-            accumulation: batches a step, as many as there are at most.
+            per_epoch: steps per epoch.
+            accumulation: batches per step, as many as there are at most.
         """
         rows = max(rows for rows in range(1, min(per_epoch, ROWS_PER_EPOCH) + 1) if per_epoch % rows == 0)
         steps = self.epochs * per_epoch

@@ -1,15 +1,15 @@
-"""Which frames and which stretch of sound of a clip a model reads: the published rules, drawn from a generator.
+"""The frames and the stretch of audio of a clip that a model reads: the published rules, drawn from a generator.
 
-A window names T frames (16, about every fourth) and the samples that sound with them. Of a clip of 70 frames, with the
+A window names T frames (16, about every fourth) and the samples of their audio. Of a clip of 70 frames, with the
 fine-tuning rule and an end drawn as 66:
 
     16 points from 2 to 66:  2.0, 6.27, 10.5, …, 61.7, 66.0    as frames  2, 6, 10, …, 61, 65
-    their sound: from frame 2 to 66; of 69,000 samples, from 2,000 to 66,000 where no times are known
+    their audio: from frame 2 to 66; of 69,000 samples, from 2,000 to 66,000 where no times are known
 
-Where frames have times, sound is cut by them; the published fine-tuning code knows none and spreads the frames evenly
-over the whole sound, the last at its end, which `reference=True` repeats. A stretch of at most 1,024 samples counts as
-a wrong one: the whole sound is taken where it is shorter than 2.56 s; elsewhere published code stops, and here the
-sound is missing, a masked sample. A clip without pictures is cut to stretches of 2.56 s, which is as long as 64 frames.
+Where frames have times, audio is cut by them; the published fine-tuning code knows none and spreads the frames evenly
+over the whole audio, the last at its end, which `reference=True` repeats. A stretch of at most 1,024 samples counts as
+a wrong one: the whole audio is taken where it is shorter than 2.56 s; elsewhere published code stops, and here the
+audio is missing, a masked sample. A clip without frames is cut to stretches of 2.56 s, which is as long as 64 frames.
 
 Axes: n frames of a clip, T of a window, S samples.
 
@@ -29,7 +29,7 @@ from affekt.errors import ValueRangeError
 from affekt.pretraining.draws import whole
 
 SHORTEST_SOUND = 1024
-"""Samples; what is not longer counts as cut wrongly."""
+"""Samples; a stretch that is not longer counts as cut wrongly."""
 SOUND_SAMPLES = 40_960
 """2.56 s: 256 rows of a spectrogram."""
 SLICE_SAMPLES = 2560
@@ -38,7 +38,7 @@ SLICE_SAMPLES = 2560
 
 @dataclass(frozen=True)
 class Sampling:
-    """How many frames make a window, and how far apart they are.
+    """Number of frames of a window, and their distance.
 
     Raises:
         ValueRangeError: fewer than one of either.
@@ -63,19 +63,19 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """What is read of one clip; a modality that is None is not read, and a model masks it."""
+    """The part of a clip that is read; a modality that is None is not read, and a model masks it."""
 
     frames: Ints | None
     """(T,) indices into the clip's frames; short clips repeat their last."""
     sound: slice | None
-    """Of the clip's samples."""
+    """Slice of the clip's samples."""
 
 
 def pretraining_window(clip: Clip, rng: torch.Generator, sampling: Sampling | None = None) -> Window:
-    """T frames at the stride from a start drawn uniformly, and the sound from the first to the end of one stride more.
+    """T frames at the stride from a start drawn uniformly, and the audio from the first to the end of one stride more.
 
     Args:
-        clip: any; of one shorter than the span, frames are taken from its start and the last is repeated.
+        clip: any clip; of one shorter than the span, frames are taken from its start and the last is repeated.
         rng: draws the start.
         sampling: 16 frames, every fourth, where None.
     """
@@ -91,16 +91,16 @@ def pretraining_window(clip: Clip, rng: torch.Generator, sampling: Sampling | No
 def tuning_window(
     clip: Clip, rng: torch.Generator, sampling: Sampling | None = None, *, reference: bool = False
 ) -> Window:
-    """T evenly spaced frames of a window drawn uniformly, and its sound: how published fine-tuning reads a clip.
+    """T evenly spaced frames of a window drawn uniformly, and its audio: how published fine-tuning reads a clip.
 
     Where n <= span, n // stride points lie evenly on [0, n], and the last frame fills the rest; longer clips have T
     points on [end - span, end], the end drawn from span to n - 1. Points are cut to whole frames.
 
     Args:
-        clip: any.
+        clip: any clip.
         rng: draws the end.
         sampling: 16 frames, every fourth, where None.
-        reference: cut sound as if frames lay evenly over it, whatever their times.
+        reference: cut audio as if frames lay evenly over it, whatever their times.
     """
     sampling = sampling or Sampling()
     if clip.frames is None:
@@ -123,11 +123,11 @@ def evaluation_windows(
     """The windows whose predictions are averaged: every fourth frame, T from the first on and T up to the last.
 
     Args:
-        clip: any; of one of at most T such frames there is one window, its last frame repeated.
+        clip: any clip; of one of at most T such frames there is one window, its last frame repeated.
         sampling: 16 frames, every fourth, where None.
         segments: windows at most, evenly spread.
         reference: every segment, though several may be the same, and each twice, since published code cuts two crops
-            that are the same for square frames; sound as if frames lay evenly over it. The average of predictions does
+            that are the same for square frames; audio as if frames lay evenly over it. The average of predictions does
             not change with repetition.
 
     Raises:
@@ -159,11 +159,11 @@ def consecutive_windows(
 
         frames  0 4 8 12 | 16 20 24 28 | 24 28 32 36        slices  0, 1 | 0, 1 | 1
 
-    A clip without pictures is cut to stretches of 2.56 s; slices are then tenths and more of seconds, 16 to a stretch,
-    and those count that begin within the sound.
+    A clip without frames is cut to stretches of 2.56 s; slices are then tenths and more of seconds, 16 to a stretch,
+    and those count that begin within the audio.
 
     Args:
-        clip: any.
+        clip: any clip.
         sampling: 16 frames, every fourth, where None.
         slice_frames: frames of a slice, a divisor of a window's.
 
@@ -190,7 +190,7 @@ def consecutive_windows(
 
 
 def cut(clip: Clip, window: Window) -> Clip:
-    """The clip of a window's frames and sound, which `collate` takes; of a memory-mapped clip only these are read."""
+    """A clip of a window's frames and audio, which `collate` takes; of a memory-mapped clip only these are read."""
     return Clip(
         clip.name,
         None if clip.frames is None or window.frames is None else np.asarray(clip.frames[window.frames]),
@@ -224,11 +224,11 @@ def _stretch(clip: Clip, first: int, last: int, *, through: bool = False, is_eve
     """The samples from the start of one frame to the start of another, to its end where it is the clip's last.
 
     Args:
-        clip: with frames.
-        first: frame.
-        last: frame.
-        through: to the end of the last frame wherever it is.
-        is_even: frames lie evenly over the sound, the last at its end.
+        clip: a clip with frames.
+        first: index of the first frame.
+        last: index of the last frame.
+        through: whether to go to the end of the last frame wherever it is.
+        is_even: whether frames lie evenly over the audio, the last at its end.
     """
     samples = _samples(clip)
     if _last(clip) == 0:  # one picture, which lasts as long as the sound
@@ -250,7 +250,7 @@ def _end_s(times_s: np.ndarray, frame: int) -> float:
 
 
 def _longer(clip: Clip, place: slice) -> slice | None:
-    """The place within the sound; all of a short sound where the place is too short, None where nothing can be read."""
+    """The slice within the audio; all of short audio where the slice is too short, None where nothing can be read."""
     samples = _samples(clip)
     start, stop = min(place.start, samples), min(place.stop, samples)
     if samples <= SHORTEST_SOUND:

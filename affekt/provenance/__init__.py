@@ -1,4 +1,4 @@
-"""What an output says of itself: a signed manifest in the file, a note in the picture, a statement on who is shown.
+"""Provenance of outputs: a signed manifest in the file, a note in the picture, a statement on who is shown.
 
 A finished MP4, PNG or JPEG file comes in and goes out signed; `verify` says of any file whether it is as it was signed.
 `Consent` is what a user states on the portrayed person. Read `signing.py` first, then `consent.py`.

@@ -1,4 +1,4 @@
-"""Who is in the picture, and what they have agreed to: stated by the user, recorded with every output.
+"""Consent: who is in the picture, and what they have agreed to, as the user states it; recorded with every output.
 
 Nothing here can tell whether a statement is true. It makes the user say it, and puts it where whoever receives the
 output can read it: in the run's settings and in the signed manifest.
@@ -18,10 +18,10 @@ PORTRAYED = {
     'nobody': 'the picture shows no real person: it is a drawing or was generated',
     'child': 'the portrayed person is a child',
 }
-"""Who is in the picture, and the statement that this makes."""
+"""Who is in the picture, to the statement that this makes."""
 ADULT_YEARS = 18
 LONGEST_NOTE = 500
-"""Characters of a note that a manifest takes."""
+"""Most characters of a note that a manifest takes."""
 _CHILD = re.compile(
     r"\b(child(ren)?('s)?|kids?|minors|minor(?! (change|edit|correction|adjustment|detail|restriction|condition)s?\b)"
     r'|bab(y|ies)|toddlers?|infants?|newborns?|under-?aged?|teen(ager)?s?|adolescents?'
@@ -41,7 +41,7 @@ _SPAN_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _SPAN_AFTER = re.compile(r' (ago|later|long)\b', re.IGNORECASE)
-"""Words beside a number of years that make it a time, such as that for which a form is kept, and no age."""
+"""Words beside a number of years that make it a period, such as that for which a form is kept, and no age."""
 _OLD_AFTER = re.compile(r'[\s-]*(old|of age|alt)\b', re.IGNORECASE)
 
 
@@ -52,7 +52,7 @@ class Consent:
     Args:
         portrayed: a name in PORTRAYED.
         note: more in the user's words, such as where the agreement is kept. It goes into every output.
-        age_years: of the portrayed person, where the user states it.
+        age_years: age of the portrayed person in years, where the user states it; None where not.
 
     Raises:
         UnknownNameError: no such name.
@@ -90,7 +90,7 @@ class Consent:
         return PORTRAYED[self.portrayed]
 
     def as_json(self) -> dict[str, object]:
-        """What a run and a manifest record."""
+        """The fields that a run and a manifest record."""
         stated = {'portrayed': self.portrayed, 'statement': self.statement, 'stated_at': self.stated_at}
         more = {'note': self.note, 'age_years': self.age_years}
         return stated | {name: value for name, value in more.items() if value not in ('', None)}

@@ -1,4 +1,4 @@
-"""What outputs are signed with: a certificate chain and a private key.
+"""Credentials that sign outputs: a certificate chain and a private key.
 
 By default affekt makes both itself, once for each user, and keeps them where only that user can read them. Such a
 signature shows that a file is as it was when it was signed, and that two files come from one installation; it does not
@@ -37,14 +37,14 @@ class Credentials:
     chain: bytes
     key: bytes
     algorithm: str
-    """As C2PA names it, such as 'Es256'."""
+    """Name of the algorithm in C2PA, such as 'Es256'."""
 
     def __repr__(self) -> str:
         return f'Credentials({self.algorithm})'  # the key stays out of logs and tracebacks
 
 
 def require_signing() -> None:
-    """Nothing where outputs can be signed.
+    """Require that outputs can be signed.
 
     Raises:
         MissingExtraError: c2pa-python is not installed.
@@ -80,7 +80,7 @@ def own_credentials() -> Credentials:
     """The chain and key that affekt made for this user; made now where there are none.
 
     Raises:
-        ProvenanceError: what lies there cannot be used.
+        ProvenanceError: the credentials that lie there cannot be used.
         StorageError: they cannot be written.
         MissingExtraError: nothing can be signed here.
     """
@@ -99,7 +99,7 @@ def read_credentials(chain: str | os.PathLike[str], key: str | os.PathLike[str])
         key: the signer's private key, PEM without a password.
 
     Raises:
-        ProvenanceError: one cannot be read, or the key is not that of the first certificate.
+        ProvenanceError: a file cannot be read, or the key is not that of the first certificate.
         MissingExtraError: nothing can be signed here.
     """
     require_signing()

@@ -1,4 +1,4 @@
-"""What C2PA finds wrong with a file, in plain words: its codes are made for programs.
+"""C2PA's findings on a file, in plain words: its codes are made for programs.
 
 Source: C2PA Technical Specification 2.2, section 15.2, "Returning validation results".
 """
@@ -46,12 +46,12 @@ FINDINGS = {
     'timestamp': 'the time stamp does not belong to this signature, or is damaged',
     'algorithm': 'the file was signed by a method that is unknown or no longer safe',
 }
-"""Beginning of a code to what it says; of several that fit, the longest counts."""
+"""Beginning of a code to its meaning; of several that fit, the longest counts."""
 UNKNOWN = 'the manifest does not fit the file'
 
 
 def in_words(codes: Iterable[str]) -> str:
-    """What codes of C2PA say, each sentence once, in the order of the codes; '' for none."""
+    """Meanings of codes of C2PA, each sentence once, in the order of the codes; '' for none."""
     return '; '.join(dict.fromkeys(_sentence(code) for code in codes))
 
 

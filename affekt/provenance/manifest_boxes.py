@@ -19,14 +19,14 @@ from typing import IO
 MIME = {
     '.mp4': 'video/mp4', '.mov': 'video/quicktime', '.png': 'image/png', '.jpg': 'image/jpeg', '.jpeg': 'image/jpeg',
 }  # fmt: skip
-"""Endings that can be signed and checked, and their types."""
+"""Suffixes of files that can be signed and checked, to their types."""
 TRACES = (b'c2pa.assertions', b'c2pa.signature', b'urn:c2pa:')
-"""Texts that every manifest holds, whatever else of it is damaged."""
+"""Texts that every manifest contains, whatever else of it is damaged."""
 LARGEST_STORE = 64 << 20
 _PNG = b'\x89PNG\r\n\x1a\n'
 _UUID = bytes.fromhex('d8fec3d61b0e483c92975828877ec481')
 _AFTER_TYPE = bytes.fromhex('00110010800000aa00389b71')
-"""What follows the four letters of a box's type in JUMBF."""
+"""Bytes that follow the four letters of a box's type in JUMBF."""
 
 
 class Malformed(ValueError):
@@ -217,7 +217,7 @@ def _children(box: bytes, name: bytes, label: bytes, *, salted: bool = False) ->
     Args:
         box: the superbox.
         name: four letters of its type.
-        label: its label; one that ends in ':' is the beginning of one.
+        label: label of the superbox; one that ends in ':' is the beginning of a label.
         salted: any label, and a private box of random bytes behind it, as assertions have; the signature covers both.
     """
     if box[4:8] != b'jumb':

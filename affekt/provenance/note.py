@@ -11,7 +11,7 @@ from affekt.errors import ShapeError
 
 NOTE = 'Face animated by software (affekt)'
 SHORT_NOTE = 'AI · affekt'
-"""For pictures in which the whole note would be too small to read."""
+"""Note for pictures in which the whole note would be too small to read."""
 _LEAST_PX = 9
 """Height of letters below which they cannot be read."""
 _SHARE = 0.032

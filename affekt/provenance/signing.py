@@ -1,4 +1,4 @@
-"""What an output says of itself: by what it was made, and from what, in a signed manifest within the file.
+"""Signing and verifying: a manifest within the file that says by what an output was made, and from what.
 
 `sign` puts a C2PA manifest into an MP4, PNG or JPEG file: the engine, hashes of portrait and driver, whether the mouth
 in the picture is the driver's, the user's statement on the portrayed person, the settings, and that the medium is
@@ -27,7 +27,7 @@ from affekt.provenance.manifest_boxes import MIME, Malformed, embedded, has_trac
 from affekt.typed_json import plain
 
 LABEL = 'org.affekt.reenactment'
-"""The assertion that holds what affekt says of its output."""
+"""Label of the assertion with affekt's statements on its output."""
 SOURCE_TYPES = {
     'geometric': 'http://cv.iptc.org/newscodes/digitalsourcetype/compositeSynthetic',
     'diffusion': 'http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia',
@@ -38,21 +38,21 @@ OFFLINE = {
     'verify': {'remote_manifest_fetch': False, 'ocsp_fetch': False},
 }
 SIGNER_ONLY = frozenset(('signingCredential.untrusted', 'signingCredential.expired', 'claimSignature.outsideValidity'))
-"""What C2PA may find wrong with the signer while the file itself is as it was signed."""
+"""C2PA's codes for faults of the signer alone, where the file itself is as it was signed."""
 INTACT, CHANGED, NO_MANIFEST = 'intact', 'changed', 'no manifest'
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What an output's manifest says.
+    """The contents of an output's manifest.
 
     Args:
         engine: a name in SOURCE_TYPES.
         consent: the statement on the portrayed person.
-        portrait_sha256: of the portrait's file.
-        driver_sha256: of the driver's file; None where an emotion or a curve moved the face.
-        has_drivers_mouth: the picture shows the inside of the driver's mouth.
-        settings: of the run, as JSON holds them.
+        portrait_sha256: SHA-256 of the portrait's file.
+        driver_sha256: SHA-256 of the driver's file; None where an emotion or a curve moved the face.
+        has_drivers_mouth: whether the picture shows the inside of the driver's mouth.
+        settings: settings of the run, as JSON has them.
     """
 
     engine: str
@@ -63,7 +63,7 @@ class Provenance:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The assertion."""
+        """The contents as an assertion."""
         return {
             'engine': self.engine,
             'portrait_sha256': self.portrait_sha256,
@@ -88,9 +88,9 @@ class Verdict:
     is_expired: bool = False
     """The certificate's time is over, and no time stamp says that it was not when it signed."""
     reason: str = ''
-    """What was changed, in words."""
+    """What was changed, in words; '' where nothing was."""
     codes: tuple[str, ...] = ()
-    """The same as C2PA's codes, or what its reader said of a manifest that it could not read."""
+    """C2PA's codes for the changes, or its reader's error on a manifest that it could not read."""
     made_by: str = ''
     statement: Mapping[str, Any] = field(default_factory=dict)
     """affekt's assertion; empty in a manifest of somebody else."""
@@ -135,8 +135,8 @@ def sign(path: str | os.PathLike[str], provenance: Provenance, credentials: Cred
 
     Args:
         path: .mp4, .png or .jpg.
-        provenance: what the manifest says.
-        credentials: what it is signed with; by default what affekt made for this user.
+        provenance: contents of the manifest.
+        credentials: credentials that sign it; None for those that affekt made for this user.
 
     Returns:
         The path.
@@ -250,7 +250,7 @@ def _verdict(place: Path, mime: str, content: Mapping[str, Any], state: str) -> 
 
 
 def _unsigned_change(place: Path, mime: str, statement: Mapping[str, Any]) -> str:
-    """What of a file that affekt signed is another where C2PA does not look; '' for nothing."""
+    """The change in a file that affekt signed, where C2PA does not look; '' for none."""
     try:
         carried = embedded(place, mime)
         require_signers_form(carried.store)

@@ -3,8 +3,7 @@
 A `Motion` is a stream of `MotionFrame`s, each the difference of a face from its own calm state. `motion_of_video`
 reads it from a driver, `motion_of_emotion`, `motion_of_curves` and `motion_of_timeline` make it; `transfer` makes it
 fit for a portrait; `Portrait` is who moves, `reenact` draws, and `reenact_to` does all of it, from files to a signed
-file.
-Read `motion.py` first, then `portrait.py` and `engine.py`.
+file. Read `motion.py` first, then `portrait.py` and `engine.py`.
 """
 
 from affekt.provenance import (

@@ -54,14 +54,14 @@ JAW_CM = (1.0, 2.0)
 
 @cache
 def directions() -> Floats:
-    """(51, 468, 3) all directions at 1 as the face model has them, centimetres."""
+    """(51, 468, 3) displacements of all directions at 1 as the face model has them, centimetres."""
     model = face_model()
     return np.stack([model.direction(name) for name in model.directions])
 
 
 @cache
 def skin_directions() -> Floats:
-    """(51, 468, 3) all directions at 1, put right where real faces move otherwise, centimetres."""
+    """(51, 468, 3) displacements of all directions at 1, corrected where real faces move otherwise, centimetres."""
     every = directions().copy()
     for name, place in columns().items():
         if name.startswith('brow'):
@@ -82,7 +82,7 @@ def _move_skin_below(moved: Floats) -> None:
 
 
 def _leave_nose(moved: Floats) -> None:
-    """What the point below the nose moves is taken out of the upper face, in place; the lower lip keeps all its way."""
+    """Take the way of the point below the nose out of the upper face, in place; the lower lip keeps all its way."""
     down = -moved[:, 1]
     upper = np.clip((JAW_CM[1] - down) / (JAW_CM[1] - JAW_CM[0]), 0, 1)
     moved[:, 1] += upper * np.clip(down, 0, -moved[BELOW_NOSE, 1])
@@ -90,7 +90,7 @@ def _leave_nose(moved: Floats) -> None:
 
 @cache
 def columns() -> dict[str, int]:
-    """Direction to its place."""
+    """Direction to its index."""
     return {name: place for place, name in enumerate(face_model().directions)}
 
 

@@ -1,7 +1,7 @@
 """Reenactment measured over a table of pairs: a face moved by itself, and by others.
 
-Self-reenactment: a driver's first frame is the portrait, and each picture is held against the driver's own. Cross-
-reenactment: another portrait, of which only movement and identity can be held against anything. All readings of faces
+Self-reenactment: a driver's first frame is the portrait, and each picture is compared with the driver's own. Cross-
+reenactment: another portrait, for which only movement and identity can be compared. All readings of faces
 are affekt's own, with which the engine is made too: they tell engines apart that are measured alike, not truth. The
 user's own networks add LPIPS for each picture, FID over all pictures, and FVD over all stretches of them. Each measured
 pair is kept, so that a killed run goes on.
@@ -75,17 +75,17 @@ METRICS: Mapping[str, str] = {
     'pose_distance_deg': 'angle between the heads, degrees; lower is better',
     'identity_distance': 'distance from the portrait’s face, 0.6 parts people; lower is better',
 }
-"""Name to what it says; the first seven need the driver's own pictures."""
+"""Metric to its explanation; the first seven need the driver's own pictures."""
 LIKENESSES = ('ssim', 'ms_ssim')
 MOST = {'l1': 255.0, 'ssim': 2.0, 'ms_ssim': 2.0, 'pose_distance_deg': 180.0}
-"""Metric to the most that it can be; likenesses, -1 to 1, count by what they lack of 1. All others begin at 0."""
+"""Metric to its upper bound; for likenesses, -1 to 1, that of 1 - value. All others start at 0."""
 OF_PICTURES = ('l1', 'psnr_db', 'ssim', 'ms_ssim', 'lpips', 'flicker', 'landmark_error')
 SCORES = 'scores.json'
 
 
 @dataclass(frozen=True)
 class PairResult:
-    """What came of a pair: means over its frames, and how many there were."""
+    """The result of one pair: means over its frames, and the number of frames."""
 
     pair: Pair
     scores: Mapping[str, float]
@@ -98,8 +98,8 @@ class Comparison:
     """A measured table of pairs.
 
     Attributes:
-        folder: with result.json, pairs.csv, sheet.jpg and page.html.
-        pairs: each result.
+        folder: the folder with result.json, pairs.csv, sheet.jpg and page.html.
+        pairs: result of each pair.
         summary: 'self' and 'cross' to metric to its mean over pairs, with an interval over pairs.
         sets: 'fid' and 'fvd' to their value over all pairs that move themselves, and how many pictures or stretches of
             pictures each side has; where these are fewer than 2, nan.
@@ -136,13 +136,13 @@ def compare_reenactment(
         pairs: see `read_pairs`.
         out: folder, made where missing.
         consent: the statement on all portrayed persons.
-        settings: of transfer and engine.
+        settings: settings of transfer and engine; None for the defaults.
         rate_hz: frames of a driver that are measured, per second.
-        landmarker: by default one with the published model.
-        identity: None leaves out the distance of identity.
-        credentials: what the sheet is signed with.
-        networks: that the user brings, for LPIPS, FID and FVD; see `affekt.diffusion.PictureNetworks`.
-        seed: of the intervals.
+        landmarker: finds landmarks; None for one with the published model.
+        identity: recognition network; None leaves out the distance of identity.
+        credentials: credentials that sign the sheet.
+        networks: the user's networks, for LPIPS, FID and FVD; see `affekt.diffusion.PictureNetworks`.
+        seed: seed of the intervals.
         resume: go on in a folder that an interrupted run left; pairs may have been added since.
         progress: called with `pairs`, how many are done, and how many there are.
 
@@ -197,7 +197,7 @@ def compare_reenactment(
 
 
 def _computes_in(settings: ReenactSettings) -> dict[str, str]:
-    """The type of numbers that networks paint in: another device may take another, and pairs would not compare."""
+    """The dtype that networks paint in: another device may take another, and pairs would not compare."""
     if settings.weights is None:
         return {}
     from affekt.diffusion import number_type
@@ -225,12 +225,12 @@ def summarised(results: Sequence[PairResult], seed: int = 0) -> dict[str, dict[s
 
 
 Features = dict[str, Floats]
-"""'fid_truth', 'fid_made', 'fvd_truth' and 'fvd_made' to features (N, D), as far as they are asked for."""
+"""'fid_truth', 'fid_made', 'fvd_truth' and 'fvd_made' to features (N, D), for the networks that were given."""
 
 
 @dataclass(frozen=True)
 class _Measuring:
-    """What every pair is measured with."""
+    """Settings and networks with which every pair is measured."""
 
     settings: ReenactSettings
     rate_hz: float
@@ -240,10 +240,10 @@ class _Measuring:
 
 
 def _key(pair: Pair) -> str:
-    """What a measured pair is asked for by: its files as they are.
+    """Key of a measured pair: a hash of its name and files.
 
     Raises:
-        MediaError: one of them cannot be read.
+        MediaError: a file cannot be read.
     """
     try:
         driver = file_sha256(pair.driver)
@@ -256,7 +256,7 @@ def _key(pair: Pair) -> str:
 
 
 def _kept(run: Run, key: str, pair: Pair, measuring: _Measuring) -> Entry:
-    """Measure a pair, and keep what came of it in the run."""
+    """Measure a pair, and keep its result in the run."""
     painted = part_of(run.folder / key, PAINTED_SUFFIX)
     result, row, features = _measured(pair, measuring, painted)
     with run.building(f'pair_{key}') as folder:
@@ -273,7 +273,7 @@ def _kept(run: Run, key: str, pair: Pair, measuring: _Measuring) -> Entry:
 
 
 def _read(folder: Path, pair: Pair) -> tuple[PairResult, list[Image], Features]:
-    """What was kept of a measured pair."""
+    """The kept result of a measured pair."""
     content = json.loads((folder / SCORES).read_text(encoding='utf-8'))
     scores = {name: float('nan') if value is None else value for name, value in content['scores'].items()}
     result = PairResult(pair, scores, content['frames'], content['without_face'])
@@ -303,7 +303,7 @@ class _Measures:
         self._error: Floats | None = None
 
     def face(self, picture: Image, landmarks: Floats, frame: MotionFrame) -> None:
-        """What the face in a picture shows, against the driver's motion."""
+        """Compare the face in a picture with the driver's motion."""
         laid = laid_face(landmarks, self._canonical, self._rest.points)
         wanted = self._fit.amounts(frame.offsets.astype(np.float64))
         shown = self._fit.amounts(laid.points[:POINTS] - self._rest.points[:POINTS])
@@ -315,7 +315,7 @@ class _Measures:
             self.columns['identity_distance'].append(identity_distance(self._own, vector))
 
     def pictures(self, truth: Image, picture: Image) -> None:
-        """A picture against the driver's own."""
+        """Compare a picture with the driver's own."""
         error = picture.astype(np.float64) - truth
         self.columns['l1'].append(absolute_error(truth, picture))
         self.columns['psnr_db'].append(min(peak_signal_to_noise(truth, picture), 100.0))
@@ -331,7 +331,7 @@ class _Measures:
         self._error = error
 
     def features(self) -> Features:
-        """Of the pictures of both sides, where they were held against each other."""
+        """Features of the pictures of both sides, where these were compared."""
         return {name: features.all() for name, features in self._features.items() if self.columns['l1']}
 
     def means(self) -> dict[str, float]:
@@ -410,7 +410,7 @@ def _write(
     comparison: Comparison, rows: Sequence[Sequence[Image]], settings: ReenactSettings, rate_hz: float,
     consent: Consent, credentials: Credentials | None,
 ) -> None:  # fmt: skip
-    """All files of the folder."""
+    """Write all files of the folder."""
     folder = comparison.folder
     cells = [
         [
@@ -444,7 +444,7 @@ def _write(
 
 
 def contact_sheet(rows: Sequence[Sequence[Image]]) -> Image:
-    """A row a pair: the portrait, then the driver and the picture made of it at a few moments."""
+    """A row per pair: the portrait, then the driver and the picture made of it at a few moments."""
     side = SHEET_SIDE
     columns = max(len(row) for row in rows)
     sheet = np.full((side * len(rows), side * columns, 3), 255, np.uint8)
@@ -456,7 +456,7 @@ def contact_sheet(rows: Sequence[Sequence[Image]]) -> Image:
 
 
 def _thumbnail(image: Image) -> Image:
-    """A picture of at most the side that a sheet has room for."""
+    """A picture scaled down to at most the largest side in a sheet."""
     small = PillowImage.fromarray(image)
     small.thumbnail((SHEET_SIDE, SHEET_SIDE), PillowImage.Resampling.LANCZOS)
     return np.asarray(small)

@@ -49,7 +49,7 @@ class PortraitCast:
         portraits: pictures, each of another person.
         consent: the statement on these people, which every video carries, signed; None for videos that are measured
             where they were made and never passed on, which are not signed.
-        left_out: name of a picture to why it is not among them.
+        left_out: name of a picture to the reason why it is not among them.
     """
 
     portraits: tuple[Path, ...]
@@ -58,11 +58,11 @@ class PortraitCast:
 
     @classmethod
     def of_folder(cls, folder: Path, size: int, consent: Consent | None = None) -> PortraitCast:
-        """All pictures in a folder that show one clear face; the others are left out, and said to be.
+        """All pictures in a folder that show one clear face; the others are listed in `left_out`.
 
         Args:
-            folder: whose pictures are of different people; one file twice is taken once.
-            size: of the corpus's pictures, which a face must be clear enough in.
+            folder: a folder with pictures of different people; of equal files one is taken.
+            size: side of the corpus's pictures in pixels, in which a face must be clear enough.
             consent: see the class.
 
         Raises:
@@ -153,7 +153,7 @@ class PortraitCast:
 
 
 def _commanded(part: Part) -> Iterator[MotionFrame]:
-    """What is commanded of each frame in which the person is there, away from the person's mean pose."""
+    """The commanded motion in each frame in which the person is present, relative to the person's mean pose."""
     curves = part.curves
     rotations, shifts = curves.pose[:, :3, :3], curves.pose[:, :3, 3]
     calm = _nearest_rotation(rotations.mean(axis=0))

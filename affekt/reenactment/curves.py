@@ -38,7 +38,7 @@ GAZE = ('gaze_yaw_deg', 'gaze_pitch_deg')
 LIMITS = {**dict.fromkeys(HEAD, (-90.0, 90.0)), **dict.fromkeys(GAZE, (-60.0, 60.0))}
 AMOUNT_LIMITS, INTENSITY_LIMITS = (-1.0, 2.0), (0.0, 1.0)
 ANALYSIS_FILE = 'analysis.json'
-"""What a folder holds that `Analysis.load` reads."""
+"""File of an analysis folder that `Analysis.load` reads."""
 BLENDED_GAP_S = 1.0
 """Longest gap in an analysis that is bridged; beyond, the face comes to rest."""
 REST_S = 0.5
@@ -47,14 +47,14 @@ TIMELINE_SOURCES: dict[str, str] = {
     'face': 'what the face did: its blendshapes by their gains, head and gaze, relative to its calm second',
     'emotion': 'what was made of face, voice and words: shares of the emotions as intensities of their recipes',
 }
-"""What of an analysis moves the portrait."""
+"""Source of a person's motion in an analysis, to its description."""
 
 
 def motion_of_curves(path: str | Path, *, rate_hz: float = 25.0, are_scores: bool = False) -> Motion:
     """The motion that a table describes.
 
     Args:
-        path: of the table; see the module's text.
+        path: path of the table; see the module's text for its columns.
         rate_hz: frames per second that are made.
         are_scores: the directions' columns are scores of the blendshape network, as in a table of `affekt analyze`, and
             become amounts by their gains.
@@ -90,11 +90,11 @@ def motion_of_series(times_s: npt.ArrayLike, curves: Mapping[str, npt.ArrayLike]
 
     Args:
         times_s: (T,) ascending seconds; the motion begins at 0.
-        curves: column to (T,) numbers; the names are those of the module's text.
+        curves: column to its (T,) values; the names are those of the module's text.
         rate_hz: frames per second.
 
     Raises:
-        UnknownNameError: a name is none of these.
+        UnknownNameError: a name is none of those columns.
         ValueRangeError: the rate is out of range.
     """
     require_rate(rate_hz)
@@ -128,7 +128,7 @@ def motion_of_timeline(
 
     Args:
         run: a run folder of `affekt analyze` with one recording, or the folder of one recording in it.
-        person: by name or number; None takes the one who is seen longest.
+        person: name or number of the person; None takes the one who is seen longest.
         source: see TIMELINE_SOURCES; None takes the face where it was seen, else the emotions.
         rate_hz: frames per second that are made.
 
@@ -179,7 +179,7 @@ def folder_of_analysis(run: str | Path) -> Path:
 
 
 def _frame(time_s: float, at: Mapping[str, float]) -> MotionFrame:
-    """One frame of the values of all curves."""
+    """The frame of the values of all curves at one time."""
     amounts = np.zeros(DIRECTIONS)
     for name, recipe in RECIPES.items():
         if at.get(name):

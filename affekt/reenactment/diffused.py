@@ -45,7 +45,7 @@ SIDE = 512
 FACE_WIDTHS = 2.18
 """Side of the square over the width of the face, as published."""
 SOFT_SHARE = 0.06
-"""Of the square at each edge, in which it fades into the picture."""
+"""Width of the edge, as a share of the square, over which it fades into the picture."""
 LEAST_SIDE, SIDE_STEP = 32, 8
 MOST_STEPS = 1000
 SAME_TIME_S = 1e-4
@@ -54,18 +54,18 @@ PRECISIONS = ('auto', 'float32', 'bfloat16')
 
 @dataclass(frozen=True)
 class PaintSettings:
-    """What a user chooses of painting by networks; by default as published.
+    """A user's settings of painting by networks; by default as published.
 
     Args:
-        steps: of taking noise out, 1 to 1000.
+        steps: number of denoising steps, 1 to 1000.
         guidance: how far the answer with the portrait is followed beyond the one without; 1 asks for no other, and
             takes half the time.
-        seed: of the noise.
-        side: pixels of the square that is painted, a multiple of 8.
+        seed: seed of the noise.
+        side: side of the painted square in pixels, a multiple of 8.
         precision: auto, float32 or bfloat16, which is taken only where the device has it.
 
     Raises:
-        ValueRangeError: a number is out of its range, or there is no such precision.
+        ValueRangeError: a setting is out of its range, or there is no such precision.
     """
 
     steps: int = 20
@@ -85,7 +85,7 @@ class PaintSettings:
             )  # fmt: skip
 
     def drawing(self) -> DrawingSettings:
-        """As the drawing takes them. Needs torch."""
+        """The settings of a `Drawing`. Needs torch."""
         from affekt.diffusion import DrawingSettings
 
         return DrawingSettings(steps=self.steps, guidance=self.guidance, seed=self.seed)
@@ -174,7 +174,7 @@ def scaled(image: Image, size: int) -> Image:
 Maps = Mapping[str, Image]
 """'depth', 'normal' and 'render', each (size, size) or (size, size, 3)."""
 DrawsMaps = Callable[[Portrait, Motion, Square, int], Iterator[Maps]]
-"""What guides the networks, of a motion that can be read twice: `mesh_maps`, or `FlameMaps`."""
+"""Makes the maps that guide the networks, from a motion that can be read twice: `mesh_maps`, or `FlameMaps`."""
 
 
 def mesh_maps(portrait: Portrait, motion: Motion, square: Square, size: int) -> Iterator[Maps]:
@@ -190,10 +190,10 @@ def guidance_maps(
     The range of depth is that of all frames together, so that brightness does not pump with the mesh.
 
     Args:
-        portrait: whose face.
-        frames: how it moves.
+        portrait: the portrait whose face moves.
+        frames: the frames of its motion.
         square: the part of the portrait that is drawn.
-        size: of the maps.
+        size: side of the maps in pixels.
     """
     near, far = depth_range(portrait, frames, square, size)
     for frame in frames:
@@ -243,10 +243,10 @@ class FlameMaps:
     goes on with what it showed last.
 
     Args:
-        reader: of the user's files.
+        reader: reads the parameters of FLAME with the user's files.
         driver: the video that the motion was read from.
-        networks: that find faces in it.
-        intensity: of the expression.
+        networks: find faces in the driver.
+        intensity: factor of the expression.
         absolute: take the driver's expression itself instead of how it differs from its calm face.
     """
 
@@ -263,7 +263,7 @@ class FlameMaps:
         self._intensity, self._absolute = intensity, absolute
 
     def __call__(self, portrait: Portrait, motion: Motion, square: Square, size: int) -> Iterator[Maps]:
-        """As `guidance_maps`.
+        """Yield the maps of each frame; see `guidance_maps`.
 
         Raises:
             MediaError: the driver shows no face.
@@ -294,7 +294,7 @@ class FlameMaps:
         return square.scaled(moved, size)
 
     def _shown(self, times_s: Sequence[float], calm_at_s: float) -> tuple[list[ShownFlame], ShownFlame]:
-        """What the driver's face does at each time, and in its calm frame."""
+        """The expression of the driver's face at each time, and in its calm frame."""
         networks, region = self._networks, None
         read: list[tuple[float, ShownFlame]] = []
         wanted = np.array([*times_s, calm_at_s])
@@ -315,7 +315,7 @@ class FlameMaps:
         return [read[place][1] for place in last.tolist()], read[calm][1]
 
     def _laid_on(self, own: ShownFlame, shown: Sequence[ShownFlame], calm: ShownFlame) -> list[ShownFlame]:
-        """What the portrait's head is to do, of what the driver's does."""
+        """The expressions of the portrait's head that follow from the driver's."""
         if self._absolute:
             return [each.scaled(self._intensity) for each in shown]
         return [each.beside(calm, own, self._intensity) for each in shown]
@@ -325,7 +325,7 @@ def chosen_maps(
     model: Path | None, encoders: Sequence[Path], driver: Path | None, networks: FaceLandmarker,
     *, intensity: float = 1.0, absolute: bool = False,
 ) -> DrawsMaps:  # fmt: skip
-    """What guides the networks: the user's FLAME where it is named, else the open mesh.
+    """The maps that guide the networks: of the user's FLAME where it is named, else of the open mesh.
 
     Args:
         model, encoders: see `affekt.face3d.read_flame_reader`.
@@ -350,16 +350,16 @@ class DiffusedEngine:
 
     Args:
         portrait: who moves.
-        motion: how; read to its end at once, without the pictures of the driver's mouth.
+        motion: motion of the portrait; read to its end at once, without the pictures of the driver's mouth.
         weights: the folder with the published weights.
-        settings: how it is drawn.
+        settings: settings of painting.
         device: such as cpu or cuda.
-        precision: auto, float32 or bfloat16.
+        precision: `auto`, `float32` or `bfloat16`.
         folder: keeps finished windows, so that a killed run goes on; None keeps nothing.
         progress: called with `windows`, how many are done, and how many there are.
-        size: of the square that is drawn.
+        size: side of the drawn square in pixels.
         ranks: the processes that share the windows; this process alone where None.
-        maps: what guides the networks; by default the open mesh.
+        maps: makes the maps that guide the networks; by default of the open mesh.
 
     Raises:
         WeightsError: files are missing or not those that are published.

@@ -43,7 +43,7 @@ from affekt.wording import counted
 from affekt.workers import made_ahead
 
 AHEAD = 4
-"""Frames that wait, at most, between decoding and following."""
+"""Most frames that wait between decoding and following."""
 CALM_TERMS = tuple(
     name for name in BLENDSHAPES
     if name.startswith(('jawOpen', 'mouthSmile', 'eyeBlink', 'eyeSquint', 'eyeWide', 'brow', 'mouthPucker',
@@ -51,11 +51,11 @@ CALM_TERMS = tuple(
 )  # fmt: skip
 """Scores whose sum is least where a face is calm."""
 PER_DEGREE = 0.02
-"""What a degree by which the head is turned away from how it is mostly held counts beside these scores."""
+"""Penalty per degree by which the head is turned away from its usual pose, on the scale of these scores."""
 TURNED_FROM_DEG, PER_DEGREE_TURNED = 10.0, 0.04
-"""Turn to the side from which a face is seen worse, however it is mostly held, and what each degree more counts."""
+"""Turn to the side from which a face is seen worse, whatever its usual pose, and the penalty of each further degree."""
 PER_GAP = 10.0
-"""What the distance between the lips counts, over that between the eyes: who speaks in the calm frame seems to close
+"""Weight of the distance between the lips over that between the eyes: who speaks in the calm frame seems to close
 the mouth ever after, and a portrait whose lips are closed cannot follow. The score of the jaw alone does not see it."""
 CLOSED = 0.17
 """Lid distance of a closed eye as a share of the calm one, as landmarks of shut lids stay apart: the lower quartile of
@@ -68,7 +68,7 @@ CHEEKS = (205, 425)
 MOST_BRIDGED_S = 1.0
 """Longest gap without a face that is bridged from its one end to the other."""
 SETTLES_S = 0.4
-"""How fast a face comes to rest where it is lost for longer, and back again."""
+"""Time in which a face comes to rest where it is lost for longer, and in which it comes back, in seconds."""
 AFTER_END_S = 0.1
 """How far after its last frame a driver may be asked for its calm face: about the time for which that frame is seen."""
 USUAL_RATE_HZ = 25.0
@@ -77,14 +77,14 @@ USUAL_STEADYING = Steadying()
 
 @dataclass(frozen=True)
 class DriverSettings:
-    """How a driving video is read.
+    """Settings of reading a driving video.
 
     Args:
         steadying: the filter against jitter; None leaves it in.
-        calm_within_s: the calm frame is looked for in so many seconds at the beginning, > 0.
+        calm_within_s: length of the beginning, in seconds, in which the calm frame is looked for, > 0.
         calm_at_s: take the frame at this time as the calm one; None looks for it.
         rate_hz: frames per second to read; None reads all, at the times they have.
-        with_mouth: keep the picture of the open mouth.
+        with_mouth: whether to keep the picture of the open mouth.
 
     Raises:
         ValueRangeError: a number is out of range.
@@ -106,13 +106,13 @@ class DriverSettings:
 
 @dataclass(frozen=True, eq=False)
 class Sighting:
-    """What one frame of the driver shows.
+    """The face in one frame of the driver.
 
     Attributes:
-        time_s: of the frame.
+        time_s: time of the frame in seconds.
         landmarks: (478, 3) pixels; None where no face is seen.
         scores: (52,) BLENDSHAPES; None after the calm frame was chosen.
-        mouth: the open mouth.
+        mouth: the open mouth; None where the lips are closed.
     """
 
     time_s: float
@@ -122,7 +122,7 @@ class Sighting:
 
 
 class FrameLike(Protocol):
-    """What is needed of a frame."""
+    """A frame with its time and image."""
 
     @property
     def time_s(self) -> float: ...
@@ -134,14 +134,14 @@ class FrameLike(Protocol):
 def motion_of_video(
     path: str | os.PathLike[str], settings: DriverSettings | None = None, *, landmarker: FaceLandmarker | None = None
 ) -> Motion:
-    """The motion of the largest face of a video, with the video's sound.
+    """The motion of the largest face of a video, with the video's audio.
 
     The first seconds are read at once, the rest as the motion's frames are taken.
 
     Args:
         path: a video; a picture gives one frame, the calm one.
-        settings: by default `DriverSettings()`.
-        landmarker: by default one with the published model.
+        settings: settings of reading; None for the defaults.
+        landmarker: finds landmarks; None for one with the published model.
 
     Raises:
         MediaError: no video, or one whose first seconds show no face.
@@ -178,13 +178,13 @@ def motion_of_frames(
     name: str = 'the driver',
     rate_hz: float | None = None,
 ) -> Motion:
-    """`motion_of_video` of frames in order of time, without sound.
+    """`motion_of_video` for frames in order of time, without audio.
 
     Args:
         frames: each with `time_s` and `image`.
-        settings, landmarker: see there.
-        name: of the source, for messages.
-        rate_hz: frames per second where they are known; else measured in the first seconds.
+        settings, landmarker: see `motion_of_video`.
+        name: name of the source, for messages.
+        rate_hz: frames per second where known; None measures it in the first seconds.
 
     Raises:
         MediaError: there is no frame, or no face in the first seconds.
@@ -210,10 +210,10 @@ def motion_of_sightings(
     """Motion of landmarks that were read already: steps 2 to 5 of the module's text.
 
     Args:
-        sightings: in order of time; those of the first seconds have scores.
+        sightings: sightings in order of time; those of the first seconds have scores.
         canonical: the mean face.
         settings, name, rate_hz: see `motion_of_frames`.
-        notes: to which sentences are added.
+        notes: list to which sentences for the user are added.
 
     Raises:
         MediaError: there is no sighting, or none with a face in the first seconds.
@@ -246,7 +246,7 @@ def motion_of_sightings(
 
 
 def calm_place(sightings: list[Sighting], at_s: float | None, name: str) -> int:
-    """Which of the first sightings is the calm one.
+    """Index of the calm one among the first sightings.
 
         argmin  sum of CALM_TERMS + PER_DEGREE (|yaw - median yaw| + |pitch - median pitch|)
                 + PER_DEGREE_TURNED (|yaw| - TURNED_FROM_DEG)+ + PER_GAP (gap - PARTED)+
@@ -254,9 +254,9 @@ def calm_place(sightings: list[Sighting], at_s: float | None, name: str) -> int:
     The first frame is not taken where there is another: where a recording begins is no reason.
 
     Args:
-        sightings: with scores where they show a face.
-        at_s: the time of it, where the user has chosen; the nearest face is taken.
-        name: of the source, for the message.
+        sightings: sightings, with scores where they show a face.
+        at_s: time of the calm frame in seconds, where the user has chosen; the nearest face is taken.
+        name: name of the source, for the message.
 
     Raises:
         MediaError: none shows a face.
@@ -407,7 +407,7 @@ def _measured(sighting: Sighting, rest: LaidFace, canonical: CanonicalFace) -> t
 def _looking(
     measured: Iterable[tuple[float, MotionFrame | None]],
 ) -> Iterator[tuple[float, MotionFrame | None]]:
-    """The same, where eyes that are shut look where they looked last: the iris behind a lid is a guess."""
+    """Motion in which closed eyes keep their last gaze: the iris behind a lid is a guess."""
     gaze = np.zeros((2, 2), np.float32)
     for time_s, frame in measured:
         if frame is not None:

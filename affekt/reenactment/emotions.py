@@ -66,13 +66,13 @@ corners that go down stand beside it."""
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one emotion is shown.
+    """Action units and timing of one emotion.
 
     Attributes:
         units: action unit to how strongly it is shown at full intensity, 0 to 1.
         onset_s: time from rest to apex.
         offset_s: time from apex to rest.
-        source: of the units.
+        source: source of the units.
     """
 
     units: Mapping[str, float]
@@ -142,7 +142,7 @@ def named_emotions(names: str) -> tuple[str, ...]:
     """The emotions of a list with commas; 'all' is every recipe.
 
     Raises:
-        UnknownNameError: one of them is none.
+        UnknownNameError: a name is not that of a recipe.
     """
     wanted = [name.strip().casefold() for name in names.split(',') if name.strip()]
     chosen = [each for name in wanted for each in (RECIPES if name == ALL else (name,))]
@@ -158,9 +158,9 @@ def intensity_curve(times_s: Floats, seconds: float, onset_s: float, offset_s: f
 
     Args:
         times_s: (T,) in [0, seconds].
-        seconds: of the whole.
-        onset_s: from rest to apex.
-        offset_s: from apex to rest.
+        seconds: duration of the whole in seconds.
+        onset_s: time from rest to apex in seconds.
+        offset_s: time from apex to rest in seconds.
     """
     share = min(1.0, 0.8 * seconds / (2 * REST_S + onset_s + offset_s))
     rest, onset, offset = (share * part for part in (REST_S, onset_s, offset_s))
@@ -170,7 +170,7 @@ def intensity_curve(times_s: Floats, seconds: float, onset_s: float, offset_s: f
 
 
 def apex_times(seconds: float, onset_s: float, offset_s: float) -> tuple[float, float]:
-    """When the apex begins and ends, for `intensity_curve`."""
+    """Start and end of the apex in seconds, for `intensity_curve`."""
     share = min(1.0, 0.8 * seconds / (2 * REST_S + onset_s + offset_s))
     return share * (REST_S + onset_s), seconds - share * (REST_S + offset_s)
 
@@ -187,9 +187,9 @@ def motion_of_emotion(
     """An emotion that comes, stays and goes; the first and the last frame are neutral.
 
     Args:
-        name: one of EMOTIONS.
-        intensity: of its apex, 0 to 1.
-        seconds: of the whole, > 0.
+        name: a name in EMOTIONS.
+        intensity: intensity at the apex, 0 to 1.
+        seconds: duration of the whole in seconds, > 0.
         rate_hz: frames per second, > 0.
         onset_s: time from rest to apex; None takes the recipe's. offset_s likewise, back to rest.
 

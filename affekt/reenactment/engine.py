@@ -30,7 +30,7 @@ AHEAD = 4
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """How a portrait is drawn."""
+    """Settings of drawing a portrait."""
 
     driver_mouth: bool = True
     """Show the inside of the driver's mouth; False takes a made-up one."""
@@ -46,7 +46,7 @@ class Engine:
         self._warp, self._eyes, self._mouth = Warp(portrait), Eyes(portrait), Mouth(portrait)
 
     def shows_driver(self, frame: MotionFrame) -> bool:
-        """Whether pixels of the driver's mouth are in the picture of this frame."""
+        """Whether the picture of this frame has pixels of the driver's mouth."""
         return self._settings.driver_mouth and frame.mouth is not None
 
     def picture(self, frame: MotionFrame) -> Image:
@@ -71,8 +71,8 @@ def reenact(portrait: Portrait, motion: Motion, settings: EngineSettings | None 
 
     Args:
         portrait: who moves.
-        motion: how.
-        settings: how it is drawn.
+        motion: motion of the portrait.
+        settings: settings of drawing; None for the defaults.
     """
     engine = Engine(portrait, settings)
     with closing(made_ahead(motion, AHEAD)) as frames:

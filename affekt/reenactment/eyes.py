@@ -28,20 +28,20 @@ Image = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class EyePoints:
-    """Which landmarks belong to an eye."""
+    """Landmarks of an eye."""
 
     outer: int
     inner: int
     lower: tuple[int, ...]
-    """From the outer corner to the inner one."""
+    """Landmarks of the lower lid, from the outer corner to the inner one."""
     upper: tuple[int, ...]
-    """Each over its partner in `lower`."""
+    """Landmarks of the upper lid, each above its partner in `lower`."""
     iris: tuple[int, ...]
-    """The middle, then four on the rim."""
+    """Landmarks of the iris: its middle, then four on the rim."""
 
     @property
     def ring(self) -> tuple[int, ...]:
-        """All around the opening."""
+        """Landmarks all around the opening."""
         return (self.outer, *self.lower, self.inner, *reversed(self.upper))
 
 
@@ -55,7 +55,7 @@ EYES = (
 )  # fmt: skip
 """The left eye, then the right one."""
 MOST_GAZE = (0.25, 0.16)
-"""How far an iris may move from where it is in the portrait, widths of the eye."""
+"""Largest movement of an iris from its place in the portrait, across and up or down, in widths of the eye."""
 IRIS_MARGIN = 1.15
 """Radii of the iris within which an eyeball is not taken to be white."""
 LEAST_WHITE_PX = 16
@@ -68,7 +68,7 @@ ROUND_FROM, ROUND_TO = 1.2, 0.95
 MOVED_WIDTHS = 0.03
 """Way of lid or iris, widths of the eye, from which the iris is wholly drawn as a disc of its own; none at rest."""
 LASHES_WIDTHS = 0.04
-"""How far the lashes' shadow reaches into the portrait's eye, widths of it."""
+"""Reach of the lashes' shadow into the portrait's eye, in widths of the eye."""
 LASHES_FROM = 0.55
 """Share of the calm opening below which the meeting lids begin to show as a line."""
 LASHES_DARK = 0.5
@@ -124,7 +124,7 @@ class Eyes:
             picture: (H, W, 3) with the lids moved.
             face: (478, 3) moved, canonical frame.
             target: (478, 3) the same in the picture, pixels.
-            frame: what moves.
+            frame: frame of the motion.
         """
         for eye, triangles, ball in zip(EYES, self._triangles, self._balls(face, frame), strict=True):
             lids = target[list(eye.ring), :2]
@@ -173,7 +173,7 @@ def _keep_round(shift: Floats32, ball: Floats, rest: Floats, box: Box) -> None:
         shift: (2, h, w) from each pixel to its place in the portrait.
         ball: (21, 2) ring and iris in the picture; the iris with its middle first.
         rest: (21, 2) the same in the portrait.
-        box: of the pixels.
+        box: box of the pixels.
     """
     outer, inner, lower, upper = 0, 8, slice(1, 8), slice(9, 16)
     middle, rim = 16, slice(17, 21)
@@ -205,7 +205,7 @@ def _keep_round(shift: Floats32, ball: Floats, rest: Floats, box: Box) -> None:
 
 
 def _lid_height(lid: Floats, x: Floats) -> Floats:
-    """Height in the picture of a lid through points (N, 2), at places along it."""
+    """Height in the picture of a lid through points (N, 2), at columns along it."""
     ordered = lid[np.argsort(lid[:, 0])]
     return np.asarray(np.interp(x, ordered[:, 0], ordered[:, 1]))
 

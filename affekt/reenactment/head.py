@@ -1,4 +1,4 @@
-"""What surrounds the landmarks of a face: rings of the head, a fixed frame, and which points move how far.
+"""The surroundings of a face's landmarks: rings of the head, a fixed frame, and how far each point moves.
 
 The rings repeat the outline of the face, larger and further back each time. They carry hair, ears and neck along with
 the head, less the further out, and the last ring and the border of the picture stay where they are. So one mesh covers
@@ -29,18 +29,18 @@ follows the head. The depths pass slowly from one to the other, so that what a t
 wide strip."""
 BACK_CM = -5.5
 SKIN_SHARES = (0.85, 0.5, 0.2, 0.0, 0.0)
-"""How far each ring follows what the expression does to the outline: an opened jaw draws the neck along."""
+"""Share of the outline's expression that each ring follows: an opened jaw draws the neck along."""
 MIDDLE_CM = (0.0, 1.0)
 HAIR_LIFT_CM = 3.0
-"""How much higher than wider a ring is above the forehead, for each time that it is larger than the outline."""
+"""Additional height of a ring above the forehead, for each time that it is larger than the outline."""
 HALF_CM = 6.0
 """Half the height of the face's outline over or below its middle."""
 NECK_STAYS = 0.55
-"""How much less a ring follows below the chin, where the neck is."""
+"""Share by which a ring follows less below the chin, where the neck is."""
 BORDER_POINTS = 9
 """Points along each side of the picture."""
 CLEARANCE = 0.18
-"""Of the face's height: a ring nearer to the border than this follows less, down to 0 at the border itself."""
+"""Share of the face's height: a ring nearer to the border than this follows less, down to 0 at the border itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Surroundings:
         beside: (R,) the landmark of the outline that each lies beside.
         sharing: (R,) how far it follows what the expression does to that landmark, 0 to 1.
         border: (B, 2) pixels, on the border of the picture; never moves.
-        triangles: (F, 3) between the outline, the rings and the border, numbers of landmarks, then rings, then border.
+        triangles: (F, 3) between outline, rings and border; indices of landmarks, then rings, then border points.
         reaches_border: whether hair or neck is cut off by the picture.
     """
 
@@ -65,7 +65,7 @@ class Surroundings:
     triangles: Ints
     reaches_border: bool
     first_ring: int
-    """How many of the rings' points belong to the first, which come first."""
+    """Number of points of the first ring; these come first."""
 
 
 def surroundings(canonical: Floats, in_picture: Floats, placed_rings: Floats, size: tuple[int, int]) -> Surroundings:

@@ -1,4 +1,4 @@
-"""From a portrait's file and what is to move it to a signed file: what `affekt reenact` does.
+"""From the files of a portrait and of its driver to a signed file: what `affekt reenact` does.
 
     reenact_to('out.mp4', 'portrait.jpg', ByVideo('driving.mp4'), consent=Consent('agreed'))
 
@@ -55,7 +55,7 @@ from affekt.typed_json import plain
 
 Image = npt.NDArray[np.uint8]
 Signed = Callable[[Path, bool], object]
-"""Signs a finished file, given whether pixels of the driver are in it."""
+"""Signs a finished file; the second argument says whether pixels of the driver are in it."""
 PAINTED_SUFFIX = '.affekt-painted'
 STILLS = ('.png', '.jpg', '.jpeg')
 LEAST_SIDE = 64
@@ -63,21 +63,21 @@ LEAST_SIDE = 64
 
 @dataclass(frozen=True)
 class ReenactSettings:
-    """What a user chooses about an output.
+    """A user's settings of an output.
 
     Args:
-        transfer: how the motion is laid on the portrait.
-        engine: how it is drawn.
+        transfer: settings of fitting the motion to the portrait.
+        engine: settings of drawing by geometry.
         max_side: longest side of the output, pixels; smaller portraits keep their size.
         weights: folder of published weights, which draw in place of the geometric engine; None draws by geometry.
-        device: on which they compute, such as cpu or cuda.
-        painting: how they draw.
+        device: device of the weights, such as cpu or cuda.
+        painting: settings of painting with the weights.
         face_model: the user's FLAME, whose head guides the weights in place of the open mesh; None for the mesh.
         face_encoders: the user's checkpoints of SMIRK, DECA or both, which read FLAME's parameters.
         refiner: folder of a personal refiner that corrects what geometry draws of its portrait; None for none.
         license: 'research', or 'commercial-ok' to refuse what comes without a licence that allows commercial use.
         note_off_by: name of who answers for an output without the visible note; '' keeps it.
-        purpose: what the output is for; recorded, and refused where `affekt analyze` would refuse it.
+        purpose: purpose of the output; recorded, and refused where `affekt analyze` would refuse it.
 
     Raises:
         ValueRangeError: `max_side` is below 64, or both weights and a refiner are named.
@@ -140,7 +140,7 @@ class ReenactSettings:
         )  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:
-        """All of them, as a record holds them."""
+        """All settings, as a record stores them."""
         return {
             'transfer': asdict(self.transfer), 'engine': asdict(self.engine), 'max_side': self.max_side,
             'weights': None if self.weights is None else self.weights.name,
@@ -157,14 +157,14 @@ class Reenactment:
     """An output that was made.
 
     Attributes:
-        path: of it.
-        record: the file beside it that says what it came from.
-        pictures: how many it has.
-        seconds: how long it is; 0 for a still.
+        path: path of the output.
+        record: the file beside it with the record of its sources.
+        pictures: number of pictures.
+        seconds: duration in seconds; 0 for a still.
         resumed: pictures that an interrupted run had drawn already.
-        has_sound: whether it has the driver's sound.
+        has_sound: whether it has the driver's audio.
         shows_driver: whether pixels of the driver's mouth are in it.
-        notes: sentences about what limits it, and what was bridged or limited.
+        notes: sentences on limits of the result, and on what was bridged or limited.
         is_written: whether this process wrote it; of several that share the painting the first one does.
     """
 
@@ -211,12 +211,12 @@ def reenact_to(
     Args:
         out: .mp4, or .png or .jpg for a still.
         portrait: a picture with one clear face.
-        source: what moves it.
+        source: source of the motion.
         consent: the statement on the portrayed person.
-        settings: by default `ReenactSettings()`.
-        credentials: what the output is signed with; by default what affekt made for this user.
-        landmarker: by default one with the published model.
-        progress: called with `pictures`, how many are done, and how many there are; `windows` while networks paint.
+        settings: settings of the output; None for the defaults.
+        credentials: credentials that sign the output; None for those that affekt made for this user.
+        landmarker: finds landmarks; None for one with the published model.
+        progress: called with `pictures`, the number done and the number of all; with `windows` while networks paint.
         anew: begin anew where an interrupted run left something.
 
     Raises:
@@ -268,7 +268,7 @@ def reenact_to(
 
 
 def learnt_files(settings: ReenactSettings) -> dict[str, Any]:
-    """What tells the files of networks apart that draw or correct; nothing where geometry draws alone.
+    """Hashes of the files of networks that draw or correct; none where geometry draws alone.
 
     Raises:
         WeightsError: they are missing or damaged, or the refiner did not help.
@@ -288,7 +288,7 @@ def learnt_files(settings: ReenactSettings) -> dict[str, Any]:
 
 
 def require_alone(job: str) -> None:
-    """No other process was started beside this one.
+    """Require that no other process was started beside this one.
 
     Raises:
         RunError: `torchrun` or `accelerate launch` started several, which would all do the same.
@@ -302,10 +302,10 @@ def require_alone(job: str) -> None:
 
 
 def require_no_refiner(settings: ReenactSettings, job: str) -> None:
-    """No personal refiner is named for what draws other portraits than its own.
+    """Require that no personal refiner is named for a job that draws other portraits than its own.
 
     Raises:
-        ValueRangeError: one is.
+        ValueRangeError: a refiner is named.
     """
     if settings.refiner is not None:
         raise ValueRangeError(
@@ -351,7 +351,7 @@ def _video(
     networks: FaceLandmarker, depends_on: Mapping[str, Any], progress: Progress | None, signed: Signed, anew: bool,
     maps: DrawsMaps,
 ) -> Reenactment:  # fmt: skip
-    """Write the pictures of a motion."""
+    """Write the video of a motion."""
     motion = transfer(source.motion(networks), portrait_range(face), settings.transfer)
     drawing: Drawing = engine if settings.refiner is None else RefinedEngine.of_folder(engine, settings.refiner)
     painter = None
@@ -379,7 +379,7 @@ def _painter(
     target: Path, face: Portrait, motion: Motion, settings: ReenactSettings, progress: Progress | None, anew: bool,
     maps: DrawsMaps,
 ) -> DiffusedEngine:  # fmt: skip
-    """The networks that draw, where an interrupted run left them."""
+    """The networks that draw, from where an interrupted run left them."""
     assert settings.weights is not None
     folder = part_of(target, PAINTED_SUFFIX)
     ranks = painting_ranks(settings.device)
@@ -426,7 +426,7 @@ def _record_of(target: Path) -> Path:
 
 
 def _record(made: Reenactment, portrait: Path, consent: Consent, depends_on: Mapping[str, Any]) -> bytes:
-    """What the output came from, as JSON."""
+    """The record of the output's sources, as JSON."""
     content = {
         'output': made.path.name,
         'output_sha256': file_sha256(made.path),

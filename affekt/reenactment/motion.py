@@ -1,4 +1,4 @@
-"""What moves a portrait: one frame of motion, the picture of an open mouth, and the stream of frames.
+"""The motion of a portrait: one frame of it, the picture of an open mouth, and the stream of frames.
 
 A frame says how a face differs from its own calm state, with the head's pose taken out, so that it can be laid on any
 other face. The face's own canonical frame is that of `affekt.face3d`: centimetres of the mean face, x to the right of
@@ -59,10 +59,10 @@ class MouthPicture:
 
 @dataclass(frozen=True, eq=False)
 class MotionFrame:
-    """How a face differs from its calm state at one moment. `MotionFrame(time_s)` differs in nothing.
+    """The difference of a face from its calm state at one moment. `MotionFrame(time_s)` differs in nothing.
 
     Args:
-        time_s: seconds; of a video, those of its recording, so that its sound stays in time.
+        time_s: seconds; for a video, those of its recording, so that its audio stays in time.
         offsets: (468, 3) how far each landmark lies from where it is in the calm face, pose and size of the head taken
             out; centimetres of the canonical frame.
         opening: (2,) opening of the left and the right eye as a share of the calm one, >= 0; 1 is calm, 0 closed.
@@ -156,12 +156,12 @@ class Motion:
     """A stream of frames; iterating gives them once, in order of time, and holds none.
 
     Args:
-        frames: in order of time; their times may be uneven, as those of a phone's video are.
+        frames: frames in order of time; their times may be uneven, as those of a phone's video are.
         rate_hz: frames per second, on average where they are uneven; > 0.
-        count: how many frames there are, where that is known beforehand; of a video, as its file declares.
-        sound: a file whose sound belongs to the motion, on the clock of the frames.
-        calm: what the face that moves shows in its calm state.
-        calm_at_s: time of the calm face within what was filmed; None where nobody was.
+        count: number of frames, where known beforehand; of a video, as its file declares.
+        sound: a file whose audio belongs to the motion, on the clock of the frames; None for none.
+        calm: the calm state of the face that moves.
+        calm_at_s: time of the calm face in the recording, in seconds; None where nobody was filmed.
         notes: sentences for the user about what had to be bridged, limited or left out; complete when the last frame
             has been read.
 
@@ -201,7 +201,7 @@ def require_rotation(matrix: Floats) -> None:
 
 
 def blended(first: MotionFrame, second: MotionFrame, share: float, time_s: float) -> MotionFrame:
-    """A frame between two others, without a picture of the mouth: 0 gives the first, 1 the second.
+    """A frame between two others, without a picture of the mouth: share 0 gives the first, 1 the second.
 
     The head turns about one axis at an even speed; its size grows by an even factor; all else moves in straight lines.
     """
@@ -230,7 +230,7 @@ def rotation_vector(rotation: Floats) -> Floats:
 def _keep(
     record: object, name: str, shape: tuple[int, ...], dtype: type = np.float32, may_be_unknown: bool = False
 ) -> None:
-    """The field as an array of a type, checked for shape and for finite numbers."""
+    """Store a field as an array of a dtype, checked for shape and for finite values."""
     values: npt.NDArray[np.floating] = np.asarray(getattr(record, name), dtype=dtype)
     if values.shape != shape:
         raise ShapeError(expected=f'{name} of shape {shape}', came=f'{values.shape}', todo='give those of one face')

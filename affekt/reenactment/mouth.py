@@ -33,40 +33,40 @@ CORNERS = (0, 10)
 """Places of the corners of the mouth in INNER_LIPS; the upper lip lies between them, the lower one behind."""
 UPPER, LOWER = slice(1, 10), slice(11, 20)
 OPEN_GAP = 0.06
-"""Of the distance between the eyes: lips further apart show what lies between them."""
+"""Gap of the lips, as a share of the distance between the eyes, above which the portrait's mouth is open."""
 SHOWN_FROM, SHOWN_WHOLE = 0.008, 0.03
-"""How much further apart than in the portrait lips must be, of the distance between the eyes, for the inside of the
+"""Widening of the lips' gap over the portrait's, in distances between the eyes, from which the inside of the
 mouth to appear, and to appear wholly."""
 FEATHER = 0.006
-"""Softness of the edge, of the distance between the eyes."""
+"""Softness of the edge, as a share of the distance between the eyes."""
 GAINS = (0.5, 1.6)
 """Least and largest factor on the colours of a driver's mouth."""
 LIGHT_GAINS = (0.35, 1.9)
-"""The same of a made-up mouth, whose own light is known."""
+"""Least and largest factor on the colours of a made-up mouth, whose own light is known."""
 TEETH_OVER_WHITE = (1.08, 1.0, 0.86)
 """Colour of teeth over that of the white of the eyes in the same light: as bright, and yellower."""
 WHITE_OVER_SKIN = 1.15
 """The white of an eye is at least so much as bright as the cheeks; what looks darker lies in the shadow of the lids."""
 WHITE_TINT = 0.7
-"""How much of the colour of the white of the eyes is one of the light."""
+"""Share of the tint of the eyes' white that is due to the light."""
 TEETH_CHROMA = (0.42, 0.3)
 """Distances from grey, over brightness, between which what lies in a made-up mouth is tongue, and tooth."""
 TEETH_CONTRAST = 0.4
 """Exponent of the light on made-up teeth: the head's lips throw too dark a shadow on them."""
 DARK_BEHIND = np.float32(0.65)
-"""What of the head's light on tongue and throat is left: it shines into the mouth, which lights of pictures do not."""
+"""Share of the head's light that is left on tongue and throat: it shines into the mouth, unlike that of pictures."""
 TEETH_SHARE = 0.97
 """Quantile of brightness from which what lies between made-up lips is lit teeth."""
 GREY, COLOURED = 0.04, 0.16
 """Distances of the cheeks' colour from grey, over their brightness: a picture without colour, and one with them."""
 TINT = 0.35
-"""How much of the difference in the colour of skin is one of the light, which falls on teeth too."""
+"""Share of the difference in skin colour that is due to the light, which falls on teeth too."""
 JAWS = (0.06, 0.15, 0.3, 0.5, 0.75, 1.0)
 """Amounts of an opened jaw of which the made-up mouth has a picture."""
 RAISED_LIP = 0.7
-"""So far the upper lip of the made-up mouth is raised, that its upper teeth show."""
+"""Amount by which the upper lip of the made-up mouth is raised, so that its upper teeth show."""
 SHADE_WIDE, SHADE_LEAST = 0.07, 0.75
-"""How far lips throw their shadow into a made-up mouth, of its width, and what is left of the light at their edge."""
+"""Width of the lips' shadow in a made-up mouth, as a share of its width, and share of the light left at their edge."""
 INSET = 0.05
 """How much of the lower edge of its own mouth, in widths of it, a portrait loses where the jaw opens further: the rim
 of the lip, which would stand in the air."""
@@ -108,7 +108,7 @@ class Mouth:
             picture: (H, W, 3) with the lips moved.
             face: (478, 3) moved, canonical frame.
             target: (478, 3) the same in the picture, pixels.
-            frame: what moves, with the driver's mouth where there is one.
+            frame: frame of the motion, with the driver's mouth where there is one.
         """
         lips = target[LIPS]
         box = Box.around(lips, self._portrait.size, 4)
@@ -132,7 +132,7 @@ class Mouth:
     def _draw_own(
         self, picture: Image, face: Floats, mask: Floats32, frame: MotionFrame, box: Box, shown: float
     ) -> None:
-        """What the portrait shows between its own lips: it stays with the head, and lips close over it."""
+        """Draw what the portrait shows between its own lips: it stays with the head, and lips close over it."""
         rest = self._portrait.face[LIPS]
         now = face[LIPS]
         own = rest.copy()
@@ -170,9 +170,9 @@ def recolored(colors: Floats32, cheek: npt.ArrayLike, wanted: npt.ArrayLike) -> 
     """Colours (..., 3) as they would look on other skin: brightness and tint follow, and grey stays grey.
 
     Args:
-        colors: 0 to 255, of a mouth.
-        cheek: (3,) of the skin beside it.
-        wanted: (3,) of the other skin.
+        colors: colours of a mouth, 0 to 255.
+        cheek: (3,) colour of the skin beside it.
+        wanted: (3,) colour of the other skin.
     """
     given, aimed = np.maximum(np.asarray(cheek, np.float64), 8), np.maximum(np.asarray(wanted, np.float64), 8)
     brighter = float(aimed.mean() / given.mean())
@@ -217,7 +217,7 @@ def lit_teeth() -> Floats:
 
 @cache
 def made_up_mouths() -> tuple[Floats, tuple[MouthPicture, ...]]:
-    """How high for their width the lips of mouths with teeth and tongue are, growing, and their pictures."""
+    """Height over width of the lips of mouths with teeth and tongue, ascending, and their pictures."""
     mouths = tuple(replace(mouth, image=_with_lit_teeth(mouth)) for mouth in _rendered_mouths())
     return np.array([_slenderness(mouth.inner_lips.astype(np.float64)) for mouth in mouths]), mouths
 
@@ -280,7 +280,7 @@ def _shade(mask: Floats32, lips: Floats) -> Floats32:
 
 
 def _gap(lips: Floats) -> float:
-    """Between the middles of the inner lips, pixels."""
+    """Distance between the middles of the inner lips, in pixels."""
     return float(np.linalg.norm(lips[5, :2] - lips[15, :2]))
 
 
@@ -296,5 +296,5 @@ def _softened(mask: Floats32, width: float) -> Floats32:
 
 
 def _chroma(color: Floats) -> float:
-    """How far a colour is from grey, over its brightness."""
+    """Distance of a colour from grey, over its brightness."""
     return float(np.ptp(color) / max(color.mean(), 1e-6))

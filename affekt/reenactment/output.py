@@ -1,7 +1,7 @@
 """Pictures to a video that begins and ends whole: written window by window, so that a killed run goes on where it was.
 
 A window is a stretch of pictures, encoded by itself and noted in a hidden folder beside the output once it is on disk.
-At the end the windows are joined without encoding them anew, with the driver's sound on the same clock, and the folder
+At the end the windows are joined without encoding them anew, with the driver's audio on the same clock, and the folder
 goes. Pictures keep the times of the driver's, even or not. Reading and following the driver, drawing, and encoding run
 side by side; none holds more than a few frames.
 """
@@ -42,10 +42,10 @@ AHEAD = 3
 SOUND_RATE_HZ = 48_000
 SOUND_BLOCK_S = 0.5
 COPIED_SOUND = ('aac', 'mp3')
-"""Sound that an mp4 takes as it is."""
+"""Audio codecs that an mp4 takes as they are."""
 COPIED_FROM = ('mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm')
 VIDEO_OPTIONS = {'preset': 'veryfast', 'crf': '18', 'bf': '0'}
-"""Without pictures that depend on later ones, so that windows follow each other in any rhythm."""
+"""Encoder options: no pictures that depend on later ones, so that windows follow each other in any rhythm."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Reenacted:
     """A video that was written.
 
     Attributes:
-        path: of it.
-        pictures: how many.
-        seconds: from the first picture to the end of the last.
+        path: path of the video.
+        pictures: number of pictures.
+        seconds: duration from the first picture to the end of the last, in seconds.
         resumed: pictures that an interrupted run had drawn already.
-        has_sound: whether it has the driver's sound.
+        has_sound: whether it has the driver's audio.
         shows_driver: whether pixels of the driver's mouth are in it.
     """
 
@@ -70,7 +70,7 @@ class Reenacted:
 
 
 class Drawing(Protocol):
-    """What draws a picture of a frame of motion."""
+    """Draws the picture of a frame of motion."""
 
     def picture(self, frame: MotionFrame) -> Image:
         """(H, W, 3) of one frame."""
@@ -90,16 +90,16 @@ def write_reenactment(
     finished: Callable[[Path, Reenacted], object] | None = None,
     anew: bool = False,
 ) -> Reenacted:
-    """A video of a portrait under a motion, with the motion's sound.
+    """Write a video of a portrait under a motion, with the motion's audio.
 
     Args:
         out: .mp4; its folder is made where missing.
-        engine: draws a picture of a frame, as `Engine` does.
-        motion: read once.
+        engine: draws the picture of a frame, as `Engine` does.
+        motion: motion to be drawn, read once.
         depends_on: all that the pictures depend on, as JSON has it; an interrupted run with the same goes on.
-        window: pictures of a window, >= 1.
-        progress: told the pictures that are done.
-        finished: what is still to be done to the whole file, such as signing it, before it appears under its name.
+        window: pictures per window, >= 1.
+        progress: called with `pictures`, the number done and the number of all.
+        finished: called with the whole file before it appears under its name, to sign it for example.
         anew: draw all windows, also those that an interrupted run left.
 
     Raises:
@@ -151,7 +151,7 @@ def _windows_run(target: Path, wanted: Mapping[str, Any], *, anew: bool) -> Run:
 def _written(
     run: Run, engine: Drawing, motion: Motion, window: int, progress: Progress | None
 ) -> tuple[list[Entry], int]:
-    """The journal's entries of all windows in order, and how many pictures of them were there already."""
+    """The journal's entries of all windows in order, and the number of pictures that an earlier run had drawn."""
     entries: list[Entry] = []
     resumed = done = 0
     pictures = made_ahead(_drawn(run, engine, made_ahead(motion, AHEAD), window), AHEAD)
@@ -224,7 +224,7 @@ def _last_end_s(times: list[float], rate_hz: float) -> float:
 
 
 def _joined(place: Path, folder: Path, entries: list[Entry], motion: Motion) -> bool:
-    """One file of all windows, and the sound; whether there is sound."""
+    """Join all windows and the audio in one file; return whether there is audio."""
     end_s = float(entries[-1].facts['begins_s']) + float(entries[-1].facts['lasts_s'])
     with av.open(os.fspath(place), 'w', options={'movflags': '+faststart'}) as made:
         with av.open(os.fspath(folder / entries[0].folder / PART)) as first:
@@ -257,7 +257,7 @@ def _picture_packets(folder: Path, entries: list[Entry]) -> Iterator[Any]:
 
 
 def _sound_packets(made: Any, source: Path, end_s: float) -> Iterator[Any]:
-    """The sound of a recording up to a time: as it is, where the output takes it, else encoded anew in mono."""
+    """The audio of a recording up to a time: copied where the output can take it, else encoded anew in mono."""
     recording = Recording.open(source)
     if not recording.audio:
         return iter(())

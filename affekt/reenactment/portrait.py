@@ -42,9 +42,9 @@ Image = npt.NDArray[np.uint8]
 MOST_SIDE = 1024
 MOST_YAW_DEG, MOST_PITCH_DEG, MOST_ROLL_DEG = 30.0, 30.0, 60.0
 EASY_YAW_DEG = 18.0
-"""Beyond it the far cheek shows so few pixels that turning back looks coarse."""
+"""Largest yaw in degrees; beyond it the far cheek shows so few pixels that turning back looks coarse."""
 LEAST_EYES_PX = 24.0
-"""Between the outer corners of the eyes."""
+"""Least distance between the outer corners of the eyes, in pixels."""
 OTHERS_SHARE = 0.2
 """A face with a smaller side than this share of the largest is part of the background."""
 CHEEKS = (205, 425)
@@ -62,7 +62,7 @@ class Portrait:
         landmarks: (478, 3) pixels.
         face: (478, 3) the same in the canonical frame.
         rotation: (3, 3) of the head, canonical frame to the picture's axes (x right, y up, z to the viewer).
-        pixels_per_cm: of the head in the picture.
+        pixels_per_cm: size of the head in the picture.
         center: (3,) where HEAD_CENTER_CM lies, pixels, y up.
         around: rings and border.
         triangles: (F, 3) of the whole mesh: the face with filled eyes and mouth, then all around it.
@@ -90,7 +90,7 @@ class Portrait:
 
         Args:
             picture: a file, or (H, W, 3) uint8 RGB.
-            landmarker: by default one with the published model.
+            landmarker: finds landmarks; None for one with the published model.
             max_side: longest side in pixels; a larger picture is made smaller.
 
         Raises:
@@ -140,7 +140,7 @@ class Portrait:
 
     @property
     def eye_distance_px(self) -> float:
-        """Between the outer corners of the eyes."""
+        """Distance between the outer corners of the eyes, in pixels."""
         first, second = self.landmarks[list(EYE_CORNERS), :2]
         return float(np.linalg.norm(first - second))
 

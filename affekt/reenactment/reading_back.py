@@ -1,4 +1,4 @@
-"""What affekt itself reads in a reenactment: expression, affect, identity and light, frame by frame and at its apex.
+"""Affekt's own readings of a reenactment: expression, affect, identity and light, frame by frame and at its apex.
 
 The apex is the part of a clip in which the emotion was made to be at its strongest; a still is its own apex. Rises are
 against the portrait, read in the same way.
@@ -43,13 +43,13 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 @dataclass(frozen=True, eq=False)
 class FaceRead:
-    """What is read of one face.
+    """Readings of one face.
 
     Attributes:
         scores: (52,) BLENDSHAPES.
-        shares: (7,) of the categories EKMAN.
-        valence, arousal: that they stand for.
-        identity: (128,) of the recognition network; None where it was not asked.
+        shares: (7,) shares of the categories EKMAN.
+        valence, arousal: the affect that the shares stand for.
+        identity: (128,) vector of the recognition network; None where it was not computed.
         luminance: mean of the face's skin in linear light, 0 to 1.
     """
 
@@ -66,10 +66,10 @@ class ReadBack:
     """A clip as it was read.
 
     Attributes:
-        portrait: what the portrait shows.
-        frames: what each frame that was looked at shows; those without a face are left out.
-        looked_at: how many frames were looked at.
-        emotion: that was asked for.
+        portrait: readings of the portrait.
+        frames: readings of each frame that was examined; those without a face are left out.
+        looked_at: number of frames that were examined.
+        emotion: the emotion that was asked for.
         is_apex: (T,) which frames belong to the apex.
     """
 
@@ -81,15 +81,15 @@ class ReadBack:
 
     @cached_property
     def rises(self) -> Floats:
-        """(T,) by how much the named scores of the emotion, summed, are above those of the portrait."""
+        """(T,) rise of the emotion's named scores, summed, over those of the portrait."""
         columns = [BLENDSHAPES.index(name) for name in named_scores(self.emotion)]
         return np.array([float((each.scores - self.portrait.scores)[columns].sum()) for each in self.frames])
 
     def as_row(self) -> dict[str, float | str]:
         """The measured columns of a table of stimuli; means over the apex.
 
-        measured_rise: of the named scores; measured_share: of the emotion's category; measured_identity_distance: the
-        largest of all frames.
+        measured_rise: rise of the named scores; measured_share: share of the emotion's category;
+        measured_identity_distance: the largest of all frames.
         """
         if not self.is_apex.any():
             return dict.fromkeys(MEASURED, float('nan')) | {'measured_category': ''}
@@ -132,9 +132,9 @@ class Reader:
     """Reads faces back with affekt's own networks, loaded once.
 
     Args:
-        landmarker: by default one with the published model.
-        expression: by default the trained expression model, which is for research.
-        identity: None leaves identity out.
+        landmarker: finds landmarks; None for one with the published model.
+        expression: expression model; None for the trained one, which is for research.
+        identity: recognition network; None leaves identity out.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Reader:
         return every[0] if every else None
 
     def read(self, image: npt.NDArray[np.uint8], face: Face) -> FaceRead:
-        """What a face in a picture shows."""
+        """Readings of a face in a picture."""
         crop = align_face(image, five_points(face.landmarks))
         shares = np.asarray(self._expression.probabilities(crop[None], face.blendshapes[None])[0], dtype=np.float64)
         valence, arousal, *_ = (float(np.asarray(value).ravel()[0]) for value in affect(shares[None]))
@@ -168,12 +168,12 @@ class Reader:
         pictures: Iterable[tuple[npt.NDArray[np.uint8], bool]],
         emotion: str,
     ) -> ReadBack:
-        """What pictures show beside the portrait.
+        """Readings of pictures and of the portrait that they are compared with.
 
         Args:
             portrait: (H, W, 3) RGB.
             pictures: each with whether it belongs to the apex.
-            emotion: that was asked for.
+            emotion: the emotion that was asked for.
 
         Raises:
             MediaError: the portrait shows no face.
@@ -194,7 +194,7 @@ class Reader:
     def read_file(
         self, portrait: npt.NDArray[np.uint8], path: Path, emotion: str, apex_s: tuple[float, float], rate_hz: float
     ) -> ReadBack:
-        """`read_back` of a file at so many frames per second, whose apex lies between two times."""
+        """`read_back` of a file at a number of frames per second, whose apex lies between two times."""
         frames = Recording.open(path).frames(rate_hz)
         return self.read_back(
             portrait, ((frame.image, apex_s[0] <= frame.time_s <= apex_s[1]) for frame in frames), emotion

@@ -42,10 +42,10 @@ Image = npt.NDArray[np.uint8]
 REFINED_SIDE = 192
 """S: a larger one costs training and drawing time with its square."""
 MOST_FRAMES = 240
-"""Of a video; a longer one is read at a lower rate."""
+"""Most frames of a video; a longer one is read at a lower rate."""
 RATE_HZ = 25.0
 MOST_BYTES = 2 << 30
-"""Of the pictures of a video that are held while a refiner is trained."""
+"""Most bytes of a video's pictures that are kept in memory while a refiner is trained."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +53,9 @@ class SelfDriven:
     """One video as its own driver; `self_driven` makes it.
 
     Attributes:
-        name: of the video.
-        portrait: its first frame.
-        frames: F movements of the face from there, the first of them none.
+        name: name of the video.
+        portrait: the video's first frame as a portrait.
+        frames: F movements of the face from there; the first of them is none.
         pictures: (F, S, S, 3) the video's own pictures, cut to the square.
         square: the part of the pictures that is cut out.
     """
@@ -98,12 +98,12 @@ def self_driven(
 
     Args:
         path: a video with one clear face in its first frame.
-        landmarker: by default one with the published model.
+        landmarker: finds landmarks; None for one with the published model.
         size: S; None keeps the pixels of the square as they are.
         rate_hz: frames per second to read; None reads all.
-        max_side: longest side of the pictures that the square is cut from.
-        with_mouth: keep the pictures of the mouth: geometry then draws with pixels of the frame that it is compared
-            with.
+        max_side: longest side in pixels of the pictures that the square is cut from.
+        with_mouth: whether to keep the pictures of the mouth: geometry then draws with pixels of the frame that it is
+            compared with.
 
     Raises:
         PortraitError, MediaError: the first frame shows no such face, or the file cannot be read.
@@ -128,12 +128,12 @@ def self_driven(
 
 @dataclass(frozen=True, eq=False)
 class TrainedRefiner:
-    """What came of training one.
+    """The result of training a refiner.
 
     Attributes:
-        folder: with card.json, portrait.png and, where it helps, the weights.
+        folder: the folder with card.json, portrait.png and, where it helps, the weights.
         portrait: the file of the portrait that it corrects.
-        card: what it brings on held-out frames; `is_kept` says whether it helps.
+        card: its gains on held-out frames; `is_kept` says whether it helps.
     """
 
     folder: Path
@@ -145,8 +145,8 @@ class RefinedEngine:
     """Draws as geometry does, then corrects the square around the head.
 
     Args:
-        engine: of the portrait.
-        refiner: of the same portrait.
+        engine: engine of the portrait.
+        refiner: refiner of the same portrait.
         size: S.
         depth: nearest and farthest depth of maps, pixels of the square of S.
     """
@@ -181,7 +181,7 @@ class RefinedEngine:
 
 
 def require_refined(folder: Path, portrait: Path) -> None:
-    """Nothing, where the refiner of a folder helps and is of this portrait. Needs torch.
+    """Require that the refiner of a folder helps and belongs to this portrait. Needs torch.
 
     Raises:
         WeightsError: it is of another picture, did not help, or the folder holds none.
@@ -211,12 +211,12 @@ def train_refiner(
     """A refiner for the person of a video, kept only where it helps on the video's later frames as they are shown.
 
     Args:
-        video: with one clear face in its first frame, which becomes the portrait.
+        video: a video with one clear face in its first frame, which becomes the portrait.
         out: folder, made where missing; one that another training wrote is written anew.
-        settings: how it learns and is judged.
+        settings: settings of learning and judging; None for the defaults.
         size: S, at most the side of the square around the head.
         max_side: longest side of the portrait, pixels.
-        landmarker: by default one with the published model.
+        landmarker: finds landmarks; None for one with the published model.
         progress: called with `train`, steps done, and how many there are.
 
     Raises:
@@ -243,10 +243,10 @@ def train_refiner(
     _require_own(folder)
     rate_hz = _rate_hz(source)
     _require_memory(source, rate_hz, max_side, own.learnt_share)
-    is_new = not folder.exists()
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
     require_writable(folder / PORTRAIT_FILE)
-    if is_new:
-        folder.rmdir()  # it appears with what it is for
+    for place in missing:  # they appear with what they are for
+        place.rmdir()
     # 1. What geometry draws of the video's first frame, moved by the video, and the video itself
     driven = self_driven(source, landmarker, size=None, rate_hz=rate_hz, max_side=max_side)
     square, frames, portrait = driven.square, driven.frames, driven.portrait
@@ -291,7 +291,7 @@ def _rate_hz(video: Path) -> float:
 
 
 def _require_memory(video: Path, rate_hz: float, max_side: int, learnt_share: float) -> None:
-    """The pictures of a video fit in memory: the squares around the head twice, and those that are judged wholly.
+    """Require that the pictures of a video fit in memory: the squares around the head twice, and those judged wholly.
 
     Raises:
         ValueRangeError: they take more than MOST_BYTES.
@@ -314,7 +314,7 @@ def _require_memory(video: Path, rate_hz: float, max_side: int, learnt_share: fl
 
 
 def _require_own(folder: Path) -> None:
-    """The folder is new, empty, or of an earlier training.
+    """Require that the folder is new, empty, or of an earlier training.
 
     Raises:
         RunError: it holds something else.

@@ -1,4 +1,4 @@
-"""What can move a portrait: a video of another face, a named emotion, a table of curves, a person of an analysis.
+"""Sources of a portrait's motion: a video of another face, a named emotion, a table of curves, a person of an analysis.
 
 And which video moves whom, where a table of pairs says it.
 """
@@ -21,11 +21,11 @@ from affekt.tables import read_table
 from affekt.typed_json import plain
 
 RUN_FILES = ('.parquet', '.json', '.jsonl')
-"""Endings of what an analysis keeps that may move a portrait."""
+"""Suffixes of files in an analysis that may move a portrait."""
 
 
 class MotionSource(Protocol):
-    """What moves a portrait."""
+    """A source of motion for a portrait."""
 
     def motion(self, landmarker: FaceLandmarker) -> Motion:
         """The motion, to be read once."""
@@ -34,11 +34,11 @@ class MotionSource(Protocol):
         """The frame of a single picture; None where there is none."""
 
     def as_json(self) -> dict[str, Any]:
-        """What a record says of it."""
+        """The source as a record stores it."""
 
     @property
     def driver(self) -> Path | None:
-        """The file of a face that drives."""
+        """The file of a face that drives; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ByVideo:
     settings: DriverSettings = field(default_factory=DriverSettings)
 
     def motion(self, landmarker: FaceLandmarker) -> Motion:
-        """The face's motion, with the video's sound."""
+        """The face's motion, with the video's audio."""
         return motion_of_video(self.path, self.settings, landmarker=landmarker)
 
     def still(self) -> MotionFrame | None:
@@ -75,22 +75,22 @@ class ByEmotion:
     seconds: float = 3.0
     rate_hz: float = 25.0
     onset_s: float | None = None
-    """From rest to the apex; None takes the recipe's own time."""
+    """Time from rest to the apex in seconds; None takes the recipe's own."""
     offset_s: float | None = None
-    """From the apex to rest."""
+    """Time from the apex to rest in seconds; None takes the recipe's own."""
 
     def motion(self, landmarker: FaceLandmarker) -> Motion:
-        """From rest to the apex and back."""
+        """The motion from rest to the apex and back."""
         return motion_of_emotion(
             self.name, self.intensity, self.seconds, rate_hz=self.rate_hz, onset_s=self.onset_s, offset_s=self.offset_s
         )
 
     def still(self) -> MotionFrame | None:
-        """The apex."""
+        """The frame at the apex."""
         return apex_of_emotion(self.name, self.intensity)
 
     def as_json(self) -> dict[str, Any]:
-        """All of it."""
+        """All fields."""
         return {'emotion': self.name, **{name: value for name, value in asdict(self).items() if name != 'name'}}
 
     @property
@@ -108,7 +108,7 @@ class ByCurves:
     rate_hz: float = 25.0
 
     def motion(self, landmarker: FaceLandmarker) -> Motion:
-        """As the table says."""
+        """The motion that the table describes."""
         return motion_of_curves(self.path, rate_hz=self.rate_hz, are_scores=self.are_scores)
 
     def still(self) -> MotionFrame | None:
@@ -138,7 +138,7 @@ class ByTimeline:
     rate_hz: float = 25.0
 
     def motion(self, landmarker: FaceLandmarker) -> Motion:
-        """As the analysis saw them."""
+        """The person's motion in the analysis."""
         return motion_of_timeline(self.run, person=self.person, source=self.source, rate_hz=self.rate_hz)
 
     def still(self) -> MotionFrame | None:

@@ -37,7 +37,7 @@ SPEED_CUTOFF_HZ = 5.0
 
 @dataclass(frozen=True)
 class Steadying:
-    """How much jitter is taken out.
+    """Strength of the filter against jitter.
 
     Args:
         strength: 1 for the table above; the cutoffs are divided by it, so that 2 steadies twice as much. 0 changes
@@ -59,11 +59,11 @@ class Steadying:
 def steadied(
     frames: Iterable[tuple[float, MotionFrame | None]], steadying: Steadying
 ) -> Iterator[tuple[float, MotionFrame | None]]:
-    """The same frames without jitter; where there is None, the filter waits.
+    """Frames without jitter; where there is None, the filter waits.
 
     Args:
         frames: times, and what was measured at them.
-        steadying: how much.
+        steadying: strength of the filter.
     """
     filters = {part: _filter(*CUTOFFS[part], steadying.strength) for part in CUTOFFS}
     before_s: float | None = None

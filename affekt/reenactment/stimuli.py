@@ -51,7 +51,7 @@ TABLE, PAGE = 'stimuli.csv', 'report.html'
 READ_HZ = 8.0
 """Frames per second that are read back."""
 GAINS = (0.4, 2.5)
-"""How far the light of a portrait is changed at most."""
+"""Least and largest factor on the light of a portrait."""
 COLUMNS = (
     'file', 'person', 'emotion', 'intensity', 'seconds', 'frames', *MEASURED, 'luminance_gain', 'notes',
 )  # fmt: skip
@@ -60,14 +60,14 @@ MOST_CELLS = 20_000
 
 @dataclass(frozen=True)
 class Design:
-    """Which stimuli there are, for each person.
+    """The stimuli for each person.
 
     Args:
-        emotions: of EMOTIONS.
-        intensities: of each emotion, 0 to 1; 0 is the portrait at rest.
-        seconds: of every clip.
+        emotions: names in EMOTIONS.
+        intensities: intensities of each emotion, 0 to 1; 0 is the portrait at rest.
+        seconds: duration of every clip in seconds.
         rate_hz: frames per second.
-        onset_s: from rest to apex, of every emotion alike; None takes each recipe's own. offset_s likewise.
+        onset_s: seconds from rest to apex, the same for every emotion; None takes each recipe's own. offset_s likewise.
         equalises_light: make the faces equally light.
 
     Raises:
@@ -107,12 +107,12 @@ class Stimuli:
     """A set that was made.
 
     Attributes:
-        folder: of it.
-        table: what was asked for and what was read, a row for each clip.
-        page: the same to look at.
-        clips: how many there are.
-        resumed: how many of them an earlier run had made.
-        left_out: portraits that could not be used, with the reason.
+        folder: folder of the set.
+        table: file with the wanted and the measured values, a row per clip.
+        page: page that shows the table.
+        clips: number of clips.
+        resumed: number of clips that an earlier run had made.
+        left_out: portrait that could not be used to the reason.
     """
 
     folder: Path
@@ -140,12 +140,12 @@ def make_stimuli(
     Args:
         portraits: a folder of pictures, one picture, or several.
         out: folder of the set; one of an earlier run with the same choices is gone on with.
-        design: by default all emotions at five intensities.
+        design: the stimuli; None for all emotions at five intensities.
         consent: the statement on all portrayed persons.
-        settings: of transfer, engine and note; see `reenact_to`.
-        credentials, landmarker: likewise.
-        reader: reads back; by default the trained expression model, and identity where its network is there.
-        progress: told the clips that are done.
+        settings: settings of transfer, engine and note; see `reenact_to`.
+        credentials, landmarker: see `reenact_to`.
+        reader: reads the clips back; None for the trained expression model, and identity where its network is there.
+        progress: called with `clips`, the number done and the number of all.
 
     Raises:
         MediaError: no picture is there, or none of a face that can be moved.
@@ -242,7 +242,7 @@ def _made(
     run: Run, key: str, person: _Person, cell: tuple[str, float], design: Design, settings: ReenactSettings,
     consent: Consent, credentials: Credentials | None, networks: FaceLandmarker, reader: Reader,
 ) -> dict[str, Any]:  # fmt: skip
-    """One clip, signed and read back, noted in the run; its row."""
+    """Make one clip, signed, read back and noted in the run; return its row."""
     emotion, intensity = cell
     file = f'{CLIPS}/{person.name}_{emotion}_{_percent(intensity)}.mp4'
     source = ByEmotion(emotion, intensity, design.seconds, design.rate_hz, design.onset_s, design.offset_s)
@@ -268,7 +268,7 @@ def _percent(intensity: float) -> str:
 
 
 def _apex(design: Design, emotion: str) -> tuple[tuple[float, float], float]:
-    """When the apex of a clip begins and ends, half a frame on both sides, and how many frames a second are read."""
+    """Start and end of a clip's apex, half a frame on both sides, and the frames per second that are read."""
     shown = recipe(emotion)
     begin_s, end_s = apex_times(
         (max(2, round(design.seconds * design.rate_hz)) - 1) / design.rate_hz,

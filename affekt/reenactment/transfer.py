@@ -44,7 +44,7 @@ SEEN_CM = 0.15
 BEYOND = 1.25
 """Largest movement of a region over the largest of a single direction of it, as several add up."""
 YAW_DEG = 22.0
-"""How far a head turns to each side at most, as the recognition network takes each degree for a step towards somebody
+"""Largest turn of a head to each side, as the recognition network takes each degree for a step towards somebody
 else, who begins at 0.5. With this limit no frame of two portraits that another person drives lies beyond 0.49
 (measurements/results/reenact_closed_loop.json)."""
 TOTAL_YAW_DEG = 32.0
@@ -64,15 +64,15 @@ EYES_DIFFER = (0.6, 1.6)
 
 @dataclass(frozen=True)
 class TransferSettings:
-    """How motion is laid on a portrait.
+    """Settings of fitting motion to a portrait.
 
     Args:
-        intensity: of the expression, 0 to 2; 1 is the driver's own.
+        intensity: factor of the expression, 0 to 2; 1 is the driver's own.
         absolute: take the driver's expression, gaze and pose themselves instead of how they differ from its calm face.
         head: share of the head's movement, 0 to 1.
-        yaw_deg: the head turns by at most so much to each side, above 0 and at most 30. pitch_deg, roll_deg likewise.
-        shift_cm: the head moves by at most so much in the picture.
-        size: the head becomes at most so much larger, or smaller; 1 or more.
+        yaw_deg: largest turn of the head to each side, above 0 and at most 30. pitch_deg, roll_deg likewise.
+        shift_cm: largest movement of the head in the picture, in centimetres.
+        size: largest factor by which the head grows or shrinks; 1 or more.
         is_clamped: stay within the portrait's own range.
 
     Raises:
@@ -106,7 +106,7 @@ class TransferSettings:
 
 @dataclass(frozen=True, eq=False)
 class PortraitRange:
-    """What a portrait shows in its calm state, and so what is left for it to do.
+    """The calm state of a portrait, and so the range of movement that is left.
 
     Attributes:
         own: its expression, pose, eyes and gaze.
@@ -128,7 +128,7 @@ class PortraitRange:
 
 
 class PortraitLike(Protocol):
-    """What is needed of a portrait."""
+    """A portrait's face, rotation and scores."""
 
     @property
     def face(self) -> Floats: ...
@@ -149,16 +149,16 @@ def transfer(motion: Motion, target: PortraitRange, settings: TransferSettings |
     """The motion for one portrait; frames are made as they are taken, and notes grow with them.
 
     Args:
-        motion: of a driver, an emotion or curves; it is used up.
+        motion: motion of a driver, an emotion or curves; it is used up.
         target: the portrait's range.
-        settings: by default `TransferSettings()`.
+        settings: settings of the transfer; None for the defaults.
     """
     chosen = settings or TransferSettings()
     return replace(motion, frames=_Transfer(motion, target, chosen).frames())
 
 
 class _Transfer:
-    """One motion on its way to one portrait, with the tally of what was limited."""
+    """The transfer of one motion to one portrait, with counts of what was limited."""
 
     def __init__(self, motion: Motion, target: PortraitRange, settings: TransferSettings) -> None:
         self._motion, self._target, self._settings = motion, target, settings

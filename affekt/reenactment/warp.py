@@ -1,4 +1,4 @@
-"""From where the mesh has moved to where each pixel of the new picture comes from, and the picture.
+"""The backward map from a moved mesh to the portrait, for each pixel of the new picture, and the picture.
 
 The map runs backwards: for each pixel the place in the portrait that it shows. The nearest triangle decides, exactly,
 at full size within the face; around it at a quarter of the size, which nobody sees and costs a sixteenth. What is
@@ -31,7 +31,7 @@ EDGE_ON, FULL_TURN = (0.5, 0.05), 0.25
 """Skin at the rim of the face that faces the viewer by less than the first begins to be edge-on, by the second is; what
 turns towards the viewer by FULL_TURN takes its pixels from within the face."""
 INSET = 0.07
-"""How far within, of the way to the middle of the face."""
+"""How far within, as a share of the way to the middle of the face."""
 MIDDLE = 4
 """The tip of the nose."""
 SPREAD = (0.5, 0.25)
@@ -42,7 +42,7 @@ SMOOTHED_CM = 0.12
 STEP_PX = 1.5
 """Neighbours that come from places further apart than this have an edge between them."""
 OVERSAMPLING = 4
-"""Of the masks of eyes and mouth, so that their edges are soft."""
+"""Resolution of the masks of eyes and mouth over that of the picture, so that their edges are soft."""
 
 
 @dataclass(frozen=True)
@@ -65,21 +65,21 @@ class Box:
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """Number of rows."""
         return self.bottom - self.top
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """Number of columns."""
         return self.right - self.left
 
     @property
     def is_empty(self) -> bool:
-        """Whether no pixel lies in it."""
+        """Whether the box has no pixel."""
         return self.height <= 0 or self.width <= 0
 
     def cut_to(self, other: Box) -> Box:
-        """What both boxes share."""
+        """The intersection of both boxes."""
         return Box(
             max(self.left, other.left), max(self.top, other.top),
             min(self.right, other.right), min(self.bottom, other.bottom),

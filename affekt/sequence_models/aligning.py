@@ -23,7 +23,7 @@ from affekt.sequence_models.inputs import FRAME_CLOCKS, Alignment, FrameClock, F
 from affekt.sequence_models.rows import FrameRows, NeighbourRows
 
 Clock = float | Mapping[str, float | Floats]
-"""Frames per second of all videos; or of each by name, or the times of its frames in seconds."""
+"""Frames per second of all videos, or of each by name; or the times of its frames in seconds."""
 
 
 class FeatureSource(Protocol):
@@ -49,13 +49,13 @@ def frame_videos(
     """Labels and features brought to the frames of each video.
 
     Args:
-        labels: one for each video; a `FrameTable` will do. Labels may all be None where nothing is known.
+        labels: labels of each video; a `FrameTable` will do. Labels may all be None where nothing is known.
         features: modality to a source. A video that a source lacks is not kept there.
         clock: the times of frames, see `Clock`; frame t is at (t - 1) / rate. Labels that go on
             after the last of given times stay, and nothing is seen there; frames after the last label are left out.
-        methods: how each modality is brought to the frames, one of `FRAME_CLOCKS`.
+        methods: method by which each modality is brought to the frames, one of `FRAME_CLOCKS`.
         longest_gap_s: see `affekt.frames.on_clock`.
-        of_recording: modalities, such as sound, that two people of one recording share: where `video59_left` has no
+        of_recording: modalities, such as audio, that two people of one recording share: where `video59_left` has no
             features, those of `video59` are taken.
         around: K, even: rows around a frame that a learned clock reads; about four for each frame's own.
         keep_in: a folder for features on the frames that do not fit in memory, which are then read from there; files
@@ -100,10 +100,10 @@ class _Line:
     """One feature of all videos, end to end.
 
     Args:
-        name: of the feature.
-        frames: (F,) their numbers.
-        alignment: how it comes to the frames.
-        path: of a file that holds its rows; None for memory.
+        name: name of the feature.
+        frames: (F,) indices of the frames.
+        alignment: settings of how it is brought to the frames.
+        path: path of a file for its rows; None for memory.
     """
 
     def __init__(self, name: str, frames: Tensor, alignment: Alignment, path: Path | None) -> None:
@@ -135,7 +135,7 @@ class _Line:
         self._around.append(torch.from_numpy(np.array(feature.values, dtype=np.float32)))
 
     def rows(self) -> FrameRows | NeighbourRows:
-        """Of all frames; 0, or without neighbours, where a video has none."""
+        """The rows of all frames; 0, or without neighbours, where a video has none."""
         if self._alignment.methods[self._name] != 'learned':
             return FrameRows(self._stored, self._frames)
         index = self._index.masked_fill(self._distances.isnan(), 0)
@@ -143,7 +143,7 @@ class _Line:
         return NeighbourRows(torch.cat(around), index, self._distances)
 
     def require_columns(self, columns: int, video: str = '') -> None:
-        """Make room for so many columns, or refuse others than those of the videos before."""
+        """Allocate room for so many columns, or refuse another number than that of the videos before."""
         if self.columns == 0:
             self.columns = columns
             if self._alignment.methods[self._name] == 'learned':

@@ -1,4 +1,4 @@
-"""Answers for every frame that no model of time gives: a constant, the mean of training, and what a face looks like.
+"""Predictions for every frame without a model of time: a constant, the mean of training, and readings of the face.
 
 All come as `FramePrediction`s, so that they are scored, smoothed and shown beside trained models. T frames, C classes,
 U action units.
@@ -27,10 +27,10 @@ def constant_predictions(
     """The most frequent class, valence and arousal of 0, and every unit active, which is the constant of the best F1.
 
     Args:
-        training: whose classes are counted.
-        videos: that are answered.
+        training: labels in which classes are counted.
+        videos: videos to be answered.
         tasks: fields of `FrameLabels`.
-        classes: of expressions.
+        classes: number of expressions.
     """
     means = _means(training, classes)
     most = np.eye(classes)[int(means['expression'].argmax())]
@@ -51,18 +51,18 @@ def read_predictions(
     action_units: Sequence[str] = ACTION_UNITS,
     classes: int = len(EXPRESSIONS),
 ) -> dict[str, FramePrediction]:
-    """What `affekt.faces` reads of each frame, as it is: nothing is learnt.
+    """The readings of `affekt.faces` for each frame, as they are: nothing is learnt.
 
     Expressions are those of the expression head, which knows no other; valence and arousal are derived from them
     (`affekt.faces.affect`); units follow from blendshapes (`affekt.frames.unit_amounts`), half of the amount from which
     they are active. A frame without a face has the reading of the nearest that has one; a video without any is neutral.
 
     Args:
-        videos: that are answered.
+        videos: videos to be answered.
         columns: modality to names of its columns; one has those of `faces-all-frm` or `faces-frm`.
         tasks: fields of `FrameLabels`.
         action_units: names of the units that are asked for.
-        classes: of expressions.
+        classes: number of expressions.
 
     Raises:
         UnknownNameError: no modality has the columns, or a unit is none of ACTION_UNITS.
@@ -104,7 +104,7 @@ def reading_modality(columns: Mapping[str, Sequence[str]]) -> str | None:
 
 
 def _means(training: Sequence[FrameLabels], classes: int) -> dict[str, Floats]:
-    """Of each task over all labelled frames; evenly spread, or 0, where there are none."""
+    """The mean of each task over all labelled frames; evenly spread, or 0, where there are none."""
     counts = np.zeros(classes)
     affect: list[npt.NDArray[Any]] = [np.zeros((0, 2))]
     units: list[npt.NDArray[Any]] = []

@@ -25,7 +25,7 @@ def build_sequence_model(name: str, shape: SequenceShape, **options: Any) -> Seq
     Args:
         name: a key of `SEQUENCE_MODELS`.
         shape: the sizes that all models need.
-        options: what this model has besides: see its class.
+        options: further options of this model; see its class.
 
     Raises:
         UnknownNameError: no such model, or it has no such option.
@@ -53,7 +53,7 @@ def build_sequence_model(name: str, shape: SequenceShape, **options: Any) -> Seq
 
 
 def _require_type(option: str, value: object, wanted: type) -> None:
-    """A number without decimals will do for one with decimals; True and False are no numbers."""
+    """Require an option's type; a whole number will do for a float, and True and False are no numbers."""
     if type(value) is wanted or (wanted is float and type(value) is int):
         return
     names = {bool: 'True or False', int: 'a whole number', float: 'a number'}
@@ -81,4 +81,4 @@ SEQUENCE_MODELS: dict[str, Any] = {
     'transformer': FrameTransformer,
     'per_frame': PerFrame,
 }
-"""Name to class."""
+"""Name of a model to its class."""

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from affekt.sequence_models.form import Features, FrameAnswers, KeepMask, SequenceModel
 
 KERNELS = 8
-"""At most, for groups of columns; as many as divide the columns."""
+"""Most kernels for groups of columns; as many as divide the columns."""
 PER_STEP = 4
-"""Places of a kernel's table in one step."""
+"""Entries of a kernel's table per step."""
 
 
 class LearnedClock(nn.Module):
-    """From the rows around frames to one row for each.
+    """A learned weighting of the rows around each frame.
 
         y = Σ_k w_k x_k,  w = softmax over k of kernel(d_k),  d: distances in steps
 
@@ -57,7 +57,7 @@ class OnLearnedClocks(nn.Module):
     """A model of frames, some of whose modalities come by learned clocks.
 
     Args:
-        model: of frames.
+        model: the model of frames.
         neighbours: modality to its K.
     """
 
@@ -70,17 +70,17 @@ class OnLearnedClocks(nn.Module):
         )
 
     def forward(self, features: Features, keep_mask: KeepMask = None) -> FrameAnswers:
-        """As the model; features of learned clocks are (B, T, K, D + 1)."""
+        """The model's answers; features of learned clocks are (B, T, K, D + 1)."""
         answers: FrameAnswers = self.model(self._on_frames(features), keep_mask)
         return answers
 
     def standardise_on(self, features: Features, keep_mask: KeepMask = None) -> None:
-        """As the model, by the clocks as they begin."""
+        """As the model's `standardise_on`, with the clocks as they begin."""
         with torch.no_grad():
             self.model.standardise_on(self._on_frames(features), keep_mask)
 
     def _on_frames(self, features: Features) -> dict[str, Tensor]:
-        """(..., D) of each modality."""
+        """(..., D) features of each modality on the frames."""
         return {
             name: self.clocks[name](value) if name in self.clocks else value for name, value in features.items()
         }  # fmt: skip
@@ -90,7 +90,7 @@ def with_learned_clocks(model: SequenceModel, neighbours: Mapping[str, int]) -> 
     """The model itself where no modality comes by a learned clock.
 
     Args:
-        model: of frames.
-        neighbours: modality to K, of those that do.
+        model: the model of frames.
+        neighbours: modality to K, for those that come by a learned clock.
     """
     return OnLearnedClocks(model, neighbours) if neighbours else model

@@ -31,7 +31,7 @@ from affekt.typed_json import json_file, typed
 
 Chooses = Literal['fold', 'validation']
 FORMAT = 1
-"""Of the folder; a newer one is refused."""
+"""Format version of the folder; a newer one is refused."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +39,9 @@ class FrameEnsemble:
     """Several models that answer together.
 
     Args:
-        members: of the same tasks and names, at least one.
-        smoothing: task to what the curves of their mean are made steady by; that of the members is not used.
-        notes: where it comes from.
+        members: predictors of the same tasks and names, at least one.
+        smoothing: task to the smoothing of their mean curves; that of the members is not used.
+        notes: notes on where it comes from.
 
     Raises:
         ShapeError: members answer for different things.
@@ -65,7 +65,7 @@ class FrameEnsemble:
         Args:
             videos: with the features that all members were trained on.
             smooth: False leaves the curves as they come.
-            draws: as for one predictor, where there is one member; several differ without.
+            draws: draws with dropout as for one predictor, where there is one member; unused where there are several.
 
         Raises:
             ShapeError: other features.
@@ -122,11 +122,11 @@ class TrainedFolds:
     Args:
         members: a run for each fold.
         folds: training video to its fold, from 1.
-        ensemble: their mean, with its own smoothing.
-        member_scores: official, of each model on the official validation part.
-        scores: official, of the ensemble there, without smoothing.
-        held_out: official, over all training videos, each answered by the model of the fold that it is in.
-        smoothing: task to what was tried on validation.
+        ensemble: mean of the models, with its own smoothing.
+        member_scores: official scores of each model on the official validation part.
+        scores: official scores of the ensemble there, without smoothing.
+        held_out: official scores over all training videos, each answered by the model of the fold that it is in.
+        smoothing: task to the results of smoothing on validation.
     """
 
     members: tuple[TrainedFrames, ...] = field(repr=False)
@@ -156,7 +156,7 @@ def recording_folds(lengths: Mapping[str, int], count: int, seed: int) -> dict[s
     Args:
         lengths: video to its frames; `video59` and `video59_left` are of one recording.
         count: K, at least 2.
-        seed: of the order of recordings that are equally long.
+        seed: seed of the order of recordings that are equally long.
 
     Returns:
         Video to its fold, from 1.
@@ -205,9 +205,9 @@ def train_folds(
     Args:
         training: divided by recording. Guesses are in no fold; all models learn from those.
         validation: the official part, which no model learns from.
-        settings: of every model; the seed also divides.
-        count: K.
-        chooses: what chooses the epoch of a model: the `fold` that it does not learn from, so that validation is clean
+        settings: settings of every model; the seed also divides.
+        count: K, the number of folds.
+        chooses: part that chooses a model's epoch: the `fold` that it does not learn from, so that validation is clean
             of any choice but smoothing; or `validation`.
         folder: keeps each run in a folder of its own, and the mean in `ensemble`.
         resume: go on in a folder that a killed run left; finished folds are not trained again.

@@ -25,9 +25,9 @@ class ExpressionHead(SequenceModel):
     calls, which is not here.
 
     Args:
-        heads: G.
-        head_width: E.
-        inner: width between the linear layers of the transformer.
+        heads: G, the number of attention heads.
+        head_width: E, the width of a head.
+        inner: hidden width of the transformer's feed-forward layers.
 
     Source: Huynh et al.'s entry to the third ABAW competition, as the entry of Wen et al. to the sixth has it.
     """

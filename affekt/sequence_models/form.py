@@ -1,4 +1,4 @@
-"""What all models of frames are: features of several modalities on one clock in, an answer for every frame out.
+"""The interface of all models of frames: features of several modalities on one clock in, an answer per frame out.
 
 Every model has two forms. `reference` is the published wiring: it has no masks, what is not kept is set to 0. In
 `corrected`, the default, inputs are standardised (`standardise_on`), and a frame that is not kept changes no other
@@ -83,14 +83,14 @@ class SequenceShape:
 
 
 class FrameAnswers(NamedTuple):
-    """What a model says of every frame; the last axis is empty where a task is absent."""
+    """Answers of a model for every frame; the last axis is empty where a task is absent."""
 
     logits: Tensor
-    """(B, T, C) of the expressions, before any softmax."""
+    """(B, T, C) logits of the expressions, before any softmax."""
     values: Tensor
-    """(B, T, V), not clipped to any range."""
+    """(B, T, V) continuous values, not clipped to any range."""
     units: Tensor
-    """(B, T, U) of the action units, before any sigmoid."""
+    """(B, T, U) logits of the action units, before any sigmoid."""
     losses: Mapping[str, Tensor] = MappingProxyType({})
     """The model's own losses by name, each already weighted; most models have none."""
 
@@ -101,7 +101,7 @@ class FrameAnswers(NamedTuple):
 
 @dataclass(frozen=True)
 class Kept:
-    """Which frames of a batch are kept.
+    """The frames of a batch that are kept.
 
     Args:
         frames: (B, T) bool: some modality's frame is.

@@ -29,12 +29,12 @@ FRAME_CLOCKS: dict[str, str] = {
     **CLOCK_METHODS,
     'learned': 'what a convolution that is learnt with the model makes of it',
 }
-"""Name to what a frame gets."""
+"""Name of a clock to the rule by which a frame gets its features."""
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """How features come to the frames; a model answers for what was aligned as its training videos were.
+    """Settings of bringing features to the frames; a model answers for videos that were aligned as in its training.
 
     Args:
         methods: modality to one of `FRAME_CLOCKS`; linear for one that is not named.
@@ -50,25 +50,25 @@ class Alignment:
 
     @property
     def learned(self) -> dict[str, int]:
-        """Modality to K, of those that come by a learned clock."""
+        """Modality to K, for those that come by a learned clock."""
         return {name: self.neighbours for name, method in self.methods.items() if method == 'learned'}
 
 
 class WindowBatch(NamedTuple):
-    """What a step reads; frames after the end of a short window are not kept and have no truth."""
+    """Input of a training step; frames after the end of a short window are not kept and have no truth."""
 
     features: dict[str, Tensor]
     """(B, T, D) of each modality; (B, T, K, D + 1) of those that come by a learned clock."""
     keep_mask: dict[str, Tensor]
-    """(B, T) of each modality."""
+    """(B, T) bool of each modality, True where kept."""
     expression: Tensor
-    """(B, T) number of the class, -1 where unknown."""
+    """(B, T) index of the class, -1 where unknown."""
     affect: Tensor
-    """(B, T, 2) nan where unknown."""
+    """(B, T, 2) valence and arousal, nan where unknown."""
     units: Tensor
-    """(B, T, U) -1 where unknown."""
+    """(B, T, U) 1 where the unit is active, else 0; -1 where unknown."""
     weights: Tensor
-    """(B, T) what each frame's truth counts for: 1, less where it is a guess."""
+    """(B, T) weight of each frame's truth: 1, less where it is a guess."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +76,12 @@ class FrameVideos:
     """N videos end to end.
 
     Args:
-        labels: of each video, in the order of the rows.
+        labels: labels of each video, in the order of the rows.
         features: modality to a row for each frame, 0 where not kept, or to the rows around it.
         keep_mask: modality to (F,) bool.
-        weights: (F,) what each frame's truth counts for.
+        weights: (F,) weight of each frame's truth.
         guessed: videos whose labels are guesses of a model.
-        alignment: how their features were brought to the frames.
+        alignment: settings of how the features were brought to the frames.
 
     Raises:
         ShapeError: features are not of as many frames as the labels.
@@ -117,7 +117,7 @@ class FrameVideos:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the videos."""
+        """Names of the videos."""
         return tuple(each.video for each in self.labels)
 
     @cached_property
@@ -138,17 +138,17 @@ class FrameVideos:
 
     @cached_property
     def expression(self) -> Tensor:
-        """(F,) int64, -1 where unknown."""
+        """(F,) int64 class, -1 where unknown."""
         return torch.from_numpy(_joined(self.labels, 'expression', (), -1).astype(np.int64))
 
     @cached_property
     def affect(self) -> Tensor:
-        """(F, 2) float32, nan where unknown."""
+        """(F, 2) float32 valence and arousal, nan where unknown."""
         return torch.from_numpy(_joined(self.labels, 'affect', (2,), np.nan).astype(np.float32))
 
     @cached_property
     def units(self) -> Tensor:
-        """(F, U) int8, -1 where unknown; U of the first video that has some."""
+        """(F, U) int8 action units, -1 where unknown; U of the first video that has some."""
         widths = {each.units.shape[1] for each in self.labels if each.units is not None}
         if len(widths) > 1:
             raise ShapeError(
@@ -192,7 +192,7 @@ class FrameVideos:
             )  # fmt: skip
 
     def take(self, names: Iterable[str]) -> FrameVideos:
-        """These videos, in this order; features are shared, not copied.
+        """A selection of videos, in this order; features are shared, not copied.
 
         Raises:
             UnknownNameError: no such video.
@@ -215,7 +215,7 @@ class FrameVideos:
         )
 
     def joined(self, other: FrameVideos) -> FrameVideos:
-        """These videos and others with the same features.
+        """The videos joined with others that have the same features.
 
         Raises:
             ShapeError: modalities, their sizes or their alignment differ.
@@ -231,17 +231,17 @@ class FrameVideos:
         )
 
     def relabelled(self, labels: Sequence[FrameLabels], weights: Tensor) -> FrameVideos:
-        """The same videos with guesses for labels.
+        """The same videos with a model's guesses as labels.
 
         Args:
-            labels: of the same videos in the same order.
-            weights: (F,) what each guess counts for.
+            labels: labels of the same videos in the same order.
+            weights: (F,) weight of each guess.
         """
         return replace(self, labels=tuple(labels), weights=weights, guessed=frozenset(self.names))
 
 
 def require_same_features(sizes: Mapping[str, int], alignment: Alignment, videos: FrameVideos) -> None:
-    """Nothing, where the videos have features of these sizes that came to the frames in this way.
+    """Require that the videos have features of these sizes that came to the frames in this way.
 
     Raises:
         ShapeError: they have not.
@@ -262,10 +262,10 @@ class WindowBatches:
     """Batches of windows without end, in a new order each epoch that depends on the seed alone.
 
     Args:
-        videos: whose windows.
-        windows: of them; those without a frame that is seen, or without truth, may be left out before.
-        batch_size: windows a batch of one process; fewer where there are fewer.
-        seed: of the order.
+        videos: the videos.
+        windows: windows of these; those without a frame that is seen, or without truth, may be left out before.
+        batch_size: windows per batch of one process; fewer where there are fewer.
+        seed: seed of the order.
         rank: this process, from 0.
         ranks: processes.
     """
@@ -277,13 +277,13 @@ class WindowBatches:
         self._videos, self._windows = videos, tuple(windows)
         self._order = IndexBatches(len(windows), size, seed, rank=rank, ranks=ranks)
         self.per_epoch = self._order.per_epoch
-        """Batches of an epoch; the rest that fills none is left out, another one each epoch."""
+        """Batches per epoch; the rest that fills none is left out, another one each epoch."""
 
     def __iter__(self) -> Iterator[WindowBatch]:
         return self.starting_at(0)
 
     def starting_at(self, batches: int) -> Iterator[WindowBatch]:
-        """The batches after so many, which are not read."""
+        """The batches after the first `batches`, which are not read."""
         for index in self._order.starting_at(batches):
             yield self._videos.batch([self._windows[at] for at in index.tolist()])
 

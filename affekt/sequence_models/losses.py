@@ -1,4 +1,4 @@
-"""What is minimised while models of frames are trained, each over the frames that are kept and whose truth is known.
+"""The losses of models of frames, each over the frames that are kept and whose truth is known.
 
 Unknown is -1 for an expression or an action unit and nan for a value. A loss over nothing is 0, with a gradient of 0.
 
@@ -46,7 +46,7 @@ def concordance_loss(
         keep_mask: (B, T) bool; None keeps all.
         moments: population, which divide by their number n, as the score does; or published: a covariance divided by
             n, but deviations by n - 1, so that a perfect answer loses 1 / n.
-        across: one score a window, or one of all frames of the batch.
+        across: `window` for one score per window, `batch` for one of all frames of the batch.
 
     Returns:
         A scalar; 1 for a window whose truth or answer is constant. A window without any known frame does not count.
@@ -105,7 +105,7 @@ class ExpressionLoss:
         alpha: factor of the focal term.
         gamma: the focal exponent: how much less a frame counts of which the model is sure; 0 for not at all.
         divergence: share in [0, 1] of the Kullback-Leibler divergence from the smoothed truth.
-        weights: of each class, see `class_weights`; () for none.
+        weights: weight of each class, see `class_weights`; () for none.
 
     Source: Szegedy et al. 2016, arXiv:1512.00567, section 7 (smoothing); Lin et al. 2017, arXiv:1708.02002, equation 5
     (focal); their sum with a divergence is that of Huynh et al.'s entry to the third ABAW competition.
@@ -130,7 +130,7 @@ class ExpressionLoss:
         """The loss, a scalar.
 
         Args:
-            logits: (N, C).
+            logits: (N, C) logits.
             labels: (N) whole numbers, -1 where unknown.
             keep_mask: (N) bool; None keeps all.
 
@@ -192,7 +192,7 @@ class ExpressionLoss:
 
 
 PUBLISHED_EXPRESSION_LOSS = ExpressionLoss(smoothing=0.1, alpha=0.9, gamma=2.0, divergence=0.2)
-"""That of the published entry, which computes class weights and uses none."""
+"""The loss of the published entry, which computes class weights and uses none."""
 
 
 def class_weights(counts: Tensor, beta: float = 1.0) -> tuple[float, ...]:
@@ -277,5 +277,5 @@ def _known(known: Tensor, keep_mask: Tensor | None, answers: Tensor) -> Tensor:
 
 
 def _mean(each: Tensor, counted: Tensor) -> Tensor:
-    """The mean of what counts, 0 of nothing."""
+    """The mean of the values that count; 0 where none does."""
     return torch.where(counted, each, 0.0).sum() / counted.sum().clamp(min=1)

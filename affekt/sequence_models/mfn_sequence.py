@@ -1,4 +1,4 @@
-"""Memory fusion networks with an answer for every frame: an LSTM a modality, and a memory that reads them all.
+"""Memory fusion networks with an answer for every frame: an LSTM per modality, and a memory that reads them all.
 
 The published code takes all of a frame's steps in one loop. Here the recurrences, which do not read the memory, run
 first, and attention, what is proposed and the gates' other inputs are then batched over all frames. What is left
@@ -126,7 +126,7 @@ class MemorySequence(SequenceModel):
         return self.at_once or values.device.type != 'cpu'
 
     def _passing(self, cells: Tensor, units: int) -> Tensor | None:
-        """(T, B, units) what dropout lets pass of each frame; None where it passes all."""
+        """(T, B, units) dropout factors of each frame; None where all units pass."""
         if not self.training or not self.shape.dropout:
             return None
         passing: Tensor = self.dropout(cells.new_ones((*cells.shape[:2], units)))
@@ -148,7 +148,7 @@ def _linear_layers(gate: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
 
 
 def _cell_weights(cell: nn.Module) -> CellWeights:
-    """Of an `nn.LSTMCell`."""
+    """Weights of an `nn.LSTMCell`."""
     assert isinstance(cell, nn.LSTMCell)
     return CellWeights(cell.weight_ih, cell.weight_hh, cell.bias_ih + cell.bias_hh)
 

@@ -1,4 +1,4 @@
-"""What a step of training minimises: a loss for each task, over frames that are seen and whose truth is known.
+"""The objective of a training step: a loss for each task, over frames that are seen and whose truth is known.
 
 Truths that are guesses count less. Their loss is taken apart from that of real ones, and the two are averaged by what
 their frames count for:
@@ -29,10 +29,10 @@ from affekt.sequence_models.settings import FrameTrainingSettings
 
 
 class FrameLosses:
-    """From a model and a batch to the losses of its tasks.
+    """Losses of the tasks from a model and a batch.
 
     Args:
-        settings: which tasks, and which loss of each.
+        settings: settings that name the tasks and their losses.
         training: videos whose classes and units are counted, where the settings balance them; guesses do not count.
         classes: number of expressions.
     """

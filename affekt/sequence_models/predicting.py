@@ -31,19 +31,19 @@ SCORES = {'expression': expression_f1, 'affect': affect_ccc, 'units': unit_f1}
 
 @dataclass(frozen=True, eq=False)
 class FramePrediction:
-    """What is answered for the frames of one video; the last axis is empty where a task is absent."""
+    """The predictions for the frames of one video; the last axis is empty where a task is absent."""
 
     video: str
     expression: Floats32
-    """(T, C) probabilities."""
+    """(T, C) probabilities of the expressions."""
     affect: Floats32
     """(T, 2) valence and arousal in [-1, 1]."""
     units: Floats32
-    """(T, U) probabilities."""
+    """(T, U) probabilities of the action units."""
     keep_mask: Bools
-    """(T,) False where no modality said anything, so that the answer is a guess from other frames."""
+    """(T,) bool, False where no modality said anything, so that the answer is a guess from other frames."""
     spread: Floats32
-    """(T,) deviation of valence and arousal among the models that answered, the mean of both; nan where one did."""
+    """(T,) mean of the standard deviations of valence and arousal among the models that answered; nan for one."""
 
     def __len__(self) -> int:
         return len(self.keep_mask)
@@ -53,12 +53,12 @@ class FramePrediction:
         return f'FramePrediction({self.video!r}, {len(self):,} frames, {", ".join(tasks)})'
 
     def smoothed(self, smoothing: Mapping[str, Smoothing]) -> FramePrediction:
-        """Made steady over time, each task by its own smoothing."""
+        """The prediction smoothed over time, each task by its own smoothing."""
         steady = {task: each(getattr(self, task)) for task, each in smoothing.items()}
         return self.with_curves(steady)
 
     def with_curves(self, curves: Mapping[str, npt.NDArray[Any]]) -> FramePrediction:
-        """Other curves for some tasks, of the same shape."""
+        """The prediction with other curves of the same shape for some tasks."""
         single: dict[str, Any] = {task: curve.astype(np.float32) for task, curve in curves.items()}
         return replace(self, **single)
 
@@ -73,7 +73,7 @@ class FramePrediction:
 
 
 Predictions = Mapping[str, FramePrediction]
-"""By video."""
+"""Video to its prediction."""
 
 
 def predict_frames(
@@ -89,13 +89,13 @@ def predict_frames(
     """A model's answers for every frame of every video; none for one without frames, which is there all the same.
 
     Args:
-        model: of frames, in whatever mode; it is left in that, and on its device.
-        videos: labels they may have are not read.
-        window: frames, see `affekt.frames.windows_over`.
+        model: model of frames in either mode; it keeps its mode and its device.
+        videos: videos to be answered; labels they may have are not read.
+        window: length of a window in frames, see `affekt.frames.windows_over`.
         stride: frames from one window to the next.
-        overlap: what a frame counts for where windows overlap.
+        overlap: weighting of a window's frames where windows overlap.
         batch_size: windows at once.
-        dropout: draw units as in training, by torch's generator, instead of keeping all.
+        dropout: drop units as in training, by torch's generator, instead of keeping all.
     """
     windows = sorted(windows_over(videos.lengths, window, stride), key=len)  # alike in length: little is padded
     device = next((parameter.device for parameter in model.parameters()), torch.device('cpu'))
@@ -147,11 +147,11 @@ class _Answers:
         self._average = OverlapAverage(length, sum(sizes), overlap)
 
     def add(self, begin: int, answers: Sequence[Floats32]) -> None:
-        """Of one window: three arrays of (T, size)."""
+        """Add the answers of one window: three arrays of (T, size)."""
         self._average.add(begin, np.concatenate(answers, axis=1))
 
     def prediction(self, video: str, keep_mask: Bools) -> FramePrediction:
-        """What the windows say together."""
+        """The average of the windows as a prediction."""
         expression, affect, units = np.split(self._average.result(), np.cumsum(self._sizes)[:-1], axis=1)
         affect = np.clip(affect, np.float32(-1), np.float32(1))
         alone = np.full(len(affect), np.nan, dtype=np.float32)
@@ -162,7 +162,7 @@ def mean_prediction(members: Sequence[FramePrediction]) -> FramePrediction:
     """The mean of what several models answer for one video; `spread` is that among them.
 
     Args:
-        members: of one video, as long, with the same tasks; at least one.
+        members: predictions for one video, of the same length and tasks; at least one.
     """
     first = members[0]
     if len(members) == 1:
@@ -183,10 +183,10 @@ def official_scores(
     """The official score of each task on all labelled frames in one line, and `score`, their sum.
 
     Args:
-        labels: of the videos that are scored.
-        predictions: of those at least.
+        labels: labels of the videos that are scored.
+        predictions: predictions for these videos at least.
         tasks: fields of `FrameLabels`.
-        classes: of expressions.
+        classes: number of expressions.
 
     Returns:
         Scores by name; nan where no frame has a label, or where the score is undefined.

@@ -30,7 +30,7 @@ from affekt.typed_json import json_file, typed
 SETTINGS = 'settings.json'
 WEIGHTS = 'weights.safetensors'
 FORMAT = 1
-"""Of the folder; a newer one is refused."""
+"""Format version of the folder; a newer one is refused."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +38,12 @@ class FramePredictor:
     """A trained model and all that its answers depend on.
 
     Args:
-        model: in evaluation mode.
-        settings: it was trained with.
-        alignment: how the features of its training videos came to the frames.
+        model: the model, in evaluation mode.
+        settings: settings with which it was trained.
+        alignment: settings of how the features of its training videos were brought to the frames.
         expressions: names of the classes; () for a model without.
         action_units: names of the units; () for a model without.
-        smoothing: task to what its curves are made steady by.
+        smoothing: task to the smoothing of its curves.
         notes: where it comes from: epoch, scores on validation, videos that it learnt from.
     """
 
@@ -59,7 +59,7 @@ class FramePredictor:
         """Answers for every frame of every video, averaged over windows and made steady.
 
         Args:
-            videos: of the modalities that it was trained on; their labels are not read.
+            videos: videos with the modalities that it was trained on; their labels are not read.
             smooth: False leaves the curves as they come.
             draws: answers with dropout, besides, that `spread` is taken over: how far the model is from being sure
                 (Gal and Ghahramani 2016, arXiv:1506.02142). The same each time; 0 leaves `spread` nan, and one draw
@@ -90,13 +90,13 @@ class FramePredictor:
     def predict_features(
         self, features: Mapping[str, FeatureSource], frames: Mapping[str, int], clock: Clock, *, smooth: bool = True
     ) -> dict[str, FramePrediction]:
-        """The same from features of any clock, which come to the frames as in training.
+        """Answers from features of any clock, which come to the frames as in training.
 
         Args:
             features: modality to a source of features by video, see `frame_videos`; one that lacks all of the videos,
                 such as the voice of a silent recording, may be an empty mapping.
             frames: video to its number of frames.
-            clock: their times.
+            clock: times of the frames.
             smooth: False leaves the curves as they come.
 
         Raises:

@@ -11,7 +11,7 @@ from affekt.sequence_models.form import Kept, SequenceModel, SequenceShape
 
 
 class FrameProjection(nn.Module):
-    """(B, T, D) of each modality to one (B, T, H): the mean of what a linear layer makes of each.
+    """(B, T, D) features of each modality to one (B, T, H): the mean of their linear projections.
 
     Where a modality is not kept, a learned vector stands for it.
     """

@@ -39,17 +39,17 @@ CARD = 'pseudo_labels.json'
 
 @dataclass(frozen=True)
 class PseudoLabelSettings:
-    """What becomes a truth, and what it counts for.
+    """Which answers become truths, and their weight.
 
     Args:
-        least_probability: of an expression, and of a unit's showing or not showing, (0.5, 1].
-        most_spread: deviation of valence and arousal, above 0.
-        draws: answers with dropout that it is taken over, 2 or more.
-        weight: what a guessed frame counts for beside an annotated one, in (0, 1).
-        rounds: how often a new model learns from the guesses of the best before.
+        least_probability: least probability of an expression, and of a unit's showing or not showing, (0.5, 1].
+        most_spread: largest standard deviation of valence and arousal, above 0.
+        draws: answers with dropout over which the deviation is taken, 2 or more.
+        weight: weight of a guessed frame; an annotated one has 1; in (0, 1).
+        rounds: number of times that a new model learns from the guesses of the best before.
 
     Raises:
-        ValueRangeError: a number is out of range.
+        ValueRangeError: a setting is out of range.
     """
 
     least_probability: float = 0.8
@@ -69,11 +69,11 @@ class PseudoLabelSettings:
 
 @dataclass(frozen=True)
 class PseudoLabelCard:
-    """Where guesses come from.
+    """The record of where guesses come from.
 
     Args:
-        source: what the guessing model says of itself: its round, epoch, and scores on validation.
-        settings: what made a guess.
+        source: notes of the guessing model: its round, epoch, and scores on validation.
+        settings: settings that decided what became a guess.
         videos: video to its partition, and how many of its frames are guessed for each task.
         counts: guessed frames of each expression, and of each action unit, shown.
     """
@@ -95,7 +95,7 @@ class TrainedWithPseudoLabels:
 
     Args:
         rounds: the first learnt from annotated videos alone.
-        cards: of the guesses of each round after the first.
+        cards: records of the guesses of each round after the first.
     """
 
     rounds: tuple[TrainedFrames | TrainedFolds, ...] = field(repr=False)
@@ -130,14 +130,14 @@ def pseudo_labelled(
     """Videos with what a model is sure of for labels; those of which it is sure of nothing are left out.
 
     Args:
-        predictor: that guesses.
+        predictor: the model that guesses.
         videos: labels that they may have are not read.
-        settings: how sure, and what a guess counts for.
+        settings: least certainty, and weight of a guess.
         tasks: fields of `FrameLabels` that are guessed.
         never: validation videos; neither they nor other people of their recordings are guessed.
         expressions: names of the classes.
         action_units: names of the units.
-        source: what is said of the model on the card besides its own notes.
+        source: notes on the model for the card, besides its own.
 
     Raises:
         LeakError: a video is of a validation part.
@@ -191,11 +191,11 @@ def train_with_pseudo_labels(
         unlabelled: others; labels that they may have are not read. Those of an official test part may be among them:
             the card says so.
         validation: chooses epoch, smoothing and round.
-        settings: of every round.
-        pseudo: what is guessed.
-        folds: of each round, see `train_folds`; their mean guesses. 0 for a single model.
+        settings: settings of every round.
+        pseudo: settings of the guesses.
+        folds: number of folds of each round, see `train_folds`; their mean guesses. 0 for a single model.
         folder: keeps each round in a folder of its own, with a card of its guesses.
-        resume: go on in a folder that a killed run left, to the same numbers.
+        resume: go on in a folder that a killed run left, to the same values.
         report: called with each epoch's row, which has its `round`.
         progress, expressions, action_units, notes: as for `train_frames`.
 
@@ -243,7 +243,7 @@ def train_with_pseudo_labels(
 def _guess(
     prediction: FramePrediction, labels: FrameLabels, tasks: Sequence[str], settings: PseudoLabelSettings
 ) -> FrameLabels:
-    """What the model is sure of in one video, for labels."""
+    """The confident answers for one video, as labels."""
     seen, least = prediction.keep_mask, settings.least_probability
     parts: dict[str, Any] = dict.fromkeys(TASKS)
     if 'expression' in tasks:

@@ -29,7 +29,7 @@ from affekt.nn import kept_first
 from affekt.sequence_models.steps import CellWeights, gated_memory
 
 SWEEPS = 30
-"""Where a memory has not come to rest after so many, it is made step by step."""
+"""Most sweeps; where a memory has not come to rest after so many, it is computed step by step."""
 ROUNDING = 16
 """Units of the last place, of the largest value, to which a memory comes to rest."""
 
@@ -101,7 +101,7 @@ def states_at_once(features: Sequence[Tensor], weights: Sequence[CellWeights]) -
 
     Args:
         features: (B, T, D) of each.
-        weights: of each.
+        weights: weights of each LSTM.
 
     Returns:
         (T, B, M, H) h and c.
@@ -204,7 +204,7 @@ def memory_at_once(
 
 
 def _at_rest(sweep: Callable[[Tensor], Tensor], first: Tensor) -> Tensor | None:
-    """What a sweep leaves as it is, to rounding; None where it does not come to rest in SWEEPS."""
+    """The fixed point of a sweep, to rounding; None where it does not come to rest in SWEEPS."""
     values = torch.zeros_like(first)
     least = ROUNDING * torch.finfo(first.dtype).eps
     for _ in range(SWEEPS):
@@ -260,7 +260,7 @@ class _MemoryAtOnce(torch.autograd.Function):
         slopes = (units > 0).to(units.dtype) if passing is None else (units > 0) * passing
 
         def falls(totals: Tensor) -> tuple[list[Tensor], Tensor]:
-            """What both gates get, and the (T, B, 2, H) units before them."""
+            """The gradients of both gates, and the (T, B, 2, H) gradients of the units before them."""
             of_gates = [totals * each for each in through]
             of_units = torch.stack([of_gates[k] @ exits[k].t() for k in range(2)], dim=2) * slopes
             return of_gates, of_units

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 PIECE = 1 << 14
-"""Frames at once, where all are gone through."""
+"""Frames per piece, where all are gone through."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class FrameRows:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(F, D)"""
+        """(F, D), the shape of the feature."""
         return len(self.index), self.stored.shape[1]
 
     def __getitem__(self, frames: Tensor | slice) -> Tensor:
@@ -40,11 +40,11 @@ class FrameRows:
         return self.stored[self.index[frames]]
 
     def take(self, frames: Tensor) -> FrameRows:
-        """Of these frames alone; what is stored is shared."""
+        """The feature of these frames alone; what is stored is shared."""
         return replace(self, index=self.index[frames])
 
     def joined(self, other: FrameRows) -> FrameRows:
-        """These frames, then others; what both share is kept once."""
+        """The feature of these frames, then of others; what both share is kept once."""
         if self.stored is other.stored:
             return replace(self, index=torch.cat([self.index, other.index]))
         index = torch.cat([self.index, other.index + len(self.stored)])
@@ -82,7 +82,7 @@ class NeighbourRows:
         return torch.cat([self.rows[self.index[frames]], self.distances[frames].unsqueeze(-1)], dim=-1)
 
     def take(self, frames: Tensor) -> NeighbourRows:
-        """Of these frames alone; the rows are shared."""
+        """The feature of these frames alone; the rows are shared."""
         return replace(self, index=self.index[frames], distances=self.distances[frames])
 
     def parts(self) -> Iterator[Tensor]:
@@ -90,7 +90,7 @@ class NeighbourRows:
         yield from (self[slice(begin, begin + PIECE)].flatten(1) for begin in range(0, len(self), PIECE))
 
     def joined(self, other: NeighbourRows) -> NeighbourRows:
-        """These frames, then others; rows that both share are kept once."""
+        """The feature of these frames, then of others; rows that both share are kept once."""
         distances = torch.cat([self.distances, other.distances])
         if self.rows is other.rows:
             return replace(self, index=torch.cat([self.index, other.index]), distances=distances)

@@ -1,4 +1,4 @@
-"""Everything that the numbers of a model of frames depend on besides its videos; saved beside it."""
+"""Everything that the results of a model of frames depend on besides its videos; saved beside it."""
 
 from __future__ import annotations
 
@@ -18,58 +18,58 @@ FRAME_TASKS: dict[FrameTask, tuple[str, ...]] = {
     'au': ('units',),
     'mtl': ('expression', 'affect', 'units'),
 }
-"""Task of a challenge to what is answered: fields of `affekt.frames.FrameLabels`."""
+"""Task of a challenge to the answers that it asks for: fields of `affekt.frames.FrameLabels`."""
 AffectLoss = Literal['ccc', 'mse', 'both']
 
 
 @dataclass(frozen=True)
 class FrameTrainingSettings:
-    """How a model of frames is built and trained.
+    """Settings of building and training a model of frames.
 
     Raises:
         UnknownNameError: no such task, loss or weights.
-        ValueRangeError: a number is out of range.
+        ValueRangeError: a setting is out of range.
     """
 
     task: FrameTask = 'va'
-    """One of `FRAME_TASKS`."""
+    """Task of a challenge, one of `FRAME_TASKS`."""
     model: str = 'convolution'
-    """One of `SEQUENCE_MODELS`."""
+    """Name of the model, one of `SEQUENCE_MODELS`."""
     options: Mapping[str, float | int | bool | str] = field(default_factory=dict)
-    """Of that model, besides its sizes."""
+    """Options of that model, besides its sizes."""
     hidden: int = 64
     dropout: float = 0.3
     form: Literal['corrected', 'reference'] = 'corrected'
-    """Of the model: corrected, or as published."""
+    """Form of the model: corrected, or as published."""
     window: int = 300
-    """Frames; the published 1,000 are half a minute, of which a batch holds few different videos."""
+    """Frames of a window; the published 1,000 are half a minute, of which a batch holds few different videos."""
     stride: int = 150
     """Frames from one window to the next, while training and predicting."""
     overlap: OverlapWeights = 'tapered'
-    """What a frame counts for where windows overlap: one of `affekt.frames.OVERLAP_WEIGHTS`."""
+    """Weighting of a window's frames where windows overlap: one of `affekt.frames.OVERLAP_WEIGHTS`."""
     epochs: int = 40
     patience: int | None = 8
-    """Epochs without a better one on validation before stopping; None for no stop."""
+    """Epochs without improvement on validation before stopping; None for no stop."""
     batch_size: int = 16
-    """Windows a batch of one process; fewer where there are fewer."""
+    """Windows per batch of one process; fewer where there are fewer."""
     learning_rate: float = 1e-3
     least_share: float = 0.05
-    """Of the rate, at the last step; it falls as a cosine after the warm-up."""
+    """Share of the learning rate at the last step; it falls as a cosine after the warm-up."""
     warm_up: float = 1.0
     """Epochs over which the rate rises from 0, a fifth of all at most."""
     weight_decay: float = 1e-3
     clip_norm: float | None = 1.0
-    """Longest gradient; None for any."""
+    """Largest norm of the gradient; None for no limit."""
     affect_loss: AffectLoss = 'ccc'
-    """Of valence and arousal: one less the concordance, the squared error, or their sum."""
+    """Loss of valence and arousal: 1 - concordance, the squared error, or their sum."""
     affect_across: Literal['window', 'batch'] = 'batch'
     """A concordance of each window, as published, or of all frames of a batch, as the official score has it."""
     affect_moments: Literal['population', 'published'] = 'population'
-    """What the concordance divides by, see `concordance_loss`."""
+    """Divisor of the moments in the concordance, see `concordance_loss`."""
     smoothing: float = 0.0
-    """Of the truth of expressions, over all classes."""
+    """Label smoothing: share of an expression's truth that is spread over all classes."""
     focal: float = 0.0
-    """How much less a frame counts of whose expression the model is sure."""
+    """Focal exponent: how much less a frame counts of whose expression the model is sure; 0 for not at all."""
     divergence: float = 0.0
     """Share of the Kullback-Leibler divergence in the loss of expressions."""
     class_balance: float = 0.0
@@ -78,7 +78,7 @@ class FrameTrainingSettings:
     unit_balance: bool = False
     """Frames that show an action unit weigh as much as those that do not."""
     expression_weight: float = 1.0
-    """Of the loss of expressions among those of `mtl`."""
+    """Weight of the loss of expressions among those of `mtl`."""
     affect_weight: float = 1.0
     units_weight: float = 1.0
     curve_widths: tuple[int, ...] = (3, 5, 9, 15, 25, 45)
@@ -126,14 +126,14 @@ class FrameTrainingSettings:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """What is answered: fields of `FrameLabels`."""
+        """The answered tasks: fields of `FrameLabels`."""
         return FRAME_TASKS[self.task]
 
     def engine(self, per_epoch: int) -> EngineSettings:
-        """How the engine takes steps: a row, a checkpoint and an evaluation at the end of each epoch.
+        """Settings of the training engine: a row, a checkpoint and an evaluation at the end of each epoch.
 
         Args:
-            per_epoch: steps of an epoch.
+            per_epoch: steps per epoch.
         """
         steps = self.epochs * per_epoch
         schedule = Schedule('cosine', min(round(self.warm_up * per_epoch), steps // 5), steps, self.least_share)

@@ -21,20 +21,20 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 CACHED = 2**18
-"""Numbers of one tensor that are worked on at once: a megabyte of float32 stays in the nearest large cache."""
+"""Elements of one tensor that are worked on at once: a megabyte of float32 stays in the nearest large cache."""
 KEPT_NEAR = 2**21
-"""Numbers of one tensor between an elementwise walk and the products that read it: eight megabytes."""
+"""Elements of one tensor between an elementwise walk and the products that read it: eight megabytes."""
 
 
 class CellWeights(NamedTuple):
     """The weights of the LSTM cell of one modality, as `nn.LSTMCell` has them."""
 
     inward: Tensor
-    """(4H, D), in the order i, f, g, o."""
+    """(4H, D) input weights, in the order i, f, g, o."""
     recurrent: Tensor
-    """(4H, H)."""
+    """(4H, H) recurrent weights."""
     biases: Tensor
-    """(4H,), the sum of both."""
+    """(4H,) biases, the sum of both."""
 
 
 def recurrent_states(features: Sequence[Tensor], weights: Sequence[CellWeights]) -> tuple[Tensor, Tensor]:
@@ -128,7 +128,7 @@ def _gates_backward(
     back: Tensor,
     back_cell: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What the gates of some steps get, and what the step before gets as state and cell.
+    """Gradients of the gates of some steps, and those of the state and cell of the step before.
 
     Args:
         gates: (t, M, B, 4H), in the order i, f, o, g.
@@ -187,7 +187,7 @@ def _split(gates: Tensor, hidden: int) -> tuple[Tensor, ...]:
 def seen_changes(
     cells: Tensor, attend: Sequence[Tensor], outward: Tensor, biases: Tensor, passing: Tensor | None = None
 ) -> Tensor:
-    """What linear layers read of the change of all cells at each frame, after attention over it.
+    """Linear layers of the change of all cells at each frame, after attention over it.
 
         z^t = [c^(t-1); c^t];  y^t = V (softmax(W₂ (max(0, W₁ z^t + b₁) passing^t) + b₂) ∘ z^t) + b
 
@@ -367,12 +367,12 @@ class _GatedMemory(torch.autograd.Function):
 
 
 def _parts_from_the_end(length: int, numbers: int, most: int) -> Iterator[slice]:
-    """Slices of so many steps, the last ones first, each of at most `most` numbers or one step.
+    """Slices of several steps, the last ones first, each of at most `most` elements or one step.
 
     Args:
         length: steps in all.
-        numbers: of one step.
-        most: of one slice.
+        numbers: elements of one step.
+        most: most elements of one slice.
     """
     steps = max(most // numbers, 1)
     for end in range(length, 0, -steps):

@@ -4,7 +4,7 @@
     trained.predictor.predict(test)
 
 No recording is on both sides, no official validation or test video is learnt from, and no test is ever seen. A run in a
-folder goes on after a kill to the same numbers. Read `train_frames` first.
+folder goes on after a kill to the same values. Read `train_frames` first.
 
 N videos, F frames.
 """
@@ -54,7 +54,7 @@ from affekt.training import BestEpoch, Engine, Ranks
 
 Row = dict[str, float]
 SCALE_FRAMES = 200_000
-"""Frames at most, evenly over all, that the scale of inputs is taken from; rows, where several are read of each."""
+"""Most frames, evenly over all, from which the scale of inputs is taken; rows, where several are read of each."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class TrainedFrames:
 
     Args:
         predictor: the model at the epoch that was chosen, with the smoothing that was chosen.
-        epoch: from 1.
-        scores: official, on validation: by name, and `score`, their sum; without smoothing.
+        epoch: the chosen epoch, from 1.
+        scores: official scores on validation by name, and `score`, their sum; without smoothing.
         smoothing: task to what was tried on validation, before and after. The score after is that of the best of all
             that were tried, and so a little too good.
         history: a row for each epoch.
@@ -83,7 +83,7 @@ class TrainedFrames:
 
     @property
     def smoothed_score(self) -> float:
-        """The same with the chosen smoothing."""
+        """The sum of the official scores on validation, with the chosen smoothing."""
         return sum(choice.after for choice in self.smoothing.values()) if self.smoothing else self.score
 
 
@@ -101,17 +101,17 @@ def train_frames(
     notes: Mapping[str, Any] | None = None,
     build: Callable[[SequenceShape], SequenceModel] | None = None,
 ) -> TrainedFrames:
-    """A model that has learnt what is said of the frames of videos.
+    """A model that has learnt the labels of the frames of videos.
 
     Args:
-        training: what it learns from, with guesses of another model where there are any.
+        training: training videos, with guesses of another model where there are any.
         validation: whole videos that choose the epoch and the smoothing.
-        settings: all else that the numbers depend on.
-        folder: for checkpoints, the log and its page, and the finished model in `model`; None keeps nothing.
-        resume: go on in a folder that a killed run left, or begin where there is none; the numbers are those of a run
+        settings: all other settings that the results depend on.
+        folder: folder for checkpoints, the log and its page, and the finished model in `model`; None keeps nothing.
+        resume: go on in a folder that a killed run left, or begin where there is none; the results are those of a run
             that was not killed.
         report: called with each epoch's row.
-        progress: told 'train', steps done, steps in all.
+        progress: called with 'train', steps done, steps in all.
         expressions: names of the classes.
         action_units: names of the units.
         notes: saved with the model, such as where its videos come from.
@@ -175,10 +175,10 @@ def tuned_frame_smoothing(
     """Task to the smoothing that is best on validation videos, and what it changes there.
 
     Args:
-        validation: with truth; never a test.
-        predictions: of these videos, without smoothing.
-        settings: the tasks, and the widths to try; none for ().
-        classes: of expressions.
+        validation: videos with truth; never of a test.
+        predictions: predictions for these videos, without smoothing.
+        settings: settings with the tasks, and the widths to try; none for ().
+        classes: number of expressions.
     """
     if not settings.curve_widths:
         return {}
@@ -198,7 +198,7 @@ def tuned_frame_smoothing(
 
 
 def require_fit(training: FrameVideos, validation: FrameVideos, settings: FrameTrainingSettings) -> None:
-    """Nothing, where one side may be learnt from and the other may choose.
+    """Require that one side may be learnt from and the other may choose.
 
     Raises:
         LeakError, ShapeError, ValueRangeError: as `train_frames`.
@@ -206,7 +206,7 @@ def require_fit(training: FrameVideos, validation: FrameVideos, settings: FrameT
     require_disjoint({'training': training.names, 'validation': validation.names})
 
     def others(videos: FrameVideos, allowed: set[str]) -> list[str]:
-        """Annotated videos of no allowed partition, and which they are of."""
+        """Annotated videos of no allowed partition, and their partitions."""
         own = {each.video: _partition(each, settings) for each in videos.labels if each.video not in videos.guessed}
         return [f'{name} ({partition})' for name, partition in own.items() if partition not in allowed]
 
@@ -237,7 +237,7 @@ def require_fit(training: FrameVideos, validation: FrameVideos, settings: FrameT
 
 
 def _partition(labels: FrameLabels, settings: FrameTrainingSettings) -> str:
-    """Of the one task that is learnt; of several the strictest."""
+    """The partition of a video for the one task that is learnt; for several tasks the strictest."""
     return labels.partition_of(settings.tasks[0]) if len(settings.tasks) == 1 else labels.partition
 
 
@@ -325,7 +325,7 @@ def _ranks(device: str) -> Ranks:
 
 
 def _digest(*sides: FrameVideos) -> str:
-    """Changes with any label, and with features where their sums change."""
+    """A digest that changes with any label, and with features where their sums change."""
     digest = hashlib.sha256()
     for videos in sides:
         digest.update(repr((videos.lengths, videos.sizes, sorted(videos.guessed))).encode())
@@ -338,7 +338,7 @@ def _digest(*sides: FrameVideos) -> str:
 
 
 def _sums(part: Tensor) -> Floats:
-    """(2 D,) sums of rows, plain and weighted by their places, so that an exchange of rows shows."""
+    """(2 D,) sums of rows, plain and weighted by their positions, so that an exchange of rows shows."""
     known = part.double().nan_to_num(-1.0)
     places = torch.linspace(0.5, 1.5, len(known), dtype=torch.float64).unsqueeze(1)
     return np.asarray(torch.cat([known.sum(dim=0), (known * places).sum(dim=0)]).numpy())

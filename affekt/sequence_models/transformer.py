@@ -24,8 +24,8 @@ class FrameTransformer(SequenceModel):
 
     Args:
         layers: number of blocks.
-        heads: of each attention; a divisor of the hidden width.
-        reach: K, odd: frames around each that tell its place.
+        heads: heads of each attention, a divisor of the hidden width.
+        reach: K, odd: frames around each that encode its position.
         causal: read past frames alone.
 
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3, with the norm first; positions by a convolution after Chu

@@ -93,8 +93,7 @@ def liveliness(summaries: Floats32, people: Sequence[str]) -> Floats32:
         s**2 = (3 w**2 + sum (x_j - m)**2) / (3 + n)
 
     m is the mean of the n other turns x_j of this person, w the standard deviation within a person in calm speech. The
-    first
-    factor shrinks the value towards 0 where there are few other turns: with one, a quarter remains.
+    first factor shrinks the value towards 0 where there are few other turns: with one, a quarter remains.
 
     Args:
         summaries: (K, 22) of `acoustic_summary`, one row per turn.

@@ -94,8 +94,7 @@ class LoudVoice:
         """The detector's scores, raised at least to `enter` for loud voices.
 
         1. Find frames that are loud and not detected; 2. find periodic voicing; 3. join it to stretches whose level
-           varies;
-        4. run the detector at a slower rate; 5. raise the stretches that it then takes for speech.
+        varies; 4. run the detector at a slower rate; 5. raise the stretches that it then takes for speech.
 
         Args:
             samples: (N,) samples at 16 kHz, N = 512 K.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -274,6 +275,25 @@ def test_a_head_of_flame_turns_about_the_point_whose_way_the_motion_holds(flame_
     tip, turned = rest[:, 2].argmin(), moved(angles=(30, 0, 0)).rotation
     across = turned[0, 0] * right[tip] + turned[0, 2] * near
     assert placed(angles=(30, 0, 0))[tip, 0] == pytest.approx(middle[0] + across, abs=1e-4)
+
+
+def test_a_head_of_flame_goes_on_with_what_the_driver_showed_last_and_begins_with_what_it_shows_first(tmp_path):
+    levels = (0, 50, 100, 0, 150)  # no face in black
+    driver = write_video(tmp_path / 'driver.mp4', [np.full((64, 64, 3), level, np.uint8) for level in levels], 25.0)
+
+    class Sees(MadeUpLandmarker):
+        def read(self, image, region):
+            return self._face if image.mean() > 20 else None
+
+        def faces(self, image, max_faces=4):
+            return [self._face] if image.mean() > 20 else []
+
+    reader = SimpleNamespace(shown=lambda image, landmarks: ShownFlame(np.array([image.mean()]), np.zeros(2)))
+    shown, calm = FlameMaps(reader, driver, Sees())._shown([at / 25 for at in range(5)], 2 / 25)
+    assert [each.expression[0] for each in shown] == pytest.approx([50, 50, 100, 100, 150], abs=4)
+    assert calm.expression[0] == pytest.approx(100, abs=4)
+    every_second, _ = FlameMaps(reader, driver, Sees())._shown([2 / 25, 4 / 25], 2 / 25)
+    assert [each.expression[0] for each in every_second] == pytest.approx([100, 150], abs=4)
 
 
 def test_what_a_driver_shows_is_laid_on_the_portraits_own_face_or_taken_as_it_is():

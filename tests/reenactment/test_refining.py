@@ -134,7 +134,7 @@ def test_training_refuses_a_folder_of_something_else_and_a_short_video(tmp_path,
     with pytest.raises(StorageError, match='a file stands where a folder should be'):
         train_refiner(video, video, QUICK, landmarker=landmarker)
     with pytest.raises(ValueRangeError, match='longer video'):
-        train_refiner(video, tmp_path / 'new', QUICK, landmarker=landmarker)
+        train_refiner(video, tmp_path / 'new' / 'refiner', QUICK, landmarker=landmarker)
     assert not (tmp_path / 'new').exists()
 
 

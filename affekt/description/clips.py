@@ -81,7 +81,7 @@ def clip_form(
 
     Args:
         describer: the opened describer.
-        notes: of its folder: `recipes` (source to name), `kind` (a published name, the row of sources, or a whole
+        notes: its folder's: `recipes` (source to name), `kind` (a published name, the row of sources, or a whole
             record) and `question` (a name of `QUESTIONS` or its text), each of which may be absent.
         recipes: others, source to name or recipe; they go before those that are noted. `NAME@PATH` is a recipe of an
             encoder with the place of its weights.

@@ -58,8 +58,8 @@ class PaintSettings:
 
     Args:
         steps: number of denoising steps, 1 to 1000.
-        guidance: how far the answer with the portrait is followed beyond the one without; 1 asks for no other, and
-            takes half the time.
+        guidance: scale of classifier-free guidance by the portrait; 1 computes no prediction without it, and takes
+            half the time.
         seed: seed of the noise.
         side: side of the painted square in pixels, a multiple of 8.
         precision: auto, float32 or bfloat16, which is taken only where the device has it.

@@ -35,8 +35,8 @@ UPPER, LOWER = slice(1, 10), slice(11, 20)
 OPEN_GAP = 0.06
 """Gap of the lips, as a share of the distance between the eyes, above which the portrait's mouth is open."""
 SHOWN_FROM, SHOWN_WHOLE = 0.008, 0.03
-"""Widening of the lips' gap over the portrait's, in distances between the eyes, from which the inside of the
-mouth to appear, and to appear wholly."""
+"""Widening of the lips' gap over the portrait's, in distances between the eyes, at which the inside of the
+mouth begins to appear, and at which it appears wholly."""
 FEATHER = 0.006
 """Softness of the edge, as a share of the distance between the eyes."""
 GAINS = (0.5, 1.6)

@@ -143,20 +143,19 @@ def _by_fold(manifest: Manifest) -> Divisions:
     numbers = published_folds(manifest)
     manifest = manifest.take(numbers != 0)
     numbers = numbers[numbers > 0]
-    count = int(numbers.max())
-    if count < 2 or (numbers == numbers[0]).all():
+    folds = np.unique(numbers)
+    if len(folds) < 3:
         raise CorpusError(
-            expected='folds that are tested in turn, two at least',
-            came=f'fold {numbers[0]} alone in the {len(numbers):,} samples of {manifest.facts.corpus}',
+            expected='three folds or more: one is tested, one validates, the others are learnt from',
+            came=f'fold {", ".join(map(str, folds))} alone in the {len(numbers):,} samples of {manifest.facts.corpus}',
             todo='import the whole release, or make folds of your own with `affekt corpus folds`',
         )
     fair, published = [], []
-    for k in range(1, count + 1):
-        before = (k - 2) % count + 1
-        tested = np.flatnonzero(numbers == k)
-        learnt = np.flatnonzero((numbers != k) & (numbers != before))
+    for before, tested_fold in zip(np.roll(folds, 1), folds, strict=True):
+        tested = np.flatnonzero(numbers == tested_fold)
+        learnt = np.flatnonzero((numbers != tested_fold) & (numbers != before))
         fair.append(Fold(learnt, np.flatnonzero(numbers == before), tested))
-        published.append(Fold(np.flatnonzero(numbers != k), tested, tested))
+        published.append(Fold(np.flatnonzero(numbers != tested_fold), tested, tested))
     return Divisions(manifest, {'folds': np.arange(len(manifest))}, tuple(fair), tuple(published))
 
 

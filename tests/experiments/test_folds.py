@@ -1,0 +1,27 @@
+"""Published folds become tests in turn."""
+
+import pytest
+
+from affekt.corpora import Facts, Manifest, Sample
+from affekt.errors import CorpusError
+from affekt.experiments import ExperimentSettings
+from affekt.experiments.folds import divided
+
+
+def manifest_of(folds: list[int]) -> Manifest:
+    samples = [
+        Sample(sample=f's{number}', category=('sad', 'happy')[number % 2], fold=k) for number, k in enumerate(folds)
+    ]
+    return Manifest(Facts('made up', categories=('sad', 'happy')), samples)
+
+
+def test_folds_are_tested_in_turn_and_the_one_before_validates_however_they_are_numbered():
+    # folds 1, 3 and 7 of two samples each: 7 comes before 1
+    divisions = divided(manifest_of([1, 1, 3, 3, 7, 7]), ExperimentSettings())
+    parts = [(list(fold.train), list(fold.validation), list(fold.test)) for fold in divisions.fair]
+    assert parts == [([2, 3], [4, 5], [0, 1]), ([4, 5], [0, 1], [2, 3]), ([0, 1], [2, 3], [4, 5])]
+
+
+def test_two_folds_leave_nothing_to_learn_from_and_are_refused():
+    with pytest.raises(CorpusError, match=r'three folds or more.*got fold 1, 2 alone'):
+        divided(manifest_of([1, 1, 2, 2]), ExperimentSettings())

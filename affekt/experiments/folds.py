@@ -144,10 +144,10 @@ def _by_fold(manifest: Manifest) -> Divisions:
     manifest = manifest.take(numbers != 0)
     numbers = numbers[numbers > 0]
     folds = np.unique(numbers)
-    if len(folds) < 3:
+    if len(folds) < 2:
         raise CorpusError(
-            expected='three folds or more: one is tested, one validates, the others are learnt from',
-            came=f'fold {", ".join(map(str, folds))} alone in the {len(numbers):,} samples of {manifest.facts.corpus}',
+            expected='folds that are tested in turn, two at least',
+            came=f'fold {folds[0]} alone in the {len(numbers):,} samples of {manifest.facts.corpus}',
             todo='import the whole release, or make folds of your own with `affekt corpus folds`',
         )
     fair, published = [], []

@@ -22,6 +22,6 @@ def test_folds_are_tested_in_turn_and_the_one_before_validates_however_they_are_
     assert parts == [([2, 3], [4, 5], [0, 1]), ([4, 5], [0, 1], [2, 3]), ([0, 1], [2, 3], [4, 5])]
 
 
-def test_two_folds_leave_nothing_to_learn_from_and_are_refused():
-    with pytest.raises(CorpusError, match=r'three folds or more.*got fold 1, 2 alone'):
-        divided(manifest_of([1, 1, 2, 2]), ExperimentSettings())
+def test_one_fold_cannot_be_tested_in_turn():
+    with pytest.raises(CorpusError, match='two at least; got fold 2 alone'):
+        divided(manifest_of([2, 2]), ExperimentSettings())

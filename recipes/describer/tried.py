@@ -22,6 +22,7 @@ from certainty import WORDS
 from data import SENTENCE, goemotions
 from evaluate import table
 from page import TRIED
+from page import main as write_page
 from readers import KIND, Start, margins, text_head, words_of
 
 from affekt.corpora import Manifest
@@ -177,7 +178,7 @@ def measured(logits: Logits, texts: Clips, start: Start, least: float) -> dict[s
 
 
 def main() -> None:
-    """Measure, and write the result file that the card reads."""
+    """Measure, and write the result file and the card that states it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--corpora', type=Path, required=True, help='folder with goemotions')
     parser.add_argument('--out', type=Path, required=True, help='folder for features and logits')
@@ -195,6 +196,7 @@ def main() -> None:
     least = json.loads((PACKAGED / 'describer' / 'describer.json').read_text())['notes']['likely_labels'][SENTENCE]
     TRIED.parent.mkdir(exist_ok=True)
     write_atomically(TRIED, (json.dumps(measured(logits, texts, start, least), indent=1) + '\n').encode())
+    write_page()
 
 
 if __name__ == '__main__':

@@ -97,7 +97,7 @@ OF_READERS = ('reader', 'reader_model', 'at_once', 'timeout_s')
 def refuse_options_of_others(
     choices: Sequence[ModelChoice], *, asks_a_server: bool, shows_a_judge: bool = False
 ) -> None:
-    """Nothing, where each option on how models are asked is of use to one that was named.
+    """Check that a named model uses each option on how models are asked.
 
     Args:
         choices: the models.

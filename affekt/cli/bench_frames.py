@@ -209,7 +209,7 @@ def _require_guessing(pseudo_labels: bool, unlabelled: Path | None, features: Se
 
 
 def _require_one_source(made_up: bool, out: Path | None, given: Sequence[str]) -> None:
-    """Nothing, where files are given or made up, not both, and no option of the other way stands beside them."""
+    """Check that files are given or made up, not both, and that no option of the other way stands beside them."""
     if made_up and (given or out is None):
         raise UnknownNameError(
             expected='--made-up with --out, and no files',

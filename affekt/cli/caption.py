@@ -161,7 +161,7 @@ _OF_SETTINGS = (
 
 
 def _refuse_unused_options(chosen: Mapping[str, Any]) -> None:
-    """Nothing, where each option that was given is of use to these models and this engine."""
+    """Check that these models and this engine use each option that was given."""
     from affekt.captioning import is_address
 
     if chosen['on'] != 'ray':

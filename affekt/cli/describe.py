@@ -282,7 +282,7 @@ _OF_OTHER_STAGES: Mapping[str, tuple[str, ...]] = {
 
 
 def _refuse_options_of_other_stages(stage: str, chosen: Mapping[str, Any], *, has_descriptions: bool) -> None:
-    """Nothing, where each option that was given changes this stage."""
+    """Check that each option that was given changes this stage."""
     for stages, names in _OF_OTHER_STAGES.items():
         if stage not in stages.replace(' or ', ', ').split(', '):
             refuse_unused(f'--stage {stages}', *names)

@@ -193,7 +193,7 @@ def _disc(ball: Floats, rest: Floats, box: Box) -> tuple[Floats32, Floats32]:
     radius, own = _radius(ball), _radius(rest)
     if moves == 0 or min(radius, own) < 1:
         return np.zeros((2, box.height, box.width), np.float32), np.zeros((box.height, box.width), np.float32)
-    across, down = np.arange(box.left, box.right) + 0.5, (np.arange(box.top, box.bottom) + 0.5)[:, None]
+    across, down = _pixels(box)
     x, y = across - ball[MIDDLE, 0], down - ball[MIDDLE, 1]
     is_iris = np.clip((ROUND_FROM - np.hypot(x, y) / radius) / (ROUND_FROM - ROUND_TO), 0, 1)
     # beside the lids the eyeball's edge goes along with them, lashes and all
@@ -216,9 +216,9 @@ def _with_whole_irises(image: Image, eyes: Iterable[Floats]) -> Image:
         box = Box.around(rest[MIDDLE] + np.outer([-1, 1], [ROUND_FROM * radius] * 2), image.shape[:2], 1)
         if box.is_empty or radius < 1:
             continue
-        across, down = np.arange(box.left, box.right) + 0.5, (np.arange(box.top, box.bottom) + 0.5)[:, None]
+        across, down = _pixels(box)
         top, bottom = (_lid_height(rest[lid], across) for lid in (UPPER_LID, LOWER_LID))
-        seen = np.clip(np.minimum(down - top, bottom - down) / inside - 0.5, 0, 1)  # (h, w)
+        seen = np.clip(np.minimum(down - top, bottom - down) / max(inside, 1e-6) - 0.5, 0, 1)  # (h, w)
         rings = np.hypot(across - rest[MIDDLE, 0], down - rest[MIDDLE, 1]) / max(RING_WIDTH * radius, 1)
         members = [(np.rint(rings) == number) & (seen > 0.5) for number in range(round(rings.max()) + 1)]
         known = [number for number, ring in enumerate(members) if ring.any()]
@@ -232,6 +232,12 @@ def _with_whole_irises(image: Image, eyes: Iterable[Floats]) -> Image:
         filled = np.stack([np.interp(rings, known, channel) for channel in colors.T], axis=-1)
         laid_over(made, filled.astype(np.float32), (1 - seen).astype(np.float32), box)
     return made
+
+
+def _pixels(box: Box) -> tuple[Floats, Floats]:
+    """(w,) columns and (h, 1) rows of the middles of a box's pixels."""
+    columns = np.arange(box.left, box.right, dtype=np.float64) + 0.5
+    return columns, (np.arange(box.top, box.bottom, dtype=np.float64) + 0.5)[:, None]
 
 
 def _radius(points: Floats) -> float:

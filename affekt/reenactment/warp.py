@@ -152,7 +152,10 @@ class Warp:
         outline = target[list(OUTLINE), :2]
         inner = near.within(self._box)
         inside = shift[:, inner.top : inner.bottom, inner.left : inner.right]
-        spread = softened(_spread(inside), SMOOTHED_CM * self._portrait.pixels_per_cm) * polygon_mask(outline, near)
+        spread = _spread(inside)
+        if not spread.any():
+            return
+        spread = softened(spread, SMOOTHED_CM * self._portrait.pixels_per_cm) * polygon_mask(outline, near)
         rows, columns = np.flatnonzero(spread.any(axis=1)), np.flatnonzero(spread.any(axis=0))
         if not len(rows):
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import sys
 import tempfile
@@ -270,8 +271,9 @@ class BenchReenact(Portraits):
         return False
 
     def results(self, out: Path) -> Any:
-        """Both tables."""
-        return [(out / name).read_text() for name in ('pairs.csv', 'result.json')]
+        """The table, and the record without when consent was stated."""
+        record = json.loads((out / 'result.json').read_text())
+        return (out / 'pairs.csv').read_text(), {name: value for name, value in record.items() if name != 'consent'}
 
     def left_over(self, out: Path) -> list[str]:
         """Unfinished files."""

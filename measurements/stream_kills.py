@@ -3,10 +3,10 @@
     python stream_kills.py --data DIR [--kills 50] [--seed 1]
 
 Each round reads a recorded face with speech in real time, as the command does, and kills it up to three seconds after
-its first reading. Another stream into the same folder then finishes what was left, as the documentation says. `lost`
-counts readings of a face that had come out more than half a second before the kill and have no row in the finished
-result, `twice` rows of the same moment, `unfinished` rounds that left no result though a row was due. `lost_later`
-counts readings of the last half second without a row, which may be lost. Every process loads its own models.
+its first reading of a face. Another stream into the same folder then finishes what was left, as the documentation says.
+`lost` counts readings of a face that had come out more than half a second before the kill and have no row in the
+finished result, `twice` rows of the same moment, `unfinished` rounds that left no result though a row was due.
+`lost_later` counts readings of the last half second without a row, which may be lost.
 """
 
 from __future__ import annotations
@@ -15,20 +15,18 @@ import argparse
 import json
 import os
 import random
-import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
-from live import DATA, clip
+from live import DATA, ONE_THREAD, clip
 
 from affekt.analysis import Analysis
-from affekt.cli import main as command
 from affekt.live.store import KEEP_EVERY_S
 from affekt.runs import versions, write_atomically
 
@@ -38,45 +36,35 @@ SLACK_S = 0.1
 """Between a reading and its line in the pipe, beyond the half second."""
 
 
-def forked(words: list[str]) -> tuple[int, Any]:
-    """A process that runs the command, and its standard output."""
-    readable, writable = os.pipe()
-    process = os.fork()
-    if not process:
-        os.dup2(writable, 1)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        os.close(readable)
-        command(words)  # exits
-    os.close(writable)
-    return process, os.fdopen(readable)
+def started(words: list[str]) -> subprocess.Popen[str]:
+    """The command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, '-m', 'affekt', *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env=os.environ | ONE_THREAD,
+    )  # fmt: skip
 
 
 def killed_after(words: list[str], wait_s: float) -> tuple[list[tuple[float, float]], float]:
-    """Stream time and arrival of each reading of a face, and when it was killed, `wait_s` after the first reading."""
-    process, lines = forked(words)
+    """Stream time and arrival of each reading of a face, and when it was killed, `wait_s` after the first."""
     arrived, killed_s = [], float('inf')
-    for line in lines:
-        now_s = time.monotonic()
-        if killed_s == float('inf'):
-            killed_s = now_s + wait_s
-        reading = json.loads(line) if line.endswith('}\n') else {'faces': ()}
-        if reading['faces']:
-            arrived.append((reading['time_s'], now_s))
-        if now_s >= killed_s:
-            killed_s = time.monotonic()
-            os.kill(process, signal.SIGKILL)
-            break
-    lines.close()
-    os.waitpid(process, 0)
+    with started(words) as process:
+        for line in process.stdout or ():
+            now_s = time.monotonic()
+            reading = json.loads(line) if line.endswith('}\n') else {'faces': ()}
+            if reading['faces']:
+                arrived.append((reading['time_s'], now_s))
+                killed_s = min(killed_s, now_s + wait_s)
+            if now_s >= killed_s:
+                break
+        process.kill()
+        killed_s = time.monotonic()
     return arrived, killed_s
 
 
 def finished(out: Path, still: Path) -> list[float]:
     """Times of the rows of faces in the result that the next stream into the folder makes of what was left."""
-    process, lines = forked(['stream', str(still), '--no-voice', '--json', '--seconds', '0.2', '--out', str(out)])
-    with lines:
-        lines.read()
-    os.waitpid(process, 0)
+    with started(['stream', str(still), '--no-voice', '--json', '--seconds', '0.2', '--out', str(out)]) as process:
+        process.communicate()
     tables = [Analysis.load(path.parent).tables['faces'] for path in sorted(out.glob('*/report.html'))]
     return [float(value) for table in tables for value in table['time_s'].to_pylist()]
 

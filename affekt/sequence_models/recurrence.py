@@ -27,7 +27,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from affekt.nn import kept_first
-from affekt.sequence_models.steps import CellWeights, gated_memory
+from affekt.sequence_models.steps import CACHED, CellWeights, _before, _parts_from_the_end, gated_memory
 
 SWEEPS = 30
 """Most sweeps; where a memory has not come to rest after so many, it is computed step by step."""
@@ -144,18 +144,27 @@ class _CellsOfStates(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         frames, states, inward, recurrent, gates, cells = ctx.saved_tensors
-        enter, forget, half = gates.chunk(3, dim=2)
-        totals = _from_the_end(forget, gradients[0])
-        falls = torch.addcmul(gates, gates, gates, value=-1)  # the derivative of σ, times what each gate lets through
-        of_enter, of_forget, of_half = falls.chunk(3, dim=2)
-        of_enter.mul_(torch.addcmul(totals, totals, half, value=-2))
-        of_forget[0], of_forget[1:] = 0, of_forget[1:] * totals[1:] * cells[:-1]
-        of_half.mul_(totals).mul_(enter).mul_(-2)
-        flat, later = falls.flatten(0, 1), falls[1:].flatten(0, 1)
+        totals = _from_the_end(gates.chunk(3, dim=2)[1], gradients[0])
         of_states = torch.zeros_like(states)
-        torch.mm(later, recurrent, out=of_states[:-1].flatten(0, 1))
-        of_frames = (flat @ inward).view_as(frames) if ctx.needs_input_grad[0] else None
-        of_weights = (flat.t() @ frames.flatten(0, 1), later.t() @ states[:-1].flatten(0, 1), flat.sum(dim=0))
+        of_frames = torch.empty_like(frames) if ctx.needs_input_grad[0] else None
+        of_weights = (torch.zeros_like(inward), torch.zeros_like(recurrent), inward.new_zeros(len(inward)))
+        for part in _parts_from_the_end(len(gates), gates[0].numel(), CACHED):
+            opened, total = gates[part], totals[part]
+            enter, _, half = opened.chunk(3, dim=2)
+            falls = torch.addcmul(opened, opened, opened, value=-1)  # σ's derivative, times what the gate lets through
+            of_enter, of_forget, of_half = falls.chunk(3, dim=2)
+            of_enter.mul_(torch.addcmul(total, total, half, value=-2))
+            of_forget.mul_(total).mul_(_before(cells, part))
+            of_half.mul_(total).mul_(enter).mul_(-2)
+            flat = falls.flatten(0, 1)
+            of_weights[0].addmm_(flat.t(), frames[part].flatten(0, 1))
+            of_weights[1].addmm_(flat.t(), _before(states, part).flatten(0, 1))
+            of_weights[2].add_(flat.sum(dim=0))
+            begin = max(part.start, 1)
+            back = of_states[begin - 1 : part.stop - 1].flatten(0, 1)
+            torch.mm(falls[begin - part.start :].flatten(0, 1), recurrent, out=back)
+            if of_frames is not None:
+                torch.mm(flat, inward, out=of_frames[part].flatten(0, 1))
         lacking = len(inward) // 3
         padded = (torch.cat([_doubled(each), each.new_zeros((lacking, *each.shape[1:]))]) for each in of_weights)
         return of_frames, of_states, *padded

@@ -50,7 +50,13 @@ DAMAGE = (
 
 @dataclass
 class Ceilings:
-    """What a file may still allocate; each grant is subtracted."""
+    """What a file may still allocate; each grant is subtracted.
+
+    Args:
+        path: the file.
+        file_bytes: its size.
+        taken: bytes granted so far.
+    """
 
     path: Path
     file_bytes: int
@@ -378,4 +384,5 @@ def _step(code: pickletools.OpcodeInfo, depths: list[int | None]) -> None:
 
 
 def refused(path: Path, came: str, expected: str) -> ArchiveError:
+    """The error for a file that is not read."""
     return ArchiveError(expected=expected, came=f'{path}: {came}', todo='take the file from its maker again')

@@ -95,16 +95,22 @@ class Run:
             came=f'{folder} in use',
             todo='wait for it, or choose another --out',
         )
+        was_there, was_begun = os.path.exists(folder), os.path.exists(folder / LOCK)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._refuse_strangers()  # before anything is written
             self._lock = locked(folder, in_use)
             self._begin(wanted, resume)
-        except OSError as error:
+        except BaseException as error:
+            if self._lock is not None and not was_begun and not (folder / SETTINGS).exists():
+                with contextlib.suppress(OSError):
+                    (folder / LOCK).unlink()
             self.close()
-            raise storage_error(error, folder) from error
-        except BaseException:
-            self.close()
+            if not was_there:
+                with contextlib.suppress(OSError):  # there, and not empty
+                    folder.rmdir()
+            if isinstance(error, OSError):
+                raise storage_error(error, folder) from error
             raise
 
     def _refuse_strangers(self) -> None:

@@ -71,6 +71,18 @@ def test_an_existing_run_is_not_written_over(tmp_path):
         Run(tmp_path / 'run', {})
 
 
+def test_a_start_on_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(28, 'No space left on device', str(path))
+
+    monkeypatch.setattr('affekt.runs.write_atomically', full)
+    (tmp_path / 'there').mkdir()
+    for name in ('new', 'there'):
+        with pytest.raises(StorageError, match='No space left'):
+            Run(tmp_path / name, {'fps': 5})
+    assert [path.name for path in tmp_path.rglob('*')] == ['there']
+
+
 def test_other_settings_are_named_when_resuming(tmp_path):
     Run(tmp_path / 'run', {'fps': 5, 'asr': 'base'}).close()
     with pytest.raises(RunError, match='fps'):

@@ -150,7 +150,7 @@ class Describing:
             )  # fmt: skip
 
     def require_used(self, by: str) -> None:
-        """Nothing, where every setting that was chosen changes what is said.
+        """Check that every setting that was chosen changes what is said.
 
         Args:
             by: who describes, one of `USED`.

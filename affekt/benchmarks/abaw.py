@@ -251,7 +251,7 @@ def _withheld(table: FrameTable, settings: AbawSettings) -> Iterator[str]:
 
 
 def _require_elsewhere(table: FrameTable, unlabelled: Unlabelled, methods: Mapping[str, FrameClock]) -> None:
-    """Nothing, where unlabelled videos are others than the corpus's, with the same features.
+    """Check that unlabelled videos are not among the corpus's, and have the same features.
 
     Raises:
         LeakError: a recording is one of the corpus's own.
@@ -275,7 +275,7 @@ def _rows_in(folder: Path | None, frames: int, features: Mapping[str, Store]) ->
 def require_trainable(
     settings: AbawSettings, features: Collection[str] | None = None, carried_over: Path | None = None
 ) -> None:
-    """Nothing, where all can be trained that the settings name, whatever the features; to know before they are made.
+    """Check that everything the settings name can be trained, whatever the features: known before they are extracted.
 
     Args:
         settings: of the run.
@@ -308,7 +308,7 @@ def require_trainable(
 
 
 def _require_models(inputs: AbawRun) -> None:
-    """Nothing, where every model can be built for the features: the last is trained hours after the first."""
+    """Check that every model can be built for the features: the last is trained hours after the first."""
     import torch
 
     from affekt.sequence_models import SequenceShape, build_sequence_model

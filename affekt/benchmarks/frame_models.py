@@ -144,7 +144,7 @@ def carried_models(inputs: AbawRun, run: Path) -> dict[str, dict[str, FramePredi
 
 
 def require_models(settings: AbawSettings, run: Path) -> None:
-    """Nothing, where a run has a model that these settings would carry over.
+    """Check that a run has a model that these settings can carry over.
 
     Raises:
         RunError: it has none.

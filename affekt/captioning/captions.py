@@ -128,6 +128,12 @@ class Caption:
         return json.dumps(self.labels, ensure_ascii=False)
 
     @property
+    def unreadable(self) -> str:
+        """Why its files cannot be read; '' where they can."""
+        clues = {'audio': self.audio_status, 'visual': self.visual_status}
+        return '; '.join(dict.fromkeys(self.why.get(step, '') for step, status in clues.items() if status == ABSENT[2]))
+
+    @property
     def total(self) -> Use:
         """The sum over all steps."""
         return sum(self.use.values(), Use())

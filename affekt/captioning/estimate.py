@@ -74,6 +74,8 @@ class Spent(NamedTuple):
     """Steps without a clue, with its status, such as `audio unreadable`."""
     at_once: int = 0
     """Clips that were in work at the same time, itself included; 0 where unknown, or just after a start."""
+    unreadable: str = ''
+    """Why its files cannot be read; '' where they can."""
 
 
 def spent_on(caption: Caption, prices: Mapping[str, Price] | None, at_once: int = 0) -> Spent:
@@ -90,7 +92,7 @@ def spent_on(caption: Caption, prices: Mapping[str, Price] | None, at_once: int 
     lacking = tuple(f'{step} {status}' for step, status in clues.items() if status not in ('', OK))
     return Spent(
         caption.status, total.calls, total.prompt_tokens, total.answer_tokens, total.uncounted, money,
-        max(caption.seconds, total.seconds), lacking, at_once,
+        max(caption.seconds, total.seconds), lacking, at_once, caption.unreadable,
     )  # fmt: skip
 
 

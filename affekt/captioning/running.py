@@ -72,6 +72,8 @@ class Captioned:
     """Whether the tables of all shards are written."""
     lacking: Mapping[str, int] = field(default_factory=dict)
     """Step and status of absent clues, such as `audio unreadable`, to the number of clips."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Clips of which a file cannot be read, to the reason."""
     estimate: Estimate | None = None
 
 
@@ -154,7 +156,10 @@ def caption(
     statuses = Counter([*(each.status for each in done.values()), *(FAILED for _ in work.failed)])
     lacking = Counter(clue for each in done.values() for clue in each.lacking)
     failed = {name: each.why[FAILED] for name, each in work.failed.items()}
-    return Captioned(out, len(rows), len(done), resumed, dict(statuses), failed, is_whole, dict(lacking), estimate)
+    unreadable = {name: each.unreadable for name, each in done.items() if each.unreadable}
+    return Captioned(
+        out, len(rows), len(done), resumed, dict(statuses), failed, is_whole, dict(lacking), unreadable, estimate
+    )
 
 
 def _require_counts(shard: tuple[int, int], at_once: int, workers: int, first: int, on: str) -> None:

@@ -47,6 +47,9 @@ THRESHOLD = 0.23
 """Least score of a clip whose visible person speaks, as measured; see the module."""
 
 
+UNREADABLE = 'unreadable'
+
+
 @dataclass(frozen=True)
 class SpeakingScore:
     """Fit of the most prominent face of a clip to its voice."""
@@ -63,6 +66,11 @@ class SpeakingScore:
     voiced_s: float = 0.0
     why: str = ''
     """Why there is no score."""
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether a file of the clip cannot be read."""
+        return self.why.startswith(UNREADABLE)
 
     def speaks(self, threshold: float = THRESHOLD) -> bool | None:
         """Whether the visible person speaks; None where that cannot be judged."""
@@ -147,7 +155,7 @@ def clip_speaking(
     try:
         return _scored(name, video, audio or video, window_s)
     except AffektError as error:
-        return SpeakingScore(name, why=f'unreadable: {error.came}'[:200])
+        return SpeakingScore(name, why=f'{UNREADABLE}: {error.came}'[:200])
 
 
 def _scored(name: str, video: Path, audio: Path, window_s: tuple[float, float] | None) -> SpeakingScore:

@@ -245,7 +245,7 @@ def _answered(
 def require_names(
     track: FrameTrack, prediction: FrameTable, expressions: Sequence[str], action_units: Sequence[str]
 ) -> None:
-    """Nothing, where predictions are of these classes and action units, by their places.
+    """Check that predictions are of these classes and action units, in this order.
 
     Raises:
         TableError: they are of others.

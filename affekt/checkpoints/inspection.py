@@ -189,7 +189,7 @@ def inspected(path: str | os.PathLike[str] | Checkpoint, *, values: bool = True)
 
 
 def require_whole(inspection: Inspection) -> None:
-    """Nothing where the file is a whole state of its family.
+    """Check that the file is a whole state of its family.
 
     Raises:
         WeightsError: tensors are missing, unknown or of another shape; it names them.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ from affekt.cli.choices import (
     unibench_key,
     unibench_sets,
 )
-from affekt.cli.group import AS_JSON, Command, main, table_notes
+from affekt.cli.group import AS_JSON, Command, end_with, main, table_notes
 from affekt.errors import ValueRangeError
 from affekt.terminal import StageBars, say, say_json, show_error
 
@@ -98,7 +97,7 @@ OF_READERS = ('reader', 'reader_model', 'at_once', 'timeout_s')
 def refuse_options_of_others(
     choices: Sequence[ModelChoice], *, asks_a_server: bool, shows_a_judge: bool = False
 ) -> None:
-    """Nothing, where each option on how models are asked is of use to one that was named.
+    """Check that a named model uses each option on how models are asked.
 
     Args:
         choices: the models.
@@ -225,6 +224,7 @@ def _unibench_of_models(
     _deliver(answer, sheet_tables(bench_sheet(bench, absent)), inputs, 'unibench', settings, folder, as_json)
     if not as_json and bench.comparisons is not None:
         say('', f'affekt rank {bench.comparisons} --control length')
+    end_with({f'{model.name}, {at}': reason for model in bench.models for at, reason in model.failures.items()})
 
 
 def opening(asked: Mapping[str, Any]) -> Any:
@@ -387,7 +387,7 @@ def analyze(
             say(Text(), Text(sentence), columns=80)
         say()
         say(f'page {folder / "results.html"}')
-    sys.exit(0 if outcome.is_whole else 2)
+    end_with([*outcome.clips.failed, *outcome.clips.missing])
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import click
 
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
 from affekt.cli.choices import Named, frame_clocks, refuse_unused, sequence_models
-from affekt.cli.group import AS_JSON, table_notes
+from affekt.cli.group import AS_JSON, end_with, table_notes
 from affekt.cli.installation import fetch
 from affekt.cli.reenact import (
     AGE_OPTION,
@@ -209,7 +209,7 @@ def _require_guessing(pseudo_labels: bool, unlabelled: Path | None, features: Se
 
 
 def _require_one_source(made_up: bool, out: Path | None, given: Sequence[str]) -> None:
-    """Nothing, where files are given or made up, not both, and no option of the other way stands beside them."""
+    """Check that files are given or made up, not both, and that no option of the other way stands beside them."""
     if made_up and (given or out is None):
         raise UnknownNameError(
             expected='--made-up with --out, and no files',
@@ -303,9 +303,8 @@ def bench_reenact_command(
             'resumed': made.resumed,
             'sets': plain({name: {'value': value, 'samples': count} for name, (value, count) in made.sets.items()}),
         })  # fmt: skip
+        end_with(made.left_out)
         return
-    for name, why in made.left_out.items():
-        say(f'{name} left out: {why}', err=True, style='yellow')
     for name, metrics in made.summary.items():
         say('moved by themselves:' if name == 'self' else 'moved by others:')
         for metric, interval in metrics.items():
@@ -316,3 +315,4 @@ def bench_reenact_command(
         say(f'{name.upper()} {known}')
     went_on = f', {made.resumed:,} of them from before' if made.resumed else ''
     say(f'{counted(len(made.pairs), "pair")}{went_on}: {made.folder / "page.html"}')
+    end_with(made.left_out)

@@ -13,7 +13,7 @@ import click
 
 from affekt.cli.choices import Named, Pairs, refuse_unused, servers
 from affekt.cli.features import Shard
-from affekt.cli.group import AS_JSON, main, table_notes
+from affekt.cli.group import AS_JSON, end_with, main, table_notes
 from affekt.cli.help import VerbGroup
 from affekt.terminal import StageBars, columns_table, say, say_json
 from affekt.wording import counted, length, subject
@@ -151,8 +151,7 @@ def run(
         say_json({**vars(made), 'folder': str(out), 'estimate': made.estimate and made.estimate.to_dict()})
     else:
         _show(made, chosen['only_estimate'])
-    if made.failed:
-        click.get_current_context().exit(1)
+    end_with(dict(made.failed) | dict(made.unreadable))
 
 
 _OF_SETTINGS = (
@@ -162,7 +161,7 @@ _OF_SETTINGS = (
 
 
 def _refuse_unused_options(chosen: Mapping[str, Any]) -> None:
-    """Nothing, where each option that was given is of use to these models and this engine."""
+    """Check that these models and this engine use each option that was given."""
     from affekt.captioning import is_address
 
     if chosen['on'] != 'ray':
@@ -257,10 +256,11 @@ def speaking(captions: Path, processes: int, as_json: bool) -> None:
     counts = Counter(each.why if (speaks := each.speaks()) is None else words[speaks] for each in scores)
     if as_json:
         say_json({'out': str(captions / 'speaking.csv'), 'clips': len(scores), 'counts': dict(counts)})
-        return
-    for what, number in counts.most_common():
-        say(f'{number:,} {what}')
-    say(str(captions / 'speaking.csv'))
+    else:
+        for what, number in counts.most_common():
+            say(f'{number:,} {what}')
+        say(str(captions / 'speaking.csv'))
+    end_with({each.name: each.why for each in scores if each.is_unreadable})
 
 
 @caption_group.command('filter')

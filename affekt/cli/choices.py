@@ -122,7 +122,7 @@ class Pairs(click.ParamType[tuple[str, str]]):
 
 
 def refuse_unused(partner: str, *names: str) -> None:
-    """Nothing, where none of these options was given; called where nothing would read them.
+    """Check that none of these options was given; called where nothing would read them.
 
     Args:
         partner: what they go with, such as `--on ray`.

@@ -24,7 +24,7 @@ from affekt.cli.bench import (
     with_notes,
 )
 from affekt.cli.choices import SERVER, Named, judge_strategies, reference_judges, refuse_unused
-from affekt.cli.group import AS_JSON, main, table_notes
+from affekt.cli.group import AS_JSON, end_with, main, table_notes
 from affekt.cli.rank import judge_tables
 from affekt.terminal import StageBars, say, say_json
 from affekt.wording import counted, subject
@@ -113,6 +113,7 @@ def judge(
         say_json({'out': str(out), **report.to_dict(), 'notes': notes})
     else:
         say(judge_tables(report), '', str(out), columns=80)
+    end_with(report.unanswered)
 
 
 SAVED = ('strategy', 'model', 'judge_model', 'local', 'reference', 'server', 'frames', 'max_side', 'sound', 'no_schema')
@@ -441,6 +442,7 @@ def describers(
     else:
         say(sheet_tables(sheet), columns=80)
         say('', f'page {out / "board.html"}')
+    end_with({f'{each.name}, {clip}': why for each in board.describers for clip, why in each.failures.items()})
 
 
 def _judges(

@@ -8,11 +8,10 @@ from typing import Any
 import click
 
 from affekt.cli.choices import Named, noise_presets, noises
-from affekt.cli.group import AS_JSON, main
+from affekt.cli.group import AS_JSON, end_with, main
 from affekt.terminal import StageBars, say, say_json
 
 PATH = click.Path(path_type=Path)
-SHOWN = 5
 
 
 class Decibels(click.ParamType[tuple[float, ...]]):
@@ -128,6 +127,7 @@ def corrupt_command(
             'resumed': made.resumed,
         }  # fmt: skip
         say_json(answer)
+        end_with(made.failed)
         return
     say(f'{made.path}: {made.samples:,} samples, media of {made.changed:,} written')
     for modality, count in made.missing.items():
@@ -138,7 +138,4 @@ def corrupt_command(
         say(f'{len(made.quieter):,} made quieter by up to {most:.1f} dB instead of clipping')
     if made.untouched and (corruption.snr_db or corruption.damages_pictures):
         say(f'{len(made.untouched):,} have nothing of what was to be changed', style='yellow')
-    for name, reason in list(made.failed.items())[:SHOWN]:
-        say(f'without media: {name} ({reason})', style='yellow')
-    if len(made.failed) > SHOWN:
-        say(f'and {len(made.failed) - SHOWN:,} more (--json has all)', style='yellow')
+    end_with(made.failed)

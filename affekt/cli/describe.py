@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.choices import Named, Pairs, recognisers, refuse_unused, servers
-from affekt.cli.group import AS_JSON, main
+from affekt.cli.group import AS_JSON, end_with, main
 from affekt.cli.help import OwnArgument, VerbWithVerbs
 from affekt.cli.views import described_parts
 from affekt.terminal import StageBars, plain_table, say, say_json
@@ -110,10 +109,10 @@ def describe_command(
             paths, settings, out=out, resume=resume, root=root, limit=limit, describer=describer, advanced=advanced
         )
         clips.extend(answers)
-    failed = sum(bool(clip.described.failure) for clip in clips)
+    failed = [clip.name for clip in clips if clip.described.failure]
     if as_json:
         say_json({
-            'describer': describer.name, 'out': str(out) if out else None, 'failed': failed,
+            'describer': describer.name, 'out': str(out) if out else None, 'failed': len(failed),
             'clips': [_labels_alone(clip) if labels_only else clip.to_dict() for clip in clips],
         })  # fmt: skip
     elif labels_only:
@@ -121,7 +120,7 @@ def describe_command(
             say(f'{clip.name}: {clip.described.failure or ", ".join(clip.described.labels) or "no label"}')
     else:
         _say_described(clips, describer.name, out)
-    sys.exit(2 if failed else 0)
+    end_with(failed)
 
 
 def _labels_alone(clip: DescribedClip) -> dict[str, Any]:
@@ -283,7 +282,7 @@ _OF_OTHER_STAGES: Mapping[str, tuple[str, ...]] = {
 
 
 def _refuse_options_of_other_stages(stage: str, chosen: Mapping[str, Any], *, has_descriptions: bool) -> None:
-    """Nothing, where each option that was given changes this stage."""
+    """Check that each option that was given changes this stage."""
     for stages, names in _OF_OTHER_STAGES.items():
         if stage not in stages.replace(' or ', ', ').split(', '):
             refuse_unused(f'--stage {stages}', *names)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from affekt.cli.choices import SERVER, WORD_TABLES, Named, metrics, refuse_unused
-from affekt.cli.group import AS_JSON, main, table_notes
+from affekt.cli.group import AS_JSON, end_with, main, table_notes
 from affekt.terminal import StageBars, facts_table, plain_table, say, say_json
 from affekt.wording import counted, percent, signed, within
 
@@ -69,6 +69,7 @@ def extract_labels(
     else:
         shown = {key: value for key, value in summary.items() if key != 'read_as'} | summary['read_as']
         say(facts_table([{'what': key, 'value': str(value)} for key, value in shown.items()]))
+    end_with(extracted.refused)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from affekt.cli.choices import Named, recipe_families, recipes
-from affekt.cli.group import AS_JSON, main, table_notes
+from affekt.cli.group import AS_JSON, end_with, main, table_notes
 from affekt.terminal import StageBars, columns_table, say, say_json
 
 PATH = click.Path(path_type=Path)
@@ -165,7 +165,7 @@ def extract_command(
             Manifest.load(path, root), recipe, out, processes=processes, on=on, gpus=gpus, shard=shard, batch=batch,
             progress=bars,
         )  # fmt: skip
-    reasons = Counter(reason for _, reason in made.missing)
+    reasons = Counter(reason for name, reason in made.missing if name not in made.unreadable)
     if as_json:
         content = {
             'out': str(made.path),
@@ -175,12 +175,13 @@ def extract_command(
             'resumed': made.resumed,
         }
         say_json(content)
-        return
-    say(f'{made.path}: {made.samples:,} samples')
-    for reason, count in reasons.most_common(5):
-        say(f'{count:,} without features: {reason}', style='yellow')
-    for reason, count in Counter(reason for _, reason in made.partial).most_common(5):
-        say(f'{count:,} with a part of them: {reason}', style='yellow')
+    else:
+        say(f'{made.path}: {made.samples:,} samples')
+        for reason, count in reasons.most_common(5):
+            say(f'{count:,} without features: {reason}', style='yellow')
+        for reason, count in Counter(reason for _, reason in made.partial).most_common(5):
+            say(f'{count:,} with a part of them: {reason}', style='yellow')
+    end_with(made.unreadable)
 
 
 @features.command('import')

@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -148,6 +148,20 @@ def table_notes() -> Iterator[list[str]]:
         finally:
             for note in notes:
                 say(note, err=True, style='yellow')
+
+
+def end_with(unusable: Collection[object]) -> None:
+    """End the verb with exit code 2 where some of its many inputs gave no result: the rule of docs/exit_codes.md.
+
+    Args:
+        unusable: inputs that cannot be read, or that a model refuses. A mapping to reasons is said on standard error;
+            others have been said by then.
+    """
+    if isinstance(unusable, Mapping):
+        for name, reason in unusable.items():
+            say(f'{name}: {reason}', err=True, style='yellow')
+    if unusable:
+        click.get_current_context().exit(2)
 
 
 class Affekt(VerbGroup):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from rich.console import Group
 from rich.text import Text
 
 from affekt.cli.choices import Named, exports, licenses, recognisers
-from affekt.cli.group import AS_JSON, Command, main
+from affekt.cli.group import AS_JSON, Command, end_with, main
 from affekt.cli.installation import fetch
 from affekt.cli.views import described_lines, people_table
 from affekt.terminal import StageBars, say, say_json, show_error
@@ -82,7 +81,7 @@ def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool
     """Analyze recordings: video, sound or pictures; files or whole folders."""
     title = paths[0].absolute().resolve().stem if len(paths) == 1 else f'{len(paths)}-files'
     batch = _analyze_to(paths, out or run_folder(title, resume), as_json, resume, chosen)
-    sys.exit(2 if batch.failed else 0)
+    end_with(batch.failed)
 
 
 @main.command()
@@ -229,8 +228,7 @@ def _say_written(written: Written) -> None:
         say(remark, err=True, style='yellow')
     for error in written.errors:
         show_error(error)
-    if written.errors:
-        sys.exit(2)
+    end_with(written.errors)
 
 
 def _analyze_to(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.choices import Named, licenses
-from affekt.cli.group import AS_JSON, Command, main
+from affekt.cli.group import AS_JSON, Command, end_with, main
 from affekt.cli.help import OwnArgument, VerbWithVerbs
 from affekt.cli.installation import fetch
 from affekt.errors import UnknownNameError, listed
@@ -358,13 +358,12 @@ def _make_set(
         )
     if as_json:
         say_json(asdict(made) | {name: str(getattr(made, name)) for name in ('folder', 'table', 'page')})
-        return
-    for file, why in made.left_out.items():
-        say(f'{file} left out: {why}', err=True, style='yellow')
-    went_on = f', {made.resumed:,} of them from before' if made.resumed else ''
-    say(f'{made.folder}: {counted(made.clips, "clip", "clips")}{went_on}')
-    say(f'table {made.table}')
-    say(f'page {made.page}')
+    else:
+        went_on = f', {made.resumed:,} of them from before' if made.resumed else ''
+        say(f'{made.folder}: {counted(made.clips, "clip", "clips")}{went_on}')
+        say(f'table {made.table}')
+        say(f'page {made.page}')
+    end_with(made.left_out)
 
 
 def _source(driver: Path | None, chosen: dict[str, Any]) -> MotionSource:

@@ -12,6 +12,7 @@ from affekt.corpora.manifest import Sample
 from affekt.corpora.merbench import Media, labelled, transcripts
 from affekt.corpora.release import Corpus, Layout, Release, need
 from affekt.errors import TableError
+from affekt.wording import counted
 
 IEMOCAP4 = ('happy', 'sad', 'neutral', 'angry')
 IEMOCAP6 = ('happy', 'sad', 'neutral', 'angry', 'excited', 'frustrated')
@@ -92,7 +93,13 @@ def _iemocap_official(release: Release, codes: Mapping[str, str]) -> Iterator[Sa
             audio = release.media(f'{at}/sentences/wav/{dialogue}', kinds=AUDIO)
             whole = release.media(f'{at}/dialog/avi/DivX', kinds=VIDEO).get(dialogue)
             text = release.readable_lines(path)
-            for start, end, name, code, valence, arousal, dominance in _RATED.findall(text):
+            rated = _RATED.findall(text)
+            if unread := [line for line in text.splitlines() if line.startswith('[') and not _RATED.match(line)]:
+                lines = counted(len(unread), 'line')
+                release.notes.append(
+                    f'{path.name}: {lines} left out that cannot be read as ratings, as {unread[0]!r:.80}'
+                )
+            for start, end, name, code, valence, arousal, dominance in rated:
                 if code in codes:
                     yield Sample(
                         name, video=whole, audio=audio.get(name), text=spoken.get(name), english=spoken.get(name),

@@ -172,7 +172,7 @@ class Release:
     def readable_lines(self, path: Path) -> str:
         """A label file as text; where its encoding is ambiguous, without lines that are not UTF-8, and with a note."""
         try:
-            return self.text(path)
+            return self.text(path).replace('\r\n', '\n').replace('\r', '\n')
         except TableError:
             lines = path.read_bytes().splitlines()
             left_out = [number for number, line in enumerate(lines, 1) if not _is_utf_8(line)]

@@ -62,6 +62,8 @@ class ModelScores:
     counts: Mapping[str, Mapping[str, int]]
     """Set to the counts of how answers were read, and how many failed."""
     folder: Path
+    failures: Mapping[str, str] = field(default_factory=dict)
+    """Set and clip without an answer to the reason."""
     without_sound: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Set to the same model's results without audio: its headline score, and the share of answers that change."""
 
@@ -240,6 +242,7 @@ def scored_model(
     samples: dict[str, dict[str, float]] = {}
     lengths: dict[str, dict[str, int]] = {}
     counts: dict[str, dict[str, int]] = {}
+    failures: dict[str, str] = {}
     for key in outcome.results:
         each = set_named(key)
         truth = read_labels_of(each, _required(find_labels(each, labels)))
@@ -249,13 +252,15 @@ def scored_model(
         texts = answers_by_name(columns, path, NAMES, ('description', *OPENSETS)) or {}
         lengths[key] = {name: len(str(text or '')) for name, text in texts.items()}
         counts[key] = _counts(columns)
+        failed = zip(columns.get('name', ()), columns.get('failure', ()), strict=False)
+        failures |= {f'{key} {name}': str(reason) for name, reason in failed if reason}
         if each.task == 'sentiment':
             samples[key] = sign_scores(truth, derived_sentiment(openset, load_table('affekt')))
             continue
         samples[key] = sample_scores(each, truth, openset, table)
         if each.task == 'basic':
             accuracy[key] = accuracy_of(each, truth, openset, table)
-    return ModelScores(choice.name, outcome, record, accuracy, samples, lengths, counts, folder)
+    return ModelScores(choice.name, outcome, record, accuracy, samples, lengths, counts, folder, failures)
 
 
 def _required(path: Path | None) -> Path:

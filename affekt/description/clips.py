@@ -290,7 +290,7 @@ RATE_HZ = 16_000
 
 
 def _require_readable(manifest: Manifest, sample: Sample) -> None:
-    """Nothing where the media of a sample are there and can be opened.
+    """Check that the media of a sample exist and can be opened.
 
     Raises:
         MediaError: they are not.

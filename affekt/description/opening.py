@@ -134,10 +134,9 @@ class Certainty:
         first = [next(iter(prompt.pieces.sources), '') for prompt in asked]
         known = [
             at
-            for at, (source, named) in enumerate(zip(first, labels, strict=True))
-            if source in self.temperatures and named and named[0] in self.words
-            and not self.unlike(describer, asked[at])
-        ]  # fmt: skip
+            for at, named in enumerate(labels)
+            if named and named[0] in self.words and not self.why_unknown(describer, asked[at])
+        ]
         if known:
             logits = describer.beginning_logits([asked[at] for at in known], [f' {word}' for word in self.words])
             for at, row in zip(known, logits.double(), strict=True):
@@ -145,17 +144,16 @@ class Certainty:
                 sure[at] = float(shares[self.words.index(labels[at][0])])
         return sure
 
-    def unlike(self, describer: Describer, asked: Asked) -> str:
-        """The source of a clip that lies farther from the clips of training than its limit; '' for none."""
+    def why_unknown(self, describer: Describer, asked: Asked) -> str:
+        """Why nothing is known of how sure the first label is; '' where it is known."""
         sources = asked.pieces.sources
-        return next(
-            (
-                name
-                for name, limit in self.limits.items()
-                if name in sources and describer.reader(name).distance(asked.features[name]) > limit
-            ),
-            '',
-        )
+        first = next(iter(sources), '')
+        if first not in self.temperatures:
+            return f'none was fitted for labels of the {first or "words"}'
+        for name, limit in self.limits.items():
+            if name in sources and not describer.reader(name).distance(asked.features[name]) <= limit:  # nan: unlike
+                return f'the {name} is unlike those that it was trained on'
+        return ''
 
 
 class ClipDescriber:
@@ -267,9 +265,9 @@ class ClipDescriber:
         ]
 
     def _with_remarks(self, asked: Asked, clip: PerceivedClip) -> PerceivedClip:
-        """The clip with what has to be known of its answer: it is unlike those of training, or so is the question."""
-        unlike = self._certainty.unlike(self.describer, asked) if self._certainty is not None else ''
-        remarks = {'certainty': f'the {unlike} is unlike those that it was trained on'} if unlike else {}
+        """The clip with what has to be known of its answer: why it has no certainty, and a question never learnt."""
+        why = self._certainty.why_unknown(self.describer, asked) if self._certainty is not None else ''
+        remarks = {'certainty': why} if why else {}
         remarks |= {'question': self._remark} if self._remark else {}
         return replace(clip, lacking={**clip.lacking, **remarks})
 

@@ -11,6 +11,7 @@ as a loss over a whole answer is mostly that of the sentence around them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -184,18 +185,21 @@ def run_stage(
         best.offer(network, row['score'])
         return {'epoch': float(engine.number), **row}
 
+    followed = ExitStack()
     if ranks.spreads:  # layers exchange gradients in one order in all processes, also where a batch has no soft token
-        describer.trunk.get_input_embeddings().register_forward_hook(_followed)  # type: ignore[operator]
-    rows = engine.run(
-        batches, steps=settings.steps, folder=folder, resume=resume, report=report, progress=progress,
-        evaluate=evaluate, is_over=best.is_over,
-        depends_on={
-            'describing': asdict(settings), 'data': data, 'initial': initial,
-            'kind': asdict(kind) if isinstance(kind, Kind) else kind, 'trunk': describer.trunk_name,
-            'sources': [asdict(source) for source in describer.table.values()], 'prompts': asdict(describer.settings),
-            **(more or {}),
-        },
-    )  # fmt: skip
+        embeddings = describer.trunk.get_input_embeddings()  # type: ignore[operator]
+        followed.callback(embeddings.register_forward_hook(_followed).remove)
+    with followed:
+        rows = engine.run(
+            batches, steps=settings.steps, folder=folder, resume=resume, report=report, progress=progress,
+            evaluate=evaluate, is_over=best.is_over,
+            depends_on={
+                'describing': asdict(settings), 'data': data, 'initial': initial,
+                'kind': asdict(kind) if isinstance(kind, Kind) else kind, 'trunk': describer.trunk_name,
+                'sources': [asdict(source) for source in describer.table.values()],
+                'prompts': asdict(describer.settings), **(more or {}),
+            },
+        )  # fmt: skip
     history = tuple(row for row in rows if 'epoch' in row)
     at, _ = best.put_into(describer, history, settings.score)
     chosen = history[at - 1]

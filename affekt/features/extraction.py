@@ -16,7 +16,7 @@ from affekt.corpora import Manifest, Sample, SampleTable
 from affekt.errors import AffektError, CorpusError, FileError, RunError, UnknownNameError, ValueRangeError
 from affekt.features.catalogue import recipe_named
 from affekt.features.parts import Lost, Part, Parts, batch_key, is_damaged, provenance_of
-from affekt.features.recipes import Features, Recipe, SampleEncoder, outcomes
+from affekt.features.recipes import UNREADABLE, Features, Recipe, SampleEncoder, outcomes
 from affekt.features.store import SUFFIX, Store, write_features
 from affekt.progress import Progress
 from affekt.runs import Run, file_sha256
@@ -47,6 +47,11 @@ class Extraction:
     """Number of batches that an earlier run had finished."""
     partial: tuple[tuple[str, str], ...] = ()
     """Samples that lack a part of the recipe's input, whose columns are then 0, with the reason."""
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Samples of which a file cannot be read, to the reason."""
+        return {name: reason for name, reason in self.missing if reason.startswith(UNREADABLE)}
 
 
 def extract(

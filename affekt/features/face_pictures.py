@@ -21,7 +21,7 @@ from affekt.clips import stored_pictures
 from affekt.corpora import Manifest, Sample
 from affekt.encoders import Pictures
 from affekt.errors import AffektError
-from affekt.features.recipes import Unable
+from affekt.features.recipes import Unable, unreadable
 from affekt.media import Recording
 
 SIDE = 112
@@ -45,7 +45,7 @@ def face_pictures(manifest: Manifest, row: Sample, landmarker: Any = None) -> Pi
             return Unable(row.sample, 'no pictures: it has neither a video nor frames')
         return _cut_out(row.sample, video, manifest.window_s(row, 'video'), landmarker)
     except AffektError as error:
-        return Unable(row.sample, error.came)
+        return unreadable(row.sample, error.came)
 
 
 def _cut_out(sample: str, video: Path, window: tuple[float, float] | None, landmarker: Any) -> Pictures | Unable:

@@ -31,7 +31,7 @@ from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, listed
 from affekt.faces import SHAPE_COLUMNS
 from affekt.features.face_pictures import face_pictures
-from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
+from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable, unreadable
 from affekt.weights import lookup
 from affekt.wording import counted
 
@@ -108,7 +108,7 @@ def _open(recipe: Recipe) -> SampleEncoder:
             try:
                 outcomes.append(encode(manifest, row))
             except AffektError as error:  # a video that cannot be read
-                outcomes.append(Unable(row.sample, error.came))
+                outcomes.append(unreadable(row.sample, error.came))
         return outcomes
 
     return encoder
@@ -209,7 +209,7 @@ def _open_all(recipe: Recipe) -> SampleEncoder:
                 seen = watched(manifest, row)
                 outcome = Unable(row.sample, seen.reason) if isinstance(seen, Unable) else _of_person(recipe, row, seen)
             except AffektError as error:  # a video or picture that cannot be read
-                outcome = Unable(row.sample, error.came)
+                outcome = unreadable(row.sample, error.came)
             outcomes.append(outcome)
         return outcomes
 

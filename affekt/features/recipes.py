@@ -65,6 +65,15 @@ class Unable:
     reason: str
 
 
+UNREADABLE = 'unreadable: '
+"""How the reason begins where a file of the sample cannot be read, rather than lacks what the recipe measures."""
+
+
+def unreadable(sample: str, came: str) -> Unable:
+    """A sample of which a file cannot be read."""
+    return Unable(sample, f'{UNREADABLE}{came}')
+
+
 SampleEncoder = Callable[[Manifest, Sequence[Sample]], Sequence[Features | Unable]]
 """Function from a few samples of a manifest to the result of each, in order."""
 
@@ -94,7 +103,7 @@ def outcomes(encoder: SampleEncoder, manifest: Manifest, rows: Sequence[Sample])
     except Exception as error:  # libraries raise anything on unusual files
         if len(rows) == 1:
             lines = str(error).strip().splitlines() or ['']
-            return [Unable(rows[0].sample, f'{type(error).__name__}: {lines[0][:200]}')]
+            return [unreadable(rows[0].sample, f'{type(error).__name__}: {lines[0][:200]}')]
     return [outcome for row in rows for outcome in outcomes(encoder, manifest, [row])]
 
 

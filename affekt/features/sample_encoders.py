@@ -20,7 +20,7 @@ from affekt.corpora import Manifest, Sample
 from affekt.encoders import Encoded, Encoder, Pictures, clips_of
 from affekt.errors import AffektError
 from affekt.features.face_pictures import face_pictures
-from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
+from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable, unreadable
 from affekt.media import Recording
 
 RATE_HZ = 16_000
@@ -98,7 +98,7 @@ def audio_encoder(encode: Callable[[str, Floats32], Features | Unable]) -> Sampl
             try:
                 sound = _sound(path)
             except AffektError as error:
-                outcomes.append(Unable(row.sample, error.came))
+                outcomes.append(unreadable(row.sample, error.came))
                 continue
             if window := manifest.window_s(row, column):
                 sound = sound[round(window[0] * RATE_HZ) : round(window[1] * RATE_HZ)]
@@ -129,7 +129,7 @@ def face_encoder(encode: Callable[[str, Pictures], Features | Unable]) -> Sample
             try:
                 outcomes.append(encode(row.sample, pictures))
             except AffektError as error:  # a picture that cannot be read
-                outcomes.append(Unable(row.sample, error.came))
+                outcomes.append(unreadable(row.sample, error.came))
         return outcomes
 
     return encoder
@@ -150,7 +150,7 @@ def clip_encoder(recipe: Recipe, settings: ClipSettings, encode: Callable[[Clip]
                 clip = sample_clip(manifest, row, settings, *landmarkers)
                 outcomes.append(outcome(recipe, row.sample, encode(clip)))
             except AffektError as error:
-                outcomes.append(Unable(row.sample, error.came))
+                outcomes.append(unreadable(row.sample, error.came))
         return outcomes
 
     return encoder

@@ -46,11 +46,16 @@ class Faults:
 def content_of(path: Path, file: str, faults: Faults) -> bytes | None:
     """What is in a file; None, and a fault of the file by this name, where it cannot be read."""
     try:
-        return read_regular_file(path)
+        content = read_regular_file(path)
     except OSError as error:
         reason = error.came if isinstance(error, FileError) else error.strerror or error
         faults.add(file, 0, f'cannot be read: {reason}')
         return None
+    is_wide = len(content) >= 4 and not all(any(content[first:8:2]) for first in (0, 1))
+    if content[:2] in (b'\xff\xfe', b'\xfe\xff') or is_wide:
+        faults.add(file, 0, 'is UTF-16 or no text: save it as UTF-8')
+        return None
+    return content
 
 
 def quoted(cell: str) -> str:

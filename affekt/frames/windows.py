@@ -172,7 +172,7 @@ def overlap_average(
 
 
 def require_disjoint(sides: Mapping[str, Iterable[str | Window]]) -> None:
-    """Nothing, where no recording is on two sides of a split.
+    """Check that no recording is on two sides of a split.
 
     Two people of one recording (`video59_left`, `video59`) are one: their frames share sound, light and what happens.
 

@@ -47,6 +47,8 @@ class Verdict:
     """How the verdict was found in the answer; '' where nothing had to be read."""
     answers: tuple[Answer, ...] = ()
     """Raw answers in the order in which they were given; the last one contains the verdict."""
+    unanswered: str = ''
+    """Why there is no answer: the clip cannot be read, or the server refuses the question."""
 
     @property
     def raw(self) -> str | None:

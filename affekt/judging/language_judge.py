@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from affekt.errors import QuestionRefusedError, ValueRangeError
+from affekt.errors import MediaError, QuestionRefusedError, ValueRangeError
 from affekt.judging.answers import FIRST, SAME, SECOND, UNSURE, read_verdict
 from affekt.judging.judge import ABSTAIN, OTHER_SIDE, Verdict
 from affekt.judging.strategies import NEED_CLIP, TWO_MODELS, Panel, Shown, strategy
@@ -56,12 +56,11 @@ class LanguageModelJudge:
         return f'{"+".join(models)} {self._strategy_name}'
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict:
-        """The models' verdict. An unreadable answer, or a question that a working server refuses, is an abstention, and
-        `how` gives the reason.
+        """The models' verdict. An unreadable answer or clip, or a question that a working server refuses, is an
+        abstention, and `how` gives the reason.
 
         Raises:
             ValueRangeError: the strategy needs a clip and the pair has none, or a text is too long.
-            MediaError: the clip cannot be read.
             LLMError: a model gave no answer.
         """
         if pair.media is None and self._strategy_name in NEED_CLIP:
@@ -71,11 +70,12 @@ class LanguageModelJudge:
                 todo='name the folder of clips with --media, or use s1',
             )
         first, second = pair.shown(order)
-        shown = Shown(first, second, self._clip(pair.media))
         try:
-            answers = self._strategy(self._panel, shown)
-        except QuestionRefusedError:
-            return Verdict(ABSTAIN, order, 'refused')
+            answers = self._strategy(self._panel, Shown(first, second, self._clip(pair.media)))
+        except QuestionRefusedError as error:
+            return Verdict(ABSTAIN, order, 'refused', unanswered=error.came)
+        except MediaError as error:
+            return Verdict(ABSTAIN, order, 'unreadable clip', unanswered=error.came)
         reading = read_verdict(answers[-1].reply.text)
         sides = {FIRST: order, SECOND: OTHER_SIDE[order], SAME: TIE, UNSURE: ABSTAIN}
         return Verdict(sides[reading.verdict], order, reading.how, answers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,8 @@ class JudgeReport:
     """Number of descriptions, each once, that include a describer's reasoning, which was not judged."""
     left_out: int = 0
     """Number of pairs that could not be made because one describer has no description of the sample."""
+    unanswered: Mapping[str, str] = field(default_factory=dict)
+    """Pairs without a verdict because the clip cannot be read or the server refuses the question, to the reason."""
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, nan as None: ready for JSON."""
@@ -126,6 +128,12 @@ def report_on(
             agreement_with_people(judged, preferences, rng=rng, resamples=resamples),
             *reference_agreements(judged, preferences, rng=rng, resamples=resamples),
         ),
+        unanswered={
+            f'{row.pair.sample}, {row.pair.left} and {row.pair.right}': verdict.unanswered
+            for row in rows
+            for verdict in row.verdicts
+            if verdict.unanswered
+        },
     )
 
 

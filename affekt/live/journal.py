@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from affekt.errors import RunError
-from affekt.files import only_regular, read_regular_file, storage_error
+from affekt.files import LOG, only_regular, read_regular_file, storage_error
 from affekt.text import Utterance
 from affekt.typed_json import plain, typed
 
@@ -136,13 +136,21 @@ class Journal:
 
 
 def is_journal(folder: Path) -> bool:
-    """Whether a folder is one that `Journal` fills, by its name and by all that lies in it: only such are removed."""
-    return (
-        _FOLDER.fullmatch(folder.name) is not None
-        and not folder.is_symlink()
-        and folder.is_dir()
-        and all(_FILES.fullmatch(path.name) and path.is_file() for path in folder.iterdir())
-    )
+    """Whether a folder is one that `Journal` fills, by its name and by all that lies in it: only such are removed.
+
+    A stream's folder that holds something else as well is no such folder, which a warning says.
+    """
+    if not _FOLDER.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
+        return False
+    strangers = sorted(path.name for path in folder.iterdir() if not (_FILES.fullmatch(path.name) and path.is_file()))
+    if strangers and (folder / SOURCE_FILE).is_file():
+        LOG.warning(
+            'the stream that was cut off in %s is not finished: its folder also holds %s; move that elsewhere, and '
+            'stream into the run again',
+            folder,
+            ', '.join(strangers[:3]),
+        )
+    return not strangers
 
 
 def read_source(folder: Path) -> Streamed:

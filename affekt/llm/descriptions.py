@@ -15,7 +15,7 @@ from typing import Any
 
 from affekt.errors import TableError
 from affekt.files import require_writable
-from affekt.llm.extraction import Extraction, LabelExtractor
+from affekt.llm.extraction import REFUSED, Extraction, LabelExtractor
 from affekt.llm.workers import in_order
 from affekt.progress import Progress
 from affekt.runs import file_sha256, versions, write_atomically
@@ -33,6 +33,11 @@ class Extracted:
 
     rows: Mapping[str, Extraction]
     extractor: str
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Descriptions that the model's server refuses, to its reason."""
+        return {name: str(row.raw) for name, row in self.rows.items() if row.how == REFUSED}
 
     def summary(self) -> dict[str, Any]:
         """Counts: descriptions, labels, descriptions without labels or with thinking, and how they were read."""

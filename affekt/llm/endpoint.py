@@ -133,7 +133,7 @@ class Endpoint:
             raise
 
     def _require_answering(self, like: Request) -> None:
-        """Nothing, where plain words under the settings of this question get an answer.
+        """Check that plain words under the settings of this question get an answer.
 
         Raises:
             LLMError: they do not.

@@ -60,7 +60,7 @@ class MediaForm:
         return _WRITERS[getattr(self, medium)[0]](base64.b64encode(content).decode('ascii'))
 
     def require(self, request: Request) -> None:
-        """Nothing, where the server has a form for each part of a question.
+        """Check that the server has a form for each part of a question.
 
         Raises:
             LLMError: there is a part that it would refuse or drop.

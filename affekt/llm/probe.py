@@ -121,7 +121,7 @@ def probe(endpoint: Endpoint, media: Sequence[str] = MEDIA) -> list[ProbeResult]
 
 
 def require_answering(chat: Chat) -> None:
-    """Nothing, where a model answers plain words; what a memory holds is no answer.
+    """Check that a model answers plain words; an answer out of a memory does not count.
 
     Raises:
         LLMError: it does not.
@@ -130,7 +130,7 @@ def require_answering(chat: Chat) -> None:
 
 
 def require_media(endpoint: Endpoint, media: Sequence[str], folder: Path | None = None) -> None:
-    """Nothing, where each medium reaches the model.
+    """Check that each medium reaches the model.
 
     Args:
         endpoint: the server.

@@ -137,7 +137,7 @@ def _pieces(order: Tensor, lengths: Tensor, most: int) -> Iterator[Tensor]:
 
 
 def require_clock(model: nn.Module, *parts: Samples) -> None:
-    """Nothing where the model needs no common clock, or the samples have one.
+    """Check that the samples have a common clock where the model needs one.
 
     Raises:
         ShapeError: they have not.

@@ -359,9 +359,9 @@ LIMITS: Sequence[str] = (
     'with `--model small`.',
     'A second question, *Sentiment*, was only ever asked of words alone. With a voice or a face beside them the answer '
     'was not measured.',
-    'Certainty is that of the first label alone, and of voices and words: for a face alone none is given, since no '
-    'stills were left to fit a temperature on, and none for a voice that is unlike those of RAVDESS, where it would be '
-    'far too high (see nEMO, none of whose voices gets one).',
+    'Certainty is that of the first label alone, and of voices and words: for a face without a voice none is given, '
+    'since no stills were left to fit a temperature on, and none for a voice that is unlike those of RAVDESS, where it '
+    'would be far too high (see nEMO, none of whose voices gets one).',
     'Labels by their shares are for words alone; how they would do beside a voice or a face was not measured.',
     'Words are perceived through the outputs of the head of text; the language model does not read them itself.',
     'Clues are written by a grammar from measured readings; low and high are by thirds of RAVDESS, whatever the sex '

@@ -30,6 +30,25 @@ def test_one_byte_of_no_known_encoding_costs_one_utterance_of_iemocap_its_text(t
     assert "line 1, 'Ses01F_impro01_F000" in note
 
 
+@pytest.mark.parametrize('end', [b'\r\n', b'\r'])
+def test_other_ends_of_lines_change_nothing_in_iemocap(tmp_path, end):
+    layouts.iemocap(tmp_path)
+    before = _rows('iemocap6', tmp_path)
+    for path in tmp_path.rglob('*.txt'):
+        path.write_bytes(path.read_bytes().replace(b'\n', end))
+    assert _rows('iemocap6', tmp_path) == before
+
+
+def test_ratings_of_iemocap_that_cannot_be_read_are_counted(tmp_path):
+    layouts.iemocap(tmp_path)
+    ratings = tmp_path / 'Session2/dialog/EmoEvaluation/Ses02F_impro01.txt'
+    ratings.write_bytes(ratings.read_bytes().replace(b'\t', b';'))
+    manifest = import_corpus('iemocap6', tmp_path)
+    assert len(manifest) == 3
+    (note,) = [note for note in manifest.facts.notes if 'as ratings' in note]
+    assert 'Ses02F_impro01.txt: 4 lines left out that cannot be read as ratings, as' in note
+
+
 def test_iemocap_gives_times_ratings_speaker_and_session_and_leaves_undecided_turns_out(tmp_path):
     layouts.iemocap(tmp_path)
     rows = _rows('iemocap6', tmp_path)

@@ -292,13 +292,20 @@ def test_a_clip_that_is_unlike_those_of_training_has_no_certainty_and_the_reason
     monkeypatch.setattr(opening, 'describe', lambda asked, *rest, **named: [said[name] for name, _ in asked])
     clips = open_clip_describer(noted, recipes={'face': 'acoustics-utt'}, asr='none')
     manifest = _rows(media, 'voice')
-    for distance, certainty in ((1.5, 1.0), (1.6, None)):
+    for distance, certainty in ((1.5, 1.0), (1.6, None), (math.nan, None)):
         monkeypatch.setattr(SourceReader, 'distance', lambda self, features, distance=distance: distance)
         ((clip, described),) = clips.describe(manifest, manifest.samples)
         assert described.certainty == certainty
         assert clip.lacking.get('certainty') == (
             None if certainty else 'the voice is unlike those that it was trained on'
         )
+
+
+def test_a_label_of_a_source_without_a_temperature_has_no_certainty_and_the_reason():
+    certainty = Certainty(('angry',), {'voice': 2.0})
+    for sources, why in (({'voice': 1}, ''), ({'face': 1, 'voice': 1}, 'face'), ({}, 'words')):
+        prompt = SimpleNamespace(pieces=SimpleNamespace(sources=sources))
+        assert certainty.why_unknown(None, prompt) == (why and f'none was fitted for labels of the {why}')
 
 
 def test_labels_are_those_that_answers_probably_hold_where_the_folder_says_so(tmp_path):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import re
+import runpy
 from pathlib import Path
 
 import torch
@@ -10,7 +12,8 @@ import affekt.llm
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.description import tiny_trunk
 
-PAGE = Path(__file__).resolve().parents[2] / 'docs' / 'describing.md'
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / 'docs' / 'describing.md'
 
 
 def test_the_example_of_the_page_runs(monkeypatch):
@@ -21,6 +24,15 @@ def test_the_example_of_the_page_runs(monkeypatch):
     assert names['answer'].finish in ('end', 'stop', 'length')
     assert names['clip'].pieces.sources == ('voice',)
     assert torch.isfinite(names['loss'])
+
+
+def test_the_card_and_the_tables_of_the_page_are_what_the_recipe_writes():
+    recipe = runpy.run_path(str(ROOT / 'recipes' / 'describer' / 'page.py'))
+    path, result = ROOT / 'affekt' / 'models' / 'describer.json', json.loads(recipe['RESULT'].read_text())
+    card = json.loads(path.read_text())
+    assert card['metrics'] == result
+    assert path.with_suffix('.md').read_text() == recipe['page'](card)
+    assert PAGE.read_text() == recipe['with_tables'](PAGE.read_text(), result)
 
 
 def test_every_name_of_the_page_is_public():

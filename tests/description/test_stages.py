@@ -201,6 +201,8 @@ def _train_spread(folder):
     held, every = (sum(count(each) for each in done.describer.parameters())
                    for count in (lambda each: each.to_local().numel(), lambda each: each.numel()))  # fmt: skip
     assert held < 0.6 * every
+    hooks = done.describer.trunk.get_input_embeddings()._forward_hooks.values()
+    assert not [hook for hook in hooks if hook.__module__ == train_describer.__module__]
     # processes whose clips have other sources, or none, exchange gradients all the same
     voice = Source('voice', len(FELT), standardised=True, scaled=True)
     face = {'face': np.ones((1, 3), np.float32)}

@@ -107,7 +107,7 @@ def test_what_ends_an_encoder_on_one_sample_is_the_outcome_of_that_one(tmp_path)
         return [LENGTHS.features(row.sample, [[1, 2, 3]]) for row in samples]
 
     made = extract(manifest, dataclasses.replace(LENGTHS, open=lambda recipe: encoder), tmp_path)
-    assert dict(made.missing) == {bad: "KeyError: 'side data that nobody knows'"}
+    assert made.unreadable == dict(made.missing) == {bad: "unreadable: KeyError: 'side data that nobody knows'"}
     assert made.samples == len(manifest) - 1
 
 

@@ -148,8 +148,8 @@ def test_pictures_of_a_folder_come_in_order_and_damaged_ones_are_named(tmp_path)
     held, wide, away = (face_pictures(manifest, row) for row in rows)
     assert [int(image[0, 0, 0]) for image in held.images] == [100, 200]
     assert held.times is None
-    assert wide == Unable('b', '(3, 8, 8) of float64 in wide.npy')
-    assert away == Unable('c', 'frames that are not there')
+    assert wide == Unable('b', 'unreadable: (3, 8, 8) of float64 in wide.npy')
+    assert away == Unable('c', 'unreadable: frames that are not there')
     (tmp_path / 'clip' / 'frame_003.bmp').write_bytes(b'BM')
     recipe = recipe_named('own-video-frm', model=str(tiny_models.clip(tmp_path / 'net')))
     assert 'frame_003.bmp' in dict(extract(manifest.where(sample='a'), recipe, tmp_path / 'out').missing)['a']

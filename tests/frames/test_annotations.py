@@ -111,12 +111,13 @@ def test_numbers_with_a_point_are_numbers_of_classes_too(tmp_path):
     ('content', 'fault'),
     [
         ('', 'video1.txt: is empty, without even a header'),
+        ('v\0a\0l\0', 'video1.txt: is UTF-16 or no text: save it as UTF-8'),
         ('\n\n', 'video1.txt: is empty, without even a header'),
         ('0.1,0.2\n0.3,0.4\n', "video1.txt, line 1: '0.1,0.2' where the header valence,arousal belongs"),
         ('\nvalence,arousal\n', "video1.txt, line 1: '' where the header valence,arousal belongs"),
         (f'{CLASSES}\n1\n', "video1.txt, line 1: 'Neutral,Anger,Disgust,Fear,Happiness,Sa…' where the header"),
     ],
-    ids=['empty', 'blank', 'no header', 'blank before', 'other task'],
+    ids=['empty', 'UTF-16', 'blank', 'no header', 'blank before', 'other task'],
 )
 def test_a_file_without_its_header_is_refused(tmp_path, content, fault):
     assert faults_of(tmp_path, content, 'affect')[0].startswith(fault)

@@ -402,16 +402,18 @@ def test_passing_faults_are_ridden_out_and_each_answer_is_asked_for_once(
 
 def test_a_server_that_hangs_ends_the_run_and_what_was_answered_is_kept(describers, tmp_path, server, without_pauses):
     out = tmp_path / 'v.csv'
-    server.answer = lambda question: longer(question) if len(server.questions) <= 5 else 'hang'
-    words = [*describers, '--endpoint', server.url, '--model', 'tiny', '--out', out, '--timeout', 0.05]
-    result = run(*words, '--at-once', 1)
+    server.answer = lambda question: longer(question) if len(server.questions) <= 5 else 404
+    words = [*describers, '--endpoint', server.url, '--model', 'tiny', '--out', out, '--timeout', 10]
+    assert run(*words, '--at-once', 1).exit_code == 2
+    server.answer = lambda question: 'hang'
+    result = run(*words[:-1], 0.05, '--at-once', 1)
     assert result.exit_code == 2
     assert 'no answer in 0.05 s' in result.stderr
     assert not out.exists()
     server.released.set()
     server.questions.clear()
     server.answer = longer
-    assert run(*words[:-1], 10).exit_code == 0
+    assert run(*words).exit_code == 0
     assert len(server.questions) == 18 - 5
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import threading
@@ -27,6 +28,7 @@ from affekt.judging import (
     Verdict,
     judge_pairs,
     reference_judge,
+    report_on,
 )
 from affekt.llm import Endpoint, LocalModel, Reply, Request, probe
 from affekt.preference import train_preferences
@@ -221,6 +223,18 @@ def test_s1_asks_once_with_the_clip_and_both_texts(picture):
     prompt = seeing.asked[0].messages[-1]['content'][-1]['text']
     assert '{"a1": "He frowns at her.", "a2": "She smiles."}' in prompt
     assert 'a, b' not in prompt
+
+
+def test_a_clip_that_cannot_be_read_is_an_abstention_with_the_reason_and_other_pairs_go_on(picture, tmp_path):
+    broken = dataclasses.replace(picture, sample='clip 2', media=tmp_path / 'broken.mp4')
+    broken.media.write_bytes(bytes(600))
+    judge = LanguageModelJudge(Panel(NotingChat('see', ['{"verdict": "a1"}'] * 2), NotingChat('read', [])), 's1')
+    judged = judge_pairs([broken, picture], judge)
+    assert [row.outcome for row in judged.rows] == ['abstain', 'tie']
+    assert judged.rows[0].left_first.how == 'unreadable clip'
+    report = report_on(judged, rng=np.random.default_rng(0), resamples=10)
+    assert list(report.unanswered) == ['clip 2, a and b']
+    assert 'broken.mp4' in report.unanswered['clip 2, a and b']
 
 
 def test_s2_describes_first_then_judges_with_clip_and_description(picture):

@@ -416,7 +416,7 @@ def test_a_clock_of_ones_own_tells_the_latency():
     assert session.latency.p50_s == pytest.approx(reading.latency_s + 0.01, abs=1e-3)
 
 
-def test_only_what_a_stream_left_is_removed_from_a_run(tmp_path):
+def test_only_what_a_stream_left_is_removed_from_a_run(tmp_path, caplog):
     theirs = ('.live-photos/a.jpg', '.live-12/a.jpg', '.live-13/faces.arrows.bak')
     with Run(tmp_path / 'run', {}) as run:
         for name in (*theirs, '.live-14/faces.arrows', '.live-14/words.jsonl'):
@@ -425,3 +425,7 @@ def test_only_what_a_stream_left_is_removed_from_a_run(tmp_path):
         assert recovered_in(run) == ()
         assert [name for name in theirs if (run.folder / name).exists()] == list(theirs)
         assert not (run.folder / '.live-14').exists()
+        assert not caplog.text
+        (run.folder / '.live-12' / 'source.json').touch()
+        assert recovered_in(run) == ()
+        assert 'not finished: its folder also holds a.jpg; move that elsewhere' in caplog.text

@@ -68,6 +68,7 @@ class Run:
         resume: continue the run that the folder holds.
         renamed: old to new names of settings with which the run may have been saved.
         keeps_facts: whether the facts of results are kept in memory; otherwise only the journal has them.
+        otherwise: what to do, in an error, where the run has other settings.
 
     Raises:
         RunError: the folder holds other files (hidden ones included), a run although `resume` is False, or a run with
@@ -83,8 +84,9 @@ class Run:
         resume: bool = False,
         renamed: Mapping[str, str] = MappingProxyType({}),
         keeps_facts: bool = True,
+        otherwise: str = 'use the same options, or choose another --out',
     ) -> None:
-        self.folder, self._renamed, self._keeps_facts = folder, renamed, keeps_facts
+        self.folder, self._renamed, self._keeps_facts, self._otherwise = folder, renamed, keeps_facts, otherwise
         self._damaged: set[str] = set()
         self._lock: IO[str] | None = None
         self.kept: Callable[[], str] = self._kept_results
@@ -151,7 +153,7 @@ class Run:
                 raise RunError(
                     expected='the settings of the run that is resumed',
                     came=f'other values for {", ".join(_differing(saved, wanted))}',
-                    todo='use the same options, or choose another --out',
+                    todo=self._otherwise,
                 )
         else:
             text = json.dumps({'settings': wanted, 'versions': versions()}, indent=2, sort_keys=True)

@@ -46,7 +46,7 @@ from affekt.analysis.records import (
     Source,
 )
 from affekt.analysis.timeline import Span, Timeline, measure, union
-from affekt.errors import AffektError, StorageError, WeightsError, missing_extra
+from affekt.errors import AffektError, StorageError, missing_extra
 from affekt.tables import storable
 from affekt.wording import amount, length, listed, listed_clauses, number_word, opened, signed
 
@@ -356,25 +356,18 @@ class WordsOfModel:
         return described_by(self._clips.name, clip, description, self._sha256)
 
 
-def open_model_words(model: str = '') -> WordsOfModel:
+def open_model_words(model: str) -> WordsOfModel:
     """A describer that was trained.
 
     Args:
-        model: its folder or checkpoint, or `small` for the one that comes with affekt; '' for that one where it
-            reaches its targets.
+        model: its folder or checkpoint, or `small` for the one that comes with affekt.
 
     Raises:
         WeightsError: there is none, or it cannot be opened.
         LLMError: its language model cannot be opened.
         MissingExtraError: torch or transformers is not installed.
     """
-    room = description_room()
-    if not model and room.shipped_describer() is None:
-        raise WeightsError(
-            expected='a describer that is used without being named', came='none',
-            todo='name one with --describe-model, such as small; measurements are described in any case',
-        )  # fmt: skip
-    return WordsOfModel(room.open_clip_describer(model or None, asr='none'))
+    return WordsOfModel(description_room().open_clip_describer(model, asr='none'))
 
 
 def description_room() -> Any:

@@ -69,7 +69,7 @@ class AnalysisSettings:
     describe: bool = False
     """Whether a describer that was trained also says in words how people come across, beside what is measured."""
     describe_model: str = ''
-    """Folder or checkpoint of that describer; '' for the one that comes with affekt."""
+    """Folder or checkpoint of that describer; `small`, the one that comes with affekt, where none is named."""
 
     def __post_init__(self) -> None:
         require_types(self)
@@ -101,10 +101,14 @@ class AnalysisSettings:
             raise UnknownNameError(
                 expected=f'speech recognition among {ASR_NAMES}, or a model directory',
                 came=f'{self.asr!r}',
-                todo='check the spelling, or give the path of a directory that holds model.bin',
+                todo=did_you_mean(
+                    self.asr, ASR_NAMES, 'name one, or give the path of a directory that holds model.bin'
+                ),
             )
         if self.describe_model and not self.describe:
             object.__setattr__(self, 'describe', True)
+        elif self.describe and not self.describe_model:
+            object.__setattr__(self, 'describe_model', 'small')
         object.__setattr__(self, 'purpose', check_purpose(self.purpose))
 
     def changed(self, named: Mapping[str, Any]) -> AnalysisSettings:
@@ -138,7 +142,7 @@ class AnalysisSettings:
         recorded = self.to_dict()
         if not self.describe:
             del recorded['describe'], recorded['describe_model']
-        elif self.describe_model:
+        else:
             recorded['describe_files'] = _files_of(_describer_place(self.describe_model))
         if self.asr not in ASR_NAMES and Path(self.asr).is_dir():
             files = _files_of(Path(self.asr))

@@ -75,7 +75,9 @@ def _analysis_options(command: Command) -> Command:
 @click.option(
     '--describe', is_flag=True, help='Say it in the words of a trained describer too, apart from what is measured.'
 )
-@click.option('--describe-model', type=click.Path(path_type=Path), help='Describer: a folder, a checkpoint, or small.')
+@click.option(
+    '--describe-model', type=click.Path(path_type=Path), help='Describer: a folder, a checkpoint, or small (default).'
+)
 @click.option('--resume', is_flag=True, help='Continue an interrupted run.')
 def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool, **chosen: Any) -> None:
     """Analyze recordings: video, sound or pictures; files or whole folders."""

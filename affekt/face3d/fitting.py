@@ -28,17 +28,19 @@ class ExpressionFit:
 
     Args:
         rest: (468, 3) the person's own points at rest, about which the head turns; None takes the mean face's.
+        directions: (51, 468, 3) displacements at 1, centimetres; None takes those of the face model.
 
     Raises:
         ShapeError: another shape.
     """
 
-    def __init__(self, rest: npt.ArrayLike | None = None) -> None:
+    def __init__(self, rest: npt.ArrayLike | None = None, directions: Floats | None = None) -> None:
         model = face_model()
         points = model.mean if rest is None else np.asarray(rest, dtype=np.float64)
         if points.shape != model.mean.shape:
             raise ShapeError(expected=f'points {model.mean.shape}', came=f'{points.shape}', todo='give 468 of them')
-        self.directions = np.stack([model.direction(name).ravel() for name in model.directions], axis=1)  # (1404, 51)
+        every = [model.direction(name) for name in model.directions] if directions is None else list(directions)
+        self.directions = np.stack([each.ravel() for each in every], axis=1)  # (1404, 51)
         axes = np.eye(3)
         rigid = [np.cross(axis, points).ravel() for axis in axes]
         rigid += [np.tile(axis, (len(points), 1)).ravel() for axis in axes]

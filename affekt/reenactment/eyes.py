@@ -2,14 +2,14 @@
 
 The lids belong to the skin, the eyeball is a layer behind it: what is seen between the lids is the portrait's own eye,
 not pressed together as the lids come down. Where they open wider than in the portrait, the eyeball's edge goes along,
-and the iris stays round: what a lid of the portrait hides of it is taken from the other side of the pupil.
+and the iris stays round: what a lid of the portrait hides of it has the colours of what is seen at the same radius.
 
 Canonical frame: centimetres, x right, y up. Left and right are the person's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from scipy.spatial import Delaunay
 from affekt.arrays import Floats, Floats32, Ints
 from affekt.reenactment.motion import MotionFrame
 from affekt.reenactment.portrait import Portrait
+from affekt.reenactment.sampling import sample
 from affekt.reenactment.warp import OVERSAMPLING, Box, laid_over, polygon_mask, shifted, way_in_box
 
 Image = npt.NDArray[np.uint8]
@@ -54,6 +55,9 @@ EYES = (
     ),
 )  # fmt: skip
 """The left eye, then the right one."""
+OUTER, INNER, MIDDLE, RIM = 0, 8, 16, slice(17, 21)
+UPPER_LID, LOWER_LID = [0, *range(9, 16), 8], list(range(9))
+"""Places in ring and iris (21, …) of an eye: corners, middle and rim of the iris, lids with both corners."""
 MOST_GAZE = (0.25, 0.16)
 """Largest movement of an iris from its place in the portrait, across and up or down, in widths of the eye."""
 IRIS_MARGIN = 1.15
@@ -63,10 +67,14 @@ LIT_SHARES = (0.75, 0.97)
 """Quantiles of brightness between which an eyeball is lit: below lies the shadow of the lid, above the reflection."""
 BEYOND_RING = 1.3
 """Size of the ring beyond the lids over that of their own."""
-ROUND_FROM, ROUND_TO = 1.2, 0.95
+ROUND_FROM, ROUND_TO = 1.25, 1.05
 """Radii of the iris from which an eyeball is white alone, and up to which it is iris alone."""
 MOVED_WIDTHS = 0.03
 """Way of lid or iris, widths of the eye, from which the iris is wholly drawn as a disc of its own; none at rest."""
+RING_WIDTH = 0.15
+"""Width of the rings of one colour that stand in for what lids hide of an iris, in radii of it."""
+DULL = 0.25
+"""Quantile of a ring's colours that counts as its own: most of what is brighter is a reflection."""
 LASHES_WIDTHS = 0.04
 """Reach of the lashes' shadow into the portrait's eye, in widths of the eye."""
 LASHES_FROM = 0.55
@@ -116,6 +124,7 @@ class Eyes:
         self._portrait = portrait
         self._rest = portrait.place(portrait.face, np.eye(3), np.zeros(2), 1.0)
         self._triangles = [_triangles(eye, portrait) for eye in EYES]
+        self._whole = _with_whole_irises(portrait.image, [self._rest[list(eye.ring + eye.iris), :2] for eye in EYES])
 
     def draw(self, picture: Image, face: Floats, target: Floats, frame: MotionFrame) -> None:
         """Lay both eyes over a picture, in place.
@@ -136,8 +145,11 @@ class Eyes:
                 rest = self._rest[list(eye.ring + eye.iris)]
                 around = _around(rest, rest)
                 shift = way_in_box(_around(rest, ball), triangles, (around - _around(rest, ball))[:, :2], box)
-                _keep_round(shift, ball[:, :2], rest[:, :2], box)
-                laid_over(picture, shifted(self._portrait.image, shift, box), mask, box)
+                layer = shifted(self._portrait.image, shift, box)
+                (across, down), share = _disc(ball[:, :2], rest[:, :2], box)
+                if share.any():
+                    laid_over(layer, sample(self._whole, across, down), share, Box(0, 0, box.width, box.height))
+                laid_over(picture, layer, mask, box)
 
     def draw_lashes(self, picture: Image, target: Floats, frame: MotionFrame) -> None:
         """Darken the line where the lids meet, the more the further they have come down, in place."""
@@ -166,42 +178,71 @@ class Eyes:
             yield self._portrait.place(ball[list(eye.ring + eye.iris)], frame.rotation, frame.translation, frame.scale)
 
 
-def _keep_round(shift: Floats32, ball: Floats, rest: Floats, box: Box) -> None:
-    """Let the pixels of an iris come from the portrait's iris as one disc, in place.
+def _disc(ball: Floats, rest: Floats, box: Box) -> tuple[Floats32, Floats32]:
+    """(2, h, w) places in the portrait's eye with its whole iris, and (h, w) how far they count, 0 to 1.
 
     Args:
-        shift: (2, h, w) from each pixel to its place in the portrait.
         ball: (21, 2) ring and iris in the picture; the iris with its middle first.
         rest: (21, 2) the same in the portrait.
         box: box of the pixels.
     """
-    outer, inner, lower, upper = 0, 8, slice(1, 8), slice(9, 16)
-    middle, rim = 16, slice(17, 21)
-    wide = float(np.linalg.norm(rest[outer] - rest[inner]))
+    wide = float(np.linalg.norm(rest[OUTER] - rest[INNER]))
     way = ball - rest
-    way -= way[[outer, inner]].mean(axis=0)
+    way -= way[[OUTER, INNER]].mean(axis=0)
     moves = float(np.clip(np.linalg.norm(way, axis=1).max() / max(MOVED_WIDTHS * wide, 1e-6), 0, 1))
-    radius, own = (float(np.linalg.norm(points[rim] - points[middle], axis=1).mean()) for points in (ball, rest))
+    radius, own = _radius(ball), _radius(rest)
     if moves == 0 or min(radius, own) < 1:
-        return
-    x = np.arange(box.left, box.right) + 0.5 - ball[middle, 0]
-    y = (np.arange(box.top, box.bottom) + 0.5 - ball[middle, 1])[:, None]
+        return np.zeros((2, box.height, box.width), np.float32), np.zeros((box.height, box.width), np.float32)
+    across, down = _pixels(box)
+    x, y = across - ball[MIDDLE, 0], down - ball[MIDDLE, 1]
     is_iris = np.clip((ROUND_FROM - np.hypot(x, y) / radius) / (ROUND_FROM - ROUND_TO), 0, 1)
-    from_x, from_y = np.broadcast_arrays(rest[middle, 0] + x * own / radius, rest[middle, 1] + y * own / radius)
-    # what the upper lid hides lies on the other side of the pupil too
-    top, bottom = (_lid_height(rest[[outer, *range(*lid.indices(21)), inner]], from_x) for lid in (upper, lower))
-    inside = LASHES_WIDTHS * wide
-    is_hidden = from_y < top + inside
-    lowest = np.maximum(bottom - inside, top + inside)
-    from_y = np.clip(np.where(is_hidden, 2 * rest[middle, 1] - from_y, from_y), top + inside, lowest)
     # beside the lids the eyeball's edge goes along with them, lashes and all
-    across, down = np.broadcast_arrays(x + ball[middle, 0], y + ball[middle, 1])
-    above, below = (_lid_height(ball[[outer, *range(*lid.indices(21)), inner]], across) for lid in (upper, lower))
-    between = np.clip(np.minimum(down - above, below - down) / max(2 * inside, 1e-6) - 0.5, 0, 1)
-    share = moves * is_iris * between
-    share = np.where(is_hidden, np.rint(share), share)  # between a place and its opposite lies the pupil
-    for axis, (source, at) in enumerate(((from_x, across), (from_y, down))):
-        shift[axis] += (share * (source - at - shift[axis])).astype(np.float32)
+    above, below = (_lid_height(ball[lid], across) for lid in (UPPER_LID, LOWER_LID))
+    between = np.clip(np.minimum(down - above, below - down) / max(LASHES_WIDTHS * wide, 1e-6), 0, 1)
+    places = np.broadcast_arrays(rest[MIDDLE, 0] + x * own / radius, rest[MIDDLE, 1] + y * own / radius)
+    return np.stack(places).astype(np.float32), (moves * is_iris * between).astype(np.float32)
+
+
+def _with_whole_irises(image: Image, eyes: Iterable[Floats]) -> Image:
+    """The portrait with what its lids hide of the irises, whose colour at each radius is that of what is seen there.
+
+    Args:
+        image: (H, W, 3) the portrait.
+        eyes: (21, 2) ring and iris of each eye in it.
+    """
+    made = image.copy()
+    for rest in eyes:
+        radius, inside = _radius(rest), LASHES_WIDTHS * float(np.linalg.norm(rest[OUTER] - rest[INNER]))
+        box = Box.around(rest[MIDDLE] + np.outer([-1, 1], [ROUND_FROM * radius] * 2), image.shape[:2], 1)
+        if box.is_empty or radius < 1:
+            continue
+        across, down = _pixels(box)
+        top, bottom = (_lid_height(rest[lid], across) for lid in (UPPER_LID, LOWER_LID))
+        seen = np.clip(np.minimum(down - top, bottom - down) / max(inside, 1e-6) - 0.5, 0, 1)  # (h, w)
+        rings = np.hypot(across - rest[MIDDLE, 0], down - rest[MIDDLE, 1]) / max(RING_WIDTH * radius, 1)
+        members = [(np.rint(rings) == number) & (seen > 0.5) for number in range(round(rings.max()) + 1)]
+        known = [number for number, ring in enumerate(members) if ring.any()]
+        if not known:
+            continue
+        part = made[box.top : box.bottom, box.left : box.right]
+        dull = [DULL if RING_WIDTH * number < 1 else 0.5 for number in known]  # the white has no reflections
+        colors = np.array(
+            [np.quantile(part[members[at]], share, axis=0) for at, share in zip(known, dull, strict=True)]
+        )
+        filled = np.stack([np.interp(rings, known, channel) for channel in colors.T], axis=-1)
+        laid_over(made, filled.astype(np.float32), (1 - seen).astype(np.float32), box)
+    return made
+
+
+def _pixels(box: Box) -> tuple[Floats, Floats]:
+    """(w,) columns and (h, 1) rows of the middles of a box's pixels."""
+    columns = np.arange(box.left, box.right, dtype=np.float64) + 0.5
+    return columns, (np.arange(box.top, box.bottom, dtype=np.float64) + 0.5)[:, None]
+
+
+def _radius(points: Floats) -> float:
+    """Radius of the iris of (21, 2) ring and iris."""
+    return float(np.linalg.norm(points[RIM] - points[MIDDLE], axis=1).mean())
 
 
 def _lid_height(lid: Floats, x: Floats) -> Floats:

@@ -15,8 +15,6 @@ from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as PillowImage
-from PIL import ImageFilter
 from scipy.spatial import Delaunay
 
 from affekt.arrays import Floats, Floats32
@@ -25,7 +23,7 @@ from affekt.reenactment.eyes import white_of_eyes
 from affekt.reenactment.motion import INNER_LIPS, MotionFrame, MouthPicture
 from affekt.reenactment.portrait import Portrait, cheek_color
 from affekt.reenactment.sampling import sample
-from affekt.reenactment.warp import Box, laid_over, polygon_mask, shifted, way_in_box
+from affekt.reenactment.warp import Box, laid_over, polygon_mask, shifted, softened, way_in_box
 
 Image = npt.NDArray[np.uint8]
 LIPS = list(INNER_LIPS)
@@ -125,7 +123,7 @@ class Mouth:
                 inside = self._filmed(frame.mouth, lips, box)
             else:
                 inside = self._made_up(lips, box) * _shade(mask, lips)[..., None]
-            laid_over(picture, inside, _softened(mask, FEATHER * size) * np.float32(shown), box)
+            laid_over(picture, inside, softened(mask, FEATHER * size) * np.float32(shown), box)
         if self._is_open:
             self._draw_own(picture, face, mask, frame, box, shown)
 
@@ -146,7 +144,7 @@ class Mouth:
             wide = float(np.linalg.norm(rest[CORNERS[0]] - rest[CORNERS[1]]))
             own[LOWER, 1] += INSET * wide * shown
             placed = self._portrait.place(own, frame.rotation, frame.translation, frame.scale)
-            reaches = _softened(polygon_mask(placed[:, :2], box), 0.4 * INSET * wide * self._portrait.pixels_per_cm)
+            reaches = softened(polygon_mask(placed[:, :2], box), 0.4 * INSET * wide * self._portrait.pixels_per_cm)
             mask = mask * (1 + (reaches - 1) * np.float32(shown))
         laid_over(picture, shifted(self._portrait.image, shift, box), mask, box)
 
@@ -275,7 +273,7 @@ def _laid_between(mouth: MouthPicture, lips: Floats, box: Box) -> Image:
 def _shade(mask: Floats32, lips: Floats) -> Floats32:
     """(h, w) light that reaches into a mouth between lips: less at their edge."""
     wide = float(np.linalg.norm(lips[CORNERS[0], :2] - lips[CORNERS[1], :2]))
-    inner = np.clip(2 * _softened(mask, SHADE_WIDE * wide) - 0.6, 0, 1)
+    inner = np.clip(2 * softened(mask, SHADE_WIDE * wide) - 0.6, 0, 1)
     return np.asarray(SHADE_LEAST + (1 - SHADE_LEAST) * inner, dtype=np.float32)
 
 
@@ -287,12 +285,6 @@ def _gap(lips: Floats) -> float:
 def _slenderness(lips: Floats) -> float:
     """Height over width of the opening."""
     return _gap(lips) / max(float(np.linalg.norm(lips[CORNERS[0], :2] - lips[CORNERS[1], :2])), 1e-6)
-
-
-def _softened(mask: Floats32, width: float) -> Floats32:
-    image = PillowImage.fromarray(np.rint(mask * 255).astype(np.uint8))
-    soft = image.filter(ImageFilter.GaussianBlur(max(0.6, width)))
-    return np.asarray(soft, dtype=np.float32) / np.float32(255)
 
 
 def _chroma(color: Floats) -> float:

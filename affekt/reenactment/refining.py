@@ -16,6 +16,7 @@ F frames, S pixels of a side of the square that is cut out, or that the refiner 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -243,10 +244,7 @@ def train_refiner(
     _require_own(folder)
     rate_hz = _rate_hz(source)
     _require_memory(source, rate_hz, max_side, own.learnt_share)
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    require_writable(folder / PORTRAIT_FILE)
-    for place in missing:  # they appear with what they are for
-        place.rmdir()
+    _require_place(folder / PORTRAIT_FILE)
     # 1. What geometry draws of the video's first frame, moved by the video, and the video itself
     driven = self_driven(source, landmarker, size=None, rate_hz=rate_hz, max_side=max_side)
     square, frames, portrait = driven.square, driven.frames, driven.portrait
@@ -259,12 +257,7 @@ def train_refiner(
         driven.name, np.stack([scaled(picture, size) for picture in driven.pictures]),
         {name: np.stack([of_frame[name] for of_frame in maps]) for name in MAPS},
     )  # fmt: skip
-    drawn, later = [], []
-    for number, frame in enumerate(frames):
-        picture = engine.picture(frame)
-        drawn.append(square.cut(picture, size))
-        if number >= first:
-            later.append(picture)
+    drawn, later = _drawn_and_later(engine, frames, first, square, size)
     # 2. A refiner, judged on later frames at the size at which it will be shown
     refiner, history = learn_refiner(guided, np.stack(drawn), own, progress=progress)
     refined = RefinedEngine(engine, refiner, size, depth)
@@ -282,6 +275,27 @@ def train_refiner(
     write_image(folder / PORTRAIT_FILE, portrait.image)
     card = save_refiner(folder, refinement, video=source, size=size, depth=depth, settings=own)
     return TrainedRefiner(folder, folder / PORTRAIT_FILE, card)
+
+
+def _require_place(path: Path) -> None:
+    """Require that a file can be written; folders that are missing appear later, with what they are for."""
+    missing = [place for place in path.parents if not place.exists()]
+    require_writable(path)
+    for place in missing:
+        place.rmdir()
+
+
+def _drawn_and_later(
+    engine: Engine, frames: Sequence[MotionFrame], first: int, square: Square, size: int
+) -> tuple[list[Image], list[Image]]:
+    """The square around the head as geometry draws it in all frames, and whole pictures from frame `first` on."""
+    drawn, later = [], []
+    for number, frame in enumerate(frames):
+        picture = engine.picture(frame)
+        drawn.append(square.cut(picture, size))
+        if number >= first:
+            later.append(picture)
+    return drawn, later
 
 
 def _rate_hz(video: Path) -> float:

@@ -23,7 +23,7 @@ from affekt.arrays import Floats, Floats32
 from affekt.errors import ValueRangeError
 from affekt.face3d import ExpressionFit, face_model, pose_matrix, shown_amounts, turn
 from affekt.faces import euler_angles_deg
-from affekt.reenactment.amounts import directions, skin_directions
+from affekt.reenactment.amounts import skin_directions
 from affekt.reenactment.canonical import LaidFace
 from affekt.reenactment.motion import POINTS, FaceState, Motion, MotionFrame, rotation_vector
 from affekt.wording import counted
@@ -162,13 +162,13 @@ class _Transfer:
 
     def __init__(self, motion: Motion, target: PortraitRange, settings: TransferSettings) -> None:
         self._motion, self._target, self._settings = motion, target, settings
-        self._fit = ExpressionFit(target.points) if settings.is_clamped else None
+        self._fit = ExpressionFit(target.points, skin_directions()) if settings.is_clamped else None
         self._last: Floats | None = None
         self._frames = self._turned = self._cut = 0
         self._largest_deg = 0.0
         own, calm = target.own, motion.calm
         self._instead = np.einsum('k,kvd->vd', calm.amounts - own.amounts, skin_directions()).astype(np.float32)
-        self._shown = np.einsum('k,kvd->vd', own.amounts, directions())
+        self._shown = np.einsum('k,kvd->vd', own.amounts, skin_directions())
         known = np.isfinite(calm.opening) & np.isfinite(own.opening) & (own.opening > 0)
         shares = np.divide(calm.opening, own.opening, out=np.ones(2), where=known)
         self._opening = np.clip(shares, *EYES_DIFFER)
@@ -222,7 +222,7 @@ class _Transfer:
         if (wanted < self._target.lowest).any() or (wanted > self._target.highest).any():
             # directions overlap, so the nearest that the range allows is another mixture, and not each one cut
             possible = self._fit.amounts(offsets, self._target.lowest, self._target.highest, wanted)
-            beyond = np.einsum('k,kvd->vd', wanted - possible, directions()).astype(np.float32)
+            beyond = np.einsum('k,kvd->vd', wanted - possible, skin_directions()).astype(np.float32)
             offsets = offsets - beyond
             is_cut = bool(np.linalg.norm(beyond, axis=1).max() > SEEN_CM)
         # a region's points, with what they show by themselves, go no farther than its directions reach
@@ -291,7 +291,7 @@ def _regions() -> tuple[Floats, Floats]:
     weights, reach = [], []
     for stems in REGIONS.values():
         places = [place for place, name in enumerate(face_model().directions) if name.startswith(stems)]
-        largest = np.linalg.norm(directions()[places], axis=2).max(axis=0)  # (468,)
+        largest = np.linalg.norm(skin_directions()[places], axis=2).max(axis=0)  # (468,)
         weights.append(largest / largest.max() + 1e-6)
         reach.append(BEYOND * largest.max())
     return np.array(weights), np.array(reach)

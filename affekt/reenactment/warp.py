@@ -20,7 +20,7 @@ from affekt.arrays import Bools, Floats, Floats32, Ints
 from affekt.face3d import drawn_attribute, point_normals
 from affekt.reenactment.head import OUTLINE
 from affekt.reenactment.motion import POINTS
-from affekt.reenactment.portrait import Portrait
+from affekt.reenactment.portrait import CHEEKS, Portrait
 from affekt.reenactment.sampling import enlarged, sample
 
 Image = npt.NDArray[np.uint8]
@@ -38,7 +38,10 @@ SPREAD = (0.5, 0.25)
 """Pixels of the portrait from one pixel to the next: where there are fewer than the first number, skin begins
 to be spread out so far that its grain becomes streaks; from the second on it is smoothed."""
 SMOOTHED_CM = 0.12
-"""Standard deviation of the blur of skin that is spread out."""
+"""Standard deviation of the blur of skin that is spread out, and of the edge of what is blurred."""
+GRAIN_CM, GRAIN_SHARES = 0.8, (0.03, 0.97)
+"""Half the side of the square of a cheek whose grain such skin takes, and the quantiles that limit it: no moles."""
+GRAIN_SIDE = 256
 STEP_PX = 1.5
 """Neighbours that come from places further apart than this have an edge between them."""
 OVERSAMPLING = 4
@@ -107,6 +110,7 @@ class Warp:
         self._turns = _turns(self._rest, self._triangles)
         blur = ImageFilter.GaussianBlur(SMOOTHED_CM * portrait.pixels_per_cm)
         self._smooth = np.asarray(PillowImage.fromarray(portrait.image).filter(blur))
+        self._grain = _grain(portrait, self._smooth)
 
     def picture(self, target: Floats) -> Image:
         """(H, W, 3) the portrait with its mesh at `target` (V, 3)."""
@@ -138,7 +142,7 @@ class Warp:
         return np.asarray(np.clip((facing - self._faced) / FULL_TURN, 0, 1))
 
     def _smooth_spread(self, picture: Image, shift: Floats32, target: Floats) -> None:
-        """Take the grain out of skin that a turn of the head spreads over many pixels, in place."""
+        """Give skin that a turn of the head spreads over many pixels the grain of the near cheek, in place."""
         uncovered = self._rim[self._turned(target) * self._edge_on > 0]
         if not len(uncovered):
             return
@@ -148,7 +152,10 @@ class Warp:
         outline = target[list(OUTLINE), :2]
         inner = near.within(self._box)
         inside = shift[:, inner.top : inner.bottom, inner.left : inner.right]
-        spread = _spread(inside) * polygon_mask(outline, near)
+        spread = _spread(inside)
+        if not spread.any():
+            return
+        spread = softened(spread, SMOOTHED_CM * self._portrait.pixels_per_cm) * polygon_mask(outline, near)
         rows, columns = np.flatnonzero(spread.any(axis=1)), np.flatnonzero(spread.any(axis=0))
         if not len(rows):
             return
@@ -158,7 +165,11 @@ class Warp:
         )  # fmt: skip
         part = some.within(near)
         cut = np.s_[part.top : part.bottom, part.left : part.right]
-        laid_over(picture, shifted(self._smooth, inside[:, *cut], some), spread[cut], some.within(self._box))
+        layer = shifted(self._smooth, inside[:, *cut], some)
+        left, top = np.rint(target[MIDDLE, :2]).astype(int)  # the grain goes along with the face
+        down, across = np.ogrid[some.top - top : some.bottom - top, some.left - left : some.right - left]
+        grain = self._grain[down % len(self._grain), across % len(self._grain)]
+        laid_over(picture, np.clip(layer + grain, 0, 255), spread[cut], some.within(self._box))
 
     def _shift(self, target: Floats) -> Floats32:
         """(2, h, w) from each pixel of the moving box to its place in the portrait: x, then y."""
@@ -222,6 +233,28 @@ def _turns(points: Floats, triangles: Ints) -> Floats:
     first, second, third = (points[triangles[:, corner], :2] for corner in range(3))
     across, along = second - first, third - first
     return np.asarray(np.sign(across[:, 0] * along[:, 1] - across[:, 1] * along[:, 0]))
+
+
+def _grain(portrait: Portrait, smooth: Image) -> Floats32:
+    """(S, S, 1) grain like that of the cheek that shows more of itself, by noise of the same spectrum; it repeats."""
+    cheeks = portrait.landmarks[list(CHEEKS), :2]
+    near = cheeks[int(np.argmax(np.linalg.norm(cheeks - portrait.landmarks[MIDDLE, :2], axis=1)))]
+    box = Box.around(near + np.outer([-1, 1], [GRAIN_CM * portrait.pixels_per_cm] * 2), portrait.size)
+    if box.is_empty:
+        return np.zeros((1, 1, 1), np.float32)
+    part = np.s_[box.top : box.bottom, box.left : box.right]
+    seen = (portrait.image[part].astype(np.float64) - smooth[part]).mean(axis=2)
+    seen = np.clip(seen, *np.quantile(seen, GRAIN_SHARES))
+    size = GRAIN_SIDE, GRAIN_SIDE
+    noise = np.fft.rfft2(np.random.default_rng(0).standard_normal(size))
+    made = np.fft.irfft2(np.abs(np.fft.rfft2(seen - seen.mean(), size)) * noise, size)
+    return np.asarray(seen.std() / max(float(made.std()), 1e-9) * made, dtype=np.float32)[..., None]
+
+
+def softened(mask: Floats32, width: float) -> Floats32:
+    """(h, w) a mask, 0 to 1, blurred by a standard deviation in pixels."""
+    image = PillowImage.fromarray(np.rint(mask * 255).astype(np.uint8))
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(max(0.6, width))), dtype=np.float32) / np.float32(255)
 
 
 def _spread(shift: Floats32) -> Floats32:

@@ -54,6 +54,11 @@ SPATIAL = StageSettings(steps=220, batch_size=6, learning_rate=1e-3, warm_up=20,
 TEMPORAL = StageSettings(
     steps=40, batch_size=2, learning_rate=1e-3, warm_up=10, frames=8, stride=1, log_every=5, save_every=20
 )
+RANGES = {
+    'psnr_db': (0.0, np.inf), 'ssim': (-1.0, 1.0), 'flicker': (0.0, np.inf),
+    'psnr_db less geometry': (-np.inf, np.inf), 'ssim less geometry': (-2.0, 2.0),
+}  # fmt: skip
+"""Metric to the least and the largest value that it can have."""
 DRAWING = DrawingSettings(steps=8, guidance=1.0, window=8, overlap=0, decoded_at_once=8)
 """Without going beyond what the net says: nearest to the truth in pixels."""
 
@@ -202,21 +207,23 @@ def scores_of(every: list[Face], arms: Mapping[str, Callable[[Face, int], Images
     result: dict[str, Any] = {}
     for name, each in columns.items():
         result[name] = {
-            metric: _interval(np.array(values), numbers if metric == 'flicker' else of_frames)
+            metric: _interval(np.array(values), numbers if metric == 'flicker' else of_frames, RANGES[metric])
             for metric, values in each.items()
         }
         for metric in ('psnr_db', 'ssim') if name != 'geometry' else ():
             gain = np.array(each[metric]) - np.array(columns['geometry'][metric])
-            result[name][f'{metric} less geometry'] = _interval(gain, of_frames)
+            result[name][f'{metric} less geometry'] = _interval(gain, of_frames, RANGES[f'{metric} less geometry'])
+        result[name]['by_frame'] = {metric: np.round(values, 4).tolist() for metric, values in each.items()}
     return result
 
 
-def _interval(values: npt.NDArray[np.float64], groups: npt.NDArray[np.int64]) -> dict[str, float]:
+def _interval(
+    values: npt.NDArray[np.float64], groups: npt.NDArray[np.int64], bounds: tuple[float, float]
+) -> dict[str, float]:
     """A mean with its interval over groups; ends are nan where there is one group alone."""
     mean = bootstrap_interval(
-        lambda column: float(np.mean(column)), values, groups=groups, rng=np.random.default_rng(0),
-        bounds=(-np.inf, np.inf),
-    )  # fmt: skip
+        lambda column: float(np.mean(column)), values, groups=groups, rng=np.random.default_rng(0), bounds=bounds
+    )
     return {'value': mean.value, 'low': mean.low, 'high': mean.high}
 
 

@@ -15,7 +15,6 @@ import pytest
 from affekt.analysis import Analysis, AnalysisSettings, Analyzer, Described, DescribedClue, described_by, export
 from affekt.analysis import analyzer as module
 from affekt.batch import with_changes
-from affekt.errors import WeightsError
 from affekt.people import Rename
 from affekt.report.payload import report_payload
 
@@ -108,12 +107,9 @@ def test_what_a_describer_answers_becomes_a_record():
     )
 
 
-def test_without_a_model_there_is_nothing_to_describe_with(monkeypatch):
-    from affekt.analysis import description
-
-    monkeypatch.setattr(description, 'description_room', lambda: SimpleNamespace(shipped_describer=lambda: None))
-    with pytest.raises(WeightsError, match='--describe-model'):
-        description.open_model_words()
+def test_the_small_describer_is_asked_where_none_is_named():
+    assert AnalysisSettings(describe=True).describe_model == 'small'
+    assert (AnalysisSettings().describe_model, AnalysisSettings(describe_model='run').describe) == ('', True)
 
 
 def test_the_main_job_loads_nothing_of_describers_without_being_asked():

@@ -8,7 +8,7 @@ from portraits import canonical, made_up_portrait, moved
 
 from affekt.face3d import interpolate, rasterize
 from affekt.reenactment.engine import Engine, EngineSettings, moved_face, reenact
-from affekt.reenactment.eyes import EYES, _around, _keep_round, white_of_eyes
+from affekt.reenactment.eyes import EYES, _around, _disc, _with_whole_irises, white_of_eyes
 from affekt.reenactment.motion import Motion, MotionFrame, MouthPicture
 from affekt.reenactment.mouth import LIPS
 from affekt.reenactment.sampling import sample
@@ -80,25 +80,39 @@ def _drawn_eye():
     return np.array([*ring, (0, 0), (8, 0), (0, -8), (-8, 0), (0, 8)], dtype=np.float64) + 30
 
 
-def test_an_iris_stays_round_where_the_lid_goes_up_and_is_filled_from_its_other_side():
+def test_an_iris_stays_round_where_the_lid_goes_up():
     rest = _drawn_eye()
     raised = rest.copy()
     raised[9:16, 1] -= 4
     box = Box(5, 15, 55, 42)
-    shift = np.zeros((2, box.height, box.width), np.float32)
-    _keep_round(shift, raised, rest, box)
+    places, share = _disc(raised, rest, box)
 
-    def source(x, y):
-        return shift[:, int(y - box.top), int(x - box.left)] + [x, y]
+    def at(x, y):
+        return int(y - box.top), int(x - box.left)
 
-    assert source(30.5, 30.5) == pytest.approx([30.5, 30.5], abs=1e-4)  # the middle of the pupil
-    # the portrait's lid lies 4 pixels above the middle, its lashes 1.6 below that: 3.5 above comes from 3.5 below
-    assert source(30.5, 26.5) == pytest.approx([30.5, 33.5], abs=1e-4)
-    assert source(30.5, 22.5) == pytest.approx([30.5, 22.5], abs=1e-4)  # the raised lid at 22 keeps its lashes
-    assert np.array_equal(shift[:, :, 0], np.zeros((2, box.height)))  # the white is left to the mesh
-    still = np.full_like(shift, 7)
-    _keep_round(still, rest + 3, rest, box)
-    assert (still == 7).all()  # an eye that only goes along with the head
+    for y in (30.5, 26.5, 24.5):  # the middle of the pupil, and what the portrait's lid hides, whose edge is at 26
+        assert places[:, *at(30.5, y)] == pytest.approx([30.5, y], abs=1e-4)
+        assert share[at(30.5, y)] == 1
+    # lashes reach 0.04 of the 40 pixels of the eye, 1.6, below the raised lid at 22.01
+    assert share[at(30.5, 22.5)] == pytest.approx(0.49 / 1.6, abs=0.01)
+    assert not share[:, 0].any()  # the white is left to the mesh
+    assert not _disc(rest + 3, rest, box)[1].any()  # an eye that only goes along with the head
+
+
+def test_what_a_lid_hides_of_an_iris_has_its_colours_and_not_those_of_a_reflection():
+    rest = _drawn_eye()
+    y, x = np.mgrid[:60, :60] + 0.5
+    above = np.interp(x[0], np.sort(rest[[0, *range(9, 16), 8], 0]), rest[[0, *range(15, 8, -1), 8], 1])
+    image = np.full((60, 60, 3), (200, 150, 120), np.uint8)
+    is_eye = (y > above) & (y < 36)
+    image[is_eye] = 240
+    image[is_eye & (np.hypot(x - 30, y - 30) < 8)] = iris = (60, 40, 20)
+    image[28:32, 27:29] = 255
+    whole = _with_whole_irises(image, [rest])
+    for row in (23, 24, 25):  # above the lid
+        assert whole[row, 30] == pytest.approx(iris, abs=2)
+    assert np.array_equal(whole[29:31, 24:36], image[29:31, 24:36])
+    assert np.array_equal(whole[:, :18], image[:, :18])
 
 
 def test_the_soft_edge_of_an_eye_shows_the_eye_under_a_turned_head(engine):
@@ -194,18 +208,19 @@ def test_made_up_teeth_are_as_bright_as_the_white_of_the_eyes_and_yellower():
     assert teeth[0] > teeth[1] > teeth[2]
 
 
-def test_skin_that_a_turn_spreads_over_many_pixels_loses_its_grain_and_no_more():
+def test_skin_that_a_turn_spreads_over_many_pixels_has_grain_like_other_skin_and_no_streaks():
     grain = np.random.default_rng(5).normal(0, 14, (384, 384, 1))
     portrait = made_up_portrait(size=384)
     portrait = replace(portrait, image=np.clip(portrait.image + grain, 0, 255).astype(np.uint8))
     turned = Engine(portrait).picture(moved(angles=(22, 0, 0))).astype(float)
     face = portrait.place(moved_face(portrait, moved()), moved(angles=(22, 0, 0)).rotation, np.zeros(2), 1.0)
 
-    def rough(landmark):
+    def rough(landmark, axis):
         x, y = face[landmark, :2].astype(int)
         patch = turned[y - 6 : y + 7, x - 3 : x + 4].mean(axis=2)
-        return float(np.abs(np.diff(patch, axis=0)).mean())
+        return float(np.abs(np.diff(patch, axis=axis)).mean())
 
-    uncovered, nose = (rough(landmark) for landmark in (234, 4))
-    assert uncovered < 0.5 * nose
+    uncovered, nose = (rough(landmark, axis=0) for landmark in (234, 4))
+    assert uncovered == pytest.approx(nose, rel=0.35)
+    assert rough(234, axis=1) == pytest.approx(uncovered, rel=0.35)  # streaks would be smooth along rows
     assert nose > 8

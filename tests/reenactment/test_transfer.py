@@ -15,6 +15,7 @@ from affekt.reenactment import (
     Motion,
     MotionFrame,
     TransferSettings,
+    apex_of_emotion,
     frame_of_amounts,
     motion_of_emotion,
     portrait_range,
@@ -143,6 +144,20 @@ def test_the_absolute_form_takes_the_drivers_own_expression_and_pose():
     assert yaw(frame) == pytest.approx(5)
     (same,), _ = moved([MotionFrame(0)], target, smiling)
     assert same.is_neutral
+
+
+def test_a_calm_driver_takes_all_of_the_portraits_own_expression_away_in_the_absolute_form():
+    shown = portrait(browInnerUp=1, browOuterUpLeft=1, browOuterUpRight=1, jawOpen=1)
+    (frame,), notes = moved([MotionFrame(0)], shown, absolute=True)
+    assert shown.own.amounts.max() > 0.5
+    assert frame.offsets == pytest.approx(frame_of_amounts(0, -shown.own.amounts).offsets, abs=1e-6)
+    assert not notes
+
+
+def test_what_an_emotion_shows_is_known_to_be_within_the_range_of_a_calm_face():
+    (frame,), notes = moved([apex_of_emotion('surprise', 0.8)])
+    assert frame.offsets == pytest.approx(apex_of_emotion('surprise', 0.8).offsets, abs=1e-6)
+    assert not notes
 
 
 def test_frames_are_made_as_they_are_taken_and_keep_their_mouth():

@@ -244,8 +244,11 @@ class StageBars:
             say(f'{name} done after {took}', err=True)
 
     def _say_often(self) -> None:
+        said = ''
         while not self._ended.wait(self._line_s):
-            say(self.standing(), err=True)
+            if (line := self.standing()) != said:  # half a minute changes no line that counts whole ones
+                say(line, err=True)
+            said = line
 
     def standing(self) -> str:
         """Progress of every stage in progress, with the remaining time of the slowest at its rate so far."""

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -220,6 +221,17 @@ def test_lines_come_while_the_work_itself_is_silent(monkeypatch):
     with StageBars(line_s=0.01):
         assert said.wait(30)
     assert lines[0].startswith('at work for')
+
+
+def test_a_line_that_says_what_the_last_one_said_is_left_out(monkeypatch):
+    lines, standing = [], iter(['3 minutes', '3 minutes', '4 minutes'])
+    monkeypatch.setattr('affekt.terminal.say', lambda line, **_: lines.append(line))
+    bars = StageBars()
+    waits = iter([False, False, False, True])
+    bars._ended = SimpleNamespace(wait=lambda seconds: next(waits))
+    bars.standing = lambda: next(standing)
+    bars._say_often()
+    assert lines == ['3 minutes', '4 minutes']
 
 
 def test_a_verb_that_loads_for_long_says_so_first_on_standard_error_with_json_too():

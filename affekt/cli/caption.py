@@ -201,12 +201,12 @@ def _estimate_lines(estimate: Estimate) -> list[str]:
 
     def reach(interval: Interval, digits: int = 0) -> str:
         value, low, high = (f'{x:,.{digits}f}' for x in (interval.value, interval.low, interval.high))
-        return f'{value} [{low}, {high}]'
+        return f'{value} [{low}, {high}]' if interval.low == interval.low else value
 
     time = estimate.seconds
     lines = [
         f'estimate from {counted(estimate.done, "clip")} of {estimate.clips:,}, for the whole run; '
-        '95 % intervals in brackets',
+        + ('95 % intervals in brackets' if estimate.calls.low == estimate.calls.low else 'two clips give an interval'),
         f'  calls          {reach(estimate.calls)}',
         f'  prompt tokens  {reach(estimate.prompt_tokens)}',
         f'  answer tokens  {reach(estimate.answer_tokens)}',

@@ -17,6 +17,7 @@ from clip_server import ClipServer, Faults
 from affekt.captioning import PRICED, Caption, Use, caption, estimated, place_of, price_of, sum_to_come
 from affekt.captioning.estimate import estimate_from, spent_on
 from affekt.cli import main
+from affekt.cli.caption import _estimate_lines
 from affekt.errors import LLMError, ValueRangeError
 
 HERE = Path(__file__).parent
@@ -117,6 +118,7 @@ def test_time_is_estimated_from_clips_that_were_in_work_among_as_many_as_there_w
     assert rest == pytest.approx(max(free), rel=0.1)
     assert estimated(captions, 200, at_once=4).seconds.value > 1.4 * made.seconds.value  # with the warming ones
     assert estimate_from(done[:5], 200, at_once=4).seconds.value > 0  # one steady clip alone: all five count
+    assert 'nan' not in ' '.join(_estimate_lines(estimate_from(done[:1], 200, at_once=4)))  # no interval of one clip
     assert made.seconds.low < max(free) + sum(took[:20]) / 4 < made.seconds.high
 
 

@@ -64,7 +64,7 @@ def test_unknown_names_are_refused_with_the_known_ones(analysis, asked, known):
 
 
 def test_a_misspelt_recogniser_is_corrected():
-    with pytest.raises(UnknownNameError, match="did you mean 'tiny.en'"):
+    with pytest.raises(UnknownNameError, match=r"did you mean 'tiny\.en'"):
         AnalysisSettings(asr='tny.en')
 
 

@@ -84,9 +84,9 @@ def streamed(
         'starts_later_s': round(arrivals[0], 1) if arrivals else None,
         'latency_ms': {f'p{n}': round(float(np.percentile(delays_ms, n)), 1) for n in (50, 95)} if readings else None,
         'longest_gap_s': round(float(gaps.max()), 1) if len(gaps) else None,
-        'report': (folder / 'report.html').exists(),
+        'report': any(folder.glob('*/report.html')),
         'says_password': any('secret' in line for line in words),
-        'last_words': words[-1] if words else '',
+        'said': ' '.join(words[-2:]) if code else next(line for line in words if line.startswith('frames')),
     }
 
 

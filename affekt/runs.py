@@ -8,13 +8,12 @@ disk. A run deletes only what it recorded beforehand as its own.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -35,6 +34,7 @@ from affekt.files import (
     storage_error,
     write_atomically,
 )
+from affekt.journals import JOURNAL, Entry, entry_at, placed_entries, read_journal, sampled
 from affekt.moved_names import with_new_names
 
 __all__ = [
@@ -44,7 +44,6 @@ __all__ = [
 ]  # fmt: skip
 
 SETTINGS = 'settings.json'
-JOURNAL = 'journal.jsonl'
 LOCK = '.lock'
 RECORDED_PACKAGES = (
     'affekt', 'numpy', 'av', 'onnxruntime', 'ai-edge-litert', 'ctranslate2', 'pyarrow', 'torch', 'transformers',
@@ -60,53 +59,6 @@ def versions() -> dict[str, str]:
     return installed
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One line of the journal: a finished result, its location and recorded facts."""
-
-    key: str
-    folder: str
-    facts: Mapping[str, Any]
-    files: Mapping[str, Sequence[Any]] | None = None
-    """Path in the run to the size and hash of each file of the result; None in journals of older versions."""
-
-    def damage(self, run: Path, main: str = '') -> str:
-        """How the result in the folder `run` differs from its journal entry; '' where it is complete.
-
-        Args:
-            run: folder of the run.
-            main: file of the result that must exist where the entry lists no files.
-        """
-        if self.files is None:
-            wanted = run / self.folder / main if main else run / self.folder
-            return '' if wanted.exists() and (wanted.is_dir() or wanted.stat().st_size) else f'{wanted.name} is missing'
-        if not (run / self.folder).exists():
-            return f'{self.folder} is missing'
-        for name, noted in self.files.items():
-            path = run / name
-            if not path.is_file():
-                return f'{name} is missing'
-            if path.stat().st_size != noted[0]:
-                return f'{name} has {path.stat().st_size:,} bytes, not {noted[0]:,}'
-            if list(noted) != sampled(path):
-                return f'{name} holds something else than was written'
-        return ''
-
-
-SAMPLED = 1 << 15
-"""Bytes at each end of a file that are hashed when a run is resumed; whole files would take too long."""
-
-
-def sampled(path: Path) -> list[Any]:
-    """Size of a file and a hash of both its ends, which tells files apart without reading gigabytes."""
-    with path.open('rb') as file:
-        digest = hashlib.sha256(file.read(SAMPLED))
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(SAMPLED, size - SAMPLED))
-        digest.update(file.read(SAMPLED))
-    return [size, digest.hexdigest()[:16]]
-
-
 class Run:
     """A folder of results, written by one process at a time.
 
@@ -116,6 +68,7 @@ class Run:
         resume: continue the run that the folder holds.
         renamed: old to new names of settings with which the run may have been saved.
         keeps_facts: whether the facts of results are kept in memory; otherwise only the journal has them.
+        otherwise: what to do, in an error, where the run has other settings.
 
     Raises:
         RunError: the folder holds other files (hidden ones included), a run although `resume` is False, or a run with
@@ -131,8 +84,9 @@ class Run:
         resume: bool = False,
         renamed: Mapping[str, str] = MappingProxyType({}),
         keeps_facts: bool = True,
+        otherwise: str = 'use the same options, or choose another --out',
     ) -> None:
-        self.folder, self._renamed, self._keeps_facts = folder, renamed, keeps_facts
+        self.folder, self._renamed, self._keeps_facts, self._otherwise = folder, renamed, keeps_facts, otherwise
         self._damaged: set[str] = set()
         self._lock: IO[str] | None = None
         self.kept: Callable[[], str] = self._kept_results
@@ -199,7 +153,7 @@ class Run:
                 raise RunError(
                     expected='the settings of the run that is resumed',
                     came=f'other values for {", ".join(_differing(saved, wanted))}',
-                    todo='use the same options, or choose another --out',
+                    todo=self._otherwise,
                 )
         else:
             text = json.dumps({'settings': wanted, 'versions': versions()}, indent=2, sort_keys=True)
@@ -349,61 +303,6 @@ def remove_run(folder: Path, files: Sequence[str]) -> None:
                 path.unlink()
     with contextlib.suppress(OSError):
         folder.rmdir()
-
-
-def read_journal(folder: Path) -> Iterator[Entry]:
-    """The entries of a run's journal, one at a time.
-
-    Invalid lines are left out, such as a last line cut short by a kill. A run may come from an untrusted source: before
-    opening a path from an entry, check that it lies within the run.
-    """
-    return (entry for _, entry in placed_entries(folder))
-
-
-def placed_entries(folder: Path) -> Iterator[tuple[int, Entry]]:
-    """The entries of a run's journal with the byte offset of each, for `entry_at`."""
-    path = folder / JOURNAL
-    if not path.exists():
-        return
-    with open(path, 'rb', opener=only_regular) as journal:
-        begin = 0
-        for line in journal:
-            if (entry := _entry_of(line)) is not None:
-                yield begin, entry
-            begin += len(line)
-
-
-def entry_at(journal: IO[bytes], begin: int) -> Entry:
-    """The entry at a byte offset of an open journal.
-
-    Raises:
-        RunError: there is no entry, for example because the file has been changed.
-    """
-    journal.seek(begin)
-    entry = _entry_of(journal.readline())
-    if entry is None:
-        raise RunError(
-            expected=f'a line of the journal at byte {begin}', came='none', todo='give the same command again'
-        )
-    return entry
-
-
-def _entry_of(line: bytes) -> Entry | None:
-    """Parse a line as an entry; None for a line that is invalid or cut short."""
-    try:
-        fields = json.loads(line.decode(errors='replace'))
-        key, place, files = fields.pop('key'), fields.pop('folder'), fields.pop('files', None)
-    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
-        return None
-    is_ours = isinstance(key, str) and isinstance(place, str) and (files is None or _are_sizes(files))
-    return Entry(key, place, fields, files) if is_ours else None
-
-
-def _are_sizes(files: object) -> bool:
-    """Whether a journal line lists files in the form of `sampled`."""
-    return isinstance(files, dict) and all(
-        isinstance(noted, list) and [type(part) for part in noted] == [int, str] for noted in files.values()
-    )
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

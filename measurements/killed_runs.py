@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import sys
 import tempfile
@@ -11,9 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from affekt.corpora import Manifest, made_up_corpus
 from affekt.features import Store
-from affekt.media import Recording, write_image
+from affekt.media import Recording, write_image, write_video
 from affekt.runs import read_journal
 from measurements.killed_case import TESTS, Case, small_corpus
 
@@ -44,6 +47,31 @@ class Analyze(Case):
         return {
             entry.key: Analysis.load(out / entry.folder).timeline.to_arrow().to_pylist() for entry in read_journal(out)
         }
+
+
+class BenchAnalyze(Analyze):
+    """The same folder, with labels."""
+
+    name = 'bench analyze'
+    preload = (*Analyze.preload, 'affekt.own_data')
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        rows = [
+            f'{path.name},{("happy", "sad")[at % 2]}' for at, path in enumerate(sorted((folder / 'clips').iterdir()))
+        ]
+        (folder / 'clips' / 'labels.csv').write_text('\n'.join(['file,emotion', *rows]) + '\n')
+
+    def words(self, out: Path) -> list[str]:
+        """Few resamples."""
+        return [
+            'bench', 'analyze', '--manifest', str(self.folder / 'clips' / 'labels.csv'), '--asr', 'none', '--resamples',
+            '20', '--out', str(out), '--resume', '--json',
+        ]  # fmt: skip
+
+    def results(self, out: Path) -> Any:
+        """What was read of each clip."""
+        return (out / 'clips.csv').read_text()
 
 
 class Extract(Case):
@@ -213,6 +241,45 @@ class Portrait(Portraits):
         return sorted({path.name for path in out.iterdir()} - {'out.mp4', 'out.mp4.json'})
 
 
+class BenchReenact(Portraits):
+    """A benchmark of reenactment on short videos of one made-up face."""
+
+    name = 'bench reenact'
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        from portraits import made_up_face
+
+        image = made_up_face(size=192)[0]
+        for at in range(4):
+            write_video(folder / f'd{at}.mp4', [image] * 3 + [np.maximum(image, 40 * at)] * 3, 5.0)
+        (folder / 'pairs.csv').write_text('driver\n' + ''.join(f'd{at}.mp4\n' for at in range(4)))
+
+    def words(self, out: Path) -> list[str]:
+        """Without the network that compares faces."""
+        return [
+            'bench', 'reenact', '--pairs', str(self.folder / 'pairs.csv'), '--portrayed', 'nobody',
+            '--without-identity', '--out', str(out), '--resume', '--json',
+        ]  # fmt: skip
+
+    def journal(self, out: Path) -> Path:
+        """The folder itself."""
+        return out
+
+    def is_finished(self, out: Path) -> bool:
+        """The journal stays."""
+        return False
+
+    def results(self, out: Path) -> Any:
+        """The table, and the record without when consent was stated."""
+        record = json.loads((out / 'result.json').read_text())
+        return (out / 'pairs.csv').read_text(), {name: value for name, value in record.items() if name != 'consent'}
+
+    def left_over(self, out: Path) -> list[str]:
+        """Unfinished files."""
+        return Case.left_over(self, out)
+
+
 def _sha256_of(paths: Iterable[Path]) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
@@ -225,4 +292,15 @@ def _pictures(path: Path) -> str:
     return digest.hexdigest()
 
 
-CASES = (Analyze, DescribeClips, Extract, ExtractBeside, Corrupt, MadeUpFaces, Portraits, Portrait)
+CASES = (
+    Analyze,
+    DescribeClips,
+    Extract,
+    ExtractBeside,
+    Corrupt,
+    MadeUpFaces,
+    Portraits,
+    Portrait,
+    BenchAnalyze,
+    BenchReenact,
+)

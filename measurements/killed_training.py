@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from affekt.corpora import Facts, Manifest, Sample
+from affekt.corpora import Facts, Manifest, Sample, made_up_corpus
 from affekt.features import extract
 from measurements.killed_case import TESTS, Case, small_corpus
 
@@ -292,4 +292,37 @@ class Abaw(Case):
         return json.dumps(rows), submissions
 
 
-CASES = (Merbench, Track, Finetune, Pretrain, FinetuneClips, DescribeTrain, Abaw)
+class Dfer(FinetuneClips):
+    """The same network tuned on each fold."""
+
+    name = 'bench dfer'
+    preload = (*FinetuneClips.preload, 'affekt.benchmarks.dfer')
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        few = made_up_corpus(media=folder / 'wav').keep(lambda row: row.dialogue.endswith('d1'))
+        few.replaced(split=[None] * len(few), fold=[1 if row.fold < 3 else 2 for row in few.samples]).save(
+            folder / 'few.parquet'
+        )
+
+    def words(self, out: Path) -> list[str]:
+        """Two epochs."""
+        more = ['--epochs', '2', '--batch-size', '12', '--features', 'none', '--resamples', '20', '--resume', '--json']
+        source, manifest = str(self.folder / 'from.safetensors'), str(self.folder / 'few.parquet')
+        return ['bench', 'dfer', '--corpus', manifest, '--from', source, '--scratch', '--out', str(out), *more]
+
+    def noted(self, out: Path) -> list[tuple[str, tuple[Path, ...], str]]:
+        """Models of folds that are finished."""
+        return Case.noted(self, out)
+
+    def is_finished(self, out: Path) -> bool:
+        """The journal stays."""
+        return False
+
+    def results(self, out: Path) -> Any:
+        """All rows without times."""
+        rows = json.loads((out / 'dfer.json').read_text())['rows']
+        return json.dumps([{name: value for name, value in row.items() if 'second' not in name} for row in rows])
+
+
+CASES = (Merbench, Track, Finetune, Pretrain, FinetuneClips, DescribeTrain, Abaw, Dfer)

@@ -631,7 +631,6 @@ def sequence_speed(result: dict[str, Any]) -> str:
         [row['model'], FORMS_OF_A_STEP[form], f'{count:,}']
         for row in result['same'] for form, count in row['operator_calls'].items()
     ]  # fmt: skip
-    calls += [['mfn_sequence', 'ours, all frames at once', f'{result["at_once"][0]["operator_calls_at_once"]:,}']]
     once = [
         [row['features'], row['windows'], f'{row["one_after_another_s"]:.2f}', f'{row["at_once_s"]:.2f}']
         for row in result['at_once']
@@ -664,8 +663,8 @@ def sequence_speed(result: dict[str, Any]) -> str:
             ['model', 'features', 'windows', 'plain form', 'plain', 'ours', 'products', 'times faster', 'at most'],
             beside,
         )
-        + '\nWhat the memory fusion network needs of the frame before can also be had for all frames at once, without '
-        'a loop over frames, which is the default on accelerators:\n\n'
+        + '\nWhat the memory fusion network needs of the frame before it has for all frames at once, without a loop '
+        'over frames, or, where asked, for one after another:\n\n'
         + table(['features', 'windows', 'one after another', 'all at once'], once)
         + translation
         + '\nOperators that a step calls, with one window or many; on an accelerator each costs several microseconds '

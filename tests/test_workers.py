@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
 
 import pytest
 
 from affekt.errors import RunError
-from affekt.workers import each_done, made_ahead, surviving
+from affekt.workers import each_done, made_ahead, surviving, yields_to_others
 
 
 def names_of_threads() -> set[str]:
@@ -107,3 +109,20 @@ def test_an_item_that_ends_its_process_costs_itself_alone():
 def test_where_every_item_ends_its_process_it_is_not_the_items():
     with pytest.raises(RunError, match='fix it'):
         list(surviving(2, _nothing, (), _square_unless_fatal, [3, 5], todo='fix it'))
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='threads have a priority of their own on Linux')
+def test_a_thread_yields_with_the_threads_that_it_starts_and_no_other_does():
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def yielding() -> list[int]:
+        yields_to_others(2)
+        with ThreadPoolExecutor(1) as inner:
+            return [niceness(), inner.submit(niceness).result()]
+
+    before = niceness()
+    with ThreadPoolExecutor(1) as outer:
+        lowered = outer.submit(yielding).result()
+    assert lowered == [min(before + 2, 19)] * 2
+    assert niceness() == before

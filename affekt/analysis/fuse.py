@@ -309,7 +309,7 @@ def pool_dimension(parts: Sequence[tuple[float, float, float]], spread: float = 
         return Dimension()
     centre = float(precision @ values / precision.sum())
     reach = _Z95 / float(np.sqrt(precision.sum() + 1 / spread**2))
-    return Dimension(*(float(np.clip(value, -1.0, 1.0)) for value in (centre, centre - reach, centre + reach)))
+    return Dimension(*(min(max(value, -1.0), 1.0) for value in (centre, centre - reach, centre + reach)))
 
 
 def _precisions(parts: Sequence[tuple[float, float, float]]) -> tuple[Floats, Floats]:

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,22 @@ from affekt.analysis.settings import AnalysisSettings
 LONG_S = 10.0
 """A recording at least this long gives each model back when it is done with, so that memory does not depend on its
 length; loading them anew takes about a second. Shorter ones leave them for the next file."""
+
+
+@dataclass(frozen=True)
+class ExpressionLater:
+    """An expression model that is loaded when the first faces wait for it: by then others are being followed."""
+
+    load: Callable[[], Any]
+
+    def probabilities(self, crops: Any, blendshapes: Any = None) -> Any:
+        """See `affekt.faces.expression.Expression`."""
+        return self.load().probabilities(crops, blendshapes)
+
+    @property
+    def neutral_lean(self) -> float:
+        """See `affekt.faces.expression.Expression`."""
+        return float(self.load().neutral_lean)
 
 
 class LoadedModels:
@@ -54,6 +71,10 @@ class LoadedModels:
                 self._models[name] = loaded
                 return_freed_pages()  # loading takes more than a model keeps
             return self._models[name]
+
+    def expression_later(self) -> ExpressionLater:
+        """The expression model, loaded when it is first used."""
+        return ExpressionLater(lambda: self.get('expression'))
 
     def fresh_detector(self) -> Any:
         """The speech detector without memory of another recording."""

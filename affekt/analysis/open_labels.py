@@ -16,6 +16,7 @@ abstain, nobody gets a word. The result depends on nothing but its input.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -92,6 +93,12 @@ class Impression:
     scope: str = 'span'
 
     @cached_property
+    def place(self) -> tuple[float, float]:
+        """Valence and arousal, stretched, within [-1, 1]; 0 where not known."""
+        valence, arousal = np.clip(STRETCH * np.nan_to_num([self.valence, self.arousal]), -1.0, 1.0).tolist()
+        return valence, arousal
+
+    @cached_property
     def intensity(self) -> float:
         """Mean of how far the likeliest emotion lies above chance and the stretched distance from the plane's
         centre."""
@@ -126,8 +133,8 @@ def describe_impression(impression: Impression, most: int = 3) -> tuple[OpenLabe
         if worth[best] < 0.3 * floor:
             break
         chosen.append(best)
-        near = np.array([_likeness(entries[best], other) for other in entries])
-        worth = np.where(np.isin(np.arange(len(entries)), chosen), -1.0, worth * (1.0 - 0.7 * near))
+        worth = worth * (1.0 - 0.7 * _likenesses()[best])
+        worth[chosen] = -1.0
     chosen.sort(key=lambda index: (-certainty[index], index))
     return tuple(
         OpenLabel(
@@ -142,11 +149,10 @@ def describe_impression(impression: Impression, most: int = 3) -> tuple[OpenLabe
 def certainty_of(entry: WordEntry, impression: Impression) -> float:
     """How certain a word is for an impression, in [0, 1] and never above the fused confidence."""
     mass = min(1.0, float(impression.probabilities @ entry.affinity))
-    place = np.clip(STRETCH * np.nan_to_num([impression.valence, impression.arousal]), -1.0, 1.0)
-    distance = float(np.hypot(*(place - np.array([entry.valence, entry.arousal]))))
-    fit = float(np.exp(-(distance**2) / (2 * REACH**2)))
+    distance = math.dist(impression.place, (entry.valence, entry.arousal))
+    fit = math.exp(-(distance**2) / (2 * REACH**2))
     gap = max(entry.least - impression.intensity, impression.intensity - entry.most, 0.0)
-    apt = float(np.exp(-((gap / 0.15) ** 2)))
+    apt = math.exp(-((gap / 0.15) ** 2))
     levels = [impression.cues[cue] for cue in entry.cues if cue in impression.cues]
     cue = 0.85 + 0.3 * max(levels) if levels else 1.0
     support = min(1.0, mass * (1 / 3 + 2 / 3 * fit) * apt * cue)
@@ -217,12 +223,14 @@ def _cut(first: int, last: int, starts: Sequence[float], ends: Sequence[float], 
     return list(pairwise(edges))
 
 
-def _likeness(left: WordEntry, right: WordEntry) -> float:
-    """Similarity of two words, in [0, 1]."""
-    norms = float(np.linalg.norm(left.affinity) * np.linalg.norm(right.affinity))
-    categories = float(left.affinity @ right.affinity) / norms if norms else 0.0
-    apart = float(np.hypot(left.valence - right.valence, left.arousal - right.arousal))
-    return categories * float(np.exp(-((apart / 0.6) ** 2)))
+@cache
+def _likenesses() -> npt.NDArray[np.float64]:
+    """(N, N) similarity of each two words of the table, in [0, 1]; 0 where one has no affinity."""
+    affinity = np.stack([entry.affinity for entry in word_table()])  # (N, 7)
+    directions = affinity / np.maximum(np.linalg.norm(affinity, axis=1, keepdims=True), 1e-9)
+    valence, arousal = np.array([(entry.valence, entry.arousal) for entry in word_table()]).T
+    apart = np.hypot(valence[:, None] - valence, arousal[:, None] - arousal)
+    return np.asarray((directions @ directions.T) * np.exp(-((apart / 0.6) ** 2)))
 
 
 def _entry(row: Mapping[str, str], sense: Sense) -> WordEntry:

@@ -205,12 +205,17 @@ def time_mean(values: npt.ArrayLike, seconds: npt.ArrayLike) -> Floats:
     Returns:
         A number (0-dimensional), or (K,); nan where no step is known. Steps that all last 0 s weigh the same.
     """
-    values, seconds = np.asarray(values, dtype=np.float64), np.asarray(seconds, dtype=np.float64)
-    known = ~np.isnan(values).any(axis=tuple(range(1, values.ndim)))
-    if not known.any():
-        return np.full(values.shape[1:], np.nan)
-    weights = seconds[known] if seconds[known].sum() > 0 else np.ones(int(known.sum()))
-    return np.asarray(weights @ values[known] / weights.sum())
+    readings: Floats = np.asarray(values, dtype=np.float64)
+    weights: Floats = np.asarray(seconds, dtype=np.float64)
+    missing = np.isnan(readings)
+    if missing.any():
+        known = ~missing.any(axis=tuple(range(1, readings.ndim)))
+        readings, weights = readings[known], weights[known]
+    if not len(readings):
+        return np.full(readings.shape[1:], np.nan)
+    if not weights.sum() > 0:
+        weights = np.ones(len(readings))
+    return np.asarray(weights @ readings / weights.sum())
 
 
 def column(table: pa.Table, name: str) -> Floats:

@@ -101,7 +101,9 @@ class AnalysisSettings:
             raise UnknownNameError(
                 expected=f'speech recognition among {ASR_NAMES}, or a model directory',
                 came=f'{self.asr!r}',
-                todo='check the spelling, or give the path of a directory that holds model.bin',
+                todo=did_you_mean(
+                    self.asr, ASR_NAMES, 'name one, or give the path of a directory that holds model.bin'
+                ),
             )
         if self.describe_model and not self.describe:
             object.__setattr__(self, 'describe', True)

@@ -33,6 +33,7 @@ from affekt.batch.measured import PlainClips
 from affekt.containers import AUDIO
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import AffektError, MediaError, StorageError, TableError, ValueRangeError, listed
+from affekt.files import LOG
 from affekt.llm import DEFAULT_SERVER, Endpoint
 from affekt.runs import SETTINGS, Run, write_atomically
 from affekt.tables import csv_bytes, storable
@@ -387,6 +388,10 @@ def clips_of(
             todo='leave --root out',
         )
     gathered = gather(paths)
+    for remark in gathered.remarks:
+        LOG.warning('%s', remark)
+    if gathered.left_out:
+        LOG.warning('left out, as no media: %s', ', '.join(f'{n} {ending}' for ending, n in gathered.left_out.items()))
     problems, rows = list(gathered.problems), []
     for clip in gathered.clips:
         if storable(str(clip.path)) == str(clip.path):

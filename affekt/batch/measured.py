@@ -14,6 +14,7 @@ from typing import Any
 from affekt.analysis import Analysis, AnalysisSettings, Analyzer, Described, DescribedClue
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, MediaError, StorageError, TranscriptError, listed
+from affekt.files import LOG
 from affekt.runs import file_sha256, write_atomically
 from affekt.tables import storable
 from affekt.text import open_transcript
@@ -64,7 +65,10 @@ class PlainClips:
             path = _whole_file(manifest, sample)
             settings = self._settings_for(sample)
             analyzer = self._analyzers.setdefault(settings, Analyzer(settings))
-            return plainly_described(analyzer.analyze(path))
+            analysis = analyzer.analyze(path)
+            for loss in analysis.source.losses:
+                LOG.warning('%s: %s', sample.sample, loss)
+            return plainly_described(analysis)
         except StorageError:
             raise
         except AffektError as error:

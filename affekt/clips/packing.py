@@ -56,7 +56,8 @@ def pack(
     statements = statements_of(manifest, settings)
     header = CacheHeader(settings.size, sound, asdict(settings))
     depends_on = {'clips': asdict(settings), 'sound': sound, 'sources': _hash(repr(statements))}
-    with Run(folder, depends_on, resume=resume) as run:
+    otherwise = f'use the same manifest and options, or choose another --cache than {folder}'
+    with Run(folder, depends_on, resume=resume, otherwise=otherwise) as run:
         done, noted = _noted(run, header)
         left = [row for row in manifest.samples if row.sample not in done]
         if not left and (folder / INDEX).exists():

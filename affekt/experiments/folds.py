@@ -77,6 +77,20 @@ def divided(manifest: Manifest, settings: ExperimentSettings) -> Divisions:
     return dataclasses.replace(divisions, notes=notes)
 
 
+def require_trainable(divisions: Divisions) -> None:
+    """Check that each fair fold leaves something to learn from.
+
+    Raises:
+        CorpusError: one has no training samples, as where there are two folds in all.
+    """
+    if any(not len(fold.train) for fold in divisions.fair):
+        raise CorpusError(
+            expected='samples to learn from beside the fold that is tested and the one that validates',
+            came=f'{counted(len(divisions.fair), "fold")} in {divisions.manifest.facts.corpus}',
+            todo='make three or more with `affekt corpus folds`',
+        )
+
+
 def held_out(manifest: Manifest, share: float, seed: int, fewest: int = 2) -> tuple[npt.NDArray[np.bool_], str, int]:
     """Select validation samples from a training part: whole groups, about a share of them, balanced over categories.
 

@@ -21,7 +21,7 @@ from affekt.arrays import Floats32, Ints
 from affekt.corpora import Manifest
 from affekt.errors import CorpusError, TableError, UnknownNameError, ValueRangeError, listed
 from affekt.experiments.cross_corpus import Part, crossed
-from affekt.experiments.folds import Fold, divided
+from affekt.experiments.folds import Fold, divided, require_trainable
 from affekt.experiments.notes import store_notes, task_notes
 from affekt.experiments.sequences import FrameInputs
 from affekt.experiments.settings import MODALITIES, ExperimentSettings, slot_of
@@ -136,7 +136,7 @@ def open_task(
         others: further corpora to test on.
 
     Raises:
-        CorpusError: a sample lacks features or its label, or a part is empty or of one class only; another corpus lacks
+        CorpusError: folds leave nothing to learn from; a sample lacks features or its label; another corpus lacks
             features of the same recipe, or has labels of another kind.
         ValueRangeError: a feature is not finite; the message names sample and file.
         UnknownNameError: there is no such target, or the model does not read the feature type.
@@ -147,6 +147,7 @@ def open_task(
     parts = [Part(manifest, stores), *others]
     merged = crossed(parts, target)
     divisions = divided(merged.manifest, settings)
+    require_trainable(divisions)
     manifest = divisions.manifest
     labels = manifest.labels() if target != 'sentiment' else None
     column = {'category': None, 'sentiment': 'sentiment', 'category+valence': 'valence'}[target]

@@ -38,7 +38,8 @@ from affekt.errors import ArchiveError, ShapeError, WeightsError
 from affekt.face3d.camera import turn
 from affekt.face3d.models import Amounts, amounts_of, posed
 from affekt.files import only_regular
-from affekt.npz import StoredObject, read_npz, read_pickle
+from affekt.npz import read_npz
+from affekt.pickles import StoredObject, read_pickle
 
 SHAPES = 300
 """Directions of identity come first in the file; what follows are expressions."""

@@ -100,6 +100,8 @@ class ConnectedFeed:
         if hasattr(opening.file, 'read'):
             self._todo += '; an mp4 file that keeps its index at the end cannot be read from a pipe: name the file'
         self._container: Any = _opened(opening, settings)
+        if str(opening.file).startswith('http') and 'mp4' in self._container.format.name:
+            self._todo += '; an mp4 file that keeps its index at the end needs a server that answers for byte ranges'
         try:
             self._choose(opening)
         except BaseException:

@@ -16,6 +16,7 @@ may be off screen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -156,6 +157,10 @@ def _rhythm(start_s: float, end_s: float, seen: Floats, opening: Floats, times_s
     for lag in range(-MAX_LAG, MAX_LAG + 1):
         ours = mouth[max(0, lag) : len(grid) + min(0, lag)]
         theirs = sound[max(0, -lag) : len(grid) + min(0, -lag)]
-        if len(ours) >= 6 and ours.std() > 1e-6 and theirs.std() > 1e-6:
-            best = max(best, float(np.corrcoef(ours, theirs)[0, 1]))
+        if len(ours) < 6:
+            continue
+        ours, theirs = ours - ours.mean(), theirs - theirs.mean()
+        squares = float(ours @ ours), float(theirs @ theirs)
+        if min(squares) > len(ours) * 1e-12:  # both vary
+            best = max(best, float(ours @ theirs) / math.sqrt(squares[0] * squares[1]))
     return best

@@ -20,6 +20,7 @@ Source: Sun et al. 2024, arXiv:2401.05698.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -30,11 +31,10 @@ from affekt.nn import Block, CrossSelfBlock, Linear, PatchEmbedding, position_ta
 from affekt.pretraining.first_weights import draw_normal, draw_xavier
 from affekt.pretraining.forms import TILE, TUBE, HicmaeForm
 from affekt.pretraining.rebuilding import (
-    audio_targets,
+    audio_truth,
     contrast,
-    in_colours,
+    rebuilding_error,
     split_tokens,
-    squared_error,
     taken,
     tiles,
     tubes,
@@ -112,32 +112,30 @@ class Decoder(nn.Module):
         self.norm = blocks.norm()
         self.head = Linear(form.decoder_width, outputs)
 
-    def forward(self, tokens: Tensor, skips: list[Tensor], masked: int, *, by_colour: bool = False) -> Tensor:
-        """The (B, M, outputs) rebuilt patches.
+    def forward(self, tokens: Tensor, skips: list[Tensor], masked: int) -> Tensor:
+        """The (B, M, D) tokens of hidden patches, which the head makes patches of.
 
         Args:
             tokens: (B, N, D), the visible ones first.
             skips: (B, V, D) layers of the encoder, the last one last.
             masked: M, the number of hidden tokens.
-            by_colour: give patches of video as (B, M, 3, P), which costs less to compare with pixels.
         """
         first, *crossing = self.blocks
         tokens = first(tokens)
         for block, skip in zip(crossing, reversed(skips), strict=True):
             # nothing reads what the last block would make of the visible tokens
             tokens = block(tokens, skip, last=masked if block is crossing[-1] else None)
-        rebuilt = self.norm(tokens[:, -masked:])
-        patches: Tensor = in_colours(self.head, rebuilt) if by_colour else self.head(rebuilt)
-        return patches
+        hidden: Tensor = self.norm(tokens[:, -masked:])
+        return hidden
 
 
 class Rebuilt(NamedTuple):
     """Outputs of pre-training for a batch; None for a modality that the form or the batch lacks."""
 
     video: Tensor | None
-    """(B, M, 1536) hidden video patches as rebuilt."""
+    """(B, M, 1536) hidden video patches as rebuilt; within the network their (B, M, D) tokens before the head."""
     audio: Tensor | None
-    """(B, M, 256) hidden audio patches as rebuilt."""
+    """(B, M, 256) hidden audio patches as rebuilt, likewise."""
     video_layers: list[Tensor]
     """(B, C) mean of the visible tokens at each kept layer."""
     audio_layers: list[Tensor]
@@ -199,7 +197,11 @@ class HicmaePretraining(nn.Module):
         Raises:
             ShapeError: the batch has nothing that the form reads, or a mask does not fit it.
         """
-        return self._rebuilt(*self._input('video', video, video_mask), *self._input('audio', audio, audio_mask))
+        hidden = self._hidden(*self._input('video', video, video_mask), *self._input('audio', audio, audio_mask))
+        return hidden._replace(
+            video=None if hidden.video is None else self.decoder.head(hidden.video),
+            audio=None if hidden.audio is None else self.decoder_audio.head(hidden.audio),
+        )
 
     def losses(
         self,
@@ -218,17 +220,15 @@ class HicmaePretraining(nn.Module):
         """
         frames, frames_split = self._input('video', video, video_mask)
         sounds, sounds_split = self._input('audio', audio, audio_mask)
-        rebuilt = self._rebuilt(frames, frames_split, sounds, sounds_split, by_colour=True)
+        hidden = self._hidden(frames, frames_split, sounds, sounds_split)
         losses: dict[str, Tensor] = {}
-        if frames is not None and frames_split and rebuilt.video is not None:
-            with torch.no_grad():
-                truth = video_truth(taken(frames, frames_split[1]), is_difference=self.is_difference)
-            losses['video'] = squared_error(rebuilt.video, truth)
-        if sounds is not None and sounds_split and rebuilt.audio is not None:
-            with torch.no_grad():
-                truth = audio_targets(taken(sounds, sounds_split[1]))
-            losses['audio'] = squared_error(rebuilt.audio, truth)
-        pairs = zip(rebuilt.video_layers, rebuilt.audio_layers, strict=False)
+        if frames is not None and frames_split and hidden.video is not None:
+            truth = partial(video_truth, is_difference=self.is_difference)
+            losses['video'] = rebuilding_error(self.decoder.head, hidden.video, frames, frames_split[1], truth)
+        if sounds is not None and sounds_split and hidden.audio is not None:
+            head = self.decoder_audio.head
+            losses['audio'] = rebuilding_error(head, hidden.audio, sounds, sounds_split[1], audio_truth)
+        pairs = zip(hidden.video_layers, hidden.audio_layers, strict=False)
         terms = [contrast(seen, heard, every=self.every) for seen, heard in pairs]
         if terms and self.contrast_weight:
             losses['contrast'] = self.contrast_weight * torch.stack(terms).sum()
@@ -249,15 +249,14 @@ class HicmaePretraining(nn.Module):
             )
         return patches, split_tokens(mask)
 
-    def _rebuilt(
+    def _hidden(
         self,
         frames: Tensor | None,
         frames_split: tuple[Tensor, Tensor] | None,
         sounds: Tensor | None,
         sounds_split: tuple[Tensor, Tensor] | None,
-        *,
-        by_colour: bool = False,
     ) -> Rebuilt:
+        """What `forward` gives, before the heads."""
         if frames is None and sounds is None:
             raise _nothing_to_read(self.form)
         # 1. each modality by itself, visible tokens alone
@@ -268,18 +267,14 @@ class HicmaePretraining(nn.Module):
         if len(self.form.modalities) == 2:
             video, audio = self.encoder_fusion(video, audio, None, None)
         # 3. hidden tokens from visible ones
-        video_patches = audio_patches = None
+        unseen = unheard = None
         if video is not None and frames_split:
-            video_patches = _decoded(
-                self.decoder, self.encoder_to_decoder, self.mask_token, video, seen, frames_split, by_colour=by_colour
-            )
+            unseen = _decoded(self.decoder, self.encoder_to_decoder, self.mask_token, video, seen, frames_split)
         if audio is not None and sounds_split:
-            audio_patches = _decoded(
+            unheard = _decoded(
                 self.decoder_audio, self.encoder_to_decoder_audio, self.mask_token_audio, audio, heard, sounds_split
             )
-        return Rebuilt(
-            video_patches, audio_patches, [layer.mean(dim=1) for layer in seen], [layer.mean(dim=1) for layer in heard]
-        )
+        return Rebuilt(unseen, unheard, [layer.mean(dim=1) for layer in seen], [layer.mean(dim=1) for layer in heard])
 
     def _layers(self, branch: Branch, patches: Tensor, split: tuple[Tensor, Tensor] | None) -> list[Tensor]:
         """The kept layers of an encoder."""
@@ -411,18 +406,16 @@ def _decoded(
     tokens: Tensor,
     layers: list[Tensor],
     split: tuple[Tensor, Tensor],
-    *,
-    by_colour: bool = False,
 ) -> Tensor:
-    """The (B, M, outputs) hidden patches from (B, V, C) visible tokens and the encoder's kept layers."""
+    """The (B, M, D) tokens of hidden patches from (B, V, C) visible tokens and the encoder's kept layers."""
     visible, masked = split
     narrow = projection(tokens)  # (B, V, D)
     table = position_table(visible.shape[1] + masked.shape[1], narrow.shape[2], narrow)
     at_visible, at_masked = table[visible], table[masked]  # (B, V, D), (B, M, D)
     sequence = torch.cat([narrow + at_visible, mask_token.to(narrow.dtype) + at_masked], dim=1)  # (B, N, D)
     skips = [projection(layer) + at_visible for layer in layers]
-    patches: Tensor = decoder(sequence, skips, masked.shape[1], by_colour=by_colour)
-    return patches
+    hidden: Tensor = decoder(sequence, skips, masked.shape[1])
+    return hidden
 
 
 def _joined(parts: list[Tensor | None], present: list[Tensor | None]) -> tuple[Tensor, Tensor | None]:

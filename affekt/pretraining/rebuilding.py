@@ -19,6 +19,8 @@ from affekt.nn import DEVIATION_FLOOR, planes, product, standardised_patches, to
 from affekt.pretraining.forms import TILE, TUBE
 
 TEMPERATURE = 0.07
+PIECE = 2**18
+"""Values rebuilt at once on a CPU: a megabyte of float32."""
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 """Standard deviations of red, green and blue in [0, 1]."""
@@ -96,45 +98,78 @@ def video_truth(patches: Tensor, *, is_difference: bool) -> Tensor:
 
 def audio_targets(patches: Tensor) -> Tensor:
     """The targets of an audio decoder: (B, M, P, 1) patches of a spectrogram, each standardised, as (B, M, P)."""
-    return standardised_patches(patches).flatten(2)  # (B, M, P)
+    return audio_truth(patches).flatten(2)  # (B, M, P)
 
 
-def in_colours(head: nn.Linear, tokens: Tensor) -> Tensor:
-    """The output of a head for (B, M, D) tokens, as (B, M, 3, P): its rows are put in order, not the many answers."""
-    weight, bias = (_by_colour(part) for part in (head.weight, head.bias))
-    rebuilt: Tensor = product(tokens, weight, bias).unflatten(2, (3, -1))
-    return rebuilt
+def audio_truth(patches: Tensor) -> Tensor:
+    """`audio_targets` as (B, M, 1, P)."""
+    return planes(standardised_patches(patches))
 
 
-def _by_colour(rows: Tensor) -> Tensor:
-    """(P * 3, …) rows, the colours of a cell together, as (3 * P, …)."""
-    ordered: Tensor = rows.unflatten(0, (-1, 3)).transpose(0, 1).flatten(0, 1)  # (P, 3, …), (3, P, …), (3 * P, …)
-    return ordered
+def rebuilding_error(
+    head: nn.Linear, tokens: Tensor, patches: Tensor, hidden: Tensor, truth: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """The mean squared error of hidden patches as a head rebuilds them from tokens, a scalar.
 
+    On a CPU piece by piece, each with its gradient while the cache holds it: rebuilt patches and their truth are by far
+    the largest tensors of a step, and are never stored whole.
 
-def squared_error(rebuilt: Tensor, truth: Tensor) -> Tensor:
-    """The mean squared error of rebuilt patches, a scalar; `truth`, of the same shape, is overwritten by the errors.
-
-    Patches are the largest tensors of a step: the errors take the room of the truth, and the gradient takes theirs.
+    Args:
+        head: linear map from D to the P * C values of a patch, the channels of a cell together.
+        tokens: (B, M, D), a decoder's output at the hidden patches.
+        patches: (B, N, P, C) all patches.
+        hidden: (B, M) indices of the hidden patches.
+        truth: function from (B, M, P, C) patches to (B, M, C, P), what is to be rebuilt of them.
     """
-    loss: Tensor = _SquaredError.apply(rebuilt, truth)  # type: ignore[no-untyped-call]
+    weight, bias = (_by_channel(part, patches.shape[3]) for part in (head.weight, head.bias))
+    is_plain = tokens.device.type != 'cpu' or torch.is_autocast_enabled('cpu') or weight.dtype != patches.dtype
+    if is_plain:
+        rebuilt = product(tokens, weight, bias)
+        with torch.no_grad():
+            wanted = truth(taken(patches, hidden)).flatten(2)
+        return functional.mse_loss(rebuilt.to(wanted.dtype), wanted)
+    offsets = torch.arange(len(hidden), device=hidden.device).unsqueeze(1) * patches.shape[1]  # (B, 1)
+    index = (hidden + offsets).flatten()  # (B * M,) among the patches of all clips
+    rows = planes(patches).flatten(0, 1)  # (B * N, C, P)
+    loss: Tensor = _RebuildingError.apply(tokens.flatten(0, 1), weight, bias, rows, index, truth)  # type: ignore[no-untyped-call]
     return loss
 
 
-class _SquaredError(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, rebuilt: Tensor, truth: Tensor) -> Tensor:
-        errors = torch.sub(rebuilt.to(truth.dtype), truth, out=truth)
-        ctx.save_for_backward(truth)
-        ctx.dtype = rebuilt.dtype
-        # a sum over each patch first: one over all of them loses the fourth digit in float32
-        squares: Tensor = torch.linalg.vector_norm(errors, dim=-1).square()
-        return squares.mean() / errors.shape[-1]
+def _by_channel(rows: Tensor, channels: int) -> Tensor:
+    """(P * C, …) rows, the channels of a cell together, as (C * P, …): a head's rows, not its many answers."""
+    ordered: Tensor = rows.unflatten(0, (-1, channels)).transpose(0, 1).flatten(0, 1)  # (P, C, …), then (C, P, …)
+    return ordered
+
+
+class _RebuildingError(torch.autograd.Function):
+    """R = B * M tokens, O = C * P values of a patch. A loss's gradients are known with it, but for one factor."""
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (errors,) = ctx.saved_tensors
-        return (errors * (2 / errors.numel() * gradient)).to(ctx.dtype), None
+    def forward(
+        ctx: Any, tokens: Tensor, weight: Tensor, bias: Tensor, rows: Tensor, index: Tensor,
+        truth: Callable[[Tensor], Tensor],
+    ) -> Tensor:  # fmt: skip
+        for_tokens, for_weight, for_bias = (torch.zeros_like(each) for each in (tokens, weight, bias))
+        squares = torch.zeros((), dtype=torch.float64)
+        size = max(PIECE // len(weight), 1)
+        for at in range(0, len(tokens), size):
+            some = slice(at, at + size)
+            errors = truth(planes(rows.index_select(0, index[some]).unsqueeze(0))).flatten(2)[0]  # (R, O)
+            errors.addmm_(tokens[some], weight.t(), beta=-1).add_(bias)
+            squares += torch.linalg.vector_norm(errors, dim=1).square().sum()
+            if any(ctx.needs_input_grad):
+                torch.mm(errors, weight, out=for_tokens[some])
+                for_weight.addmm_(errors.t(), tokens[some])
+                for_bias += errors.sum(dim=0)
+        count = len(tokens) * len(weight)
+        ctx.save_for_backward(for_tokens, for_weight, for_bias)
+        ctx.factor = 2 / count
+        return (squares / count).to(tokens.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        factor = gradient * ctx.factor
+        return *(each * factor for each in ctx.saved_tensors), None, None, None
 
 
 def contrast(

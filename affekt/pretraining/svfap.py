@@ -15,6 +15,8 @@ Source: Sun et al. 2024, arXiv:2401.00416.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,7 +25,7 @@ from affekt.errors import ShapeError
 from affekt.nn import Block, CrossSelfBlock, Linear, PatchEmbedding, position_table, rising
 from affekt.pretraining.first_weights import draw_normal, draw_xavier
 from affekt.pretraining.forms import TUBE, SvfapForm
-from affekt.pretraining.rebuilding import in_colours, split_tokens, squared_error, taken, tubes, video_truth
+from affekt.pretraining.rebuilding import rebuilding_error, split_tokens, taken, tubes, video_truth
 
 
 class _Scores(nn.Module):
@@ -176,15 +178,14 @@ class _Decoder(nn.Module):
         self.norm = blocks.norm()
         self.head = Linear(form.decoder_width, 3 * TUBE[0] * TUBE[1] * TUBE[2])
 
-    def forward(self, tokens: Tensor, masked: int, *, by_colour: bool = False) -> Tensor:
-        """The (B, M, 1536) patches of the last `masked` of (B, N, D) tokens; (B, M, 3, 512) by colour."""
+    def forward(self, tokens: Tensor, masked: int) -> Tensor:
+        """The last `masked` of (B, N, D) tokens as (B, M, D), which the head makes patches of."""
         *blocks, last = self.blocks
         for block in blocks:
             tokens = block(tokens)
         # nothing reads what the last block would make of the visible tokens
-        rebuilt = self.norm(last(tokens[:, -masked:], tokens))
-        patches: Tensor = in_colours(self.head, rebuilt) if by_colour else self.head(rebuilt)
-        return patches
+        hidden: Tensor = self.norm(last(tokens[:, -masked:], tokens))
+        return hidden
 
 
 class SvfapPretraining(nn.Module):
@@ -211,7 +212,8 @@ class SvfapPretraining(nn.Module):
             video: (B, 3, T, Y, X) frames, normalised by the statistics of ImageNet.
             video_mask: (B, N) bool, True where hidden: the same cells of each time slice, as many in each clip.
         """
-        return self._rebuilt(tubes(video), *self._split(video_mask))
+        rebuilt: Tensor = self.decoder.head(self._hidden(tubes(video), *self._split(video_mask)))
+        return rebuilt
 
     def losses(
         self,
@@ -224,9 +226,8 @@ class SvfapPretraining(nn.Module):
         if video is None or video_mask is None:
             raise ShapeError(expected='clips with video, and a mask', came='none', todo='give both')
         patches, (visible, masked) = tubes(video), self._split(video_mask)
-        with torch.no_grad():
-            truth = video_truth(taken(patches, masked), is_difference=False)
-        return {'video': squared_error(self._rebuilt(patches, visible, masked, by_colour=True), truth)}
+        hidden, truth = self._hidden(patches, visible, masked), partial(video_truth, is_difference=False)
+        return {'video': rebuilding_error(self.decoder.head, hidden, patches, masked, truth)}
 
     def encoded(self, patches: Tensor, visible: Tensor) -> Tensor:
         """The (B, V, C) visible tokens: the sum of all stages at the clock of the first, normalised."""
@@ -248,12 +249,13 @@ class SvfapPretraining(nn.Module):
         normal: Tensor = encoder.norm(total)
         return normal
 
-    def _rebuilt(self, patches: Tensor, visible: Tensor, masked: Tensor, *, by_colour: bool = False) -> Tensor:
+    def _hidden(self, patches: Tensor, visible: Tensor, masked: Tensor) -> Tensor:
+        """The (B, M, D) tokens of the hidden patches."""
         narrow = self.encoder_to_decoder(self.encoded(patches, visible))  # (B, V, D)
         table = position_table(patches.shape[1], narrow.shape[2], narrow)
         sequence = torch.cat([narrow + table[visible], self.mask_token.to(narrow.dtype) + table[masked]], dim=1)
-        rebuilt: Tensor = self.decoder(sequence, masked.shape[1], by_colour=by_colour)
-        return rebuilt
+        hidden: Tensor = self.decoder(sequence, masked.shape[1])
+        return hidden
 
     def _split(self, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Visible and hidden tokens.

@@ -67,14 +67,15 @@ LIT_SHARES = (0.75, 0.97)
 """Quantiles of brightness between which an eyeball is lit: below lies the shadow of the lid, above the reflection."""
 BEYOND_RING = 1.3
 """Size of the ring beyond the lids over that of their own."""
-ROUND_FROM, ROUND_TO = 1.25, 1.05
+ROUND_FROM, ROUND_TO = 1.15, 1.0
 """Radii of the iris from which an eyeball is white alone, and up to which it is iris alone."""
 MOVED_WIDTHS = 0.03
 """Way of lid or iris, widths of the eye, from which the iris is wholly drawn as a disc of its own; none at rest."""
 RING_WIDTH = 0.15
 """Width of the rings of one colour that stand in for what lids hide of an iris, in radii of it."""
 DULL = 0.25
-"""Quantile of a ring's colours that counts as its own: most of what is brighter is a reflection."""
+"""Quantile of a ring's colours that counts as its own: what is brighter is a reflection, or white that
+lies in no shadow of the lid."""
 LASHES_WIDTHS = 0.04
 """Reach of the lashes' shadow into the portrait's eye, in widths of the eye."""
 LASHES_FROM = 0.55
@@ -225,10 +226,7 @@ def _with_whole_irises(image: Image, eyes: Iterable[Floats]) -> Image:
         if not known:
             continue
         part = made[box.top : box.bottom, box.left : box.right]
-        dull = [DULL if RING_WIDTH * number < 1 else 0.5 for number in known]  # the white has no reflections
-        colors = np.array(
-            [np.quantile(part[members[at]], share, axis=0) for at, share in zip(known, dull, strict=True)]
-        )
+        colors = np.array([np.quantile(part[members[number]], DULL, axis=0) for number in known])
         filled = np.stack([np.interp(rings, known, channel) for channel in colors.T], axis=-1)
         laid_over(made, filled.astype(np.float32), (1 - seen).astype(np.float32), box)
     return made

@@ -4,9 +4,9 @@ The published code takes all of a frame's steps in one loop. Here the recurrence
 first, and attention, what is proposed and the gates' other inputs are then batched over all frames. What is left
 needs the frame before it, and is had in one of two ways, with the same answers to rounding:
 
-- one frame after another (`steps.py`), a few operators for each: the least work, and so the default on a processor;
-- all frames at once (`recurrence.py`), without a loop over frames: more work in a seventh of the operators, the default
-  on an accelerator, where every operator costs microseconds whatever it works on.
+- all frames at once (`recurrence.py`), the default: no loop over frames, more products and fewer operators;
+- one frame after another (`steps.py`), a few operators for each: the least work where a step has many windows, and on a
+  processor alone.
 
 Axes: B batch, T frames, M modalities, H hidden, W memory. In the symbols of the paper, n being a modality:
 
@@ -40,13 +40,13 @@ class MemorySequence(SequenceModel):
 
     Args:
         memory: width W.
-        at_once: all frames at once on a processor too.
+        at_once: False for one frame after another on a processor.
 
     Source: Zadeh et al. 2018, arXiv:1802.00927, section 3, as the entry of Wen et al. to the sixth ABAW competition
     has it.
     """
 
-    def __init__(self, shape: SequenceShape, *, memory: int = 128, at_once: bool = False) -> None:
+    def __init__(self, shape: SequenceShape, *, memory: int = 128, at_once: bool = True) -> None:
         if memory < 1:
             raise ValueRangeError(expected='a memory of width 1 or more', came=f'{memory}', todo='choose another')
         inner = max(shape.hidden // 2, 1)

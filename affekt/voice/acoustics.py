@@ -344,7 +344,7 @@ def _k_weighting(length: int) -> npt.NDArray[np.float64]:
     z = np.exp(-2j * np.pi * np.arange(length // 2 + 1) / length * (RATE_HZ / 48000))
     gain = np.ones(z.shape)
     for front, back in _K_FILTERS:
-        ratio = np.polynomial.polynomial.polyval(z, front) / np.polynomial.polynomial.polyval(z, back)
+        ratio = np.polyval(front[::-1], z) / np.polyval(back[::-1], z)
         gain *= ratio.real**2 + ratio.imag**2
     return gain
 

@@ -63,6 +63,11 @@ def test_unknown_names_are_refused_with_the_known_ones(analysis, asked, known):
     assert known in str(caught.value)
 
 
+def test_a_misspelt_recogniser_is_corrected():
+    with pytest.raises(UnknownNameError, match=r"did you mean 'tiny\.en'"):
+        AnalysisSettings(asr='tny.en')
+
+
 def test_a_person_of_the_analysis_can_be_given_itself(analysis):
     assert analysis.timeline.select(person=analysis.people[0]).people == (analysis.people[0].name,)
 

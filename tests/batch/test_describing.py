@@ -238,8 +238,10 @@ def _describe(monkeypatch, answering, *words):
 
 
 def test_the_verb_shows_answers_and_ends_with_2_where_one_failed(media, monkeypatch):
+    (media / 'notes.txt').touch()
     result = _describe(monkeypatch, _Answering(broken=['b.wav']), media)
     assert result.exit_code == 2
+    assert 'left out, as no media: 1 .txt' in result.stderr
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert 'The person seems sad in a.wav.' in result.stdout
     assert 'not described: no sound in it' in result.stdout

@@ -225,7 +225,9 @@ def test_a_cache_of_other_sources_is_refused_by_name(cache, sources, tmp_path):
         PackedClips.open(folder, manifest.replaced(end_s=[None, None, 0.5], start_s=[None, None, 0.0]))
     with pytest.raises(RunError, match=r"1 of 1 samples \('voice'\)"):
         PackedClips.open(folder, Manifest(manifest.facts, [Sample('voice', audio='voice.wav')]))
-    with pytest.raises(RunError, match='other values for sources'):
+    with pytest.raises(
+        RunError, match=r'other values for sources; use the same manifest and options, or choose another --cache than'
+    ):
         PackedClips.write(folder, manifest.where(sample='v1'), SETTINGS, resume=True)
     with pytest.raises(RunError, match=r'other values for clips\.size'):
         PackedClips.write(folder, manifest, replace(SETTINGS, size=64), resume=True)

@@ -14,7 +14,7 @@ from made_up_flame import TEMPLATE, arrays, kept
 from affekt.errors import UnknownNameError, WeightsError
 from affekt.face3d import head_model, pose_matrix, read_flame
 from affekt.face3d.flame import EYES_CM, contour_row
-from affekt.npz import _STORED, _Ceilings, _Unpickler, read_pickle
+from affekt.pickles import _STORED, Ceilings, _Unpickler, read_pickle
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_a_file_cannot_change_how_the_next_is_read(tmp_path):
         path = tmp_path / 'defaults.pkl'
         path.write_bytes(b'\x80\x02}c' + name + b'\n' + state + b'b0.')
         assert read_pickle(path) == {}
-    first, second = (_Unpickler(io.BytesIO(), _Ceilings(path, 0), _STORED)._known for _ in range(2))
+    first, second = (_Unpickler(io.BytesIO(), Ceilings(path, 0), _STORED)._known for _ in range(2))
     functions = [name for name, stand_in in first.items() if isinstance(stand_in, FunctionType)]
     assert len(functions) >= 8
     assert [name for name in functions if first[name] is second[name]] == []

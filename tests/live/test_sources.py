@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import threading
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from types import SimpleNamespace
 
 import av
@@ -237,6 +238,21 @@ def test_a_file_of_a_web_server_ends_although_it_does_not_state_how_long_it_is()
 def test_a_source_that_is_not_there_at_first_is_not_waited_for(monkeypatch):
     with pytest.raises(MediaError, match='No such device'):
         _source_of([GONE], monkeypatch).start()
+
+
+def test_a_web_server_without_byte_ranges_is_named_where_an_mp4_file_needs_them(tmp_path, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 255, (15, 240, 320, 3), dtype=np.uint8)
+    with av.open(str(tmp_path / 'a.mp4'), 'w') as container:  # its index is at the end
+        stream = container.add_stream('mjpeg', rate=25, width=320, height=240, pix_fmt='yuvj420p')
+        for image in noise:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format='rgb24')))
+        container.mux(stream.encode(None))
+    monkeypatch.setattr(SimpleHTTPRequestHandler, 'log_message', lambda *_: None)
+    with HTTPServer(('127.0.0.1', 0), lambda *each: SimpleHTTPRequestHandler(*each, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(MediaError, match='byte ranges'):
+            _read(LiveSource(f'http://127.0.0.1:{server.server_port}/a.mp4', PATIENT))
+        server.shutdown()
 
 
 def test_an_unknown_camera_lists_those_there_are(monkeypatch):

@@ -16,19 +16,13 @@ from affekt.pretraining import (
     SvfapForm,
     SvfapPretraining,
     form_named,
+    rebuilding,
 )
-from affekt.pretraining.rebuilding import contrast, in_colours, split_tokens, squared_error
+from affekt.pretraining.rebuilding import contrast, rebuilding_error, split_tokens, taken
 from affekt.training import layered_groups
 
 SMALL = HicmaeForm(32, 2, 16, 2, depth=4, decoder_depth=2, frames=4, size=32, steps=64, bands=32)
 FACES = SvfapForm(32, 2, 16, 2, depths=(2, 2, 2), decoder_depth=1, summary_width=8, frames=8, size=32)
-
-
-def test_a_head_answers_by_colour_what_it_answers_by_cell():
-    torch.manual_seed(0)
-    head, tokens = torch.nn.Linear(5, 12), torch.randn(2, 3, 5)
-    by_cell = head(tokens).unflatten(2, (4, 3))  # four cells of three colours
-    torch.testing.assert_close(in_colours(head, tokens), by_cell.transpose(2, 3), rtol=0, atol=1e-6)
 
 
 def clips(count: int = 3, form=SMALL) -> tuple[torch.Tensor, torch.Tensor]:
@@ -141,16 +135,18 @@ def test_contrast_of_two_clips_by_hand():
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64, torch.bfloat16])
-def test_the_squared_error_and_its_gradient_are_those_of_plain_torch(dtype):
+def test_the_error_of_rebuilt_patches_and_its_gradients_are_those_of_plain_torch(dtype, monkeypatch):
+    monkeypatch.setattr(rebuilding, 'PIECE', 30)  # two patches of 5 cells and 3 channels
     rng = torch.Generator().manual_seed(0)
-    rebuilt = torch.randn(3, 5, 7, generator=rng).to(dtype).requires_grad_()
-    truth = torch.randn(3, 5, 7, generator=rng, dtype=torch.float64 if dtype == torch.float64 else torch.float32)
-    plain = torch.nn.functional.mse_loss(rebuilt.to(truth.dtype), truth)
-    (wanted,) = torch.autograd.grad(3 * plain, rebuilt)
-    loss = squared_error(rebuilt, truth)  # which overwrites the truth
-    (gradient,) = torch.autograd.grad(3 * loss, rebuilt)
+    tokens = torch.randn(2, 3, 4, generator=rng).to(dtype).requires_grad_()
+    patches = torch.randn(2, 6, 5, 3, generator=rng).to(torch.promote_types(dtype, torch.float32))
+    head, hidden = torch.nn.Linear(4, 15, dtype=dtype), torch.tensor([[0, 2, 5], [1, 3, 4]])
+    learnt = [tokens, head.weight, head.bias]
+    plain = torch.nn.functional.mse_loss(head(tokens).to(patches.dtype), taken(patches, hidden).flatten(2) ** 2)
+    wanted = torch.autograd.grad(3 * plain, learnt)
+    loss = rebuilding_error(head, tokens, patches, hidden, lambda some: some.transpose(2, 3) ** 2)
     torch.testing.assert_close(loss, plain)
-    torch.testing.assert_close(gradient, wanted)
+    torch.testing.assert_close(torch.autograd.grad(3 * loss, learnt), wanted)
 
 
 def test_masks_split_tokens_in_ascending_order():

@@ -17,7 +17,8 @@ from affekt.sequence_models.steps import CellWeights, gated_memory, recurrent_st
 def _in_parts(request, monkeypatch):
     """Time is worked through at once, or frame by frame and two frames a product."""
     if request.param:
-        monkeypatch.setattr(steps, 'CACHED', 1)
+        for room in (steps, recurrence):
+            monkeypatch.setattr(room, 'CACHED', 1)
         monkeypatch.setattr(steps, 'KEPT_NEAR', 100)
 
 
@@ -111,6 +112,7 @@ def test_a_linear_recurrence_is_its_formula_and_its_gradients_are_those_of_diffe
     assert torch.autograd.gradcheck(linear_recurrence, (decay, given))
 
 
+@pytest.mark.usefixtures('_in_parts')
 def test_states_and_cells_of_all_frames_at_once_are_those_of_one_after_another():
     torch.manual_seed(0)
     sizes = (5, 2, 17)  # the last is wider than the gates

@@ -1,0 +1,122 @@
+"""The journal of a run: one line for each finished result, with the sizes and hashes of its files.
+
+A journal may come from an untrusted source: before opening a path from an entry, check that it lies within the run.
+`affekt.runs.Run` writes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from affekt.errors import RunError
+from affekt.files import only_regular
+
+JOURNAL = 'journal.jsonl'
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the journal: a finished result, its location and recorded facts."""
+
+    key: str
+    folder: str
+    facts: Mapping[str, Any]
+    files: Mapping[str, Sequence[Any]] | None = None
+    """Path in the run to the size and hash of each file of the result; None in journals of older versions."""
+
+    def damage(self, run: Path, main: str = '') -> str:
+        """How the result in the folder `run` differs from its journal entry; '' where it is complete.
+
+        Args:
+            run: folder of the run.
+            main: file of the result that must exist where the entry lists no files.
+        """
+        if self.files is None:
+            wanted = run / self.folder / main if main else run / self.folder
+            return '' if wanted.exists() and (wanted.is_dir() or wanted.stat().st_size) else f'{wanted.name} is missing'
+        if not (run / self.folder).exists():
+            return f'{self.folder} is missing'
+        for name, noted in self.files.items():
+            path = run / name
+            if not path.is_file():
+                return f'{name} is missing'
+            if path.stat().st_size != noted[0]:
+                return f'{name} has {path.stat().st_size:,} bytes, not {noted[0]:,}'
+            if list(noted) != sampled(path):
+                return f'{name} holds something else than was written'
+        return ''
+
+
+SAMPLED = 1 << 15
+"""Bytes at each end of a file that are hashed when a run is resumed; whole files would take too long."""
+
+
+def sampled(path: Path) -> list[Any]:
+    """Size of a file and a hash of both its ends, which tells files apart without reading gigabytes."""
+    with path.open('rb') as file:
+        digest = hashlib.sha256(file.read(SAMPLED))
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(SAMPLED, size - SAMPLED))
+        digest.update(file.read(SAMPLED))
+    return [size, digest.hexdigest()[:16]]
+
+
+def read_journal(folder: Path) -> Iterator[Entry]:
+    """The entries of a run's journal, one at a time.
+
+    Invalid lines are left out, such as a last line cut short by a kill. A run may come from an untrusted source: before
+    opening a path from an entry, check that it lies within the run.
+    """
+    return (entry for _, entry in placed_entries(folder))
+
+
+def placed_entries(folder: Path) -> Iterator[tuple[int, Entry]]:
+    """The entries of a run's journal with the byte offset of each, for `entry_at`."""
+    path = folder / JOURNAL
+    if not path.exists():
+        return
+    with open(path, 'rb', opener=only_regular) as journal:
+        begin = 0
+        for line in journal:
+            if (entry := _entry_of(line)) is not None:
+                yield begin, entry
+            begin += len(line)
+
+
+def entry_at(journal: IO[bytes], begin: int) -> Entry:
+    """The entry at a byte offset of an open journal.
+
+    Raises:
+        RunError: there is no entry, for example because the file has been changed.
+    """
+    journal.seek(begin)
+    entry = _entry_of(journal.readline())
+    if entry is None:
+        raise RunError(
+            expected=f'a line of the journal at byte {begin}', came='none', todo='give the same command again'
+        )
+    return entry
+
+
+def _entry_of(line: bytes) -> Entry | None:
+    """Parse a line as an entry; None for a line that is invalid or cut short."""
+    try:
+        fields = json.loads(line.decode(errors='replace'))
+        key, place, files = fields.pop('key'), fields.pop('folder'), fields.pop('files', None)
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
+        return None
+    is_ours = isinstance(key, str) and isinstance(place, str) and (files is None or _are_sizes(files))
+    return Entry(key, place, fields, files) if is_ours else None
+
+
+def _are_sizes(files: object) -> bool:
+    """Whether a journal line lists files in the form of `sampled`."""
+    return isinstance(files, dict) and all(
+        isinstance(noted, list) and [type(part) for part in noted] == [int, str] for noted in files.values()
+    )

@@ -244,11 +244,11 @@ class StageBars:
             say(f'{name} done after {took}', err=True)
 
     def _say_often(self) -> None:
-        said = ''
+        previous = ''
         while not self._ended.wait(self._line_s):
-            if (line := self.standing()) != said:  # half a minute changes no line that counts whole ones
+            if (line := self.standing()) != previous:  # half a minute changes no line that counts whole ones
                 say(line, err=True)
-            said = line
+            previous = line
 
     def standing(self) -> str:
         """Progress of every stage in progress, with the remaining time of the slowest at its rate so far."""

@@ -47,7 +47,6 @@ class Hearer:
         self._lock = threading.Lock()
         self._words: list[str] = []
         self._now: HeardNow | None = None
-        self._turn = 0
         self._emotion: tuple[int, EmotionReading | None] = 0, None
         self.delays = Delays()
         self.error: BaseException | None = None
@@ -69,10 +68,10 @@ class Hearer:
     @property
     def voice(self) -> LiveVoice | None:
         """What is known now; None before the first block."""
-        now, (turn, emotion) = self._now, self._emotion
+        now, (voice, emotion) = self._now, self._emotion
         if now is None:
             return None
-        return live_voice(now, emotion if now.is_speech and turn == self._turn else None)
+        return live_voice(now, emotion if now.is_speech and voice == now.voice else None)
 
     def news(self, timeout_s: float) -> tuple[float, float] | None:
         """The time up to which was heard since this was last asked, and when it was read; None where nothing was."""
@@ -124,12 +123,10 @@ class Hearer:
     def _hear(self, arrived: Arrived[Block]) -> None:
         block = arrived.unit
         now = self._stream.hear(block.start_s, block.samples)
-        if self._now is not None and self._now.is_speech and not now.is_speech:
-            self._turn += 1
         self._now = now
         self._give(now.turns)
         if now.turn_so_far is not None:
-            self._windows.put((self._turn, now.turn_so_far))
+            self._windows.put((now.voice, now.turn_so_far))
             self._work.put(True)
         self.delays.add(self._clock.now() - arrived.read_s)
         self._heard.put((now.time_s, arrived.read_s))

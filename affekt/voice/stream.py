@@ -1,8 +1,8 @@
 """The voice of sound that comes while it happens: whether somebody speaks, how loud, and how the turn so far sounds.
 
-Blocks come in, a tenth of a second each; `hear` says at once what can be said without a large network. The turn that
-is under way is read again every half second over its last seconds; a turn that is over is read whole, as
-`observe_voice` reads it, and its rows are the same.
+Blocks come in, a tenth of a second each; `hear` says at once what can be said without a large network. A voice
+that goes on is read again every half second over its last seconds, short pauses included; a turn that is over is read
+whole, as `observe_voice` reads it, and its rows are the same.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ GAP_S = 0.05
 """A jump of the clock by more than this ends a turn, as in a recording."""
 QUIET_S = 0.3
 """Nobody speaks any more after this long below the lower threshold."""
+PAUSE_S = 1.0
+"""A voice that pauses for less goes on: what it said before is read together with what it says next."""
 LEAST_READ_S = 1.0
-"""A turn is read from when it has lasted this long: what is shorter is hardly told from chance."""
+"""A voice is read from when it has lasted this long: what is shorter is hardly told from chance."""
 SILENCE_DB = -120.0
 
 
@@ -38,7 +40,8 @@ class HeardNow:
         is_speech: whether somebody speaks.
         level_db: of the block, dB of full scale, at least -120.
         turns: those that ended, for `VoiceStream.add`.
-        turn_so_far: (N,) the last samples of the turn under way, for `VoiceStream.read`, where it is time; else None.
+        turn_so_far: (N,) the last samples of a voice that goes on, for `VoiceStream.read`, where it is time; else None.
+        voice: number of that voice; the next one after a longer pause has the next number.
     """
 
     time_s: float
@@ -46,6 +49,7 @@ class HeardNow:
     level_db: float
     turns: tuple[Turn, ...] = field(default=(), repr=False)
     turn_so_far: Floats32 | None = field(default=None, repr=False)
+    voice: int = 0
 
 
 class VoiceStream:
@@ -59,7 +63,7 @@ class VoiceStream:
         encoder: needed by `emotion` and `recognizer`.
         emotion: the head; None reads no emotion.
         recognizer: of the words of finished turns; None without.
-        window_s: how much of a turn under way is read.
+        window_s: how much of a voice that goes on is read.
         every_s: how often it is read.
         rules: of turns.
     """
@@ -79,7 +83,8 @@ class VoiceStream:
         self._record = VoiceRecord(encoder, emotion, recognizer)
         self._encoder, self._emotion = encoder, emotion
         self._window, self._every_s = round(window_s * RATE_HZ), every_s
-        self._is_begun = self._is_speech = False
+        self._is_begun = self._is_speech = self._goes_on = False
+        self._voice = 0
         self._quiet_s = self._heard_s = 0.0
         self._recent: Floats32 = np.zeros(0, np.float32)
         self._read_s = float('-inf')
@@ -111,7 +116,7 @@ class VoiceStream:
         if not self._is_begun or start_s - self._finder.clock_s > GAP_S:
             turns += self._finder.restart(start_s)
             self._is_begun = True
-            self._forget_turn()
+            self._forget_voice()
         turns += self._finder.push(samples)
         self._heard_s += len(samples) / RATE_HZ
         self._follow(samples)
@@ -119,7 +124,7 @@ class VoiceStream:
         window = None
         if self._is_read_due(now_s):
             window, self._read_s = self._recent, now_s
-        return HeardNow(now_s, self._is_speech, level_db(samples), tuple(turns), window)
+        return HeardNow(now_s, self._is_speech, level_db(samples), tuple(turns), window, self._voice)
 
     def finish(self) -> tuple[Turn, ...]:
         """The turn under way, closed."""
@@ -141,20 +146,23 @@ class VoiceStream:
         return turns, frames
 
     def _follow(self, samples: Floats32) -> None:
-        """Whether somebody speaks, by the detector's own word, and the last samples of the turn."""
+        """Whether somebody speaks, by the detector's own word, and the last samples of a voice that goes on."""
         rules = self._finder.rules
         for probability in self._finder.heard:
             if probability >= rules.enter:
-                self._is_speech, self._quiet_s = True, 0.0
+                self._is_speech = self._goes_on = True
+                self._quiet_s = 0.0
             elif probability < rules.leave:
                 self._quiet_s += FRAME_S
-        if self._is_speech and self._quiet_s >= QUIET_S:
-            self._forget_turn()
-        most = self._window if self._is_speech else len(samples)
+        self._is_speech = self._is_speech and self._quiet_s < QUIET_S
+        if self._goes_on and self._quiet_s >= PAUSE_S:
+            self._forget_voice()
+        most = self._window if self._goes_on else len(samples)
         self._recent = np.concatenate([self._recent, samples])[-most:]
 
-    def _forget_turn(self) -> None:
-        self._is_speech, self._quiet_s, self._read_s = False, 0.0, float('-inf')
+    def _forget_voice(self) -> None:
+        self._is_speech = self._goes_on = False
+        self._quiet_s, self._read_s, self._voice = 0.0, float('-inf'), self._voice + 1
 
     def _is_read_due(self, now_s: float) -> bool:
         is_long = len(self._recent) >= LEAST_READ_S * RATE_HZ

@@ -58,6 +58,16 @@ def test_a_turn_under_way_is_read_every_half_second_from_its_last_seconds(detect
     assert stream.read(due[0].turn_so_far).categories.sum() == pytest.approx(1.0, abs=1e-5)
 
 
+def test_a_short_pause_goes_on_with_the_same_voice_and_a_long_one_does_not(detector, encoder, sentence):
+    said, pause, silence = sentence[16000:40000], np.zeros(8000, np.float32), np.zeros(24000, np.float32)
+    stream = VoiceStream(detector, encoder=encoder, emotion=VocalEmotion('tiny.en'), window_s=4.0)
+    now = _heard(stream, np.concatenate([said, pause, said, silence, said]))
+    lengths = {each.voice: len(each.turn_so_far) for each in now if each.turn_so_far is not None}
+    assert list(lengths) == [1, 2]
+    assert lengths[1] > len(said) + len(pause) > lengths[2]
+    assert {each.voice for each in now if each.is_speech} == {1, 2}
+
+
 def test_without_a_head_nothing_is_read(detector, sentence):
     stream = VoiceStream(detector)
     assert all(each.turn_so_far is None for each in _heard(stream, sentence))

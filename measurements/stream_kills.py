@@ -1,12 +1,13 @@
-"""Kills `affekt stream --out` with signal 9 at random moments: are rows lost that were read half a second before?
+"""Kills `affekt stream --out` with signal 9 at random moments: are rows lost that were due on disk?
 
     python stream_kills.py --data DIR [--kills 50] [--seed 1]
 
 Each round reads a recorded face with speech in real time, as the command does, and kills it up to three seconds after
-its first reading of a face. Another stream into the same folder then finishes what was left, as the documentation says.
-`lost` counts readings of a face that had come out more than half a second before the kill and have no row in the
-finished result, `twice` rows of the same moment, `unfinished` rounds that left no result though a row was due.
-`lost_later` counts readings of the last half second without a row, which may be lost.
+its first reading of a face. The next session with the same folder then finishes what was left, as documented.
+Rows go to disk each half second, between two frames. `lost` counts readings of a face that had come out more than half
+a second before the last such moment and have no row in the finished result, `twice` rows of the same moment,
+`unfinished` rounds that left no result though a row was due. `lost_later` counts later readings without a row, which
+may be lost. When a reading came out is worked out from its time and delay: a file is read in real time.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ import numpy as np
 from live import DATA, ONE_THREAD, clip
 
 from affekt.analysis import Analysis
+from affekt.live import LiveSession
 from affekt.live.store import KEEP_EVERY_S
 from affekt.runs import versions, write_atomically
 
 RESULT = Path(__file__).resolve().parent / 'results' / 'stream_kills.json'
 LONGEST_S = 3.0
 SLACK_S = 0.1
-"""Between a reading and its line in the pipe, beyond the half second."""
+"""From one reading to the moment when rows go to disk, beyond the half second."""
 
 
 def started(words: list[str]) -> subprocess.Popen[str]:
@@ -45,26 +47,26 @@ def started(words: list[str]) -> subprocess.Popen[str]:
 
 
 def killed_after(words: list[str], wait_s: float) -> tuple[list[tuple[float, float]], float]:
-    """Stream time and arrival of each reading of a face, and when it was killed, `wait_s` after the first."""
-    arrived, killed_s = [], float('inf')
+    """Times of each reading of a face and when it came out, and when the last reading but one did; killed after."""
+    seen, out_s, killed_s = [], [float('-inf')], float('inf')
     with started(words) as process:
         for line in process.stdout or ():
-            now_s = time.monotonic()
-            reading = json.loads(line) if line.endswith('}\n') else {'faces': ()}
+            reading = json.loads(line)
+            out_s.append(reading['time_s'] + reading['latency_s'])
             if reading['faces']:
-                arrived.append((reading['time_s'], now_s))
-                killed_s = min(killed_s, now_s + wait_s)
-            if now_s >= killed_s:
+                seen.append((reading['time_s'], out_s[-1]))
+                killed_s = min(killed_s, time.monotonic() + wait_s)
+            if time.monotonic() >= killed_s:
                 break
         process.kill()
-        killed_s = time.monotonic()
-    return arrived, killed_s
+    return seen, out_s[-2]
 
 
 def finished(out: Path, still: Path) -> list[float]:
-    """Times of the rows of faces in the result that the next stream into the folder makes of what was left."""
-    with started(['stream', str(still), '--no-voice', '--json', '--seconds', '0.2', '--out', str(out)]) as process:
-        process.communicate()
+    """Times of the rows of faces in the result that the next session with the folder makes of what was left."""
+    session = LiveSession(still, out=out)
+    session.start()
+    session.discard()
     tables = [Analysis.load(path.parent).tables['faces'] for path in sorted(out.glob('*/report.html'))]
     return [float(value) for table in tables for value in table['time_s'].to_pylist()]
 
@@ -88,17 +90,17 @@ def main() -> None:
             container.mux(stream.encode(None))
         for number in range(options.kills):
             out = Path(name) / f'run{number}'
-            arrived, killed_s = killed_after(
+            seen, between_s = killed_after(
                 ['stream', str(path), '--json', '--out', str(out)], draw.uniform(0.0, LONGEST_S)
             )
             times = finished(out, still)
-            due = [at for at, seen_s in arrived if seen_s < killed_s - KEEP_EVERY_S - SLACK_S]
-            missing = [at for at, _ in arrived if not times or np.abs(np.asarray(times) - at).min() > 1e-3]
+            due = [at for at, out_s in seen if out_s < between_s - KEEP_EVERY_S - SLACK_S]
+            missing = [at for at, _ in seen if not times or np.abs(np.asarray(times) - at).min() > 1e-3]
             counts['lost'] += len(set(due) & set(missing))
             counts['twice'] += len(times) - len(set(times))
             counts['unfinished'] += bool(due) and not times
             rows, later = rows + len(times), later + len(set(missing) - set(due))
-            sys.stdout.write(f'{number + 1}: {len(arrived)} readings, {len(times)} rows, {dict(counts)}\n')
+            sys.stdout.write(f'{number + 1}: {len(seen)} readings, {len(times)} rows, {dict(counts)}\n')
             sys.stdout.flush()
     result = {
         'kills': options.kills, 'seed': options.seed, 'rows': rows, 'lost_later': later, 'broken': dict(counts),

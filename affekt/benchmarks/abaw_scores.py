@@ -24,10 +24,10 @@ from affekt.metrics import (
     Interval,
     affect_measure,
     curve_measure,
+    difference_interval,
     expression_measure,
     frame_intervals,
     multitask_measure,
-    student_interval,
     unit_measure,
 )
 from affekt.metrics.group_sizes import freedom
@@ -348,7 +348,8 @@ def _gain(
     if len(sizes) > 1:
         added = influences_of(gain, np.concatenate(tables, axis=1), sizes)[headline]
         known = freedom(sizes, float('inf')).with_influences(added)
-    return student_interval(value - other, draws - others, units=len(sizes), bounds=UNBOUNDED, known=known)
+    bounds = ours.bounds.get(headline, UNBOUNDED)
+    return difference_interval(value - other, draws - others, units=len(sizes), bounds=bounds, known=known)
 
 
 def _recovery(

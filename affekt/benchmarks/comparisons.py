@@ -18,7 +18,15 @@ import numpy.typing as npt
 
 from affekt.arrays import Floats
 from affekt.errors import ShapeError
-from affekt.metrics import UNBOUNDED, Interval, holm, resampled_sums, student_interval, summed_by
+from affekt.metrics import (
+    Interval,
+    difference_interval,
+    holm,
+    inferred_bounds,
+    resampled_sums,
+    student_interval,
+    summed_by,
+)
 from affekt.metrics.resampling import Spread, influences_of, linearised_variances, sizes_of, spread
 
 Score = Callable[[Floats], Floats]
@@ -116,7 +124,7 @@ def rank_systems(
             influences_of(gaps_of, every, sizes),
         )
         drawn = {name: spread_of.draws for name, spread_of in spreads.items()}
-    gaps = _gaps(every, at, order, values, gap_spreads, score, rng, resamples, level)
+    gaps = _gaps(every, at, order, values, drawn, gap_spreads, score, rng, resamples, level)
     from scipy.stats import rankdata  # half a second to import, which all who score would wait
 
     placed = (
@@ -147,6 +155,7 @@ def _gaps(
     at: Mapping[str, slice],
     order: Sequence[str],
     values: Mapping[str, float],
+    drawn: Mapping[str, Floats],
     apart: Mapping[tuple[str, str], Spread],
     score: Mapping[str, Score],
     rng: np.random.Generator,
@@ -163,7 +172,9 @@ def _gaps(
         observed = values[left] - values[right]
         extreme = int((np.abs(swapped) >= abs(observed) - 1e-12).sum())
         draws, known = apart[left, right]
-        difference = student_interval(observed, draws, units=len(every), level=level, bounds=UNBOUNDED, known=known)
+        scores = np.concatenate([[values[right]], drawn[left], drawn[right]])
+        bounds = inferred_bounds(values[left], scores[~np.isnan(scores)])
+        difference = difference_interval(observed, draws, units=len(every), level=level, bounds=bounds, known=known)
         differences[left, right] = (difference, (1 + extreme) / (1 + resamples))
     corrected = holm([p for _, p in differences.values()])
     return {

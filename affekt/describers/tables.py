@@ -175,10 +175,14 @@ def _range(low: int, high: int) -> str:
 
 
 def _absent_lines(absent: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """A line for each set and reason; it names the models where the set is absent for some of them alone."""
+    models: dict[tuple[str, str], list[str]] = {}
+    for model, sets in absent.items():
+        for key, why in sets.items():
+            models.setdefault((key, why), []).append(model)
     return [
-        f'{set_named(key).name} absent for {model}: {why}'
-        for model, sets in absent.items()
-        for key, why in sets.items()
+        f'{set_named(key).name} absent{"" if len(whose) == len(absent) else " for " + ", ".join(whose)}: {why}'
+        for (key, why), whose in models.items()
     ]
 
 

@@ -337,10 +337,3 @@ def _compared(models: Sequence[ModelScores], names: Mapping[str, Sequence[str]])
                     'left_length': left.lengths[key].get(name, 0), 'right_length': right.lengths[key].get(name, 0),
                 })  # fmt: skip
     return rows
-
-
-def absent_everywhere(absent: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """A line for each set that a model has no answers on."""
-    return [
-        f'{model}: {set_named(key).name} absent, {why}' for model, sets in absent.items() for key, why in sets.items()
-    ]

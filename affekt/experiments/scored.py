@@ -192,7 +192,7 @@ def scored_rows(
             for kind, other in (beside or _beside)(systems, system):
                 value, p = paired_test(
                     measure.columns, measures[id(other)].columns, measure.statistic,
-                    rng=rng, groups=groups, resamples=settings.resamples,
+                    rng=rng, groups=groups, resamples=settings.resamples, bounds=measure.bounds,
                 )[headline]  # fmt: skip
                 gains.append(Gain(kind, other, value, p))
             rows.append(dataclasses.replace(row, gains=tuple(gains)))

@@ -233,6 +233,8 @@ class LiveSession:
             if arrived is None:
                 if pictures.is_over:
                     return
+                if self._faces is not None:
+                    self._store.keep_faces_now_and_then(self._faces, self._clock.now())
                 if self._hearer is not None:
                     self._hearer.require_sound()  # whose reader may wait for it, so that no picture comes any more
                 has_stalled = self._clock.now() - looked_s > STALLED_S and not self.settings.is_patient

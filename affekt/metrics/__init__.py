@@ -61,7 +61,14 @@ from affekt.metrics.image import (
     structural_similarity,
     temporal_flicker,
 )
-from affekt.metrics.intervals import UNBOUNDED, Interval, bootstrap_interval, student_interval
+from affekt.metrics.intervals import (
+    UNBOUNDED,
+    Interval,
+    bootstrap_interval,
+    difference_interval,
+    inferred_bounds,
+    student_interval,
+)
 from affekt.metrics.label_files import LabelPair, read_label_pair, reads_of
 from affekt.metrics.measures import (
     Measure,
@@ -157,6 +164,7 @@ __all__ = [
     'confusion',
     'consistent_parse',
     'curve_measure',
+    'difference_interval',
     'dimensional_measure',
     'edged_accuracy',
     'emotion_valence_score',
@@ -172,6 +180,7 @@ __all__ = [
     'hit_rates',
     'holm',
     'identity_distance',
+    'inferred_bounds',
     'kendall',
     'krippendorff_alpha',
     'landmark_error',

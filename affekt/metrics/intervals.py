@@ -22,7 +22,7 @@ cover 79 to 91.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -215,7 +215,7 @@ def student_interval(
     nothing = Interval(value, float('nan'), float('nan'), undefined)
     if np.isnan(value) or units < 2 or len(defined) < 2:
         return nothing
-    low, high = _inferred(value, defined) if bounds is None else bounds
+    low, high = inferred_bounds(value, defined) if bounds is None else bounds
     known = known or Freedom(units - 1, units / (units - 1))
     error = (float(defined.std()) if known.error is None else known.error) * np.sqrt(known.factor)
     reach = float(stdtrit(known.degrees, 0.5 + level / 2))
@@ -238,6 +238,29 @@ def student_interval(
         factor = np.exp(min(reach * error / (value - low), MOST_LOG))
         return Interval(value, low + (value - low) / factor, low + (value - low) * factor, undefined)
     return Interval(value, value - reach * error, value + reach * error, undefined)
+
+
+def difference_interval(
+    value: float,
+    draws: npt.NDArray[np.float64],
+    *,
+    units: int,
+    level: float = 0.95,
+    bounds: Bounds = UNBOUNDED,
+    known: Freedom | None = None,
+) -> Interval:
+    """The interval of one score less another of its kind: symmetrical, and cut at what they can differ by.
+
+    Args:
+        value, draws, units, level, known: see `student_interval`, of the difference.
+        bounds: range of either score.
+
+    >>> print(difference_interval(0.9, np.array([0.8, 0.9, 1.0]), units=10, bounds=(0, 1)))
+    0.900 [0.705, 1.000]
+    """
+    interval = student_interval(value, draws, units=units, level=level, bounds=UNBOUNDED, known=known)
+    most = bounds[1] - bounds[0]
+    return replace(interval, low=max(interval.low, -most), high=min(interval.high, most))
 
 
 def _drawn(
@@ -281,7 +304,7 @@ def _influences(
     return added_by(np.where(np.isnan(lost), gained, (gained + lost) / 2), value - less, weights)
 
 
-def _inferred(value: float, draws: npt.NDArray[np.float64]) -> Bounds:
+def inferred_bounds(value: float, draws: npt.NDArray[np.float64]) -> Bounds:
     """Bounds of a score from its values. Every smooth scale is right asymptotically: (0, 1) suits an error too."""
     return SHARE if min(value, draws.min()) >= 0.0 and max(value, draws.max()) <= 1.0 else UNBOUNDED
 

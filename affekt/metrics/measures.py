@@ -272,8 +272,9 @@ def compare(
         ShapeError: the systems were not measured on the same samples and classes, or groups are not (N,).
     """
     tests = paired_test(
-        left.columns, right.columns, left.statistic, rng=rng, resamples=resamples, level=level, groups=groups
-    )
+        left.columns, right.columns, left.statistic, rng=rng, resamples=resamples, level=level, groups=groups,
+        bounds=left.bounds,
+    )  # fmt: skip
     corrected = holm([p for _, p in tests.values()])
     return {name: PairedTest(*test, adjusted) for (name, test), adjusted in zip(tests.items(), corrected, strict=True)}
 
@@ -308,7 +309,7 @@ def compare_with(
     for name, system in systems.items():
         tests[name] = paired_test(
             system.columns, baseline.columns, lambda sums: {score: only(sums)},
-            rng=rng, resamples=resamples, level=level, groups=groups,
+            rng=rng, resamples=resamples, level=level, groups=groups, bounds=baseline.bounds,
         )[score]  # fmt: skip
     corrected = holm([p for _, p in tests.values()])
     return {name: PairedTest(*test, adjusted) for (name, test), adjusted in zip(tests.items(), corrected, strict=True)}

@@ -18,7 +18,7 @@ from affekt.errors import TableError, UnknownNameError
 from affekt.labels import WordTable, count_thinking
 from affekt.labels.wheels import RULES
 from affekt.metrics.answers import LabelledAnswers
-from affekt.metrics.intervals import Interval
+from affekt.metrics.intervals import SHARE, Interval
 from affekt.metrics.label_sets import LabelSets
 from affekt.metrics.open_vocabulary import OfficialMeasure, hit_rates, official_parse
 from affekt.metrics.open_vocabulary_consistent import ConsistentMeasure, consistent_parse
@@ -205,7 +205,9 @@ def compare_open_vocabulary(
         UnknownNameError: no such mode.
     """
     measures = [_measure(_parsed(truth, side, table, mode), table, mode) for side in (left, right)]
-    tests = paired_test(measures[0].columns, measures[1].columns, measures[0].statistic, rng=rng, resamples=resamples)
+    ours, theirs = measures
+    shares = dict.fromkeys(ours.statistic(ours.columns[:1]), SHARE)  # and numbers of samples, which are left out
+    tests = paired_test(ours.columns, theirs.columns, ours.statistic, rng=rng, resamples=resamples, bounds=shares)
     return {name: result for name, result in tests.items() if not name.endswith(' n')}
 
 

@@ -19,7 +19,15 @@ import numpy.typing as npt
 from affekt.arrays import Floats
 from affekt.errors import ShapeError
 from affekt.metrics.group_sizes import Freedom, added_by
-from affekt.metrics.intervals import UNBOUNDED, Bounds, Interval, require_groups, spread_of, student_interval
+from affekt.metrics.intervals import (
+    UNBOUNDED,
+    Bounds,
+    Interval,
+    difference_interval,
+    require_groups,
+    spread_of,
+    student_interval,
+)
 
 Statistic = Callable[[Floats], Mapping[str, Floats]]
 """Function from column sums (R, K) to (R,) values of each named score."""
@@ -190,10 +198,11 @@ def paired_test(
     resamples: int = 2000,
     level: float = 0.95,
     groups: npt.ArrayLike | None = None,
+    bounds: Mapping[str, Bounds] | None = None,
 ) -> dict[str, tuple[Interval, float]]:
     """Every score's difference, left minus right, with its interval and its two-sided p-value.
 
-    The interval is that of `student_interval` on paired resamples. The p-value comes from exchanging the two systems'
+    The interval is `difference_interval` on paired resamples. The p-value comes from exchanging the two systems'
     answers sample by sample (approximate randomization): the share of exchanges, including the observed assignment,
     whose difference is at least as large.
 
@@ -205,6 +214,7 @@ def paired_test(
         resamples: number of resamples, and of exchanges.
         level: coverage of the interval, in (0, 1).
         groups: (N,) group of each sample; whole groups are resampled and exchanged then.
+        bounds: name of a score to its lowest and highest possible value; others have none.
 
     Raises:
         ShapeError: the two tables differ in shape, or groups are not (N,).
@@ -228,11 +238,12 @@ def paired_test(
     for name, value in observed.items():
         extreme = np.abs(exchanged[name]) >= abs(value[0]) - 1e-12
         tests[name] = (
-            student_interval(
-                float(value[0]), drawn[name].draws, units=units, level=level, bounds=UNBOUNDED, known=drawn[name].known
+            difference_interval(
+                float(value[0]), drawn[name].draws, units=units, level=level,
+                bounds=(bounds or {}).get(name, UNBOUNDED), known=drawn[name].known,
             ),
             float((1 + extreme.sum()) / (1 + resamples)),
-        )
+        )  # fmt: skip
     return tests
 
 

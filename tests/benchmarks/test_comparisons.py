@@ -58,6 +58,17 @@ def test_p_values_and_intervals_agree_with_the_plain_paired_test(rng):
     assert gap.difference.low == pytest.approx(interval.low, abs=0.02)
 
 
+def test_a_difference_of_shares_ends_at_all_of_them_and_one_of_other_scores_does_not(rng):
+    right, wrong = np.ones(12), np.zeros(12)
+    wrong[0] = 1.0
+    gap = ranked({'right': right, 'wrong': wrong}, rng, resamples=4000).gaps['right', 'wrong'].difference
+    assert gap.value == pytest.approx(11 / 12)
+    # t of 11 degrees, standard error of a share of 1 in 12
+    assert gap.low == pytest.approx(11 / 12 - 2.201 * np.sqrt(11 / 144 / 11), abs=0.02)
+    assert gap.high == 1.0
+    assert ranked({'right': 9 * right, 'wrong': wrong}, rng, resamples=500).gaps['right', 'wrong'].difference.high > 9.0
+
+
 def test_one_system_has_a_rank_and_no_gap(rng):
     ranking = ranked({'alone': np.arange(4.0)}, rng, resamples=10)
     assert ranking.ranks['alone'] == (1, 1, 1)

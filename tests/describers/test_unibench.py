@@ -115,6 +115,19 @@ def test_several_models_give_one_table_and_comparisons_that_rank_reads(server, s
     assert rank(comparisons, RankSettings(prior=1.0)).standings[0].item == 'tuned'
 
 
+def test_a_set_that_no_model_has_is_named_once(server, sets, tmp_path, wheels):
+    server.answer = hears
+    told = tmp_path / 'told'
+    write_table(told / 'sims' / 'answers.csv', name=['v_1', 'v_2', 'w_1'], openset=["['sad']"] * 3)
+    more = ('--model', f'other={server.url}', '--model', f'sad={told}', '--limit', 2, '--no-probe', '--resamples', 20)
+    said = ' '.join(asked(server, sets, tmp_path, wheels, *more).stdout.split())
+    assert said.count('IEMOCAP absent') == 2
+    assert 'IEMOCAP absent for tuned, other: no labels' in said
+    assert 'IEMOCAP absent for sad: no predictions' in said
+    few = ('--model', f'other={server.url}', '--limit', 2, '--no-probe', '--resamples', 20)
+    assert asked(server, sets, tmp_path, wheels, *few).stdout.count('IEMOCAP absent: no labels') == 1
+
+
 def test_a_trial_asks_about_the_first_clips_and_says_so(server, sets, tmp_path, wheels):
     server.answer = hears
     result = asked(server, sets, tmp_path, wheels, '--limit', 2, '--no-probe', '--set', 'meld', '--json')

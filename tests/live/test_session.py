@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -169,6 +170,23 @@ def test_boxes_are_in_pixels_of_the_source_also_where_pictures_are_read_smaller(
     assert (saved.source.width, saved.source.height) == (640, 360)
     rows = [saved.tables['faces'][f'box_{name}'].to_numpy() for name in ('x', 'y', 'width', 'height')]
     assert np.abs(np.median(rows, axis=1) - middle).max() < 8
+
+
+def test_rows_go_to_disk_also_where_no_frame_follows(clip_frames, tmp_path):
+    on_disk = 0
+
+    def stalling():
+        nonlocal on_disk
+        yield from clip_frames[:6]
+        end_s = time.monotonic() + 20.0
+        while on_disk < 6 and time.monotonic() < end_s:
+            time.sleep(0.05)
+            on_disk = read_rows(session._store.journal.folder, 'faces', FACES).num_rows
+
+    with LiveSession(stalling(), PATIENT, out=tmp_path / 'run') as session:
+        assert len(list(session)) == 6
+    session.discard()
+    assert on_disk == 6
 
 
 def test_a_stream_is_saved_as_an_analysis_that_can_be_reported_and_exported(clip_frames, tmp_path):

@@ -108,16 +108,8 @@ class Training(Case):
         return out
 
     def noted(self, out: Path) -> list[tuple[str, tuple[Path, ...], str]]:
-        """The rows of the log up to the last checkpoint, which have no files."""
-        from affekt.training.checkpoints import last_step
-        from affekt.training.curves import LOG_FILE, read_log
-
-        folder = self.training(out)
-        start = last_step(folder) if folder.exists() else None
-        if start is None or not (folder / LOG_FILE).exists():
-            return []
-        rows = [row for row in read_log(folder / LOG_FILE) if row['step'] <= start[1]['step']]
-        return [(json.dumps(row, sort_keys=True), (), '') for row in rows]
+        """The rows of the log."""
+        return _updates(self.training(out))
 
     def is_finished(self, out: Path) -> bool:
         """Whether the checkpoints may be gone."""
@@ -128,6 +120,18 @@ class Training(Case):
         from affekt.training.curves import LOG_FILE, read_log
 
         return read_log(self.training(out) / LOG_FILE), _weights(out / 'weights.safetensors')
+
+
+def _updates(folder: Path) -> list[tuple[str, tuple[Path, ...], str]]:
+    """The rows of a log up to the last checkpoint, which have no files."""
+    from affekt.training.checkpoints import last_step
+    from affekt.training.curves import LOG_FILE, read_log
+
+    start = last_step(folder) if folder.exists() else None
+    if start is None or not (folder / LOG_FILE).exists():
+        return []
+    rows = [row for row in read_log(folder / LOG_FILE) if row['step'] <= start[1]['step']]
+    return [(json.dumps(row, sort_keys=True), (), '') for row in rows]
 
 
 def _weights(path: Path) -> str:
@@ -280,9 +284,12 @@ class Abaw(Case):
             '--resamples', '20', '--seeds', '2', '--out', str(out), '--resume', '--json',
         ]  # fmt: skip
 
-    def journal(self, out: Path) -> Path:
-        """Below the results."""
-        return out / 'training'
+    def noted(self, out: Path) -> list[tuple[str, tuple[Path, ...], str]]:
+        """The updates of each model; one that is finished is opened again, and its page written anew."""
+        folders = sorted((out / 'training' / 'models').glob('*/*'))
+        return [
+            (f'{folder.name} {key}', files, damage) for folder in folders for key, files, damage in _updates(folder)
+        ]
 
     def results(self, out: Path) -> Any:
         """Scores, and the answers in the official form."""

@@ -102,11 +102,11 @@ def main() -> None:
             rows, later = rows + len(times), later + len(set(missing) - set(due))
             sys.stdout.write(f'{number + 1}: {len(seen)} readings, {len(times)} rows, {dict(counts)}\n')
             sys.stdout.flush()
-    result = {
-        'kills': options.kills, 'seed': options.seed, 'rows': rows, 'lost_later': later, 'broken': dict(counts),
-        'versions': versions(),
-    }  # fmt: skip
-    write_atomically(RESULT, json.dumps(result, indent=1).encode() + b'\n')
+            result = {
+                'kills': number + 1, 'seed': options.seed, 'rows': rows, 'lost_later': later, 'broken': dict(counts),
+                'versions': versions(),
+            }  # fmt: skip
+            write_atomically(RESULT, json.dumps(result, indent=1).encode() + b'\n')
 
 
 if __name__ == '__main__':

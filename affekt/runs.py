@@ -283,8 +283,8 @@ class Run:
     def __exit__(
         self, error_class: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        if error is not None:
-            error.add_note(self.kept())
+        if error is not None and (self._entries or not hasattr(error, '__notes__')):
+            error.add_note(self.kept())  # that nothing is finished is said by the innermost run alone
         self.close()
 
     def _kept_results(self) -> str:

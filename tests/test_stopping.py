@@ -64,6 +64,18 @@ def test_a_signal_to_a_run_says_so_where_no_result_is_finished(tmp_path):
     assert _ran(work, resume=True).stderr.splitlines()[1] == f'no result is finished yet in {tmp_path / "run"}'
 
 
+def test_that_nothing_is_finished_is_said_once_where_a_run_lies_within_a_run(tmp_path):
+    def work() -> None:
+        with Run(tmp_path / 'run', {}), Run(tmp_path / 'run/clips', {}):
+            raise OSError(errno.ENOSPC, 'No space left on device', 'a.csv')
+
+    said = _ran(work, resume=True).stderr.splitlines()
+    assert said[2:] == [
+        f'no result is finished yet in {tmp_path / "run/clips"}',
+        'to go on, give the same command again with --resume',
+    ]
+
+
 def test_a_signal_where_nothing_is_kept_says_so():
     result = _ran(lambda: signal.raise_signal(signal.SIGINT))
     assert result.exit_code == 130

@@ -215,7 +215,8 @@ def inspect_command(file: Path, show_all: bool, as_json: bool) -> None:
     """
     from affekt.checkpoints import inspected
 
-    inspection = inspected(file)
+    with StageBars():
+        inspection = inspected(file)
     if as_json:
         say_json(inspection.to_dict())
         return
@@ -274,7 +275,8 @@ def convert_command(
         raise UnknownNameError(
             expected='--to onnx, for int8 and --reads', came='safetensors', todo='leave them out, or add --to onnx'
         )
-    written = convert(file, out, licence=licence, dtype=dtype or '', allow_missing=allow_missing)
+    with StageBars():
+        written = convert(file, out, licence=licence, dtype=dtype or '', allow_missing=allow_missing)
     if as_json:
         say_json({
             'out': str(written.path), 'card': str(written.card), 'tensors': written.tensors, 'bytes': written.size,
@@ -290,7 +292,11 @@ def convert_command(
 def _convert_to_onnx(file: Path, out: Path, licence: str, dtype: str | None, reads: str | None, as_json: bool) -> None:
     from affekt.representations import export_onnx
 
-    made = export_onnx(file, out, modalities=(reads,) if reads else None, precision=dtype or 'float32', licence=licence)
+    with StageBars() as bars:
+        made = export_onnx(
+            file, out, modalities=(reads,) if reads else None, precision=dtype or 'float32', licence=licence,
+            progress=bars,
+        )  # fmt: skip
     if as_json:
         shapes = {'inputs': dict(made.inputs), 'outputs': dict(made.outputs)}
         say_json({'out': str(made.path), 'bytes': made.path.stat().st_size, 'apart': made.apart, **shapes})

@@ -38,6 +38,7 @@ from affekt.errors import StorageError, UnknownNameError, WeightsError, missing_
 from affekt.files import file_sha256, place_atomically
 from affekt.nn import sliced_positions
 from affekt.pretraining import HicmaeForm, SvfapForm, classifier_from, stored_form
+from affekt.progress import Progress
 from affekt.representations.readings import Form, Network
 
 LONGEST = 4
@@ -86,6 +87,7 @@ def export_onnx(
     modalities: Sequence[str] | None = None,
     precision: str = 'float32',
     licence: str = '',
+    progress: Progress | None = None,
 ) -> Exported:
     """Write a checkpoint as ONNX after comparing it with torch at several lengths.
 
@@ -95,6 +97,7 @@ def export_onnx(
         modalities: inputs of the file, a subset of the network's modalities; None for all. The others are masked.
         precision: float32, or int8 for 8-bit weights, which change the results; `apart` states by how much.
         licence: licence of the weights, as their publisher states it.
+        progress: called with the stage ('load', 'export', 'compare'), units done and units in all.
 
     Raises:
         WeightsError: the source is not a complete checkpoint, or the file would differ from torch.
@@ -111,7 +114,9 @@ def export_onnx(
         )
     if precision not in ('float32', 'int8'):
         raise UnknownNameError(expected='float32 or int8', came=repr(precision), todo='choose one')
+    report = progress or (lambda stage, done, total: None)
     # 1. network
+    report('load', 0, 1)
     path = Path(source)
     checkpoint = opened(checkpoint_at(path) or path)
     form = stored_form(checkpoint)
@@ -125,9 +130,13 @@ def export_onnx(
     outputs = _outputs_of(checkpoint)
     network, _ = classifier_from(checkpoint, outputs or 1, drop_path=0.0)
     model = _Answers(network.eval().requires_grad_(False), chosen, bool(outputs))
+    report('load', 1, 1)
     # 2. the file, and what it says
     with place_atomically(out) as part:
+        report('export', 0, 1)
         _write(model, form, part)
+        report('export', 1, 1)
+        report('compare', 0, 1)
         apart = _apart(model, form, part)
         if apart > TOLERANCE:
             raise WeightsError(
@@ -137,6 +146,7 @@ def export_onnx(
         if precision == 'int8':
             quantise(part)
             apart = _apart(model, form, part)
+        report('compare', 1, 1)
         inputs, answers = _described(part, _notes(checkpoint, form, precision, licence, apart))
     return Exported(out, inputs, answers, apart)
 

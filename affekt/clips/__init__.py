@@ -12,7 +12,7 @@ from affekt.clips.decoded_clips import DecodedClips
 from affekt.clips.frame_folders import folder_clip
 from affekt.clips.packed import PackedClips
 from affekt.clips.packed_once import is_first_process, named_media, packed_clips, require_media
-from affekt.clips.sources import sample_clip
+from affekt.clips.sources import sample_clip, sources_of
 from affekt.clips.split_lists import read_split, split_manifest
 from affekt.clips.stored_pictures import stored_pictures
 from affekt.clips.vocals import with_vocals
@@ -35,6 +35,7 @@ __all__ = [
     'read_split',
     'require_media',
     'sample_clip',
+    'sources_of',
     'split_manifest',
     'stored_pictures',
     'with_vocals',

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from affekt.arrays import Floats32
-from affekt.clips import Clip, ClipSettings, sample_clip
+from affekt.clips import Clip, ClipSettings, sample_clip, sources_of
 from affekt.corpora import Manifest, Sample
 from affekt.encoders import Encoded, Encoder, Pictures, clips_of
 from affekt.errors import AffektError
@@ -150,7 +150,19 @@ def clip_encoder(recipe: Recipe, settings: ClipSettings, encode: Callable[[Clip]
                 clip = sample_clip(manifest, row, settings, *landmarkers)
                 outcomes.append(outcome(recipe, row.sample, encode(clip)))
             except AffektError as error:
-                outcomes.append(unreadable(row.sample, error.came))
+                unable = unreadable if _names_unreadable(manifest, row, settings) else Unable
+                outcomes.append(unable(row.sample, error.came))
         return outcomes
 
     return encoder
+
+
+def _names_unreadable(manifest: Manifest, row: Sample, settings: ClipSettings) -> bool:
+    """Whether a file that the row names cannot be opened, rather than lacks what a clip is made of."""
+    try:
+        for path in sources_of(manifest, row, settings):
+            if not path.is_dir():
+                Recording.open(path)
+    except AffektError:
+        return True
+    return False

@@ -192,9 +192,8 @@ def test_clues_that_there_are_not_are_counted(corpus, serve, tmp_path):
         (tmp_path / 'media' / name).write_bytes(b'')
     made = caption(manifest, settings_for(serve()), tmp_path / 'out')
     assert made.lacking == {'audio unreadable': 2}
-    assert {name: bool(why) for name, why in made.unreadable.items()} == {'clip000': True, 'clip001': True}, (
-        made.unreadable
-    )
+    assert list(made.unreadable) == ['clip000', 'clip001']
+    assert all(made.unreadable.values())
 
 
 def test_other_models_are_another_run(corpus, serve, tmp_path):

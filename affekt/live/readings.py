@@ -45,8 +45,9 @@ class LiveVoice:
 
     Attributes:
         is_speech: whether somebody speaks now.
-        valence, arousal: of the turn that is under way, over its last seconds, in [-1, 1]; nan where nobody speaks, or
-            the head abstains.
+        valence: of the turn that is under way, over its last seconds, in [-1, 1]; nan where nobody speaks, or the head
+            abstains from naming an emotion.
+        arousal: of the same seconds, in [-1, 1]; nan where nobody speaks, or nothing was read yet.
         emotion: EKMAN category to its probability over the same seconds; empty where nobody speaks or the head
             abstains.
         level_db: level of the last tenth of a second, dB of full scale, at least -120.

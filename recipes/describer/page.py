@@ -233,9 +233,9 @@ def _tried(tried: Mapping[str, Any]) -> list[str]:
         f'{half["head of text"]:.3f}.',
         "- The logits of the first label already rank the head's labels (mean area under the curve "
         f'{areas["first label, mean over labels of the head"]:.3f}), and those of the second predict whether it gives '
-        f'a second one ({areas["second label"]:.2f}), so a greedy answer loses what other likely answers contain. Labels '
-        f'by probability agree with the head at {agreed["shares"]:.3f}, greedy ones at {agreed["greedy"]:.3f}. Against '
-        f'the truth they have {whole["shares behind 1"]:.3f} and {whole["greedy"]:.3f}; '
+        f'a second one ({areas["second label"]:.2f}), so a greedy answer loses what other likely answers contain. '
+        f'Labels by probability agree with the head at {agreed["shares"]:.3f}, greedy ones at {agreed["greedy"]:.3f}. '
+        f'Against the truth they have {whole["shares behind 1"]:.3f} and {whole["greedy"]:.3f}; '
         f'{whole["shares behind 2"]:.3f} and {whole["shares behind 3"]:.3f} if two or three first labels are expanded; '
         f'the head has {whole["head of text"]:.3f}.',
     ]  # fmt: skip

@@ -86,8 +86,7 @@ class Journal:
         new = path.with_name(f'{SOURCE_FILE}.new')
         try:
             new.write_bytes(json.dumps(plain(asdict(streamed))).encode())
-            new.replace(path)  # no fsync: the system's cache survives this process, and waiting for the disk would
-            delay frames
+            new.replace(path)  # no fsync: the system's cache survives this process, and waiting would delay frames
         except OSError as error:
             raise storage_error(error, path) from error
 

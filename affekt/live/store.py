@@ -64,8 +64,8 @@ class Store:
         Raises:
             RunError, StorageError: the run folder cannot be used.
         """
-        pa.array(np.zeros(1))  # the first array from NumPy loads pandas, if installed; done now, so that no frame
-        waits for it if self._out is None:
+        pa.array(np.zeros(1))  # the first array from NumPy loads pandas, if installed: now, not while frames wait
+        if self._out is None:
             folder = Path(tempfile.mkdtemp(prefix='affekt-live-'))
             self._remove_temporary = weakref.finalize(self, shutil.rmtree, folder, True)
             self.journal = Journal(folder)

@@ -144,7 +144,7 @@ def _move(opened: OpenStream, probe: Probe, from_s: float) -> None:
 
 
 def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[Any]:
-    """Decoded frames in the decoder's order. Refused packets are counted, not raised.
+    """Decoded frames in the decoder's order. Refused packets are counted, not raised as errors.
 
     Raises:
         Stalled: no output for `limits.max_stall_s` of work.

@@ -214,7 +214,7 @@ class AudioPass:
         """The part of `mono` that is new on the clock, and how many samples of silence come before it."""
         silence = 0
         is_first = self.tally.frames == 1 or (0 < self.clock_s == self._moved_to_s)  # earlier units are dropped
-        entirely if pts is not None:
+        if pts is not None:
             ahead_s = float(pts * base) - self.probe.origin_s - self.clock_s
             jitter_s = JITTER_S if self._failures == self.tally.damaged_packets else EXACT_S
             self._failures = self.tally.damaged_packets

@@ -1083,15 +1083,17 @@ def live(result: dict[str, Any]) -> str:
         + ', '.join(f'{100 * row["missing"]:.1f} % of rows at {count} frames' for count, row in late.items())
         + ' (each clip begins with a face that nobody knows).\n'
     )
-    rows = [
-        [pause_s, row['readings'], row['with arousal'], row['with an emotion']]
-        for pause_s, row in result['spoken']['by seconds of pause'].items()
-    ]
-    text += (
-        f'\nReadings while somebody speaks, ten a second, of {" and ".join(result["spoken"]["recordings"])}, by how '
-        'long a voice may pause until another one is thought to begin (the last line is what affekt does):\n\n'
-    )
-    return text + table(['pause, s', 'readings', 'say an arousal', 'say an emotion'], rows)
+    if kept := result.get('spoken'):
+        rows = [
+            [pause_s, row['readings'], row['with arousal'], row['with an emotion']]
+            for pause_s, row in kept['by seconds of pause'].items()
+        ]
+        text += (
+            f'\nReadings while somebody speaks, ten a second, of {" and ".join(kept["recordings"])}, by how long a voice '
+            'may pause until another one is thought to begin (the last line is what affekt does):\n\n'
+        )
+        text += table(['pause, s', 'readings', 'say an arousal', 'say an emotion'], rows)
+    return text
 
 
 def _delays(run: dict[str, Any]) -> list[object]:

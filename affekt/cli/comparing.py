@@ -377,9 +377,10 @@ def describers(
         --server qwen=vllm --media clips --judge http://localhost:8001/v1 \\
         --judge-model NAME --out board
 
-    A model is a describer's folder, a server's address, or a table of descriptions. OUT gets board.html, board.md and
-    board.json: labels against a truth, verdicts as they stand and with length and order taken out, MER-UniBench,
-    coverage, and rules that read nothing beside each judge. The same command goes on after an interruption.
+    A model is a describer's folder (or small), a server's address, or a table of descriptions. OUT gets board.html,
+    board.md and board.json: labels against a truth, verdicts as they stand and with length and order taken out,
+    MER-UniBench, coverage, and rules that read nothing beside each judge. The same command goes on after an
+    interruption.
     """
     import numpy as np
 

@@ -116,7 +116,7 @@ def people(
 
     \b
     affekt people study                             list the people
-    affekt people study --merge 1 3 --name 1 "A."   1 and 3 are the same, called A.
+    affekt people study --merge 1 3 --name 1 "A."   1 and 3 are one, named A.
     affekt people study --file b.mp4 --name 2 "B."  in a run with several files
     affekt people study --reset                     as analyzed
 

@@ -41,7 +41,7 @@ def captions_on_ray(
     """Captions as workers finish them; a caption is not kept after it has been yielded.
 
     Args:
-        manifest: manifest of the corpus; workers receive its rows.
+        manifest: manifest of the corpus; workers receive its facts (`Manifest.facts`).
         settings: settings of captioning.
         batches: number of a batch, the same in every run, to its clips still to do.
         folder: folder of the run, which all machines share.

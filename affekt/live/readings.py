@@ -45,8 +45,8 @@ class LiveVoice:
 
     Attributes:
         is_speech: whether somebody speaks now.
-        valence, arousal: of the current turn, over its last seconds, in [-1, 1]; nan if nobody speaks or
-            the head abstains.
+        valence: of the current turn, over its last seconds, in [-1, 1]; nan if nobody speaks or the head abstains.
+        arousal: of the same seconds, in [-1, 1]; nan if nobody speaks or nothing has been read yet.
         emotion: EKMAN category to its probability over the same seconds; empty if nobody speaks or the head
             abstains.
         level_db: level of the last tenth of a second, dB of full scale, at least -120.

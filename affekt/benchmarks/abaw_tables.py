@@ -230,8 +230,14 @@ def _ways(outcome: Abaw) -> Iterator[str]:
             f'{name} {method}' for name, method in settings.clock.items()
         )  # fmt: skip
         yield f'clock: {clocks}; {PER_FRAME} and readings have a linear one where this is learned'
+    if settings.losses:
+        yield f'loss: {", ".join(f"{name} {_setting(value)}" for name, value in settings.losses.items())}'
     if any(row.system.startswith(CARRIED) for row in outcome.rows):
         yield f'{CARRIED}…: models of another run, scored here as they are, with the smoothing chosen there'
+
+
+def _setting(value: Any) -> str:
+    return ('no', 'yes')[value] if isinstance(value, bool) else f'{value:g}' if isinstance(value, float) else str(value)
 
 
 def _smoothings(outcome: Abaw) -> Iterator[str]:

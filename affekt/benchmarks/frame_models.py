@@ -38,7 +38,7 @@ def training_settings(settings: AbawSettings, task: FrameTask, model: str, seed:
         task=task, model=model, hidden=settings.hidden, window=settings.window, stride=settings.stride,
         epochs=settings.epochs, patience=settings.patience, batch_size=settings.batch_size,
         learning_rate=settings.learning_rate, device=settings.device, seed=seed,
-        unit_balance=True,
+        **{'unit_balance': True, **settings.losses},
     )  # fmt: skip
 
 

@@ -335,9 +335,25 @@ def test_all_ways_are_in_tables_page_and_json_and_go_on_after_a_kill(every_way, 
         assert repr(row.final) == repr(same.final)
 
 
+def test_losses_that_are_asked_for_are_what_every_model_minimises(inputs, outcome, tmp_path):
+    losses = {'focal': 2.0, 'smoothing': 0.1, 'affect_loss': 'both', 'unit_balance': False}
+    settings = dataclasses.replace(TINY, tasks=('expr', 'va'), losses=losses)
+    result = _run(inputs, settings, folder=tmp_path / 'training')
+    models = tmp_path / 'training' / 'models'
+    for task, name in (('expr', 'per_frame'), ('va', 'convolution')):
+        saved = json.loads((models / task / name / 'model' / 'settings.json').read_text())['training']
+        assert {of: saved[of] for of in losses} == losses
+    assert settings.as_json()['losses'] == losses
+    assert 'loss: focal 2, smoothing 0.1, affect_loss both, unit_balance no' in abaw_sheet(result).lines
+    usual = {(row.task, row.system): row for row in outcome[0].rows}
+    for row in result.rows:
+        is_trained = row.system in ('per_frame', 'convolution')
+        assert (repr(row.scores) != repr(usual[row.task, row.system].scores)) == is_trained
+
+
 def test_options_that_are_not_used_leave_no_trace(outcome):
     """A run that was begun before they existed goes on."""
-    later = {'clock', 'folds', 'pseudo_labels', 'labelled', 'seeds'}
+    later = {'clock', 'folds', 'pseudo_labels', 'labelled', 'seeds', 'losses'}
     assert not later & set(AbawSettings().as_json())
     facts = json.loads((outcome[1] / 'abaw.json').read_text())
     assert not later & set(facts['settings'])

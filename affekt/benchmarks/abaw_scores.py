@@ -50,6 +50,7 @@ BASELINES: Mapping[str, str] = {
     PER_FRAME: 'a head of two layers on the features of one frame, without any model of time',
 }
 PARTS = ('val', 'test')
+PART_NAMES = {'val': 'validation', 'test': 'test'}
 
 
 @dataclass(frozen=True)

@@ -153,13 +153,18 @@ def caption(
             write_tables(folder, every, raw_csv=raw_csv)
             write_atomically(folder / CLIPS, csv_bytes(CLIP_COLUMNS, _places(manifest, rows)))
     is_whole = not only_estimate and join_shards(out, manifest, count, raw_csv=raw_csv)
-    statuses = Counter([*(each.status for each in done.values()), *(FAILED for _ in work.failed)])
-    lacking = Counter(clue for each in done.values() for clue in each.lacking)
-    failed = {name: each.why[FAILED] for name, each in work.failed.items()}
-    unreadable = {name: each.unreadable for name, each in done.items() if each.unreadable}
-    return Captioned(
-        out, len(rows), len(done), resumed, dict(statuses), failed, is_whole, dict(lacking), unreadable, estimate
-    )
+    counts = len(rows), len(done), resumed
+    return Captioned(out, *counts, **_what_came(done, work.failed), is_whole=is_whole, estimate=estimate)
+
+
+def _what_came(done: Mapping[str, Caption], failed: Mapping[str, Caption]) -> dict[str, Any]:
+    """Counts and reasons of `Captioned`, from the captions of a shard and from clips without any answer."""
+    return {
+        'statuses': dict(Counter([*(each.status for each in done.values()), *(FAILED for _ in failed)])),
+        'failed': {name: each.why[FAILED] for name, each in failed.items()},
+        'lacking': dict(Counter(clue for each in done.values() for clue in each.lacking)),
+        'unreadable': {name: each.unreadable for name, each in done.items() if each.unreadable},
+    }
 
 
 def _require_counts(shard: tuple[int, int], at_once: int, workers: int, first: int, on: str) -> None:

@@ -18,7 +18,7 @@ from affekt.cli.reenact import asked_cast, asked_speech, cast_options
 from affekt.cli.views import frame_counts, sample_counts
 from affekt.errors import UnknownNameError, listed
 from affekt.terminal import StageBars, columns_table, say, say_json, visible
-from affekt.wording import counted
+from affekt.wording import counted, subject
 
 if TYPE_CHECKING:
     from affekt.corpora import CorpusCheck, DescriptionCheck, FrameCheck, Manifest
@@ -117,7 +117,7 @@ def import_command(name: str, folder: Path, out: Path, leave_out: Sequence[str],
         answer = check.to_dict(manifest)
         say_json({'out': str(out), **answer, 'notes': [*answer['notes'], *notes]})
         return
-    say(f'{out}: {manifest.facts.corpus}, {len(manifest):,} samples ({manifest.facts.version})')
+    say(f'{out}: {manifest.facts.corpus}, {counted(len(manifest), "sample")} ({manifest.facts.version})')
     _print_presence(check)
     if check.frames is not None:
         say(f'{frames_path(out)}: labels by frame')
@@ -326,7 +326,7 @@ def show(path: Path, samples: int, as_json: bool) -> None:
         say_json({**dataclasses.asdict(manifest.facts), 'samples': len(manifest), 'rows': rows, **by_frame})
         return
     facts = manifest.facts
-    about = [facts.corpus, f'{len(manifest):,} samples', facts.language, facts.version]
+    about = [facts.corpus, f'{counted(len(manifest), "sample")}', facts.language, facts.version]
     say(', '.join(part for part in about if part), style='bold')
     sides = sides_of(manifest)
     if any(side.startswith('fold ') for side in sides):
@@ -410,7 +410,7 @@ def _print_check(manifest: Manifest, checked: CorpusCheck, accepted: Sequence[st
     from affekt.corpora.checks import TRUSTED
     from affekt.corpora.leaks import KINDS
 
-    say(f'{manifest.facts.corpus}, {checked.samples:,} samples', style='bold')
+    say(f'{manifest.facts.corpus}, {counted(checked.samples, "sample")}', style='bold')
     _print_presence(checked)
     if checked.frames is not None:
         _print_frame_check(checked.frames)
@@ -418,7 +418,7 @@ def _print_check(manifest: Manifest, checked: CorpusCheck, accepted: Sequence[st
         _print_descriptions(checked.descriptions)
     _print_notes(manifest.facts.notes)
     if checked.unlabelled:
-        say(f'{checked.unlabelled:,} samples have no label')
+        say(f'{subject(checked.unlabelled, "sample", "has", "have")} no label')
     say()
     shown = columns_table(
         ('on both sides', 'left'), ('how many', 'right'), ('samples', 'right'), ('for example', 'left')

@@ -10,6 +10,7 @@ import click
 from affekt.cli.choices import Named, noise_presets, noises
 from affekt.cli.group import AS_JSON, end_with, main
 from affekt.terminal import StageBars, say, say_json
+from affekt.wording import counted
 
 PATH = click.Path(path_type=Path)
 
@@ -129,10 +130,10 @@ def corrupt_command(
         say_json(answer)
         end_with(made.failed)
         return
-    say(f'{made.path}: {made.samples:,} samples, media of {made.changed:,} written')
+    say(f'{made.path}: {counted(made.samples, "sample")}, media of {made.changed:,} written')
     for modality, count in made.missing.items():
         if count:
-            say(f'{modality} withheld from {count:,} samples')
+            say(f'{modality} withheld from {counted(count, "sample")}')
     if made.quieter:
         most = max(made.quieter.values())
         say(f'{len(made.quieter):,} made quieter by up to {most:.1f} dB instead of clipping')

@@ -225,7 +225,7 @@ def labels(
     shown = _grid('metric', 'score', 'constant answer')
     for each in scores:
         shown.add_row(each.name, str(each.interval), f'{each.constant:z.3f}')
-    say(f'{len(pair.names):,} samples; 95 % intervals in brackets', style='dim')
+    say(f'{counted(len(pair.names), "sample")}; 95 % intervals in brackets', style='dim')
     say(shown)
 
 

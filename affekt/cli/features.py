@@ -14,6 +14,7 @@ import click
 from affekt.cli.choices import Named, recipe_families, recipes
 from affekt.cli.group import AS_JSON, end_with, main, table_notes
 from affekt.terminal import StageBars, columns_table, say, say_json
+from affekt.wording import counted
 
 PATH = click.Path(path_type=Path)
 
@@ -176,7 +177,7 @@ def extract_command(
         }
         say_json(content)
     else:
-        say(f'{made.path}: {made.samples:,} samples')
+        say(f'{made.path}: {counted(made.samples, "sample")}')
         for reason, count in reasons.most_common(5):
             say(f'{count:,} without features: {reason}', style='yellow')
         for reason, count in Counter(reason for _, reason in made.partial).most_common(5):
@@ -214,7 +215,7 @@ def import_command(
         answer = {'out': str(made.path), 'samples': len(store), 'dimension': store.dimension, 'modality': made.modality}
         say_json(answer | {'missing': dict(made.missing), 'notes': [*made.notes, *notes]})
         return
-    say(f'{made.path}: {len(store):,} samples of {store.dimension} columns')
+    say(f'{made.path}: {counted(len(store), "sample")} of {counted(store.dimension, "column")}')
     for note in made.notes:
         say(f'note: {note}', style='yellow')
     if made.modality is None:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.terminal import plain_table, say, say_json
-from affekt.wording import percent, signed, within
+from affekt.wording import counted, percent, signed, within
 
 if TYPE_CHECKING:
     from affekt.challenges import PreferScore
@@ -170,7 +170,7 @@ def score_command(file: Path, truth: Path, resamples: int, seed: int, as_json: b
 def evaluation_tables(evaluation: PreferenceEvaluation) -> Group:
     """Official scores of the judge and of shortcuts, then the balanced views, then what people reach."""
     ties = evaluation.pairs - evaluation.decided
-    head = f'{evaluation.pairs:,} pairs of {evaluation.samples:,} samples, {ties:,} of them ties'
+    head = f'{counted(evaluation.pairs, "pair")} of {counted(evaluation.samples, "sample")}, {ties:,} of them ties'
     parts: list[Text | Table] = [
         Text(head, style='bold'),
         Text(''),
@@ -205,7 +205,7 @@ def score_table(score: PreferScore) -> Group:
     table.add_row('weighted F1, two classes', _spread(score.waf), style='bold')
     table.add_row('accuracy, two classes', _spread(score.accuracy))
     table.add_row('even accuracy', _spread(score.even))
-    return Group(Text(f'MER-Prefer, {score.decided:,} pairs; {score.ties:,} ties left out'), Text(''), table)
+    return Group(Text(f'MER-Prefer, {counted(score.decided, "pair")}; {score.ties:,} ties left out'), Text(''), table)
 
 
 def _official(evaluation: PreferenceEvaluation) -> Table:

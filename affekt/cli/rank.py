@@ -164,7 +164,7 @@ def judge_tables(report: JudgeReport) -> Group:
     ends = f'{decided} decided, {report.outcomes["tie"]} tied ({report.disagreeing_orders} of them by order), '
     parts: list[Text | Table] = [Text(size, style='bold'), Text(f'{ends}{report.outcomes["abstain"]} abstained')]
     if report.left_out:
-        parts.append(Text(f'{report.left_out:,} pairs left out: one of the two does not describe the sample'))
+        parts.append(Text(f'{counted(report.left_out, "pair")} left out: one of the two does not describe the sample'))
     parts += [Text(''), _wins_table(report), Text(''), facts_table(_judge_facts(report))]
     if report.agreement:
         parts += [Text(''), _agreement_table(report.agreement, 'as published: left first, same counts as a1', True)]

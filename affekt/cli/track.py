@@ -177,13 +177,13 @@ def _show_training(trained: TrackAnswers, path: Path) -> None:
     if wrong:
         say(', '.join(f'{count} runs {status}' for status, count in wrong.items()), style='yellow')
     for modality, count in trained.missing.items():
-        say(f'{count:,} clips without {modality}')
+        say(f'{counted(count, "clip")} without {modality}')
     if trained.unread:
-        unread = f'{trained.unread:,} clips without any features get the most frequent category'
+        unread = f'{counted(trained.unread, "clip")} without any features: answered with the most frequent category'
         say(unread, style='yellow')
     for note in trained.notes:
         say(note, style='yellow')
-    say(f'{path}: {len(trained.names):,} answers')
+    say(f'{path}: {counted(len(trained.names), "answer")}')
 
 
 @track.command()
@@ -222,7 +222,7 @@ def write(
         names = read_candidates(candidates) if candidates else None
         answers = track_named(name).read(prediction)
     written = write_submission(name, answers, out, names, allow_empty=allow_empty)
-    say(f'{written.path}: {written.rows} answers, {_labels(written)}')
+    say(f'{written.path}: {counted(written.rows, "answer")}, {_labels(written)}')
 
 
 @track.command()
@@ -252,7 +252,7 @@ def check(
         checked = check_submission(name, file, read_candidates(candidates), allow_empty=allow_empty)
     order = 'in the order of the candidates' if checked.follows_candidates else 'in another order than the candidates'
     empty = f', {checked.empty_answers} empty' if checked.empty_answers else ''
-    say(f'{checked.path} is in order: {checked.rows} answers {order}, {_labels(checked)}{empty}')
+    say(f'{checked.path} is in order: {counted(checked.rows, "answer")} {order}, {_labels(checked)}{empty}')
 
 
 def _refuse(track_name: str, **options: object) -> None:
@@ -291,7 +291,7 @@ def _check_frames(name: str, file: Path, frames: Path | None, partition: str) ->
 
 def _of_frames(submission: FrameSubmission) -> str:
     counts = ''.join(f', {name} {count:,}' for name, count in submission.counts.items())
-    return f'{submission.rows:,} frames of {counted(submission.videos, "video")}{counts}'
+    return f'{counted(submission.rows, "frame")} of {counted(submission.videos, "video")}{counts}'
 
 
 def _labels(submission: Submission) -> str:

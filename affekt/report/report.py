@@ -14,7 +14,7 @@ from pathlib import Path
 from affekt.analysis import Analysis
 from affekt.errors import AffektError
 from affekt.files import file_atomically
-from affekt.pages import asset, embed_bytes, embed_json, escaped, filled, module_of, self_contained, style_of
+from affekt.pages import asset, embed_file, embed_json, escaped, filled, module_of, self_contained, style_of
 from affekt.report.payload import report_payload, summary
 from affekt.tables import storable
 
@@ -47,7 +47,7 @@ class Embedded:
 
     kind: str
     """'video', 'audio', 'image', or 'none'."""
-    content: bytes | None = None
+    content: Path | None = None
     mime: str = ''
     has_sound: bool = False
     note: str = ''
@@ -64,19 +64,20 @@ def render_report(analysis: Analysis, out: Path, media: Path | None = None, why_
             cannot be copied small enough show stills instead, or outlines of where faces were.
         why_not: a sentence on why there is no recording, shown where it would be.
     """
-    embedded = embed(analysis, media, why_not)
-    payload = report_payload(
-        analysis,
-        {'kind': embedded.kind, 'mime': embedded.mime, 'sound': embedded.has_sound, 'note': embedded.note},
-    )
     target = Path(out)
-    with file_atomically(target) as file:
-        file.writelines(report_page(analysis.source.name, summary(analysis), payload, embedded.content))
+    with tempfile.TemporaryDirectory() as folder:
+        embedded = embed(analysis, media, Path(folder), why_not)
+        payload = report_payload(
+            analysis,
+            {'kind': embedded.kind, 'mime': embedded.mime, 'sound': embedded.has_sound, 'note': embedded.note},
+        )
+        with file_atomically(target) as file:
+            file.writelines(report_page(analysis.source.name, summary(analysis), payload, embedded.content))
     return target
 
 
 def report_page(
-    title: str, summary_text: str, payload: Mapping[str, object], media: bytes | None = None
+    title: str, summary_text: str, payload: Mapping[str, object], media: Path | None = None
 ) -> Iterator[bytes]:
     """The whole file, piece by piece, so that a large recording is never held twice.
 
@@ -84,7 +85,7 @@ def report_page(
         title: plain text for the window's title.
         summary_text: plain text shown where scripts are switched off.
         payload: what the script reads, of plain JSON types without nan.
-        media: the bytes of a video, sound or picture to embed, or None.
+        media: a video, sound or picture to embed, or None.
 
     Raises:
         ValueError: the payload holds nan, infinity or a type that JSON lacks.
@@ -98,17 +99,17 @@ def report_page(
     )
 
 
-def _body(summary_text: str, payload: Mapping[str, object], media: bytes | None) -> Iterator[str | bytes]:
+def _body(summary_text: str, payload: Mapping[str, object], media: Path | None) -> Iterator[str | bytes]:
     parts = {'summary': escaped(' '.join(storable(summary_text).split())), 'data': embed_json(payload)}
     yield filled(asset('affekt.report', 'body.html'), parts)
     if media is not None:
         yield '<script type="text/plain" id="media">'
-        yield from embed_bytes(media)
+        yield from embed_file(media)
         yield '</script>'
 
 
-def embed(analysis: Analysis, media: Path | None, why_not: str = '') -> Embedded:
-    """The part of the recording that the report may show."""
+def embed(analysis: Analysis, media: Path | None, folder: Path, why_not: str = '') -> Embedded:
+    """The part of the recording that the report may show, as a file in the folder."""
     kind = analysis.source.kind
     note = SOUND_ONLY if kind == 'audio' else NOT_INSIDE
     if not analysis.settings.keep_frames:
@@ -119,34 +120,31 @@ def embed(analysis: Analysis, media: Path | None, why_not: str = '') -> Embedded
     if analysis.source.duration_s > COPIES[-1][0]:
         return Embedded('none', note=f'{note} It is longer than {COPIES[-1][0] / 60:.0f} minutes.')
     try:
-        inside = _still(Path(media)) if kind == 'image' else _copy(Path(media), kind, analysis.source.duration_s)
+        inside = _still(media, folder) if kind == 'image' else _copy(media, folder, kind, analysis.source.duration_s)
     except (AffektError, OSError) as error:
         return Embedded('none', note=f'{note} It could not be copied: {error}')
-    if inside.content is not None and len(inside.content) > MAX_MEDIA_BYTES:
+    if inside.content is not None and inside.content.stat().st_size > MAX_MEDIA_BYTES:
         return Embedded('none', note=f'{note} Its copy is larger than {MAX_MEDIA_BYTES // 2**20} MB.')
     return inside
 
 
-def _copy(media: Path, kind: str, duration_s: float) -> Embedded:
+def _copy(media: Path, folder: Path, kind: str, duration_s: float) -> Embedded:
     """A small video or sound that browsers play."""
     from affekt.media import Recording, web_copy
 
     recording = Recording.open(media)
     height, rate_hz = next((height, rate_hz) for limit, height, rate_hz in COPIES if duration_s <= limit)
-    with tempfile.TemporaryDirectory() as folder:
-        copy = web_copy(
-            recording, Path(folder) / 'copy.mp4', max_height=height, max_rate_hz=rate_hz,
-            whole_height=WHOLE_HEIGHT, whole_bytes=MAX_MEDIA_BYTES,
-        )  # fmt: skip
-        content = Path(copy).read_bytes()
+    content = web_copy(
+        recording, folder / 'copy.mp4', max_height=height, max_rate_hz=rate_hz,
+        whole_height=WHOLE_HEIGHT, whole_bytes=MAX_MEDIA_BYTES,
+    )  # fmt: skip
     mime = 'audio/mp4' if kind == 'audio' else 'video/mp4'
     return Embedded(kind, content, mime, bool(recording.audio), SOUND_ONLY if kind == 'audio' else '')
 
 
-def _still(media: Path) -> Embedded:
+def _still(media: Path, folder: Path) -> Embedded:
     """A photograph, at most IMAGE_SIDE pixels on its longer side."""
     from affekt.media import Recording, poster
 
-    with tempfile.TemporaryDirectory() as folder:
-        content = Path(poster(Recording.open(media), Path(folder) / 'still.jpg', max_side=IMAGE_SIDE)).read_bytes()
+    content = poster(Recording.open(media), folder / 'still.jpg', max_side=IMAGE_SIDE)
     return Embedded('image', content, 'image/jpeg')

@@ -40,10 +40,10 @@ def features() -> None:
 
 
 @features.command('list')
-@click.option('--runs', is_flag=True, help='Only recipes that run here now.')
+@click.option('--runs', is_flag=True, help='Show only recipes that run here.')
 @AS_JSON
 def list_recipes(runs: bool, as_json: bool) -> None:
-    """List all recipes: what each reads and needs, and whether it runs here now."""
+    """List all recipes: what each reads and needs, and whether it runs here."""
     from affekt.features import RECIPES, listed_recipes
 
     rows = [row for row in listed_recipes() if not runs or row.runs == 'yes']
@@ -95,7 +95,7 @@ _RUNS = (
     required=True,
     type=Named(recipes, in_help=recipe_families),
     metavar='NAME',
-    help='Recipe; `affekt features list` says what each needs.',
+    help='Recipe; `affekt features list` shows what each needs.',
 )
 @click.option('--out', required=True, type=PATH, help='Folder of stores; the recipe gets its own folder in it.')
 @click.option(
@@ -126,7 +126,7 @@ _RUNS = (
     help='GPUs per Ray worker, such as 0.5 (default 0).',
 )
 @click.option('--shard', type=Shard(), default=(1, 1), help='Shard to extract: the i-th of n (default 1/1).')
-@click.option('--batch', type=click.IntRange(1), help='Samples per batch (default: what suits the recipe).')
+@click.option('--batch', type=click.IntRange(1), help='Samples per batch (default: set by the recipe).')
 @click.option('--root', type=PATH, help='Folder that the media are in now, if they moved.')
 @AS_JSON
 def extract_command(
@@ -190,7 +190,7 @@ def extract_command(
 @click.option('--out', required=True, type=PATH, help='Folder of stores.')
 @click.option('--manifest', type=PATH, help='Manifest of the samples to import (default: all samples).')
 @click.option('--modality', type=Named(('audio', 'text', 'video')), help='Modality of the features; stored with them.')
-@click.option('--rate-hz', type=float, help='Rows per second, which give the times of rows.')
+@click.option('--rate-hz', type=float, help='Rows per second, from which times follow.')
 @AS_JSON
 def import_command(
     given: Path, out: Path, manifest: Path | None, modality: str | None, rate_hz: float | None, as_json: bool
@@ -226,12 +226,12 @@ def import_command(
 @features.command()
 @click.argument('path', metavar='STORE', type=PATH)
 @click.option('--manifest', type=PATH, help='Manifest whose samples should be there.')
-@click.option('--partial', is_flag=True, help='Check what is there even if shards are missing.')
+@click.option('--partial', is_flag=True, help='Check the shards present even if others are missing.')
 @AS_JSON
 def check(path: Path, manifest: Path | None, partial: bool, as_json: bool) -> None:
     """Check a STORE (a folder of one recipe): nan, zeros, shapes, missing samples.
 
-    Exits with 1 where values are not finite, or the samples are not those of the manifest.
+    Exits with 1 if values are not finite, or the samples differ from those of the manifest.
     """
     from affekt.corpora import Manifest
     from affekt.features import Store, check_store

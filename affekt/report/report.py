@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML file that shows a whole analysis, with the recording inside where it may be.
+"""The report: one self-contained HTML file that shows a whole analysis, with the recording embedded if allowed.
 
 It loads nothing from anywhere and runs one script, its own. Read `payload.py` for what goes in, `report.js` for how it
 is shown.
@@ -26,13 +26,13 @@ SCRIPTS = (
 )  # fmt: skip
 """The script files in the order of their imports."""
 MAX_MEDIA_BYTES = 64 * 2**20
-"""Largest recording or smaller copy that is put inside: with 57 MB a browser takes two to three seconds more to open
-the page, and half an hour is not encoded anew for over a minute."""
+"""Largest embedded recording or smaller copy, in bytes: with 57 MB a browser takes two to three seconds longer to open
+the page, but half an hour of video need not be re-encoded, which takes over a minute."""
 COPIES = ((120.0, 480, 30.0), (600.0, 360, 15.0), (2700.0, 240, 10.0))
-"""Up to how many seconds a recording is shown at how many pixels of height and pictures per second."""
+"""Of each step: longest recording in seconds, height in pixels, frames per second of the copy."""
 WHOLE_HEIGHT = COPIES[0][1]
-"""A file that browsers play, no higher than this and within MAX_MEDIA_BYTES, is put inside whole, however long: making
-it smaller takes a fifth of the time of the analysis."""
+"""A playable file no higher than this, and within MAX_MEDIA_BYTES, is embedded unchanged, however long: re-encoding
+takes a fifth of the time of the analysis."""
 IMAGE_SIDE = 1280
 
 NO_FRAMES = 'Pictures were not kept. Outlines show where faces were.'
@@ -43,7 +43,7 @@ SOUND_ONLY = 'Sound only: there are no faces to read.'
 
 @dataclass(frozen=True)
 class Embedded:
-    """What of the recording is put into the file."""
+    """The embedded part of the recording."""
 
     kind: str
     """'video', 'audio', 'image', or 'none'."""
@@ -51,17 +51,17 @@ class Embedded:
     mime: str = ''
     has_sound: bool = False
     note: str = ''
-    """A sentence on what is missing, shown where the picture would be."""
+    """A sentence on what is missing, shown in place of the video."""
 
 
 def render_report(analysis: Analysis, out: Path, media: Path | None = None, why_not: str = '') -> Path:
-    """Writes the report, whole or not at all; returns its path.
+    """Writes the report atomically; returns its path.
 
     Args:
         analysis: a whole analysis.
         out: the .html file to write.
-        media: the recording, of which a small copy is embedded; None, settings without frames, or a recording that
-            cannot be copied small enough show stills instead, or outlines of where faces were.
+        media: the recording, of which a small copy is embedded. Without it, without frames, or if no copy is small
+            enough, stills or face outlines are shown instead.
         why_not: a sentence on why there is no recording, shown where it would be.
     """
     target = Path(out)
@@ -79,13 +79,13 @@ def render_report(analysis: Analysis, out: Path, media: Path | None = None, why_
 def report_page(
     title: str, summary_text: str, payload: Mapping[str, object], media: Path | None = None
 ) -> Iterator[bytes]:
-    """The whole file, piece by piece, so that a large recording is never held twice.
+    """Yields the file in pieces, so that a large recording is never in memory twice.
 
     Args:
         title: plain text for the window's title.
-        summary_text: plain text shown where scripts are switched off.
-        payload: what the script reads, of plain JSON types without nan.
-        media: a video, sound or picture to embed, or None.
+        summary_text: plain text shown if scripts are disabled.
+        payload: data of the script, of plain JSON types without nan.
+        media: path of a video, audio or image to embed, or None.
 
     Raises:
         ValueError: the payload holds nan, infinity or a type that JSON lacks.

@@ -39,6 +39,7 @@ from affekt.llm import (
     require_answering,
     require_media,
 )
+from affekt.media import Recording
 from affekt.runs import file_sha256, versions
 from affekt.tables import ENDINGS
 from affekt.weights import SMALL_DESCRIBER
@@ -338,7 +339,9 @@ def _parts_of(manifest: Manifest, sample: Sample, limits: ClipLimits, form: Medi
     limits = replace(limits, frames=0) if 'video' in withheld else limits
     for column in ('video', 'audio'):
         path = manifest.media(sample, column)
-        if path is not None and column not in withheld:
+        if path is None or (column == 'audio' and not limits.sound):
+            continue
+        if limits.frames or column == 'audio' or (limits.sound and Recording.open(path).audio):
             return clip_parts(path, limits, form)
     return ()
 

@@ -41,6 +41,7 @@ from affekt.llm import (
 )
 from affekt.runs import file_sha256, versions
 from affekt.tables import ENDINGS
+from affekt.weights import SMALL_DESCRIBER
 
 if TYPE_CHECKING:
     from affekt.description import ClipDescriber
@@ -69,7 +70,8 @@ class ModelChoice:
 
     name: str
     where: str
-    """A describer's folder or checkpoint, the address of a server, a folder of predictions, or a table of answers."""
+    """A describer's folder or checkpoint or `small`, the address of a server, a folder of predictions, or a table of
+    answers."""
     served: str = ''
     """The name that the server knows it by; its own name where empty."""
     server: str = DEFAULT_SERVER
@@ -85,6 +87,8 @@ class ModelChoice:
         if _ADDRESS.match(self.where):
             return 'served'
         path = Path(self.where)
+        if self.where == SMALL_DESCRIBER and not path.exists():
+            return 'describer'
         if path.is_file():
             return 'table' if path.suffix.lower() in ENDINGS else 'describer'
         if any((path / below / 'describer.json').is_file() for below in ('.', 'describer')):

@@ -25,11 +25,12 @@ from affekt.description.grounded import grounded, measured, noted_terciles
 from affekt.description.model import Asked, Describer
 from affekt.description.published import inspect_official, load_official
 from affekt.description.questions import KINDS
-from affekt.description.saved import SETTINGS, SHIPPED, SMALL, described_place, open_describer, saved_notes
+from affekt.description.saved import SETTINGS, SHIPPED, described_place, open_describer, saved_notes
 from affekt.description.trunk import open_trunk
 from affekt.description.wordings import Terciles
 from affekt.errors import MediaError, ShapeError, ValueRangeError, WeightsError
 from affekt.features import Recipe
+from affekt.weights import SMALL_DESCRIBER
 
 REACHES = 'reaches_targets'
 """The note of the shipped describer on whether it reliably reaches its targets; if not, it is not the default."""
@@ -328,7 +329,7 @@ def open_clip_describer(
     if place is None:
         raise WeightsError(
             expected='a model that describes', came='none named, and none that is used without being named',
-            todo=f'name one with --model, such as {SMALL}',
+            todo=f'name one with --model, such as {SMALL_DESCRIBER}',
         )  # fmt: skip
     if not place.exists():
         raise WeightsError(

@@ -19,14 +19,12 @@ from affekt.errors import UnknownNameError, WeightsError, listed
 from affekt.files import folder_atomically
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import read_regular_file
-from affekt.weights import PACKAGED
+from affekt.weights import PACKAGED, SMALL_DESCRIBER
 
 SETTINGS, TENSORS = 'describer.json', 'describer.safetensors'
 DTYPES = ('float32', 'float16', 'bfloat16')
 SHIPPED = PACKAGED / 'describer'
 """The small describer that comes with affekt, if there is one."""
-SMALL = 'small'
-"""Name of that describer, whether or not it is the default; a path of this name takes precedence."""
 
 
 def save_describer(
@@ -82,7 +80,7 @@ def described_place(path: str | os.PathLike[str]) -> Path:
         path: path as a user names it; a checkpoint, or the folder of a describer, is returned as it is.
     """
     place = Path(path)
-    if str(place) == SMALL and not place.exists():
+    if str(place) == SMALL_DESCRIBER and not place.exists():
         return SHIPPED
     below = place / 'describer'
     return below if not (place / SETTINGS).exists() and (below / SETTINGS).exists() else place

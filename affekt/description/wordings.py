@@ -73,6 +73,9 @@ class Wordings:
         adjectives: category to its adjective, as said of a person.
         states: sentences that take adjectives.
         names: sentences that take any word.
+        nouns: words for what a person shows.
+        shows: verb that takes nouns, beside a verb that takes adjectives.
+        others: sentence for words that are known as neither.
         clues: reading to its phrases.
         sentences: source to sentences that take its clues.
     """
@@ -80,6 +83,9 @@ class Wordings:
     adjectives: Mapping[str, str]
     states: Sentences
     names: Sentences
+    nouns: frozenset[str]
+    shows: str
+    others: str
     clues: Mapping[str, Citable]
     sentences: Mapping[str, tuple[str, ...]]
 
@@ -88,9 +94,34 @@ class Wordings:
         return self.adjectives.get(category.lower(), category.lower())
 
     def statements(self, labels: Sequence[str]) -> list[str]:
-        """All sentences that name exactly these labels."""
+        """All sentences that name exactly these labels; adjectives and nouns never share a verb.
+
+        angry, sad          ->   The person seems angry and sad.
+        love                ->   The emotion is love.
+        angry, love         ->   The person seems angry and shows love.
+        love, angry, sad    ->   The person shows love, and seems angry and sad.
+        angry, saudade      ->   The person seems angry. The emotion can also be called saudade.
+        """
+        said, shown, others = self._by_class(labels)
+        if not said:
+            return self.names.written(in_words(list(labels)))
+        rest = f' {self.others.format(words=in_words(others))}' if others else ''
+        if not shown:
+            return [f'{sentence}{rest}' for sentence in self.states.written(in_words(said))]
+        joint, nouns = ' and ' if len(said) == len(shown) == 1 else ', and ', f'{self.shows} {in_words(shown)}'
+        order = slice(None, None, 1 if labels[0] in said else -1)
+        return [
+            f'{subject} {joint.join((f"{verb} {in_words(said)}", nouns)[order])}.{rest}'
+            for subject in self.states.subjects
+            for verb in self.states.verbs
+        ]
+
+    def _by_class(self, labels: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+        """Labels that are adjectives, nouns, and known as neither; each in order."""
         adjectives = set(self.adjectives.values())
-        return (self.states if adjectives.issuperset(labels) else self.names).written(in_words(list(labels)))
+        said = [label for label in labels if label in adjectives]
+        shown = [label for label in labels if label in self.nouns and label not in adjectives]
+        return said, shown, [label for label in labels if label not in adjectives | self.nouns]
 
     def cited(self, levels: Mapping[str, str], rng: np.random.Generator) -> str:
         """Sentences that cite these readings, one per source; '' for no reading.
@@ -175,7 +206,8 @@ def read_wordings(path: Path = PACKAGED) -> Wordings:
             Sentences(tuple(content[part]['subjects']), tuple(content[part]['verbs'])) for part in ('states', 'names')
         )
         sentences = {source: tuple(each) for source, each in content['sentences'].items()}
-        wordings = Wordings(dict(content['adjectives']), states, names, clues, sentences)
+        nouns, shows, others = frozenset(map(str, content['nouns'])), str(content['shows']), str(content['others'])
+        wordings = Wordings(dict(content['adjectives']), states, names, nouns, shows, others, clues, sentences)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TableError(
             expected=f'wordings in {path.name}, of the form of the packaged ones', came=str(error), todo='correct it'

@@ -27,6 +27,7 @@ from affekt.benchmarks.abaw_scores import (
     ABAW_TASKS,
     CONSTANT,
     MEAN,
+    PART_NAMES,
     PARTS,
     PER_FRAME,
     READING,
@@ -446,8 +447,16 @@ def _notes(inputs: AbawRun) -> Iterator[str]:
     }
     if lost := {name: count for name, count in without.items() if count}:
         yield f'videos without features: {", ".join(f"{count} of {name}" for name, count in lost.items())}'
+    for part, name in PART_NAMES.items():
+        lone = [task for task in settings.tasks if len(_recordings(inputs, task, part)) == 1]
+        if lone:
+            yield f'one recording in the {name} part of {", ".join(lone)}: no interval, which needs two'
     if settings.seeds == 1:
         yield f'one seed ({settings.seed}): how much another one would change is not measured'
+
+
+def _recordings(inputs: AbawRun, task: str, part: str) -> set[str]:
+    return {each.recording for each in inputs.known(task, part).values()}
 
 
 def _spans(videos: FrameVideos) -> list[tuple[int, int]]:

@@ -50,6 +50,7 @@ BASELINES: Mapping[str, str] = {
     PER_FRAME: 'a head of two layers on the features of one frame, without any model of time',
 }
 PARTS = ('val', 'test')
+PART_NAMES = {'val': 'validation', 'test': 'test'}
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class AbawSettings:
         labelled: share of the training recordings whose annotations are used; the others count as unlabelled.
         seeds: number of seeds per model, from `seed` on; scores and intervals are of the first, and the spread is
             shown.
+        losses: losses other than the defaults: `affekt.sequence_models.LOSS_SETTINGS` by name.
     """
 
     tasks: tuple[str, ...] = ('expr', 'va', 'au', 'mtl')
@@ -93,6 +95,7 @@ class AbawSettings:
     pseudo_labels: bool = False
     labelled: float = 1.0
     seeds: int = 1
+    losses: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.tasks or (strange := [task for task in self.tasks if task not in ABAW_TASKS]):
@@ -117,7 +120,7 @@ class AbawSettings:
 
     def as_json(self) -> dict[str, Any]:
         """The settings as JSON values; options added later are included only if used."""
-        later = {'clock': 'linear', 'folds': 0, 'pseudo_labels': False, 'labelled': 1.0, 'seeds': 1}
+        later = {'clock': 'linear', 'folds': 0, 'pseudo_labels': False, 'labelled': 1.0, 'seeds': 1, 'losses': {}}
         return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
 
 

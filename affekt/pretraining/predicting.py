@@ -267,7 +267,8 @@ def viewed(
 
 
 def views_of(clip: Clip, form: Form, views: Views = 'distinct', segments: int = 2, stride: int = 4) -> list[Clip]:
-    """The views of a clip with something that the form reads; if the audio is mute in all of them, its loudest segment.
+    """The views of a clip with something that the form reads; if the audio is silent in all of them, its loudest
+    segment.
 
     Raises:
         MediaError: there is no such view.

@@ -1,6 +1,6 @@
-"""The outcome of ABAW as plain tables, Markdown, a page and facts for JSON.
+"""The outcome of ABAW as plain tables, Markdown, a page, and values for JSON.
 
-Read `abaw_sheet` first: what is shown, wherever it is shown.
+Read `abaw_sheet` first, which defines the contents of all forms.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ SMOOTHED = 'Smoothing that validation chose'
 
 
 def abaw_sheet(outcome: Abaw) -> Sheet:
-    """Title, tables, and what to know of them."""
+    """Title, tables and notes."""
     return Sheet(_title(outcome), tuple(_sections(outcome)), tuple(_lines(outcome)))
 
 
 def abaw_facts(outcome: Abaw) -> dict[str, Any]:
-    """All of the outcome as plain values; None where undefined."""
+    """All fields of the outcome as plain values; None if undefined."""
     outcome_as_json: dict[str, Any] = plain({
         'benchmark': 'ABAW', 'corpus': outcome.corpus, 'settings': outcome.settings.as_json(),
         'features': dict(outcome.recipes), 'counts': dict(outcome.counts), 'notes': list(outcome.notes),
@@ -47,7 +47,7 @@ def abaw_facts(outcome: Abaw) -> dict[str, Any]:
 
 
 def save_abaw(folder: Path, outcome: Abaw, facts: Mapping[str, Any]) -> None:
-    """Write `abaw.json`, `.md` and `.html`, and the answers for the test videos, into a run's folder.
+    """Write `abaw.json`, `.md` and `.html`, and the predictions for the test videos, into a run's folder.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -120,7 +120,7 @@ def _gains(outcome: Abaw) -> Iterator[Section]:
     gains = {(row.system, row.task): row.gain for row in outcome.rows}
     last = PART_NAMES['test' if any('test' in row.scores for row in outcome.rows) else 'val']
     tasks = outcome.settings.tasks
-    for two in (tasks[at : at + 2] for at in range(0, len(tasks), 2)):  # more columns leave a terminal
+    for two in (tasks[at : at + 2] for at in range(0, len(tasks), 2)):  # more columns would not fit a terminal
         cells = tuple((name, *(_gain_cell(gains.get((name, task))) for task in two)) for name in names)
         of = ' and '.join(two)
         yield Section(f'Points over {PER_FRAME} on the {last} videos, {of} [95 %]', ('system', *two), cells, 1)

@@ -175,7 +175,7 @@ def _for_clock(inputs: AbawRun, alignment: Alignment) -> FrameVideos:
 
 
 def carried_answers(inputs: AbawRun, task: str, predictor: FramePredictor | FrameEnsemble) -> Answered:
-    """Answers of a model of another run, smoothed as in that run: nothing is selected again."""
+    """Predictions of a model of another run, smoothed as in that run: nothing is selected again."""
     from affekt.sequence_models import FrameEnsemble
 
     first = predictor.members[0] if isinstance(predictor, FrameEnsemble) else predictor

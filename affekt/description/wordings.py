@@ -1,12 +1,12 @@
-"""Descriptions by template, as coarse data: what a corpus calls a clip in hundreds of wordings, with measured clues.
+"""Descriptions by template, as coarse data: the label of a clip in hundreds of wordings, with measured clues.
 
-A sentence names the emotions; others cite readings that were measured of this very clip, each as low, middling or high
-against other clips. Nothing else can be written, so no clue is invented, and `claims` reads every clue back:
+A sentence names the emotions; others cite readings measured on the clip itself, each as low, middling or high
+relative to other clips. Nothing else can be written, so no clue is invented, and `claims` parses every clue:
 
     f0_mean_hz 280, loudness_lufs -14   ->   {'pitch': 'high', 'loudness': 'high'}
     'The voice is high in pitch and loud. The person seems angry.'   ->   the same
 
-These are no descriptions by people, and a model that has learnt them alone has learnt a form. The words are in
+These are not descriptions by people, and a model trained on them alone has learnt only a form. The words are in
 `wordings.json`.
 """
 
@@ -90,11 +90,11 @@ class Wordings:
     sentences: Mapping[str, tuple[str, ...]]
 
     def label_of(self, category: str) -> str:
-        """The word by which answers name a category: its adjective where it has one."""
+        """The word by which answers name a category: its adjective if it has one."""
         return self.adjectives.get(category.lower(), category.lower())
 
     def statements(self, labels: Sequence[str]) -> list[str]:
-        """All sentences that name these labels and no others; adjectives and nouns never share a verb.
+        """All sentences that name exactly these labels; adjectives and nouns never share a verb.
 
         angry, sad          ->   The person seems angry and sad.
         love                ->   The emotion is love.
@@ -131,7 +131,7 @@ class Wordings:
             rng: draws the words.
 
         Raises:
-            UnknownNameError: no such reading or level.
+            UnknownNameError: unknown reading or level.
         """
         phrases: dict[str, list[str]] = {}
         for name, level in levels.items():
@@ -152,13 +152,13 @@ class Wordings:
         """A description that names these labels and cites these readings, and nothing else.
 
         Args:
-            labels: at least one, as `label_of` gives them.
+            labels: at least one, from `label_of`.
             levels: reading to its level; may be empty.
             rng: draws the wording.
 
         Raises:
             ValueRangeError: no label.
-            UnknownNameError: no such reading or level.
+            UnknownNameError: unknown reading or level.
         """
         if not labels:
             raise ValueRangeError(expected='a label', came='none', todo='leave out clips that nobody has labelled')
@@ -166,7 +166,7 @@ class Wordings:
         return ' '.join(parts if rng.random() < 0.5 else parts[::-1]).strip()
 
     def claims(self, text: str) -> dict[str, set[str]]:
-        """The readings that a text cites in these words, each with the levels that it is said to have."""
+        """The readings that a text cites in these words, each with the stated levels."""
         claimed: dict[str, set[str]] = {}
         for match in self._pattern.finditer(text.lower()):
             name, level = self._meanings[match.group()]
@@ -194,10 +194,10 @@ def _drawn(choices: Sequence[str], rng: np.random.Generator) -> str:
 
 
 def read_wordings(path: Path = PACKAGED) -> Wordings:
-    """Wordings of a file of the form of `wordings.json`.
+    """Wordings from a file in the form of `wordings.json`.
 
     Raises:
-        TableError: it has another form, or a phrase means two things.
+        TableError: the file has another form, or a phrase is ambiguous.
     """
     try:
         content = json.loads(read_regular_file(path))
@@ -245,10 +245,10 @@ class Terciles:
 
     @classmethod
     def of(cls, clips: Iterable[Mapping[str, float]]) -> Terciles:
-        """The terciles of readings of training clips; a reading that hardly varies has none, and is never cited.
+        """The terciles of readings of training clips; a reading that hardly varies has none and is never cited.
 
         Args:
-            clips: reading to its value in each clip; nan where it could not be measured.
+            clips: reading to its value in each clip; nan if it could not be measured.
         """
         values: dict[str, list[float]] = {}
         for readings in clips:
@@ -259,7 +259,7 @@ class Terciles:
         return cls({name: (low, high) for name, (low, high) in bounds.items() if low < high})
 
     def levels(self, readings: Mapping[str, float]) -> dict[str, str]:
-        """Reading to its level, of those that were measured and have terciles."""
+        """Reading to its level, for measured readings with terciles."""
         return {
             name: LEVELS[int(value >= self.bounds[name][0]) + int(value > self.bounds[name][1])]
             for name, value in readings.items()
@@ -275,10 +275,10 @@ def readings_from(
     Args:
         stores: feature stores whose columns have names, such as those of the recipes `acoustics-utt` and `faces-utt`.
         names: names of the clips.
-        wordings: the clues to be looked for; None for the packaged ones.
+        wordings: the clues to look for; None for the packaged ones.
 
     Returns:
-        Clip to reading to its value, a mean over steps; what a clip lacks is absent.
+        Clip to reading to its value, a mean over steps; absent if the clip lacks it.
 
     Raises:
         TableError: no store has a column that can be cited.
@@ -309,12 +309,12 @@ class TemplateAnswers:
     Args:
         form: the question, of `FORMS`: a `description` in one of hundreds of wordings, `labels_first` and a short clue
             (what a fine stage trains), or the published answers with labels alone.
-        readings: clip to its measured readings, as `readings_from` gives.
-        terciles: terciles of the training clips; None cites nothing.
-        most: most readings that an answer cites; drawn among those measured.
-        seed: seed of the wordings; each clip draws by its own name.
+        readings: clip to its measured readings, from `readings_from`.
+        terciles: terciles of the training clips; None to cite nothing.
+        most: maximum readings that an answer cites, drawn from the measured ones.
+        seed: seed of the wordings; that of each clip depends on its name.
         wordings: the words; None for the packaged ones.
-        sources: name of a source in the wordings to that of the describer's, where it differs.
+        sources: name of a source in the wordings to the describer's, if it differs.
     """
 
     form: Form = 'description'
@@ -352,7 +352,7 @@ class TemplateAnswers:
         return [QuestionAnswer(question_of(self.form), answer, (label,), tuple(cites))]
 
     def drawn_levels(self, clip: str, *, withheld: Collection[str], rng: np.random.Generator) -> dict[str, str]:
-        """The readings that the answer on a clip cites; none of a modality that is withheld."""
+        """The readings that the answer on a clip cites; none of a withheld modality."""
         if self.readings is None or self.terciles is None or self.form not in ('description', 'labels_first'):
             return {}
         clues = (self.wordings or packaged_wordings()).clues

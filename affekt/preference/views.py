@@ -66,7 +66,7 @@ def cells(pairs: Pairs, by: Iterable[str]) -> Cells:
         by: names among SHORTCUTS.
 
     Raises:
-        UnknownNameError: there is no such shortcut.
+        UnknownNameError: unknown shortcut.
         ComparisonError: `source` is requested, and the pairs do not name the sources.
     """
     coded = [_said(pairs, name) for name in by]

@@ -243,13 +243,24 @@ class Readings:
     def __init__(self, tables: Mapping[str, pa.Table]) -> None:
         self.tables = tables
         self._columns: dict[tuple[str, str, str], Floats] = {}
+        self._places: dict[tuple[str, str], npt.NDArray[np.intp]] = {}
 
     def column(self, table: str, person: str, name: str) -> Floats:
         """(N,) one column of one person's rows; nan where it was not measured."""
         if (table, person, name) not in self._columns:
-            rows = rows_of(self.tables.get(table, pa.table({})), person, (name, 'person'))
-            self._columns[table, person, name] = column(rows, name)
+            values = column(self.tables.get(table, pa.table({})), name)
+            self._columns[table, person, name] = values[self._rows(table, person)]
         return self._columns[table, person, name]
+
+    def _rows(self, table: str, person: str) -> npt.NDArray[np.intp]:
+        """Places of one person's rows, looked for once for all columns."""
+        if (table, person) not in self._places:
+            measured = self.tables.get(table, pa.table({}))
+            numbers = pa.table({'at': np.arange(measured.num_rows)})
+            if 'person' in measured.column_names:
+                numbers = numbers.append_column('person', measured['person'])
+            self._places[table, person] = rows_of(numbers, person, ('at', 'person'))['at'].to_numpy()
+        return self._places[table, person]
 
     def evidence(self, source: str, person: str, start_s: float, end_s: float, names: tuple[str, ...]) -> Evidence:
         """What a source says about a person over a span: the mean over time of each column measured, and words."""

@@ -127,9 +127,12 @@ def test_tables_that_are_not_here_are_left_out_by_name_unless_asked_for(small, r
         run_ovmer(*small, rng=rng, tables=['2025'], resamples=5)
 
 
-def test_too_few_resamples_to_tell_anything_apart_are_noted(stored, rng):
+def test_too_few_resamples_to_tell_anything_apart_are_noted(small, rng):
     # Ten systems are 45 pairs: with 100 resamples the least p is 1/101, times 45 is .45.
-    outcome = run_ovmer(stored / 'ovmer', stored / 'ovmer' / 'truth.csv', rng=rng, tables=['affekt'], resamples=100)
+    folder, truth = small
+    for number in range(9):
+        (folder / f'More{number}.csv').write_text('name,openset\na,"[sad]"\nb,"[sad]"\n')
+    outcome = run_ovmer(folder, truth, rng=rng, tables=['affekt'], resamples=100)
     assert outcome.notes == ('100 resamples tell none of 45 pairs apart; take at least 900',)
 
 

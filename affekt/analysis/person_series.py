@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from affekt.analysis.records import Evidence
 from affekt.arrays import Bools, Floats
 from affekt.labels import EKMAN
-from affekt.tables import flag_array, flags, floats, joined_view, text_array, text_scalar
+from affekt.tables import flag_array, flags, floats, joined_view, number_array, text_array, text_scalar
 from affekt.text import NOT_READ
 
 DIMENSIONS = ('valence', 'arousal')
@@ -257,10 +257,11 @@ class Readings:
         """Places of one person's rows, looked for once for all columns."""
         if (table, person) not in self._places:
             measured = self.tables.get(table, pa.table({}))
-            numbers = pa.table({'at': np.arange(measured.num_rows)})
+            numbers = pa.table({'at': number_array(np.arange(measured.num_rows))})
             if 'person' in measured.column_names:
                 numbers = numbers.append_column('person', measured['person'])
-            self._places[table, person] = rows_of(numbers, person, ('at', 'person'))['at'].to_numpy()
+            kept = rows_of(numbers, person, ('at', 'person'))['at']
+            self._places[table, person] = joined_view(kept, np.int64, 0)
         return self._places[table, person]
 
     def evidence(self, source: str, person: str, start_s: float, end_s: float, names: tuple[str, ...]) -> Evidence:

@@ -409,8 +409,8 @@ def _as_weights(checkpoint: Checkpoint) -> Iterator[None]:
         if isinstance(error, WeightsError):
             raise
         if isinstance(error, AffektError):
-            expected = f'{error.expected} in {checkpoint.path.name}'
-            raise WeightsError(expected=expected, came=error.came, todo='get the file again') from error
+            came = f'{error.came} in {checkpoint.path.name}'
+            raise WeightsError(expected=error.expected, came=came, todo='get the file again') from error
         raise WeightsError(
             expected=f'a form of HiCMAE or SVFAP in {checkpoint.path.name}',
             came=' '.join(str(error).split())[:200],

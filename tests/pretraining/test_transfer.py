@@ -166,7 +166,7 @@ def test_a_file_that_lost_the_last_block_of_one_encoder_is_refused_in_one_senten
     state = _numbered(HicmaePretraining(TINY))
     for name in [name for name in state if name.startswith('encoder_audio.blocks.3.')]:
         del state[name]
-    sentence = r'^expected encoders of one depth in c\.pth; got video 4, audio 3; get the file again$'
+    sentence = r'^expected encoders of one depth; got video 4, audio 3 in c\.pth; get the file again$'
     with pytest.raises(WeightsError, match=sentence):
         classifier_from(save_published(tmp_path / 'c.pth', state), outputs=2)
 

@@ -119,6 +119,8 @@ class TunedModel:
             return cls(model.eval(), names, is_classes, int(notes['stride']), notes['crop'], notes)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             came = error.came if isinstance(error, AffektError) else ' '.join(str(error).split())[:200]
+            if isinstance(error, KeyError):
+                came = f'weights without a note of {error.args[0]}'
             raise WeightsError(
                 expected=f'a fine-tuned model in {path}', came=came,
                 todo='give a folder that `affekt finetune` wrote; other weights are fine-tuned first',
